@@ -1,0 +1,33 @@
+//! The Bulwark director: a layer-4 load balancer that takes packets from the NIC through
+//! AF_XDP and forwards them to real servers.
+//!
+//! The way of a packet, and the module that owns each step:
+//!
+//! ```text
+//!  NIC queue q
+//!     |
+//!  gate        XDP program (kernel): pass / drop / hand to the socket of queue q
+//!     |
+//!  xsk         AF_XDP sockets, rings and the UMEM: frames in, frames out
+//!     |
+//!  worker      one pinned thread a queue: receive a batch, walk it down the path, transmit
+//!     |
+//!  path        one frame -> Verdict
+//!     |- wire       bytes -> meaning, with bounds
+//!     |- flow       the connection table: find, insert, expire, evict
+//!     |- tcp        states, state tables, sequence windows
+//!     |- sched      which real server gets a new connection
+//!     |- forward    rewrite: NAT, ICMP errors about tracked connections
+//!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
+//! ```
+//!
+//! Dependencies point down this list; a packet never knows HTTP. `config`, `control` and
+//! `main` stand above it and change what the workers see by publishing new snapshots.
+
+pub mod flow;
+pub mod sched;
+pub mod service;
+pub mod stats;
+pub mod tcp;
+pub mod time;
+pub mod wire;

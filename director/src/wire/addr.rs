@@ -1,0 +1,155 @@
+//! Addresses, endpoints and tuples: the vocabulary that every layer above shares.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// An IPv4 or IPv6 address in 128 bits; IPv4 is held in its mapped form, `::ffff:a.b.c.d`
+/// (RFC 4291 §2.5.5.2), so that one key serves both families.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Addr([u8; 16]);
+
+const V4_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+impl Addr {
+    /// An IPv4 address from its four bytes on the wire.
+    pub const fn v4(octets: [u8; 4]) -> Self {
+        let [a, b, c, d] = octets;
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+    }
+
+    /// An IPv6 address from its sixteen bytes on the wire.
+    pub const fn v6(octets: [u8; 16]) -> Self {
+        Self(octets)
+    }
+
+    /// The sixteen bytes, IPv4 in its mapped form.
+    pub const fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The four bytes of an IPv4 address.
+    pub fn to_v4(self) -> Option<[u8; 4]> {
+        let (prefix, host) = self.0.split_at(12);
+        (prefix == V4_PREFIX).then(|| [host[0], host[1], host[2], host[3]])
+    }
+
+    /// Whether this is an IPv4 address.
+    pub fn is_v4(self) -> bool {
+        self.0[..12] == V4_PREFIX
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self::v4(v4.octets()),
+            IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+impl From<Addr> for IpAddr {
+    fn from(addr: Addr) -> Self {
+        match addr.to_v4() {
+            Some(v4) => Ipv4Addr::from(v4).into(),
+            None => Ipv6Addr::from(addr.0).into(),
+        }
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        IpAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An address and a port (host byte order).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Endpoint {
+    /// The address.
+    pub addr: Addr,
+    /// The port; for ICMP echo, the identifier.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// An endpoint from its parts.
+    pub const fn new(addr: Addr, port: u16) -> Self {
+        Self { addr, port }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(socket: SocketAddr) -> Self {
+        Self::new(socket.ip().into(), socket.port())
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::new(endpoint.addr.into(), endpoint.port)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The transport protocols that a virtual service can have (IANA numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp = 6,
+    /// RFC 768.
+    Udp = 17,
+}
+
+impl Protocol {
+    /// The protocol with this IANA number, if a service can have it.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            _ => None,
+        }
+    }
+
+    /// The IANA protocol number.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What a packet says of itself: protocol, source and destination as they stand on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tuple {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Source endpoint.
+    pub src: Endpoint,
+    /// Destination endpoint.
+    pub dst: Endpoint,
+}
+
+impl Tuple {
+    /// The tuple of a packet that goes the other way.
+    pub const fn reversed(self) -> Self {
+        Self { protocol: self.protocol, src: self.dst, dst: self.src }
+    }
+}
