@@ -57,7 +57,10 @@ impl FromStr for ServiceId {
             "udp" => Protocol::Udp,
             _ => return Err(bad()),
         };
-        Ok(Self { protocol, vip: vip.parse().map_err(|_| bad())? })
+        Ok(Self {
+            protocol,
+            vip: vip.parse().map_err(|_| bad())?,
+        })
     }
 }
 
@@ -155,7 +158,10 @@ pub struct Service {
 impl Service {
     /// What names this service.
     pub fn id(&self) -> ServiceId {
-        ServiceId { protocol: self.protocol, vip: SocketAddr::new(self.address, self.port) }
+        ServiceId {
+            protocol: self.protocol,
+            vip: SocketAddr::new(self.address, self.port),
+        }
     }
 }
 

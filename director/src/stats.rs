@@ -72,12 +72,14 @@ impl PerWorker {
 
     /// The sum over all workers.
     pub fn sum(&self) -> TrafficSum {
-        self.0.iter().fold(TrafficSum::default(), |sum, t| TrafficSum {
-            connections: sum.connections + t.connections.get(),
-            in_packets: sum.in_packets + t.in_packets.get(),
-            out_packets: sum.out_packets + t.out_packets.get(),
-            in_bytes: sum.in_bytes + t.in_bytes.get(),
-            out_bytes: sum.out_bytes + t.out_bytes.get(),
-        })
+        self.0
+            .iter()
+            .fold(TrafficSum::default(), |sum, t| TrafficSum {
+                connections: sum.connections + t.connections.get(),
+                in_packets: sum.in_packets + t.in_packets.get(),
+                out_packets: sum.out_packets + t.out_packets.get(),
+                in_bytes: sum.in_bytes + t.in_bytes.get(),
+                out_bytes: sum.out_bytes + t.out_bytes.get(),
+            })
     }
 }

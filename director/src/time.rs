@@ -48,7 +48,9 @@ pub struct Clock {
 impl Clock {
     /// A clock whose tick zero is now.
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// The present tick.

@@ -150,6 +150,10 @@ pub struct Tuple {
 impl Tuple {
     /// The tuple of a packet that goes the other way.
     pub const fn reversed(self) -> Self {
-        Self { protocol: self.protocol, src: self.dst, dst: self.src }
+        Self {
+            protocol: self.protocol,
+            src: self.dst,
+            dst: self.src,
+        }
     }
 }

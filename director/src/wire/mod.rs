@@ -2,5 +2,6 @@
 //! network. Nothing here allocates, panics or reads past a slice, whatever the bytes are.
 
 mod addr;
+pub mod tcp;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
