@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::drops::DropReason;
+
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -13,10 +15,44 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Sets the value, for what is a level and not a count. Only the owning thread may call this.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
     /// The present value.
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// One counter for each reason to drop a packet.
+#[derive(Debug)]
+pub struct Drops([Counter; DropReason::COUNT]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Drops {
+    /// The counter of `reason`.
+    #[inline]
+    pub fn of(&self, reason: DropReason) -> &Counter {
+        &self.0[reason.index()]
+    }
+
+    /// All reasons that have dropped something, with how much.
+    pub fn seen(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::all().map(|reason| (reason, self.of(reason).get())).filter(|(_, n)| *n > 0)
+    }
+
+    /// The sum over all reasons.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
     }
 }
 
@@ -26,17 +62,19 @@ impl Counter {
 pub struct Traffic {
     /// Connections scheduled.
     pub connections: Counter,
-    /// Packets from clients.
+    /// Packets from clients, forwarded.
     pub in_packets: Counter,
-    /// Packets to clients.
+    /// Packets to clients, forwarded.
     pub out_packets: Counter,
     /// Bytes from clients, network header included.
     pub in_bytes: Counter,
     /// Bytes to clients, network header included.
     pub out_bytes: Counter,
+    /// Packets that were known to be its own when they were dropped.
+    pub drops: Drops,
 }
 
-/// A sum of [`Traffic`] over the workers.
+/// A sum of [`Traffic`] over the workers, or the difference of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficSum {
     /// Connections scheduled.
@@ -49,6 +87,19 @@ pub struct TrafficSum {
     pub in_bytes: u64,
     /// Bytes to clients.
     pub out_bytes: u64,
+}
+
+impl TrafficSum {
+    /// What has come since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            connections: self.connections.wrapping_sub(earlier.connections),
+            in_packets: self.in_packets.wrapping_sub(earlier.in_packets),
+            out_packets: self.out_packets.wrapping_sub(earlier.out_packets),
+            in_bytes: self.in_bytes.wrapping_sub(earlier.in_bytes),
+            out_bytes: self.out_bytes.wrapping_sub(earlier.out_bytes),
+        }
+    }
 }
 
 /// One [`Traffic`] for each worker.
@@ -72,14 +123,42 @@ impl PerWorker {
 
     /// The sum over all workers.
     pub fn sum(&self) -> TrafficSum {
-        self.0
-            .iter()
-            .fold(TrafficSum::default(), |sum, t| TrafficSum {
-                connections: sum.connections + t.connections.get(),
-                in_packets: sum.in_packets + t.in_packets.get(),
-                out_packets: sum.out_packets + t.out_packets.get(),
-                in_bytes: sum.in_bytes + t.in_bytes.get(),
-                out_bytes: sum.out_bytes + t.out_bytes.get(),
-            })
+        self.0.iter().fold(TrafficSum::default(), |sum, t| TrafficSum {
+            connections: sum.connections + t.connections.get(),
+            in_packets: sum.in_packets + t.in_packets.get(),
+            out_packets: sum.out_packets + t.out_packets.get(),
+            in_bytes: sum.in_bytes + t.in_bytes.get(),
+            out_bytes: sum.out_bytes + t.out_bytes.get(),
+        })
     }
+
+    /// What was dropped for `reason`, over all workers.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.0.iter().map(|t| t.drops.of(reason).get()).sum()
+    }
+}
+
+/// What one worker counts. Of the packets it received each was sent or dropped, so
+/// `received = sent + drops.sum()` whenever it rests; answers come on top.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct WorkerStats {
+    /// Packets taken from rx rings.
+    pub received: Counter,
+    /// Packets forwarded into tx rings.
+    pub sent: Counter,
+    /// Packets of the director's own: RST and ICMP errors.
+    pub answered: Counter,
+    /// Packets dropped.
+    pub drops: Drops,
+    /// Frames at rest with the worker.
+    pub free: Counter,
+    /// Frames with the kernel to receive into.
+    pub filling: Counter,
+    /// Frames with the kernel to send.
+    pub sending: Counter,
+    /// Packets that the kernel dropped since an rx ring was full.
+    pub ring_full: Counter,
+    /// Packets that the kernel dropped since it had no frame to receive into.
+    pub no_frame: Counter,
 }
