@@ -118,3 +118,142 @@ pub fn set_ethernet(frame: &mut [u8], src: Mac, dst: Mac) {
         header.set_dst(dst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, STATIONS, Sample};
+    use crate::wire::{Packet, parse};
+    use proptest::prelude::*;
+
+    fn read(frame: &[u8]) -> Transport {
+        match parse(frame) {
+            Ok(Packet::Transport(packet)) => packet,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn datagram(frame: &[u8]) -> &[u8] {
+        read(frame).layout.datagram(frame)
+    }
+
+    #[test]
+    fn stations_are_set() {
+        let (sample, _) = a_udp_pair();
+        let mut frame = sample.frame();
+        set_ethernet(&mut frame, Mac([6; 6]), Mac([8; 6]));
+        assert_eq!(frame[..12], [[8; 6], [6; 6]].concat());
+        set_ethernet(&mut frame, STATIONS[0], STATIONS[1]);
+        assert_eq!(frame, sample.frame());
+    }
+
+    /// A datagram, and a tuple that differs from its own in the source port by one.
+    fn a_udp_pair() -> (Sample, Tuple) {
+        let tuple = Tuple {
+            protocol: Protocol::Udp,
+            src: "192.0.2.1:1"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+            dst: "192.0.2.2:2"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+        };
+        let mut other = tuple;
+        other.src.port = 2;
+        (Sample::of(tuple), other)
+    }
+
+    #[test]
+    fn udp_checksum_that_comes_out_as_zero_is_sent_as_ffff() {
+        let (mut sample, other) = a_udp_pair();
+        sample.payload = vec![0, 0];
+        let sum = |frame: &[u8]| u16::from_be_bytes([frame[40], frame[41]]);
+        // Choose the payload so that one more in the source port makes the sum 0xffff.
+        let short = sum(&sample.frame()) - 1;
+        sample.payload = short.to_be_bytes().into();
+        let mut frame = sample.frame();
+        assert_eq!(sum(&frame), 1);
+        let packet = read(&frame);
+        translate(&mut frame, &packet, &other);
+        assert_eq!(sum(&frame), 0xffff);
+        sample::assert_valid(datagram(&frame));
+    }
+
+    #[test]
+    fn hops_run_out() {
+        for tuple in [a_udp_pair().0.tuple, v6_tuple()] {
+            for (ttl, expected) in [(0, Err(TtlExceeded)), (1, Err(TtlExceeded)), (2, Ok(()))] {
+                let mut frame = Sample {
+                    ttl,
+                    ..Sample::of(tuple)
+                }
+                .frame();
+                let layout = read(&frame).layout;
+                assert_eq!(decrement_ttl(&mut frame, &layout), expected);
+                let left = if expected.is_ok() { ttl - 1 } else { ttl };
+                assert_eq!(
+                    frame,
+                    Sample {
+                        ttl: left,
+                        ..Sample::of(tuple)
+                    }
+                    .frame()
+                );
+            }
+        }
+    }
+
+    fn v6_tuple() -> Tuple {
+        Tuple {
+            protocol: Protocol::Tcp,
+            src: "[2001:db8::1]:1"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+            dst: "[2001:db8::2]:2"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn translation_gives_what_the_sender_would_have_built((sample, to) in sample::samples()) {
+            let mut frame = sample.frame();
+            let packet = read(&frame);
+            translate(&mut frame, &packet, &to);
+            sample::assert_valid(datagram(&frame));
+            prop_assert_eq!(&frame, &Sample { tuple: to, ..sample.clone() }.frame());
+
+            let back = read(&frame);
+            prop_assert_eq!(back, Transport { tuple: to, ..packet });
+            translate(&mut frame, &back, &sample.tuple);
+            prop_assert_eq!(&frame, &sample.frame());
+        }
+
+        #[test]
+        fn wrong_checksum_stays_wrong((sample, to) in sample::samples(), flip in 1u8..) {
+            prop_assume!(!sample.payload.is_empty());
+            prop_assume!(sample.tuple.protocol == Protocol::Tcp || sample.checksum);
+            let mut frame = sample.frame();
+            let last = frame.len() - sample.padding - 1;
+            frame[last] ^= flip;
+            let packet = read(&frame);
+            translate(&mut frame, &packet, &to);
+            prop_assert!(!crate::wire::transport_sum(&frame, &read(&frame)).is_valid());
+        }
+
+        #[test]
+        fn hops_are_counted_down((sample, _) in sample::samples()) {
+            prop_assume!(sample.ttl > 1);
+            let mut frame = sample.frame();
+            let layout = read(&frame).layout;
+            prop_assert_eq!(decrement_ttl(&mut frame, &layout), Ok(()));
+            let built = Sample { ttl: sample.ttl - 1, ..sample };
+            prop_assert_eq!(frame, built.frame());
+        }
+    }
+}

@@ -13,7 +13,11 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 mod malformed;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod udp;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
