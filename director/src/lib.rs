@@ -25,6 +25,7 @@
 //! `main` stand above it and change what the workers see by publishing new snapshots.
 
 pub mod flow;
+pub mod neighbour;
 pub mod sched;
 pub mod service;
 pub mod stats;
