@@ -27,6 +27,7 @@
 pub mod flow;
 pub mod forward;
 pub mod gate;
+pub mod neighbour;
 pub mod sched;
 pub mod service;
 pub mod stats;
