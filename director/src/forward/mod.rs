@@ -6,7 +6,7 @@
 
 mod nat;
 
-pub use nat::{TtlExceeded, decrement_ttl, set_ethernet, translate};
+pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
 
 /// The bytes of a frame from an offset on; none if it ends before.
 #[inline]

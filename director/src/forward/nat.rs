@@ -102,6 +102,17 @@ pub fn decrement_ttl(frame: &mut [u8], layout: &Layout) -> Result<(), TtlExceede
     Ok(())
 }
 
+/// Whether the packet may be forwarded once more: [`decrement_ttl`] would not refuse.
+#[inline]
+pub fn has_hop_left(frame: &[u8], layout: &Layout) -> bool {
+    let bytes = layout.datagram(frame);
+    let hops = match layout.version {
+        Version::V4 => ipv4::header(bytes).map(|header| header.ttl()),
+        Version::V6 => ipv6::header(bytes).map(|header| header.hop_limit()),
+    };
+    hops.is_some_and(|hops| hops > 1)
+}
+
 #[inline]
 const fn one_less(hops: u8) -> Result<u8, TtlExceeded> {
     match hops {
