@@ -9,7 +9,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::sched;
-use crate::service::{Load, Real, RealId, Service, ServiceKey};
+use crate::service::{Real, RealId, Service, ServiceKey};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -46,7 +46,10 @@ pub struct Pool {
 impl Pool {
     /// An empty pool for `workers` workers.
     pub fn new(workers: usize) -> Self {
-        Self { workers, ..Self::default() }
+        Self {
+            workers,
+            ..Self::default()
+        }
     }
 
     /// The service with this name.
@@ -86,14 +89,20 @@ impl Pool {
 
     /// Whether any real server has this address.
     pub fn has_rip(&self, rip: Addr) -> bool {
-        self.endpoints.keys().any(|(_, endpoint)| endpoint.addr == rip)
+        self.endpoints
+            .keys()
+            .any(|(_, endpoint)| endpoint.addr == rip)
     }
 
     /// Adds a service without real servers.
     ///
     /// # Errors
     /// [`PoolError::ServiceExists`].
-    pub fn add_service(&mut self, key: ServiceKey, algorithm: model::Scheduler) -> Result<(), PoolError> {
+    pub fn add_service(
+        &mut self,
+        key: ServiceKey,
+        algorithm: model::Scheduler,
+    ) -> Result<(), PoolError> {
         if self.services.contains_key(&key) {
             return Err(PoolError::ServiceExists);
         }
@@ -112,7 +121,11 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::NoService`].
-    pub fn set_scheduler(&mut self, key: &ServiceKey, algorithm: model::Scheduler) -> Result<(), PoolError> {
+    pub fn set_scheduler(
+        &mut self,
+        key: &ServiceKey,
+        algorithm: model::Scheduler,
+    ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         if service.algorithm != algorithm {
             service.algorithm = algorithm;
@@ -140,7 +153,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::RealExists`].
-    pub fn add_real(&mut self, key: &ServiceKey, endpoint: Endpoint, weight: u32) -> Result<(), PoolError> {
+    pub fn add_real(
+        &mut self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        weight: u32,
+    ) -> Result<(), PoolError> {
         let service = self.edit(key)?;
         if service.reals.iter().any(|real| real.endpoint == endpoint) {
             return Err(PoolError::RealExists);
@@ -148,13 +166,20 @@ impl Pool {
         let real = match self.retired(key, endpoint) {
             Some(old) => {
                 let traffic = Arc::clone(&service.traffic);
-                Real { weight, present: true, service_traffic: traffic, ..Real::clone(&old) }
+                Real {
+                    weight,
+                    present: true,
+                    service_traffic: traffic,
+                    ..Real::clone(&old)
+                }
             }
             None => self.new_real(&service, endpoint, weight),
         };
         let real = Arc::new(real);
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
-        let reals = std::iter::once(real).chain(service.reals.iter().cloned()).collect();
+        let reals = std::iter::once(real)
+            .chain(service.reals.iter().cloned())
+            .collect();
         self.put_reals(service, reals);
         Ok(())
     }
@@ -163,11 +188,19 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
-    pub fn set_weight(&mut self, key: &ServiceKey, endpoint: Endpoint, weight: u32) -> Result<(), PoolError> {
+    pub fn set_weight(
+        &mut self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        weight: u32,
+    ) -> Result<(), PoolError> {
         let service = self.edit(key)?;
         let place = place_of(&service, endpoint)?;
         let mut reals = service.reals.to_vec();
-        let real = Arc::new(Real { weight, ..Real::clone(&reals[place]) });
+        let real = Arc::new(Real {
+            weight,
+            ..Real::clone(&reals[place])
+        });
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
         reals[place] = real;
         self.put_reals(service, reals.into());
@@ -203,7 +236,10 @@ impl Pool {
     }
 
     fn edit(&self, key: &ServiceKey) -> Result<Service, PoolError> {
-        self.services.get(key).map(|service| Service::clone(service)).ok_or(PoolError::NoService)
+        self.services
+            .get(key)
+            .map(|service| Service::clone(service))
+            .ok_or(PoolError::NoService)
     }
 
     fn put_reals(&mut self, mut service: Service, reals: Arc<[Arc<Real>]>) {
@@ -213,7 +249,8 @@ impl Pool {
     }
 
     fn retired(&self, key: &ServiceKey, endpoint: Endpoint) -> Option<Arc<Real>> {
-        let same = |real: &&Arc<Real>| !real.present && real.service == *key && real.endpoint == endpoint;
+        let same =
+            |real: &&Arc<Real>| !real.present && real.service == *key && real.endpoint == endpoint;
         if !self.is_real(key.protocol, endpoint) {
             return None;
         }
@@ -225,7 +262,10 @@ impl Pool {
             self.slots.push_back(None);
             RealId(self.slots.len() as u32 - 1)
         });
-        *self.endpoints.entry((service.key.protocol, endpoint)).or_insert(0) += 1;
+        *self
+            .endpoints
+            .entry((service.key.protocol, endpoint))
+            .or_insert(0) += 1;
         Real {
             id,
             service: service.key,
@@ -239,7 +279,10 @@ impl Pool {
     }
 
     fn retire(&mut self, real: &Arc<Real>) {
-        let retired = Real { present: false, ..Real::clone(real) };
+        let retired = Real {
+            present: false,
+            ..Real::clone(real)
+        };
         self.slots.set(real.id.0 as usize, Some(Arc::new(retired)));
     }
 
@@ -253,6 +296,9 @@ impl Pool {
 }
 
 fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
-    let place = service.reals.iter().position(|real| real.endpoint == endpoint);
+    let place = service
+        .reals
+        .iter()
+        .position(|real| real.endpoint == endpoint);
     place.ok_or(PoolError::NoReal)
 }

@@ -47,7 +47,9 @@ impl Drops {
 
     /// All reasons that have dropped something, with how much.
     pub fn seen(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::all().map(|reason| (reason, self.of(reason).get())).filter(|(_, n)| *n > 0)
+        DropReason::all()
+            .map(|reason| (reason, self.of(reason).get()))
+            .filter(|(_, n)| *n > 0)
     }
 
     /// The sum over all reasons.
@@ -123,13 +125,15 @@ impl PerWorker {
 
     /// The sum over all workers.
     pub fn sum(&self) -> TrafficSum {
-        self.0.iter().fold(TrafficSum::default(), |sum, t| TrafficSum {
-            connections: sum.connections + t.connections.get(),
-            in_packets: sum.in_packets + t.in_packets.get(),
-            out_packets: sum.out_packets + t.out_packets.get(),
-            in_bytes: sum.in_bytes + t.in_bytes.get(),
-            out_bytes: sum.out_bytes + t.out_bytes.get(),
-        })
+        self.0
+            .iter()
+            .fold(TrafficSum::default(), |sum, t| TrafficSum {
+                connections: sum.connections + t.connections.get(),
+                in_packets: sum.in_packets + t.in_packets.get(),
+                out_packets: sum.out_packets + t.out_packets.get(),
+                in_bytes: sum.in_bytes + t.in_bytes.get(),
+                out_bytes: sum.out_bytes + t.out_bytes.get(),
+            })
     }
 
     /// What was dropped for `reason`, over all workers.

@@ -10,7 +10,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::stats::{DropReason, WorkerStats};
+use crate::drops::Cause;
+use crate::stats::WorkerStats;
 use crate::time::{Clock, Tick};
 use crate::xsk::{Frame, Socket, Umem, Wait};
 
@@ -43,8 +44,16 @@ pub struct Outbox {
 
 impl Outbox {
     fn new(ports: usize, free: Vec<Frame>) -> Self {
-        let lists = || (0..ports).map(|_| Vec::with_capacity(free.capacity())).collect();
-        Self { forwards: lists(), answers: lists(), free }
+        let lists = || {
+            (0..ports)
+                .map(|_| Vec::with_capacity(free.capacity()))
+                .collect()
+        };
+        Self {
+            forwards: lists(),
+            answers: lists(),
+            free,
+        }
     }
 
     /// Forwards the packet out of `port`.
@@ -73,8 +82,8 @@ impl Outbox {
 #[derive(Debug)]
 pub struct Worker {
     umem: Umem,
-    /// For each port the sockets of this worker's queues of it; it sends through the first.
-    ports: Vec<Vec<Socket>>,
+    /// For each port this worker's queues of it; it sends through the first.
+    ports: Vec<Vec<(u32, Socket)>>,
     /// Frames that each socket should have to receive into.
     receive_frames: usize,
     batch: Vec<Frame>,
@@ -83,16 +92,39 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on `ports` (at least one socket each), with the frames `free` of `umem`.
+    /// A worker on `ports`: for each the queues of it with their sockets, one at least. It has
+    /// the frames `free` of `umem`, of which each socket gets `receive_frames` to receive into.
     pub fn new(
         umem: Umem,
         free: Vec<Frame>,
-        ports: Vec<Vec<Socket>>,
+        ports: Vec<Vec<(u32, Socket)>>,
         receive_frames: usize,
-        stats: Arc<WorkerStats>,
     ) -> Self {
+        let stats = Arc::default();
         let out = Outbox::new(ports.len(), free);
-        Self { umem, ports, receive_frames, batch: Vec::with_capacity(BATCH), out, stats }
+        Self {
+            umem,
+            ports,
+            receive_frames,
+            batch: Vec::with_capacity(BATCH),
+            out,
+            stats,
+        }
+    }
+
+    /// What it counts.
+    pub fn stats(&self) -> &Arc<WorkerStats> {
+        &self.stats
+    }
+
+    /// Its sockets, each with port and queue.
+    pub fn sockets(&self) -> impl Iterator<Item = (usize, u32, &Socket)> {
+        let ports = self.ports.iter().enumerate();
+        ports.flat_map(|(port, queues)| {
+            queues
+                .iter()
+                .map(move |(queue, socket)| (port, *queue, socket))
+        })
     }
 
     /// Runs until `stop`; an idle worker notices it within a tenth of a second.
@@ -100,7 +132,7 @@ impl Worker {
     /// # Errors
     /// When a socket becomes unusable, its interface gone for instance.
     pub fn run(&mut self, walk: &mut impl Walk, clock: Clock, stop: &AtomicBool) -> io::Result<()> {
-        let mut wait = Wait::on(self.ports.iter().flatten().map(|s| s.as_fd()));
+        let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
         let mut idle = 0;
         self.refill();
         while !stop.load(Relaxed) {
@@ -133,7 +165,7 @@ impl Worker {
     }
 
     fn take_batch(&mut self, walk: &mut impl Walk, port: usize, queue: usize, now: Tick) -> usize {
-        let received = self.ports[port][queue].receive(BATCH, &mut self.batch);
+        let received = self.ports[port][queue].1.receive(BATCH, &mut self.batch);
         if received > 0 {
             self.stats.received.add(received as u64);
             walk.walk(&self.umem, port as u16, &mut self.batch, &mut self.out, now);
@@ -145,13 +177,18 @@ impl Worker {
     /// add delay to what the ring already holds.
     fn transmit(&mut self) -> io::Result<()> {
         for (port, sockets) in self.ports.iter_mut().enumerate() {
-            let Some(socket) = sockets.first_mut() else { continue };
+            let Some((_, socket)) = sockets.first_mut() else {
+                continue;
+            };
             let forwards = &mut self.out.forwards[port];
             let answers = &mut self.out.answers[port];
             if !forwards.is_empty() || !answers.is_empty() {
                 socket.complete(&mut self.out.free);
                 self.stats.sent.add(socket.send(forwards) as u64);
-                self.stats.dropped(DropReason::TxFull).add(forwards.len() as u64);
+                self.stats
+                    .drops
+                    .of(Cause::TxFull.into())
+                    .add(forwards.len() as u64);
                 self.stats.answered.add(socket.send(answers) as u64);
                 recycle(&self.umem, forwards, &mut self.out.free);
                 recycle(&self.umem, answers, &mut self.out.free);
@@ -163,7 +200,7 @@ impl Worker {
     }
 
     fn refill(&mut self) {
-        for socket in self.ports.iter_mut().flatten() {
+        for (_, socket) in self.ports.iter_mut().flatten() {
             socket.refill(self.receive_frames, &mut self.out.free);
             socket.kick_rx();
         }
@@ -171,10 +208,14 @@ impl Worker {
 
     /// Shows the frame ledger and the kernel's own drops to whoever reads the counters.
     fn publish(&self) {
-        let sockets = || self.ports.iter().flatten();
+        let sockets = || self.sockets().map(|(_, _, socket)| socket);
         self.stats.free.set(self.out.free.len() as u64);
-        self.stats.filling.set(sockets().map(|s| s.filling() as u64).sum());
-        self.stats.sending.set(sockets().map(|s| s.sending() as u64).sum());
+        self.stats
+            .filling
+            .set(sockets().map(|s| s.filling() as u64).sum());
+        self.stats
+            .sending
+            .set(sockets().map(|s| s.sending() as u64).sum());
     }
 }
 

@@ -25,7 +25,10 @@ impl<'s> View<'s> {
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
         for real in candidates(service, first) {
-            let to = Tuple { dst: real.endpoint, ..packet.tuple };
+            let to = Tuple {
+                dst: real.endpoint,
+                ..packet.tuple
+            };
             let exit = self.exit(frame, packet, to.dst.addr);
             let hop = exit.map_err(|refusal| refusal.of_real(real))?;
             let reply = self.table.locate(Direction::Reply, &to.reversed());
@@ -82,6 +85,9 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
 /// The real server that the scheduler has picked, then the others, for the rare client whose
 /// replies could not be told apart there.
 fn candidates(service: &Service, first: usize) -> impl Iterator<Item = &Real> {
-    let others = (0..service.reals.len()).filter(move |&i| i != first && service.reals[i].weight > 0);
-    std::iter::once(first).chain(others).filter_map(|i| service.reals.get(i).map(|real| &**real))
+    let others =
+        (0..service.reals.len()).filter(move |&i| i != first && service.reals[i].weight > 0);
+    std::iter::once(first)
+        .chain(others)
+        .filter_map(|i| service.reals.get(i).map(|real| &**real))
 }

@@ -8,7 +8,7 @@ use crate::neighbour::Hop;
 use crate::service::Real;
 use crate::tcp::{self, Judgement, State};
 use crate::wire::tcp::Segment;
-use crate::wire::{Endpoint, Protocol, Transport, Tuple};
+use crate::wire::{Endpoint, Mac, Protocol, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
@@ -59,7 +59,7 @@ impl<'s> View<'s> {
         forward::translate(frame, packet, to);
         // `exit` has found a hop left, so this cannot refuse.
         let _ = forward::decrement_ttl(frame, &packet.layout);
-        forward::set_ethernet(frame, hop.src_mac, hop.dst_mac);
+        forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
         hop.port
     }
 
@@ -128,9 +128,9 @@ impl<'s> View<'s> {
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
         let class = shard.entry(handle).class();
         match (class, state) {
-            (Class::HalfOpen, State::Established) => {
-                shard.establish(handle, &mut |gone, _| self.departed(gone)).unwrap_or(handle)
-            }
+            (Class::HalfOpen, State::Established) => shard
+                .establish(handle, &mut |gone, _| self.departed(gone))
+                .unwrap_or(handle),
             (Class::HalfOpen, _) => handle,
             (_, State::Established) => mark(shard, handle, class, Class::Established),
             _ => mark(shard, handle, class, Class::Closing),
@@ -170,10 +170,17 @@ impl<'s> View<'s> {
 /// What the tuple of a packet becomes.
 pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
     let (src, dst) = match way {
-        Direction::Original => (entry.client(), Endpoint::new(real.endpoint.addr, entry.real_port())),
+        Direction::Original => (
+            entry.client(),
+            Endpoint::new(real.endpoint.addr, entry.real_port()),
+        ),
         Direction::Reply => (entry.vip(), entry.client()),
     };
-    Tuple { protocol: entry.protocol(), src, dst }
+    Tuple {
+        protocol: entry.protocol(),
+        src,
+        dst,
+    }
 }
 
 fn mark(shard: &mut Shard<'_>, handle: Handle, old: Class, new: Class) -> Handle {

@@ -37,7 +37,6 @@ use reading::Reading;
 use view::{Owner, Refusal, View};
 
 /// What all workers share: the connection table, and what the control plane publishes.
-#[derive(Debug)]
 pub struct Shared {
     /// All connections.
     pub table: Table,
@@ -91,7 +90,14 @@ impl Path {
 }
 
 impl Walk for Path {
-    fn walk(&mut self, umem: &Umem, port: u16, batch: &mut Vec<Frame>, out: &mut Outbox, now: Tick) {
+    fn walk(
+        &mut self,
+        umem: &Umem,
+        port: u16,
+        batch: &mut Vec<Frame>,
+        out: &mut Outbox,
+        now: Tick,
+    ) {
         let view = View {
             worker: self.worker,
             now,
@@ -100,8 +106,11 @@ impl Walk for Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
         };
-        self.readings.extend(batch.iter().map(|frame| view.read(umem.packet(frame))));
-        self.readings.iter().for_each(|reading| view.approach(reading));
+        self.readings
+            .extend(batch.iter().map(|frame| view.read(umem.packet(frame))));
+        self.readings
+            .iter()
+            .for_each(|reading| view.approach(reading));
 
         for (mut frame, reading) in batch.drain(..).zip(self.readings.drain(..)) {
             match view.step(umem.packet_mut(&mut frame), &reading) {
@@ -111,7 +120,10 @@ impl Walk for Path {
                     if let Some((ifindex, addr)) = refusal.unresolved {
                         self.asker.ask(ifindex, addr);
                     }
-                    match self.allowance.answer(umem, &mut frame, &reading, &refusal, now) {
+                    match self
+                        .allowance
+                        .answer(umem, &mut frame, &reading, &refusal, now)
+                    {
                         true => out.answer(port, frame),
                         false => out.discard(umem.reset(frame)),
                     }

@@ -35,7 +35,9 @@ impl View<'_> {
         let (tuple, parsed) = match wire::parse(frame) {
             Err(malformed) => return Reading::Unreadable(malformed),
             Ok(Packet::Transport(packet)) => (packet.tuple, Packet::Transport(packet)),
-            Ok(Packet::IcmpError(error)) => (error.quote.tuple.reversed(), Packet::IcmpError(error)),
+            Ok(Packet::IcmpError(error)) => {
+                (error.quote.tuple.reversed(), Packet::IcmpError(error))
+            }
         };
         let way = self.way(&tuple);
         let place = self.table.locate(way, &tuple);
@@ -50,7 +52,9 @@ impl View<'_> {
     pub(super) fn approach(&self, reading: &Reading) {
         match reading {
             Reading::Unreadable(_) => {}
-            Reading::Packet { place, .. } | Reading::Error { place, .. } => self.table.prefetch_entry(place),
+            Reading::Packet { place, .. } | Reading::Error { place, .. } => {
+                self.table.prefetch_entry(place)
+            }
         }
     }
 

@@ -44,7 +44,12 @@ pub(super) struct Refusal<'a> {
 
 impl<T: Into<DropReason>> From<T> for Refusal<'_> {
     fn from(reason: T) -> Self {
-        Self { reason: reason.into(), owner: Owner::Nobody, unresolved: None, mtu: 0 }
+        Self {
+            reason: reason.into(),
+            owner: Owner::Nobody,
+            unresolved: None,
+            mtu: 0,
+        }
     }
 }
 
@@ -54,31 +59,48 @@ impl From<NoHop> for Refusal<'_> {
             NoHop::Unresolved { ifindex, addr } => Some((ifindex, addr)),
             _ => None,
         };
-        Self { unresolved, ..Cause::from(no_hop).into() }
+        Self {
+            unresolved,
+            ..Cause::from(no_hop).into()
+        }
     }
 }
 
 impl<'a> Refusal<'a> {
     /// The same, counted for a real server.
     pub(super) fn of_real(self, real: &'a Real) -> Self {
-        Self { owner: Owner::Real(real), ..self }
+        Self {
+            owner: Owner::Real(real),
+            ..self
+        }
     }
 
     /// The same, counted for a service.
     pub(super) fn of_service(self, service: &'a Service) -> Self {
-        Self { owner: Owner::Service(service), ..self }
+        Self {
+            owner: Owner::Service(service),
+            ..self
+        }
     }
 }
 
 impl<'s> View<'s> {
     /// The service that a packet from a client is for.
     pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
-        self.pool.service(&ServiceKey { protocol: tuple.protocol, vip: tuple.dst })
+        self.pool.service(&ServiceKey {
+            protocol: tuple.protocol,
+            vip: tuple.dst,
+        })
     }
 
     /// The way out for a packet that will go to `to`, if it may go: it needs a next hop whose
     /// MTU it fits and a hop left to live.
-    pub(super) fn exit(&self, frame: &[u8], packet: &Transport, to: Addr) -> Result<Hop, Refusal<'static>> {
+    pub(super) fn exit(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        to: Addr,
+    ) -> Result<Hop, Refusal<'static>> {
         let Transport { layout, tuple } = packet;
         if !forward::has_hop_left(frame, layout) {
             return Err(Cause::TtlExceeded.into());
@@ -86,7 +108,10 @@ impl<'s> View<'s> {
         let flow = u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port);
         let hop = self.fib.next_hop(to, flow)?;
         match u32::from(layout.datagram_len()) > hop.mtu {
-            true => Err(Refusal { mtu: hop.mtu, ..Cause::TooBig.into() }),
+            true => Err(Refusal {
+                mtu: hop.mtu,
+                ..Cause::TooBig.into()
+            }),
             false => Ok(hop),
         }
     }
