@@ -4,8 +4,11 @@
 //! A function that gets a frame other than the one that its packet was read from leaves what
 //! it cannot find as it is.
 
+mod icmp;
 mod nat;
+pub mod reply;
 
+pub use icmp::translate_error;
 pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
 
 /// The bytes of a frame from an offset on; none if it ends before.

@@ -165,6 +165,12 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// Source and destination address.
+    #[inline]
+    pub const fn addrs(&self) -> [Addr; 2] {
+        [self.src.addr, self.dst.addr]
+    }
+
     /// The tuple of a packet that goes the other way.
     pub const fn reversed(self) -> Self {
         Self {

@@ -51,6 +51,14 @@ impl Layout {
             .get(self.transport.into()..self.end.into())
             .unwrap_or_default()
     }
+
+    /// As [`Layout::segment`], to write.
+    #[inline]
+    pub fn segment_mut<'a>(&self, frame: &'a mut [u8]) -> &'a mut [u8] {
+        frame
+            .get_mut(self.transport.into()..self.end.into())
+            .unwrap_or_default()
+    }
 }
 
 /// A TCP segment or a UDP datagram that is whole.

@@ -21,6 +21,9 @@ mod field {
     pub(super) const URGENT: usize = 18;
 }
 
+/// Where the checksum stands, bytes from the start of the header.
+pub const CHECKSUM: usize = field::CHECKSUM;
+
 /// A view of the header without its options.
 #[derive(Debug)]
 pub struct Header<T>(T);

@@ -16,6 +16,9 @@ mod field {
     pub(super) const CHECKSUM: usize = 6;
 }
 
+/// Where the checksum stands, bytes from the start of the header.
+pub const CHECKSUM: usize = field::CHECKSUM;
+
 /// A view of the header.
 #[derive(Debug)]
 pub struct Header<T>(T);
