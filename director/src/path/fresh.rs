@@ -1,5 +1,6 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
+use super::icmp::flow_of;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
@@ -29,7 +30,7 @@ impl<'s> View<'s> {
                 dst: real.endpoint,
                 ..packet.tuple
             };
-            let exit = self.exit(frame, packet, to.dst.addr);
+            let exit = self.exit(frame, &packet.layout, to.dst.addr, flow_of(&to));
             let hop = exit.map_err(|refusal| refusal.of_real(real))?;
             let reply = self.table.locate(Direction::Reply, &to.reversed());
             let entry = self.entry(packet, real, tracking);
@@ -62,7 +63,7 @@ impl<'s> View<'s> {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
-        self.count(real, packet, Direction::Original);
+        self.count(real, &packet.layout, Direction::Original);
     }
 }
 

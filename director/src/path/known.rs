@@ -1,5 +1,6 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
+use super::icmp::flow_of;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
@@ -8,7 +9,7 @@ use crate::neighbour::Hop;
 use crate::service::Real;
 use crate::tcp::{self, Judgement, State};
 use crate::wire::tcp::Segment;
-use crate::wire::{Endpoint, Mac, Protocol, Transport, Tuple};
+use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
@@ -57,10 +58,7 @@ impl<'s> View<'s> {
     /// Rewrites a packet and has it leave.
     pub(super) fn send(&self, frame: &mut [u8], packet: &Transport, to: &Tuple, hop: &Hop) -> u16 {
         forward::translate(frame, packet, to);
-        // `exit` has found a hop left, so this cannot refuse.
-        let _ = forward::decrement_ttl(frame, &packet.layout);
-        forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
-        hop.port
+        self.dispatch(frame, &packet.layout, hop)
     }
 
     fn known(
@@ -77,8 +75,15 @@ impl<'s> View<'s> {
         if way == Direction::Original && !real.present {
             return Err(Refusal::from(Cause::RealRemoved).of_real(real));
         }
-        let refused = |refusal: Refusal<'s>| refusal.of_real(real);
-        let hop = self.exit(frame, packet, to.dst.addr).map_err(refused)?;
+        let vip = Some(entry.vip().addr);
+        let refused = |refusal: Refusal<'s>| Refusal {
+            vip,
+            ..refusal.of_real(real)
+        };
+
+        let hop = self
+            .exit(frame, &packet.layout, to.dst.addr, flow_of(&to))
+            .map_err(refused)?;
         let moved = match packet.tuple.protocol {
             Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
             Protocol::Udp => Ok(self.answered(shard, handle, way)),
@@ -86,7 +91,7 @@ impl<'s> View<'s> {
         if !moved.map_err(|cause| refused(cause.into()))? {
             return Ok(Plan::Fresh);
         }
-        self.count(real, packet, way);
+        self.count(real, &packet.layout, way);
         Ok(Plan::Send(to, hop))
     }
 
@@ -148,8 +153,8 @@ impl<'s> View<'s> {
     }
 
     /// Counts a packet that is going to be forwarded.
-    pub(super) fn count(&self, real: &Real, packet: &Transport, way: Direction) {
-        let bytes = u64::from(packet.layout.datagram_len());
+    pub(super) fn count(&self, real: &Real, layout: &Layout, way: Direction) {
+        let bytes = u64::from(layout.datagram_len());
         for traffic in [&real.traffic, &real.service_traffic] {
             let traffic = traffic.of(self.worker);
             let (packets, all_bytes) = match way {

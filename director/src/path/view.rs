@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
 use crate::tcp::Timeouts;
 use crate::time::Tick;
-use crate::wire::{Addr, Protocol, Transport, Tuple};
+use crate::wire::{Addr, Layout, Mac, Protocol, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -40,6 +40,8 @@ pub(super) struct Refusal<'a> {
     pub(super) unresolved: Option<(u32, Addr)>,
     /// With [`Cause::TooBig`]: what would have gone, bytes.
     pub(super) mtu: u32,
+    /// The address to answer from, when it is not the packet's destination.
+    pub(super) vip: Option<Addr>,
 }
 
 impl<T: Into<DropReason>> From<T> for Refusal<'_> {
@@ -49,6 +51,7 @@ impl<T: Into<DropReason>> From<T> for Refusal<'_> {
             owner: Owner::Nobody,
             unresolved: None,
             mtu: 0,
+            vip: None,
         }
     }
 }
@@ -98,14 +101,14 @@ impl<'s> View<'s> {
     pub(super) fn exit(
         &self,
         frame: &[u8],
-        packet: &Transport,
+        layout: &Layout,
         to: Addr,
+        flow: u64,
     ) -> Result<Hop, Refusal<'static>> {
-        let Transport { layout, tuple } = packet;
         if !forward::has_hop_left(frame, layout) {
             return Err(Cause::TtlExceeded.into());
         }
-        let flow = u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port);
+
         let hop = self.fib.next_hop(to, flow)?;
         match u32::from(layout.datagram_len()) > hop.mtu {
             true => Err(Refusal {
@@ -114,6 +117,14 @@ impl<'s> View<'s> {
             }),
             false => Ok(hop),
         }
+    }
+
+    /// Sends a rewritten packet on its way: one hop less to live, and the next hop's stations.
+    pub(super) fn dispatch(&self, frame: &mut [u8], layout: &Layout, hop: &Hop) -> u16 {
+        // `exit` has found a hop left, so this cannot refuse.
+        let _ = forward::decrement_ttl(frame, layout);
+        forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
+        hop.port
     }
 }
 
