@@ -41,6 +41,11 @@ pub struct Pool {
     free: imbl::Vector<RealId>,
     /// How many real servers stand behind an endpoint, removed ones with connections included.
     endpoints: Map<(Protocol, Endpoint), u32>,
+    /// How many services have a VIP.
+    vips: Map<Addr, u32>,
+    /// How many endpoints have a RIP.
+    rips: Map<Addr, u32>,
+    added: u64,
 }
 
 impl Pool {
@@ -70,10 +75,10 @@ impl Pool {
         self.endpoints.contains_key(&(protocol, endpoint))
     }
 
-    /// All services, in the order of their keys.
+    /// All services, in the order in which they were added.
     pub fn services(&self) -> Vec<Arc<Service>> {
         let mut all: Vec<_> = self.services.values().cloned().collect();
-        all.sort_by_key(|service| service.key);
+        all.sort_by_key(|service| service.serial);
         all
     }
 
@@ -84,14 +89,12 @@ impl Pool {
 
     /// Whether any service has this VIP.
     pub fn has_vip(&self, vip: Addr) -> bool {
-        self.services.keys().any(|key| key.vip.addr == vip)
+        self.vips.contains_key(&vip)
     }
 
     /// Whether any real server has this address.
     pub fn has_rip(&self, rip: Addr) -> bool {
-        self.endpoints
-            .keys()
-            .any(|(_, endpoint)| endpoint.addr == rip)
+        self.rips.contains_key(&rip)
     }
 
     /// Adds a service without real servers.
@@ -106,14 +109,17 @@ impl Pool {
         if self.services.contains_key(&key) {
             return Err(PoolError::ServiceExists);
         }
+        self.added += 1;
         let service = Service {
             key,
+            serial: self.added,
             algorithm,
             scheduler: sched::build(algorithm),
             reals: Arc::new([]),
             traffic: Arc::new(PerWorker::new(self.workers)),
         };
         self.services.insert(key, Arc::new(service));
+        enter(&mut self.vips, key.vip.addr);
         Ok(())
     }
 
@@ -142,6 +148,7 @@ impl Pool {
     /// [`PoolError::NoService`].
     pub fn remove_service(&mut self, key: &ServiceKey) -> Result<(), PoolError> {
         let service = self.services.remove(key).ok_or(PoolError::NoService)?;
+        leave(&mut self.vips, key.vip.addr);
         for real in service.reals.iter() {
             self.retire(real);
         }
@@ -230,7 +237,8 @@ impl Pool {
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
             self.free.push_back(real.id);
-            self.release(real.service.protocol, real.endpoint);
+            leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
+            leave(&mut self.rips, real.endpoint.addr);
         }
         dead
     }
@@ -262,10 +270,8 @@ impl Pool {
             self.slots.push_back(None);
             RealId(self.slots.len() as u32 - 1)
         });
-        *self
-            .endpoints
-            .entry((service.key.protocol, endpoint))
-            .or_insert(0) += 1;
+        enter(&mut self.endpoints, (service.key.protocol, endpoint));
+        enter(&mut self.rips, endpoint.addr);
         Real {
             id,
             service: service.key,
@@ -285,13 +291,16 @@ impl Pool {
         };
         self.slots.set(real.id.0 as usize, Some(Arc::new(retired)));
     }
+}
 
-    fn release(&mut self, protocol: Protocol, endpoint: Endpoint) {
-        let key = (protocol, endpoint);
-        match self.endpoints.get_mut(&key) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.endpoints.remove(&key)),
-        }
+fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
+    *counts.entry(key).or_insert(0) += 1;
+}
+
+fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
+    match counts.get_mut(&key) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(&key)),
     }
 }
 

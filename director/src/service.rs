@@ -117,6 +117,8 @@ impl Real {
 pub struct Service {
     /// Its name.
     pub key: ServiceKey,
+    /// Its place in the order in which services were added.
+    pub serial: u64,
     /// Which scheduler it has.
     pub algorithm: model::Scheduler,
     /// Who gets the next connection.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+
 use crate::drops::DropReason;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
@@ -106,12 +108,19 @@ impl TrafficSum {
 
 /// One [`Traffic`] for each worker.
 #[derive(Debug)]
-pub struct PerWorker(Box<[Traffic]>);
+pub struct PerWorker {
+    workers: Box<[Traffic]>,
+    /// What is taken off every sum: what was counted when the counters were zeroed.
+    zero: Mutex<TrafficSum>,
+}
 
 impl PerWorker {
     /// Counters for `workers` workers, all zero.
     pub fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| Traffic::default()).collect())
+        Self {
+            workers: (0..workers).map(|_| Traffic::default()).collect(),
+            zero: Mutex::default(),
+        }
     }
 
     /// The counters that `worker` alone writes.
@@ -120,12 +129,21 @@ impl PerWorker {
     /// When `worker` is not below the number given to [`PerWorker::new`].
     #[inline]
     pub fn of(&self, worker: usize) -> &Traffic {
-        &self.0[worker]
+        &self.workers[worker]
     }
 
-    /// The sum over all workers.
+    /// Starts counting from zero (`ipvsadm -Z`). Drops go on.
+    pub fn zero(&self) {
+        *self.zero.lock() = self.total();
+    }
+
+    /// The sum over all workers, since the start or the last [`PerWorker::zero`].
     pub fn sum(&self) -> TrafficSum {
-        self.0
+        self.total().since(&self.zero.lock())
+    }
+
+    fn total(&self) -> TrafficSum {
+        self.workers
             .iter()
             .fold(TrafficSum::default(), |sum, t| TrafficSum {
                 connections: sum.connections + t.connections.get(),
@@ -138,7 +156,7 @@ impl PerWorker {
 
     /// What was dropped for `reason`, over all workers.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.0.iter().map(|t| t.drops.of(reason).get()).sum()
+        self.workers.iter().map(|t| t.drops.of(reason).get()).sum()
     }
 }
 
