@@ -17,10 +17,15 @@ unsafe impl Zeroable for super::index::Bucket {}
 // SAFETY: integers, byte arrays and `tcp::State`, whose discriminant 0 is `None`. `Copy`: no drop.
 unsafe impl Zeroable for super::entry::Entry {}
 
+/// A huge page on x86-64; elsewhere no more than an alignment.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// A slice of zeroes straight from the kernel; a page is backed by memory at its first write.
 pub(super) struct Region<T: Zeroable> {
     base: NonNull<T>,
     len: usize,
+    mapping: *mut libc::c_void,
+    mapped_bytes: usize,
 }
 
 // SAFETY: a region owns its memory like a `Box<[T]>`.
@@ -29,34 +34,41 @@ unsafe impl<T: Zeroable + Send> Send for Region<T> {}
 unsafe impl<T: Zeroable + Sync> Sync for Region<T> {}
 
 impl<T: Zeroable> Region<T> {
-    /// `len` zeroed values.
+    /// `len` zeroed values, the first `huge` of them in huge pages as far as they fill some.
     ///
     /// # Errors
-    /// The kernel's own, when it has no address space left, or `len` asks for none or too much.
-    pub(super) fn zeroed(len: usize) -> io::Result<Self> {
+    /// The kernel's own, when it has no address space left for `len` values.
+    pub(super) fn zeroed(len: usize, huge: usize) -> io::Result<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
-        let bytes = len
+        let mapped_bytes = len
             .checked_mul(size_of::<T>())
+            .and_then(|bytes| bytes.checked_add(HUGE_PAGE))
             .ok_or(io::ErrorKind::OutOfMemory)?;
         // SAFETY: a fresh private mapping, without an address of ours; nothing else refers to it.
-        let base = unsafe {
+        let mapping = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                bytes,
+                mapped_bytes,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
                 0,
             )
         };
-        if base == libc::MAP_FAILED {
+        if mapping == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the mapping made above. Advice only: a kernel without huge pages refuses it
-        // and serves small ones.
-        unsafe { libc::madvise(base, bytes, libc::MADV_HUGEPAGE) };
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, len })
+        let aligned = mapping.map_addr(|address| address.next_multiple_of(HUGE_PAGE));
+        // SAFETY: inside the mapping made above. Advice only: a kernel without huge pages
+        // refuses it and serves small ones.
+        unsafe { libc::madvise(aligned, huge * size_of::<T>(), libc::MADV_HUGEPAGE) };
+        let base = NonNull::new(aligned.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self {
+            base,
+            len,
+            mapping,
+            mapped_bytes,
+        })
     }
 }
 
@@ -65,7 +77,7 @@ impl<T: Zeroable> Deref for Region<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: `len` values, page-aligned, zero or written by `&mut`, until drop.
+        // SAFETY: `len` values inside the mapping, page-aligned, zero or written by `&mut`, until drop.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 }
@@ -81,7 +93,7 @@ impl<T: Zeroable> DerefMut for Region<T> {
 impl<T: Zeroable> Drop for Region<T> {
     fn drop(&mut self) {
         // SAFETY: exactly what `zeroed` mapped; no borrow outlives `self`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len * size_of::<T>()) };
+        unsafe { libc::munmap(self.mapping, self.mapped_bytes) };
     }
 }
 

@@ -102,7 +102,7 @@ impl Index {
 
     pub(super) fn new(buckets: usize) -> io::Result<Self> {
         Ok(Self {
-            buckets: Region::zeroed(buckets)?,
+            buckets: Region::zeroed(buckets, buckets)?,
         })
     }
 

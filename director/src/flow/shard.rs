@@ -7,7 +7,7 @@ use parking_lot::MutexGuard;
 use super::Direction;
 use super::entry::{Class, Entry};
 use super::index::{Index, Slot};
-use super::place::{Keyed, Place};
+use super::place::{Keyed, Place, reduce};
 use super::slab::{Pool, Slab};
 use super::wheel::Wheel;
 use crate::time::Tick;
@@ -15,7 +15,7 @@ use crate::time::Tick;
 /// How many entries are looked at for the one to evict.
 const SAMPLES: usize = 16;
 /// Places tried to find them; some may be free.
-const TRIES: usize = 4 * SAMPLES;
+const TRIES: u32 = 64;
 
 /// An entry of a locked shard: good until the shard is unlocked or the entry leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,8 +289,17 @@ impl<'a> Shard<'a> {
             Pool::HalfOpen => 1,
             Pool::Main => SAMPLES,
         };
+        let used = slab.used(pool);
+        let start = random.next();
+        // In a small pool a walk, which meets nobody twice; else by lot.
+        let place = |n: u32| match used {
+            0 => None,
+            1..=TRIES => (n < used).then(|| (start % used + n) % used),
+            _ => Some(reduce(random.next(), used)),
+        };
         (0..TRIES)
-            .filter_map(|_| slab.sample(pool, random.next()))
+            .filter_map(place)
+            .filter_map(|n| slab.live(pool, n))
             .take(samples)
             .filter(|&at| class.may_displace(slab[at].class()))
             .min_by_key(|&at| slab[at].worth())

@@ -45,11 +45,12 @@ impl Part {
 }
 
 impl Slab {
-    /// Room for that many entries in the two pools. Memory is used as entries are.
+    /// Room for that many entries in the two pools. Memory is used as entries are. The half-open
+    /// pool stands last and in small pages, so that it costs nothing in times of peace.
     pub(super) fn new(half_open: u32, main: u32) -> io::Result<Self> {
         Ok(Self {
-            entries: Region::zeroed(half_open as usize + main as usize)?,
-            parts: [Part::new(0, half_open), Part::new(half_open, main)],
+            entries: Region::zeroed(main as usize + half_open as usize, main as usize)?,
+            parts: [Part::new(main, half_open), Part::new(0, main)],
         })
     }
 
@@ -80,24 +81,29 @@ impl Slab {
     /// The pool that a place belongs to.
     #[inline]
     pub(super) fn pool_of(&self, at: u32) -> Pool {
-        if at < self.parts[1].base {
-            Pool::HalfOpen
-        } else {
+        if at < self.parts[Pool::Main as usize].end {
             Pool::Main
+        } else {
+            Pool::HalfOpen
         }
     }
 
-    /// A live entry of `pool` by the number `random`, unless it hits a free place.
-    pub(super) fn sample(&self, pool: Pool, random: u32) -> Option<u32> {
+    /// How many places of `pool` were ever used; they stand side by side.
+    pub(super) fn used(&self, pool: Pool) -> u32 {
         let part = &self.parts[pool as usize];
-        let at = part.base + super::place::reduce(random, part.fresh - part.base);
-        (at < part.fresh && !self.entries[at as usize].is_free()).then_some(at)
+        part.fresh - part.base
+    }
+
+    /// The live entry in the `n`-th place of `pool`, `n` below [`Slab::used`].
+    pub(super) fn live(&self, pool: Pool, n: u32) -> Option<u32> {
+        let at = self.parts[pool as usize].base + n;
+        (!self.entries[at as usize].is_free()).then_some(at)
     }
 
     /// Up to `count` places from number `from` on, and the number after them; places that were
     /// never used are left out. `None` past the end.
     pub(super) fn stretch(&self, from: u32, count: u32) -> Option<(&[Entry], u32)> {
-        let part = self.parts.iter().find(|part| from < part.fresh)?;
+        let part = self.parts.iter().rev().find(|part| from < part.fresh)?;
         let start = from.max(part.base);
         let end = start.saturating_add(count).min(part.fresh);
         Some((&self.entries[start as usize..end as usize], end))

@@ -155,3 +155,137 @@ impl Wheel {
 const fn list_of(level: usize, second: u32) -> usize {
     level * SLOTS + (second >> (BITS * level as u32)) as usize % SLOTS
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A wheel with its entries, beside what should be in it.
+    struct Bench {
+        wheel: Wheel,
+        entries: Vec<Entry>,
+        model: Vec<Option<Tick>>,
+        now: Tick,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        /// Files an entry, or gives it another time to die at.
+        Set(u32, u32),
+        Unlink(u32),
+        Pass(u32, u32),
+    }
+
+    const ENTRIES: u32 = 24;
+
+    /// Up to 64 s, 68 min, 31 days, and beyond the wheel's horizon.
+    fn any_span() -> impl Strategy<Value = u32> {
+        prop_oneof![
+            0..640_u32,
+            0..40_960_u32,
+            0..=26_784_000_u32,
+            0..300_000_000_u32
+        ]
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (0..ENTRIES, any_span()).prop_map(|(at, span)| Op::Set(at, span)),
+            1 => (0..ENTRIES).prop_map(Op::Unlink),
+            2 => (any_span(), 1..9_u32).prop_map(|(span, budget)| Op::Pass(span, budget)),
+        ]
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                wheel: Wheel::new(),
+                entries: vec![Entry::default(); ENTRIES as usize],
+                model: vec![None; ENTRIES as usize],
+                now: Tick(0),
+            }
+        }
+
+        fn apply(&mut self, op: Op) {
+            match op {
+                Op::Set(at, span) => self.set(at, self.now.after(Ticks(span))),
+                Op::Unlink(at) => {
+                    if self.model[at as usize].take().is_some() {
+                        self.wheel.unlink(&mut self.entries, at);
+                    }
+                }
+                Op::Pass(span, budget) => self.pass(span, budget),
+            }
+        }
+
+        fn set(&mut self, at: u32, expires: Tick) {
+            if self.model[at as usize].replace(expires).is_some() {
+                self.wheel.touch(&mut self.entries, at, expires);
+            } else {
+                self.entries[at as usize].set_expires(expires);
+                self.wheel.link(&mut self.entries, at);
+            }
+        }
+
+        fn pass(&mut self, span: u32, budget: u32) {
+            self.now = self.now.after(Ticks(span));
+            while self.wheel.is_pending(self.now) {
+                let mut left = budget;
+                while let Some(at) = self.wheel.next_dead(&mut self.entries, self.now, &mut left) {
+                    let expires = self.model[at as usize].take();
+                    assert!(expires.is_some_and(|expires| expires <= self.now));
+                    self.wheel.unlink(&mut self.entries, at);
+                }
+            }
+            let overdue = |expires: &Tick| expires.until(self.now) >= Ticks::seconds(1);
+            assert!(!self.model.iter().flatten().any(overdue));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn a_wheel_agrees_with_a_list_of_deadlines(
+            ops in prop::collection::vec(any_op(), 1..60)
+        ) {
+            let mut bench = Bench::new();
+            for op in ops {
+                bench.apply(op);
+            }
+        }
+    }
+
+    #[test]
+    fn each_deadline_is_met_to_the_second() {
+        let last = 26_784_000;
+        for deadline in [1, 9, 10, 11, 630, 640, 641, 40_950, 40_960, 2_621_440, last] {
+            let mut bench = Bench::new();
+            bench.set(0, Tick(deadline));
+            let due = second_of(Tick(deadline)) * Ticks::PER_SECOND;
+            let dead_at = |bench: &mut Bench, tick| {
+                let mut budget = u32::MAX;
+                bench
+                    .wheel
+                    .next_dead(&mut bench.entries, Tick(tick), &mut budget)
+            };
+            assert_eq!(dead_at(&mut bench, deadline - 1), None, "{deadline}");
+            assert_eq!(dead_at(&mut bench, due), Some(0), "{deadline}");
+        }
+    }
+
+    #[test]
+    fn a_life_that_is_prolonged_is_looked_at_once_a_filing() {
+        let mut bench = Bench::new();
+        bench.set(0, Tick(100));
+        bench.set(0, Tick(500));
+        let mut budget = 100;
+        let dead = bench
+            .wheel
+            .next_dead(&mut bench.entries, Tick(110), &mut budget);
+        assert_eq!(dead, None);
+        let filed = list_of(0, 50) as u32;
+        assert_eq!(bench.entries[0].prev, HEAD | filed);
+    }
+}
