@@ -101,7 +101,11 @@ fn step(tracking: &mut Option<Tracking>, line: &Line) -> String {
     let judgement = tracked.judge(line.direction, &line.segment, &NORMAL);
     match judgement {
         Judgement::Accept { from, to } => assert_eq!((from, to), (before.state, tracked.state)),
-        _ => assert_eq!(moved(&before), moved(tracked), "{judgement:?} moved something"),
+        _ => assert_eq!(
+            moved(&before),
+            moved(tracked),
+            "{judgement:?} moved something"
+        ),
     }
     if judgement == Judgement::Reopen {
         *tracking = Some(Tracking::opening(&line.segment));
