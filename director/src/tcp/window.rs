@@ -67,14 +67,17 @@ impl Peer {
         !after(highest_ack(segment), receiver.end)
     }
 
-    /// IV: the segment acknowledges at most a window below what the receiver has sent.
-    const fn acks_in_window(&self, receiver: &Self, segment: &Segment) -> bool {
+    /// IV: the segment acknowledges at most a window below what this end has acknowledged before.
+    ///
+    /// The paper measures from what the receiver has sent. This is the bound of RFC 5961 §5, so
+    /// that nothing counts as old here that the receiver takes in.
+    const fn acks_in_window(&self, segment: &Segment) -> bool {
         let slack = if self.max_window > ACK_SLACK {
             self.max_window
         } else {
             ACK_SLACK
         };
-        !after(receiver.end.wrapping_sub(slack), highest_ack(segment))
+        !after(self.max_ack.wrapping_sub(slack), highest_ack(segment))
     }
 
     /// Bounds I-IV together, for a segment with ACK from this end to `receiver`.
@@ -85,7 +88,7 @@ impl Peer {
             Err(Misfit::Invalid(Invalid::AckAboveSent))
         } else if !self.ends_in_window(receiver, segment) {
             Err(Misfit::Unmoved(Unmoved::OldData))
-        } else if !self.acks_in_window(receiver, segment) {
+        } else if !self.acks_in_window(segment) {
             Err(Misfit::Unmoved(Unmoved::OldAck))
         } else {
             Ok(())
