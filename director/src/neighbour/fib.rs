@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
+use super::ask::Ask;
 use super::lpm::DualLpm;
 use crate::wire::Addr;
 
@@ -113,6 +114,7 @@ pub struct Fib {
     pub(super) neighbours: Neighbours,
     pub(super) links: Arc<[Link]>,
     pub(super) addresses: Arc<[Addr]>,
+    pub(super) gateways: Arc<[Ask]>,
 }
 
 impl Fib {
@@ -142,6 +144,30 @@ impl Fib {
     /// The host's own addresses, sorted, each once.
     pub fn local_addresses(&self) -> &Arc<[Addr]> {
         &self.addresses
+    }
+
+    /// Gateways of the routes that leave through interfaces that the director drives.
+    pub fn gateways(&self) -> impl Iterator<Item = Ask> + '_ {
+        self.gateways.iter().copied()
+    }
+
+    /// `dst` as a neighbour on each link that it is on by the route to it; nothing when
+    /// it lies behind gateways.
+    pub fn on_link(&self, dst: Addr) -> impl Iterator<Item = Ask> + '_ {
+        let slot = |id: SlotId| self.slots.get(id as usize);
+        let place = self.routes.find(dst).and_then(slot);
+        let members = match place {
+            Some(Slot::Multi(members)) => &members[..],
+            _ => &[],
+        };
+        let each = members.iter().filter_map(move |member| slot(member.slot));
+        each.chain(place).filter_map(move |slot| match slot {
+            Slot::OnLink { ifindex, .. } => Some(Ask {
+                ifindex: *ifindex,
+                addr: dst,
+            }),
+            _ => None,
+        })
     }
 
     #[inline]

@@ -12,15 +12,22 @@
 //! * `fib`: the snapshot, and the answer for one packet.
 //! * `table`: the mutable side, changed one [`Change`] at a time.
 //! * `decode`: rtnetlink messages as [`Change`]s.
-//! * `follow`: the task that dumps, follows and publishes.
+//! * `dump`: reads all that the kernel knows.
+//! * `follow`: the task that follows and publishes.
 //! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
 
+mod ask;
+mod decode;
+mod dump;
 mod fib;
+mod follow;
 mod lpm;
 mod slots;
 mod table;
 
+pub use ask::{Ask, Asker};
 pub use fib::{Fib, Hop, Link, Mac, Neighbour, NoHop};
+pub use follow::Neighbourhood;
 pub use lpm::Prefix;
 pub use table::{Change, Placement, Route, Table, Tables, Target, Via};
 

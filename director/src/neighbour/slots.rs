@@ -46,6 +46,8 @@ pub(super) struct Slots {
     by_gateway: FxHashMap<(u32, Addr), Vec<SlotId>>,
     by_link: FxHashMap<u32, Vec<SlotId>>,
     resolved: Arc<Vec<Slot>>,
+    /// Grows with each change of the set of gateways.
+    gateway_changes: u64,
 }
 
 impl Slots {
@@ -89,6 +91,7 @@ impl Slots {
             } => {
                 forget(&mut self.by_link, ifindex, slot);
                 if let Some(gateway) = gateway {
+                    self.gateway_changes += 1;
                     forget(&mut self.by_gateway, (ifindex, gateway), slot);
                 }
             }
@@ -157,6 +160,11 @@ impl Slots {
         self.by_gateway.keys().copied()
     }
 
+    /// A number that differs whenever [`Self::gateways`] may differ.
+    pub(super) fn gateway_changes(&self) -> u64 {
+        self.gateway_changes
+    }
+
     /// Slots in use.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -210,6 +218,7 @@ impl Slots {
         {
             self.by_link.entry(ifindex).or_default().push(slot);
             if let Some(gateway) = gateway {
+                self.gateway_changes += 1;
                 let key = (ifindex, gateway);
                 self.by_gateway.entry(key).or_default().push(slot);
             }

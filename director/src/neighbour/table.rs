@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::ask::Ask;
 use super::fib::{Fib, Link, Neighbour, NoHop, SlotId};
 use super::lpm::{DualLpm, Prefix};
 use super::slots::{Slots, World};
@@ -118,6 +119,8 @@ pub struct Tables {
 struct Listed {
     links: Option<Arc<[Link]>>,
     addresses: Option<Arc<[Addr]>>,
+    /// With the number of gateway changes that it holds.
+    gateways: Option<(u64, Arc<[Ask]>)>,
 }
 
 impl Tables {
@@ -170,6 +173,7 @@ impl Tables {
         self.candidates = FxHashMap::default();
         self.routes = DualLpm::default();
         self.slots = Slots::default();
+        self.listed.gateways = None;
     }
 
     /// Forgets everything, before a new dump.
@@ -195,15 +199,8 @@ impl Tables {
             neighbours: self.world.neighbours.clone(),
             links: self.list_links(),
             addresses: self.list_addresses(),
+            gateways: self.list_gateways(),
         }
-    }
-
-    /// Gateways of all routes that leave through an interface that the director drives.
-    pub fn gateways(&self) -> impl Iterator<Item = (u32, Addr)> + '_ {
-        self.slots.gateways().filter(|(ifindex, _)| {
-            let link = self.world.links.get(ifindex);
-            link.is_some_and(|link| link.port.is_some())
-        })
     }
 
     fn set_link(&mut self, mut link: Link) {
@@ -215,12 +212,14 @@ impl Tables {
         }
         self.world.links.insert(ifindex, link);
         self.listed.links = None;
+        self.listed.gateways = None;
         self.slots.link_changed(ifindex, &self.world);
     }
 
     fn drop_link(&mut self, ifindex: u32) {
         if self.world.links.remove(&ifindex).is_some() {
             self.listed.links = None;
+            self.listed.gateways = None;
             self.slots.link_changed(ifindex, &self.world);
         }
     }
@@ -340,6 +339,27 @@ impl Tables {
             list.into()
         });
         Arc::clone(list)
+    }
+
+    /// Gateways behind interfaces that the director drives.
+    fn list_gateways(&mut self) -> Arc<[Ask]> {
+        let changes = self.slots.gateway_changes();
+        if let Some((at, list)) = &self.listed.gateways
+            && *at == changes
+        {
+            return Arc::clone(list);
+        }
+        let links = &self.world.links;
+        let driven = |ifindex: u32| links.get(&ifindex).is_some_and(|link| link.port.is_some());
+        let gateways = self
+            .slots
+            .gateways()
+            .filter(|(ifindex, _)| driven(*ifindex));
+        let list: Arc<[Ask]> = gateways
+            .map(|(ifindex, addr)| Ask { ifindex, addr })
+            .collect();
+        self.listed.gateways = Some((changes, Arc::clone(&list)));
+        list
     }
 }
 

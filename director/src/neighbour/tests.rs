@@ -299,10 +299,10 @@ fn ipv6_siblings_come_and_go_as_the_kernel_tells() {
     let net = "2001:db8::/32";
     let dst = addr("2001:db8::1");
     let mut tables = tables();
-    tables.add(route(net, 1024, &[a.clone()]));
+    tables.add(route(net, 1024, std::slice::from_ref(&a)));
     // A second next hop: the kernel tells of the whole group.
     tables.add(route(net, 1024, &[a.clone(), b.clone()]));
-    tables.apply(Change::RouteGone(route(net, 1024, &[a.clone()])));
+    tables.apply(Change::RouteGone(route(net, 1024, &[a])));
     let fib = tables.snapshot();
     for hash in [0, u64::MAX] {
         assert_eq!(fib.next_hop(dst, hash), unresolved(ETH1, "fe80::b"));
