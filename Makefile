@@ -39,6 +39,7 @@ help: ## This list
 
 deps: build-deps test-deps ## Install what is missing to build and test (Debian, Ubuntu)
 
+# While packages are installed, a policy keeps their services (nginx) from being started.
 define install_missing
 	@missing=""; \
 	for package in $(1); do \
@@ -50,9 +51,9 @@ define install_missing
 	[ "$$(id -u)" = 0 ] || { echo "missing:$$missing. Run: sudo make deps" >&2; exit 1; }; \
 	echo "installing with apt-get:$$missing"; \
 	apt-get update -qq; \
-	policy=$$(mktemp); printf '#!/bin/sh\nexit 101\n' >"$$policy"; chmod +x "$$policy"; \
-	DEBIAN_FRONTEND=noninteractive POLICYRCD="$$policy" apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
-	rm -f "$$policy"
+	policy=/usr/sbin/policy-rc.d; \
+	[ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; }; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
 endef
 
 build-deps: rust
