@@ -25,9 +25,11 @@
 //! `main` stand above it and change what the workers see by publishing new snapshots.
 
 pub mod flow;
+pub mod gate;
 pub mod sched;
 pub mod service;
 pub mod stats;
 pub mod tcp;
 pub mod time;
 pub mod wire;
+pub mod xsk;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//
+// The gate: the first step of a packet's way, in the driver of the interface.
+//
+// It hands packets for a virtual service, and replies of NAT real servers, to the AF_XDP socket
+// of their queue, and passes everything else (ARP, ssh, ...) to the kernel. What it cannot read
+// it passes: the kernel knows how to refuse it.
+//
+//     Ethernet -> IPv4 | IPv6 + extensions -> TCP | UDP | ICMP error + quoted packet
+//
+// One instance runs on each interface (PORT); the maps are shared by all.
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "maps.h"
+#include "parse.h"
+
+const volatile __u32 PORT;
+
+static __always_inline void count(enum counter what)
+{
+	__u32 slot = PORT * COUNTERS + what;
+	__u64 *value = bpf_map_lookup_elem(&counters, &slot);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline int pass(void)
+{
+	count(PASSED);
+	return XDP_PASS;
+}
+
+static __always_inline int to_director(__u32 queue)
+{
+	__u32 slot = PORT * QUEUES + queue;
+	int verdict = bpf_redirect_map(&sockets, slot, XDP_DROP);
+
+	count(verdict == XDP_REDIRECT ? REDIRECTED : NO_SOCKET);
+	return verdict;
+}
+
+static __always_inline __u32 role(const struct endpoint *endpoint)
+{
+	__u32 *roles = bpf_map_lookup_elem(&endpoints, endpoint);
+
+	return roles ? *roles : 0;
+}
+
+// A packet goes to a service when its destination is one. It is a reply when its source is a
+// real server and its destination is not this host itself (a health check's answer, say).
+static __always_inline bool is_ours(const struct packet *p)
+{
+	if (role(&p->dst) & SERVICE)
+		return true;
+	if (role(&p->src) & REAL)
+		return !bpf_map_lookup_elem(&locals, &p->dst.addr);
+	return false;
+}
+
+// An error quotes a packet that was sent earlier: one from a service to a client, or one from a
+// client to a real server.
+static __always_inline bool is_about_ours(const struct packet *quoted)
+{
+	return (role(&quoted->src) & SERVICE) || (role(&quoted->dst) & REAL);
+}
+
+SEC("xdp")
+int gate(struct xdp_md *ctx)
+{
+	struct packet packet = {};
+	bool ours;
+
+	count(RECEIVED);
+	switch (parse(ctx, &packet)) {
+	case TRANSPORT:
+	case FRAGMENT: // keyed by address alone: port and protocol are zero
+		ours = is_ours(&packet);
+		break;
+	case QUOTE:
+		ours = is_about_ours(&packet);
+		break;
+	default:
+		ours = false;
+	}
+	return ours ? to_director(ctx->rx_queue_index) : pass();
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// What the director tells the gate, and what the gate counts.
+
+#pragma once
+
+typedef _Bool bool;
+#define true 1
+#define false 0
+
+// Queues of one interface at most; the director refuses more.
+#define QUEUES 64
+
+// An IPv4 address is held in its mapped form, ::ffff:a.b.c.d.
+struct address {
+	__u32 word[4];
+};
+
+struct endpoint {
+	struct address addr;
+	__be16 port; // 0 with protocol 0: the address as a whole, for fragments
+	__u8 protocol;
+	__u8 zero;
+};
+
+// Roles of an endpoint, a bit each.
+#define SERVICE 1
+#define REAL 2
+
+enum counter {
+	RECEIVED,
+	PASSED,
+	REDIRECTED,
+	NO_SOCKET,
+	COUNTERS,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct endpoint);
+	__type(value, __u32);
+} endpoints SEC(".maps");
+
+// The host's own addresses.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address);
+	__type(value, __u32);
+} locals SEC(".maps");
+
+// Slot: port * QUEUES + queue.
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} sockets SEC(".maps");
+
+// Slot: port * COUNTERS + counter.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");

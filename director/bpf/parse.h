@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads a packet as far as the gate needs it. Every access is checked against the packet's end.
+
+#pragma once
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "maps.h"
+
+#define IP_MORE_FRAGMENTS 0x2000
+#define IP_OFFSET 0x1fff
+
+// RFC 8200 sets no limit on the chain; the director reads as many.
+#define EXTENSION_HEADERS 8
+
+enum reading {
+	OTHER,     // nothing that could be the director's
+	TRANSPORT, // TCP or UDP, src and dst filled
+	FRAGMENT,  // of any protocol, addresses filled
+	QUOTE,     // an ICMP error; src and dst are those of the quoted packet
+};
+
+struct packet {
+	struct endpoint src;
+	struct endpoint dst;
+};
+
+struct cursor {
+	void *at;
+	void *end;
+};
+
+struct extension {
+	__u8 next;
+	__u8 length; // in 8 bytes, the first 8 not counted
+};
+
+// RFC 792 and RFC 4443 share the first 8 bytes.
+struct icmp {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+struct fragment_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset; // 13 bits, 2 reserved, more
+	__be32 id;
+};
+
+// Points `var` at the next header and steps over it; leaves the function when it is cut off.
+#define TAKE(var, cursor)                                                                          \
+	do {                                                                                       \
+		(var) = (cursor)->at;                                                              \
+		if ((void *)((var) + 1) > (cursor)->end)                                           \
+			return OTHER;                                                              \
+		(cursor)->at = (var) + 1;                                                          \
+	} while (0)
+
+static __always_inline void set_v4(struct address *address, __be32 v4)
+{
+	address->word[0] = 0;
+	address->word[1] = 0;
+	address->word[2] = bpf_htonl(0xffff);
+	address->word[3] = v4;
+}
+
+static __always_inline void set_v6(struct address *address, const struct in6_addr *v6)
+{
+	__builtin_memcpy(address, v6, sizeof(*address));
+}
+
+static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, struct packet *p)
+{
+	__be16 *port;
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return OTHER;
+	TAKE(port, c);
+	p->src.port = *port;
+	TAKE(port, c);
+	p->dst.port = *port;
+	p->src.protocol = protocol;
+	p->dst.protocol = protocol;
+	return TRANSPORT;
+}
+
+static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, __u8 *protocol)
+{
+	struct iphdr *ip;
+	__u16 fragment;
+
+	TAKE(ip, c);
+	if (ip->version != 4 || ip->ihl < 5)
+		return OTHER;
+	c->at += (ip->ihl - 5) * 4;
+	set_v4(&p->src.addr, ip->saddr);
+	set_v4(&p->dst.addr, ip->daddr);
+	*protocol = ip->protocol;
+	fragment = bpf_ntohs(ip->frag_off);
+	return fragment & (IP_MORE_FRAGMENTS | IP_OFFSET) ? FRAGMENT : TRANSPORT;
+}
+
+static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, __u8 *protocol)
+{
+	struct ipv6hdr *ip;
+	struct extension *extension;
+	struct fragment_header *fragment;
+
+	TAKE(ip, c);
+	if (ip->version != 6)
+		return OTHER;
+	set_v6(&p->src.addr, &ip->saddr);
+	set_v6(&p->dst.addr, &ip->daddr);
+	*protocol = ip->nexthdr;
+	for (int i = 0; i < EXTENSION_HEADERS; i++) {
+		switch (*protocol) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+			extension = c->at;
+			if ((void *)(extension + 1) > c->end)
+				return OTHER;
+			*protocol = extension->next;
+			c->at += (extension->length + 1) * 8;
+			break;
+		case IPPROTO_FRAGMENT:
+			TAKE(fragment, c);
+			*protocol = fragment->next;
+			if (fragment->offset & bpf_htons(0xfff9))
+				return FRAGMENT;
+			break;
+		default:
+			return TRANSPORT;
+		}
+	}
+	return OTHER;
+}
+
+// Unreachable, source quench, time exceeded, parameter problem (RFC 792).
+static __always_inline bool is_v4_error(__u8 type)
+{
+	return type == 3 || type == 4 || type == 11 || type == 12;
+}
+
+// Unreachable, too big, time exceeded, parameter problem (RFC 4443 2.1).
+static __always_inline bool is_v6_error(__u8 type)
+{
+	return type >= 1 && type <= 4;
+}
+
+// The ports of the packet that an ICMP error quotes. A quoted fragment is nobody's.
+static __always_inline enum reading read_quote(enum reading ip, struct cursor *c, __u8 protocol,
+					       struct packet *p)
+{
+	if (ip != TRANSPORT || read_ports(c, protocol, p) != TRANSPORT)
+		return OTHER;
+	return QUOTE;
+}
+
+static __always_inline enum reading parse_v4(struct cursor *c, struct packet *p)
+{
+	struct icmp *icmp;
+	__u8 protocol;
+	enum reading reading = read_v4(c, p, &protocol);
+
+	if (reading != TRANSPORT)
+		return reading;
+	if (protocol != IPPROTO_ICMP)
+		return read_ports(c, protocol, p);
+	TAKE(icmp, c);
+	if (!is_v4_error(icmp->type))
+		return OTHER;
+	reading = read_v4(c, p, &protocol);
+	return read_quote(reading, c, protocol, p);
+}
+
+static __always_inline enum reading parse_v6(struct cursor *c, struct packet *p)
+{
+	struct icmp *icmp;
+	__u8 protocol;
+	enum reading reading = read_v6(c, p, &protocol);
+
+	if (reading != TRANSPORT)
+		return reading;
+	if (protocol != IPPROTO_ICMPV6)
+		return read_ports(c, protocol, p);
+	TAKE(icmp, c);
+	if (!is_v6_error(icmp->type))
+		return OTHER;
+	reading = read_v6(c, p, &protocol);
+	return read_quote(reading, c, protocol, p);
+}
+
+static __always_inline enum reading parse(struct xdp_md *ctx, struct packet *p)
+{
+	struct cursor c = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+	struct ethhdr *eth;
+
+	TAKE(eth, &c);
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		return parse_v4(&c, p);
+	case bpf_htons(ETH_P_IPV6):
+		return parse_v6(&c, p);
+	default:
+		return OTHER;
+	}
+}

@@ -1,0 +1,59 @@
+//! What can go wrong on the way to an attached gate, each with its mend.
+
+use std::io;
+
+/// Why the gate could not be loaded, attached or told.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// No such interface in this network namespace.
+    #[error("there is no interface `{0}` here; `ip link` lists those there are")]
+    MissingInterface(String),
+    /// The interface cannot be driven.
+    #[error(
+        "interface `{name}` has {queues} receive queues, the director drives up to {max}; reduce them with `ethtool -L {name} combined {max}`"
+    )]
+    TooManyQueues {
+        /// Interface.
+        name: String,
+        /// What it has.
+        queues: u32,
+        /// What the gate has room for.
+        max: u32,
+    },
+    /// Somebody else's XDP program is there.
+    #[error(
+        "interface `{0}` already has an XDP program: another bulwarkd, or one that `ip link show {0}` names and `ip link set dev {0} xdp off` removes"
+    )]
+    Busy(String),
+    /// No privilege.
+    #[error(
+        "loading BPF needs root or CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW; start bulwarkd as root"
+    )]
+    Permission,
+    /// The kernel or the driver cannot do it.
+    #[error(
+        "interface `{name}` takes no XDP program in {mode} mode ({source}); set `mode = \"generic\"` under [datapath], or check MTU and LRO (`ethtool -K {name} lro off`)"
+    )]
+    Unsupported {
+        /// Interface.
+        name: String,
+        /// What was tried.
+        mode: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel refused the program.
+    #[error("the kernel does not load the gate: {0}; Linux 5.10 or newer is needed")]
+    Load(String),
+    /// A map did not take an entry.
+    #[error("the gate's map `{map}` refused an entry: {source}")]
+    Map {
+        /// Its name in `bpf/maps.h`.
+        map: &'static str,
+        /// What libbpf said.
+        source: libbpf_rs::Error,
+    },
+    /// The list of interfaces is empty.
+    #[error("no interface is configured; set [datapath] interfaces = [\"eth0\"]")]
+    NoInterface,
+}

@@ -1,0 +1,160 @@
+//! The gate's maps, as `bpf/maps.h` lays them out.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+
+use super::skel::{GateSkel, OpenGateSkel};
+use super::{GateError, MAX_QUEUES};
+use crate::wire::{Addr, Endpoint};
+
+/// What an endpoint is to the gate: a set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles(u32);
+
+impl Roles {
+    /// Nothing to the director.
+    pub const NONE: Self = Self(0);
+    /// A virtual service.
+    pub const SERVICE: Self = Self(1);
+    /// A NAT real server.
+    pub const REAL: Self = Self(2);
+
+    /// All roles of both.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is left without those of `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` are in it.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What the gate has counted on one interface, packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateCounters {
+    /// Seen.
+    pub received: u64,
+    /// Left to the kernel.
+    pub passed: u64,
+    /// Given to an AF_XDP socket.
+    pub redirected: u64,
+    /// Dropped, since their queue had no socket.
+    pub no_socket: u64,
+}
+
+/// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
+const COUNTERS: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct Maps {
+    endpoints: MapHandle,
+    locals: MapHandle,
+    sockets: MapHandle,
+    counters: MapHandle,
+}
+
+fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(endpoint.addr.octets());
+    key[16..18].copy_from_slice(&endpoint.port.to_be_bytes());
+    key[18] = protocol;
+    key
+}
+
+impl Maps {
+    pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
+        Ok(Self {
+            endpoints: MapHandle::try_from(&skel.maps.endpoints)?,
+            locals: MapHandle::try_from(&skel.maps.locals)?,
+            sockets: MapHandle::try_from(&skel.maps.sockets)?,
+            counters: MapHandle::try_from(&skel.maps.counters)?,
+        })
+    }
+
+    /// Makes a further instance use these maps instead of new ones.
+    pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+        open.maps.endpoints.reuse_fd(self.endpoints.as_fd())?;
+        open.maps.locals.reuse_fd(self.locals.as_fd())?;
+        open.maps.sockets.reuse_fd(self.sockets.as_fd())?;
+        open.maps.counters.reuse_fd(self.counters.as_fd())
+    }
+
+    pub(super) fn connect(
+        &self,
+        port: usize,
+        queue: u32,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), GateError> {
+        let slot = port as u32 * MAX_QUEUES + queue;
+        let fd = socket.as_raw_fd().to_ne_bytes();
+        self.sockets
+            .update(&slot.to_ne_bytes(), &fd, MapFlags::ANY)
+            .map_err(|source| GateError::Map {
+                map: "sockets",
+                source,
+            })
+    }
+
+    pub(super) fn set_endpoint(
+        &self,
+        protocol: u8,
+        endpoint: Endpoint,
+        roles: Roles,
+    ) -> Result<(), GateError> {
+        let key = endpoint_key(protocol, endpoint);
+        let value = (roles != Roles::NONE).then(|| roles.0.to_ne_bytes());
+        put(&self.endpoints, &key, value).map_err(|source| GateError::Map {
+            map: "endpoints",
+            source,
+        })
+    }
+
+    pub(super) fn set_local(&self, addr: Addr, local: bool) -> Result<(), GateError> {
+        let value = local.then(|| 1u32.to_ne_bytes());
+        put(&self.locals, addr.octets(), value).map_err(|source| GateError::Map {
+            map: "locals",
+            source,
+        })
+    }
+
+    pub(super) fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
+        let sum = |counter: u32| -> Result<u64, GateError> {
+            let slot = (port as u32 * COUNTERS + counter).to_ne_bytes();
+            let values = self
+                .counters
+                .lookup_percpu(&slot, MapFlags::ANY)
+                .map_err(|source| GateError::Map {
+                    map: "counters",
+                    source,
+                })?;
+            let words = values.unwrap_or_default();
+            Ok(words
+                .iter()
+                .filter_map(|w| Some(u64::from_ne_bytes(*w.first_chunk()?)))
+                .sum())
+        };
+        Ok(GateCounters {
+            received: sum(0)?,
+            passed: sum(1)?,
+            redirected: sum(2)?,
+            no_socket: sum(3)?,
+        })
+    }
+}
+
+fn put(map: &MapHandle, key: &[u8], value: Option<[u8; 4]>) -> libbpf_rs::Result<()> {
+    let Some(value) = value else {
+        return match map.delete(key) {
+            Err(e) if e.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
+            result => result,
+        };
+    };
+    map.update(key, &value, MapFlags::ANY)
+}
