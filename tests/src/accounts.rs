@@ -10,21 +10,28 @@ use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Checks that what came in went out, was passed to the kernel, or was dropped under a reason,
-/// and that no frame is lost. Waits for packets that are under way.
+/// Asserts [`balanced`].
 ///
 /// # Panics
-/// When the books do not balance after a while, with the status of the director.
+/// When the books do not balance, with the status of the director.
 pub fn assert_accounts(director: &Director) {
-    let balanced = wait::until("the director's books to balance", PATIENCE, || {
+    if let Err(error) = balanced(director) {
+        panic!("{error:?}\n{}", director.log());
+    }
+}
+
+/// Checks that what came in went out, was passed to the kernel, or was dropped under a reason,
+/// and that no frame is lost. Waits a while for packets that are under way.
+///
+/// # Errors
+/// When the books do not balance, with the status of the director.
+pub fn balanced(director: &Director) -> Result<()> {
+    wait::until("the director's books to balance", PATIENCE, || {
         let status = director.api().get("/v1/status")?;
         check_packets(&status)
             .and_then(|()| check_frames(&status))
             .with_context(|| format!("{status:#}"))
-    });
-    if let Err(error) = balanced {
-        panic!("{error:?}");
-    }
+    })
 }
 
 /// Received = sent + dropped for the workers, by the sum of the reasons.

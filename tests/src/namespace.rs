@@ -139,8 +139,18 @@ fn remove(name: &str) {
     let _ = output(Command::new("ip").args(["netns", "del", name]));
 }
 
+/// Removes all namespaces of this process, whoever holds them: for a signal handler.
+pub fn remove_own() {
+    let own = std::process::id().to_string();
+    remove_where(|id| id == own);
+}
+
 /// Removes the namespaces of processes that are gone.
 fn sweep() {
+    remove_where(|id| !Path::new("/proc").join(id).exists());
+}
+
+fn remove_where(unwanted: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(DIRECTORY) else {
         return;
     };
@@ -148,7 +158,7 @@ fn sweep() {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     for name in names {
-        if owner(&name).is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+        if owner(&name).is_some_and(&unwanted) {
             remove(&name);
         }
     }
