@@ -1,0 +1,116 @@
+# Bulwark. `make help` lists what there is.
+#
+# sudo drops the PATH of the user who has cargo, so rustup's directories are added: root's own
+# and those of the user behind sudo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+RUST_HOME := $(if $(SUDO_USER),$(shell getent passwd $(SUDO_USER) | cut -d: -f6),$(HOME))
+ifneq ($(wildcard $(RUST_HOME)/.cargo/bin/cargo),)
+export PATH := $(RUST_HOME)/.cargo/bin:$(PATH)
+export RUSTUP_HOME ?= $(RUST_HOME)/.rustup
+export CARGO_HOME ?= $(RUST_HOME)/.cargo
+endif
+export PATH := $(PATH):/usr/sbin:/sbin
+
+# Under sudo, what is built still belongs to the user whose tree this is.
+OWNER := $(shell stat -c %U .)
+BUILD := $(if $(and $(SUDO_USER),$(filter $(SUDO_USER),$(OWNER))),sudo -H -u $(SUDO_USER) env PATH="$(PATH)" cargo,cargo)
+
+# The oldest rustc that builds this, as in Cargo.toml.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+# Debian packages, and the file that shows that each is there.
+BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
+	libbpf-dev:/usr/include/bpf/bpf_helpers.h linux-libc-dev:/usr/include/linux/bpf.h \
+	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
+TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nftables:/sbin/nft \
+	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl iputils-ping:/bin/ping
+
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+
+.PHONY: help deps build-deps test-deps rust build release test demo bench fuzz fmt lint install clean
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+deps: build-deps test-deps ## Install what is missing to build and test (Debian, Ubuntu)
+
+# While packages are installed, a policy keeps their services (nginx) from being started.
+define install_missing
+	@missing=""; \
+	for package in $(1); do \
+	  file=$${package#*:}; \
+	  [ -e "$$file" ] || [ -e "/usr$$file" ] || missing="$$missing $${package%%:*}"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null || { echo "missing:$$missing. Install what your distribution calls them." >&2; exit 1; }; \
+	[ "$$(id -u)" = 0 ] || { echo "missing:$$missing. Run: sudo make deps" >&2; exit 1; }; \
+	echo "installing with apt-get:$$missing"; \
+	apt-get update -qq; \
+	policy=/usr/sbin/policy-rc.d; \
+	[ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; }; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+endef
+
+build-deps: rust
+	$(call install_missing,$(BUILD_PACKAGES))
+
+test-deps:
+	$(call install_missing,$(TEST_PACKAGES))
+
+# Debian's own rustc is taken when it is new enough; otherwise the user has to decide.
+rust:
+	@enough() { command -v cargo >/dev/null && printf '%s\n%s\n' $(MSRV) "$$(rustc --version | cut -d' ' -f2)" | sort -CV; }; \
+	enough && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq; \
+	  offered=$$(apt-cache policy rustc | sed -n 's/ *Candidate: //p'); \
+	  if printf '%s\n%s\n' $(MSRV) "$${offered%%[+~-]*}" | sort -CV && [ "$$offered" != "(none)" ]; then \
+	    echo "installing with apt-get: rustc cargo"; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc cargo >/dev/null; \
+	  fi; \
+	fi; \
+	enough || { echo "Bulwark needs Rust $(MSRV) or newer, and this system offers no package of it." >&2; \
+	  echo "Install it from https://rustup.rs and try again." >&2; exit 1; }
+
+build: build-deps ## Build everything, debug
+	$(BUILD) build --workspace
+
+release: build-deps ## Build bulwarkd and bulwark into target/release
+	$(BUILD) build --release --workspace
+
+test: deps ## Run every test (as root: the end-to-end tests make network namespaces)
+	$(BUILD) build --workspace
+	$(BUILD) test --workspace --no-run
+	cargo test --workspace
+
+demo: deps release ## Serve HTTP through a director in namespaces and show the distribution
+	target/release/demo
+
+bench: deps release ## Measure against the kernel and against the limit of this machine
+	$(BUILD) bench --bench '*'
+	target/release/bench
+
+fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing. Run: cargo install cargo-fuzz" >&2; exit 1; }
+	cd tests && for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done
+
+fmt: rust ## Format the sources
+	$(BUILD) fmt --all
+
+lint: build-deps ## What the CI refuses: format, clippy, rustdoc
+	cargo fmt --all --check
+	$(BUILD) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+install: release ## Install the programs under PREFIX (/usr/local)
+	install -D -m 755 target/release/bulwarkd $(DESTDIR)$(PREFIX)/sbin/bulwarkd
+	install -D -m 755 target/release/bulwark $(DESTDIR)$(PREFIX)/sbin/bulwark
+
+clean: ## Remove what was built
+	cargo clean

@@ -1,0 +1,254 @@
+//! `bulwarkd` in the director's namespace.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::namespace::Namespace;
+use crate::process::{Process, Signal};
+use crate::wait;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The configuration file that a director is started with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Configuration {
+    datapath: Datapath,
+    api: ApiPlace,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    limits: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    timeouts: toml::Table,
+    service: Vec<Service>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Datapath {
+    interfaces: Vec<String>,
+    fast_path: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct ApiPlace {
+    unix: PathBuf,
+}
+
+impl Configuration {
+    /// Forwards between `interfaces`, without a service.
+    pub fn new(interfaces: Vec<String>) -> Self {
+        Self {
+            datapath: Datapath {
+                interfaces,
+                fast_path: false,
+            },
+            api: ApiPlace::default(),
+            limits: toml::Table::new(),
+            timeouts: toml::Table::new(),
+            service: Vec::new(),
+        }
+    }
+
+    /// Adds a service.
+    #[must_use]
+    pub fn service(mut self, service: Service) -> Self {
+        self.service.push(service);
+        self
+    }
+
+    /// Sets a key of `[limits]`.
+    #[must_use]
+    pub fn limit(mut self, key: &str, value: i64) -> Self {
+        self.limits.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a key of `[timeouts]`, seconds.
+    #[must_use]
+    pub fn timeout(mut self, key: &str, seconds: i64) -> Self {
+        self.timeouts.insert(key.to_owned(), seconds.into());
+        self
+    }
+
+    fn text(&self, socket: &Path) -> Result<String> {
+        let mut placed = self.clone();
+        placed.api.unix = socket.to_owned();
+        Ok(toml::to_string(&placed)?)
+    }
+}
+
+/// A NAT service on `vip` with real servers and their weights.
+pub fn service(
+    protocol: Protocol,
+    vip: SocketAddr,
+    scheduler: Scheduler,
+    reals: impl IntoIterator<Item = (SocketAddr, u32)>,
+) -> Service {
+    let reals = reals.into_iter().map(|(address, weight)| Real {
+        address: address.ip(),
+        port: Some(address.port()),
+        weight,
+        method: ForwardingMethod::Nat,
+    });
+    Service {
+        protocol,
+        address: vip.ip(),
+        port: vip.port(),
+        scheduler,
+        reals: reals.collect(),
+    }
+}
+
+/// A running director, killed when dropped.
+#[derive(Debug)]
+pub struct Director {
+    process: Process,
+    directory: TempDir,
+    api: Api,
+}
+
+impl Director {
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When the program is missing or the director does not become ready; its log is in the
+    /// message.
+    pub fn start(namespace: &Namespace, configuration: &Configuration) -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("bulwark-director-")
+            .tempdir()?;
+        let socket = directory.path().join("api.sock");
+        let file = directory.path().join("bulwark.toml");
+        fs::write(&file, configuration.text(&socket)?)?;
+        let mut command = daemon(namespace)?;
+        let log = File::create(directory.path().join("log"))?;
+        command
+            .arg("--config")
+            .arg(&file)
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let process = Process::spawn(&mut command)?;
+        let mut director = Self {
+            process,
+            api: Api::new(&socket),
+            directory,
+        };
+        director.wait_ready().with_context(|| director.log())?;
+        Ok(director)
+    }
+
+    /// Its API.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The socket of its API.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("api.sock")
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Asks it to end, and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.end_by(Signal::Term)
+    }
+
+    /// Ends it by a signal, and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn end_by(&mut self, signal: Signal) -> Result<ExitStatus> {
+        self.process.signal(signal)?;
+        self.process.wait(PATIENCE).with_context(|| self.log())
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let Self { process, api, .. } = self;
+        let mut early_end = None;
+        wait::until("the director to be ready", PATIENCE, || {
+            early_end = process.ended()?;
+            if early_end.is_some() {
+                Ok(())
+            } else {
+                api.health()
+            }
+        })?;
+        match early_end {
+            Some(status) => bail!("the director ended at once: {status}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Director {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the director ---\n{}", self.log());
+        }
+    }
+}
+
+/// What `bulwarkd` says and how it ends when it is given `text` as its configuration file.
+///
+/// # Errors
+/// When it does not end by itself.
+pub fn run_to_end(namespace: &Namespace, text: &str) -> Result<(ExitStatus, String)> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("bulwark.toml");
+    fs::write(&file, text)?;
+    let mut command = daemon(namespace)?;
+    let log = File::create(directory.path().join("log"))?;
+    command
+        .arg("--config")
+        .arg(&file)
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    let status = Process::spawn(&mut command)?.wait(PATIENCE)?;
+    Ok((status, fs::read_to_string(directory.path().join("log"))?))
+}
+
+fn daemon(namespace: &Namespace) -> Result<Command> {
+    let mut command = namespace.command(binary("bulwarkd")?);
+    command.env("RUST_BACKTRACE", "1");
+    Ok(command)
+}
+
+/// A program of the workspace, beside the running one: `target/debug` or `target/release`.
+///
+/// # Errors
+/// When it is not built.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let running = std::env::current_exe()?;
+    let directory = running
+        .ancestors()
+        .skip(1)
+        .find(|path| !path.ends_with("deps"))
+        .context("this program has no directory")?;
+    let path = directory.join(name);
+    if !path.exists() {
+        bail!(
+            "{} is missing: run `cargo build` (or `make build`) first",
+            path.display()
+        );
+    }
+    Ok(path)
+}

@@ -1,0 +1,48 @@
+//! The kernel's own NAT director, to compare with and to try the testbed itself.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use adminapi::model::{Protocol, Service};
+use anyhow::Result;
+
+use crate::namespace::Namespace;
+use crate::process::output_with_input;
+
+/// Loads DNAT rules, round robin without weights, for `services`.
+///
+/// # Errors
+/// When nft is missing or refuses.
+pub fn load(director: &Namespace, services: &[Service]) -> Result<()> {
+    let rules = ruleset(services);
+    output_with_input(director.command("nft").args(["-f", "-"]), &rules).map(drop)
+}
+
+fn ruleset(services: &[Service]) -> String {
+    let mut text = String::from(
+        "table inet director {\n  chain services {\n    type nat hook prerouting priority dstnat;\n",
+    );
+    for service in services {
+        let family = match service.address {
+            IpAddr::V4(_) => "ip",
+            IpAddr::V6(_) => "ip6",
+        };
+        let protocol = match service.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        let (vip, port) = (service.address, service.port);
+        let _ = write!(
+            text,
+            "    {family} daddr {vip} {protocol} dport {port} dnat {family} addr . port to numgen inc mod {} map {{",
+            service.reals.len()
+        );
+        for (number, real) in service.reals.iter().enumerate() {
+            let real = SocketAddr::new(real.address, real.port.unwrap_or(port));
+            let _ = write!(text, " {number} : {} . {},", real.ip(), real.port());
+        }
+        let _ = writeln!(text, " }}");
+    }
+    text.push_str("  }\n}\n");
+    text
+}

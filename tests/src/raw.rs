@@ -1,0 +1,87 @@
+//! Raw frames on an interface of a namespace: sent by hand, and sniffed.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::floor;
+use crate::namespace::Namespace;
+use crate::packet::Packet;
+
+const SLICE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A packet socket on an interface. It sees what arrives there from the moment it is made.
+#[derive(Debug)]
+pub struct Tap {
+    socket: File,
+    interface: String,
+}
+
+impl Tap {
+    /// Opens it on `interface` of `namespace`.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn open(namespace: &Namespace, interface: &str) -> Result<Self> {
+        Ok(Self {
+            socket: namespace.enter(|| Ok(floor::packet_socket(interface, SLICE)?))?,
+            interface: interface.to_owned(),
+        })
+    }
+
+    /// Sends one Ethernet frame.
+    ///
+    /// # Errors
+    /// When it is longer than the MTU, or the interface is down.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        (&self.socket).write_all(frame)?;
+        Ok(())
+    }
+
+    /// The first IP packet that arrives and that `pick` wants.
+    ///
+    /// # Errors
+    /// When none comes within five seconds; the message lists what came instead.
+    pub fn expect(&self, what: &str, mut pick: impl FnMut(&Packet) -> bool) -> Result<Packet> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
+        while Instant::now() < deadline {
+            let Some(packet) = self.next()?.as_deref().and_then(Packet::in_frame) else {
+                continue;
+            };
+            if pick(&packet) {
+                return Ok(packet);
+            }
+            others.push(packet);
+        }
+        bail!("no {what} arrived at {}, but {others:?}", self.interface)
+    }
+
+    /// All IP packets that have arrived and that `pick` wants.
+    ///
+    /// # Errors
+    /// When the interface went away.
+    pub fn drain(&self, mut pick: impl FnMut(&Packet) -> bool) -> Result<Vec<Packet>> {
+        let mut found = Vec::new();
+        while let Some(frame) = self.next()? {
+            found.extend(Packet::in_frame(&frame).filter(&mut pick));
+        }
+        Ok(found)
+    }
+
+    /// The next frame, or none when nothing arrives for 50 ms.
+    fn next(&self) -> Result<Option<Vec<u8>>> {
+        let mut buffer = vec![0u8; 65_536];
+        match (&self.socket).read(&mut buffer) {
+            Ok(length) => {
+                buffer.truncate(length);
+                Ok(Some(buffer))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
