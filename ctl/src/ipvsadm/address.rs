@@ -94,7 +94,10 @@ fn numeric_host(address: IpAddr) -> String {
     };
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
-            format!("::{}", Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+            format!(
+                "::{}",
+                Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
+            )
         }
         _ => v6.to_string(),
     }
@@ -114,7 +117,10 @@ mod tests {
             ("2001:db8::5:80", Some(("2001:db8::5:80", None))),
             ("[2001:DB8:0:0:0:0:0:1]:80", Some(("2001:db8::1", Some(80)))),
             ("[2001:db8::8]:http", Some(("2001:db8::8", Some(80)))),
-            ("[::ffff:192.0.2.1]:80", Some(("::ffff:192.0.2.1", Some(80)))),
+            (
+                "[::ffff:192.0.2.1]:80",
+                Some(("::ffff:192.0.2.1", Some(80))),
+            ),
             ("[2001:db8::3]", None),
             ("[2001:db8::4]:", None),
             ("[2001:db8::6:80", None),

@@ -160,7 +160,11 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
             separator = ",\n";
         }
         let Some(next) = page.next else {
-            let end: &[u8] = if separator == "[\n" { b"[]\n" } else { b"\n]\n" };
+            let end: &[u8] = if separator == "[\n" {
+                b"[]\n"
+            } else {
+                b"\n]\n"
+            };
             out.write_all(end)?;
             return Ok(());
         };

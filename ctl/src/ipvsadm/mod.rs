@@ -138,8 +138,7 @@ async fn restore_line<D: Director>(
 }
 
 /// What ipvsadm says when the kernel finds an operation invalid.
-const INVALID: &str =
-    "Invalid operation.  Possibly wrong module version, address not unicast, ...";
+const INVALID: &str = "Invalid operation.  Possibly wrong module version, address not unicast, ...";
 
 /// Says on `err` what went wrong; the exit status.
 fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {

@@ -24,9 +24,7 @@ pub(crate) enum Request {
     SetTimeouts(Timeouts),
     Zero(Option<ServiceId>),
     List(List),
-    Save {
-        numeric: bool,
-    },
+    Save { numeric: bool },
 }
 
 /// A listing.
@@ -180,7 +178,9 @@ fn add_service(line: &Line) -> Result<Request, Failure> {
 
 /// Address and port of the real server; without a port it has the service's.
 fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
-    let real = line.real.ok_or_else(|| Failure::argument("no real server"))?;
+    let real = line
+        .real
+        .ok_or_else(|| Failure::argument("no real server"))?;
     let service_port = line.service.as_ref().map_or(0, Selector::port);
     Ok(SocketAddr::new(
         real.address,

@@ -54,6 +54,21 @@ pub struct Cursor {
     from: u32,
 }
 
+impl Cursor {
+    /// The cursor as one number, for those outside to keep.
+    pub const fn to_bits(self) -> u64 {
+        (self.shard as u64) << 32 | self.from as u64
+    }
+
+    /// The cursor that [`Cursor::to_bits`] made a number of; one beyond the table is its end.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            shard: (bits >> 32) as usize,
+            from: bits as u32,
+        }
+    }
+}
+
 /// How a table is cut into shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -188,12 +203,12 @@ impl Table {
             .is_some_and(|cell| self.open(cell).expire(now, budget, departed))
     }
 
-    /// Shows some connections to `each`, from `cursor` on, under one short lock. Returns where
-    /// to go on; `None` at the end. What comes or goes in between may be missed.
-    pub fn page(&self, cursor: Cursor, mut each: impl FnMut(&Entry)) -> Option<Cursor> {
+    /// Shows at most `limit` connections to `each`, from `cursor` on, under one short lock.
+    /// Returns where to go on; `None` at the end. What comes or goes in between may be missed.
+    pub fn page(&self, cursor: Cursor, limit: u32, mut each: impl FnMut(&Entry)) -> Option<Cursor> {
         let Cursor { shard, from } = cursor;
         let state = self.cells.get(shard)?.state.lock();
-        let Some((places, from)) = state.slab.stretch(from, PAGE) else {
+        let Some((places, from)) = state.slab.stretch(from, limit.min(PAGE)) else {
             let shard = shard + 1;
             return (shard < self.cells.len()).then_some(Cursor { shard, from: 0 });
         };
@@ -208,7 +223,7 @@ impl Table {
     pub fn for_each(&self, mut each: impl FnMut(&Entry)) {
         let mut cursor = Some(Cursor::default());
         while let Some(here) = cursor {
-            cursor = self.page(here, &mut each);
+            cursor = self.page(here, PAGE, &mut each);
         }
     }
 
