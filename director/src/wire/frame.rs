@@ -98,10 +98,23 @@ const MAX_FRAME: usize = u16::MAX as usize;
 ///
 /// # Errors
 /// The reason why the frame is to be dropped.
-#[inline]
+#[inline(always)]
 pub fn parse(frame: &[u8]) -> Result<Packet, Malformed> {
     let frame = frame.get(..MAX_FRAME).unwrap_or(frame);
-    let datagram = network(frame)?;
+    let header = ethernet::header(frame).ok_or(Malformed::Truncated)?;
+    if header.dst().is_group() {
+        return Err(Malformed::LinkGroup);
+    }
+    match header.ethertype() {
+        ethernet::IPV4 => payload(frame, &v4(frame)?),
+        ethernet::IPV6 => payload(frame, &v6(frame)?),
+        _ => Err(Malformed::NotIp),
+    }
+}
+
+/// Reads what a datagram carries.
+#[inline(always)]
+fn payload(frame: &[u8], datagram: &Datagram) -> Result<Packet, Malformed> {
     let layout = datagram.layout;
     let segment = layout.segment(frame);
     let (protocol, src, dst) = match datagram.protocol {
@@ -113,7 +126,7 @@ pub fn parse(frame: &[u8]) -> Result<Packet, Malformed> {
             let header = udp::checked(segment)?;
             (Protocol::Udp, header.src_port(), header.dst_port())
         }
-        icmp::V4 | icmp::V6 => return icmp::error(frame, &datagram).map(Packet::IcmpError),
+        icmp::V4 | icmp::V6 => return icmp::error(frame, datagram).map(Packet::IcmpError),
         _ => return Err(Malformed::UnknownProtocol),
     };
     let tuple = Tuple {
@@ -127,20 +140,7 @@ pub fn parse(frame: &[u8]) -> Result<Packet, Malformed> {
 const TCP: u8 = Protocol::Tcp.number();
 const UDP: u8 = Protocol::Udp.number();
 
-#[inline]
-fn network(frame: &[u8]) -> Result<Datagram, Malformed> {
-    let header = ethernet::header(frame).ok_or(Malformed::Truncated)?;
-    if header.dst().is_group() {
-        return Err(Malformed::LinkGroup);
-    }
-    match header.ethertype() {
-        ethernet::IPV4 => v4(frame),
-        ethernet::IPV6 => v6(frame),
-        _ => Err(Malformed::NotIp),
-    }
-}
-
-#[inline]
+#[inline(always)]
 fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
     let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
     let header = ipv4::header(bytes).ok_or(Malformed::Truncated)?;
@@ -170,7 +170,7 @@ fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
     })
 }
 
-#[inline]
+#[inline(always)]
 fn v6(frame: &[u8]) -> Result<Datagram, Malformed> {
     let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
     let header = ipv6::header(bytes).ok_or(Malformed::Truncated)?;
@@ -218,16 +218,20 @@ pub(super) const fn layout(
     }
 }
 
-/// The sum over the transport of a frame with its pseudo header: valid if
-/// [`checksum::Sum::is_valid`].
+/// The sum over the TCP segment or UDP datagram of a frame with its pseudo header, as far as
+/// the checksum covers it: valid if [`checksum::Sum::is_valid`].
 pub fn transport_sum(frame: &[u8], packet: &Transport) -> checksum::Sum {
     let Tuple { protocol, src, dst } = packet.tuple;
     let segment = packet.layout.segment(frame);
+    let covered = match (protocol, udp::header(segment)) {
+        (Protocol::Udp, Some(header)) => segment.get(..header.length()).unwrap_or(segment),
+        _ => segment,
+    };
     checksum::transport(
         packet.layout.version,
         src.addr,
         dst.addr,
         protocol.number(),
-        segment,
+        covered,
     )
 }
