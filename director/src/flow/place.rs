@@ -14,6 +14,8 @@ pub struct Place {
     pub(super) hash: u32,
     pub(super) buckets: [u32; 2],
     pub(super) direction: Direction,
+    /// The entry that a look without the lock has found, or `NIL`: a hint.
+    pub(super) guess: u32,
 }
 
 /// SipHash-1-3 under a key that is drawn at every start, so that nobody outside can aim at one

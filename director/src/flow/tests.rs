@@ -557,9 +557,9 @@ fn churn(table: &Table, seed: u32) -> i64 {
             (x >> 16) as u16 % 700,
             (x >> 12) as u8 % VIPS,
         );
-        let forth = table.locate(Direction::Original, &original);
+        let mut forth = table.locate(Direction::Original, &original);
         table.prefetch(&forth);
-        table.prefetch_entry(&forth);
+        table.prefetch_entry(&mut forth);
         match x >> 9 & 7 {
             0..4 => {
                 let real = x >> 5 & 1;
