@@ -160,14 +160,19 @@ proptest! {
         pair.check();
     }
 
-    /// An index that is too small for its slab: slots are passed on, entries evicted or refused,
-    /// and none is lost.
+    /// An index that is too small for its slab, or shards that are too small for the limits:
+    /// slots are passed on, entries evicted or refused, and none is lost.
     #[test]
-    fn a_crowded_index_loses_nothing(
+    fn a_crowded_shard_loses_nothing(
         ops in prop::collection::vec(any_op(), 1..600),
         key in any::<[u64; 2]>(),
+        crowded_index in any::<bool>(),
     ) {
-        let plan = Plan { shards: 2, main: 100, half_open: 100, buckets: 3 };
+        let plan = if crowded_index {
+            Plan { shards: 2, main: 100, half_open: 100, buckets: 3 }
+        } else {
+            Plan { shards: 2, main: 5, half_open: 3, buckets: 40 }
+        };
         let mut pair = Pair {
             table: Table::with(&limits(200, 200), plan, Keyed::with_key(key)).unwrap(),
             model: Model::new(),
