@@ -60,7 +60,7 @@ impl Keyed {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn absorb(hasher: &mut SipHasher13, endpoint: &Endpoint, tag: u8) {
     let addr = u128::from_ne_bytes(*endpoint.addr.octets());
     hasher.write_u64(addr as u64);
