@@ -11,7 +11,7 @@ use super::floor;
 use super::index::Index;
 use super::place::{Keyed, Place, reduce};
 use super::shard::{Departed, Gauge, Random, Shard, State};
-use super::slab::{Pool, Slab};
+use super::slab::{NIL, Pool, Slab};
 use super::wheel::Wheel;
 use crate::time::Tick;
 use crate::wire::Tuple;
@@ -148,6 +148,7 @@ impl Table {
             hash: hashes.tuple,
             buckets: Index::candidates(hashes.tuple, self.buckets),
             direction,
+            guess: NIL,
         }
     }
 
@@ -161,14 +162,15 @@ impl Table {
     }
 
     /// Asks for the entry that `place` most likely means, from a look at the buckets without the
-    /// lock.
+    /// lock; `place` remembers it.
     #[inline]
-    pub fn prefetch_entry(&self, place: &Place) {
+    pub fn prefetch_entry(&self, place: &mut Place) {
         let cell = self.cell(place);
         let guess = cell
             .index
             .find(place.buckets, place.hash, place.direction, |_| true);
         if let Some(at) = guess {
+            place.guess = at;
             let entry = cell.entries + at as usize * size_of::<Entry>();
             floor::prefetch(entry);
             floor::prefetch(entry + 64);
