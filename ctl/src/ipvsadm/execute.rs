@@ -45,6 +45,14 @@ fn on_service(error: DirectorError) -> Failure {
     }
 }
 
+/// What a failed listing of one service is called.
+fn on_listed(error: DirectorError) -> Failure {
+    match error {
+        DirectorError::NoService => Failure::NotListed,
+        other => on_service(other),
+    }
+}
+
 /// What a failed operation on a real server is called.
 fn on_real(error: DirectorError) -> Failure {
     match error {
@@ -80,10 +88,10 @@ async fn list<D: Director>(
             json,
         ) => {
             let found = match only {
-                Some(id) => director.service(id).await.map(|service| vec![service]),
-                None => director.services().await,
+                Some(id) => vec![director.service(id).await.map_err(on_listed)?],
+                None => director.services().await.map_err(on_service)?,
             };
-            let services = ordered(found.map_err(on_service)?, order);
+            let services = ordered(found, order);
             if json {
                 return write_json(&services, out);
             }
@@ -160,7 +168,11 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
             separator = ",\n";
         }
         let Some(next) = page.next else {
-            let end: &[u8] = if separator == "[\n" { b"[]\n" } else { b"\n]\n" };
+            let end: &[u8] = if separator == "[\n" {
+                b"[]\n"
+            } else {
+                b"\n]\n"
+            };
             out.write_all(end)?;
             return Ok(());
         };

@@ -25,6 +25,9 @@ pub(crate) enum Failure {
     /// The director refused. Status 255.
     #[error("{0}")]
     Operation(String),
+    /// The one service to list does not exist. Status 1.
+    #[error("No such service")]
+    NotListed,
     /// The director did not answer. The status says why.
     #[error(transparent)]
     Director(DirectorError),
@@ -50,7 +53,7 @@ impl Failure {
             Self::Argument(_) => 2,
             Self::TryHelp { .. } | Self::Option { .. } | Self::Operation(_) => 255,
             Self::Director(error) => error.status(),
-            Self::Stream(_) => 1,
+            Self::NotListed | Self::Stream(_) => 1,
         }
     }
 

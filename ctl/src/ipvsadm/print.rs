@@ -58,7 +58,10 @@ pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>)
     let mut text = match columns {
         Columns::Plain => format!("{name} {}", service.scheduler.name()),
         Columns::Stats | Columns::ExactStats => {
-            format!("{name:<SERVICE_WIDTH$}{}", counters(&service.stats, columns))
+            format!(
+                "{name:<SERVICE_WIDTH$}{}",
+                counters(&service.stats, columns)
+            )
         }
     };
     text.push('\n');

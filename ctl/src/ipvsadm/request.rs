@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId};
 
-use super::check::DEFAULT_SCHEDULER;
+use super::check;
 use super::failure::Failure;
 use super::grammar::{Command, Method, Opt, Transport};
 use super::parse::{Line, Selector};
@@ -24,9 +24,7 @@ pub(crate) enum Request {
     SetTimeouts(Timeouts),
     Zero(Option<ServiceId>),
     List(List),
-    Save {
-        numeric: bool,
-    },
+    Save { numeric: bool },
 }
 
 /// A listing.
@@ -156,7 +154,7 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
 }
 
 fn scheduler(line: &Line) -> Result<Scheduler, Failure> {
-    let name = line.scheduler.as_deref().unwrap_or(DEFAULT_SCHEDULER);
+    let name = check::scheduler(line);
     let found = Scheduler::ALL.into_iter().find(|s| s.name() == name);
     found.ok_or_else(|| {
         if MISSING_SCHEDULERS.contains(&name) {
@@ -180,7 +178,9 @@ fn add_service(line: &Line) -> Result<Request, Failure> {
 
 /// Address and port of the real server; without a port it has the service's.
 fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
-    let real = line.real.ok_or_else(|| Failure::argument("no real server"))?;
+    let real = line
+        .real
+        .ok_or_else(|| Failure::argument("no real server"))?;
     let service_port = line.service.as_ref().map_or(0, Selector::port);
     Ok(SocketAddr::new(
         real.address,
