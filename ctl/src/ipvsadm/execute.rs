@@ -29,7 +29,7 @@ pub(crate) async fn execute<D: Director>(
         Request::AddReal(id, real) => director.add_real(id, real).await.map_err(on_real),
         Request::EditReal(id, real) => director.change_real(id, real).await.map_err(on_real),
         Request::DeleteReal(id, at) => director.remove_real(id, at).await.map_err(on_real),
-        Request::SetTimeouts(to) => director.set_timeouts(to).await.map_err(on_service),
+        Request::SetTimeouts(to) => director.change_timeouts(to).await.map_err(on_service),
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
         Request::Save { numeric } => save_all(director, style(numeric, names), out).await,
         Request::List(wanted) => list(wanted, director, names, out).await,

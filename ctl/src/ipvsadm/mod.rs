@@ -30,7 +30,7 @@ use crate::director::{Director, DirectorError};
 use failure::Failure;
 use grammar::Command;
 
-pub(crate) use names::{Names, SystemNames};
+pub(crate) use names::SystemNames;
 pub(crate) use parse::{Context, Dialect};
 
 /// Where a command reads and writes.
@@ -52,7 +52,9 @@ pub(crate) async fn run<D: Director>(
     streams: Streams<'_>,
 ) -> u8 {
     let Streams { input, out, err } = streams;
-    match dispatch(args, context, find, input, out, err).await {
+    let done = dispatch(args, context, find, input, out, err).await;
+    let flushed = out.flush().map_err(Failure::from);
+    match done.and_then(|status| flushed.map(|()| status)) {
         Ok(status) => status,
         Err(failure) => report(&failure, context.dialect, err),
     }
@@ -151,13 +153,16 @@ async fn restore_line<D: Director>(
     execute::execute(request, director, context.names, out).await
 }
 
-/// What ipvsadm says when the kernel finds an operation invalid.
+/// What ipvsadm says when the kernel finds no room, or an operation invalid.
+const NO_MEMORY: &str = "Memory allocation problem";
 const INVALID: &str = "Invalid operation.  Possibly wrong module version, address not unicast, ...";
 
 /// Says on `err` what went wrong; the exit status.
 fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {
     use DirectorError::*;
     let (text, status) = match (failure, dialect) {
+        (Failure::Closed, _) => return failure.status(),
+        (Failure::Director(Full(_)), Dialect::Ipvsadm) => (NO_MEMORY.to_owned(), 255),
         (Failure::Director(Refused(_)), Dialect::Ipvsadm) => (INVALID.to_owned(), 255),
         (
             Failure::Director(NotRunning(_) | NoPermission(_) | TimedOut(_) | BadAddress(_)),

@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId};
+use adminapi::model::{
+    ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId, TimeoutsPatch,
+};
 
 use super::check;
 use super::failure::Failure;
 use super::grammar::{Command, Method, Opt, Transport};
 use super::parse::{Line, Selector};
-use crate::director::Timeouts;
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) enum Request {
     AddReal(ServiceId, Real),
     EditReal(ServiceId, Real),
     DeleteReal(ServiceId, SocketAddr),
-    SetTimeouts(Timeouts),
+    SetTimeouts(TimeoutsPatch),
     Zero(Option<ServiceId>),
     List(List),
     Save { numeric: bool },
@@ -210,9 +211,10 @@ fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
     }
 }
 
+/// 0 leaves a timeout as it is.
 fn set_timeouts(line: &Line) -> Request {
-    let [tcp, tcpfin, udp] = line.timeouts;
-    Request::SetTimeouts(Timeouts { tcp, tcpfin, udp })
+    let [tcp, tcpfin, udp] = line.timeouts.map(|to| (to != 0).then_some(to));
+    Request::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
 }
 
 fn list(line: &Line) -> Result<List, Failure> {

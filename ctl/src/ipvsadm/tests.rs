@@ -15,36 +15,21 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use adminapi::model::{
-    Connection, ForwardingMethod, Protocol, Real, RealView, Scheduler, Service, ServiceId,
-    ServiceView, Traffic,
+    Connection, ConnectionPage, Cursor, ForwardingMethod, Protocol, Real, RealView, Scheduler,
+    Service, ServiceId, ServiceView, Timeouts, TimeoutsPatch, Traffic,
 };
 use proptest::prelude::*;
 
 use super::names::fake::FakeNames;
 use super::{Context, Dialect, Streams, run};
-use crate::director::{Director, DirectorError, Page, Result, Timeouts};
+use crate::director::{Director, DirectorError, Result};
 
 /// A director that forwards nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct MemoryDirector {
     services: RefCell<Vec<ServiceView>>,
     connections: Vec<Connection>,
     timeouts: RefCell<Timeouts>,
-}
-
-impl Default for MemoryDirector {
-    fn default() -> Self {
-        let timeouts = Timeouts {
-            tcp: 900,
-            tcpfin: 120,
-            udp: 300,
-        };
-        Self {
-            services: RefCell::default(),
-            connections: Vec::new(),
-            timeouts: timeouts.into(),
-        }
-    }
 }
 
 impl MemoryDirector {
@@ -149,12 +134,12 @@ impl Director for &MemoryDirector {
     }
 
     /// One connection a page, so that every listing has to turn pages.
-    async fn connections(&self, from: Option<u64>) -> Result<Page> {
-        let at = from.unwrap_or(0);
+    async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {
+        let at = from.map_or(0, |cursor| cursor.0);
         let following = self.connections.get(at as usize..).unwrap_or_default();
-        Ok(Page {
+        Ok(ConnectionPage {
             connections: following.iter().take(1).cloned().collect(),
-            next: (following.len() > 1).then_some(at + 1),
+            next: (following.len() > 1).then_some(Cursor(at + 1)),
         })
     }
 
@@ -178,14 +163,8 @@ impl Director for &MemoryDirector {
         Ok(*self.timeouts.borrow())
     }
 
-    async fn set_timeouts(&self, to: Timeouts) -> Result<()> {
-        let now = *self.timeouts.borrow();
-        let choose = |now, to| if to == 0 { now } else { to };
-        *self.timeouts.borrow_mut() = Timeouts {
-            tcp: choose(now.tcp, to.tcp),
-            tcpfin: choose(now.tcpfin, to.tcpfin),
-            udp: choose(now.udp, to.udp),
-        };
+    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
+        self.timeouts.replace_with(|now| now.changed(patch));
         Ok(())
     }
 }
