@@ -74,8 +74,9 @@ pub(crate) enum Order {
     AsIs,
 }
 
-/// Options of the grammar that the director has no function for.
-const MISSING: [(Opt, &str); 13] = [
+/// Options of the grammar that the director has no function for. Those of the synchronisation
+/// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
+const MISSING: [(Opt, &str); 12] = [
     (Opt::Persistent, "persistence (-p)"),
     (Opt::Netmask, "persistence (-M)"),
     (Opt::Pe, "persistence engines (--pe)"),
@@ -88,7 +89,6 @@ const MISSING: [(Opt, &str); 13] = [
     (Opt::PersistentConn, "persistence (--persistent-conn)"),
     (Opt::TunInfo, "tunnels (--tun-info)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
-    (Opt::SyncId, "connection synchronisation (--syncid)"),
 ];
 
 /// Schedulers of IPVS that the director does not have.
