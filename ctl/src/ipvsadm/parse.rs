@@ -162,6 +162,9 @@ pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Fail
         }
     };
     line.command = command;
+    if matches!(command, Command::Help | Command::Version) {
+        return Ok(line); // whatever follows
+    }
     if let Some(role) = value {
         daemon_role(command, &role)?;
     }

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use adminapi::model::{Connection, ForwardingMethod, Protocol, RealView, ServiceView, Traffic};
+use adminapi::model::{
+    Connection, ForwardingMethod, Protocol, RealView, ServiceView, Timeouts, Traffic,
+};
 
 use super::address::Style;
 use super::grammar::Transport;
 use super::request::Columns;
-use crate::director::Timeouts;
 
 /// First line of a listing of all services: the version of IPVS that this is compatible with and
 /// the number of hash buckets that an IPVS of default size has.
