@@ -1,5 +1,23 @@
 //! The admin API of Bulwark: the wire types that the API, the command line and the configuration
-//! file share, the [`Control`](control) trait that a director implements, the HTTP router over
-//! it, and the typed client that the command line and the tests use.
+//! file share, the [`Control`] trait that a director implements, the HTTP [`router`] over it,
+//! and the typed [`Client`] that the command line and the tests use.
 
+pub mod client;
+pub mod control;
+pub mod error;
 pub mod model;
+pub mod path;
+pub mod problem;
+pub mod router;
+pub mod serve;
+pub mod validate;
+
+pub use client::{Client, ClientError};
+pub use control::{Control, Put};
+pub use error::{ControlError, Problem, Subject};
+pub use problem::{ProblemDocument, ProblemKind};
+pub use router::router;
+pub use validate::{validate_config, validate_service};
+
+/// Where a director listens and a client looks unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/bulwark/api.sock";

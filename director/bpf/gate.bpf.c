@@ -68,6 +68,19 @@ static __always_inline bool is_about_ours(const struct packet *quoted)
 	return (role(&quoted->src) & SERVICE) || (role(&quoted->dst) & REAL);
 }
 
+static __always_inline bool is_for_us(struct xdp_md *ctx)
+{
+	struct station *to = (void *)(long)ctx->data; // the first 6 bytes of a frame
+	struct station *own;
+	__u32 port = PORT;
+
+	if ((void *)(to + 1) > (void *)(long)ctx->data_end)
+		return false;
+	own = bpf_map_lookup_elem(&stations, &port);
+	return own && to->mac[0] == own->mac[0] && to->mac[1] == own->mac[1] &&
+	       to->mac[2] == own->mac[2];
+}
+
 SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
@@ -75,6 +88,8 @@ int gate(struct xdp_md *ctx)
 	bool ours;
 
 	count(RECEIVED);
+	if (!is_for_us(ctx))
+		return pass();
 	switch (parse(ctx, &packet)) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero

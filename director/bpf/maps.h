@@ -60,6 +60,19 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
+struct station {
+	__u16 mac[3];
+};
+
+// The Ethernet address of each port. What is for another station (a bridge floods it, or the
+// interface listens to all) is not for the director.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, struct station);
+} stations SEC(".maps");
+
 // Slot: port * COUNTERS + counter.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -24,12 +24,19 @@
 //! Dependencies point down this list; a packet never knows HTTP. `config`, `control` and
 //! `main` stand above it and change what the workers see by publishing new snapshots.
 
+pub mod datapath;
+pub mod drops;
 pub mod flow;
+pub mod forward;
 pub mod gate;
+pub mod neighbour;
+pub mod path;
+pub mod pool;
 pub mod sched;
 pub mod service;
 pub mod stats;
 pub mod tcp;
 pub mod time;
 pub mod wire;
+pub mod worker;
 pub mod xsk;

@@ -1,11 +1,12 @@
 //! Virtual services and their real servers, as the packet path sees them.
 //!
-//! The configuration part of a service or a real server never changes once built: a change
-//! builds a new object that shares the live part ([`RealState`], [`PerWorker`], the scheduler)
-//! with the old one, and a new [`crate::service::Pool`] is published in one step.
+//! What is configured never changes once built: a change builds new objects that share the live
+//! parts ([`Load`], [`PerWorker`], the scheduler) with the old ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use adminapi::model;
 
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
@@ -21,18 +22,58 @@ pub struct ServiceKey {
 }
 
 /// The slot of a real server in the pool; what a connection remembers of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealId(pub u32);
 
-/// The live part of a real server, shared by all snapshots that hold it.
-#[derive(Debug)]
-pub struct RealState {
-    /// Connections in a state that counts as active.
-    pub active: AtomicU32,
-    /// All its other connections.
-    pub inactive: AtomicU32,
-    /// What it has carried.
-    pub traffic: PerWorker,
+/// Connections that a real server has now, counted by all workers.
+#[derive(Debug, Default)]
+pub struct Load {
+    active: AtomicU32,
+    inactive: AtomicU32,
+}
+
+impl Load {
+    /// Connections in a state that counts as active (ActiveConn).
+    #[inline]
+    pub fn active(&self) -> u32 {
+        self.active.load(Relaxed)
+    }
+
+    /// Its other connections (InActConn).
+    #[inline]
+    pub fn inactive(&self) -> u32 {
+        self.inactive.load(Relaxed)
+    }
+
+    /// All its connections.
+    pub fn connections(&self) -> u32 {
+        self.active().saturating_add(self.inactive())
+    }
+
+    /// A connection has come.
+    #[inline]
+    pub fn enter(&self, active: bool) {
+        self.counter(active).fetch_add(1, Relaxed);
+    }
+
+    /// A connection has gone.
+    #[inline]
+    pub fn leave(&self, active: bool) {
+        self.counter(active).fetch_sub(1, Relaxed);
+    }
+
+    /// A connection has changed its state.
+    #[inline]
+    pub fn turn(&self, was_active: bool, is_active: bool) {
+        if was_active != is_active {
+            self.enter(is_active);
+            self.leave(was_active);
+        }
+    }
+
+    fn counter(&self, active: bool) -> &AtomicU32 {
+        if active { &self.active } else { &self.inactive }
+    }
 }
 
 /// A real server of one virtual service.
@@ -40,36 +81,34 @@ pub struct RealState {
 pub struct Real {
     /// Its slot.
     pub id: RealId,
+    /// The virtual service that it serves.
+    pub service: ServiceKey,
     /// RIP and port.
     pub endpoint: Endpoint,
-    /// Weight, 0 = gets no new connections (IPVS keeps it in a signed int; at most 2^31-1).
+    /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
     pub weight: u32,
-    /// Live part.
-    pub state: Arc<RealState>,
-}
-
-impl RealState {
-    /// No connections, nothing carried; counters for `workers` workers.
-    pub fn new(workers: usize) -> Self {
-        Self {
-            active: AtomicU32::new(0),
-            inactive: AtomicU32::new(0),
-            traffic: PerWorker::new(workers),
-        }
-    }
+    /// Whether it is configured. One that was removed stays as long as it has connections:
+    /// packets from clients to it are dropped, and it revives them when it is added again.
+    pub present: bool,
+    /// Its connections.
+    pub load: Arc<Load>,
+    /// What it has carried.
+    pub traffic: Arc<PerWorker>,
+    /// What its service has carried.
+    pub service_traffic: Arc<PerWorker>,
 }
 
 impl Real {
     /// Active connections at this moment.
     #[inline]
     pub fn active(&self) -> u32 {
-        self.state.active.load(Relaxed)
+        self.load.active()
     }
 
     /// Inactive connections at this moment.
     #[inline]
     pub fn inactive(&self) -> u32 {
-        self.state.inactive.load(Relaxed)
+        self.load.inactive()
     }
 }
 
@@ -78,8 +117,10 @@ impl Real {
 pub struct Service {
     /// Its name.
     pub key: ServiceKey,
-    /// Name of the scheduler, `rr`, `wlc`...
-    pub scheduler_name: &'static str,
+    /// Its place in the order in which services were added.
+    pub serial: u64,
+    /// Which scheduler it has.
+    pub algorithm: model::Scheduler,
     /// Who gets the next connection.
     pub scheduler: Arc<dyn Scheduler>,
     /// Real servers in the kernel's order: the one added last stands first.

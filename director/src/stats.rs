@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+
+use crate::drops::DropReason;
+
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -13,10 +17,46 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Sets the value, for what is a level and not a count. Only the owning thread may call this.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
     /// The present value.
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// One counter for each reason to drop a packet.
+#[derive(Debug)]
+pub struct Drops([Counter; DropReason::COUNT]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Drops {
+    /// The counter of `reason`.
+    #[inline]
+    pub fn of(&self, reason: DropReason) -> &Counter {
+        &self.0[reason.index()]
+    }
+
+    /// All reasons that have dropped something, with how much.
+    pub fn seen(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::all()
+            .map(|reason| (reason, self.of(reason).get()))
+            .filter(|(_, n)| *n > 0)
+    }
+
+    /// The sum over all reasons.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
     }
 }
 
@@ -26,17 +66,19 @@ impl Counter {
 pub struct Traffic {
     /// Connections scheduled.
     pub connections: Counter,
-    /// Packets from clients.
+    /// Packets from clients, forwarded.
     pub in_packets: Counter,
-    /// Packets to clients.
+    /// Packets to clients, forwarded.
     pub out_packets: Counter,
     /// Bytes from clients, network header included.
     pub in_bytes: Counter,
     /// Bytes to clients, network header included.
     pub out_bytes: Counter,
+    /// Packets that were known to be its own when they were dropped.
+    pub drops: Drops,
 }
 
-/// A sum of [`Traffic`] over the workers.
+/// A sum of [`Traffic`] over the workers, or the difference of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficSum {
     /// Connections scheduled.
@@ -51,14 +93,34 @@ pub struct TrafficSum {
     pub out_bytes: u64,
 }
 
+impl TrafficSum {
+    /// What has come since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            connections: self.connections.wrapping_sub(earlier.connections),
+            in_packets: self.in_packets.wrapping_sub(earlier.in_packets),
+            out_packets: self.out_packets.wrapping_sub(earlier.out_packets),
+            in_bytes: self.in_bytes.wrapping_sub(earlier.in_bytes),
+            out_bytes: self.out_bytes.wrapping_sub(earlier.out_bytes),
+        }
+    }
+}
+
 /// One [`Traffic`] for each worker.
 #[derive(Debug)]
-pub struct PerWorker(Box<[Traffic]>);
+pub struct PerWorker {
+    workers: Box<[Traffic]>,
+    /// What is taken off every sum: what was counted when the counters were zeroed.
+    zero: Mutex<TrafficSum>,
+}
 
 impl PerWorker {
     /// Counters for `workers` workers, all zero.
     pub fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| Traffic::default()).collect())
+        Self {
+            workers: (0..workers).map(|_| Traffic::default()).collect(),
+            zero: Mutex::default(),
+        }
     }
 
     /// The counters that `worker` alone writes.
@@ -67,12 +129,21 @@ impl PerWorker {
     /// When `worker` is not below the number given to [`PerWorker::new`].
     #[inline]
     pub fn of(&self, worker: usize) -> &Traffic {
-        &self.0[worker]
+        &self.workers[worker]
     }
 
-    /// The sum over all workers.
+    /// Starts counting from zero (`ipvsadm -Z`). Drops go on.
+    pub fn zero(&self) {
+        *self.zero.lock() = self.total();
+    }
+
+    /// The sum over all workers, since the start or the last [`PerWorker::zero`].
     pub fn sum(&self) -> TrafficSum {
-        self.0
+        self.total().since(&self.zero.lock())
+    }
+
+    fn total(&self) -> TrafficSum {
+        self.workers
             .iter()
             .fold(TrafficSum::default(), |sum, t| TrafficSum {
                 connections: sum.connections + t.connections.get(),
@@ -82,4 +153,34 @@ impl PerWorker {
                 out_bytes: sum.out_bytes + t.out_bytes.get(),
             })
     }
+
+    /// What was dropped for `reason`, over all workers.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.workers.iter().map(|t| t.drops.of(reason).get()).sum()
+    }
+}
+
+/// What one worker counts. Of the packets it received each was sent or dropped, so
+/// `received = sent + drops.sum()` whenever it rests; answers come on top.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct WorkerStats {
+    /// Packets taken from rx rings.
+    pub received: Counter,
+    /// Packets forwarded into tx rings.
+    pub sent: Counter,
+    /// Packets of the director's own: RST and ICMP errors.
+    pub answered: Counter,
+    /// Packets dropped.
+    pub drops: Drops,
+    /// Frames at rest with the worker.
+    pub free: Counter,
+    /// Frames with the kernel to receive into.
+    pub filling: Counter,
+    /// Frames with the kernel to send.
+    pub sending: Counter,
+    /// Packets that the kernel dropped since an rx ring was full.
+    pub ring_full: Counter,
+    /// Packets that the kernel dropped since it had no frame to receive into.
+    pub no_frame: Counter,
 }

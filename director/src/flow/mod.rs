@@ -1,5 +1,37 @@
 //! The connection table: one entry a connection, found from both directions by a keyed hash,
 //! within a fixed budget.
+//!
+//! ```text
+//!  tuple --SipHash--> Place: shard (by client), hash, two buckets
+//!                        |
+//!  Table  [ Shard | Shard | ... ]        a lock each
+//!             |- Index   two slots a connection: original and reply
+//!             |- Slab    entries: half-open pool | main pool
+//!             `- Wheel   who may be dead in which second
+//! ```
+//!
+//! A worker goes through a batch in stages, so that no packet waits for memory alone:
+//! [`Table::locate`] and [`Table::prefetch`] for all, [`Table::prefetch_entry`] for all, then
+//! [`Table::lock`] and [`Shard::find`] one by one.
+//!
+//! When room is short the lowest [`Class`] goes first. Handshakes that are not complete have a
+//! pool of their own, so that a flood of them displaces only its like.
+
+mod entry;
+mod floor;
+mod index;
+mod place;
+mod shard;
+mod slab;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wheel;
+
+pub use entry::{Class, Entry};
+pub use place::Place;
+pub use shard::{Departed, Handle, Refused, Shard};
+pub use table::{Cursor, Limits, Table};
 
 /// Which way a packet goes through its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
-use crate::wire::{Addr, Endpoint};
+use crate::wire::{Addr, Endpoint, Mac};
 
 /// What an endpoint is to the gate: a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +57,7 @@ pub(super) struct Maps {
     endpoints: MapHandle,
     locals: MapHandle,
     sockets: MapHandle,
+    stations: MapHandle,
     counters: MapHandle,
 }
 
@@ -74,6 +75,7 @@ impl Maps {
             endpoints: MapHandle::try_from(&skel.maps.endpoints)?,
             locals: MapHandle::try_from(&skel.maps.locals)?,
             sockets: MapHandle::try_from(&skel.maps.sockets)?,
+            stations: MapHandle::try_from(&skel.maps.stations)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
         })
     }
@@ -83,6 +85,7 @@ impl Maps {
         open.maps.endpoints.reuse_fd(self.endpoints.as_fd())?;
         open.maps.locals.reuse_fd(self.locals.as_fd())?;
         open.maps.sockets.reuse_fd(self.sockets.as_fd())?;
+        open.maps.stations.reuse_fd(self.stations.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())
     }
 
@@ -122,6 +125,16 @@ impl Maps {
             map: "locals",
             source,
         })
+    }
+
+    pub(super) fn set_station(&self, port: usize, mac: Mac) -> Result<(), GateError> {
+        let slot = (port as u32).to_ne_bytes();
+        self.stations
+            .update(&slot, &mac.0, MapFlags::ANY)
+            .map_err(|source| GateError::Map {
+                map: "stations",
+                source,
+            })
     }
 
     pub(super) fn counters(&self, port: usize) -> Result<GateCounters, GateError> {

@@ -17,7 +17,7 @@ pub use program::XdpMode;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::wire::{Addr, Endpoint, Protocol};
+use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use maps::Maps;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
@@ -102,6 +102,14 @@ impl Gate {
     /// When the map is full.
     pub fn set_local(&self, addr: Addr, local: bool) -> Result<(), GateError> {
         self.maps.set_local(addr, local)
+    }
+
+    /// Says which Ethernet address `port` has; until then all its packets are passed.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_station(&self, port: usize, mac: Mac) -> Result<(), GateError> {
+        self.maps.set_station(port, mac)
     }
 
     /// What the gate has counted on `port`.

@@ -1,7 +1,24 @@
 //! TCP as a director sees it: states, state tables as data, and sequence windows.
+//!
+//! A segment is read once by [`crate::wire`]; [`Tracking::judge`] then says what it means for
+//! its connection, in this order:
+//!
+//! 1. [`Event`]: which of RST, SYN, FIN, ACK it is; anything else is invalid;
+//! 2. `window`: whether the numbers can be the sender's (bounds I-IV);
+//! 3. [`StateTable`]: which state follows. Under attack another table is used, the code is the same.
 
+mod event;
+mod judgement;
 mod state;
+mod table;
+mod timeouts;
+mod tracking;
 mod window;
 
+pub use event::Event;
+pub use judgement::{Invalid, Judgement, Unmoved};
 pub use state::State;
-pub use window::{Peer, Tracking};
+pub use table::{NORMAL, ONE_WAY, StateTable};
+pub use timeouts::{TimeoutTooLong, Timeouts};
+pub use tracking::Tracking;
+pub use window::Peer;

@@ -38,6 +38,23 @@ impl Addr {
     pub fn is_v4(self) -> bool {
         self.0[..12] == V4_PREFIX
     }
+
+    /// The address as four numbers, IPv4 in the last.
+    #[inline]
+    pub fn words(self) -> [u32; 4] {
+        let bits = u128::from_be_bytes(self.0);
+        [96, 64, 32, 0].map(|shift| (bits >> shift) as u32)
+    }
+
+    /// Whether this names one host beyond this one, so that it can be answered
+    /// (RFC 1122 §3.2.2, RFC 4443 §2.4 e): neither unspecified, loopback, multicast,
+    /// broadcast nor reserved.
+    pub fn is_host(self) -> bool {
+        match IpAddr::from(self) {
+            IpAddr::V4(v4) => !matches!(v4.octets()[0], 0 | 127 | 224..),
+            IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_loopback() && !v6.is_multicast(),
+        }
+    }
 }
 
 impl From<IpAddr> for Addr {
@@ -148,6 +165,12 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// Source and destination address.
+    #[inline]
+    pub const fn addrs(&self) -> [Addr; 2] {
+        [self.src.addr, self.dst.addr]
+    }
+
     /// The tuple of a packet that goes the other way.
     pub const fn reversed(self) -> Self {
         Self {

@@ -1,7 +1,27 @@
 //! Wire formats: one protocol a file, each a checked view over bytes that came from the
 //! network. Nothing here allocates, panics or reads past a slice, whatever the bytes are.
+//!
+//! A view is a header of fixed size borrowed as an array, so that its bounds are checked once,
+//! when it is taken; [`parse`] strings the views together into one reading of a frame.
 
 mod addr;
+mod bytes;
+pub mod checksum;
+pub mod ethernet;
+mod frame;
+pub mod icmp;
+pub mod ipv4;
+pub mod ipv6;
+mod malformed;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
+pub mod udp;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
+pub use ethernet::Mac;
+pub use frame::{Layout, Packet, Transport, Version, parse, transport_sum};
+pub use icmp::{IcmpError, Quote};
+pub use malformed::Malformed;

@@ -1,5 +1,156 @@
 //! TCP segments (RFC 9293 §3.1).
 
+use std::borrow::{Borrow, BorrowMut};
+
+use super::Malformed;
+use super::bytes::{put_u16, put_u32, u16_at, u32_at};
+
+/// Length of the header without options, bytes.
+pub const LEN: usize = 20;
+
+mod field {
+    pub(super) const PORTS: usize = 0;
+    pub(super) const SRC_PORT: usize = 0;
+    pub(super) const DST_PORT: usize = 2;
+    pub(super) const SEQ: usize = 4;
+    pub(super) const ACK: usize = 8;
+    pub(super) const OFFSET: usize = 12;
+    pub(super) const FLAGS: usize = 13;
+    pub(super) const WINDOW: usize = 14;
+    pub(super) const CHECKSUM: usize = 16;
+    pub(super) const URGENT: usize = 18;
+}
+
+/// Where the checksum stands, bytes from the start of the header.
+pub const CHECKSUM: usize = field::CHECKSUM;
+
+/// A view of the header without its options.
+#[derive(Debug)]
+pub struct Header<T>(T);
+
+/// The header at the start of `bytes`, if they reach that far.
+#[inline]
+pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
+    bytes.first_chunk().map(Header)
+}
+
+/// As [`header`], to write.
+#[inline]
+pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
+    bytes.first_chunk_mut().map(Header)
+}
+
+/// The header of a whole segment at `bytes`, its data offset checked.
+///
+/// # Errors
+/// [`Malformed::BadTcpOffset`], [`Malformed::Truncated`].
+#[inline]
+pub fn checked(bytes: &[u8]) -> Result<Header<&[u8; LEN]>, Malformed> {
+    let header = header(bytes).ok_or(Malformed::Truncated)?;
+    if (LEN..=bytes.len()).contains(&header.data_offset()) {
+        Ok(header)
+    } else {
+        Err(Malformed::BadTcpOffset)
+    }
+}
+
+impl<T: Borrow<[u8; LEN]>> Header<T> {
+    /// Source port.
+    #[inline]
+    pub fn src_port(&self) -> u16 {
+        u16_at(self.0.borrow(), field::SRC_PORT)
+    }
+
+    /// Destination port.
+    #[inline]
+    pub fn dst_port(&self) -> u16 {
+        u16_at(self.0.borrow(), field::DST_PORT)
+    }
+
+    /// Sequence number.
+    #[inline]
+    pub fn seq(&self) -> u32 {
+        u32_at(self.0.borrow(), field::SEQ)
+    }
+
+    /// Acknowledgement number.
+    #[inline]
+    pub fn ack(&self) -> u32 {
+        u32_at(self.0.borrow(), field::ACK)
+    }
+
+    /// Length of the header with options, bytes.
+    #[inline]
+    pub fn data_offset(&self) -> usize {
+        usize::from(self.0.borrow()[field::OFFSET] >> 4) * 4
+    }
+
+    /// Control bits.
+    #[inline]
+    pub fn flags(&self) -> Flags {
+        Flags(self.0.borrow()[field::FLAGS])
+    }
+
+    /// Window, unscaled.
+    #[inline]
+    pub fn window(&self) -> u16 {
+        u16_at(self.0.borrow(), field::WINDOW)
+    }
+
+    /// Checksum.
+    #[inline]
+    pub fn checksum(&self) -> u16 {
+        u16_at(self.0.borrow(), field::CHECKSUM)
+    }
+}
+
+impl<T: BorrowMut<[u8; LEN]>> Header<T> {
+    /// Sets both ports, and not the checksum.
+    #[inline]
+    pub fn set_ports(&mut self, src: u16, dst: u16) {
+        put_u32(
+            self.0.borrow_mut(),
+            field::PORTS,
+            u32::from(src) << 16 | u32::from(dst),
+        );
+    }
+
+    /// Sets the checksum.
+    #[inline]
+    pub fn set_checksum(&mut self, checksum: u16) {
+        put_u16(self.0.borrow_mut(), field::CHECKSUM, checksum);
+    }
+}
+
+/// What a segment of our own says; it has no options, no payload and a window of zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Repr {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// Control bits.
+    pub flags: Flags,
+}
+
+impl Repr {
+    /// Writes the header, its checksum zero.
+    pub fn write(&self, header: &mut [u8; LEN]) {
+        put_u16(header, field::SRC_PORT, self.src_port);
+        put_u16(header, field::DST_PORT, self.dst_port);
+        put_u32(header, field::SEQ, self.seq);
+        put_u32(header, field::ACK, self.ack);
+        header[field::OFFSET] = (LEN as u8 / 4) << 4;
+        header[field::FLAGS] = self.flags.0;
+        put_u16(header, field::WINDOW, 0);
+        put_u16(header, field::CHECKSUM, 0);
+        put_u16(header, field::URGENT, 0);
+    }
+}
 /// The control bits of a segment, as on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(pub u8);
@@ -41,7 +192,32 @@ impl Flags {
     pub const fn has(self, mask: u8) -> bool {
         self.0 & mask == mask
     }
+
+    /// Whether no TCP sends these bits together: null, SYN+FIN, SYN+RST, FIN without ACK, xmas.
+    ///
+    /// PSH, ECE and CWR may stand beside any of the sets that make sense.
+    #[inline]
+    pub const fn is_nonsense(self) -> bool {
+        let set = self.0 & (Self::FIN | Self::SYN | Self::RST | Self::ACK | Self::URG);
+        SENSIBLE & (1 << set) == 0
+    }
 }
+
+/// The sets of control bits that a TCP sends, one bit for each: the same ones that conntrack
+/// lets through (`tcp_valid_flags` of `net/netfilter/nf_conntrack_proto_tcp.c`).
+const SENSIBLE: u64 = {
+    let (fin, syn, rst) = (Flags::FIN, Flags::SYN, Flags::RST);
+    let (ack, urg) = (Flags::ACK, Flags::URG);
+    (1 << syn)
+        | (1 << (syn | urg))
+        | (1 << (syn | ack))
+        | (1 << rst)
+        | (1 << (rst | ack))
+        | (1 << (fin | ack))
+        | (1 << (fin | ack | urg))
+        | (1 << ack)
+        | (1 << (ack | urg))
+};
 
 impl std::fmt::Debug for Flags {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,6 +238,68 @@ impl std::fmt::Debug for Flags {
 }
 
 impl Segment {
+    /// Reads the segment that `bytes` hold from its header to its last payload byte.
+    ///
+    /// Options that cannot be walked to their end are taken as far as they go, as end hosts do.
+    ///
+    /// # Errors
+    /// [`Malformed::BadTcpOffset`], [`Malformed::Truncated`].
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let header = checked(bytes)?;
+        let offset = header.data_offset();
+        let mut segment = Self {
+            seq: header.seq(),
+            ack: header.ack(),
+            flags: header.flags(),
+            window: header.window(),
+            payload: (bytes.len() - offset) as u32,
+            scale: None,
+            sack: None,
+        };
+        match bytes.get(LEN..offset).unwrap_or_default() {
+            [] => {}
+            options if is_timestamp_only(options) => {}
+            options => segment.read_options(options),
+        }
+        Ok(segment)
+    }
+
+    fn read_options(&mut self, options: &[u8]) {
+        let mut rest = options;
+        loop {
+            rest = match *rest {
+                [] | [option::END, ..] => return,
+                [option::NOP, ref tail @ ..] => tail,
+                [kind, length @ 2..=255, ..] => {
+                    let Some((option, tail)) = rest.split_at_checked(length.into()) else {
+                        return;
+                    };
+                    self.read_option(kind, &option[2..]);
+                    tail
+                }
+                _ => return,
+            };
+        }
+    }
+
+    fn read_option(&mut self, kind: u8, data: &[u8]) {
+        match (kind, data) {
+            (option::WINDOW_SCALE, &[shift]) if self.flags.has(Flags::SYN) => {
+                self.scale = Some(shift.min(MAX_SCALE));
+            }
+            (option::SACK, blocks) if blocks.len() % 8 == 0 => {
+                for block in blocks.chunks_exact(8) {
+                    let &[_, _, _, _, ref right @ ..] = block else {
+                        return;
+                    };
+                    self.sack = later(self.sack, right);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Sequence numbers that the segment takes up: payload, plus one each for SYN and FIN.
     pub const fn length(&self) -> u32 {
         self.payload + self.flags.has(Flags::SYN) as u32 + self.flags.has(Flags::FIN) as u32
@@ -70,5 +308,177 @@ impl Segment {
     /// The sequence number after the segment's last.
     pub const fn end(&self) -> u32 {
         self.seq.wrapping_add(self.length())
+    }
+}
+
+/// Option kinds (RFC 9293 §3.1, RFC 7323, RFC 2018).
+mod option {
+    pub(super) const END: u8 = 0;
+    pub(super) const NOP: u8 = 1;
+    pub(super) const WINDOW_SCALE: u8 = 3;
+    pub(super) const SACK: u8 = 5;
+}
+
+/// The largest shift count (RFC 7323 §2.3).
+const MAX_SCALE: u8 = 14;
+
+/// The options of nearly every segment of an established connection: NOP, NOP, timestamps
+/// (RFC 7323 appendix A).
+#[inline]
+fn is_timestamp_only(options: &[u8]) -> bool {
+    options.len() == 12 && options.starts_with(&[option::NOP, option::NOP, 8, 10])
+}
+
+/// The later of two sequence numbers, the second as its four bytes.
+#[inline]
+fn later(best: Option<u32>, edge: &[u8]) -> Option<u32> {
+    let edge = u32::from_be_bytes(edge.try_into().ok()?);
+    match best {
+        Some(best) if (edge.wrapping_sub(best) as i32) < 0 => Some(best),
+        _ => Some(edge),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn segment(flags: u8, options: &[u8], payload: usize) -> Vec<u8> {
+        let mut header = [0; LEN];
+        Repr {
+            src_port: 1000,
+            dst_port: 80,
+            seq: 0x0102_0304,
+            ack: 0x0506_0708,
+            flags: Flags(flags),
+        }
+        .write(&mut header);
+        let mut options = options.to_vec();
+        options.resize(options.len().next_multiple_of(4), 0);
+        header[field::OFFSET] += (options.len() as u8 / 4) << 4;
+        put_u16(&mut header, field::WINDOW, 512);
+        [&header[..], &options, &vec![0xaa; payload]].concat()
+    }
+
+    fn sack(edges: &[(u32, u32)]) -> Vec<u8> {
+        let mut option = vec![5, 2 + 8 * edges.len() as u8];
+        for (left, right) in edges {
+            option.extend(left.to_be_bytes());
+            option.extend(right.to_be_bytes());
+        }
+        option
+    }
+
+    #[test]
+    fn fields() {
+        let parsed = Segment::parse(&segment(Flags::ACK | Flags::PSH, &[1, 1, 1], 7));
+        let expected = Segment {
+            seq: 0x0102_0304,
+            ack: 0x0506_0708,
+            flags: Flags(Flags::ACK | Flags::PSH),
+            window: 512,
+            payload: 7,
+            scale: None,
+            sack: None,
+        };
+        assert_eq!(parsed, Ok(expected));
+    }
+
+    #[test]
+    fn window_scale_only_from_a_syn() {
+        for (flags, options, expected) in [
+            (Flags::SYN, &[3, 3, 7][..], Some(7)),
+            (Flags::SYN | Flags::ACK, &[1, 3, 3, 7], Some(7)),
+            (Flags::SYN, &[2, 4, 5, 0xb4, 3, 3, 15], Some(14)),
+            (Flags::SYN, &[3, 3, 255], Some(14)),
+            (Flags::ACK, &[3, 3, 7], None),
+            (Flags::SYN, &[3, 4, 7, 7], None),
+            (Flags::SYN, &[0, 3, 3, 7], None),
+            (Flags::SYN, &[9, 1, 3, 3, 7], None),
+            (Flags::SYN, &[9, 40, 3, 3, 7], None),
+            (Flags::SYN, &[1, 1, 3, 3], None),
+        ] {
+            let parsed = Segment::parse(&segment(flags, options, 0)).unwrap();
+            assert_eq!(parsed.scale, expected, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn highest_sack_edge_across_the_wrap() {
+        for (edges, expected) in [
+            (&[(10, 20)][..], Some(20)),
+            (&[(30, 40), (10, 20)], Some(40)),
+            (&[(0xffff_fff0, 0xffff_fff8), (2, 8)], Some(8)),
+            (&[(2, 8), (0xffff_fff0, 0xffff_fff8)], Some(8)),
+            (&[], None),
+        ] {
+            let parsed = Segment::parse(&segment(Flags::ACK, &sack(edges), 3)).unwrap();
+            assert_eq!(parsed.sack, expected, "{edges:?}");
+        }
+        let timestamp = [
+            &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1][..],
+            &sack(&[(5, 9)]),
+        ]
+        .concat();
+        let parsed = Segment::parse(&segment(Flags::ACK, &timestamp, 0)).unwrap();
+        assert_eq!(parsed.sack, Some(9));
+    }
+
+    #[test]
+    fn data_offset_is_checked() {
+        let good = segment(Flags::ACK, &[1; 8], 2);
+        for (words, expected) in [
+            (0, Some(Malformed::BadTcpOffset)),
+            (4, Some(Malformed::BadTcpOffset)),
+            (5, None),
+            (7, None),
+            (8, Some(Malformed::BadTcpOffset)),
+            (15, Some(Malformed::BadTcpOffset)),
+        ] {
+            let mut bytes = good.clone();
+            bytes[field::OFFSET] = words << 4;
+            assert_eq!(Segment::parse(&bytes).err(), expected, "{words}");
+        }
+        assert_eq!(
+            Segment::parse(&good[..19]).err(),
+            Some(Malformed::Truncated)
+        );
+    }
+
+    #[test]
+    fn nonsense_flags() {
+        use Flags as F;
+        for (flags, expected) in [
+            (0, true),
+            (F::PSH, true),
+            (F::FIN, true),
+            (F::URG, true),
+            (F::SYN | F::FIN, true),
+            (F::SYN | F::FIN | F::ACK, true),
+            (F::SYN | F::RST, true),
+            (F::RST | F::FIN | F::ACK, true),
+            (F::FIN | F::PSH | F::URG, true),
+            (F::FIN | F::SYN | F::RST | F::PSH | F::ACK | F::URG, true),
+            (F::SYN, false),
+            (F::SYN | 0xc0, false),
+            (F::SYN | F::ACK, false),
+            (F::ACK, false),
+            (F::ACK | F::PSH | F::URG, false),
+            (F::FIN | F::ACK | F::PSH, false),
+            (F::RST, false),
+            (F::RST | F::ACK, false),
+        ] {
+            assert_eq!(Flags(flags).is_nonsense(), expected, "{:?}", Flags(flags));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_options_are_survived(options in proptest::collection::vec(any::<u8>(), 0..=40), flags: u8) {
+            let parsed = Segment::parse(&segment(flags, &options, 1)).unwrap();
+            prop_assert!(parsed.scale.is_none_or(|shift| shift <= MAX_SCALE));
+            prop_assert_eq!(parsed.payload, 1);
+        }
     }
 }

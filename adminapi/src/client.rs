@@ -1,0 +1,248 @@
+//! The typed client of the API, over a Unix socket or plain HTTP.
+
+mod address;
+mod error;
+mod transport;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+
+use crate::control::Put;
+use crate::model::{
+    ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service, ServiceId,
+    ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+};
+use crate::path;
+
+pub use address::Address;
+pub use error::{BadAddress, ClientError};
+use transport::{Answer, Transport};
+
+/// The answer of every call.
+pub type Result<T> = std::result::Result<T, ClientError>;
+
+/// A connection to a director. Opened at the first call, kept for the next ones, opened anew
+/// when the director has closed it. Calls that run at the same time wait for each other.
+#[derive(Debug)]
+pub struct Client {
+    address: Address,
+    token: Option<String>,
+    patience: Duration,
+    transport: Mutex<Option<Transport>>,
+}
+
+impl Client {
+    /// How long a call may take unless told otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A client of the director at `unix:/path` or `http://host:port`. Sends nothing yet: a
+    /// director that is not there is an error of the first call.
+    pub fn connect(address: &str) -> Result<Self> {
+        Ok(Self::new(address.parse()?))
+    }
+
+    /// A client of the director at `address`.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            token: None,
+            patience: Self::PATIENCE,
+            transport: Mutex::new(None),
+        }
+    }
+
+    /// The same client, which sends `token` as `Authorization: Bearer`.
+    #[must_use]
+    pub fn with_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The same client, whose calls may take `patience`.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Where the director is.
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Is the director ready?
+    pub async fn health(&self) -> Result<Health> {
+        self.get(path::HEALTH).await
+    }
+
+    /// The director as it is now.
+    pub async fn status(&self) -> Result<Status> {
+        self.get(path::STATUS).await
+    }
+
+    /// Statistics of the whole director.
+    pub async fn stats(&self) -> Result<Stats> {
+        self.get(path::STATS).await
+    }
+
+    /// All services.
+    pub async fn services(&self) -> Result<Vec<ServiceView>> {
+        self.get(path::SERVICES).await
+    }
+
+    /// One service.
+    pub async fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        self.get(&path::service(id)).await
+    }
+
+    /// Adds a service with its real servers.
+    pub async fn add_service(&self, service: &Service) -> Result<ServiceView> {
+        self.send(Method::POST, path::SERVICES, service).await
+    }
+
+    /// Adds a service, or makes the one of its name look like it.
+    pub async fn put_service(&self, service: &Service) -> Result<Put<ServiceView>> {
+        self.put(&path::service(service.id()), service).await
+    }
+
+    /// Changes what `patch` names.
+    pub async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
+        self.send(Method::PATCH, &path::service(id), &patch).await
+    }
+
+    /// Removes a service and its real servers.
+    pub async fn remove_service(&self, id: ServiceId) -> Result<()> {
+        self.delete(&path::service(id)).await
+    }
+
+    /// Removes all services.
+    pub async fn flush(&self) -> Result<()> {
+        self.delete(path::SERVICES).await
+    }
+
+    /// The real servers of a service.
+    pub async fn reals(&self, service: ServiceId) -> Result<Vec<RealView>> {
+        self.get(&path::reals(service)).await
+    }
+
+    /// One real server.
+    pub async fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
+        self.get(&path::real(service, real)).await
+    }
+
+    /// Adds a real server.
+    pub async fn add_real(&self, service: ServiceId, real: &Real) -> Result<RealView> {
+        self.send(Method::POST, &path::reals(service), real).await
+    }
+
+    /// Adds a real server, or makes the one of its name look like it.
+    pub async fn put_real(&self, service: ServiceId, real: &Real) -> Result<Put<RealView>> {
+        let endpoint = real.endpoint(service.vip.port());
+        self.put(&path::real(service, endpoint), real).await
+    }
+
+    /// Changes what `patch` names.
+    pub async fn change_real(
+        &self,
+        service: ServiceId,
+        real: SocketAddr,
+        patch: RealPatch,
+    ) -> Result<RealView> {
+        self.send(Method::PATCH, &path::real(service, real), &patch)
+            .await
+    }
+
+    /// Removes a real server.
+    pub async fn remove_real(&self, service: ServiceId, real: SocketAddr) -> Result<()> {
+        self.delete(&path::real(service, real)).await
+    }
+
+    /// One page of the connections that match `query`.
+    pub async fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
+        self.get(&path::connections(query)).await
+    }
+
+    /// Zeroes the counters of a service and its real servers, or of all of them.
+    pub async fn zero(&self, service: Option<ServiceId>) -> Result<()> {
+        match service {
+            Some(id) => self.delete(&path::service_stats(id)).await,
+            None => self.delete(path::SERVICES_STATS).await,
+        }
+    }
+
+    /// The timeouts in force.
+    pub async fn timeouts(&self) -> Result<Timeouts> {
+        self.get(path::TIMEOUTS).await
+    }
+
+    /// Changes what `patch` names; the answer is what is in force then.
+    pub async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
+        self.send(Method::PATCH, path::TIMEOUTS, &patch).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.call(Method::GET, path, None).await?.json()
+    }
+
+    async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<T> {
+        self.call(method, path, Some(json(body)?)).await?.json()
+    }
+
+    async fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<Put<T>> {
+        let answer = self.call(Method::PUT, path, Some(json(body)?)).await?;
+        match answer.status {
+            StatusCode::CREATED => answer.json().map(Put::Created),
+            _ => answer.json().map(Put::Replaced),
+        }
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.call(Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
+        let exchange = async {
+            let mut kept = self.transport.lock().await;
+            let mut transport = self.transport(kept.take()).await?;
+            let request = transport.request(method, path, self.token.as_deref(), body)?;
+            let answer = transport.exchange(request).await?;
+            *kept = Some(transport);
+            answer.success()
+        };
+        tokio::time::timeout(self.patience, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                Err(ClientError::Timeout {
+                    address: self.address.clone(),
+                    after: self.patience,
+                })
+            })
+    }
+
+    /// The connection of the call before, or a new one.
+    async fn transport(&self, kept: Option<Transport>) -> Result<Transport> {
+        if let Some(mut transport) = kept {
+            if transport.ready().await {
+                return Ok(transport);
+            }
+        }
+        Transport::open(&self.address).await
+    }
+}
+
+fn json<B: Serialize>(body: &B) -> Result<Vec<u8>> {
+    serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

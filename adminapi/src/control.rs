@@ -1,0 +1,104 @@
+//! What a director does for the API.
+
+use std::net::SocketAddr;
+
+use crate::error::Result;
+use crate::model::{
+    ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service, ServiceId,
+    ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+};
+
+/// What a `put` did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put<T> {
+    /// It was not there before.
+    Created(T),
+    /// It took the place of what was there.
+    Replaced(T),
+}
+
+impl<T> Put<T> {
+    /// What is there now.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Created(now) | Self::Replaced(now) => now,
+        }
+    }
+}
+
+/// What the router asks of a director.
+///
+/// Services, reals, patches and queries that arrive here have passed [`crate::validate`] by
+/// themselves; what depends on the director's state (what exists, limits, a real server that
+/// is another service's VIP) is for the implementation to check.
+///
+/// Calls may come from several threads at once and may block for a moment (a lock, a scan of the
+/// connection table): the router keeps them off its own threads. Changes take effect before the
+/// call returns and leave established connections as they are.
+pub trait Control: Send + Sync + 'static {
+    /// Ready to forward; [`crate::ControlError::Busy`] says why not yet.
+    fn health(&self) -> Result<Health>;
+
+    /// The director as it is now.
+    fn status(&self) -> Result<Status>;
+
+    /// All services, in the order they were added.
+    fn services(&self) -> Result<Vec<ServiceView>>;
+
+    /// One service.
+    fn service(&self, id: ServiceId) -> Result<ServiceView>;
+
+    /// Adds a service with its real servers.
+    fn add_service(&self, service: Service) -> Result<ServiceView>;
+
+    /// Adds a service, or makes the one of its name look like it: real servers that are in both
+    /// keep their connections and counters.
+    fn put_service(&self, service: Service) -> Result<Put<ServiceView>>;
+
+    /// Changes what `patch` names.
+    fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView>;
+
+    /// Removes a service and its real servers.
+    fn remove_service(&self, id: ServiceId) -> Result<()>;
+
+    /// Removes all services (`-C`).
+    fn flush(&self) -> Result<()>;
+
+    /// The real servers of a service, in the order they were added.
+    fn reals(&self, service: ServiceId) -> Result<Vec<RealView>>;
+
+    /// One real server.
+    fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView>;
+
+    /// Adds a real server. Without a port it has the service's.
+    fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView>;
+
+    /// Adds a real server, or makes the one of its name look like it.
+    fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>>;
+
+    /// Changes what `patch` names.
+    fn change_real(
+        &self,
+        service: ServiceId,
+        real: SocketAddr,
+        patch: RealPatch,
+    ) -> Result<RealView>;
+
+    /// Removes a real server.
+    fn remove_real(&self, service: ServiceId, real: SocketAddr) -> Result<()>;
+
+    /// One page of the connections that match `query`.
+    fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage>;
+
+    /// Zeroes the counters of a service and its real servers, or of all of them (`-Z`).
+    fn zero(&self, service: Option<ServiceId>) -> Result<()>;
+
+    /// The timeouts in force.
+    fn timeouts(&self) -> Result<Timeouts>;
+
+    /// Changes what `patch` names; the answer is what is in force then.
+    fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts>;
+
+    /// Statistics of the whole director.
+    fn stats(&self) -> Result<Stats>;
+}

@@ -1,0 +1,135 @@
+//! Connections, a page at a time.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Protocol, ServiceId};
+
+/// A connection as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Client.
+    pub client: SocketAddr,
+    /// Virtual service that it came to.
+    pub vip: SocketAddr,
+    /// Real server that has it.
+    pub real: SocketAddr,
+    /// State, in IPVS' names: `ESTABLISHED`, `SYN_RECV`, `UDP`...
+    pub state: String,
+    /// Seconds until it expires unless a packet comes.
+    pub expires: u32,
+}
+
+/// Where the next page starts. What the number means is the director's own affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub u64);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// A cursor that no answer of a director has held.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no cursor; take `next` of the page before, or leave it out")]
+pub struct BadCursor(String);
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadCursor(text.to_owned());
+        if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| bad())
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Which connections to list: those that match everything that is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionQuery {
+    /// Only of this virtual service.
+    #[serde(default)]
+    pub service: Option<ServiceId>,
+    /// Only with this real server.
+    #[serde(default)]
+    pub real: Option<SocketAddr>,
+    /// Only from this client.
+    #[serde(default)]
+    pub client: Option<IpAddr>,
+    /// At most this many, 1 to [`ConnectionQuery::MAX_LIMIT`].
+    #[serde(default = "default_limit")]
+    pub limit: u32,
+    /// Go on from here; from the start when left out.
+    #[serde(default)]
+    pub cursor: Option<Cursor>,
+}
+
+const fn default_limit() -> u32 {
+    ConnectionQuery::DEFAULT_LIMIT
+}
+
+impl ConnectionQuery {
+    /// Connections in a page when the query does not say.
+    pub const DEFAULT_LIMIT: u32 = 1000;
+    /// The largest page.
+    pub const MAX_LIMIT: u32 = 10_000;
+
+    /// True when `connection` is asked for; looks at the filters only.
+    pub fn matches(&self, connection: &Connection) -> bool {
+        let service = ServiceId {
+            protocol: connection.protocol,
+            vip: connection.vip,
+        };
+        self.service.is_none_or(|id| id == service)
+            && self.real.is_none_or(|real| real == connection.real)
+            && self
+                .client
+                .is_none_or(|client| client == connection.client.ip())
+    }
+}
+
+impl Default for ConnectionQuery {
+    fn default() -> Self {
+        Self {
+            service: None,
+            real: None,
+            client: None,
+            limit: Self::DEFAULT_LIMIT,
+            cursor: None,
+        }
+    }
+}
+
+/// One page of connections.
+///
+/// Connections come and go while one pages: what is born or dies between two pages may be missed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionPage {
+    /// The connections, at most the limit of the query; may be fewer although more follow.
+    pub connections: Vec<Connection>,
+    /// Where the next page starts; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Cursor>,
+}

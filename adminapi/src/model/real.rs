@@ -1,0 +1,90 @@
+//! Real servers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::Traffic;
+
+/// How packets reach a real server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardingMethod {
+    /// Network address translation (`-m`, `Masq` in listings).
+    #[default]
+    Nat,
+}
+
+/// A real server as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Real {
+    /// RIP.
+    pub address: IpAddr,
+    /// Port; the service's own when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Share of the new connections; 0 = none (the server is quiesced).
+    #[serde(default = "default_weight")]
+    pub weight: u32,
+    /// How packets reach it.
+    #[serde(default)]
+    pub method: ForwardingMethod,
+}
+
+const fn default_weight() -> u32 {
+    1
+}
+
+impl Real {
+    /// RIP and port; `service_port` when the real server names none of its own.
+    pub fn endpoint(&self, service_port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, self.port.unwrap_or(service_port))
+    }
+}
+
+/// A change of a real server: what is left out stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RealPatch {
+    /// New weight.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub weight: Option<u32>,
+    /// New way for packets to reach it.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub method: Option<ForwardingMethod>,
+}
+
+/// A real server as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealView {
+    /// RIP.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Weight.
+    pub weight: u32,
+    /// How packets reach it.
+    pub method: ForwardingMethod,
+    /// Connections in a state that counts as active (ActiveConn).
+    pub active: u32,
+    /// Its other connections (InActConn).
+    pub inactive: u32,
+    /// What it has carried.
+    pub stats: Traffic,
+}
+
+impl RealView {
+    /// RIP and port.
+    pub fn endpoint(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}

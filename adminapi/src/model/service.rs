@@ -1,0 +1,97 @@
+//! Virtual services.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Protocol, Real, RealView, ServiceId, Traffic};
+
+/// The name of a scheduling algorithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheduler {
+    /// Round robin.
+    Rr,
+    /// Weighted round robin.
+    Wrr,
+    /// Least connections.
+    Lc,
+    /// Weighted least connections, the default.
+    #[default]
+    Wlc,
+}
+
+impl Scheduler {
+    /// All of them, in the order of their documentation.
+    pub const ALL: [Self; 4] = [Self::Rr, Self::Wrr, Self::Lc, Self::Wlc];
+
+    /// The name, as `-s` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rr => "rr",
+            Self::Wrr => "wrr",
+            Self::Lc => "lc",
+            Self::Wlc => "wlc",
+        }
+    }
+}
+
+/// A virtual service as it is configured. In the file: `[[service]]` with `[[service.real]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// VIP.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Scheduling algorithm.
+    #[serde(default)]
+    pub scheduler: Scheduler,
+    /// Real servers, in the order they were added.
+    #[serde(default, rename = "real", alias = "reals")]
+    pub reals: Vec<Real>,
+}
+
+impl Service {
+    /// What names this service.
+    pub fn id(&self) -> ServiceId {
+        ServiceId {
+            protocol: self.protocol,
+            vip: SocketAddr::new(self.address, self.port),
+        }
+    }
+}
+
+/// A change of a virtual service: what is left out stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServicePatch {
+    /// New scheduling algorithm.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scheduler: Option<Scheduler>,
+}
+
+/// A virtual service as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Its name in paths.
+    pub id: ServiceId,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// VIP.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Scheduling algorithm.
+    pub scheduler: Scheduler,
+    /// What it has carried.
+    pub stats: Traffic,
+    /// Its real servers, in the order they were added.
+    pub reals: Vec<RealView>,
+}

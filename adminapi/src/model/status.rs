@@ -1,0 +1,136 @@
+//! The director as it is now.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Drops;
+
+/// The answer of a director that is ready to forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Always `ok`: a director that is not ready answers with a problem.
+    pub status: HealthStatus,
+}
+
+/// The one word of [`Health`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// Ready.
+    #[default]
+    Ok,
+}
+
+/// How packets get from the NIC into user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum XdpMode {
+    /// The driver puts them into the UMEM itself.
+    ZeroCopy,
+    /// The driver runs the gate, the kernel copies into the UMEM.
+    Copy,
+    /// The network stack runs the gate, for drivers that know no XDP.
+    Generic,
+}
+
+impl XdpMode {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ZeroCopy => "zero-copy",
+            Self::Copy => "copy",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An interface that the director takes packets from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Name.
+    pub name: String,
+    /// Index in the director's network namespace.
+    pub ifindex: u32,
+    /// How packets get into user space.
+    pub mode: XdpMode,
+    /// Receive queues that have a socket.
+    pub queues: u32,
+    /// Packets received.
+    pub rx: u64,
+    /// Packets left to the kernel.
+    pub passed: u64,
+    /// Packets handed to a worker.
+    pub redirected: u64,
+    /// Packets dropped by the gate.
+    pub dropped: u64,
+}
+
+/// Where the UMEM frames of a worker are: `free` + `filling` + `sending` = `total` when no
+/// packet is in the worker's hands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frames {
+    /// All that the worker has.
+    pub total: u64,
+    /// Ready for use.
+    pub free: u64,
+    /// In fill or receive rings.
+    pub filling: u64,
+    /// In transmit or completion rings.
+    pub sending: u64,
+}
+
+/// A worker thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its number, from 0.
+    pub id: u32,
+    /// The CPU that it is pinned to.
+    pub cpu: u32,
+    /// Packets taken from its sockets.
+    pub received: u64,
+    /// Packets handed to the NIC.
+    pub sent: u64,
+    /// Packets dropped.
+    pub dropped: u64,
+    /// Its UMEM frames.
+    pub frames: Frames,
+}
+
+/// The connection table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionUse {
+    /// Connections tracked, half-open ones included.
+    pub entries: u64,
+    /// Half-open connections.
+    pub half_open: u64,
+    /// Most connections that fit.
+    pub limit: u64,
+    /// Most half-open connections that fit.
+    pub half_open_limit: u64,
+    /// Memory that the table takes, in bytes.
+    pub bytes: u64,
+}
+
+/// The director as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the director.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Interfaces, in the order of the configuration.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Workers, by their number.
+    pub workers: Vec<WorkerStatus>,
+    /// Packets dropped, by reason.
+    pub drops: Drops,
+    /// The connection table.
+    pub connections: ConnectionUse,
+}

@@ -1,0 +1,70 @@
+//! The paths of the API, written in one place for the router's `Location` and the client.
+
+use std::net::SocketAddr;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::model::{ConnectionQuery, ServiceId};
+
+/// `GET`: is the director ready?
+pub const HEALTH: &str = "/v1/health";
+/// `GET`: the director as it is now.
+pub const STATUS: &str = "/v1/status";
+/// `GET`, `POST`, `DELETE`: all services.
+pub const SERVICES: &str = "/v1/services";
+/// `GET`: connections.
+pub const CONNECTIONS: &str = "/v1/connections";
+/// `GET`: statistics.
+pub const STATS: &str = "/v1/stats";
+/// `GET`: what all services carried; `DELETE` zeroes all counters.
+pub const SERVICES_STATS: &str = "/v1/services/stats";
+/// `GET`, `PUT`, `PATCH`: timeouts.
+pub const TIMEOUTS: &str = "/v1/timeouts";
+
+/// What a path segment must escape: brackets above all (RFC 3986, section 3.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b':')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'~');
+
+fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// One service.
+pub fn service(id: ServiceId) -> String {
+    format!("{SERVICES}/{}", escaped(&id.to_string()))
+}
+
+/// What one service has carried; `DELETE` zeroes it.
+pub fn service_stats(id: ServiceId) -> String {
+    format!("{}/stats", service(id))
+}
+
+/// The real servers of a service.
+pub fn reals(id: ServiceId) -> String {
+    format!("{}/reals", service(id))
+}
+
+/// One real server.
+pub fn real(id: ServiceId, real: SocketAddr) -> String {
+    format!("{}/{}", reals(id), escaped(&real.to_string()))
+}
+
+/// A page of connections.
+pub fn connections(query: &ConnectionQuery) -> String {
+    let given = [
+        ("service", query.service.map(|id| id.to_string())),
+        ("real", query.real.map(|real| real.to_string())),
+        ("client", query.client.map(|client| client.to_string())),
+        ("limit", Some(query.limit.to_string())),
+        ("cursor", query.cursor.map(|cursor| cursor.to_string())),
+    ];
+    let pairs: Vec<_> = given
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| format!("{name}={}", escaped(&value))))
+        .collect();
+    format!("{CONNECTIONS}?{}", pairs.join("&"))
+}

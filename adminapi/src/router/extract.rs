@@ -1,0 +1,165 @@
+//! Requests into types; what cannot be read becomes a [`Failure`] that says where and why.
+
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::BODY_LIMIT;
+use super::answer::Failure;
+use crate::error::Problem;
+use crate::model::ServiceId;
+use crate::problem::{ProblemDocument, ProblemKind};
+
+/// The body of a request.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        if !says_json(request.headers()) {
+            return Err(Failure::new(
+                ProblemKind::UnsupportedMediaType,
+                "send `Content-Type: application/json`",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| unread_body(rejection.status(), &rejection.body_text()))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let essence = value.to_str().ok().and_then(|text| text.split(';').next());
+    essence.is_some_and(|essence| {
+        let essence = essence.trim().to_ascii_lowercase();
+        essence == "application/json" || essence == "application/merge-patch+json"
+    })
+}
+
+fn unread_body(status: StatusCode, text: &str) -> Failure {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = format!("a body has at most {BODY_LIMIT} bytes");
+        return Failure::new(ProblemKind::TooLarge, detail);
+    }
+    Failure::new(ProblemKind::BadRequest, text)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(bad_json)?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn bad_json(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    if !error.inner().is_data() {
+        return malformed(error.inner());
+    }
+    let pointer = pointer(error.path());
+    let problem = Problem::new(pointer, without_position(error.inner()), "");
+    ProblemDocument::invalid(vec![problem]).into()
+}
+
+fn malformed(error: &serde_json::Error) -> Failure {
+    Failure::new(ProblemKind::MalformedJson, error.to_string())
+}
+
+/// The text of serde_json without its ` at line 1 column 2`: the pointer says it better.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
+}
+
+/// RFC 6901, section 3: `~` and `/` in a key are escaped.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// The parameters of a request.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(parameters)| Self(parameters))
+            .map_err(|rejection| Failure::new(ProblemKind::BadRequest, rejection.body_text()))
+    }
+}
+
+/// The service that a path names.
+pub(super) struct ServicePath(pub(super) ServiceId);
+
+/// The service and the real server that a path names.
+pub(super) struct RealPath(pub(super) ServiceId, pub(super) SocketAddr);
+
+/// The segments of a path as they stand there.
+#[derive(Deserialize)]
+struct Segments {
+    service: String,
+    real: Option<String>,
+}
+
+async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Segments, Failure> {
+    Path::from_request_parts(parts, state)
+        .await
+        .map(|Path(segments)| segments)
+        .map_err(|rejection| Failure::new(ProblemKind::BadRequest, rejection.body_text()))
+}
+
+fn service_id(text: &str) -> Result<ServiceId, Failure> {
+    text.parse().map_err(|bad: crate::model::BadServiceId| {
+        Failure::new(ProblemKind::BadRequest, bad.to_string())
+    })
+}
+
+fn real_address(text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| {
+        let detail =
+            format!("`{text}` names no real server; write 10.0.2.1:8080 or [2001:db8::1]:8080");
+        Failure::new(ProblemKind::BadRequest, detail)
+    })
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ServicePath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let segments = segments(parts, state).await?;
+        service_id(&segments.service).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RealPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let segments = segments(parts, state).await?;
+        let real = segments.real.as_deref().unwrap_or_default();
+        Ok(Self(service_id(&segments.service)?, real_address(real)?))
+    }
+}

@@ -1,0 +1,134 @@
+//! Listening: on a Unix socket that only its owner and group may use, or on TCP.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
+
+/// Read and write for owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 128;
+
+/// Why the API cannot listen on a Unix socket.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody answers there.
+    #[error("{}: another director is running and answers on this socket", .0.display())]
+    InUse(PathBuf),
+    /// A file that is no socket is in the way; it is left alone.
+    #[error("{}: is not a socket; remove it or set another path", .0.display())]
+    NotASocket(PathBuf),
+    /// The system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// A Unix socket that listens; its file goes when it is dropped.
+#[derive(Debug)]
+pub struct BoundUnix {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+/// The file of a socket, known by its inode: the file of a director that came after is not ours
+/// to remove.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = std::fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode);
+        if ours {
+            // Nothing to do about a failure: the next start replaces a stale file.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Listens on `path`, mode 0660. The folder is made when it is missing; the file of a director
+/// that is gone is replaced, that of one that answers is not.
+pub async fn bind_unix(path: &Path) -> Result<BoundUnix, BindError> {
+    let failed = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    make_room(path).await?;
+    let socket = UnixSocket::new_stream().map_err(failed)?;
+    socket.bind(path).map_err(failed)?;
+    // Between bind and listen nobody can connect, so nobody can before the mode is set.
+    std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE)).map_err(failed)?;
+    let inode = std::fs::symlink_metadata(path).map_err(failed)?.ino();
+    let listener = socket.listen(BACKLOG).map_err(failed)?;
+    let path = path.to_owned();
+    Ok(BoundUnix {
+        listener,
+        file: SocketFile { path, inode },
+    })
+}
+
+/// Removes the socket file of a director that is gone.
+async fn make_room(path: &Path) -> Result<(), BindError> {
+    let failed = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = match std::fs::symlink_metadata(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if !file.file_type().is_socket() {
+        return Err(BindError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed)
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(failed(error)),
+        // A full backlog (EAGAIN) is a director too.
+        Ok(_) | Err(_) => Err(BindError::InUse(path.to_owned())),
+    }
+}
+
+/// Serves `router` until `end`, then lets requests under way finish, and removes the socket.
+pub async fn serve_unix(
+    bound: BoundUnix,
+    router: Router,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let BoundUnix { listener, file } = bound;
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(end)
+        .await;
+    drop(file);
+    served
+}
+
+/// Serves `router` until `end`, then lets requests under way finish.
+pub async fn serve_tcp(
+    listener: TcpListener,
+    router: Router,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(end)
+        .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! What a service must look like to work: one judgement for the API and the configuration file.
+//!
+//! Every function returns all problems, not only the first. Pointers are relative to what was
+//! given: `/real/0/weight` for a service, `/service/2/real/0/weight` for a configuration.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::error::Problem;
+use crate::model::{
+    ConnectionQuery, Protocol, Real, RealPatch, Service, ServiceId, Timeouts, TimeoutsPatch,
+};
+
+/// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
+pub const MAX_WEIGHT: u32 = i32::MAX as u32;
+
+/// Judges a service with its real servers.
+pub fn validate_service(service: &Service) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(unusable(service.address, Role::Vip).map(|p| p.below("/address")));
+    if service.port == 0 {
+        problems.push(zero_port("/port"));
+    }
+    for (index, real) in service.reals.iter().enumerate() {
+        let prefix = format!("/real/{index}");
+        problems.extend(
+            validate_real(service.id(), real)
+                .into_iter()
+                .map(|problem| problem.below(&prefix)),
+        );
+    }
+    problems.extend(repeated_reals(service));
+    problems
+}
+
+/// Judges the services of a whole configuration.
+pub fn validate_config(services: &[Service]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, service) in services.iter().enumerate() {
+        let prefix = format!("/service/{index}");
+        problems.extend(
+            validate_service(service)
+                .into_iter()
+                .map(|problem| problem.below(&prefix)),
+        );
+    }
+    problems.extend(repeated_services(services));
+    problems.extend(reals_that_are_vips(services));
+    problems
+}
+
+/// Judges a real server of `service`; pointers are relative to the real server.
+pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(unusable(real.address, Role::Real).map(|p| p.below("/address")));
+    problems.extend(other_family(service, real.address));
+    if real.port == Some(0) {
+        problems.push(zero_port("/port"));
+    }
+    problems.extend(bad_weight(real.weight));
+    if real.endpoint(service.vip.port()) == service.vip {
+        problems.push(Problem::new(
+            "/address",
+            format!("real server {} is the service itself", service.vip),
+            "name the server's own address",
+        ));
+    }
+    problems
+}
+
+/// Judges a change of a real server.
+pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
+    patch.weight.and_then(bad_weight).into_iter().collect()
+}
+
+/// Judges a change of the timeouts.
+pub fn validate_timeouts(patch: TimeoutsPatch) -> Vec<Problem> {
+    [
+        ("/tcp", patch.tcp),
+        ("/tcpfin", patch.tcpfin),
+        ("/udp", patch.udp),
+    ]
+    .into_iter()
+    .filter(|(_, seconds)| seconds.is_some_and(|s| !(1..=Timeouts::MAX).contains(&s)))
+    .map(|(pointer, seconds)| {
+        Problem::new(
+            pointer,
+            format!("{} seconds is no timeout", seconds.unwrap_or_default()),
+            format!("use 1 to {}", Timeouts::MAX),
+        )
+    })
+    .collect()
+}
+
+/// Judges a query for connections; pointers name its parameters.
+pub fn validate_query(query: &ConnectionQuery) -> Vec<Problem> {
+    if (1..=ConnectionQuery::MAX_LIMIT).contains(&query.limit) {
+        return Vec::new();
+    }
+    vec![Problem::new(
+        "/limit",
+        format!("a page cannot hold {} connections", query.limit),
+        format!("use 1 to {}", ConnectionQuery::MAX_LIMIT),
+    )]
+}
+
+fn zero_port(pointer: &str) -> Problem {
+    Problem::new(pointer, "port 0 is no port", "use 1 to 65535")
+}
+
+fn bad_weight(weight: u32) -> Option<Problem> {
+    (weight > MAX_WEIGHT).then(|| {
+        Problem::new(
+            "/weight",
+            format!("weight {weight} is too large"),
+            format!("use 0 to {MAX_WEIGHT}"),
+        )
+    })
+}
+
+/// What an address is used for.
+#[derive(Clone, Copy)]
+enum Role {
+    Vip,
+    Real,
+}
+
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Vip => "a VIP",
+            Self::Real => "the address of a real server",
+        }
+    }
+}
+
+/// Addresses that no packet from or to the network can bear; the pointer is empty.
+fn unusable(address: IpAddr, role: Role) -> Option<Problem> {
+    let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let mapped = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped(),
+        IpAddr::V4(_) => None,
+    };
+    let (why, mend) = if let Some(v4) = mapped {
+        ("an IPv4-mapped", format!("write {v4}"))
+    } else if address.is_unspecified() {
+        ("an unspecified", "name one host".to_owned())
+    } else if address.is_multicast() {
+        ("a multicast", "name one host".to_owned())
+    } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        ("a broadcast", "name one host".to_owned())
+    } else if address.is_loopback() {
+        let mend = "packets with it never leave a host; use one that the network routes";
+        ("a loopback", mend.to_owned())
+    } else if link_local {
+        (
+            "a link-local",
+            "use a global or unique local one".to_owned(),
+        )
+    } else {
+        return None;
+    };
+    let message = format!("{address} is {why} address and cannot be {}", role.name());
+    Some(Problem::new("", message, mend))
+}
+
+fn other_family(service: ServiceId, real: IpAddr) -> Option<Problem> {
+    let vip = service.vip.ip();
+    (vip.is_ipv4() != real.is_ipv4()).then(|| {
+        let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        Problem::new(
+            "/address",
+            format!(
+                "{real} is {}, the VIP {vip} is {}",
+                family(real),
+                family(vip)
+            ),
+            "NAT keeps the address family; use a real server of the VIP's",
+        )
+    })
+}
+
+fn repeated_reals(service: &Service) -> Vec<Problem> {
+    let mut first = HashMap::new();
+    let mut problems = Vec::new();
+    for (index, real) in service.reals.iter().enumerate() {
+        let endpoint = real.endpoint(service.port);
+        match first.entry(endpoint) {
+            Entry::Vacant(free) => {
+                free.insert(index);
+            }
+            Entry::Occupied(taken) => problems.push(
+                Problem::new(
+                    format!("/real/{index}"),
+                    format!("real server {endpoint} is there already"),
+                    "remove one; give the other the weight of both",
+                )
+                .with_other(format!("/real/{}", taken.get())),
+            ),
+        }
+    }
+    problems
+}
+
+fn repeated_services(services: &[Service]) -> Vec<Problem> {
+    let mut first = HashMap::new();
+    let mut problems = Vec::new();
+    for (index, service) in services.iter().enumerate() {
+        match first.entry(service.id()) {
+            Entry::Vacant(free) => {
+                free.insert(index);
+            }
+            Entry::Occupied(taken) => problems.push(
+                Problem::new(
+                    format!("/service/{index}"),
+                    format!("service {} is there already", service.id()),
+                    "put all its real servers into one",
+                )
+                .with_other(format!("/service/{}", taken.get())),
+            ),
+        }
+    }
+    problems
+}
+
+/// Real servers that are another service of the same director: it does not forward to itself.
+fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
+    let vips: HashMap<(Protocol, SocketAddr), usize> = services
+        .iter()
+        .enumerate()
+        .map(|(index, service)| ((service.protocol, service.id().vip), index))
+        .collect();
+    let mut problems = Vec::new();
+    for (index, service) in services.iter().enumerate() {
+        for (place, real) in service.reals.iter().enumerate() {
+            let endpoint = real.endpoint(service.port);
+            let other = vips.get(&(service.protocol, endpoint));
+            if let Some(other) = other.filter(|_| endpoint != service.id().vip) {
+                problems.push(
+                    Problem::new(
+                        format!("/service/{index}/real/{place}/address"),
+                        format!("real server {endpoint} is a virtual service of this director"),
+                        "name real servers of that service instead",
+                    )
+                    .with_other(format!("/service/{other}")),
+                );
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests;

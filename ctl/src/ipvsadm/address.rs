@@ -1,0 +1,154 @@
+//! `host[:port]` as ipvsadm reads and writes it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::grammar::Transport;
+use super::names::Names;
+use super::value::number;
+
+/// An address that a line names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostPort {
+    /// The host.
+    pub(crate) address: IpAddr,
+    /// The port, if one was given.
+    pub(crate) port: Option<u16>,
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `name:http`, `2001:db8::1` or `[2001:db8::1]:80`.
+/// Brackets require a port; a name is looked up as IPv4 only; digits alone are no host.
+pub(crate) fn parse(text: &str, transport: Transport, names: &dyn Names) -> Option<HostPort> {
+    let port = |port: &str| {
+        let literal = number(port, 0..=u16::MAX.into()).and_then(|port| port.try_into().ok());
+        literal.or_else(|| names.port(port, transport))
+    };
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once("]:")?;
+        return Some(HostPort {
+            address: host.parse::<Ipv6Addr>().ok()?.into(),
+            port: Some(port(rest)?),
+        });
+    }
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Some(HostPort {
+            address: address.into(),
+            port: None,
+        });
+    }
+    let (host, rest) = match text.split_once(':') {
+        Some((host, rest)) => (host, Some(rest)),
+        None => (text, None),
+    };
+    Some(HostPort {
+        address: ipv4(host, names)?.into(),
+        port: match rest {
+            Some(rest) => Some(port(rest)?),
+            None => None,
+        },
+    })
+}
+
+fn ipv4(host: &str, names: &dyn Names) -> Option<Ipv4Addr> {
+    if host.bytes().all(|byte| byte.is_ascii_digit()) || host.contains('\0') {
+        return None;
+    }
+    host.parse().ok().or_else(|| names.host(host))
+}
+
+/// How addresses are written.
+#[derive(Clone, Copy)]
+pub(crate) enum Style<'a> {
+    /// As numbers.
+    Numeric,
+    /// As names where there are any.
+    Named(&'a dyn Names),
+}
+
+/// `address:port` is cut to this many characters.
+const LONGEST: usize = 59;
+
+impl Style<'_> {
+    /// `host:port`, or `[host]:port` for IPv6.
+    pub(crate) fn text(self, at: SocketAddr, transport: Transport) -> String {
+        let (host, port) = match self {
+            Self::Numeric => (None, None),
+            Self::Named(names) => (
+                names.host_name(at.ip()),
+                names.port_name(at.port(), transport),
+            ),
+        };
+        let host = host.unwrap_or_else(|| numeric_host(at.ip()));
+        let port = port.unwrap_or_else(|| at.port().to_string());
+        let text = match at {
+            SocketAddr::V4(_) => format!("{host}:{port}"),
+            SocketAddr::V6(_) => format!("[{host}]:{port}"),
+        };
+        text.chars().take(LONGEST).collect()
+    }
+}
+
+/// The number as C's `inet_ntop` writes it: unlike Rust's, `::192.0.2.1` stays dotted.
+fn numeric_host(address: IpAddr) -> String {
+    let IpAddr::V6(v6) = address else {
+        return address.to_string();
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            format!("::{}", Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+        }
+        _ => v6.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::fake::FakeNames;
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        for (text, read) in [
+            ("192.0.2.10:80", Some(("192.0.2.10", Some(80)))),
+            ("192.0.2.10", Some(("192.0.2.10", None))),
+            ("www:http", Some(("192.0.2.10", Some(80)))),
+            ("2001:db8::5:80", Some(("2001:db8::5:80", None))),
+            ("[2001:DB8:0:0:0:0:0:1]:80", Some(("2001:db8::1", Some(80)))),
+            ("[2001:db8::8]:http", Some(("2001:db8::8", Some(80)))),
+            ("[::ffff:192.0.2.1]:80", Some(("::ffff:192.0.2.1", Some(80)))),
+            ("[2001:db8::3]", None),
+            ("[2001:db8::4]:", None),
+            ("[2001:db8::6:80", None),
+            ("2001:db8::7]:80", None),
+            ("[fe80::1%eth0]:80", None),
+            ("192.0.2.10:", None),
+            ("192.0.2.10:99999", None),
+            ("192.0.2.10:-1", None),
+            ("\"192.0.2.13:80\"", None),
+            ("3221225994:80", None),
+            ("www6:80", None),
+            (":80", None),
+            ("", None),
+        ] {
+            let want = read.map(|(host, port)| HostPort {
+                address: host.parse().unwrap(),
+                port,
+            });
+            assert_eq!(parse(text, Transport::Tcp, &FakeNames), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_written() {
+        for (at, numeric, named) in [
+            ("192.0.2.10:80", "192.0.2.10:80", "www:http"),
+            ("192.0.2.11:81", "192.0.2.11:81", "192.0.2.11:81"),
+            ("[2001:db8::1]:0", "[2001:db8::1]:0", "[www6]:0"),
+            ("[::192.0.2.1]:80", "[::192.0.2.1]:80", "[::192.0.2.1]:http"),
+            ("[::1]:22", "[::1]:22", "[::1]:ssh"),
+        ] {
+            let at = at.parse().unwrap();
+            assert_eq!(Style::Numeric.text(at, Transport::Tcp), numeric);
+            assert_eq!(Style::Named(&FakeNames).text(at, Transport::Tcp), named);
+        }
+    }
+}

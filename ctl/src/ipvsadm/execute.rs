@@ -1,0 +1,181 @@
+//! Does what a line asks for, and says what came of it in ipvsadm's words.
+
+use std::io::Write;
+
+use adminapi::model::ServiceView;
+
+use super::address::Style;
+use super::failure::Failure;
+use super::names::Names;
+use super::request::{Columns, List, Order, Request, What};
+use super::{print, save, sort};
+use crate::director::{Director, DirectorError};
+
+/// Asks `director` for `request` and writes the answer to `out`.
+pub(crate) async fn execute<D: Director>(
+    request: Request,
+    director: &D,
+    names: &dyn Names,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match request {
+        Request::AddService(service) => director.add_service(service).await.map_err(on_service),
+        Request::EditService(id, scheduler) => {
+            let done = director.set_scheduler(id, scheduler).await;
+            done.map_err(on_service)
+        }
+        Request::DeleteService(id) => director.remove_service(id).await.map_err(on_service),
+        Request::Flush => director.flush().await.map_err(on_service),
+        Request::AddReal(id, real) => director.add_real(id, real).await.map_err(on_real),
+        Request::EditReal(id, real) => director.change_real(id, real).await.map_err(on_real),
+        Request::DeleteReal(id, at) => director.remove_real(id, at).await.map_err(on_real),
+        Request::SetTimeouts(to) => director.set_timeouts(to).await.map_err(on_service),
+        Request::Zero(id) => director.zero(id).await.map_err(on_service),
+        Request::Save { numeric } => save_all(director, style(numeric, names), out).await,
+        Request::List(wanted) => list(wanted, director, names, out).await,
+    }
+}
+
+/// What a failed operation on a service is called.
+fn on_service(error: DirectorError) -> Failure {
+    match error {
+        DirectorError::Exists => Failure::operation("Service already exists"),
+        DirectorError::NoService => Failure::operation("No such service"),
+        other => Failure::Director(other),
+    }
+}
+
+/// What a failed operation on a real server is called.
+fn on_real(error: DirectorError) -> Failure {
+    match error {
+        DirectorError::Exists => Failure::operation("Destination already exists"),
+        DirectorError::NoService => Failure::operation("Service not defined"),
+        DirectorError::NoReal => Failure::operation("No such destination"),
+        other => Failure::Director(other),
+    }
+}
+
+const fn style(numeric: bool, names: &dyn Names) -> Style<'_> {
+    if numeric {
+        Style::Numeric
+    } else {
+        Style::Named(names)
+    }
+}
+
+async fn list<D: Director>(
+    wanted: List,
+    director: &D,
+    names: &dyn Names,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let style = style(wanted.numeric, names);
+    match (wanted.what, wanted.json) {
+        (
+            What::Services {
+                only,
+                columns,
+                order,
+            },
+            json,
+        ) => {
+            let found = match only {
+                Some(id) => director.service(id).await.map(|service| vec![service]),
+                None => director.services().await,
+            };
+            let services = ordered(found.map_err(on_service)?, order);
+            if json {
+                return write_json(&services, out);
+            }
+            if only.is_none() {
+                out.write_all(print::BANNER.as_bytes())?;
+            }
+            write_services(&services, columns, style, out)
+        }
+        (What::Connections, false) => connections(director, style, out).await,
+        (What::Connections, true) => connections_json(director, out).await,
+        (What::Timeouts, json) => {
+            let timeouts = director.timeouts().await.map_err(on_service)?;
+            if json {
+                return write_json(&timeouts, out);
+            }
+            out.write_all(print::timeouts(&timeouts).as_bytes())?;
+            Ok(())
+        }
+    }
+}
+
+fn ordered(mut services: Vec<ServiceView>, order: Order) -> Vec<ServiceView> {
+    if order == Order::Sorted {
+        sort::services(&mut services);
+    }
+    services
+}
+
+fn write_services(
+    services: &[ServiceView],
+    columns: Columns,
+    style: Style<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    out.write_all(columns.title().as_bytes())?;
+    for service in services {
+        out.write_all(print::service(service, columns, style).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+async fn connections<D: Director>(
+    director: &D,
+    style: Style<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut page = director.connections(None).await.map_err(on_service)?;
+    out.write_all(print::CONNECTIONS_TITLE.as_bytes())?;
+    loop {
+        for each in &page.connections {
+            out.write_all(print::connection(each, style).as_bytes())?;
+        }
+        let Some(next) = page.next else {
+            return Ok(());
+        };
+        page = director.connections(Some(next)).await.map_err(on_service)?;
+    }
+}
+
+/// One array, a connection a line: a table of a million is never held at once.
+async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut page = director.connections(None).await.map_err(on_service)?;
+    let mut separator = "[\n";
+    loop {
+        for each in &page.connections {
+            out.write_all(separator.as_bytes())?;
+            serde_json::to_writer(&mut *out, each).map_err(std::io::Error::from)?;
+            separator = ",\n";
+        }
+        let Some(next) = page.next else {
+            let end: &[u8] = if separator == "[\n" { b"[]\n" } else { b"\n]\n" };
+            out.write_all(end)?;
+            return Ok(());
+        };
+        page = director.connections(Some(next)).await.map_err(on_service)?;
+    }
+}
+
+async fn save_all<D: Director>(
+    director: &D,
+    style: Style<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let services = director.services().await.map_err(on_service)?;
+    for service in ordered(services, Order::Sorted) {
+        out.write_all(save::service(&service, style).as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Names of hosts and ports, through the system's resolver (`/etc/hosts`, DNS, `/etc/services`).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use dns_lookup::{AddrInfoHints, getaddrinfo, getnameinfo};
+
+use super::grammar::Transport;
+
+/// Turns names into numbers and back.
+pub(crate) trait Names {
+    /// The first IPv4 address of a host.
+    fn host(&self, name: &str) -> Option<Ipv4Addr>;
+    /// The port of a service.
+    fn port(&self, name: &str, transport: Transport) -> Option<u16>;
+    /// The name of an address.
+    fn host_name(&self, address: IpAddr) -> Option<String>;
+    /// The name of a port.
+    fn port_name(&self, port: u16, transport: Transport) -> Option<String>;
+}
+
+/// The system's resolver. Remembers what it was told of an address or a port, since a listing
+/// has the same ones again and again.
+#[derive(Debug, Default)]
+pub(crate) struct SystemNames {
+    hosts: RefCell<HashMap<IpAddr, Option<String>>>,
+    ports: RefCell<HashMap<(u16, i32), Option<String>>>,
+}
+
+const fn socket_type(transport: Transport) -> i32 {
+    match transport {
+        Transport::Udp => libc::SOCK_DGRAM,
+        Transport::Tcp | Transport::Sctp => libc::SOCK_STREAM,
+    }
+}
+
+const fn datagram_flag(transport: Transport) -> i32 {
+    match transport {
+        Transport::Udp => libc::NI_DGRAM,
+        Transport::Tcp | Transport::Sctp => 0,
+    }
+}
+
+impl Names for SystemNames {
+    fn host(&self, name: &str) -> Option<Ipv4Addr> {
+        let hints = AddrInfoHints {
+            address: libc::AF_INET,
+            socktype: libc::SOCK_STREAM,
+            ..AddrInfoHints::default()
+        };
+        let found = getaddrinfo(Some(name), None, Some(hints)).ok()?;
+        let first = found.filter_map(Result::ok).next()?;
+        match first.sockaddr.ip() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    fn port(&self, name: &str, transport: Transport) -> Option<u16> {
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+            return None; // the resolver would take a number for a name
+        }
+        let hints = AddrInfoHints {
+            address: libc::AF_INET,
+            socktype: socket_type(transport),
+            ..AddrInfoHints::default()
+        };
+        let found = getaddrinfo(None, Some(name), Some(hints)).ok()?;
+        let first = found.filter_map(Result::ok).next()?;
+        Some(first.sockaddr.port())
+    }
+
+    fn host_name(&self, address: IpAddr) -> Option<String> {
+        let ask = || {
+            let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
+            let found = getnameinfo(&SocketAddr::new(address, 0), flags).ok();
+            found.map(|(host, _)| host)
+        };
+        let mut known = self.hosts.borrow_mut();
+        known.entry(address).or_insert_with(ask).clone()
+    }
+
+    fn port_name(&self, port: u16, transport: Transport) -> Option<String> {
+        let flag = datagram_flag(transport);
+        let ask = || {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            let found = getnameinfo(&any, libc::NI_NUMERICHOST | flag).ok();
+            let name = found.map(|(_, service)| service);
+            name.filter(|name| *name != port.to_string())
+        };
+        let mut known = self.ports.borrow_mut();
+        known.entry((port, flag)).or_insert_with(ask).clone()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod fake {
+    use super::*;
+
+    /// The names in the `/etc` of the captures.
+    #[derive(Debug)]
+    pub(crate) struct FakeNames;
+
+    const HOSTS: [(&str, &str); 5] = [
+        ("real1", "10.0.0.11"),
+        ("real2.example.com", "10.0.0.12"),
+        ("www", "192.0.2.10"),
+        ("a-very-long-virtual-host-name.example.com", "192.0.2.20"),
+        ("www6", "2001:db8::1"),
+    ];
+
+    const PORTS: [(&str, u16, &str); 9] = [
+        ("ssh", 22, "tcp"),
+        ("domain", 53, "tcp"),
+        ("domain", 53, "udp"),
+        ("http", 80, "tcp"),
+        ("https", 443, "tcp"),
+        ("https", 443, "udp"),
+        ("sip", 5060, "tcp"),
+        ("sip", 5060, "udp"),
+        ("http-alt", 8080, "tcp"),
+    ];
+
+    const fn protocol(transport: Transport) -> &'static str {
+        match transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Sctp => "sctp",
+        }
+    }
+
+    impl Names for FakeNames {
+        fn host(&self, name: &str) -> Option<Ipv4Addr> {
+            let found = HOSTS.iter().find(|(host, _)| *host == name)?;
+            found.1.parse().ok()
+        }
+
+        fn port(&self, name: &str, transport: Transport) -> Option<u16> {
+            let known = |row: &&(&str, u16, &str)| row.0 == name && row.2 == protocol(transport);
+            PORTS.iter().find(known).map(|row| row.1)
+        }
+
+        fn host_name(&self, address: IpAddr) -> Option<String> {
+            let found = HOSTS.iter().find(|row| row.1.parse() == Ok(address))?;
+            Some(found.0.to_owned())
+        }
+
+        fn port_name(&self, port: u16, transport: Transport) -> Option<String> {
+            let known = |row: &&(&str, u16, &str)| row.1 == port && row.2 == protocol(transport);
+            PORTS.iter().find(known).map(|row| row.0.to_owned())
+        }
+    }
+}

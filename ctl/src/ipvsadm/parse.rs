@@ -1,0 +1,325 @@
+//! A line of arguments -> [`Line`]. Reports what is wrong with single options, in the order in
+//! which they stand; what is wrong with their combination is for `check`.
+
+use std::net::IpAddr;
+
+use super::address::{self, HostPort};
+use super::failure::Failure;
+use super::grammar::{
+    Command, Means, Method, Opt, OptSet, OWN_SWITCHES, SWITCHES, Switch, Transport, TunnelType,
+};
+use super::names::Names;
+use super::popt::{Given, Reader};
+use super::value;
+
+/// As whom the program answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `bulwark`: ipvsadm's options and a few of its own.
+    Bulwark,
+    /// `ipvsadm`: that and nothing else.
+    Ipvsadm,
+}
+
+impl Dialect {
+    const fn switches(self) -> &'static [&'static [Switch]] {
+        match self {
+            Self::Bulwark => &[SWITCHES, OWN_SWITCHES],
+            Self::Ipvsadm => &[SWITCHES],
+        }
+    }
+}
+
+/// What a line is read with.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// The name that the program was called by.
+    pub(crate) program: &'a str,
+    /// As whom it answers.
+    pub(crate) dialect: Dialect,
+    /// Names of hosts and ports.
+    pub(crate) names: &'a dyn Names,
+}
+
+impl Context<'_> {
+    /// No command, or not one.
+    pub(crate) fn try_help(&self) -> Failure {
+        Failure::TryHelp {
+            program: self.program.to_owned(),
+        }
+    }
+}
+
+/// The service that a line names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selector {
+    /// By transport, VIP and port.
+    Address {
+        /// Protocol.
+        transport: Transport,
+        /// VIP.
+        address: IpAddr,
+        /// Port; 0 when none was given.
+        port: u16,
+    },
+    /// By firewall mark.
+    Mark {
+        /// The mark.
+        mark: u32,
+        /// For IPv6 packets instead of IPv4.
+        ipv6: bool,
+    },
+}
+
+impl Selector {
+    /// Whether its addresses are IPv6.
+    pub(crate) const fn is_ipv6(&self) -> bool {
+        match self {
+            Self::Address { address, .. } => address.is_ipv6(),
+            Self::Mark { ipv6, .. } => *ipv6,
+        }
+    }
+
+    /// Its port; 0 for a mark.
+    pub(crate) const fn port(&self) -> u16 {
+        match self {
+            Self::Address { port, .. } => *port,
+            Self::Mark { .. } => 0,
+        }
+    }
+
+    const fn transport(&self) -> Transport {
+        match self {
+            Self::Address { transport, .. } => *transport,
+            Self::Mark { .. } => Transport::Tcp,
+        }
+    }
+}
+
+/// A line, read. A value is there if its option is in `set`, and only then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) command: Command,
+    pub(crate) set: OptSet,
+    pub(crate) json: bool,
+    /// Where the director is.
+    pub(crate) api: Option<String>,
+    pub(crate) service: Option<Selector>,
+    pub(crate) real: Option<HostPort>,
+    pub(crate) method: Method,
+    pub(crate) weight: u32,
+    pub(crate) scheduler: Option<String>,
+    pub(crate) sched_flags: String,
+    pub(crate) tunnel: TunnelType,
+    /// tcp, tcpfin, udp in seconds; 0 = leave as it is.
+    pub(crate) timeouts: [u32; 3],
+}
+
+impl Line {
+    fn new(command: Command) -> Self {
+        Self {
+            command,
+            set: OptSet::default(),
+            json: false,
+            api: None,
+            service: None,
+            real: None,
+            method: Method::default(),
+            weight: 1,
+            scheduler: None,
+            sched_flags: String::new(),
+            tunnel: TunnelType::default(),
+            timeouts: [0; 3],
+        }
+    }
+
+    fn claim(&mut self, opt: Opt) -> Result<(), Failure> {
+        if self.set.insert(opt) {
+            return Ok(());
+        }
+        let name = opt.name();
+        Err(Failure::argument(format!(
+            "multiple '{name}' options specified"
+        )))
+    }
+}
+
+/// Reads `args` (without the program's name). No arguments at all ask for the list.
+pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Failure> {
+    let mut reader = Reader::new(args, context.dialect.switches());
+    let mut line = Line::new(Command::List);
+    let (command, value) = loop {
+        match reader.read() {
+            None if reader.positional().is_empty() && !args.iter().any(|arg| arg == "--") => {
+                return Ok(line);
+            }
+            Some(Ok(Given {
+                means: Means::Command(command),
+                value,
+            })) => break (command, value),
+            Some(Ok(given)) if is_own(given.means) => own(&mut line, given),
+            None | Some(_) => return Err(context.try_help()),
+        }
+    };
+    line.command = command;
+    if let Some(role) = value {
+        daemon_role(command, &role)?;
+    }
+    while let Some(given) = reader.read() {
+        let given = given.map_err(|bad| Failure::Option {
+            culprit: reader.culprit().to_owned(),
+            why: bad.0,
+        })?;
+        take(&mut line, given, reader.culprit(), context)?;
+    }
+    positional(&mut line, reader.positional())?;
+    Ok(line)
+}
+
+const fn is_own(means: Means) -> bool {
+    matches!(means, Means::Json | Means::Api)
+}
+
+fn own(line: &mut Line, given: Given) {
+    match given.means {
+        Means::Json => line.json = true,
+        _ => line.api = given.value,
+    }
+}
+
+fn daemon_role(command: Command, role: &str) -> Result<(), Failure> {
+    match (role, command) {
+        ("master" | "backup", _) => Ok(()),
+        (_, Command::StartDaemon) => Err(Failure::argument(
+            "illegal start-daemon parameter specified",
+        )),
+        _ => Err(Failure::argument("illegal start_daemon specified")),
+    }
+}
+
+/// Takes over one switch after the command.
+fn take(
+    line: &mut Line,
+    given: Given,
+    culprit: &str,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    let value = given.value.as_deref().unwrap_or_default();
+    match given.means {
+        Means::Command(_) => {
+            return Err(Failure::argument(format!("invalid option `{culprit}'")));
+        }
+        Means::Address(transport) => {
+            line.claim(Opt::Service)?;
+            line.service = Some(address_selector(value, transport, context)?);
+        }
+        Means::Fwmark => {
+            line.claim(Opt::Service)?;
+            let mark = value::fwmark(value)?;
+            line.service = Some(Selector::Mark { mark, ipv6: false });
+        }
+        Means::Ipv6 => match &mut line.service {
+            Some(Selector::Mark { ipv6, .. }) => *ipv6 = true,
+            _ => return Err(Failure::argument("-6 used before -f\n")),
+        },
+        Means::Forward(method) => {
+            line.claim(Opt::Forwarding)?;
+            line.method = method;
+        }
+        Means::Option(opt) => {
+            line.claim(opt)?;
+            option(line, opt, given.value.as_deref(), context)?;
+        }
+        Means::Sort => {}
+        Means::Json | Means::Api => own(line, given),
+    }
+    Ok(())
+}
+
+fn address_selector(
+    text: &str,
+    transport: Transport,
+    context: &Context<'_>,
+) -> Result<Selector, Failure> {
+    let at = address::parse(text, transport, context.names)
+        .ok_or_else(|| Failure::argument("illegal virtual server address[:port] specified"))?;
+    Ok(Selector::Address {
+        transport,
+        address: at.address,
+        port: at.port.unwrap_or(0),
+    })
+}
+
+/// Checks the value of an option and keeps it where the director has a use for it.
+fn option(
+    line: &mut Line,
+    opt: Opt,
+    given: Option<&str>,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    const COUNT: std::ops::RangeInclusive<i64> = 0..=i32::MAX as i64;
+    let value = given.unwrap_or_default();
+    match opt {
+        Opt::Scheduler => line.scheduler = Some(value.chars().take(15).collect()),
+        Opt::SchedFlags => line.sched_flags = value.to_owned(),
+        Opt::Persistent => {
+            given.map(|text| value::timeout(text, 1)).transpose()?;
+        }
+        Opt::Netmask => {
+            let ipv6 = line.service.as_ref().is_some_and(Selector::is_ipv6);
+            value::client_mask(value, ipv6)?;
+        }
+        Opt::RealServer => line.real = Some(real(value, line, context)?),
+        Opt::Weight => line.weight = value::bounded(value, COUNT, "illegal weight specified")?,
+        Opt::UThreshold => {
+            value::bounded::<u32>(value, COUNT, "illegal u_threshold specified")?;
+        }
+        Opt::LThreshold => {
+            value::bounded::<u32>(value, COUNT, "illegal l_threshold specified")?;
+        }
+        Opt::SyncId => {
+            value::bounded::<u8>(value, 0..=255, "illegal syncid specified")?;
+        }
+        Opt::McastGroup => {
+            value::multicast_group(value)?;
+        }
+        Opt::McastPort => {
+            value::bounded::<u16>(value, 1..=65535, "illegal mcast-port specified")?;
+        }
+        Opt::McastTtl => {
+            value::bounded::<u8>(value, 1..=255, "illegal mcast-ttl specified")?;
+        }
+        Opt::SyncMaxlen => {
+            value::bounded::<u16>(value, 1..=65507, "illegal sync-maxlen specified")?;
+        }
+        Opt::TunType => line.tunnel = value::tunnel_type(value)?,
+        Opt::TunPort => {
+            value::bounded::<u16>(value, 1..=65535, "illegal tunnel port specified")?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn real(text: &str, line: &Line, context: &Context<'_>) -> Result<HostPort, Failure> {
+    let transport = line.service.as_ref().map(Selector::transport);
+    address::parse(text, transport.unwrap_or(Transport::Tcp), context.names)
+        .ok_or_else(|| Failure::argument("illegal real server address[:port] specified"))
+}
+
+/// What is not a switch: the three values of `--set`, and nothing else.
+fn positional(line: &mut Line, mut rest: &[&str]) -> Result<(), Failure> {
+    if line.command == Command::Set {
+        let [tcp, tcpfin, udp, more @ ..] = rest else {
+            return Err(Failure::argument("--set option requires 3 timeout values"));
+        };
+        for (slot, text) in line.timeouts.iter_mut().zip([tcp, tcpfin, udp]) {
+            *slot = value::timeout(text, 0)?;
+        }
+        rest = more;
+    }
+    match rest.first() {
+        Some(extra) => Err(Failure::argument(format!("unexpected argument {extra}"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,215 @@
+//! The listings, to the byte.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use adminapi::model::{Connection, ForwardingMethod, Protocol, RealView, ServiceView, Traffic};
+
+use super::address::Style;
+use super::grammar::Transport;
+use super::request::Columns;
+use crate::director::Timeouts;
+
+/// First line of a listing of all services: the version of IPVS that this is compatible with and
+/// the number of hash buckets that an IPVS of default size has.
+pub(crate) const BANNER: &str = "IP Virtual Server version 1.2.1 (size=4096)\n";
+
+/// First lines of a listing of connections.
+pub(crate) const CONNECTIONS_TITLE: &str = "IPVS connection entries\n\
+    pro expire state       source             virtual            destination\n";
+
+const SERVICE_WIDTH: usize = 33;
+const REAL_WIDTH: usize = 28;
+
+impl Columns {
+    /// The title lines.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Plain => concat!(
+                "Prot LocalAddress:Port Scheduler Flags\n",
+                "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+            ),
+            Self::Stats | Self::ExactStats => concat!(
+                "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n",
+                "  -> RemoteAddress:Port\n"
+            ),
+        }
+    }
+}
+
+/// How a protocol is written in an address.
+pub(crate) const fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Tcp => Transport::Tcp,
+        Protocol::Udp => Transport::Udp,
+    }
+}
+
+const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    }
+}
+
+/// The lines of a service and its real servers.
+pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>) -> String {
+    let name = service_name(service, style);
+    let mut text = match columns {
+        Columns::Plain => format!("{name} {}", service.scheduler.name()),
+        Columns::Stats | Columns::ExactStats => {
+            format!("{name:<SERVICE_WIDTH$}{}", counters(&service.stats, columns))
+        }
+    };
+    text.push('\n');
+    for each in &service.reals {
+        real(&mut text, each, service, columns, style);
+    }
+    text
+}
+
+fn service_name(service: &ServiceView, style: Style<'_>) -> String {
+    let at = SocketAddr::new(service.address, service.port);
+    let address = style.text(at, transport(service.protocol));
+    let name = format!("{:<4} {address}", protocol_name(service.protocol));
+    cut(name, at, SERVICE_WIDTH)
+}
+
+fn real(
+    text: &mut String,
+    real: &RealView,
+    service: &ServiceView,
+    columns: Columns,
+    style: Style<'_>,
+) {
+    let at = SocketAddr::new(real.address, real.port);
+    let name = cut(style.text(at, transport(service.protocol)), at, REAL_WIDTH);
+    // Writing to a string can't fail.
+    let _ = match columns {
+        Columns::Plain => writeln!(
+            text,
+            "  -> {name:<REAL_WIDTH$} {:<7} {:<6} {:<10} {:<10}",
+            method_name(real.method),
+            real.weight,
+            real.active,
+            real.inactive
+        ),
+        Columns::Stats | Columns::ExactStats => writeln!(
+            text,
+            "  -> {name:<REAL_WIDTH$}{}",
+            counters(&real.stats, columns)
+        ),
+    };
+}
+
+const fn method_name(method: ForwardingMethod) -> &'static str {
+    match method {
+        ForwardingMethod::Nat => "Masq",
+    }
+}
+
+/// Only what is not IPv6 is cut to its column.
+fn cut(text: String, at: SocketAddr, width: usize) -> String {
+    match at {
+        SocketAddr::V4(_) => text.chars().take(width).collect(),
+        SocketAddr::V6(_) => text,
+    }
+}
+
+fn counters(stats: &Traffic, columns: Columns) -> String {
+    let write = match columns {
+        Columns::ExactStats => exact,
+        Columns::Plain | Columns::Stats => short,
+    };
+    let counters = [
+        stats.connections,
+        stats.in_packets,
+        stats.out_packets,
+        stats.in_bytes,
+        stats.out_bytes,
+    ];
+    counters.into_iter().map(write).collect()
+}
+
+/// Nine characters, from 9 digits on in thousands, millions, ...; cut, not rounded.
+fn short(value: u64) -> String {
+    match value {
+        0..100_000_000 => format!("{value:9}"),
+        100_000_000..1_000_000_000 => format!("{:8}K", value / 1000),
+        1_000_000_000..100_000_000_000 => format!("{:8}M", value / 1_000_000),
+        100_000_000_000..100_000_000_000_000 => format!("{:8}G", value / 1_000_000_000),
+        _ => format!("{:8}T", value / 1_000_000_000_000),
+    }
+}
+
+/// All digits, at least one blank before them.
+fn exact(value: u64) -> String {
+    let digits = value.to_string();
+    let width = if digits.len() <= 8 {
+        9
+    } else {
+        digits.len() + 1
+    };
+    format!("{digits:>width$}")
+}
+
+/// The line of a connection.
+pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
+    let text = |at| style.text(at, transport(connection.protocol));
+    let expires = format!(
+        "{:02}:{:02}",
+        connection.expires / 60,
+        connection.expires % 60
+    );
+    format!(
+        "{:<3} {expires:<6} {:<11} {:<18} {:<18} {}\n",
+        protocol_name(connection.protocol),
+        connection.state,
+        text(connection.client),
+        text(connection.vip),
+        text(connection.real),
+    )
+}
+
+/// The line of the timeouts.
+pub(crate) fn timeouts(timeouts: &Timeouts) -> String {
+    let Timeouts { tcp, tcpfin, udp } = timeouts;
+    format!("Timeout (tcp tcpfin udp): {tcp} {tcpfin} {udp}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_nine_wide() {
+        for (value, text) in [
+            (0, "        0"),
+            (99_999_999, " 99999999"),
+            (100_000_000, "  100000K"),
+            (123_456_789, "  123456K"),
+            (999_999_999, "  999999K"),
+            (1_000_000_000, "    1000M"),
+            (99_999_999_999, "   99999M"),
+            (100_000_000_000, "     100G"),
+            (1_234_567_890_123, "    1234G"),
+            (99_999_999_999_999, "   99999G"),
+            (987_654_321_098_765, "     987T"),
+            (u64::MAX, "18446744T"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+    }
+
+    #[test]
+    fn exact_counters_keep_a_blank() {
+        for (value, text) in [
+            (0, "        0"),
+            (99_999_999, " 99999999"),
+            (123_456_789, " 123456789"),
+            (987_654_321_098_765, " 987654321098765"),
+        ] {
+            assert_eq!(exact(value), text);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A checked line -> what the director is asked for. What ipvsadm's grammar knows but no
+//! director of ours can do yet ends here, with a message.
+
+use std::net::SocketAddr;
+
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId};
+
+use super::check::DEFAULT_SCHEDULER;
+use super::failure::Failure;
+use super::grammar::{Command, Method, Opt, Transport};
+use super::parse::{Line, Selector};
+use crate::director::Timeouts;
+
+/// What one line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    AddService(Service),
+    EditService(ServiceId, Scheduler),
+    DeleteService(ServiceId),
+    Flush,
+    AddReal(ServiceId, Real),
+    EditReal(ServiceId, Real),
+    DeleteReal(ServiceId, SocketAddr),
+    SetTimeouts(Timeouts),
+    Zero(Option<ServiceId>),
+    List(List),
+    Save {
+        numeric: bool,
+    },
+}
+
+/// A listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct List {
+    /// Of what.
+    pub(crate) what: What,
+    /// Addresses as numbers.
+    pub(crate) numeric: bool,
+    /// JSON instead of a table.
+    pub(crate) json: bool,
+}
+
+/// What is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// All services, or one.
+    Services {
+        only: Option<ServiceId>,
+        columns: Columns,
+        order: Order,
+    },
+    /// The connection table.
+    Connections,
+    /// The timeouts.
+    Timeouts,
+}
+
+/// The columns of a listing of services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Columns {
+    /// Forwarding method, weight and connections.
+    Plain,
+    /// Counters, shortened to 8 digits and a unit.
+    Stats,
+    /// Counters in full.
+    ExactStats,
+}
+
+/// The order of a listing of services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// ipvsadm's.
+    Sorted,
+    /// The director's.
+    AsIs,
+}
+
+/// Options of the grammar that the director has no function for.
+const MISSING: [(Opt, &str); 13] = [
+    (Opt::Persistent, "persistence (-p)"),
+    (Opt::Netmask, "persistence (-M)"),
+    (Opt::Pe, "persistence engines (--pe)"),
+    (Opt::Ops, "one-packet scheduling (-o)"),
+    (Opt::SchedFlags, "scheduler flags (-b)"),
+    (Opt::UThreshold, "connection thresholds (-x)"),
+    (Opt::LThreshold, "connection thresholds (-y)"),
+    (Opt::Rate, "rates (--rate)"),
+    (Opt::Thresholds, "connection thresholds (--thresholds)"),
+    (Opt::PersistentConn, "persistence (--persistent-conn)"),
+    (Opt::TunInfo, "tunnels (--tun-info)"),
+    (Opt::Daemon, "connection synchronisation (--daemon)"),
+    (Opt::SyncId, "connection synchronisation (--syncid)"),
+];
+
+/// Schedulers of IPVS that the director does not have.
+const MISSING_SCHEDULERS: [&str; 10] = [
+    "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
+];
+
+fn missing(what: &str) -> Failure {
+    Failure::operation(format!("{what}: not supported by this director yet"))
+}
+
+/// What a checked line asks for. Help, version and restore ask the director for nothing: they
+/// never come here.
+pub(crate) fn request(line: &Line) -> Result<Request, Failure> {
+    if let Some((_, what)) = MISSING.iter().find(|(opt, _)| line.set.has(*opt)) {
+        return Err(missing(what));
+    }
+    match line.command {
+        Command::AddService => add_service(line),
+        Command::EditService => Ok(Request::EditService(service(line)?, scheduler(line)?)),
+        Command::DeleteService => Ok(Request::DeleteService(service(line)?)),
+        Command::Flush => Ok(Request::Flush),
+        Command::AddServer => Ok(Request::AddReal(service(line)?, real(line)?)),
+        Command::EditServer => Ok(Request::EditReal(service(line)?, real(line)?)),
+        Command::DeleteServer => Ok(Request::DeleteReal(service(line)?, endpoint(line)?)),
+        Command::Set => Ok(set_timeouts(line)),
+        Command::Zero => Ok(Request::Zero(maybe_service(line)?)),
+        Command::List => Ok(Request::List(list(line)?)),
+        Command::Save => Ok(Request::Save {
+            numeric: line.set.has(Opt::Numeric),
+        }),
+        Command::StartDaemon => Err(missing("connection synchronisation (--start-daemon)")),
+        Command::StopDaemon => Err(missing("connection synchronisation (--stop-daemon)")),
+        Command::Help | Command::Version | Command::Restore => {
+            Err(missing(line.command.rule().name))
+        }
+    }
+}
+
+fn maybe_service(line: &Line) -> Result<Option<ServiceId>, Failure> {
+    line.service.as_ref().map(service_id).transpose()
+}
+
+fn service(line: &Line) -> Result<ServiceId, Failure> {
+    maybe_service(line)?.ok_or_else(|| Failure::argument("no service"))
+}
+
+fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
+    match *selector {
+        Selector::Mark { .. } => Err(missing("firewall-mark services (-f)")),
+        Selector::Address {
+            transport,
+            address,
+            port,
+        } => Ok(ServiceId {
+            protocol: match transport {
+                Transport::Tcp => Protocol::Tcp,
+                Transport::Udp => Protocol::Udp,
+                Transport::Sctp => return Err(missing("SCTP services (--sctp-service)")),
+            },
+            vip: SocketAddr::new(address, port),
+        }),
+    }
+}
+
+fn scheduler(line: &Line) -> Result<Scheduler, Failure> {
+    let name = line.scheduler.as_deref().unwrap_or(DEFAULT_SCHEDULER);
+    let found = Scheduler::ALL.into_iter().find(|s| s.name() == name);
+    found.ok_or_else(|| {
+        if MISSING_SCHEDULERS.contains(&name) {
+            missing(&format!("scheduler {name} (-s)"))
+        } else {
+            Failure::operation("Scheduler or persistence engine not found")
+        }
+    })
+}
+
+fn add_service(line: &Line) -> Result<Request, Failure> {
+    let id = service(line)?;
+    Ok(Request::AddService(Service {
+        protocol: id.protocol,
+        address: id.vip.ip(),
+        port: id.vip.port(),
+        scheduler: scheduler(line)?,
+        reals: Vec::new(),
+    }))
+}
+
+/// Address and port of the real server; without a port it has the service's.
+fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
+    let real = line.real.ok_or_else(|| Failure::argument("no real server"))?;
+    let service_port = line.service.as_ref().map_or(0, Selector::port);
+    Ok(SocketAddr::new(
+        real.address,
+        real.port.unwrap_or(service_port),
+    ))
+}
+
+fn real(line: &Line) -> Result<Real, Failure> {
+    let at = endpoint(line)?;
+    Ok(Real {
+        address: at.ip(),
+        port: Some(at.port()),
+        weight: line.weight,
+        method: method(line)?,
+    })
+}
+
+fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
+    match line.method {
+        Method::Masq => Ok(ForwardingMethod::Nat),
+        Method::Tunnel => Err(missing("tunnels (-i)")),
+        Method::Route if line.set.has(Opt::Forwarding) => Err(missing("direct routing (-g)")),
+        Method::Route => Err(Failure::operation(
+            "direct routing (-g, what a line without -g, -i or -m means): \
+             not supported by this director yet; add -m for NAT",
+        )),
+    }
+}
+
+fn set_timeouts(line: &Line) -> Request {
+    let [tcp, tcpfin, udp] = line.timeouts;
+    Request::SetTimeouts(Timeouts { tcp, tcpfin, udp })
+}
+
+fn list(line: &Line) -> Result<List, Failure> {
+    let set = line.set;
+    let what = if set.has(Opt::Connection) {
+        What::Connections
+    } else if set.has(Opt::Timeout) {
+        What::Timeouts
+    } else {
+        What::Services {
+            only: maybe_service(line)?,
+            columns: match (set.has(Opt::Stats), set.has(Opt::Exact)) {
+                (false, _) => Columns::Plain,
+                (true, false) => Columns::Stats,
+                (true, true) => Columns::ExactStats,
+            },
+            order: if set.has(Opt::NoSort) {
+                Order::AsIs
+            } else {
+                Order::Sorted
+            },
+        }
+    };
+    Ok(List {
+        what,
+        numeric: set.has(Opt::Numeric),
+        json: line.json,
+    })
+}

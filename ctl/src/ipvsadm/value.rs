@@ -1,0 +1,110 @@
+//! The values that options take: numbers with bounds, masks, multicast groups.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+use super::failure::Failure;
+use super::grammar::TunnelType;
+
+/// Seconds in 31 days, the longest timeout.
+pub(crate) const MAX_TIMEOUT: i64 = 31 * 24 * 60 * 60;
+
+/// A decimal number within `range`, read as C's `strtol` does: blanks and a sign may lead.
+pub(crate) fn number(text: &str, range: RangeInclusive<i64>) -> Option<i64> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let value = text.parse::<i64>().ok()?;
+    range.contains(&value).then_some(value)
+}
+
+/// A number within `range`, or `message`.
+pub(crate) fn bounded<T: TryFrom<i64>>(
+    text: &str,
+    range: RangeInclusive<i64>,
+    message: &str,
+) -> Result<T, Failure> {
+    number(text, range)
+        .and_then(|value| T::try_from(value).ok())
+        .ok_or_else(|| Failure::argument(message))
+}
+
+/// Seconds, at least `least`.
+pub(crate) fn timeout(text: &str, least: i64) -> Result<u32, Failure> {
+    let message = format!("invalid timeout value `{text}' specified");
+    bounded(text, least..=MAX_TIMEOUT, &message)
+}
+
+/// A firewall mark.
+pub(crate) fn fwmark(text: &str) -> Result<u32, Failure> {
+    let message = format!("invalid fwmark value `{text}' specified");
+    bounded(text, 0..=u32::MAX.into(), &message)
+}
+
+/// The mask of clients that count as one: dotted for IPv4, a length for IPv6.
+pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<(), Failure> {
+    if ipv6 {
+        bounded::<u8>(text, 1..=128, "illegal ipv6 netmask specified").map(|_| ())
+    } else {
+        let mask = text.parse::<Ipv4Addr>();
+        mask.map(|_| ())
+            .map_err(|_| Failure::argument("illegal virtual server persistent mask specified"))
+    }
+}
+
+/// The group of the sync daemons.
+pub(crate) fn multicast_group(text: &str) -> Result<IpAddr, Failure> {
+    let (group, family) = match text.parse::<Ipv6Addr>() {
+        Ok(address) => (Some(IpAddr::V6(address)), "IPv6"),
+        Err(_) => (text.parse().ok().map(IpAddr::V4), "IPv4"),
+    };
+    group
+        .filter(IpAddr::is_multicast)
+        .ok_or_else(|| Failure::argument(format!("invalid {family} mcast-group `{text}'")))
+}
+
+/// How a tunnel wraps packets.
+pub(crate) fn tunnel_type(text: &str) -> Result<TunnelType, Failure> {
+    TunnelType::ALL
+        .into_iter()
+        .find(|kind| kind.rule().name == text)
+        .ok_or_else(|| Failure::argument("illegal tunnel type specified"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_strtol_does() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("010", Some(10)),
+            ("+5", Some(5)),
+            (" 5", Some(5)),
+            ("-1", None),
+            ("1x", None),
+            ("1.5", None),
+            ("0x10", None),
+            ("", None),
+            ("+", None),
+            ("5 ", None),
+            ("99999999999999999999999", None),
+        ] {
+            assert_eq!(number(text, 0..=100), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn groups_must_be_multicast() {
+        assert!(multicast_group("224.0.0.81").is_ok());
+        assert!(multicast_group("ff05::1").is_ok());
+        let message = |text| multicast_group(text).map_err(|e| e.to_string());
+        assert_eq!(
+            message("10.0.0.1"),
+            Err("invalid IPv4 mcast-group `10.0.0.1'".to_owned())
+        );
+        assert_eq!(
+            message("2001:db8::1"),
+            Err("invalid IPv6 mcast-group `2001:db8::1'".to_owned())
+        );
+    }
+}

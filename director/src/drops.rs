@@ -1,0 +1,174 @@
+//! Why a packet was dropped: one reason each, one counter each.
+
+use crate::flow::Refused;
+use crate::neighbour::NoHop;
+use crate::tcp::Invalid;
+use crate::wire::Malformed;
+
+/// The reason why a packet was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The frame has no reading.
+    Malformed(Malformed),
+    /// The path had no way for it.
+    Path(Cause),
+}
+
+macro_rules! causes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why the path had no way for a packet.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Cause {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Cause {
+            /// All causes, in the order of their numbers.
+            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$name),*];
+
+            /// Name for counters and logs, in snake case.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    /// Neither a virtual service nor a connection (the service has just been removed, say).
+    NoService = "no_service",
+    /// No real server of the service takes a new connection.
+    NoReal = "no_real",
+    /// The real server of the connection has been removed.
+    RealRemoved = "real_removed",
+    /// TCP to a service, not a SYN, and no connection.
+    NoConnection = "no_connection",
+    /// From a real server, and no connection.
+    ReplyWithoutConnection = "reply_without_connection",
+    /// An ICMP error about no connection.
+    ErrorWithoutConnection = "error_without_connection",
+    /// The connection table has no room for a connection of this worth.
+    TableFull = "table_full",
+    /// No real server is left that could tell this client's connections apart.
+    TupleTaken = "tuple_taken",
+    /// A combination of TCP flags that no TCP sends.
+    TcpFlags = "tcp_flags",
+    /// TCP data above the receiver's window.
+    TcpDataAboveWindow = "tcp_data_above_window",
+    /// A TCP acknowledgement of what was never sent.
+    TcpAckAboveSent = "tcp_ack_above_sent",
+    /// A segment that does not fit the handshake under way.
+    TcpHandshake = "tcp_handshake",
+    /// A RST outside of the window.
+    TcpReset = "tcp_reset",
+    /// An ICMP error that quotes a sequence number outside of the window.
+    IcmpSequence = "icmp_sequence",
+    /// TTL or hop limit used up.
+    TtlExceeded = "ttl_exceeded",
+    /// Longer than the next hop takes.
+    TooBig = "too_big",
+    /// No route to the destination.
+    NoRoute = "no_route",
+    /// A route says that the destination is not to be reached.
+    Unreachable = "unreachable",
+    /// The destination is this host itself.
+    LocalDestination = "local_destination",
+    /// The route leads through an interface that the director does not drive.
+    OtherInterface = "other_interface",
+    /// The outgoing interface is down.
+    InterfaceDown = "interface_down",
+    /// The neighbour's Ethernet address is not known; it has been asked for.
+    NeighbourUnresolved = "neighbour_unresolved",
+    /// The tx ring was full.
+    TxFull = "tx_full",
+}
+
+impl DropReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Malformed::ALL.len() + Cause::ALL.len();
+
+    /// All of them, in the order of [`DropReason::index`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        let malformed = Malformed::ALL.into_iter().map(Self::Malformed);
+        malformed.chain(Cause::ALL.into_iter().map(Self::Path))
+    }
+
+    /// Place in an array of counters, below [`DropReason::COUNT`].
+    #[inline]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Malformed(malformed) => malformed.index(),
+            Self::Path(cause) => Malformed::ALL.len() + cause as usize,
+        }
+    }
+
+    /// Name for counters and logs, in snake case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed(malformed) => malformed.name(),
+            Self::Path(cause) => cause.name(),
+        }
+    }
+}
+
+impl From<Malformed> for DropReason {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<Cause> for DropReason {
+    fn from(cause: Cause) -> Self {
+        Self::Path(cause)
+    }
+}
+
+impl From<Invalid> for Cause {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Flags => Self::TcpFlags,
+            Invalid::DataAboveWindow => Self::TcpDataAboveWindow,
+            Invalid::AckAboveSent => Self::TcpAckAboveSent,
+            Invalid::Handshake => Self::TcpHandshake,
+            Invalid::Reset => Self::TcpReset,
+        }
+    }
+}
+
+impl From<NoHop> for Cause {
+    fn from(no_hop: NoHop) -> Self {
+        match no_hop {
+            NoHop::NoRoute => Self::NoRoute,
+            NoHop::Unreachable => Self::Unreachable,
+            NoHop::Local => Self::LocalDestination,
+            NoHop::OtherInterface => Self::OtherInterface,
+            NoHop::Down => Self::InterfaceDown,
+            NoHop::Unresolved { .. } => Self::NeighbourUnresolved,
+        }
+    }
+}
+
+impl From<Refused> for Cause {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::ReplyTaken => Self::TupleTaken,
+            Refused::Exists | Refused::Full => Self::TableFull,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_place_and_a_name_of_its_own() {
+        let places: Vec<_> = DropReason::all().map(DropReason::index).collect();
+        assert_eq!(places, (0..DropReason::COUNT).collect::<Vec<_>>());
+        let names: std::collections::HashSet<_> = DropReason::all().map(DropReason::name).collect();
+        assert_eq!(names.len(), DropReason::COUNT);
+    }
+}

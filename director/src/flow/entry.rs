@@ -1,0 +1,203 @@
+//! What the table keeps of one connection.
+
+use crate::service::RealId;
+use crate::tcp::Tracking;
+use crate::time::Tick;
+use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+
+/// How much a connection is worth when room is short: the lowest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// TCP whose handshake is not complete; lives in the half-open pool.
+    HalfOpen = 1,
+    /// Any other protocol, as long as the real server has not answered.
+    Unverified = 2,
+    /// Both ends are done, or one has reset.
+    Closing = 3,
+    /// Established, but silent for long.
+    Idle = 4,
+    /// Both ends talk.
+    Established = 5,
+}
+
+impl Class {
+    /// Whether a newcomer of this class may push out a connection of class `other`. What both
+    /// ends have agreed on gives way to its like only, so that no flood can displace it.
+    pub const fn may_displace(self, other: Self) -> bool {
+        (other as u8) < Self::Idle as u8 || self as u8 >= Self::Idle as u8
+    }
+}
+
+/// One connection. All zero = a free place.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Entry {
+    client_addr: Addr,
+    virtual_addr: Addr,
+    client_port: u16,
+    virtual_port: u16,
+    real_port: u16,
+    /// Port that the director speaks from towards the real server, when it is not the client's.
+    pub local_port: u16,
+    /// Which of the director's own addresses goes with `local_port`.
+    pub local_id: u16,
+    /// Class in the low four bits, 0 = free; bit 7 = UDP.
+    kind: u8,
+    /// For the packet path; the table does not look at it.
+    pub flags: u8,
+    real: u32,
+    expires: Tick,
+    /// TCP state and windows.
+    pub tracking: Tracking,
+    /// Packets from the client; stops at the top.
+    pub packets: u32,
+    /// Wheel links; in a free place `next` is the free list.
+    pub(super) next: u32,
+    pub(super) prev: u32,
+    /// Hash of the reply tuple, which the entry alone cannot give: it has no RIP.
+    pub(super) reply_hash: u32,
+}
+
+const _: () = assert!(size_of::<Entry>() == 104);
+
+const CLASS_MASK: u8 = 0x0f;
+const UDP: u8 = 0x80;
+
+impl Entry {
+    /// How many leading bytes a packet of a known connection reads or writes.
+    pub(super) const HOT_BYTES: usize = std::mem::offset_of!(Entry, next);
+
+    /// A connection from `original.src` to the virtual service `original.dst`, given to port
+    /// `real_port` of `real`, that expires at `expires` unless touched.
+    pub fn new(
+        original: &Tuple,
+        real: RealId,
+        real_port: u16,
+        class: Class,
+        expires: Tick,
+    ) -> Self {
+        let protocol_bit = match original.protocol {
+            Protocol::Tcp => 0,
+            Protocol::Udp => UDP,
+        };
+        Self {
+            client_addr: original.src.addr,
+            client_port: original.src.port,
+            virtual_addr: original.dst.addr,
+            virtual_port: original.dst.port,
+            real_port,
+            kind: protocol_bit | class as u8,
+            real: real.0,
+            expires,
+            ..Self::default()
+        }
+    }
+
+    /// Transport protocol.
+    #[inline]
+    pub const fn protocol(&self) -> Protocol {
+        if self.kind & UDP == 0 {
+            Protocol::Tcp
+        } else {
+            Protocol::Udp
+        }
+    }
+
+    /// Client endpoint (CIP).
+    #[inline]
+    pub const fn client(&self) -> Endpoint {
+        Endpoint::new(self.client_addr, self.client_port)
+    }
+
+    /// Endpoint of the virtual service (VIP).
+    #[inline]
+    pub const fn vip(&self) -> Endpoint {
+        Endpoint::new(self.virtual_addr, self.virtual_port)
+    }
+
+    /// The real server that has it.
+    #[inline]
+    pub const fn real(&self) -> RealId {
+        RealId(self.real)
+    }
+
+    /// Port on the real server.
+    #[inline]
+    pub const fn real_port(&self) -> u16 {
+        self.real_port
+    }
+
+    /// When it dies unless touched.
+    #[inline]
+    pub const fn expires(&self) -> Tick {
+        self.expires
+    }
+
+    /// What it is worth.
+    #[inline]
+    pub const fn class(&self) -> Class {
+        match self.kind & CLASS_MASK {
+            2 => Class::Unverified,
+            3 => Class::Closing,
+            4 => Class::Idle,
+            5 => Class::Established,
+            _ => Class::HalfOpen,
+        }
+    }
+
+    /// The tuple of its packets from the client.
+    #[inline]
+    pub const fn original(&self) -> Tuple {
+        Tuple {
+            protocol: self.protocol(),
+            src: self.client(),
+            dst: self.vip(),
+        }
+    }
+
+    /// Whether a packet from a client belongs to it.
+    #[inline]
+    pub fn matches_original(&self, tuple: &Tuple) -> bool {
+        self.original() == *tuple
+    }
+
+    /// Whether a packet from a real server belongs to it; `real_addr` is the address (RIP) of
+    /// [`Entry::real`], which the entry does not hold.
+    #[inline]
+    pub fn matches_reply(&self, tuple: &Tuple, real_addr: Addr) -> bool {
+        let reply = Tuple {
+            protocol: self.protocol(),
+            src: Endpoint::new(real_addr, self.real_port),
+            dst: self.client(),
+        };
+        reply == *tuple
+    }
+
+    /// Counts a packet from the client.
+    #[inline]
+    pub fn count_packet(&mut self) {
+        self.packets = self.packets.saturating_add(1);
+    }
+
+    #[inline]
+    pub(super) const fn is_free(&self) -> bool {
+        self.kind & CLASS_MASK == 0
+    }
+
+    #[inline]
+    pub(super) fn set_class(&mut self, class: Class) {
+        self.kind = (self.kind & !CLASS_MASK) | class as u8;
+    }
+
+    #[inline]
+    pub(super) fn set_expires(&mut self, expires: Tick) {
+        self.expires = expires;
+    }
+
+    /// What is evicted first: lower class, then the one that would expire sooner.
+    #[inline]
+    pub(super) fn worth(&self) -> (Class, Tick) {
+        (self.class(), self.expires)
+    }
+}

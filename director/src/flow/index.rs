@@ -1,0 +1,214 @@
+//! The index of a shard: buckets of one cache line, two candidate buckets a key.
+//!
+//! A slot is 64 bits: the hash of the key (32), the entry's number + 1 (31) and the direction
+//! (1); zero is empty. Both buckets of a key follow from its hash alone, so a full bucket can
+//! pass a slot on to its other bucket without a look at the entry.
+//!
+//! Slots are written under the shard's lock only. They are atomic so that a prefetch can read
+//! them without it; what such a read finds is a hint and no more.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::Direction;
+use super::floor::Region;
+use super::place::reduce;
+
+/// Slots in a bucket.
+pub(super) const WIDTH: usize = 8;
+
+/// Share of the slots that may be in use when the table is full, as a fraction. Two choices of
+/// eight slots with one displacement fill to above 95 %.
+const LOAD: (usize, usize) = (7, 8);
+
+/// Eight slots, one cache line.
+#[repr(C, align(64))]
+pub(super) struct Bucket([AtomicU64; WIDTH]);
+
+/// What stands in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Slot(u64);
+
+impl Slot {
+    const EMPTY: Self = Self(0);
+
+    #[inline]
+    pub(super) const fn new(hash: u32, direction: Direction, entry: u32) -> Self {
+        Self((hash as u64) << 32 | (entry as u64 + 1) << 1 | direction as u64)
+    }
+
+    #[inline]
+    const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    pub(super) const fn hash(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Number of the entry; meaningless when empty.
+    #[inline]
+    const fn entry(self) -> u32 {
+        ((self.0 as u32) >> 1).wrapping_sub(1)
+    }
+
+    #[inline]
+    const fn is_of(self, hash: u32, direction: Direction) -> bool {
+        self.hash() == hash && self.0 & 1 == direction as u64 && self.0 as u32 > 1
+    }
+}
+
+impl Bucket {
+    #[inline]
+    fn set(&self, at: usize, slot: Slot) {
+        self.0[at].store(slot.0, Relaxed);
+    }
+
+    #[inline]
+    fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.0.iter().map(|slot| Slot(slot.load(Relaxed)))
+    }
+
+    fn position(&self, wanted: Slot) -> Option<usize> {
+        self.slots().position(|slot| slot == wanted)
+    }
+
+    fn free(&self) -> usize {
+        self.slots().filter(|slot| slot.is_empty()).count()
+    }
+
+    /// Puts `slot` in an empty place, if there is one.
+    fn put(&self, slot: Slot) -> bool {
+        let place = self.position(Slot::EMPTY);
+        if let Some(at) = place {
+            self.set(at, slot);
+        }
+        place.is_some()
+    }
+}
+
+/// All buckets of one shard.
+pub(super) struct Index {
+    buckets: Region<Bucket>,
+}
+
+impl Index {
+    /// How many buckets hold the two slots of each of `entries` connections.
+    pub(super) const fn buckets_for(entries: usize) -> usize {
+        let slots = (2 * entries * LOAD.1).div_ceil(LOAD.0);
+        slots.div_ceil(WIDTH) + 1
+    }
+
+    pub(super) fn new(buckets: usize) -> io::Result<Self> {
+        Ok(Self {
+            buckets: Region::zeroed(buckets, buckets)?,
+        })
+    }
+
+    /// The two candidate buckets of `hash` in an index of `n` buckets; they may coincide.
+    #[inline]
+    pub(super) const fn candidates(hash: u32, n: u32) -> [u32; 2] {
+        [reduce(hash, n), reduce(hash.wrapping_mul(0x9e37_79b1), n)]
+    }
+
+    #[inline]
+    fn pair(&self, hash: u32) -> [&Bucket; 2] {
+        Self::candidates(hash, self.buckets.len() as u32).map(|b| &self.buckets[b as usize])
+    }
+
+    /// Address of a bucket, for a prefetch.
+    #[inline]
+    pub(super) fn address(&self, bucket: u32) -> usize {
+        std::ptr::from_ref(&self.buckets[bucket as usize]).addr()
+    }
+
+    /// The first entry under this key for which `accept` holds.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        buckets: [u32; 2],
+        hash: u32,
+        direction: Direction,
+        mut accept: impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
+        buckets.into_iter().find_map(|bucket| {
+            self.buckets[bucket as usize]
+                .slots()
+                .filter(|slot| slot.is_of(hash, direction))
+                .map(Slot::entry)
+                .find(|&entry| accept(entry))
+        })
+    }
+
+    /// Files `slot`, in the emptier of its buckets, or where a slot can be passed on. False when
+    /// there is no room.
+    pub(super) fn insert(&self, slot: Slot) -> bool {
+        let [first, second] = self.pair(slot.hash());
+        let (better, other) = if first.free() >= second.free() {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        if better.put(slot) {
+            return true;
+        }
+        (self.pass_one_on(better) && better.put(slot))
+            || (self.pass_one_on(other) && other.put(slot))
+    }
+
+    /// Empties one place of a full bucket: moves a slot to its other bucket if that has room.
+    fn pass_one_on(&self, full: &Bucket) -> bool {
+        for (at, slot) in full.slots().enumerate() {
+            let [a, b] = self.pair(slot.hash());
+            let other = if std::ptr::eq(a, full) { b } else { a };
+            if !std::ptr::eq(other, full) && other.put(slot) {
+                full.set(at, Slot::EMPTY);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Replaces a slot by another of the same hash, or by nothing. False when it is not there.
+    fn replace(&self, old: Slot, new: Slot) -> bool {
+        self.pair(old.hash()).into_iter().any(|bucket| {
+            let place = bucket.position(old);
+            if let Some(at) = place {
+                bucket.set(at, new);
+            }
+            place.is_some()
+        })
+    }
+
+    pub(super) fn remove(&self, slot: Slot) -> bool {
+        self.replace(slot, Slot::EMPTY)
+    }
+
+    /// Lets the slot of entry `from` name entry `to`.
+    pub(super) fn repoint(&self, hash: u32, direction: Direction, from: u32, to: u32) -> bool {
+        self.replace(
+            Slot::new(hash, direction, from),
+            Slot::new(hash, direction, to),
+        )
+    }
+
+    /// The entries that stand in the two buckets of `hash`: who must go when both are full.
+    pub(super) fn occupants(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
+        self.pair(hash)
+            .into_iter()
+            .flat_map(Bucket::slots)
+            .filter(|slot| !slot.is_empty())
+            .map(Slot::entry)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val::<[Bucket]>(&self.buckets)
+    }
+
+    #[cfg(test)]
+    pub(super) fn occupied(&self) -> usize {
+        let full = |bucket: &Bucket| WIDTH - bucket.free();
+        self.buckets.iter().map(full).sum()
+    }
+}

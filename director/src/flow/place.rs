@@ -1,0 +1,73 @@
+//! Where the packets of a connection are looked for: a keyed hash, computed before any lock.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::Direction;
+use crate::wire::{Endpoint, Tuple};
+
+/// Where a tuple is kept if it is kept: shard, hash and its two candidate buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(super) shard: u32,
+    pub(super) hash: u32,
+    pub(super) buckets: [u32; 2],
+    pub(super) direction: Direction,
+}
+
+/// SipHash-1-3 under a key that is drawn at every start, so that nobody outside can aim at one
+/// shard or bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Keyed {
+    start: SipHasher13,
+}
+
+/// The hashes of one tuple: of the client alone, which both directions share, and of the whole.
+#[derive(Clone, Copy)]
+pub(super) struct Hashes {
+    pub(super) client: u64,
+    pub(super) tuple: u32,
+}
+
+impl Keyed {
+    pub(super) fn random() -> Self {
+        Self::with_key(rand::random())
+    }
+
+    pub(super) fn with_key([k0, k1]: [u64; 2]) -> Self {
+        Self {
+            start: SipHasher13::new_with_keys(k0, k1),
+        }
+    }
+
+    #[inline]
+    pub(super) fn hashes(&self, direction: Direction, tuple: &Tuple) -> Hashes {
+        let (client, other) = match direction {
+            Direction::Original => (&tuple.src, &tuple.dst),
+            Direction::Reply => (&tuple.dst, &tuple.src),
+        };
+        let mut hasher = self.start;
+        absorb(&mut hasher, client, tuple.protocol.number());
+        let by_client = hasher;
+        absorb(&mut hasher, other, direction as u8);
+        Hashes {
+            client: by_client.finish(),
+            tuple: hasher.finish() as u32,
+        }
+    }
+}
+
+#[inline]
+fn absorb(hasher: &mut SipHasher13, endpoint: &Endpoint, tag: u8) {
+    let addr = u128::from_ne_bytes(*endpoint.addr.octets());
+    hasher.write_u64(addr as u64);
+    hasher.write_u64((addr >> 64) as u64);
+    hasher.write_u64(u64::from(endpoint.port) << 8 | u64::from(tag));
+}
+
+/// Maps `hash` evenly on `0..n` (multiply and shift; `n` need not be a power of two).
+#[inline]
+pub(super) const fn reduce(hash: u32, n: u32) -> u32 {
+    ((hash as u64 * n as u64) >> 32) as u32
+}

@@ -1,0 +1,384 @@
+//! One shard of the table, locked: find, insert, promote, expire and evict.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::MutexGuard;
+
+use super::Direction;
+use super::entry::{Class, Entry};
+use super::index::{Index, Slot};
+use super::place::{Keyed, Place, reduce};
+use super::slab::{Pool, Slab};
+use super::wheel::Wheel;
+use crate::time::Tick;
+
+/// How many entries are looked at for the one to evict.
+const SAMPLES: usize = 16;
+/// Places tried to find them; some may be free.
+const TRIES: u32 = 64;
+
+/// An entry of a locked shard: good until the shard is unlocked or the entry leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle(u32);
+
+/// Why a connection left the table without being asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Departed {
+    /// Its time was up.
+    Expired,
+    /// Another one needed its room.
+    Evicted,
+}
+
+/// Why a new connection was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refused {
+    /// The client already has a connection to this virtual service from this port.
+    #[error("the connection is in the table already")]
+    Exists,
+    /// The client has a connection to this port of this real server through another virtual
+    /// service: replies could not be told apart. Another real server may do.
+    #[error("the real server already talks to this client endpoint")]
+    ReplyTaken,
+    /// Everything that could make room is worth more than the newcomer.
+    #[error("the connection table is full")]
+    Full,
+}
+
+/// How many connections live in one pool of all shards, and how many may.
+#[repr(align(128))]
+pub(super) struct Gauge {
+    live: AtomicUsize,
+    limit: usize,
+}
+
+/// What the lock of a shard guards.
+pub(super) struct State {
+    pub(super) slab: Slab,
+    pub(super) wheel: Wheel,
+    pub(super) random: Random,
+}
+
+/// Xorshift64 (G. Marsaglia, 2003) from a random seed: picks victims.
+pub(super) struct Random(u64);
+
+/// A shard of the table for as long as it is locked.
+pub struct Shard<'a> {
+    pub(super) state: MutexGuard<'a, State>,
+    pub(super) index: &'a Index,
+    pub(super) keyed: &'a Keyed,
+    pub(super) gauges: &'a [Gauge; 2],
+}
+
+impl Gauge {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            live: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live.load(Relaxed).min(self.limit)
+    }
+
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn take(&self) -> bool {
+        let granted = self.live.fetch_add(1, Relaxed) < self.limit;
+        if !granted {
+            self.give();
+        }
+        granted
+    }
+
+    fn give(&self) {
+        self.live.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Random {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
+}
+
+impl<'a> Shard<'a> {
+    /// The connection at `place` for which `is_it` holds: see [`Entry::matches_original`] and
+    /// [`Entry::matches_reply`].
+    #[inline]
+    pub fn find(&self, place: &Place, mut is_it: impl FnMut(&Entry) -> bool) -> Option<Handle> {
+        let slab = &self.state.slab;
+        self.index
+            .find(place.buckets, place.hash, place.direction, |at| {
+                is_it(&slab[at])
+            })
+            .map(Handle)
+    }
+
+    /// A connection.
+    #[inline]
+    pub fn entry(&self, handle: Handle) -> &Entry {
+        &self.state.slab[handle.0]
+    }
+
+    /// A connection, to be changed.
+    #[inline]
+    pub fn entry_mut(&mut self, handle: Handle) -> &mut Entry {
+        &mut self.state.slab[handle.0]
+    }
+
+    /// Takes a new connection in. `original` and `reply` are the places of its two tuples.
+    /// [`Class::HalfOpen`] goes to the half-open pool, anything else to the main one. Who has to
+    /// make room is told to `departed`, under the lock.
+    ///
+    /// # Errors
+    /// See [`Refused`]; the table is then as it was, but for what made room in vain.
+    pub fn insert(
+        &mut self,
+        mut entry: Entry,
+        original: &Place,
+        reply: &Place,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> Result<Handle, Refused> {
+        debug_assert_eq!(original.shard, reply.shard);
+        self.check_unknown(&entry, original, reply)?;
+        entry.reply_hash = reply.hash;
+        let pool = match entry.class() {
+            Class::HalfOpen => Pool::HalfOpen,
+            _ => Pool::Main,
+        };
+        let at = self.make_place(pool, entry.class(), departed)?;
+        self.state.slab[at] = entry;
+        self.file(at, original, reply, departed)?;
+        let State { slab, wheel, .. } = &mut *self.state;
+        wheel.link(slab.entries_mut(), at);
+        Ok(Handle(at))
+    }
+
+    /// Moves a half-open connection to the main pool, as established. Its handle changes.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] when the main pool has nothing to give up; it then stays half-open.
+    pub fn establish(
+        &mut self,
+        handle: Handle,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> Result<Handle, Refused> {
+        let from = handle.0;
+        if self.state.slab.pool_of(from) == Pool::Main {
+            self.set_class(handle, Class::Established);
+            return Ok(handle);
+        }
+        let to = self.make_place(Pool::Main, Class::Established, departed)?;
+        for (hash, direction) in self.keys(from) {
+            let moved = self.index.repoint(hash, direction, from, to);
+            debug_assert!(moved);
+        }
+        let State { slab, wheel, .. } = &mut *self.state;
+        wheel.unlink(slab.entries_mut(), from);
+        slab[to] = slab[from];
+        slab[to].set_class(Class::Established);
+        wheel.link(slab.entries_mut(), to);
+        slab.give(from);
+        self.gauges[Pool::HalfOpen as usize].give();
+        Ok(Handle(to))
+    }
+
+    /// Says what a connection is worth from now on. It stays in its pool.
+    #[inline]
+    pub fn set_class(&mut self, handle: Handle, class: Class) {
+        self.entry_mut(handle).set_class(class);
+    }
+
+    /// Gives a connection a new time to die at, sooner or later than before.
+    #[inline]
+    pub fn touch(&mut self, handle: Handle, expires: Tick) {
+        let State { slab, wheel, .. } = &mut *self.state;
+        wheel.touch(slab.entries_mut(), handle.0, expires);
+    }
+
+    /// Takes a connection out.
+    pub fn remove(&mut self, handle: Handle) -> Entry {
+        let pool = self.state.slab.pool_of(handle.0);
+        self.gauges[pool as usize].give();
+        self.detach(handle.0)
+    }
+
+    /// Takes out what is dead at `now`. At most `budget` entries and seconds are looked at;
+    /// returns whether there is more to do.
+    pub fn expire(
+        &mut self,
+        now: Tick,
+        mut budget: u32,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        loop {
+            let State { slab, wheel, .. } = &mut *self.state;
+            let Some(at) = wheel.next_dead(slab.entries_mut(), now, &mut budget) else {
+                return self.state.wheel.is_pending(now);
+            };
+            let dead = self.remove(Handle(at));
+            departed(&dead, Departed::Expired);
+        }
+    }
+
+    /// Refuses what the table has already. Two replies are the same when hash, client and real
+    /// port are: for different RIPs that is a chance of 2^-32, and costs another choice only.
+    fn check_unknown(&self, new: &Entry, original: &Place, reply: &Place) -> Result<(), Refused> {
+        let tuple = new.original();
+        if self
+            .find(original, |old| old.matches_original(&tuple))
+            .is_some()
+        {
+            return Err(Refused::Exists);
+        }
+        let same_reply = |old: &Entry| {
+            old.client() == new.client()
+                && old.real_port() == new.real_port()
+                && old.protocol() == new.protocol()
+        };
+        match self.find(reply, same_reply) {
+            Some(_) => Err(Refused::ReplyTaken),
+            None => Ok(()),
+        }
+    }
+
+    /// A free place of `pool`, if need be the one of a connection that is worth less than a
+    /// newcomer of `class`.
+    fn make_place(
+        &mut self,
+        pool: Pool,
+        class: Class,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> Result<u32, Refused> {
+        let gauges = self.gauges;
+        let gauge = &gauges[pool as usize];
+        let granted = gauge.take();
+        let unused = if granted {
+            self.state.slab.take(pool)
+        } else {
+            None
+        };
+        if let Some(at) = unused {
+            return Ok(at);
+        }
+        let victim = self.victim(pool, class);
+        // With a victim the newcomer lives on that one's share of the budget.
+        if granted {
+            gauge.give();
+        }
+        let dead = self.detach(victim.ok_or(Refused::Full)?);
+        departed(&dead, Departed::Evicted);
+        self.state.slab.take(pool).ok_or(Refused::Full)
+    }
+
+    /// Who has to go from `pool`: any of the half-open ones, else the worst of a sample.
+    fn victim(&mut self, pool: Pool, class: Class) -> Option<u32> {
+        let State { slab, random, .. } = &mut *self.state;
+        let samples = match pool {
+            Pool::HalfOpen => 1,
+            Pool::Main => SAMPLES,
+        };
+        let used = slab.used(pool);
+        let start = random.next();
+        // In a small pool a walk, which meets nobody twice; else by lot.
+        let place = |n: u32| match used {
+            0 => None,
+            1..=TRIES => (n < used).then(|| (start % used + n) % used),
+            _ => Some(reduce(random.next(), used)),
+        };
+        (0..TRIES)
+            .filter_map(place)
+            .filter_map(|n| slab.live(pool, n))
+            .take(samples)
+            .filter(|&at| class.may_displace(slab[at].class()))
+            .min_by_key(|&at| slab[at].worth())
+    }
+
+    /// Files both slots of the new entry `at`; if that fails, takes it back.
+    fn file(
+        &mut self,
+        at: u32,
+        original: &Place,
+        reply: &Place,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> Result<(), Refused> {
+        let first = Slot::new(original.hash, Direction::Original, at);
+        let second = Slot::new(reply.hash, Direction::Reply, at);
+        let filed = self.file_slot(first, at, departed).and_then(|()| {
+            self.file_slot(second, at, departed)
+                .inspect_err(|_| _ = self.index.remove(first))
+        });
+        if filed.is_err() {
+            let pool = self.state.slab.pool_of(at);
+            self.state.slab.give(at);
+            self.gauges[pool as usize].give();
+        }
+        filed
+    }
+
+    /// Files a slot of the new entry `at`; when its buckets are full, one who stands in them and
+    /// is worth less has to go.
+    fn file_slot(
+        &mut self,
+        slot: Slot,
+        at: u32,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> Result<(), Refused> {
+        if self.index.insert(slot) {
+            return Ok(());
+        }
+        let slab = &self.state.slab;
+        let class = slab[at].class();
+        let victim = self
+            .index
+            .occupants(slot.hash())
+            .filter(|&other| other != at && class.may_displace(slab[other].class()))
+            .min_by_key(|&other| slab[other].worth())
+            .ok_or(Refused::Full)?;
+        self.evict(victim, departed);
+        if self.index.insert(slot) {
+            Ok(())
+        } else {
+            Err(Refused::Full)
+        }
+    }
+
+    fn evict(&mut self, victim: u32, departed: &mut impl FnMut(&Entry, Departed)) {
+        let dead = self.remove(Handle(victim));
+        departed(&dead, Departed::Evicted);
+    }
+
+    /// Takes an entry out of index, wheel and slab; the gauge still counts it.
+    fn detach(&mut self, at: u32) -> Entry {
+        for (hash, direction) in self.keys(at) {
+            let removed = self.index.remove(Slot::new(hash, direction, at));
+            debug_assert!(removed);
+        }
+        let State { slab, wheel, .. } = &mut *self.state;
+        wheel.unlink(slab.entries_mut(), at);
+        let entry = slab[at];
+        slab.give(at);
+        entry
+    }
+
+    /// Hash and direction of both slots of an entry.
+    fn keys(&self, at: u32) -> [(u32, Direction); 2] {
+        let entry = &self.state.slab[at];
+        let original = self.keyed.hashes(Direction::Original, &entry.original());
+        [
+            (original.tuple, Direction::Original),
+            (entry.reply_hash, Direction::Reply),
+        ]
+    }
+}

@@ -1,0 +1,140 @@
+//! The entries of a shard: two pools in one array, each with its own free list.
+
+use std::io;
+use std::ops::{Index, IndexMut};
+
+use super::entry::Entry;
+use super::floor::Region;
+
+/// No entry.
+pub(super) const NIL: u32 = u32::MAX;
+
+/// Which part of the slab an entry lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pool {
+    /// Handshakes that are not complete; capped, so that a flood of them fills nothing else.
+    HalfOpen = 0,
+    /// Everything else.
+    Main = 1,
+}
+
+/// One part of the slab: places from `base`, of which those from `fresh` were never used.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    base: u32,
+    end: u32,
+    fresh: u32,
+    free: u32,
+}
+
+/// All entries of a shard.
+pub(super) struct Slab {
+    entries: Region<Entry>,
+    parts: [Part; 2],
+}
+
+impl Part {
+    const fn new(base: u32, len: u32) -> Self {
+        Self {
+            base,
+            end: base + len,
+            fresh: base,
+            free: NIL,
+        }
+    }
+}
+
+impl Slab {
+    /// Room for that many entries in the two pools. Memory is used as entries are. The half-open
+    /// pool stands last and in small pages, so that it costs nothing in times of peace.
+    pub(super) fn new(half_open: u32, main: u32) -> io::Result<Self> {
+        Ok(Self {
+            entries: Region::zeroed(main as usize + half_open as usize, main as usize)?,
+            parts: [Part::new(main, half_open), Part::new(0, main)],
+        })
+    }
+
+    /// A free place of `pool`; its contents are stale.
+    pub(super) fn take(&mut self, pool: Pool) -> Option<u32> {
+        let part = &mut self.parts[pool as usize];
+        if part.free != NIL {
+            let at = part.free;
+            part.free = self.entries[at as usize].next;
+            return Some(at);
+        }
+        let at = part.fresh;
+        (at < part.end).then(|| {
+            part.fresh += 1;
+            at
+        })
+    }
+
+    /// Gives a place back.
+    pub(super) fn give(&mut self, at: u32) {
+        let part = &mut self.parts[self.pool_of(at) as usize];
+        let entry = &mut self.entries[at as usize];
+        *entry = Entry::default();
+        entry.next = part.free;
+        part.free = at;
+    }
+
+    /// The pool that a place belongs to.
+    #[inline]
+    pub(super) fn pool_of(&self, at: u32) -> Pool {
+        if at < self.parts[Pool::Main as usize].end {
+            Pool::Main
+        } else {
+            Pool::HalfOpen
+        }
+    }
+
+    /// How many places of `pool` were ever used; they stand side by side.
+    pub(super) fn used(&self, pool: Pool) -> u32 {
+        let part = &self.parts[pool as usize];
+        part.fresh - part.base
+    }
+
+    /// The live entry in the `n`-th place of `pool`, `n` below [`Slab::used`].
+    pub(super) fn live(&self, pool: Pool, n: u32) -> Option<u32> {
+        let at = self.parts[pool as usize].base + n;
+        (!self.entries[at as usize].is_free()).then_some(at)
+    }
+
+    /// Up to `count` places from number `from` on, and the number after them; places that were
+    /// never used are left out. `None` past the end.
+    pub(super) fn stretch(&self, from: u32, count: u32) -> Option<(&[Entry], u32)> {
+        let part = self.parts.iter().rev().find(|part| from < part.fresh)?;
+        let start = from.max(part.base);
+        let end = start.saturating_add(count).min(part.fresh);
+        Some((&self.entries[start as usize..end as usize], end))
+    }
+
+    /// Address of the first entry, for prefetches.
+    pub(super) fn address(&self) -> usize {
+        self.entries.as_ptr().addr()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val::<[Entry]>(&self.entries)
+    }
+
+    pub(super) fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+}
+
+impl Index<u32> for Slab {
+    type Output = Entry;
+
+    #[inline]
+    fn index(&self, at: u32) -> &Entry {
+        &self.entries[at as usize]
+    }
+}
+
+impl IndexMut<u32> for Slab {
+    #[inline]
+    fn index_mut(&mut self, at: u32) -> &mut Entry {
+        &mut self.entries[at as usize]
+    }
+}

@@ -1,0 +1,285 @@
+//! The connection table: shards behind a lock each, picked by a keyed hash of the client, which
+//! both directions of a connection know.
+
+use std::io;
+
+use parking_lot::Mutex;
+
+use super::Direction;
+use super::entry::Entry;
+use super::floor;
+use super::index::Index;
+use super::place::{Keyed, Place, reduce};
+use super::shard::{Departed, Gauge, Random, Shard, State};
+use super::slab::{Pool, Slab};
+use super::wheel::Wheel;
+use crate::time::Tick;
+use crate::wire::Tuple;
+
+/// How much a table may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that are not half-open.
+    pub connections: usize,
+    /// Half-open TCP connections, beside those.
+    pub half_open: usize,
+    /// Threads that use the table at once; more of them, more shards.
+    pub workers: usize,
+}
+
+/// The connections of a director. Every worker uses all of it: a reply may arrive at another
+/// queue than its connection was made on.
+pub struct Table {
+    keyed: Keyed,
+    /// Buckets in the index of one shard.
+    buckets: u32,
+    gauges: [Gauge; 2],
+    cells: Box<[Cell]>,
+}
+
+/// A shard at rest.
+#[repr(align(128))]
+struct Cell {
+    state: Mutex<State>,
+    /// Outside of the lock for the prefetches; written under it.
+    index: Index,
+    /// Address of the first entry, for prefetches only.
+    entries: usize,
+}
+
+/// Where a listing goes on; the default is the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    shard: usize,
+    from: u32,
+}
+
+/// How a table is cut into shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) shards: usize,
+    pub(super) main: usize,
+    pub(super) half_open: usize,
+    pub(super) buckets: usize,
+}
+
+/// A shard is worth its overhead from this size on, in connections.
+const LEAST_SHARE: usize = 16 << 10;
+const MOST_SHARDS: usize = 256;
+/// With this many shards to choose from a worker seldom meets another one.
+const SHARDS_PER_WORKER: usize = 8;
+/// Entries that a listing looks at under one lock.
+const PAGE: u32 = 512;
+
+impl Plan {
+    fn new(limits: &Limits) -> Self {
+        let by_workers = (limits.workers.max(1) * SHARDS_PER_WORKER).next_power_of_two();
+        let by_size = (limits.connections / LEAST_SHARE + 1).next_power_of_two();
+        let shards = by_workers.min(by_size).min(MOST_SHARDS);
+        let main = share(limits.connections, shards);
+        let half_open = share(limits.half_open, shards);
+        Self {
+            shards,
+            main,
+            half_open,
+            buckets: Index::buckets_for(main + half_open),
+        }
+    }
+}
+
+/// Places in one of `shards` shards for `total` connections that a hash spreads: the mean and
+/// six standard deviations.
+fn share(total: usize, shards: usize) -> usize {
+    let mean = total.div_ceil(shards);
+    if shards == 1 {
+        mean
+    } else {
+        mean + 6 * mean.isqrt() + 8
+    }
+}
+
+impl Table {
+    /// An empty table with a hash key of its own. Address space for all of `limits` is taken at
+    /// once, memory as it is used.
+    ///
+    /// # Errors
+    /// The kernel's, when there is no address space, or when `limits` go beyond 2^31 entries a
+    /// shard.
+    pub fn new(limits: &Limits) -> io::Result<Self> {
+        Self::with(limits, Plan::new(limits), Keyed::random())
+    }
+
+    pub(super) fn with(limits: &Limits, plan: Plan, keyed: Keyed) -> io::Result<Self> {
+        if plan.main.saturating_add(plan.half_open) >= 1 << 31 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let cells = (0..plan.shards)
+            .map(|_| Cell::new(&plan))
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            keyed,
+            buckets: plan.buckets as u32,
+            gauges: [limits.half_open, limits.connections].map(Gauge::new),
+            cells,
+        })
+    }
+
+    /// Where a packet's connection is, if there is one. `tuple` is as on the wire.
+    #[inline]
+    pub fn locate(&self, direction: Direction, tuple: &Tuple) -> Place {
+        let hashes = self.keyed.hashes(direction, tuple);
+        Place {
+            shard: reduce((hashes.client >> 32) as u32, self.cells.len() as u32),
+            hash: hashes.tuple,
+            buckets: Index::candidates(hashes.tuple, self.buckets),
+            direction,
+        }
+    }
+
+    /// Asks for the buckets of `place`; to be done for a whole batch before anything else.
+    #[inline]
+    pub fn prefetch(&self, place: &Place) {
+        let cell = self.cell(place);
+        for bucket in place.buckets {
+            floor::prefetch(cell.index.address(bucket));
+        }
+    }
+
+    /// Asks for the entry that `place` most likely means, from a look at the buckets without the
+    /// lock.
+    #[inline]
+    pub fn prefetch_entry(&self, place: &Place) {
+        let cell = self.cell(place);
+        let guess = cell
+            .index
+            .find(place.buckets, place.hash, place.direction, |_| true);
+        if let Some(at) = guess {
+            let entry = cell.entries + at as usize * size_of::<Entry>();
+            floor::prefetch(entry);
+            floor::prefetch(entry + 64);
+            floor::prefetch(entry + Entry::HOT_BYTES - 1);
+        }
+    }
+
+    /// Locks the shard of `place`.
+    #[inline]
+    pub fn lock(&self, place: &Place) -> Shard<'_> {
+        self.open(self.cell(place))
+    }
+
+    /// Takes the connection of the packet `tuple`, client to virtual service, out.
+    pub fn close(&self, tuple: &Tuple) -> Option<Entry> {
+        let place = self.locate(Direction::Original, tuple);
+        let mut shard = self.lock(&place);
+        let handle = shard.find(&place, |entry| entry.matches_original(tuple))?;
+        Some(shard.remove(handle))
+    }
+
+    /// [`Shard::expire`] of shard number `shard`; false for one that does not exist.
+    pub fn expire(
+        &self,
+        shard: usize,
+        now: Tick,
+        budget: u32,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        self.cells
+            .get(shard)
+            .is_some_and(|cell| self.open(cell).expire(now, budget, departed))
+    }
+
+    /// Shows some connections to `each`, from `cursor` on, under one short lock. Returns where
+    /// to go on; `None` at the end. What comes or goes in between may be missed.
+    pub fn page(&self, cursor: Cursor, mut each: impl FnMut(&Entry)) -> Option<Cursor> {
+        let Cursor { shard, from } = cursor;
+        let state = self.cells.get(shard)?.state.lock();
+        let Some((places, from)) = state.slab.stretch(from, PAGE) else {
+            let shard = shard + 1;
+            return (shard < self.cells.len()).then_some(Cursor { shard, from: 0 });
+        };
+        places
+            .iter()
+            .filter(|entry| !entry.is_free())
+            .for_each(&mut each);
+        Some(Cursor { shard, from })
+    }
+
+    /// Shows all connections to `each`, page by page.
+    pub fn for_each(&self, mut each: impl FnMut(&Entry)) {
+        let mut cursor = Some(Cursor::default());
+        while let Some(here) = cursor {
+            cursor = self.page(here, &mut each);
+        }
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Connections at this moment, half-open ones included.
+    pub fn len(&self) -> usize {
+        self.gauges.iter().map(Gauge::live).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Connections in the half-open pool at this moment.
+    pub fn half_open_len(&self) -> usize {
+        self.gauges[Pool::HalfOpen as usize].live()
+    }
+
+    /// How many connections the main pool may hold.
+    pub fn capacity(&self) -> usize {
+        self.gauges[Pool::Main as usize].limit()
+    }
+
+    /// How many connections the half-open pool may hold.
+    pub fn half_open_capacity(&self) -> usize {
+        self.gauges[Pool::HalfOpen as usize].limit()
+    }
+
+    /// Bytes that the table uses when it is full, and never more.
+    pub fn footprint(&self) -> usize {
+        let of_cell = |cell: &Cell| cell.index.bytes() + cell.state.lock().slab.bytes();
+        size_of_val::<[Cell]>(&self.cells) + self.cells.iter().map(of_cell).sum::<usize>()
+    }
+
+    #[cfg(test)]
+    pub(super) fn occupied_slots(&self) -> usize {
+        self.cells.iter().map(|cell| cell.index.occupied()).sum()
+    }
+
+    #[inline]
+    fn cell(&self, place: &Place) -> &Cell {
+        &self.cells[place.shard as usize]
+    }
+
+    #[inline]
+    fn open<'a>(&'a self, cell: &'a Cell) -> Shard<'a> {
+        Shard {
+            state: cell.state.lock(),
+            index: &cell.index,
+            keyed: &self.keyed,
+            gauges: &self.gauges,
+        }
+    }
+}
+
+impl Cell {
+    fn new(plan: &Plan) -> io::Result<Self> {
+        let slab = Slab::new(plan.half_open as u32, plan.main as u32)?;
+        Ok(Self {
+            index: Index::new(plan.buckets)?,
+            entries: slab.address(),
+            state: Mutex::new(State {
+                slab,
+                wheel: Wheel::new(),
+                random: Random::new(rand::random()),
+            }),
+        })
+    }
+}

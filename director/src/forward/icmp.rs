@@ -1,0 +1,115 @@
+//! Network address translation of ICMP errors about translated connections (RFC 5508 §4).
+
+use super::from;
+use super::nat::{addrs, ports, set_addrs};
+use crate::wire::checksum::Change;
+use crate::wire::{Addr, IcmpError, Protocol, Quote, Tuple, Version};
+use crate::wire::{icmp, tcp, udp};
+
+/// Rewrites an error so that it comes from `src`, is for `dst` and quotes a packet of the tuple
+/// `quote`: the packet as the receiver had sent it.
+///
+/// The checksums of the quoted headers come along where the quote reaches that far, and the
+/// checksum of the ICMP message with all of them. Addresses and `quote` are of the IP version
+/// of `error`, and `quote` is of its protocol.
+pub fn translate_error(frame: &mut [u8], error: &IcmpError, src: Addr, dst: Addr, quote: &Tuple) {
+    let outer = addrs([error.src, error.dst], [src, dst]);
+    set_addrs(frame, &error.layout, src, dst, outer);
+    let pseudo_header = match error.layout.version {
+        Version::V4 => Change::default(),
+        Version::V6 => outer,
+    };
+    let message = translate_quote(frame, &error.quote, quote).and(pseudo_header);
+    if let Some(mut header) = icmp::header_mut(from(frame, error.layout.transport)) {
+        let checksum = message.apply(header.checksum());
+        header.set_checksum(checksum);
+    }
+}
+
+/// Rewrites the quoted packet; returns all that changes in the bytes of the quote.
+fn translate_quote(frame: &mut [u8], quote: &Quote, to: &Tuple) -> Change {
+    let Quote { layout, tuple, .. } = quote;
+    let addrs = addrs(tuple.addrs(), to.addrs());
+    let ports = ports(tuple, to);
+    let [src, dst] = to.addrs();
+    let ip_checksum = set_addrs(frame, layout, src, dst, addrs);
+    let segment = layout.segment_mut(frame);
+    let transport_checksum = set_checksum(segment, to.protocol, addrs.and(ports));
+    if let Some(mut header) = udp::header_mut(segment) {
+        header.set_ports(to.src.port, to.dst.port);
+    }
+    addrs.and(ports).and(ip_checksum).and(transport_checksum)
+}
+
+/// Brings the checksum of a quoted segment after `change`, if the quote reaches that far;
+/// returns what that changes in the checksum field itself.
+fn set_checksum(segment: &mut [u8], protocol: Protocol, change: Change) -> Change {
+    let at = match protocol {
+        Protocol::Tcp => tcp::CHECKSUM,
+        Protocol::Udp => udp::CHECKSUM,
+    };
+    let Some(field) = segment.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else {
+        return Change::default();
+    };
+    let old = u16::from_be_bytes(*field);
+    let new = match protocol {
+        Protocol::Tcp => change.apply(old),
+        Protocol::Udp => change.apply_udp(old),
+    };
+    *field = new.to_be_bytes();
+    Change::default().word(old, new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, Sample};
+    use crate::wire::{Packet, parse};
+    use proptest::prelude::*;
+
+    fn read(frame: &[u8]) -> IcmpError {
+        match parse(frame) {
+            Ok(Packet::IcmpError(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// An error about a sample as it is built, its quote cut after eight bytes of transport and
+    /// `more`.
+    fn error_about(sample: &Sample, router: Addr, more: usize) -> Vec<u8> {
+        let mut quote = sample.datagram();
+        let header = match sample.tuple.src.addr.is_v4() {
+            true => 20 + 4 * usize::from(sample.extra),
+            false => 40 + 8 * usize::from(sample.extra),
+        };
+        quote.truncate(header + 8 + more);
+        let kind = if router.is_v4() { [3, 4] } else { [2, 0] };
+        sample::icmp_error([router, sample.tuple.src.addr], kind, 1400, &quote)
+    }
+
+    /// A quote cut inside of the TCP checksum, whose first byte then stays as it was quoted.
+    const HALF_A_CHECKSUM: usize = 9;
+
+    proptest! {
+        #[test]
+        fn translation_gives_what_a_router_would_have_built(
+            (sample, to) in sample::samples(),
+            more in 0usize..40,
+        ) {
+            // The router stands where the packet was going, and so is renumbered as it is.
+            let mut frame = error_about(&sample, sample.tuple.dst.addr, more);
+            let error = read(&frame);
+            translate_error(&mut frame, &error, to.dst.addr, to.src.addr, &to);
+            let built = Sample { tuple: to, ..sample.clone() };
+            if !(to.protocol == Protocol::Tcp && more == HALF_A_CHECKSUM) {
+                prop_assert_eq!(&frame, &error_about(&built, to.dst.addr, more));
+            }
+            sample::assert_valid(error.layout.datagram(&frame));
+
+            let back = read(&frame);
+            let tuple = sample.tuple;
+            translate_error(&mut frame, &back, tuple.dst.addr, tuple.src.addr, &tuple);
+            prop_assert_eq!(&frame, &error_about(&sample, tuple.dst.addr, more));
+        }
+    }
+}

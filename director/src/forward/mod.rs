@@ -1,0 +1,18 @@
+//! What is written into a frame on its way: pure functions over bytes that [`crate::wire`]
+//! has read. None of them allocates, and none looks at anything but its arguments.
+//!
+//! A function that gets a frame other than the one that its packet was read from leaves what
+//! it cannot find as it is.
+
+mod icmp;
+mod nat;
+pub mod reply;
+
+pub use icmp::translate_error;
+pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
+
+/// The bytes of a frame from an offset on; none if it ends before.
+#[inline]
+fn from(frame: &mut [u8], offset: u16) -> &mut [u8] {
+    frame.get_mut(offset.into()..).unwrap_or_default()
+}

@@ -1,0 +1,35 @@
+//! Next hops: which interface a packet leaves through, and the Ethernet addresses it gets.
+//!
+//! The packet path writes the Ethernet header itself, so the director mirrors what the kernel
+//! knows: routes, neighbours, links and addresses, followed live over rtnetlink.
+//!
+//! ```text
+//!  kernel --rtnetlink--> follow --Change--> table --snapshot--> fib <--next_hop-- workers
+//!     ^                                                                              |
+//!     `---RTM_NEWNEIGH, NTF_USE--- ask <-----------------Unresolved------------------'
+//! ```
+//!
+//! * `fib`: the snapshot, and the answer for one packet.
+//! * `table`: the mutable side, changed one [`Change`] at a time.
+//! * `decode`: rtnetlink messages as [`Change`]s.
+//! * `dump`: reads all that the kernel knows.
+//! * `follow`: the task that follows and publishes.
+//! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
+
+mod ask;
+mod decode;
+mod dump;
+mod fib;
+mod follow;
+mod lpm;
+mod slots;
+mod table;
+
+pub use ask::{Ask, Asker};
+pub use fib::{Fib, Hop, Link, Mac, Neighbour, NoHop};
+pub use follow::Neighbourhood;
+pub use lpm::Prefix;
+pub use table::{Change, Placement, Route, Table, Tables, Target, Via};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,385 @@
+//! The host's routes, neighbours, links and addresses, kept up to date one change at a time;
+//! snapshots of them are cheap.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::ask::Ask;
+use super::fib::{Fib, Link, Neighbour, NoHop, SlotId};
+use super::lpm::{DualLpm, Prefix};
+use super::slots::{Slots, World};
+use crate::wire::Addr;
+
+/// One next hop of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Via {
+    /// Outgoing interface.
+    pub ifindex: u32,
+    /// Gateway, of either family; none when the destination is on link.
+    pub gateway: Option<Addr>,
+    /// Share among the next hops of the route, 1 to 256.
+    pub weight: u32,
+    /// Path MTU that the route sets, bytes; 0 = the link's.
+    pub mtu: u32,
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// To the next hops that are alive.
+    Forward(Vec<Via>),
+    /// Nowhere.
+    Reject(NoHop),
+}
+
+/// The routing table that a route stands in, in the order in which the kernel asks them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// `RT_TABLE_LOCAL`, 255.
+    Local,
+    /// `RT_TABLE_MAIN`, 254.
+    Main,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Destinations that it is for.
+    pub prefix: Prefix,
+    /// Its table.
+    pub table: Table,
+    /// Preference among routes of one prefix; the lowest wins.
+    pub metric: u32,
+    /// Where it leads.
+    pub target: Target,
+}
+
+/// Where a new route stands among those of the same prefix, table and metric
+/// (the flags of `RTM_NEWROUTE`, `ip-route(8)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Before them (`ip route prepend`; plain `add` meets no other).
+    First,
+    /// Behind them (`ip route append`, and each route of a dump).
+    Last,
+    /// Instead of the first of them (`ip route replace`).
+    Replace,
+}
+
+/// One thing that has changed in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A link has come or changed. Its `port` is not looked at.
+    Link(Link),
+    /// A link has gone.
+    LinkGone(u32),
+    /// An address of the host has come.
+    Address(u32, Addr),
+    /// An address of the host has gone.
+    AddressGone(u32, Addr),
+    /// A neighbour has this usable entry.
+    Neighbour(u32, Addr, Neighbour),
+    /// A neighbour has no usable entry.
+    NeighbourGone(u32, Addr),
+    /// A route has come.
+    Route(Route, Placement),
+    /// A route has gone.
+    RouteGone(Route),
+}
+
+/// A route without its prefix, as it competes with others of the same prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    table: Table,
+    metric: u32,
+    slot: SlotId,
+}
+
+impl Candidate {
+    fn rank(&self) -> (Table, u32) {
+        (self.table, self.metric)
+    }
+}
+
+/// The mutable side of [`Fib`].
+pub struct Tables {
+    ports: Vec<Arc<str>>,
+    world: World,
+    addresses: BTreeSet<(Addr, u32)>,
+    candidates: FxHashMap<Prefix, Vec<Candidate>>,
+    routes: DualLpm<SlotId>,
+    slots: Slots,
+    listed: Listed,
+}
+
+/// The parts of a snapshot that change seldom, kept between snapshots.
+#[derive(Default)]
+struct Listed {
+    links: Option<Arc<[Link]>>,
+    addresses: Option<Arc<[Addr]>>,
+    /// With the number of gateway changes that it holds.
+    gateways: Option<(u64, Arc<[Ask]>)>,
+}
+
+impl Tables {
+    /// Empty tables of a director that drives the interfaces `ports`, in this order.
+    pub fn new<S: AsRef<str>>(ports: &[S]) -> Self {
+        Self {
+            ports: ports.iter().map(|name| Arc::from(name.as_ref())).collect(),
+            world: World::default(),
+            addresses: BTreeSet::new(),
+            candidates: FxHashMap::default(),
+            routes: DualLpm::default(),
+            slots: Slots::default(),
+            listed: Listed::default(),
+        }
+    }
+
+    /// Takes one change in.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Link(link) => self.set_link(link),
+            Change::LinkGone(ifindex) => self.drop_link(ifindex),
+            Change::Address(ifindex, addr) => {
+                if self.addresses.insert((addr, ifindex)) {
+                    self.listed.addresses = None;
+                }
+            }
+            Change::AddressGone(ifindex, addr) => {
+                if self.addresses.remove(&(addr, ifindex)) {
+                    self.listed.addresses = None;
+                }
+            }
+            Change::Neighbour(ifindex, addr, entry) => {
+                let old = self.world.neighbours.insert((ifindex, addr), entry);
+                if old.map(|old| old.mac) != Some(entry.mac) {
+                    self.slots.neighbour_changed(ifindex, addr, &self.world);
+                }
+            }
+            Change::NeighbourGone(ifindex, addr) => {
+                if self.world.neighbours.remove(&(ifindex, addr)).is_some() {
+                    self.slots.neighbour_changed(ifindex, addr, &self.world);
+                }
+            }
+            Change::Route(route, placement) => self.add_route(&route, placement),
+            Change::RouteGone(route) => self.drop_route(&route),
+        }
+    }
+
+    /// Forgets all routes, before a new dump of them.
+    pub fn clear_routes(&mut self) {
+        self.candidates = FxHashMap::default();
+        self.routes = DualLpm::default();
+        self.slots = Slots::default();
+        self.listed.gateways = None;
+    }
+
+    /// Forgets everything, before a new dump.
+    pub fn clear(&mut self) {
+        let ports = std::mem::take(&mut self.ports);
+        *self = Self::new(&ports);
+    }
+
+    /// Whether `link` differs from what is known in whether it is up: the kernel then drops or
+    /// revives IPv4 routes without saying so (`fib_sync_down_dev`, net/ipv4/fib_semantics.c).
+    pub fn flips(&self, link: &Link) -> bool {
+        self.world
+            .links
+            .get(&link.ifindex)
+            .is_some_and(|old| old.up != link.up)
+    }
+
+    /// The present state.
+    pub fn snapshot(&mut self) -> Fib {
+        Fib {
+            routes: self.routes.clone(),
+            slots: self.slots.resolved(),
+            neighbours: self.world.neighbours.clone(),
+            links: self.list_links(),
+            addresses: self.list_addresses(),
+            gateways: self.list_gateways(),
+        }
+    }
+
+    fn set_link(&mut self, mut link: Link) {
+        let named = self.ports.iter().position(|port| *port == link.name);
+        link.port = named.map(|port| port as u16);
+        let ifindex = link.ifindex;
+        if self.world.links.get(&ifindex) == Some(&link) {
+            return;
+        }
+        self.world.links.insert(ifindex, link);
+        self.listed.links = None;
+        self.listed.gateways = None;
+        self.slots.link_changed(ifindex, &self.world);
+    }
+
+    fn drop_link(&mut self, ifindex: u32) {
+        if self.world.links.remove(&ifindex).is_some() {
+            self.listed.links = None;
+            self.listed.gateways = None;
+            self.slots.link_changed(ifindex, &self.world);
+        }
+    }
+
+    fn add_route(&mut self, route: &Route, placement: Placement) {
+        let new = Candidate {
+            table: route.table,
+            metric: route.metric,
+            slot: self.slots.acquire(&route.target, &self.world),
+        };
+        let mut list = self.candidates.remove(&route.prefix).unwrap_or_default();
+        if list.contains(&new) && placement != Placement::Replace {
+            self.slots.release(new.slot);
+        } else if route.prefix.addr().is_v4() {
+            self.place_v4(&mut list, new, placement);
+        } else {
+            self.place_v6(&mut list, new, placement);
+        }
+        self.settle(route.prefix, list);
+    }
+
+    fn place_v4(&mut self, list: &mut Vec<Candidate>, new: Candidate, placement: Placement) {
+        let at = list.partition_point(|other| other.rank() < new.rank());
+        let behind = list.partition_point(|other| other.rank() <= new.rank());
+        match placement {
+            Placement::Last => list.insert(behind, new),
+            Placement::First => list.insert(at, new),
+            Placement::Replace if at == behind => list.insert(at, new),
+            Placement::Replace => {
+                let old = std::mem::replace(&mut list[at], new);
+                self.slots.release(old.slot);
+            }
+        }
+    }
+
+    /// IPv6 keeps routes with gateways of one metric as siblings, and tells of all of them
+    /// together (`inet6_rt_notify`, net/ipv6/route.c): the news replaces the whole group.
+    /// Routes without gateway stand one by one.
+    fn place_v6(&mut self, list: &mut Vec<Candidate>, new: Candidate, placement: Placement) {
+        let grouped = self.slots.gateways_only(new.slot);
+        let old = list.iter().position(|other| {
+            let same = other.rank() == new.rank();
+            same && self.slots.gateways_only(other.slot) == grouped
+        });
+        match old {
+            Some(at) if grouped || placement == Placement::Replace => {
+                let old = std::mem::replace(&mut list[at], new);
+                self.slots.release(old.slot);
+            }
+            _ => {
+                let behind = list.partition_point(|other| other.rank() <= new.rank());
+                list.insert(behind, new);
+            }
+        }
+    }
+
+    fn drop_route(&mut self, route: &Route) {
+        let gone = self.slots.acquire(&route.target, &self.world);
+        let mut list = self.candidates.remove(&route.prefix).unwrap_or_default();
+        let rank = (route.table, route.metric);
+        let exact = |other: &Candidate| other.rank() == rank && other.slot == gone;
+        let whole = route.prefix.addr().is_v4();
+        let partly = |other: &Candidate| {
+            other.rank() == rank && (whole || self.slots.contains(other.slot, gone))
+        };
+        if let Some(at) = list.iter().position(exact) {
+            self.slots.release(list.remove(at).slot);
+        } else if let Some(at) = list.iter().position(partly) {
+            self.drop_part(&mut list, at, gone, whole);
+        }
+        self.slots.release(gone);
+        self.settle(route.prefix, list);
+    }
+
+    /// Takes the next hops of `gone` from the IPv6 group at `at`; an IPv4 route goes `whole`.
+    fn drop_part(&mut self, list: &mut Vec<Candidate>, at: usize, gone: SlotId, whole: bool) {
+        let old = list[at].slot;
+        let left = match whole {
+            true => None,
+            false => self.slots.without(old, gone, &self.world),
+        };
+        match left {
+            Some(left) => list[at].slot = left,
+            None => {
+                list.remove(at);
+            }
+        }
+        self.slots.release(old);
+    }
+
+    /// Puts the candidates of a prefix back and lets the first of them count.
+    fn settle(&mut self, prefix: Prefix, list: Vec<Candidate>) {
+        match list.first() {
+            Some(best) => {
+                self.routes.insert(prefix, best.slot);
+                self.candidates.insert(prefix, list);
+            }
+            None => self.routes.remove(prefix),
+        }
+    }
+
+    fn list_links(&mut self) -> Arc<[Link]> {
+        let links = &self.world.links;
+        let list = self.listed.links.get_or_insert_with(|| {
+            let mut list: Vec<Link> = links.values().cloned().collect();
+            list.sort_by_key(|link| link.ifindex);
+            list.into()
+        });
+        Arc::clone(list)
+    }
+
+    fn list_addresses(&mut self) -> Arc<[Addr]> {
+        let addresses = &self.addresses;
+        let list = self.listed.addresses.get_or_insert_with(|| {
+            let mut list: Vec<Addr> = addresses.iter().map(|(addr, _)| *addr).collect();
+            list.dedup();
+            list.into()
+        });
+        Arc::clone(list)
+    }
+
+    /// Gateways behind interfaces that the director drives.
+    fn list_gateways(&mut self) -> Arc<[Ask]> {
+        let changes = self.slots.gateway_changes();
+        if let Some((at, list)) = &self.listed.gateways
+            && *at == changes
+        {
+            return Arc::clone(list);
+        }
+        let links = &self.world.links;
+        let driven = |ifindex: u32| links.get(&ifindex).is_some_and(|link| link.port.is_some());
+        let gateways = self
+            .slots
+            .gateways()
+            .filter(|(ifindex, _)| driven(*ifindex));
+        let list: Arc<[Ask]> = gateways
+            .map(|(ifindex, addr)| Ask { ifindex, addr })
+            .collect();
+        self.listed.gateways = Some((changes, Arc::clone(&list)));
+        list
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// Panics if a slot differs from what its meaning gives now.
+    pub(super) fn check_slots(&self) {
+        self.slots.check(&self.world);
+    }
+
+    /// Takes all routes away, one by one.
+    pub(super) fn drain_routes(&mut self) {
+        for (prefix, list) in std::mem::take(&mut self.candidates) {
+            list.iter().for_each(|one| self.slots.release(one.slot));
+            self.routes.remove(prefix);
+        }
+    }
+
+    /// Number of slots that a route still uses.
+    pub(super) fn slots_in_use(&self) -> usize {
+        self.slots.len()
+    }
+}

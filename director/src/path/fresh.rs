@@ -1,0 +1,94 @@
+//! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
+
+use super::icmp::flow_of;
+use super::view::{self, Refusal, View};
+use crate::drops::Cause;
+use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
+use crate::service::{Real, Service};
+use crate::tcp::Tracking;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{Protocol, Transport, Tuple};
+
+impl<'s> View<'s> {
+    /// Opens a connection for `packet`, if it may open one. The shard stays locked until the
+    /// connection is in it, so that a copy of the packet on another queue finds it.
+    pub(super) fn fresh(
+        &self,
+        mut shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+    ) -> Result<u16, Refusal<'s>> {
+        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        let refused = |refusal: Refusal<'s>| refusal.of_service(service);
+        let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        let picked = service.scheduler.pick(&service.reals, &packet.tuple);
+        let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
+
+        for real in candidates(service, first) {
+            let to = Tuple {
+                dst: real.endpoint,
+                ..packet.tuple
+            };
+            let exit = self.exit(frame, &packet.layout, to.dst.addr, flow_of(&to));
+            let hop = exit.map_err(|refusal| refusal.of_real(real))?;
+            let reply = self.table.locate(Direction::Reply, &to.reversed());
+            let entry = self.entry(packet, real, tracking);
+            match shard.insert(entry, place, &reply, &mut |gone, _| self.departed(gone)) {
+                Ok(_) => {}
+                Err(Refused::ReplyTaken) => continue,
+                Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
+            }
+            drop(shard);
+            self.opened(real, packet, &entry);
+            return Ok(self.send(frame, packet, &to, &hop));
+        }
+        Err(refused(Cause::TupleTaken.into()))
+    }
+
+    fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
+        let (class, lifetime) = match tracking {
+            Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
+            None => (Class::Unverified, self.timeouts.udp()),
+        };
+        let expires = self.now.after(lifetime);
+        let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
+        entry.tracking = tracking.unwrap_or_default();
+        entry.count_packet();
+        entry
+    }
+
+    fn opened(&self, real: &Real, packet: &Transport, entry: &Entry) {
+        real.load.enter(view::is_active(entry));
+        for traffic in [&real.traffic, &real.service_traffic] {
+            traffic.of(self.worker).connections.add(1);
+        }
+        self.count(real, &packet.layout, Direction::Original);
+    }
+}
+
+/// The tracking of a connection that `packet` opens; none for UDP.
+fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> {
+    if packet.tuple.protocol == Protocol::Udp {
+        return Ok(None);
+    }
+    let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+    if segment.flags.is_nonsense() {
+        return Err(Cause::TcpFlags);
+    }
+    let pure_syn = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
+    match pure_syn {
+        true => Ok(Some(Tracking::opening(&segment))),
+        false => Err(Cause::NoConnection),
+    }
+}
+
+/// The real server that the scheduler has picked, then the others, for the rare client whose
+/// replies could not be told apart there.
+fn candidates(service: &Service, first: usize) -> impl Iterator<Item = &Real> {
+    let others =
+        (0..service.reals.len()).filter(move |&i| i != first && service.reals[i].weight > 0);
+    std::iter::once(first)
+        .chain(others)
+        .filter_map(|i| service.reals.get(i).map(|real| &**real))
+}

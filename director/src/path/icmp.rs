@@ -1,0 +1,56 @@
+//! ICMP errors about a connection: they go to the end that sent the quoted packet, which gets to
+//! read its own addresses.
+
+use super::known::translated;
+use super::view::{Refusal, View};
+use crate::drops::Cause;
+use crate::flow::{Direction, Place};
+use crate::forward;
+use crate::neighbour::Hop;
+use crate::service::Real;
+use crate::wire::{Addr, IcmpError, Tuple};
+
+impl<'s> View<'s> {
+    /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
+    /// way that the error itself goes. Returns the port that it leaves through.
+    ///
+    /// It moves no state and no timer: anyone can forge one.
+    pub(super) fn icmp_error(
+        &self,
+        frame: &mut [u8],
+        error: &IcmpError,
+        way: Direction,
+        place: &Place,
+    ) -> Result<u16, Refusal<'s>> {
+        let tuple = error.quote.tuple.reversed();
+        let shard = self.table.lock(place);
+        let found = shard.find(place, |entry| self.is_of(entry, way, &tuple));
+        let handle = found.ok_or(Cause::ErrorWithoutConnection)?;
+        let entry = *shard.entry(handle);
+        drop(shard);
+
+        let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+        let quote = translated(&entry, real, way).reversed();
+        let src = speaker(error, way, entry.vip().addr);
+        let exit = self.exit(frame, &error.layout, quote.src.addr, flow_of(&quote));
+        let hop: Hop = exit.map_err(|refusal| refusal.of_real(real))?;
+        forward::translate_error(frame, error, src, quote.src.addr, &quote);
+        self.count(real, &error.layout, way);
+        Ok(self.dispatch(frame, &error.layout, &hop))
+    }
+}
+
+/// Who the receiver is told has sent the error: a client hears of it from the VIP, since the
+/// real server and what lies before it are none of its business; a real server hears of it from
+/// whoever did (`ip_vs_nat_icmp`).
+fn speaker(error: &IcmpError, way: Direction, vip: Addr) -> Addr {
+    match way {
+        Direction::Original => error.src,
+        Direction::Reply => vip,
+    }
+}
+
+/// What picks one of several next hops: the ports, so that a connection stays on one way.
+pub(super) fn flow_of(tuple: &Tuple) -> u64 {
+    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
+}

@@ -1,0 +1,196 @@
+//! A packet of a known connection: the state machine, then the rewrite.
+
+use super::icmp::flow_of;
+use super::view::{self, Refusal, View};
+use crate::drops::Cause;
+use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
+use crate::forward;
+use crate::neighbour::Hop;
+use crate::service::Real;
+use crate::tcp::{self, Judgement, State};
+use crate::wire::tcp::Segment;
+use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
+
+/// What is to be done with a packet once the table is unlocked again.
+enum Plan {
+    /// Rewrite it to this tuple and send it this way.
+    Send(Tuple, Hop),
+    /// It opens a connection of its own.
+    Fresh,
+}
+
+impl<'s> View<'s> {
+    /// A TCP segment or UDP datagram. Returns the port that it leaves through.
+    pub(super) fn packet(
+        &self,
+        frame: &mut [u8],
+        packet: &Transport,
+        way: Direction,
+        place: &Place,
+    ) -> Result<u16, Refusal<'s>> {
+        let mut shard = self.table.lock(place);
+        let found = shard.find(place, |entry| self.is_of(entry, way, &packet.tuple));
+        let plan = match (found, way) {
+            (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
+            (None, Direction::Original) => Plan::Fresh,
+            (None, Direction::Reply) => return Err(Cause::ReplyWithoutConnection.into()),
+        };
+        match plan {
+            Plan::Fresh => self.fresh(shard, frame, packet, place),
+            Plan::Send(to, hop) => {
+                drop(shard);
+                Ok(self.send(frame, packet, &to, &hop))
+            }
+        }
+    }
+
+    /// Whether a packet of this tuple belongs to a connection.
+    pub(super) fn is_of(&self, entry: &Entry, way: Direction, tuple: &Tuple) -> bool {
+        match way {
+            Direction::Original => entry.matches_original(tuple),
+            Direction::Reply => match self.pool.real(entry.real()) {
+                Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
+                None => false,
+            },
+        }
+    }
+
+    /// Rewrites a packet and has it leave.
+    pub(super) fn send(&self, frame: &mut [u8], packet: &Transport, to: &Tuple, hop: &Hop) -> u16 {
+        forward::translate(frame, packet, to);
+        self.dispatch(frame, &packet.layout, hop)
+    }
+
+    fn known(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+    ) -> Result<Plan, Refusal<'s>> {
+        let entry = shard.entry(handle);
+        let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+        let to = translated(entry, real, way);
+        if way == Direction::Original && !real.present {
+            return Err(Refusal::from(Cause::RealRemoved).of_real(real));
+        }
+        let vip = Some(entry.vip().addr);
+        let refused = |refusal: Refusal<'s>| Refusal {
+            vip,
+            ..refusal.of_real(real)
+        };
+
+        let hop = self
+            .exit(frame, &packet.layout, to.dst.addr, flow_of(&to))
+            .map_err(refused)?;
+        let moved = match packet.tuple.protocol {
+            Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
+            Protocol::Udp => Ok(self.answered(shard, handle, way)),
+        };
+        if !moved.map_err(|cause| refused(cause.into()))? {
+            return Ok(Plan::Fresh);
+        }
+        self.count(real, &packet.layout, way);
+        Ok(Plan::Send(to, hop))
+    }
+
+    /// Holds a segment against the connection's state and windows. False when the connection is
+    /// over and the segment opens the next one.
+    fn judge(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+        real: &Real,
+    ) -> Result<bool, Cause> {
+        let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+        let entry = shard.entry_mut(handle);
+        match entry.tracking.judge(way, &segment, &tcp::NORMAL) {
+            Judgement::Accept { from, to } => {
+                if way == Direction::Original {
+                    entry.count_packet();
+                }
+                real.load.turn(from.is_active(), to.is_active());
+                let handle = self.reclass(shard, handle, to);
+                shard.touch(handle, self.now.after(self.timeouts.tcp(to)));
+                Ok(true)
+            }
+            Judgement::Ignore(_) => Ok(true),
+            Judgement::Reopen => {
+                let old = shard.remove(handle);
+                real.load.leave(view::is_active(&old));
+                Ok(false)
+            }
+            Judgement::Invalid(invalid) => Err(invalid.into()),
+        }
+    }
+
+    /// Brings what a connection is worth after its state. One that the main pool has no room
+    /// for stays among the half-open ones: it works, but goes first.
+    fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
+        let class = shard.entry(handle).class();
+        match (class, state) {
+            (Class::HalfOpen, State::Established) => shard
+                .establish(handle, &mut |gone, _| self.departed(gone))
+                .unwrap_or(handle),
+            (Class::HalfOpen, _) => handle,
+            (_, State::Established) => mark(shard, handle, class, Class::Established),
+            _ => mark(shard, handle, class, Class::Closing),
+        }
+    }
+
+    fn answered(&self, shard: &mut Shard<'_>, handle: Handle, way: Direction) -> bool {
+        let class = shard.entry(handle).class();
+        match way {
+            Direction::Original => shard.entry_mut(handle).count_packet(),
+            Direction::Reply => drop(mark(shard, handle, class, Class::Established)),
+        }
+        shard.touch(handle, self.now.after(self.timeouts.udp()));
+        true
+    }
+
+    /// Counts a packet that is going to be forwarded.
+    pub(super) fn count(&self, real: &Real, layout: &Layout, way: Direction) {
+        let bytes = u64::from(layout.datagram_len());
+        for traffic in [&real.traffic, &real.service_traffic] {
+            let traffic = traffic.of(self.worker);
+            let (packets, all_bytes) = match way {
+                Direction::Original => (&traffic.in_packets, &traffic.in_bytes),
+                Direction::Reply => (&traffic.out_packets, &traffic.out_bytes),
+            };
+            packets.add(1);
+            all_bytes.add(bytes);
+        }
+    }
+
+    /// Takes a connection that had to make room off its real server.
+    pub(super) fn departed(&self, entry: &Entry) {
+        view::leave(self.pool, entry);
+    }
+}
+
+/// What the tuple of a packet becomes.
+pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
+    let (src, dst) = match way {
+        Direction::Original => (
+            entry.client(),
+            Endpoint::new(real.endpoint.addr, entry.real_port()),
+        ),
+        Direction::Reply => (entry.vip(), entry.client()),
+    };
+    Tuple {
+        protocol: entry.protocol(),
+        src,
+        dst,
+    }
+}
+
+fn mark(shard: &mut Shard<'_>, handle: Handle, old: Class, new: Class) -> Handle {
+    if old != new {
+        shard.set_class(handle, new);
+    }
+    handle
+}

@@ -1,0 +1,69 @@
+//! The first look at a packet: what it is, which way it goes and where its connection would be.
+
+use super::view::View;
+use crate::flow::{Direction, Place};
+use crate::wire::{self, IcmpError, Malformed, Packet, Transport, Tuple};
+
+/// What the first look has found.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// No reading.
+    Unreadable(Malformed),
+    /// TCP or UDP.
+    Packet {
+        /// The packet.
+        packet: Transport,
+        /// Its way through the connection.
+        way: Direction,
+        /// Where the connection is if there is one.
+        place: Place,
+    },
+    /// An ICMP error about TCP or UDP.
+    Error {
+        /// The error.
+        error: IcmpError,
+        /// The way of a packet that would answer the quoted one: `place` is that packet's.
+        way: Direction,
+        /// Where the connection is if there is one.
+        place: Place,
+    },
+}
+
+impl View<'_> {
+    /// Reads a packet and has the table's index fetched for it.
+    pub(super) fn read(&self, frame: &[u8]) -> Reading {
+        let (tuple, parsed) = match wire::parse(frame) {
+            Err(malformed) => return Reading::Unreadable(malformed),
+            Ok(Packet::Transport(packet)) => (packet.tuple, Packet::Transport(packet)),
+            Ok(Packet::IcmpError(error)) => {
+                (error.quote.tuple.reversed(), Packet::IcmpError(error))
+            }
+        };
+        let way = self.way(&tuple);
+        let place = self.table.locate(way, &tuple);
+        self.table.prefetch(&place);
+        match parsed {
+            Packet::Transport(packet) => Reading::Packet { packet, way, place },
+            Packet::IcmpError(error) => Reading::Error { error, way, place },
+        }
+    }
+
+    /// Has the connection fetched that a reading is likely to need.
+    pub(super) fn approach(&self, reading: &Reading) {
+        match reading {
+            Reading::Unreadable(_) => {}
+            Reading::Packet { place, .. } | Reading::Error { place, .. } => {
+                self.table.prefetch_entry(place)
+            }
+        }
+    }
+
+    /// As the gate has it: what comes from a real server is a reply, unless it goes to a service.
+    fn way(&self, tuple: &Tuple) -> Direction {
+        let from_real = self.pool.is_real(tuple.protocol, tuple.src);
+        match from_real && self.service_of(tuple).is_none() {
+            true => Direction::Reply,
+            false => Direction::Original,
+        }
+    }
+}

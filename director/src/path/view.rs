@@ -1,0 +1,141 @@
+//! What one batch sees: the snapshots of its moment. Everything that a step needs to know is
+//! here, and nothing here changes while the batch is walked.
+
+use std::sync::Arc;
+
+use crate::drops::{Cause, DropReason};
+use crate::flow::{Entry, Table};
+use crate::forward;
+use crate::neighbour::{Fib, Hop, NoHop};
+use crate::pool::Pool;
+use crate::service::{Real, Service, ServiceKey};
+use crate::tcp::Timeouts;
+use crate::time::Tick;
+use crate::wire::{Addr, Layout, Mac, Protocol, Tuple};
+
+/// The snapshots that a batch is walked with.
+pub(super) struct View<'s> {
+    pub(super) worker: usize,
+    pub(super) now: Tick,
+    pub(super) table: &'s Table,
+    pub(super) pool: &'s Pool,
+    pub(super) fib: &'s Fib,
+    pub(super) timeouts: &'s Timeouts,
+}
+
+/// Whose drop it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Owner<'a> {
+    Nobody,
+    Service(&'a Service),
+    Real(&'a Real),
+}
+
+/// A packet that goes no further.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal<'a> {
+    pub(super) reason: DropReason,
+    pub(super) owner: Owner<'a>,
+    /// The neighbour whose Ethernet address is missing: interface and address.
+    pub(super) unresolved: Option<(u32, Addr)>,
+    /// With [`Cause::TooBig`]: what would have gone, bytes.
+    pub(super) mtu: u32,
+    /// The address to answer from, when it is not the packet's destination.
+    pub(super) vip: Option<Addr>,
+}
+
+impl<T: Into<DropReason>> From<T> for Refusal<'_> {
+    fn from(reason: T) -> Self {
+        Self {
+            reason: reason.into(),
+            owner: Owner::Nobody,
+            unresolved: None,
+            mtu: 0,
+            vip: None,
+        }
+    }
+}
+
+impl From<NoHop> for Refusal<'_> {
+    fn from(no_hop: NoHop) -> Self {
+        let unresolved = match no_hop {
+            NoHop::Unresolved { ifindex, addr } => Some((ifindex, addr)),
+            _ => None,
+        };
+        Self {
+            unresolved,
+            ..Cause::from(no_hop).into()
+        }
+    }
+}
+
+impl<'a> Refusal<'a> {
+    /// The same, counted for a real server.
+    pub(super) fn of_real(self, real: &'a Real) -> Self {
+        Self {
+            owner: Owner::Real(real),
+            ..self
+        }
+    }
+
+    /// The same, counted for a service.
+    pub(super) fn of_service(self, service: &'a Service) -> Self {
+        Self {
+            owner: Owner::Service(service),
+            ..self
+        }
+    }
+}
+
+impl<'s> View<'s> {
+    /// The service that a packet from a client is for.
+    pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
+        self.pool.service(&ServiceKey {
+            protocol: tuple.protocol,
+            vip: tuple.dst,
+        })
+    }
+
+    /// The way out for a packet that will go to `to`, if it may go: it needs a next hop whose
+    /// MTU it fits and a hop left to live.
+    pub(super) fn exit(
+        &self,
+        frame: &[u8],
+        layout: &Layout,
+        to: Addr,
+        flow: u64,
+    ) -> Result<Hop, Refusal<'static>> {
+        if !forward::has_hop_left(frame, layout) {
+            return Err(Cause::TtlExceeded.into());
+        }
+
+        let hop = self.fib.next_hop(to, flow)?;
+        match u32::from(layout.datagram_len()) > hop.mtu {
+            true => Err(Refusal {
+                mtu: hop.mtu,
+                ..Cause::TooBig.into()
+            }),
+            false => Ok(hop),
+        }
+    }
+
+    /// Sends a rewritten packet on its way: one hop less to live, and the next hop's stations.
+    pub(super) fn dispatch(&self, frame: &mut [u8], layout: &Layout, hop: &Hop) -> u16 {
+        // `exit` has found a hop left, so this cannot refuse.
+        let _ = forward::decrement_ttl(frame, layout);
+        forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
+        hop.port
+    }
+}
+
+/// Whether a connection counts as active (ActiveConn): TCP by its state, UDP never.
+pub(super) fn is_active(entry: &Entry) -> bool {
+    entry.protocol() == Protocol::Tcp && entry.tracking.state.is_active()
+}
+
+/// Takes a connection that has left the table off its real server.
+pub(super) fn leave(pool: &Pool, entry: &Entry) {
+    if let Some(real) = pool.real(entry.real()) {
+        real.load.leave(is_active(entry));
+    }
+}

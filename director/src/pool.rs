@@ -1,0 +1,313 @@
+//! The pool: all virtual services and real servers, as one immutable snapshot.
+//!
+//! Workers read a snapshot without a lock; the control plane builds the next one from it, sharing
+//! all that stays, and publishes it in one step. A worker sees all of a change or none of it.
+
+use std::sync::Arc;
+
+use adminapi::model;
+use rustc_hash::FxBuildHasher;
+
+use crate::sched;
+use crate::service::{Real, RealId, Service, ServiceKey};
+use crate::stats::PerWorker;
+use crate::wire::{Addr, Endpoint, Protocol};
+
+type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
+
+/// Why a change of the pool was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// There is such a service already.
+    #[error("service already exists")]
+    ServiceExists,
+    /// There is no such service.
+    #[error("no such service")]
+    NoService,
+    /// The service has such a real server already.
+    #[error("real server already exists")]
+    RealExists,
+    /// The service has no such real server.
+    #[error("no such real server")]
+    NoReal,
+}
+
+/// All virtual services and real servers.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    workers: usize,
+    services: Map<ServiceKey, Arc<Service>>,
+    slots: imbl::Vector<Option<Arc<Real>>>,
+    free: imbl::Vector<RealId>,
+    /// How many real servers stand behind an endpoint, removed ones with connections included.
+    endpoints: Map<(Protocol, Endpoint), u32>,
+    /// How many services have a VIP.
+    vips: Map<Addr, u32>,
+    /// How many endpoints have a RIP.
+    rips: Map<Addr, u32>,
+    added: u64,
+}
+
+impl Pool {
+    /// An empty pool for `workers` workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            ..Self::default()
+        }
+    }
+
+    /// The service with this name.
+    #[inline]
+    pub fn service(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.services.get(key)
+    }
+
+    /// The real server in this slot.
+    #[inline]
+    pub fn real(&self, id: RealId) -> Option<&Arc<Real>> {
+        self.slots.get(id.0 as usize)?.as_ref()
+    }
+
+    /// Whether a real server answers from `endpoint`.
+    #[inline]
+    pub fn is_real(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.endpoints.contains_key(&(protocol, endpoint))
+    }
+
+    /// All services, in the order in which they were added.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        let mut all: Vec<_> = self.services.values().cloned().collect();
+        all.sort_by_key(|service| service.serial);
+        all
+    }
+
+    /// All real servers, removed ones that still have connections included.
+    pub fn reals(&self) -> impl Iterator<Item = &Arc<Real>> {
+        self.slots.iter().flatten()
+    }
+
+    /// Whether any service has this VIP.
+    pub fn has_vip(&self, vip: Addr) -> bool {
+        self.vips.contains_key(&vip)
+    }
+
+    /// Whether any real server has this address.
+    pub fn has_rip(&self, rip: Addr) -> bool {
+        self.rips.contains_key(&rip)
+    }
+
+    /// Adds a service without real servers.
+    ///
+    /// # Errors
+    /// [`PoolError::ServiceExists`].
+    pub fn add_service(
+        &mut self,
+        key: ServiceKey,
+        algorithm: model::Scheduler,
+    ) -> Result<(), PoolError> {
+        if self.services.contains_key(&key) {
+            return Err(PoolError::ServiceExists);
+        }
+        self.added += 1;
+        let service = Service {
+            key,
+            serial: self.added,
+            algorithm,
+            scheduler: sched::build(algorithm),
+            reals: Arc::new([]),
+            traffic: Arc::new(PerWorker::new(self.workers)),
+        };
+        self.services.insert(key, Arc::new(service));
+        enter(&mut self.vips, key.vip.addr);
+        Ok(())
+    }
+
+    /// Gives a service another scheduler; its connections stay.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`].
+    pub fn set_scheduler(
+        &mut self,
+        key: &ServiceKey,
+        algorithm: model::Scheduler,
+    ) -> Result<(), PoolError> {
+        let mut service = self.edit(key)?;
+        if service.algorithm != algorithm {
+            service.algorithm = algorithm;
+            service.scheduler = sched::build(algorithm);
+            service.scheduler.update(&service.reals);
+            self.services.insert(*key, Arc::new(service));
+        }
+        Ok(())
+    }
+
+    /// Removes a service and all its real servers.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`].
+    pub fn remove_service(&mut self, key: &ServiceKey) -> Result<(), PoolError> {
+        let service = self.services.remove(key).ok_or(PoolError::NoService)?;
+        leave(&mut self.vips, key.vip.addr);
+        for real in service.reals.iter() {
+            self.retire(real);
+        }
+        Ok(())
+    }
+
+    /// Adds a real server to a service. One that was removed and still has connections gets
+    /// them back.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`], [`PoolError::RealExists`].
+    pub fn add_real(
+        &mut self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        weight: u32,
+    ) -> Result<(), PoolError> {
+        let service = self.edit(key)?;
+        if service.reals.iter().any(|real| real.endpoint == endpoint) {
+            return Err(PoolError::RealExists);
+        }
+        let real = match self.retired(key, endpoint) {
+            Some(old) => {
+                let traffic = Arc::clone(&service.traffic);
+                Real {
+                    weight,
+                    present: true,
+                    service_traffic: traffic,
+                    ..Real::clone(&old)
+                }
+            }
+            None => self.new_real(&service, endpoint, weight),
+        };
+        let real = Arc::new(real);
+        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        let reals = std::iter::once(real)
+            .chain(service.reals.iter().cloned())
+            .collect();
+        self.put_reals(service, reals);
+        Ok(())
+    }
+
+    /// Changes the weight of a real server.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`], [`PoolError::NoReal`].
+    pub fn set_weight(
+        &mut self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        weight: u32,
+    ) -> Result<(), PoolError> {
+        let service = self.edit(key)?;
+        let place = place_of(&service, endpoint)?;
+        let mut reals = service.reals.to_vec();
+        let real = Arc::new(Real {
+            weight,
+            ..Real::clone(&reals[place])
+        });
+        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        reals[place] = real;
+        self.put_reals(service, reals.into());
+        Ok(())
+    }
+
+    /// Removes a real server: it gets no new connections, and packets from clients to it are
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`], [`PoolError::NoReal`].
+    pub fn remove_real(&mut self, key: &ServiceKey, endpoint: Endpoint) -> Result<(), PoolError> {
+        let service = self.edit(key)?;
+        let place = place_of(&service, endpoint)?;
+        let mut reals = service.reals.to_vec();
+        let real = reals.remove(place);
+        self.retire(&real);
+        self.put_reals(service, reals.into());
+        Ok(())
+    }
+
+    /// Forgets removed real servers that have no connections any more, and says which. To be
+    /// called only when no worker can hold a snapshot in which they were present.
+    pub fn reap(&mut self) -> Vec<Arc<Real>> {
+        let gone = |real: &Arc<Real>| !real.present && real.load.connections() == 0;
+        let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
+        for real in &dead {
+            self.slots.set(real.id.0 as usize, None);
+            self.free.push_back(real.id);
+            leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
+            leave(&mut self.rips, real.endpoint.addr);
+        }
+        dead
+    }
+
+    fn edit(&self, key: &ServiceKey) -> Result<Service, PoolError> {
+        self.services
+            .get(key)
+            .map(|service| Service::clone(service))
+            .ok_or(PoolError::NoService)
+    }
+
+    fn put_reals(&mut self, mut service: Service, reals: Arc<[Arc<Real>]>) {
+        service.scheduler.update(&reals);
+        service.reals = reals;
+        self.services.insert(service.key, Arc::new(service));
+    }
+
+    fn retired(&self, key: &ServiceKey, endpoint: Endpoint) -> Option<Arc<Real>> {
+        let same =
+            |real: &&Arc<Real>| !real.present && real.service == *key && real.endpoint == endpoint;
+        if !self.is_real(key.protocol, endpoint) {
+            return None;
+        }
+        self.reals().find(same).cloned()
+    }
+
+    fn new_real(&mut self, service: &Service, endpoint: Endpoint, weight: u32) -> Real {
+        let id = self.free.pop_front().unwrap_or_else(|| {
+            self.slots.push_back(None);
+            RealId(self.slots.len() as u32 - 1)
+        });
+        enter(&mut self.endpoints, (service.key.protocol, endpoint));
+        enter(&mut self.rips, endpoint.addr);
+        Real {
+            id,
+            service: service.key,
+            endpoint,
+            weight,
+            present: true,
+            load: Arc::default(),
+            traffic: Arc::new(PerWorker::new(self.workers)),
+            service_traffic: Arc::clone(&service.traffic),
+        }
+    }
+
+    fn retire(&mut self, real: &Arc<Real>) {
+        let retired = Real {
+            present: false,
+            ..Real::clone(real)
+        };
+        self.slots.set(real.id.0 as usize, Some(Arc::new(retired)));
+    }
+}
+
+fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
+    *counts.entry(key).or_insert(0) += 1;
+}
+
+fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
+    match counts.get_mut(&key) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(&key)),
+    }
+}
+
+fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
+    let place = service
+        .reals
+        .iter()
+        .position(|real| real.endpoint == endpoint);
+    place.ok_or(PoolError::NoReal)
+}

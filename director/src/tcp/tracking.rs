@@ -1,0 +1,382 @@
+//! One tracked connection: what each end has said, and what a segment means after that.
+//!
+//! The director stands before both ends: it judges a packet before it sends it on, so it has
+//! always seen the cause of an answer. What it has not seen, nobody was told.
+//!
+//! The handshake is known in three steps, whatever the state table makes of them: the client's
+//! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
+//! that (`CONFIRMED`).
+
+use super::judgement::{Invalid, Judgement, Unmoved};
+use super::window::{Misfit, Peer, after, later};
+use super::{Event, State, StateTable};
+use crate::flow::Direction;
+use crate::wire::tcp::{Flags, Segment};
+
+/// All that is tracked of one TCP connection, packed for the connection table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tracking {
+    /// [`Peer::end`] of client and real server.
+    end: [u32; 2],
+    /// [`Peer::max_end`].
+    max_end: [u32; 2],
+    /// [`Peer::max_ack`].
+    max_ack: [u32; 2],
+    /// [`Peer::max_window`], in units of the shift in force, rounded up.
+    max_window: [u16; 2],
+    /// Under `NOTED_SYN`: sequence number of that SYN. Under `NOTED_CHALLENGE`: the
+    /// acknowledgement of that segment.
+    note: u32,
+    /// Window scale that each end has offered, plus one; 0 = none. Four bits each.
+    scales: u8,
+    /// The same of the SYN that is noted.
+    note_scale: u8,
+    /// What is known beside the state.
+    flags: u8,
+    /// The state.
+    pub state: State,
+}
+
+const _: () = assert!(size_of::<Tracking>() == 36);
+
+/// The real server's half is known.
+const ANSWERED: u8 = 1 << 0;
+/// The client has acknowledged the real server's SYN.
+const CONFIRMED: u8 = 1 << 1;
+/// `note` holds a SYN that is not this connection's.
+const NOTED_SYN: u8 = 1 << 2;
+/// `note` holds where the real server says an older connection stands.
+const NOTED_CHALLENGE: u8 = 1 << 3;
+/// A RST has come that was in the window but not exact.
+const DOUBTFUL_RESET: u8 = 1 << 4;
+
+/// `Ok`: the segment is the connection's, and its numbers have been taken in.
+type Finding = Result<(), Judgement>;
+
+impl From<Misfit> for Judgement {
+    fn from(misfit: Misfit) -> Self {
+        match misfit {
+            Misfit::Invalid(reason) => Self::Invalid(reason),
+            Misfit::Unmoved(reason) => Self::Ignore(reason),
+        }
+    }
+}
+
+impl Tracking {
+    /// A connection that the client's `syn` opens. The caller has checked that it is a SYN alone.
+    pub fn opening(syn: &Segment) -> Self {
+        let mut opened = Self {
+            scales: offered(syn.scale),
+            state: State::SynRecv,
+            ..Self::default()
+        };
+        let client = Peer {
+            end: syn.end(),
+            max_end: syn.end(),
+            max_window: u32::from(syn.window).max(1),
+            ..Peer::default()
+        };
+        let server = Peer {
+            max_ack: syn.seq,
+            ..Peer::default()
+        };
+        opened.store(Direction::Original, client, server);
+        opened
+    }
+
+    /// What `segment`, going in `direction`, means; takes it in when it is the connection's.
+    pub fn judge(
+        &mut self,
+        direction: Direction,
+        segment: &Segment,
+        table: &StateTable,
+    ) -> Judgement {
+        let Some(event) = Event::of(segment.flags) else {
+            return Judgement::Invalid(Invalid::Flags);
+        };
+        let from = self.state;
+        let finding = match event {
+            Event::Syn => self.syn(direction, segment),
+            Event::Rst => self.reset(direction, segment),
+            Event::Fin | Event::Ack => self.data(direction, segment),
+        };
+        match finding {
+            Ok(()) => {
+                self.state = table.next(direction, event, self.state);
+                let to = self.state;
+                Judgement::Accept { from, to }
+            }
+            Err(judgement) => judgement,
+        }
+    }
+
+    /// What is known of the end that sends in `direction`.
+    pub fn peer(&self, direction: Direction) -> Peer {
+        let side = direction as usize;
+        let shift = self.shift(direction);
+        Peer {
+            end: self.end[side],
+            max_end: self.max_end[side],
+            max_ack: self.max_ack[side],
+            max_window: u32::from(self.max_window[side]) << shift,
+            shift,
+        }
+    }
+
+    /// Whether a RST has come that was inside the window but not exact, so that it was left to
+    /// the endpoint.
+    pub const fn has_doubtful_reset(&self) -> bool {
+        self.has(DOUBTFUL_RESET)
+    }
+
+    fn syn(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        match (direction, segment.flags.has(Flags::ACK)) {
+            (Direction::Original, false) => self.client_syn(segment),
+            (Direction::Original, true) => self.client_syn_ack(segment),
+            (Direction::Reply, false) => self.server_syn(segment),
+            (Direction::Reply, true) => self.server_syn_ack(segment),
+        }
+    }
+
+    /// A SYN from the client: the one that opened the connection once more, or another one.
+    fn client_syn(&mut self, segment: &Segment) -> Finding {
+        if self.state.is_over() {
+            return Err(Judgement::Reopen);
+        }
+        if !self.repeats_client_syn(segment) {
+            self.note_syn(segment);
+            return Err(Judgement::Ignore(Unmoved::Syn));
+        }
+        let (mut client, server) = self.load(Direction::Original);
+        client.end = later(segment.end(), client.end);
+        client.max_end = later(segment.end(), client.max_end);
+        client.max_window = client.max_window.max(u32::from(segment.window));
+        self.store(Direction::Original, client, server);
+        Ok(())
+    }
+
+    /// A SYN+ACK from the client: only when both ends have sent a SYN (RFC 9293 §3.5, figure 7).
+    fn client_syn_ack(&mut self, segment: &Segment) -> Finding {
+        let (mut client, mut server) = self.load(Direction::Original);
+        let crossing = self.is_unconfirmed() && segment.end() == client.end;
+        if !crossing || segment.ack != server.end {
+            return Err(Judgement::Invalid(Invalid::Handshake));
+        }
+        client.advance(&mut server, segment);
+        self.store(Direction::Original, client, server);
+        self.flags |= CONFIRMED;
+        Ok(())
+    }
+
+    /// A SYN without ACK from the real server: it crosses the client's, or means nothing here.
+    fn server_syn(&mut self, segment: &Segment) -> Finding {
+        let first = self.state.is_half_open() && !self.has(ANSWERED);
+        let again = self.is_unconfirmed() && segment.seq == self.peer(Direction::Original).max_ack;
+        if !first && !again {
+            return Err(Judgement::Ignore(Unmoved::Syn));
+        }
+        let acked = self.peer(Direction::Reply).max_ack;
+        self.take_answer(segment, acked);
+        Ok(())
+    }
+
+    /// The real server's SYN+ACK: to the client's SYN, or to the one noted when the real server
+    /// has forgotten the connection that stands here.
+    fn server_syn_ack(&mut self, segment: &Segment) -> Finding {
+        if self.answers_noted_syn(segment) {
+            *self = Self::opening(&self.noted_syn());
+        }
+        let open = !self.state.is_half_open() || self.has(CONFIRMED);
+        if open {
+            return Err(Judgement::Ignore(Unmoved::Syn));
+        }
+        if !self.acks_client_syn(segment) {
+            return Err(Judgement::Invalid(Invalid::Handshake));
+        }
+        self.take_answer(segment, segment.ack);
+        Ok(())
+    }
+
+    /// Records the real server's half from its SYN, which acknowledges the client up to `acked`.
+    fn take_answer(&mut self, segment: &Segment, acked: u32) {
+        let (mut client, mut server) = self.load(Direction::Original);
+        let window = u32::from(segment.window);
+        server.end = segment.end();
+        server.max_end = segment.end().wrapping_add(client.max_window);
+        server.max_ack = acked;
+        server.max_window = window.max(1);
+        client.max_end = later(acked.wrapping_add(window), client.max_end);
+        client.max_ack = segment.seq;
+        self.scales = self.scales & 0x0f | offered(segment.scale) << 4;
+        self.store(Direction::Original, client, server);
+        self.flags |= ANSWERED;
+    }
+
+    /// A segment with ACK and neither SYN nor RST.
+    fn data(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        if !self.has(ANSWERED) {
+            return Err(self.unanswered(direction, segment));
+        }
+        let (mut sender, mut receiver) = self.load(direction);
+        let from_client = direction == Direction::Original;
+        if from_client && !self.has(CONFIRMED) && !after(segment.ack, sender.max_ack) {
+            return Err(Judgement::Invalid(Invalid::Handshake));
+        }
+        sender.check(&receiver, segment)?;
+        sender.advance(&mut receiver, segment);
+        self.store(direction, sender, receiver);
+        if from_client {
+            self.flags |= CONFIRMED;
+        }
+        Ok(())
+    }
+
+    /// Before the real server's SYN the client has nothing to acknowledge; the real server can
+    /// speak of an older connection only, which the client's RST then ends.
+    fn unanswered(&mut self, direction: Direction, segment: &Segment) -> Judgement {
+        match direction {
+            Direction::Original => Judgement::Invalid(Invalid::Handshake),
+            Direction::Reply => {
+                self.note = segment.ack;
+                self.flags = self.flags & !NOTED_SYN | NOTED_CHALLENGE;
+                Judgement::Ignore(Unmoved::Challenge)
+            }
+        }
+    }
+
+    /// A RST (RFC 5961 §3): exact closes, inside the window is the endpoint's to judge, outside
+    /// is invalid.
+    fn reset(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        match direction {
+            Direction::Original if self.answers_challenge(segment) => {
+                return Err(Judgement::Ignore(Unmoved::Challenge));
+            }
+            Direction::Reply if self.refuses(segment) => return Ok(()),
+            _ => {}
+        }
+        let (sender, receiver) = self.load(direction);
+        if self.is_exact(direction, segment) {
+            return Ok(());
+        }
+        let in_window =
+            !after(receiver.max_ack, segment.seq) && !after(segment.seq, sender.max_end);
+        if !self.has(ANSWERED) || !in_window {
+            return Err(Judgement::Invalid(Invalid::Reset));
+        }
+        self.flags |= DOUBTFUL_RESET;
+        Err(Judgement::Ignore(Unmoved::Reset))
+    }
+
+    /// Whether a RST stands where its receiver expects the next byte, as far as can be known: at
+    /// what the receiver has acknowledged, or after all that the sender has sent.
+    fn is_exact(&self, direction: Direction, segment: &Segment) -> bool {
+        let (sender, receiver) = self.load(direction);
+        let (heard, acked) = match direction {
+            Direction::Original => (true, self.has(ANSWERED)),
+            Direction::Reply => (self.has(ANSWERED), self.has(CONFIRMED)),
+        };
+        heard && segment.seq == sender.end || acked && segment.seq == receiver.max_ack
+    }
+
+    /// Whether this is the RST of a real server that does not want the connection: it
+    /// acknowledges the SYN (RFC 9293 §3.10.7.3).
+    fn refuses(&self, segment: &Segment) -> bool {
+        let wanted = self.state.is_half_open() && !self.has(CONFIRMED);
+        wanted && segment.flags.has(Flags::ACK) && self.acks_client_syn(segment)
+            || self.answers_noted_syn(segment)
+    }
+
+    /// Whether the client ends what the real server has spoken of (RFC 9293 §3.10.7.3: the RST
+    /// to an unacceptable ACK takes its number).
+    fn answers_challenge(&self, segment: &Segment) -> bool {
+        self.has(NOTED_CHALLENGE) && segment.seq == self.note
+    }
+
+    /// Whether the client's SYN is acknowledged, and nothing that the client has not sent.
+    fn acks_client_syn(&self, segment: &Segment) -> bool {
+        let (client, server) = self.load(Direction::Original);
+        let above_syn = after(segment.ack, server.max_ack)
+            || self.has(ANSWERED) && segment.ack == server.max_ack;
+        above_syn && !after(segment.ack, client.end)
+    }
+
+    fn repeats_client_syn(&self, segment: &Segment) -> bool {
+        let acked = self.peer(Direction::Reply).max_ack;
+        let same = if self.has(ANSWERED) {
+            segment.seq.wrapping_add(1) == acked || segment.end() == acked
+        } else {
+            segment.seq == acked
+        };
+        same && self.state.is_half_open() && !self.has(CONFIRMED)
+    }
+
+    fn note_syn(&mut self, segment: &Segment) {
+        self.note = segment.seq;
+        self.note_scale = offered(segment.scale);
+        self.flags = self.flags & !NOTED_CHALLENGE | NOTED_SYN;
+    }
+
+    /// The SYN that was noted, with the window that is the most it can have had.
+    fn noted_syn(&self) -> Segment {
+        Segment {
+            seq: self.note,
+            flags: Flags(Flags::SYN),
+            window: u16::MAX,
+            scale: self.note_scale.checked_sub(1),
+            ..Segment::default()
+        }
+    }
+
+    fn answers_noted_syn(&self, segment: &Segment) -> bool {
+        self.has(NOTED_SYN)
+            && segment.flags.has(Flags::ACK)
+            && segment.ack == self.note.wrapping_add(1)
+    }
+
+    /// Whether the real server's half is known and the client has not acknowledged it.
+    const fn is_unconfirmed(&self) -> bool {
+        self.flags & (ANSWERED | CONFIRMED) == ANSWERED
+    }
+
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// What the window field of the end that sends in `direction` is shifted by: its scale when
+    /// both ends have offered one (RFC 7323 §2.2), else nothing.
+    const fn shift(&self, direction: Direction) -> u8 {
+        let (client, server) = (self.scales & 0x0f, self.scales >> 4);
+        match (client, server, direction) {
+            (0, _, _) | (_, 0, _) => 0,
+            (scale, _, Direction::Original) | (_, scale, Direction::Reply) => scale - 1,
+        }
+    }
+
+    /// Sender and receiver of a segment that goes in `direction`.
+    fn load(&self, direction: Direction) -> (Peer, Peer) {
+        (self.peer(direction), self.peer(direction.reversed()))
+    }
+
+    fn store(&mut self, direction: Direction, sender: Peer, receiver: Peer) {
+        for (direction, peer) in [(direction, sender), (direction.reversed(), receiver)] {
+            let side = direction as usize;
+            let units = peer.max_window.div_ceil(1 << self.shift(direction));
+            self.end[side] = peer.end;
+            self.max_end[side] = peer.max_end;
+            self.max_ack[side] = peer.max_ack;
+            self.max_window[side] = units.min(u32::from(u16::MAX)) as u16;
+        }
+    }
+}
+
+/// A window scale option as [`Tracking::scales`] holds it.
+const fn offered(scale: Option<u8>) -> u8 {
+    match scale {
+        Some(scale) if scale < 14 => scale + 1,
+        Some(_) => 15,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

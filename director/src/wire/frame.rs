@@ -1,0 +1,233 @@
+//! From the bytes of a frame to one clear reading of it, or the reason why there is none.
+
+use super::checksum;
+use super::{Addr, Endpoint, IcmpError, Malformed, Protocol, Tuple};
+use super::{ethernet, icmp, ipv4, ipv6, tcp, udp};
+
+/// The IP version of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Version {
+    /// RFC 791.
+    V4 = 4,
+    /// RFC 8200.
+    V6 = 6,
+}
+
+/// Where the parts of a datagram stand in its frame: offsets in bytes from the first byte of
+/// the frame, `network < transport <= end <= frame.len()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The IP version.
+    pub version: Version,
+    /// The IP header.
+    pub network: u16,
+    /// The TCP, UDP or ICMP header.
+    pub transport: u16,
+    /// The end of the datagram; what follows is Ethernet padding.
+    pub end: u16,
+}
+
+impl Layout {
+    /// Length of the datagram, IP header included, bytes.
+    #[inline]
+    pub const fn datagram_len(&self) -> u16 {
+        self.end - self.network
+    }
+
+    /// The datagram, IP header included; empty if `frame` is not the one of this layout.
+    #[inline]
+    pub fn datagram<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        frame
+            .get(self.network.into()..self.end.into())
+            .unwrap_or_default()
+    }
+
+    /// The segment, UDP datagram or ICMP message; empty if `frame` is not the one of this
+    /// layout.
+    #[inline]
+    pub fn segment<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        frame
+            .get(self.transport.into()..self.end.into())
+            .unwrap_or_default()
+    }
+
+    /// As [`Layout::segment`], to write.
+    #[inline]
+    pub fn segment_mut<'a>(&self, frame: &'a mut [u8]) -> &'a mut [u8] {
+        frame
+            .get_mut(self.transport.into()..self.end.into())
+            .unwrap_or_default()
+    }
+}
+
+/// A TCP segment or a UDP datagram that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Where it stands.
+    pub layout: Layout,
+    /// Whom it is from and to.
+    pub tuple: Tuple,
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packet {
+    /// A TCP segment or a UDP datagram.
+    Transport(Transport),
+    /// An ICMP or ICMPv6 error about a TCP segment or a UDP datagram.
+    IcmpError(IcmpError),
+}
+
+/// A checked IP header: the network layer's reading of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Datagram {
+    pub(super) layout: Layout,
+    pub(super) protocol: u8,
+    pub(super) src: Addr,
+    pub(super) dst: Addr,
+}
+
+/// The most bytes of a frame that are looked at, so that offsets fit 16 bits.
+const MAX_FRAME: usize = u16::MAX as usize;
+
+/// Reads a frame from its Ethernet header on.
+///
+/// The checksum of an IPv4 header and of an ICMP error is verified (RFC 1812 §4.2.2.5,
+/// RFC 792), those of TCP and UDP are left to the end host.
+///
+/// # Errors
+/// The reason why the frame is to be dropped.
+#[inline]
+pub fn parse(frame: &[u8]) -> Result<Packet, Malformed> {
+    let frame = frame.get(..MAX_FRAME).unwrap_or(frame);
+    let datagram = network(frame)?;
+    let layout = datagram.layout;
+    let segment = layout.segment(frame);
+    let (protocol, src, dst) = match datagram.protocol {
+        TCP => {
+            let header = tcp::checked(segment)?;
+            (Protocol::Tcp, header.src_port(), header.dst_port())
+        }
+        UDP => {
+            let header = udp::checked(segment)?;
+            (Protocol::Udp, header.src_port(), header.dst_port())
+        }
+        icmp::V4 | icmp::V6 => return icmp::error(frame, &datagram).map(Packet::IcmpError),
+        _ => return Err(Malformed::UnknownProtocol),
+    };
+    let tuple = Tuple {
+        protocol,
+        src: Endpoint::new(datagram.src, src),
+        dst: Endpoint::new(datagram.dst, dst),
+    };
+    Ok(Packet::Transport(Transport { layout, tuple }))
+}
+
+const TCP: u8 = Protocol::Tcp.number();
+const UDP: u8 = Protocol::Udp.number();
+
+#[inline]
+fn network(frame: &[u8]) -> Result<Datagram, Malformed> {
+    let header = ethernet::header(frame).ok_or(Malformed::Truncated)?;
+    if header.dst().is_group() {
+        return Err(Malformed::LinkGroup);
+    }
+    match header.ethertype() {
+        ethernet::IPV4 => v4(frame),
+        ethernet::IPV6 => v6(frame),
+        _ => Err(Malformed::NotIp),
+    }
+}
+
+#[inline]
+fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
+    let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
+    let header = ipv4::header(bytes).ok_or(Malformed::Truncated)?;
+    let header_len = header.header_len()?;
+    let total_len = header.total_len();
+    if total_len > bytes.len() {
+        return Err(Malformed::BadTotalLength);
+    }
+    if total_len < header_len {
+        return Err(Malformed::BadHeaderLength);
+    }
+    let options = bytes.get(ipv4::LEN..header_len).unwrap_or_default();
+    if !header.sum(options).is_valid() {
+        return Err(Malformed::BadHeaderChecksum);
+    }
+    if header.is_fragment() {
+        return Err(Malformed::Fragment);
+    }
+    if ipv4::is_source_routed(options) {
+        return Err(Malformed::SourceRouted);
+    }
+    Ok(Datagram {
+        layout: layout(Version::V4, ethernet::LEN, header_len, total_len),
+        protocol: header.protocol(),
+        src: header.src(),
+        dst: header.dst(),
+    })
+}
+
+#[inline]
+fn v6(frame: &[u8]) -> Result<Datagram, Malformed> {
+    let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
+    let header = ipv6::header(bytes).ok_or(Malformed::Truncated)?;
+    if header.version() != 6 {
+        return Err(Malformed::BadVersion);
+    }
+    let payload = bytes
+        .get(ipv6::LEN..ipv6::LEN + header.payload_len())
+        .ok_or(Malformed::BadTotalLength)?;
+    let (src, dst) = (header.src(), header.dst());
+    if src.is_v4() || dst.is_v4() {
+        return Err(Malformed::MappedAddress);
+    }
+    let chain = ipv6::chain(header.next_header(), payload)?;
+    if chain.fragment != ipv6::Piece::Whole {
+        return Err(Malformed::Fragment);
+    }
+    let total_len = ipv6::LEN + payload.len();
+    Ok(Datagram {
+        layout: layout(
+            Version::V6,
+            ethernet::LEN,
+            ipv6::LEN + chain.length,
+            total_len,
+        ),
+        protocol: chain.protocol,
+        src,
+        dst,
+    })
+}
+
+/// A layout from lengths that were checked against a frame of at most [`MAX_FRAME`] bytes.
+#[inline]
+pub(super) const fn layout(
+    version: Version,
+    network: usize,
+    header_len: usize,
+    total_len: usize,
+) -> Layout {
+    Layout {
+        version,
+        network: network as u16,
+        transport: (network + header_len) as u16,
+        end: (network + total_len) as u16,
+    }
+}
+
+/// The sum over the transport of a frame with its pseudo header: valid if
+/// [`checksum::Sum::is_valid`].
+pub fn transport_sum(frame: &[u8], packet: &Transport) -> checksum::Sum {
+    let Tuple { protocol, src, dst } = packet.tuple;
+    let segment = packet.layout.segment(frame);
+    checksum::transport(
+        packet.layout.version,
+        src.addr,
+        dst.addr,
+        protocol.number(),
+        segment,
+    )
+}

@@ -1,0 +1,114 @@
+//! UDP datagrams (RFC 768).
+
+use std::borrow::{Borrow, BorrowMut};
+
+use super::Malformed;
+use super::bytes::{put_u16, put_u32, u16_at};
+
+/// Length of the header, bytes.
+pub const LEN: usize = 8;
+
+mod field {
+    pub(super) const PORTS: usize = 0;
+    pub(super) const SRC_PORT: usize = 0;
+    pub(super) const DST_PORT: usize = 2;
+    pub(super) const LENGTH: usize = 4;
+    pub(super) const CHECKSUM: usize = 6;
+}
+
+/// Where the checksum stands, bytes from the start of the header.
+pub const CHECKSUM: usize = field::CHECKSUM;
+
+/// A view of the header.
+#[derive(Debug)]
+pub struct Header<T>(T);
+
+/// The header at the start of `bytes`, if they reach that far.
+#[inline]
+pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
+    bytes.first_chunk().map(Header)
+}
+
+/// As [`header`], to write.
+#[inline]
+pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
+    bytes.first_chunk_mut().map(Header)
+}
+
+/// The header of a whole datagram at `bytes`, its length checked.
+///
+/// # Errors
+/// [`Malformed::BadUdpLength`], [`Malformed::Truncated`].
+#[inline]
+pub fn checked(bytes: &[u8]) -> Result<Header<&[u8; LEN]>, Malformed> {
+    let header = header(bytes).ok_or(Malformed::Truncated)?;
+    if (LEN..=bytes.len()).contains(&header.length()) {
+        Ok(header)
+    } else {
+        Err(Malformed::BadUdpLength)
+    }
+}
+
+impl<T: Borrow<[u8; LEN]>> Header<T> {
+    /// Source port.
+    #[inline]
+    pub fn src_port(&self) -> u16 {
+        u16_at(self.0.borrow(), field::SRC_PORT)
+    }
+
+    /// Destination port.
+    #[inline]
+    pub fn dst_port(&self) -> u16 {
+        u16_at(self.0.borrow(), field::DST_PORT)
+    }
+
+    /// Length of header and payload, bytes, as the header says.
+    #[inline]
+    pub fn length(&self) -> usize {
+        u16_at(self.0.borrow(), field::LENGTH).into()
+    }
+
+    /// Checksum; zero when there is none.
+    #[inline]
+    pub fn checksum(&self) -> u16 {
+        u16_at(self.0.borrow(), field::CHECKSUM)
+    }
+}
+
+impl<T: BorrowMut<[u8; LEN]>> Header<T> {
+    /// Sets both ports, and not the checksum.
+    #[inline]
+    pub fn set_ports(&mut self, src: u16, dst: u16) {
+        put_u32(
+            self.0.borrow_mut(),
+            field::PORTS,
+            u32::from(src) << 16 | u32::from(dst),
+        );
+    }
+
+    /// Sets the checksum.
+    #[inline]
+    pub fn set_checksum(&mut self, checksum: u16) {
+        put_u16(self.0.borrow_mut(), field::CHECKSUM, checksum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_is_checked_against_header_and_datagram() {
+        let with_length = |length: u8| [0, 1, 0, 2, 0, length, 0, 0, 0, 0];
+        for (length, expected) in [
+            (0, Some(Malformed::BadUdpLength)),
+            (7, Some(Malformed::BadUdpLength)),
+            (8, None),
+            (10, None),
+            (11, Some(Malformed::BadUdpLength)),
+        ] {
+            assert_eq!(checked(&with_length(length)).err(), expected, "{length}");
+        }
+        assert_eq!(checked(&[0; 7]).err(), Some(Malformed::Truncated));
+    }
+}

@@ -1,0 +1,224 @@
+//! A worker: one pinned thread that receives batches from its queues, walks them down the path
+//! and transmits them. It never allocates, locks or logs on the way.
+//!
+//! ```text
+//!  rx ring -> batch -> walk -> outbox -> tx ring -> completion ring -> free -> fill ring
+//! ```
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::drops::Cause;
+use crate::stats::WorkerStats;
+use crate::time::{Clock, Tick};
+use crate::xsk::{Frame, Socket, Umem, Wait};
+
+/// Packets that are walked together.
+pub const BATCH: usize = 64;
+
+/// How long an idle worker sleeps, milliseconds: the longest that expiry or a stop waits.
+const SLEEP_MS: i32 = 100;
+
+/// Rounds without a packet before a worker goes to sleep.
+const IDLE_ROUNDS: u32 = 16;
+
+/// What a worker does with its packets.
+pub trait Walk {
+    /// Sends each frame of `batch`, which came in on `port`, to one place in `out`; leaves
+    /// `batch` empty.
+    fn walk(&mut self, umem: &Umem, port: u16, batch: &mut Vec<Frame>, out: &mut Outbox, now: Tick);
+
+    /// Does a bounded piece of housekeeping; called once a round.
+    fn tidy(&mut self, now: Tick);
+}
+
+/// Where the frames of a batch go.
+#[derive(Debug)]
+pub struct Outbox {
+    forwards: Vec<Vec<Frame>>,
+    answers: Vec<Vec<Frame>>,
+    free: Vec<Frame>,
+}
+
+impl Outbox {
+    fn new(ports: usize, free: Vec<Frame>) -> Self {
+        let lists = || {
+            (0..ports)
+                .map(|_| Vec::with_capacity(free.capacity()))
+                .collect()
+        };
+        Self {
+            forwards: lists(),
+            answers: lists(),
+            free,
+        }
+    }
+
+    /// Forwards the packet out of `port`.
+    pub fn forward(&mut self, port: u16, frame: Frame) {
+        match self.forwards.get_mut(usize::from(port)) {
+            Some(list) => list.push(frame),
+            None => self.free.push(frame),
+        }
+    }
+
+    /// Sends out of `port` what the director itself has to say to a packet that it dropped.
+    pub fn answer(&mut self, port: u16, frame: Frame) {
+        match self.answers.get_mut(usize::from(port)) {
+            Some(list) => list.push(frame),
+            None => self.free.push(frame),
+        }
+    }
+
+    /// Gives the frame of a dropped packet back.
+    pub fn discard(&mut self, frame: Frame) {
+        self.free.push(frame);
+    }
+}
+
+/// One worker's sockets, frames and counters.
+#[derive(Debug)]
+pub struct Worker {
+    umem: Umem,
+    /// For each port this worker's queues of it; it sends through the first.
+    ports: Vec<Vec<(u32, Socket)>>,
+    /// Frames that each socket should have to receive into.
+    receive_frames: usize,
+    batch: Vec<Frame>,
+    out: Outbox,
+    stats: Arc<WorkerStats>,
+}
+
+impl Worker {
+    /// A worker on `ports`: for each the queues of it with their sockets, one at least. It has
+    /// the frames `free` of `umem`, of which each socket gets `receive_frames` to receive into.
+    pub fn new(
+        umem: Umem,
+        free: Vec<Frame>,
+        ports: Vec<Vec<(u32, Socket)>>,
+        receive_frames: usize,
+    ) -> Self {
+        let stats = Arc::default();
+        let out = Outbox::new(ports.len(), free);
+        Self {
+            umem,
+            ports,
+            receive_frames,
+            batch: Vec::with_capacity(BATCH),
+            out,
+            stats,
+        }
+    }
+
+    /// What it counts.
+    pub fn stats(&self) -> &Arc<WorkerStats> {
+        &self.stats
+    }
+
+    /// Its sockets, each with port and queue.
+    pub fn sockets(&self) -> impl Iterator<Item = (usize, u32, &Socket)> {
+        let ports = self.ports.iter().enumerate();
+        ports.flat_map(|(port, queues)| {
+            queues
+                .iter()
+                .map(move |(queue, socket)| (port, *queue, socket))
+        })
+    }
+
+    /// Runs until `stop`; an idle worker notices it within a tenth of a second.
+    ///
+    /// # Errors
+    /// When a socket becomes unusable, its interface gone for instance.
+    pub fn run(&mut self, walk: &mut impl Walk, clock: Clock, stop: &AtomicBool) -> io::Result<()> {
+        let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
+        let mut idle = 0;
+        self.refill();
+        while !stop.load(Relaxed) {
+            let now = clock.now();
+            let received = self.round(walk, now)?;
+            walk.tidy(now);
+            idle = if received > 0 { 0 } else { idle + 1 };
+            if idle > IDLE_ROUNDS {
+                self.publish();
+                wait.sleep(SLEEP_MS)?;
+                idle = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn round(&mut self, walk: &mut impl Walk, now: Tick) -> io::Result<usize> {
+        let mut received = 0;
+        for port in 0..self.ports.len() {
+            for queue in 0..self.ports[port].len() {
+                received += self.take_batch(walk, port, queue, now);
+            }
+        }
+        self.transmit()?;
+        self.refill();
+        if received > 0 {
+            self.publish();
+        }
+        Ok(received)
+    }
+
+    fn take_batch(&mut self, walk: &mut impl Walk, port: usize, queue: usize, now: Tick) -> usize {
+        let received = self.ports[port][queue].1.receive(BATCH, &mut self.batch);
+        if received > 0 {
+            self.stats.received.add(received as u64);
+            walk.walk(&self.umem, port as u16, &mut self.batch, &mut self.out, now);
+        }
+        received
+    }
+
+    /// Packets that the tx ring does not take are dropped, not queued: a queue here would only
+    /// add delay to what the ring already holds.
+    fn transmit(&mut self) -> io::Result<()> {
+        for (port, sockets) in self.ports.iter_mut().enumerate() {
+            let Some((_, socket)) = sockets.first_mut() else {
+                continue;
+            };
+            let forwards = &mut self.out.forwards[port];
+            let answers = &mut self.out.answers[port];
+            if !forwards.is_empty() || !answers.is_empty() {
+                socket.complete(&mut self.out.free);
+                self.stats.sent.add(socket.send(forwards) as u64);
+                self.stats
+                    .drops
+                    .of(Cause::TxFull.into())
+                    .add(forwards.len() as u64);
+                self.stats.answered.add(socket.send(answers) as u64);
+                recycle(&self.umem, forwards, &mut self.out.free);
+                recycle(&self.umem, answers, &mut self.out.free);
+            }
+            socket.kick_tx()?;
+            socket.complete(&mut self.out.free);
+        }
+        Ok(())
+    }
+
+    fn refill(&mut self) {
+        for (_, socket) in self.ports.iter_mut().flatten() {
+            socket.refill(self.receive_frames, &mut self.out.free);
+            socket.kick_rx();
+        }
+    }
+
+    /// Shows the frame ledger and the kernel's own drops to whoever reads the counters.
+    fn publish(&self) {
+        let sockets = || self.sockets().map(|(_, _, socket)| socket);
+        self.stats.free.set(self.out.free.len() as u64);
+        self.stats
+            .filling
+            .set(sockets().map(|s| s.filling() as u64).sum());
+        self.stats
+            .sending
+            .set(sockets().map(|s| s.sending() as u64).sum());
+    }
+}
+
+fn recycle(umem: &Umem, frames: &mut Vec<Frame>, free: &mut Vec<Frame>) {
+    free.extend(frames.drain(..).map(|frame| umem.reset(frame)));
+}

@@ -1,0 +1,522 @@
+//! The mirror of routes and neighbours against a real kernel.
+//!
+//! Each test makes two network namespaces, joined by two veth pairs, and runs itself again
+//! inside the first:
+//!
+//! ```text
+//!  director: eth0 10.1.0.1/24, 2001:db8:1::1/64 ---- p0 10.1.0.2/24, 2001:db8:1::2/64 :peer
+//!            eth1 10.2.0.1/24, 2001:db8:2::1/64 ---- p1 10.2.0.2/24, 2001:db8:2::2/64
+//! ```
+//!
+//! That needs root; without it the tests say so and pass.
+
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use director::neighbour::{Ask, Hop, Mac, Neighbourhood, NoHop};
+use director::time::Tick;
+use director::wire::Addr;
+
+/// Set for the process inside the namespace: the name of the other one.
+const PEER: &str = "BULWARK_TEST_PEER";
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Two joined namespaces, removed on drop.
+struct Net {
+    director: String,
+    peer: String,
+}
+
+impl Net {
+    fn new() -> Self {
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{}-{}", std::process::id(), SERIAL.fetch_add(1, Relaxed));
+        let net = Self {
+            director: format!("bwnb-d-{id}"),
+            peer: format!("bwnb-p-{id}"),
+        };
+        let (d, p) = (&net.director, &net.peer);
+        ip(&format!("netns add {d}"));
+        ip(&format!("netns add {p}"));
+        for ns in [d, p] {
+            ip(&format!("-n {ns} link set lo up"));
+        }
+        for (n, v4, v6) in [(0, "10.1.0", "2001:db8:1:"), (1, "10.2.0", "2001:db8:2:")] {
+            ip(&format!(
+                "-n {d} link add eth{n} type veth peer name p{n} netns {p}"
+            ));
+            for (ns, dev, host) in [(d, format!("eth{n}"), 1), (p, format!("p{n}"), 2)] {
+                ip(&format!("-n {ns} addr add {v4}.{host}/24 dev {dev}"));
+                ip(&format!("-n {ns} addr add {v6}:{host}/64 dev {dev} nodad"));
+                ip(&format!("-n {ns} link set {dev} up"));
+            }
+        }
+        net
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for ns in [&self.director, &self.peer] {
+            let _ = Command::new("ip").args(["netns", "del", ns]).status();
+        }
+    }
+}
+
+fn ip(arguments: &str) -> String {
+    run("ip", arguments).unwrap_or_else(|error| panic!("ip {arguments}: {error}"))
+}
+
+fn run(program: &str, arguments: &str) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(arguments.split_whitespace())
+        .output()
+        .map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Runs `body`, the test called `name`, inside namespaces of its own.
+fn inside<F: Future<Output = ()>>(name: &str, body: impl FnOnce(World) -> F) {
+    if let Ok(peer) = std::env::var(PEER) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        return runtime.block_on(async { body(World::new(peer).await).await });
+    }
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("SKIPPED {name}: making network namespaces needs root");
+        return;
+    }
+    let net = Net::new();
+    let again = std::env::current_exe().unwrap();
+    let status = Command::new("ip")
+        .args(["netns", "exec", &net.director])
+        .arg(again)
+        .args(["--exact", name, "--nocapture"])
+        .env(PEER, &net.peer)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} failed inside its namespace");
+}
+
+/// The view from inside the director's namespace.
+struct World {
+    peer: String,
+    network: Neighbourhood,
+}
+
+impl World {
+    async fn new(peer: String) -> Self {
+        let network = Neighbourhood::follow(&["eth0", "eth1"]).await.unwrap();
+        Self { peer, network }
+    }
+
+    fn next(&self, dst: &str) -> Result<Hop, NoHop> {
+        self.network.fib().load().next_hop(addr(dst), 0)
+    }
+
+    /// Asks for what is missing until there is a next hop.
+    async fn resolve(&self, dst: &str) -> Hop {
+        let mut asker = self.network.asker();
+        let mut now = Tick(0);
+        let hop = eventually(
+            dst,
+            || {
+                let next = self.next(dst);
+                if let Some(ask) = next.err().and_then(Ask::to_mend) {
+                    now = Tick(now.0 + 1);
+                    asker.ask(ask, now);
+                }
+                next
+            },
+            Result::is_ok,
+        );
+        hop.await.unwrap()
+    }
+
+    async fn becomes(&self, dst: &str, expected: Result<Hop, NoHop>) {
+        eventually(dst, || self.next(dst), |next| *next == expected).await;
+    }
+
+    /// Runs `ip` in the peer's namespace.
+    fn peer(&self, arguments: &str) -> String {
+        ip(&format!("-n {} {arguments}", self.peer))
+    }
+}
+
+/// Looks until `wanted` holds and returns what it then saw.
+async fn eventually<T: Debug>(
+    what: &str,
+    mut look: impl FnMut() -> T,
+    wanted: impl Fn(&T) -> bool,
+) -> T {
+    let start = Instant::now();
+    loop {
+        let seen = look();
+        if wanted(&seen) {
+            return seen;
+        }
+        assert!(start.elapsed() < 6 * PATIENCE, "{what}: still {seen:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn addr(text: &str) -> Addr {
+    text.parse::<IpAddr>().unwrap().into()
+}
+
+fn mac_in(text: &str) -> Mac {
+    let text = text.split("link/ether ").nth(1).unwrap();
+    let bytes = text.split(' ').next().unwrap().split(':');
+    let bytes: Vec<u8> = bytes.map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
+    bytes.try_into().unwrap()
+}
+
+fn ifindex(name: &str) -> u32 {
+    let path = format!("/sys/class/net/{name}/ifindex");
+    let text = std::fs::read_to_string(path).unwrap();
+    text.trim().parse().unwrap()
+}
+
+fn unresolved(dev: &str, who: &str) -> Result<Hop, NoHop> {
+    Err(NoHop::Unresolved {
+        ifindex: ifindex(dev),
+        addr: addr(who),
+    })
+}
+
+#[test]
+fn an_asked_for_neighbour_is_resolved() {
+    inside("an_asked_for_neighbour_is_resolved", async |world| {
+        for (port, dst) in [(0, "10.1.0.2"), (1, "2001:db8:2::2")] {
+            assert_eq!(world.next(dst), unresolved(&format!("eth{port}"), dst));
+            let expected = Hop {
+                mtu: 1500,
+                port,
+                src_mac: mac_in(&ip(&format!("link show eth{port}"))),
+                dst_mac: mac_in(&world.peer(&format!("link show p{port}"))),
+            };
+            assert_eq!(world.resolve(dst).await, expected);
+        }
+        assert_eq!(world.next("10.1.0.1"), Err(NoHop::Local));
+        assert_eq!(world.next("10.1.0.255"), Err(NoHop::Unreachable));
+        assert_eq!(world.next("198.51.100.1"), Err(NoHop::NoRoute));
+    });
+}
+
+#[test]
+fn a_neighbour_that_is_not_there_stays_unresolved() {
+    inside(
+        "a_neighbour_that_is_not_there_stays_unresolved",
+        async |world| {
+            let (ghost, real) = ("10.1.0.99", "10.1.0.2");
+            let mut asker = world.network.asker();
+            let ask = Ask::to_mend(world.next(ghost).unwrap_err()).unwrap();
+            assert!(asker.ask(ask, Tick(0)));
+            assert!(!asker.ask(ask, Tick(9)), "asked twice within a second");
+            eventually(
+                "ghost entry",
+                || ip("neigh show 10.1.0.99"),
+                |text| text.contains("FAILED"),
+            )
+            .await;
+            assert_eq!(world.next(ghost), unresolved("eth0", ghost));
+            world.resolve(real).await;
+        },
+    );
+}
+
+#[test]
+fn kept_addresses_and_gateways_are_resolved_before_traffic() {
+    inside(
+        "kept_addresses_and_gateways_are_resolved_before_traffic",
+        async |world| {
+            ip("route add default via 10.2.0.2");
+            world
+                .network
+                .keep([addr("10.1.0.2"), addr("2001:db8:1::2")]);
+            for dst in ["10.1.0.2", "2001:db8:1::2", "192.0.2.1"] {
+                eventually(dst, || world.next(dst), Result::is_ok).await;
+            }
+        },
+    );
+}
+
+#[test]
+fn a_permanent_entry_is_used_and_left_alone() {
+    inside("a_permanent_entry_is_used_and_left_alone", async |world| {
+        ip("neigh add 10.1.0.77 lladdr 02:00:00:00:00:77 dev eth0 nud permanent");
+        eventually("permanent", || world.next("10.1.0.77"), Result::is_ok).await;
+        world.network.keep([addr("10.1.0.77"), addr("10.1.0.2")]);
+        eventually("the other", || world.next("10.1.0.2"), Result::is_ok).await;
+        assert!(ip("neigh show 10.1.0.77").contains("PERMANENT"));
+    });
+}
+
+#[test]
+fn a_new_ethernet_address_of_a_silent_neighbour_is_noticed() {
+    inside(
+        "a_new_ethernet_address_of_a_silent_neighbour_is_noticed",
+        async |world| {
+            for (key, value) in [
+                ("base_reachable_time_ms", "1000"),
+                ("delay_first_probe_time", "1"),
+                ("retrans_time_ms", "100"),
+                ("gc_stale_time", "600"),
+            ] {
+                let path = format!("/proc/sys/net/ipv4/neigh/eth0/{key}");
+                std::fs::write(path, value).unwrap();
+            }
+            world.network.keep([addr("10.1.0.2")]);
+            eventually("resolved", || world.next("10.1.0.2"), Result::is_ok).await;
+            world.peer("link set p0 address 02:00:00:00:aa:aa");
+            let new = |next: &Result<Hop, NoHop>| {
+                next.is_ok_and(|hop| hop.dst_mac == [2, 0, 0, 0, 0xaa, 0xaa])
+            };
+            eventually("new address", || world.next("10.1.0.2"), new).await;
+        },
+    );
+}
+
+#[test]
+fn route_changes_are_followed() {
+    inside("route_changes_are_followed", async |world| {
+        let (one, two) = ("10.1.0.2", "10.2.0.2");
+        let (first, second) = (world.resolve(one).await, world.resolve(two).await);
+        let dst = "10.9.1.1";
+        for (change, expected) in [
+            ("route add 10.9.0.0/16 via 10.1.0.2", Ok(first)),
+            ("route replace 10.9.0.0/16 via 10.2.0.2", Ok(second)),
+            ("route add 10.9.1.0/24 via 10.1.0.2 metric 20", Ok(first)),
+            ("route add 10.9.1.0/24 via 10.2.0.2 metric 10", Ok(second)),
+            ("route del 10.9.1.0/24 metric 10", Ok(first)),
+            ("route add blackhole 10.9.1.1/32", Err(NoHop::Unreachable)),
+            ("route del blackhole 10.9.1.1/32", Ok(first)),
+            ("route del 10.9.1.0/24", Ok(second)),
+            (
+                "route replace 10.9.0.0/16 dev lo",
+                Err(NoHop::OtherInterface),
+            ),
+            (
+                "route replace 10.9.0.0/16 via 10.1.0.2 mtu 1400",
+                Ok(Hop { mtu: 1400, ..first }),
+            ),
+            ("route del 10.9.0.0/16", Err(NoHop::NoRoute)),
+            ("addr add 10.9.1.1/32 dev lo", Err(NoHop::Local)),
+        ] {
+            ip(change);
+            eventually(change, || world.next(dst), |next| *next == expected).await;
+        }
+    });
+}
+
+#[test]
+fn ipv4_goes_through_an_ipv6_gateway() {
+    inside("ipv4_goes_through_an_ipv6_gateway", async |world| {
+        let gateway = world.resolve("2001:db8:1::2").await;
+        ip("route add 10.9.0.0/16 via inet6 2001:db8:1::2 dev eth0");
+        world.becomes("10.9.1.1", Ok(gateway)).await;
+    });
+}
+
+/// Ports that many flows to `dst` leave through, as a bit set.
+fn ports(world: &World, dst: &str) -> u32 {
+    let fib = world.network.fib().load();
+    let hash = |flow: u64| flow.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    let hops = (0..64).filter_map(|flow| fib.next_hop(addr(dst), hash(flow)).ok());
+    hops.fold(0, |ports, hop| ports | 1 << hop.port)
+}
+
+#[test]
+fn multipath_routes_are_followed_in_both_families() {
+    inside(
+        "multipath_routes_are_followed_in_both_families",
+        async |world| {
+            for (family, net, dst, gateways) in [
+                ("-4", "10.9.0.0/16", "10.9.1.1", ["10.1.0.2", "10.2.0.2"]),
+                (
+                    "-6",
+                    "2001:db8:9::/48",
+                    "2001:db8:9::1",
+                    ["2001:db8:1::2", "2001:db8:2::2"],
+                ),
+            ] {
+                let [a, b] = gateways;
+                world.resolve(a).await;
+                world.resolve(b).await;
+                ip(&format!(
+                    "{family} route add {net} nexthop via {a} nexthop via {b}"
+                ));
+                eventually(net, || ports(&world, dst), |ports| *ports == 0b11).await;
+                world.peer("link set p1 down");
+                eventually(
+                    "one carrier lost",
+                    || ports(&world, dst),
+                    |ports| *ports == 0b01,
+                )
+                .await;
+                world.peer("link set p1 up");
+                if family == "-6" {
+                    world.peer("addr replace 2001:db8:2::2/64 dev p1 nodad");
+                    ip(&format!("{family} route del {net} via {a} dev eth0"));
+                    world.resolve(b).await;
+                    eventually("one removed", || ports(&world, dst), |ports| *ports == 0b10).await;
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_link_that_goes_down_takes_its_routes_along() {
+    inside(
+        "a_link_that_goes_down_takes_its_routes_along",
+        async |world| {
+            ip("route add 10.9.0.0/16 via 10.1.0.2");
+            let gateway = world.resolve("10.1.0.2").await;
+            world.becomes("10.9.1.1", Ok(gateway)).await;
+            world.peer("link set p0 down");
+            world.becomes("10.9.1.1", Err(NoHop::Down)).await;
+            world.peer("link set p0 up");
+            world.resolve("10.9.1.1").await;
+            ip("link set eth0 down");
+            // The kernel drops both routes, and says nothing of it.
+            world.becomes("10.9.1.1", Err(NoHop::NoRoute)).await;
+            world.becomes("10.1.0.2", Err(NoHop::NoRoute)).await;
+            ip("link set eth0 up");
+            world.resolve("10.1.0.2").await;
+            world.becomes("10.9.1.1", Err(NoHop::NoRoute)).await;
+        },
+    );
+}
+
+#[test]
+fn routes_that_prefer_a_lost_source_address_go() {
+    inside(
+        "routes_that_prefer_a_lost_source_address_go",
+        async |world| {
+            ip("addr add 10.5.0.1/32 dev lo");
+            ip("route add 10.9.0.0/16 via 10.1.0.2 src 10.5.0.1");
+            world
+                .becomes("10.9.1.1", unresolved("eth0", "10.1.0.2"))
+                .await;
+            ip("addr del 10.5.0.1/32 dev lo");
+            world.becomes("10.9.1.1", Err(NoHop::NoRoute)).await;
+        },
+    );
+}
+
+#[test]
+fn addresses_and_links_are_announced() {
+    inside("addresses_and_links_are_announced", async |world| {
+        let (mut addresses, mut links) = (world.network.addresses(), world.network.links());
+        let has = |list: &[Addr]| list.contains(&addr("10.1.0.50"));
+        assert!(!has(&addresses.borrow()) && addresses.borrow().contains(&addr("10.1.0.1")));
+        ip("addr add 10.1.0.50/24 dev eth0");
+        addresses.wait_for(|list| has(list)).await.unwrap();
+        ip("addr del 10.1.0.50/24 dev eth0");
+        addresses.wait_for(|list| !has(list)).await.unwrap();
+        ip("link set eth0 mtu 1400");
+        let mtu = |list: &[director::neighbour::Link], mtu| {
+            list.iter()
+                .any(|link| link.port == Some(0) && link.mtu == mtu)
+        };
+        links.wait_for(|list| mtu(list, 1400)).await.unwrap();
+        let hop = world.resolve("10.1.0.2").await;
+        assert_eq!(hop.mtu, 1400);
+        ip("link set eth0 address 02:00:00:00:00:05");
+        let renewed =
+            |hop: &Result<Hop, NoHop>| hop.map_or(true, |hop| hop.src_mac == [2, 0, 0, 0, 0, 5]);
+        eventually("own address", || world.next("10.1.0.2"), renewed).await;
+        ip("link del eth0");
+        links
+            .wait_for(|list| list.iter().all(|link| &*link.name != "eth0"))
+            .await
+            .unwrap();
+        world.becomes("10.1.0.2", Err(NoHop::NoRoute)).await;
+    });
+}
+
+/// 40,000 routes at once overrun the event socket; the mirror must be whole all the same.
+#[test]
+fn a_burst_of_events_loses_nothing() {
+    inside("a_burst_of_events_loses_nothing", async |world| {
+        let gateway = world.resolve("10.1.0.2").await;
+        let each = |verb: &str| {
+            let line = |n: u32| {
+                format!(
+                    "route {verb} 172.{}.{}.0/24 via 10.1.0.2\n",
+                    16 + n / 256,
+                    n % 256
+                )
+            };
+            (0..40_000)
+                .map(|n| line(n % 10_240 + 0))
+                .take(10_240)
+                .collect::<String>()
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (verb, expected) in [("add", Ok(gateway)), ("del", Err(NoHop::NoRoute))] {
+            std::fs::write(file.path(), each(verb)).unwrap();
+            ip(&format!("-batch {}", file.path().display()));
+            let differs = |n: &u32| {
+                let dst = Addr::v4([172, 16 + (n / 256) as u8, (n % 256) as u8, 1]);
+                world.network.fib().load().next_hop(dst, 0) != expected
+            };
+            let missing = || (0..10_240).filter(differs).count();
+            eventually(verb, missing, |missing| *missing == 0).await;
+        }
+    });
+}
+
+/// `ip route get` as the oracle, over routes that nest and compete.
+#[test]
+fn the_kernel_agrees_on_where_packets_go() {
+    inside("the_kernel_agrees_on_where_packets_go", async |world| {
+        for (n, len) in (8..=30).enumerate() {
+            let (gateway, metric) = (1 + n % 2, 100 - n);
+            ip(
+                &format!("route add 10.77.77.77/{len} via 10.{gateway}.0.2 metric {metric}")
+                    .replace("10.77.77.77", &network([10, 77, 77, 77], len)),
+            );
+        }
+        ip("route add blackhole 10.77.77.64/28 metric 1");
+        ip("route add 10.77.0.0/16 dev eth0 metric 7");
+        ip("route add local 10.77.64.0/20 dev lo");
+        world.resolve("10.1.0.2").await;
+        world.resolve("10.2.0.2").await;
+        for bit in 0..32 {
+            let dst = Addr::v4((u32::from_be_bytes([10, 77, 77, 77]) ^ 1 << bit).to_be_bytes());
+            let said = run("ip", &format!("route get {dst}"));
+            let expected = match &said {
+                Ok(text) if text.starts_with("local") => Some("lo".to_owned()),
+                Ok(text) => text
+                    .split(" dev ")
+                    .nth(1)
+                    .map(|rest| rest.split(' ').next().unwrap().into()),
+                Err(_) => None,
+            };
+            let ours = match world.network.fib().load().next_hop(dst, 0) {
+                Ok(hop) => Some(format!("eth{}", hop.port)),
+                Err(NoHop::Unresolved { ifindex: at, .. }) => ["eth0", "eth1"]
+                    .iter()
+                    .find(|dev| ifindex(dev) == at)
+                    .map(|dev| (*dev).to_owned()),
+                Err(NoHop::Local) => Some("lo".to_owned()),
+                Err(_) => None,
+            };
+            assert_eq!(ours, expected, "to {dst}: {said:?}");
+        }
+    });
+}
+
+fn network(addr: [u8; 4], len: u32) -> String {
+    let bits = u32::from_be_bytes(addr) & (u32::MAX << (32 - len));
+    std::net::Ipv4Addr::from(bits).to_string()
+}
