@@ -276,3 +276,24 @@ impl Sink {
         bpf::counter(&self.counters, 1)
     }
 }
+
+/// A program that lets everything pass, on an interface that needs one to receive XDP frames.
+pub struct Pass {
+    _link: Link,
+    _object: Object,
+}
+
+impl Pass {
+    /// On an interface of `namespace`, until it is dropped.
+    ///
+    /// # Errors
+    /// When the interface has a program already.
+    pub fn new(namespace: &Namespace, interface: &str) -> Result<Self> {
+        let object = bpf::load(Source::Generator)?;
+        let link = namespace.enter(|| bpf::attach(&object, "pass", interface))?;
+        Ok(Self {
+            _link: link,
+            _object: object,
+        })
+    }
+}

@@ -12,6 +12,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, Object};
 
 use crate::bpf::{self, Source};
 use crate::floor;
+use crate::generator::Pass;
 use crate::namespace::Namespace;
 use crate::packet::Mac;
 use crate::topology::{CLIENT_SIDE, REAL_SIDE};
@@ -25,7 +26,8 @@ const SLEEP_MS: i32 = 10;
 pub struct L2Forward {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
-    _links: [Link; 2],
+    _link: Link,
+    _pass: Pass,
     _object: Object,
 }
 
@@ -36,14 +38,10 @@ impl L2Forward {
     /// When a socket cannot be bound.
     pub fn start(director: &Namespace, cpu: usize) -> Result<Self> {
         let object = bpf::load(Source::L2Forward)?;
-        let generator = bpf::load(Source::Generator)?;
-        let (forward, links) = director.enter(|| {
-            let links = [
-                bpf::attach(&object, "to_socket", CLIENT_SIDE)?,
-                // The same that a director has to pay: a program on the way out, too.
-                bpf::attach(&generator, "pass", REAL_SIDE)?,
-            ];
-            Ok((Forward::open()?, links))
+        let pass = Pass::new(director, REAL_SIDE)?;
+        let (forward, link) = director.enter(|| {
+            let link = bpf::attach(&object, "to_socket", CLIENT_SIDE)?;
+            Ok((Forward::open()?, link))
         })?;
         let socket = forward.from.as_fd().as_raw_fd() as u32;
         bpf::map(&object, "sockets")?.update(
@@ -60,7 +58,8 @@ impl L2Forward {
         Ok(Self {
             stop,
             thread: Some(thread),
-            _links: links,
+            _link: link,
+            _pass: pass,
             _object: object,
         })
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use adminapi::model::{Protocol, Scheduler, Service};
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use testbed::director::{Configuration, Director, service};
-use testbed::generator::{Flows, Generator, Kind, Sink};
+use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
 use testbed::l2fwd::L2Forward;
 use testbed::nftables::Rules;
-use testbed::topology::{CLIENT_SIDE, Plan, Topology, VIP_V4};
+use testbed::topology::{CLIENT_SIDE, Plan, REAL_SIDE, Topology, VIP_V4};
 
 const PORT: u16 = 80;
 /// Ethernet's least, without the frame check sequence.
@@ -33,13 +33,13 @@ struct Options {
     /// Established flows.
     #[arg(long, default_value_t = 32_768)]
     flows: u32,
-    /// Leave the director out: only the limits of this machine.
-    #[arg(long)]
-    without_director: bool,
+    /// Who forwards, in this order.
+    #[arg(long, value_delimiter = ',', default_values_t = Peer::ALL)]
+    peers: Vec<Peer>,
 }
 
 /// Who forwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Peer {
     Limit,
     L2Forward,
@@ -57,6 +57,13 @@ impl Peer {
             Self::Nftables => "nftables DNAT, conntrack",
             Self::Bulwark => "bulwark NAT",
         }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 
@@ -115,8 +122,8 @@ impl Bench {
 
     /// All peers in turns, so that a slow minute of the machine meets all of them.
     fn measure_all(&self, kind: Kind) -> Result<Vec<(Peer, Vec<Figure>)>> {
-        let mut figures: Vec<_> = Peer::ALL.map(|peer| (peer, Vec::new())).into();
-        figures.truncate(Peer::ALL.len() - usize::from(self.options.without_director));
+        let peers = self.options.peers.iter();
+        let mut figures: Vec<_> = peers.map(|&peer| (peer, Vec::new())).collect();
         for _ in 0..self.options.rounds {
             for (peer, of_peer) in &mut figures {
                 let figure = self.measure(*peer, kind);
@@ -138,6 +145,9 @@ impl Bench {
                 self.run(kind, &far_end()?)
             }
             Peer::Nftables => {
+                // What the far end answers with XDP_TX would wait in the ring for good: GRO
+                // alone does not wake the receiver of XDP_TX.
+                let _pass = Pass::new(director, REAL_SIDE)?;
                 let _rules = Rules::load(director, &[service])?;
                 self.run(kind, &far_end()?)
             }
