@@ -92,6 +92,21 @@ pub fn raise_open_files() -> io::Result<()> {
     }
 }
 
+/// Keeps the calling thread on one CPU.
+///
+/// # Errors
+/// When there is no such CPU.
+pub fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    // SAFETY: all-zero bytes are a valid, empty cpu_set_t; CPU_SET stays in it for any index, and
+    // sched_setaffinity reads it during the call.
+    check(unsafe {
+        let mut set: libc::cpu_set_t = zeroed();
+        libc::CPU_SET(cpu % libc::CPU_SETSIZE as usize, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    })
+    .map(drop)
+}
+
 /// Disables the UDP checksum of an IPv4 socket: it sends zero, "no checksum" (RFC 768).
 ///
 /// # Errors

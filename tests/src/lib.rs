@@ -11,8 +11,11 @@
 
 pub mod accounts;
 pub mod api;
+pub mod bpf;
 pub mod director;
 pub mod floor;
+pub mod generator;
+pub mod l2fwd;
 pub mod namespace;
 pub mod nftables;
 pub mod packet;

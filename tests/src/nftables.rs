@@ -9,13 +9,28 @@ use anyhow::Result;
 use crate::namespace::Namespace;
 use crate::process::output_with_input;
 
-/// Loads DNAT rules, round robin without weights, for `services`.
-///
-/// # Errors
-/// When nft is missing or refuses.
-pub fn load(director: &Namespace, services: &[Service]) -> Result<()> {
-    let rules = ruleset(services);
-    output_with_input(director.command("nft").args(["-f", "-"]), &rules).map(drop)
+/// The rules of a NAT director, flushed when dropped.
+#[derive(Debug)]
+pub struct Rules<'a> {
+    director: &'a Namespace,
+}
+
+impl<'a> Rules<'a> {
+    /// Loads DNAT rules, round robin without weights, for `services`.
+    ///
+    /// # Errors
+    /// When nft is missing or refuses.
+    pub fn load(director: &'a Namespace, services: &[Service]) -> Result<Self> {
+        let rules = ruleset(services);
+        output_with_input(director.command("nft").args(["-f", "-"]), &rules)?;
+        Ok(Self { director })
+    }
+}
+
+impl Drop for Rules<'_> {
+    fn drop(&mut self) {
+        let _ = self.director.run("nft", &["flush", "ruleset"]);
+    }
 }
 
 fn ruleset(services: &[Service]) -> String {

@@ -3,11 +3,12 @@
 
 use adminapi::model::Scheduler;
 use anyhow::Result;
+use testbed::nftables::Rules;
+use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, UdpEcho, big_file};
 use testbed::topology::{Layout, Plan, Topology};
 use testbed::traffic::{UdpClient, download_sha256, fetch_names, file_sha256};
-use testbed::{nftables, require};
 
 #[test]
 fn http_and_echo_pass_through_the_kernels_nat() -> Result<()> {
@@ -30,7 +31,7 @@ fn http_and_echo_pass_through_the_kernels_nat() -> Result<()> {
             .iter()
             .map(UdpEcho::start)
             .collect::<Result<Vec<_>>>()?;
-        nftables::load(
+        let _rules = Rules::load(
             &topology.director,
             &services(&topology, Scheduler::Rr, &[1, 1]),
         )?;

@@ -1,0 +1,27 @@
+//! Compiles the BPF programs of the benchmark kit with clang.
+
+use std::env;
+use std::path::PathBuf;
+
+use libbpf_cargo::SkeletonBuilder;
+
+const PROGRAMS: [&str; 3] = ["generator", "responder", "l2fwd"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=bpf");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let asm = format!("/usr/include/{}-linux-gnu", env::consts::ARCH);
+    for name in PROGRAMS {
+        let source = format!("bpf/{name}.bpf.c");
+        let built = SkeletonBuilder::new()
+            .source(&source)
+            .obj(out.join(format!("{name}.bpf.o")))
+            .clang_args(["-Wall", "-Werror", "-O2", "-I", asm.as_str()])
+            .build();
+        if let Err(error) = built {
+            panic!(
+                "cannot build {source}: {error:#}\n(`make deps` installs clang and the headers)"
+            );
+        }
+    }
+}

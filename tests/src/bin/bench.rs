@@ -1,0 +1,257 @@
+//! How many packets a second: the director against the kernel's NAT and against what AF_XDP itself
+//! can do, in one topology, from one generator, in turns. A figure alone means little, least of
+//! all on a machine with neighbours: read the ratios.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adminapi::model::{Protocol, Scheduler, Service};
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use testbed::director::{Configuration, Director, service};
+use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
+use testbed::l2fwd::L2Forward;
+use testbed::nftables::Rules;
+use testbed::topology::{CLIENT_SIDE, Plan, REAL_SIDE, Topology, VIP_V4};
+
+const PORT: u16 = 80;
+/// Ethernet's least, without the frame check sequence.
+const FRAME: usize = 60;
+const SOURCES: &str = "172.16.0.0/12";
+const FIRST_SOURCE: &str = "172.16.0.0:1024";
+const UPLINK: &str = "uplink";
+
+/// Measures forwarding in network namespaces. Needs root.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Measurements of each forwarder; the median is shown.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Length of a measurement, in milliseconds.
+    #[arg(long, default_value_t = 1000)]
+    milliseconds: u64,
+    /// Established flows.
+    #[arg(long, default_value_t = 32_768)]
+    flows: u32,
+    /// Who forwards, in this order.
+    #[arg(long, value_delimiter = ',', default_values_t = Peer::ALL)]
+    peers: Vec<Peer>,
+}
+
+/// Who forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    Limit,
+    L2Forward,
+    Nftables,
+    Bulwark,
+}
+
+impl Peer {
+    const ALL: [Self; 4] = [Self::Limit, Self::L2Forward, Self::Nftables, Self::Bulwark];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "generator alone, dropped by XDP",
+            Self::L2Forward => "bare AF_XDP l2fwd, no parsing",
+            Self::Nftables => "nftables DNAT, conntrack",
+            Self::Bulwark => "bulwark NAT",
+        }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figure {
+    /// Million packets a second that arrived.
+    mpps: f64,
+    /// Part of the frames sent that arrived.
+    arrived: f64,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let cpus = std::thread::available_parallelism()?.get();
+    println!(
+        "1 service, 3 real servers, {} established flows, {FRAME}-byte frames, {} rounds of {} ms, {cpus} CPUs",
+        options.flows, options.rounds, options.milliseconds
+    );
+    let bench = Bench::new(options, cpus)?;
+    for kind in [Kind::Udp, Kind::TcpData] {
+        let figures = bench.measure_all(kind)?;
+        print_table(kind, &figures);
+    }
+    Ok(())
+}
+
+struct Bench {
+    options: Options,
+    topology: Topology,
+    generator_cpu: usize,
+}
+
+impl Bench {
+    fn new(options: Options, cpus: usize) -> Result<Self> {
+        let topology = Topology::build(Plan::default())?;
+        let director = &topology.director;
+        director.ip(&format!("route add {SOURCES} via 10.0.1.1\n"))?;
+        for interface in topology.interfaces() {
+            // As NICs have it; and veth passes XDP frames to a far end with NAPI only.
+            director.run("ethtool", &["-K", &interface, "gro", "on"])?;
+        }
+        director.sysctl(&["net.ipv4.conf.all.send_redirects=0"])?;
+        let ping = |host: &str| director.run("ping", &["-c1", "-W2", host]);
+        ping("10.0.1.1")?;
+        topology
+            .reals
+            .iter()
+            .try_for_each(|real| ping(&real.v4.to_string()).map(drop))?;
+        Ok(Self {
+            options,
+            topology,
+            generator_cpu: cpus - 1,
+        })
+    }
+
+    /// All peers in turns, so that a slow minute of the machine meets all of them.
+    fn measure_all(&self, kind: Kind) -> Result<Vec<(Peer, Vec<Figure>)>> {
+        let peers = self.options.peers.iter();
+        let mut figures: Vec<_> = peers.map(|&peer| (peer, Vec::new())).collect();
+        for _ in 0..self.options.rounds {
+            for (peer, of_peer) in &mut figures {
+                let figure = self.measure(*peer, kind);
+                of_peer.push(figure.with_context(|| peer.name())?);
+            }
+        }
+        Ok(figures)
+    }
+
+    fn measure(&self, peer: Peer, kind: Kind) -> Result<Figure> {
+        let director = &self.topology.director;
+        let service = self.service(kind);
+        let bridge = self.topology.bridge.as_ref().context("no bridge")?;
+        let far_end = || Sink::new(bridge, UPLINK);
+        match peer {
+            Peer::Limit => self.run(kind, &Sink::new(director, CLIENT_SIDE)?),
+            Peer::L2Forward => {
+                let _forwarder = L2Forward::start(director, 0)?;
+                self.run(kind, &far_end()?)
+            }
+            Peer::Nftables => {
+                // What the far end answers with XDP_TX would wait in the ring for good: GRO
+                // alone does not wake the receiver of XDP_TX.
+                let _pass = Pass::new(director, REAL_SIDE)?;
+                let _rules = Rules::load(director, &[service])?;
+                self.run(kind, &far_end()?)
+            }
+            Peer::Bulwark => {
+                let configuration = Configuration::new(self.topology.interfaces());
+                let _director = Director::start(director, &configuration.service(service))?;
+                self.run(kind, &far_end()?)
+            }
+        }
+    }
+
+    fn service(&self, kind: Kind) -> Service {
+        let protocol = if kind == Kind::Udp {
+            Protocol::Udp
+        } else {
+            Protocol::Tcp
+        };
+        let reals = self.topology.reals.iter();
+        let reals = reals.map(|real| (SocketAddr::new(real.v4.into(), PORT), 1));
+        service(protocol, (VIP_V4, PORT).into(), Scheduler::Rr, reals)
+    }
+
+    /// Establishes the flows, then counts what arrives while the generator runs.
+    fn run(&self, kind: Kind, sink: &Sink) -> Result<Figure> {
+        let client = &self.topology.client;
+        let flows = Flows {
+            kind,
+            source: FIRST_SOURCE.parse()?,
+            destination: (VIP_V4, PORT).into(),
+            count: self.options.flows,
+            frame: FRAME,
+        };
+        let mut generator = Generator::new(client, &flows)?;
+        self.establish(&mut generator, &flows)?;
+        let before = sink.sunk()? + sink.answered()?;
+        let duration = Duration::from_millis(self.options.milliseconds);
+        let (sent, elapsed) = generator.flood(client, self.generator_cpu, duration)?;
+        let arrived = (sink.sunk()? + sink.answered()? - before) as f64;
+        Ok(Figure {
+            mpps: arrived / elapsed.as_secs_f64() / 1e6,
+            arrived: arrived / sent as f64,
+        })
+    }
+
+    /// Each flow's first packets, slowly enough that none is lost: for TCP a SYN, which the far
+    /// end answers, and the ACK.
+    fn establish(&self, generator: &mut Generator, flows: &Flows) -> Result<()> {
+        let opening = match flows.kind {
+            Kind::Udp => vec![Kind::Udp],
+            Kind::TcpSyn | Kind::TcpData => vec![Kind::TcpSyn, Kind::TcpData],
+        };
+        for kind in opening {
+            generator.aim(&Flows { kind, ..*flows })?;
+            let mut left = flows.count;
+            while left > 0 {
+                let few = left.min(256);
+                generator.send(&self.topology.client, few)?;
+                std::thread::sleep(Duration::from_micros(300));
+                left -= few;
+            }
+        }
+        generator.aim(flows)
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn print_table(kind: Kind, figures: &[(Peer, Vec<Figure>)]) {
+    let of = |peer: Peer| {
+        figures
+            .iter()
+            .find(|(one, _)| *one == peer)
+            .map_or(0.0, |(_, figures)| {
+                median(figures.iter().map(|figure| figure.mpps))
+            })
+    };
+    println!(
+        "\n{:32} {:>6} {:>15} {:>9} {:>9} {:>11}",
+        if kind == Kind::Udp {
+            "UDP"
+        } else {
+            "TCP, established"
+        },
+        "Mpps",
+        "least..most",
+        "arrived",
+        "of l2fwd",
+        "of nftables"
+    );
+    for (peer, of_peer) in figures {
+        let mpps = of(*peer);
+        let least = of_peer.iter().map(|f| f.mpps).fold(f64::INFINITY, f64::min);
+        let most = of_peer.iter().map(|f| f.mpps).fold(0.0, f64::max);
+        println!(
+            "{:32} {mpps:>6.3} {:>15} {:>8.0}% {:>9.2} {:>11.2}",
+            peer.name(),
+            format!("{least:.3}..{most:.3}"),
+            median(of_peer.iter().map(|f| f.arrived)) * 100.0,
+            mpps / of(Peer::L2Forward),
+            mpps / of(Peer::Nftables),
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The BPF programs of the benchmark kit, loaded and attached.
+
+use anyhow::{Context, Result};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramMut};
+
+/// What build.rs has compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `generate` and `pass`.
+    Generator,
+    /// `sink`.
+    Responder,
+    /// `to_socket`.
+    L2Forward,
+}
+
+impl Source {
+    const fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Generator => include_bytes!(concat!(env!("OUT_DIR"), "/generator.bpf.o")),
+            Self::Responder => include_bytes!(concat!(env!("OUT_DIR"), "/responder.bpf.o")),
+            Self::L2Forward => include_bytes!(concat!(env!("OUT_DIR"), "/l2fwd.bpf.o")),
+        }
+    }
+}
+
+/// Loads the programs and maps of `source`.
+///
+/// # Errors
+/// When the kernel refuses them: most often, not root.
+pub fn load(source: Source) -> Result<Object> {
+    let mut builder = ObjectBuilder::default();
+    let open = builder.open_memory(source.bytes())?;
+    open.load()
+        .with_context(|| format!("cannot load {source:?}"))
+}
+
+/// A program of `object`.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn program<'object>(object: &'object Object, name: &str) -> Result<ProgramMut<'object>> {
+    object
+        .progs_mut()
+        .find(|program| program.name() == name)
+        .with_context(|| format!("no program {name}"))
+}
+
+/// A map of `object`.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn map(object: &Object, name: &str) -> Result<MapHandle> {
+    let map = object.maps().find(|map| map.name() == name);
+    Ok(MapHandle::try_from(
+        &map.with_context(|| format!("no map {name}"))?,
+    )?)
+}
+
+/// Attaches the program `name` to an interface of the calling thread's namespace, until the link
+/// is dropped.
+///
+/// # Errors
+/// When the interface has a program already.
+pub fn attach(object: &Object, name: &str, interface: &str) -> Result<Link> {
+    let index = crate::floor::interface_index(interface)?;
+    let link = program(object, name)?.attach_xdp(index as i32);
+    link.with_context(|| format!("cannot attach {name} to {interface}"))
+}
+
+/// The sum of a per-CPU counter.
+///
+/// # Errors
+/// When `map` is no per-CPU array of 64-bit counters.
+pub fn counter(map: &MapHandle, index: u32) -> Result<u64> {
+    let values = map
+        .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)?
+        .context("no such counter")?;
+    values
+        .iter()
+        .map(|value| Ok(u64::from_ne_bytes(value.as_slice().try_into()?)))
+        .sum()
+}

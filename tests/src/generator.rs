@@ -1,0 +1,299 @@
+//! Millions of frames a second from one core: the kernel runs a BPF program that writes each frame
+//! and transmits it on the client's interface (`BPF_F_TEST_XDP_LIVE_FRAMES`, since 5.18).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ProgramInput};
+
+use crate::bpf::{self, Source};
+use crate::floor;
+use crate::namespace::Namespace;
+use crate::packet::{self, Mac, Segment, flag};
+use crate::topology::HOST_SIDE;
+
+/// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
+const LIVE_FRAMES: u32 = 1 << 1;
+/// Frames in one system call.
+const SHOT: u32 = 1 << 16;
+/// Sequence number of the first SYN; the responder's own is [`SERVER_ISN`].
+const CLIENT_ISN: u32 = 1000;
+/// `SERVER_ISN` of responder.bpf.c.
+const SERVER_ISN: u32 = 5000;
+const HEADER_ROOM: usize = 80;
+
+/// What each frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UDP datagrams.
+    Udp,
+    /// The first segment of a connection.
+    TcpSyn,
+    /// A segment with data in the window of a connection that the responder has answered.
+    TcpData,
+}
+
+/// The flows of a generator: they differ in source address and source port.
+#[derive(Clone, Copy, Debug)]
+pub struct Flows {
+    /// What they carry.
+    pub kind: Kind,
+    /// The first source.
+    pub source: SocketAddr,
+    /// Where all of them go.
+    pub destination: SocketAddr,
+    /// How many, taken in turn; 0: at random, from all that 20 bits of address and 12 bits of
+    /// port can tell apart.
+    pub count: u32,
+    /// Bytes of a frame, at least its headers.
+    pub frame: usize,
+}
+
+/// Addresses of a counted set of flows, as a power of two; the rest goes to the port.
+const ADDRESS_BITS: u32 = 8;
+const RANDOM_BITS: (u32, u32) = (20, 12);
+const PORT_BITS: u32 = 14;
+
+/// A source of frames on the client's interface.
+pub struct Generator {
+    object: Object,
+    settings: MapHandle,
+    frame: Vec<u8>,
+    interface: u32,
+    macs: (Mac, Mac),
+    _pass: Link,
+}
+
+impl Generator {
+    /// On the only interface of `client`, to the director at the other end of it.
+    ///
+    /// # Errors
+    /// When the kernel refuses the programs.
+    pub fn new(client: &Namespace, flows: &Flows) -> Result<Self> {
+        let object = bpf::load(Source::Generator)?;
+        let (pass, interface) = client.enter(|| {
+            let pass = bpf::attach(&object, "pass", HOST_SIDE)?;
+            Ok((pass, floor::interface_index(HOST_SIDE)?))
+        })?;
+        let mut generator = Self {
+            settings: bpf::map(&object, "config")?,
+            object,
+            frame: Vec::new(),
+            interface,
+            macs: (Mac::of_host(1, 1), Mac::of_host(1, 0xfe)),
+            _pass: pass,
+        };
+        generator.aim(flows)?;
+        Ok(generator)
+    }
+
+    /// Changes what it sends; the first flow is the next.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn aim(&mut self, flows: &Flows) -> Result<()> {
+        self.frame = sample(flows, self.macs);
+        let value = settings(flows, &self.frame);
+        self.settings
+            .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)?;
+        Ok(())
+    }
+
+    /// Sends `count` frames from the calling thread, which must be in the client's namespace.
+    ///
+    /// # Errors
+    /// When the kernel does not know live frames (before 5.18).
+    pub fn send_here(&self, count: u32) -> Result<()> {
+        let mut context = [0u8; 24];
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress.
+        context[4..8].copy_from_slice(&(self.frame.len() as u32).to_ne_bytes());
+        context[12..16].copy_from_slice(&self.interface.to_ne_bytes());
+        let mut left = count;
+        while left > 0 {
+            let shot = left.min(SHOT);
+            let input = ProgramInput {
+                context_in: Some(&mut context),
+                data_in: Some(&self.frame),
+                flags: LIVE_FRAMES,
+                repeat: shot,
+                ..ProgramInput::default()
+            };
+            let program = bpf::program(&self.object, "generate")?;
+            program
+                .test_run(input)
+                .context("the kernel does not send live frames")?;
+            left -= shot;
+        }
+        Ok(())
+    }
+
+    /// Sends `count` frames.
+    ///
+    /// # Errors
+    /// As [`Generator::send_here`].
+    pub fn send(&self, client: &Namespace, count: u32) -> Result<()> {
+        client.enter(|| self.send_here(count))
+    }
+
+    /// Sends for `duration` on one CPU; gives the number of frames and the time that they took.
+    ///
+    /// # Errors
+    /// As [`Generator::send_here`], or when there is no such CPU.
+    pub fn flood(
+        &self,
+        client: &Namespace,
+        cpu: usize,
+        duration: Duration,
+    ) -> Result<(u64, Duration)> {
+        client.enter(|| {
+            floor::pin_to_cpu(cpu)?;
+            let start = Instant::now();
+            let mut sent = 0;
+            while start.elapsed() < duration {
+                self.send_here(SHOT)?;
+                sent += u64::from(SHOT);
+            }
+            Ok((sent, start.elapsed()))
+        })
+    }
+}
+
+/// The first frame.
+fn sample(flows: &Flows, (source, destination): (Mac, Mac)) -> Vec<u8> {
+    let headers = packet::ethernet(source, destination, &packet_with(flows, 0)).len();
+    let payload = flows.frame.saturating_sub(headers);
+    packet::ethernet(source, destination, &packet_with(flows, payload))
+}
+
+fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
+    let payload = vec![0u8; payload];
+    let segment = match flows.kind {
+        Kind::Udp => return packet::udp(flows.source, flows.destination, &payload),
+        Kind::TcpSyn => Segment {
+            flags: flag::SYN,
+            sequence: CLIENT_ISN,
+            ..Segment::default()
+        },
+        Kind::TcpData => Segment {
+            flags: flag::PSH | flag::ACK,
+            sequence: CLIENT_ISN + 1,
+            acknowledgement: SERVER_ISN + 1,
+            payload: &payload,
+        },
+    };
+    packet::tcp(flows.source, flows.destination, segment)
+}
+
+/// `struct config` of generator.bpf.c.
+fn settings(flows: &Flows, frame: &[u8]) -> Vec<u8> {
+    let (source, is_v6) = match flows.source.ip() {
+        IpAddr::V4(v4) => (u32::from(v4), false),
+        IpAddr::V6(v6) => (u128::from(v6) as u32, true),
+    };
+    let (address_bits, port_bits) = match flows.count {
+        0 => RANDOM_BITS,
+        _ => (ADDRESS_BITS, PORT_BITS),
+    };
+    let port = u32::from(flows.source.port());
+    let is_tcp = flows.kind != Kind::Udp;
+    let mut value = frame[..frame.len().min(HEADER_ROOM)].to_vec();
+    value.resize(HEADER_ROOM, 0);
+    for word in [
+        flows.count,
+        address_bits,
+        port_bits,
+        source,
+        port,
+        without(ip_words(frame, is_v6), source, 0),
+        without(payload_words(frame, is_v6, is_tcp), source, port),
+        u32::from(is_v6),
+        u32::from(is_tcp),
+    ] {
+        value.extend(word.to_ne_bytes());
+    }
+    value
+}
+
+/// The checksum that stands in a correct header, as a sum, less what varies.
+fn without(checksum: u16, source: u32, port: u32) -> u32 {
+    let varying = [source >> 16, source & 0xffff, port];
+    // In one's complement, subtracting is adding the complement.
+    varying
+        .iter()
+        .fold(u32::from(!checksum), |sum, word| sum + (0xffff - word))
+}
+
+fn ip_words(frame: &[u8], is_v6: bool) -> u16 {
+    if is_v6 {
+        0
+    } else {
+        u16::from_be_bytes([frame[24], frame[25]])
+    }
+}
+
+fn payload_words(frame: &[u8], is_v6: bool, is_tcp: bool) -> u16 {
+    let transport = if is_v6 { 54 } else { 34 };
+    let at = transport + if is_tcp { 16 } else { 6 };
+    u16::from_be_bytes([frame[at], frame[at + 1]])
+}
+
+/// What arrives at the end of the way: counted and dropped there, SYNs answered.
+pub struct Sink {
+    counters: MapHandle,
+    _link: Link,
+    _object: Object,
+}
+
+impl Sink {
+    /// On an interface of `namespace`, until it is dropped.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program.
+    pub fn new(namespace: &Namespace, interface: &str) -> Result<Self> {
+        let object = bpf::load(Source::Responder)?;
+        let link = namespace.enter(|| bpf::attach(&object, "sink", interface))?;
+        Ok(Self {
+            counters: bpf::map(&object, "counters")?,
+            _link: link,
+            _object: object,
+        })
+    }
+
+    /// TCP and UDP packets that it took and did not answer.
+    ///
+    /// # Errors
+    /// When its map cannot be read.
+    pub fn sunk(&self) -> Result<u64> {
+        bpf::counter(&self.counters, 0)
+    }
+
+    /// SYNs that it answered.
+    ///
+    /// # Errors
+    /// When its map cannot be read.
+    pub fn answered(&self) -> Result<u64> {
+        bpf::counter(&self.counters, 1)
+    }
+}
+
+/// A program that lets everything pass, on an interface that needs one to receive XDP frames.
+pub struct Pass {
+    _link: Link,
+    _object: Object,
+}
+
+impl Pass {
+    /// On an interface of `namespace`, until it is dropped.
+    ///
+    /// # Errors
+    /// When the interface has a program already.
+    pub fn new(namespace: &Namespace, interface: &str) -> Result<Self> {
+        let object = bpf::load(Source::Generator)?;
+        let link = namespace.enter(|| bpf::attach(&object, "pass", interface))?;
+        Ok(Self {
+            _link: link,
+            _object: object,
+        })
+    }
+}
