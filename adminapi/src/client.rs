@@ -249,7 +249,7 @@ impl Client {
                     return Ok(answer);
                 }
                 Err(Broken::Failed(error)) => return Err(error),
-                Err(Broken::Unsent(unsent)) => request = unsent,
+                Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }
         let mut transport = Transport::open(&self.address).await?;

@@ -70,7 +70,10 @@ async fn every_call_reaches_the_director() {
     assert_eq!(client.status().await.unwrap().version, "1.2.3");
     client.stats().await.unwrap();
     let added = client.add_service(&service).await.unwrap();
-    assert_eq!(client.services().await.unwrap(), [added.clone()]);
+    assert_eq!(
+        client.services().await.unwrap(),
+        std::slice::from_ref(&added)
+    );
     assert_eq!(client.service(id).await.unwrap(), added);
     let put = client.put_service(&service).await.unwrap();
     assert!(matches!(put, Put::Replaced(_)));
@@ -82,7 +85,7 @@ async fn every_call_reaches_the_director() {
 
     let real = client.add_real(id, &server(1)).await.unwrap();
     let endpoint = real.endpoint();
-    assert_eq!(client.reals(id).await.unwrap(), [real.clone()]);
+    assert_eq!(client.reals(id).await.unwrap(), std::slice::from_ref(&real));
     assert_eq!(client.real(id, endpoint).await.unwrap(), real);
     let put = client.put_real(id, &server(2)).await.unwrap();
     assert_eq!(put.into_inner().weight, 2);

@@ -27,7 +27,7 @@ pub(super) struct Transport {
 /// Why a connection gave no answer.
 pub(super) enum Broken {
     /// The director had closed it: nothing was sent, another connection may send it.
-    Unsent(Request),
+    Unsent(Box<Request>),
     /// It broke on the way.
     Failed(ClientError),
 }
@@ -58,7 +58,7 @@ impl Transport {
     pub(super) async fn exchange(&mut self, request: Request) -> Result<Answer, Broken> {
         let sent = self.sender.try_send_request(request).await;
         let response = sent.map_err(|mut error| match error.take_message() {
-            Some(request) => Broken::Unsent(request),
+            Some(request) => Broken::Unsent(Box::new(request)),
             None => Broken::Failed(protocol(error.into_error())),
         })?;
         let status = response.status();
