@@ -116,7 +116,7 @@ mod tests {
 pub(super) mod fake {
     use super::*;
 
-    /// The names in the `/etc` of the captures.
+    /// The names that the transcripts use.
     #[derive(Debug)]
     pub(crate) struct FakeNames;
 
