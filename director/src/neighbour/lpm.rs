@@ -1,9 +1,9 @@
 //! Longest-prefix match: one hash map per prefix length that is in use, the longest first.
 //!
 //! The maps are flat and shared with the snapshots that were taken of them; the first change
-//! after a snapshot copies the map of its length. Measured (`examples/fib.rs`) on a table of
-//! a million routes, that copy takes a millisecond or two, and a look-up a tenth of what it
-//! takes in a persistent trie, which would make the copy free: packets outnumber changes.
+//! after a snapshot copies the map of its length. Measured with `examples/fib.rs` on a million
+//! routes: that copy takes 0.1 to 0.2 ms, and a look-up 0.4 to 0.6 us, where persistent tries
+//! (`imbl`) make the copy free and take 1.1 to 1.5 us. Packets outnumber changes.
 
 use std::sync::Arc;
 
