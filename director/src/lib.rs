@@ -24,6 +24,7 @@
 //! Dependencies point down this list; a packet never knows HTTP. `config`, `control` and
 //! `main` stand above it and change what the workers see by publishing new snapshots.
 
+pub mod config;
 pub mod flow;
 pub mod sched;
 pub mod service;

@@ -1,0 +1,127 @@
+//! The configuration file: TOML into a [`Config`] that cannot hold a bad value.
+//!
+//! [`Config::parse`] reports every problem of a file at once, each with its line and key and what
+//! to do about it. What a virtual service must look like is judged by [`adminapi::validate`],
+//! the same way as for the API.
+
+mod api;
+mod datapath;
+mod duplicate;
+mod error;
+mod limits;
+mod log;
+mod outline;
+mod read;
+mod service;
+mod suggest;
+
+use std::ops::Deref;
+use std::path::Path;
+
+use adminapi::model::{Service, Timeouts};
+use toml_edit::Document;
+
+pub use api::Api;
+pub use datapath::{Datapath, InterfaceName, ModeChoice};
+pub use error::{ConfigError, ConfigErrors};
+pub use limits::Limits;
+pub use log::{Log, LogFormat, LogLevel};
+
+use error::Report;
+use outline::Outline;
+use read::{Expected, Section};
+
+/// A configuration that has passed every check. Only [`Config::parse`] and [`Config::load`] make
+/// one, and it cannot be changed; its values are those of [`Settings`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config(Settings);
+
+impl Deref for Config {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.0
+    }
+}
+
+/// What a configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `[datapath]`: interfaces, workers and their memory.
+    pub datapath: Datapath,
+    /// `[api]`: where the API listens.
+    pub api: Api,
+    /// `[limits]`: how much is tracked.
+    pub limits: Limits,
+    /// `[timeouts]`: how long idle connections are kept.
+    pub timeouts: Timeouts,
+    /// `[log]`: what is logged, and how.
+    pub log: Log,
+    /// `[[service]]`: virtual services, in the order of the file.
+    pub services: Vec<Service>,
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// That the file cannot be read, or everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path)
+            .map_err(|error| ConfigErrors::whole_file(&name, format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| ConfigErrors::whole_file(&name, "is not UTF-8 text".to_owned()))?;
+        Self::parse(&text, &name)
+    }
+
+    /// Reads `text`, which errors call `name`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; only the first when it is not TOML at all.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
+        let document = Document::parse(text)
+            .map_err(|error| ConfigErrors::syntax(name, &duplicate::explain(text, &error)))?;
+        let report = Report::new(Outline::of(text, &document));
+        let settings = read(Section::root(document.as_table(), &report));
+        match settings {
+            Some(settings) if report.is_empty() => Ok(Self(settings)),
+            _ => Err(report.into_errors(name)),
+        }
+    }
+}
+
+/// `None` when something without a default is missing or unreadable, which is reported then.
+fn read(mut root: Section<'_>) -> Option<Settings> {
+    let datapath = datapath::read(root.section("datapath"));
+    let api = api::read(root.section("api"));
+    let limits = limits::read(root.section("limits"));
+    let timeouts = read_timeouts(root.section("timeouts"));
+    let log = log::read(root.section("log"));
+    let services = service::read(&mut root);
+    root.not_yet("defense");
+    root.finish();
+    Some(Settings {
+        datapath: datapath?,
+        api: api?,
+        limits,
+        timeouts,
+        log,
+        services,
+    })
+}
+
+fn read_timeouts(mut section: Section<'_>) -> Timeouts {
+    let seconds = Expected::Number(1..=i64::from(Timeouts::MAX));
+    let default = Timeouts::default();
+    let timeouts = Timeouts {
+        tcp: section.or("tcp", &seconds, default.tcp),
+        tcpfin: section.or("tcpfin", &seconds, default.tcpfin),
+        udp: section.or("udp", &seconds, default.udp),
+    };
+    section.finish();
+    timeouts
+}
+
+#[cfg(test)]
+mod tests;
