@@ -137,7 +137,7 @@ impl Director {
         let process = Process::spawn(&mut command)?;
         let mut director = Self {
             process,
-            api: Api::new(&socket),
+            api: Api::new(&socket)?,
             directory,
         };
         director.wait_ready().with_context(|| director.log())?;
