@@ -2,7 +2,12 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{Connection, Real, Scheduler, Service, ServiceId, ServiceView};
+use adminapi::client::ClientError;
+use adminapi::model::{
+    ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Scheduler, Service, ServiceId,
+    ServicePatch, ServiceView, Timeouts, TimeoutsPatch,
+};
+use adminapi::{Client, ProblemDocument, ProblemKind};
 
 /// Why the director did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +24,9 @@ pub(crate) enum DirectorError {
     /// The director takes no such value; its own words.
     #[error("{0}")]
     Refused(String),
+    /// A limit of the director is reached; its own words.
+    #[error("{0}")]
+    Full(String),
     /// The director failed or its answer made no sense.
     #[error("{0}")]
     Fault(String),
@@ -40,7 +48,7 @@ impl DirectorError {
     /// What the process exits with.
     pub(crate) const fn status(&self) -> u8 {
         match self {
-            Self::NoService | Self::NoReal | Self::Exists | Self::Refused(_) => 255,
+            Self::NoService | Self::NoReal | Self::Exists | Self::Refused(_) | Self::Full(_) => 255,
             Self::BadAddress(_) => 2,
             Self::NotRunning(_) => 3,
             Self::NoPermission(_) => 4,
@@ -52,26 +60,6 @@ impl DirectorError {
 
 /// The answer of every call.
 pub(crate) type Result<T> = std::result::Result<T, DirectorError>;
-
-/// A page of the connection table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Page {
-    /// The connections, in the order of the table.
-    pub(crate) connections: Vec<Connection>,
-    /// Where the next page starts, unless this is the last.
-    pub(crate) next: Option<u64>,
-}
-
-/// Seconds without a packet after which a connection is forgotten.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Timeouts {
-    /// Established TCP connections.
-    pub(crate) tcp: u32,
-    /// TCP connections after a FIN.
-    pub(crate) tcpfin: u32,
-    /// UDP.
-    pub(crate) udp: u32,
-}
 
 /// A director, as ipvsadm's commands need it.
 pub(crate) trait Director {
@@ -94,11 +82,192 @@ pub(crate) trait Director {
     /// Removes a real server.
     async fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()>;
     /// A page of the connection table, the first one without `from`.
-    async fn connections(&self, from: Option<u64>) -> Result<Page>;
+    async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage>;
     /// Zeroes the counters of one service, or of all.
     async fn zero(&self, id: Option<ServiceId>) -> Result<()>;
     /// The timeouts in force.
     async fn timeouts(&self) -> Result<Timeouts>;
-    /// Changes those that are not 0.
-    async fn set_timeouts(&self, timeouts: Timeouts) -> Result<()>;
+    /// Changes what `patch` names.
+    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()>;
+}
+
+impl Director for Client {
+    async fn services(&self) -> Result<Vec<ServiceView>> {
+        Ok(self.services().await?)
+    }
+
+    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        Ok(self.service(id).await?)
+    }
+
+    async fn add_service(&self, service: Service) -> Result<()> {
+        self.add_service(&service).await?;
+        Ok(())
+    }
+
+    async fn set_scheduler(&self, id: ServiceId, scheduler: Scheduler) -> Result<()> {
+        let patch = ServicePatch {
+            scheduler: Some(scheduler),
+        };
+        self.change_service(id, patch).await?;
+        Ok(())
+    }
+
+    async fn remove_service(&self, id: ServiceId) -> Result<()> {
+        Ok(self.remove_service(id).await?)
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Ok(self.flush().await?)
+    }
+
+    async fn add_real(&self, id: ServiceId, real: Real) -> Result<()> {
+        self.add_real(id, &real).await?;
+        Ok(())
+    }
+
+    async fn change_real(&self, id: ServiceId, real: Real) -> Result<()> {
+        let patch = RealPatch {
+            weight: Some(real.weight),
+            method: Some(real.method),
+        };
+        let at = real.endpoint(id.vip.port());
+        self.change_real(id, at, patch).await?;
+        Ok(())
+    }
+
+    async fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()> {
+        Ok(self.remove_real(id, real).await?)
+    }
+
+    async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {
+        let query = ConnectionQuery {
+            limit: ConnectionQuery::MAX_LIMIT,
+            cursor: from,
+            ..ConnectionQuery::default()
+        };
+        Ok(self.connections(&query).await?)
+    }
+
+    async fn zero(&self, id: Option<ServiceId>) -> Result<()> {
+        Ok(self.zero(id).await?)
+    }
+
+    async fn timeouts(&self) -> Result<Timeouts> {
+        Ok(self.timeouts().await?)
+    }
+
+    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
+        self.change_timeouts(patch).await?;
+        Ok(())
+    }
+}
+
+impl From<ClientError> for DirectorError {
+    fn from(error: ClientError) -> Self {
+        let text = error.to_string();
+        match error {
+            ClientError::BadAddress(_) => Self::BadAddress(text),
+            ClientError::SocketMissing(_)
+            | ClientError::Refused(_)
+            | ClientError::Unreachable { .. } => Self::NotRunning(text),
+            ClientError::PermissionDenied(_) => Self::NoPermission(text),
+            ClientError::Timeout { .. } => Self::TimedOut(text),
+            ClientError::Problem(document) => document.as_ref().into(),
+            ClientError::Protocol(_) => Self::Fault(text),
+        }
+    }
+}
+
+impl From<&ProblemDocument> for DirectorError {
+    fn from(document: &ProblemDocument) -> Self {
+        let text = in_full(document);
+        match document.kind() {
+            ProblemKind::NoSuchService => Self::NoService,
+            ProblemKind::NoSuchReal => Self::NoReal,
+            ProblemKind::ServiceExists | ProblemKind::RealExists => Self::Exists,
+            ProblemKind::Invalid | ProblemKind::MalformedJson | ProblemKind::BadRequest => {
+                Self::Refused(text)
+            }
+            ProblemKind::Limit => Self::Full(text),
+            _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
+            _ => Self::Fault(text),
+        }
+    }
+}
+
+/// What happened, and each bad value.
+fn in_full(document: &ProblemDocument) -> String {
+    if document.errors.is_empty() {
+        return format!("{}: {}", document.title, document.detail);
+    }
+    let errors: Vec<_> = document.errors.iter().map(ToString::to_string).collect();
+    errors.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use adminapi::Problem;
+
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_status() {
+        let address = || "unix:/x".parse().unwrap();
+        for (error, status) in [
+            (
+                "x".parse::<adminapi::client::Address>().unwrap_err().into(),
+                2,
+            ),
+            (ClientError::SocketMissing(address()), 3),
+            (ClientError::Refused(address()), 3),
+            (ClientError::PermissionDenied(address()), 4),
+            (
+                ClientError::Timeout {
+                    address: address(),
+                    after: Duration::from_secs(1),
+                },
+                5,
+            ),
+            (ClientError::Protocol("no HTTP".to_owned()), 6),
+        ] {
+            let text = error.to_string();
+            let error = DirectorError::from(error);
+            assert_eq!((error.status(), error.to_string()), (status, text));
+        }
+    }
+
+    #[test]
+    fn every_problem_has_its_meaning() {
+        for kind in ProblemKind::ALL {
+            let error = DirectorError::from(&ProblemDocument::new(kind, "why"));
+            let text = format!("{}: why", kind.title());
+            let want = match kind.status() {
+                404 if kind == ProblemKind::NoSuchService => DirectorError::NoService,
+                404 if kind == ProblemKind::NoSuchReal => DirectorError::NoReal,
+                409 => DirectorError::Exists,
+                400 | 422 => DirectorError::Refused(text),
+                507 => DirectorError::Full(text),
+                _ => DirectorError::Fault(text),
+            };
+            assert_eq!(error, want);
+        }
+        let mut foreign = ProblemDocument::new(ProblemKind::Internal, "token");
+        (foreign.type_uri, foreign.status) = ("about:blank".to_owned(), 401);
+        assert_eq!(DirectorError::from(&foreign).status(), 4);
+    }
+
+    #[test]
+    fn every_bad_value_is_told() {
+        let document = ProblemDocument::invalid(vec![
+            Problem::new("/port", "is 0", "give one"),
+            Problem::new("/address", "is multicast", ""),
+        ]);
+        assert_eq!(
+            DirectorError::from(&document),
+            DirectorError::Refused("/port: is 0; give one\n/address: is multicast".to_owned())
+        );
+    }
 }

@@ -190,8 +190,8 @@ impl Datapath {
         &self.stats[worker]
     }
 
-    /// Starts the workers, each pinned to a CPU of its own as far as there are enough, on what
-    /// `make` makes for its number. One that ends by itself, by an error or a panic, tells
+    /// Starts the workers, each pinned to a CPU of its own as far as there are enough, each with
+    /// one of `walks`. One that ends by itself, by an error or a panic, tells
     /// `ended` why.
     ///
     /// # Errors
@@ -200,14 +200,14 @@ impl Datapath {
         &mut self,
         clock: Clock,
         stop: &Arc<AtomicBool>,
-        mut make: impl FnMut(usize) -> W,
+        walks: Vec<W>,
         ended: impl Fn(usize, String) + Clone + Send + 'static,
     ) -> io::Result<Vec<Running>> {
         let cpus = allowed_cpus();
         let workers = std::mem::take(&mut self.workers);
-        let start = |(id, mut worker): (usize, Worker)| {
+        let start = |(id, (mut worker, mut walk)): (usize, (Worker, W))| {
             let cpu = cpus[id % cpus.len()];
-            let (mut walk, stop, ended) = (make(id), Arc::clone(stop), ended.clone());
+            let (stop, ended) = (Arc::clone(stop), ended.clone());
             let stats = Arc::clone(worker.stats());
             let thread = thread::Builder::new()
                 .name(format!("worker-{id}"))
@@ -222,7 +222,12 @@ impl Datapath {
                 })?;
             Ok(Running { cpu, stats, thread })
         };
-        workers.into_iter().enumerate().map(start).collect()
+        workers
+            .into_iter()
+            .zip(walks)
+            .enumerate()
+            .map(start)
+            .collect()
     }
 }
 

@@ -24,6 +24,8 @@
 //! Dependencies point down this list; a packet never knows HTTP. `config`, `control` and
 //! `main` stand above it and change what the workers see by publishing new snapshots.
 
+pub mod config;
+pub mod control;
 pub mod datapath;
 pub mod drops;
 pub mod flow;
@@ -32,6 +34,7 @@ pub mod gate;
 pub mod neighbour;
 pub mod path;
 pub mod pool;
+pub mod run;
 pub mod sched;
 pub mod service;
 pub mod stats;

@@ -1,1 +1,138 @@
-fn main() {}
+//! `bulwarkd`: reads the configuration, opens the data path, serves the API; nothing else.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use adminapi::serve::{bind_unix, serve_unix};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use director::config::Config;
+use director::control::Director;
+use director::datapath;
+use director::run::{self, Running};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+/// The Bulwark director: a layer-4 load balancer on AF_XDP.
+#[derive(Parser, Debug)]
+#[command(name = "bulwarkd", version)]
+struct Args {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", default_value = "/etc/bulwark/bulwark.toml")]
+    config: PathBuf,
+
+    /// Only check the configuration: print what is wrong with it, and exit 1 if anything is.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.check {
+        println!("{}: ok", args.config.display());
+        return ExitCode::SUCCESS;
+    }
+    config.log.start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let served = runtime
+        .context("cannot start threads")
+        .and_then(|r| r.block_on(serve(&args, &config)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("bulwarkd: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a director from the first socket to the last.
+async fn serve(args: &Args, config: &Config) -> Result<()> {
+    run::check_host()?;
+    let api = bind_unix(&config.api.unix).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (ended, mut failures) = mpsc::unbounded_channel();
+    let Running { director, workers } = run::start(config, &stop, move |id, why| {
+        // The receiver lives until the workers are joined.
+        let _ = ended.send(format!("worker {id} ended: {why}"));
+    })
+    .await?;
+    let director = Arc::new(director);
+    let (end, ending) = watch::channel(());
+    let api = tokio::spawn(serve_unix(
+        api,
+        adminapi::router(director.clone()),
+        after(ending),
+    ));
+    let followers = tokio::spawn(run::follow(Arc::clone(&director)));
+    info!(api = %config.api.unix.display(), "ready");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    let outcome = tokio::select! {
+        outcome = obey_signals(args, &director) => outcome,
+        Some(failure) = failures.recv() => Err(anyhow::anyhow!(failure)),
+    };
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    drop(end);
+    followers.abort();
+    if tokio::time::timeout(Duration::from_secs(2), api)
+        .await
+        .is_err()
+    {
+        warn!("API clients did not finish in time");
+    }
+    let stopped = tokio::task::spawn_blocking(move || datapath::stop(&stop, workers)).await;
+    stopped.context("stopping the workers")?;
+    info!("stopped");
+    outcome
+}
+
+async fn after(mut ending: watch::Receiver<()>) {
+    // An error is the sender's end, which is what is awaited.
+    let _ = ending.changed().await;
+}
+
+/// SIGHUP reloads the services; SIGTERM and SIGINT end.
+async fn obey_signals(args: &Args, director: &Arc<Director>) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(args, director).await,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    }
+}
+
+/// A file that does not hold leaves everything as it is.
+async fn reload(args: &Args, director: &Arc<Director>) {
+    let (path, director) = (args.config.clone(), Arc::clone(director));
+    let reloaded = tokio::task::spawn_blocking(move || {
+        let config = match Config::load(&path) {
+            Ok(config) => config,
+            Err(problems) => bail!("{problems}"),
+        };
+        run::configure(&director, &config)
+    });
+    match reloaded.await {
+        Ok(Ok(())) => info!("configuration reloaded: services and timeouts"),
+        Ok(Err(problem)) => error!("configuration not reloaded: {problem:#}"),
+        Err(fault) => error!("configuration not reloaded: {fault}"),
+    }
+}

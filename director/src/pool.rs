@@ -46,6 +46,8 @@ pub struct Pool {
     /// How many endpoints have a RIP.
     rips: Map<Addr, u32>,
     added: u64,
+    /// Removed real servers that still have a slot.
+    retired: u32,
 }
 
 impl Pool {
@@ -85,6 +87,16 @@ impl Pool {
     /// All real servers, removed ones that still have connections included.
     pub fn reals(&self) -> impl Iterator<Item = &Arc<Real>> {
         self.slots.iter().flatten()
+    }
+
+    /// The addresses of all real servers.
+    pub fn rips(&self) -> Vec<Addr> {
+        self.rips.keys().copied().collect()
+    }
+
+    /// Whether a removed real server is still remembered.
+    pub const fn has_retired(&self) -> bool {
+        self.retired > 0
     }
 
     /// Whether any service has this VIP.
@@ -172,6 +184,7 @@ impl Pool {
         }
         let real = match self.retired(key, endpoint) {
             Some(old) => {
+                self.retired -= 1;
                 let traffic = Arc::clone(&service.traffic);
                 Real {
                     weight,
@@ -234,6 +247,7 @@ impl Pool {
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
         let gone = |real: &Arc<Real>| !real.present && real.load.connections() == 0;
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
+        self.retired -= dead.len() as u32;
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
             self.free.push_back(real.id);
@@ -285,6 +299,7 @@ impl Pool {
     }
 
     fn retire(&mut self, real: &Arc<Real>) {
+        self.retired += 1;
         let retired = Real {
             present: false,
             ..Real::clone(real)

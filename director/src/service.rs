@@ -33,6 +33,15 @@ pub struct Load {
 }
 
 impl Load {
+    /// So many connections.
+    #[cfg(test)]
+    pub(crate) fn of(active: u32, inactive: u32) -> Self {
+        Self {
+            active: active.into(),
+            inactive: inactive.into(),
+        }
+    }
+
     /// Connections in a state that counts as active (ActiveConn).
     #[inline]
     pub fn active(&self) -> u32 {

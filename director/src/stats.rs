@@ -94,6 +94,17 @@ pub struct TrafficSum {
 }
 
 impl TrafficSum {
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            in_packets: self.in_packets + other.in_packets,
+            out_packets: self.out_packets + other.out_packets,
+            in_bytes: self.in_bytes + other.in_bytes,
+            out_bytes: self.out_bytes + other.out_bytes,
+        }
+    }
+
     /// What has come since `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {

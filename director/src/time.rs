@@ -53,6 +53,11 @@ impl Clock {
         }
     }
 
+    /// How long it has run.
+    pub fn uptime(&self) -> std::time::Duration {
+        self.start.elapsed()
+    }
+
     /// The present tick.
     pub fn now(&self) -> Tick {
         Tick((self.start.elapsed().as_millis() / 100) as u32)

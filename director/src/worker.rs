@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::drops::Cause;
 use crate::stats::WorkerStats;
 use crate::time::{Clock, Tick};
-use crate::xsk::{Frame, Socket, Umem, Wait};
+use crate::xsk::{Frame, RingDrops, Socket, Umem, Wait};
 
 /// Packets that are walked together.
 pub const BATCH: usize = 64;
@@ -135,13 +135,17 @@ impl Worker {
         let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
         let mut idle = 0;
         self.refill();
+        let mut published = clock.now();
         while !stop.load(Relaxed) {
             let now = clock.now();
             let received = self.round(walk, now)?;
             walk.tidy(now);
             idle = if received > 0 { 0 } else { idle + 1 };
+            if idle > IDLE_ROUNDS || now != published {
+                self.publish()?;
+                published = now;
+            }
             if idle > IDLE_ROUNDS {
-                self.publish();
                 wait.sleep(SLEEP_MS)?;
                 idle = 0;
             }
@@ -158,9 +162,6 @@ impl Worker {
         }
         self.transmit()?;
         self.refill();
-        if received > 0 {
-            self.publish();
-        }
         Ok(received)
     }
 
@@ -207,7 +208,7 @@ impl Worker {
     }
 
     /// Shows the frame ledger and the kernel's own drops to whoever reads the counters.
-    fn publish(&self) {
+    fn publish(&self) -> io::Result<()> {
         let sockets = || self.sockets().map(|(_, _, socket)| socket);
         self.stats.free.set(self.out.free.len() as u64);
         self.stats
@@ -216,6 +217,13 @@ impl Worker {
         self.stats
             .sending
             .set(sockets().map(|s| s.sending() as u64).sum());
+        let mut drops = RingDrops::default();
+        for socket in sockets() {
+            drops = drops.plus(socket.drops()?);
+        }
+        self.stats.ring_full.set(drops.ring_full);
+        self.stats.no_frame.set(drops.no_frame);
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{InterfaceStatus, WorkerStatus};
+
 /// What a service or a real server has carried since it was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
@@ -19,7 +21,7 @@ pub struct Traffic {
     pub out_bytes: u64,
 }
 
-/// Packets dropped by reason, the reason in kebab case (`no-real-server`).
+/// Packets dropped by reason, the reason in snake case (`no_real`).
 pub type Drops = BTreeMap<String, u64>;
 
 /// What the director has done with packets since it started:
@@ -77,4 +79,27 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// Each interface.
     pub interfaces: Vec<InterfaceStats>,
+}
+
+impl From<WorkerStatus> for WorkerStats {
+    fn from(status: WorkerStatus) -> Self {
+        Self {
+            id: status.id,
+            received: status.received,
+            sent: status.sent,
+            dropped: status.dropped,
+        }
+    }
+}
+
+impl From<InterfaceStatus> for InterfaceStats {
+    fn from(status: InterfaceStatus) -> Self {
+        Self {
+            name: status.name,
+            rx: status.rx,
+            passed: status.passed,
+            redirected: status.redirected,
+            dropped: status.dropped,
+        }
+    }
 }

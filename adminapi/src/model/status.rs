@@ -95,8 +95,10 @@ pub struct WorkerStatus {
     pub cpu: u32,
     /// Packets taken from its sockets.
     pub received: u64,
-    /// Packets handed to the NIC.
+    /// Packets forwarded to the NIC.
     pub sent: u64,
+    /// Packets of its own, RST and ICMP errors, in answer to dropped ones.
+    pub answered: u64,
     /// Packets dropped.
     pub dropped: u64,
     /// Its UMEM frames.

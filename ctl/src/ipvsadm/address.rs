@@ -35,6 +35,9 @@ pub(crate) fn parse(text: &str, transport: Transport, names: &dyn Names) -> Opti
             port: None,
         });
     }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let (host, rest) = match text.split_once(':') {
         Some((host, rest)) => (host, Some(rest)),
         None => (text, None),
@@ -49,10 +52,41 @@ pub(crate) fn parse(text: &str, transport: Transport, names: &dyn Names) -> Opti
 }
 
 fn ipv4(host: &str, names: &dyn Names) -> Option<Ipv4Addr> {
-    if host.bytes().all(|byte| byte.is_ascii_digit()) || host.contains('\0') {
+    let is_name = !host.is_empty() && !host.contains('\0');
+    loose_ipv4(host).or_else(|| is_name.then(|| names.host(host)).flatten())
+}
+
+/// Reads an IPv4 address as C's `inet_aton`: 1 to 4 parts, the last of which fills what is left,
+/// each decimal, octal (`010`) or hexadecimal (`0x0a`).
+pub(crate) fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
+    let parts: Option<Vec<u32>> = text.split('.').map(loose_part).collect();
+    let parts = parts?;
+    let (last, front) = parts.split_last()?;
+    if front.len() > 3 || front.iter().any(|part| *part > 255) {
         return None;
     }
-    host.parse().ok().or_else(|| names.host(host))
+    let room = 32 - 8 * front.len() as u32;
+    if u64::from(*last) >= 1 << room {
+        return None;
+    }
+    let front = front.iter().zip([24, 16, 8]);
+    Some(Ipv4Addr::from(
+        front.fold(*last, |bits, (part, shift)| bits | part << shift),
+    ))
+}
+
+fn loose_part(text: &str) -> Option<u32> {
+    let (digits, radix) = if let Some(hex) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        (hex, 16)
+    } else if text.len() > 1 && text.starts_with('0') {
+        (text, 8)
+    } else {
+        (text, 10)
+    };
+    if digits.starts_with('+') {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok()
 }
 
 /// How addresses are written.
@@ -94,7 +128,10 @@ fn numeric_host(address: IpAddr) -> String {
     };
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
-            format!("::{}", Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+            format!(
+                "::{}",
+                Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
+            )
         }
         _ => v6.to_string(),
     }
@@ -114,7 +151,10 @@ mod tests {
             ("2001:db8::5:80", Some(("2001:db8::5:80", None))),
             ("[2001:DB8:0:0:0:0:0:1]:80", Some(("2001:db8::1", Some(80)))),
             ("[2001:db8::8]:http", Some(("2001:db8::8", Some(80)))),
-            ("[::ffff:192.0.2.1]:80", Some(("::ffff:192.0.2.1", Some(80)))),
+            (
+                "[::ffff:192.0.2.1]:80",
+                Some(("::ffff:192.0.2.1", Some(80))),
+            ),
             ("[2001:db8::3]", None),
             ("[2001:db8::4]:", None),
             ("[2001:db8::6:80", None),
@@ -124,7 +164,17 @@ mod tests {
             ("192.0.2.10:99999", None),
             ("192.0.2.10:-1", None),
             ("\"192.0.2.13:80\"", None),
-            ("3221225994:80", None),
+            ("3221225994:80", Some(("192.0.2.10", Some(80)))),
+            ("3221225994", None),
+            ("10.1:80", Some(("10.0.0.1", Some(80)))),
+            ("192.0.2:81", Some(("192.0.0.2", Some(81)))),
+            ("0x0a000001:82", Some(("10.0.0.1", Some(82)))),
+            ("192.0.2.010:83", Some(("192.0.2.8", Some(83)))),
+            ("192.0.2.256:83", None),
+            ("192.0.65536:83", None),
+            ("1.2.3.4.5:83", None),
+            ("192.0.2.10: 85", Some(("192.0.2.10", Some(85)))),
+            ("192.0.2.10:+86", Some(("192.0.2.10", Some(86)))),
             ("www6:80", None),
             (":80", None),
             ("", None),

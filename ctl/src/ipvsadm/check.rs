@@ -5,10 +5,11 @@ use super::grammar::{Command, Method, OPTIONS, Opt, OptSet, Rule, TunnelType};
 use super::parse::{Line, Selector};
 
 /// The scheduler of a service that names none.
-pub(crate) const DEFAULT_SCHEDULER: &str = "wlc";
+const DEFAULT_SCHEDULER: &str = "wlc";
 
 /// Judges a line by the tables and by sense, in the order of ipvsadm.
 pub(crate) fn check(line: &Line) -> Result<(), Failure> {
+    scheduler_flags(line)?;
     against(&line.command.rule(), "command", line.set)?;
     match line.command {
         Command::AddService | Command::EditService => service(line),
@@ -45,7 +46,6 @@ fn against(rule: &Rule, noun: &str, set: OptSet) -> Result<(), Failure> {
 }
 
 fn service(line: &Line) -> Result<(), Failure> {
-    scheduler_flags(line)?;
     let Some(Selector::Address {
         transport, port, ..
     }) = line.service
@@ -65,9 +65,17 @@ fn service(line: &Line) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The name of the scheduler; no name is the default.
+pub(crate) fn scheduler(line: &Line) -> &str {
+    let named = line.scheduler.as_deref();
+    named
+        .filter(|name| !name.is_empty())
+        .unwrap_or(DEFAULT_SCHEDULER)
+}
+
 /// `sh-fallback`, `sh-port` go with sh, `mh-fallback`, `mh-port` with mh, `flag-N` with any.
 fn scheduler_flags(line: &Line) -> Result<(), Failure> {
-    let scheduler = line.scheduler.as_deref().unwrap_or(DEFAULT_SCHEDULER);
+    let scheduler = scheduler(line);
     let flags = line.sched_flags.split(',');
     for flag in flags.filter(|flag| !flag.is_empty()) {
         let owner = match flag {

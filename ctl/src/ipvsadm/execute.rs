@@ -29,7 +29,7 @@ pub(crate) async fn execute<D: Director>(
         Request::AddReal(id, real) => director.add_real(id, real).await.map_err(on_real),
         Request::EditReal(id, real) => director.change_real(id, real).await.map_err(on_real),
         Request::DeleteReal(id, at) => director.remove_real(id, at).await.map_err(on_real),
-        Request::SetTimeouts(to) => director.set_timeouts(to).await.map_err(on_service),
+        Request::SetTimeouts(to) => director.change_timeouts(to).await.map_err(on_service),
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
         Request::Save { numeric } => save_all(director, style(numeric, names), out).await,
         Request::List(wanted) => list(wanted, director, names, out).await,
@@ -42,6 +42,14 @@ fn on_service(error: DirectorError) -> Failure {
         DirectorError::Exists => Failure::operation("Service already exists"),
         DirectorError::NoService => Failure::operation("No such service"),
         other => Failure::Director(other),
+    }
+}
+
+/// What a failed listing of one service is called.
+fn on_listed(error: DirectorError) -> Failure {
+    match error {
+        DirectorError::NoService => Failure::NotListed,
+        other => on_service(other),
     }
 }
 
@@ -80,10 +88,10 @@ async fn list<D: Director>(
             json,
         ) => {
             let found = match only {
-                Some(id) => director.service(id).await.map(|service| vec![service]),
-                None => director.services().await,
+                Some(id) => vec![director.service(id).await.map_err(on_listed)?],
+                None => director.services().await.map_err(on_service)?,
             };
-            let services = ordered(found.map_err(on_service)?, order);
+            let services = ordered(found, order);
             if json {
                 return write_json(&services, out);
             }
@@ -160,7 +168,11 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
             separator = ",\n";
         }
         let Some(next) = page.next else {
-            let end: &[u8] = if separator == "[\n" { b"[]\n" } else { b"\n]\n" };
+            let end: &[u8] = if separator == "[\n" {
+                b"[]\n"
+            } else {
+                b"\n]\n"
+            };
             out.write_all(end)?;
             return Ok(());
         };

@@ -25,9 +25,15 @@ pub(crate) enum Failure {
     /// The director refused. Status 255.
     #[error("{0}")]
     Operation(String),
+    /// The one service to list does not exist. Status 1.
+    #[error("No such service")]
+    NotListed,
     /// The director did not answer. The status says why.
     #[error(transparent)]
     Director(DirectorError),
+    /// Whoever read the output is gone. Status 141, as after SIGPIPE.
+    #[error("broken pipe")]
+    Closed,
     /// Standard input or output failed. Status 1.
     #[error("{0}")]
     Stream(String),
@@ -49,8 +55,9 @@ impl Failure {
         match self {
             Self::Argument(_) => 2,
             Self::TryHelp { .. } | Self::Option { .. } | Self::Operation(_) => 255,
+            Self::Closed => 141,
             Self::Director(error) => error.status(),
-            Self::Stream(_) => 1,
+            Self::NotListed | Self::Stream(_) => 1,
         }
     }
 
@@ -62,6 +69,9 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Stream(error.to_string())
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Stream(error.to_string()),
+        }
     }
 }

@@ -101,8 +101,6 @@ pub(crate) fn text(context: &Context<'_>) -> String {
 pub(crate) const fn version(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Bulwark => concat!("bulwark ", env!("CARGO_PKG_VERSION"), "\n"),
-        Dialect::Ipvsadm => {
-            "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n"
-        }
+        Dialect::Ipvsadm => "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n",
     }
 }

@@ -30,7 +30,7 @@ use crate::director::{Director, DirectorError};
 use failure::Failure;
 use grammar::Command;
 
-pub(crate) use names::{Names, SystemNames};
+pub(crate) use names::SystemNames;
 pub(crate) use parse::{Context, Dialect};
 
 /// Where a command reads and writes.
@@ -52,7 +52,9 @@ pub(crate) async fn run<D: Director>(
     streams: Streams<'_>,
 ) -> u8 {
     let Streams { input, out, err } = streams;
-    match dispatch(args, context, find, input, out, err).await {
+    let done = dispatch(args, context, find, input, out, err).await;
+    let flushed = out.flush().map_err(Failure::from);
+    match done.and_then(|status| flushed.map(|()| status)) {
         Ok(status) => status,
         Err(failure) => report(&failure, context.dialect, err),
     }
@@ -68,8 +70,7 @@ async fn dispatch<D: Director>(
 ) -> Result<u8, Failure> {
     let line = parse::parse(args, &context)?;
     match line.command {
-        Command::Help => out.write_all(help::text(&context).as_bytes())?,
-        Command::Version => out.write_all(help::version(context.dialect).as_bytes())?,
+        Command::Help | Command::Version => inform(line.command, &context, out)?,
         Command::Restore => {
             check::check(&line)?;
             let director = find(line.api.as_deref()).map_err(Failure::Director)?;
@@ -85,8 +86,16 @@ async fn dispatch<D: Director>(
     Ok(0)
 }
 
+fn inform(command: Command, context: &Context<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = match command {
+        Command::Help => help::text(context),
+        _ => help::version(context.dialect).to_owned(),
+    };
+    Ok(out.write_all(text.as_bytes())?)
+}
+
 /// `-R`: every line of `input` is a command line. Ends at the first that can't be read, goes on
-/// after one that the director refuses; the status is that of the last line.
+/// after one that the director refuses; `-h` and `-v` end it too. The status is that of the last line.
 async fn restore<D: Director>(
     director: &D,
     context: Context<'_>,
@@ -110,7 +119,18 @@ async fn restore<D: Director>(
         if words.is_empty() {
             continue;
         }
-        status = match restore_line(&words, director, context, out).await {
+        let line = match parse::parse(&words, &context) {
+            Ok(line) if matches!(line.command, Command::Help | Command::Version) => {
+                inform(line.command, &context, out)?;
+                return Ok(0);
+            }
+            line => line,
+        };
+        let done = match line {
+            Ok(line) => restore_line(&line, director, context, out).await,
+            Err(failure) => Err(failure),
+        };
+        status = match done {
             Ok(()) => 0,
             Err(failure) if failure.ends_restore() => return Err(failure),
             Err(failure) => report(&failure, context.dialect, err),
@@ -120,31 +140,29 @@ async fn restore<D: Director>(
 }
 
 async fn restore_line<D: Director>(
-    words: &[String],
+    line: &parse::Line,
     director: &D,
     context: Context<'_>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let line = parse::parse(words, &context)?;
-    check::check(&line)?;
-    if matches!(
-        line.command,
-        Command::Restore | Command::Help | Command::Version
-    ) {
+    check::check(line)?;
+    if line.command == Command::Restore {
         return Err(context.try_help());
     }
-    let request = request::request(&line)?;
+    let request = request::request(line)?;
     execute::execute(request, director, context.names, out).await
 }
 
-/// What ipvsadm says when the kernel finds an operation invalid.
-const INVALID: &str =
-    "Invalid operation.  Possibly wrong module version, address not unicast, ...";
+/// What ipvsadm says when the kernel finds no room, or an operation invalid.
+const NO_MEMORY: &str = "Memory allocation problem";
+const INVALID: &str = "Invalid operation.  Possibly wrong module version, address not unicast, ...";
 
 /// Says on `err` what went wrong; the exit status.
 fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {
     use DirectorError::*;
     let (text, status) = match (failure, dialect) {
+        (Failure::Closed, _) => return failure.status(),
+        (Failure::Director(Full(_)), Dialect::Ipvsadm) => (NO_MEMORY.to_owned(), 255),
         (Failure::Director(Refused(_)), Dialect::Ipvsadm) => (INVALID.to_owned(), 255),
         (
             Failure::Director(NotRunning(_) | NoPermission(_) | TimedOut(_) | BadAddress(_)),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::address::{self, HostPort};
 use super::failure::Failure;
 use super::grammar::{
-    Command, Means, Method, Opt, OptSet, OWN_SWITCHES, SWITCHES, Switch, Transport, TunnelType,
+    Command, Means, Method, OWN_SWITCHES, Opt, OptSet, SWITCHES, Switch, Transport, TunnelType,
 };
 use super::names::Names;
 use super::popt::{Given, Reader};
@@ -162,6 +162,9 @@ pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Fail
         }
     };
     line.command = command;
+    if matches!(command, Command::Help | Command::Version) {
+        return Ok(line); // whatever follows
+    }
     if let Some(role) = value {
         daemon_role(command, &role)?;
     }

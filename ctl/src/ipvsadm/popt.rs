@@ -106,6 +106,10 @@ impl<'a> Reader<'a> {
         self.bundle = letters.as_str();
         let switch = self.find(|switch| switch.short.is_some() && switch.short == letter);
         let switch = switch.inspect_err(|_| self.bundle = "")?;
+        if switch.takes == Takes::Nothing && self.bundle.starts_with('=') {
+            self.bundle = "";
+            return Err(UNWANTED_VALUE);
+        }
         if switch.takes == Takes::Nothing || self.bundle.is_empty() {
             return self.with_next(switch);
         }

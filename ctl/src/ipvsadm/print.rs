@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use adminapi::model::{Connection, ForwardingMethod, Protocol, RealView, ServiceView, Traffic};
+use adminapi::model::{
+    Connection, ForwardingMethod, Protocol, RealView, ServiceView, Timeouts, Traffic,
+};
 
 use super::address::Style;
 use super::grammar::Transport;
 use super::request::Columns;
-use crate::director::Timeouts;
 
 /// First line of a listing of all services: the version of IPVS that this is compatible with and
 /// the number of hash buckets that an IPVS of default size has.
@@ -58,7 +59,10 @@ pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>)
     let mut text = match columns {
         Columns::Plain => format!("{name} {}", service.scheduler.name()),
         Columns::Stats | Columns::ExactStats => {
-            format!("{name:<SERVICE_WIDTH$}{}", counters(&service.stats, columns))
+            format!(
+                "{name:<SERVICE_WIDTH$}{}",
+                counters(&service.stats, columns)
+            )
         }
     };
     text.push('\n');

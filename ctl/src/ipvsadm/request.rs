@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId};
+use adminapi::model::{
+    ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId, TimeoutsPatch,
+};
 
-use super::check::DEFAULT_SCHEDULER;
+use super::check;
 use super::failure::Failure;
 use super::grammar::{Command, Method, Opt, Transport};
 use super::parse::{Line, Selector};
-use crate::director::Timeouts;
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +22,10 @@ pub(crate) enum Request {
     AddReal(ServiceId, Real),
     EditReal(ServiceId, Real),
     DeleteReal(ServiceId, SocketAddr),
-    SetTimeouts(Timeouts),
+    SetTimeouts(TimeoutsPatch),
     Zero(Option<ServiceId>),
     List(List),
-    Save {
-        numeric: bool,
-    },
+    Save { numeric: bool },
 }
 
 /// A listing.
@@ -75,8 +74,9 @@ pub(crate) enum Order {
     AsIs,
 }
 
-/// Options of the grammar that the director has no function for.
-const MISSING: [(Opt, &str); 13] = [
+/// Options of the grammar that the director has no function for. Those of the synchronisation
+/// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
+const MISSING: [(Opt, &str); 12] = [
     (Opt::Persistent, "persistence (-p)"),
     (Opt::Netmask, "persistence (-M)"),
     (Opt::Pe, "persistence engines (--pe)"),
@@ -89,7 +89,6 @@ const MISSING: [(Opt, &str); 13] = [
     (Opt::PersistentConn, "persistence (--persistent-conn)"),
     (Opt::TunInfo, "tunnels (--tun-info)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
-    (Opt::SyncId, "connection synchronisation (--syncid)"),
 ];
 
 /// Schedulers of IPVS that the director does not have.
@@ -156,7 +155,7 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
 }
 
 fn scheduler(line: &Line) -> Result<Scheduler, Failure> {
-    let name = line.scheduler.as_deref().unwrap_or(DEFAULT_SCHEDULER);
+    let name = check::scheduler(line);
     let found = Scheduler::ALL.into_iter().find(|s| s.name() == name);
     found.ok_or_else(|| {
         if MISSING_SCHEDULERS.contains(&name) {
@@ -180,7 +179,9 @@ fn add_service(line: &Line) -> Result<Request, Failure> {
 
 /// Address and port of the real server; without a port it has the service's.
 fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
-    let real = line.real.ok_or_else(|| Failure::argument("no real server"))?;
+    let real = line
+        .real
+        .ok_or_else(|| Failure::argument("no real server"))?;
     let service_port = line.service.as_ref().map_or(0, Selector::port);
     Ok(SocketAddr::new(
         real.address,
@@ -210,9 +211,10 @@ fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
     }
 }
 
+/// 0 leaves a timeout as it is.
 fn set_timeouts(line: &Line) -> Request {
-    let [tcp, tcpfin, udp] = line.timeouts;
-    Request::SetTimeouts(Timeouts { tcp, tcpfin, udp })
+    let [tcp, tcpfin, udp] = line.timeouts.map(|to| (to != 0).then_some(to));
+    Request::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
 }
 
 fn list(line: &Line) -> Result<List, Failure> {

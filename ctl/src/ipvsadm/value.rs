@@ -1,8 +1,9 @@
 //! The values that options take: numbers with bounds, masks, multicast groups.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use super::address;
 use super::failure::Failure;
 use super::grammar::TunnelType;
 
@@ -36,7 +37,7 @@ pub(crate) fn timeout(text: &str, least: i64) -> Result<u32, Failure> {
 /// A firewall mark.
 pub(crate) fn fwmark(text: &str) -> Result<u32, Failure> {
     let message = format!("invalid fwmark value `{text}' specified");
-    bounded(text, 0..=u32::MAX.into(), &message)
+    bounded(text, 1..=u32::MAX.into(), &message)
 }
 
 /// The mask of clients that count as one: dotted for IPv4, a length for IPv6.
@@ -44,9 +45,8 @@ pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<(), Failure> {
     if ipv6 {
         bounded::<u8>(text, 1..=128, "illegal ipv6 netmask specified").map(|_| ())
     } else {
-        let mask = text.parse::<Ipv4Addr>();
-        mask.map(|_| ())
-            .map_err(|_| Failure::argument("illegal virtual server persistent mask specified"))
+        let bad = || Failure::argument("illegal virtual server persistent mask specified");
+        address::loose_ipv4(text).map(|_| ()).ok_or_else(bad)
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Slot(u64);
 
 impl Slot {
     const EMPTY: Self = Self(0);
+    /// The bits that hash and direction take.
+    const KEY: u64 = 0xffff_ffff_0000_0001;
 
     #[inline]
     pub(super) const fn new(hash: u32, direction: Direction, entry: u32) -> Self {
@@ -55,11 +57,25 @@ impl Slot {
 
     #[inline]
     const fn is_of(self, hash: u32, direction: Direction) -> bool {
-        self.hash() == hash && self.0 & 1 == direction as u64 && self.0 as u32 > 1
+        let key = (hash as u64) << 32 | direction as u64;
+        ((self.0 ^ key) & Self::KEY == 0) & (self.0 as u32 > 1)
     }
 }
 
 impl Bucket {
+    #[inline]
+    fn get(&self, at: usize) -> Slot {
+        Slot(self.0[at].load(Relaxed))
+    }
+
+    /// One bit for each slot of this key. It looks at all of them: no branch to guess wrong.
+    #[inline]
+    fn hits(&self, hash: u32, direction: Direction) -> u32 {
+        (0..WIDTH).fold(0, |hits, at| {
+            hits | u32::from(self.get(at).is_of(hash, direction)) << at
+        })
+    }
+
     #[inline]
     fn set(&self, at: usize, slot: Slot) {
         self.0[at].store(slot.0, Relaxed);
@@ -133,11 +149,16 @@ impl Index {
         mut accept: impl FnMut(u32) -> bool,
     ) -> Option<u32> {
         buckets.into_iter().find_map(|bucket| {
-            self.buckets[bucket as usize]
-                .slots()
-                .filter(|slot| slot.is_of(hash, direction))
-                .map(Slot::entry)
-                .find(|&entry| accept(entry))
+            let bucket = &self.buckets[bucket as usize];
+            let mut hits = bucket.hits(hash, direction);
+            while hits != 0 {
+                let entry = bucket.get(hits.trailing_zeros() as usize).entry();
+                if accept(entry) {
+                    return Some(entry);
+                }
+                hits &= hits - 1;
+            }
+            None
         })
     }
 

@@ -14,6 +14,8 @@ pub struct Place {
     pub(super) hash: u32,
     pub(super) buckets: [u32; 2],
     pub(super) direction: Direction,
+    /// The entry that a look without the lock has found, or `NIL`: a hint.
+    pub(super) guess: u32,
 }
 
 /// SipHash-1-3 under a key that is drawn at every start, so that nobody outside can aim at one
@@ -58,7 +60,7 @@ impl Keyed {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn absorb(hasher: &mut SipHasher13, endpoint: &Endpoint, tag: u8) {
     let addr = u128::from_ne_bytes(*endpoint.addr.octets());
     hasher.write_u64(addr as u64);

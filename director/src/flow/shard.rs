@@ -113,11 +113,15 @@ impl Random {
 }
 
 impl<'a> Shard<'a> {
-    /// The connection at `place` for which `is_it` holds: see [`Entry::matches_original`] and
-    /// [`Entry::matches_reply`].
+    /// The connection at `place` for which `is_it` holds: [`Entry::matches_original`] or
+    /// [`Entry::matches_reply`], nothing less.
     #[inline]
     pub fn find(&self, place: &Place, mut is_it: impl FnMut(&Entry) -> bool) -> Option<Handle> {
         let slab = &self.state.slab;
+        // What has moved or gone since the guess does not match; then the index knows better.
+        if slab.get(place.guess).is_some_and(&mut is_it) {
+            return Some(Handle(place.guess));
+        }
         self.index
             .find(place.buckets, place.hash, place.direction, |at| {
                 is_it(&slab[at])

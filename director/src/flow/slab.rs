@@ -88,6 +88,14 @@ impl Slab {
         }
     }
 
+    /// The live entry at `at`, if there is one.
+    #[inline]
+    pub(super) fn get(&self, at: u32) -> Option<&Entry> {
+        self.entries
+            .get(at as usize)
+            .filter(|entry| !entry.is_free())
+    }
+
     /// How many places of `pool` were ever used; they stand side by side.
     pub(super) fn used(&self, pool: Pool) -> u32 {
         let part = &self.parts[pool as usize];

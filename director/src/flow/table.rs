@@ -11,7 +11,7 @@ use super::floor;
 use super::index::Index;
 use super::place::{Keyed, Place, reduce};
 use super::shard::{Departed, Gauge, Random, Shard, State};
-use super::slab::{Pool, Slab};
+use super::slab::{NIL, Pool, Slab};
 use super::wheel::Wheel;
 use crate::time::Tick;
 use crate::wire::Tuple;
@@ -52,6 +52,21 @@ struct Cell {
 pub struct Cursor {
     shard: usize,
     from: u32,
+}
+
+impl Cursor {
+    /// The cursor as one number, for those outside to keep.
+    pub const fn to_bits(self) -> u64 {
+        (self.shard as u64) << 32 | self.from as u64
+    }
+
+    /// The cursor that [`Cursor::to_bits`] made a number of; one beyond the table is its end.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            shard: (bits >> 32) as usize,
+            from: bits as u32,
+        }
+    }
 }
 
 /// How a table is cut into shards.
@@ -133,6 +148,7 @@ impl Table {
             hash: hashes.tuple,
             buckets: Index::candidates(hashes.tuple, self.buckets),
             direction,
+            guess: NIL,
         }
     }
 
@@ -146,14 +162,15 @@ impl Table {
     }
 
     /// Asks for the entry that `place` most likely means, from a look at the buckets without the
-    /// lock.
+    /// lock; `place` remembers it.
     #[inline]
-    pub fn prefetch_entry(&self, place: &Place) {
+    pub fn prefetch_entry(&self, place: &mut Place) {
         let cell = self.cell(place);
         let guess = cell
             .index
             .find(place.buckets, place.hash, place.direction, |_| true);
         if let Some(at) = guess {
+            place.guess = at;
             let entry = cell.entries + at as usize * size_of::<Entry>();
             floor::prefetch(entry);
             floor::prefetch(entry + 64);
@@ -188,12 +205,12 @@ impl Table {
             .is_some_and(|cell| self.open(cell).expire(now, budget, departed))
     }
 
-    /// Shows some connections to `each`, from `cursor` on, under one short lock. Returns where
-    /// to go on; `None` at the end. What comes or goes in between may be missed.
-    pub fn page(&self, cursor: Cursor, mut each: impl FnMut(&Entry)) -> Option<Cursor> {
+    /// Shows at most `limit` connections to `each`, from `cursor` on, under one short lock.
+    /// Returns where to go on; `None` at the end. What comes or goes in between may be missed.
+    pub fn page(&self, cursor: Cursor, limit: u32, mut each: impl FnMut(&Entry)) -> Option<Cursor> {
         let Cursor { shard, from } = cursor;
         let state = self.cells.get(shard)?.state.lock();
-        let Some((places, from)) = state.slab.stretch(from, PAGE) else {
+        let Some((places, from)) = state.slab.stretch(from, limit.min(PAGE)) else {
             let shard = shard + 1;
             return (shard < self.cells.len()).then_some(Cursor { shard, from: 0 });
         };
@@ -208,7 +225,7 @@ impl Table {
     pub fn for_each(&self, mut each: impl FnMut(&Entry)) {
         let mut cursor = Some(Cursor::default());
         while let Some(here) = cursor {
-            cursor = self.page(here, &mut each);
+            cursor = self.page(here, PAGE, &mut each);
         }
     }
 

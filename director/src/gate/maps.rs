@@ -25,9 +25,9 @@ impl Roles {
         Self(self.0 | other.0)
     }
 
-    /// What is left without those of `other`.
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+    /// The roles that both have.
+    pub const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Whether all of `other` are in it.

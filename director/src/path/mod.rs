@@ -117,8 +117,8 @@ impl Walk for Path {
                 Ok(exit) => out.forward(exit, frame),
                 Err(refusal) => {
                     count(&self.stats, &view, &refusal);
-                    if let Some((ifindex, addr)) = refusal.unresolved {
-                        self.asker.ask(ifindex, addr);
+                    if let Some(ask) = refusal.ask {
+                        self.asker.ask(ask, now);
                     }
                     match self
                         .allowance

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
-use crate::neighbour::{Fib, Hop, NoHop};
+use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
 use crate::tcp::Timeouts;
@@ -36,8 +36,8 @@ pub(super) enum Owner<'a> {
 pub(super) struct Refusal<'a> {
     pub(super) reason: DropReason,
     pub(super) owner: Owner<'a>,
-    /// The neighbour whose Ethernet address is missing: interface and address.
-    pub(super) unresolved: Option<(u32, Addr)>,
+    /// The neighbour whose Ethernet address is missing.
+    pub(super) ask: Option<Ask>,
     /// With [`Cause::TooBig`]: what would have gone, bytes.
     pub(super) mtu: u32,
     /// The address to answer from, when it is not the packet's destination.
@@ -49,7 +49,7 @@ impl<T: Into<DropReason>> From<T> for Refusal<'_> {
         Self {
             reason: reason.into(),
             owner: Owner::Nobody,
-            unresolved: None,
+            ask: None,
             mtu: 0,
             vip: None,
         }
@@ -58,12 +58,8 @@ impl<T: Into<DropReason>> From<T> for Refusal<'_> {
 
 impl From<NoHop> for Refusal<'_> {
     fn from(no_hop: NoHop) -> Self {
-        let unresolved = match no_hop {
-            NoHop::Unresolved { ifindex, addr } => Some((ifindex, addr)),
-            _ => None,
-        };
         Self {
-            unresolved,
+            ask: Ask::to_mend(no_hop),
             ..Cause::from(no_hop).into()
         }
     }

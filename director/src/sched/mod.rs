@@ -1,9 +1,11 @@
 //! Schedulers: which real server gets a new connection.
 //!
-//! Each has its file and its line in the table of [`by_name`]. All choose in the kernel's order.
+//! Each has its file and its line in [`build`]. All choose in the kernel's order.
 
 use std::fmt::Debug;
 use std::sync::Arc;
+
+use adminapi::model::Scheduler as Algorithm;
 
 use crate::service::Real;
 use crate::wire::Tuple;
@@ -29,23 +31,14 @@ pub trait Scheduler: Debug + Send + Sync {
     fn update(&self, reals: &[Arc<Real>]);
 }
 
-/// Makes the scheduler of one service.
-type Make = fn() -> Arc<dyn Scheduler>;
-
-/// Every algorithm, under the name that `-s` takes.
-const ALGORITHMS: [(&str, Make); 4] = [
-    ("rr", || Arc::new(rr::RoundRobin::default())),
-    ("wrr", || Arc::new(wrr::WeightedRoundRobin::default())),
-    ("lc", || Arc::new(lc::LeastConnections)),
-    ("wlc", || Arc::new(wlc::WeightedLeastConnections)),
-];
-
-/// A new scheduler of the algorithm called `name`, for one service.
-pub fn by_name(name: &str) -> Option<Arc<dyn Scheduler>> {
-    ALGORITHMS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, make)| make())
+/// A new scheduler of this algorithm, for one service.
+pub fn build(algorithm: Algorithm) -> Arc<dyn Scheduler> {
+    match algorithm {
+        Algorithm::Rr => Arc::new(rr::RoundRobin::default()),
+        Algorithm::Wrr => Arc::new(wrr::WeightedRoundRobin::default()),
+        Algorithm::Lc => Arc::new(lc::LeastConnections),
+        Algorithm::Wlc => Arc::new(wlc::WeightedLeastConnections),
+    }
 }
 
 /// What a real server is burdened with: an active connection weighs as 256 inactive ones

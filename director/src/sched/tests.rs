@@ -1,17 +1,25 @@
 //! Each scheduler against what the kernel was seen to choose.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::service::{RealId, RealState};
+use crate::service::{Load, RealId, ServiceKey};
+use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
 /// A service with real servers that are known by number, and its scheduler.
 struct Farm {
     scheduler: Arc<dyn Scheduler>,
     reals: Vec<Arc<Real>>,
+}
+
+fn by_name(name: &str) -> Arc<dyn Scheduler> {
+    build(
+        Algorithm::ALL
+            .into_iter()
+            .find(|a| a.name() == name)
+            .unwrap(),
+    )
 }
 
 fn tuple() -> Tuple {
@@ -26,7 +34,7 @@ fn tuple() -> Tuple {
 impl Farm {
     fn new(scheduler: &str, weights: &[u32]) -> Self {
         let mut farm = Self {
-            scheduler: by_name(scheduler).unwrap(),
+            scheduler: by_name(scheduler),
             reals: Vec::new(),
         };
         for (number, &weight) in (1..).zip(weights) {
@@ -61,7 +69,7 @@ impl Farm {
             let Some(place) = self.scheduler.pick(&self.reals, &tuple()) else {
                 return "-".to_owned();
             };
-            self.reals[place].state.active.fetch_add(1, Relaxed);
+            self.reals[place].load.enter(true);
             self.reals[place].id.0.to_string()
         });
         chosen.collect::<Vec<_>>().join(" ")
@@ -73,18 +81,23 @@ impl Farm {
 
     /// A connection of the real server `number` is no longer active.
     fn close(&self, number: u32) {
-        let state = &self.real(number).state;
-        state.active.fetch_sub(1, Relaxed);
-        state.inactive.fetch_add(1, Relaxed);
+        self.real(number).load.turn(true, false);
     }
 }
 
 fn real(number: u32, weight: u32) -> Arc<Real> {
     Arc::new(Real {
         id: RealId(number),
+        service: ServiceKey {
+            protocol: Protocol::Tcp,
+            vip: tuple().dst,
+        },
         endpoint: Endpoint::new(Addr::v4([10, 2, number as u8, 1]), 80),
         weight,
-        state: Arc::new(RealState::new(1)),
+        present: true,
+        load: Arc::default(),
+        traffic: Arc::new(PerWorker::new(1)),
+        service_traffic: Arc::new(PerWorker::new(1)),
     })
 }
 
@@ -131,7 +144,7 @@ fn orders_are_the_kernels() {
 fn a_whole_list_at_once_gives_the_same_order() {
     for (scheduler, weights, expected) in ORDERS {
         let mut farm = Farm::new(scheduler, &[]);
-        farm.scheduler = by_name(scheduler).unwrap();
+        farm.scheduler = by_name(scheduler);
         farm.reals = (1..).zip(weights).map(|(n, &w)| real(n, w)).collect();
         farm.reals.reverse();
         farm.scheduler.update(&farm.reals);
@@ -209,20 +222,15 @@ fn wlc_weighs_active_and_inactive_connections() {
 
 #[test]
 fn wlc_does_not_overflow() {
-    let farm = Farm::new("wlc", &[u32::MAX, u32::MAX - 1]);
-    for real in &farm.reals {
-        real.state.active.store(u32::MAX, Relaxed);
-        real.state.inactive.store(u32::MAX, Relaxed);
+    let mut farm = Farm::new("wlc", &[u32::MAX, u32::MAX - 1]);
+    for real in &mut farm.reals {
+        let load = Arc::new(Load::of(u32::MAX, u32::MAX));
+        *real = Arc::new(Real {
+            load,
+            ..Real::clone(real)
+        });
     }
     assert_eq!(farm.scheduler.pick(&farm.reals, &tuple()), Some(1));
-}
-
-#[test]
-fn every_configurable_scheduler_is_built() {
-    for scheduler in adminapi::model::Scheduler::ALL {
-        assert!(by_name(scheduler.name()).is_some(), "{}", scheduler.name());
-    }
-    assert!(by_name("").is_none());
 }
 
 proptest! {
@@ -248,7 +256,7 @@ proptest! {
         weights in prop::collection::vec(0u32..3, 0..6),
         place in 0usize..4,
     ) {
-        let scheduler = ALGORITHMS[place].0;
+        let scheduler = Algorithm::ALL[place].name();
         let farm = Farm::new(scheduler, &weights);
         for chosen in farm.open(20).split(' ') {
             match chosen.parse::<u32>() {

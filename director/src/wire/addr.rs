@@ -9,8 +9,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[repr(transparent)]
 pub struct Addr([u8; 16]);
 
-const V4_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-
 impl Addr {
     /// An IPv4 address from its four bytes on the wire.
     pub const fn v4(octets: [u8; 4]) -> Self {
@@ -29,21 +27,27 @@ impl Addr {
     }
 
     /// The four bytes of an IPv4 address.
+    #[inline]
     pub fn to_v4(self) -> Option<[u8; 4]> {
-        let (prefix, host) = self.0.split_at(12);
-        (prefix == V4_PREFIX).then(|| [host[0], host[1], host[2], host[3]])
+        self.is_v4().then_some((self.bits() as u32).to_be_bytes())
     }
 
     /// Whether this is an IPv4 address.
-    pub fn is_v4(self) -> bool {
-        self.0[..12] == V4_PREFIX
+    #[inline]
+    pub const fn is_v4(self) -> bool {
+        self.bits() >> 32 == 0xffff
+    }
+
+    /// The address as one number.
+    #[inline]
+    const fn bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 
     /// The address as four numbers, IPv4 in the last.
     #[inline]
     pub fn words(self) -> [u32; 4] {
-        let bits = u128::from_be_bytes(self.0);
-        [96, 64, 32, 0].map(|shift| (bits >> shift) as u32)
+        [96, 64, 32, 0].map(|shift| (self.bits() >> shift) as u32)
     }
 
     /// Whether this names one host beyond this one, so that it can be answered

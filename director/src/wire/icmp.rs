@@ -4,7 +4,7 @@ use std::borrow::{Borrow, BorrowMut};
 
 use super::bytes::{put, put_u16, u16_at, u32_at};
 use super::frame::{Datagram, layout};
-use super::{Addr, Endpoint, Layout, Malformed, Protocol, Tuple, Version};
+use super::{Addr, Layout, Malformed, Protocol, Tuple, Version};
 use super::{checksum, ipv4, ipv6, udp};
 
 /// IANA number of ICMP.
@@ -168,12 +168,8 @@ const QUOTED: usize = 8;
 
 /// Reads the ICMP message that `datagram` holds.
 pub(super) fn error(frame: &[u8], datagram: &Datagram) -> Result<IcmpError, Malformed> {
-    let Datagram {
-        layout,
-        protocol,
-        src,
-        dst,
-    } = *datagram;
+    let Datagram { layout, protocol } = *datagram;
+    let [src, dst] = layout.addrs(frame).ok_or(Malformed::Truncated)?;
     if protocol != number(layout.version) {
         return Err(Malformed::UnknownProtocol);
     }
@@ -225,14 +221,12 @@ fn quote(frame: &[u8], outer: &Layout) -> Result<Quote, Malformed> {
         .segment(frame)
         .first_chunk()
         .ok_or(Malformed::BadQuote)?;
-    let ports = udp::header(head).ok_or(Malformed::BadQuote)?;
+    let ports = udp::header(head).ok_or(Malformed::BadQuote)?.ports();
     Ok(Quote {
         layout: datagram.layout,
-        tuple: Tuple {
-            protocol,
-            src: Endpoint::new(datagram.src, ports.src_port()),
-            dst: Endpoint::new(datagram.dst, ports.dst_port()),
-        },
+        tuple: datagram
+            .tuple(frame, protocol, ports)
+            .ok_or(Malformed::BadQuote)?,
         seq: (protocol == Protocol::Tcp).then(|| u32_at(head, 4)),
     })
 }
@@ -252,15 +246,12 @@ fn quoted_v4(bytes: &[u8], start: usize) -> Result<Datagram, Malformed> {
     Ok(Datagram {
         layout: layout(Version::V4, start, header_len, total_len),
         protocol: header.protocol(),
-        src: header.src(),
-        dst: header.dst(),
     })
 }
 
 fn quoted_v6(bytes: &[u8], start: usize) -> Result<Datagram, Malformed> {
     let header = ipv6::header(bytes).ok_or(Malformed::BadQuote)?;
-    let (src, dst) = (header.src(), header.dst());
-    if header.version() != 6 || src.is_v4() || dst.is_v4() {
+    if header.version() != 6 || header.src().is_v4() || header.dst().is_v4() {
         return Err(Malformed::BadQuote);
     }
     let total_len = bytes.len().min(ipv6::LEN + header.payload_len());
@@ -272,7 +263,5 @@ fn quoted_v6(bytes: &[u8], start: usize) -> Result<Datagram, Malformed> {
     Ok(Datagram {
         layout: layout(Version::V6, start, ipv6::LEN + chain.length, total_len),
         protocol: chain.protocol,
-        src,
-        dst,
     })
 }

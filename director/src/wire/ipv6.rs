@@ -155,21 +155,25 @@ pub enum Piece {
 /// [`Malformed::SourceRouted`] when a routing header still has segments to visit.
 #[inline]
 pub fn chain(first: u8, bytes: &[u8]) -> Result<Chain, Malformed> {
-    let mut chain = Chain {
+    let chain = Chain {
         protocol: first,
         length: 0,
         fragment: Piece::Whole,
     };
+    match is_extension(first) {
+        true => follow_all(chain, bytes),
+        false => Ok(chain),
+    }
+}
+
+fn follow_all(mut chain: Chain, bytes: &[u8]) -> Result<Chain, Malformed> {
     for _ in 0..MAX_EXTENSIONS {
+        chain = follow(chain, bytes)?;
         if !is_extension(chain.protocol) || chain.fragment == Piece::Later {
             return Ok(chain);
         }
-        chain = follow(chain, bytes)?;
     }
-    if is_extension(chain.protocol) {
-        return Err(Malformed::TooManyExtensions);
-    }
-    Ok(chain)
+    Err(Malformed::TooManyExtensions)
 }
 
 #[inline]
@@ -178,7 +182,7 @@ const fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION)
 }
 
-/// One step of [`chain`]: over the extension header at `chain.length`.
+/// One step of the chain: over the extension header at `chain.length`.
 fn follow(chain: Chain, bytes: &[u8]) -> Result<Chain, Malformed> {
     let header: &[u8; 8] = bytes
         .get(chain.length..)

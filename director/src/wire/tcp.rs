@@ -55,6 +55,12 @@ pub fn checked(bytes: &[u8]) -> Result<Header<&[u8; LEN]>, Malformed> {
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {
+    /// Source and destination port.
+    #[inline]
+    pub fn ports(&self) -> [u16; 2] {
+        [self.src_port(), self.dst_port()]
+    }
+
     /// Source port.
     #[inline]
     pub fn src_port(&self) -> u16 {

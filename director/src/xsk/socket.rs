@@ -49,6 +49,16 @@ pub struct RingDrops {
     pub no_frame: u64,
 }
 
+impl RingDrops {
+    /// Both together.
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            ring_full: self.ring_full + other.ring_full,
+            no_frame: self.no_frame + other.no_frame,
+        }
+    }
+}
+
 /// A bound AF_XDP socket with its rings.
 #[derive(Debug)]
 pub struct Socket {
@@ -193,7 +203,7 @@ impl Socket {
     /// Wakes the kernel for what stands in the tx ring, if it sleeps.
     ///
     /// # Errors
-    /// ENETDOWN, ENXIO and the like when the interface is gone or down.
+    /// ENXIO and the like when the interface is gone. While it is only down, packets wait.
     pub fn kick_tx(&self) -> io::Result<()> {
         if self.sending > 0 && self.tx.needs_wakeup() {
             return sys::kick_tx(self.fd.as_fd());

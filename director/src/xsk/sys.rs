@@ -110,16 +110,17 @@ pub(super) fn kick_tx(fd: BorrowedFd<'_>) -> io::Result<()> {
         )
     };
     match check(sent as i32) {
-        Err(e)
-            if !matches!(
-                e.raw_os_error(),
-                Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS)
-            ) =>
-        {
-            Err(e)
-        }
+        Err(error) if !is_passing(&error) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The kernel is busy, short of memory, or the interface is down for now.
+fn is_passing(error: &io::Error) -> bool {
+    let passing = [libc::EAGAIN, libc::EBUSY, libc::ENOBUFS, libc::ENETDOWN];
+    error
+        .raw_os_error()
+        .is_some_and(|code| passing.contains(&code))
 }
 
 /// Makes the kernel look at the fill ring.

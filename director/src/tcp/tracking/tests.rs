@@ -1,6 +1,7 @@
 //! Scripts of whole connections, and a simulation.
 
 mod attack;
+mod endpoint;
 mod script;
 mod simulation;
 

@@ -1,1 +1,193 @@
+//! Two honest ends, a network that loses, repeats and reorders on both sides of the director:
+//! nothing that they send is invalid, and the states end right.
 
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::endpoint::{Endpoint, Nature};
+use super::*;
+
+/// What the network does to segments.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    loss: f64,
+    repetition: f64,
+    /// Longest delay of one link, ticks.
+    delay: u32,
+}
+
+/// Segments under way on one link, with the tick of their arrival.
+#[derive(Debug, Default)]
+struct Link(Vec<(u32, Segment)>);
+
+impl Link {
+    fn send(&mut self, segment: Segment, now: u32, network: Network, rng: &mut StdRng) {
+        let copies = 1 + u32::from(rng.random_bool(network.repetition));
+        for _ in 0..copies {
+            if !rng.random_bool(network.loss) {
+                let arrival = now + rng.random_range(1..=network.delay);
+                self.0.push((arrival, segment));
+            }
+        }
+    }
+
+    fn arrived(&mut self, now: u32) -> Vec<Segment> {
+        let arrived = self.0.extract_if(.., |(arrival, _)| *arrival <= now);
+        arrived.map(|(_, segment)| segment).collect()
+    }
+}
+
+/// Client, director, real server, and the links between them.
+struct World {
+    ends: [Endpoint; 2],
+    /// From each end to the director, and from there to the other end.
+    up: [Link; 2],
+    down: [Link; 2],
+    tracking: Option<Tracking>,
+    network: Network,
+    rng: StdRng,
+    now: u32,
+}
+
+impl World {
+    fn new(natures: [Nature; 2], network: Network, seed: u64) -> Self {
+        let [client, server] = natures;
+        Self {
+            ends: [Endpoint::new(client, true), Endpoint::new(server, false)],
+            up: Default::default(),
+            down: Default::default(),
+            tracking: None,
+            network,
+            rng: StdRng::seed_from_u64(seed),
+            now: 0,
+        }
+    }
+
+    /// One tick of everything.
+    fn tick(&mut self) {
+        self.now += 1;
+        for direction in [Direction::Original, Direction::Reply] {
+            let (from, to) = (direction as usize, direction.reversed() as usize);
+            self.ends[from].tick(&mut self.rng);
+            for segment in std::mem::take(&mut self.ends[from].out) {
+                self.up[from].send(segment, self.now, self.network, &mut self.rng);
+            }
+            for segment in self.up[from].arrived(self.now) {
+                if self.passes(direction, &segment) {
+                    self.down[from].send(segment, self.now, self.network, &mut self.rng);
+                }
+            }
+            for segment in self.down[from].arrived(self.now) {
+                self.ends[to].receive(&segment);
+            }
+        }
+    }
+
+    fn passes(&mut self, direction: Direction, segment: &Segment) -> bool {
+        let Some(tracking) = &mut self.tracking else {
+            self.tracking = Some(Tracking::opening(segment));
+            return true;
+        };
+        let before = *tracking;
+        let receiver = &self.ends[direction.reversed() as usize];
+        match tracking.judge(direction, segment, &NORMAL) {
+            Judgement::Accept { .. } | Judgement::Ignore(_) => true,
+            Judgement::Invalid(Invalid::Reset) if receiver.ignores_reset(segment) => false,
+            // A repeated SYN that has outlived its connection.
+            Judgement::Reopen => false,
+            said => panic!(
+                "{said:?} at {}: {direction:?} {segment:?}, {before:#?}",
+                self.now
+            ),
+        }
+    }
+
+    fn state(&self) -> State {
+        self.tracking.map(|t| t.state).unwrap_or_default()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.up
+            .iter()
+            .chain(&self.down)
+            .all(|link| link.0.is_empty())
+    }
+
+    /// Runs until `done`, then until nothing is under way.
+    fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
+        while !(done(self) && self.is_quiet()) {
+            self.tick();
+            assert!(self.now < 2_000_000, "does not end: {:#?}", self.ends);
+        }
+    }
+}
+
+prop_compose! {
+    fn natures()(
+        isn in prop_oneof![any::<u32>(), (0u32..100_000).prop_map(|n| u32::MAX - n)],
+        total in prop_oneof![0u64..3, 0u64..200_000],
+        buffer in prop_oneof![1u64..10_000, 10_000u64..2_000_000],
+        scale in prop::option::of(0u8..=14),
+        chunk in prop_oneof![1_000u64..1_500, 1_000u64..65_000],
+        sack: bool,
+        eager: bool,
+    ) -> Nature {
+        let buffer = buffer.max(1 << scale.unwrap_or(0));
+        Nature { isn, total, buffer, scale, chunk, sack, eager }
+    }
+}
+
+prop_compose! {
+    fn networks()(
+        loss in prop_oneof![Just(0.0), 0.0..0.2],
+        repetition in prop_oneof![Just(0.0), 0.0..0.2],
+        delay in 1u32..12,
+    ) -> Network {
+        Network { loss, repetition, delay }
+    }
+}
+
+/// One end at least closes by itself.
+fn willing([mut client, server]: [Nature; 2]) -> [Nature; 2] {
+    client.eager |= !server.eager;
+    [client, server]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn honest_traffic_is_never_invalid_and_ends_in_time_wait(
+        pair in prop::array::uniform2(natures()),
+        network in networks(),
+        seed: u64,
+    ) {
+        let mut world = World::new(willing(pair), network, seed);
+        world.run_until(|world| world.ends.iter().all(Endpoint::is_done));
+        prop_assert_eq!(world.state(), State::TimeWait);
+    }
+
+    #[test]
+    fn a_reset_that_the_other_end_takes_closes(
+        pair in prop::array::uniform2(natures()),
+        network in networks(),
+        seed: u64,
+        aborter in 0usize..2,
+        patience in 0u32..300,
+    ) {
+        // The other end has more to say, so that it meets the RST at last.
+        let mut pair = pair.map(|nature| Nature { eager: false, ..nature });
+        pair[1 - aborter].total += 3_000_000;
+        let mut world = World::new(pair, network, seed);
+        while !world.ends.iter().all(Endpoint::is_open) {
+            world.tick();
+        }
+        for _ in 0..patience {
+            world.tick();
+        }
+        world.ends[aborter].abort();
+        world.run_until(|world| world.ends.iter().all(Endpoint::is_dead));
+        prop_assert_eq!(world.state(), State::Close);
+    }
+}

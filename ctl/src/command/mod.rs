@@ -1,0 +1,139 @@
+//! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
+
+mod status;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+
+use clap::{Parser, Subcommand};
+
+use crate::connect;
+use crate::director::DirectorError;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "bulwark",
+    version,
+    about = "Drives a Bulwark director",
+    after_help = "ipvsadm's options work too, without a word: bulwark -Ln. `bulwark -h` lists them."
+)]
+struct Line {
+    /// Where the director is: unix:/PATH or http://HOST:PORT
+    /// [default: $BULWARK_API, else unix:/run/bulwark/api.sock].
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    api: Option<String>,
+    /// Answers as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    word: Word,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Shows how the director does: interfaces, workers, connections, drops.
+    Status,
+}
+
+/// Whether the line is a word and not options. `--api` and `--json` may stand before either.
+pub(crate) fn has_word(args: &[String]) -> bool {
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg {
+            "--json" => {}
+            "--api" => drop(args.next()),
+            _ if arg.starts_with("--api=") => {}
+            _ => return !arg.starts_with('-'),
+        }
+    }
+    false
+}
+
+/// Runs a line with a word, the program's name first; the exit status.
+pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
+    let line = match Line::try_parse_from(line) {
+        Ok(line) => line,
+        Err(error) => {
+            // If the terminal is gone there is nobody left to tell.
+            let _ = error.print();
+            return error.exit_code().try_into().unwrap_or(2);
+        }
+    };
+    match answer(&line).await {
+        Ok(text) => match io::stdout().lock().write_all(text.as_bytes()) {
+            Ok(()) => 0,
+            Err(_) => 1,
+        },
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            error.status()
+        }
+    }
+}
+
+async fn answer(line: &Line) -> Result<String, DirectorError> {
+    let director = connect::find(line.api.as_deref())?;
+    match line.word {
+        Word::Status => {
+            let status = director.status().await?;
+            Ok(if line.json {
+                json(&status)
+            } else {
+                status::text(&status)
+            })
+        }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    // Only maps with keys that are no strings can fail, and the API has none.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn args(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn words_and_options_are_told_apart() {
+        for (line, word) in [
+            ("status", true),
+            ("--json status", true),
+            ("--api unix:/x status", true),
+            ("--api=unix:/x status -h", true),
+            ("-L", false),
+            ("--api unix:/x -L", false),
+            ("--json", false),
+            ("--help", false),
+            ("--version", false),
+        ] {
+            assert_eq!(has_word(&args(line)), word, "{line}");
+        }
+        assert!(!has_word(&[]));
+    }
+
+    #[test]
+    fn an_unknown_word_gets_a_hint() {
+        let error = Line::try_parse_from(["bulwark", "statsu"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error
+                .to_string()
+                .contains("similar subcommand exists: 'status'")
+        );
+    }
+}

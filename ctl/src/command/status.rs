@@ -1,0 +1,213 @@
+//! `bulwark status`.
+
+use std::fmt::Write as _;
+
+use adminapi::model::{ConnectionUse, Drops, InterfaceStatus, Status, WorkerStatus};
+
+/// The status for people.
+pub(super) fn text(status: &Status) -> String {
+    let mut text = format!(
+        "bulwarkd {}, up {}\n",
+        status.version,
+        duration(status.uptime)
+    );
+    text += &connections(&status.connections);
+    text += &interfaces(&status.interfaces);
+    text += &workers(&status.workers);
+    text += &drops(&status.drops);
+    text
+}
+
+fn connections(table: &ConnectionUse) -> String {
+    let ConnectionUse {
+        entries,
+        half_open,
+        limit,
+        half_open_limit,
+        bytes,
+    } = table;
+    let mebibytes = *bytes as f64 / f64::from(1 << 20);
+    format!(
+        "connections: {entries} of {limit}, half-open {half_open} of {half_open_limit}, \
+         {mebibytes:.1} MiB\n"
+    )
+}
+
+fn interfaces(interfaces: &[InterfaceStatus]) -> String {
+    let titles = [
+        "interface",
+        "mode",
+        "queues",
+        "rx",
+        "passed",
+        "redirected",
+        "dropped",
+    ];
+    let rows = interfaces.iter().map(|interface| {
+        [
+            interface.name.clone(),
+            interface.mode.to_string(),
+            interface.queues.to_string(),
+            interface.rx.to_string(),
+            interface.passed.to_string(),
+            interface.redirected.to_string(),
+            interface.dropped.to_string(),
+        ]
+    });
+    table(titles, rows)
+}
+
+fn workers(workers: &[WorkerStatus]) -> String {
+    let titles = [
+        "worker", "cpu", "received", "sent", "dropped", "frames", "free", "filling", "sending",
+    ];
+    let rows = workers.iter().map(|worker| {
+        [
+            worker.id.to_string(),
+            worker.cpu.to_string(),
+            worker.received.to_string(),
+            worker.sent.to_string(),
+            worker.dropped.to_string(),
+            worker.frames.total.to_string(),
+            worker.frames.free.to_string(),
+            worker.frames.filling.to_string(),
+            worker.frames.sending.to_string(),
+        ]
+    });
+    table(titles, rows)
+}
+
+/// The reasons that dropped something, the busiest first.
+fn drops(drops: &Drops) -> String {
+    let mut counted: Vec<_> = drops.iter().filter(|(_, count)| **count > 0).collect();
+    counted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let rows = counted
+        .into_iter()
+        .map(|(reason, count)| [reason.clone(), count.to_string()]);
+    table(["drop reason", "packets"], rows)
+}
+
+/// An empty line and a table: the first column to the left, the others to the right. Nothing
+/// without rows.
+fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut lines = vec![titles.map(str::to_owned)];
+    lines.extend(rows);
+    if lines.len() == 1 {
+        return String::new();
+    }
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::from("\n");
+    for line in &lines {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            // Writing to a string can't fail.
+            let _ = match column {
+                0 => write!(text, "{cell:<width$}"),
+                _ => write!(text, "  {cell:>width$}"),
+            };
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The two largest units of a time in seconds.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {} s", seconds % 60),
+        3600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::{Frames, XdpMode};
+
+    use super::*;
+
+    #[test]
+    fn a_status_reads_like_this() {
+        let status = Status {
+            version: "0.1.0".to_owned(),
+            uptime: 3725,
+            interfaces: vec![InterfaceStatus {
+                name: "eth0".to_owned(),
+                ifindex: 2,
+                mode: XdpMode::ZeroCopy,
+                queues: 4,
+                rx: 1000,
+                passed: 10,
+                redirected: 990,
+                dropped: 0,
+            }],
+            workers: vec![WorkerStatus {
+                id: 0,
+                cpu: 3,
+                received: 990,
+                sent: 988,
+                dropped: 2,
+                frames: Frames {
+                    total: 4096,
+                    free: 2000,
+                    filling: 2090,
+                    sending: 6,
+                },
+            }],
+            drops: [("bad-checksum", 2), ("no-real-server", 0), ("truncated", 5)]
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .into(),
+            connections: ConnectionUse {
+                entries: 12,
+                half_open: 3,
+                limit: 1_000_000,
+                half_open_limit: 250_000,
+                bytes: 128_000_000,
+            },
+        };
+        assert_eq!(
+            text(&status),
+            "\
+bulwarkd 0.1.0, up 1 h 2 min
+connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
+
+interface       mode  queues    rx  passed  redirected  dropped
+eth0       zero-copy       4  1000      10         990        0
+
+worker  cpu  received  sent  dropped  frames  free  filling  sending
+0         3       990   988        2    4096  2000     2090        6
+
+drop reason   packets
+truncated           5
+bad-checksum        2
+"
+        );
+    }
+
+    #[test]
+    fn a_director_that_does_nothing_yet_has_no_tables() {
+        assert_eq!(text(&Status::default()).lines().count(), 2);
+    }
+
+    #[test]
+    fn times_are_rounded_down() {
+        for (seconds, want) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min 0 s"),
+            (3599, "59 min 59 s"),
+            (86_399, "23 h 59 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(duration(seconds), want);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! [`Control`] for a running director.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use adminapi::error::Result;
+use adminapi::model::{
+    Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Health, PacketTotals, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
+    TimeoutsPatch,
+};
+use adminapi::{Control, ControlError, Put};
+
+use super::roles::Touched;
+use super::{Director, translate, view};
+use crate::flow;
+use crate::pool::{Pool, PoolError};
+use crate::service::ServiceKey;
+use crate::stats::TrafficSum;
+use crate::wire::Endpoint;
+
+/// The service that must be there.
+fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service::Service>> {
+    let missing = || translate::error(PoolError::NoService, key, None);
+    pool.service(key).ok_or_else(missing)
+}
+
+/// The real server that must be there.
+fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
+    let mut reals = known(pool, key)?.reals.iter();
+    let found = reals.find(|real| real.endpoint == endpoint);
+    let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
+    found.map(|real| view::real(real)).ok_or_else(missing)
+}
+
+fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
+    let key = translate::key(service.id());
+    pool.add_service(key, service.scheduler)
+        .map_err(|e| translate::error(e, &key, None))?;
+    touched.service(key);
+    service
+        .reals
+        .iter()
+        .try_for_each(|real| add_real(pool, touched, &key, real))
+}
+
+fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
+    let endpoint = Endpoint::from(real.endpoint(key.vip.port));
+    let added = pool.add_real(key, endpoint, real.weight);
+    added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
+    touched.real(key.protocol, endpoint);
+    Ok(())
+}
+
+/// True when the real server is new.
+fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
+    let endpoint = Endpoint::from(real.endpoint(key.vip.port));
+    match pool.set_weight(key, endpoint, real.weight) {
+        Ok(()) => Ok(false),
+        Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
+        Err(e) => Err(translate::error(e, key, Some(endpoint))),
+    }
+}
+
+fn remove_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+) -> Result<()> {
+    let removed = pool.remove_real(key, endpoint);
+    removed.map_err(|e| translate::error(e, key, Some(endpoint)))?;
+    touched.real(key.protocol, endpoint);
+    Ok(())
+}
+
+pub(super) fn remove_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: ServiceKey,
+) -> Result<()> {
+    let reals = known(pool, &key)?.reals.clone();
+    pool.remove_service(&key)
+        .map_err(|e| translate::error(e, &key, None))?;
+    touched.service(key);
+    reals
+        .iter()
+        .for_each(|real| touched.real(key.protocol, real.endpoint));
+    Ok(())
+}
+
+/// Makes a service look like `wanted`. True when it is new.
+pub(super) fn put_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    wanted: &Service,
+) -> Result<bool> {
+    let key = translate::key(wanted.id());
+    let Some(present) = pool.service(&key).cloned() else {
+        return add_service(pool, touched, wanted).map(|()| true);
+    };
+    pool.set_scheduler(&key, wanted.scheduler)
+        .map_err(|e| translate::error(e, &key, None))?;
+    let keep: Vec<_> = wanted
+        .reals
+        .iter()
+        .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
+        .collect();
+    for gone in present
+        .reals
+        .iter()
+        .filter(|real| !keep.contains(&real.endpoint))
+    {
+        remove_real(pool, touched, &key, gone.endpoint)?;
+    }
+    for real in &wanted.reals {
+        put_real(pool, touched, &key, real)?;
+    }
+    Ok(false)
+}
+
+const fn put<T>(created: bool, now: T) -> Put<T> {
+    match created {
+        true => Put::Created(now),
+        false => Put::Replaced(now),
+    }
+}
+
+impl Control for Director {
+    fn health(&self) -> Result<Health> {
+        Ok(Health::default())
+    }
+
+    fn status(&self) -> Result<Status> {
+        let interfaces = self.interface_status()?;
+        let table = &self.shared.table;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.facts.clock.uptime().as_secs(),
+            workers: self.worker_status(),
+            drops: self.drops(&interfaces),
+            interfaces,
+            connections: ConnectionUse {
+                entries: table.len() as u64,
+                half_open: table.half_open_len() as u64,
+                limit: table.capacity() as u64,
+                half_open_limit: table.half_open_capacity() as u64,
+                bytes: table.footprint() as u64,
+            },
+        })
+    }
+
+    fn services(&self) -> Result<Vec<ServiceView>> {
+        let pool = self.shared.pool.load();
+        Ok(pool
+            .services()
+            .iter()
+            .map(|service| view::service(service))
+            .collect())
+    }
+
+    fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        known(&self.shared.pool.load(), &translate::key(id)).map(|service| view::service(service))
+    }
+
+    fn add_service(&self, service: Service) -> Result<ServiceView> {
+        self.change(|pool, touched| add_service(pool, touched, &service))?;
+        self.service(service.id())
+    }
+
+    fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
+        let created = self.change(|pool, touched| put_service(pool, touched, &service))?;
+        Ok(put(created, self.service(service.id())?))
+    }
+
+    fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
+        let key = translate::key(id);
+        self.change(|pool, _| {
+            let scheduler = patch.scheduler.unwrap_or(known(pool, &key)?.algorithm);
+            pool.set_scheduler(&key, scheduler)
+                .map_err(|e| translate::error(e, &key, None))
+        })?;
+        self.service(id)
+    }
+
+    fn remove_service(&self, id: ServiceId) -> Result<()> {
+        self.change(|pool, touched| remove_service(pool, touched, translate::key(id)))
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.apply(&[])
+    }
+
+    fn reals(&self, service: ServiceId) -> Result<Vec<RealView>> {
+        Ok(self.service(service)?.reals)
+    }
+
+    fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
+        known_real(
+            &self.shared.pool.load(),
+            &translate::key(service),
+            real.into(),
+        )
+    }
+
+    fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
+        let key = translate::key(service);
+        self.change(|pool, touched| add_real(pool, touched, &key, &real))?;
+        self.real(service, real.endpoint(key.vip.port))
+    }
+
+    fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
+        let key = translate::key(service);
+        let created = self.change(|pool, touched| put_real(pool, touched, &key, &real))?;
+        Ok(put(
+            created,
+            self.real(service, real.endpoint(key.vip.port))?,
+        ))
+    }
+
+    fn change_real(
+        &self,
+        service: ServiceId,
+        real: SocketAddr,
+        patch: RealPatch,
+    ) -> Result<RealView> {
+        let key = translate::key(service);
+        self.change(|pool, _| {
+            let weight = patch
+                .weight
+                .unwrap_or(known_real(pool, &key, real.into())?.weight);
+            let changed = pool.set_weight(&key, real.into(), weight);
+            changed.map_err(|e| translate::error(e, &key, Some(real.into())))
+        })?;
+        self.real(service, real)
+    }
+
+    fn remove_real(&self, service: ServiceId, real: SocketAddr) -> Result<()> {
+        let key = translate::key(service);
+        self.change(|pool, touched| remove_real(pool, touched, &key, real.into()))
+    }
+
+    fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
+        let pool = self.shared.pool.load();
+        let now = self.facts.clock.now();
+        let mut page = ConnectionPage::default();
+        let mut cursor = Some(flow::Cursor::from_bits(query.cursor.map_or(0, |c| c.0)));
+        while let Some(here) = cursor {
+            let room = (query.limit as usize).saturating_sub(page.connections.len());
+            if room == 0 {
+                break;
+            }
+            let wanted = |c: &Connection| query.matches(c);
+            cursor = self.shared.table.page(here, room as u32, |entry| {
+                page.connections
+                    .extend(view::connection(&pool, entry, now).filter(wanted));
+            });
+        }
+        page.next = cursor.map(|cursor| Cursor(cursor.to_bits()));
+        Ok(page)
+    }
+
+    fn zero(&self, service: Option<ServiceId>) -> Result<()> {
+        let pool = self.shared.pool.load();
+        let services = match service {
+            Some(id) => vec![Arc::clone(known(&pool, &translate::key(id))?)],
+            None => pool.services(),
+        };
+        for service in services {
+            service.traffic.zero();
+            service.reals.iter().for_each(|real| real.traffic.zero());
+        }
+        Ok(())
+    }
+
+    fn timeouts(&self) -> Result<Timeouts> {
+        let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
+        Ok(Timeouts { tcp, tcpfin, udp })
+    }
+
+    fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = crate::tcp::Timeouts::clone(&self.shared.timeouts.load());
+        let set = timeouts.set(
+            patch.tcp.unwrap_or(0),
+            patch.tcpfin.unwrap_or(0),
+            patch.udp.unwrap_or(0),
+        );
+        set.map_err(|e| ControlError::Limit(e.to_string()))?;
+        self.shared.timeouts.store(Arc::new(timeouts));
+        self.timeouts()
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let interfaces = self.interface_status()?;
+        let workers = self.worker_status();
+        let drops = self.drops(&interfaces);
+        let pool = self.shared.pool.load();
+        let carried = pool.services().into_iter().map(|s| s.traffic.sum());
+        Ok(Stats {
+            total: PacketTotals {
+                received: interfaces.iter().map(|i| i.rx).sum(),
+                sent: workers.iter().map(|w| w.sent).sum(),
+                passed: interfaces.iter().map(|i| i.passed).sum(),
+                dropped: drops.values().sum(),
+            },
+            traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),
+            drops,
+            workers: workers.into_iter().map(Into::into).collect(),
+            interfaces: interfaces.into_iter().map(Into::into).collect(),
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! The control plane: what the API asks, done to the pool, the gate and the rest.
+//!
+//! Every change builds the next [`Pool`] from the present one and publishes it in one step; the
+//! gate's map follows it, so that no packet is taken for a service that is not there.
+
+mod api;
+mod roles;
+mod translate;
+mod view;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adminapi::ControlError;
+use adminapi::error::Result;
+use adminapi::model;
+use parking_lot::Mutex;
+
+use crate::gate::{Gate, GateError, Interface};
+use crate::neighbour::{Link, Neighbourhood};
+use crate::path::Shared;
+use crate::pool::Pool;
+use crate::stats::WorkerStats;
+use crate::time::Clock;
+use crate::wire::{Addr, Mac};
+
+use roles::Touched;
+
+/// How long after a change a worker can still walk a batch with the snapshot before it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A worker as the API shows it.
+#[derive(Debug)]
+pub struct WorkerFacts {
+    /// CPU that it is pinned to.
+    pub cpu: usize,
+    /// What it counts.
+    pub stats: Arc<WorkerStats>,
+}
+
+/// What does not change while a director runs.
+#[derive(Debug)]
+pub struct Facts {
+    /// Since when it runs.
+    pub clock: Clock,
+    /// Interfaces, by port number, with the way packets come in.
+    pub interfaces: Vec<(Interface, model::XdpMode)>,
+    /// Workers, by number.
+    pub workers: Vec<WorkerFacts>,
+    /// Frames of each worker.
+    pub frames: u32,
+}
+
+/// A running director.
+pub struct Director {
+    facts: Facts,
+    shared: Arc<Shared>,
+    gate: Gate,
+    neighbourhood: Neighbourhood,
+    master: Mutex<Master>,
+}
+
+/// What only one change at a time may touch.
+struct Master {
+    changed: Instant,
+    locals: Vec<Addr>,
+}
+
+impl Director {
+    /// Puts the control plane over a data path.
+    pub fn new(
+        facts: Facts,
+        shared: Arc<Shared>,
+        gate: Gate,
+        neighbourhood: Neighbourhood,
+    ) -> Self {
+        let master = Mutex::new(Master {
+            changed: Instant::now(),
+            locals: Vec::new(),
+        });
+        Self {
+            facts,
+            shared,
+            gate,
+            neighbourhood,
+            master,
+        }
+    }
+
+    /// Makes one change of the pool: all of it, or, when `change` or the gate refuses, none.
+    /// `change` notes in [`Touched`] what the gate has to hear of.
+    fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
+        let mut master = self.master.lock();
+        let old = self.shared.pool.load_full();
+        let mut new = Pool::clone(&old);
+        let mut touched = Touched::default();
+        let done = change(&mut new, &mut touched)?;
+        self.publish(&old, new, &touched).map_err(refused)?;
+        master.changed = Instant::now();
+        Ok(done)
+    }
+
+    /// What goes is closed at the gate first, what comes is opened there last.
+    fn publish(
+        &self,
+        old: &Arc<Pool>,
+        new: Pool,
+        touched: &Touched,
+    ) -> std::result::Result<(), GateError> {
+        let new = Arc::new(new);
+        touched.close(&self.gate, old, &new)?;
+        self.shared.pool.store(Arc::clone(&new));
+        if let Err(error) = touched.open(&self.gate, &new) {
+            self.shared.pool.store(Arc::clone(old));
+            touched.close(&self.gate, &new, old)?;
+            touched.open(&self.gate, old)?;
+            return Err(error);
+        }
+        if touched.reals() {
+            self.neighbourhood.keep(new.rips());
+        }
+        Ok(())
+    }
+
+    /// Forgets removed real servers whose last connection has gone. To be called about once a
+    /// second.
+    ///
+    /// # Errors
+    /// When the gate's map cannot be changed.
+    pub fn reap(&self) -> std::result::Result<(), GateError> {
+        let mut master = self.master.lock();
+        let old = self.shared.pool.load_full();
+        if master.changed.elapsed() < GRACE || !old.has_retired() {
+            return Ok(());
+        }
+        let mut new = Pool::clone(&old);
+        let mut touched = Touched::default();
+        for real in new.reap() {
+            touched.real(real.service.protocol, real.endpoint);
+        }
+        if touched.reals() {
+            self.publish(&old, new, &touched)?;
+            master.changed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Tells the gate which addresses are the host's own.
+    ///
+    /// # Errors
+    /// When the gate's map is full.
+    pub fn set_locals(&self, addrs: &[Addr]) -> std::result::Result<(), GateError> {
+        let mut master = self.master.lock();
+        for gone in master.locals.iter().filter(|old| !addrs.contains(old)) {
+            self.gate.set_local(*gone, false)?;
+        }
+        for addr in addrs {
+            self.gate.set_local(*addr, true)?;
+        }
+        master.locals = addrs.to_vec();
+        Ok(())
+    }
+
+    /// Tells the gate the Ethernet addresses of the interfaces.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_links(&self, links: &[Link]) -> std::result::Result<(), GateError> {
+        for link in links {
+            if let (Some(port), Some(mac)) = (link.port, link.mac) {
+                self.gate.set_station(usize::from(port), Mac(mac))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The host's network, followed live.
+    pub fn neighbourhood(&self) -> &Neighbourhood {
+        &self.neighbourhood
+    }
+
+    /// Makes the services those of `desired`, in one step: what is in both keeps its connections
+    /// and counters.
+    ///
+    /// # Errors
+    /// As [`adminapi::Control::put_service`]; nothing is changed then.
+    pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
+        self.change(|pool, touched| {
+            let wanted: Vec<_> = desired
+                .iter()
+                .map(|service| translate::key(service.id()))
+                .collect();
+            for service in pool.services() {
+                if !wanted.contains(&service.key) {
+                    api::remove_service(pool, touched, service.key)?;
+                }
+            }
+            for service in desired {
+                api::put_service(pool, touched, service)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn refused(error: GateError) -> ControlError {
+    ControlError::Limit(error.to_string())
+}

@@ -1,0 +1,92 @@
+//! What the gate has to hear of a change: the roles of the endpoints that it touched.
+
+use std::collections::BTreeSet;
+
+use crate::gate::{Gate, GateError, Roles};
+use crate::pool::Pool;
+use crate::service::ServiceKey;
+use crate::wire::{Addr, Endpoint, Protocol};
+
+/// Endpoints whose roles a change may have changed.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    endpoints: BTreeSet<(Protocol, Endpoint)>,
+    reals: bool,
+}
+
+type Result = std::result::Result<(), GateError>;
+
+impl Touched {
+    /// A service came or went.
+    pub(super) fn service(&mut self, key: ServiceKey) {
+        self.endpoints.insert((key.protocol, key.vip));
+    }
+
+    /// A real server came or went.
+    pub(super) fn real(&mut self, protocol: Protocol, endpoint: Endpoint) {
+        self.endpoints.insert((protocol, endpoint));
+        self.reals = true;
+    }
+
+    /// Whether a real server came or went.
+    pub(super) const fn reals(&self) -> bool {
+        self.reals
+    }
+
+    /// Takes from the gate the roles that `new` has no more.
+    pub(super) fn close(&self, gate: &Gate, old: &Pool, new: &Pool) -> Result {
+        for &(protocol, endpoint) in &self.endpoints {
+            let (had, has) = (
+                roles(old, protocol, endpoint),
+                roles(new, protocol, endpoint),
+            );
+            if !has.has(had) {
+                gate.set_endpoint(protocol, endpoint, had.both(has))?;
+            }
+        }
+        for addr in self.addrs() {
+            let (had, has) = (address_roles(old, addr), address_roles(new, addr));
+            if !has.has(had) {
+                gate.set_address(addr, had.both(has))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the gate the roles that `new` has.
+    pub(super) fn open(&self, gate: &Gate, new: &Pool) -> Result {
+        for &(protocol, endpoint) in &self.endpoints {
+            gate.set_endpoint(protocol, endpoint, roles(new, protocol, endpoint))?;
+        }
+        for addr in self.addrs() {
+            gate.set_address(addr, address_roles(new, addr))?;
+        }
+        Ok(())
+    }
+
+    fn addrs(&self) -> BTreeSet<Addr> {
+        self.endpoints
+            .iter()
+            .map(|(_, endpoint)| endpoint.addr)
+            .collect()
+    }
+}
+
+fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
+    let service = pool
+        .service(&ServiceKey {
+            protocol,
+            vip: endpoint,
+        })
+        .is_some();
+    of(service, pool.is_real(protocol, endpoint))
+}
+
+fn address_roles(pool: &Pool, addr: Addr) -> Roles {
+    of(pool.has_vip(addr), pool.has_rip(addr))
+}
+
+fn of(service: bool, real: bool) -> Roles {
+    let service = if service { Roles::SERVICE } else { Roles::NONE };
+    service.and(if real { Roles::REAL } else { Roles::NONE })
+}

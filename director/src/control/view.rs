@@ -1,0 +1,125 @@
+//! What the API shows.
+
+use adminapi::error::Result;
+use adminapi::model::{self, RealView, ServiceView};
+
+use super::{Director, refused, translate};
+use crate::flow::Entry;
+use crate::pool::Pool;
+use crate::service::{Real, Service};
+use crate::stats::WorkerStats;
+use crate::time::Tick;
+use crate::wire::Protocol;
+
+pub(super) fn service(service: &Service) -> ServiceView {
+    let id = translate::id(&service.key);
+    ServiceView {
+        id,
+        protocol: id.protocol,
+        address: id.vip.ip(),
+        port: id.vip.port(),
+        scheduler: service.algorithm,
+        stats: service.traffic.sum().into(),
+        reals: service.reals.iter().rev().map(|r| real(r)).collect(),
+    }
+}
+
+pub(super) fn real(real: &Real) -> RealView {
+    RealView {
+        address: real.endpoint.addr.into(),
+        port: real.endpoint.port,
+        weight: real.weight,
+        method: model::ForwardingMethod::Nat,
+        active: real.active(),
+        inactive: real.inactive(),
+        stats: real.traffic.sum().into(),
+    }
+}
+
+/// A connection, if its real server is known still.
+pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
+    let real = pool.real(entry.real())?;
+    Some(model::Connection {
+        protocol: translate::api_protocol(entry.protocol()),
+        client: entry.client().into(),
+        vip: entry.vip().into(),
+        real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
+        state: match entry.protocol() {
+            Protocol::Tcp => entry.tracking.state.name().to_owned(),
+            Protocol::Udp => "UDP".to_owned(),
+        },
+        expires: now.until(entry.expires()).as_seconds_ceil(),
+    })
+}
+
+impl Director {
+    pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
+        let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
+            let interface: &crate::gate::Interface = interface;
+            let counters = self.gate.counters(port).map_err(refused)?;
+            Ok(model::InterfaceStatus {
+                name: interface.name.clone(),
+                ifindex: interface.index,
+                mode: *mode,
+                queues: interface.queues,
+                rx: counters.received,
+                passed: counters.passed,
+                redirected: counters.redirected,
+                dropped: counters.no_socket,
+            })
+        };
+        self.facts
+            .interfaces
+            .iter()
+            .enumerate()
+            .map(status)
+            .collect()
+    }
+
+    pub(super) fn worker_status(&self) -> Vec<model::WorkerStatus> {
+        let status = |(id, worker): (usize, &super::WorkerFacts)| {
+            let stats = &worker.stats;
+            model::WorkerStatus {
+                id: id as u32,
+                cpu: worker.cpu as u32,
+                received: stats.received.get(),
+                sent: stats.sent.get(),
+                answered: stats.answered.get(),
+                dropped: stats.drops.sum() + kernel_drops(stats),
+                frames: model::Frames {
+                    total: self.facts.frames.into(),
+                    free: stats.free.get(),
+                    filling: stats.filling.get(),
+                    sending: stats.sending.get(),
+                },
+            }
+        };
+        self.facts.workers.iter().enumerate().map(status).collect()
+    }
+
+    /// All drops by reason: those of the workers, of the kernel at their sockets, of the gate.
+    pub(super) fn drops(&self, interfaces: &[model::InterfaceStatus]) -> model::Drops {
+        let mut drops = model::Drops::new();
+        let mut add = |name: &str, n: u64| {
+            if n > 0 {
+                *drops.entry(name.to_owned()).or_default() += n;
+            }
+        };
+        for worker in &self.facts.workers {
+            worker
+                .stats
+                .drops
+                .seen()
+                .for_each(|(reason, n)| add(reason.name(), n));
+            add("rx_ring_full", worker.stats.ring_full.get());
+            add("no_frame", worker.stats.no_frame.get());
+        }
+        add("no_socket", interfaces.iter().map(|i| i.dropped).sum());
+        drops
+    }
+}
+
+/// Packets that the kernel dropped between gate and worker.
+fn kernel_drops(stats: &WorkerStats) -> u64 {
+    stats.ring_full.get() + stats.no_frame.get()
+}

@@ -1,0 +1,174 @@
+//! Puts a director together: data path, connection table, neighbourhood, control plane.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use adminapi::{Control, model};
+use anyhow::{Context, Result, bail, ensure};
+use arc_swap::ArcSwap;
+use nix::sys::utsname::uname;
+use nix::unistd::geteuid;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::control::{Director, Facts, WorkerFacts};
+use crate::datapath::{self, Datapath, Settings};
+use crate::flow::{Limits, Table};
+use crate::gate::XdpMode;
+use crate::neighbour::Neighbourhood;
+use crate::path::{Path, Shared};
+use crate::pool::Pool;
+use crate::time::Clock;
+use crate::xsk::CopyMode;
+
+/// Oldest kernel with all that is needed: one UMEM for sockets of several interfaces.
+const OLDEST_KERNEL: (u32, u32) = (5, 10);
+
+/// A director that runs.
+pub struct Running {
+    /// Its control plane.
+    pub director: Director,
+    /// Its worker threads, for [`datapath::stop`].
+    pub workers: Vec<datapath::Running>,
+}
+
+/// Says what is missing on this host, before anything is touched.
+///
+/// # Errors
+/// Not root, or a kernel that is too old.
+pub fn check_host() -> Result<()> {
+    ensure!(
+        geteuid().is_root(),
+        "not root: AF_XDP and BPF need it; start bulwarkd as root"
+    );
+    let uname = uname().context("cannot ask for the kernel's version")?;
+    let release = uname.release().to_string_lossy().into_owned();
+    let numbers: Vec<u32> = release
+        .split(['.', '-'])
+        .map_while(|n| n.parse().ok())
+        .collect();
+    let [major, minor, ..] = numbers[..] else {
+        return Ok(());
+    };
+    let (old_major, old_minor) = OLDEST_KERNEL;
+    if (major, minor) < OLDEST_KERNEL {
+        bail!("this kernel is {release}; bulwarkd needs Linux {old_major}.{old_minor} or newer");
+    }
+    Ok(())
+}
+
+/// Starts a director as `config` has it. `ended` hears of a worker that ends by itself.
+///
+/// # Errors
+/// What could not be opened or started, and what to do; everything is then as it was before.
+pub async fn start(
+    config: &Config,
+    stop: &Arc<AtomicBool>,
+    ended: impl Fn(usize, String) + Clone + Send + 'static,
+) -> Result<Running> {
+    let clock = Clock::start();
+    let mut datapath = Datapath::open(&config.datapath)?;
+    let neighbourhood = Neighbourhood::follow(&config.datapath.interfaces).await;
+    let neighbourhood =
+        neighbourhood.context("cannot follow the kernel's routes and neighbours")?;
+    let shared = Arc::new(shared(config, &datapath, &neighbourhood)?);
+    let make = |id| {
+        let stats = Arc::clone(datapath.stats(id));
+        Path::new(id, Arc::clone(&shared), stats, neighbourhood.asker())
+    };
+    let paths: Vec<_> = (0..datapath.worker_count()).map(make).collect();
+    let workers = datapath
+        .start(clock, stop, paths, ended)
+        .context("cannot start the workers")?;
+    let facts = facts(&datapath, &config.datapath, clock, &workers);
+    let director = Director::new(facts, shared, datapath.gate, neighbourhood);
+    let configured = settle(&director).and_then(|()| configure(&director, config));
+    if let Err(problem) = configured {
+        datapath::stop(stop, workers);
+        return Err(problem);
+    }
+    Ok(Running { director, workers })
+}
+
+fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -> Result<Shared> {
+    let workers = datapath.worker_count();
+    let limits = Limits {
+        connections: config.limits.connections,
+        half_open: config.limits.half_open,
+        workers,
+    };
+    Ok(Shared {
+        table: Table::new(&limits)
+            .context("cannot get memory for the connection table; lower [limits] connections")?,
+        pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
+        fib: Arc::clone(neighbourhood.fib()),
+        timeouts: Arc::default(),
+        workers,
+    })
+}
+
+fn facts(
+    datapath: &Datapath,
+    settings: &Settings,
+    clock: Clock,
+    workers: &[datapath::Running],
+) -> Facts {
+    let mode = |port| match (datapath.gate.mode(port), datapath.copy) {
+        (XdpMode::Generic, _) => model::XdpMode::Generic,
+        (XdpMode::Native, CopyMode::Copy) => model::XdpMode::Copy,
+        (XdpMode::Native, CopyMode::ZeroCopy) => model::XdpMode::ZeroCopy,
+    };
+    let ports = datapath.interfaces.iter().enumerate();
+    let interfaces: Vec<_> = ports
+        .map(|(port, interface)| (interface.clone(), mode(port)))
+        .collect();
+    for (interface, mode) in &interfaces {
+        info!(interface = interface.name, queues = interface.queues, %mode, "taking packets");
+    }
+    let worker = |w: &datapath::Running| WorkerFacts {
+        cpu: w.cpu,
+        stats: Arc::clone(&w.stats),
+    };
+    Facts {
+        clock,
+        interfaces,
+        workers: workers.iter().map(worker).collect(),
+        frames: settings.frames,
+    }
+}
+
+/// Tells the gate of the host as it is now.
+fn settle(director: &Director) -> Result<()> {
+    let neighbourhood = director.neighbourhood();
+    director.set_links(&neighbourhood.links().borrow())?;
+    director.set_locals(&neighbourhood.addresses().borrow())?;
+    Ok(())
+}
+
+/// Makes services and timeouts those of `config`.
+///
+/// # Errors
+/// What the director refuses; the services are as they were then.
+pub fn configure(director: &Director, config: &Config) -> Result<()> {
+    director.apply(&config.services)?;
+    director.change_timeouts(config.timeouts.into())?;
+    Ok(())
+}
+
+/// Keeps the gate true to the host's network, and forgets what is gone. Never ends.
+pub async fn follow(director: Arc<Director>) {
+    let neighbourhood = director.neighbourhood();
+    let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        let told = tokio::select! {
+            Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
+            Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
+            _ = second.tick() => director.reap(),
+        };
+        if let Err(error) = told {
+            warn!(%error, "the gate is behind the host's network");
+        }
+    }
+}
