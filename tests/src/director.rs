@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
@@ -77,7 +77,11 @@ impl Configuration {
         self
     }
 
-    fn text(&self, socket: &Path) -> Result<String> {
+    /// The file, with the API on `socket`.
+    ///
+    /// # Errors
+    /// When it has no TOML form.
+    pub fn text(&self, socket: &Path) -> Result<String> {
         let mut placed = self.clone();
         placed.api.unix = socket.to_owned();
         Ok(toml::to_string(&placed)?)
@@ -127,7 +131,8 @@ impl Director {
         let socket = directory.path().join("api.sock");
         let file = directory.path().join("bulwark.toml");
         fs::write(&file, configuration.text(&socket)?)?;
-        let mut command = daemon(namespace)?;
+        let mut command = namespace.command(binary("bulwarkd")?);
+        command.env("RUST_BACKTRACE", "1");
         let log = File::create(directory.path().join("log"))?;
         command
             .arg("--config")
@@ -207,15 +212,28 @@ impl Drop for Director {
     }
 }
 
-/// What `bulwarkd` says and how it ends when it is given `text` as its configuration file.
+/// What `bulwarkd` says and how it ends when it is given `text` as its configuration file and
+/// started by `wrapper`, a command that ends in running another; it may be empty.
 ///
 /// # Errors
 /// When it does not end by itself.
-pub fn run_to_end(namespace: &Namespace, text: &str) -> Result<(ExitStatus, String)> {
+pub fn run_to_end(
+    namespace: &Namespace,
+    wrapper: &[&str],
+    text: &str,
+) -> Result<(ExitStatus, String)> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("bulwark.toml");
     fs::write(&file, text)?;
-    let mut command = daemon(namespace)?;
+    let daemon = binary("bulwarkd")?;
+    let mut command = match wrapper {
+        [] => namespace.command(daemon),
+        [program, arguments @ ..] => {
+            let mut command = namespace.command(program);
+            command.args(arguments).arg(daemon);
+            command
+        }
+    };
     let log = File::create(directory.path().join("log"))?;
     command
         .arg("--config")
@@ -224,12 +242,6 @@ pub fn run_to_end(namespace: &Namespace, text: &str) -> Result<(ExitStatus, Stri
         .stderr(log);
     let status = Process::spawn(&mut command)?.wait(PATIENCE)?;
     Ok((status, fs::read_to_string(directory.path().join("log"))?))
-}
-
-fn daemon(namespace: &Namespace) -> Result<Command> {
-    let mut command = namespace.command(binary("bulwarkd")?);
-    command.env("RUST_BACKTRACE", "1");
-    Ok(command)
 }
 
 /// A program of the workspace, beside the running one: `target/debug` or `target/release`.
