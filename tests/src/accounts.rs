@@ -13,10 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asserts [`balanced`].
 ///
 /// # Panics
-/// When the books do not balance, with the log of the director.
+/// When the books do not balance.
 pub fn assert_accounts(director: &Director) {
     if let Err(error) = balanced(director) {
-        panic!("{error:?}\n--- log of the director ---\n{}", director.log());
+        panic!("{error:#}");
     }
 }
 
@@ -59,16 +59,13 @@ fn check_packets(stats: &Stats) -> Result<()> {
             interface.name
         );
     }
-    for worker in &stats.workers {
-        ensure!(
-            worker.received == worker.sent + worker.dropped,
-            "worker {} received {} != sent {} + dropped {}",
-            worker.id,
-            worker.received,
-            worker.sent,
-            worker.dropped
-        );
-    }
+    // A worker's drops include what its full rings made the kernel drop after the gate.
+    let redirected: u64 = stats.interfaces.iter().map(|i| i.redirected).sum();
+    let worked: u64 = stats.workers.iter().map(|w| w.sent + w.dropped).sum();
+    ensure!(
+        redirected == worked,
+        "the gate handed over {redirected}, the workers sent or dropped {worked}"
+    );
     Ok(())
 }
 

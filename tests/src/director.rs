@@ -206,8 +206,9 @@ impl Director {
 
 impl Drop for Director {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- log of the director ---\n{}", self.log());
+        if is_test() {
+            let stats = self.api.stats();
+            eprintln!("--- director ---\n{stats:#?}\n{}", self.log());
         }
     }
 }
@@ -240,8 +241,15 @@ pub fn run_to_end(
         .arg(&file)
         .stdout(log.try_clone()?)
         .stderr(log);
-    let status = Process::spawn(&mut command)?.wait(PATIENCE)?;
-    Ok((status, fs::read_to_string(directory.path().join("log"))?))
+    let ended = Process::spawn(&mut command)?.wait(PATIENCE);
+    let said = fs::read_to_string(directory.path().join("log"))?;
+    let status = ended.with_context(|| format!("with\n{text}\nit says\n{said}"))?;
+    Ok((status, said))
+}
+
+/// Whether this is a test program, whose output is shown only when a test fails.
+fn is_test() -> bool {
+    std::env::current_exe().is_ok_and(|path| path.parent().is_some_and(|dir| dir.ends_with("deps")))
 }
 
 /// A program of the workspace, beside the running one: `target/debug` or `target/release`.
