@@ -7,7 +7,7 @@ mod transport;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
@@ -21,7 +21,7 @@ use crate::path;
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
-use transport::{Answer, Transport};
+use transport::{Answer, Broken, Request, Transport};
 
 /// The answer of every call.
 pub type Result<T> = std::result::Result<T, ClientError>;
@@ -211,32 +211,58 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
-        let exchange = async {
-            let mut kept = self.transport.lock().await;
-            let mut transport = self.transport(kept.take()).await?;
-            let request = transport.request(method, path, self.token.as_deref(), body)?;
-            let answer = transport.exchange(request).await?;
-            *kept = Some(transport);
-            answer.success()
-        };
-        tokio::time::timeout(self.patience, exchange)
-            .await
-            .unwrap_or_else(|_| {
-                Err(ClientError::Timeout {
-                    address: self.address.clone(),
-                    after: self.patience,
-                })
-            })
+        let request = self.request(method, path, body)?;
+        let exchange = tokio::time::timeout(self.patience, self.exchange(request));
+        match exchange.await {
+            Ok(answer) => answer?.success(),
+            Err(_) => Err(ClientError::Timeout {
+                address: self.address.clone(),
+                after: self.patience,
+            }),
+        }
     }
 
-    /// The connection of the call before, or a new one.
-    async fn transport(&self, kept: Option<Transport>) -> Result<Transport> {
-        if let Some(mut transport) = kept {
-            if transport.ready().await {
-                return Ok(transport);
+    fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Request> {
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.address.host_header());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(body.unwrap_or_default().into())
+            .map_err(|error| ClientError::Protocol(error.to_string()))
+    }
+
+    /// Over the connection of the call before, or a new one. A connection that fails, or whose
+    /// answer nobody waits for any more, is not kept.
+    async fn exchange(&self, mut request: Request) -> Result<Answer> {
+        let mut kept = self.transport.lock().await;
+        if let Some(mut transport) = kept.take() {
+            match transport.exchange(request).await {
+                Ok(answer) => {
+                    *kept = Some(transport);
+                    return Ok(answer);
+                }
+                Err(Broken::Failed(error)) => return Err(error),
+                Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }
-        Transport::open(&self.address).await
+        let mut transport = Transport::open(&self.address).await?;
+        match transport.exchange(request).await {
+            Ok(answer) => {
+                *kept = Some(transport);
+                Ok(answer)
+            }
+            Err(Broken::Failed(error)) => Err(error),
+            Err(Broken::Unsent(_)) => Err(ClientError::Protocol(
+                "the connection was closed at once".to_owned(),
+            )),
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 pub mod client;
 pub mod control;
 pub mod error;
+#[cfg(test)]
+mod fake;
 pub mod model;
 pub mod path;
 pub mod problem;

@@ -5,12 +5,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::error::Problem;
-use crate::model::{
-    ConnectionQuery, Protocol, Real, RealPatch, Service, ServiceId, Timeouts, TimeoutsPatch,
-};
+use crate::model::{ConnectionQuery, Real, RealPatch, Service, ServiceId, Timeouts, TimeoutsPatch};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
@@ -226,17 +224,22 @@ fn repeated_services(services: &[Service]) -> Vec<Problem> {
 
 /// Real servers that are another service of the same director: it does not forward to itself.
 fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
-    let vips: HashMap<(Protocol, SocketAddr), usize> = services
+    let vips: HashMap<ServiceId, usize> = services
         .iter()
         .enumerate()
-        .map(|(index, service)| ((service.protocol, service.id().vip), index))
+        .rev()
+        .map(|(index, service)| (service.id(), index))
         .collect();
     let mut problems = Vec::new();
     for (index, service) in services.iter().enumerate() {
         for (place, real) in service.reals.iter().enumerate() {
             let endpoint = real.endpoint(service.port);
-            let other = vips.get(&(service.protocol, endpoint));
-            if let Some(other) = other.filter(|_| endpoint != service.id().vip) {
+            let itself = ServiceId {
+                protocol: service.protocol,
+                vip: endpoint,
+            };
+            let other = vips.get(&itself).filter(|_| itself != service.id());
+            if let Some(other) = other {
                 problems.push(
                     Problem::new(
                         format!("/service/{index}/real/{place}/address"),

@@ -45,6 +45,14 @@ pub(crate) enum DirectorError {
 }
 
 impl DirectorError {
+    /// Whether the director answered and said no, so that another request may succeed.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NoService | Self::NoReal | Self::Exists | Self::Refused(_) | Self::Full(_)
+        )
+    }
+
     /// What the process exits with.
     pub(crate) const fn status(&self) -> u8 {
         match self {

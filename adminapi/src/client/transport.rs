@@ -1,25 +1,35 @@
 //! One HTTP/1.1 connection.
 
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Address, ClientError, Result};
+use super::{Address, ClientError};
 use crate::problem::ProblemDocument;
 
 /// The largest answer that is read.
 const ANSWER_LIMIT: usize = 256 << 20;
 
+/// A request with its body.
+pub(super) type Request = hyper::Request<Full<Bytes>>;
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Transport {
     sender: SendRequest<Full<Bytes>>,
-    host: String,
+}
+
+/// Why a connection gave no answer.
+pub(super) enum Broken {
+    /// The director had closed it: nothing was sent, another connection may send it.
+    Unsent(Box<Request>),
+    /// It broke on the way.
+    Failed(ClientError),
 }
 
 /// Status and body.
@@ -30,7 +40,7 @@ pub(super) struct Answer {
 }
 
 impl Transport {
-    pub(super) async fn open(address: &Address) -> Result<Self> {
+    pub(super) async fn open(address: &Address) -> Result<Self, ClientError> {
         let refused = |source| ClientError::of_connect(address, source);
         let sender = match address {
             Address::Unix(path) => {
@@ -41,50 +51,27 @@ impl Transport {
                 handshake(stream.map_err(refused)?).await?
             }
         };
-        let host = address.host_header();
-        Ok(Self { sender, host })
+        Ok(Self { sender })
     }
 
-    /// Waits until it takes a request; false once the director has closed it.
-    pub(super) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
-    }
-
-    pub(super) fn request(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<Vec<u8>>,
-    ) -> Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, &self.host);
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        request
-            .body(Full::from(body.unwrap_or_default()))
-            .map_err(|error| ClientError::Protocol(error.to_string()))
-    }
-
-    pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer> {
-        let response = self.sender.send_request(request).await.map_err(protocol)?;
+    /// The answer to `request`.
+    pub(super) async fn exchange(&mut self, request: Request) -> Result<Answer, Broken> {
+        let sent = self.sender.try_send_request(request).await;
+        let response = sent.map_err(|mut error| match error.take_message() {
+            Some(request) => Broken::Unsent(Box::new(request)),
+            None => Broken::Failed(protocol(error.into_error())),
+        })?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_LIMIT)
             .collect()
             .await
-            .map_err(|error| ClientError::Protocol(error.to_string()))?
+            .map_err(|error| Broken::Failed(ClientError::Protocol(error.to_string())))?
             .to_bytes();
         Ok(Answer { status, body })
     }
 }
 
-async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>>
+async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -102,7 +89,7 @@ fn protocol(error: hyper::Error) -> ClientError {
 
 impl Answer {
     /// The answer, unless it is a problem.
-    pub(super) fn success(self) -> Result<Self> {
+    pub(super) fn success(self) -> Result<Self, ClientError> {
         if self.status.is_success() {
             return Ok(self);
         }
@@ -112,7 +99,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.body).map_err(|error| ClientError::Protocol(error.to_string()))
     }
 }

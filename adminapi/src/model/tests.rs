@@ -1,1 +1,109 @@
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
+use super::*;
+
+/// `value` reads as a `T` that writes as `written`.
+fn reads_as<T: DeserializeOwned + serde::Serialize>(value: Value, written: Value) {
+    let read: T = serde_json::from_value(value).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), written);
+}
+
+/// Why `value` is no `T`.
+fn refusal<T: DeserializeOwned + std::fmt::Debug>(value: Value) -> String {
+    serde_json::from_value::<T>(value).unwrap_err().to_string()
+}
+
+#[test]
+fn a_service_fills_in_its_defaults() {
+    reads_as::<Service>(
+        json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80,
+               "real": [{"address": "10.0.2.1"}]}),
+        json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "scheduler": "wlc",
+               "real": [{"address": "10.0.2.1", "weight": 1, "method": "nat"}]}),
+    );
+}
+
+#[test]
+fn reals_is_another_name_of_real() {
+    reads_as::<Service>(
+        json!({"protocol": "udp", "address": "2001:db8::1", "port": 53, "scheduler": "rr",
+               "reals": [{"address": "2001:db8::2", "port": 5353, "weight": 0}]}),
+        json!({"protocol": "udp", "address": "2001:db8::1", "port": 53, "scheduler": "rr",
+               "real": [{"address": "2001:db8::2", "port": 5353, "weight": 0, "method": "nat"}]}),
+    );
+}
+
+#[test]
+fn what_a_client_sends_refuses_unknown_fields() {
+    let service = json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "shed": "rr"});
+    assert!(refusal::<Service>(service).contains("unknown field `shed`"));
+    assert!(refusal::<RealPatch>(json!({"wieght": 1})).contains("unknown field `wieght`"));
+    assert!(refusal::<ServicePatch>(json!({"port": 1})).contains("unknown field `port`"));
+    assert!(refusal::<TimeoutsPatch>(json!({"icmp": 1})).contains("unknown field `icmp`"));
+    assert!(refusal::<Real>(json!({"address": "10.0.0.1", "x": 1})).contains("unknown field `x`"));
+}
+
+#[test]
+fn what_a_director_answers_may_grow() {
+    let stats = json!({"connections": 1, "in_packets": 2, "out_packets": 3, "in_bytes": 4,
+                       "out_bytes": 5, "later": 6});
+    assert_eq!(
+        serde_json::from_value::<Traffic>(stats).unwrap().out_bytes,
+        5
+    );
+}
+
+#[test]
+fn null_takes_nothing_away() {
+    assert!(refusal::<RealPatch>(json!({"weight": null})).contains("invalid type: null"));
+    reads_as::<RealPatch>(json!({}), json!({}));
+    reads_as::<RealPatch>(json!({"weight": 0}), json!({"weight": 0}));
+}
+
+#[test]
+fn a_status_has_the_names_of_the_documentation() {
+    reads_as::<Status>(
+        json!({
+            "version": "0.1.0", "uptime": 5,
+            "interfaces": [{"name": "eth0", "ifindex": 2, "mode": "zero-copy", "queues": 4,
+                            "rx": 10, "passed": 1, "redirected": 8, "dropped": 1}],
+            "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1,
+                         "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
+            "drops": {"no-real-server": 1},
+            "connections": {"entries": 3, "half_open": 1, "limit": 100, "half_open_limit": 25,
+                            "bytes": 12800},
+            "level": 0
+        }),
+        json!({
+            "version": "0.1.0", "uptime": 5,
+            "interfaces": [{"name": "eth0", "ifindex": 2, "mode": "zero-copy", "queues": 4,
+                            "rx": 10, "passed": 1, "redirected": 8, "dropped": 1}],
+            "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1,
+                         "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
+            "drops": {"no-real-server": 1},
+            "connections": {"entries": 3, "half_open": 1, "limit": 100, "half_open_limit": 25,
+                            "bytes": 12800}
+        }),
+    );
+}
+
+#[test]
+fn names_of_modes_are_those_on_the_wire() {
+    for mode in [XdpMode::ZeroCopy, XdpMode::Copy, XdpMode::Generic] {
+        assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
+    }
+    for scheduler in Scheduler::ALL {
+        assert_eq!(serde_json::to_value(scheduler).unwrap(), scheduler.name());
+    }
+}
+
+#[test]
+fn a_cursor_is_a_word_in_hex() {
+    for cursor in [0, 1, u64::MAX].map(Cursor) {
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    }
+    for text in ["", "+1", "-1", "x", "10000000000000000"] {
+        assert!(text.parse::<Cursor>().is_err(), "{text}");
+    }
+}

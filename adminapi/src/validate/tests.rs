@@ -1,1 +1,158 @@
+use serde_json::{Value, json};
 
+use super::*;
+
+fn service(value: Value) -> Service {
+    serde_json::from_value(value).unwrap()
+}
+
+fn told(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(Problem::to_string).collect()
+}
+
+fn good() -> Value {
+    json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "real": [
+        {"address": "10.0.2.1", "weight": 1}, {"address": "10.0.2.1", "port": 8080},
+        {"address": "10.0.0.1", "port": 8081}, {"address": "10.0.2.2", "weight": 2147483647}]})
+}
+
+#[test]
+fn a_good_service_has_no_problems() {
+    assert_eq!(told(&validate_service(&service(good()))), [""; 0]);
+}
+
+/// The first of `good` with one value replaced, and what is said about it.
+#[test]
+fn each_bad_value_is_named() {
+    let table = [
+        (
+            "/port",
+            json!(0),
+            "/port: port 0 is no port; use 1 to 65535",
+        ),
+        (
+            "/address",
+            json!("0.0.0.0"),
+            "/address: 0.0.0.0 is an unspecified address and cannot be a VIP; name one host",
+        ),
+        (
+            "/address",
+            json!("127.0.0.1"),
+            "/address: 127.0.0.1 is a loopback address and cannot be a VIP; \
+             packets with it never leave a host; use one that the network routes",
+        ),
+        (
+            "/real/1/address",
+            json!("224.0.0.1"),
+            "/real/1/address: 224.0.0.1 is a multicast address and cannot be the address of a \
+             real server; name one host",
+        ),
+        (
+            "/real/1/address",
+            json!("255.255.255.255"),
+            "/real/1/address: 255.255.255.255 is a broadcast address and cannot be the address \
+             of a real server; name one host",
+        ),
+        (
+            "/real/0/weight",
+            json!(2_147_483_648_u32),
+            "/real/0/weight: weight 2147483648 is too large; use 0 to 2147483647",
+        ),
+        (
+            "/real/1/port",
+            json!(0),
+            "/real/1/port: port 0 is no port; use 1 to 65535",
+        ),
+        (
+            "/real/1/port",
+            json!(80),
+            "/real/1: real server 10.0.2.1:80 is there already (see /real/0); \
+             remove one; give the other the weight of both",
+        ),
+        (
+            "/real/2/port",
+            json!(80),
+            "/real/2/address: real server 10.0.0.1:80 is the service itself; \
+             name the server's own address",
+        ),
+        (
+            "/real/3/address",
+            json!("2001:db8::1"),
+            "/real/3/address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
+             NAT keeps the address family; use a real server of the VIP's",
+        ),
+    ];
+    for (pointer, value, expected) in table {
+        let mut bad = good();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(told(&validate_service(&service(bad))), [expected]);
+    }
+}
+
+#[test]
+fn addresses_of_ipv6_that_cannot_be() {
+    for (address, why) in [
+        ("::", "unspecified"),
+        ("::1", "loopback"),
+        ("ff02::1", "multicast"),
+        ("fe80::1", "link-local"),
+        ("::ffff:10.0.0.1", "IPv4-mapped"),
+    ] {
+        let bad = service(json!({"protocol": "udp", "address": address, "port": 53}));
+        let problems = validate_service(&bad);
+        assert_eq!(problems.len(), 1, "{address}");
+        assert_eq!(problems[0].pointer, "/address");
+        assert!(problems[0].message.contains(why), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let mut bad = good();
+    bad["port"] = json!(0);
+    bad["real"][0]["weight"] = json!(u32::MAX);
+    bad["real"][1]["address"] = json!("::1");
+    let problems = validate_service(&service(bad));
+    let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+    let expected = [
+        "/port",
+        "/real/0/weight",
+        "/real/1/address",
+        "/real/1/address",
+    ];
+    assert_eq!(pointers, expected);
+}
+
+#[test]
+fn services_of_a_configuration_are_judged_together() {
+    let udp = json!({"protocol": "udp", "address": "10.0.0.1", "port": 80});
+    let chained = json!({"protocol": "tcp", "address": "10.0.0.9", "port": 80,
+                         "real": [{"address": "10.0.2.9"}, {"address": "10.0.0.1"}]});
+    let services = [good(), udp, good(), chained].map(service);
+    assert_eq!(
+        told(&validate_config(&services)),
+        [
+            "/service/2: service tcp:10.0.0.1:80 is there already (see /service/0); \
+             put all its real servers into one",
+            "/service/3/real/1/address: real server 10.0.0.1:80 is a virtual service of this \
+             director (see /service/0); name real servers of that service instead",
+        ]
+    );
+}
+
+#[test]
+fn timeouts_have_bounds() {
+    let patch = |tcp, udp| TimeoutsPatch {
+        tcp: Some(tcp),
+        udp: Some(udp),
+        tcpfin: None,
+    };
+    assert_eq!(validate_timeouts(patch(1, Timeouts::MAX)), []);
+    assert_eq!(
+        told(&validate_timeouts(patch(0, Timeouts::MAX + 1))),
+        [
+            "/tcp: 0 seconds is no timeout; use 1 to 2678400",
+            "/udp: 2678401 seconds is no timeout; use 1 to 2678400",
+        ]
+    );
+}

@@ -59,7 +59,8 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
 
 fn workers(workers: &[WorkerStatus]) -> String {
     let titles = [
-        "worker", "cpu", "received", "sent", "dropped", "frames", "free", "filling", "sending",
+        "worker", "cpu", "received", "sent", "dropped", "answered", "frames", "free", "filling",
+        "sending",
     ];
     let rows = workers.iter().map(|worker| {
         [
@@ -68,6 +69,7 @@ fn workers(workers: &[WorkerStatus]) -> String {
             worker.received.to_string(),
             worker.sent.to_string(),
             worker.dropped.to_string(),
+            worker.answered.to_string(),
             worker.frames.total.to_string(),
             worker.frames.free.to_string(),
             worker.frames.filling.to_string(),
@@ -155,6 +157,7 @@ mod tests {
                 received: 990,
                 sent: 988,
                 dropped: 2,
+                answered: 1,
                 frames: Frames {
                     total: 4096,
                     free: 2000,
@@ -182,8 +185,8 @@ connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 interface       mode  queues    rx  passed  redirected  dropped
 eth0       zero-copy       4  1000      10         990        0
 
-worker  cpu  received  sent  dropped  frames  free  filling  sending
-0         3       990   988        2    4096  2000     2090        6
+worker  cpu  received  sent  dropped  answered  frames  free  filling  sending
+0         3       990   988        2         1    4096  2000     2090        6
 
 drop reason   packets
 truncated           5

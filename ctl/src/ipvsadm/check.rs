@@ -11,6 +11,7 @@ const DEFAULT_SCHEDULER: &str = "wlc";
 pub(crate) fn check(line: &Line) -> Result<(), Failure> {
     scheduler_flags(line)?;
     against(&line.command.rule(), "command", line.set)?;
+    json(line)?;
     match line.command {
         Command::AddService | Command::EditService => service(line),
         Command::AddServer | Command::EditServer => real(line),
@@ -43,6 +44,17 @@ fn against(rule: &Rule, noun: &str, set: OptSet) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// `--json` is not in the tables of ipvsadm.
+fn json(line: &Line) -> Result<(), Failure> {
+    if !line.json || line.command == Command::List {
+        return Ok(());
+    }
+    let name = line.command.rule().name;
+    Err(Failure::argument(format!(
+        "Illegal 'json' option with the '{name}' command"
+    )))
 }
 
 fn service(line: &Line) -> Result<(), Failure> {

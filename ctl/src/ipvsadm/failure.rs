@@ -63,7 +63,11 @@ impl Failure {
 
     /// Whether `-R` stops at a line that failed so; after the others it goes on.
     pub(crate) fn ends_restore(&self) -> bool {
-        !matches!(self, Self::Option { .. } | Self::Operation(_))
+        match self {
+            Self::Option { .. } | Self::Operation(_) => false,
+            Self::Director(error) => !error.is_refusal(),
+            _ => true,
+        }
     }
 }
 

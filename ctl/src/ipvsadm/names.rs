@@ -95,10 +95,28 @@ impl Names for SystemNames {
 }
 
 #[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_knows_itself_and_no_numbers() {
+        let names = SystemNames::default();
+        assert_eq!(names.host("localhost"), Some(Ipv4Addr::LOCALHOST));
+        assert_eq!(names.port("80", Transport::Tcp), None);
+        assert_eq!(names.port("", Transport::Udp), None);
+        assert_eq!(names.port_name(65_533, Transport::Tcp), None);
+        for _ in 0..2 {
+            let name = names.host_name(Ipv4Addr::LOCALHOST.into());
+            assert!(name.is_some_and(|name| name.starts_with("localhost")));
+        }
+    }
+}
+
+#[cfg(test)]
 pub(super) mod fake {
     use super::*;
 
-    /// The names in the `/etc` of the captures.
+    /// The names that the transcripts use.
     #[derive(Debug)]
     pub(crate) struct FakeNames;
 

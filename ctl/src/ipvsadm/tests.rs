@@ -439,6 +439,9 @@ fn the_own_switches_are_unknown_to_ipvsadm() {
         ("--json: unknown option\n", 255)
     );
     assert_eq!(ipvsadm(&director, "--api x -L").status, 255);
+    let said = bulwark(&director, "-S --json");
+    let refused = "Illegal 'json' option with the 'save' command\n";
+    assert_eq!((said.err.as_str(), said.status), (refused, 2));
     assert_eq!(bulwark(&director, "--api unix:/x -L -n").status, 0);
 }
 

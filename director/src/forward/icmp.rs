@@ -30,7 +30,7 @@ pub fn translate_error(frame: &mut [u8], error: &IcmpError, src: Addr, dst: Addr
 fn translate_quote(frame: &mut [u8], quote: &Quote, to: &Tuple) -> Change {
     let Quote { layout, tuple, .. } = quote;
     let addrs = addrs(tuple.addrs(), to.addrs());
-    let ports = ports(tuple, to);
+    let ports = ports(tuple.ports(), to.ports());
     let [src, dst] = to.addrs();
     let ip_checksum = set_addrs(frame, layout, src, dst, addrs);
     let segment = layout.segment_mut(frame);

@@ -19,18 +19,18 @@ pub fn translate(frame: &mut [u8], packet: &Transport, to: &Tuple) {
     debug_assert_eq!(tuple.protocol, to.protocol);
     debug_assert_eq!(tuple.src.addr.is_v4(), to.src.addr.is_v4());
     debug_assert_eq!(tuple.dst.addr.is_v4(), to.dst.addr.is_v4());
-    let addrs = addrs(tuple.addrs(), to.addrs());
-    set_addrs(frame, layout, to.src.addr, to.dst.addr, addrs);
-    let ports = ports(tuple, to).and(addrs);
-    set_ports(from(frame, layout.transport), to, ports);
+    let [src, dst] = to.addrs();
+    let Some(addrs) = layout.addrs(frame).map(|old| addrs(old, [src, dst])) else {
+        return;
+    };
+    set_addrs(frame, layout, src, dst, addrs);
+    set_ports(from(frame, layout.transport), to, addrs);
 }
 
 /// What changes in the words of the two ports.
 #[inline]
-pub(super) fn ports(old: &Tuple, new: &Tuple) -> Change {
-    Change::default()
-        .word(old.src.port, new.src.port)
-        .word(old.dst.port, new.dst.port)
+pub(super) fn ports(old: [u16; 2], new: [u16; 2]) -> Change {
+    Change::default().word(old[0], new[0]).word(old[1], new[1])
 }
 
 /// Sets the addresses of an IP header, and brings the checksum of IPv4 after `change`; returns
@@ -72,12 +72,14 @@ pub(super) fn addrs(old: [Addr; 2], new: [Addr; 2]) -> Change {
     Change::default().addr(src, new[0]).addr(dst, new[1])
 }
 
-/// Sets the ports of a whole transport header, and brings its checksum after `change`.
+/// Sets the ports of a whole transport header, and brings its checksum after them and after
+/// the `addrs` of its pseudo header.
 #[inline]
-fn set_ports(segment: &mut [u8], to: &Tuple, change: Change) {
+fn set_ports(segment: &mut [u8], to: &Tuple, addrs: Change) {
     match to.protocol {
         Protocol::Tcp => {
             if let Some(mut header) = tcp::header_mut(segment) {
+                let change = ports(header.ports(), to.ports()).and(addrs);
                 header.set_ports(to.src.port, to.dst.port);
                 let checksum = change.apply(header.checksum());
                 header.set_checksum(checksum);
@@ -85,6 +87,7 @@ fn set_ports(segment: &mut [u8], to: &Tuple, change: Change) {
         }
         Protocol::Udp => {
             if let Some(mut header) = udp::header_mut(segment) {
+                let change = ports(header.ports(), to.ports()).and(addrs);
                 header.set_ports(to.src.port, to.dst.port);
                 let checksum = change.apply_udp(header.checksum());
                 header.set_checksum(checksum);

@@ -1,9 +1,9 @@
 //! Answers of the director's own, built in the frame that they answer.
 //!
 //! Each function takes the whole buffer that holds the frame, of 1600 bytes or more so that
-//! an answer always fits, with the reading of that frame, not yet translated. It returns the length of
-//! the answer from the start of the buffer, ready to be sent back where the frame came from,
-//! or nothing, with the buffer as it was, if the frame must not be answered.
+//! an answer always fits, with the reading of that frame, not yet translated. It returns the
+//! length of the answer from the start of the buffer, ready to be sent back where the frame
+//! came from, or nothing, with the buffer as it was, if the frame must not be answered.
 //!
 //! Errors are never answered with errors: an error is no [`Transport`]. How often one may
 //! answer is for the caller to limit (RFC 1812 §4.3.2.8, RFC 4443 §2.4 f).

@@ -237,7 +237,11 @@ impl Kernel {
         let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(in_use(ask)));
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
         let Ok(mut answers) = self.handle.request(request) else {
-            tracing::warn!("the socket for neighbour requests has failed");
+            tracing::warn!("the socket for neighbour requests has failed; opening another");
+            match Self::open() {
+                Ok(fresh) => *self = fresh,
+                Err(error) => tracing::warn!(%error, "cannot ask for neighbours"),
+            }
             return;
         };
         while let Some(answer) = answers.next().await {
@@ -267,4 +271,105 @@ fn in_use(ask: Ask) -> NeighbourMessage {
     let destination = NeighbourAttribute::Destination(addr);
     message.attributes.push(destination);
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Change, Link, Neighbour, Placement, Prefix, Route, Table, Tables};
+    use super::super::{Target, Via};
+    use super::*;
+
+    fn host(last: u8) -> Addr {
+        Addr::v4([10, 0, 0, last])
+    }
+
+    fn ask(last: u8) -> Ask {
+        Ask {
+            ifindex: 2,
+            addr: host(last),
+        }
+    }
+
+    #[test]
+    fn a_worker_asks_once_a_second_and_never_waits() {
+        let (sender, mut queue) = mpsc::channel(2);
+        let mut asker = Asker::new(sender);
+        assert!(asker.ask(ask(1), Tick(100)));
+        assert!(!asker.ask(ask(1), Tick(109)));
+        assert!(asker.ask(ask(1), Tick(110)));
+        assert!(!asker.ask(ask(2), Tick(110)), "the queue is full");
+        assert_eq!(queue.try_recv(), Ok(ask(1)));
+        assert!(asker.clone().ask(ask(1), Tick(111)), "another worker");
+    }
+
+    #[test]
+    fn missed_neighbours_are_limited_one_by_one_and_together() {
+        let mut pace = Pace::default();
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(pace.admits(ask(1), start));
+        assert!(!pace.admits(ask(1), at(999)));
+        assert!(pace.admits(ask(1), at(1000)));
+        let flood = (0..1000u32).map(|n| Ask {
+            ifindex: n,
+            addr: host(9),
+        });
+        let admitted = flood.filter(|ask| pace.admits(*ask, at(1000))).count();
+        assert_eq!(admitted, PER_SECOND - 2);
+        pace.next_second(at(2000));
+        assert!(pace.admits(ask(3), at(2000)));
+    }
+
+    /// 10.0.0.0/24 on link, the rest behind 10.0.0.254.
+    fn tables() -> Tables {
+        let mut tables = Tables::new(&["eth0"]);
+        tables.apply(Change::Link(Link {
+            ifindex: 2,
+            name: "eth0".into(),
+            mac: Some([2; 6]),
+            mtu: 1500,
+            up: true,
+            port: None,
+        }));
+        for (len, gateway) in [(24, None), (0, Some(host(254)))] {
+            let via = Via {
+                ifindex: 2,
+                gateway,
+                weight: 1,
+                mtu: 0,
+            };
+            let route = Route {
+                prefix: Prefix::new(host(0), len),
+                table: Table::Main,
+                metric: 0,
+                target: Target::Forward(vec![via]),
+            };
+            tables.apply(Change::Route(route, Placement::Last));
+        }
+        tables
+    }
+
+    #[test]
+    fn what_is_in_use_is_asked_for_at_once_and_refreshed_later() {
+        let mut tables = tables();
+        let mut learn = |last, pinned| {
+            let entry = Neighbour {
+                mac: [4; 6],
+                pinned,
+            };
+            tables.apply(Change::Neighbour(2, host(last), entry));
+        };
+        learn(1, false);
+        learn(3, true);
+        let fib = tables.snapshot();
+        let kept = [host(1), host(2), host(3), Addr::v4([192, 0, 2, 1])];
+        let mut pace = Pace::default();
+        let start = Instant::now();
+        let mut due = |seconds| pace.due(&fib, &kept, start + Duration::from_secs(seconds));
+        // The gateway and 10.0.0.2 are unresolved, 10.0.0.1 is resolved, 10.0.0.3 pinned.
+        assert_eq!(due(0), [ask(254), ask(1), ask(2)]);
+        assert_eq!(due(0), []);
+        assert_eq!(due(1), [ask(254), ask(2)]);
+        assert_eq!(due(15), [ask(254), ask(1), ask(2)]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_APPEND, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_REPLACE, NetlinkMessage};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
@@ -18,6 +18,34 @@ use super::fib::{Link, Neighbour, NoHop};
 use super::lpm::Prefix;
 use super::table::{Change, Placement, Route, Table, Target, Via};
 use crate::wire::Addr;
+
+/// The messages of a datagram that are understood.
+pub(super) fn messages(
+    mut datagram: &[u8],
+) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {
+    let each = std::iter::from_fn(move || {
+        let (message, rest) = first_message(datagram)?;
+        datagram = rest;
+        Some(NetlinkMessage::deserialize(message))
+    });
+    each.filter_map(|message| {
+        message
+            .inspect_err(|error| tracing::debug!(%error, "a netlink message is not understood"))
+            .ok()
+    })
+}
+
+/// The first message of a datagram and what follows it (`NLMSG_ALIGN`: four bytes); none
+/// when its length field cannot be true.
+fn first_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+    if length < 16 {
+        return None;
+    }
+    let message = bytes.get(..length)?;
+    let rest = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((message, rest))
+}
 
 /// What a message changes; none when it is of no concern. `flags` are those of its header.
 pub(super) fn change(message: &RouteNetlinkMessage, flags: u16) -> Option<Change> {

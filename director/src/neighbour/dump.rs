@@ -16,6 +16,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::decode;
+use super::events::DATAGRAM;
 use super::table::{Change, Placement, Tables};
 
 /// How often a dump that the kernel calls inconsistent (`NLM_F_DUMP_INTR`) is started again;
@@ -80,47 +81,30 @@ fn dump(request: RouteNetlinkMessage, each: &mut dyn FnMut(Change)) -> io::Resul
     message.serialize(&mut bytes);
     socket.send(&bytes, 0)?;
     let mut whole = true;
-    let mut buffer = Vec::with_capacity(64 * 1024);
-    loop {
+    let mut buffer = Vec::with_capacity(DATAGRAM);
+    while !read(&buffer, &mut whole, each)? {
         buffer.clear();
         socket.recv(&mut buffer, 0)?;
-        match read(&buffer, &mut whole, each)? {
-            Progress::More => {}
-            Progress::Done => return Ok(whole),
-        }
     }
+    Ok(whole)
 }
 
-enum Progress {
-    More,
-    Done,
-}
-
-/// Works off the messages of one datagram.
-fn read(mut bytes: &[u8], whole: &mut bool, each: &mut dyn FnMut(Change)) -> io::Result<Progress> {
-    while let Some((one, rest)) = first_message(bytes) {
-        bytes = rest;
-        let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(one) {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::debug!(%error, "a dumped message is not understood");
-                continue;
-            }
-        };
+/// Works off the messages of one datagram; true when the dump is done.
+fn read(datagram: &[u8], whole: &mut bool, each: &mut dyn FnMut(Change)) -> io::Result<bool> {
+    for message in decode::messages(datagram) {
         *whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
         match message.payload {
-            NetlinkPayload::Done(_) => return Ok(Progress::Done),
+            NetlinkPayload::Done(_) => return Ok(true),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
             NetlinkPayload::InnerMessage(inner) => {
-                decode::change(&inner, 0)
-                    .map(behind)
-                    .into_iter()
-                    .for_each(&mut *each);
+                if let Some(change) = decode::change(&inner, 0) {
+                    each(behind(change));
+                }
             }
             _ => {}
         }
     }
-    Ok(Progress::More)
+    Ok(false)
 }
 
 /// A dump lists the routes of a prefix in their order.
@@ -129,16 +113,4 @@ fn behind(change: Change) -> Change {
         Change::Route(route, _) => Change::Route(route, Placement::Last),
         other => other,
     }
-}
-
-/// The first message of a datagram and what follows it (`NLMSG_ALIGN`: four bytes); none
-/// when its length field cannot be true.
-fn first_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
-    if length < 16 {
-        return None;
-    }
-    let message = bytes.get(..length)?;
-    let rest = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some((message, rest))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
+use rustc_hash::FxHashMap;
 
 use super::ask::Ask;
 use super::lpm::DualLpm;
@@ -98,8 +98,8 @@ pub(super) struct Member {
     pub(super) slot: SlotId,
 }
 
-pub(super) type Neighbours =
-    imbl::GenericHashMap<(u32, Addr), Neighbour, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
+/// Usable entries by interface and address.
+pub(super) type Neighbours = FxHashMap<(u32, Addr), Neighbour>;
 
 /// Routes, neighbours, links and addresses of the host at one moment. Never changes; a
 /// clone shares everything.
@@ -111,7 +111,7 @@ pub(super) type Neighbours =
 pub struct Fib {
     pub(super) routes: DualLpm<SlotId>,
     pub(super) slots: Arc<Vec<Slot>>,
-    pub(super) neighbours: Neighbours,
+    pub(super) neighbours: Arc<Neighbours>,
     pub(super) links: Arc<[Link]>,
     pub(super) addresses: Arc<[Addr]>,
     pub(super) gateways: Arc<[Ask]>,

@@ -6,18 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::{FutureExt, Stream, StreamExt};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
-use rtnetlink::MulticastGroup;
-use rtnetlink::sys::AsyncSocket;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask::{Asker, Resolver};
-use super::decode;
 use super::dump::{Scope, refresh};
+use super::events::Events;
 use super::fib::{Fib, Link};
 use super::table::{Change, Tables};
 use crate::wire::Addr;
@@ -25,8 +20,8 @@ use crate::wire::Addr;
 /// Shortest time between two snapshots: what changes within it is published together.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A dump is not repeated before this many times the time that it took.
-const DUMP_REST: u32 = 4;
+/// After a snapshot or a dump, this many times what it took passes before the next.
+const REST: u32 = 4;
 
 /// Pause between an event and the dump that it calls for: the kernel tells of a link that
 /// goes down before it drops the routes.
@@ -34,12 +29,6 @@ const SETTLE: Duration = Duration::from_millis(30);
 
 /// Pause before sockets that failed are opened again.
 const REOPEN: Duration = Duration::from_secs(1);
-
-/// Most events taken in at once.
-const BATCH: usize = 65_536;
-
-/// Receive buffer of the event socket, bytes; the kernel cuts it to `net.core.rmem_max`.
-const RECEIVE_BUFFER: i32 = 4 << 20;
 
 /// Snapshots that workers may still hold, kept so that the last to let go is not a worker.
 const RETIRED: usize = 64;
@@ -124,86 +113,6 @@ impl Drop for Neighbourhood {
     }
 }
 
-/// Something that the event socket tells.
-#[derive(Debug)]
-enum Event {
-    Change(Change),
-    /// Events were lost (`ENOBUFS`).
-    Overrun,
-}
-
-impl Event {
-    fn read(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Self> {
-        match &message.payload {
-            NetlinkPayload::InnerMessage(inner) => {
-                decode::change(inner, message.header.flags).map(Self::Change)
-            }
-            NetlinkPayload::Overrun(_) => Some(Self::Overrun),
-            _ => None,
-        }
-    }
-}
-
-/// The multicast groups that the mirror listens to.
-struct Events {
-    messages: std::pin::Pin<Box<dyn Stream<Item = Event> + Send>>,
-    reader: AbortHandle,
-}
-
-impl Events {
-    fn open() -> io::Result<Self> {
-        let (mut connection, _, messages) = rtnetlink::new_multicast_connection(&[
-            MulticastGroup::Link,
-            MulticastGroup::Neigh,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Ipv4Route,
-            MulticastGroup::Ipv6Route,
-        ])?;
-        let socket = connection.socket_mut().socket_mut();
-        socket.set_rx_buf_sz(RECEIVE_BUFFER)?;
-        let messages = messages.filter_map(async |(message, _)| Event::read(&message));
-        Ok(Self {
-            messages: Box::pin(messages),
-            reader: tokio::spawn(connection).abort_handle(),
-        })
-    }
-
-    /// The next event, waiting no longer than `until`.
-    async fn next(&mut self, until: Option<Instant>) -> Next {
-        let next = self.messages.next();
-        let event = match until {
-            Some(until) => timeout_at(until, next).await,
-            None => Ok(next.await),
-        };
-        match event {
-            Ok(Some(event)) => Next::Event(event),
-            Ok(None) => Next::Closed,
-            Err(_) => Next::Late,
-        }
-    }
-
-    /// Events that have come already.
-    fn queued(&mut self) -> impl Iterator<Item = Event> + '_ {
-        std::iter::from_fn(|| self.messages.next().now_or_never().flatten()).take(BATCH)
-    }
-}
-
-/// What waiting for an event came to.
-enum Next {
-    Event(Event),
-    /// Nothing came in time.
-    Late,
-    /// The socket has failed.
-    Closed,
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
-}
-
 /// Dumps `scope` on a thread that may block.
 async fn reload(mut tables: Tables, scope: Scope) -> io::Result<Tables> {
     let dumped = tokio::task::spawn_blocking(move || refresh(&mut tables, scope).map(|()| tables));
@@ -237,7 +146,7 @@ impl Dump {
 
     /// After a dump that took `time`, rests.
     fn rest(&mut self, time: Duration) {
-        self.not_before = Some(Instant::now() + time * DUMP_REST);
+        self.not_before = Some(Instant::now() + time * REST);
     }
 }
 
@@ -266,23 +175,22 @@ impl Mirror {
         let mut dump = Dump::default();
         let mut publish_at = Instant::now();
         loop {
-            let first = match events.next(dump.due()).await {
-                Next::Event(event) => Some(event),
-                Next::Late => None,
-                Next::Closed => return Err(io::ErrorKind::NotConnected.into()),
-            };
+            events.ready(dump.due()).await?;
             sleep_until(publish_at).await;
-            for event in first.into_iter().chain(events.queued()) {
-                take(&mut tables, event, &mut dump);
+            let began = Instant::now();
+            let lost = events.drain(|change| take(&mut tables, change, &mut dump))?;
+            if lost {
+                tracing::info!("netlink events were lost");
+                dump.want(Scope::All, began);
             }
             self.publish(&mut tables);
+            publish_at = Instant::now() + PUBLISH_INTERVAL.max(began.elapsed() * REST);
             if let Some(scope) = dump.start(Instant::now()) {
                 let began = Instant::now();
                 tables = reload(tables, scope).await?;
                 dump.rest(began.elapsed());
                 self.publish(&mut tables);
             }
-            publish_at = Instant::now() + PUBLISH_INTERVAL;
         }
     }
 
@@ -323,19 +231,11 @@ fn tell<T: PartialEq>(channel: &watch::Sender<Arc<[T]>>, now: &Arc<[T]>) {
     });
 }
 
-fn take(tables: &mut Tables, event: Event, dump: &mut Dump) {
-    match event {
-        Event::Overrun => {
-            tracing::info!("netlink events were lost");
-            dump.want(Scope::All, Instant::now());
-        }
-        Event::Change(change) => {
-            if drops_routes_silently(tables, &change) {
-                dump.want(Scope::Routes, Instant::now());
-            }
-            tables.apply(change);
-        }
+fn take(tables: &mut Tables, change: Change, dump: &mut Dump) {
+    if drops_routes_silently(tables, &change) {
+        dump.want(Scope::Routes, Instant::now());
     }
+    tables.apply(change);
 }
 
 /// Whether IPv4 routes may have gone or come back without a message of their own: those of a

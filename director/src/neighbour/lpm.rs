@@ -1,10 +1,13 @@
 //! Longest-prefix match: one hash map per prefix length that is in use, the longest first.
 //!
-//! The maps are persistent (`imbl`): a copy of the whole table costs a few pointers, and a
-//! change after the copy touches O(log n) of it. So a snapshot can be published for every
-//! batch of route changes, whatever the size of the table.
+//! The maps are flat and shared with the snapshots that were taken of them; the first change
+//! after a snapshot copies the map of its length. Measured with `examples/fib.rs` on a million
+//! routes: that copy takes 0.1 to 0.2 ms, and a look-up 0.4 to 0.6 us, where persistent tries
+//! (`imbl`) make the copy free and take 1.1 to 1.5 us. Packets outnumber changes.
 
-use rustc_hash::FxBuildHasher;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::wire::Addr;
 
@@ -74,7 +77,7 @@ impl Prefix {
 #[derive(Clone)]
 struct Level<K, V> {
     len: u8,
-    networks: imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>,
+    networks: Arc<FxHashMap<K, V>>,
 }
 
 /// Networks of one address family and what each maps to.
@@ -90,7 +93,7 @@ impl<K, V> Default for Lpm<K, V> {
     }
 }
 
-impl<K: Bits, V: Copy> Lpm<K, V> {
+impl<K: Bits, V: Copy + PartialEq> Lpm<K, V> {
     /// What the longest network that holds `addr` maps to.
     #[inline]
     pub(super) fn find(&self, addr: K) -> Option<V> {
@@ -109,14 +112,18 @@ impl<K: Bits, V: Copy> Lpm<K, V> {
                 at
             }
         };
-        self.levels[at].networks.insert(addr.masked(len), value);
+        let (networks, network) = (&mut self.levels[at].networks, addr.masked(len));
+        if networks.get(&network) != Some(&value) {
+            Arc::make_mut(networks).insert(network, value);
+        }
     }
 
     /// Takes the network of `addr` with `len` bits away.
     pub(super) fn remove(&mut self, addr: K, len: u8) {
         if let Ok(at) = self.level(len) {
-            self.levels[at].networks.remove(&addr.masked(len));
-            if self.levels[at].networks.is_empty() {
+            let networks = Arc::make_mut(&mut self.levels[at].networks);
+            networks.remove(&addr.masked(len));
+            if networks.is_empty() {
                 self.levels.remove(at);
             }
         }
@@ -143,7 +150,7 @@ impl<V> Default for DualLpm<V> {
     }
 }
 
-impl<V: Copy> DualLpm<V> {
+impl<V: Copy + PartialEq> DualLpm<V> {
     /// What the longest network that holds `addr` maps to.
     #[inline]
     pub(super) fn find(&self, addr: Addr) -> Option<V> {

@@ -13,12 +13,14 @@
 //! * `table`: the mutable side, changed one [`Change`] at a time.
 //! * `decode`: rtnetlink messages as [`Change`]s.
 //! * `dump`: reads all that the kernel knows.
-//! * `follow`: the task that follows and publishes.
+//! * `events`: hears of changes.
+//! * `follow`: the task that takes changes in and publishes.
 //! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
 
 mod ask;
 mod decode;
 mod dump;
+mod events;
 mod fib;
 mod follow;
 mod lpm;

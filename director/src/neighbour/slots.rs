@@ -34,7 +34,7 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct World {
     pub(super) links: FxHashMap<u32, Link>,
-    pub(super) neighbours: Neighbours,
+    pub(super) neighbours: Arc<Neighbours>,
 }
 
 /// All slots.

@@ -153,16 +153,9 @@ impl Tables {
                 }
             }
             Change::Neighbour(ifindex, addr, entry) => {
-                let old = self.world.neighbours.insert((ifindex, addr), entry);
-                if old.map(|old| old.mac) != Some(entry.mac) {
-                    self.slots.neighbour_changed(ifindex, addr, &self.world);
-                }
+                self.set_neighbour(ifindex, addr, Some(entry));
             }
-            Change::NeighbourGone(ifindex, addr) => {
-                if self.world.neighbours.remove(&(ifindex, addr)).is_some() {
-                    self.slots.neighbour_changed(ifindex, addr, &self.world);
-                }
-            }
+            Change::NeighbourGone(ifindex, addr) => self.set_neighbour(ifindex, addr, None),
             Change::Route(route, placement) => self.add_route(&route, placement),
             Change::RouteGone(route) => self.drop_route(&route),
         }
@@ -196,7 +189,7 @@ impl Tables {
         Fib {
             routes: self.routes.clone(),
             slots: self.slots.resolved(),
-            neighbours: self.world.neighbours.clone(),
+            neighbours: Arc::clone(&self.world.neighbours),
             links: self.list_links(),
             addresses: self.list_addresses(),
             gateways: self.list_gateways(),
@@ -222,6 +215,21 @@ impl Tables {
             self.listed.gateways = None;
             self.slots.link_changed(ifindex, &self.world);
         }
+    }
+
+    /// Most news of a neighbour (reachable, stale, probed) change nothing here, and must not
+    /// cost a copy of the map.
+    fn set_neighbour(&mut self, ifindex: u32, addr: Addr, entry: Option<Neighbour>) {
+        let key = (ifindex, addr);
+        if self.world.neighbours.get(&key) == entry.as_ref() {
+            return;
+        }
+        let neighbours = Arc::make_mut(&mut self.world.neighbours);
+        match entry {
+            Some(entry) => neighbours.insert(key, entry),
+            None => neighbours.remove(&key),
+        };
+        self.slots.neighbour_changed(ifindex, addr, &self.world);
     }
 
     fn add_route(&mut self, route: &Route, placement: Placement) {

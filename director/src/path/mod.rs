@@ -109,7 +109,7 @@ impl Walk for Path {
         self.readings
             .extend(batch.iter().map(|frame| view.read(umem.packet(frame))));
         self.readings
-            .iter()
+            .iter_mut()
             .for_each(|reading| view.approach(reading));
 
         for (mut frame, reading) in batch.drain(..).zip(self.readings.drain(..)) {

@@ -49,7 +49,7 @@ impl View<'_> {
     }
 
     /// Has the connection fetched that a reading is likely to need.
-    pub(super) fn approach(&self, reading: &Reading) {
+    pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
             Reading::Unreadable(_) => {}
             Reading::Packet { place, .. } | Reading::Error { place, .. } => {

@@ -8,7 +8,7 @@
 //! that (`CONFIRMED`).
 
 use super::judgement::{Invalid, Judgement, Unmoved};
-use super::window::{Misfit, Peer, after, later};
+use super::window::{Misfit, Peer, after, later, right_edge};
 use super::{Event, State, StateTable};
 use crate::flow::Direction;
 use crate::wire::tcp::{Flags, Segment};
@@ -205,7 +205,7 @@ impl Tracking {
         server.max_end = segment.end().wrapping_add(client.max_window);
         server.max_ack = acked;
         server.max_window = window.max(1);
-        client.max_end = later(acked.wrapping_add(window), client.max_end);
+        client.max_end = later(right_edge(acked, window), client.max_end);
         client.max_ack = segment.seq;
         self.scales = self.scales & 0x0f | offered(segment.scale) << 4;
         self.store(Direction::Original, client, server);
@@ -258,8 +258,7 @@ impl Tracking {
         if self.is_exact(direction, segment) {
             return Ok(());
         }
-        let in_window =
-            !after(receiver.max_ack, segment.seq) && !after(segment.seq, sender.max_end);
+        let in_window = !after(receiver.max_ack, segment.seq) && sender.starts_in_window(segment);
         if !self.has(ANSWERED) || !in_window {
             return Err(Judgement::Invalid(Invalid::Reset));
         }

@@ -52,9 +52,10 @@ impl Peer {
         }
     }
 
-    /// I: the segment starts within the receiver's window.
-    const fn starts_in_window(&self, segment: &Segment) -> bool {
-        !after(segment.seq, self.max_end)
+    /// I: the segment starts within the receiver's window, or where an accepted one has ended: a
+    /// FIN behind a full window ends one above it, and what its sender says next starts there.
+    pub(super) const fn starts_in_window(&self, segment: &Segment) -> bool {
+        !after(segment.seq, later(self.max_end, self.end))
     }
 
     /// II: the segment ends at most a window below what was sent.
@@ -98,12 +99,18 @@ impl Peer {
     /// Takes in what a segment with ACK from this end says to `receiver`.
     pub(super) fn advance(&mut self, receiver: &mut Self, segment: &Segment) {
         let window = self.window(segment);
-        let edge = segment.ack.wrapping_add(window);
+        let edge = right_edge(segment.ack, window);
         self.end = later(segment.end(), self.end);
         self.max_ack = later(segment.ack, self.max_ack);
         self.max_window = self.max_window.max(window);
         receiver.max_end = later(edge, receiver.max_end);
     }
+}
+
+/// The highest number that an acknowledgement with `window` allows: a closed window may be probed
+/// with one byte (RFC 9293 §3.8.6.1).
+pub(super) const fn right_edge(ack: u32, window: u32) -> u32 {
+    ack.wrapping_add(if window == 0 { 1 } else { window })
 }
 
 /// Why a segment misses the bounds.

@@ -175,6 +175,12 @@ impl Tuple {
         [self.src.addr, self.dst.addr]
     }
 
+    /// Source and destination port.
+    #[inline]
+    pub const fn ports(&self) -> [u16; 2] {
+        [self.src.port, self.dst.port]
+    }
+
     /// The tuple of a packet that goes the other way.
     pub const fn reversed(self) -> Self {
         Self {

@@ -204,7 +204,10 @@ mod tests {
 
         #[test]
         fn change_equals_full_computation(
-            mut data in proptest::collection::vec(prop_oneof![Just(0u8), Just(0xff), any::<u8>()], 4..60),
+            mut data in proptest::collection::vec(
+                prop_oneof![Just(0u8), Just(0xff), any::<u8>()],
+                4..60,
+            ),
             at in any::<prop::sample::Index>(),
             new in prop_oneof![Just(0u16), Just(0xffff), any::<u16>()],
         ) {

@@ -481,7 +481,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_options_are_survived(options in proptest::collection::vec(any::<u8>(), 0..=40), flags: u8) {
+        fn any_options_are_survived(
+            options in proptest::collection::vec(any::<u8>(), 0..=40),
+            flags: u8,
+        ) {
             let parsed = Segment::parse(&segment(flags, &options, 1)).unwrap();
             prop_assert!(parsed.scale.is_none_or(|shift| shift <= MAX_SCALE));
             prop_assert_eq!(parsed.payload, 1);

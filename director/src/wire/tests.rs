@@ -208,6 +208,14 @@ fn quote_needs_its_ports_and_no_more() {
 }
 
 #[test]
+fn padding_is_no_part_of_a_quote() {
+    let quote = &Sample::of(tcp4()).datagram()[..24];
+    let mut frame = sample::icmp_error(parties(tcp4()), [3, 1], 0, quote);
+    frame.extend([0; 20]);
+    assert_eq!(parse(&frame), Err(Malformed::BadQuote));
+}
+
+#[test]
 fn quotes_that_cannot_be_used() {
     let quote = |at: usize, byte: u8| {
         let mut quote = Sample::of(tcp4()).datagram();

@@ -3,6 +3,14 @@
 //!
 //! An input is a byte that says whether the frame is repaired first (so that the fuzzer need
 //! not guess checksums), then two endpoints to translate to, then the frame.
+//!
+//! From the root of the project, for a minute, with the stable toolchain:
+//!
+//! ```text
+//! mkdir -p tests/fuzz/corpus/frame
+//! cargo fuzz run --fuzz-dir tests/fuzz -s none frame \
+//!     tests/fuzz/corpus/frame tests/fuzz/seeds -- -max_total_time=60 -max_len=2048
+//! ```
 
 #![no_main]
 

@@ -115,7 +115,7 @@ impl Pair {
         self.now = self.now.after(Ticks(span));
         for shard in 0..self.table.shards() {
             let mut gone = Vec::new();
-            while self.table.expire(shard, self.now, 7, &mut |dead, why| {
+            while self.table.expire(shard, self.now, 500, &mut |dead, why| {
                 assert_eq!(why, Departed::Expired);
                 gone.push(dead.original());
             }) {}

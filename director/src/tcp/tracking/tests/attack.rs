@@ -75,7 +75,7 @@ fn distance(a: u32, b: u32) -> i64 {
 fn in_window(sender: &Peer, receiver: &Peer, segment: &Segment) -> bool {
     let slack = i64::from(sender.max_window).max(66_000);
     let sent = distance(segment.end(), sender.end);
-    distance(segment.seq, sender.max_end) <= 0
+    distance(segment.seq, sender.max_end) <= distance(sender.end, sender.max_end).max(0)
         && sent >= -i64::from(receiver.max_window)
         && distance(segment.ack, receiver.end) <= 0
         && distance(segment.ack, sender.max_ack) >= -slack

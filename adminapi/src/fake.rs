@@ -1,0 +1,280 @@
+//! A director without packets, for the tests of this crate.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use crate::control::{Control, Put};
+use crate::error::{ControlError, Result, Subject};
+use crate::model::*;
+
+/// Keeps what it is told, in the order it was told.
+#[derive(Debug, Default)]
+pub(crate) struct Fake {
+    pub(crate) state: Mutex<State>,
+    pub(crate) connections: Vec<Connection>,
+    /// What every call fails with.
+    pub(crate) fault: Option<ControlError>,
+    /// Makes `status` panic.
+    pub(crate) panics: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    services: Vec<ServiceView>,
+    timeouts: Timeouts,
+}
+
+impl State {
+    fn place(&self, id: ServiceId) -> Option<usize> {
+        self.services.iter().position(|service| service.id == id)
+    }
+
+    fn service(&mut self, id: ServiceId) -> Result<&mut ServiceView> {
+        let place = self.place(id).ok_or(ControlError::no_service(id))?;
+        Ok(&mut self.services[place])
+    }
+
+    fn real(&mut self, id: ServiceId, real: SocketAddr) -> Result<&mut RealView> {
+        self.service(id)?
+            .reals
+            .iter_mut()
+            .find(|view| view.endpoint() == real)
+            .ok_or(ControlError::no_real(id, real))
+    }
+}
+
+/// A view of `real` that has carried something, so that zeroing shows.
+fn real_view(service: ServiceId, real: &Real) -> RealView {
+    let endpoint = real.endpoint(service.vip.port());
+    RealView {
+        address: endpoint.ip(),
+        port: endpoint.port(),
+        weight: real.weight,
+        method: real.method,
+        active: 0,
+        inactive: 0,
+        stats: carried(),
+    }
+}
+
+fn service_view(service: &Service) -> ServiceView {
+    let id = service.id();
+    ServiceView {
+        id,
+        protocol: service.protocol,
+        address: service.address,
+        port: service.port,
+        scheduler: service.scheduler,
+        stats: carried(),
+        reals: service
+            .reals
+            .iter()
+            .map(|real| real_view(id, real))
+            .collect(),
+    }
+}
+
+fn carried() -> Traffic {
+    Traffic {
+        connections: 7,
+        ..Traffic::default()
+    }
+}
+
+impl Fake {
+    fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None => call(&mut self.state.lock().unwrap()),
+        }
+    }
+}
+
+impl Control for Fake {
+    fn health(&self) -> Result<Health> {
+        self.with(|_| Ok(Health::default()))
+    }
+
+    fn status(&self) -> Result<Status> {
+        assert!(!self.panics, "the fake was told to");
+        self.with(|_| {
+            Ok(Status {
+                version: "1.2.3".to_owned(),
+                ..Status::default()
+            })
+        })
+    }
+
+    fn services(&self) -> Result<Vec<ServiceView>> {
+        self.with(|state| Ok(state.services.clone()))
+    }
+
+    fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        self.with(|state| state.service(id).cloned())
+    }
+
+    fn add_service(&self, service: Service) -> Result<ServiceView> {
+        self.with(|state| {
+            if state.place(service.id()).is_some() {
+                return Err(ControlError::AlreadyExists(Subject::Service(service.id())));
+            }
+            let view = service_view(&service);
+            state.services.push(view.clone());
+            Ok(view)
+        })
+    }
+
+    fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
+        self.with(|state| {
+            let view = service_view(&service);
+            match state.place(view.id) {
+                Some(place) => {
+                    state.services[place] = view.clone();
+                    Ok(Put::Replaced(view))
+                }
+                None => {
+                    state.services.push(view.clone());
+                    Ok(Put::Created(view))
+                }
+            }
+        })
+    }
+
+    fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
+        self.with(|state| {
+            let service = state.service(id)?;
+            service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
+            Ok(service.clone())
+        })
+    }
+
+    fn remove_service(&self, id: ServiceId) -> Result<()> {
+        self.with(|state| {
+            state.service(id)?;
+            state.services.retain(|service| service.id != id);
+            Ok(())
+        })
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.with(|state| {
+            state.services.clear();
+            Ok(())
+        })
+    }
+
+    fn reals(&self, service: ServiceId) -> Result<Vec<RealView>> {
+        self.with(|state| Ok(state.service(service)?.reals.clone()))
+    }
+
+    fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
+        self.with(|state| state.real(service, real).cloned())
+    }
+
+    fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
+        self.with(|state| {
+            let view = real_view(service, &real);
+            match state.real(service, view.endpoint()) {
+                Ok(_) => Err(ControlError::AlreadyExists(Subject::Real {
+                    service,
+                    real: view.endpoint(),
+                })),
+                Err(_) => {
+                    state.service(service)?.reals.push(view.clone());
+                    Ok(view)
+                }
+            }
+        })
+    }
+
+    fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
+        self.with(|state| {
+            let view = real_view(service, &real);
+            if let Ok(there) = state.real(service, view.endpoint()) {
+                *there = view.clone();
+                return Ok(Put::Replaced(view));
+            }
+            state.service(service)?.reals.push(view.clone());
+            Ok(Put::Created(view))
+        })
+    }
+
+    fn change_real(
+        &self,
+        service: ServiceId,
+        real: SocketAddr,
+        patch: RealPatch,
+    ) -> Result<RealView> {
+        self.with(|state| {
+            let view = state.real(service, real)?;
+            view.weight = patch.weight.unwrap_or(view.weight);
+            view.method = patch.method.unwrap_or(view.method);
+            Ok(view.clone())
+        })
+    }
+
+    fn remove_real(&self, service: ServiceId, real: SocketAddr) -> Result<()> {
+        self.with(|state| {
+            state.real(service, real)?;
+            let reals = &mut state.service(service)?.reals;
+            reals.retain(|view| view.endpoint() != real);
+            Ok(())
+        })
+    }
+
+    fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
+        self.with(|_| {
+            let start = query.cursor.map_or(0, |cursor| cursor.0 as usize);
+            let mut rest = self
+                .connections
+                .iter()
+                .enumerate()
+                .skip(start)
+                .filter(|(_, connection)| query.matches(connection));
+            let page = rest.by_ref().take(query.limit as usize);
+            let connections = page.map(|(_, connection)| connection.clone()).collect();
+            let next = rest.next().map(|(place, _)| Cursor(place as u64));
+            Ok(ConnectionPage { connections, next })
+        })
+    }
+
+    fn zero(&self, service: Option<ServiceId>) -> Result<()> {
+        self.with(|state| {
+            let views = match service {
+                Some(id) => std::slice::from_mut(state.service(id)?),
+                None => &mut state.services,
+            };
+            for view in views {
+                view.stats = Traffic::default();
+                view.reals
+                    .iter_mut()
+                    .for_each(|real| real.stats = Traffic::default());
+            }
+            Ok(())
+        })
+    }
+
+    fn timeouts(&self) -> Result<Timeouts> {
+        self.with(|state| Ok(state.timeouts))
+    }
+
+    fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
+        self.with(|state| {
+            state.timeouts = state.timeouts.changed(patch);
+            Ok(state.timeouts)
+        })
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.with(|state| {
+            let mut traffic = Traffic::default();
+            for service in &state.services {
+                traffic.connections += service.stats.connections;
+            }
+            Ok(Stats {
+                traffic,
+                ..Stats::default()
+            })
+        })
+    }
+}
