@@ -1,85 +1,64 @@
-//! The director's API over its unix socket, blocking: one request, one connection.
+//! The director's API over its unix socket, for callers that block.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::path::Path;
 
-use adminapi::model::{Connection, Real, Service, ServiceId, ServiceView};
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use adminapi::client::{self, Client};
+use adminapi::model::{
+    Connection, ConnectionQuery, Real, Service, ServiceId, ServiceView, Stats, Status,
+};
+use anyhow::Result;
+use tokio::runtime::{Builder, Runtime};
 
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// An answer of the director.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Body; null when there is none.
-    pub body: Value,
-}
-
-/// Where the API is.
-#[derive(Clone, Debug)]
+/// The client of the API with a runtime of its own.
+#[derive(Debug)]
 pub struct Api {
-    socket: PathBuf,
+    client: Client,
+    runtime: Runtime,
 }
 
 impl Api {
-    /// The API behind `socket`.
-    pub fn new(socket: &Path) -> Self {
-        Self {
-            socket: socket.to_owned(),
-        }
-    }
-
-    /// Asks, whatever the answer.
+    /// The API behind `socket`; nothing is sent yet.
     ///
     /// # Errors
-    /// When nobody answers, or not in HTTP.
-    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Answer> {
-        let mut stream = UnixStream::connect(&self.socket)
-            .with_context(|| format!("no director at {}", self.socket.display()))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nhost: director\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        parse(&answer).with_context(|| format!("{method} {path}: not an HTTP answer: {answer}"))
+    /// When the runtime cannot start.
+    pub fn new(socket: &Path) -> Result<Self> {
+        Ok(Self {
+            client: Client::connect(&format!("unix:{}", socket.display()))?,
+            runtime: Builder::new_current_thread().enable_all().build()?,
+        })
     }
 
-    /// The body of `GET path`.
+    /// Makes a call of the client and waits for its answer.
     ///
     /// # Errors
-    /// When the answer is not a success.
-    pub fn get(&self, path: &str) -> Result<Value> {
-        self.must("GET", path, &Value::Null)
+    /// The client's.
+    pub fn call<T>(&self, call: impl AsyncFnOnce(&Client) -> client::Result<T>) -> Result<T> {
+        Ok(self.runtime.block_on(call(&self.client))?)
     }
 
-    fn must(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let answer = self.ask(method, path, body)?;
-        if !(200..300).contains(&answer.status) {
-            bail!("{method} {path}: {}: {}", answer.status, answer.body);
-        }
-        Ok(answer.body)
-    }
-
-    /// Whether the director says that it is well.
+    /// Whether the director is ready.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it is not.
     pub fn health(&self) -> Result<()> {
-        self.get("/v1/health").map(drop)
+        self.call(async |api| api.health().await).map(drop)
+    }
+
+    /// The director as it is now.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn status(&self) -> Result<Status> {
+        self.call(async |api| api.status().await)
+    }
+
+    /// The counters of the whole director.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn stats(&self) -> Result<Stats> {
+        self.call(async |api| api.stats().await)
     }
 
     /// A service as it is now.
@@ -87,7 +66,7 @@ impl Api {
     /// # Errors
     /// When there is no such service.
     pub fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        Ok(serde_json::from_value(self.get(&service_path(id))?)?)
+        self.call(async |api| api.service(id).await)
     }
 
     /// Adds a service with its real servers.
@@ -95,17 +74,16 @@ impl Api {
     /// # Errors
     /// When it is refused.
     pub fn add_service(&self, service: &Service) -> Result<()> {
-        self.must("POST", "/v1/services", &serde_json::to_value(service)?)
+        self.call(async |api| api.add_service(service).await)
             .map(drop)
     }
 
-    /// Replaces the definition of a service.
+    /// Makes a service look like `service`.
     ///
     /// # Errors
     /// When it is refused.
     pub fn put_service(&self, service: &Service) -> Result<()> {
-        let path = service_path(service.id());
-        self.must("PUT", &path, &serde_json::to_value(service)?)
+        self.call(async |api| api.put_service(service).await)
             .map(drop)
     }
 
@@ -114,8 +92,7 @@ impl Api {
     /// # Errors
     /// When there is no such service.
     pub fn remove_service(&self, id: ServiceId) -> Result<()> {
-        self.must("DELETE", &service_path(id), &Value::Null)
-            .map(drop)
+        self.call(async |api| api.remove_service(id).await)
     }
 
     /// Adds a real server.
@@ -123,8 +100,7 @@ impl Api {
     /// # Errors
     /// When it is refused.
     pub fn add_real(&self, id: ServiceId, real: &Real) -> Result<()> {
-        let path = format!("{}/reals", service_path(id));
-        self.must("POST", &path, &serde_json::to_value(real)?)
+        self.call(async |api| api.add_real(id, real).await)
             .map(drop)
     }
 
@@ -132,54 +108,20 @@ impl Api {
     ///
     /// # Errors
     /// When there is no such real server.
-    pub fn remove_real(&self, id: ServiceId, real: std::net::SocketAddr) -> Result<()> {
-        let path = format!("{}/reals/{}", service_path(id), escape(&real.to_string()));
-        self.must("DELETE", &path, &Value::Null).map(drop)
+    pub fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()> {
+        self.call(async |api| api.remove_real(id, real).await)
     }
 
-    /// The first connections of the table, at most 1,000.
+    /// The connections of a service, at most 1,000.
     ///
     /// # Errors
-    /// When the answer is not a list of connections.
-    pub fn connections(&self) -> Result<Vec<Connection>> {
-        let page = self.get("/v1/connections?limit=1000")?;
-        let list = page.get("connections").unwrap_or(&page);
-        Ok(serde_json::from_value(list.clone())?)
-    }
-}
-
-fn service_path(id: ServiceId) -> String {
-    format!("/v1/services/{}", escape(&id.to_string()))
-}
-
-/// Brackets are not legal in the path of a URL (RFC 3986, 3.3).
-fn escape(text: &str) -> String {
-    text.replace('[', "%5B").replace(']', "%5D")
-}
-
-fn parse(answer: &str) -> Option<Answer> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split_whitespace().nth(1)?.parse().ok()?;
-    let body = match body {
-        "" => Value::Null,
-        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
-    };
-    Some(Answer { status, body })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_has_a_status_and_a_body() {
-        let answer = parse("HTTP/1.1 404 Not Found\r\na: b\r\n\r\n{\"title\":\"no\"}").unwrap();
-        assert_eq!(answer.status, 404);
-        assert_eq!(answer.body["title"], "no");
-        assert_eq!(
-            parse("HTTP/1.1 204 No Content\r\n\r\n").unwrap().body,
-            Value::Null
-        );
-        assert_eq!(parse("nonsense"), None);
+    /// The client's.
+    pub fn connections(&self, service: ServiceId) -> Result<Vec<Connection>> {
+        let query = ConnectionQuery {
+            service: Some(service),
+            ..ConnectionQuery::default()
+        };
+        let page = self.call(async |api| api.connections(&query).await)?;
+        Ok(page.connections)
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
@@ -77,7 +77,11 @@ impl Configuration {
         self
     }
 
-    fn text(&self, socket: &Path) -> Result<String> {
+    /// The file, with the API on `socket`.
+    ///
+    /// # Errors
+    /// When it has no TOML form.
+    pub fn text(&self, socket: &Path) -> Result<String> {
         let mut placed = self.clone();
         placed.api.unix = socket.to_owned();
         Ok(toml::to_string(&placed)?)
@@ -127,7 +131,8 @@ impl Director {
         let socket = directory.path().join("api.sock");
         let file = directory.path().join("bulwark.toml");
         fs::write(&file, configuration.text(&socket)?)?;
-        let mut command = daemon(namespace)?;
+        let mut command = namespace.command(binary("bulwarkd")?);
+        command.env("RUST_BACKTRACE", "1");
         let log = File::create(directory.path().join("log"))?;
         command
             .arg("--config")
@@ -137,7 +142,7 @@ impl Director {
         let process = Process::spawn(&mut command)?;
         let mut director = Self {
             process,
-            api: Api::new(&socket),
+            api: Api::new(&socket)?,
             directory,
         };
         director.wait_ready().with_context(|| director.log())?;
@@ -201,35 +206,50 @@ impl Director {
 
 impl Drop for Director {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- log of the director ---\n{}", self.log());
+        if is_test() {
+            let stats = self.api.stats();
+            eprintln!("--- director ---\n{stats:#?}\n{}", self.log());
         }
     }
 }
 
-/// What `bulwarkd` says and how it ends when it is given `text` as its configuration file.
+/// What `bulwarkd` says and how it ends when it is given `text` as its configuration file and
+/// started by `wrapper`, a command that ends in running another; it may be empty.
 ///
 /// # Errors
 /// When it does not end by itself.
-pub fn run_to_end(namespace: &Namespace, text: &str) -> Result<(ExitStatus, String)> {
+pub fn run_to_end(
+    namespace: &Namespace,
+    wrapper: &[&str],
+    text: &str,
+) -> Result<(ExitStatus, String)> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("bulwark.toml");
     fs::write(&file, text)?;
-    let mut command = daemon(namespace)?;
+    let daemon = binary("bulwarkd")?;
+    let mut command = match wrapper {
+        [] => namespace.command(daemon),
+        [program, arguments @ ..] => {
+            let mut command = namespace.command(program);
+            command.args(arguments).arg(daemon);
+            command
+        }
+    };
     let log = File::create(directory.path().join("log"))?;
     command
         .arg("--config")
         .arg(&file)
         .stdout(log.try_clone()?)
         .stderr(log);
-    let status = Process::spawn(&mut command)?.wait(PATIENCE)?;
-    Ok((status, fs::read_to_string(directory.path().join("log"))?))
+    let ended = Process::spawn(&mut command)?.wait(PATIENCE);
+    let said = fs::read_to_string(directory.path().join("log"))?;
+    let status = ended.with_context(|| format!("with\n{text}\nit says\n{said}"))?;
+    Ok((status, said))
 }
 
-fn daemon(namespace: &Namespace) -> Result<Command> {
-    let mut command = namespace.command(binary("bulwarkd")?);
-    command.env("RUST_BACKTRACE", "1");
-    Ok(command)
+/// Whether this is a test program, whose output is shown only when a test fails.
+fn is_test() -> bool {
+    std::env::current_exe().is_ok_and(|path| path.parent().is_some_and(|dir| dir.ends_with("deps")))
 }
 
 /// A program of the workspace, beside the running one: `target/debug` or `target/release`.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-const PROGRAMS: [&str; 5] = ["ip", "ethtool", "nginx", "curl", "sysctl"];
+const PROGRAMS: [&str; 6] = ["ip", "ethtool", "nginx", "curl", "sysctl", "ping"];
 
 /// Whether this machine can run namespaces with real servers.
 ///

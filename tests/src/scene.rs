@@ -124,6 +124,7 @@ impl Scene {
             Configuration::new(topology.interfaces()),
             Configuration::service,
         );
+        topology.meet_neighbours()?;
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self {
             director,

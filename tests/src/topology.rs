@@ -142,6 +142,29 @@ impl Topology {
         [vec![CLIENT_SIDE.to_owned()], real_side].concat()
     }
 
+    /// Has the director learn the link-layer addresses of the client and of all real servers, as
+    /// it knows them after a while of service: packets to a neighbour that is not resolved yet
+    /// may be dropped.
+    ///
+    /// # Errors
+    /// When one of them does not answer.
+    pub fn meet_neighbours(&self) -> Result<()> {
+        let client = [IpAddr::from(CLIENT_V4), IpAddr::from(CLIENT_V6)];
+        let reals = self
+            .reals
+            .iter()
+            .flat_map(|real| [real.v4.into(), real.v6.into()]);
+        client
+            .into_iter()
+            .chain(reals)
+            .try_for_each(|address: IpAddr| {
+                let address = address.to_string();
+                self.director
+                    .run("ping", &["-c1", "-W2", &address])
+                    .map(drop)
+            })
+    }
+
     /// What it was built from.
     pub fn plan(&self) -> &Plan {
         &self.plan

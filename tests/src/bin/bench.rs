@@ -107,12 +107,7 @@ impl Bench {
             director.run("ethtool", &["-K", &interface, "gro", "on"])?;
         }
         director.sysctl(&["net.ipv4.conf.all.send_redirects=0"])?;
-        let ping = |host: &str| director.run("ping", &["-c1", "-W2", host]);
-        ping("10.0.1.1")?;
-        topology
-            .reals
-            .iter()
-            .try_for_each(|real| ping(&real.v4.to_string()).map(drop))?;
+        topology.meet_neighbours()?;
         Ok(Self {
             options,
             topology,

@@ -1,0 +1,216 @@
+//! Starts, ends and changes: what users do to a director while others use it.
+
+use std::path::Path;
+
+use adminapi::model::{ForwardingMethod, Real, Scheduler};
+use anyhow::Result;
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, run_to_end};
+use testbed::process::Signal;
+use testbed::require;
+use testbed::scene::{Family, Scene, services};
+use testbed::servers::{Nginx, OTHER_HTTP_PORT};
+use testbed::topology::{Plan, Topology};
+use testbed::traffic::{HttpConnection, fetch_names, tally};
+
+const HTTP: Family = Family::V4;
+
+/// A connection to each of the three real servers, with its name.
+fn one_each(scene: &Scene) -> Result<Vec<(String, HttpConnection)>> {
+    let mut open = (0..3)
+        .map(|_| {
+            let mut connection = HttpConnection::open(&scene.topology.client, HTTP.http())?;
+            Ok((connection.ask_name()?, connection))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    open.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(
+        open.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["rs1", "rs2", "rs3"]
+    );
+    Ok(open)
+}
+
+#[test]
+fn a_dead_real_takes_only_its_own_connections_with_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut scene = Scene::start()?;
+    let mut open = one_each(&scene)?;
+    scene.web[1].kill()?;
+    assert!(open[1].1.ask_name().is_err());
+    assert_eq!(open[0].1.ask_name()?, "rs1");
+    assert_eq!(open[2].1.ask_name()?, "rs3");
+
+    let dead = (scene.topology.reals[1].v4, OTHER_HTTP_PORT).into();
+    scene
+        .director
+        .api()
+        .remove_real(HTTP.http_service(), dead)?;
+    let names = tally(fetch_names(&scene.topology.client, HTTP.http(), 10)?);
+    assert_eq!(
+        names.values().copied().collect::<Vec<_>>(),
+        [5, 5],
+        "{names:?}"
+    );
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn established_connections_stay_when_their_service_changes() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let mut open = one_each(&scene)?;
+    let changed = services(&scene.topology, Scheduler::Wlc, &[0, 1, 1])
+        .into_iter()
+        .find(|service| service.id() == HTTP.http_service())
+        .expect("the scene has it");
+    scene.director.api().put_service(&changed)?;
+    let names = tally(fetch_names(&scene.topology.client, HTTP.http(), 10)?);
+    assert!(
+        !names.contains_key("rs1"),
+        "weight 0 still gets new connections: {names:?}"
+    );
+    for (name, connection) in &mut open {
+        assert_eq!(connection.ask_name()?, *name);
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let (client, api) = (&scene.topology.client, scene.director.api());
+    let service = api.service(HTTP.http_service())?;
+    api.remove_service(service.id)?;
+    assert!(
+        fetch_names(client, HTTP.http(), 1).is_err(),
+        "a removed service answers"
+    );
+    assert_eq!(fetch_names(client, Family::V6.http(), 3)?.len(), 3);
+
+    let mut again = services(&scene.topology, Scheduler::Rr, &[1])
+        .into_iter()
+        .find(|service| service.id() == HTTP.http_service())
+        .expect("the scene has it");
+    api.add_service(&again)?;
+    assert_eq!(tally(fetch_names(client, HTTP.http(), 4)?)["rs1"], 4);
+    let real = Real {
+        address: scene.topology.reals[1].v4.into(),
+        port: Some(OTHER_HTTP_PORT),
+        weight: 1,
+        method: ForwardingMethod::Nat,
+    };
+    api.add_real(again.id(), &real)?;
+    again.reals.push(real);
+    assert_eq!(api.service(again.id())?.reals.len(), 2);
+    let names = tally(fetch_names(client, HTTP.http(), 4)?);
+    assert_eq!((names["rs1"], names["rs2"]), (2, 2));
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// The director's interfaces carry no XDP program, and the network works.
+fn assert_as_it_was(topology: &Topology) -> Result<()> {
+    let links = topology.director.run("ip", &["link", "show"])?;
+    assert!(!links.contains("xdp"), "{links}");
+    for address in ["10.0.1.254", "fd00:1::fe", "10.9.9.9"] {
+        topology.client.run("ping", &["-c1", "-W2", address])?;
+    }
+    topology.client.run("ping", &["-c1", "-W2", "10.0.2.1"])?;
+    Ok(())
+}
+
+#[test]
+fn every_end_leaves_the_interfaces_usable_and_a_restart_works() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let _web = topology
+        .reals
+        .iter()
+        .map(Nginx::start)
+        .collect::<Result<Vec<_>>>()?;
+    let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
+        .into_iter()
+        .fold(
+            Configuration::new(topology.interfaces()),
+            Configuration::service,
+        );
+    for signal in [Signal::Term, Signal::Kill, Signal::Term] {
+        let mut director = Director::start(&topology.director, &configuration)?;
+        let links = topology.director.run("ip", &["link", "show"])?;
+        assert!(links.contains("xdp"), "{links}");
+        assert_eq!(fetch_names(&topology.client, HTTP.http(), 3)?.len(), 3);
+        let status = director.end_by(signal)?;
+        assert_eq!(
+            status.success(),
+            signal == Signal::Term,
+            "{status}\n{}",
+            director.log()
+        );
+        assert_as_it_was(&topology)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_second_director_on_the_same_interfaces_is_refused() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let second = Configuration::new(scene.topology.interfaces());
+    let text = second.text(Path::new("/tmp/bulwark-second.sock"))?;
+    let (status, said) = run_to_end(&scene.topology.director, &[], &text)?;
+    assert!(!status.success());
+    assert!(said.contains("cl0"), "it names no interface: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    assert_eq!(
+        fetch_names(&scene.topology.client, HTTP.http(), 3)?.len(),
+        3
+    );
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_start_says_why() -> Result<()> {
+    if !require::programs(&["ip", "ethtool", "setpriv"]) {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let socket = Path::new("/tmp/bulwark-refused.sock");
+    let good = Configuration::new(topology.interfaces()).text(socket)?;
+    let missing = Configuration::new(vec!["nic7".to_owned()]).text(socket)?;
+    let unknown = good.replace("fast_path", "fast_paht");
+    let powerless: &[&str] = &["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+    let cases: [(&[&str], &str, &[&str]); 4] = [
+        (&[], &missing, &["nic7"]),
+        (&[], &unknown, &["bulwark.toml:", "fast_paht", "fast_path"]),
+        (&[], "[datapath", &["bulwark.toml:1"]),
+        (powerless, &good, &["CAP_"]),
+    ];
+    for (wrapper, text, words) in cases {
+        let (status, said) = run_to_end(&topology.director, wrapper, text)?;
+        assert!(!status.success(), "started with {text}");
+        assert!(
+            words.iter().all(|word| said.contains(word)),
+            "no {words:?} in: {said}"
+        );
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    assert_as_it_was(&topology)
+}

@@ -1,0 +1,87 @@
+//! UDP through the director: echo in both families, and datagrams without a checksum.
+
+use adminapi::model::Scheduler;
+use anyhow::Result;
+use testbed::accounts::assert_accounts;
+use testbed::packet::{Packet, protocol};
+use testbed::raw::Tap;
+use testbed::scene::{Family, Scene};
+use testbed::topology::{HOST_SIDE, Plan};
+use testbed::traffic::{UdpClient, tally};
+use testbed::{floor, require};
+
+#[test]
+fn each_client_is_echoed_by_one_real() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let clients = (0..9)
+            .map(|_| UdpClient::open(&scene.topology.client, family.echo()))
+            .collect::<Result<Vec<_>>>()?;
+        let first = clients
+            .iter()
+            .map(|c| c.echo(b"first"))
+            .collect::<Result<Vec<_>>>()?;
+        let again = clients
+            .iter()
+            .map(|c| c.echo(b"again"))
+            .collect::<Result<Vec<_>>>()?;
+        assert_eq!(first, again, "a flow changed its real server");
+        assert!(tally(first).values().all(|&count| count == 3));
+        assert_eq!(
+            scene
+                .director
+                .api()
+                .connections(family.echo_service())?
+                .len(),
+            9
+        );
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn any_length_up_to_the_mtu_comes_back() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for (family, headers) in [(Family::V4, 28), (Family::V6, 48)] {
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        // The answer has four bytes more than the question: the name of the real server.
+        for length in [0, 1, 2, 3, 17, 512, 1500 - headers - 4] {
+            let message: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            client.echo(&message)?;
+        }
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn no_checksum_stays_no_checksum() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start_with(
+        Plan {
+            reals: 1,
+            ..Plan::default()
+        },
+        Scheduler::Rr,
+        &[1],
+    )?;
+    let tap = Tap::open(&scene.topology.reals[0].namespace, HOST_SIDE)?;
+    let client = UdpClient::open(&scene.topology.client, Family::V4.echo())?;
+    floor::send_without_checksum(client.socket())?;
+    assert_eq!(client.echo(b"unchecked")?, "rs1");
+    let is_udp = |packet: &Packet| packet.protocol == protocol::UDP;
+    let arrived = tap.expect("datagram", is_udp)?;
+    assert_eq!(arrived.payload[6..8], [0, 0], "RFC 768: zero means none");
+    assert!(arrived.header_intact);
+    assert_accounts(&scene.director);
+    Ok(())
+}
