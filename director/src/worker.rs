@@ -43,7 +43,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    fn new(ports: usize, free: Vec<Frame>) -> Self {
+    /// An empty one for `ports` ports, with the frames `free` at rest.
+    pub fn new(ports: usize, free: Vec<Frame>) -> Self {
         let lists = || {
             (0..ports)
                 .map(|_| Vec::with_capacity(free.capacity()))
@@ -70,6 +71,14 @@ impl Outbox {
             Some(list) => list.push(frame),
             None => self.free.push(frame),
         }
+    }
+
+    /// Takes all frames out, wherever they were to go.
+    pub fn empty(&mut self, into: &mut Vec<Frame>) {
+        for list in self.forwards.iter_mut().chain(&mut self.answers) {
+            into.append(list);
+        }
+        into.append(&mut self.free);
     }
 
     /// Gives the frame of a dropped packet back.
