@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use director::flow::{Class, Direction, Entry, Limits, Place, Table};
 use director::service::RealId;
+use director::tcp::State;
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -146,7 +147,7 @@ fn serve(
         if let Some(handle) = handle {
             let entry = shard.entry_mut(handle);
             entry.count_packet();
-            entry.tracking.peers[*direction as usize].end += 1;
+            entry.tracking.state = State::Established;
             shard.touch(handle, Tick(20_000));
         }
         handle.is_some()

@@ -1,21 +1,27 @@
 //! `bulwarkd`: reads the configuration, opens the data path, serves the API; nothing else.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use adminapi::serve::{bind_unix, serve_unix};
+use adminapi::serve::{bind_unix, serve_tcp, serve_unix};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use director::config::Config;
 use director::control::Director;
 use director::datapath;
 use director::run::{self, Running};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
+
+/// How long API clients get to finish when the director stops.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The Bulwark director: a layer-4 load balancer on AF_XDP.
 #[derive(Parser, Debug)]
@@ -43,7 +49,7 @@ fn main() -> ExitCode {
         println!("{}: ok", args.config.display());
         return ExitCode::SUCCESS;
     }
-    config.log.start();
+    run::log(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -63,7 +69,8 @@ fn main() -> ExitCode {
 /// Runs a director from the first socket to the last.
 async fn serve(args: &Args, config: &Config) -> Result<()> {
     run::check_host()?;
-    let api = bind_unix(&config.api.unix).await?;
+    let unix = bind_unix(&config.api.unix).await?;
+    let tcp = listen(config.api.listen).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, mut failures) = mpsc::unbounded_channel();
     let Running { director, workers } = run::start(config, &stop, move |id, why| {
@@ -73,11 +80,12 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     .await?;
     let director = Arc::new(director);
     let (end, ending) = watch::channel(());
-    let api = tokio::spawn(serve_unix(
-        api,
-        adminapi::router(director.clone()),
-        after(ending),
-    ));
+    let router = adminapi::router(director.clone());
+    let mut api = JoinSet::new();
+    if let Some(tcp) = tcp {
+        api.spawn(serve_tcp(tcp, router.clone(), after(ending.clone())));
+    }
+    api.spawn(serve_unix(unix, router, after(ending)));
     let followers = tokio::spawn(run::follow(Arc::clone(&director)));
     info!(api = %config.api.unix.display(), "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -89,16 +97,23 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     drop(end);
     followers.abort();
-    if tokio::time::timeout(Duration::from_secs(2), api)
-        .await
-        .is_err()
-    {
+    let finished = tokio::time::timeout(PATIENCE, api.join_all());
+    if finished.await.is_err() {
         warn!("API clients did not finish in time");
     }
     let stopped = tokio::task::spawn_blocking(move || datapath::stop(&stop, workers)).await;
     stopped.context("stopping the workers")?;
     info!("stopped");
     outcome
+}
+
+async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    let busy = || format!("cannot listen on {address}; set another `listen` under [api]");
+    listener.map(Some).with_context(busy)
 }
 
 async fn after(mut ending: watch::Receiver<()>) {

@@ -1,5 +1,6 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use arc_swap::ArcSwap;
 use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
-use crate::datapath::{self, Datapath, Settings};
+use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::Neighbourhood;
@@ -31,6 +33,19 @@ pub struct Running {
     pub director: Director,
     /// Its worker threads, for [`datapath::stop`].
     pub workers: Vec<datapath::Running>,
+}
+
+/// Starts logging to standard error. `RUST_LOG` goes before what is configured.
+pub fn log(log: &Log) {
+    let level = tracing::Level::from(log.level).to_string();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
 }
 
 /// Says what is missing on this host, before anything is touched.
@@ -68,8 +83,9 @@ pub async fn start(
     ended: impl Fn(usize, String) + Clone + Send + 'static,
 ) -> Result<Running> {
     let clock = Clock::start();
-    let mut datapath = Datapath::open(&config.datapath)?;
-    let neighbourhood = Neighbourhood::follow(&config.datapath.interfaces).await;
+    let settings = settings(&config.datapath);
+    let mut datapath = Datapath::open(&settings)?;
+    let neighbourhood = Neighbourhood::follow(&settings.interfaces).await;
     let neighbourhood =
         neighbourhood.context("cannot follow the kernel's routes and neighbours")?;
     let shared = Arc::new(shared(config, &datapath, &neighbourhood)?);
@@ -81,7 +97,7 @@ pub async fn start(
     let workers = datapath
         .start(clock, stop, paths, ended)
         .context("cannot start the workers")?;
-    let facts = facts(&datapath, &config.datapath, clock, &workers);
+    let facts = facts(&datapath, &settings, clock, &workers);
     let director = Director::new(facts, shared, datapath.gate, neighbourhood);
     let configured = settle(&director).and_then(|()| configure(&director, config));
     if let Err(problem) = configured {
@@ -91,11 +107,26 @@ pub async fn start(
     Ok(Running { director, workers })
 }
 
+fn settings(config: &config::Datapath) -> Settings {
+    Settings {
+        interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
+        mode: match config.mode {
+            ModeChoice::Auto => Mode::Auto,
+            ModeChoice::ZeroCopy => Mode::ZeroCopy,
+            ModeChoice::Copy => Mode::Copy,
+            ModeChoice::Generic => Mode::Generic,
+        },
+        workers: config.workers.map(|workers| workers as usize),
+        frames: config.frames,
+        ring: config.ring,
+    }
+}
+
 fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -> Result<Shared> {
     let workers = datapath.worker_count();
     let limits = Limits {
-        connections: config.limits.connections,
-        half_open: config.limits.half_open,
+        connections: config.limits.connections as usize,
+        half_open: config.limits.half_open as usize,
         workers,
     };
     Ok(Shared {

@@ -1,96 +1,127 @@
-//! The configuration file: a first reading, to be replaced by the checked one.
+//! The configuration file: TOML into a [`Config`] that cannot hold a bad value.
+//!
+//! [`Config::parse`] reports every problem of a file at once, each with its line and key and what
+//! to do about it. What a virtual service must look like is judged by [`adminapi::validate`],
+//! the same way as for the API.
 
-use std::path::{Path, PathBuf};
+mod api;
+mod datapath;
+mod duplicate;
+mod error;
+mod limits;
+mod log;
+mod outline;
+mod read;
+mod service;
+mod suggest;
 
-use adminapi::model;
-use serde::Deserialize;
+use std::ops::Deref;
+use std::path::Path;
 
-use crate::datapath::Settings;
+use adminapi::model::{Service, Timeouts};
+use toml_edit::Document;
 
-/// What the file says.
-#[derive(Debug)]
-pub struct Config {
-    /// `[datapath]`
-    pub datapath: Settings,
-    /// `[api]`
-    pub api: Api,
-    /// `[limits]`
-    pub limits: Limits,
-    /// `[timeouts]`
-    pub timeouts: model::Timeouts,
-    /// `[log]`
-    pub log: Log,
-    /// `[[service]]`
-    pub services: Vec<model::Service>,
-}
+pub use api::Api;
+pub use datapath::{Datapath, InterfaceName, ModeChoice};
+pub use error::{ConfigError, ConfigErrors};
+pub use limits::Limits;
+pub use log::{Log, LogFormat, LogLevel};
 
-/// `[api]`
-#[derive(Debug, Deserialize)]
-pub struct Api {
-    /// Path of the socket.
-    pub unix: PathBuf,
-}
+use error::Report;
+use outline::Outline;
+use read::{Expected, Section};
 
-/// `[limits]`
-#[derive(Debug)]
-pub struct Limits {
-    /// Connections.
-    pub connections: usize,
-    /// Half-open ones.
-    pub half_open: usize,
-}
+/// A configuration that has passed every check. Only [`Config::parse`] and [`Config::load`] make
+/// one, and it cannot be changed; its values are those of [`Settings`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config(Settings);
 
-/// `[log]`
-#[derive(Debug)]
-pub struct Log;
+impl Deref for Config {
+    type Target = Settings;
 
-impl Log {
-    /// Starts logging to standard error.
-    pub fn start(&self) {
-        tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .init();
+    fn deref(&self) -> &Settings {
+        &self.0
     }
 }
 
-#[derive(Deserialize)]
-struct File {
-    datapath: Datapath,
-    api: Api,
-    #[serde(default)]
-    service: Vec<model::Service>,
-}
-
-#[derive(Deserialize)]
-struct Datapath {
-    interfaces: Vec<String>,
+/// What a configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `[datapath]`: interfaces, workers and their memory.
+    pub datapath: Datapath,
+    /// `[api]`: where the API listens.
+    pub api: Api,
+    /// `[limits]`: how much is tracked.
+    pub limits: Limits,
+    /// `[timeouts]`: how long idle connections are kept.
+    pub timeouts: Timeouts,
+    /// `[log]`: what is logged, and how.
+    pub log: Log,
+    /// `[[service]]`: virtual services, in the order of the file.
+    pub services: Vec<Service>,
 }
 
 impl Config {
-    /// Reads `path`.
+    /// Reads the file at `path`.
     ///
     /// # Errors
-    /// What is wrong, as text.
-    pub fn load(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let file: File = toml_edit::de::from_str(&text).map_err(|e| e.to_string())?;
-        let interfaces = file.datapath.interfaces;
-        Ok(Self {
-            datapath: Settings {
-                interfaces,
-                mode: Default::default(),
-                workers: None,
-                frames: 16384,
-                ring: 2048,
-            },
-            api: file.api,
-            limits: Limits {
-                connections: 1_000_000,
-                half_open: 250_000,
-            },
-            timeouts: model::Timeouts::default(),
-            log: Log,
-            services: file.service,
-        })
+    /// That the file cannot be read, or everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path)
+            .map_err(|error| ConfigErrors::whole_file(&name, format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| ConfigErrors::whole_file(&name, "is not UTF-8 text".to_owned()))?;
+        Self::parse(&text, &name)
+    }
+
+    /// Reads `text`, which errors call `name`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; only the first when it is not TOML at all.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
+        let document = Document::parse(text)
+            .map_err(|error| ConfigErrors::syntax(name, &duplicate::explain(text, &error)))?;
+        let report = Report::new(Outline::of(text, &document));
+        let settings = read(Section::root(document.as_table(), &report));
+        match settings {
+            Some(settings) if report.is_empty() => Ok(Self(settings)),
+            _ => Err(report.into_errors(name)),
+        }
     }
 }
+
+/// `None` when something without a default is missing or unreadable, which is reported then.
+fn read(mut root: Section<'_>) -> Option<Settings> {
+    let datapath = datapath::read(root.section("datapath"));
+    let api = api::read(root.section("api"));
+    let limits = limits::read(root.section("limits"));
+    let timeouts = read_timeouts(root.section("timeouts"));
+    let log = log::read(root.section("log"));
+    let services = service::read(&mut root);
+    root.not_yet("defense");
+    root.finish();
+    Some(Settings {
+        datapath: datapath?,
+        api: api?,
+        limits,
+        timeouts,
+        log,
+        services,
+    })
+}
+
+fn read_timeouts(mut section: Section<'_>) -> Timeouts {
+    let seconds = Expected::Number(1..=i64::from(Timeouts::MAX));
+    let default = Timeouts::default();
+    let timeouts = Timeouts {
+        tcp: section.or("tcp", &seconds, default.tcp),
+        tcpfin: section.or("tcpfin", &seconds, default.tcpfin),
+        udp: section.or("udp", &seconds, default.udp),
+    };
+    section.finish();
+    timeouts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! `[limits]`: how much is tracked.
+
+use super::read::{Expected, Section};
+
+/// How much the connection table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections, half-open ones included.
+    pub connections: u32,
+    /// Most half-open connections; at most `connections`.
+    pub half_open: u32,
+}
+
+impl Limits {
+    /// Connections unless the file says otherwise.
+    pub const DEFAULT_CONNECTIONS: u32 = 1_000_000;
+    /// The smallest table.
+    pub const MIN_CONNECTIONS: u32 = 1024;
+    /// The largest table: 128 GiB.
+    pub const MAX_CONNECTIONS: u32 = 1 << 30;
+    /// Memory of one connection, all told, in bytes.
+    pub const BYTES_PER_CONNECTION: u64 = 128;
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Limits {
+    let memory = read_memory(&mut section);
+    let bounds = i64::from(Limits::MIN_CONNECTIONS)..=i64::from(Limits::MAX_CONNECTIONS);
+    let given = section.optional("connections", &Expected::Number(bounds));
+    if let (Some(given), Some(fit)) = (given, memory.filter(|fit| given > Some(*fit))) {
+        section.refuse(
+            "connections",
+            format!("{given} connections do not fit into memory, {fit} do"),
+            "give more memory, or leave one of the two out",
+        );
+    }
+    let connections = given.or(memory).unwrap_or(Limits::DEFAULT_CONNECTIONS);
+    let half_open = Expected::Number(1..=i64::from(connections));
+    let half_open = section.or("half_open", &half_open, connections / 4);
+    section.finish();
+    Limits {
+        connections,
+        half_open,
+    }
+}
+
+/// The connections that fit into `memory`.
+fn read_memory(section: &mut Section<'_>) -> Option<u32> {
+    let expected = Expected::Text("a size, as in \"256MiB\"");
+    let text: String = section.optional("memory", &expected)?;
+    let Some(bytes) = bytes(&text) else {
+        let message = format!("{text:?} is not a size");
+        section.refuse(
+            "memory",
+            message,
+            "write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
+        );
+        return None;
+    };
+    let fit = bytes / Limits::BYTES_PER_CONNECTION;
+    if fit < u64::from(Limits::MIN_CONNECTIONS) {
+        let message = format!("{text} holds {fit} connections");
+        section.refuse("memory", message, "use 128KiB or more");
+        return None;
+    }
+    Some(u32::try_from(fit).map_or(Limits::MAX_CONNECTIONS, |fit| {
+        fit.min(Limits::MAX_CONNECTIONS)
+    }))
+}
+
+/// `256MiB` and the like in bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("1KiB", Some(1 << 10)),
+            ("256MiB", Some(256 << 20)),
+            ("2 GiB", Some(2 << 30)),
+            ("0KiB", Some(0)),
+            ("256", None),
+            ("256M", None),
+            ("MiB", None),
+            ("1.5GiB", None),
+            ("-1GiB", None),
+            ("99999999999999GiB", None),
+            ("", None),
+        ] {
+            assert_eq!(bytes(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `[[service]]` and `[[service.real]]`: the types of the API, read key by key so that every
+//! problem is found.
+
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
+use adminapi::validate::MAX_WEIGHT;
+use adminapi::validate_config;
+
+use super::read::{Expected, Section};
+
+const PROTOCOLS: &[&str] = &["tcp", "udp"];
+const SCHEDULERS: &[&str] = &["rr", "wrr", "lc", "wlc"];
+const METHODS: &[&str] = &["nat"];
+const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
+const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
+const WEIGHT: Expected = Expected::Number(0..=MAX_WEIGHT as i64);
+
+/// A service, and where it and its real servers stand among all that the file has: those that
+/// cannot be read are left out.
+struct Placed {
+    service: Service,
+    place: usize,
+    reals: Vec<usize>,
+}
+
+/// All services that can be read, judged together.
+pub(super) fn read(root: &mut Section<'_>) -> Vec<Service> {
+    let placed: Vec<Placed> = root
+        .sections("service")
+        .into_iter()
+        .filter_map(|(place, section)| read_service(place, section))
+        .collect();
+    let services: Vec<_> = placed.iter().map(|placed| placed.service.clone()).collect();
+    for mut problem in validate_config(&services) {
+        problem.pointer = in_file(&placed, &problem.pointer);
+        problem.other = problem.other.map(|other| in_file(&placed, &other));
+        root.report(problem);
+    }
+    services
+}
+
+fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
+    let protocol: Option<Protocol> =
+        section.required("protocol", &Expected::Word(PROTOCOLS), "set tcp or udp");
+    let address = section.required("address", &ADDRESS, "set the VIP");
+    let port = section.required("port", &PORT, "set the port of the VIP");
+    let scheduler = Scheduler::default();
+    let scheduler = section.or("scheduler", &Expected::Word(SCHEDULERS), scheduler);
+    let reals: Vec<(usize, Real)> = section
+        .sections("real")
+        .into_iter()
+        .filter_map(|(place, section)| Some((place, read_real(section)?)))
+        .collect();
+    section.finish();
+    let (places, reals) = reals.into_iter().unzip();
+    let service = Service {
+        protocol: protocol?,
+        address: address?,
+        port: port?,
+        scheduler,
+        reals,
+    };
+    Some(Placed {
+        service,
+        place,
+        reals: places,
+    })
+}
+
+fn read_real(mut section: Section<'_>) -> Option<Real> {
+    let address = section.required("address", &ADDRESS, "set the address of the real server");
+    let port = section.optional("port", &PORT);
+    let weight = section.or("weight", &WEIGHT, 1);
+    let method = ForwardingMethod::default();
+    let method = section.or("method", &Expected::Word(METHODS), method);
+    section.finish();
+    Some(Real {
+        address: address?,
+        port,
+        weight,
+        method,
+    })
+}
+
+/// `pointer` counts the services and real servers that could be read; the file has more.
+fn in_file(placed: &[Placed], pointer: &str) -> String {
+    let mut parts: Vec<String> = pointer.split('/').map(str::to_owned).collect();
+    let index = |part: Option<&String>| part.and_then(|part| part.parse::<usize>().ok());
+    // "", "service", its index, "real", its index, ...
+    let service = index(parts.get(2)).and_then(|index| placed.get(index));
+    let real = index(parts.get(4)).and_then(|index| service?.reals.get(index));
+    if let (Some(real), Some(part)) = (real, parts.get_mut(4)) {
+        *part = real.to_string();
+    }
+    if let (Some(service), Some(part)) = (service, parts.get_mut(2)) {
+        *part = service.place.to_string();
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_api() {
+        assert_eq!(SCHEDULERS, Scheduler::ALL.map(Scheduler::name));
+        assert_eq!(
+            PROTOCOLS,
+            [Protocol::Tcp, Protocol::Udp].map(Protocol::name)
+        );
+    }
+}

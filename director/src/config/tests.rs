@@ -1,0 +1,453 @@
+use std::fs;
+
+use adminapi::model::{Protocol, Scheduler};
+use proptest::prelude::*;
+
+use super::*;
+
+const MINIMAL: &str = "[datapath]\ninterfaces = [\"eth0\"]\n";
+
+/// What is said about `text`, which is called `f`.
+fn complaints(text: &str) -> Vec<String> {
+    let errors = Config::parse(text, "f").expect_err(text);
+    errors.to_string().lines().map(str::to_owned).collect()
+}
+
+fn sample(name: &str) -> Config {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/");
+    Config::load(Path::new(&format!("{folder}{name}"))).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn a_minimal_file_has_the_documented_defaults() {
+    let config = Config::parse(MINIMAL, "f").unwrap();
+    assert_eq!(config.datapath.interfaces[0].as_str(), "eth0");
+    assert_eq!(config.datapath.mode, ModeChoice::Auto);
+    assert_eq!(config.datapath.workers, None);
+    assert_eq!(config.datapath.frames, 16_384);
+    assert_eq!(config.datapath.ring, 2048);
+    assert_eq!(config.api.unix, Path::new("/run/bulwark/api.sock"));
+    assert_eq!(config.api.listen, None);
+    assert_eq!(config.limits.connections, 1_000_000);
+    assert_eq!(config.limits.half_open, 250_000);
+    assert_eq!(config.timeouts, Timeouts::default());
+    assert_eq!(config.log, Log::default());
+    assert_eq!(config.services, []);
+}
+
+#[test]
+fn the_sample_files_are_good() {
+    let config = sample("bulwark.toml");
+    assert_eq!(config.services.len(), 2);
+    assert_eq!(config.services[0].protocol, Protocol::Tcp);
+    assert_eq!(config.services[0].reals[0].weight, 2);
+    assert_eq!(config.services[0].reals[1].weight, 1);
+    assert_eq!(config.services[1].scheduler, Scheduler::Rr);
+    let demo = sample("demo.toml");
+    assert_eq!(demo.limits.connections, 131_072);
+    assert_eq!(demo.services[0].reals.len(), 3);
+}
+
+/// A comment in the sample that looks like a key shows the default: nothing changes when it is
+/// made one (but for the two that need a decision).
+#[test]
+fn what_the_sample_shows_is_the_default() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/bulwark.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let chosen = ["#workers", "#memory", "#listen", "#insecure_loopback"];
+    let shown: String = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                let keep = chosen.iter().any(|word| line.starts_with(word));
+                if keep { line } else { key }
+            }
+            _ => line,
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_ne!(shown, text);
+    assert_eq!(Config::parse(&shown, "f").unwrap(), sample("bulwark.toml"));
+}
+
+#[test]
+fn everything_can_be_set() {
+    let text = r#"
+[datapath]
+interfaces = ["eth0", "eth1.7"]
+fast_path = false
+mode = "zero-copy"
+workers = 2
+frames = 8192
+ring = 1024
+[api]
+unix = "/tmp/a.sock"
+listen = "[::1]:7070"
+insecure_loopback = true
+[limits]
+memory = "1MiB"
+connections = 8192
+half_open = 8192
+[timeouts]
+tcp = 1
+tcpfin = 2678400
+udp = 3
+[log]
+level = "trace"
+format = "json"
+"#;
+    let config = Config::parse(text, "f").unwrap();
+    assert_eq!(config.datapath.mode, ModeChoice::ZeroCopy);
+    assert_eq!(config.datapath.workers, Some(2));
+    assert_eq!(config.datapath.frames, 8192);
+    assert_eq!(config.datapath.ring, 1024);
+    assert_eq!(config.api.listen, Some("[::1]:7070".parse().unwrap()));
+    assert_eq!(config.limits.connections, 8192);
+    assert_eq!(config.limits.half_open, 8192);
+    assert_eq!(config.timeouts.tcpfin, 2_678_400);
+    assert_eq!(config.log.level, LogLevel::Trace);
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+/// Lines that follow the two of `MINIMAL` (so the first is line 3), and what is said of them.
+#[test]
+fn each_bad_line_is_named() {
+    let table = [
+        (
+            "mode = \"zerocopy\"",
+            "f:3: datapath.mode: must be one of auto, zero-copy, copy, generic, not \"zerocopy\"; \
+             did you mean zero-copy?",
+        ),
+        (
+            "fast_path = true",
+            "f:3: datapath.fast_path: is not built yet; set false or leave it out",
+        ),
+        (
+            "fast_path = \"yes\"",
+            "f:3: datapath.fast_path: must be true or false, not \"yes\"",
+        ),
+        (
+            "workers = 0",
+            "f:3: datapath.workers: must be a whole number from 1 to 256, not 0",
+        ),
+        (
+            "frames = 5000",
+            "f:3: datapath.frames: must be a power of two from 128 to 1048576, not 5000",
+        ),
+        (
+            "frames = 2048",
+            "f:3: datapath.frames: 2048 frames cannot fill the rings of all interfaces; \
+             use 4096 or a smaller ring",
+        ),
+        (
+            "ring = 3.5",
+            "f:3: datapath.ring: must be a power of two from 64 to 32768, not 3.5",
+        ),
+        (
+            "interface = [\"eth1\"]",
+            "f:3: datapath.interface: unknown key; did you mean interfaces?",
+        ),
+        (
+            "colour = 1",
+            "f:3: datapath.colour: unknown key; \
+             known here: fast_path, frames, interfaces, mode, ring, workers",
+        ),
+        (
+            "interfaces = [\"eth1\"]",
+            "f:3: `interfaces` is there already (line 2); keep one of them",
+        ),
+        (
+            "\n[datapath]",
+            "f:4: `datapath` is there already (line 1); keep one of them",
+        ),
+        (
+            "[data]",
+            "f:3: data: unknown key; known here: api, datapath, limits, log, service, timeouts",
+        ),
+        (
+            "[defense]",
+            "f:3: defense: is not available yet; leave it out",
+        ),
+        (
+            "[[timeouts]]",
+            "f:3: timeouts: must be a table, not an array of tables; write [timeouts]",
+        ),
+        (
+            "[service]",
+            "f:3: service: must be a list of tables; write [[service]]",
+        ),
+        (
+            "[api]\nunix = \"api.sock\"",
+            "f:4: api.unix: \"api.sock\" is not an absolute path; begin it with /",
+        ),
+        (
+            "[api]\nlisten = \"localhost:7070\"",
+            "f:4: api.listen: must be an address and a port, as in \"127.0.0.1:7070\", \
+             not \"localhost:7070\"",
+        ),
+        (
+            "[api]\nlisten = \"127.0.0.1:7070\"",
+            "f:4: api.listen: 127.0.0.1:7070 is open to every user of this host, and the API has \
+             no tokens yet; use the Unix socket, or set insecure_loopback = true to accept that",
+        ),
+        (
+            "[api]\nlisten = \"0.0.0.0:7070\"\ninsecure_loopback = true",
+            "f:4: api.listen: 0.0.0.0:7070 is open to other hosts, and the API has no tokens yet; \
+             use the Unix socket, or a loopback address with insecure_loopback = true",
+        ),
+        (
+            "[api]\ntoken_file = \"/etc/bulwark/token\"",
+            "f:4: api.token_file: is not available yet; leave it out",
+        ),
+        (
+            "[limits]\nconnections = 100",
+            "f:4: limits.connections: must be a whole number from 1024 to 1073741824, not 100",
+        ),
+        (
+            "[limits]\nmemory = \"256M\"",
+            "f:4: limits.memory: \"256M\" is not a size; \
+             write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
+        ),
+        (
+            "[limits]\nmemory = \"127KiB\"",
+            "f:4: limits.memory: 127KiB holds 1016 connections; use 128KiB or more",
+        ),
+        (
+            "[limits]\nmemory = \"1MiB\"\nconnections = 8193",
+            "f:5: limits.connections: 8193 connections do not fit into memory, 8192 do; \
+             give more memory, or leave one of the two out",
+        ),
+        (
+            "[limits]\nconnections = 2000\nhalf_open = 2001",
+            "f:5: limits.half_open: must be a whole number from 1 to 2000, not 2001",
+        ),
+        (
+            "[timeouts]\ntcp = 0",
+            "f:4: timeouts.tcp: must be a whole number from 1 to 2678400, not 0",
+        ),
+        (
+            "[log]\nlevel = \"verbose\"",
+            "f:4: log.level: must be one of error, warn, info, debug, trace, not \"verbose\"",
+        ),
+        (
+            "mode =",
+            "f:3: string values must be quoted, expected literal string",
+        ),
+    ];
+    for (lines, expected) in table {
+        let text = format!("{MINIMAL}{lines}\n");
+        assert_eq!(complaints(&text), [expected], "{lines}");
+    }
+}
+
+#[test]
+fn interfaces_are_judged_one_by_one() {
+    let missing = "f:1: datapath.interfaces: is missing; \
+                   name at least one, as in interfaces = [\"eth0\"]";
+    assert_eq!(complaints(""), [missing]);
+    assert_eq!(complaints("[datapath]"), [missing]);
+    assert_eq!(
+        complaints("[datapath]\ninterfaces = []"),
+        ["f:2: datapath.interfaces: is empty; name at least one, as in interfaces = [\"eth0\"]"]
+    );
+    assert_eq!(
+        complaints("[datapath]\ninterfaces = \"eth0\""),
+        ["f:2: datapath.interfaces: must be a list, not \"eth0\""]
+    );
+    assert_eq!(
+        complaints(
+            "[datapath]\ninterfaces = [\n  \"eth0\",\n  \"et/h\",\n  7,\n  \"eth0\",\n  \
+             \"0123456789abcdef\",\n]"
+        ),
+        [
+            "f:4: datapath.interfaces: \"et/h\" cannot be the name of an interface; \
+             `ip link` shows their names",
+            "f:5: datapath.interfaces: must be the name of an interface, not 7",
+            "f:6: datapath.interfaces: eth0 is there already (line 3); name it once",
+            "f:7: datapath.interfaces: \"0123456789abcdef\" cannot be the name of an interface; \
+             `ip link` shows their names",
+        ]
+    );
+}
+
+/// Line 3 on; problems of all services at once, with the lines of unreadable ones counted in.
+#[test]
+fn services_are_judged_all_at_once() {
+    let text = r#"
+[[service]]
+protocol = "tcp"
+address = "10.0.0"
+port = 80
+
+[[service]]
+protocol = "tcp"
+address = "10.0.0.1"
+port = 80
+shceduler = "rr"
+[[service.real]]
+address = "10.0.2.1"
+weight = -1
+[[service.real]]
+weight = 1
+[[service.real]]
+address = "10.0.0.1"
+[[service.real]]
+address = "10.0.2.1"
+wieght = 3
+[[service.real]]
+address = "2001:db8::1"
+
+[[service]]
+protocol = "tpc"
+port = 65536
+scheduler = "wrrr"
+
+[[service]]
+protocol = "tcp"
+address = "10.0.0.1"
+port = 80
+real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }]
+"#;
+    let text = format!("{MINIMAL}{text}");
+    assert_eq!(
+        complaints(&text),
+        [
+            "f:6: service.address: must be an IPv4 or IPv6 address, not \"10.0.0\"",
+            "f:13: service.shceduler: unknown key; did you mean scheduler?",
+            "f:16: service.real.weight: must be a whole number from 0 to 2147483647, not -1",
+            "f:17: service.real.address: is missing; set the address of the real server",
+            "f:20: service.real.address: real server 10.0.0.1:80 is the service itself; \
+             name the server's own address",
+            "f:21: service.real: real server 10.0.2.1:80 is there already (line 14); \
+             remove one; give the other the weight of both",
+            "f:23: service.real.wieght: unknown key; did you mean weight?",
+            "f:25: service.real.address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
+             NAT keeps the address family; use a real server of the VIP's",
+            "f:27: service.address: is missing; set the VIP",
+            "f:28: service.protocol: must be one of tcp, udp, not \"tpc\"; did you mean tcp?",
+            "f:29: service.port: must be a whole number from 1 to 65535, not 65536",
+            "f:30: service.scheduler: must be one of rr, wrr, lc, wlc, not \"wrrr\"; \
+             did you mean wrr?",
+            "f:32: service: service tcp:10.0.0.1:80 is there already (line 9); \
+             put all its real servers into one",
+            "f:36: service.real.weight: must be a whole number from 0 to 2147483647, \
+             not 2147483648",
+            "f:36: service.real.address: 127.0.0.1 is a loopback address and cannot be the \
+             address of a real server; packets with it never leave a host; use one that the \
+             network routes",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_is_there_twice_names_both_lines() {
+    for (text, expected) in [
+        (
+            "a.b = 1\na.b = 2",
+            "f:2: `b` is there already (line 1); keep one of them",
+        ),
+        (
+            "[x]\na = 1\n[y]\na = 1\na = 2",
+            "f:5: `a` is there already (line 4); keep one of them",
+        ),
+        (
+            "[[s]]\na = 1\n[[s.r]]\nb = 1\n[[s.r]]\nb = 2\nb = 3",
+            "f:7: `b` is there already (line 6); keep one of them",
+        ),
+        (
+            "a = { b = 1, b = 2 }",
+            "f:1: `b` is there already; keep one of them",
+        ),
+    ] {
+        assert_eq!(complaints(text), [expected]);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.toml");
+    let errors = Config::load(&missing).unwrap_err().to_string();
+    let expected = "missing.toml: cannot be read: No such file or directory (os error 2)";
+    assert!(errors.ends_with(expected), "{errors}");
+    let binary = folder.path().join("binary.toml");
+    fs::write(&binary, [b'a', 0xff]).unwrap();
+    let errors = Config::load(&binary).unwrap_err().to_string();
+    assert!(
+        errors.ends_with("binary.toml: is not UTF-8 text"),
+        "{errors}"
+    );
+}
+
+/// The file and the API take the same services.
+#[test]
+fn a_service_of_the_api_is_one_of_the_file() {
+    let config = sample("bulwark.toml");
+    for service in &config.services {
+        let table = toml_edit::ser::to_string(service).unwrap();
+        let table = table.replace("[[real]]", "[[service.real]]");
+        let again = Config::parse(&format!("{MINIMAL}[[service]]\n{table}"), "f");
+        assert_eq!(again.unwrap().services, std::slice::from_ref(service));
+    }
+}
+
+/// Pieces that make texts that are nearly configurations.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "[datapath]",
+        "[api]",
+        "[[service]]",
+        "[[service.real]]",
+        "[limits]",
+        "\n",
+        "=",
+        " ",
+        "interfaces",
+        "address",
+        "port",
+        "weight",
+        "real",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"eth0\"",
+        "\"",
+        "\"10.0.0.1\"",
+        "0",
+        "-1",
+        "99999999999",
+        "true",
+        ",",
+        ".",
+        "é",
+        "#",
+        "'''",
+        "memory",
+        "\"1GiB\"",
+        "listen",
+        "frames",
+        "16384",
+        "protocol",
+        "\"tcp\"",
+    ]);
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = Config::parse(&text, "f");
+    }
+
+    #[test]
+    fn no_near_configuration_panics(text in pieces()) {
+        if let Err(errors) = Config::parse(&text, "f") {
+            let lines = text.split('\n').count();
+            for error in &errors.errors {
+                prop_assert!(error.line.is_some_and(|line| (1..=lines).contains(&line)));
+            }
+            prop_assert!(!errors.errors.is_empty());
+        }
+    }
+}
