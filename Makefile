@@ -86,7 +86,7 @@ release: build-deps ## Build bulwarkd and bulwark into target/release
 test: deps ## Run every test (as root: the end-to-end tests make network namespaces)
 	$(BUILD) build --workspace
 	$(BUILD) test --workspace --no-run
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 demo: deps release ## Serve HTTP through a director in namespaces and show the distribution
 	target/release/demo

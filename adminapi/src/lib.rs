@@ -1,5 +1,5 @@
 //! The admin API of Bulwark: the wire types that the API, the command line and the configuration
-//! file share, the [`Control`] trait that a director implements, the HTTP [`router`] over it,
+//! file share, the [`Control`] trait that a director implements, the HTTP [`router()`] over it,
 //! and the typed [`Client`] that the command line and the tests use.
 
 pub mod client;
