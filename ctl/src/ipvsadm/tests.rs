@@ -383,6 +383,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             1_234_567_890_123,
             987_654_321_098_765,
         ]),
+        drops: Default::default(),
         reals: vec![RealView {
             address: [10, 0, 0, 11].into(),
             port: 8080,
