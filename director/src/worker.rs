@@ -31,7 +31,12 @@ pub trait Walk {
     fn walk(&mut self, umem: &Umem, port: u16, batch: &mut Vec<Frame>, out: &mut Outbox, now: Tick);
 
     /// Does a bounded piece of housekeeping; called once a round.
-    fn tidy(&mut self, now: Tick);
+    fn tidy(&mut self, umem: &Umem, out: &mut Outbox, now: Tick);
+
+    /// Frames that it keeps back for now.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// Where the frames of a batch go.
@@ -111,14 +116,16 @@ impl Worker {
     ) -> Self {
         let stats = Arc::default();
         let out = Outbox::new(ports.len(), free);
-        Self {
+        let mut worker = Self {
             umem,
             ports,
             receive_frames,
             batch: Vec::with_capacity(BATCH),
             out,
             stats,
-        }
+        };
+        worker.refill();
+        worker
     }
 
     /// What it counts.
@@ -143,15 +150,14 @@ impl Worker {
     pub fn run(&mut self, walk: &mut impl Walk, clock: Clock, stop: &AtomicBool) -> io::Result<()> {
         let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
         let mut idle = 0;
-        self.refill();
         let mut published = clock.now();
         while !stop.load(Relaxed) {
             let now = clock.now();
             let received = self.round(walk, now)?;
-            walk.tidy(now);
+            walk.tidy(&self.umem, &mut self.out, now);
             idle = if received > 0 { 0 } else { idle + 1 };
             if idle > IDLE_ROUNDS || now != published {
-                self.publish()?;
+                self.publish(walk.held())?;
                 published = now;
             }
             if idle > IDLE_ROUNDS {
@@ -217,9 +223,9 @@ impl Worker {
     }
 
     /// Shows the frame ledger and the kernel's own drops to whoever reads the counters.
-    fn publish(&self) -> io::Result<()> {
+    fn publish(&self, held: usize) -> io::Result<()> {
         let sockets = || self.sockets().map(|(_, _, socket)| socket);
-        self.stats.free.set(self.out.free.len() as u64);
+        self.stats.free.set((self.out.free.len() + held) as u64);
         self.stats
             .filling
             .set(sockets().map(|s| s.filling() as u64).sum());

@@ -59,12 +59,18 @@ fn check_packets(stats: &Stats) -> Result<()> {
             interface.name
         );
     }
-    // A worker's drops include what its full rings made the kernel drop after the gate.
+    for worker in &stats.workers {
+        ensure!(
+            worker.received == worker.sent + worker.dropped,
+            "worker {} lost packets",
+            worker.id
+        );
+    }
     let redirected: u64 = stats.interfaces.iter().map(|i| i.redirected).sum();
-    let worked: u64 = stats.workers.iter().map(|w| w.sent + w.dropped).sum();
+    let taken: u64 = stats.workers.iter().map(|w| w.received + w.missed).sum();
     ensure!(
-        redirected == worked,
-        "the gate handed over {redirected}, the workers sent or dropped {worked}"
+        redirected == taken,
+        "the gate handed over {redirected}, the workers took or missed {taken}"
     );
     Ok(())
 }

@@ -49,6 +49,8 @@ pub struct WorkerStats {
     pub sent: u64,
     /// Packets dropped.
     pub dropped: u64,
+    /// Packets that the kernel dropped at its sockets.
+    pub missed: u64,
 }
 
 /// What the gate of one interface has done.
@@ -88,6 +90,7 @@ impl From<WorkerStatus> for WorkerStats {
             received: status.received,
             sent: status.sent,
             dropped: status.dropped,
+            missed: status.missed,
         }
     }
 }

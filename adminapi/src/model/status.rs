@@ -93,7 +93,7 @@ pub struct WorkerStatus {
     pub id: u32,
     /// The CPU that it is pinned to.
     pub cpu: u32,
-    /// Packets taken from its sockets.
+    /// Packets taken from its sockets: `sent` + `dropped` once it rests.
     pub received: u64,
     /// Packets forwarded to the NIC.
     pub sent: u64,
@@ -101,6 +101,8 @@ pub struct WorkerStatus {
     pub answered: u64,
     /// Packets dropped.
     pub dropped: u64,
+    /// Packets that the kernel dropped at its sockets, since a ring was full or empty.
+    pub missed: u64,
     /// Its UMEM frames.
     pub frames: Frames,
 }

@@ -59,8 +59,8 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
 
 fn workers(workers: &[WorkerStatus]) -> String {
     let titles = [
-        "worker", "cpu", "received", "sent", "dropped", "answered", "frames", "free", "filling",
-        "sending",
+        "worker", "cpu", "received", "sent", "dropped", "missed", "answered", "frames", "free",
+        "filling", "sending",
     ];
     let rows = workers.iter().map(|worker| {
         [
@@ -69,6 +69,7 @@ fn workers(workers: &[WorkerStatus]) -> String {
             worker.received.to_string(),
             worker.sent.to_string(),
             worker.dropped.to_string(),
+            worker.missed.to_string(),
             worker.answered.to_string(),
             worker.frames.total.to_string(),
             worker.frames.free.to_string(),
@@ -157,6 +158,7 @@ mod tests {
                 received: 990,
                 sent: 988,
                 dropped: 2,
+                missed: 4,
                 answered: 1,
                 frames: Frames {
                     total: 4096,
@@ -185,8 +187,8 @@ connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 interface       mode  queues    rx  passed  redirected  dropped
 eth0       zero-copy       4  1000      10         990        0
 
-worker  cpu  received  sent  dropped  answered  frames  free  filling  sending
-0         3       990   988        2         1    4096  2000     2090        6
+worker  cpu  received  sent  dropped  missed  answered  frames  free  filling  sending
+0         3       990   988        2       4         1    4096  2000     2090        6
 
 drop reason   packets
 truncated           5

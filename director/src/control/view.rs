@@ -7,7 +7,6 @@ use super::{Director, refused, translate};
 use crate::flow::Entry;
 use crate::pool::Pool;
 use crate::service::{Real, Service};
-use crate::stats::WorkerStats;
 use crate::time::Tick;
 use crate::wire::Protocol;
 
@@ -85,7 +84,8 @@ impl Director {
                 received: stats.received.get(),
                 sent: stats.sent.get(),
                 answered: stats.answered.get(),
-                dropped: stats.drops.sum() + kernel_drops(stats),
+                dropped: stats.drops.sum(),
+                missed: stats.ring_full.get() + stats.no_frame.get(),
                 frames: model::Frames {
                     total: self.facts.frames.into(),
                     free: stats.free.get(),
@@ -117,9 +117,4 @@ impl Director {
         add("no_socket", interfaces.iter().map(|i| i.dropped).sum());
         drops
     }
-}
-
-/// Packets that the kernel dropped between gate and worker.
-fn kernel_drops(stats: &WorkerStats) -> u64 {
-    stats.ring_full.get() + stats.no_frame.get()
 }

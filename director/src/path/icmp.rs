@@ -8,7 +8,7 @@ use crate::flow::{Direction, Place};
 use crate::forward;
 use crate::neighbour::Hop;
 use crate::service::Real;
-use crate::wire::{Addr, IcmpError, Tuple};
+use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
 
 impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
@@ -18,10 +18,13 @@ impl<'s> View<'s> {
     pub(super) fn icmp_error(
         &self,
         frame: &mut [u8],
-        error: &IcmpError,
         way: Direction,
         place: &Place,
     ) -> Result<u16, Refusal<'s>> {
+        let error = match wire::parse(frame) {
+            Ok(Packet::IcmpError(error)) => error,
+            _ => return Err(Cause::ErrorWithoutConnection.into()),
+        };
         let tuple = error.quote.tuple.reversed();
         let shard = self.table.lock(place);
         let found = shard.find(place, |entry| self.is_of(entry, way, &tuple));
@@ -31,10 +34,10 @@ impl<'s> View<'s> {
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let quote = translated(&entry, real, way).reversed();
-        let src = speaker(error, way, entry.vip().addr);
+        let src = speaker(&error, way, entry.vip().addr);
         let exit = self.exit(frame, &error.layout, quote.src.addr, flow_of(&quote));
         let hop: Hop = exit.map_err(|refusal| refusal.of_real(real))?;
-        forward::translate_error(frame, error, src, quote.src.addr, &quote);
+        forward::translate_error(frame, &error, src, quote.src.addr, &quote);
         self.count(real, &error.layout, way);
         Ok(self.dispatch(frame, &error.layout, &hop))
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!   read     parse, which way, where in the table          (all of the batch; memory prefetched)
 //!    |
-//!   step     known connection -> state machine ----.
+//!   pass     known connection -> state machine ----.
 //!            new connection   -> scheduler --------+-> next hop -> rewrite -> forward
 //!            ICMP error       -> its connection ---'        |
 //!                                                           `-> drop, one reason; answer perhaps
@@ -16,6 +16,7 @@ mod fresh;
 mod icmp;
 mod known;
 mod reading;
+mod refused;
 mod view;
 
 use std::sync::Arc;
@@ -32,9 +33,9 @@ use crate::time::Tick;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
-use answer::Allowance;
 use reading::Reading;
-use view::{Owner, Refusal, View};
+use refused::{Arrival, Refused};
+use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -57,12 +58,9 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
-    stats: Arc<WorkerStats>,
-    asker: Asker,
-    allowance: Allowance,
     readings: Vec<Reading>,
-    /// Shard to look for dead connections in next, and when the present turn began.
-    expiry: (usize, Tick),
+    refused: Refused,
+    expiry: Expiry,
 }
 
 /// Shards that one call of [`Walk::tidy`] looks at.
@@ -80,11 +78,12 @@ impl Path {
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
             shared,
-            stats,
-            asker,
-            allowance: Allowance::default(),
             readings: Vec::with_capacity(BATCH),
-            expiry: (worker, Tick::default()),
+            refused: Refused::new(stats, asker),
+            expiry: Expiry {
+                shard: worker,
+                turn: Tick::default(),
+            },
         }
     }
 }
@@ -106,74 +105,100 @@ impl Walk for Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
         };
-        self.readings
-            .extend(batch.iter().map(|frame| view.read(umem.packet(frame))));
-        self.readings
-            .iter_mut()
-            .for_each(|reading| view.approach(reading));
+        for frame in batch.iter() {
+            self.readings.push(view.read(umem.packet(frame)));
+        }
+        for reading in &mut self.readings {
+            view.approach(reading);
+        }
+        for (frame, reading) in batch.drain(..).zip(&self.readings) {
+            let arrival = Arrival {
+                frame,
+                port,
+                at: now,
+            };
+            view.pass(umem, arrival, reading, &mut self.refused, out);
+        }
+        self.readings.clear();
+    }
 
-        for (mut frame, reading) in batch.drain(..).zip(self.readings.drain(..)) {
-            match view.step(umem.packet_mut(&mut frame), &reading) {
-                Ok(exit) => out.forward(exit, frame),
-                Err(refusal) => {
-                    count(&self.stats, &view, &refusal);
-                    if let Some(ask) = refusal.ask {
-                        self.asker.ask(ask, now);
-                    }
-                    match self
-                        .allowance
-                        .answer(umem, &mut frame, &reading, &refusal, now)
-                    {
-                        true => out.answer(port, frame),
-                        false => out.discard(umem.reset(frame)),
-                    }
-                }
-            }
+    fn tidy(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
+        if self.refused.waiting() > 0 {
+            self.retry(umem, out, now);
+        }
+        self.expire(now);
+    }
+
+    fn held(&self) -> usize {
+        self.refused.waiting()
+    }
+}
+
+impl Path {
+    /// Walks the packets again that waited for a neighbour.
+    fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
+        let view = View {
+            worker: self.worker,
+            now,
+            table: &self.shared.table,
+            pool: self.pool.load(),
+            fib: self.fib.load(),
+            timeouts: self.timeouts.load(),
+        };
+        for arrival in self.refused.due(view.fib, now) {
+            let reading = view.read(umem.packet(&arrival.frame));
+            view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
     }
 
-    fn tidy(&mut self, now: Tick) {
-        let (mut shard, since) = self.expiry;
+    /// Takes dead connections out, a few shards at a time, each shard once a tick at most.
+    fn expire(&mut self, now: Tick) {
+        let Expiry { mut shard, turn } = self.expiry;
         let shards = self.shared.table.shards();
-        if shard >= shards && since == now {
-            return;
+        if shard >= shards {
+            if turn == now {
+                return;
+            }
+            shard = self.worker;
         }
         let pool = self.pool.load();
         for _ in 0..SHARDS_A_ROUND {
-            if shard >= shards {
-                shard = self.worker;
-                self.expiry.1 = now;
-                if since == now {
-                    break;
-                }
-            }
             let gone = &mut |entry: &_, _| view::leave(pool, entry);
             self.shared.table.expire(shard, now, EXPIRY_BUDGET, gone);
             shard += self.shared.workers;
         }
-        self.expiry.0 = shard;
+        self.expiry = Expiry { shard, turn: now };
     }
 }
 
-fn count(stats: &WorkerStats, view: &View<'_>, refusal: &Refusal<'_>) {
-    stats.drops.of(refusal.reason).add(1);
-    let traffics = match refusal.owner {
-        Owner::Nobody => return,
-        Owner::Service(service) => [Some(&service.traffic), None],
-        Owner::Real(real) => [Some(&real.service_traffic), Some(&real.traffic)],
-    };
-    for traffic in traffics.into_iter().flatten() {
-        traffic.of(view.worker).drops.of(refusal.reason).add(1);
-    }
+/// How far a worker is in its turn through its shards.
+#[derive(Clone, Copy, Debug)]
+struct Expiry {
+    /// The shard to look at next; one beyond the table ends the turn.
+    shard: usize,
+    /// When it last looked.
+    turn: Tick,
 }
 
 impl View<'_> {
-    /// Takes one packet all the way. Returns the port that it leaves through.
-    fn step<'a>(&'a self, frame: &mut [u8], reading: &Reading) -> Result<u16, Refusal<'a>> {
-        match reading {
+    /// Takes one packet all the way.
+    fn pass(
+        &self,
+        umem: &Umem,
+        mut arrival: Arrival,
+        reading: &Reading,
+        refused: &mut Refused,
+        out: &mut Outbox,
+    ) {
+        let frame = umem.packet_mut(&mut arrival.frame);
+        let exit = match reading {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
-            Reading::Error { error, way, place } => self.icmp_error(frame, error, *way, place),
+            Reading::Error { way, place } => self.icmp_error(frame, *way, place),
+        };
+        match exit {
+            Ok(port) => out.forward(port, arrival.frame),
+            Err(refusal) => refused.take(umem, self, arrival, reading, &refusal, out),
         }
     }
 }

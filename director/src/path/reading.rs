@@ -2,7 +2,7 @@
 
 use super::view::View;
 use crate::flow::{Direction, Place};
-use crate::wire::{self, IcmpError, Malformed, Packet, Transport, Tuple};
+use crate::wire::{self, Malformed, Packet, Transport, Tuple};
 
 /// What the first look has found.
 #[derive(Debug)]
@@ -18,10 +18,9 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
-    /// An ICMP error about TCP or UDP.
+    /// An ICMP error about TCP or UDP. It is rare, and read again when its turn comes, so that
+    /// the others stay small.
     Error {
-        /// The error.
-        error: IcmpError,
         /// The way of a packet that would answer the quoted one: `place` is that packet's.
         way: Direction,
         /// Where the connection is if there is one.
@@ -32,20 +31,24 @@ pub(super) enum Reading {
 impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
-        let (tuple, parsed) = match wire::parse(frame) {
-            Err(malformed) => return Reading::Unreadable(malformed),
-            Ok(Packet::Transport(packet)) => (packet.tuple, Packet::Transport(packet)),
-            Ok(Packet::IcmpError(error)) => {
-                (error.quote.tuple.reversed(), Packet::IcmpError(error))
+        match wire::parse(frame) {
+            Err(malformed) => Reading::Unreadable(malformed),
+            Ok(Packet::Transport(packet)) => {
+                let (way, place) = self.locate(&packet.tuple);
+                Reading::Packet { packet, way, place }
             }
-        };
-        let way = self.way(&tuple);
-        let place = self.table.locate(way, &tuple);
-        self.table.prefetch(&place);
-        match parsed {
-            Packet::Transport(packet) => Reading::Packet { packet, way, place },
-            Packet::IcmpError(error) => Reading::Error { error, way, place },
+            Ok(Packet::IcmpError(error)) => {
+                let (way, place) = self.locate(&error.quote.tuple.reversed());
+                Reading::Error { way, place }
+            }
         }
+    }
+
+    fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
+        let way = self.way(tuple);
+        let place = self.table.locate(way, tuple);
+        self.table.prefetch(&place);
+        (way, place)
     }
 
     /// Has the connection fetched that a reading is likely to need.

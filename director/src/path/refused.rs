@@ -1,0 +1,111 @@
+//! What becomes of a packet that the path has no way for: it waits for its neighbour, or it is
+//! dropped, counted and perhaps answered.
+
+use std::sync::Arc;
+
+use super::answer::Allowance;
+use super::reading::Reading;
+use super::view::{Owner, Refusal, View};
+use crate::neighbour::{Asker, Fib};
+use crate::stats::WorkerStats;
+use crate::time::{Tick, Ticks};
+use crate::worker::Outbox;
+use crate::xsk::{Frame, Umem};
+
+/// Packets that wait for neighbours at once; further ones are dropped.
+const WAITING: usize = 64;
+
+/// How long a packet waits: as long as the kernel asks (`mcast_solicit` times `retrans_time`).
+const PATIENCE: Ticks = Ticks::seconds(3);
+
+/// A packet on the path.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) frame: Frame,
+    /// The port that it came in on.
+    pub(super) port: u16,
+    /// When.
+    pub(super) at: Tick,
+}
+
+/// What a worker keeps for packets that go no further.
+#[derive(Debug)]
+pub(super) struct Refused {
+    stats: Arc<WorkerStats>,
+    asker: Asker,
+    allowance: Allowance,
+    waiting: Vec<Arrival>,
+    /// The snapshot that the waiting ones were last tried with (its address, to compare), and
+    /// when.
+    tried: (usize, Tick),
+}
+
+impl Refused {
+    pub(super) fn new(stats: Arc<WorkerStats>, asker: Asker) -> Self {
+        Self {
+            stats,
+            asker,
+            allowance: Allowance::default(),
+            waiting: Vec::with_capacity(WAITING),
+            tried: (0, Tick::default()),
+        }
+    }
+
+    /// How many packets wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The packets that are to be tried again: all, when the neighbours have changed or a second
+    /// has gone by.
+    pub(super) fn due(&mut self, fib: &Fib, now: Tick) -> Vec<Arrival> {
+        let (seen, when) = self.tried;
+        let fib = std::ptr::from_ref(fib).addr();
+        let due = seen != fib || when.until(now) >= Ticks::seconds(1);
+        if self.waiting.is_empty() || !due {
+            return Vec::new();
+        }
+        self.tried = (fib, now);
+        std::mem::replace(&mut self.waiting, Vec::with_capacity(WAITING))
+    }
+
+    /// Takes a packet that was refused.
+    pub(super) fn take(
+        &mut self,
+        umem: &Umem,
+        view: &View<'_>,
+        mut arrival: Arrival,
+        reading: &Reading,
+        refusal: &Refusal<'_>,
+        out: &mut Outbox,
+    ) {
+        if let Some(ask) = refusal.ask {
+            self.asker.ask(ask, view.now);
+            let patient = arrival.at.until(view.now) < PATIENCE;
+            if patient && self.waiting.len() < WAITING {
+                return self.waiting.push(arrival);
+            }
+        }
+        self.count(view, refusal);
+        let frame = &mut arrival.frame;
+        match self
+            .allowance
+            .answer(umem, frame, reading, refusal, view.now)
+        {
+            true => out.answer(arrival.port, arrival.frame),
+            false => out.discard(umem.reset(arrival.frame)),
+        }
+    }
+
+    fn count(&self, view: &View<'_>, refusal: &Refusal<'_>) {
+        self.stats.drops.of(refusal.reason).add(1);
+        let traffics = match refusal.owner {
+            Owner::Nobody => return,
+            Owner::Service(service) => [Some(&service.traffic), None],
+            Owner::Real(real) => [Some(&real.service_traffic), Some(&real.traffic)],
+        };
+        for traffic in traffics.into_iter().flatten() {
+            traffic.of(view.worker).drops.of(refusal.reason).add(1);
+        }
+    }
+}
