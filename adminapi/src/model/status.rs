@@ -87,7 +87,7 @@ pub struct Frames {
 }
 
 /// A worker thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its number, from 0.
     pub id: u32,
@@ -101,6 +101,9 @@ pub struct WorkerStatus {
     pub answered: u64,
     /// Packets dropped.
     pub dropped: u64,
+    /// The same by reason.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub drops: Drops,
     /// Packets that the kernel dropped at its sockets, since a ring was full or empty.
     pub missed: u64,
     /// Its UMEM frames.

@@ -158,6 +158,7 @@ mod tests {
                 received: 990,
                 sent: 988,
                 dropped: 2,
+                drops: Drops::default(),
                 missed: 4,
                 answered: 1,
                 frames: Frames {

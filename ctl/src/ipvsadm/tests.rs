@@ -49,6 +49,7 @@ fn view(real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         stats: Traffic::default(),
+        drops: Default::default(),
     }
 }
 
@@ -80,6 +81,7 @@ impl Director for &MemoryDirector {
             port: service.port,
             scheduler: service.scheduler,
             stats: Traffic::default(),
+            drops: Default::default(),
             reals: Vec::new(),
         });
         Ok(())
@@ -389,6 +391,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             active: 12,
             inactive: 340,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
+            drops: Default::default(),
         }],
     });
     replay(include_str!("cases/counters.case"), &director);

@@ -270,8 +270,17 @@ impl Wait {
     /// Sleeps until one has something to read, at most `timeout_ms`.
     ///
     /// # Errors
-    /// The kernel's; an interrupted sleep is none.
-    pub fn sleep(&mut self, timeout_ms: i32) -> io::Result<usize> {
-        sys::poll(&mut self.0, timeout_ms)
+    /// The kernel's, and `NotConnected` when a socket has lost its interface; an interrupted
+    /// sleep is none.
+    pub fn sleep(&mut self, timeout_ms: i32) -> io::Result<()> {
+        sys::poll(&mut self.0, timeout_ms)?;
+        let lost = |fd: &libc::pollfd| fd.revents & (libc::POLLERR | libc::POLLNVAL) != 0;
+        match self.0.iter().any(lost) {
+            true => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "its interface is gone",
+            )),
+            false => Ok(()),
+        }
     }
 }

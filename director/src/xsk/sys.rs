@@ -139,12 +139,11 @@ pub(super) fn kick_rx(fd: BorrowedFd<'_>) {
 }
 
 /// Sleeps until one of `fds` has something to read, or for `timeout_ms`.
-pub(super) fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<usize> {
+pub(super) fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<()> {
     // SAFETY: a slice of pollfd with its own length.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) };
     match check(ready) {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(e) => Err(e),
-        Ok(()) => Ok(ready as usize),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        polled => polled,
     }
 }
