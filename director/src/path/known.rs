@@ -146,7 +146,7 @@ impl<'s> View<'s> {
         let class = shard.entry(handle).class();
         match way {
             Direction::Original => shard.entry_mut(handle).count_packet(),
-            Direction::Reply => drop(mark(shard, handle, class, Class::Established)),
+            Direction::Reply => drop(mark(shard, handle, class, Class::Answered)),
         }
         shard.touch(handle, self.now.after(self.timeouts.udp()));
         true

@@ -145,10 +145,12 @@ impl Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
         };
-        for arrival in self.refused.due(view.fib, now) {
+        let mut due = self.refused.due(view.fib, now);
+        for arrival in due.drain(..) {
             let reading = view.read(umem.packet(&arrival.frame));
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
+        self.refused.tried(due);
     }
 
     /// Takes dead connections out, a few shards at a time, each shard once a tick at most.
