@@ -334,3 +334,6 @@ fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
         .position(|real| real.endpoint == endpoint);
     place.ok_or(PoolError::NoReal)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,13 @@
 //! read its own addresses.
 
 use super::known::translated;
-use super::view::{Refusal, View};
+use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
 use crate::forward;
 use crate::neighbour::Hop;
 use crate::service::Real;
-use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
+use crate::wire::{self, Addr, IcmpError, Packet};
 
 impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
@@ -56,9 +56,4 @@ fn speaker(error: &IcmpError, way: Direction, vip: Addr) -> Addr {
         Direction::Original => error.src,
         Direction::Reply => vip,
     }
-}
-
-/// What picks one of several next hops: the ports, so that a connection stays on one way.
-pub(super) fn flow_of(tuple: &Tuple) -> u64 {
-    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
 }

@@ -1,7 +1,6 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
-use super::icmp::flow_of;
-use super::view::{self, Refusal, View};
+use super::view::{self, Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::forward;

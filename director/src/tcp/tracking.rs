@@ -10,7 +10,7 @@
 use super::judgement::{Invalid, Judgement, Unmoved};
 use super::window::{Misfit, Peer, after, later, right_edge};
 use super::{Event, State, StateTable};
-use crate::flow::Direction;
+use crate::direction::Direction;
 use crate::wire::tcp::{Flags, Segment};
 
 /// All that is tracked of one TCP connection, packed for the connection table.
