@@ -5,7 +5,7 @@ use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
-use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp::Segment;
 use crate::wire::{Protocol, Transport, Tuple};
 
 impl<'s> View<'s> {
@@ -75,8 +75,7 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);
     }
-    let pure_syn = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
-    match pure_syn {
+    match segment.flags.opens() {
         true => Ok(Some(Tracking::opening(&segment))),
         false => Err(Cause::NoConnection),
     }
