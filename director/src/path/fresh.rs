@@ -38,8 +38,10 @@ impl<'s> View<'s> {
                 Err(Refused::ReplyTaken) => continue,
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
+            // Under the lock: whoever finds the connection may already take it off again.
+            real.load.enter(view::is_active(&entry));
             drop(shard);
-            self.opened(real, packet, &entry);
+            self.opened(real, packet);
             return Ok(self.send(frame, packet, &to, &hop));
         }
         Err(refused(Cause::TupleTaken.into()))
@@ -57,8 +59,7 @@ impl<'s> View<'s> {
         entry
     }
 
-    fn opened(&self, real: &Real, packet: &Transport, entry: &Entry) {
-        real.load.enter(view::is_active(entry));
+    fn opened(&self, real: &Real, packet: &Transport) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
