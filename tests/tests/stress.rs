@@ -99,6 +99,11 @@ fn counters_stay_true_when_services_change_under_load() -> Result<()> {
         ..Plan::default()
     };
     let scene = Scene::start_with(plan, Scheduler::Rr, &[1, 1, 1])?;
+    // Few ports, so that a connection often follows another one of its tuple.
+    scene.topology.client.sysctl(&[
+        "net.ipv4.ip_local_port_range=40000 40399",
+        "net.ipv4.tcp_max_tw_buckets=0",
+    ])?;
     let api = scene.director.api();
     let (tried, served) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let stop = Arc::new(AtomicBool::new(false));
