@@ -81,7 +81,8 @@ impl Host {
         let links = self.links.borrow();
         let link = links.iter().find(|link| &*link.name == name);
         let link = link.ok_or_else(|| AgentError::MissingInterface(name.to_owned()))?;
-        if link.mac.is_none() {
+        // That of the loopback is all zeroes.
+        if link.mac.is_none_or(|mac| mac == [0; 6]) {
             return Err(AgentError::NotEthernet(name.to_owned()));
         }
         Ok(link.clone())
