@@ -522,7 +522,7 @@ fn streams_through_every_tunnel_are_whole() -> Result<()> {
     let wait = format!("echo 1000000 >/sys/class/net/{HOST_SIDE}/gro_flush_timeout");
     bed.real().namespace.run("sh", &["-c", &wait])?;
     let agent = bed.agent(PLAIN)?;
-    let sent: Vec<u8> = (0..1u32 << 20).map(|i| (i * 31 >> 7) as u8).collect();
+    let sent: Vec<u8> = (0..1u32 << 20).map(|i| ((i * 31) >> 7) as u8).collect();
     for tunnel in Tunnel::ALL {
         for (outer, inner) in pairs() {
             let stop = Arc::new(AtomicBool::new(false));
