@@ -54,6 +54,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         stats: carried(),
+        drops: Default::default(),
     }
 }
 
@@ -66,6 +67,7 @@ fn service_view(service: &Service) -> ServiceView {
         port: service.port,
         scheduler: service.scheduler,
         stats: carried(),
+        drops: Default::default(),
         reals: service
             .reals
             .iter()

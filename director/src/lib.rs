@@ -30,6 +30,7 @@ mod bpf_link;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;
