@@ -72,6 +72,18 @@ impl Agent {
         })
     }
 
+    /// Gives it another configuration and waits until it says what it makes of it.
+    ///
+    /// # Errors
+    /// When it says nothing.
+    pub fn reload(&self, text: &str) -> Result<()> {
+        let said = || self.log().matches("reloaded").count();
+        let before = said();
+        fs::write(self.directory.path().join("agent.toml"), text)?;
+        self.process.signal(Signal::Hup)?;
+        wait::until_true("the agent to reload", PATIENCE, || said() > before)
+    }
+
     /// Ends it by a signal, and waits for it. Gives its last counters as well.
     ///
     /// # Errors

@@ -373,6 +373,36 @@ fn only_the_directors_named_and_only_the_vips_named() -> Result<()> {
 }
 
 #[test]
+fn a_reload_changes_the_lists_and_a_bad_file_nothing() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let lists =
+        |director: &str| format!("{PLAIN}directors = [\"{director}\"]\nvips = [\"{VIP_V4}\"]\n");
+    let agent = bed.agent(&lists("10.0.2.253"))?;
+    let heard = |port| -> Result<Vec<(String, u64)>> {
+        bed.send(&wrapped(Tunnel::Ipip, Family::V4, &hello(Family::V4, port)))?;
+        Ok(counted(agent.outcomes()?))
+    };
+    let counts = |source, ipip| {
+        let all = [("ipip", ipip), ("source", source)].map(|(n, c)| (n.to_owned(), c));
+        all.into_iter().filter(|(_, c)| *c > 0).collect::<Vec<_>>()
+    };
+    assert_eq!(heard(37_001)?, counts(1, 0));
+    agent.reload(&lists("10.0.2.254"))?;
+    assert_eq!(heard(37_002)?, counts(1, 1));
+    agent.reload("[agent]\n")?;
+    assert!(agent.log().contains("not reloaded"));
+    assert_eq!(heard(37_003)?, counts(1, 2));
+    agent.reload(&lists("10.0.2.253"))?;
+    assert_eq!(heard(37_004)?, counts(2, 2));
+    agent.reload(PLAIN)?;
+    assert_eq!(heard(37_005)?, counts(2, 3));
+    Ok(())
+}
+
+#[test]
 fn a_real_server_that_forwards_sends_no_inner_packet_on() -> Result<()> {
     if !require::machine() {
         return Ok(());

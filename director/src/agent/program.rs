@@ -1,5 +1,6 @@
 //! The program in the kernel: loaded, told, attached.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -44,10 +45,32 @@ enum Attachment {
     Filter(TcHook),
 }
 
+/// Who may send, and to whom: each a map and what it holds.
+#[derive(Debug)]
+struct Lists {
+    directors: (MapHandle, BTreeSet<PrefixKey>),
+    vips: (MapHandle, BTreeSet<PrefixKey>),
+}
+
+impl Lists {
+    fn replace(&mut self, config: &AgentConfig) -> Result<(), AgentError> {
+        for ((map, held), name, prefixes) in [
+            (&mut self.directors, "directors", &config.directors),
+            (&mut self.vips, "vips", &config.vips),
+        ] {
+            let wanted = prefix_keys(prefixes);
+            replace(map, name, held, &wanted)?;
+            *held = wanted;
+        }
+        Ok(())
+    }
+}
+
 /// The program on an interface. Dropping it detaches it.
 #[derive(Debug)]
 pub struct Decapsulator {
     attachment: Attachment,
+    lists: Lists,
     outcomes: MapHandle,
     locals: MapHandle,
 }
@@ -68,13 +91,27 @@ impl Decapsulator {
             data.TUNNELS = tunnel_bits(&config.tunnels);
         }
         let skel = open.load().map_err(refused)?;
-        admit(&skel.maps.directors, "directors", &config.directors)?;
-        admit(&skel.maps.vips, "vips", &config.vips)?;
+        let directors = MapHandle::try_from(&skel.maps.directors).map_err(refused)?;
+        let vips = MapHandle::try_from(&skel.maps.vips).map_err(refused)?;
+        let mut lists = Lists {
+            directors: (directors, BTreeSet::new()),
+            vips: (vips, BTreeSet::new()),
+        };
+        lists.replace(config)?;
         Ok(Self {
+            lists,
             outcomes: MapHandle::try_from(&skel.maps.outcomes).map_err(refused)?,
             locals: MapHandle::try_from(&skel.maps.locals).map_err(refused)?,
             attachment: attach(&skel, config.hook, link)?,
         })
+    }
+
+    /// Makes `directors` and `vips` those of `config`; the rest of it stays as it was.
+    ///
+    /// # Errors
+    /// When a map is full; some of the entries are the new ones then.
+    pub fn set_lists(&mut self, config: &AgentConfig) -> Result<(), AgentError> {
+        self.lists.replace(config)
     }
 
     /// How it is attached.
@@ -149,20 +186,33 @@ fn tunnel_bits(tunnels: &[Tunnel]) -> u32 {
         .fold(0, |bits, bit| bits | bit)
 }
 
-/// Puts `prefixes` into a map; anybody when there are none.
-fn admit(map: &impl MapCore, name: &'static str, prefixes: &[Prefix]) -> Result<(), AgentError> {
-    let anybody = [0; 20];
-    let keys = prefixes.iter().map(prefix_key);
-    let keys = keys.chain(prefixes.is_empty().then_some(anybody));
-    for key in keys {
-        map.update(&key, &1u32.to_ne_bytes(), MapFlags::ANY)
-            .map_err(|source| AgentError::Map { map: name, source })?;
-    }
-    Ok(())
+/// What a map holds for `prefixes`: anybody when there are none.
+fn prefix_keys(prefixes: &[Prefix]) -> BTreeSet<PrefixKey> {
+    let anybody = [0; size_of::<PrefixKey>()];
+    let all = prefixes.is_empty().then_some(anybody);
+    prefixes.iter().map(prefix_key).chain(all).collect()
 }
 
-/// `struct prefix`: the length counts the bits of the mapped form of an IPv4 address.
-fn prefix_key(prefix: &Prefix) -> [u8; 20] {
+/// Makes a map that holds `old` hold `new`. Who is in both is never left out.
+fn replace(
+    map: &MapHandle,
+    name: &'static str,
+    old: &BTreeSet<PrefixKey>,
+    new: &BTreeSet<PrefixKey>,
+) -> Result<(), AgentError> {
+    let mut added = new.difference(old);
+    let mut gone = old.difference(new);
+    added
+        .try_for_each(|key| map.update(key, &1u32.to_ne_bytes(), MapFlags::ANY))
+        .and_then(|()| gone.try_for_each(|key| map.delete(key)))
+        .map_err(|source| AgentError::Map { map: name, source })
+}
+
+/// `struct prefix` of `bpf/agent/maps.h`.
+type PrefixKey = [u8; 20];
+
+/// The length counts the bits of the mapped form of an IPv4 address.
+fn prefix_key(prefix: &Prefix) -> PrefixKey {
     let mapped = if prefix.addr().is_v4() { 96 } else { 0 };
     let mut key = [0; 20];
     key[..4].copy_from_slice(&(mapped + u32::from(prefix.bits())).to_ne_bytes());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{AgentError, Decapsulator};
 use crate::config::AgentConfig;
@@ -47,7 +47,7 @@ pub fn main(args: &Args) -> ExitCode {
         .build();
     let served = runtime
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(serve(&config)));
+        .and_then(|runtime| runtime.block_on(serve(args, config)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -96,50 +96,98 @@ impl Host {
     }
 }
 
-async fn serve(config: &AgentConfig) -> Result<()> {
+async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
     run::check_host()?;
     let mut host = Host::follow().await?;
     let link = host.interface(config.interface.as_str())?;
-    let program = Decapsulator::attach(config, &link)?;
+    let program = Decapsulator::attach(&config, &link)?;
     let known = tell_addresses(&program, &[], &host.addresses.borrow_and_update())?;
-    info!(interface = %link.name, hook = %program.hook(), "decapsulating");
-    if config.directors.is_empty() {
-        warn!("any host may send tunnel packets; name your `directors` under [agent]");
-    }
+    let mut agent = Agent {
+        args,
+        config,
+        program,
+        known,
+    };
+    info!(interface = %link.name, hook = %agent.program.hook(), "decapsulating");
+    agent.warn_of_anybody();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let outcome = follow(&program, &mut host, &link, known).await;
+    let outcome = agent.follow(&mut host, &link).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    tell_outcomes(&program);
+    agent.tell_outcomes();
     info!("stopped");
     outcome
 }
 
-/// Until a signal ends it: SIGTERM or SIGINT. SIGUSR1 logs the counters.
-async fn follow(
-    program: &Decapsulator,
-    host: &mut Host,
-    link: &Link,
-    mut known: Arc<[Addr]>,
-) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut user = signal(SignalKind::user_defined1())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => warn!("the agent reads its configuration at its start only; restart it"),
-            _ = user.recv() => tell_outcomes(program),
-            Ok(()) = host.addresses.changed() => {
-                known = tell_addresses(program, &known, &host.addresses.borrow_and_update())?;
-            }
-            Ok(()) = host.links.changed() => {
-                host.links.mark_unchanged();
-                if !host.has(link.ifindex) {
-                    return Err(AgentError::LostInterface(link.name.to_string()).into());
+/// An agent at work.
+struct Agent<'a> {
+    args: &'a Args,
+    config: AgentConfig,
+    program: Decapsulator,
+    /// The addresses of the host that the program holds.
+    known: Arc<[Addr]>,
+}
+
+impl Agent<'_> {
+    /// Until a signal ends it: SIGTERM or SIGINT. SIGHUP reloads, SIGUSR1 logs the counters.
+    async fn follow(&mut self, host: &mut Host, link: &Link) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut user = signal(SignalKind::user_defined1())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => self.reload(),
+                _ = user.recv() => self.tell_outcomes(),
+                Ok(()) = host.addresses.changed() => {
+                    let now = host.addresses.borrow_and_update();
+                    self.known = tell_addresses(&self.program, &self.known, &now)?;
+                }
+                Ok(()) = host.links.changed() => {
+                    host.links.mark_unchanged();
+                    if !host.has(link.ifindex) {
+                        return Err(AgentError::LostInterface(link.name.to_string()).into());
+                    }
                 }
             }
+        }
+    }
+
+    /// A file that does not hold leaves everything as it is.
+    fn reload(&mut self) {
+        let config = match AgentConfig::load(&self.args.config) {
+            Ok(config) => config,
+            Err(problems) => return error!("configuration not reloaded: {problems}"),
+        };
+        if let Err(problem) = self.program.set_lists(&config) {
+            return error!("configuration not reloaded: {problem}");
+        }
+        let lists = AgentConfig {
+            directors: config.directors.clone(),
+            vips: config.vips.clone(),
+            ..self.config.clone()
+        };
+        if config != lists {
+            warn!(
+                "only directors and vips can change while the agent runs; restart it for the rest"
+            );
+        }
+        self.config = lists;
+        info!("configuration reloaded: directors and vips");
+        self.warn_of_anybody();
+    }
+
+    fn warn_of_anybody(&self) {
+        if self.config.directors.is_empty() {
+            warn!("any host may send tunnel packets; name your `directors` under [agent]");
+        }
+    }
+
+    fn tell_outcomes(&self) {
+        match self.program.outcomes() {
+            Ok(outcomes) => info!("packets: {outcomes}"),
+            Err(error) => warn!(%error, "cannot read the counters"),
         }
     }
 }
@@ -158,11 +206,4 @@ fn tell_addresses(
     new.into_iter()
         .try_for_each(|addr| program.set_local(*addr, true))?;
     Ok(Arc::clone(now))
-}
-
-fn tell_outcomes(program: &Decapsulator) {
-    match program.outcomes() {
-        Ok(outcomes) => info!("packets: {outcomes}"),
-        Err(error) => warn!(%error, "cannot read the counters"),
-    }
 }
