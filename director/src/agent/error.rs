@@ -15,7 +15,9 @@ pub enum AgentError {
     )]
     NotEthernet(String),
     /// No privilege.
-    #[error("loading BPF needs root or CAP_BPF and CAP_NET_ADMIN; start the agent as root")]
+    #[error(
+        "loading BPF needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; start the agent as root"
+    )]
     Permission,
     /// Too old for a link, and a link was asked for.
     #[error(
