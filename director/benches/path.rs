@@ -145,8 +145,12 @@ fn pool() -> Pool {
             vip: Endpoint::new(Addr::v4(VIP), 80),
         };
         pool.add_service(key, Scheduler::Rr).unwrap();
-        pool.add_real(&key, Endpoint::new(Addr::v4(real(0)), 8080), Capacity::weight(1))
-            .unwrap();
+        pool.add_real(
+            &key,
+            Endpoint::new(Addr::v4(real(0)), 8080),
+            Capacity::weight(1),
+        )
+        .unwrap();
     }
     pool.settle();
     pool

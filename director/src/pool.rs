@@ -241,6 +241,9 @@ impl Pool {
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         let real = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
+        if real.capacity() == capacity {
+            return Ok(());
+        }
         let real = Arc::new(real.with(capacity));
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
         service.reals.replace(real);

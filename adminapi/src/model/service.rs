@@ -4,9 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Drops, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic,
-};
+use super::{Drops, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic};
 
 /// A virtual service as it is configured. In the file: `[[service]]` with `[[service.real]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -119,8 +119,7 @@ fn flags_are_a_set_in_a_fixed_order() {
         serde_json::to_value(set).unwrap(),
         json!(["fallback", "port"])
     );
-    let read: SchedulerFlags =
-        serde_json::from_value(json!(["port", "fallback", "port"])).unwrap();
+    let read: SchedulerFlags = serde_json::from_value(json!(["port", "fallback", "port"])).unwrap();
     assert_eq!(read, set);
     assert!(!set.has(SchedulerFlag::Third) && set.has(SchedulerFlag::Port));
 }

@@ -9,7 +9,10 @@ use adminapi::model::SchedulerFlag;
 pub(super) fn fold(addr: Addr) -> u32 {
     match addr.to_v4() {
         Some(octets) => u32::from_be_bytes(octets),
-        None => addr.words().into_iter().fold(0, |folded, word| folded ^ word),
+        None => addr
+            .words()
+            .into_iter()
+            .fold(0, |folded, word| folded ^ word),
     }
 }
 

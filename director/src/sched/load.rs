@@ -32,10 +32,14 @@ pub(super) fn least<'r>(
 }
 
 /// The heaviest; of equals, the first.
-pub(super) fn heaviest<'r>(
-    reals: impl Iterator<Item = &'r Arc<Real>>,
-) -> Option<&'r Arc<Real>> {
-    reals.reduce(|best, next| if next.weight > best.weight { next } else { best })
+pub(super) fn heaviest<'r>(reals: impl Iterator<Item = &'r Arc<Real>>) -> Option<&'r Arc<Real>> {
+    reals.reduce(|best, next| {
+        if next.weight > best.weight {
+            next
+        } else {
+            best
+        }
+    })
 }
 
 /// Whether `a` has less to bear for its weight than `b`, without division. A burden takes 41

@@ -49,7 +49,11 @@ impl Scheduler for TwoChoices {
         }
         let [first, second] = chosen;
         let (first, second) = (first?, second.or(first)?);
-        let better = if is_less(second, first) { second } else { first };
+        let better = if is_less(second, first) {
+            second
+        } else {
+            first
+        };
         Some(better.0)
     }
 }

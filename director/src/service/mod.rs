@@ -192,6 +192,15 @@ impl Real {
         }
     }
 
+    /// How much it may get.
+    pub const fn capacity(&self) -> Capacity {
+        Capacity {
+            weight: self.weight,
+            upper: self.upper,
+            lower: self.lower,
+        }
+    }
+
     /// The same with another capacity. A larger upper threshold ends an overload.
     #[must_use]
     pub fn with(&self, capacity: Capacity) -> Self {

@@ -49,7 +49,10 @@ impl Reals {
 
     /// All from `place` on, in order.
     pub fn from_place(&self, place: usize) -> impl Iterator<Item = &Arc<Real>> {
-        self.list.focus().narrow(place.min(self.len())..).into_iter()
+        self.list
+            .focus()
+            .narrow(place.min(self.len())..)
+            .into_iter()
     }
 
     /// The largest weight; 0 when nobody has any.
