@@ -113,7 +113,7 @@ install: release ## Install programs, man pages, samples and the systemd unit un
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin target/release/bulwark
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/bulwarkd.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/bulwark.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/demo.toml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's,/usr/local/,$(PREFIX)/,' conf/bulwarkd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bulwarkd.service
 

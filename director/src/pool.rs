@@ -342,3 +342,6 @@ fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
         _ => drop(counts.remove(&key)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,11 +113,11 @@ pub struct WorkerStatus {
 /// The connection table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionUse {
-    /// Connections tracked, half-open ones included.
+    /// Connections tracked, half-open ones not counted.
     pub entries: u64,
     /// Half-open connections.
     pub half_open: u64,
-    /// Most connections that fit.
+    /// Most of them that fit.
     pub limit: u64,
     /// Most half-open connections that fit.
     pub half_open_limit: u64,

@@ -43,7 +43,7 @@ fn the_sample_files_are_good() {
     assert_eq!(config.services[0].reals[0].weight, 2);
     assert_eq!(config.services[0].reals[1].weight, 1);
     assert_eq!(config.services[1].scheduler, Scheduler::Rr);
-    let demo = sample("demo.toml");
+    let demo = sample("nat.toml");
     assert_eq!(demo.limits.connections, 104_858);
     assert_eq!(demo.services[0].reals.len(), 3);
 }

@@ -172,7 +172,7 @@ impl Control for Director {
             drops: self.drops(&interfaces),
             interfaces,
             connections: ConnectionUse {
-                entries: table.len() as u64,
+                entries: (table.len() - table.half_open_len().min(table.len())) as u64,
                 half_open: table.half_open_len() as u64,
                 limit: table.capacity() as u64,
                 half_open_limit: table.half_open_capacity() as u64,

@@ -1,7 +1,6 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
-use super::icmp::flow_of;
-use super::view::{self, Refusal, View};
+use super::view::{self, Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;

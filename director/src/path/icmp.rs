@@ -2,19 +2,20 @@
 //! read its own addresses.
 
 use super::known::translated;
-use super::view::{Refusal, View};
+use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
 use crate::forward;
 use crate::neighbour::Hop;
 use crate::service::Real;
-use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
+use crate::wire::{self, Addr, IcmpError, Packet};
 
 impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
     /// way that the error itself goes. Returns the port that it leaves through.
     ///
-    /// It moves no state and no timer: anyone can forge one.
+    /// It moves no state and no timer, and about TCP it has to quote what can be under way
+    /// (RFC 5927 §4): anyone can forge one.
     pub(super) fn icmp_error(
         &self,
         frame: &mut [u8],
@@ -31,8 +32,12 @@ impl<'s> View<'s> {
         let handle = found.ok_or(Cause::ErrorWithoutConnection)?;
         let entry = *shard.entry(handle);
         drop(shard);
+        let sent = |seq| entry.tracking.has_sent(way.reversed(), seq);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+        if !error.quote.seq.is_none_or(sent) {
+            return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
+        }
         let quote = translated(&entry, real, way).reversed();
         let src = speaker(&error, way, entry.vip().addr);
         let exit = self.exit(frame, &error.layout, quote.src.addr, flow_of(&quote));
@@ -51,9 +56,4 @@ fn speaker(error: &IcmpError, way: Direction, vip: Addr) -> Addr {
         Direction::Original => error.src,
         Direction::Reply => vip,
     }
-}
-
-/// What picks one of several next hops: the ports, so that a connection stays on one way.
-pub(super) fn flow_of(tuple: &Tuple) -> u64 {
-    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
 }

@@ -1,7 +1,6 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
-use super::icmp::flow_of;
-use super::view::{self, Refusal, View};
+use super::view::{self, Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::forward;
@@ -146,7 +145,7 @@ impl<'s> View<'s> {
         let class = shard.entry(handle).class();
         match way {
             Direction::Original => shard.entry_mut(handle).count_packet(),
-            Direction::Reply => drop(mark(shard, handle, class, Class::Established)),
+            Direction::Reply => drop(mark(shard, handle, class, Class::Answered)),
         }
         shard.touch(handle, self.now.after(self.timeouts.udp()));
         true
