@@ -9,7 +9,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::sched;
-use crate::service::{Capacity, Real, RealId, Reals, Service, ServiceKey};
+use crate::service::{Real, RealId, Reals, Service, ServiceKey, Settings};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -203,7 +203,7 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        capacity: Capacity,
+        settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         if service.reals.find(endpoint).is_some() {
@@ -222,7 +222,7 @@ impl Pool {
             }
             None => self.new_real(&service, endpoint),
         };
-        let real = Arc::new(real.with(capacity));
+        let real = Arc::new(real.with(settings));
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
         service.reals.add(real);
         self.put_reals(service);
@@ -237,14 +237,14 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        capacity: Capacity,
+        settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         let real = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
-        if real.capacity() == capacity {
+        if real.settings() == settings {
             return Ok(());
         }
-        let real = Arc::new(real.with(capacity));
+        let real = Arc::new(real.with(settings));
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
         service.reals.replace(real);
         self.put_reals(service);

@@ -17,7 +17,7 @@ use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::flow;
 use crate::pool::{Pool, PoolError};
-use crate::service::{Capacity, ServiceKey};
+use crate::service::{ServiceKey, Settings};
 use crate::stats::TrafficSum;
 use crate::wire::Endpoint;
 
@@ -60,8 +60,8 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
         .try_for_each(|real| add_real(pool, touched, &key, real))
 }
 
-const fn capacity(real: &Real) -> Capacity {
-    Capacity {
+const fn settings(real: &Real) -> Settings {
+    Settings {
         weight: real.weight,
         upper: real.upper,
         lower: real.lower,
@@ -77,7 +77,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     if pool.service(&itself).is_some() {
         return Err(refuse_circle("/address", &itself));
     }
-    let added = pool.add_real(key, endpoint, capacity(real));
+    let added = pool.add_real(key, endpoint, settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key.protocol, endpoint);
     Ok(())
@@ -86,7 +86,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    match pool.set_real(key, endpoint, capacity(real)) {
+    match pool.set_real(key, endpoint, settings(real)) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
         Err(e) => Err(translate::error(e, key, Some(endpoint))),
@@ -260,14 +260,14 @@ impl Control for Director {
         let key = translate::key(service);
         self.change(|pool, _| {
             let present = known_real(pool, &key, real.into())?;
-            let capacity = Capacity {
+            let settings = Settings {
                 weight: patch.weight.unwrap_or(present.weight),
                 upper: patch.upper.unwrap_or(present.upper),
                 lower: patch.lower.unwrap_or(present.lower),
             };
-            let bad = bad_thresholds(capacity.upper, capacity.lower);
+            let bad = bad_thresholds(settings.upper, settings.lower);
             ControlError::unless_valid(bad.into_iter().collect())?;
-            let changed = pool.set_real(&key, real.into(), capacity);
+            let changed = pool.set_real(&key, real.into(), settings);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;
         self.real(service, real)

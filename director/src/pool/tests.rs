@@ -20,7 +20,7 @@ fn pool(reals: u8) -> Pool {
     let mut pool = Pool::new(1);
     pool.add_service(key(80), model::Scheduler::Rr).unwrap();
     for host in 1..=reals {
-        pool.add_real(&key(80), endpoint(host, 8080), Capacity::weight(1))
+        pool.add_real(&key(80), endpoint(host, 8080), Settings::weight(1))
             .unwrap();
     }
     pool
@@ -43,15 +43,15 @@ fn what_is_there_cannot_be_added_and_what_is_not_cannot_be_changed() {
         Err(PoolError::ServiceExists)
     );
     assert_eq!(
-        pool.add_real(&key(80), there, Capacity::weight(1)),
+        pool.add_real(&key(80), there, Settings::weight(1)),
         Err(PoolError::RealExists)
     );
     assert_eq!(
-        pool.add_real(&key(81), there, Capacity::weight(1)),
+        pool.add_real(&key(81), there, Settings::weight(1)),
         Err(PoolError::NoService)
     );
     assert_eq!(
-        pool.set_real(&key(80), missing, Capacity::weight(1)),
+        pool.set_real(&key(80), missing, Settings::weight(1)),
         Err(PoolError::NoReal)
     );
     assert_eq!(pool.remove_real(&key(80), missing), Err(PoolError::NoReal));
@@ -68,7 +68,7 @@ fn the_real_server_added_last_stands_first() {
     let mut pool = pool(3);
     assert_eq!(hosts(&pool), [3, 2, 1]);
     pool.remove_real(&key(80), endpoint(2, 8080)).unwrap();
-    pool.add_real(&key(80), endpoint(2, 8080), Capacity::weight(1))
+    pool.add_real(&key(80), endpoint(2, 8080), Settings::weight(1))
         .unwrap();
     assert_eq!(hosts(&pool), [2, 3, 1]);
 }
@@ -87,13 +87,13 @@ fn a_snapshot_does_not_see_later_changes() {
 fn a_change_of_weight_keeps_connections_and_counters() {
     let mut pool = pool(1);
     pool.real(RealId(0)).unwrap().load.enter(true);
-    pool.set_real(&key(80), endpoint(1, 8080), Capacity::weight(7))
+    pool.set_real(&key(80), endpoint(1, 8080), Settings::weight(7))
         .unwrap();
     let real = pool.real(RealId(0)).unwrap();
     assert_eq!((real.weight, real.active()), (7, 1));
     assert!(Arc::ptr_eq(
         real,
-        &pool.service(&key(80)).unwrap().reals.get(0).unwrap()
+        pool.service(&key(80)).unwrap().reals.get(0).unwrap()
     ));
 }
 
@@ -107,7 +107,7 @@ fn a_removed_real_server_gets_its_connections_back() {
     assert!(pool.is_real(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
     assert!(pool.reap().is_empty(), "it has a connection");
 
-    pool.add_real(&key(80), there, Capacity::weight(3)).unwrap();
+    pool.add_real(&key(80), there, Settings::weight(3)).unwrap();
     let real = pool.real(id).unwrap();
     assert!(real.present && real.inactive() == 1 && real.weight == 3 && !pool.has_retired());
 }
@@ -125,7 +125,7 @@ fn a_removed_service_that_comes_again_counts_from_zero() {
         .add(5);
     pool.remove_service(&key(80)).unwrap();
     pool.add_service(key(80), model::Scheduler::Wlc).unwrap();
-    pool.add_real(&key(80), there, Capacity::weight(1)).unwrap();
+    pool.add_real(&key(80), there, Settings::weight(1)).unwrap();
     let (real, service) = (
         pool.real(RealId(0)).unwrap(),
         pool.service(&key(80)).unwrap(),
@@ -142,7 +142,7 @@ fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
     assert!(!pool.has_retired() && pool.rips().is_empty());
     assert!(!pool.is_real(Protocol::Tcp, endpoint(1, 8080)));
     pool.add_service(key(81), model::Scheduler::Rr).unwrap();
-    pool.add_real(&key(81), endpoint(7, 80), Capacity::weight(1))
+    pool.add_real(&key(81), endpoint(7, 80), Settings::weight(1))
         .unwrap();
     assert_eq!(pool.reals().count(), 1);
     assert!(pool.reals().next().unwrap().id.0 < 3);
@@ -152,7 +152,7 @@ fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
 fn an_endpoint_is_real_as_long_as_one_service_has_it() {
     let mut pool = pool(1);
     pool.add_service(key(81), model::Scheduler::Rr).unwrap();
-    pool.add_real(&key(81), endpoint(1, 8080), Capacity::weight(1))
+    pool.add_real(&key(81), endpoint(1, 8080), Settings::weight(1))
         .unwrap();
     pool.remove_service(&key(80)).unwrap();
     assert_eq!(pool.reap().len(), 1);
@@ -186,14 +186,14 @@ fn schedulers_know_the_list_once_a_pool_is_settled() {
         pool.set_scheduler(&key(80), algorithm, NO_FLAGS).unwrap();
         assert_eq!(chosen(&pool), None);
         for host in [1, 2] {
-            pool.add_real(&key(80), endpoint(host, 8080), Capacity::weight(1))
+            pool.add_real(&key(80), endpoint(host, 8080), Settings::weight(1))
                 .unwrap();
         }
         pool.settle();
         assert!(chosen(&pool).is_some(), "{}", algorithm.name());
         let before = pool.clone();
         pool.remove_real(&key(80), endpoint(1, 8080)).unwrap();
-        pool.set_real(&key(80), endpoint(2, 8080), Capacity::weight(5))
+        pool.set_real(&key(80), endpoint(2, 8080), Settings::weight(5))
             .unwrap();
         pool.settle();
         assert_eq!(chosen(&pool), Some(2), "{}", algorithm.name());

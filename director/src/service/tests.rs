@@ -2,7 +2,7 @@ use super::*;
 use crate::sched::testing::real;
 
 fn limited(upper: u32, lower: u32) -> Real {
-    real(1, 1).with(Capacity {
+    real(1, 1).with(Settings {
         weight: 1,
         upper,
         lower,
@@ -41,7 +41,7 @@ fn overload_starts_at_the_upper_threshold_and_ends_below_the_lower() {
 fn a_threshold_below_what_is_there_lets_one_more_in() {
     let before = limited(0, 0);
     assert_eq!(story(&before, "+++++"), ".....");
-    let after = before.with(Capacity {
+    let after = before.with(Settings {
         weight: 1,
         upper: 4,
         lower: 0,
@@ -56,7 +56,7 @@ fn a_larger_upper_threshold_ends_an_overload() {
     assert_eq!(story(&before, "++"), ".O");
     let edit = |upper, lower| {
         before.load.overloaded.store(true, Relaxed);
-        before.with(Capacity {
+        before.with(Settings {
             weight: 1,
             upper,
             lower,
@@ -75,7 +75,7 @@ fn the_last_weight_above_zero_is_kept() {
     weights
         .into_iter()
         .fold(limited(0, 0), |real, (weight, last)| {
-            let real = real.with(Capacity::weight(weight));
+            let real = real.with(Settings::weight(weight));
             assert_eq!(real.last_weight, last);
             real
         });

@@ -93,9 +93,9 @@ impl Load {
     }
 }
 
-/// How much a real server may get.
+/// What a real server is configured to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
+pub struct Settings {
     /// Share of the new connections; 0 = none.
     pub weight: u32,
     /// Connections that overload it; 0 = no limit.
@@ -104,7 +104,7 @@ pub struct Capacity {
     pub lower: u32,
 }
 
-impl Capacity {
+impl Settings {
     /// A weight, and no thresholds.
     pub const fn weight(weight: u32) -> Self {
         Self {
@@ -192,23 +192,23 @@ impl Real {
         }
     }
 
-    /// How much it may get.
-    pub const fn capacity(&self) -> Capacity {
-        Capacity {
+    /// What it is configured to be.
+    pub const fn settings(&self) -> Settings {
+        Settings {
             weight: self.weight,
             upper: self.upper,
             lower: self.lower,
         }
     }
 
-    /// The same with another capacity. A larger upper threshold ends an overload.
+    /// The same with other settings. A larger upper threshold ends an overload.
     #[must_use]
-    pub fn with(&self, capacity: Capacity) -> Self {
-        let Capacity {
+    pub fn with(&self, settings: Settings) -> Self {
+        let Settings {
             weight,
             upper,
             lower,
-        } = capacity;
+        } = settings;
         if upper == 0 || upper > self.upper {
             self.load.overloaded.store(false, Relaxed);
         }
