@@ -51,6 +51,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         port: endpoint.port(),
         weight: real.weight,
         method: real.method,
+        tun: real.tunnel(),
         active: 0,
         inactive: 0,
         stats: carried(),
@@ -209,6 +210,7 @@ impl Control for Fake {
             let view = state.real(service, real)?;
             view.weight = patch.weight.unwrap_or(view.weight);
             view.method = patch.method.unwrap_or(view.method);
+            view.tun = patch.tun.or(view.tun);
             Ok(view.clone())
         })
     }

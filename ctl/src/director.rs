@@ -138,6 +138,7 @@ impl Director for Client {
         let patch = RealPatch {
             weight: Some(real.weight),
             method: Some(real.method),
+            tun: real.tunnel(),
         };
         let at = real.endpoint(id.vip.port());
         self.change_real(id, at, patch).await?;

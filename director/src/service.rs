@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use adminapi::model;
 
+use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::wire::{Endpoint, Protocol};
@@ -85,6 +86,62 @@ impl Load {
     }
 }
 
+/// How packets reach a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Both ways through the director, addresses rewritten.
+    Nat,
+    /// As they are, to the real server's station; it answers the client itself.
+    Dr,
+    /// Wrapped, to the real server's address; it answers the client itself.
+    Tun(Tunnel),
+}
+
+impl Method {
+    /// Whether the director sees the client's packets only.
+    #[inline]
+    pub const fn is_one_way(self) -> bool {
+        !matches!(self, Self::Nat)
+    }
+
+    /// Whether a connection made by the one method can go on by the other.
+    const fn carries_on(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+        )
+    }
+}
+
+/// Where a real server stands with its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It gets new connections.
+    Listed,
+    /// Packets reach it in another way by now, from another slot; what was connected goes on in
+    /// the old way.
+    Replaced,
+    /// It is configured no more: packets from clients to it are dropped, and its connections
+    /// live again when it is added again.
+    Removed,
+}
+
+/// What a real server is configured to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
+    pub weight: u32,
+    /// How packets reach it.
+    pub method: Method,
+}
+
+impl Settings {
+    /// Whether what is connected by `self` can go on by `other`.
+    pub const fn carries_on(&self, other: &Self) -> bool {
+        self.method.carries_on(other.method)
+    }
+}
+
 /// A real server of one virtual service.
 #[derive(Clone, Debug)]
 pub struct Real {
@@ -96,9 +153,10 @@ pub struct Real {
     pub endpoint: Endpoint,
     /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
     pub weight: u32,
-    /// Whether it is configured. One that was removed stays as long as it has connections:
-    /// packets from clients to it are dropped, and it revives them when it is added again.
-    pub present: bool,
+    /// How packets reach it.
+    pub method: Method,
+    /// Whether it is configured. One that is not stays as long as it has connections.
+    pub standing: Standing,
     /// Its connections.
     pub load: Arc<Load>,
     /// What it has carried.
@@ -108,6 +166,14 @@ pub struct Real {
 }
 
 impl Real {
+    /// What it is configured to be.
+    pub const fn settings(&self) -> Settings {
+        Settings {
+            weight: self.weight,
+            method: self.method,
+        }
+    }
+
     /// Active connections at this moment.
     #[inline]
     pub fn active(&self) -> u32 {

@@ -100,6 +100,7 @@ pub fn service(
         port: Some(address.port()),
         weight,
         method: ForwardingMethod::Nat,
+        tun: None,
     });
     Service {
         protocol,

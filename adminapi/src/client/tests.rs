@@ -55,6 +55,7 @@ fn server(weight: u32) -> Real {
         port: None,
         weight,
         method: ForwardingMethod::Nat,
+        tun: None,
     }
 }
 
@@ -92,6 +93,7 @@ async fn every_call_reaches_the_director() {
     let patch = RealPatch {
         weight: Some(3),
         method: None,
+        tun: None,
     };
     let changed = client.change_real(id, endpoint, patch).await.unwrap();
     assert_eq!(changed.weight, 3);

@@ -4,12 +4,13 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId, TimeoutsPatch,
+    ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId, TimeoutsPatch, Tunnel,
+    TunnelChecksum,
 };
 
 use super::check;
 use super::failure::Failure;
-use super::grammar::{Command, Method, Opt, Transport};
+use super::grammar::{Command, Method, Opt, Transport, TunnelType};
 use super::parse::{Line, Selector};
 
 /// What one line asks for.
@@ -63,6 +64,8 @@ pub(crate) enum Columns {
     Stats,
     /// Counters in full.
     ExactStats,
+    /// Forwarding method, how tunnels wrap packets, weight and connections.
+    Tunnels,
 }
 
 /// The order of a listing of services.
@@ -76,7 +79,7 @@ pub(crate) enum Order {
 
 /// Options of the grammar that the director has no function for. Those of the synchronisation
 /// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
-const MISSING: [(Opt, &str); 12] = [
+const MISSING: [(Opt, &str); 11] = [
     (Opt::Persistent, "persistence (-p)"),
     (Opt::Netmask, "persistence (-M)"),
     (Opt::Pe, "persistence engines (--pe)"),
@@ -87,7 +90,6 @@ const MISSING: [(Opt, &str); 12] = [
     (Opt::Rate, "rates (--rate)"),
     (Opt::Thresholds, "connection thresholds (--thresholds)"),
     (Opt::PersistentConn, "persistence (--persistent-conn)"),
-    (Opt::TunInfo, "tunnels (--tun-info)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
 ];
 
@@ -191,23 +193,41 @@ fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
 
 fn real(line: &Line) -> Result<Real, Failure> {
     let at = endpoint(line)?;
-    Ok(Real {
+    let method = match line.method {
+        Method::Masq => ForwardingMethod::Nat,
+        Method::Route => ForwardingMethod::Dr,
+        Method::Tunnel => ForwardingMethod::Tun,
+    };
+    let service_port = line.service.as_ref().map_or(0, Selector::port);
+    let named = Real {
         address: at.ip(),
         port: Some(at.port()),
         weight: line.weight,
-        method: method(line)?,
+        method,
+        tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
+    };
+    Ok(Real {
+        port: Some(named.endpoint(service_port).port()),
+        ..named
     })
 }
 
-fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
-    match line.method {
-        Method::Masq => Ok(ForwardingMethod::Nat),
-        Method::Tunnel => Err(missing("tunnels (-i)")),
-        Method::Route if line.set.has(Opt::Forwarding) => Err(missing("direct routing (-g)")),
-        Method::Route => Err(Failure::operation(
-            "direct routing (-g, what a line without -g, -i or -m means): \
-             not supported by this director yet; add -m for NAT",
-        )),
+fn tunnel(line: &Line) -> Tunnel {
+    let checksum = if line.set.has(Opt::TunRemcsum) {
+        TunnelChecksum::Remcsum
+    } else if line.set.has(Opt::TunCsum) {
+        TunnelChecksum::Csum
+    } else {
+        TunnelChecksum::None
+    };
+    Tunnel {
+        kind: match line.tunnel {
+            TunnelType::Ipip => adminapi::model::TunnelType::Ipip,
+            TunnelType::Gue => adminapi::model::TunnelType::Gue,
+            TunnelType::Gre => adminapi::model::TunnelType::Gre,
+        },
+        port: line.tunnel_port,
+        checksum,
     }
 }
 
@@ -227,6 +247,7 @@ fn list(line: &Line) -> Result<List, Failure> {
         What::Services {
             only: maybe_service(line)?,
             columns: match (set.has(Opt::Stats), set.has(Opt::Exact)) {
+                (false, _) if set.has(Opt::TunInfo) => Columns::Tunnels,
                 (false, _) => Columns::Plain,
                 (true, false) => Columns::Stats,
                 (true, true) => Columns::ExactStats,

@@ -46,6 +46,7 @@ fn view(real: &Real) -> RealView {
         port: real.port.unwrap(),
         weight: real.weight,
         method: real.method,
+        tun: real.tunnel(),
         active: 0,
         inactive: 0,
         stats: Traffic::default(),
@@ -331,7 +332,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts!(arguments services reals listings restoring missing);
+transcripts!(arguments services reals methods listings restoring missing);
 
 #[test]
 fn counters_and_connections_are_listed_as_ipvsadm_does() {
@@ -386,6 +387,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             port: 8080,
             weight: 1,
             method: ForwardingMethod::Nat,
+            tun: None,
             active: 12,
             inactive: 340,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),

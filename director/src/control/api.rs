@@ -9,6 +9,7 @@ use adminapi::model::{
     RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
     TimeoutsPatch,
 };
+use adminapi::validate::validate_changed_real;
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
@@ -46,7 +47,7 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    let added = pool.add_real(key, endpoint, real.weight);
+    let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key.protocol, endpoint);
     Ok(())
@@ -55,11 +56,23 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    match pool.set_weight(key, endpoint, real.weight) {
+    match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
         Err(e) => Err(translate::error(e, key, Some(endpoint))),
     }
+}
+
+fn set_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+    real: &Real,
+) -> std::result::Result<(), PoolError> {
+    pool.set_real(key, endpoint, translate::settings(real))?;
+    touched.real(key.protocol, endpoint);
+    Ok(())
 }
 
 fn remove_real(
@@ -225,11 +238,11 @@ impl Control for Director {
         patch: RealPatch,
     ) -> Result<RealView> {
         let key = translate::key(service);
-        self.change(|pool, _| {
-            let weight = patch
-                .weight
-                .unwrap_or(known_real(pool, &key, real.into())?.weight);
-            let changed = pool.set_weight(&key, real.into(), weight);
+        self.change(|pool, touched| {
+            let now = known_real(pool, &key, real.into())?;
+            let wanted = patch.applied(&now);
+            ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+            let changed = set_real(pool, touched, &key, real.into(), &wanted);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;
         self.real(service, real)

@@ -79,11 +79,11 @@ fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
             vip: endpoint,
         })
         .is_some();
-    of(service, pool.is_real(protocol, endpoint))
+    of(service, pool.answers(protocol, endpoint))
 }
 
 fn address_roles(pool: &Pool, addr: Addr) -> Roles {
-    of(pool.has_vip(addr), pool.has_rip(addr))
+    of(pool.has_vip(addr), pool.address_answers(addr))
 }
 
 fn of(service: bool, real: bool) -> Roles {

@@ -1,18 +1,18 @@
 //! ICMP errors about a connection: they go to the end that sent the quoted packet, which gets to
-//! read its own addresses.
+//! read its own addresses. A real server that answers from the VIP itself gets them as they are.
 
+use super::exit::{Departure, Treatment};
 use super::known::translated;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
 use crate::forward;
-use crate::neighbour::Hop;
 use crate::service::Real;
-use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
+use crate::wire::{self, Addr, IcmpError, Packet};
 
 impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
-    /// way that the error itself goes. Returns the port that it leaves through.
+    /// way that the error itself goes.
     ///
     /// It moves no state and no timer: anyone can forge one.
     pub(super) fn icmp_error(
@@ -20,7 +20,7 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         way: Direction,
         place: &Place,
-    ) -> Result<u16, Refusal<'s>> {
+    ) -> Result<Departure, Refusal<'s>> {
         let error = match wire::parse(frame) {
             Ok(Packet::IcmpError(error)) => error,
             _ => return Err(Cause::ErrorWithoutConnection.into()),
@@ -33,13 +33,16 @@ impl<'s> View<'s> {
         drop(shard);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let quote = translated(&entry, real, way).reversed();
-        let src = speaker(&error, way, entry.vip().addr);
-        let exit = self.exit(frame, &error.layout, quote.src.addr, flow_of(&quote));
-        let hop: Hop = exit.map_err(|refusal| refusal.of_real(real))?;
-        forward::translate_error(frame, &error, src, quote.src.addr, &quote);
+        let to = translated(&entry, real, way);
+        let exit = self.exit_of(frame, &error.layout, real, way, &to);
+        let exit = exit.map_err(|refusal| refusal.of_real(real))?;
+        if let Treatment::Translate(to) = exit.treatment {
+            let quote = to.reversed();
+            let src = speaker(&error, way, entry.vip().addr);
+            forward::translate_error(frame, &error, src, quote.src.addr, &quote);
+        }
         self.count(real, &error.layout, way);
-        Ok(self.dispatch(frame, &error.layout, &hop))
+        Ok(self.depart(frame, &error.layout, &exit))
     }
 }
 
@@ -51,9 +54,4 @@ fn speaker(error: &IcmpError, way: Direction, vip: Addr) -> Addr {
         Direction::Original => error.src,
         Direction::Reply => vip,
     }
-}
-
-/// What picks one of several next hops: the ports, so that a connection stays on one way.
-pub(super) fn flow_of(tuple: &Tuple) -> u64 {
-    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
 }

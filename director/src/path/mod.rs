@@ -4,7 +4,7 @@
 //!   read     parse, which way, where in the table          (all of the batch; memory prefetched)
 //!    |
 //!   pass     known connection -> state machine ----.
-//!            new connection   -> scheduler --------+-> next hop -> rewrite -> forward
+//!            new connection   -> scheduler --------+-> next hop -> rewrite, wrap -> forward
 //!            ICMP error       -> its connection ---'        |
 //!                                                           `-> drop, one reason; answer perhaps
 //! ```
@@ -12,6 +12,7 @@
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
 mod answer;
+mod exit;
 mod fresh;
 mod icmp;
 mod known;
@@ -19,11 +20,12 @@ mod reading;
 mod refused;
 mod view;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::drops::DropReason;
+use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
 use crate::pool::Pool;
@@ -33,6 +35,7 @@ use crate::time::Tick;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
+use exit::Departure;
 use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
@@ -60,6 +63,7 @@ pub struct Path {
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
     readings: Vec<Reading>,
     refused: Refused,
+    ident: Cell<u16>,
     expiry: Expiry,
 }
 
@@ -80,6 +84,7 @@ impl Path {
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(stats, asker),
+            ident: Cell::new(rand::random()),
             expiry: Expiry {
                 shard: worker,
                 turn: Tick::default(),
@@ -104,6 +109,7 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            ident: &self.ident,
         };
         for frame in batch.iter() {
             self.readings.push(view.read(umem.packet(frame)));
@@ -144,6 +150,7 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            ident: &self.ident,
         };
         for arrival in self.refused.due(view.fib, now) {
             let reading = view.read(umem.packet(&arrival.frame));
@@ -195,6 +202,16 @@ impl View<'_> {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
+        };
+        let exit = match exit {
+            Ok(Departure::Wrapped { outer, hop, inner }) => {
+                match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
+                    true => Ok(hop.port),
+                    false => Err(Cause::NoHeadroom.into()),
+                }
+            }
+            Ok(Departure::Plain(port)) => Ok(port),
+            Err(refusal) => Err(refusal),
         };
         match exit {
             Ok(port) => out.forward(port, arrival.frame),

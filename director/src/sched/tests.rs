@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::service::{Load, RealId, ServiceKey};
+use crate::service::{Load, Method, RealId, ServiceKey, Standing};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -94,7 +94,8 @@ fn real(number: u32, weight: u32) -> Arc<Real> {
         },
         endpoint: Endpoint::new(Addr::v4([10, 2, number as u8, 1]), 80),
         weight,
-        present: true,
+        method: Method::Nat,
+        standing: Standing::Listed,
         load: Arc::default(),
         traffic: Arc::new(PerWorker::new(1)),
         service_traffic: Arc::new(PerWorker::new(1)),
