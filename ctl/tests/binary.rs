@@ -113,6 +113,7 @@ impl Control for Fake {
                 port: at.port(),
                 weight: real.weight,
                 method: real.method,
+                tun: None,
                 active: 0,
                 inactive: 0,
                 stats: Traffic::default(),

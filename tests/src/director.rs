@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, Tunnel};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -108,6 +108,19 @@ pub fn service(
         port: vip.port(),
         scheduler,
         reals: reals.collect(),
+    }
+}
+
+/// The same service, with packets reaching its real servers in another way.
+pub fn by(service: Service, method: ForwardingMethod, tun: Option<Tunnel>) -> Service {
+    let reals = service.reals.into_iter().map(|real| Real {
+        method,
+        tun,
+        ..real
+    });
+    Service {
+        reals: reals.collect(),
+        ..service
     }
 }
 
