@@ -55,6 +55,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         stats: carried(),
+        drops: Default::default(),
     }
 }
 
@@ -67,6 +68,7 @@ fn service_view(service: &Service) -> ServiceView {
         port: service.port,
         scheduler: service.scheduler,
         stats: carried(),
+        drops: Default::default(),
         reals: service
             .reals
             .iter()

@@ -62,6 +62,7 @@ impl Control for Fake {
             port: service.port,
             scheduler: service.scheduler,
             stats: Traffic::default(),
+            drops: Default::default(),
             reals: Vec::new(),
         };
         self.services.lock().unwrap().push(view.clone());
@@ -117,6 +118,7 @@ impl Control for Fake {
                 active: 0,
                 inactive: 0,
                 stats: Traffic::default(),
+                drops: Default::default(),
             };
             service.reals.push(view.clone());
             Ok(view)

@@ -123,7 +123,7 @@ impl Scene {
                 for frame in &mut self.frames {
                     n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     frame.set_len(LENGTH);
-                    let flow = (u64::from(n) * u64::from(flows) >> 32) as u32;
+                    let flow = ((u64::from(n) * u64::from(flows)) >> 32) as u32;
                     make(flow, self.umem.packet_mut(frame));
                 }
                 let walk = Instant::now();

@@ -64,8 +64,8 @@ pub enum DatapathError {
     TooManyPorts(usize),
     /// A socket.
     #[error(
-        "cannot open the AF_XDP socket of queue {queue} of `{interface}`: {source}{}",
-        hint(source)
+        "cannot open the AF_XDP socket of queue {queue} of `{interface}`: {error}{}",
+        hint(error)
     )]
     Socket {
         /// Interface.
@@ -73,24 +73,24 @@ pub enum DatapathError {
         /// Queue of it.
         queue: u32,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// Memory.
     #[error(
-        "cannot get {frames} frames of packet memory: {source}; lower `frames` under [datapath]"
+        "cannot get {frames} frames of packet memory: {error}; lower `frames` under [datapath]"
     )]
     Memory {
         /// Wanted frames.
         frames: u32,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
-fn hint(source: &io::Error) -> &'static str {
-    match source.raw_os_error() {
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
         Some(libc::EBUSY) => "; another process has it, another bulwarkd perhaps",
-        Some(libc::EPERM) => "; start bulwarkd as root",
+        Some(libc::EPERM) => "; CAP_NET_RAW is needed: start bulwarkd as root",
         Some(libc::EAFNOSUPPORT) => "; this kernel is built without AF_XDP (CONFIG_XDP_SOCKETS)",
         Some(libc::EOPNOTSUPP) => {
             "; the driver cannot do this mode, set `mode = \"auto\"` under [datapath]"
@@ -281,7 +281,7 @@ impl<'a> Plan<'a> {
 
     fn worker(&self, id: usize, mode: CopyMode) -> Result<Worker, DatapathError> {
         let frames = self.settings.frames;
-        let memory = |source| DatapathError::Memory { frames, source };
+        let memory = |error| DatapathError::Memory { frames, error };
         let (umem, free) = Umem::new(frames).map_err(memory)?;
         let sizes = RingSizes {
             receive: self.settings.ring,
@@ -302,10 +302,10 @@ impl<'a> Plan<'a> {
                     Some((_, first)) => Socket::sharing(first, binding, sizes),
                 };
                 let name = interface.name.clone();
-                let failed = |source| DatapathError::Socket {
+                let failed = |error| DatapathError::Socket {
                     interface: name,
                     queue,
-                    source,
+                    error,
                 };
                 sockets.push((queue, socket.map_err(failed)?));
             }

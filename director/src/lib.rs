@@ -27,6 +27,7 @@
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;

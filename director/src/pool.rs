@@ -77,6 +77,16 @@ impl Pool {
         self.answering.has(protocol, endpoint)
     }
 
+    /// Whether a configured real server has this endpoint; one that was removed does not count.
+    pub fn is_present(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        let this = |real: &Arc<Real>| {
+            real.standing == Standing::Listed
+                && real.service.protocol == protocol
+                && real.endpoint == endpoint
+        };
+        self.known.has(protocol, endpoint) && self.reals().any(this)
+    }
+
     /// All services, in the order in which they were added.
     pub fn services(&self) -> Vec<Arc<Service>> {
         let mut all: Vec<_> = self.services.values().cloned().collect();
@@ -399,3 +409,6 @@ fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
         .position(|real| real.endpoint == endpoint);
     place.ok_or(PoolError::NoReal)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,14 +18,18 @@ use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
-use crate::neighbour::Neighbourhood;
+use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Shared};
 use crate::pool::Pool;
 use crate::time::Clock;
-use crate::xsk::CopyMode;
+use crate::wire::ethernet::LEN as ETHERNET_LEN;
+use crate::xsk::{CopyMode, MAX_PACKET};
 
 /// Oldest kernel with all that is needed: one UMEM for sockets of several interfaces.
 const OLDEST_KERNEL: (u32, u32) = (5, 10);
+
+/// Bytes before the IP header.
+const ETHERNET_HEADER: u32 = ETHERNET_LEN as u32;
 
 /// A director that runs.
 pub struct Running {
@@ -172,9 +176,24 @@ fn facts(
 /// Tells the gate of the host as it is now.
 fn settle(director: &Director) -> Result<()> {
     let neighbourhood = director.neighbourhood();
-    director.set_links(&neighbourhood.links().borrow())?;
+    let links = neighbourhood.links().borrow().clone();
+    for link in links.iter().filter(|link| link.port.is_some()) {
+        warn_of_long_packets(link);
+    }
+    director.set_links(&links)?;
     director.set_locals(&neighbourhood.addresses().borrow())?;
     Ok(())
+}
+
+/// A packet that does not fit a frame is dropped by the kernel, as `no_frame`.
+fn warn_of_long_packets(link: &Link) {
+    let longest = MAX_PACKET - ETHERNET_HEADER;
+    if link.mtu > longest {
+        let Link { name, mtu, .. } = link;
+        warn!(
+            "{name} has an MTU of {mtu}, but packets above {longest} are dropped; lower it with `ip link set {name} mtu {longest}`"
+        );
+    }
 }
 
 /// Makes services and timeouts those of `config`.

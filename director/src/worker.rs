@@ -1,5 +1,5 @@
 //! A worker: one pinned thread that receives batches from its queues, walks them down the path
-//! and transmits them. It never allocates, locks or logs on the way.
+//! and transmits them. It never allocates, waits or logs on the way.
 //!
 //! ```text
 //!  rx ring -> batch -> walk -> outbox -> tx ring -> completion ring -> free -> fill ring
@@ -20,6 +20,9 @@ pub const BATCH: usize = 64;
 
 /// How long an idle worker sleeps, milliseconds: the longest that expiry or a stop waits.
 const SLEEP_MS: i32 = 100;
+
+/// The same while it holds packets back that may go any moment.
+const NAP_MS: i32 = 5;
 
 /// Rounds without a packet before a worker goes to sleep.
 const IDLE_ROUNDS: u32 = 16;
@@ -161,7 +164,8 @@ impl Worker {
                 published = now;
             }
             if idle > IDLE_ROUNDS {
-                wait.sleep(SLEEP_MS)?;
+                let held = walk.held() > 0;
+                wait.sleep(if held { NAP_MS } else { SLEEP_MS })?;
                 idle = 0;
             }
         }
@@ -234,6 +238,7 @@ impl Worker {
             .set(sockets().map(|s| s.sending() as u64).sum());
         let mut drops = RingDrops::default();
         for socket in sockets() {
+            socket.check()?;
             drops = drops.plus(socket.drops()?);
         }
         self.stats.ring_full.set(drops.ring_full);

@@ -183,6 +183,15 @@ impl Director {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// Gives it another configuration file and tells it to read it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reload(&mut self, text: &str) -> Result<()> {
+        fs::write(self.directory.path().join("bulwark.toml"), text)?;
+        self.process.signal(Signal::Hup)
+    }
+
     /// Asks it to end, and waits for it.
     ///
     /// # Errors

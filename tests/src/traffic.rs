@@ -178,7 +178,12 @@ impl UdpClient {
     pub fn echo(&self, message: &[u8]) -> Result<String> {
         self.socket.send(message)?;
         let mut buffer = vec![0u8; 65_536];
-        let length = self.socket.recv(&mut buffer).context("no echo")?;
+        let length = loop {
+            match self.socket.recv(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.context("no echo")?,
+            }
+        };
         let colon = buffer[..length]
             .iter()
             .position(|&b| b == b':')

@@ -2,9 +2,10 @@
 //! them; and echo to the VIP.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use adminapi::model::Scheduler;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::packet::{Mac, Packet, ethernet, icmp, ip, protocol};
 use testbed::raw::Tap;
@@ -12,6 +13,9 @@ use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Type, code and second word: unreachable, too big, time exceeded.
 const fn errors(family: Family) -> [(u8, u8, u32); 3] {
@@ -240,6 +244,35 @@ fn the_kernel_answers_echo_to_the_vip() -> Result<()> {
     }
     let passed: u64 = bench.scene.director.api().stats()?.total.passed;
     assert!(passed >= 4, "{passed} packets were passed to the kernel");
+    assert_accounts(&bench.scene.director);
+    Ok(())
+}
+
+#[test]
+fn an_error_that_quotes_what_was_never_sent_goes_nowhere() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    for (family, counted) in [(Family::V4, 1), (Family::V6, 2)] {
+        let mut client = HttpConnection::open(&bench.scene.topology.client, family.http())?;
+        client.ask_name()?;
+        let (_, answer) = bench.last_packets(family, protocol::TCP)?;
+        let mut forged = answer.clone();
+        forged.payload[4] ^= 0x40;
+        let error = errors(family)[0];
+        let message = icmp(Bench::client(family), family.vip(), error, &whole(&forged));
+        let (from, to) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
+        bench.at_client.send(&ethernet(from, to, &message))?;
+        wait::until("the forged error to be counted", PATIENCE, || {
+            let drops = bench.scene.director.api().stats()?.drops;
+            let seen = drops.get("icmp_sequence").copied().unwrap_or(0);
+            ensure!(seen == counted, "{seen} counted");
+            Ok(())
+        })?;
+        assert!(bench.at_real.drain(is_error(error))?.is_empty());
+        assert_eq!(client.ask_name()?, "rs1");
+    }
     assert_accounts(&bench.scene.director);
     Ok(())
 }

@@ -1,18 +1,29 @@
 //! Starts, ends and changes: what users do to a director while others use it.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use adminapi::model::{ForwardingMethod, Real, Scheduler};
 use anyhow::Result;
+use director::datapath::{self, Datapath, Mode, Settings};
+use director::gate::Roles;
+use director::time::{Clock, Tick};
+use director::worker::{Outbox, Walk};
+use director::xsk::{Frame, Umem};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, run_to_end};
+use testbed::packet::Mac;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, Scene, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{Plan, Topology};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
+use testbed::wait;
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const HTTP: Family = Family::V4;
 
 /// A connection to each of the three real servers, with its name.
@@ -161,6 +172,105 @@ fn every_end_leaves_the_interfaces_usable_and_a_restart_works() -> Result<()> {
         );
         assert_as_it_was(&topology)?;
     }
+    Ok(())
+}
+
+/// A path with a fault in it.
+struct Faulty;
+
+impl Walk for Faulty {
+    fn walk(&mut self, _: &Umem, _: u16, _: &mut Vec<Frame>, _: &mut Outbox, _: Tick) {
+        panic!("a fault, made by the test");
+    }
+
+    fn tidy(&mut self, _: &Umem, _: &mut Outbox, _: Tick) {}
+}
+
+#[test]
+fn a_panic_of_a_worker_is_told_and_leaves_the_interfaces_usable() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let settings = Settings {
+        interfaces: topology.interfaces(),
+        mode: Mode::Auto,
+        workers: None,
+        frames: 8192,
+        ring: 1024,
+    };
+    let (tell, told) = mpsc::channel();
+    let client = &topology.client;
+    topology.director.enter(move || {
+        let mut datapath = Datapath::open(&settings)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = move |_, why| tell.send(why).unwrap_or_default();
+        let workers = datapath.start(Clock::start(), &stop, vec![Faulty], ended)?;
+        let station = Mac::of_host(1, 0xfe).0;
+        datapath.gate.set_station(0, director::wire::Mac(station))?;
+        let service = director::wire::Endpoint::from(HTTP.http());
+        datapath
+            .gate
+            .set_endpoint(director::wire::Protocol::Tcp, service, Roles::SERVICE)?;
+        assert!(fetch_names(client, HTTP.http(), 1).is_err());
+        assert!(told.recv_timeout(PATIENCE)?.contains("panic"));
+        datapath::stop(&stop, workers);
+        Ok(())
+    })?;
+    assert_as_it_was(&topology)
+}
+
+#[test]
+fn an_interface_that_goes_ends_the_director_with_a_word() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut scene = Scene::start()?;
+    scene.topology.director.ip("link del rs0")?;
+    let status = scene.director.process().wait(PATIENCE)?;
+    assert!(!status.success());
+    let log = scene.director.log();
+    assert!(log.contains("interface is gone"), "{log}");
+    let links = scene.topology.director.run("ip", &["link", "show"])?;
+    assert!(!links.contains("xdp"), "{links}");
+    Ok(())
+}
+
+#[test]
+fn a_hangup_reloads_services_and_a_bad_file_changes_nothing() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut scene = Scene::start()?;
+    let mut open = one_each(&scene)?;
+    let interfaces = scene.topology.interfaces();
+    let fewer = services(&scene.topology, Scheduler::Rr, &[1])
+        .into_iter()
+        .fold(Configuration::new(interfaces), Configuration::service);
+    let served = |scene: &Scene| -> Result<usize> {
+        Ok(scene
+            .director
+            .api()
+            .service(HTTP.http_service())?
+            .reals
+            .len())
+    };
+    scene.director.reload("not TOML [")?;
+    wait::until_true("the refusal", PATIENCE, || {
+        scene.director.log().contains("not reloaded")
+    })?;
+    assert_eq!(served(&scene)?, 3);
+    let text = fewer.text(&scene.director.socket())?;
+    scene.director.reload(&text)?;
+    wait::until_true("the new services", PATIENCE, || {
+        served(&scene).is_ok_and(|n| n == 1)
+    })?;
+    assert_eq!(
+        tally(fetch_names(&scene.topology.client, HTTP.http(), 4)?)["rs1"],
+        4
+    );
+    assert_eq!(open[0].1.ask_name()?, "rs1");
+    assert_accounts(&scene.director);
     Ok(())
 }
 

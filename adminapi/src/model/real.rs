@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Traffic, Tunnel};
+use super::{Drops, Traffic, Tunnel};
 
 /// How packets reach a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,6 +138,9 @@ pub struct RealView {
     pub inactive: u32,
     /// What it has carried.
     pub stats: Traffic,
+    /// Packets dropped that were known to be for it or from it, by reason.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub drops: Drops,
 }
 
 impl RealView {

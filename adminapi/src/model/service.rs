@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Protocol, Real, RealView, ServiceId, Traffic};
+use super::{Drops, Protocol, Real, RealView, ServiceId, Traffic};
 
 /// The name of a scheduling algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,6 +92,9 @@ pub struct ServiceView {
     pub scheduler: Scheduler,
     /// What it has carried.
     pub stats: Traffic,
+    /// Packets dropped that were known to be for it, by reason.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
 }

@@ -87,7 +87,7 @@ pub struct Frames {
 }
 
 /// A worker thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its number, from 0.
     pub id: u32,
@@ -101,6 +101,9 @@ pub struct WorkerStatus {
     pub answered: u64,
     /// Packets dropped.
     pub dropped: u64,
+    /// The same by reason.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub drops: Drops,
     /// Packets that the kernel dropped at its sockets, since a ring was full or empty.
     pub missed: u64,
     /// Its UMEM frames.
@@ -110,11 +113,11 @@ pub struct WorkerStatus {
 /// The connection table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionUse {
-    /// Connections tracked, half-open ones included.
+    /// Connections tracked, half-open ones not counted.
     pub entries: u64,
     /// Half-open connections.
     pub half_open: u64,
-    /// Most connections that fit.
+    /// Most of them that fit.
     pub limit: u64,
     /// Most half-open connections that fit.
     pub half_open_limit: u64,

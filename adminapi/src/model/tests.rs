@@ -70,7 +70,7 @@ fn a_status_has_the_names_of_the_documentation() {
                             "rx": 10, "passed": 1, "redirected": 8, "dropped": 1}],
             "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1, "missed": 0, "answered": 0,
                          "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
-            "drops": {"no-real-server": 1},
+            "drops": {"no_real": 1},
             "connections": {"entries": 3, "half_open": 1, "limit": 100, "half_open_limit": 25,
                             "bytes": 12800},
             "level": 0
@@ -81,7 +81,7 @@ fn a_status_has_the_names_of_the_documentation() {
                             "rx": 10, "passed": 1, "redirected": 8, "dropped": 1}],
             "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1, "missed": 0, "answered": 0,
                          "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
-            "drops": {"no-real-server": 1},
+            "drops": {"no_real": 1},
             "connections": {"entries": 3, "half_open": 1, "limit": 100, "half_open_limit": 25,
                             "bytes": 12800}
         }),

@@ -158,6 +158,7 @@ mod tests {
                 received: 990,
                 sent: 988,
                 dropped: 2,
+                drops: Drops::default(),
                 missed: 4,
                 answered: 1,
                 frames: Frames {
@@ -167,7 +168,7 @@ mod tests {
                     sending: 6,
                 },
             }],
-            drops: [("bad-checksum", 2), ("no-real-server", 0), ("truncated", 5)]
+            drops: [("no_connection", 2), ("no_real", 0), ("truncated", 5)]
                 .map(|(reason, count)| (reason.to_owned(), count))
                 .into(),
             connections: ConnectionUse {
@@ -190,9 +191,9 @@ eth0       zero-copy       4  1000      10         990        0
 worker  cpu  received  sent  dropped  missed  answered  frames  free  filling  sending
 0         3       990   988        2       4         1    4096  2000     2090        6
 
-drop reason   packets
-truncated           5
-bad-checksum        2
+drop reason    packets
+truncated            5
+no_connection        2
 "
         );
     }

@@ -50,6 +50,7 @@ fn view(real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         stats: Traffic::default(),
+        drops: Default::default(),
     }
 }
 
@@ -81,6 +82,7 @@ impl Director for &MemoryDirector {
             port: service.port,
             scheduler: service.scheduler,
             stats: Traffic::default(),
+            drops: Default::default(),
             reals: Vec::new(),
         });
         Ok(())
@@ -382,6 +384,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             1_234_567_890_123,
             987_654_321_098_765,
         ]),
+        drops: Default::default(),
         reals: vec![RealView {
             address: [10, 0, 0, 11].into(),
             port: 8080,
@@ -391,6 +394,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             active: 12,
             inactive: 340,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
+            drops: Default::default(),
         }],
     });
     replay(include_str!("cases/counters.case"), &director);

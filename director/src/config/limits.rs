@@ -5,9 +5,9 @@ use super::read::{Expected, Section};
 /// How much the connection table holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections, half-open ones included.
+    /// Most connections, half-open ones not counted.
     pub connections: u32,
-    /// Most half-open connections; at most `connections`.
+    /// Most half-open connections, beside those.
     pub half_open: u32,
 }
 
@@ -23,19 +23,25 @@ impl Limits {
 }
 
 pub(super) fn read(mut section: Section<'_>) -> Limits {
-    let memory = read_memory(&mut section);
+    let places = read_memory(&mut section);
     let bounds = i64::from(Limits::MIN_CONNECTIONS)..=i64::from(Limits::MAX_CONNECTIONS);
-    let given = section.optional("connections", &Expected::Number(bounds));
-    if let (Some(given), Some(fit)) = (given, memory.filter(|fit| given > Some(*fit))) {
+    let connections = section.optional("connections", &Expected::Number(bounds));
+    let bounds = 1..=i64::from(Limits::MAX_CONNECTIONS);
+    let half_open = section.optional("half_open", &Expected::Number(bounds));
+    let rest = |places: u32| places.saturating_sub(half_open.unwrap_or(places / 5));
+    let connections = connections.or(places.map(rest));
+    let connections = connections.unwrap_or(Limits::DEFAULT_CONNECTIONS);
+    let half_open = half_open.unwrap_or(connections / 4);
+    let needed = u64::from(connections) + u64::from(half_open);
+    if let Some(places) = places.filter(|places| needed > u64::from(*places) || connections == 0) {
         section.refuse(
-            "connections",
-            format!("{given} connections do not fit into memory, {fit} do"),
-            "give more memory, or leave one of the two out",
+            "memory",
+            format!(
+                "{connections} connections and {half_open} half-open ones do not fit, {places} do"
+            ),
+            "give more memory, or lower the others",
         );
     }
-    let connections = given.or(memory).unwrap_or(Limits::DEFAULT_CONNECTIONS);
-    let half_open = Expected::Number(1..=i64::from(connections));
-    let half_open = section.or("half_open", &half_open, connections / 4);
     section.finish();
     Limits {
         connections,
@@ -43,7 +49,7 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
     }
 }
 
-/// The connections that fit into `memory`.
+/// The connections of all kinds that fit into `memory`.
 fn read_memory(section: &mut Section<'_>) -> Option<u32> {
     let expected = Expected::Text("a size, as in \"256MiB\"");
     let text: String = section.optional("memory", &expected)?;

@@ -43,8 +43,8 @@ fn the_sample_files_are_good() {
     assert_eq!(config.services[0].reals[0].weight, 2);
     assert_eq!(config.services[0].reals[1].weight, 1);
     assert_eq!(config.services[1].scheduler, Scheduler::Rr);
-    let demo = sample("demo.toml");
-    assert_eq!(demo.limits.connections, 131_072);
+    let demo = sample("nat.toml");
+    assert_eq!(demo.limits.connections, 104_858);
     assert_eq!(demo.services[0].reals.len(), 3);
 }
 
@@ -85,7 +85,7 @@ unix = "/tmp/a.sock"
 listen = "[::1]:7070"
 insecure_loopback = true
 [limits]
-memory = "1MiB"
+memory = "2MiB"
 connections = 8192
 half_open = 8192
 [timeouts]
@@ -213,13 +213,13 @@ fn each_bad_line_is_named() {
             "f:4: limits.memory: 127KiB holds 1016 connections; use 128KiB or more",
         ),
         (
-            "[limits]\nmemory = \"1MiB\"\nconnections = 8193",
-            "f:5: limits.connections: 8193 connections do not fit into memory, 8192 do; \
-             give more memory, or leave one of the two out",
+            "[limits]\nmemory = \"1MiB\"\nconnections = 8000",
+            "f:4: limits.memory: 8000 connections and 2000 half-open ones do not fit, 8192 do; \
+             give more memory, or lower the others",
         ),
         (
-            "[limits]\nconnections = 2000\nhalf_open = 2001",
-            "f:5: limits.half_open: must be a whole number from 1 to 2000, not 2001",
+            "[limits]\nconnections = 2000\nhalf_open = 0",
+            "f:5: limits.half_open: must be a whole number from 1 to 1073741824, not 0",
         ),
         (
             "[timeouts]\ntcp = 0",

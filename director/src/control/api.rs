@@ -34,8 +34,21 @@ fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealV
     found.map(|real| view::real(real)).ok_or_else(missing)
 }
 
+/// A service that is another's real server would send its packets round in a circle.
+fn refuse_circle(pointer: &str, key: &ServiceKey) -> ControlError {
+    let message = format!(
+        "{} is a virtual service and a real server of another",
+        key.vip
+    );
+    let mend = "name the real servers' own addresses";
+    ControlError::Invalid(vec![adminapi::Problem::new(pointer, message, mend)])
+}
+
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id());
+    if pool.is_present(key.protocol, key.vip) {
+        return Err(refuse_circle("/address", &key));
+    }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
     touched.service(key);
@@ -47,6 +60,13 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
+    let itself = ServiceKey {
+        protocol: key.protocol,
+        vip: endpoint,
+    };
+    if pool.service(&itself).is_some() {
+        return Err(refuse_circle("/address", &itself));
+    }
     let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key.protocol, endpoint);
@@ -154,7 +174,7 @@ impl Control for Director {
             drops: self.drops(&interfaces),
             interfaces,
             connections: ConnectionUse {
-                entries: table.len() as u64,
+                entries: (table.len() - table.half_open_len().min(table.len())) as u64,
                 half_open: table.half_open_len() as u64,
                 limit: table.capacity() as u64,
                 half_open_limit: table.half_open_capacity() as u64,

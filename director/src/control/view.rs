@@ -4,9 +4,11 @@ use adminapi::error::Result;
 use adminapi::model::{self, RealView, ServiceView};
 
 use super::{Director, refused, translate};
+use crate::drops::DropReason;
 use crate::flow::Entry;
 use crate::pool::Pool;
 use crate::service::{Real, Service};
+use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::Protocol;
 
@@ -19,6 +21,7 @@ pub(super) fn service(service: &Service) -> ServiceView {
         port: id.vip.port(),
         scheduler: service.algorithm,
         stats: service.traffic.sum().into(),
+        drops: drops_of(&service.traffic),
         reals: service.reals.iter().rev().map(|r| real(r)).collect(),
     }
 }
@@ -34,7 +37,16 @@ pub(super) fn real(real: &Real) -> RealView {
         active: real.active(),
         inactive: real.inactive(),
         stats: real.traffic.sum().into(),
+        drops: drops_of(&real.traffic),
     }
+}
+
+fn drops_of(traffic: &PerWorker) -> model::Drops {
+    let dropped = |reason: DropReason| (reason.name().to_owned(), traffic.dropped(reason));
+    DropReason::all()
+        .map(dropped)
+        .filter(|(_, n)| *n > 0)
+        .collect()
 }
 
 /// A connection, if its real server is known still.
@@ -87,6 +99,11 @@ impl Director {
                 sent: stats.sent.get(),
                 answered: stats.answered.get(),
                 dropped: stats.drops.sum(),
+                drops: stats
+                    .drops
+                    .seen()
+                    .map(|(reason, n)| (reason.name().to_owned(), n))
+                    .collect(),
                 missed: stats.ring_full.get() + stats.no_frame.get(),
                 frames: model::Frames {
                     total: self.facts.frames.into(),

@@ -15,8 +15,9 @@ pub enum Class {
     Unverified = 2,
     /// Both ends are done, or one has reset.
     Closing = 3,
-    /// Established, but silent for long.
-    Idle = 4,
+    /// Any other protocol whose real server has answered: anyone can bring that about, from
+    /// any address.
+    Answered = 4,
     /// Both ends talk.
     Established = 5,
 }
@@ -25,7 +26,7 @@ impl Class {
     /// Whether a newcomer of this class may push out a connection of class `other`. What both
     /// ends have agreed on gives way to its like only, so that no flood can displace it.
     pub const fn may_displace(self, other: Self) -> bool {
-        (other as u8) < Self::Idle as u8 || self as u8 >= Self::Idle as u8
+        (other as u8) < Self::Answered as u8 || self as u8 >= Self::Answered as u8
     }
 }
 
@@ -141,7 +142,7 @@ impl Entry {
         match self.kind & CLASS_MASK {
             2 => Class::Unverified,
             3 => Class::Closing,
-            4 => Class::Idle,
+            4 => Class::Answered,
             5 => Class::Established,
             _ => Class::HalfOpen,
         }

@@ -33,22 +33,4 @@ pub use place::Place;
 pub use shard::{Departed, Handle, Refused, Shard};
 pub use table::{Cursor, Limits, Table};
 
-/// Which way a packet goes through its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Direction {
-    /// From the client to the virtual service.
-    Original = 0,
-    /// From the real server to the client.
-    Reply = 1,
-}
-
-impl Direction {
-    /// The other way.
-    pub const fn reversed(self) -> Self {
-        match self {
-            Self::Original => Self::Reply,
-            Self::Reply => Self::Original,
-        }
-    }
-}
+pub use crate::direction::Direction;

@@ -144,7 +144,9 @@ impl Outer {
                     payload,
                     ident: inner.may_fragment.then_some(self.ident),
                 };
-                bytes.first_chunk_mut().map(|header| repr.write(header));
+                if let Some(header) = bytes.first_chunk_mut() {
+                    repr.write(header);
+                }
             }
             false => {
                 let repr = ipv6::Repr {
@@ -156,7 +158,9 @@ impl Outer {
                     class: inner.class,
                     flow: self.entropy,
                 };
-                bytes.first_chunk_mut().map(|header| repr.write(header));
+                if let Some(header) = bytes.first_chunk_mut() {
+                    repr.write(header);
+                }
             }
         }
     }

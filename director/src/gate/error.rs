@@ -27,12 +27,12 @@ pub enum GateError {
     Busy(String),
     /// No privilege.
     #[error(
-        "loading BPF needs root or CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW; start bulwarkd as root"
+        "loading BPF needs root or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW; start bulwarkd as root"
     )]
     Permission,
     /// The kernel or the driver cannot do it.
     #[error(
-        "interface `{name}` takes no XDP program in {mode} mode ({source}); set `mode = \"generic\"` under [datapath], or check MTU and LRO (`ethtool -K {name} lro off`)"
+        "interface `{name}` takes no XDP program in {mode} mode ({error}); set `mode = \"generic\"` under [datapath], or check MTU and LRO (`ethtool -K {name} lro off`)"
     )]
     Unsupported {
         /// Interface.
@@ -40,18 +40,18 @@ pub enum GateError {
         /// What was tried.
         mode: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The kernel refused the program.
     #[error("the kernel does not load the gate: {0}; Linux 5.10 or newer is needed")]
     Load(String),
     /// A map did not take an entry.
-    #[error("the gate's map `{map}` refused an entry: {source}")]
+    #[error("the gate's map `{map}` refused an entry: {error}")]
     Map {
         /// Its name in `bpf/maps.h`.
         map: &'static str,
         /// What libbpf said.
-        source: libbpf_rs::Error,
+        error: libbpf_rs::Error,
     },
     /// The list of interfaces is empty.
     #[error("no interface is configured; set [datapath] interfaces = [\"eth0\"]")]

@@ -99,9 +99,9 @@ impl Maps {
         let fd = socket.as_raw_fd().to_ne_bytes();
         self.sockets
             .update(&slot.to_ne_bytes(), &fd, MapFlags::ANY)
-            .map_err(|source| GateError::Map {
+            .map_err(|error| GateError::Map {
                 map: "sockets",
-                source,
+                error,
             })
     }
 
@@ -113,17 +113,17 @@ impl Maps {
     ) -> Result<(), GateError> {
         let key = endpoint_key(protocol, endpoint);
         let value = (roles != Roles::NONE).then(|| roles.0.to_ne_bytes());
-        put(&self.endpoints, &key, value).map_err(|source| GateError::Map {
+        put(&self.endpoints, &key, value).map_err(|error| GateError::Map {
             map: "endpoints",
-            source,
+            error,
         })
     }
 
     pub(super) fn set_local(&self, addr: Addr, local: bool) -> Result<(), GateError> {
         let value = local.then(|| 1u32.to_ne_bytes());
-        put(&self.locals, addr.octets(), value).map_err(|source| GateError::Map {
+        put(&self.locals, addr.octets(), value).map_err(|error| GateError::Map {
             map: "locals",
-            source,
+            error,
         })
     }
 
@@ -131,9 +131,9 @@ impl Maps {
         let slot = (port as u32).to_ne_bytes();
         self.stations
             .update(&slot, &mac.0, MapFlags::ANY)
-            .map_err(|source| GateError::Map {
+            .map_err(|error| GateError::Map {
                 map: "stations",
-                source,
+                error,
             })
     }
 
@@ -143,9 +143,9 @@ impl Maps {
             let values = self
                 .counters
                 .lookup_percpu(&slot, MapFlags::ANY)
-                .map_err(|source| GateError::Map {
+                .map_err(|error| GateError::Map {
                     map: "counters",
-                    source,
+                    error,
                 })?;
             let words = values.unwrap_or_default();
             Ok(words

@@ -76,7 +76,7 @@ pub(super) fn attach(
     for &mode in modes {
         match link(program, interface.index, mode) {
             Ok(link) => return Ok((mode, link)),
-            Err(source) => refusal = explain(interface, mode, source),
+            Err(error) => refusal = explain(interface, mode, error),
         }
         if matches!(refusal, GateError::Busy(_) | GateError::Permission) {
             break;
@@ -85,15 +85,15 @@ pub(super) fn attach(
     Err(refusal)
 }
 
-fn explain(interface: &Interface, mode: XdpMode, source: io::Error) -> GateError {
+fn explain(interface: &Interface, mode: XdpMode, error: io::Error) -> GateError {
     let name = interface.name.clone();
-    match source.raw_os_error() {
+    match error.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => GateError::Busy(name),
         Some(libc::EPERM | libc::EACCES) => GateError::Permission,
         _ => GateError::Unsupported {
             name,
             mode: mode.name(),
-            source,
+            error,
         },
     }
 }

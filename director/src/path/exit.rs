@@ -1,6 +1,6 @@
 //! How a packet leaves: what is done to it on its way, and through which port.
 
-use super::view::{Refusal, View};
+use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::forward::{self, Outer, Tunnel};
 use crate::neighbour::Hop;
@@ -151,11 +151,6 @@ fn clamp(frame: &mut [u8], packet: &Transport, outer: &Outer, hop: &Hop) {
     let around = u32::from(outer.overhead()) + (header + tcp::LEN) as u32;
     let most = hop.mtu.saturating_sub(around).min(u16::MAX.into());
     forward::clamp_mss(packet.layout.segment_mut(frame), most as u16);
-}
-
-/// What picks one of several next hops: the ports, so that a connection stays on one way.
-pub(super) fn flow_of(tuple: &Tuple) -> u64 {
-    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
 }
 
 /// A hash of a connection for those who spread packets by an outer header: it must be even, and

@@ -14,7 +14,8 @@ impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
     /// way that the error itself goes.
     ///
-    /// It moves no state and no timer: anyone can forge one.
+    /// It moves no state and no timer, and about TCP it has to quote what can be under way
+    /// (RFC 5927 §4): anyone can forge one.
     pub(super) fn icmp_error(
         &self,
         frame: &mut [u8],
@@ -33,6 +34,13 @@ impl<'s> View<'s> {
         drop(shard);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+        let sent = |seq| match entry.is_one_way() {
+            true => entry.tracking.may_have_been_answered(seq),
+            false => entry.tracking.has_sent(way.reversed(), seq),
+        };
+        if !error.quote.seq.is_none_or(sent) {
+            return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
+        }
         let to = translated(&entry, real, way);
         let exit = self.exit_of(frame, &error.layout, real, way, &to);
         let exit = exit.map_err(|refusal| refusal.of_real(real))?;

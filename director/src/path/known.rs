@@ -1,7 +1,7 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
-use super::exit::{Departure, Exit, Treatment, flow_of};
-use super::view::{self, Refusal, View};
+use super::exit::{Departure, Exit, Treatment};
+use super::view::{self, Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::service::{Real, Standing};
@@ -161,7 +161,7 @@ impl<'s> View<'s> {
         let class = shard.entry(handle).class();
         match way {
             Direction::Original => shard.entry_mut(handle).count_packet(),
-            Direction::Reply => drop(mark(shard, handle, class, Class::Established)),
+            Direction::Reply => drop(mark(shard, handle, class, Class::Answered)),
         }
         shard.touch(handle, self.now.after(self.timeouts.udp()));
         true

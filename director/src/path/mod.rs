@@ -13,6 +13,7 @@
 
 mod answer;
 mod exit;
+mod expiry;
 mod fresh;
 mod icmp;
 mod known;
@@ -36,6 +37,7 @@ use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
 use exit::Departure;
+use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
@@ -67,15 +69,13 @@ pub struct Path {
     expiry: Expiry,
 }
 
-/// Shards that one call of [`Walk::tidy`] looks at.
-const SHARDS_A_ROUND: usize = 8;
-
 /// Entries and seconds that expiry looks at in one shard at once.
 const EXPIRY_BUDGET: u32 = 32;
 
 impl Path {
     /// The path of worker number `worker`.
     pub fn new(worker: usize, shared: Arc<Shared>, stats: Arc<WorkerStats>, asker: Asker) -> Self {
+        let expiry = Expiry::of(worker, shared.workers);
         Self {
             worker,
             pool: Cache::new(Arc::clone(&shared.pool)),
@@ -85,10 +85,7 @@ impl Path {
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(stats, asker),
             ident: Cell::new(rand::random()),
-            expiry: Expiry {
-                shard: worker,
-                turn: Tick::default(),
-            },
+            expiry,
         }
     }
 }
@@ -132,7 +129,11 @@ impl Walk for Path {
         if self.refused.waiting() > 0 {
             self.retry(umem, out, now);
         }
-        self.expire(now);
+        let pool = self.pool.load();
+        let table = &self.shared.table;
+        let gone = &mut |entry: &_, _| view::leave(pool, entry);
+        let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
+        self.expiry.round(table.shards(), now, expire);
     }
 
     fn held(&self) -> usize {
@@ -152,39 +153,13 @@ impl Path {
             timeouts: self.timeouts.load(),
             ident: &self.ident,
         };
-        for arrival in self.refused.due(view.fib, now) {
+        let mut due = self.refused.due(view.fib, now);
+        for arrival in due.drain(..) {
             let reading = view.read(umem.packet(&arrival.frame));
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
+        self.refused.tried(due);
     }
-
-    /// Takes dead connections out, a few shards at a time, each shard once a tick at most.
-    fn expire(&mut self, now: Tick) {
-        let Expiry { mut shard, turn } = self.expiry;
-        let shards = self.shared.table.shards();
-        if shard >= shards {
-            if turn == now {
-                return;
-            }
-            shard = self.worker;
-        }
-        let pool = self.pool.load();
-        for _ in 0..SHARDS_A_ROUND {
-            let gone = &mut |entry: &_, _| view::leave(pool, entry);
-            self.shared.table.expire(shard, now, EXPIRY_BUDGET, gone);
-            shard += self.shared.workers;
-        }
-        self.expiry = Expiry { shard, turn: now };
-    }
-}
-
-/// How far a worker is in its turn through its shards.
-#[derive(Clone, Copy, Debug)]
-struct Expiry {
-    /// The shard to look at next; one beyond the table ends the turn.
-    shard: usize,
-    /// When it last looked.
-    turn: Tick,
 }
 
 impl View<'_> {

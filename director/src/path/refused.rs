@@ -35,6 +35,8 @@ pub(super) struct Refused {
     asker: Asker,
     allowance: Allowance,
     waiting: Vec<Arrival>,
+    /// Those of `waiting` that are being tried again; empty between two turns.
+    retried: Vec<Arrival>,
     /// The snapshot that the waiting ones were last tried with (its address, to compare), and
     /// when.
     tried: (usize, Tick),
@@ -47,6 +49,7 @@ impl Refused {
             asker,
             allowance: Allowance::default(),
             waiting: Vec::with_capacity(WAITING),
+            retried: Vec::with_capacity(WAITING),
             tried: (0, Tick::default()),
         }
     }
@@ -57,16 +60,20 @@ impl Refused {
     }
 
     /// The packets that are to be tried again: all, when the neighbours have changed or a second
-    /// has gone by.
+    /// has gone by. To be given back empty, with [`Refused::tried`].
     pub(super) fn due(&mut self, fib: &Fib, now: Tick) -> Vec<Arrival> {
         let (seen, when) = self.tried;
         let fib = std::ptr::from_ref(fib).addr();
-        let due = seen != fib || when.until(now) >= Ticks::seconds(1);
-        if self.waiting.is_empty() || !due {
-            return Vec::new();
+        if !self.waiting.is_empty() && (seen != fib || when.until(now) >= Ticks::seconds(1)) {
+            self.tried = (fib, now);
+            std::mem::swap(&mut self.waiting, &mut self.retried);
         }
-        self.tried = (fib, now);
-        std::mem::replace(&mut self.waiting, Vec::with_capacity(WAITING))
+        std::mem::take(&mut self.retried)
+    }
+
+    /// Keeps the room of [`Refused::due`] for the next time.
+    pub(super) fn tried(&mut self, retried: Vec<Arrival>) {
+        self.retried = retried;
     }
 
     /// Takes a packet that was refused.

@@ -131,3 +131,8 @@ pub(super) fn leave(pool: &Pool, entry: &Entry) {
         real.load.leave(is_active(entry));
     }
 }
+
+/// What picks one of several next hops: the ports, so that a connection stays on one way.
+pub(super) fn flow_of(tuple: &Tuple) -> u64 {
+    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
+}

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::{Event, State};
-use crate::flow::Direction;
+use crate::direction::Direction;
 
 type Rows = [[State; State::COUNT]; Event::COUNT];
 

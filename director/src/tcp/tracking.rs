@@ -12,7 +12,7 @@ mod one_way;
 use super::judgement::{Invalid, Judgement, Unmoved};
 use super::window::{Misfit, Peer, after, later, right_edge};
 use super::{Event, State, StateTable};
-use crate::flow::Direction;
+use crate::direction::Direction;
 use crate::wire::tcp::{Flags, Segment};
 
 /// All that is tracked of one TCP connection, packed for the connection table.
@@ -40,6 +40,9 @@ pub struct Tracking {
 }
 
 const _: () = assert!(size_of::<Tracking>() == 36);
+
+/// How far back an ICMP error may quote at least: a window without scaling.
+const QUOTED_WINDOW: u32 = 65_535;
 
 /// The real server's half is known.
 const ANSWERED: u8 = 1 << 0;
@@ -123,6 +126,17 @@ impl Tracking {
             max_window: u32::from(self.max_window[side]) << shift,
             shift,
         }
+    }
+
+    /// Whether the end that sends in `direction` can have sent sequence number `seq` lately, so
+    /// that an ICMP error may quote it: not beyond what it has sent, nor further back than the
+    /// largest window that it was ever given.
+    pub fn has_sent(&self, direction: Direction, seq: u32) -> bool {
+        let window = self
+            .peer(direction.reversed())
+            .max_window
+            .max(QUOTED_WINDOW);
+        self.peer(direction).end.wrapping_sub(seq) <= window
     }
 
     /// Whether a RST has come that was inside the window but not exact, so that it was left to

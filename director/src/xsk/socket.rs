@@ -233,6 +233,21 @@ impl Socket {
         self.sending
     }
 
+    /// Whether the socket still has its interface: nothing else tells an idle one
+    /// (`xsk_notifier`, `xsk_poll`).
+    ///
+    /// # Errors
+    /// `NotConnected` when the interface is gone.
+    pub fn check(&self) -> io::Result<()> {
+        match sys::pending_error(self.fd.as_fd())? {
+            0 => Ok(()),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "its interface is gone",
+            )),
+        }
+    }
+
     /// Packets that the kernel dropped at this socket.
     ///
     /// # Errors
@@ -271,7 +286,7 @@ impl Wait {
     ///
     /// # Errors
     /// The kernel's; an interrupted sleep is none.
-    pub fn sleep(&mut self, timeout_ms: i32) -> io::Result<usize> {
+    pub fn sleep(&mut self, timeout_ms: i32) -> io::Result<()> {
         sys::poll(&mut self.0, timeout_ms)
     }
 }

@@ -31,11 +31,11 @@ fn set<T>(fd: BorrowedFd<'_>, option: i32, value: &T) -> io::Result<()> {
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, value, len) })
 }
 
-fn get<T>(fd: BorrowedFd<'_>, option: i32, value: &mut T) -> io::Result<()> {
+fn get<T>(fd: BorrowedFd<'_>, level: i32, option: i32, value: &mut T) -> io::Result<()> {
     let mut len = size_of_val(value) as libc::socklen_t;
     let value = std::ptr::from_mut(value).cast();
     // SAFETY: `value` points to `len` writable bytes of a plain integer struct.
-    check(unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, value, &mut len) })
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, value, &mut len) })
 }
 
 pub(super) fn register_umem(
@@ -66,15 +66,22 @@ pub(super) fn tx_budget(fd: BorrowedFd<'_>, packets: u32) -> io::Result<()> {
 pub(super) fn mmap_offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
     // SAFETY: a struct of integers, for which all zeroes is a value.
     let mut offsets = unsafe { zeroed() };
-    get(fd, libc::XDP_MMAP_OFFSETS, &mut offsets)?;
+    get(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)?;
     Ok(offsets)
 }
 
 pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_statistics> {
     // SAFETY: as above.
     let mut statistics = unsafe { zeroed() };
-    get(fd, libc::XDP_STATISTICS, &mut statistics)?;
+    get(fd, libc::SOL_XDP, libc::XDP_STATISTICS, &mut statistics)?;
     Ok(statistics)
+}
+
+/// The error that waits to be told (`SO_ERROR`); 0 = none.
+pub(super) fn pending_error(fd: BorrowedFd<'_>) -> io::Result<i32> {
+    let mut error = 0;
+    get(fd, libc::SOL_SOCKET, libc::SO_ERROR, &mut error)?;
+    Ok(error)
 }
 
 pub(super) fn bind(
@@ -139,12 +146,11 @@ pub(super) fn kick_rx(fd: BorrowedFd<'_>) {
 }
 
 /// Sleeps until one of `fds` has something to read, or for `timeout_ms`.
-pub(super) fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<usize> {
+pub(super) fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<()> {
     // SAFETY: a slice of pollfd with its own length.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) };
     match check(ready) {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(e) => Err(e),
-        Ok(()) => Ok(ready as usize),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        polled => polled,
     }
 }

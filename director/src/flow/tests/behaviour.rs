@@ -7,7 +7,7 @@ fn eviction_goes_by_class_then_by_the_nearest_expiry() {
     // Fewer entries than samples: all of them are looked at.
     let table = table(4, 4);
     let ladder = [
-        (1, Class::Idle),
+        (1, Class::Answered),
         (2, Class::Closing),
         (3, Class::Unverified),
         (4, Class::Established),
@@ -30,7 +30,7 @@ fn eviction_goes_by_class_then_by_the_nearest_expiry() {
 #[test]
 fn nothing_unverified_pushes_out_what_is_established_or_idle() {
     for class in [Class::Unverified, Class::Closing] {
-        for resident in [Class::Idle, Class::Established] {
+        for resident in [Class::Answered, Class::Established] {
             let table = table(3, 3);
             (0..3).for_each(|client| _ = insert(&table, &tcp(client), resident));
             let (inserted, gone) = try_insert(&table, &tcp(9), 0, class, Tick(600));

@@ -28,7 +28,7 @@ fn any_class() -> impl Strategy<Value = Class> {
         Just(Class::HalfOpen),
         Just(Class::Unverified),
         Just(Class::Closing),
-        Just(Class::Idle),
+        Just(Class::Answered),
         Just(Class::Established),
     ]
 }
@@ -106,7 +106,7 @@ impl Pair {
             }
             Err(Refused::Exists) => assert!(known),
             Err(Refused::ReplyTaken) => assert!(taken),
-            Err(Refused::Full) => assert!(class < Class::Idle && !self.model.is_empty()),
+            Err(Refused::Full) => assert!(class < Class::Answered && !self.model.is_empty()),
         }
     }
 

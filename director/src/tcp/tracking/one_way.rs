@@ -8,7 +8,7 @@
 //! move the state only where the client's last byte has ended.
 
 use super::{CONFIRMED, DOUBTFUL_RESET, Finding, NOTED_SYN, Tracking};
-use crate::flow::Direction;
+use crate::direction::Direction;
 use crate::tcp::judgement::{Invalid, Judgement, Unmoved};
 use crate::tcp::window::{ACK_SLACK, later};
 use crate::tcp::{Event, State, StateTable};
@@ -95,6 +95,15 @@ impl Tracking {
         }
     }
 
+    /// Whether the real server may have sent sequence number `seq` lately, so that an ICMP error
+    /// may quote it: the client has acknowledged or awaits it, as far as its window goes.
+    pub fn may_have_been_answered(&self, seq: u32) -> bool {
+        let shift = (self.scales & 0x0f).saturating_sub(1);
+        let window = u32::from(self.max_window[Direction::Original as usize]) << shift;
+        let away = gap(seq, self.client_ack()).unsigned_abs();
+        self.is_opening() || away <= window.max(self.reach())
+    }
+
     fn advance_client(&mut self, segment: &Segment) {
         let side = Direction::Original as usize;
         self.max_ack[side] = match self.is_opening() {
@@ -102,6 +111,7 @@ impl Tracking {
             false => later(segment.ack, self.max_ack[side]),
         };
         self.end[side] = later(segment.end(), self.end[side]);
+        self.max_window[side] = self.max_window[side].max(segment.window);
         self.flags |= CONFIRMED;
     }
 
@@ -288,6 +298,16 @@ mod tests {
         let _ = judge(&mut tracking, segment(ACK, 1000, ACKED + far as u32, 1));
         let _ = judge(&mut tracking, segment(FIN, 1001, ACKED + far as u32, 0));
         assert_eq!(tracking.state, State::FinWait);
+    }
+
+    #[test]
+    fn an_error_may_quote_what_the_client_can_await() {
+        let tracking = established();
+        for (away, expected) in [(0, true), (1 << 20, true), (-1000, true), (1 << 30, false)] {
+            let seq = ACKED.wrapping_add_signed(away);
+            assert_eq!(tracking.may_have_been_answered(seq), expected, "{away}");
+        }
+        assert!(Tracking::opening(&syn()).may_have_been_answered(1 << 30));
     }
 
     proptest! {

@@ -1,0 +1,209 @@
+//! What a pool promises about changes.
+
+use super::*;
+use crate::service::Method;
+
+fn endpoint(host: u8, port: u16) -> Endpoint {
+    Endpoint::new(Addr::v4([10, 0, 2, host]), port)
+}
+
+fn key(port: u16) -> ServiceKey {
+    let vip = Endpoint::new(Addr::v4([10, 9, 9, 9]), port);
+    ServiceKey {
+        protocol: Protocol::Tcp,
+        vip,
+    }
+}
+
+const fn nat(weight: u32) -> Settings {
+    Settings {
+        weight,
+        method: Method::Nat,
+    }
+}
+
+const DR: Settings = Settings {
+    weight: 1,
+    method: Method::Dr,
+};
+
+fn pool(reals: u8) -> Pool {
+    let mut pool = Pool::new(1);
+    pool.add_service(key(80), model::Scheduler::Rr).unwrap();
+    for host in 1..=reals {
+        pool.add_real(&key(80), endpoint(host, 8080), nat(1))
+            .unwrap();
+    }
+    pool
+}
+
+fn hosts(pool: &Pool) -> Vec<u8> {
+    let reals = &pool.service(&key(80)).unwrap().reals;
+    reals
+        .iter()
+        .map(|real| real.endpoint.addr.octets()[15])
+        .collect()
+}
+
+#[test]
+fn what_is_there_cannot_be_added_and_what_is_not_cannot_be_changed() {
+    let mut pool = pool(1);
+    let (there, missing) = (endpoint(1, 8080), endpoint(9, 8080));
+    assert_eq!(
+        pool.add_service(key(80), model::Scheduler::Lc),
+        Err(PoolError::ServiceExists)
+    );
+    assert_eq!(
+        pool.add_real(&key(80), there, nat(1)),
+        Err(PoolError::RealExists)
+    );
+    assert_eq!(
+        pool.add_real(&key(81), there, nat(1)),
+        Err(PoolError::NoService)
+    );
+    assert_eq!(
+        pool.set_real(&key(80), missing, nat(1)),
+        Err(PoolError::NoReal)
+    );
+    assert_eq!(pool.remove_real(&key(80), missing), Err(PoolError::NoReal));
+    assert_eq!(
+        pool.set_scheduler(&key(81), model::Scheduler::Lc),
+        Err(PoolError::NoService)
+    );
+    assert_eq!(pool.remove_service(&key(81)), Err(PoolError::NoService));
+    assert_eq!(hosts(&pool), [1]);
+}
+
+#[test]
+fn the_real_server_added_last_stands_first() {
+    let mut pool = pool(3);
+    assert_eq!(hosts(&pool), [3, 2, 1]);
+    pool.remove_real(&key(80), endpoint(2, 8080)).unwrap();
+    pool.add_real(&key(80), endpoint(2, 8080), nat(1)).unwrap();
+    assert_eq!(hosts(&pool), [2, 3, 1]);
+}
+
+#[test]
+fn a_snapshot_does_not_see_later_changes() {
+    let before = pool(2);
+    let mut after = before.clone();
+    after.remove_service(&key(80)).unwrap();
+    assert_eq!(hosts(&before), [2, 1]);
+    assert!(before.real(RealId(0)).unwrap().standing == Standing::Listed);
+    assert!(after.service(&key(80)).is_none() && !after.has_vip(key(80).vip.addr));
+}
+
+#[test]
+fn a_change_of_weight_keeps_connections_and_counters() {
+    let mut pool = pool(1);
+    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.set_real(&key(80), endpoint(1, 8080), nat(7)).unwrap();
+    let real = pool.real(RealId(0)).unwrap();
+    assert_eq!((real.weight, real.active()), (7, 1));
+    assert!(Arc::ptr_eq(real, &pool.service(&key(80)).unwrap().reals[0]));
+}
+
+#[test]
+fn a_removed_real_server_gets_its_connections_back() {
+    let mut pool = pool(1);
+    let (id, there) = (RealId(0), endpoint(1, 8080));
+    pool.real(id).unwrap().load.enter(false);
+    pool.remove_real(&key(80), there).unwrap();
+    assert!(pool.real(id).unwrap().standing == Standing::Removed && pool.has_unlisted());
+    assert!(pool.answers(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
+    assert!(pool.reap().is_empty(), "it has a connection");
+
+    pool.add_real(&key(80), there, nat(3)).unwrap();
+    let real = pool.real(id).unwrap();
+    assert!(
+        real.standing == Standing::Listed
+            && real.inactive() == 1
+            && real.weight == 3
+            && !pool.has_unlisted()
+    );
+}
+
+#[test]
+fn a_removed_service_that_comes_again_counts_from_zero() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.service(&key(80))
+        .unwrap()
+        .traffic
+        .of(0)
+        .connections
+        .add(5);
+    pool.remove_service(&key(80)).unwrap();
+    pool.add_service(key(80), model::Scheduler::Wlc).unwrap();
+    pool.add_real(&key(80), there, nat(1)).unwrap();
+    let (real, service) = (
+        pool.real(RealId(0)).unwrap(),
+        pool.service(&key(80)).unwrap(),
+    );
+    assert_eq!(service.traffic.sum().connections, 0);
+    assert!(Arc::ptr_eq(&real.service_traffic, &service.traffic));
+}
+
+#[test]
+fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
+    let mut pool = pool(3);
+    pool.remove_service(&key(80)).unwrap();
+    assert_eq!(pool.reap().len(), 3);
+    assert!(!pool.has_unlisted() && pool.rips().is_empty());
+    assert!(!pool.answers(Protocol::Tcp, endpoint(1, 8080)));
+    pool.add_service(key(81), model::Scheduler::Rr).unwrap();
+    pool.add_real(&key(81), endpoint(7, 80), nat(1)).unwrap();
+    assert_eq!(pool.reals().count(), 1);
+    assert!(pool.reals().next().unwrap().id.0 < 3);
+}
+
+#[test]
+fn an_endpoint_is_real_as_long_as_one_service_has_it() {
+    let mut pool = pool(1);
+    pool.add_service(key(81), model::Scheduler::Rr).unwrap();
+    pool.add_real(&key(81), endpoint(1, 8080), nat(1)).unwrap();
+    pool.remove_service(&key(80)).unwrap();
+    assert_eq!(pool.reap().len(), 1);
+    assert!(
+        pool.answers(Protocol::Tcp, endpoint(1, 8080)) && pool.address_answers(endpoint(1, 0).addr)
+    );
+    pool.remove_service(&key(81)).unwrap();
+    pool.reap();
+    assert!(
+        !pool.answers(Protocol::Tcp, endpoint(1, 8080))
+            && !pool.address_answers(endpoint(1, 0).addr)
+    );
+}
+
+#[test]
+fn only_who_is_reached_by_nat_answers_through_the_director() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.set_real(&key(80), there, DR).unwrap();
+    // The connections of before go on, and with them their answers.
+    assert!(pool.answers(Protocol::Tcp, there) && pool.address_answers(there.addr));
+    assert_eq!(pool.real(RealId(0)).unwrap().standing, Standing::Replaced);
+    let listed = |pool: &Pool| pool.service(&key(80)).unwrap().reals[0].id;
+    assert_eq!(listed(&pool), RealId(1));
+    assert_eq!(pool.reap().len(), 1);
+    assert!(!pool.answers(Protocol::Tcp, there) && !pool.address_answers(there.addr));
+    assert_eq!(pool.rips(), [there.addr]);
+}
+
+#[test]
+fn a_method_that_comes_back_finds_its_connections() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.real(RealId(0)).unwrap().load.enter(true);
+    for (settings, id) in [(DR, 1), (nat(7), 0), (DR, 1)] {
+        pool.set_real(&key(80), there, settings).unwrap();
+        let real = &pool.service(&key(80)).unwrap().reals[0];
+        assert_eq!((real.id, real.settings()), (RealId(id), settings));
+    }
+    assert_eq!(pool.real(RealId(0)).unwrap().active(), 1);
+    pool.remove_real(&key(80), there).unwrap();
+    for id in 0..2 {
+        assert_eq!(pool.real(RealId(id)).unwrap().standing, Standing::Removed);
+    }
+}

@@ -1,0 +1,131 @@
+//! The command line against a running director: each command of ipvsadm that it has, by its effect
+//! on real traffic and in the listing.
+
+use anyhow::{Context, Result};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, binary};
+use testbed::process::output_with_input;
+use testbed::require;
+use testbed::servers::Nginx;
+use testbed::topology::{Plan, Topology};
+use testbed::traffic::{HttpConnection, fetch_names, tally};
+
+const VIP: &str = "10.9.9.9:80";
+const TITLES: &str = "\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+";
+
+struct Cli {
+    director: Director,
+    topology: Topology,
+    _web: Vec<Nginx>,
+}
+
+impl Cli {
+    fn start() -> Result<Self> {
+        let plan = Plan {
+            reals: 2,
+            ..Plan::default()
+        };
+        let topology = Topology::build(plan)?;
+        let web = topology
+            .reals
+            .iter()
+            .map(Nginx::start)
+            .collect::<Result<_>>()?;
+        topology.meet_neighbours()?;
+        let director = Director::start(
+            &topology.director,
+            &Configuration::new(topology.interfaces()),
+        )?;
+        Ok(Self {
+            director,
+            topology,
+            _web: web,
+        })
+    }
+
+    fn say(&self, words: &str) -> Result<String> {
+        self.say_with(words, "")
+    }
+
+    fn say_with(&self, words: &str, input: &str) -> Result<String> {
+        let mut command = self.topology.director.command(binary("bulwark")?);
+        command.env(
+            "BULWARK_API",
+            format!("unix:{}", self.director.socket().display()),
+        );
+        command.args(words.split_whitespace());
+        output_with_input(&mut command, input).with_context(|| format!("bulwark {words}"))
+    }
+
+    fn served(&self, count: usize) -> Result<Vec<(String, u64)>> {
+        let vip = VIP.parse()?;
+        let names = tally(fetch_names(&self.topology.client, vip, count)?);
+        Ok(names.into_iter().collect())
+    }
+}
+
+fn counts(named: &[(&str, u64)]) -> Vec<(String, u64)> {
+    named
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
+
+#[test]
+fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let cli = Cli::start()?;
+    cli.say(&format!("-A -t {VIP} -s wrr"))?;
+    cli.say(&format!("-a -t {VIP} -r 10.0.2.1:8080 -m -w 2"))?;
+    cli.say(&format!("-a -t {VIP} -r 10.0.2.2:8080 -m"))?;
+    assert_eq!(cli.served(6)?, counts(&[("rs1", 4), ("rs2", 2)]));
+
+    let listing = cli.say("-Ln")?;
+    assert!(listing.starts_with(TITLES), "{listing}");
+    assert!(listing.contains(&format!(
+        "TCP  {VIP} wrr\n  -> 10.0.2.1:8080                Masq    2 "
+    )));
+    let stats = cli.say("-Ln --stats")?;
+    let row = stats
+        .lines()
+        .find(|line| line.contains("10.0.2.1"))
+        .context("no row")?;
+    assert_eq!(row.split_whitespace().nth(2), Some("4"), "{stats}");
+    let _open = HttpConnection::open(&cli.topology.client, VIP.parse()?)?;
+    let connections = cli.say("-Lnc")?;
+    assert!(
+        connections.contains("ESTABLISHED 10.0.1.1:"),
+        "{connections}"
+    );
+
+    cli.say(&format!("-e -t {VIP} -r 10.0.2.1:8080 -m -w 0"))?;
+    assert_eq!(cli.served(4)?, counts(&[("rs2", 4)]));
+    cli.say(&format!("-E -t {VIP} -s rr"))?;
+    cli.say("-Z")?;
+    cli.say("--set 30 20 10")?;
+    assert_eq!(
+        cli.say("-L --timeout")?,
+        "Timeout (tcp tcpfin udp): 30 20 10\n"
+    );
+
+    let saved = cli.say("-Sn")?;
+    cli.say("-C")?;
+    assert_eq!(cli.say("-Ln")?, TITLES);
+    assert!(cli.served(1).is_err());
+    cli.say_with("-R", &saved)?;
+    assert_eq!(cli.say("-Sn")?, saved);
+    assert_eq!(cli.served(2)?, counts(&[("rs2", 2)]));
+
+    cli.say(&format!("-d -t {VIP} -r 10.0.2.2:8080"))?;
+    cli.say(&format!("-D -t {VIP}"))?;
+    assert_eq!(cli.say("-Ln")?, TITLES);
+    assert!(cli.say("status")?.starts_with("bulwarkd "));
+    assert_accounts(&cli.director);
+    Ok(())
+}
