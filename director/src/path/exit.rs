@@ -59,6 +59,8 @@ impl<'s> View<'s> {
         Ok(Exit { treatment, hop })
     }
 
+    // Not inlined, as all that only tunnels need: it would crowd the way of NAT.
+    #[inline(never)]
     fn exit_by_tunnel(
         &self,
         frame: &[u8],
@@ -102,9 +104,9 @@ impl<'s> View<'s> {
         // `exit` has found a hop left, so this cannot refuse.
         let _ = forward::decrement_ttl(frame, layout);
         let hop = exit.hop;
-        if let Treatment::Wrap(outer) = exit.treatment {
+        if let Treatment::Wrap(outer) = &exit.treatment {
             return Departure::Wrapped {
-                outer,
+                outer: *outer,
                 hop,
                 inner: *layout,
             };
@@ -114,6 +116,7 @@ impl<'s> View<'s> {
     }
 
     /// Wraps a packet, its Ethernet padding left behind; false when its frame has no room.
+    #[inline(never)]
     pub(super) fn wrap(
         &self,
         umem: &Umem,
@@ -140,6 +143,7 @@ impl<'s> View<'s> {
 }
 
 /// Has the ends of a tunnelled connection agree on segments that fit the tunnel.
+#[inline(never)]
 fn clamp(frame: &mut [u8], packet: &Transport, outer: &Outer, hop: &Hop) {
     if packet.tuple.protocol != Protocol::Tcp {
         return;

@@ -20,6 +20,7 @@ const SCALED_REACH: u32 = 1 << 18;
 impl Tracking {
     /// As [`Tracking::judge`], for a segment from the client of a connection whose other half
     /// is never seen.
+    #[inline(never)]
     pub fn judge_one_way(&mut self, segment: &Segment, table: &StateTable) -> Judgement {
         let Some(event) = Event::of(segment.flags) else {
             return Judgement::Invalid(Invalid::Flags);
