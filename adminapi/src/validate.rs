@@ -16,6 +16,9 @@ use crate::model::{
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
 
+/// The largest connection threshold, for the same reason.
+pub const MAX_THRESHOLD: u32 = i32::MAX as u32;
+
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -63,6 +66,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     }
     problems.extend(bad_weight(real.weight));
     problems.extend(bad_tunnel(real).into_iter().map(|p| p.below("/tun")));
+    problems.extend(bad_thresholds(real.upper, real.lower));
     if real.endpoint(service.vip.port()) == service.vip {
         problems.push(Problem::new(
             "/address",
@@ -76,7 +80,32 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
 /// Judges a change of a real server as far as that is possible without the real server;
 /// [`validate_changed_real`] does the rest.
 pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
-    patch.weight.and_then(bad_weight).into_iter().collect()
+    let mut problems: Vec<_> = patch.weight.and_then(bad_weight).into_iter().collect();
+    problems.extend(bad_thresholds(
+        patch.upper.unwrap_or(MAX_THRESHOLD),
+        patch.lower.unwrap_or(0),
+    ));
+    problems
+}
+
+/// Judges the thresholds of a real server. With `lower` alone it would never be overloaded.
+pub fn bad_thresholds(upper: u32, lower: u32) -> Option<Problem> {
+    let large = [("/upper", upper), ("/lower", lower)]
+        .into_iter()
+        .find(|(_, value)| *value > MAX_THRESHOLD);
+    if let Some((pointer, value)) = large {
+        let message = format!("threshold {value} is too large");
+        let mend = format!("use 0 to {MAX_THRESHOLD}");
+        return Some(Problem::new(pointer, message, mend));
+    }
+    (lower > upper).then(|| {
+        Problem::new(
+            "/lower",
+            format!("lower threshold {lower} is above the upper one, {upper}"),
+            "set both, the lower one at most as large",
+        )
+        .with_other("/upper")
+    })
 }
 
 /// Judges `real`, which a change has made of the real server `now` of `service`.

@@ -9,7 +9,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::sched;
-use crate::service::{Real, RealId, Service, ServiceKey, Settings, Standing};
+use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -48,6 +48,8 @@ pub struct Pool {
     added: u64,
     /// Real servers that are listed no more and still have a slot.
     unlisted: u32,
+    /// Services whose scheduler has not seen their list yet.
+    unsettled: imbl::OrdSet<ServiceKey>,
 }
 
 impl Pool {
@@ -136,8 +138,9 @@ impl Pool {
             key,
             serial: self.added,
             algorithm,
-            scheduler: sched::build(algorithm),
-            reals: Arc::new([]),
+            scheduler: sched::build(algorithm, &Reals::default()),
+            flags: model::SchedulerFlags::NONE,
+            reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
         };
         self.services.insert(key, Arc::new(service));
@@ -145,7 +148,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Gives a service another scheduler; its connections stay.
+    /// Gives a service another scheduler, or other options of it; its connections stay, and the
+    /// same scheduler goes on where it is.
     ///
     /// # Errors
     /// [`PoolError::NoService`].
@@ -153,15 +157,30 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         algorithm: model::Scheduler,
+        flags: model::SchedulerFlags,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
+        service.flags = flags;
         if service.algorithm != algorithm {
             service.algorithm = algorithm;
-            service.scheduler = sched::build(algorithm);
-            service.scheduler.update(&service.reals);
-            self.services.insert(*key, Arc::new(service));
+            service.scheduler = sched::build(algorithm, &service.reals);
         }
+        self.services.insert(*key, Arc::new(service));
         Ok(())
+    }
+
+    /// Lets the schedulers see the lists that have changed. To be called before a pool is
+    /// published: once for all its changes, since some schedulers build a table each time.
+    pub fn settle(&mut self) {
+        for key in std::mem::take(&mut self.unsettled) {
+            let Ok(mut service) = self.edit(&key) else {
+                continue;
+            };
+            if let Some(scheduler) = service.scheduler.changed(&service.reals) {
+                service.scheduler = scheduler;
+                self.services.insert(key, Arc::new(service));
+            }
+        }
     }
 
     /// Removes a service and all its real servers.
@@ -188,15 +207,13 @@ impl Pool {
         endpoint: Endpoint,
         settings: Settings,
     ) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        if place_of(&service, endpoint).is_ok() {
+        let mut service = self.edit(key)?;
+        if service.reals.find(endpoint).is_some() {
             return Err(PoolError::RealExists);
         }
-        let real = self.list(&service, endpoint, settings);
-        let reals = std::iter::once(real)
-            .chain(service.reals.iter().cloned())
-            .collect();
-        self.put_reals(service, reals);
+        let real = self.list(&service, endpoint, settings, 0);
+        service.reals.add(real);
+        self.put_reals(service);
         Ok(())
     }
 
@@ -211,22 +228,21 @@ impl Pool {
         endpoint: Endpoint,
         settings: Settings,
     ) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        let place = place_of(&service, endpoint)?;
-        let mut reals = service.reals.to_vec();
-        let old = Arc::clone(&reals[place]);
-        reals[place] = match old.settings().carries_on(&settings) {
-            true => self.put(Real {
-                weight: settings.weight,
-                method: settings.method,
-                ..Real::clone(&old)
-            }),
+        let mut service = self.edit(key)?;
+        let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
+        if old.settings() == settings {
+            return Ok(());
+        }
+        let old = Arc::clone(old);
+        let real = match old.method.carries_on(settings.method) {
+            true => self.put(old.with(settings)),
             false => {
                 self.unlist(&old, Standing::Replaced);
-                self.list(&service, endpoint, settings)
+                self.list(&service, endpoint, settings, old.last_weight)
             }
         };
-        self.put_reals(service, reals.into());
+        service.reals.replace(real);
+        self.put_reals(service);
         Ok(())
     }
 
@@ -236,12 +252,10 @@ impl Pool {
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
     pub fn remove_real(&mut self, key: &ServiceKey, endpoint: Endpoint) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        let place = place_of(&service, endpoint)?;
-        let mut reals = service.reals.to_vec();
-        let real = reals.remove(place);
+        let mut service = self.edit(key)?;
+        let real = service.reals.remove(endpoint).ok_or(PoolError::NoReal)?;
         self.retire(&real);
-        self.put_reals(service, reals.into());
+        self.put_reals(service);
         Ok(())
     }
 
@@ -270,29 +284,36 @@ impl Pool {
             .ok_or(PoolError::NoService)
     }
 
-    fn put_reals(&mut self, mut service: Service, reals: Arc<[Arc<Real>]>) {
-        service.scheduler.update(&reals);
-        service.reals = reals;
+    fn put_reals(&mut self, service: Service) {
+        self.unsettled.insert(service.key);
         self.services.insert(service.key, Arc::new(service));
     }
 
     /// A listed real server with these settings: one that was there before and can go on, or a
     /// new one.
-    fn list(&mut self, service: &Service, endpoint: Endpoint, settings: Settings) -> Arc<Real> {
+    fn list(
+        &mut self,
+        service: &Service,
+        endpoint: Endpoint,
+        settings: Settings,
+        last_weight: u32,
+    ) -> Arc<Real> {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
                 self.unlisted -= 1;
                 Real {
-                    weight: settings.weight,
-                    method: settings.method,
+                    last_weight,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
                     ..Real::clone(&old)
                 }
             }
-            None => self.new_real(service, endpoint, settings),
+            None => Real {
+                last_weight,
+                ..self.new_real(service, endpoint, settings.method)
+            },
         };
-        self.put(real)
+        self.put(real.with(settings))
     }
 
     fn put(&mut self, real: Real) -> Arc<Real> {
@@ -309,7 +330,7 @@ impl Pool {
         settings: Settings,
     ) -> Option<Arc<Real>> {
         self.others(key, endpoint)
-            .find(|real| real.settings().carries_on(&settings))
+            .find(|real| real.method.carries_on(settings.method))
             .cloned()
     }
 
@@ -322,7 +343,7 @@ impl Pool {
         any.then(|| self.reals().filter(same)).into_iter().flatten()
     }
 
-    fn new_real(&mut self, service: &Service, endpoint: Endpoint, settings: Settings) -> Real {
+    fn new_real(&mut self, service: &Service, endpoint: Endpoint, method: Method) -> Real {
         let id = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push_back(None);
             RealId(self.slots.len() as u32 - 1)
@@ -331,15 +352,18 @@ impl Pool {
             id,
             service: service.key,
             endpoint,
-            weight: settings.weight,
-            method: settings.method,
+            weight: 0,
+            last_weight: 0,
+            upper: 0,
+            lower: 0,
+            method,
             standing: Standing::Listed,
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
         };
         self.known.enter(&real);
-        if !settings.method.is_one_way() {
+        if !method.is_one_way() {
             self.answering.enter(&real);
         }
         real
@@ -400,14 +424,6 @@ fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(counts.remove(&key)),
     }
-}
-
-fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
-    let place = service
-        .reals
-        .iter()
-        .position(|real| real.endpoint == endpoint);
-    place.ok_or(PoolError::NoReal)
 }
 
 #[cfg(test)]

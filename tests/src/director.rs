@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, Tunnel};
+use adminapi::model::{
+    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, Tunnel,
+};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -101,12 +103,15 @@ pub fn service(
         weight,
         method: ForwardingMethod::Nat,
         tun: None,
+        upper: 0,
+        lower: 0,
     });
     Service {
         protocol,
         address: vip.ip(),
         port: vip.port(),
         scheduler,
+        scheduler_flags: SchedulerFlags::NONE,
         reals: reals.collect(),
     }
 }

@@ -203,7 +203,7 @@ impl UdpEcho {
         Self::start_at(host, [host.v4.into(), host.v6.into()])
     }
 
-    /// Starts it on [`ECHO_PORT`] of `addresses` of `host`.
+    /// As [`UdpEcho::start`], on other addresses of the host: VIPs on its loopback.
     ///
     /// # Errors
     /// When the port is taken.

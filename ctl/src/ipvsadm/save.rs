@@ -3,21 +3,27 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, ServiceView, Tunnel, TunnelChecksum, TunnelType,
+    ForwardingMethod, Protocol, RealView, ServiceView, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
+use super::flags;
+use super::parse::Dialect;
 use super::print::transport;
 
-/// The lines that make this service and its real servers.
-pub(crate) fn service(service: &ServiceView, style: Style<'_>) -> String {
+/// The lines that make this service and its real servers. ipvsadm loses thresholds.
+pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect) -> String {
     let kind = transport(service.protocol);
     let vip = style.text(SocketAddr::new(service.address, service.port), kind);
     let selector = match service.protocol {
         Protocol::Tcp => format!("-t {vip}"),
         Protocol::Udp => format!("-u {vip}"),
     };
-    let mut text = format!("-A {selector} -s {}\n", service.scheduler.name());
+    let mut text = format!("-A {selector} -s {}", service.scheduler.name());
+    if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
+        text += &format!(" -b {flags}");
+    }
+    text.push('\n');
     for real in &service.reals {
         let address = style.text(SocketAddr::new(real.address, real.port), kind);
         let method = method_switch(real.method);
@@ -26,9 +32,20 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>) -> String {
         if let Some(tun) = real.tun {
             text += &tunnel(&tun);
         }
+        if dialect == Dialect::Bulwark {
+            text += &thresholds(real);
+        }
         text.push('\n');
     }
     text
+}
+
+fn thresholds(real: &RealView) -> String {
+    match (real.upper, real.lower) {
+        (0, _) => String::new(),
+        (upper, 0) => format!(" -x {upper}"),
+        (upper, lower) => format!(" -x {upper} -y {lower}"),
+    }
 }
 
 const fn method_switch(method: ForwardingMethod) -> &'static str {

@@ -1,5 +1,6 @@
 //! [`Control`] for a running director.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,8 +29,7 @@ fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service:
 
 /// The real server that must be there.
 fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
-    let mut reals = known(pool, key)?.reals.iter();
-    let found = reals.find(|real| real.endpoint == endpoint);
+    let found = known(pool, key)?.reals.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
     found.map(|real| view::real(real)).ok_or_else(missing)
 }
@@ -50,6 +50,8 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
         return Err(refuse_circle("/address", &key));
     }
     pool.add_service(key, service.scheduler)
+        .map_err(|e| translate::error(e, &key, None))?;
+    pool.set_scheduler(&key, service.scheduler, service.scheduler_flags)
         .map_err(|e| translate::error(e, &key, None))?;
     touched.service(key);
     service
@@ -132,9 +134,9 @@ pub(super) fn put_service(
     let Some(present) = pool.service(&key).cloned() else {
         return add_service(pool, touched, wanted).map(|()| true);
     };
-    pool.set_scheduler(&key, wanted.scheduler)
+    pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
         .map_err(|e| translate::error(e, &key, None))?;
-    let keep: Vec<_> = wanted
+    let keep: HashSet<_> = wanted
         .reals
         .iter()
         .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
@@ -209,8 +211,10 @@ impl Control for Director {
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
         self.change(|pool, _| {
-            let scheduler = patch.scheduler.unwrap_or(known(pool, &key)?.algorithm);
-            pool.set_scheduler(&key, scheduler)
+            let service = known(pool, &key)?;
+            let scheduler = patch.scheduler.unwrap_or(service.algorithm);
+            let flags = patch.scheduler_flags.unwrap_or(service.flags);
+            pool.set_scheduler(&key, scheduler, flags)
                 .map_err(|e| translate::error(e, &key, None))
         })?;
         self.service(id)

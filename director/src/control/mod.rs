@@ -64,6 +64,15 @@ pub struct Director {
 struct Master {
     changed: Instant,
     locals: Vec<Addr>,
+    /// Whether real servers have come or gone that the neighbourhood has not heard of.
+    rips_changed: bool,
+}
+
+impl Master {
+    fn note(&mut self, touched: &Touched) {
+        self.changed = Instant::now();
+        self.rips_changed |= touched.reals();
+    }
 }
 
 impl Director {
@@ -77,6 +86,7 @@ impl Director {
         let master = Mutex::new(Master {
             changed: Instant::now(),
             locals: Vec::new(),
+            rips_changed: false,
         });
         Self {
             facts,
@@ -96,8 +106,9 @@ impl Director {
         let mut touched = Touched::default();
         let done = change(&mut new, &mut touched)?;
         touched.refuse_locals(&old, &new, &master.locals)?;
+        new.settle();
         self.publish(&old, new, &touched).map_err(refused)?;
-        master.changed = Instant::now();
+        master.note(&touched);
         Ok(done)
     }
 
@@ -116,9 +127,6 @@ impl Director {
             touched.close(&self.gate, &new, old)?;
             touched.open(&self.gate, old)?;
             return Err(error);
-        }
-        if touched.reals() {
-            self.neighbourhood.keep(new.rips());
         }
         Ok(())
     }
@@ -141,7 +149,7 @@ impl Director {
         }
         if touched.reals() {
             self.publish(&old, new, &touched)?;
-            master.changed = Instant::now();
+            master.note(&touched);
         }
         Ok(())
     }
@@ -178,6 +186,15 @@ impl Director {
     /// The host's network, followed live.
     pub fn neighbourhood(&self) -> &Neighbourhood {
         &self.neighbourhood
+    }
+
+    /// Tells the neighbourhood which real servers to keep an eye on, if they have changed. To be
+    /// called about once a second, since it goes through all of them; until then a packet that
+    /// finds its neighbour missing asks for it.
+    pub fn keep_neighbours(&self) {
+        if std::mem::take(&mut self.master.lock().rips_changed) {
+            self.neighbourhood.keep(self.shared.pool.load().rips());
+        }
     }
 
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections

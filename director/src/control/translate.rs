@@ -43,6 +43,8 @@ pub(super) fn id(key: &ServiceKey) -> ServiceId {
 pub(super) fn settings(real: &model::Real) -> Settings {
     Settings {
         weight: real.weight,
+        upper: real.upper,
+        lower: real.lower,
         method: match (real.method, real.tunnel()) {
             (model::ForwardingMethod::Nat, _) => Method::Nat,
             (model::ForwardingMethod::Dr, _) => Method::Dr,
