@@ -119,6 +119,7 @@ fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
         port: Some(OTHER_HTTP_PORT),
         weight: 1,
         method: ForwardingMethod::Nat,
+        tun: None,
         upper: 0,
         lower: 0,
     };

@@ -105,6 +105,7 @@ impl Director {
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
         let done = change(&mut new, &mut touched)?;
+        touched.refuse_locals(&old, &new, &master.locals)?;
         new.settle();
         self.publish(&old, new, &touched).map_err(refused)?;
         master.note(&touched);
@@ -130,7 +131,7 @@ impl Director {
         Ok(())
     }
 
-    /// Forgets removed real servers whose last connection has gone. To be called about once a
+    /// Forgets real servers that are listed no more and whose last connection has gone. To be called about once a
     /// second.
     ///
     /// # Errors
@@ -138,7 +139,7 @@ impl Director {
     pub fn reap(&self) -> std::result::Result<(), GateError> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        if master.changed.elapsed() < GRACE || !old.has_retired() {
+        if master.changed.elapsed() < GRACE || !old.has_unlisted() {
             return Ok(());
         }
         let mut new = Pool::clone(&old);

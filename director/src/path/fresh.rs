@@ -1,6 +1,7 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
-use super::view::{self, Refusal, View, flow_of};
+use super::exit::Departure;
+use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
@@ -18,7 +19,7 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         packet: &Transport,
         place: &Place,
-    ) -> Result<u16, Refusal<'s>> {
+    ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
@@ -35,18 +36,21 @@ impl<'s> View<'s> {
                 dst: real.endpoint,
                 ..packet.tuple
             };
-            let exit = self.exit(frame, &packet.layout, to.dst.addr, flow_of(&to));
-            let hop = exit.map_err(|refusal| refusal.of_real(real))?;
-            let reply = self.table.locate(Direction::Reply, &to.reversed());
+            let exit = self.exit_to_real(frame, &packet.layout, real, &to);
+            let exit = exit.map_err(|refusal| refusal.of_real(real))?;
+            let two_way = !real.method.is_one_way();
+            let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
             let entry = self.entry(packet, real, tracking);
-            match shard.insert(entry, place, &reply, &mut |gone, _| self.departed(gone)) {
+            match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
+                self.departed(gone)
+            }) {
                 Ok(_) => {}
                 Err(Refused::ReplyTaken) => continue,
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             drop(shard);
             self.opened(real, packet, &entry);
-            return Ok(self.send(frame, packet, &to, &hop));
+            return Ok(self.send(frame, packet, &exit));
         }
         Err(refused(Cause::TupleTaken.into()))
     }

@@ -79,7 +79,7 @@ fn a_snapshot_does_not_see_later_changes() {
     let mut after = before.clone();
     after.remove_service(&key(80)).unwrap();
     assert_eq!(hosts(&before), [2, 1]);
-    assert!(before.real(RealId(0)).unwrap().present);
+    assert!(before.real(RealId(0)).unwrap().standing == Standing::Listed);
     assert!(after.service(&key(80)).is_none() && !after.has_vip(key(80).vip.addr));
 }
 
@@ -103,13 +103,18 @@ fn a_removed_real_server_gets_its_connections_back() {
     let (id, there) = (RealId(0), endpoint(1, 8080));
     pool.real(id).unwrap().load.enter(false);
     pool.remove_real(&key(80), there).unwrap();
-    assert!(!pool.real(id).unwrap().present && pool.has_retired());
-    assert!(pool.is_real(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
+    assert!(pool.real(id).unwrap().standing == Standing::Removed && pool.has_unlisted());
+    assert!(pool.answers(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
     assert!(pool.reap().is_empty(), "it has a connection");
 
     pool.add_real(&key(80), there, Settings::weight(3)).unwrap();
     let real = pool.real(id).unwrap();
-    assert!(real.present && real.inactive() == 1 && real.weight == 3 && !pool.has_retired());
+    assert!(
+        real.standing == Standing::Listed
+            && real.inactive() == 1
+            && real.weight == 3
+            && !pool.has_unlisted()
+    );
 }
 
 #[test]
@@ -139,8 +144,8 @@ fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
     let mut pool = pool(3);
     pool.remove_service(&key(80)).unwrap();
     assert_eq!(pool.reap().len(), 3);
-    assert!(!pool.has_retired() && pool.rips().is_empty());
-    assert!(!pool.is_real(Protocol::Tcp, endpoint(1, 8080)));
+    assert!(!pool.has_unlisted() && pool.rips().is_empty());
+    assert!(!pool.answers(Protocol::Tcp, endpoint(1, 8080)));
     pool.add_service(key(81), model::Scheduler::Rr).unwrap();
     pool.add_real(&key(81), endpoint(7, 80), Settings::weight(1))
         .unwrap();
@@ -156,10 +161,15 @@ fn an_endpoint_is_real_as_long_as_one_service_has_it() {
         .unwrap();
     pool.remove_service(&key(80)).unwrap();
     assert_eq!(pool.reap().len(), 1);
-    assert!(pool.is_real(Protocol::Tcp, endpoint(1, 8080)) && pool.has_rip(endpoint(1, 0).addr));
+    assert!(
+        pool.answers(Protocol::Tcp, endpoint(1, 8080)) && pool.address_answers(endpoint(1, 0).addr)
+    );
     pool.remove_service(&key(81)).unwrap();
     pool.reap();
-    assert!(!pool.is_real(Protocol::Tcp, endpoint(1, 8080)) && !pool.has_rip(endpoint(1, 0).addr));
+    assert!(
+        !pool.answers(Protocol::Tcp, endpoint(1, 8080))
+            && !pool.address_answers(endpoint(1, 0).addr)
+    );
 }
 
 /// The host that a client would be given.
@@ -221,4 +231,42 @@ fn other_flags_leave_the_scheduler_where_it_is() {
         .unwrap();
     assert_eq!(pool.service(&key(80)).unwrap().flags, flags);
     assert_eq!(chosen(&pool), Some(1));
+}
+
+const DR: Settings = Settings {
+    method: Method::Dr,
+    ..Settings::weight(1)
+};
+
+#[test]
+fn only_who_is_reached_by_nat_answers_through_the_director() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.set_real(&key(80), there, DR).unwrap();
+    // The connections of before go on, and with them their answers.
+    assert!(pool.answers(Protocol::Tcp, there) && pool.address_answers(there.addr));
+    assert_eq!(pool.real(RealId(0)).unwrap().standing, Standing::Replaced);
+    let listed = |pool: &Pool| pool.service(&key(80)).unwrap().reals.get(0).unwrap().id;
+    assert_eq!(listed(&pool), RealId(1));
+    assert_eq!(pool.reap().len(), 1);
+    assert!(!pool.answers(Protocol::Tcp, there) && !pool.address_answers(there.addr));
+    assert_eq!(pool.rips(), [there.addr]);
+}
+
+#[test]
+fn a_method_that_comes_back_finds_its_connections() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.real(RealId(0)).unwrap().load.enter(true);
+    for (settings, id) in [(DR, 1), (Settings::weight(7), 0), (DR, 1)] {
+        pool.set_real(&key(80), there, settings).unwrap();
+        let service = pool.service(&key(80)).unwrap();
+        let real = service.reals.get(0).unwrap();
+        assert_eq!((real.id, real.settings()), (RealId(id), settings));
+    }
+    assert_eq!(pool.real(RealId(0)).unwrap().active(), 1);
+    pool.remove_real(&key(80), there).unwrap();
+    for id in 0..2 {
+        assert_eq!(pool.real(RealId(id)).unwrap().standing, Standing::Removed);
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
 use super::{Newcomer, Scheduler, build};
-use crate::service::{Load, Real, RealId, Reals, ServiceKey, Settings};
+use crate::service::{Load, Method, Real, RealId, Reals, ServiceKey, Settings, Standing};
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
@@ -30,7 +30,8 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         last_weight: weight,
         upper: 0,
         lower: 0,
-        present: true,
+        method: Method::Nat,
+        standing: Standing::Listed,
         load: Arc::default(),
         traffic: Arc::new(PerWorker::new(1)),
         service_traffic: Arc::new(PerWorker::new(1)),

@@ -3,9 +3,9 @@ use crate::sched::testing::real;
 
 fn limited(upper: u32, lower: u32) -> Real {
     real(1, 1).with(Settings {
-        weight: 1,
         upper,
         lower,
+        ..Settings::weight(1)
     })
 }
 
@@ -42,9 +42,9 @@ fn a_threshold_below_what_is_there_lets_one_more_in() {
     let before = limited(0, 0);
     assert_eq!(story(&before, "+++++"), ".....");
     let after = before.with(Settings {
-        weight: 1,
         upper: 4,
         lower: 0,
+        ..Settings::weight(1)
     });
     assert!(!after.is_overloaded());
     assert_eq!(story(&after, "+"), "O");
@@ -57,9 +57,9 @@ fn a_larger_upper_threshold_ends_an_overload() {
     let edit = |upper, lower| {
         before.load.overloaded.store(true, Relaxed);
         before.with(Settings {
-            weight: 1,
             upper,
             lower,
+            ..Settings::weight(1)
         })
     };
     assert!(edit(2, 0).is_overloaded());
