@@ -6,6 +6,7 @@
 mod connection;
 mod id;
 mod real;
+mod scheduler;
 mod service;
 mod stats;
 mod status;
@@ -16,7 +17,8 @@ use serde::{Deserialize, Deserializer};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use id::{BadServiceId, Protocol, ServiceId};
 pub use real::{ForwardingMethod, Real, RealPatch, RealView};
-pub use service::{Scheduler, Service, ServicePatch, ServiceView};
+pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
+pub use service::{Service, ServicePatch, ServiceView};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, Status, WorkerStatus, XdpMode,

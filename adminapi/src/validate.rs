@@ -13,6 +13,9 @@ use crate::model::{ConnectionQuery, Real, RealPatch, Service, ServiceId, Timeout
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
 
+/// The largest connection threshold, for the same reason.
+pub const MAX_THRESHOLD: u32 = i32::MAX as u32;
+
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -57,6 +60,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
         problems.push(zero_port("/port"));
     }
     problems.extend(bad_weight(real.weight));
+    problems.extend(bad_thresholds(real.upper, real.lower));
     if real.endpoint(service.vip.port()) == service.vip {
         problems.push(Problem::new(
             "/address",
@@ -67,9 +71,35 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     problems
 }
 
-/// Judges a change of a real server.
+/// Judges a change of a real server; whether a new threshold goes with the other one that stays
+/// is for [`bad_thresholds`] to say when both are known.
 pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
-    patch.weight.and_then(bad_weight).into_iter().collect()
+    let mut problems: Vec<_> = patch.weight.and_then(bad_weight).into_iter().collect();
+    problems.extend(bad_thresholds(
+        patch.upper.unwrap_or(MAX_THRESHOLD),
+        patch.lower.unwrap_or(0),
+    ));
+    problems
+}
+
+/// Judges the thresholds of a real server. With `lower` alone it would never be overloaded.
+pub fn bad_thresholds(upper: u32, lower: u32) -> Option<Problem> {
+    let large = [("/upper", upper), ("/lower", lower)]
+        .into_iter()
+        .find(|(_, value)| *value > MAX_THRESHOLD);
+    if let Some((pointer, value)) = large {
+        let message = format!("threshold {value} is too large");
+        let mend = format!("use 0 to {MAX_THRESHOLD}");
+        return Some(Problem::new(pointer, message, mend));
+    }
+    (lower > upper).then(|| {
+        Problem::new(
+            "/lower",
+            format!("lower threshold {lower} is above the upper one, {upper}"),
+            "set both, the lower one at most as large",
+        )
+        .with_other("/upper")
+    })
 }
 
 /// Judges a change of the timeouts.

@@ -9,7 +9,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::sched;
-use crate::service::{Real, RealId, Service, ServiceKey};
+use crate::service::{Capacity, Real, RealId, Reals, Service, ServiceKey};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -48,6 +48,8 @@ pub struct Pool {
     added: u64,
     /// Removed real servers that still have a slot.
     retired: u32,
+    /// Services whose scheduler has not seen their list yet.
+    unsettled: imbl::OrdSet<ServiceKey>,
 }
 
 impl Pool {
@@ -134,8 +136,9 @@ impl Pool {
             key,
             serial: self.added,
             algorithm,
-            scheduler: sched::build(algorithm),
-            reals: Arc::new([]),
+            scheduler: sched::build(algorithm, &Reals::default()),
+            flags: model::SchedulerFlags::NONE,
+            reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
         };
         self.services.insert(key, Arc::new(service));
@@ -143,7 +146,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Gives a service another scheduler; its connections stay.
+    /// Gives a service another scheduler, or other options of it; its connections stay, and the
+    /// same scheduler goes on where it is.
     ///
     /// # Errors
     /// [`PoolError::NoService`].
@@ -151,15 +155,30 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         algorithm: model::Scheduler,
+        flags: model::SchedulerFlags,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
+        service.flags = flags;
         if service.algorithm != algorithm {
             service.algorithm = algorithm;
-            service.scheduler = sched::build(algorithm);
-            service.scheduler.update(&service.reals);
-            self.services.insert(*key, Arc::new(service));
+            service.scheduler = sched::build(algorithm, &service.reals);
         }
+        self.services.insert(*key, Arc::new(service));
         Ok(())
+    }
+
+    /// Lets the schedulers see the lists that have changed. To be called before a pool is
+    /// published: once for all its changes, since some schedulers build a table each time.
+    pub fn settle(&mut self) {
+        for key in std::mem::take(&mut self.unsettled) {
+            let Ok(mut service) = self.edit(&key) else {
+                continue;
+            };
+            if let Some(scheduler) = service.scheduler.changed(&service.reals) {
+                service.scheduler = scheduler;
+                self.services.insert(key, Arc::new(service));
+            }
+        }
     }
 
     /// Removes a service and all its real servers.
@@ -184,10 +203,10 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        weight: u32,
+        capacity: Capacity,
     ) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        if service.reals.iter().any(|real| real.endpoint == endpoint) {
+        let mut service = self.edit(key)?;
+        if service.reals.find(endpoint).is_some() {
             return Err(PoolError::RealExists);
         }
         let real = match self.retired(key, endpoint) {
@@ -195,43 +214,40 @@ impl Pool {
                 self.retired -= 1;
                 let traffic = Arc::clone(&service.traffic);
                 Real {
-                    weight,
+                    last_weight: 0,
                     present: true,
                     service_traffic: traffic,
                     ..Real::clone(&old)
                 }
             }
-            None => self.new_real(&service, endpoint, weight),
+            None => self.new_real(&service, endpoint),
         };
-        let real = Arc::new(real);
+        let real = Arc::new(real.with(capacity));
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
-        let reals = std::iter::once(real)
-            .chain(service.reals.iter().cloned())
-            .collect();
-        self.put_reals(service, reals);
+        service.reals.add(real);
+        self.put_reals(service);
         Ok(())
     }
 
-    /// Changes the weight of a real server.
+    /// Changes the weight and the thresholds of a real server.
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
-    pub fn set_weight(
+    pub fn set_real(
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        weight: u32,
+        capacity: Capacity,
     ) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        let place = place_of(&service, endpoint)?;
-        let mut reals = service.reals.to_vec();
-        let real = Arc::new(Real {
-            weight,
-            ..Real::clone(&reals[place])
-        });
+        let mut service = self.edit(key)?;
+        let real = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
+        if real.capacity() == capacity {
+            return Ok(());
+        }
+        let real = Arc::new(real.with(capacity));
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
-        reals[place] = real;
-        self.put_reals(service, reals.into());
+        service.reals.replace(real);
+        self.put_reals(service);
         Ok(())
     }
 
@@ -241,12 +257,10 @@ impl Pool {
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
     pub fn remove_real(&mut self, key: &ServiceKey, endpoint: Endpoint) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        let place = place_of(&service, endpoint)?;
-        let mut reals = service.reals.to_vec();
-        let real = reals.remove(place);
+        let mut service = self.edit(key)?;
+        let real = service.reals.remove(endpoint).ok_or(PoolError::NoReal)?;
         self.retire(&real);
-        self.put_reals(service, reals.into());
+        self.put_reals(service);
         Ok(())
     }
 
@@ -272,22 +286,21 @@ impl Pool {
             .ok_or(PoolError::NoService)
     }
 
-    fn put_reals(&mut self, mut service: Service, reals: Arc<[Arc<Real>]>) {
-        service.scheduler.update(&reals);
-        service.reals = reals;
+    fn put_reals(&mut self, service: Service) {
+        self.unsettled.insert(service.key);
         self.services.insert(service.key, Arc::new(service));
     }
 
     fn retired(&self, key: &ServiceKey, endpoint: Endpoint) -> Option<Arc<Real>> {
         let same =
             |real: &&Arc<Real>| !real.present && real.service == *key && real.endpoint == endpoint;
-        if !self.is_real(key.protocol, endpoint) {
+        if self.retired == 0 || !self.is_real(key.protocol, endpoint) {
             return None;
         }
         self.reals().find(same).cloned()
     }
 
-    fn new_real(&mut self, service: &Service, endpoint: Endpoint, weight: u32) -> Real {
+    fn new_real(&mut self, service: &Service, endpoint: Endpoint) -> Real {
         let id = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push_back(None);
             RealId(self.slots.len() as u32 - 1)
@@ -298,7 +311,10 @@ impl Pool {
             id,
             service: service.key,
             endpoint,
-            weight,
+            weight: 0,
+            last_weight: 0,
+            upper: 0,
+            lower: 0,
             present: true,
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
@@ -325,14 +341,6 @@ fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(counts.remove(&key)),
     }
-}
-
-fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
-    let place = service
-        .reals
-        .iter()
-        .position(|real| real.endpoint == endpoint);
-    place.ok_or(PoolError::NoReal)
 }
 
 #[cfg(test)]

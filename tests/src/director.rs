@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -100,12 +100,15 @@ pub fn service(
         port: Some(address.port()),
         weight,
         method: ForwardingMethod::Nat,
+        upper: 0,
+        lower: 0,
     });
     Service {
         protocol,
         address: vip.ip(),
         port: vip.port(),
         scheduler,
+        scheduler_flags: SchedulerFlags::NONE,
         reals: reals.collect(),
     }
 }

@@ -30,10 +30,21 @@ pub struct Real {
     /// How packets reach it.
     #[serde(default)]
     pub method: ForwardingMethod,
+    /// With so many connections it is overloaded and gets no new ones; 0 = no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub upper: u32,
+    /// An overloaded one gets connections again when it has fewer than this; 0 = fewer than three
+    /// quarters of `upper`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lower: u32,
 }
 
 const fn default_weight() -> u32 {
     1
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 impl Real {
@@ -61,6 +72,20 @@ pub struct RealPatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub method: Option<ForwardingMethod>,
+    /// New number of connections that overloads it.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub upper: Option<u32>,
+    /// New number of connections below which it is no longer overloaded.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lower: Option<u32>,
 }
 
 /// A real server as it is now.
@@ -74,6 +99,15 @@ pub struct RealView {
     pub weight: u32,
     /// How packets reach it.
     pub method: ForwardingMethod,
+    /// With so many connections it is overloaded; 0 = no limit.
+    #[serde(default)]
+    pub upper: u32,
+    /// With fewer connections than this it is no longer overloaded; 0 = three quarters of `upper`.
+    #[serde(default)]
+    pub lower: u32,
+    /// Whether it gets no new connections since it has too many.
+    #[serde(default)]
+    pub overloaded: bool,
     /// Connections in a state that counts as active (ActiveConn).
     pub active: u32,
     /// Its other connections (InActConn).

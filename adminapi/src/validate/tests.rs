@@ -12,7 +12,8 @@ fn told(problems: &[Problem]) -> Vec<String> {
 
 fn good() -> Value {
     json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "real": [
-        {"address": "10.0.2.1", "weight": 1}, {"address": "10.0.2.1", "port": 8080},
+        {"address": "10.0.2.1", "weight": 1, "upper": 0, "lower": 0},
+        {"address": "10.0.2.1", "port": 8080},
         {"address": "10.0.0.1", "port": 8081}, {"address": "10.0.2.2", "weight": 2147483647}]})
 }
 
@@ -57,6 +58,17 @@ fn each_bad_value_is_named() {
             "/real/0/weight",
             json!(2_147_483_648_u32),
             "/real/0/weight: weight 2147483648 is too large; use 0 to 2147483647",
+        ),
+        (
+            "/real/0/upper",
+            json!(2_147_483_648_u32),
+            "/real/0/upper: threshold 2147483648 is too large; use 0 to 2147483647",
+        ),
+        (
+            "/real/0/lower",
+            json!(5),
+            "/real/0/lower: lower threshold 5 is above the upper one, 0 (see /real/0/upper); \
+             set both, the lower one at most as large",
         ),
         (
             "/real/1/port",
@@ -155,4 +167,18 @@ fn timeouts_have_bounds() {
             "/udp: 2678401 seconds is no timeout; use 1 to 2678400",
         ]
     );
+}
+
+#[test]
+fn a_change_of_thresholds_is_judged_as_far_as_it_says() {
+    let judge = |patch: Value| {
+        let patch = serde_json::from_value(patch).unwrap();
+        told(&validate_real_patch(patch)).len()
+    };
+    assert_eq!(judge(json!({"upper": 2})), 0);
+    assert_eq!(judge(json!({"lower": 2})), 0);
+    assert_eq!(judge(json!({"upper": 2, "lower": 2})), 0);
+    assert_eq!(judge(json!({"upper": 2, "lower": 3})), 1);
+    assert_eq!(judge(json!({"upper": 0, "lower": 3})), 1);
+    assert_eq!(judge(json!({"lower": 3_000_000_000_u32})), 1);
 }

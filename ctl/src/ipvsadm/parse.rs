@@ -108,6 +108,8 @@ pub(crate) struct Line {
     pub(crate) real: Option<HostPort>,
     pub(crate) method: Method,
     pub(crate) weight: u32,
+    /// Upper and lower threshold.
+    pub(crate) thresholds: [u32; 2],
     pub(crate) scheduler: Option<String>,
     pub(crate) sched_flags: String,
     pub(crate) tunnel: TunnelType,
@@ -126,6 +128,7 @@ impl Line {
             real: None,
             method: Method::default(),
             weight: 1,
+            thresholds: [0; 2],
             scheduler: None,
             sched_flags: String::new(),
             tunnel: TunnelType::default(),
@@ -275,10 +278,10 @@ fn option(
         Opt::RealServer => line.real = Some(real(value, line, context)?),
         Opt::Weight => line.weight = value::bounded(value, COUNT, "illegal weight specified")?,
         Opt::UThreshold => {
-            value::bounded::<u32>(value, COUNT, "illegal u_threshold specified")?;
+            line.thresholds[0] = value::bounded(value, COUNT, "illegal u_threshold specified")?;
         }
         Opt::LThreshold => {
-            value::bounded::<u32>(value, COUNT, "illegal l_threshold specified")?;
+            line.thresholds[1] = value::bounded(value, COUNT, "illegal l_threshold specified")?;
         }
         Opt::SyncId => {
             value::bounded::<u8>(value, 0..=255, "illegal syncid specified")?;

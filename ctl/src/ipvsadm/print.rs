@@ -8,6 +8,7 @@ use adminapi::model::{
 };
 
 use super::address::Style;
+use super::flags;
 use super::grammar::Transport;
 use super::request::Columns;
 
@@ -29,6 +30,10 @@ impl Columns {
             Self::Plain => concat!(
                 "Prot LocalAddress:Port Scheduler Flags\n",
                 "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+            ),
+            Self::Thresholds => concat!(
+                "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n",
+                "  -> RemoteAddress:Port\n"
             ),
             Self::Stats | Self::ExactStats => concat!(
                 "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n",
@@ -57,7 +62,11 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
 pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>) -> String {
     let name = service_name(service, style);
     let mut text = match columns {
-        Columns::Plain => format!("{name} {}", service.scheduler.name()),
+        Columns::Plain | Columns::Thresholds => {
+            let flags = flags::names(service.scheduler, service.scheduler_flags);
+            let flags = flags.map_or_else(String::new, |flags| format!(" ({flags})"));
+            format!("{name} {}{flags}", service.scheduler.name())
+        }
         Columns::Stats | Columns::ExactStats => {
             format!(
                 "{name:<SERVICE_WIDTH$}{}",
@@ -98,6 +107,11 @@ fn real(
             real.active,
             real.inactive
         ),
+        Columns::Thresholds => writeln!(
+            text,
+            "  -> {name:<REAL_WIDTH$} {:<10} {:<10} {:<10} {:<10}",
+            real.upper, real.lower, real.active, real.inactive
+        ),
         Columns::Stats | Columns::ExactStats => writeln!(
             text,
             "  -> {name:<REAL_WIDTH$}{}",
@@ -123,7 +137,7 @@ fn cut(text: String, at: SocketAddr, width: usize) -> String {
 fn counters(stats: &Traffic, columns: Columns) -> String {
     let write = match columns {
         Columns::ExactStats => exact,
-        Columns::Plain | Columns::Stats => short,
+        Columns::Plain | Columns::Thresholds | Columns::Stats => short,
     };
     let counters = [
         stats.connections,

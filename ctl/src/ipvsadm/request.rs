@@ -4,19 +4,21 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId, TimeoutsPatch,
+    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch,
+    TimeoutsPatch,
 };
 
 use super::check;
 use super::failure::Failure;
-use super::grammar::{Command, Method, Opt, Transport};
-use super::parse::{Line, Selector};
+use super::flags;
+use super::grammar::{Command, Method, Opt, OptSet, Transport};
+use super::parse::{Dialect, Line, Selector};
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     AddService(Service),
-    EditService(ServiceId, Scheduler),
+    EditService(ServiceId, ServicePatch),
     DeleteService(ServiceId),
     Flush,
     AddReal(ServiceId, Real),
@@ -25,7 +27,7 @@ pub(crate) enum Request {
     SetTimeouts(TimeoutsPatch),
     Zero(Option<ServiceId>),
     List(List),
-    Save { numeric: bool },
+    Save { numeric: bool, dialect: Dialect },
 }
 
 /// A listing.
@@ -63,6 +65,8 @@ pub(crate) enum Columns {
     Stats,
     /// Counters in full.
     ExactStats,
+    /// Connection thresholds and connections.
+    Thresholds,
 }
 
 /// The order of a listing of services.
@@ -76,24 +80,15 @@ pub(crate) enum Order {
 
 /// Options of the grammar that the director has no function for. Those of the synchronisation
 /// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
-const MISSING: [(Opt, &str); 12] = [
+const MISSING: [(Opt, &str); 8] = [
     (Opt::Persistent, "persistence (-p)"),
     (Opt::Netmask, "persistence (-M)"),
     (Opt::Pe, "persistence engines (--pe)"),
     (Opt::Ops, "one-packet scheduling (-o)"),
-    (Opt::SchedFlags, "scheduler flags (-b)"),
-    (Opt::UThreshold, "connection thresholds (-x)"),
-    (Opt::LThreshold, "connection thresholds (-y)"),
     (Opt::Rate, "rates (--rate)"),
-    (Opt::Thresholds, "connection thresholds (--thresholds)"),
     (Opt::PersistentConn, "persistence (--persistent-conn)"),
     (Opt::TunInfo, "tunnels (--tun-info)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
-];
-
-/// Schedulers of IPVS that the director does not have.
-const MISSING_SCHEDULERS: [&str; 10] = [
-    "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
 
 fn missing(what: &str) -> Failure {
@@ -102,13 +97,13 @@ fn missing(what: &str) -> Failure {
 
 /// What a checked line asks for. Help, version and restore ask the director for nothing: they
 /// never come here.
-pub(crate) fn request(line: &Line) -> Result<Request, Failure> {
+pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure> {
     if let Some((_, what)) = MISSING.iter().find(|(opt, _)| line.set.has(*opt)) {
         return Err(missing(what));
     }
     match line.command {
         Command::AddService => add_service(line),
-        Command::EditService => Ok(Request::EditService(service(line)?, scheduler(line)?)),
+        Command::EditService => Ok(Request::EditService(service(line)?, service_patch(line)?)),
         Command::DeleteService => Ok(Request::DeleteService(service(line)?)),
         Command::Flush => Ok(Request::Flush),
         Command::AddServer => Ok(Request::AddReal(service(line)?, real(line)?)),
@@ -119,6 +114,7 @@ pub(crate) fn request(line: &Line) -> Result<Request, Failure> {
         Command::List => Ok(Request::List(list(line)?)),
         Command::Save => Ok(Request::Save {
             numeric: line.set.has(Opt::Numeric),
+            dialect,
         }),
         Command::StartDaemon => Err(missing("connection synchronisation (--start-daemon)")),
         Command::StopDaemon => Err(missing("connection synchronisation (--stop-daemon)")),
@@ -157,12 +153,20 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
 fn scheduler(line: &Line) -> Result<Scheduler, Failure> {
     let name = check::scheduler(line);
     let found = Scheduler::ALL.into_iter().find(|s| s.name() == name);
-    found.ok_or_else(|| {
-        if MISSING_SCHEDULERS.contains(&name) {
-            missing(&format!("scheduler {name} (-s)"))
-        } else {
-            Failure::operation("Scheduler or persistence engine not found")
-        }
+    found.ok_or_else(|| Failure::operation("Scheduler or persistence engine not found"))
+}
+
+/// The flags that a line names, whose names `check` has judged.
+fn scheduler_flags(line: &Line) -> SchedulerFlags {
+    let named = line.sched_flags.split(',');
+    named.filter_map(flags::by_name).collect()
+}
+
+/// What a line does not name is reset.
+fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
+    Ok(ServicePatch {
+        scheduler: Some(scheduler(line)?),
+        scheduler_flags: Some(scheduler_flags(line)),
     })
 }
 
@@ -173,6 +177,7 @@ fn add_service(line: &Line) -> Result<Request, Failure> {
         address: id.vip.ip(),
         port: id.vip.port(),
         scheduler: scheduler(line)?,
+        scheduler_flags: scheduler_flags(line),
         reals: Vec::new(),
     }))
 }
@@ -191,11 +196,14 @@ fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
 
 fn real(line: &Line) -> Result<Real, Failure> {
     let at = endpoint(line)?;
+    let [upper, lower] = line.thresholds;
     Ok(Real {
         address: at.ip(),
         port: Some(at.port()),
         weight: line.weight,
         method: method(line)?,
+        upper,
+        lower,
     })
 }
 
@@ -217,6 +225,15 @@ fn set_timeouts(line: &Line) -> Request {
     Request::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
 }
 
+const fn columns(set: OptSet) -> Columns {
+    match (set.has(Opt::Stats), set.has(Opt::Exact)) {
+        (true, false) => Columns::Stats,
+        (true, true) => Columns::ExactStats,
+        (false, _) if set.has(Opt::Thresholds) => Columns::Thresholds,
+        (false, _) => Columns::Plain,
+    }
+}
+
 fn list(line: &Line) -> Result<List, Failure> {
     let set = line.set;
     let what = if set.has(Opt::Connection) {
@@ -226,11 +243,7 @@ fn list(line: &Line) -> Result<List, Failure> {
     } else {
         What::Services {
             only: maybe_service(line)?,
-            columns: match (set.has(Opt::Stats), set.has(Opt::Exact)) {
-                (false, _) => Columns::Plain,
-                (true, false) => Columns::Stats,
-                (true, true) => Columns::ExactStats,
-            },
+            columns: columns(set),
             order: if set.has(Opt::NoSort) {
                 Order::AsIs
             } else {

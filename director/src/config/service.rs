@@ -2,16 +2,20 @@
 //! problem is found.
 
 use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
-use adminapi::validate::MAX_WEIGHT;
+use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
 use super::read::{Expected, Section};
 
 const PROTOCOLS: &[&str] = &["tcp", "udp"];
-const SCHEDULERS: &[&str] = &["rr", "wrr", "lc", "wlc"];
+const SCHEDULERS: &[&str] = &[
+    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
+];
+const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
 const METHODS: &[&str] = &["nat"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
 const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
+const THRESHOLD: Expected = Expected::Number(0..=MAX_THRESHOLD as i64);
 const WEIGHT: Expected = Expected::Number(0..=MAX_WEIGHT as i64);
 
 /// A service, and where it and its real servers stand among all that the file has: those that
@@ -45,6 +49,9 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     let port = section.required("port", &PORT, "set the port of the VIP");
     let scheduler = Scheduler::default();
     let scheduler = section.or("scheduler", &Expected::Word(SCHEDULERS), scheduler);
+    let flags = section.list("scheduler_flags", &Expected::Word(FLAGS));
+    let scheduler_flags = flags.into_iter().flat_map(|(_, flags)| flags);
+    let scheduler_flags = scheduler_flags.map(|(_, flag)| flag).collect();
     let reals: Vec<(usize, Real)> = section
         .sections("real")
         .into_iter()
@@ -57,6 +64,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         address: address?,
         port: port?,
         scheduler,
+        scheduler_flags,
         reals,
     };
     Some(Placed {
@@ -72,12 +80,16 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
     let weight = section.or("weight", &WEIGHT, 1);
     let method = ForwardingMethod::default();
     let method = section.or("method", &Expected::Word(METHODS), method);
+    let upper = section.or("upper", &THRESHOLD, 0);
+    let lower = section.or("lower", &THRESHOLD, 0);
     section.finish();
     Some(Real {
         address: address?,
         port,
         weight,
         method,
+        upper,
+        lower,
     })
 }
 
@@ -99,11 +111,14 @@ fn in_file(placed: &[Placed], pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use adminapi::model::SchedulerFlag;
+
     use super::*;
 
     #[test]
     fn words_are_those_of_the_api() {
         assert_eq!(SCHEDULERS, Scheduler::ALL.map(Scheduler::name));
+        assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
         assert_eq!(
             PROTOCOLS,
             [Protocol::Tcp, Protocol::Udp].map(Protocol::name)

@@ -1,5 +1,6 @@
 //! [`Control`] for a running director.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,13 +10,14 @@ use adminapi::model::{
     RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
     TimeoutsPatch,
 };
+use adminapi::validate::bad_thresholds;
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::flow;
 use crate::pool::{Pool, PoolError};
-use crate::service::ServiceKey;
+use crate::service::{Capacity, ServiceKey};
 use crate::stats::TrafficSum;
 use crate::wire::Endpoint;
 
@@ -27,8 +29,7 @@ fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service:
 
 /// The real server that must be there.
 fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
-    let mut reals = known(pool, key)?.reals.iter();
-    let found = reals.find(|real| real.endpoint == endpoint);
+    let found = known(pool, key)?.reals.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
     found.map(|real| view::real(real)).ok_or_else(missing)
 }
@@ -50,11 +51,21 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
+    pool.set_scheduler(&key, service.scheduler, service.scheduler_flags)
+        .map_err(|e| translate::error(e, &key, None))?;
     touched.service(key);
     service
         .reals
         .iter()
         .try_for_each(|real| add_real(pool, touched, &key, real))
+}
+
+const fn capacity(real: &Real) -> Capacity {
+    Capacity {
+        weight: real.weight,
+        upper: real.upper,
+        lower: real.lower,
+    }
 }
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
@@ -66,7 +77,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     if pool.service(&itself).is_some() {
         return Err(refuse_circle("/address", &itself));
     }
-    let added = pool.add_real(key, endpoint, real.weight);
+    let added = pool.add_real(key, endpoint, capacity(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key.protocol, endpoint);
     Ok(())
@@ -75,7 +86,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    match pool.set_weight(key, endpoint, real.weight) {
+    match pool.set_real(key, endpoint, capacity(real)) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
         Err(e) => Err(translate::error(e, key, Some(endpoint))),
@@ -119,9 +130,9 @@ pub(super) fn put_service(
     let Some(present) = pool.service(&key).cloned() else {
         return add_service(pool, touched, wanted).map(|()| true);
     };
-    pool.set_scheduler(&key, wanted.scheduler)
+    pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
         .map_err(|e| translate::error(e, &key, None))?;
-    let keep: Vec<_> = wanted
+    let keep: HashSet<_> = wanted
         .reals
         .iter()
         .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
@@ -196,8 +207,10 @@ impl Control for Director {
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
         self.change(|pool, _| {
-            let scheduler = patch.scheduler.unwrap_or(known(pool, &key)?.algorithm);
-            pool.set_scheduler(&key, scheduler)
+            let service = known(pool, &key)?;
+            let scheduler = patch.scheduler.unwrap_or(service.algorithm);
+            let flags = patch.scheduler_flags.unwrap_or(service.flags);
+            pool.set_scheduler(&key, scheduler, flags)
                 .map_err(|e| translate::error(e, &key, None))
         })?;
         self.service(id)
@@ -246,10 +259,15 @@ impl Control for Director {
     ) -> Result<RealView> {
         let key = translate::key(service);
         self.change(|pool, _| {
-            let weight = patch
-                .weight
-                .unwrap_or(known_real(pool, &key, real.into())?.weight);
-            let changed = pool.set_weight(&key, real.into(), weight);
+            let present = known_real(pool, &key, real.into())?;
+            let capacity = Capacity {
+                weight: patch.weight.unwrap_or(present.weight),
+                upper: patch.upper.unwrap_or(present.upper),
+                lower: patch.lower.unwrap_or(present.lower),
+            };
+            let bad = bad_thresholds(capacity.upper, capacity.lower);
+            ControlError::unless_valid(bad.into_iter().collect())?;
+            let changed = pool.set_real(&key, real.into(), capacity);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;
         self.real(service, real)

@@ -95,6 +95,7 @@ impl Director {
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
         let done = change(&mut new, &mut touched)?;
+        new.settle();
         self.publish(&old, new, &touched).map_err(refused)?;
         master.changed = Instant::now();
         Ok(done)

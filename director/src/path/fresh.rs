@@ -3,6 +3,7 @@
 use super::view::{self, Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
+use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
 use crate::wire::tcp::{Flags, Segment};
@@ -21,7 +22,12 @@ impl<'s> View<'s> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
-        let picked = service.scheduler.pick(&service.reals, &packet.tuple);
+        let newcomer = Newcomer {
+            tuple: &packet.tuple,
+            now: self.now,
+            flags: service.flags,
+        };
+        let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
         for real in candidates(service, first) {
@@ -58,7 +64,7 @@ impl<'s> View<'s> {
     }
 
     fn opened(&self, real: &Real, packet: &Transport, entry: &Entry) {
-        real.load.enter(view::is_active(entry));
+        real.enter(view::is_active(entry));
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
@@ -84,10 +90,7 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
 
 /// The real server that the scheduler has picked, then the others, for the rare client whose
 /// replies could not be told apart there.
-fn candidates(service: &Service, first: usize) -> impl Iterator<Item = &Real> {
-    let others =
-        (0..service.reals.len()).filter(move |&i| i != first && service.reals[i].weight > 0);
-    std::iter::once(first)
-        .chain(others)
-        .filter_map(|i| service.reals.get(i).map(|real| &**real))
+fn candidates<'s>(service: &'s Service, first: &'s Real) -> impl Iterator<Item = &'s Real> {
+    let others = service.reals.iter().map(|real| &**real);
+    std::iter::once(first).chain(others.filter(|real| real.id != first.id && real.is_willing()))
 }

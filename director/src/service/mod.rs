@@ -4,13 +4,18 @@
 //! parts ([`Load`], [`PerWorker`], the scheduler) with the old ones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use adminapi::model;
 
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::wire::{Endpoint, Protocol};
+
+mod reals;
+
+pub use reals::Reals;
+pub(crate) use reals::common_divisor;
 
 /// What names a virtual service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +35,8 @@ pub struct RealId(pub u32);
 pub struct Load {
     active: AtomicU32,
     inactive: AtomicU32,
+    /// Whether the upper threshold has been reached and not left since.
+    overloaded: AtomicBool,
 }
 
 impl Load {
@@ -39,6 +46,7 @@ impl Load {
         Self {
             active: active.into(),
             inactive: inactive.into(),
+            overloaded: false.into(),
         }
     }
 
@@ -85,6 +93,28 @@ impl Load {
     }
 }
 
+/// How much a real server may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Share of the new connections; 0 = none.
+    pub weight: u32,
+    /// Connections that overload it; 0 = no limit.
+    pub upper: u32,
+    /// Connections below which it is no longer overloaded; 0 = three quarters of `upper`.
+    pub lower: u32,
+}
+
+impl Capacity {
+    /// A weight, and no thresholds.
+    pub const fn weight(weight: u32) -> Self {
+        Self {
+            weight,
+            upper: 0,
+            lower: 0,
+        }
+    }
+}
+
 /// A real server of one virtual service.
 #[derive(Clone, Debug)]
 pub struct Real {
@@ -96,6 +126,12 @@ pub struct Real {
     pub endpoint: Endpoint,
     /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
     pub weight: u32,
+    /// The last weight above 0; 0 when it never had one.
+    pub last_weight: u32,
+    /// Connections that overload it; 0 = no limit.
+    pub upper: u32,
+    /// Connections below which it is no longer overloaded; 0 = three quarters of `upper`.
+    pub lower: u32,
     /// Whether it is configured. One that was removed stays as long as it has connections:
     /// packets from clients to it are dropped, and it revives them when it is added again.
     pub present: bool,
@@ -119,6 +155,71 @@ impl Real {
     pub fn inactive(&self) -> u32 {
         self.load.inactive()
     }
+
+    /// Whether a scheduler may choose it.
+    #[inline]
+    pub fn is_willing(&self) -> bool {
+        self.weight > 0 && !self.is_overloaded()
+    }
+
+    /// Whether it has had as many connections as its upper threshold says, and has not come below
+    /// the lower one since (`IP_VS_DEST_F_OVERLOAD`).
+    #[inline]
+    pub fn is_overloaded(&self) -> bool {
+        if !self.load.overloaded.load(Relaxed) {
+            return false;
+        }
+        let over = !self.is_relieved();
+        self.load.overloaded.store(over, Relaxed);
+        over
+    }
+
+    fn is_relieved(&self) -> bool {
+        let connections = u64::from(self.load.connections());
+        match (self.upper, self.lower) {
+            (0, 0) => true,
+            (upper, 0) => connections * 4 < u64::from(upper) * 3,
+            (_, lower) => connections < lower.into(),
+        }
+    }
+
+    /// A connection has come.
+    #[inline]
+    pub fn enter(&self, active: bool) {
+        self.load.enter(active);
+        if self.upper > 0 && self.load.connections() >= self.upper {
+            self.load.overloaded.store(true, Relaxed);
+        }
+    }
+
+    /// How much it may get.
+    pub const fn capacity(&self) -> Capacity {
+        Capacity {
+            weight: self.weight,
+            upper: self.upper,
+            lower: self.lower,
+        }
+    }
+
+    /// The same with another capacity. A larger upper threshold ends an overload.
+    #[must_use]
+    pub fn with(&self, capacity: Capacity) -> Self {
+        let Capacity {
+            weight,
+            upper,
+            lower,
+        } = capacity;
+        if upper == 0 || upper > self.upper {
+            self.load.overloaded.store(false, Relaxed);
+        }
+        Self {
+            weight,
+            last_weight: if weight > 0 { weight } else { self.last_weight },
+            upper,
+            lower,
+            ..self.clone()
+        }
+    }
 }
 
 /// A virtual service with its real servers.
@@ -132,8 +233,13 @@ pub struct Service {
     pub algorithm: model::Scheduler,
     /// Who gets the next connection.
     pub scheduler: Arc<dyn Scheduler>,
-    /// Real servers in the kernel's order: the one added last stands first.
-    pub reals: Arc<[Arc<Real>]>,
+    /// The options of the scheduler.
+    pub flags: model::SchedulerFlags,
+    /// Real servers.
+    pub reals: Reals,
     /// What it has carried.
     pub traffic: Arc<PerWorker>,
 }
+
+#[cfg(test)]
+mod tests;
