@@ -108,14 +108,15 @@ lint: build-deps ## What the CI refuses: format, clippy, rustdoc
 	$(BUILD) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-install: release ## Install programs, man pages, samples and the systemd unit under PREFIX (/usr/local)
+install: release ## Install programs, man pages, samples and systemd units under PREFIX (/usr/local)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin target/release/bulwarkd
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin target/release/bulwark
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/bulwarkd.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/bulwark.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml conf/agent.toml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's,/usr/local/,$(PREFIX)/,' conf/bulwarkd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bulwarkd.service
+	for unit in bulwarkd bulwark-agent; do \
+	  sed 's,/usr/local/,$(PREFIX)/,' conf/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done
 
 clean: ## Remove what was built
 	cargo clean

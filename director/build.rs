@@ -1,28 +1,26 @@
-//! Compiles the gate with clang and generates its typed skeleton.
+//! Compiles the BPF programs with clang and generates their typed skeletons.
 
 use std::env;
 use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const SOURCES: [&str; 3] = ["bpf/gate.bpf.c", "bpf/maps.h", "bpf/parse.h"];
+const PROGRAMS: [&str; 2] = ["gate", "agent"];
 
 fn main() {
-    for source in SOURCES {
-        println!("cargo:rerun-if-changed={source}");
-    }
-    let out =
-        PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("gate.skel.rs");
+    println!("cargo:rerun-if-changed=bpf");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let asm = format!("/usr/include/{}-linux-gnu", env::consts::ARCH);
-    let args = ["-Wall", "-Werror", "-O2", "-I", asm.as_str()];
-    if let Err(error) = SkeletonBuilder::new()
-        .source(SOURCES[0])
-        .clang_args(args)
-        .build_and_generate(&out)
-    {
-        panic!(
-            "cannot build {}: {error:#}\n(`make deps` installs clang and the headers)",
-            SOURCES[0]
-        );
+    for name in PROGRAMS {
+        let source = format!("bpf/{name}.bpf.c");
+        let built = SkeletonBuilder::new()
+            .source(&source)
+            .clang_args(["-Wall", "-Werror", "-O2", "-I", asm.as_str()])
+            .build_and_generate(out.join(format!("{name}.skel.rs")));
+        if let Err(error) = built {
+            panic!(
+                "cannot build {source}: {error:#}\n(`make deps` installs clang and the headers)"
+            );
+        }
     }
 }

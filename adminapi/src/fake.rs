@@ -51,6 +51,10 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         port: endpoint.port(),
         weight: real.weight,
         method: real.method,
+        tun: real.tunnel(),
+        upper: real.upper,
+        lower: real.lower,
+        overloaded: false,
         active: 0,
         inactive: 0,
         stats: carried(),
@@ -66,6 +70,7 @@ fn service_view(service: &Service) -> ServiceView {
         address: service.address,
         port: service.port,
         scheduler: service.scheduler,
+        scheduler_flags: service.scheduler_flags,
         stats: carried(),
         drops: Default::default(),
         reals: service
@@ -146,6 +151,7 @@ impl Control for Fake {
         self.with(|state| {
             let service = state.service(id)?;
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
+            service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
             Ok(service.clone())
         })
     }
@@ -211,6 +217,9 @@ impl Control for Fake {
             let view = state.real(service, real)?;
             view.weight = patch.weight.unwrap_or(view.weight);
             view.method = patch.method.unwrap_or(view.method);
+            view.tun = patch.tun.or(view.tun);
+            view.upper = patch.upper.unwrap_or(view.upper);
+            view.lower = patch.lower.unwrap_or(view.lower);
             Ok(view.clone())
         })
     }

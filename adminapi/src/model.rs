@@ -6,22 +6,26 @@
 mod connection;
 mod id;
 mod real;
+mod scheduler;
 mod service;
 mod stats;
 mod status;
 mod timeouts;
+mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use id::{BadServiceId, Protocol, ServiceId};
 pub use real::{ForwardingMethod, Real, RealPatch, RealView};
-pub use service::{Scheduler, Service, ServicePatch, ServiceView};
+pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
+pub use service::{Service, ServicePatch, ServiceView};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, Status, WorkerStatus, XdpMode,
 };
 pub use timeouts::{Timeouts, TimeoutsPatch};
+pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 
 /// Reads a field of a patch: it may be absent, but not `null`, which would read as a wish to
 /// take the value away.

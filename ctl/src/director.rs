@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use adminapi::client::ClientError;
 use adminapi::model::{
-    ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Scheduler, Service, ServiceId,
-    ServicePatch, ServiceView, Timeouts, TimeoutsPatch,
+    ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Service, ServiceId, ServicePatch,
+    ServiceView, Timeouts, TimeoutsPatch,
 };
 use adminapi::{Client, ProblemDocument, ProblemKind};
 
@@ -77,8 +77,8 @@ pub(crate) trait Director {
     async fn service(&self, id: ServiceId) -> Result<ServiceView>;
     /// Adds a service.
     async fn add_service(&self, service: Service) -> Result<()>;
-    /// Gives a service another scheduler.
-    async fn set_scheduler(&self, id: ServiceId, scheduler: Scheduler) -> Result<()>;
+    /// Changes what `patch` names of a service.
+    async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<()>;
     /// Removes a service and its real servers.
     async fn remove_service(&self, id: ServiceId) -> Result<()>;
     /// Removes all services.
@@ -113,10 +113,7 @@ impl Director for Client {
         Ok(())
     }
 
-    async fn set_scheduler(&self, id: ServiceId, scheduler: Scheduler) -> Result<()> {
-        let patch = ServicePatch {
-            scheduler: Some(scheduler),
-        };
+    async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<()> {
         self.change_service(id, patch).await?;
         Ok(())
     }
@@ -138,6 +135,9 @@ impl Director for Client {
         let patch = RealPatch {
             weight: Some(real.weight),
             method: Some(real.method),
+            tun: real.tunnel(),
+            upper: Some(real.upper),
+            lower: Some(real.lower),
         };
         let at = real.endpoint(id.vip.port());
         self.change_real(id, at, patch).await?;

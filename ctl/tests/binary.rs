@@ -61,6 +61,7 @@ impl Control for Fake {
             address: service.address,
             port: service.port,
             scheduler: service.scheduler,
+            scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
             drops: Default::default(),
             reals: Vec::new(),
@@ -76,6 +77,7 @@ impl Control for Fake {
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
+            service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
             Ok(service.clone())
         })
     }
@@ -114,6 +116,10 @@ impl Control for Fake {
                 port: at.port(),
                 weight: real.weight,
                 method: real.method,
+                tun: None,
+                upper: real.upper,
+                lower: real.lower,
+                overloaded: false,
                 active: 0,
                 inactive: 0,
                 stats: Traffic::default(),

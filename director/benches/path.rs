@@ -14,7 +14,7 @@ use director::neighbour::{
 };
 use director::path::{Path, Shared};
 use director::pool::Pool;
-use director::service::ServiceKey;
+use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol};
@@ -145,9 +145,14 @@ fn pool() -> Pool {
             vip: Endpoint::new(Addr::v4(VIP), 80),
         };
         pool.add_service(key, Scheduler::Rr).unwrap();
-        pool.add_real(&key, Endpoint::new(Addr::v4(real(0)), 8080), 1)
-            .unwrap();
+        pool.add_real(
+            &key,
+            Endpoint::new(Addr::v4(real(0)), 8080),
+            Settings::weight(1),
+        )
+        .unwrap();
     }
+    pool.settle();
     pool
 }
 

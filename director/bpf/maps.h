@@ -4,17 +4,10 @@
 
 #pragma once
 
-typedef _Bool bool;
-#define true 1
-#define false 0
+#include "address.h"
 
 // Queues of one interface at most; the director refuses more.
 #define QUEUES 64
-
-// An IPv4 address is held in its mapped form, ::ffff:a.b.c.d.
-struct address {
-	__u32 word[4];
-};
 
 struct endpoint {
 	struct address addr;

@@ -63,19 +63,6 @@ struct fragment_header {
 		(cursor)->at = (var) + 1;                                                          \
 	} while (0)
 
-static __always_inline void set_v4(struct address *address, __be32 v4)
-{
-	address->word[0] = 0;
-	address->word[1] = 0;
-	address->word[2] = bpf_htonl(0xffff);
-	address->word[3] = v4;
-}
-
-static __always_inline void set_v6(struct address *address, const struct in6_addr *v6)
-{
-	__builtin_memcpy(address, v6, sizeof(*address));
-}
-
 static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, struct packet *p)
 {
 	__be16 *port;

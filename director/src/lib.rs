@@ -22,8 +22,11 @@
 //! ```
 //!
 //! Dependencies point down this list; a packet never knows HTTP. `config`, `control` and
-//! `main` stand above it and change what the workers see by publishing new snapshots.
+//! `main` stand above it and change what the workers see by publishing new snapshots. `agent`
+//! is the other role of the program: it runs on real servers.
 
+pub mod agent;
+mod bpf_link;
 pub mod config;
 pub mod control;
 pub mod datapath;

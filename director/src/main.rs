@@ -1,4 +1,5 @@
 //! `bulwarkd`: reads the configuration, opens the data path, serves the API; nothing else.
+//! `bulwarkd agent` is the other role, for real servers: see [`director::agent`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use adminapi::serve::{bind_unix, serve_tcp, serve_unix};
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use director::agent;
 use director::config::Config;
 use director::control::Director;
 use director::datapath;
@@ -25,8 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The Bulwark director: a layer-4 load balancer on AF_XDP.
 #[derive(Parser, Debug)]
-#[command(name = "bulwarkd", version)]
+#[command(name = "bulwarkd", version, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    role: Option<Role>,
+
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", default_value = "/etc/bulwark/bulwark.toml")]
     config: PathBuf,
@@ -36,8 +41,17 @@ struct Args {
     check: bool,
 }
 
+/// What it is instead of a director.
+#[derive(Subcommand, Debug)]
+enum Role {
+    Agent(agent::Args),
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(Role::Agent(args)) = &args.role {
+        return agent::main(args);
+    }
     let config = match Config::load(&args.config) {
         Ok(config) => config,
         Err(problems) => {

@@ -9,7 +9,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::sched;
-use crate::service::{Real, RealId, Service, ServiceKey};
+use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -39,15 +39,17 @@ pub struct Pool {
     services: Map<ServiceKey, Arc<Service>>,
     slots: imbl::Vector<Option<Arc<Real>>>,
     free: imbl::Vector<RealId>,
-    /// How many real servers stand behind an endpoint, removed ones with connections included.
-    endpoints: Map<(Protocol, Endpoint), u32>,
     /// How many services have a VIP.
     vips: Map<Addr, u32>,
-    /// How many endpoints have a RIP.
-    rips: Map<Addr, u32>,
+    /// All real servers.
+    known: Census,
+    /// Those whose answers pass through the director.
+    answering: Census,
     added: u64,
-    /// Removed real servers that still have a slot.
-    retired: u32,
+    /// Real servers that are listed no more and still have a slot.
+    unlisted: u32,
+    /// Services whose scheduler has not seen their list yet.
+    unsettled: imbl::OrdSet<ServiceKey>,
 }
 
 impl Pool {
@@ -71,18 +73,20 @@ impl Pool {
         self.slots.get(id.0 as usize)?.as_ref()
     }
 
-    /// Whether a real server answers from `endpoint`.
+    /// Whether a real server answers from `endpoint` through the director.
     #[inline]
-    pub fn is_real(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        self.endpoints.contains_key(&(protocol, endpoint))
+    pub fn answers(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.answering.has(protocol, endpoint)
     }
 
     /// Whether a configured real server has this endpoint; one that was removed does not count.
     pub fn is_present(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
         let this = |real: &Arc<Real>| {
-            real.present && real.service.protocol == protocol && real.endpoint == endpoint
+            real.standing == Standing::Listed
+                && real.service.protocol == protocol
+                && real.endpoint == endpoint
         };
-        self.is_real(protocol, endpoint) && self.reals().any(this)
+        self.known.has(protocol, endpoint) && self.reals().any(this)
     }
 
     /// All services, in the order in which they were added.
@@ -99,12 +103,12 @@ impl Pool {
 
     /// The addresses of all real servers.
     pub fn rips(&self) -> Vec<Addr> {
-        self.rips.keys().copied().collect()
+        self.known.addrs.keys().copied().collect()
     }
 
-    /// Whether a removed real server is still remembered.
-    pub const fn has_retired(&self) -> bool {
-        self.retired > 0
+    /// Whether a real server that is listed no more is still remembered.
+    pub const fn has_unlisted(&self) -> bool {
+        self.unlisted > 0
     }
 
     /// Whether any service has this VIP.
@@ -112,9 +116,9 @@ impl Pool {
         self.vips.contains_key(&vip)
     }
 
-    /// Whether any real server has this address.
-    pub fn has_rip(&self, rip: Addr) -> bool {
-        self.rips.contains_key(&rip)
+    /// Whether any real server answers from this address through the director.
+    pub fn address_answers(&self, rip: Addr) -> bool {
+        self.answering.addrs.contains_key(&rip)
     }
 
     /// Adds a service without real servers.
@@ -134,8 +138,9 @@ impl Pool {
             key,
             serial: self.added,
             algorithm,
-            scheduler: sched::build(algorithm),
-            reals: Arc::new([]),
+            scheduler: sched::build(algorithm, &Reals::default()),
+            flags: model::SchedulerFlags::NONE,
+            reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
         };
         self.services.insert(key, Arc::new(service));
@@ -143,7 +148,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Gives a service another scheduler; its connections stay.
+    /// Gives a service another scheduler, or other options of it; its connections stay, and the
+    /// same scheduler goes on where it is.
     ///
     /// # Errors
     /// [`PoolError::NoService`].
@@ -151,15 +157,30 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         algorithm: model::Scheduler,
+        flags: model::SchedulerFlags,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
+        service.flags = flags;
         if service.algorithm != algorithm {
             service.algorithm = algorithm;
-            service.scheduler = sched::build(algorithm);
-            service.scheduler.update(&service.reals);
-            self.services.insert(*key, Arc::new(service));
+            service.scheduler = sched::build(algorithm, &service.reals);
         }
+        self.services.insert(*key, Arc::new(service));
         Ok(())
+    }
+
+    /// Lets the schedulers see the lists that have changed. To be called before a pool is
+    /// published: once for all its changes, since some schedulers build a table each time.
+    pub fn settle(&mut self) {
+        for key in std::mem::take(&mut self.unsettled) {
+            let Ok(mut service) = self.edit(&key) else {
+                continue;
+            };
+            if let Some(scheduler) = service.scheduler.changed(&service.reals) {
+                service.scheduler = scheduler;
+                self.services.insert(key, Arc::new(service));
+            }
+        }
     }
 
     /// Removes a service and all its real servers.
@@ -176,7 +197,7 @@ impl Pool {
     }
 
     /// Adds a real server to a service. One that was removed and still has connections gets
-    /// them back.
+    /// them back, if packets reach it in the same way.
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::RealExists`].
@@ -184,54 +205,44 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        weight: u32,
+        settings: Settings,
     ) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        if service.reals.iter().any(|real| real.endpoint == endpoint) {
+        let mut service = self.edit(key)?;
+        if service.reals.find(endpoint).is_some() {
             return Err(PoolError::RealExists);
         }
-        let real = match self.retired(key, endpoint) {
-            Some(old) => {
-                self.retired -= 1;
-                let traffic = Arc::clone(&service.traffic);
-                Real {
-                    weight,
-                    present: true,
-                    service_traffic: traffic,
-                    ..Real::clone(&old)
-                }
-            }
-            None => self.new_real(&service, endpoint, weight),
-        };
-        let real = Arc::new(real);
-        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
-        let reals = std::iter::once(real)
-            .chain(service.reals.iter().cloned())
-            .collect();
-        self.put_reals(service, reals);
+        let real = self.list(&service, endpoint, settings, 0);
+        service.reals.add(real);
+        self.put_reals(service);
         Ok(())
     }
 
-    /// Changes the weight of a real server.
+    /// Changes the settings of a real server. Its connections stay: those that cannot go on in
+    /// the new way go on in the old one.
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
-    pub fn set_weight(
+    pub fn set_real(
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        weight: u32,
+        settings: Settings,
     ) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        let place = place_of(&service, endpoint)?;
-        let mut reals = service.reals.to_vec();
-        let real = Arc::new(Real {
-            weight,
-            ..Real::clone(&reals[place])
-        });
-        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
-        reals[place] = real;
-        self.put_reals(service, reals.into());
+        let mut service = self.edit(key)?;
+        let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
+        if old.settings() == settings {
+            return Ok(());
+        }
+        let old = Arc::clone(old);
+        let real = match old.method.carries_on(settings.method) {
+            true => self.put(old.with(settings)),
+            false => {
+                self.unlist(&old, Standing::Replaced);
+                self.list(&service, endpoint, settings, old.last_weight)
+            }
+        };
+        service.reals.replace(real);
+        self.put_reals(service);
         Ok(())
     }
 
@@ -241,26 +252,27 @@ impl Pool {
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
     pub fn remove_real(&mut self, key: &ServiceKey, endpoint: Endpoint) -> Result<(), PoolError> {
-        let service = self.edit(key)?;
-        let place = place_of(&service, endpoint)?;
-        let mut reals = service.reals.to_vec();
-        let real = reals.remove(place);
+        let mut service = self.edit(key)?;
+        let real = service.reals.remove(endpoint).ok_or(PoolError::NoReal)?;
         self.retire(&real);
-        self.put_reals(service, reals.into());
+        self.put_reals(service);
         Ok(())
     }
 
-    /// Forgets removed real servers that have no connections any more, and says which. To be
-    /// called only when no worker can hold a snapshot in which they were present.
+    /// Forgets real servers that are listed no more and have no connections any more, and says
+    /// which. To be called only when no worker can hold a snapshot in which they were listed.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
-        let gone = |real: &Arc<Real>| !real.present && real.load.connections() == 0;
+        let gone =
+            |real: &Arc<Real>| real.standing != Standing::Listed && real.load.connections() == 0;
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
-        self.retired -= dead.len() as u32;
+        self.unlisted -= dead.len() as u32;
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
             self.free.push_back(real.id);
-            leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
-            leave(&mut self.rips, real.endpoint.addr);
+            self.known.leave(real);
+            if !real.method.is_one_way() {
+                self.answering.leave(real);
+            }
         }
         dead
     }
@@ -272,47 +284,134 @@ impl Pool {
             .ok_or(PoolError::NoService)
     }
 
-    fn put_reals(&mut self, mut service: Service, reals: Arc<[Arc<Real>]>) {
-        service.scheduler.update(&reals);
-        service.reals = reals;
+    fn put_reals(&mut self, service: Service) {
+        self.unsettled.insert(service.key);
         self.services.insert(service.key, Arc::new(service));
     }
 
-    fn retired(&self, key: &ServiceKey, endpoint: Endpoint) -> Option<Arc<Real>> {
-        let same =
-            |real: &&Arc<Real>| !real.present && real.service == *key && real.endpoint == endpoint;
-        if !self.is_real(key.protocol, endpoint) {
-            return None;
-        }
-        self.reals().find(same).cloned()
+    /// A listed real server with these settings: one that was there before and can go on, or a
+    /// new one.
+    fn list(
+        &mut self,
+        service: &Service,
+        endpoint: Endpoint,
+        settings: Settings,
+        last_weight: u32,
+    ) -> Arc<Real> {
+        let real = match self.unlisted(&service.key, endpoint, settings) {
+            Some(old) => {
+                self.unlisted -= 1;
+                Real {
+                    last_weight,
+                    standing: Standing::Listed,
+                    service_traffic: Arc::clone(&service.traffic),
+                    ..Real::clone(&old)
+                }
+            }
+            None => Real {
+                last_weight,
+                ..self.new_real(service, endpoint, settings.method)
+            },
+        };
+        self.put(real.with(settings))
     }
 
-    fn new_real(&mut self, service: &Service, endpoint: Endpoint, weight: u32) -> Real {
+    fn put(&mut self, real: Real) -> Arc<Real> {
+        let real = Arc::new(real);
+        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        real
+    }
+
+    /// A real server that is listed no more and could go on with these settings.
+    fn unlisted(
+        &self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        settings: Settings,
+    ) -> Option<Arc<Real>> {
+        self.others(key, endpoint)
+            .find(|real| real.method.carries_on(settings.method))
+            .cloned()
+    }
+
+    /// The real servers of a service at an endpoint that are listed no more.
+    fn others(&self, key: &ServiceKey, endpoint: Endpoint) -> impl Iterator<Item = &Arc<Real>> {
+        let any = self.unlisted > 0 && self.known.has(key.protocol, endpoint);
+        let same = move |real: &&Arc<Real>| {
+            real.standing != Standing::Listed && real.service == *key && real.endpoint == endpoint
+        };
+        any.then(|| self.reals().filter(same)).into_iter().flatten()
+    }
+
+    fn new_real(&mut self, service: &Service, endpoint: Endpoint, method: Method) -> Real {
         let id = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push_back(None);
             RealId(self.slots.len() as u32 - 1)
         });
-        enter(&mut self.endpoints, (service.key.protocol, endpoint));
-        enter(&mut self.rips, endpoint.addr);
-        Real {
+        let real = Real {
             id,
             service: service.key,
             endpoint,
-            weight,
-            present: true,
+            weight: 0,
+            last_weight: 0,
+            upper: 0,
+            lower: 0,
+            method,
+            standing: Standing::Listed,
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
+        };
+        self.known.enter(&real);
+        if !method.is_one_way() {
+            self.answering.enter(&real);
         }
+        real
     }
 
+    /// Removes a listed real server, with what it was before in another way.
     fn retire(&mut self, real: &Arc<Real>) {
-        self.retired += 1;
-        let retired = Real {
-            present: false,
+        let before: Vec<_> = self.others(&real.service, real.endpoint).cloned().collect();
+        for old in before {
+            self.put(Real {
+                standing: Standing::Removed,
+                ..Real::clone(&old)
+            });
+        }
+        self.unlist(real, Standing::Removed);
+    }
+
+    fn unlist(&mut self, real: &Arc<Real>, standing: Standing) {
+        self.unlisted += 1;
+        self.put(Real {
+            standing,
             ..Real::clone(real)
-        };
-        self.slots.set(real.id.0 as usize, Some(Arc::new(retired)));
+        });
+    }
+}
+
+/// How many real servers stand behind each endpoint and each address, unlisted ones with
+/// connections included.
+#[derive(Clone, Debug, Default)]
+struct Census {
+    endpoints: Map<(Protocol, Endpoint), u32>,
+    addrs: Map<Addr, u32>,
+}
+
+impl Census {
+    fn enter(&mut self, real: &Real) {
+        enter(&mut self.endpoints, (real.service.protocol, real.endpoint));
+        enter(&mut self.addrs, real.endpoint.addr);
+    }
+
+    fn leave(&mut self, real: &Real) {
+        leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
+        leave(&mut self.addrs, real.endpoint.addr);
+    }
+
+    #[inline]
+    fn has(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.endpoints.contains_key(&(protocol, endpoint))
     }
 }
 
@@ -325,14 +424,6 @@ fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(counts.remove(&key)),
     }
-}
-
-fn place_of(service: &Service, endpoint: Endpoint) -> Result<usize, PoolError> {
-    let place = service
-        .reals
-        .iter()
-        .position(|real| real.endpoint == endpoint);
-    place.ok_or(PoolError::NoReal)
 }
 
 #[cfg(test)]

@@ -4,13 +4,19 @@
 //! parts ([`Load`], [`PerWorker`], the scheduler) with the old ones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use adminapi::model;
 
+use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::wire::{Endpoint, Protocol};
+
+mod reals;
+
+pub use reals::Reals;
+pub(crate) use reals::common_divisor;
 
 /// What names a virtual service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +36,8 @@ pub struct RealId(pub u32);
 pub struct Load {
     active: AtomicU32,
     inactive: AtomicU32,
+    /// Whether the upper threshold has been reached and not left since.
+    overloaded: AtomicBool,
 }
 
 impl Load {
@@ -39,6 +47,7 @@ impl Load {
         Self {
             active: active.into(),
             inactive: inactive.into(),
+            overloaded: false.into(),
         }
     }
 
@@ -85,6 +94,71 @@ impl Load {
     }
 }
 
+/// How packets reach a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Both ways through the director, addresses rewritten.
+    Nat,
+    /// As they are, to the real server's station; it answers the client itself.
+    Dr,
+    /// Wrapped, to the real server's address; it answers the client itself.
+    Tun(Tunnel),
+}
+
+impl Method {
+    /// Whether the director sees the client's packets only.
+    #[inline]
+    pub const fn is_one_way(self) -> bool {
+        !matches!(self, Self::Nat)
+    }
+
+    /// Whether a connection made by the one method can go on by the other.
+    pub const fn carries_on(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+        )
+    }
+}
+
+/// Where a real server stands with its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It gets new connections.
+    Listed,
+    /// Packets reach it in another way by now, from another slot; what was connected goes on in
+    /// the old way.
+    Replaced,
+    /// It is configured no more: packets from clients to it are dropped, and its connections
+    /// live again when it is added again.
+    Removed,
+}
+
+/// What a real server is configured to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Share of the new connections; 0 = none.
+    pub weight: u32,
+    /// Connections that overload it; 0 = no limit.
+    pub upper: u32,
+    /// Connections below which it is no longer overloaded; 0 = three quarters of `upper`.
+    pub lower: u32,
+    /// How packets reach it.
+    pub method: Method,
+}
+
+impl Settings {
+    /// A weight, no thresholds, and NAT.
+    pub const fn weight(weight: u32) -> Self {
+        Self {
+            weight,
+            upper: 0,
+            lower: 0,
+            method: Method::Nat,
+        }
+    }
+}
+
 /// A real server of one virtual service.
 #[derive(Clone, Debug)]
 pub struct Real {
@@ -96,9 +170,16 @@ pub struct Real {
     pub endpoint: Endpoint,
     /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
     pub weight: u32,
-    /// Whether it is configured. One that was removed stays as long as it has connections:
-    /// packets from clients to it are dropped, and it revives them when it is added again.
-    pub present: bool,
+    /// The last weight above 0; 0 when it never had one.
+    pub last_weight: u32,
+    /// Connections that overload it; 0 = no limit.
+    pub upper: u32,
+    /// Connections below which it is no longer overloaded; 0 = three quarters of `upper`.
+    pub lower: u32,
+    /// How packets reach it.
+    pub method: Method,
+    /// Whether it is configured. One that is not stays as long as it has connections.
+    pub standing: Standing,
     /// Its connections.
     pub load: Arc<Load>,
     /// What it has carried.
@@ -119,6 +200,74 @@ impl Real {
     pub fn inactive(&self) -> u32 {
         self.load.inactive()
     }
+
+    /// Whether a scheduler may choose it.
+    #[inline]
+    pub fn is_willing(&self) -> bool {
+        self.weight > 0 && !self.is_overloaded()
+    }
+
+    /// Whether it has had as many connections as its upper threshold says, and has not come below
+    /// the lower one since (`IP_VS_DEST_F_OVERLOAD`).
+    #[inline]
+    pub fn is_overloaded(&self) -> bool {
+        if !self.load.overloaded.load(Relaxed) {
+            return false;
+        }
+        let over = !self.is_relieved();
+        self.load.overloaded.store(over, Relaxed);
+        over
+    }
+
+    fn is_relieved(&self) -> bool {
+        let connections = u64::from(self.load.connections());
+        match (self.upper, self.lower) {
+            (0, 0) => true,
+            (upper, 0) => connections * 4 < u64::from(upper) * 3,
+            (_, lower) => connections < lower.into(),
+        }
+    }
+
+    /// A connection has come.
+    #[inline]
+    pub fn enter(&self, active: bool) {
+        self.load.enter(active);
+        if self.upper > 0 && self.load.connections() >= self.upper {
+            self.load.overloaded.store(true, Relaxed);
+        }
+    }
+
+    /// What it is configured to be.
+    pub const fn settings(&self) -> Settings {
+        Settings {
+            weight: self.weight,
+            upper: self.upper,
+            lower: self.lower,
+            method: self.method,
+        }
+    }
+
+    /// The same with other settings. A larger upper threshold ends an overload.
+    #[must_use]
+    pub fn with(&self, settings: Settings) -> Self {
+        let Settings {
+            weight,
+            upper,
+            lower,
+            method,
+        } = settings;
+        if upper == 0 || upper > self.upper {
+            self.load.overloaded.store(false, Relaxed);
+        }
+        Self {
+            weight,
+            last_weight: if weight > 0 { weight } else { self.last_weight },
+            upper,
+            lower,
+            method,
+            ..self.clone()
+        }
+    }
 }
 
 /// A virtual service with its real servers.
@@ -132,8 +281,13 @@ pub struct Service {
     pub algorithm: model::Scheduler,
     /// Who gets the next connection.
     pub scheduler: Arc<dyn Scheduler>,
-    /// Real servers in the kernel's order: the one added last stands first.
-    pub reals: Arc<[Arc<Real>]>,
+    /// The options of the scheduler.
+    pub flags: model::SchedulerFlags,
+    /// Real servers.
+    pub reals: Reals,
     /// What it has carried.
     pub traffic: Arc<PerWorker>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 //! A [`scene::Scene`] is all of it running; the modules below it can be used one by one.
 
 pub mod accounts;
+pub mod agent;
 pub mod api;
 pub mod bpf;
 pub mod director;
@@ -18,6 +19,7 @@ pub mod generator;
 pub mod l2fwd;
 pub mod namespace;
 pub mod nftables;
+pub mod oracle;
 pub mod packet;
 pub mod process;
 pub mod raw;
@@ -26,4 +28,5 @@ pub mod scene;
 pub mod servers;
 pub mod topology;
 pub mod traffic;
+pub mod tunnel;
 pub mod wait;

@@ -32,10 +32,16 @@ impl fmt::Debug for Mac {
 pub mod protocol {
     /// RFC 792.
     pub const ICMP: u8 = 1;
+    /// RFC 2003.
+    pub const IPIP: u8 = 4;
     /// RFC 9293.
     pub const TCP: u8 = 6;
     /// RFC 768.
     pub const UDP: u8 = 17;
+    /// RFC 4213.
+    pub const IPV6: u8 = 41;
+    /// RFC 2784.
+    pub const GRE: u8 = 47;
     /// RFC 4443.
     pub const ICMPV6: u8 = 58;
 }

@@ -53,6 +53,8 @@ pub enum Signal {
     Term,
     /// Ask to read the configuration again.
     Hup,
+    /// Tell the counters.
+    Usr1,
     /// End without a word.
     Kill,
 }
@@ -62,6 +64,7 @@ impl Signal {
         match self {
             Self::Term => "TERM",
             Self::Hup => "HUP",
+            Self::Usr1 => "USR1",
             Self::Kill => "KILL",
         }
     }

@@ -49,7 +49,7 @@ impl Tap {
         let deadline = Instant::now() + PATIENCE;
         let mut others = Vec::new();
         while Instant::now() < deadline {
-            let Some(packet) = self.next()?.as_deref().and_then(Packet::in_frame) else {
+            let Some(packet) = self.next_frame()?.as_deref().and_then(Packet::in_frame) else {
                 continue;
             };
             if pick(&packet) {
@@ -66,14 +66,17 @@ impl Tap {
     /// When the interface went away.
     pub fn drain(&self, mut pick: impl FnMut(&Packet) -> bool) -> Result<Vec<Packet>> {
         let mut found = Vec::new();
-        while let Some(frame) = self.next()? {
+        while let Some(frame) = self.next_frame()? {
             found.extend(Packet::in_frame(&frame).filter(&mut pick));
         }
         Ok(found)
     }
 
     /// The next frame, or none when nothing arrives for 50 ms.
-    fn next(&self) -> Result<Option<Vec<u8>>> {
+    ///
+    /// # Errors
+    /// When the interface went away.
+    pub fn next_frame(&self) -> Result<Option<Vec<u8>>> {
         let mut buffer = vec![0u8; 65_536];
         match (&self.socket).read(&mut buffer) {
             Ok(length) => {
@@ -81,6 +84,8 @@ impl Tap {
                 Ok(Some(buffer))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            // A read with a time limit is not restarted after a signal (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.next_frame(),
             Err(error) => Err(error.into()),
         }
     }

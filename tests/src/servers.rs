@@ -200,12 +200,20 @@ impl UdpEcho {
     /// # Errors
     /// When the port is taken.
     pub fn start(host: &RealHost) -> Result<Self> {
+        Self::start_at(host, [host.v4.into(), host.v6.into()])
+    }
+
+    /// As [`UdpEcho::start`], on other addresses of the host: VIPs on its loopback.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn start_at(host: &RealHost, addresses: [IpAddr; 2]) -> Result<Self> {
         let mut echo = Self {
             stop: Arc::default(),
             answered: Arc::default(),
             threads: Vec::new(),
         };
-        for address in [IpAddr::from(host.v4), IpAddr::from(host.v6)] {
+        for address in addresses {
             let address = SocketAddr::new(address, ECHO_PORT);
             let socket = host.namespace.enter(|| Ok(UdpSocket::bind(address)?))?;
             socket.set_read_timeout(Some(Duration::from_millis(100)))?;

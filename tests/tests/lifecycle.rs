@@ -123,6 +123,9 @@ fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
         port: Some(OTHER_HTTP_PORT),
         weight: 1,
         method: ForwardingMethod::Nat,
+        tun: None,
+        upper: 0,
+        lower: 0,
     };
     api.add_real(again.id(), &real)?;
     again.reals.push(real);

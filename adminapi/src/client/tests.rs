@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::fake::Fake;
-use crate::model::{ForwardingMethod, Protocol, Scheduler};
+use crate::model::{ForwardingMethod, Protocol, Scheduler, SchedulerFlags};
 use crate::problem::ProblemKind;
 use crate::router::router;
 use crate::serve::{bind_unix, serve_tcp, serve_unix};
@@ -45,6 +45,7 @@ fn web() -> Service {
         address: "2001:db8::1".parse().unwrap(),
         port: 80,
         scheduler: Scheduler::Wlc,
+        scheduler_flags: SchedulerFlags::NONE,
         reals: Vec::new(),
     }
 }
@@ -55,6 +56,9 @@ fn server(weight: u32) -> Real {
         port: None,
         weight,
         method: ForwardingMethod::Nat,
+        tun: None,
+        upper: 0,
+        lower: 0,
     }
 }
 
@@ -79,6 +83,7 @@ async fn every_call_reaches_the_director() {
     assert!(matches!(put, Put::Replaced(_)));
     let patch = ServicePatch {
         scheduler: Some(Scheduler::Rr),
+        ..ServicePatch::default()
     };
     let changed = client.change_service(id, patch).await.unwrap();
     assert_eq!(changed.scheduler, Scheduler::Rr);
@@ -91,7 +96,7 @@ async fn every_call_reaches_the_director() {
     assert_eq!(put.into_inner().weight, 2);
     let patch = RealPatch {
         weight: Some(3),
-        method: None,
+        ..RealPatch::default()
     };
     let changed = client.change_real(id, endpoint, patch).await.unwrap();
     assert_eq!(changed.weight, 3);

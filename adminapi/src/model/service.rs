@@ -4,37 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Drops, Protocol, Real, RealView, ServiceId, Traffic};
-
-/// The name of a scheduling algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheduler {
-    /// Round robin.
-    Rr,
-    /// Weighted round robin.
-    Wrr,
-    /// Least connections.
-    Lc,
-    /// Weighted least connections, the default.
-    #[default]
-    Wlc,
-}
-
-impl Scheduler {
-    /// All of them, in the order of their documentation.
-    pub const ALL: [Self; 4] = [Self::Rr, Self::Wrr, Self::Lc, Self::Wlc];
-
-    /// The name, as `-s` takes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rr => "rr",
-            Self::Wrr => "wrr",
-            Self::Lc => "lc",
-            Self::Wlc => "wlc",
-        }
-    }
-}
+use super::{Drops, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic};
 
 /// A virtual service as it is configured. In the file: `[[service]]` with `[[service.real]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +19,9 @@ pub struct Service {
     /// Scheduling algorithm.
     #[serde(default)]
     pub scheduler: Scheduler,
+    /// Its options.
+    #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
+    pub scheduler_flags: SchedulerFlags,
     /// Real servers, in the order they were added.
     #[serde(default, rename = "real", alias = "reals")]
     pub reals: Vec<Real>,
@@ -75,6 +48,13 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub scheduler: Option<Scheduler>,
+    /// New options of the scheduler: all of them.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scheduler_flags: Option<SchedulerFlags>,
 }
 
 /// A virtual service as it is now.
@@ -90,6 +70,9 @@ pub struct ServiceView {
     pub port: u16,
     /// Scheduling algorithm.
     pub scheduler: Scheduler,
+    /// Its options.
+    #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
+    pub scheduler_flags: SchedulerFlags,
     /// What it has carried.
     pub stats: Traffic,
     /// Packets dropped that were known to be for it, by reason.

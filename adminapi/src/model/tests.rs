@@ -96,6 +96,9 @@ fn names_of_modes_are_those_on_the_wire() {
     for scheduler in Scheduler::ALL {
         assert_eq!(serde_json::to_value(scheduler).unwrap(), scheduler.name());
     }
+    for flag in SchedulerFlag::ALL {
+        assert_eq!(serde_json::to_value(flag).unwrap(), flag.name());
+    }
 }
 
 #[test]
@@ -106,4 +109,17 @@ fn a_cursor_is_a_word_in_hex() {
     for text in ["", "+1", "-1", "x", "10000000000000000"] {
         assert!(text.parse::<Cursor>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn flags_are_a_set_in_a_fixed_order() {
+    let flags = [SchedulerFlag::Port, SchedulerFlag::Fallback];
+    let set: SchedulerFlags = flags.into_iter().collect();
+    assert_eq!(
+        serde_json::to_value(set).unwrap(),
+        json!(["fallback", "port"])
+    );
+    let read: SchedulerFlags = serde_json::from_value(json!(["port", "fallback", "port"])).unwrap();
+    assert_eq!(read, set);
+    assert!(!set.has(SchedulerFlag::Third) && set.has(SchedulerFlag::Port));
 }

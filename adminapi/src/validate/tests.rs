@@ -12,7 +12,8 @@ fn told(problems: &[Problem]) -> Vec<String> {
 
 fn good() -> Value {
     json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "real": [
-        {"address": "10.0.2.1", "weight": 1}, {"address": "10.0.2.1", "port": 8080},
+        {"address": "10.0.2.1", "weight": 1, "upper": 0, "lower": 0},
+        {"address": "10.0.2.1", "port": 8080},
         {"address": "10.0.0.1", "port": 8081}, {"address": "10.0.2.2", "weight": 2147483647}]})
 }
 
@@ -59,6 +60,17 @@ fn each_bad_value_is_named() {
             "/real/0/weight: weight 2147483648 is too large; use 0 to 2147483647",
         ),
         (
+            "/real/0/upper",
+            json!(2_147_483_648_u32),
+            "/real/0/upper: threshold 2147483648 is too large; use 0 to 2147483647",
+        ),
+        (
+            "/real/0/lower",
+            json!(5),
+            "/real/0/lower: lower threshold 5 is above the upper one, 0 (see /real/0/upper); \
+             set both, the lower one at most as large",
+        ),
+        (
             "/real/1/port",
             json!(0),
             "/real/1/port: port 0 is no port; use 1 to 65535",
@@ -79,7 +91,7 @@ fn each_bad_value_is_named() {
             "/real/3/address",
             json!("2001:db8::1"),
             "/real/3/address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
-             NAT keeps the address family; use a real server of the VIP's",
+             only a tunnel leads to another address family; set the method tun",
         ),
     ];
     for (pointer, value, expected) in table {
@@ -155,4 +167,70 @@ fn timeouts_have_bounds() {
             "/udp: 2678401 seconds is no timeout; use 1 to 2678400",
         ]
     );
+}
+
+/// A real server of 10.0.0.1:80, and what is said about it.
+#[test]
+fn methods_and_tunnels_fit_together() {
+    let id = service(good()).id();
+    for (real, expected) in [
+        (
+            json!({"address": "10.0.2.1", "method": "dr", "port": 8080}),
+            "",
+        ),
+        (json!({"address": "10.0.2.1", "method": "tun"}), ""),
+        (json!({"address": "2001:db8::1", "method": "tun"}), ""),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gre", "checksum": "csum"}}),
+            "",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun",
+                   "tun": {"type": "gue", "port": 6081, "checksum": "remcsum"}}),
+            "",
+        ),
+        (
+            json!({"address": "2001:db8::1", "method": "dr"}),
+            "/address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
+             only a tunnel leads to another address family; set the method tun",
+        ),
+        (
+            json!({"address": "10.0.2.1", "tun": {}}),
+            "/tun: no tunnel leads there: the method is nat; set the method tun, or leave tun out",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"checksum": "csum"}}),
+            "/tun/checksum: ipip has no checksum csum; use none",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gre", "checksum": "remcsum"}}),
+            "/tun/checksum: gre has no checksum remcsum; use none or csum",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gre", "port": 1}}),
+            "/tun/port: gre has no port; leave it out",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gue", "port": 0}}),
+            "/tun/port: port 0 is no port; use 1 to 65535",
+        ),
+    ] {
+        let read: Real = serde_json::from_value(real.clone()).unwrap();
+        let said = told(&validate_real(id, &read)).join("\n");
+        assert_eq!(said, expected, "{real}");
+    }
+}
+
+#[test]
+fn a_change_of_thresholds_is_judged_as_far_as_it_says() {
+    let judge = |patch: Value| {
+        let patch = serde_json::from_value(patch).unwrap();
+        told(&validate_real_patch(patch)).len()
+    };
+    assert_eq!(judge(json!({"upper": 2})), 0);
+    assert_eq!(judge(json!({"lower": 2})), 0);
+    assert_eq!(judge(json!({"upper": 2, "lower": 2})), 0);
+    assert_eq!(judge(json!({"upper": 2, "lower": 3})), 1);
+    assert_eq!(judge(json!({"upper": 0, "lower": 3})), 1);
+    assert_eq!(judge(json!({"lower": 3_000_000_000_u32})), 1);
 }

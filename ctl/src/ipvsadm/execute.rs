@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use adminapi::model::ServiceView;
+use adminapi::model::{Real, ServiceId, ServiceView};
 
 use super::address::Style;
 use super::failure::Failure;
 use super::names::Names;
+use super::parse::Dialect;
 use super::request::{Columns, List, Order, Request, What};
 use super::{print, save, sort};
 use crate::director::{Director, DirectorError};
@@ -20,20 +21,38 @@ pub(crate) async fn execute<D: Director>(
 ) -> Result<(), Failure> {
     match request {
         Request::AddService(service) => director.add_service(service).await.map_err(on_service),
-        Request::EditService(id, scheduler) => {
-            let done = director.set_scheduler(id, scheduler).await;
+        Request::EditService(id, patch) => {
+            let done = director.change_service(id, patch).await;
             done.map_err(on_service)
         }
         Request::DeleteService(id) => director.remove_service(id).await.map_err(on_service),
         Request::Flush => director.flush().await.map_err(on_service),
-        Request::AddReal(id, real) => director.add_real(id, real).await.map_err(on_real),
-        Request::EditReal(id, real) => director.change_real(id, real).await.map_err(on_real),
+        Request::AddReal(id, real) => {
+            thresholds(id, &real, director).await?;
+            director.add_real(id, real).await.map_err(on_real)
+        }
+        Request::EditReal(id, real) => {
+            thresholds(id, &real, director).await?;
+            director.change_real(id, real).await.map_err(on_real)
+        }
         Request::DeleteReal(id, at) => director.remove_real(id, at).await.map_err(on_real),
         Request::SetTimeouts(to) => director.change_timeouts(to).await.map_err(on_service),
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
-        Request::Save { numeric } => save_all(director, style(numeric, names), out).await,
+        Request::Save { numeric, dialect } => {
+            save_all(director, style(numeric, names), dialect, out).await
+        }
         Request::List(wanted) => list(wanted, director, names, out).await,
     }
+}
+
+/// Thresholds that contradict each other have the kernel's words (ERANGE), after those for a
+/// service that is missing.
+async fn thresholds<D: Director>(id: ServiceId, real: &Real, director: &D) -> Result<(), Failure> {
+    if real.lower <= real.upper {
+        return Ok(());
+    }
+    director.service(id).await.map_err(on_real)?;
+    Err(Failure::operation("Numerical result out of range"))
 }
 
 /// What a failed operation on a service is called.
@@ -183,11 +202,12 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
 async fn save_all<D: Director>(
     director: &D,
     style: Style<'_>,
+    dialect: Dialect,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let services = director.services().await.map_err(on_service)?;
     for service in ordered(services, Order::Sorted) {
-        out.write_all(save::service(&service, style).as_bytes())?;
+        out.write_all(save::service(&service, style, dialect).as_bytes())?;
     }
     Ok(())
 }

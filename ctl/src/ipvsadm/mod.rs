@@ -10,6 +10,7 @@ mod address;
 mod check;
 mod execute;
 mod failure;
+mod flags;
 mod grammar;
 mod help;
 mod names;
@@ -76,7 +77,7 @@ async fn dispatch<D: Director>(
         }
         _ => {
             check::check(&line)?;
-            let request = request::request(&line)?;
+            let request = request::request(&line, context.dialect)?;
             execute::execute(request, &find()?, context.names, streams.out).await?;
         }
     }

@@ -108,9 +108,12 @@ pub(crate) struct Line {
     pub(crate) real: Option<HostPort>,
     pub(crate) method: Method,
     pub(crate) weight: u32,
+    /// Upper and lower threshold.
+    pub(crate) thresholds: [u32; 2],
     pub(crate) scheduler: Option<String>,
     pub(crate) sched_flags: String,
     pub(crate) tunnel: TunnelType,
+    pub(crate) tunnel_port: Option<u16>,
     /// tcp, tcpfin, udp in seconds; 0 = leave as it is.
     pub(crate) timeouts: [u32; 3],
 }
@@ -126,9 +129,11 @@ impl Line {
             real: None,
             method: Method::default(),
             weight: 1,
+            thresholds: [0; 2],
             scheduler: None,
             sched_flags: String::new(),
             tunnel: TunnelType::default(),
+            tunnel_port: None,
             timeouts: [0; 3],
         }
     }
@@ -275,10 +280,10 @@ fn option(
         Opt::RealServer => line.real = Some(real(value, line, context)?),
         Opt::Weight => line.weight = value::bounded(value, COUNT, "illegal weight specified")?,
         Opt::UThreshold => {
-            value::bounded::<u32>(value, COUNT, "illegal u_threshold specified")?;
+            line.thresholds[0] = value::bounded(value, COUNT, "illegal u_threshold specified")?;
         }
         Opt::LThreshold => {
-            value::bounded::<u32>(value, COUNT, "illegal l_threshold specified")?;
+            line.thresholds[1] = value::bounded(value, COUNT, "illegal l_threshold specified")?;
         }
         Opt::SyncId => {
             value::bounded::<u8>(value, 0..=255, "illegal syncid specified")?;
@@ -297,7 +302,8 @@ fn option(
         }
         Opt::TunType => line.tunnel = value::tunnel_type(value)?,
         Opt::TunPort => {
-            value::bounded::<u16>(value, 1..=65535, "illegal tunnel port specified")?;
+            let port = value::bounded(value, 1..=65535, "illegal tunnel port specified")?;
+            line.tunnel_port = Some(port);
         }
         _ => {}
     }

@@ -4,19 +4,21 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, Service, ServiceId, TimeoutsPatch,
+    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch,
+    TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
 use super::failure::Failure;
-use super::grammar::{Command, Method, Opt, Transport};
-use super::parse::{Line, Selector};
+use super::flags;
+use super::grammar::{Command, Method, Opt, OptSet, Transport, TunnelType};
+use super::parse::{Dialect, Line, Selector};
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     AddService(Service),
-    EditService(ServiceId, Scheduler),
+    EditService(ServiceId, ServicePatch),
     DeleteService(ServiceId),
     Flush,
     AddReal(ServiceId, Real),
@@ -25,7 +27,7 @@ pub(crate) enum Request {
     SetTimeouts(TimeoutsPatch),
     Zero(Option<ServiceId>),
     List(List),
-    Save { numeric: bool },
+    Save { numeric: bool, dialect: Dialect },
 }
 
 /// A listing.
@@ -63,6 +65,10 @@ pub(crate) enum Columns {
     Stats,
     /// Counters in full.
     ExactStats,
+    /// Forwarding method, how tunnels wrap packets, weight and connections.
+    Tunnels,
+    /// Connection thresholds and connections.
+    Thresholds,
 }
 
 /// The order of a listing of services.
@@ -76,24 +82,14 @@ pub(crate) enum Order {
 
 /// Options of the grammar that the director has no function for. Those of the synchronisation
 /// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
-const MISSING: [(Opt, &str); 12] = [
+const MISSING: [(Opt, &str); 7] = [
     (Opt::Persistent, "persistence (-p)"),
     (Opt::Netmask, "persistence (-M)"),
     (Opt::Pe, "persistence engines (--pe)"),
     (Opt::Ops, "one-packet scheduling (-o)"),
-    (Opt::SchedFlags, "scheduler flags (-b)"),
-    (Opt::UThreshold, "connection thresholds (-x)"),
-    (Opt::LThreshold, "connection thresholds (-y)"),
     (Opt::Rate, "rates (--rate)"),
-    (Opt::Thresholds, "connection thresholds (--thresholds)"),
     (Opt::PersistentConn, "persistence (--persistent-conn)"),
-    (Opt::TunInfo, "tunnels (--tun-info)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
-];
-
-/// Schedulers of IPVS that the director does not have.
-const MISSING_SCHEDULERS: [&str; 10] = [
-    "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
 
 fn missing(what: &str) -> Failure {
@@ -102,13 +98,13 @@ fn missing(what: &str) -> Failure {
 
 /// What a checked line asks for. Help, version and restore ask the director for nothing: they
 /// never come here.
-pub(crate) fn request(line: &Line) -> Result<Request, Failure> {
+pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure> {
     if let Some((_, what)) = MISSING.iter().find(|(opt, _)| line.set.has(*opt)) {
         return Err(missing(what));
     }
     match line.command {
         Command::AddService => add_service(line),
-        Command::EditService => Ok(Request::EditService(service(line)?, scheduler(line)?)),
+        Command::EditService => Ok(Request::EditService(service(line)?, service_patch(line)?)),
         Command::DeleteService => Ok(Request::DeleteService(service(line)?)),
         Command::Flush => Ok(Request::Flush),
         Command::AddServer => Ok(Request::AddReal(service(line)?, real(line)?)),
@@ -119,6 +115,7 @@ pub(crate) fn request(line: &Line) -> Result<Request, Failure> {
         Command::List => Ok(Request::List(list(line)?)),
         Command::Save => Ok(Request::Save {
             numeric: line.set.has(Opt::Numeric),
+            dialect,
         }),
         Command::StartDaemon => Err(missing("connection synchronisation (--start-daemon)")),
         Command::StopDaemon => Err(missing("connection synchronisation (--stop-daemon)")),
@@ -157,12 +154,20 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
 fn scheduler(line: &Line) -> Result<Scheduler, Failure> {
     let name = check::scheduler(line);
     let found = Scheduler::ALL.into_iter().find(|s| s.name() == name);
-    found.ok_or_else(|| {
-        if MISSING_SCHEDULERS.contains(&name) {
-            missing(&format!("scheduler {name} (-s)"))
-        } else {
-            Failure::operation("Scheduler or persistence engine not found")
-        }
+    found.ok_or_else(|| Failure::operation("Scheduler or persistence engine not found"))
+}
+
+/// The flags that a line names, whose names `check` has judged.
+fn scheduler_flags(line: &Line) -> SchedulerFlags {
+    let named = line.sched_flags.split(',');
+    named.filter_map(flags::by_name).collect()
+}
+
+/// What a line does not name is reset.
+fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
+    Ok(ServicePatch {
+        scheduler: Some(scheduler(line)?),
+        scheduler_flags: Some(scheduler_flags(line)),
     })
 }
 
@@ -173,6 +178,7 @@ fn add_service(line: &Line) -> Result<Request, Failure> {
         address: id.vip.ip(),
         port: id.vip.port(),
         scheduler: scheduler(line)?,
+        scheduler_flags: scheduler_flags(line),
         reals: Vec::new(),
     }))
 }
@@ -191,23 +197,44 @@ fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
 
 fn real(line: &Line) -> Result<Real, Failure> {
     let at = endpoint(line)?;
-    Ok(Real {
+    let [upper, lower] = line.thresholds;
+    let method = match line.method {
+        Method::Masq => ForwardingMethod::Nat,
+        Method::Route => ForwardingMethod::Dr,
+        Method::Tunnel => ForwardingMethod::Tun,
+    };
+    let service_port = line.service.as_ref().map_or(0, Selector::port);
+    let named = Real {
         address: at.ip(),
         port: Some(at.port()),
         weight: line.weight,
-        method: method(line)?,
+        method,
+        upper,
+        lower,
+        tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
+    };
+    Ok(Real {
+        port: Some(named.endpoint(service_port).port()),
+        ..named
     })
 }
 
-fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
-    match line.method {
-        Method::Masq => Ok(ForwardingMethod::Nat),
-        Method::Tunnel => Err(missing("tunnels (-i)")),
-        Method::Route if line.set.has(Opt::Forwarding) => Err(missing("direct routing (-g)")),
-        Method::Route => Err(Failure::operation(
-            "direct routing (-g, what a line without -g, -i or -m means): \
-             not supported by this director yet; add -m for NAT",
-        )),
+fn tunnel(line: &Line) -> Tunnel {
+    let checksum = if line.set.has(Opt::TunRemcsum) {
+        TunnelChecksum::Remcsum
+    } else if line.set.has(Opt::TunCsum) {
+        TunnelChecksum::Csum
+    } else {
+        TunnelChecksum::None
+    };
+    Tunnel {
+        kind: match line.tunnel {
+            TunnelType::Ipip => adminapi::model::TunnelType::Ipip,
+            TunnelType::Gue => adminapi::model::TunnelType::Gue,
+            TunnelType::Gre => adminapi::model::TunnelType::Gre,
+        },
+        port: line.tunnel_port,
+        checksum,
     }
 }
 
@@ -215,6 +242,16 @@ fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
 fn set_timeouts(line: &Line) -> Request {
     let [tcp, tcpfin, udp] = line.timeouts.map(|to| (to != 0).then_some(to));
     Request::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
+}
+
+const fn columns(set: OptSet) -> Columns {
+    match (set.has(Opt::Stats), set.has(Opt::Exact)) {
+        (true, false) => Columns::Stats,
+        (true, true) => Columns::ExactStats,
+        (false, _) if set.has(Opt::Thresholds) => Columns::Thresholds,
+        (false, _) if set.has(Opt::TunInfo) => Columns::Tunnels,
+        (false, _) => Columns::Plain,
+    }
 }
 
 fn list(line: &Line) -> Result<List, Failure> {
@@ -226,11 +263,7 @@ fn list(line: &Line) -> Result<List, Failure> {
     } else {
         What::Services {
             only: maybe_service(line)?,
-            columns: match (set.has(Opt::Stats), set.has(Opt::Exact)) {
-                (false, _) => Columns::Plain,
-                (true, false) => Columns::Stats,
-                (true, true) => Columns::ExactStats,
-            },
+            columns: columns(set),
             order: if set.has(Opt::NoSort) {
                 Order::AsIs
             } else {

@@ -50,7 +50,7 @@ async fn run_line<D: Director>(
         Command::Restore => return Err(context.try_help()),
         Command::Help | Command::Version => inform(line.command, &context, streams.out)?,
         _ => {
-            let request = request::request(&line)?;
+            let request = request::request(&line, context.dialect)?;
             execute::execute(request, director, context.names, streams.out).await?;
         }
     }

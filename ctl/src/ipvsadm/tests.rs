@@ -16,7 +16,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use adminapi::model::{
     Connection, ConnectionPage, Cursor, ForwardingMethod, Protocol, Real, RealView, Scheduler,
-    Service, ServiceId, ServiceView, Timeouts, TimeoutsPatch, Traffic,
+    SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, Timeouts, TimeoutsPatch,
+    Traffic,
 };
 use proptest::prelude::*;
 
@@ -46,6 +47,10 @@ fn view(real: &Real) -> RealView {
         port: real.port.unwrap(),
         weight: real.weight,
         method: real.method,
+        tun: real.tunnel(),
+        upper: real.upper,
+        lower: real.lower,
+        overloaded: false,
         active: 0,
         inactive: 0,
         stats: Traffic::default(),
@@ -80,6 +85,7 @@ impl Director for &MemoryDirector {
             address: service.address,
             port: service.port,
             scheduler: service.scheduler,
+            scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
             drops: Default::default(),
             reals: Vec::new(),
@@ -87,8 +93,11 @@ impl Director for &MemoryDirector {
         Ok(())
     }
 
-    async fn set_scheduler(&self, id: ServiceId, scheduler: Scheduler) -> Result<()> {
-        self.with(id, |service| service.scheduler = scheduler)
+    async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<()> {
+        self.with(id, |service| {
+            service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
+            service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+        })
     }
 
     async fn remove_service(&self, id: ServiceId) -> Result<()> {
@@ -333,7 +342,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts!(arguments services reals listings restoring missing);
+transcripts!(arguments services schedulers reals methods listings restoring missing);
 
 #[test]
 fn counters_and_connections_are_listed_as_ipvsadm_does() {
@@ -376,6 +385,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         address: [192, 0, 2, 10].into(),
         port: 80,
         scheduler: Scheduler::Wlc,
+        scheduler_flags: SchedulerFlags::NONE,
         stats: traffic([
             123_456_789,
             9_876_543_210,
@@ -389,6 +399,10 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             port: 8080,
             weight: 1,
             method: ForwardingMethod::Nat,
+            tun: None,
+            upper: 0,
+            lower: 0,
+            overloaded: false,
             active: 12,
             inactive: 340,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),

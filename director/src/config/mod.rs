@@ -4,6 +4,7 @@
 //! to do about it. What a virtual service must look like is judged by [`adminapi::validate`],
 //! the same way as for the API.
 
+mod agent;
 mod api;
 mod datapath;
 mod duplicate;
@@ -21,6 +22,7 @@ use std::path::Path;
 use adminapi::model::{Service, Timeouts};
 use toml_edit::Document;
 
+pub use agent::{AgentConfig, HookChoice, Tunnel};
 pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use error::{ConfigError, ConfigErrors};
@@ -67,12 +69,7 @@ impl Config {
     /// # Errors
     /// That the file cannot be read, or everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(path)
-            .map_err(|error| ConfigErrors::whole_file(&name, format!("cannot be read: {error}")))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| ConfigErrors::whole_file(&name, "is not UTF-8 text".to_owned()))?;
-        Self::parse(&text, &name)
+        load(path, read).map(Self)
     }
 
     /// Reads `text`, which errors call `name`.
@@ -80,14 +77,32 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it; only the first when it is not TOML at all.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
-        let document = Document::parse(text)
-            .map_err(|error| ConfigErrors::syntax(name, &duplicate::explain(text, &error)))?;
-        let report = Report::new(Outline::of(text, &document));
-        let settings = read(Section::root(document.as_table(), &report));
-        match settings {
-            Some(settings) if report.is_empty() => Ok(Self(settings)),
-            _ => Err(report.into_errors(name)),
-        }
+        parse(text, name, read).map(Self)
+    }
+}
+
+/// What `read` makes of the file at `path`.
+fn load<T>(path: &Path, read: impl FnOnce(Section<'_>) -> Option<T>) -> Result<T, ConfigErrors> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| ConfigErrors::whole_file(&name, format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| ConfigErrors::whole_file(&name, "is not UTF-8 text".to_owned()))?;
+    parse(&text, &name, read)
+}
+
+/// What `read` makes of `text`, which errors call `name`.
+fn parse<T>(
+    text: &str,
+    name: &str,
+    read: impl FnOnce(Section<'_>) -> Option<T>,
+) -> Result<T, ConfigErrors> {
+    let document = Document::parse(text)
+        .map_err(|error| ConfigErrors::syntax(name, &duplicate::explain(text, &error)))?;
+    let report = Report::new(Outline::of(text, &document));
+    match read(Section::root(document.as_table(), &report)) {
+        Some(value) if report.is_empty() => Ok(value),
+        _ => Err(report.into_errors(name)),
     }
 }
 

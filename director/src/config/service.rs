@@ -1,17 +1,23 @@
 //! `[[service]]` and `[[service.real]]`: the types of the API, read key by key so that every
 //! problem is found.
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
-use adminapi::validate::MAX_WEIGHT;
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, Tunnel};
+use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
 use super::read::{Expected, Section};
 
 const PROTOCOLS: &[&str] = &["tcp", "udp"];
-const SCHEDULERS: &[&str] = &["rr", "wrr", "lc", "wlc"];
-const METHODS: &[&str] = &["nat"];
+const SCHEDULERS: &[&str] = &[
+    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
+];
+const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
+const METHODS: &[&str] = &["nat", "dr", "tun"];
+const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
+const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
 const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
+const THRESHOLD: Expected = Expected::Number(0..=MAX_THRESHOLD as i64);
 const WEIGHT: Expected = Expected::Number(0..=MAX_WEIGHT as i64);
 
 /// A service, and where it and its real servers stand among all that the file has: those that
@@ -45,6 +51,9 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     let port = section.required("port", &PORT, "set the port of the VIP");
     let scheduler = Scheduler::default();
     let scheduler = section.or("scheduler", &Expected::Word(SCHEDULERS), scheduler);
+    let flags = section.list("scheduler_flags", &Expected::Word(FLAGS));
+    let scheduler_flags = flags.into_iter().flat_map(|(_, flags)| flags);
+    let scheduler_flags = scheduler_flags.map(|(_, flag)| flag).collect();
     let reals: Vec<(usize, Real)> = section
         .sections("real")
         .into_iter()
@@ -57,6 +66,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         address: address?,
         port: port?,
         scheduler,
+        scheduler_flags,
         reals,
     };
     Some(Placed {
@@ -72,13 +82,32 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
     let weight = section.or("weight", &WEIGHT, 1);
     let method = ForwardingMethod::default();
     let method = section.or("method", &Expected::Word(METHODS), method);
+    let tun = section
+        .has("tun")
+        .then(|| read_tunnel(section.section("tun")));
+    let upper = section.or("upper", &THRESHOLD, 0);
+    let lower = section.or("lower", &THRESHOLD, 0);
     section.finish();
     Some(Real {
         address: address?,
         port,
         weight,
         method,
+        tun,
+        upper,
+        lower,
     })
+}
+
+fn read_tunnel(mut section: Section<'_>) -> Tunnel {
+    let default = Tunnel::default();
+    let tunnel = Tunnel {
+        kind: section.or("type", &Expected::Word(TUNNELS), default.kind),
+        port: section.optional("port", &PORT),
+        checksum: section.or("checksum", &Expected::Word(CHECKSUMS), default.checksum),
+    };
+    section.finish();
+    tunnel
 }
 
 /// `pointer` counts the services and real servers that could be read; the file has more.
@@ -99,11 +128,18 @@ fn in_file(placed: &[Placed], pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use adminapi::model::SchedulerFlag;
+
     use super::*;
+    use adminapi::model::{TunnelChecksum, TunnelType};
 
     #[test]
     fn words_are_those_of_the_api() {
         assert_eq!(SCHEDULERS, Scheduler::ALL.map(Scheduler::name));
+        assert_eq!(METHODS, ForwardingMethod::ALL.map(ForwardingMethod::name));
+        assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
+        assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
+        assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
         assert_eq!(
             PROTOCOLS,
             [Protocol::Tcp, Protocol::Udp].map(Protocol::name)

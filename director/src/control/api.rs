@@ -10,6 +10,7 @@ use adminapi::model::{
     RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
     TimeoutsPatch,
 };
+use adminapi::validate::validate_changed_real;
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
@@ -28,8 +29,7 @@ fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service:
 
 /// The real server that must be there.
 fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
-    let mut reals = known(pool, key)?.reals.iter();
-    let found = reals.find(|real| real.endpoint == endpoint);
+    let found = known(pool, key)?.reals.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
     found.map(|real| view::real(real)).ok_or_else(missing)
 }
@@ -51,6 +51,8 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
+    pool.set_scheduler(&key, service.scheduler, service.scheduler_flags)
+        .map_err(|e| translate::error(e, &key, None))?;
     touched.service(key);
     service
         .reals
@@ -67,7 +69,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     if pool.service(&itself).is_some() {
         return Err(refuse_circle("/address", &itself));
     }
-    let added = pool.add_real(key, endpoint, real.weight);
+    let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key.protocol, endpoint);
     Ok(())
@@ -76,11 +78,23 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    match pool.set_weight(key, endpoint, real.weight) {
+    match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
         Err(e) => Err(translate::error(e, key, Some(endpoint))),
     }
+}
+
+fn set_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+    real: &Real,
+) -> std::result::Result<(), PoolError> {
+    pool.set_real(key, endpoint, translate::settings(real))?;
+    touched.real(key.protocol, endpoint);
+    Ok(())
 }
 
 fn remove_real(
@@ -112,7 +126,7 @@ fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Resu
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
-    pool.set_scheduler(&key, wanted.scheduler)
+    pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
         .map_err(|e| translate::error(e, &key, None))?;
     remove_unwanted(pool, touched, wanted)?;
     for real in &wanted.reals {
@@ -127,7 +141,7 @@ fn remove_unwanted(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> 
     let Some(present) = pool.service(&key).cloned() else {
         return Ok(());
     };
-    let keep: Vec<_> = wanted
+    let keep: HashSet<_> = wanted
         .reals
         .iter()
         .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
@@ -218,8 +232,10 @@ impl Control for Director {
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
         self.change(|pool, _| {
-            let scheduler = patch.scheduler.unwrap_or(known(pool, &key)?.algorithm);
-            pool.set_scheduler(&key, scheduler)
+            let service = known(pool, &key)?;
+            let scheduler = patch.scheduler.unwrap_or(service.algorithm);
+            let flags = patch.scheduler_flags.unwrap_or(service.flags);
+            pool.set_scheduler(&key, scheduler, flags)
                 .map_err(|e| translate::error(e, &key, None))
         })?;
         self.service(id)
@@ -267,11 +283,11 @@ impl Control for Director {
         patch: RealPatch,
     ) -> Result<RealView> {
         let key = translate::key(service);
-        self.change(|pool, _| {
-            let weight = patch
-                .weight
-                .unwrap_or(known_real(pool, &key, real.into())?.weight);
-            let changed = pool.set_weight(&key, real.into(), weight);
+        self.change(|pool, touched| {
+            let now = known_real(pool, &key, real.into())?;
+            let wanted = patch.applied(&now);
+            ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+            let changed = set_real(pool, touched, &key, real.into(), &wanted);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;
         self.real(service, real)
@@ -355,46 +371,4 @@ impl Control for Director {
 }
 
 #[cfg(test)]
-mod tests {
-    use adminapi::model::{ForwardingMethod, Protocol, Scheduler};
-
-    use super::*;
-
-    fn service(vip: &str, reals: &[&str]) -> Service {
-        let vip: SocketAddr = vip.parse().unwrap();
-        let real = |text: &&str| {
-            let endpoint: SocketAddr = text.parse().unwrap();
-            Real {
-                address: endpoint.ip(),
-                port: Some(endpoint.port()),
-                weight: 1,
-                method: ForwardingMethod::Nat,
-            }
-        };
-        Service {
-            protocol: Protocol::Tcp,
-            address: vip.ip(),
-            port: vip.port(),
-            scheduler: Scheduler::Rr,
-            reals: reals.iter().map(real).collect(),
-        }
-    }
-
-    #[test]
-    fn a_real_server_and_a_service_may_change_places_in_one_step() {
-        let (one, other, third) = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80");
-        let steps = [
-            vec![service(one, &[other, third])],
-            vec![service(other, &[third]), service(one, &[third])],
-            vec![service(other, &[one])],
-        ];
-        let mut pool = Pool::new(1);
-        for desired in steps {
-            put_services(&mut pool, &mut Touched::default(), &desired).unwrap();
-            let now = pool.services().len();
-            assert_eq!(now, desired.len());
-        }
-        let circle = [service(one, &[other]), service(other, &[third])];
-        put_services(&mut pool, &mut Touched::default(), &circle).unwrap_err();
-    }
-}
+mod tests;

@@ -61,10 +61,14 @@ struct Master {
     /// Snapshots that were replaced; somebody may still see them.
     replaced: Vec<Weak<Pool>>,
     locals: Vec<Addr>,
+    /// Whether real servers have come or gone that the neighbourhood has not heard of.
+    rips_changed: bool,
 }
 
 impl Master {
-    fn replaced(&mut self, old: &Arc<Pool>) {
+    /// A snapshot was published in the place of `old`.
+    fn note(&mut self, touched: &Touched, old: &Arc<Pool>) {
+        self.rips_changed |= touched.reals();
         self.replaced.retain(|pool| pool.strong_count() > 0);
         self.replaced.push(Arc::downgrade(old));
     }
@@ -86,6 +90,7 @@ impl Director {
         let master = Mutex::new(Master {
             replaced: Vec::new(),
             locals: Vec::new(),
+            rips_changed: false,
         });
         Self {
             facts,
@@ -104,8 +109,10 @@ impl Director {
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
         let done = change(&mut new, &mut touched)?;
+        touched.refuse_locals(&old, &new, &master.locals)?;
+        new.settle();
         self.publish(&old, new, &touched).map_err(refused)?;
-        master.replaced(&old);
+        master.note(&touched, &old);
         Ok(done)
     }
 
@@ -125,14 +132,11 @@ impl Director {
             touched.open(&self.gate, old)?;
             return Err(error);
         }
-        if touched.reals() {
-            self.neighbourhood.keep(new.rips());
-        }
         Ok(())
     }
 
-    /// Forgets removed real servers whose last connection has gone, once no worker can see them
-    /// as present any more. To be called about once a second.
+    /// Forgets real servers that are listed no more and whose last connection has gone, once no
+    /// worker can see them as present any more. To be called about once a second.
     ///
     /// # Errors
     /// When the gate's map cannot be changed.
@@ -142,7 +146,7 @@ impl Director {
             return Ok(());
         }
         let old = self.shared.pool.load_full();
-        if !old.has_retired() {
+        if !old.has_unlisted() {
             return Ok(());
         }
         let mut new = Pool::clone(&old);
@@ -152,7 +156,7 @@ impl Director {
         }
         if touched.reals() {
             self.publish(&old, new, &touched)?;
-            master.replaced(&old);
+            master.note(&touched, &old);
         }
         Ok(())
     }
@@ -191,6 +195,15 @@ impl Director {
         &self.neighbourhood
     }
 
+    /// Tells the neighbourhood which real servers to keep an eye on, if they have changed. To be
+    /// called about once a second, since it goes through all of them; until then a packet that
+    /// finds its neighbour missing asks for it.
+    pub fn keep_neighbours(&self) {
+        if std::mem::take(&mut self.master.lock().rips_changed) {
+            self.neighbourhood.keep(self.shared.pool.load().rips());
+        }
+    }
+
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections
     /// and counters.
     ///
@@ -214,11 +227,12 @@ mod tests {
         let mut master = Master {
             replaced: Vec::new(),
             locals: Vec::new(),
+            rips_changed: false,
         };
         let (first, second) = (Arc::new(Pool::new(1)), Arc::new(Pool::new(1)));
         let worker = Arc::clone(&first);
         for pool in [&first, &second] {
-            master.replaced(pool);
+            master.note(&Touched::default(), pool);
         }
         drop((first, second));
         assert!(master.is_seen());

@@ -20,6 +20,7 @@ pub(super) fn service(service: &Service) -> ServiceView {
         address: id.vip.ip(),
         port: id.vip.port(),
         scheduler: service.algorithm,
+        scheduler_flags: service.flags,
         stats: service.traffic.sum().into(),
         drops: drops_of(&service.traffic),
         reals: service.reals.iter().rev().map(|r| real(r)).collect(),
@@ -27,11 +28,16 @@ pub(super) fn service(service: &Service) -> ServiceView {
 }
 
 pub(super) fn real(real: &Real) -> RealView {
+    let (method, tun) = translate::api_method(real.method);
     RealView {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
         weight: real.weight,
-        method: model::ForwardingMethod::Nat,
+        method,
+        tun,
+        upper: real.upper,
+        lower: real.lower,
+        overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
         stats: real.traffic.sum().into(),

@@ -1,8 +1,8 @@
 //! Loading the gate and attaching it to an interface.
 
 use std::io;
-use std::mem::{MaybeUninit, size_of, zeroed};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
@@ -10,6 +10,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use super::maps::Maps;
 use super::skel::GateSkelBuilder;
 use super::{GateError, Interface};
+use crate::bpf_link::{self, Hook};
 
 /// Where the kernel runs the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub(super) fn attach(
     };
     let mut refusal = GateError::NoInterface;
     for &mode in modes {
-        match link(program, interface.index, mode) {
+        match bpf_link::attach(program.as_fd(), interface.index, Hook::Xdp(mode.flags())) {
             Ok(link) => return Ok((mode, link)),
             Err(error) => refusal = explain(interface, mode, error),
         }
@@ -96,25 +97,4 @@ fn explain(interface: &Interface, mode: XdpMode, error: io::Error) -> GateError 
             error,
         },
     }
-}
-
-fn link(program: &OwnedFd, ifindex: u32, mode: XdpMode) -> io::Result<OwnedFd> {
-    // SAFETY: all zeroes is the documented default of libbpf's option structs.
-    let mut options: libbpf_sys::bpf_link_create_opts = unsafe { zeroed() };
-    options.sz = size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t;
-    options.flags = mode.flags();
-    // SAFETY: a program descriptor that we own and an options struct that outlives the call.
-    let fd = unsafe {
-        libbpf_sys::bpf_link_create(
-            program.as_raw_fd(),
-            ifindex as i32,
-            libbpf_sys::BPF_XDP,
-            &options,
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::from_raw_os_error(-fd));
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

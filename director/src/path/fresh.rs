@@ -1,8 +1,10 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
-use super::view::{self, Refusal, View, flow_of};
+use super::exit::Departure;
+use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
+use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
 use crate::wire::tcp::Segment;
@@ -17,11 +19,16 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         packet: &Transport,
         place: &Place,
-    ) -> Result<u16, Refusal<'s>> {
+    ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
-        let picked = service.scheduler.pick(&service.reals, &packet.tuple);
+        let newcomer = Newcomer {
+            tuple: &packet.tuple,
+            now: self.now,
+            flags: service.flags,
+        };
+        let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
         for real in candidates(service, first) {
@@ -29,20 +36,23 @@ impl<'s> View<'s> {
                 dst: real.endpoint,
                 ..packet.tuple
             };
-            let exit = self.exit(frame, &packet.layout, to.dst.addr, flow_of(&to));
-            let hop = exit.map_err(|refusal| refusal.of_real(real))?;
-            let reply = self.table.locate(Direction::Reply, &to.reversed());
+            let exit = self.exit_to_real(frame, &packet.layout, real, &to);
+            let exit = exit.map_err(|refusal| refusal.of_real(real))?;
+            let two_way = !real.method.is_one_way();
+            let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
             let entry = self.entry(packet, real, tracking);
-            match shard.insert(entry, place, &reply, &mut |gone, _| self.departed(gone)) {
+            match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
+                self.departed(gone)
+            }) {
                 Ok(_) => {}
                 Err(Refused::ReplyTaken) => continue,
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             // Under the lock: whoever finds the connection may already take it off again.
-            real.load.enter(view::is_active(&entry));
+            real.enter(view::is_active(&entry));
             drop(shard);
             self.opened(real, packet);
-            return Ok(self.send(frame, packet, &to, &hop));
+            return Ok(self.send(frame, packet, &exit));
         }
         Err(refused(Cause::TupleTaken.into()))
     }
@@ -84,10 +94,7 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
 
 /// The real server that the scheduler has picked, then the others, for the rare client whose
 /// replies could not be told apart there.
-fn candidates(service: &Service, first: usize) -> impl Iterator<Item = &Real> {
-    let others =
-        (0..service.reals.len()).filter(move |&i| i != first && service.reals[i].weight > 0);
-    std::iter::once(first)
-        .chain(others)
-        .filter_map(|i| service.reals.get(i).map(|real| &**real))
+fn candidates<'s>(service: &'s Service, first: &'s Real) -> impl Iterator<Item = &'s Real> {
+    let others = service.reals.iter().map(|real| &**real);
+    std::iter::once(first).chain(others.filter(|real| real.id != first.id && real.is_willing()))
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, overhead};
-use crate::service::Real;
-use crate::wire::Tuple;
+use super::load::{overhead, willing};
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals};
 
 /// The real server with the least overhead; of equals, the one added last. Weights count only in
 /// that 0 excludes.
@@ -12,12 +12,7 @@ use crate::wire::Tuple;
 pub(super) struct LeastConnections;
 
 impl Scheduler for LeastConnections {
-    fn pick(&self, reals: &[Arc<Real>], _: &Tuple) -> Option<usize> {
-        let willing = reals.iter().enumerate().filter(|(_, real)| real.weight > 0);
-        willing
-            .min_by_key(|(_, real)| overhead(real))
-            .map(|(place, _)| place)
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        willing(reals).min_by_key(|real| overhead(real))
     }
-
-    fn update(&self, _: &[Arc<Real>]) {}
 }

@@ -5,44 +5,78 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use adminapi::model::Scheduler as Algorithm;
+use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
-use crate::service::Real;
+use crate::service::{Real, Reals};
+use crate::time::Tick;
 use crate::wire::Tuple;
 
+mod dh;
+mod fo;
+mod hashing;
+mod lblc;
+mod lblcr;
 mod lc;
+mod load;
+mod locality;
+mod mh;
+mod nq;
+mod ovf;
 mod rr;
+mod sed;
+mod sh;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod twos;
 mod wlc;
 mod wrr;
 
-/// A scheduling algorithm of one virtual service.
-///
-/// Called once per new connection, by any worker: what an algorithm remembers between two calls
-/// it guards itself. `reals` stands in the kernel's order (the one added last comes first).
-pub trait Scheduler: Debug + Send + Sync {
-    /// The place in `reals` of the real server for the connection that `tuple` (client ->
-    /// virtual service) opens; `None` when no real server can take it.
-    fn pick(&self, reals: &[Arc<Real>], tuple: &Tuple) -> Option<usize>;
-
-    /// The list or a weight has changed to `reals`; called before the new list is published,
-    /// for the first list too.
-    fn update(&self, reals: &[Arc<Real>]);
+/// A connection that wants a real server.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer<'a> {
+    /// Client -> virtual service.
+    pub tuple: &'a Tuple,
+    /// This moment.
+    pub now: Tick,
+    /// The options of the service's scheduler.
+    pub flags: SchedulerFlags,
 }
 
-/// A new scheduler of this algorithm, for one service.
-pub fn build(algorithm: Algorithm) -> Arc<dyn Scheduler> {
-    match algorithm {
-        Algorithm::Rr => Arc::new(rr::RoundRobin::default()),
-        Algorithm::Wrr => Arc::new(wrr::WeightedRoundRobin::default()),
-        Algorithm::Lc => Arc::new(lc::LeastConnections),
-        Algorithm::Wlc => Arc::new(wlc::WeightedLeastConnections),
+/// A scheduling algorithm of one virtual service.
+///
+/// It belongs to one list of real servers. What it remembers from one connection to the next it
+/// shares with its successors, guarded: any worker calls it, and for a moment some have the list
+/// before a change and others the one after it.
+pub trait Scheduler: Debug + Send + Sync {
+    /// The real server for a connection; `None` when none can take it.
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>>;
+
+    /// The scheduler for `reals`, which the list has become, off the packet path; `None` when
+    /// this one will do.
+    fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
+        let _ = reals;
+        None
     }
 }
 
-/// What a real server is burdened with: an active connection weighs as 256 inactive ones
-/// (`ip_vs_dest_conn_overhead`).
-fn overhead(real: &Real) -> u64 {
-    (u64::from(real.active()) << 8) + u64::from(real.inactive())
+/// A new scheduler of this algorithm for a service that has `reals`.
+pub fn build(algorithm: Algorithm, reals: &Reals) -> Arc<dyn Scheduler> {
+    match algorithm {
+        Algorithm::Rr => Arc::new(rr::RoundRobin::new(reals)),
+        Algorithm::Wrr => Arc::new(wrr::WeightedRoundRobin::new(reals)),
+        Algorithm::Lc => Arc::new(lc::LeastConnections),
+        Algorithm::Wlc => Arc::new(wlc::WeightedLeastConnections),
+        Algorithm::Lblc => Arc::new(lblc::LocalityLeastConnections::default()),
+        Algorithm::Lblcr => Arc::new(lblcr::ReplicatedLocality::default()),
+        Algorithm::Dh => Arc::new(dh::DestinationHashing),
+        Algorithm::Sh => Arc::new(sh::SourceHashing::new(reals)),
+        Algorithm::Sed => Arc::new(sed::ShortestExpectedDelay),
+        Algorithm::Nq => Arc::new(nq::NeverQueue),
+        Algorithm::Fo => Arc::new(fo::Failover),
+        Algorithm::Ovf => Arc::new(ovf::Overflow),
+        Algorithm::Mh => Arc::new(mh::Maglev::new(reals)),
+        Algorithm::Twos => Arc::new(twos::TwoChoices::default()),
+    }
 }

@@ -3,32 +3,36 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use parking_lot::Mutex;
-
-use super::Scheduler;
-use crate::service::{Real, RealId};
-use crate::wire::Tuple;
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, RealId, Reals};
 
 /// One after the other, whatever their weights; weight 0 excludes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RoundRobin {
     /// The real server chosen last, as [`Cursor`] writes it.
-    last: AtomicU64,
-    /// The list as it stands; only changes of the list touch it.
-    order: Mutex<Vec<RealId>>,
+    last: Arc<AtomicU64>,
+    /// The list as it stands, to step back in when the one chosen last is removed.
+    list: Reals,
 }
 
 /// A place in the list that outlives changes of the list: behind a real server, or at the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cursor {
     Head,
-    Behind(RealId),
+    /// Behind the real server `id`, which was last seen at `place`.
+    Behind {
+        id: RealId,
+        place: u32,
+    },
 }
 
 impl From<u64> for Cursor {
     fn from(word: u64) -> Self {
-        match word.checked_sub(1) {
-            Some(id) => Self::Behind(RealId(id as u32)),
+        match (word as u32).checked_sub(1) {
+            Some(id) => Self::Behind {
+                id: RealId(id),
+                place: (word >> 32) as u32,
+            },
             None => Self::Head,
         }
     }
@@ -38,56 +42,83 @@ impl From<Cursor> for u64 {
     fn from(cursor: Cursor) -> Self {
         match cursor {
             Cursor::Head => 0,
-            Cursor::Behind(RealId(id)) => Self::from(id) + 1,
+            Cursor::Behind { id, place } => Self::from(place) << 32 | (Self::from(id.0) + 1),
         }
     }
 }
 
 impl Cursor {
-    /// The index of the first real server to ask.
-    fn start(self, reals: &[Arc<Real>]) -> usize {
-        match self {
-            Self::Head => 0,
-            Self::Behind(id) => reals
-                .iter()
-                .position(|real| real.id == id)
-                .map_or(0, |place| place + 1),
+    fn behind(place: usize, real: &Real) -> Self {
+        Self::Behind {
+            id: real.id,
+            place: place as u32,
         }
     }
 
-    /// The cursor after the list has changed: when its real server has gone, behind the nearest
-    /// one that stood before it and is still there.
-    fn moved(self, order: &[RealId], reals: &[Arc<Real>]) -> Self {
-        let Self::Behind(id) = self else {
-            return self;
+    /// Where its real server stands now: where it was, or next to it, or else somewhere.
+    fn place(self, reals: &Reals) -> Option<usize> {
+        let Self::Behind { id, place } = self else {
+            return None;
         };
-        let before = order.iter().position(|&known| known == id).unwrap_or(0);
-        let stays = |id: &&RealId| reals.iter().any(|real| real.id == **id);
-        std::iter::once(&id)
-            .chain(order[..before].iter().rev())
-            .find(stays)
-            .map_or(Self::Head, |&id| Self::Behind(id))
+        let place = place as usize;
+        let is_at = |place: &usize| reals.get(*place).is_some_and(|real| real.id == id);
+        let near = [place, place + 1].into_iter().find(is_at);
+        near.or_else(|| reals.iter().position(|real| real.id == id))
+    }
+
+    /// The cursor after `old` has become `new`: when its real server has gone, behind the nearest
+    /// one that stood before it and is still there.
+    fn moved(self, old: &Reals, new: &Reals) -> Self {
+        if let (Self::Behind { id, .. }, Some(place)) = (self, self.place(new)) {
+            return Self::Behind {
+                id,
+                place: place as u32,
+            };
+        }
+        let upto = self.place(old).map_or(0, |place| place + 1);
+        let mut stayed = old.iter().take(upto).rev();
+        let stayed = stayed.find_map(|real| new.find(real.endpoint));
+        let place = stayed.and_then(|real| new.iter().position(|known| known.id == real.id));
+        match (stayed, place) {
+            (Some(real), Some(place)) => Self::behind(place, real),
+            _ => Self::Head,
+        }
     }
 }
 
+impl RoundRobin {
+    pub(super) fn new(reals: &Reals) -> Self {
+        Self {
+            last: Arc::default(),
+            list: reals.clone(),
+        }
+    }
+}
+
+/// The next who takes connections, behind `cursor`.
+fn next(reals: &Reals, cursor: Cursor) -> Option<(usize, &Arc<Real>)> {
+    let start = cursor.place(reals).map_or(0, |place| place + 1);
+    let rest = (start..).zip(reals.from_place(start));
+    let all = (0..start).zip(reals.iter());
+    rest.chain(all).find(|(_, real)| real.is_willing())
+}
+
 impl Scheduler for RoundRobin {
-    fn pick(&self, reals: &[Arc<Real>], _: &Tuple) -> Option<usize> {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let mut chosen = None;
         let _ = self.last.fetch_update(Relaxed, Relaxed, |last| {
-            let start = Cursor::from(last).start(reals);
-            chosen = (start..reals.len())
-                .chain(0..start)
-                .find(|&place| reals[place].weight > 0);
-            chosen.map(|place| Cursor::Behind(reals[place].id).into())
+            chosen = next(reals, last.into());
+            chosen.map(|(place, real)| Cursor::behind(place, real).into())
         });
-        chosen
+        chosen.map(|(_, real)| real)
     }
 
-    fn update(&self, reals: &[Arc<Real>]) {
-        let mut order = self.order.lock();
-        let _ = self.last.fetch_update(Relaxed, Relaxed, |last| {
-            Some(Cursor::from(last).moved(&order, reals).into())
-        });
-        *order = reals.iter().map(|real| real.id).collect();
+    fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
+        let moved = |last| Some(Cursor::from(last).moved(&self.list, reals).into());
+        let _ = self.last.fetch_update(Relaxed, Relaxed, moved);
+        Some(Arc::new(Self {
+            last: Arc::clone(&self.last),
+            list: reals.clone(),
+        }))
     }
 }

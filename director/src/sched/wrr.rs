@@ -4,97 +4,140 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::Scheduler;
-use crate::service::Real;
-use crate::wire::Tuple;
+use super::load::willing;
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals, common_divisor};
 
 /// Goes through the list again and again with a level that sinks from the highest weight to the
 /// lowest: who weighs at least the level is chosen. In one cycle each is chosen
 /// weight / (greatest common divisor) times.
 ///
 /// The mark is held for the few steps of one choice, as the kernel holds its spin lock.
-#[derive(Debug, Default)]
-pub(super) struct WeightedRoundRobin(Mutex<Mark>);
+#[derive(Debug)]
+pub(super) struct WeightedRoundRobin {
+    scale: Scale,
+    mark: Arc<Mutex<Mark>>,
+}
 
 /// Where the cycle stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Mark {
-    /// Index of the next real server to ask; the list's length = the level sinks first.
+    /// Place of the next real server to ask; the list's length = the level sinks first.
     next: usize,
     /// The level in force; 0 before the first real server.
     level: u32,
+}
+
+/// The levels of a list: `top`, `top - step`, ..., 1.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
     /// The level at which a cycle starts; 0 when nobody has a weight.
     top: u32,
-    /// What the level sinks by: the greatest common divisor of the weights.
+    /// The greatest common divisor of the weights.
     step: u32,
 }
 
-impl Mark {
-    /// A new list, or new weights: goes on at the same level from the head of the list
+impl Scale {
+    fn new(heaviest: u32, divisor: u32) -> Self {
+        let step = divisor.max(1);
+        Self {
+            top: heaviest.saturating_sub(step - 1),
+            step,
+        }
+    }
+
+    fn of(reals: &Reals) -> Self {
+        Self::new(reals.heaviest(), reals.divisor())
+    }
+
+    /// The level of this scale that takes the place of one of another
     /// (`ip_vs_wrr_dest_changed`).
-    fn change(&mut self, weights: impl Iterator<Item = u32> + Clone) {
-        self.next = 0;
-        self.step = weights.clone().fold(0, divisor).max(1);
-        self.top = weights.max().unwrap_or(0).saturating_sub(self.step - 1);
-        if self.level > self.top || self.level == 0 {
-            self.level = self.top;
+    const fn nearest(self, level: u32) -> u32 {
+        if level > self.top || level == 0 {
+            self.top
         } else if self.step > 1 {
-            self.level = self.level / self.step * self.step + 1;
+            level / self.step * self.step + 1
+        } else {
+            level
         }
     }
 
-    /// The level below, or the top again.
-    fn sink(&mut self) {
-        self.next = 0;
-        self.level = self.level.saturating_sub(self.step);
-        if self.level == 0 {
-            self.level = self.top;
-        }
+    /// The level after `level` at which somebody is chosen when the heaviest who takes
+    /// connections weighs `heaviest`, at least 1.
+    fn below(self, level: u32, heaviest: u32) -> u32 {
+        let below = match level.saturating_sub(self.step) {
+            0 => self.top,
+            below => below,
+        };
+        let steps = below.saturating_sub(heaviest).div_ceil(self.step);
+        below.saturating_sub(steps.saturating_mul(self.step)).max(1)
     }
+}
 
+impl Mark {
     /// The next in the list who weighs at least the level.
-    fn seek(&mut self, reals: &[Arc<Real>]) -> Option<usize> {
-        let rest = reals.get(self.next..).unwrap_or_default();
-        let found = rest.iter().position(|real| real.weight >= self.level)?;
-        let place = self.next + found;
-        self.next = place + 1;
-        Some(place)
+    fn seek<'r>(&mut self, reals: &'r Reals) -> Option<&'r Arc<Real>> {
+        let level = self.level;
+        let (steps, found) = reals
+            .from_place(self.next)
+            .enumerate()
+            .find(|(_, real)| real.weight >= level && !real.is_overloaded())?;
+        self.next += steps + 1;
+        Some(found)
+    }
+}
+
+impl WeightedRoundRobin {
+    pub(super) fn new(reals: &Reals) -> Self {
+        let scale = Scale::of(reals);
+        let mark = Mark {
+            next: 0,
+            level: scale.top,
+        };
+        Self {
+            scale,
+            mark: Arc::new(Mutex::new(mark)),
+        }
     }
 }
 
 impl Scheduler for WeightedRoundRobin {
-    fn pick(&self, reals: &[Arc<Real>], _: &Tuple) -> Option<usize> {
-        let heaviest = reals.iter().map(|real| real.weight).max()?;
-        let mut mark = self.0.lock();
-        if heaviest == 0 || mark.top == 0 {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        if self.scale.top == 0 {
             return None;
         }
-        if let Some(place) = mark.seek(reals) {
-            return Some(place);
+        let mut mark = self.mark.lock();
+        if let Some(real) = mark.seek(reals) {
+            return Some(real);
         }
-        mark.sink();
-        // A worker may still hold the list before the last change, which nobody heavy is on.
-        mark.level = mark.level.min(heaviest);
+        let heaviest = willing(reals).map(|real| real.weight).max()?;
+        mark.next = 0;
+        mark.level = self.scale.below(mark.level, heaviest);
         mark.seek(reals)
     }
 
-    fn update(&self, reals: &[Arc<Real>]) {
-        let mut mark = self.0.lock();
-        let weights = |from: usize| reals[from..].iter().map(|real| real.weight);
-        let fresh = mark.step == 0;
-        // A whole list at once starts as if its real servers had been added one by one.
-        let first = if fresh {
-            reals.len().saturating_sub(1)
-        } else {
-            0
+    fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
+        let scale = Scale::of(reals);
+        let mut mark = self.mark.lock();
+        mark.next = 0;
+        mark.level = match self.scale.top {
+            0 => level_after_adding_all(reals),
+            _ => scale.nearest(mark.level),
         };
-        for from in (0..=first).rev() {
-            mark.change(weights(from));
-        }
+        Some(Arc::new(Self {
+            scale,
+            mark: Arc::clone(&self.mark),
+        }))
     }
 }
 
-/// Greatest common divisor; 0 divides nothing and is left out.
-const fn divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { divisor(b, a % b) }
+/// A whole list at once starts as if its real servers had been added one by one.
+fn level_after_adding_all(reals: &Reals) -> u32 {
+    let (mut heaviest, mut divisor, mut level) = (0, 0, 0);
+    for real in reals.iter().rev() {
+        heaviest = real.weight.max(heaviest);
+        divisor = common_divisor(real.weight, divisor);
+        level = Scale::new(heaviest, divisor).nearest(level);
+    }
+    level
 }

@@ -1,0 +1,36 @@
+//! The names of scheduler flags (`-b`): each scheduler has its own for the same three bits.
+
+use adminapi::model::{Scheduler, SchedulerFlag, SchedulerFlags};
+
+/// The flag that any of its names means.
+pub(crate) fn by_name(name: &str) -> Option<SchedulerFlag> {
+    match name {
+        "sh-fallback" | "mh-fallback" | "flag-1" => Some(SchedulerFlag::Fallback),
+        "sh-port" | "mh-port" | "flag-2" => Some(SchedulerFlag::Port),
+        "flag-3" => Some(SchedulerFlag::Third),
+        _ => None,
+    }
+}
+
+const fn name(scheduler: Scheduler, flag: SchedulerFlag) -> &'static str {
+    match (scheduler, flag) {
+        (Scheduler::Sh, SchedulerFlag::Fallback) => "sh-fallback",
+        (Scheduler::Sh, SchedulerFlag::Port) => "sh-port",
+        (Scheduler::Mh, SchedulerFlag::Fallback) => "mh-fallback",
+        (Scheduler::Mh, SchedulerFlag::Port) => "mh-port",
+        (_, SchedulerFlag::Fallback) => "flag-1",
+        (_, SchedulerFlag::Port) => "flag-2",
+        (_, SchedulerFlag::Third) => "flag-3",
+    }
+}
+
+/// Those that are set, `sh-fallback,sh-port`; `None` when none is. ipvsadm never shows the third
+/// one of sh and mh.
+pub(crate) fn names(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
+    let hashes = matches!(scheduler, Scheduler::Sh | Scheduler::Mh);
+    let shown = flags
+        .iter()
+        .filter(|flag| !(hashes && *flag == SchedulerFlag::Third));
+    let names: Vec<_> = shown.map(|flag| name(scheduler, flag)).collect();
+    (!names.is_empty()).then(|| names.join(","))
+}

@@ -1,0 +1,104 @@
+//! What it costs to add one real server to a service that has many, and to choose one of them.
+//!
+//! `cargo bench -p bulwark-director --bench pool`
+//!
+//! An addition is what the control plane does for one: the next pool from the present one, the
+//! real server in it, the scheduler told. The median of many stands.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use adminapi::model::{Scheduler, SchedulerFlags};
+use director::pool::Pool;
+use director::sched::Newcomer;
+use director::service::{ServiceKey, Settings};
+use director::time::Tick;
+use director::wire::{Addr, Endpoint, Protocol, Tuple};
+
+const SIZES: [u32; 4] = [1, 100, 1_000, 10_000];
+const ROUNDS: u32 = 200;
+
+fn key() -> ServiceKey {
+    ServiceKey {
+        protocol: Protocol::Tcp,
+        vip: Endpoint::new(Addr::v4([10, 9, 9, 9]), 80),
+    }
+}
+
+fn real(n: u32) -> Endpoint {
+    Endpoint::new(Addr::v4((0x0a80_0000 + n).to_be_bytes()), 80)
+}
+
+fn with_reals(scheduler: Scheduler, count: u32) -> Pool {
+    let mut pool = Pool::new(2);
+    pool.add_service(key(), scheduler).unwrap();
+    (0..count).for_each(|n| add(&mut pool, n));
+    pool.settle();
+    pool
+}
+
+fn add(pool: &mut Pool, n: u32) {
+    pool.add_real(&key(), real(n), Settings::weight(1 + n % 3))
+        .unwrap();
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Microseconds for the addition that makes them `size`.
+fn addition(scheduler: Scheduler, size: u32) -> f64 {
+    let before = with_reals(scheduler, size - 1);
+    let round = |n| {
+        let start = Instant::now();
+        let mut next = before.clone();
+        add(&mut next, size + n);
+        next.settle();
+        let took = start.elapsed();
+        black_box(next);
+        took.as_nanos() as f64 / 1000.0
+    };
+    median((0..ROUNDS).map(round).collect())
+}
+
+/// Microseconds for one choice among `size`.
+fn choice(scheduler: Scheduler, size: u32) -> f64 {
+    let pool = with_reals(scheduler, size);
+    let service = pool.service(&key()).unwrap();
+    let round = |n| {
+        let tuple = Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(Addr::v4([172, 16, 0, n as u8]), 40_000),
+            dst: key().vip,
+        };
+        let newcomer = Newcomer {
+            tuple: &tuple,
+            now: Tick(0),
+            flags: SchedulerFlags::NONE,
+        };
+        let start = Instant::now();
+        black_box(service.scheduler.pick(&service.reals, &newcomer));
+        start.elapsed().as_nanos() as f64 / 1000.0
+    };
+    median((0..ROUNDS).map(round).collect())
+}
+
+fn main() {
+    println!("microseconds to add the n-th real server | to choose one of n");
+    print!("{:6}", "");
+    for size in SIZES.iter().chain(&SIZES) {
+        print!("{size:>9}");
+    }
+    println!();
+    for scheduler in Scheduler::ALL {
+        print!("{:6}", scheduler.name());
+        for size in SIZES {
+            print!("{:9.2}", addition(scheduler, size));
+        }
+        for size in SIZES {
+            print!("{:9.2}", choice(scheduler, size));
+        }
+        println!();
+    }
+}

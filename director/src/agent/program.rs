@@ -1,0 +1,305 @@
+//! The program in the kernel: loaded, told, attached.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, TC_INGRESS, TcHook, TcHookBuilder};
+
+use super::skel::{AgentSkel, AgentSkelBuilder};
+use super::{AgentError, Outcomes};
+use crate::bpf_link;
+use crate::config::{AgentConfig, HookChoice, Tunnel};
+use crate::neighbour::{Link, Prefix};
+use crate::wire::Addr;
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// By a link: any end of the agent detaches it.
+    Tcx,
+    /// As a filter of the clsact qdisc: it stays when the agent is killed, and the next agent
+    /// takes its place.
+    Clsact,
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        })
+    }
+}
+
+/// Of our filter: any will do, as long as the next agent has the same.
+const FILTER_PRIORITY: u32 = 0xb01;
+const FILTER_HANDLE: u32 = 1;
+
+#[derive(Debug)]
+enum Attachment {
+    Link(#[allow(dead_code, reason = "held open: closing it detaches")] OwnedFd),
+    Filter(TcHook),
+}
+
+/// Who may send, and to whom: each a map and what it holds.
+#[derive(Debug)]
+struct Lists {
+    directors: (MapHandle, BTreeSet<PrefixKey>),
+    vips: (MapHandle, BTreeSet<PrefixKey>),
+}
+
+impl Lists {
+    fn replace(&mut self, config: &AgentConfig) -> Result<(), AgentError> {
+        for ((map, held), name, prefixes) in [
+            (&mut self.directors, "directors", &config.directors),
+            (&mut self.vips, "vips", &config.vips),
+        ] {
+            let wanted = prefix_keys(prefixes);
+            replace(map, name, held, &wanted)?;
+            *held = wanted;
+        }
+        Ok(())
+    }
+}
+
+/// The program on an interface. Dropping it detaches it.
+#[derive(Debug)]
+pub struct Decapsulator {
+    attachment: Attachment,
+    lists: Lists,
+    outcomes: MapHandle,
+    locals: MapHandle,
+}
+
+impl Decapsulator {
+    /// Loads the program, tells it what `config` says and attaches it to `link`. Until
+    /// [`Self::set_local`] has named the host's addresses it passes everything.
+    ///
+    /// # Errors
+    /// Why not, and what to do about it. Nothing stays attached.
+    pub fn attach(config: &AgentConfig, link: &Link) -> Result<Self, AgentError> {
+        let mut storage = MaybeUninit::uninit();
+        let mut open = AgentSkelBuilder::default()
+            .open(&mut storage)
+            .map_err(refused)?;
+        if let Some(data) = open.maps.rodata_data.as_deref_mut() {
+            data.GUE_PORT = config.gue_port.to_be();
+            data.TUNNELS = tunnel_bits(&config.tunnels);
+        }
+        let skel = open.load().map_err(refused)?;
+        let directors = MapHandle::try_from(&skel.maps.directors).map_err(refused)?;
+        let vips = MapHandle::try_from(&skel.maps.vips).map_err(refused)?;
+        let mut lists = Lists {
+            directors: (directors, BTreeSet::new()),
+            vips: (vips, BTreeSet::new()),
+        };
+        lists.replace(config)?;
+        Ok(Self {
+            lists,
+            outcomes: MapHandle::try_from(&skel.maps.outcomes).map_err(refused)?,
+            locals: MapHandle::try_from(&skel.maps.locals).map_err(refused)?,
+            attachment: attach(&skel, config.hook, link)?,
+        })
+    }
+
+    /// Makes `directors` and `vips` those of `config`; the rest of it stays as it was.
+    ///
+    /// # Errors
+    /// When a map is full; some of the entries are the new ones then.
+    pub fn set_lists(&mut self, config: &AgentConfig) -> Result<(), AgentError> {
+        self.lists.replace(config)
+    }
+
+    /// How it is attached.
+    pub fn hook(&self) -> Hook {
+        match self.attachment {
+            Attachment::Link(_) => Hook::Tcx,
+            Attachment::Filter(_) => Hook::Clsact,
+        }
+    }
+
+    /// Says whether `addr` is an address of this host.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_local(&self, addr: Addr, local: bool) -> Result<(), AgentError> {
+        let key = addr.octets();
+        let told = if local {
+            self.locals.update(key, &1u32.to_ne_bytes(), MapFlags::ANY)
+        } else {
+            self.locals.delete(key)
+        };
+        told.map_err(|source| AgentError::Map {
+            map: "locals",
+            source,
+        })
+    }
+
+    /// What became of the packets so far.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn outcomes(&self) -> Result<Outcomes, AgentError> {
+        let mut packets = [0; Outcomes::COUNT];
+        for (slot, packets) in packets.iter_mut().enumerate() {
+            let values = self
+                .outcomes
+                .lookup_percpu(&(slot as u32).to_ne_bytes(), MapFlags::ANY)
+                .map_err(|source| AgentError::Map {
+                    map: "outcomes",
+                    source,
+                })?;
+            let words = values.unwrap_or_default();
+            *packets = words
+                .iter()
+                .filter_map(|word| Some(u64::from_ne_bytes(*word.first_chunk()?)))
+                .sum();
+        }
+        Ok(Outcomes::new(packets))
+    }
+}
+
+impl Drop for Decapsulator {
+    fn drop(&mut self) {
+        let Attachment::Filter(filter) = &mut self.attachment else {
+            return;
+        };
+        if let Err(error) = filter.detach() {
+            tracing::warn!(%error, "the filter stays at tc ingress; the next agent replaces it");
+        }
+    }
+}
+
+/// `TUNNELS` in `bpf/agent/tunnel.h`: a bit for each kind's place in `enum outcome`.
+fn tunnel_bits(tunnels: &[Tunnel]) -> u32 {
+    tunnels
+        .iter()
+        .map(|tunnel| match tunnel {
+            Tunnel::Ipip => 1 << 4,
+            Tunnel::Gre => 1 << 5,
+            Tunnel::Gue => 1 << 6,
+        })
+        .fold(0, |bits, bit| bits | bit)
+}
+
+/// What a map holds for `prefixes`: anybody when there are none.
+fn prefix_keys(prefixes: &[Prefix]) -> BTreeSet<PrefixKey> {
+    let anybody = [0; size_of::<PrefixKey>()];
+    let all = prefixes.is_empty().then_some(anybody);
+    prefixes.iter().map(prefix_key).chain(all).collect()
+}
+
+/// Makes a map that holds `old` hold `new`. Who is in both is never left out.
+fn replace(
+    map: &MapHandle,
+    name: &'static str,
+    old: &BTreeSet<PrefixKey>,
+    new: &BTreeSet<PrefixKey>,
+) -> Result<(), AgentError> {
+    let mut added = new.difference(old);
+    let mut gone = old.difference(new);
+    added
+        .try_for_each(|key| map.update(key, &1u32.to_ne_bytes(), MapFlags::ANY))
+        .and_then(|()| gone.try_for_each(|key| map.delete(key)))
+        .map_err(|source| AgentError::Map { map: name, source })
+}
+
+/// `struct prefix` of `bpf/agent/maps.h`.
+type PrefixKey = [u8; 20];
+
+/// The length counts the bits of the mapped form of an IPv4 address.
+fn prefix_key(prefix: &Prefix) -> PrefixKey {
+    let mapped = if prefix.addr().is_v4() { 96 } else { 0 };
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&(mapped + u32::from(prefix.bits())).to_ne_bytes());
+    key[4..].copy_from_slice(prefix.addr().octets());
+    key
+}
+
+fn refused(error: libbpf_rs::Error) -> AgentError {
+    match error.kind() {
+        libbpf_rs::ErrorKind::PermissionDenied => AgentError::Permission,
+        _ => AgentError::Load(format!("{error:#}")),
+    }
+}
+
+fn attach(skel: &AgentSkel<'_>, choice: HookChoice, link: &Link) -> Result<Attachment, AgentError> {
+    if choice == HookChoice::Clsact {
+        return attach_filter(skel, link);
+    }
+    let program = skel.progs.agent.as_fd();
+    match bpf_link::attach(program, link.ifindex, bpf_link::Hook::TcxIngress) {
+        Ok(fd) => Ok(Attachment::Link(fd)),
+        // The attach type is not known: older than Linux 6.6.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => match choice {
+            HookChoice::Auto => attach_filter(skel, link),
+            _ => Err(AgentError::NoTcx),
+        },
+        Err(error) => Err(explain(link, error)),
+    }
+}
+
+fn attach_filter(skel: &AgentSkel<'_>, link: &Link) -> Result<Attachment, AgentError> {
+    let mut hook = TcHookBuilder::new(skel.progs.agent.as_fd())
+        .ifindex(link.ifindex as i32)
+        .replace(true)
+        .handle(FILTER_HANDLE)
+        .priority(FILTER_PRIORITY)
+        .hook(TC_INGRESS);
+    // The qdisc stays when we go: others may have put filters there.
+    let attached = hook.create().and_then(|mut hook| hook.attach());
+    let attached = attached.map_err(|error| match error.kind() {
+        libbpf_rs::ErrorKind::PermissionDenied => AgentError::Permission,
+        _ => AgentError::Attach {
+            name: link.name.to_string(),
+            why: format!("{error:#}"),
+        },
+    })?;
+    Ok(Attachment::Filter(attached))
+}
+
+fn explain(link: &Link, source: io::Error) -> AgentError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => AgentError::Permission,
+        _ => AgentError::Attach {
+            name: link.name.to_string(),
+            why: source.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_counts_the_bits_of_the_mapped_form() {
+        for (address, bits, length) in [
+            ("10.0.0.0", 8, 104u32),
+            ("10.0.0.1", 32, 128),
+            ("0.0.0.0", 0, 96),
+            ("fd00::", 8, 8),
+        ] {
+            let addr = Addr::from(address.parse::<IpAddr>().unwrap());
+            let key = prefix_key(&Prefix::new(addr, bits));
+            assert_eq!(key[..4], length.to_ne_bytes(), "{address}/{bits}");
+            assert_eq!(key[4..], addr.octets()[..], "{address}/{bits}");
+        }
+    }
+
+    #[test]
+    fn the_bits_of_tunnels_are_their_places_among_the_outcomes() {
+        let names: Vec<_> = Outcomes::default().iter().map(|(name, _)| name).collect();
+        for (tunnel, name) in Tunnel::ALL.into_iter().zip(["ipip", "gre", "gue"]) {
+            let place = names.iter().position(|n| *n == name).unwrap();
+            assert_eq!(tunnel_bits(&[tunnel]), 1 << place, "{name}");
+        }
+        assert_eq!(tunnel_bits(&Tunnel::ALL), 0b111 << 4);
+    }
+}

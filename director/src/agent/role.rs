@@ -1,0 +1,209 @@
+//! `bulwarkd agent`: starts, follows the host's addresses, obeys signals, ends.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::{AgentError, Decapsulator};
+use crate::config::AgentConfig;
+use crate::neighbour::{Link, Neighbourhood};
+use crate::run;
+use crate::wire::Addr;
+
+/// Decapsulates on a real server: IPIP, GRE and GUE packets of the directors reach the VIP on its
+/// loopback.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The configuration file of the agent (TOML).
+    #[arg(long, value_name = "FILE", default_value = "/etc/bulwark/agent.toml")]
+    config: PathBuf,
+
+    /// Only check the configuration: print what is wrong with it, and exit 1 if anything is.
+    #[arg(long)]
+    check: bool,
+}
+
+/// The whole life of an agent. Problems go to standard error.
+pub fn main(args: &Args) -> ExitCode {
+    let config = match AgentConfig::load(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.check {
+        println!("{}: ok", args.config.display());
+        return ExitCode::SUCCESS;
+    }
+    run::log(&config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let served = runtime
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(serve(args, config)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("bulwarkd agent: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What of the host's network an agent has to know.
+struct Host {
+    addresses: watch::Receiver<Arc<[Addr]>>,
+    links: watch::Receiver<Arc<[Link]>>,
+    // Its tasks feed the receivers.
+    _neighbourhood: Neighbourhood,
+}
+
+impl Host {
+    async fn follow() -> Result<Self> {
+        // An agent drives no interfaces.
+        let neighbourhood = Neighbourhood::follow::<&str>(&[]).await;
+        let neighbourhood = neighbourhood.context("cannot follow the kernel's addresses")?;
+        Ok(Self {
+            addresses: neighbourhood.addresses(),
+            links: neighbourhood.links(),
+            _neighbourhood: neighbourhood,
+        })
+    }
+
+    fn interface(&self, name: &str) -> Result<Link, AgentError> {
+        let links = self.links.borrow();
+        let link = links.iter().find(|link| &*link.name == name);
+        let link = link.ok_or_else(|| AgentError::MissingInterface(name.to_owned()))?;
+        // That of the loopback is all zeroes.
+        if link.mac.is_none_or(|mac| mac == [0; 6]) {
+            return Err(AgentError::NotEthernet(name.to_owned()));
+        }
+        Ok(link.clone())
+    }
+
+    fn has(&self, ifindex: u32) -> bool {
+        self.links
+            .borrow()
+            .iter()
+            .any(|link| link.ifindex == ifindex)
+    }
+}
+
+async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
+    run::check_host()?;
+    let mut host = Host::follow().await?;
+    let link = host.interface(config.interface.as_str())?;
+    let program = Decapsulator::attach(&config, &link)?;
+    let known = tell_addresses(&program, &[], &host.addresses.borrow_and_update())?;
+    let mut agent = Agent {
+        args,
+        config,
+        program,
+        known,
+    };
+    info!(interface = %link.name, hook = %agent.program.hook(), "decapsulating");
+    agent.warn_of_anybody();
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let outcome = agent.follow(&mut host, &link).await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    agent.tell_outcomes();
+    info!("stopped");
+    outcome
+}
+
+/// An agent at work.
+struct Agent<'a> {
+    args: &'a Args,
+    config: AgentConfig,
+    program: Decapsulator,
+    /// The addresses of the host that the program holds.
+    known: Arc<[Addr]>,
+}
+
+impl Agent<'_> {
+    /// Until a signal ends it: SIGTERM or SIGINT. SIGHUP reloads, SIGUSR1 logs the counters.
+    async fn follow(&mut self, host: &mut Host, link: &Link) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut user = signal(SignalKind::user_defined1())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => self.reload(),
+                _ = user.recv() => self.tell_outcomes(),
+                Ok(()) = host.addresses.changed() => {
+                    let now = host.addresses.borrow_and_update();
+                    self.known = tell_addresses(&self.program, &self.known, &now)?;
+                }
+                Ok(()) = host.links.changed() => {
+                    host.links.mark_unchanged();
+                    if !host.has(link.ifindex) {
+                        return Err(AgentError::LostInterface(link.name.to_string()).into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// A file that does not hold leaves everything as it is.
+    fn reload(&mut self) {
+        let config = match AgentConfig::load(&self.args.config) {
+            Ok(config) => config,
+            Err(problems) => return error!("configuration not reloaded: {problems}"),
+        };
+        if let Err(problem) = self.program.set_lists(&config) {
+            return error!("configuration not reloaded: {problem}");
+        }
+        let lists = AgentConfig {
+            directors: config.directors.clone(),
+            vips: config.vips.clone(),
+            ..self.config.clone()
+        };
+        if config != lists {
+            warn!(
+                "only directors and vips can change while the agent runs; restart it for the rest"
+            );
+        }
+        self.config = lists;
+        info!("configuration reloaded: directors and vips");
+        self.warn_of_anybody();
+    }
+
+    fn warn_of_anybody(&self) {
+        if self.config.directors.is_empty() {
+            warn!("any host may send tunnel packets; name your `directors` under [agent]");
+        }
+    }
+
+    fn tell_outcomes(&self) {
+        match self.program.outcomes() {
+            Ok(outcomes) => info!("packets: {outcomes}"),
+            Err(error) => warn!(%error, "cannot read the counters"),
+        }
+    }
+}
+
+/// Makes the addresses that the program holds, `known`, those that there are `now`. Both are
+/// sorted.
+fn tell_addresses(
+    program: &Decapsulator,
+    known: &[Addr],
+    now: &Arc<[Addr]>,
+) -> Result<Arc<[Addr]>, AgentError> {
+    let gone = known.iter().filter(|addr| now.binary_search(addr).is_err());
+    gone.into_iter()
+        .try_for_each(|addr| program.set_local(*addr, false))?;
+    let new = now.iter().filter(|addr| known.binary_search(addr).is_err());
+    new.into_iter()
+        .try_for_each(|addr| program.set_local(*addr, true))?;
+    Ok(Arc::clone(now))
+}

@@ -1,0 +1,17 @@
+//! Weighted failover (`ip_vs_fo.c`).
+
+use std::sync::Arc;
+
+use super::load::{heaviest, willing};
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals};
+
+/// The heaviest real server that takes connections; of equals, the one added last.
+#[derive(Debug)]
+pub(super) struct Failover;
+
+impl Scheduler for Failover {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        heaviest(willing(reals))
+    }
+}

@@ -1,0 +1,38 @@
+//! Locality-based least connections (`ip_vs_lblc.c`).
+
+use std::sync::Arc;
+
+use super::load::{least, overhead, willing};
+use super::locality::Localities;
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals};
+use crate::wire::Endpoint;
+
+/// A destination address keeps its real server, so that caches stay warm, until that one takes no
+/// connections or has more active ones than its weight while another has less than half of its
+/// own. Then, and for an address not seen for a day, weighted least connections choose.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LocalityLeastConnections(Arc<Localities<Endpoint>>);
+
+impl Scheduler for LocalityLeastConnections {
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let destination = newcomer.tuple.dst.addr;
+        self.0.visit(destination, newcomer.now, |kept| {
+            let present = kept.and_then(|endpoint| reals.find(endpoint));
+            if let Some(real) = present.filter(|real| real.is_willing() && !is_crowded(real, reals))
+            {
+                return Some(real);
+            }
+            let chosen = least(willing(reals), overhead)?;
+            *kept = Some(chosen.endpoint);
+            Some(chosen)
+        })
+    }
+}
+
+/// Whether a real server has more active connections than its weight, while another has less than
+/// half as many as its own.
+pub(super) fn is_crowded(real: &Real, reals: &Reals) -> bool {
+    let is_idle = |real: &Arc<Real>| 2 * u64::from(real.active()) < u64::from(real.weight);
+    real.active() > real.weight && reals.iter().any(is_idle)
+}

@@ -1,0 +1,20 @@
+//! Never queue (`ip_vs_nq.c`).
+
+use std::sync::Arc;
+
+use super::load::{expected, least, willing};
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals};
+
+/// The first real server without active connections, whatever its weight; when all have some, the
+/// one with the shortest expected delay.
+#[derive(Debug)]
+pub(super) struct NeverQueue;
+
+impl Scheduler for NeverQueue {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        willing(reals)
+            .find(|real| real.active() == 0)
+            .or_else(|| least(willing(reals), expected))
+    }
+}

@@ -1,0 +1,18 @@
+//! Weighted overflow (`ip_vs_ovf.c`).
+
+use std::sync::Arc;
+
+use super::load::{heaviest, willing};
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals};
+
+/// The heaviest real server whose active connections are not more than its weight, so that each
+/// gets one more than that; of equals, the one added last. Nobody when all have more.
+#[derive(Debug)]
+pub(super) struct Overflow;
+
+impl Scheduler for Overflow {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        heaviest(willing(reals).filter(|real| real.active() <= real.weight))
+    }
+}

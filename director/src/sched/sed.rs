@@ -1,0 +1,19 @@
+//! Shortest expected delay (`ip_vs_sed.c`).
+
+use std::sync::Arc;
+
+use super::load::{expected, least, willing};
+use super::{Newcomer, Scheduler};
+use crate::service::{Real, Reals};
+
+/// The real server that would have the fewest active connections for its weight, the new one
+/// counted; of equals, the one added last. Inactive connections do not count, so a UDP service
+/// uses the heaviest alone.
+#[derive(Debug)]
+pub(super) struct ShortestExpectedDelay;
+
+impl Scheduler for ShortestExpectedDelay {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        least(willing(reals), expected)
+    }
+}
