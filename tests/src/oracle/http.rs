@@ -27,8 +27,7 @@ impl Http {
     /// # Errors
     /// When the port is taken.
     pub fn start(namespace: &Namespace, port: u16, name: &str) -> Result<Self> {
-        let listener =
-            namespace.enter(|| Ok(TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?))?;
+        let listener = namespace.enter(|| Ok(TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?))?;
         listener.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, body) = (Arc::clone(&stop), format!("{name}\n"));

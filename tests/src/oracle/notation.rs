@@ -47,9 +47,7 @@ fn tcp(bytes: &[u8]) -> Option<String> {
     if bytes.len() < TCP_HEADER {
         return Some(format!("{ports} (truncated)"));
     }
-    let data = bytes
-        .len()
-        .saturating_sub(usize::from(bytes[12] >> 4) * 4);
+    let data = bytes.len().saturating_sub(usize::from(bytes[12] >> 4) * 4);
     Some(format!("{ports} [{}] data={data}", letters(bytes[13])))
 }
 

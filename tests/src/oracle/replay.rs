@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -42,7 +41,7 @@ pub struct Difference {
     pub case: &'static str,
     /// The line in the capture.
     pub kernel: &'static str,
-    /// The line here; empty if there is none.
+    /// The line here.
     pub ours: &'static str,
     /// Why that is better.
     pub why: &'static str,
@@ -80,11 +79,16 @@ pub fn replay(lab: &Lab, case: &Case, knowledge: Knowledge) -> Result<()> {
 }
 
 fn serve(lab: &Lab) -> Result<Vec<Http>> {
-    [("s1", 80, "real1"), ("s1", 8080, "real1"), ("s2", 80, "real2"), ("s2", 8080, "real2")]
-        .into_iter()
-        .chain([("d", 8080, "real1")])
-        .map(|(host, port, name)| Http::start(lab.namespace(host)?, port, name))
-        .collect()
+    [
+        ("s1", 80, "real1"),
+        ("s1", 8080, "real1"),
+        ("s2", 80, "real2"),
+        ("s2", 8080, "real2"),
+    ]
+    .into_iter()
+    .chain([("d", 8080, "real1")])
+    .map(|(host, port, name)| Http::start(lab.namespace(host)?, port, name))
+    .collect()
 }
 
 struct Run<'a> {
@@ -140,11 +144,6 @@ impl Run<'_> {
         if let Some(script) = self.script(sentence) {
             return self.queue(script);
         }
-        if let Some(seconds) = pass(sentence) {
-            // Counters are as of now here: nothing is to be waited for.
-            self.leeway.behind += seconds;
-            return Ok(());
-        }
         match script::of_sentence(sentence) {
             Some(script) => self.queue(&script),
             None if is_chosen => Ok(()),
@@ -158,11 +157,8 @@ impl Run<'_> {
         let unused = |beginning: &&str| {
             !beginning.starts_with('$') || !self.scripts_used.contains(beginning)
         };
-        let (_, beginning, script) = self
-            .knowledge
-            .scripts
-            .iter()
-            .find(|(case, beginning, _)| {
+        let (_, beginning, script) =
+            self.knowledge.scripts.iter().find(|(case, beginning, _)| {
                 *case == number && words.starts_with(beginning) && unused(beginning)
             })?;
         self.scripts_used.insert(beginning);
@@ -187,12 +183,16 @@ impl Run<'_> {
 
     fn act(&mut self, act: Act) -> Result<()> {
         match act {
-            Act::Client(flags, flows) => self.clients(&flows, |talk, flow| talk.client(flow, flags)),
+            Act::Client(flags, flows) => {
+                self.clients(&flows, |talk, flow| talk.client(flow, flags))
+            }
             Act::Datagram(length, flows) => {
                 self.clients(&flows, |talk, flow| talk.datagram(flow, length))
             }
             Act::Real(flags, flows) => self.reals(&flows, |talk, flow| talk.real(flow, flags)),
-            Act::Answer(length, flows) => self.reals(&flows, |talk, flow| talk.answer(flow, length)),
+            Act::Answer(length, flows) => {
+                self.reals(&flows, |talk, flow| talk.answer(flow, length))
+            }
             Act::Open(flows) => flows.iter().try_for_each(|flow| self.open(*flow)),
             Act::Header(ttl, df) => {
                 self.header = (ttl, df);
@@ -207,6 +207,11 @@ impl Run<'_> {
                 sleep(time);
                 Ok(())
             }
+            // Counters are as of now here, and times are remaining ones: nothing to wait for.
+            Act::Skip(time) => {
+                self.leeway.behind += time;
+                Ok(())
+            }
             Act::Then => Ok(()),
         }
     }
@@ -216,7 +221,10 @@ impl Run<'_> {
         flows: &[Flow],
         mut make: impl FnMut(&mut Talk, Flow) -> Vec<u8>,
     ) -> Result<()> {
-        let packets: Vec<_> = flows.iter().map(|flow| make(&mut self.talk, *flow)).collect();
+        let packets: Vec<_> = flows
+            .iter()
+            .map(|flow| make(&mut self.talk, *flow))
+            .collect();
         self.from_client(&packets)
     }
 
@@ -239,8 +247,10 @@ impl Run<'_> {
         self.clients(&[flow], |talk, flow| talk.client(flow, flag::SYN))?;
         if let Ok(end) = self.talk.end(flow) {
             self.reals(&[flow], |talk, flow| talk.real(flow, flag::SYN | flag::ACK))?;
-            let names = (flow.service.to_string(), end.address.to_string());
-            *self.leeway.extra.entry(names).or_default() += 1;
+            for real in [end.address.to_string(), String::new()] {
+                let row = (flow.service.to_string(), real);
+                *self.leeway.extra.entry(row).or_default() += 1;
+            }
         }
         self.clients(&[flow], |talk, flow| talk.client(flow, flag::ACK))
     }
@@ -300,7 +310,11 @@ impl Run<'_> {
         if command.line.starts_with("cat /proc/net/ip_vs") {
             return Ok(());
         }
-        self.note_service(&command.line);
+        ensure!(
+            !command.line.contains("/proc/sys/net/ipv4/vs"),
+            "the kernel's files have no counterpart"
+        );
+        self.note(&command.line);
         if !command.line.starts_with("ipvsadm -L") {
             return self.run_and_check(command);
         }
@@ -309,20 +323,16 @@ impl Run<'_> {
 
     fn run_and_check(&self, command: &Command) -> Result<()> {
         let name = command.namespace.as_deref().unwrap_or("d");
-        let mut shell = self.lab.namespace(name)?.command("sh");
-        shell.args(["-c", &command.line]);
-        if name == "d" {
-            let programs = self.lab.programs()?.display().to_string();
-            let path = std::env::var("PATH").unwrap_or_default();
-            shell.env("PATH", format!("{programs}:{path}:/usr/sbin:/sbin"));
-            let socket = self.director.socket();
-            shell.env("BULWARK_API", format!("unix:{}", socket.display()));
-        }
-        let output = shell.stdin(Stdio::null()).output()?;
+        let output = self.shell(name, &command.line)?.output()?;
         let stdout = text_lines(&output.stdout);
         self.leeway
             .check(&command.line, &self.ours(&command.stdout), &stdout)
-            .with_context(|| format!("standard error: {}", String::from_utf8_lossy(&output.stderr)))?;
+            .with_context(|| {
+                format!(
+                    "standard error: {}",
+                    String::from_utf8_lossy(&output.stderr)
+                )
+            })?;
         compare::lines(&self.ours(&command.stderr), &text_lines(&output.stderr))
             .context("standard error")?;
         let status = output.status.code();
@@ -330,11 +340,34 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn note_service(&mut self, line: &str) {
+    /// A shell that has the director of this run.
+    fn shell(&self, namespace: &str, line: &str) -> Result<std::process::Command> {
+        let mut shell = self.lab.shell(namespace, line)?;
+        let socket = self.director.socket();
+        shell.env("BULWARK_API", format!("unix:{}", socket.display()));
+        Ok(shell)
+    }
+
+    fn listing(&self, line: &str) -> Result<Vec<String>> {
+        Ok(text_lines(&self.shell("d", line)?.output()?.stdout))
+    }
+
+    /// Notes what a command does to services and counters.
+    fn note(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if let ["ipvsadm", "-A", "-t" | "-u" | "--sctp-service", service, ..] = words.as_slice() {
-            let port = service.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-            self.service = port.unwrap_or(self.service);
+        match words.as_slice() {
+            ["ipvsadm", "-A", "-t" | "-u" | "--sctp-service", service, ..] => {
+                let port = service.rsplit_once(':').map(|(_, port)| port.parse());
+                self.service = port.and_then(Result::ok).unwrap_or(self.service);
+            }
+            // The counters of its real servers live on with their connections.
+            ["ipvsadm", "-D", _, service] => {
+                self.leeway
+                    .extra
+                    .remove(&((*service).to_owned(), String::new()));
+            }
+            ["ipvsadm", "-Z" | "-C", ..] => self.leeway.extra.clear(),
+            _ => {}
         }
     }
 
@@ -349,7 +382,6 @@ impl Run<'_> {
         lines
             .iter()
             .map(|line| differs(line).map_or(line.clone(), |d| d.ours.to_owned()))
-            .filter(|line| line != "\0")
             .collect()
     }
 
@@ -375,10 +407,12 @@ impl Run<'_> {
                 Ok((client.parse()?, real))
             })
             .collect::<Result<_>>()?;
-        let flows = expected.iter().map(|(client, _)| script::flow(*client, self.service));
+        let flows = expected
+            .iter()
+            .map(|(client, _)| script::flow(*client, self.service));
         self.open_new(&flows.collect::<Vec<_>>())?;
         eventually(|| {
-            let rows = self.connection_rows()?;
+            let rows = self.listing("ipvsadm -Lnc")?;
             let got: Vec<String> = expected
                 .iter()
                 .map(|(client, _)| {
@@ -403,19 +437,12 @@ impl Run<'_> {
         self.act(Act::Open(flows.to_vec()))
     }
 
-    fn connection_rows(&self) -> Result<Vec<String>> {
-        let mut command = self.lab.namespace("d")?.command(self.lab.programs()?.join("ipvsadm"));
-        command.arg("-Lnc");
-        command.env("BULWARK_API", format!("unix:{}", self.director.socket().display()));
-        Ok(text_lines(&command.output()?.stdout))
-    }
-
     /// The row of the flow that the last sentence is about, and that of its real server in `-Ln`.
     fn rows(&mut self, lines: &[String]) -> Result<()> {
         let (expected, reals) = lines.split_first().context("no row")?;
         let flow = script::flow((script::CLIENT, 20_000).into(), self.service);
         eventually(|| {
-            let rows = self.connection_rows()?;
+            let rows = self.listing("ipvsadm -Lnc")?;
             let row = rows.iter().find(|row| of_flow(row, flow));
             self.leeway
                 .connection(expected, row.map_or(NO_CONNECTION, String::as_str))
@@ -423,11 +450,12 @@ impl Run<'_> {
         let Some(real) = reals.first() else {
             return Ok(());
         };
-        let mut listing = self.lab.namespace("d")?.command(self.lab.programs()?.join("ipvsadm"));
-        listing.args(["-Ln"]);
-        listing.env("BULWARK_API", format!("unix:{}", self.director.socket().display()));
-        let listed = text_lines(&listing.output()?.stdout);
-        ensure!(listed.contains(real), "no line\n  |{real}| in\n{}", listed.join("\n"));
+        let listed = self.listing("ipvsadm -Ln")?;
+        ensure!(
+            listed.contains(real),
+            "no line\n  |{real}| in\n{}",
+            listed.join("\n")
+        );
         Ok(())
     }
 
@@ -464,8 +492,14 @@ impl Run<'_> {
 /// What no capture shows, and has to be right all the same.
 fn check_sums(packets: &[Vec<u8>]) -> Result<()> {
     for packet in packets.iter().filter_map(|bytes| Packet::read(bytes)) {
-        let has_sum = matches!(packet.protocol, protocol::TCP | protocol::UDP | protocol::ICMP);
-        ensure!(packet.header_intact, "the checksum of the header is wrong: {packet:?}");
+        let has_sum = matches!(
+            packet.protocol,
+            protocol::TCP | protocol::UDP | protocol::ICMP
+        );
+        ensure!(
+            packet.header_intact,
+            "the checksum of the header is wrong: {packet:?}"
+        );
         let without = packet.protocol == protocol::UDP && packet.payload.get(6..8) == Some(&[0, 0]);
         ensure!(
             !has_sum || without || packet.payload_intact(),
@@ -482,13 +516,6 @@ fn of_flow(row: &str, flow: Flow) -> bool {
         return false;
     };
     *source == flow.client.to_string() && *service == flow.service.to_string()
-}
-
-/// A sentence that only says that time passes until the kernel's counters are copied.
-fn pass(sentence: &str) -> Option<Duration> {
-    let (seconds, rest) = sentence.split_once(" s pass ")?;
-    let seconds = seconds.parse().ok().filter(|_| rest.starts_with("(the listing"))?;
-    Some(Duration::from_secs_f64(seconds))
 }
 
 /// An IPv4 packet with another TTL and DF; IPv6 as it is.

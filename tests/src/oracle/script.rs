@@ -11,11 +11,12 @@
 //!                             an ICMP error about a segment, sent by host c, s1, s2...
 //! echo FROM>TO                an echo request of the client
 //! wait SECONDS
+//! skip SECONDS                time that nothing here depends on
 //! then                        the rest comes after the next command
 //! ```
 //!
 //! Parts are parted by `;`. A FLOW is `PORT`, `PORT..LAST` or `CLIENT:PORT`, with `>PORT` if it
-//! goes to another service than the one last added.
+//! goes to another service than the one last added. `*N` before a FLOW is N times that.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub enum Act {
     Echo(IpAddr, IpAddr),
     /// Time passes.
     Wait(Duration),
+    /// Time that need not pass.
+    Skip(Duration),
     /// The rest comes after the next command.
     Then,
 }
@@ -101,6 +104,7 @@ fn act(part: &str, service: u16) -> Result<Act> {
             Act::Echo(from, to)
         }
         "wait" => Act::Wait(Duration::from_secs_f64(word(1)?.parse()?)),
+        "skip" => Act::Skip(Duration::from_secs_f64(word(1)?.parse()?)),
         "then" => Act::Then,
         other => bail!("{other} is no act"),
     })
@@ -121,20 +125,32 @@ fn kind(text: &str) -> Result<(u8, u8, u32)> {
 
 fn flows(words: &[&str], service: u16) -> Result<Vec<Flow>> {
     let mut flows = Vec::new();
+    let mut times = 1;
     for word in words {
+        if let Some(count) = word.strip_prefix('*') {
+            times = count.parse()?;
+            continue;
+        }
         let (client, service) = match word.split_once('>') {
             Some((client, service)) => (client, service.parse()?),
             None => (*word, service),
         };
-        if let Ok(client) = client.parse() {
-            flows.push(flow(client, service));
-            continue;
+        let clients = clients(client)?;
+        for _ in 0..std::mem::replace(&mut times, 1) {
+            flows.extend(clients.iter().map(|client| flow(*client, service)));
         }
-        let (first, last) = client.split_once("..").unwrap_or((client, client));
-        let ports = first.parse::<u16>()?..=last.parse::<u16>()?;
-        flows.extend(ports.map(|port| flow((CLIENT, port).into(), service)));
     }
     Ok(flows)
+}
+
+/// `PORT`, `PORT..LAST` or `CLIENT:PORT`.
+fn clients(text: &str) -> Result<Vec<SocketAddr>> {
+    if let Ok(client) = text.parse() {
+        return Ok(vec![client]);
+    }
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let ports = first.parse::<u16>()?..=last.parse::<u16>()?;
+    Ok(ports.map(|port| (CLIENT, port).into()).collect())
 }
 
 /// The flow of a client to a port of the VIP of its family.
@@ -151,12 +167,16 @@ pub fn flow(client: SocketAddr, service: u16) -> Flow {
 
 /// A sentence that says itself what it has sent, as a script.
 pub fn of_sentence(sentence: &str) -> Option<String> {
-    let words: Vec<&str> = sentence.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = sentence
+        .split([' ', ',', ';'])
+        .filter(|word| !word.is_empty())
+        .collect();
     match words.as_slice() {
         ["----", ..] => Some(String::new()),
         ["client", "sends"] => Some("client - 20000".to_owned()),
         ["client", "sends", flags] => Some(format!("client {flags} 20000")),
         ["real", "answers", flags] => Some(format!("real {flags} 20000")),
+        [seconds, "s", "pass", "(the", "listing", ..] => Some(format!("skip {seconds}")),
         [seconds, "s", "later"] => Some(format!("wait {seconds}")),
         [kind @ ("SYN" | "ACK"), "to", port, .., "from", "172.16.0.1"] => {
             let (flags, client) = match (*kind, sentence.contains("second")) {
@@ -167,7 +187,19 @@ pub fn of_sentence(sentence: &str) -> Option<String> {
             Some(format!("client {flags} {client}>{port}"))
         }
         ["ACK", "without", "connection", "to", port, ..] => Some(format!("client A 20001>{port}")),
-        ["SYN", "from", client, "to", service, "ttl", ttl, "DF", df, "real", ..] => {
+        [
+            "SYN",
+            "from",
+            client,
+            "to",
+            service,
+            "ttl",
+            ttl,
+            "DF",
+            df,
+            "real",
+            ..,
+        ] => {
             let (_, port) = service.rsplit_once(':')?;
             Some(format!("ttl {ttl} {df}; client S {client}>{port}"))
         }
@@ -197,7 +229,10 @@ mod tests {
         let table = [
             ("client sends FA", Some("client FA 20000")),
             ("4 s later", Some("wait 4")),
-            ("SYN to 82 (weight 0) from 172.16.0.1", Some("client S 20000>82")),
+            (
+                "SYN to 82 (weight 0) from 172.16.0.1",
+                Some("client S 20000>82"),
+            ),
             ("ACK to 81 (x) from 172.16.0.1", Some("client A 20001>81")),
             (
                 "SYN from 172.16.0.1:20000 to 10.9.9.9:81, ttl 7, DF 0; real 10.2.1.1 -m",

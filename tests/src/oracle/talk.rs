@@ -95,7 +95,11 @@ impl Talk {
             talk.real = None;
             talk.over = false;
         }
-        let sequence = if is_syn { talk.client.first } else { talk.client.next };
+        let sequence = if is_syn {
+            talk.client.first
+        } else {
+            talk.client.next
+        };
         let segment = Segment {
             flags,
             sequence,
