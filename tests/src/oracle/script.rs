@@ -9,6 +9,8 @@
 //! ttl TTL DF                  of all that follow in this script
 //! icmp HOST FROM>TO KIND/CODE/REST FROM:PORT>TO:PORT
 //!                             an ICMP error about a segment, sent by host c, s1, s2...
+//! stray HOST FROM:PORT>TO:PORT
+//!                             an ACK that belongs to no connection, sent by host s1, s2...
 //! echo FROM>TO                an echo request of the client
 //! wait SECONDS
 //! skip SECONDS                time that nothing here depends on
@@ -44,6 +46,8 @@ pub enum Act {
     Answer(usize, Vec<Flow>),
     /// TTL and DF of what follows.
     Header(u8, bool),
+    /// An ACK that belongs to no connection, sent by the host with this number, from 0.
+    Stray(usize, SocketAddr, SocketAddr),
     /// An ICMP error.
     Error(IcmpError),
     /// An echo request of the client.
@@ -59,8 +63,8 @@ pub enum Act {
 /// An ICMP error about a TCP segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcmpError {
-    /// The host that sends it: `c`, `s1`...
-    pub host: String,
+    /// The number, from 0, of the real server's host that sends it; else the client.
+    pub host: Option<usize>,
     /// Its source and destination.
     pub ends: (IpAddr, IpAddr),
     /// Type, code, and the second word of the header.
@@ -94,11 +98,19 @@ fn act(part: &str, service: u16) -> Result<Act> {
         "answer" => Act::Answer(word(1)?.parse()?, flows(2)?),
         "ttl" => Act::Header(word(1)?.parse()?, word(2)? == "1"),
         "icmp" => Act::Error(IcmpError {
-            host: word(1)?.to_owned(),
+            host: host(word(1)?)?,
             ends: pair(word(2)?)?,
             kind: kind(word(3)?)?,
             about: pair(word(4)?)?,
         }),
+        "stray" => {
+            let (from, to) = pair(word(2)?)?;
+            Act::Stray(
+                host(word(1)?)?.context("a real server is wanted")?,
+                from,
+                to,
+            )
+        }
         "echo" => {
             let (from, to) = pair(word(1)?)?;
             Act::Echo(from, to)
@@ -108,6 +120,18 @@ fn act(part: &str, service: u16) -> Result<Act> {
         "then" => Act::Then,
         other => bail!("{other} is no act"),
     })
+}
+
+/// The number of a real server's host, from 0: `s1` is 0; none for `c`.
+fn host(name: &str) -> Result<Option<usize>> {
+    match name.strip_prefix('s') {
+        Some(number) => {
+            let number: usize = number.parse()?;
+            Ok(Some(number.checked_sub(1).context("the first is s1")?))
+        }
+        None if name == "c" => Ok(None),
+        None => bail!("{name} is no host"),
+    }
 }
 
 fn pair<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
