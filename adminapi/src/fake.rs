@@ -51,6 +51,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         port: endpoint.port(),
         weight: real.weight,
         method: real.method,
+        tun: real.tunnel(),
         upper: real.upper,
         lower: real.lower,
         overloaded: false,
@@ -216,6 +217,7 @@ impl Control for Fake {
             let view = state.real(service, real)?;
             view.weight = patch.weight.unwrap_or(view.weight);
             view.method = patch.method.unwrap_or(view.method);
+            view.tun = patch.tun.or(view.tun);
             view.upper = patch.upper.unwrap_or(view.upper);
             view.lower = patch.lower.unwrap_or(view.lower);
             Ok(view.clone())

@@ -11,6 +11,7 @@ mod service;
 mod stats;
 mod status;
 mod timeouts;
+mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
@@ -24,6 +25,7 @@ pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, Status, WorkerStatus, XdpMode,
 };
 pub use timeouts::{Timeouts, TimeoutsPatch};
+pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 
 /// Reads a field of a patch: it may be absent, but not `null`, which would read as a wish to
 /// take the value away.

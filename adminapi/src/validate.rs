@@ -8,7 +8,10 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::error::Problem;
-use crate::model::{ConnectionQuery, Real, RealPatch, Service, ServiceId, Timeouts, TimeoutsPatch};
+use crate::model::{
+    ConnectionQuery, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, Timeouts,
+    TimeoutsPatch, TunnelChecksum, TunnelType,
+};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
@@ -55,11 +58,14 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(unusable(real.address, Role::Real).map(|p| p.below("/address")));
-    problems.extend(other_family(service, real.address));
+    if real.method != ForwardingMethod::Tun {
+        problems.extend(other_family(service, real.address));
+    }
     if real.port == Some(0) {
         problems.push(zero_port("/port"));
     }
     problems.extend(bad_weight(real.weight));
+    problems.extend(bad_tunnel(real).into_iter().map(|p| p.below("/tun")));
     problems.extend(bad_thresholds(real.upper, real.lower));
     if real.endpoint(service.vip.port()) == service.vip {
         problems.push(Problem::new(
@@ -71,8 +77,8 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     problems
 }
 
-/// Judges a change of a real server; whether a new threshold goes with the other one that stays
-/// is for [`bad_thresholds`] to say when both are known.
+/// Judges a change of a real server as far as that is possible without the real server;
+/// [`validate_changed_real`] does the rest.
 pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
     let mut problems: Vec<_> = patch.weight.and_then(bad_weight).into_iter().collect();
     problems.extend(bad_thresholds(
@@ -100,6 +106,23 @@ pub fn bad_thresholds(upper: u32, lower: u32) -> Option<Problem> {
         )
         .with_other("/upper")
     })
+}
+
+/// Judges `real`, which a change has made of the real server `now` of `service`.
+pub fn validate_changed_real(service: ServiceId, now: &RealView, real: &Real) -> Vec<Problem> {
+    let mut problems = validate_real(service, real);
+    if real.endpoint(service.vip.port()) != now.endpoint() {
+        problems.push(Problem::new(
+            "/method",
+            format!(
+                "with the method {} a real server has the service's port, this one has {}",
+                real.method.name(),
+                now.port
+            ),
+            "remove it and add it anew",
+        ));
+    }
+    problems
 }
 
 /// Judges a change of the timeouts.
@@ -193,6 +216,42 @@ fn unusable(address: IpAddr, role: Role) -> Option<Problem> {
     Some(Problem::new("", message, mend))
 }
 
+/// Options that do not go together; pointers are relative to the tunnel.
+fn bad_tunnel(real: &Real) -> Option<Problem> {
+    let tun = real.tun?;
+    let name = tun.kind.name();
+    if real.method != ForwardingMethod::Tun {
+        return Some(Problem::new(
+            "",
+            format!(
+                "no tunnel leads there: the method is {}",
+                real.method.name()
+            ),
+            "set the method tun, or leave tun out",
+        ));
+    }
+    if tun.port == Some(0) {
+        return Some(zero_port("/port"));
+    }
+    if tun.port.is_some() && tun.kind != TunnelType::Gue {
+        let message = format!("{name} has no port");
+        return Some(Problem::new("/port", message, "leave it out"));
+    }
+    let allowed: &[TunnelChecksum] = match tun.kind {
+        TunnelType::Ipip => &[TunnelChecksum::None],
+        TunnelType::Gre => &[TunnelChecksum::None, TunnelChecksum::Csum],
+        TunnelType::Gue => &TunnelChecksum::ALL,
+    };
+    (!allowed.contains(&tun.checksum)).then(|| {
+        let names: Vec<_> = allowed.iter().map(|checksum| checksum.name()).collect();
+        Problem::new(
+            "/checksum",
+            format!("{name} has no checksum {}", tun.checksum.name()),
+            format!("use {}", names.join(" or ")),
+        )
+    })
+}
+
 fn other_family(service: ServiceId, real: IpAddr) -> Option<Problem> {
     let vip = service.vip.ip();
     (vip.is_ipv4() != real.is_ipv4()).then(|| {
@@ -204,7 +263,7 @@ fn other_family(service: ServiceId, real: IpAddr) -> Option<Problem> {
                 family(real),
                 family(vip)
             ),
-            "NAT keeps the address family; use a real server of the VIP's",
+            "only a tunnel leads to another address family; set the method tun",
         )
     })
 }

@@ -135,6 +135,7 @@ impl Director for Client {
         let patch = RealPatch {
             weight: Some(real.weight),
             method: Some(real.method),
+            tun: real.tunnel(),
             upper: Some(real.upper),
             lower: Some(real.lower),
         };

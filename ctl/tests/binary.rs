@@ -116,6 +116,7 @@ impl Control for Fake {
                 port: at.port(),
                 weight: real.weight,
                 method: real.method,
+                tun: None,
                 upper: real.upper,
                 lower: real.lower,
                 overloaded: false,

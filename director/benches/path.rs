@@ -14,7 +14,7 @@ use director::neighbour::{
 };
 use director::path::{Path, Shared};
 use director::pool::Pool;
-use director::service::{Capacity, ServiceKey};
+use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol};
@@ -148,7 +148,7 @@ fn pool() -> Pool {
         pool.add_real(
             &key,
             Endpoint::new(Addr::v4(real(0)), 8080),
-            Capacity::weight(1),
+            Settings::weight(1),
         )
         .unwrap();
     }

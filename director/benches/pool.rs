@@ -11,7 +11,7 @@ use std::time::Instant;
 use adminapi::model::{Scheduler, SchedulerFlags};
 use director::pool::Pool;
 use director::sched::Newcomer;
-use director::service::{Capacity, ServiceKey};
+use director::service::{ServiceKey, Settings};
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -38,7 +38,7 @@ fn with_reals(scheduler: Scheduler, count: u32) -> Pool {
 }
 
 fn add(pool: &mut Pool, n: u32) {
-    pool.add_real(&key(), real(n), Capacity::weight(1 + n % 3))
+    pool.add_real(&key(), real(n), Settings::weight(1 + n % 3))
         .unwrap();
 }
 

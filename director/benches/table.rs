@@ -88,7 +88,7 @@ fn fill(table: &Table, connections: u32) {
         let entry = Entry::new(&tuple, real, 8443, Class::Established, expires);
         table
             .lock(&forth)
-            .insert(entry, &forth, &back, &mut |_, _| panic!("evicted"))
+            .insert(entry, &forth, Some(&back), &mut |_, _| panic!("evicted"))
             .expect("there is room");
     }
 }

@@ -82,6 +82,10 @@ causes! {
     InterfaceDown = "interface_down",
     /// The neighbour's Ethernet address is not known; it has been asked for.
     NeighbourUnresolved = "neighbour_unresolved",
+    /// The director has no address to speak from to the end of the tunnel.
+    NoSource = "no_source",
+    /// The frame has no room for the headers of a tunnel.
+    NoHeadroom = "no_headroom",
     /// The tx ring was full.
     TxFull = "tx_full",
 }

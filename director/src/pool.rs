@@ -9,7 +9,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::sched;
-use crate::service::{Capacity, Real, RealId, Reals, Service, ServiceKey};
+use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -39,15 +39,15 @@ pub struct Pool {
     services: Map<ServiceKey, Arc<Service>>,
     slots: imbl::Vector<Option<Arc<Real>>>,
     free: imbl::Vector<RealId>,
-    /// How many real servers stand behind an endpoint, removed ones with connections included.
-    endpoints: Map<(Protocol, Endpoint), u32>,
     /// How many services have a VIP.
     vips: Map<Addr, u32>,
-    /// How many endpoints have a RIP.
-    rips: Map<Addr, u32>,
+    /// All real servers.
+    known: Census,
+    /// Those whose answers pass through the director.
+    answering: Census,
     added: u64,
-    /// Removed real servers that still have a slot.
-    retired: u32,
+    /// Real servers that are listed no more and still have a slot.
+    unlisted: u32,
     /// Services whose scheduler has not seen their list yet.
     unsettled: imbl::OrdSet<ServiceKey>,
 }
@@ -73,18 +73,20 @@ impl Pool {
         self.slots.get(id.0 as usize)?.as_ref()
     }
 
-    /// Whether a real server answers from `endpoint`.
+    /// Whether a real server answers from `endpoint` through the director.
     #[inline]
-    pub fn is_real(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        self.endpoints.contains_key(&(protocol, endpoint))
+    pub fn answers(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.answering.has(protocol, endpoint)
     }
 
     /// Whether a configured real server has this endpoint; one that was removed does not count.
     pub fn is_present(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
         let this = |real: &Arc<Real>| {
-            real.present && real.service.protocol == protocol && real.endpoint == endpoint
+            real.standing == Standing::Listed
+                && real.service.protocol == protocol
+                && real.endpoint == endpoint
         };
-        self.is_real(protocol, endpoint) && self.reals().any(this)
+        self.known.has(protocol, endpoint) && self.reals().any(this)
     }
 
     /// All services, in the order in which they were added.
@@ -101,12 +103,12 @@ impl Pool {
 
     /// The addresses of all real servers.
     pub fn rips(&self) -> Vec<Addr> {
-        self.rips.keys().copied().collect()
+        self.known.addrs.keys().copied().collect()
     }
 
-    /// Whether a removed real server is still remembered.
-    pub const fn has_retired(&self) -> bool {
-        self.retired > 0
+    /// Whether a real server that is listed no more is still remembered.
+    pub const fn has_unlisted(&self) -> bool {
+        self.unlisted > 0
     }
 
     /// Whether any service has this VIP.
@@ -114,9 +116,9 @@ impl Pool {
         self.vips.contains_key(&vip)
     }
 
-    /// Whether any real server has this address.
-    pub fn has_rip(&self, rip: Addr) -> bool {
-        self.rips.contains_key(&rip)
+    /// Whether any real server answers from this address through the director.
+    pub fn address_answers(&self, rip: Addr) -> bool {
+        self.answering.addrs.contains_key(&rip)
     }
 
     /// Adds a service without real servers.
@@ -195,7 +197,7 @@ impl Pool {
     }
 
     /// Adds a real server to a service. One that was removed and still has connections gets
-    /// them back.
+    /// them back, if packets reach it in the same way.
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::RealExists`].
@@ -203,33 +205,20 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        capacity: Capacity,
+        settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         if service.reals.find(endpoint).is_some() {
             return Err(PoolError::RealExists);
         }
-        let real = match self.retired(key, endpoint) {
-            Some(old) => {
-                self.retired -= 1;
-                let traffic = Arc::clone(&service.traffic);
-                Real {
-                    last_weight: 0,
-                    present: true,
-                    service_traffic: traffic,
-                    ..Real::clone(&old)
-                }
-            }
-            None => self.new_real(&service, endpoint),
-        };
-        let real = Arc::new(real.with(capacity));
-        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        let real = self.list(&service, endpoint, settings, 0);
         service.reals.add(real);
         self.put_reals(service);
         Ok(())
     }
 
-    /// Changes the weight and the thresholds of a real server.
+    /// Changes the settings of a real server. Its connections stay: those that cannot go on in
+    /// the new way go on in the old one.
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
@@ -237,15 +226,21 @@ impl Pool {
         &mut self,
         key: &ServiceKey,
         endpoint: Endpoint,
-        capacity: Capacity,
+        settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
-        let real = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
-        if real.capacity() == capacity {
+        let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
+        if old.settings() == settings {
             return Ok(());
         }
-        let real = Arc::new(real.with(capacity));
-        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        let old = Arc::clone(old);
+        let real = match old.method.carries_on(settings.method) {
+            true => self.put(old.with(settings)),
+            false => {
+                self.unlist(&old, Standing::Replaced);
+                self.list(&service, endpoint, settings, old.last_weight)
+            }
+        };
         service.reals.replace(real);
         self.put_reals(service);
         Ok(())
@@ -264,17 +259,20 @@ impl Pool {
         Ok(())
     }
 
-    /// Forgets removed real servers that have no connections any more, and says which. To be
-    /// called only when no worker can hold a snapshot in which they were present.
+    /// Forgets real servers that are listed no more and have no connections any more, and says
+    /// which. To be called only when no worker can hold a snapshot in which they were listed.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
-        let gone = |real: &Arc<Real>| !real.present && real.load.connections() == 0;
+        let gone =
+            |real: &Arc<Real>| real.standing != Standing::Listed && real.load.connections() == 0;
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
-        self.retired -= dead.len() as u32;
+        self.unlisted -= dead.len() as u32;
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
             self.free.push_back(real.id);
-            leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
-            leave(&mut self.rips, real.endpoint.addr);
+            self.known.leave(real);
+            if !real.method.is_one_way() {
+                self.answering.leave(real);
+            }
         }
         dead
     }
@@ -291,23 +289,66 @@ impl Pool {
         self.services.insert(service.key, Arc::new(service));
     }
 
-    fn retired(&self, key: &ServiceKey, endpoint: Endpoint) -> Option<Arc<Real>> {
-        let same =
-            |real: &&Arc<Real>| !real.present && real.service == *key && real.endpoint == endpoint;
-        if self.retired == 0 || !self.is_real(key.protocol, endpoint) {
-            return None;
-        }
-        self.reals().find(same).cloned()
+    /// A listed real server with these settings: one that was there before and can go on, or a
+    /// new one.
+    fn list(
+        &mut self,
+        service: &Service,
+        endpoint: Endpoint,
+        settings: Settings,
+        last_weight: u32,
+    ) -> Arc<Real> {
+        let real = match self.unlisted(&service.key, endpoint, settings) {
+            Some(old) => {
+                self.unlisted -= 1;
+                Real {
+                    last_weight,
+                    standing: Standing::Listed,
+                    service_traffic: Arc::clone(&service.traffic),
+                    ..Real::clone(&old)
+                }
+            }
+            None => Real {
+                last_weight,
+                ..self.new_real(service, endpoint, settings.method)
+            },
+        };
+        self.put(real.with(settings))
     }
 
-    fn new_real(&mut self, service: &Service, endpoint: Endpoint) -> Real {
+    fn put(&mut self, real: Real) -> Arc<Real> {
+        let real = Arc::new(real);
+        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        real
+    }
+
+    /// A real server that is listed no more and could go on with these settings.
+    fn unlisted(
+        &self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        settings: Settings,
+    ) -> Option<Arc<Real>> {
+        self.others(key, endpoint)
+            .find(|real| real.method.carries_on(settings.method))
+            .cloned()
+    }
+
+    /// The real servers of a service at an endpoint that are listed no more.
+    fn others(&self, key: &ServiceKey, endpoint: Endpoint) -> impl Iterator<Item = &Arc<Real>> {
+        let any = self.unlisted > 0 && self.known.has(key.protocol, endpoint);
+        let same = move |real: &&Arc<Real>| {
+            real.standing != Standing::Listed && real.service == *key && real.endpoint == endpoint
+        };
+        any.then(|| self.reals().filter(same)).into_iter().flatten()
+    }
+
+    fn new_real(&mut self, service: &Service, endpoint: Endpoint, method: Method) -> Real {
         let id = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push_back(None);
             RealId(self.slots.len() as u32 - 1)
         });
-        enter(&mut self.endpoints, (service.key.protocol, endpoint));
-        enter(&mut self.rips, endpoint.addr);
-        Real {
+        let real = Real {
             id,
             service: service.key,
             endpoint,
@@ -315,20 +356,62 @@ impl Pool {
             last_weight: 0,
             upper: 0,
             lower: 0,
-            present: true,
+            method,
+            standing: Standing::Listed,
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
+        };
+        self.known.enter(&real);
+        if !method.is_one_way() {
+            self.answering.enter(&real);
         }
+        real
     }
 
+    /// Removes a listed real server, with what it was before in another way.
     fn retire(&mut self, real: &Arc<Real>) {
-        self.retired += 1;
-        let retired = Real {
-            present: false,
+        let before: Vec<_> = self.others(&real.service, real.endpoint).cloned().collect();
+        for old in before {
+            self.put(Real {
+                standing: Standing::Removed,
+                ..Real::clone(&old)
+            });
+        }
+        self.unlist(real, Standing::Removed);
+    }
+
+    fn unlist(&mut self, real: &Arc<Real>, standing: Standing) {
+        self.unlisted += 1;
+        self.put(Real {
+            standing,
             ..Real::clone(real)
-        };
-        self.slots.set(real.id.0 as usize, Some(Arc::new(retired)));
+        });
+    }
+}
+
+/// How many real servers stand behind each endpoint and each address, unlisted ones with
+/// connections included.
+#[derive(Clone, Debug, Default)]
+struct Census {
+    endpoints: Map<(Protocol, Endpoint), u32>,
+    addrs: Map<Addr, u32>,
+}
+
+impl Census {
+    fn enter(&mut self, real: &Real) {
+        enter(&mut self.endpoints, (real.service.protocol, real.endpoint));
+        enter(&mut self.addrs, real.endpoint.addr);
+    }
+
+    fn leave(&mut self, real: &Real) {
+        leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
+        leave(&mut self.addrs, real.endpoint.addr);
+    }
+
+    #[inline]
+    fn has(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.endpoints.contains_key(&(protocol, endpoint))
     }
 }
 

@@ -206,7 +206,8 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the gate true to the host's network, and forgets what is gone. Never ends.
+/// Keeps the gate true to the host's network and the neighbourhood to the real servers, and
+/// forgets what is gone. Never ends.
 pub async fn follow(director: Arc<Director>) {
     let neighbourhood = director.neighbourhood();
     let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
@@ -215,7 +216,10 @@ pub async fn follow(director: Arc<Director>) {
         let told = tokio::select! {
             Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
-            _ = second.tick() => director.reap(),
+            _ = second.tick() => {
+                director.keep_neighbours();
+                director.reap()
+            }
         };
         if let Err(error) = told {
             warn!(%error, "the gate is behind the host's network");

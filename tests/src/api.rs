@@ -5,7 +5,7 @@ use std::path::Path;
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
-    Connection, ConnectionQuery, Real, Service, ServiceId, ServiceView, Stats, Status,
+    Connection, ConnectionQuery, Real, RealPatch, Service, ServiceId, ServiceView, Stats, Status,
 };
 use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
@@ -102,6 +102,14 @@ impl Api {
     pub fn add_real(&self, id: ServiceId, real: &Real) -> Result<()> {
         self.call(async |api| api.add_real(id, real).await)
             .map(drop)
+    }
+
+    /// Changes a real server.
+    ///
+    /// # Errors
+    /// What the director says.
+    pub fn change_real(&self, id: ServiceId, real: SocketAddr, patch: RealPatch) -> Result<()> {
+        self.call(async |api| api.change_real(id, real, patch).await.map(drop))
     }
 
     /// Removes a real server.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service};
+use adminapi::model::{
+    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, Tunnel,
+};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -100,6 +102,7 @@ pub fn service(
         port: Some(address.port()),
         weight,
         method: ForwardingMethod::Nat,
+        tun: None,
         upper: 0,
         lower: 0,
     });
@@ -110,6 +113,19 @@ pub fn service(
         scheduler,
         scheduler_flags: SchedulerFlags::NONE,
         reals: reals.collect(),
+    }
+}
+
+/// The same service, with packets reaching its real servers in another way.
+pub fn by(service: Service, method: ForwardingMethod, tun: Option<Tunnel>) -> Service {
+    let reals = service.reals.into_iter().map(|real| Real {
+        method,
+        tun,
+        ..real
+    });
+    Service {
+        reals: reals.collect(),
+        ..service
     }
 }
 

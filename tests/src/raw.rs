@@ -84,6 +84,8 @@ impl Tap {
                 Ok(Some(buffer))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            // A read with a time limit is not restarted after a signal (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.next_frame(),
             Err(error) => Err(error.into()),
         }
     }

@@ -12,7 +12,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
 use crate::packet::Mac;
@@ -32,6 +32,11 @@ pub const REAL_SIDE: &str = "rs0";
 /// The only interface of the client and of each real server.
 pub const HOST_SIDE: &str = "eth0";
 
+/// The client's interface on the link of the real servers, if it has one.
+pub const SHORTCUT: &str = "eth1";
+
+/// Host part of the client's addresses there.
+const CLIENT_HOST: u8 = 0xc8;
 /// Host part of the director's addresses.
 const DIRECTOR_HOST: u8 = 0xfe;
 
@@ -163,6 +168,44 @@ impl Topology {
                     .run("ping", &["-c1", "-W2", &address])
                     .map(drop)
             })
+    }
+
+    /// Makes the real servers of [`Layout::Bridged`] ready for direct routing and tunnels: each
+    /// has the VIPs, on its loopback and unseen on the link, and a way to the client that does not
+    /// lead through the director, since the client gets a second interface on their link.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub fn bypass_director(&self) -> Result<()> {
+        let bridge = self.bridge.as_ref().context("only a bridge has room")?;
+        let (mtu, mac) = (self.plan.mtu, Mac::of_host(2, CLIENT_HOST));
+        let (v4, v6) = (address_v4(2, CLIENT_HOST), address_v6(2, CLIENT_HOST));
+        bridge.ip(&format!(
+            "link add client type veth peer name {SHORTCUT} address {mac} netns {}\n\
+             link set client mtu {mtu} master br0 up\n",
+            self.client.name()
+        ))?;
+        no_checksum_offload(bridge, "client")?;
+        no_checksum_offload(&self.client, SHORTCUT)?;
+        self.client.sysctl(&["net.ipv4.conf.all.rp_filter=0"])?;
+        let loose = format!("net.ipv4.conf.{SHORTCUT}.rp_filter=0");
+        self.client.sysctl(&[&loose])?;
+        self.client.ip(&format!(
+            "addr add {v4}/24 dev {SHORTCUT}\naddr add {v6}/64 dev {SHORTCUT} nodad\n\
+             link set {SHORTCUT} mtu {mtu} up\n"
+        ))?;
+        for real in &self.reals {
+            real.namespace.sysctl(&[
+                "net.ipv4.conf.all.arp_ignore=1",
+                "net.ipv4.conf.all.arp_announce=2",
+                "net.ipv4.conf.all.rp_filter=0",
+            ])?;
+            real.namespace.ip(&format!(
+                "addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n\
+                 route add {CLIENT_V4}/32 via {v4}\nroute add {CLIENT_V6}/128 via {v6}\n"
+            ))?;
+        }
+        Ok(())
     }
 
     /// What it was built from.

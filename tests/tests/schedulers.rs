@@ -68,7 +68,7 @@ fn hashing_keeps_a_client_unless_its_port_counts() -> Result<()> {
     for (port, scheduler) in [(8001, Scheduler::Sh), (8002, Scheduler::Mh)] {
         let vip = add(&scene, port, |service| service.scheduler = scheduler)?;
         let served = serve(&scene, vip, 4)?;
-        assert_eq!(served, vec![&served[..1]; 4].join(" "));
+        assert_eq!(served, [&served[..1]; 4].join(" "));
 
         let vip = add(&scene, port + 10, |service| {
             service.scheduler = scheduler;
@@ -76,7 +76,7 @@ fn hashing_keeps_a_client_unless_its_port_counts() -> Result<()> {
         })?;
         // 24 ports that all hash to the largest half: once in 10^7 runs.
         let served = serve(&scene, vip, 24)?;
-        assert_ne!(served, vec![&served[..1]; 24].join(" "));
+        assert_ne!(served, [&served[..1]; 24].join(" "));
     }
     assert_accounts(&scene.director);
     Ok(())

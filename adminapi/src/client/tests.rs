@@ -56,6 +56,7 @@ fn server(weight: u32) -> Real {
         port: None,
         weight,
         method: ForwardingMethod::Nat,
+        tun: None,
         upper: 0,
         lower: 0,
     }

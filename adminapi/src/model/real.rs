@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Drops, Traffic};
+use super::{Drops, Traffic, Tunnel};
 
 /// How packets reach a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,6 +13,29 @@ pub enum ForwardingMethod {
     /// Network address translation (`-m`, `Masq` in listings).
     #[default]
     Nat,
+    /// Direct routing (`-g`, `Route`): the packet as it is, to the real server's station.
+    Dr,
+    /// A tunnel (`-i`, `Tunnel`).
+    Tun,
+}
+
+impl ForwardingMethod {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nat, Self::Dr, Self::Tun];
+
+    /// Its name on the wire and in the configuration file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Dr => "dr",
+            Self::Tun => "tun",
+        }
+    }
+
+    /// Whether the real server gets packets for the VIP itself, and so at the service's port.
+    pub const fn keeps_destination(self) -> bool {
+        matches!(self, Self::Dr | Self::Tun)
+    }
 }
 
 /// A real server as it is configured.
@@ -37,6 +60,9 @@ pub struct Real {
     /// quarters of `upper`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lower: u32,
+    /// How a tunnel wraps packets; plain IP in IP when left out. Only with the method `tun`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tun: Option<Tunnel>,
 }
 
 const fn default_weight() -> u32 {
@@ -48,9 +74,16 @@ fn is_zero(value: &u32) -> bool {
 }
 
 impl Real {
-    /// RIP and port; `service_port` when the real server names none of its own.
+    /// RIP and port; `service_port` when the real server names none of its own, or cannot have
+    /// one since it gets packets for the VIP.
     pub fn endpoint(&self, service_port: u16) -> SocketAddr {
-        SocketAddr::new(self.address, self.port.unwrap_or(service_port))
+        let own = self.port.filter(|_| !self.method.keeps_destination());
+        SocketAddr::new(self.address, own.unwrap_or(service_port))
+    }
+
+    /// How a tunnel to it wraps packets; none when there is no tunnel to it.
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        (self.method == ForwardingMethod::Tun).then(|| self.tun.unwrap_or_default())
     }
 }
 
@@ -72,6 +105,13 @@ pub struct RealPatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub method: Option<ForwardingMethod>,
+    /// New way for a tunnel to wrap them.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tun: Option<Tunnel>,
     /// New number of connections that overloads it.
     #[serde(
         default,
@@ -88,6 +128,23 @@ pub struct RealPatch {
     pub lower: Option<u32>,
 }
 
+impl RealPatch {
+    /// `now` with this change.
+    pub fn applied(&self, now: &RealView) -> Real {
+        let method = self.method.unwrap_or(now.method);
+        let tunnelled = method == ForwardingMethod::Tun;
+        Real {
+            address: now.address,
+            port: Some(now.port),
+            weight: self.weight.unwrap_or(now.weight),
+            method,
+            tun: self.tun.or(now.tun.filter(|_| tunnelled)),
+            upper: self.upper.unwrap_or(now.upper),
+            lower: self.lower.unwrap_or(now.lower),
+        }
+    }
+}
+
 /// A real server as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealView {
@@ -99,6 +156,9 @@ pub struct RealView {
     pub weight: u32,
     /// How packets reach it.
     pub method: ForwardingMethod,
+    /// How the tunnel to it wraps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tun: Option<Tunnel>,
     /// With so many connections it is overloaded; 0 = no limit.
     #[serde(default)]
     pub upper: u32,

@@ -295,7 +295,7 @@ async fn each_bad_field_has_its_pointer() {
         ("/real/0/weight", json!(3_000_000_000_u32), "/real/0/weight"),
         (
             "/real/0",
-            json!({"address": "10.0.2.1", "method": "tun"}),
+            json!({"address": "10.0.2.1", "method": "bridge"}),
             "/real/0/method",
         ),
         (

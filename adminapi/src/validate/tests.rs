@@ -91,7 +91,7 @@ fn each_bad_value_is_named() {
             "/real/3/address",
             json!("2001:db8::1"),
             "/real/3/address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
-             NAT keeps the address family; use a real server of the VIP's",
+             only a tunnel leads to another address family; set the method tun",
         ),
     ];
     for (pointer, value, expected) in table {
@@ -167,6 +167,58 @@ fn timeouts_have_bounds() {
             "/udp: 2678401 seconds is no timeout; use 1 to 2678400",
         ]
     );
+}
+
+/// A real server of 10.0.0.1:80, and what is said about it.
+#[test]
+fn methods_and_tunnels_fit_together() {
+    let id = service(good()).id();
+    for (real, expected) in [
+        (
+            json!({"address": "10.0.2.1", "method": "dr", "port": 8080}),
+            "",
+        ),
+        (json!({"address": "10.0.2.1", "method": "tun"}), ""),
+        (json!({"address": "2001:db8::1", "method": "tun"}), ""),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gre", "checksum": "csum"}}),
+            "",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun",
+                   "tun": {"type": "gue", "port": 6081, "checksum": "remcsum"}}),
+            "",
+        ),
+        (
+            json!({"address": "2001:db8::1", "method": "dr"}),
+            "/address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
+             only a tunnel leads to another address family; set the method tun",
+        ),
+        (
+            json!({"address": "10.0.2.1", "tun": {}}),
+            "/tun: no tunnel leads there: the method is nat; set the method tun, or leave tun out",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"checksum": "csum"}}),
+            "/tun/checksum: ipip has no checksum csum; use none",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gre", "checksum": "remcsum"}}),
+            "/tun/checksum: gre has no checksum remcsum; use none or csum",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gre", "port": 1}}),
+            "/tun/port: gre has no port; leave it out",
+        ),
+        (
+            json!({"address": "10.0.2.1", "method": "tun", "tun": {"type": "gue", "port": 0}}),
+            "/tun/port: port 0 is no port; use 1 to 65535",
+        ),
+    ] {
+        let read: Real = serde_json::from_value(real.clone()).unwrap();
+        let said = told(&validate_real(id, &read)).join("\n");
+        assert_eq!(said, expected, "{real}");
+    }
 }
 
 #[test]

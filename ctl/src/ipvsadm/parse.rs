@@ -113,6 +113,7 @@ pub(crate) struct Line {
     pub(crate) scheduler: Option<String>,
     pub(crate) sched_flags: String,
     pub(crate) tunnel: TunnelType,
+    pub(crate) tunnel_port: Option<u16>,
     /// tcp, tcpfin, udp in seconds; 0 = leave as it is.
     pub(crate) timeouts: [u32; 3],
 }
@@ -132,6 +133,7 @@ impl Line {
             scheduler: None,
             sched_flags: String::new(),
             tunnel: TunnelType::default(),
+            tunnel_port: None,
             timeouts: [0; 3],
         }
     }
@@ -300,7 +302,8 @@ fn option(
         }
         Opt::TunType => line.tunnel = value::tunnel_type(value)?,
         Opt::TunPort => {
-            value::bounded::<u16>(value, 1..=65535, "illegal tunnel port specified")?;
+            let port = value::bounded(value, 1..=65535, "illegal tunnel port specified")?;
+            line.tunnel_port = Some(port);
         }
         _ => {}
     }

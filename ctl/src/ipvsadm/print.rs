@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Connection, ForwardingMethod, Protocol, RealView, ServiceView, Timeouts, Traffic,
+    Connection, ForwardingMethod, Protocol, RealView, ServiceView, Timeouts, Traffic, Tunnel,
+    TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -30,6 +31,10 @@ impl Columns {
             Self::Plain => concat!(
                 "Prot LocalAddress:Port Scheduler Flags\n",
                 "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
+            ),
+            Self::Tunnels => concat!(
+                "Prot LocalAddress:Port Scheduler Flags\n",
+                "  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n"
             ),
             Self::Thresholds => concat!(
                 "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n",
@@ -62,7 +67,7 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
 pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>) -> String {
     let name = service_name(service, style);
     let mut text = match columns {
-        Columns::Plain | Columns::Thresholds => {
+        Columns::Plain | Columns::Tunnels | Columns::Thresholds => {
             let flags = flags::names(service.scheduler, service.scheduler_flags);
             let flags = flags.map_or_else(String::new, |flags| format!(" ({flags})"));
             format!("{name} {}{flags}", service.scheduler.name())
@@ -107,6 +112,15 @@ fn real(
             real.active,
             real.inactive
         ),
+        Columns::Tunnels => writeln!(
+            text,
+            "  -> {name:<REAL_WIDTH$} {:<7} {:<13} {:<6} {:<10} {:<10}",
+            method_name(real.method),
+            tunnel_info(real.tun),
+            real.weight,
+            real.active,
+            real.inactive
+        ),
         Columns::Thresholds => writeln!(
             text,
             "  -> {name:<REAL_WIDTH$} {:<10} {:<10} {:<10} {:<10}",
@@ -123,6 +137,28 @@ fn real(
 const fn method_name(method: ForwardingMethod) -> &'static str {
     match method {
         ForwardingMethod::Nat => "Masq",
+        ForwardingMethod::Dr => "Route",
+        ForwardingMethod::Tun => "Tunnel",
+    }
+}
+
+fn tunnel_info(tun: Option<Tunnel>) -> String {
+    let Some(tun) = tun else {
+        return "n/a".to_owned();
+    };
+    let checksum = match tun.checksum {
+        TunnelChecksum::None => "-c",
+        TunnelChecksum::Csum => "+c",
+        TunnelChecksum::Remcsum => "r+c",
+    };
+    let name = tun.kind.name();
+    match tun.kind {
+        TunnelType::Ipip => name.to_owned(),
+        TunnelType::Gre => format!("{name}:{checksum}"),
+        TunnelType::Gue => {
+            let port = tun.port.unwrap_or(Tunnel::GUE_PORT);
+            format!("{name}:{port}:{checksum}")
+        }
     }
 }
 
@@ -137,7 +173,7 @@ fn cut(text: String, at: SocketAddr, width: usize) -> String {
 fn counters(stats: &Traffic, columns: Columns) -> String {
     let write = match columns {
         Columns::ExactStats => exact,
-        Columns::Plain | Columns::Thresholds | Columns::Stats => short,
+        Columns::Plain | Columns::Tunnels | Columns::Thresholds | Columns::Stats => short,
     };
     let counters = [
         stats.connections,

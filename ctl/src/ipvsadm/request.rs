@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use adminapi::model::{
     ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch,
-    TimeoutsPatch,
+    TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
 use super::failure::Failure;
 use super::flags;
-use super::grammar::{Command, Method, Opt, OptSet, Transport};
+use super::grammar::{Command, Method, Opt, OptSet, Transport, TunnelType};
 use super::parse::{Dialect, Line, Selector};
 
 /// What one line asks for.
@@ -65,6 +65,8 @@ pub(crate) enum Columns {
     Stats,
     /// Counters in full.
     ExactStats,
+    /// Forwarding method, how tunnels wrap packets, weight and connections.
+    Tunnels,
     /// Connection thresholds and connections.
     Thresholds,
 }
@@ -80,14 +82,13 @@ pub(crate) enum Order {
 
 /// Options of the grammar that the director has no function for. Those of the synchronisation
 /// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
-const MISSING: [(Opt, &str); 8] = [
+const MISSING: [(Opt, &str); 7] = [
     (Opt::Persistent, "persistence (-p)"),
     (Opt::Netmask, "persistence (-M)"),
     (Opt::Pe, "persistence engines (--pe)"),
     (Opt::Ops, "one-packet scheduling (-o)"),
     (Opt::Rate, "rates (--rate)"),
     (Opt::PersistentConn, "persistence (--persistent-conn)"),
-    (Opt::TunInfo, "tunnels (--tun-info)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
 ];
 
@@ -197,25 +198,43 @@ fn endpoint(line: &Line) -> Result<SocketAddr, Failure> {
 fn real(line: &Line) -> Result<Real, Failure> {
     let at = endpoint(line)?;
     let [upper, lower] = line.thresholds;
-    Ok(Real {
+    let method = match line.method {
+        Method::Masq => ForwardingMethod::Nat,
+        Method::Route => ForwardingMethod::Dr,
+        Method::Tunnel => ForwardingMethod::Tun,
+    };
+    let service_port = line.service.as_ref().map_or(0, Selector::port);
+    let named = Real {
         address: at.ip(),
         port: Some(at.port()),
         weight: line.weight,
-        method: method(line)?,
+        method,
         upper,
         lower,
+        tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
+    };
+    Ok(Real {
+        port: Some(named.endpoint(service_port).port()),
+        ..named
     })
 }
 
-fn method(line: &Line) -> Result<ForwardingMethod, Failure> {
-    match line.method {
-        Method::Masq => Ok(ForwardingMethod::Nat),
-        Method::Tunnel => Err(missing("tunnels (-i)")),
-        Method::Route if line.set.has(Opt::Forwarding) => Err(missing("direct routing (-g)")),
-        Method::Route => Err(Failure::operation(
-            "direct routing (-g, what a line without -g, -i or -m means): \
-             not supported by this director yet; add -m for NAT",
-        )),
+fn tunnel(line: &Line) -> Tunnel {
+    let checksum = if line.set.has(Opt::TunRemcsum) {
+        TunnelChecksum::Remcsum
+    } else if line.set.has(Opt::TunCsum) {
+        TunnelChecksum::Csum
+    } else {
+        TunnelChecksum::None
+    };
+    Tunnel {
+        kind: match line.tunnel {
+            TunnelType::Ipip => adminapi::model::TunnelType::Ipip,
+            TunnelType::Gue => adminapi::model::TunnelType::Gue,
+            TunnelType::Gre => adminapi::model::TunnelType::Gre,
+        },
+        port: line.tunnel_port,
+        checksum,
     }
 }
 
@@ -230,6 +249,7 @@ const fn columns(set: OptSet) -> Columns {
         (true, false) => Columns::Stats,
         (true, true) => Columns::ExactStats,
         (false, _) if set.has(Opt::Thresholds) => Columns::Thresholds,
+        (false, _) if set.has(Opt::TunInfo) => Columns::Tunnels,
         (false, _) => Columns::Plain,
     }
 }

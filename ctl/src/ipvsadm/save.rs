@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{ForwardingMethod, Protocol, RealView, ServiceView};
+use adminapi::model::{
+    ForwardingMethod, Protocol, RealView, ServiceView, Tunnel, TunnelChecksum, TunnelType,
+};
 
 use super::address::Style;
 use super::flags;
@@ -27,6 +29,9 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
         let method = method_switch(real.method);
         let weight = real.weight;
         text += &format!("-a {selector} -r {address} {method} -w {weight}");
+        if let Some(tun) = real.tun {
+            text += &tunnel(&tun);
+        }
         if dialect == Dialect::Bulwark {
             text += &thresholds(real);
         }
@@ -46,5 +51,23 @@ fn thresholds(real: &RealView) -> String {
 const fn method_switch(method: ForwardingMethod) -> &'static str {
     match method {
         ForwardingMethod::Nat => "-m",
+        ForwardingMethod::Dr => "-g",
+        ForwardingMethod::Tun => "-i",
     }
+}
+
+/// The options of a tunnel.
+fn tunnel(tun: &Tunnel) -> String {
+    let mut text = format!(" --tun-type {}", tun.kind.name());
+    if tun.kind == TunnelType::Gue {
+        text += &format!(" --tun-port {}", tun.port.unwrap_or(Tunnel::GUE_PORT));
+    }
+    if tun.kind != TunnelType::Ipip {
+        text += match tun.checksum {
+            TunnelChecksum::None => " --tun-nocsum",
+            TunnelChecksum::Csum => " --tun-csum",
+            TunnelChecksum::Remcsum => " --tun-remcsum",
+        };
+    }
+    text
 }

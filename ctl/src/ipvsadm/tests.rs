@@ -47,6 +47,7 @@ fn view(real: &Real) -> RealView {
         port: real.port.unwrap(),
         weight: real.weight,
         method: real.method,
+        tun: real.tunnel(),
         upper: real.upper,
         lower: real.lower,
         overloaded: false,
@@ -341,7 +342,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts!(arguments services schedulers reals listings restoring missing);
+transcripts!(arguments services schedulers reals methods listings restoring missing);
 
 #[test]
 fn counters_and_connections_are_listed_as_ipvsadm_does() {
@@ -398,6 +399,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             port: 8080,
             weight: 1,
             method: ForwardingMethod::Nat,
+            tun: None,
             upper: 0,
             lower: 0,
             overloaded: false,

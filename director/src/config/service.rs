@@ -1,7 +1,7 @@
 //! `[[service]]` and `[[service.real]]`: the types of the API, read key by key so that every
 //! problem is found.
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service};
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, Tunnel};
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
@@ -12,7 +12,9 @@ const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
 const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
-const METHODS: &[&str] = &["nat"];
+const METHODS: &[&str] = &["nat", "dr", "tun"];
+const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
+const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
 const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
 const THRESHOLD: Expected = Expected::Number(0..=MAX_THRESHOLD as i64);
@@ -80,6 +82,9 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
     let weight = section.or("weight", &WEIGHT, 1);
     let method = ForwardingMethod::default();
     let method = section.or("method", &Expected::Word(METHODS), method);
+    let tun = section
+        .has("tun")
+        .then(|| read_tunnel(section.section("tun")));
     let upper = section.or("upper", &THRESHOLD, 0);
     let lower = section.or("lower", &THRESHOLD, 0);
     section.finish();
@@ -88,9 +93,21 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
         port,
         weight,
         method,
+        tun,
         upper,
         lower,
     })
+}
+
+fn read_tunnel(mut section: Section<'_>) -> Tunnel {
+    let default = Tunnel::default();
+    let tunnel = Tunnel {
+        kind: section.or("type", &Expected::Word(TUNNELS), default.kind),
+        port: section.optional("port", &PORT),
+        checksum: section.or("checksum", &Expected::Word(CHECKSUMS), default.checksum),
+    };
+    section.finish();
+    tunnel
 }
 
 /// `pointer` counts the services and real servers that could be read; the file has more.
@@ -114,10 +131,14 @@ mod tests {
     use adminapi::model::SchedulerFlag;
 
     use super::*;
+    use adminapi::model::{TunnelChecksum, TunnelType};
 
     #[test]
     fn words_are_those_of_the_api() {
         assert_eq!(SCHEDULERS, Scheduler::ALL.map(Scheduler::name));
+        assert_eq!(METHODS, ForwardingMethod::ALL.map(ForwardingMethod::name));
+        assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
+        assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
         assert_eq!(
             PROTOCOLS,

@@ -10,14 +10,14 @@ use adminapi::model::{
     RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
     TimeoutsPatch,
 };
-use adminapi::validate::bad_thresholds;
+use adminapi::validate::validate_changed_real;
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::flow;
 use crate::pool::{Pool, PoolError};
-use crate::service::{Capacity, ServiceKey};
+use crate::service::ServiceKey;
 use crate::stats::TrafficSum;
 use crate::wire::Endpoint;
 
@@ -60,14 +60,6 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
         .try_for_each(|real| add_real(pool, touched, &key, real))
 }
 
-const fn capacity(real: &Real) -> Capacity {
-    Capacity {
-        weight: real.weight,
-        upper: real.upper,
-        lower: real.lower,
-    }
-}
-
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
     let itself = ServiceKey {
@@ -77,7 +69,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     if pool.service(&itself).is_some() {
         return Err(refuse_circle("/address", &itself));
     }
-    let added = pool.add_real(key, endpoint, capacity(real));
+    let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key.protocol, endpoint);
     Ok(())
@@ -86,11 +78,23 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    match pool.set_real(key, endpoint, capacity(real)) {
+    match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
         Err(e) => Err(translate::error(e, key, Some(endpoint))),
     }
+}
+
+fn set_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+    real: &Real,
+) -> std::result::Result<(), PoolError> {
+    pool.set_real(key, endpoint, translate::settings(real))?;
+    touched.real(key.protocol, endpoint);
+    Ok(())
 }
 
 fn remove_real(
@@ -258,16 +262,11 @@ impl Control for Director {
         patch: RealPatch,
     ) -> Result<RealView> {
         let key = translate::key(service);
-        self.change(|pool, _| {
-            let present = known_real(pool, &key, real.into())?;
-            let capacity = Capacity {
-                weight: patch.weight.unwrap_or(present.weight),
-                upper: patch.upper.unwrap_or(present.upper),
-                lower: patch.lower.unwrap_or(present.lower),
-            };
-            let bad = bad_thresholds(capacity.upper, capacity.lower);
-            ControlError::unless_valid(bad.into_iter().collect())?;
-            let changed = pool.set_real(&key, real.into(), capacity);
+        self.change(|pool, touched| {
+            let now = known_real(pool, &key, real.into())?;
+            let wanted = patch.applied(&now);
+            ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+            let changed = set_real(pool, touched, &key, real.into(), &wanted);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;
         self.real(service, real)

@@ -33,6 +33,30 @@ impl Touched {
         self.reals
     }
 
+    /// Refuses new real servers that are the director itself: what would be for them cannot be
+    /// handed to the kernel.
+    pub(super) fn refuse_locals(
+        &self,
+        old: &Pool,
+        new: &Pool,
+        locals: &[Addr],
+    ) -> adminapi::error::Result<()> {
+        let is_new = |&(protocol, endpoint): &(Protocol, Endpoint)| {
+            !old.is_present(protocol, endpoint) && new.is_present(protocol, endpoint)
+        };
+        let mut own = (self.endpoints.iter())
+            .filter(|(_, endpoint)| locals.contains(&endpoint.addr))
+            .filter(|endpoint| is_new(endpoint));
+        own.next().map_or(Ok(()), |(_, endpoint)| {
+            let message = format!(
+                "real server {endpoint} is the director itself, which it does not forward to"
+            );
+            let mend = "name another host, or serve the VIP there";
+            let problem = adminapi::Problem::new("/address", message, mend);
+            Err(adminapi::ControlError::Invalid(vec![problem]))
+        })
+    }
+
     /// Takes from the gate the roles that `new` has no more.
     pub(super) fn close(&self, gate: &Gate, old: &Pool, new: &Pool) -> Result {
         for &(protocol, endpoint) in &self.endpoints {
@@ -79,11 +103,11 @@ fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
             vip: endpoint,
         })
         .is_some();
-    of(service, pool.is_real(protocol, endpoint))
+    of(service, pool.answers(protocol, endpoint))
 }
 
 fn address_roles(pool: &Pool, addr: Addr) -> Roles {
-    of(pool.has_vip(addr), pool.has_rip(addr))
+    of(pool.has_vip(addr), pool.address_answers(addr))
 }
 
 fn of(service: bool, real: bool) -> Roles {

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use adminapi::ControlError;
 use adminapi::model::{self, ServiceId};
 
+use crate::forward::{GueChecksum, Tunnel};
 use crate::pool::PoolError;
-use crate::service::ServiceKey;
+use crate::service::{Method, ServiceKey, Settings};
 use crate::stats::TrafficSum;
 use crate::wire::{Endpoint, Protocol};
 
@@ -35,6 +36,73 @@ pub(super) fn id(key: &ServiceKey) -> ServiceId {
     ServiceId {
         protocol: api_protocol(key.protocol),
         vip: key.vip.into(),
+    }
+}
+
+/// What a real server is to be.
+pub(super) fn settings(real: &model::Real) -> Settings {
+    Settings {
+        weight: real.weight,
+        upper: real.upper,
+        lower: real.lower,
+        method: match (real.method, real.tunnel()) {
+            (model::ForwardingMethod::Nat, _) => Method::Nat,
+            (model::ForwardingMethod::Dr, _) => Method::Dr,
+            (model::ForwardingMethod::Tun, tun) => Method::Tun(tunnel(tun.unwrap_or_default())),
+        },
+    }
+}
+
+const fn tunnel(tun: model::Tunnel) -> Tunnel {
+    let checksum = !matches!(tun.checksum, model::TunnelChecksum::None);
+    match tun.kind {
+        model::TunnelType::Ipip => Tunnel::Ipip,
+        model::TunnelType::Gre => Tunnel::Gre { checksum },
+        model::TunnelType::Gue => Tunnel::Gue {
+            port: match tun.port {
+                Some(port) => port,
+                None => model::Tunnel::GUE_PORT,
+            },
+            checksum: match tun.checksum {
+                model::TunnelChecksum::None => GueChecksum::None,
+                model::TunnelChecksum::Csum => GueChecksum::Own,
+                model::TunnelChecksum::Remcsum => GueChecksum::Remote,
+            },
+        },
+    }
+}
+
+/// The method as it is configured, and the tunnel that goes with it.
+pub(super) const fn api_method(method: Method) -> (model::ForwardingMethod, Option<model::Tunnel>) {
+    match method {
+        Method::Nat => (model::ForwardingMethod::Nat, None),
+        Method::Dr => (model::ForwardingMethod::Dr, None),
+        Method::Tun(tunnel) => (model::ForwardingMethod::Tun, Some(api_tunnel(tunnel))),
+    }
+}
+
+const fn api_tunnel(tunnel: Tunnel) -> model::Tunnel {
+    let (kind, port, checksum) = match tunnel {
+        Tunnel::Ipip => (model::TunnelType::Ipip, None, model::TunnelChecksum::None),
+        Tunnel::Gre { checksum: false } => {
+            (model::TunnelType::Gre, None, model::TunnelChecksum::None)
+        }
+        Tunnel::Gre { checksum: true } => {
+            (model::TunnelType::Gre, None, model::TunnelChecksum::Csum)
+        }
+        Tunnel::Gue { port, checksum } => {
+            let checksum = match checksum {
+                GueChecksum::None => model::TunnelChecksum::None,
+                GueChecksum::Own => model::TunnelChecksum::Csum,
+                GueChecksum::Remote => model::TunnelChecksum::Remcsum,
+            };
+            (model::TunnelType::Gue, Some(port), checksum)
+        }
+    };
+    model::Tunnel {
+        kind,
+        port,
+        checksum,
     }
 }
 

@@ -28,11 +28,13 @@ pub(super) fn service(service: &Service) -> ServiceView {
 }
 
 pub(super) fn real(real: &Real) -> RealView {
+    let (method, tun) = translate::api_method(real.method);
     RealView {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
         weight: real.weight,
-        method: model::ForwardingMethod::Nat,
+        method,
+        tun,
         upper: real.upper,
         lower: real.lower,
         overloaded: real.is_overloaded(),

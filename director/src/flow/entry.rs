@@ -43,7 +43,7 @@ pub struct Entry {
     pub local_port: u16,
     /// Which of the director's own addresses goes with `local_port`.
     pub local_id: u16,
-    /// Class in the low four bits, 0 = free; bit 7 = UDP.
+    /// Class in the low four bits, 0 = free; bit 6 = no reply passes here; bit 7 = UDP.
     kind: u8,
     /// For the packet path; the table does not look at it.
     pub flags: u8,
@@ -57,12 +57,13 @@ pub struct Entry {
     pub(super) next: u32,
     pub(super) prev: u32,
     /// Hash of the reply tuple, which the entry alone cannot give: it has no RIP.
-    pub(super) reply_hash: u32,
+    reply_hash: u32,
 }
 
 const _: () = assert!(size_of::<Entry>() == 104);
 
 const CLASS_MASK: u8 = 0x0f;
+const ONE_WAY: u8 = 0x40;
 const UDP: u8 = 0x80;
 
 impl Entry {
@@ -172,13 +173,36 @@ impl Entry {
             src: Endpoint::new(real_addr, self.real_port),
             dst: self.client(),
         };
-        reply == *tuple
+        reply == *tuple && !self.is_one_way()
     }
 
     /// Counts a packet from the client.
     #[inline]
     pub fn count_packet(&mut self) {
         self.packets = self.packets.saturating_add(1);
+    }
+
+    /// Whether its replies never pass here.
+    #[inline]
+    pub const fn is_one_way(&self) -> bool {
+        self.kind & ONE_WAY != 0
+    }
+
+    /// Keeps the hash of its reply tuple, if replies pass here.
+    pub(super) fn set_reply(&mut self, hash: Option<u32>) {
+        self.reply_hash = hash.unwrap_or(0);
+        self.kind = match hash {
+            Some(_) => self.kind & !ONE_WAY,
+            None => self.kind | ONE_WAY,
+        };
+    }
+
+    /// The hash of its reply tuple, if replies pass here.
+    pub(super) const fn reply(&self) -> Option<u32> {
+        match self.is_one_way() {
+            true => None,
+            false => Some(self.reply_hash),
+        }
     }
 
     #[inline]

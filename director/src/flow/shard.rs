@@ -141,7 +141,8 @@ impl<'a> Shard<'a> {
         &mut self.state.slab[handle.0]
     }
 
-    /// Takes a new connection in. `original` and `reply` are the places of its two tuples.
+    /// Takes a new connection in. `original` and `reply` are the places of its two tuples; one
+    /// whose replies never pass here has no `reply`.
     /// [`Class::HalfOpen`] goes to the half-open pool, anything else to the main one. Who has to
     /// make room is told to `departed`, under the lock.
     ///
@@ -151,12 +152,12 @@ impl<'a> Shard<'a> {
         &mut self,
         mut entry: Entry,
         original: &Place,
-        reply: &Place,
+        reply: Option<&Place>,
         departed: &mut impl FnMut(&Entry, Departed),
     ) -> Result<Handle, Refused> {
-        debug_assert_eq!(original.shard, reply.shard);
+        debug_assert!(reply.is_none_or(|reply| reply.shard == original.shard));
         self.check_unknown(&entry, original, reply)?;
-        entry.reply_hash = reply.hash;
+        entry.set_reply(reply.map(|reply| reply.hash));
         let pool = match entry.class() {
             Class::HalfOpen => Pool::HalfOpen,
             _ => Pool::Main,
@@ -238,7 +239,12 @@ impl<'a> Shard<'a> {
 
     /// Refuses what the table has already. Two replies are the same when hash, client and real
     /// port are: for different RIPs that is a chance of 2^-32, and costs another choice only.
-    fn check_unknown(&self, new: &Entry, original: &Place, reply: &Place) -> Result<(), Refused> {
+    fn check_unknown(
+        &self,
+        new: &Entry,
+        original: &Place,
+        reply: Option<&Place>,
+    ) -> Result<(), Refused> {
         let tuple = new.original();
         if self
             .find(original, |old| old.matches_original(&tuple))
@@ -251,7 +257,7 @@ impl<'a> Shard<'a> {
                 && old.real_port() == new.real_port()
                 && old.protocol() == new.protocol()
         };
-        match self.find(reply, same_reply) {
+        match reply.and_then(|reply| self.find(reply, same_reply)) {
             Some(_) => Err(Refused::ReplyTaken),
             None => Ok(()),
         }
@@ -309,20 +315,24 @@ impl<'a> Shard<'a> {
             .min_by_key(|&at| slab[at].worth())
     }
 
-    /// Files both slots of the new entry `at`; if that fails, takes it back.
+    /// Files all slots of the new entry `at`; if that fails, takes it back.
     fn file(
         &mut self,
         at: u32,
         original: &Place,
-        reply: &Place,
+        reply: Option<&Place>,
         departed: &mut impl FnMut(&Entry, Departed),
     ) -> Result<(), Refused> {
         let first = Slot::new(original.hash, Direction::Original, at);
-        let second = Slot::new(reply.hash, Direction::Reply, at);
-        let filed = self.file_slot(first, at, departed).and_then(|()| {
-            self.file_slot(second, at, departed)
-                .inspect_err(|_| _ = self.index.remove(first))
-        });
+        let second = reply.map(|reply| Slot::new(reply.hash, Direction::Reply, at));
+        let filed = self
+            .file_slot(first, at, departed)
+            .and_then(|()| match second {
+                Some(second) => self
+                    .file_slot(second, at, departed)
+                    .inspect_err(|_| _ = self.index.remove(first)),
+                None => Ok(()),
+            });
         if filed.is_err() {
             let pool = self.state.slab.pool_of(at);
             self.state.slab.give(at);
@@ -376,13 +386,11 @@ impl<'a> Shard<'a> {
         entry
     }
 
-    /// Hash and direction of both slots of an entry.
-    fn keys(&self, at: u32) -> [(u32, Direction); 2] {
+    /// Hash and direction of each slot of an entry.
+    fn keys(&self, at: u32) -> impl Iterator<Item = (u32, Direction)> + use<> {
         let entry = &self.state.slab[at];
         let original = self.keyed.hashes(Direction::Original, &entry.original());
-        [
-            (original.tuple, Direction::Original),
-            (entry.reply_hash, Direction::Reply),
-        ]
+        let reply = entry.reply().map(|hash| (hash, Direction::Reply));
+        std::iter::once((original.tuple, Direction::Original)).chain(reply)
     }
 }

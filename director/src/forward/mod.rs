@@ -5,11 +5,15 @@
 //! it cannot find as it is.
 
 mod icmp;
+mod mss;
 mod nat;
 pub mod reply;
+mod tunnel;
 
 pub use icmp::translate_error;
+pub use mss::clamp_mss;
 pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
+pub use tunnel::{GueChecksum, Outer, Tunnel};
 
 /// The bytes of a frame from an offset on; none if it ends before.
 #[inline]

@@ -210,6 +210,7 @@ impl Answer {
             tos: self.tos,
             ttl: TTL,
             payload: self.length as u16,
+            ident: None,
         }
     }
 
@@ -220,6 +221,8 @@ impl Answer {
             next_header: self.protocol,
             hop_limit: TTL,
             payload: self.length as u16,
+            class: 0,
+            flow: 0,
         }
     }
 }

@@ -53,7 +53,10 @@ pub(super) fn change(message: &RouteNetlinkMessage, flags: u16) -> Option<Change
     match message {
         Message::NewLink(link) => self::link(link).map(Change::Link),
         Message::DelLink(link) => whole_link(link).then_some(Change::LinkGone(link.header.index)),
-        Message::NewAddress(m) => Some(Change::Address(m.header.index, own_address(m)?)),
+        Message::NewAddress(m) => {
+            let prefix = m.header.prefix_len;
+            Some(Change::Address(m.header.index, own_address(m)?, prefix))
+        }
         Message::DelAddress(m) => Some(Change::AddressGone(m.header.index, own_address(m)?)),
         Message::NewNeighbour(m) => neighbour(m),
         Message::DelNeighbour(m) => {

@@ -114,6 +114,8 @@ pub struct Fib {
     pub(super) neighbours: Arc<Neighbours>,
     pub(super) links: Arc<[Link]>,
     pub(super) addresses: Arc<[Addr]>,
+    /// By port.
+    pub(super) sources: Arc<[Vec<Addr>]>,
     pub(super) gateways: Arc<[Ask]>,
 }
 
@@ -144,6 +146,18 @@ impl Fib {
     /// The host's own addresses, sorted, each once.
     pub fn local_addresses(&self) -> &Arc<[Addr]> {
         &self.addresses
+    }
+
+    /// The address of the host to speak from to `dst` through `port`: of those with a subnet the
+    /// one that shares the longest prefix with it. None that is link-local or `taken`.
+    pub fn source(&self, port: u16, dst: Addr, taken: impl Fn(Addr) -> bool) -> Option<Addr> {
+        let usable =
+            |addr: &Addr| addr.is_v4() == dst.is_v4() && !addr.is_link_local() && !taken(*addr);
+        let here = self.sources.get(usize::from(port))?.iter().copied();
+        // The first of equals is wanted, and `max_by_key` gives the last.
+        here.rev()
+            .filter(usable)
+            .max_by_key(|addr| addr.common_prefix(dst))
     }
 
     /// Gateways of the routes that leave through interfaces that the director drives.

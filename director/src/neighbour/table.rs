@@ -1,7 +1,7 @@
 //! The host's routes, neighbours, links and addresses, kept up to date one change at a time;
 //! snapshots of them are cheap.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -75,8 +75,8 @@ pub enum Change {
     Link(Link),
     /// A link has gone.
     LinkGone(u32),
-    /// An address of the host has come.
-    Address(u32, Addr),
+    /// An address of the host has come, with the length of its prefix.
+    Address(u32, Addr, u8),
     /// An address of the host has gone.
     AddressGone(u32, Addr),
     /// A neighbour has this usable entry.
@@ -107,7 +107,8 @@ impl Candidate {
 pub struct Tables {
     ports: Vec<Arc<str>>,
     world: World,
-    addresses: BTreeSet<(Addr, u32)>,
+    /// Prefix length by address and interface.
+    addresses: BTreeMap<(Addr, u32), u8>,
     candidates: FxHashMap<Prefix, Vec<Candidate>>,
     routes: DualLpm<SlotId>,
     slots: Slots,
@@ -119,6 +120,7 @@ pub struct Tables {
 struct Listed {
     links: Option<Arc<[Link]>>,
     addresses: Option<Arc<[Addr]>>,
+    sources: Option<Arc<[Vec<Addr>]>>,
     /// With the number of gateway changes that it holds.
     gateways: Option<(u64, Arc<[Ask]>)>,
 }
@@ -129,7 +131,7 @@ impl Tables {
         Self {
             ports: ports.iter().map(|name| Arc::from(name.as_ref())).collect(),
             world: World::default(),
-            addresses: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             candidates: FxHashMap::default(),
             routes: DualLpm::default(),
             slots: Slots::default(),
@@ -142,14 +144,16 @@ impl Tables {
         match change {
             Change::Link(link) => self.set_link(link),
             Change::LinkGone(ifindex) => self.drop_link(ifindex),
-            Change::Address(ifindex, addr) => {
-                if self.addresses.insert((addr, ifindex)) {
+            Change::Address(ifindex, addr, prefix) => {
+                if self.addresses.insert((addr, ifindex), prefix) != Some(prefix) {
                     self.listed.addresses = None;
+                    self.listed.sources = None;
                 }
             }
             Change::AddressGone(ifindex, addr) => {
-                if self.addresses.remove(&(addr, ifindex)) {
+                if self.addresses.remove(&(addr, ifindex)).is_some() {
                     self.listed.addresses = None;
+                    self.listed.sources = None;
                 }
             }
             Change::Neighbour(ifindex, addr, entry) => {
@@ -192,6 +196,7 @@ impl Tables {
             neighbours: Arc::clone(&self.world.neighbours),
             links: self.list_links(),
             addresses: self.list_addresses(),
+            sources: self.list_sources(),
             gateways: self.list_gateways(),
         }
     }
@@ -206,6 +211,7 @@ impl Tables {
         self.world.links.insert(ifindex, link);
         self.listed.links = None;
         self.listed.gateways = None;
+        self.listed.sources = None;
         self.slots.link_changed(ifindex, &self.world);
     }
 
@@ -213,6 +219,7 @@ impl Tables {
         if self.world.links.remove(&ifindex).is_some() {
             self.listed.links = None;
             self.listed.gateways = None;
+            self.listed.sources = None;
             self.slots.link_changed(ifindex, &self.world);
         }
     }
@@ -342,10 +349,42 @@ impl Tables {
     fn list_addresses(&mut self) -> Arc<[Addr]> {
         let addresses = &self.addresses;
         let list = self.listed.addresses.get_or_insert_with(|| {
-            let mut list: Vec<Addr> = addresses.iter().map(|(addr, _)| *addr).collect();
+            let mut list: Vec<Addr> = addresses.keys().map(|(addr, _)| *addr).collect();
             list.dedup();
             list.into()
         });
+        Arc::clone(list)
+    }
+
+    /// For each port the addresses to speak from: those with a subnet, since an address that
+    /// stands alone is somebody's VIP; a few of the others where a family has no such.
+    fn list_sources(&mut self) -> Arc<[Vec<Addr>]> {
+        const MOST: usize = 16;
+        let (links, addresses) = (&self.world.links, &self.addresses);
+        let of_port = |port: usize| {
+            let here = |ifindex: &u32| {
+                let link = links.get(ifindex);
+                link.is_some_and(|link| link.port.map(usize::from) == Some(port))
+            };
+            let mut list: Vec<_> = addresses
+                .iter()
+                .filter(|((_, ifindex), _)| here(ifindex))
+                .map(|((addr, _), prefix)| (is_alone(*addr, *prefix), *addr))
+                .collect();
+            list.sort();
+            let subnets = [true, false].map(|v4| {
+                list.iter()
+                    .any(|&(alone, addr)| !alone && addr.is_v4() == v4 && !addr.is_link_local())
+            });
+            let [v4, v6] = subnets;
+            list.retain(|&(alone, addr)| !(alone && if addr.is_v4() { v4 } else { v6 }));
+            list.into_iter().map(|(_, addr)| addr).take(MOST).collect()
+        };
+        let ports = self.ports.len();
+        let list = self
+            .listed
+            .sources
+            .get_or_insert_with(|| (0..ports).map(of_port).collect());
         Arc::clone(list)
     }
 
@@ -369,6 +408,11 @@ impl Tables {
         self.listed.gateways = Some((changes, Arc::clone(&list)));
         list
     }
+}
+
+/// Whether the prefix of an address is that address.
+const fn is_alone(addr: Addr, prefix: u8) -> bool {
+    prefix == if addr.is_v4() { 32 } else { 128 }
 }
 
 #[cfg(test)]

@@ -330,13 +330,39 @@ fn local_addresses_are_listed_once_and_leave_with_the_last_interface() {
     let mut tables = tables();
     let vip = addr("10.0.0.1");
     for ifindex in [ETH0, ETH1] {
-        tables.apply(Change::Address(ifindex, vip));
+        tables.apply(Change::Address(ifindex, vip, 32));
     }
     assert_eq!(tables.snapshot().local_addresses()[..], [vip]);
     tables.apply(Change::AddressGone(ETH0, vip));
     assert_eq!(tables.snapshot().local_addresses()[..], [vip]);
     tables.apply(Change::AddressGone(ETH1, vip));
     assert!(tables.snapshot().local_addresses().is_empty());
+}
+
+#[test]
+fn a_tunnel_starts_at_an_address_of_its_link_near_the_other_end() {
+    let mut tables = tables();
+    for (ifindex, text, prefix) in [
+        (ETH0, "10.0.0.9", 32),
+        (ETH0, "10.0.0.2", 24),
+        (ETH0, "10.0.7.2", 24),
+        (ETH0, "2001:db8::2", 64),
+        (ETH0, "fe80::2", 64),
+        (ETH1, "10.0.8.2", 24),
+    ] {
+        tables.apply(Change::Address(ifindex, addr(text), prefix));
+    }
+    let fib = tables.snapshot();
+    let source = |port, dst| fib.source(port, addr(dst), |_| false);
+    assert_eq!(source(0, "10.0.0.77"), Some(addr("10.0.0.2")));
+    assert_eq!(source(0, "10.0.7.77"), Some(addr("10.0.7.2")));
+    assert_eq!(source(0, "2001:db8::77"), Some(addr("2001:db8::2")));
+    assert_eq!(source(1, "10.0.0.77"), Some(addr("10.0.8.2")));
+    assert_eq!(source(1, "2001:db8::77"), None);
+    assert_eq!(source(9, "10.0.0.77"), None);
+    let vip = addr("10.0.0.2");
+    let other = fib.source(0, addr("10.0.0.77"), |one| one == vip);
+    assert_eq!(other, Some(addr("10.0.7.2")));
 }
 
 mod random {

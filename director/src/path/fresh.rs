@@ -1,12 +1,13 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
-use super::view::{self, Refusal, View, flow_of};
+use super::exit::Departure;
+use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
-use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp::Segment;
 use crate::wire::{Protocol, Transport, Tuple};
 
 impl<'s> View<'s> {
@@ -18,7 +19,7 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         packet: &Transport,
         place: &Place,
-    ) -> Result<u16, Refusal<'s>> {
+    ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
@@ -35,18 +36,23 @@ impl<'s> View<'s> {
                 dst: real.endpoint,
                 ..packet.tuple
             };
-            let exit = self.exit(frame, &packet.layout, to.dst.addr, flow_of(&to));
-            let hop = exit.map_err(|refusal| refusal.of_real(real))?;
-            let reply = self.table.locate(Direction::Reply, &to.reversed());
+            let exit = self.exit_to_real(frame, &packet.layout, real, &to);
+            let exit = exit.map_err(|refusal| refusal.of_real(real))?;
+            let two_way = !real.method.is_one_way();
+            let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
             let entry = self.entry(packet, real, tracking);
-            match shard.insert(entry, place, &reply, &mut |gone, _| self.departed(gone)) {
+            match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
+                self.departed(gone)
+            }) {
                 Ok(_) => {}
                 Err(Refused::ReplyTaken) => continue,
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
+            // Under the lock: whoever finds the connection may already take it off again.
+            real.enter(view::is_active(&entry));
             drop(shard);
-            self.opened(real, packet, &entry);
-            return Ok(self.send(frame, packet, &to, &hop));
+            self.opened(real, packet);
+            return Ok(self.send(frame, packet, &exit));
         }
         Err(refused(Cause::TupleTaken.into()))
     }
@@ -63,8 +69,7 @@ impl<'s> View<'s> {
         entry
     }
 
-    fn opened(&self, real: &Real, packet: &Transport, entry: &Entry) {
-        real.enter(view::is_active(entry));
+    fn opened(&self, real: &Real, packet: &Transport) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
@@ -81,8 +86,7 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);
     }
-    let pure_syn = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
-    match pure_syn {
+    match segment.flags.opens() {
         true => Ok(Some(Tracking::opening(&segment))),
         false => Err(Cause::NoConnection),
     }

@@ -1,18 +1,18 @@
 //! ICMP errors about a connection: they go to the end that sent the quoted packet, which gets to
-//! read its own addresses.
+//! read its own addresses. A real server that answers from the VIP itself gets them as they are.
 
+use super::exit::{Departure, Treatment};
 use super::known::translated;
-use super::view::{Refusal, View, flow_of};
+use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
 use crate::forward;
-use crate::neighbour::Hop;
 use crate::service::Real;
 use crate::wire::{self, Addr, IcmpError, Packet};
 
 impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
-    /// way that the error itself goes. Returns the port that it leaves through.
+    /// way that the error itself goes.
     ///
     /// It moves no state and no timer, and about TCP it has to quote what can be under way
     /// (RFC 5927 §4): anyone can forge one.
@@ -21,7 +21,7 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         way: Direction,
         place: &Place,
-    ) -> Result<u16, Refusal<'s>> {
+    ) -> Result<Departure, Refusal<'s>> {
         let error = match wire::parse(frame) {
             Ok(Packet::IcmpError(error)) => error,
             _ => return Err(Cause::ErrorWithoutConnection.into()),
@@ -32,19 +32,25 @@ impl<'s> View<'s> {
         let handle = found.ok_or(Cause::ErrorWithoutConnection)?;
         let entry = *shard.entry(handle);
         drop(shard);
-        let sent = |seq| entry.tracking.has_sent(way.reversed(), seq);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+        let sent = |seq| match entry.is_one_way() {
+            true => entry.tracking.may_have_been_answered(seq),
+            false => entry.tracking.has_sent(way.reversed(), seq),
+        };
         if !error.quote.seq.is_none_or(sent) {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
-        let quote = translated(&entry, real, way).reversed();
-        let src = speaker(&error, way, entry.vip().addr);
-        let exit = self.exit(frame, &error.layout, quote.src.addr, flow_of(&quote));
-        let hop: Hop = exit.map_err(|refusal| refusal.of_real(real))?;
-        forward::translate_error(frame, &error, src, quote.src.addr, &quote);
+        let to = translated(&entry, real, way);
+        let exit = self.exit_of(frame, &error.layout, real, way, &to);
+        let exit = exit.map_err(|refusal| refusal.of_real(real))?;
+        if let Treatment::Translate(to) = exit.treatment {
+            let quote = to.reversed();
+            let src = speaker(&error, way, entry.vip().addr);
+            forward::translate_error(frame, &error, src, quote.src.addr, &quote);
+        }
         self.count(real, &error.layout, way);
-        Ok(self.dispatch(frame, &error.layout, &hop))
+        Ok(self.depart(frame, &error.layout, &exit))
     }
 }
 

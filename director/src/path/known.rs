@@ -1,32 +1,31 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
+use super::exit::{Departure, Exit, Treatment};
 use super::view::{self, Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
-use crate::forward;
-use crate::neighbour::Hop;
-use crate::service::Real;
+use crate::service::{Real, Standing};
 use crate::tcp::{self, Judgement, State};
 use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
-    /// Rewrite it to this tuple and send it this way.
-    Send(Tuple, Hop),
+    /// Send it this way.
+    Send(Exit),
     /// It opens a connection of its own.
     Fresh,
 }
 
 impl<'s> View<'s> {
-    /// A TCP segment or UDP datagram. Returns the port that it leaves through.
+    /// A TCP segment or UDP datagram.
     pub(super) fn packet(
         &self,
         frame: &mut [u8],
         packet: &Transport,
         way: Direction,
         place: &Place,
-    ) -> Result<u16, Refusal<'s>> {
+    ) -> Result<Departure, Refusal<'s>> {
         let mut shard = self.table.lock(place);
         let found = shard.find(place, |entry| self.is_of(entry, way, &packet.tuple));
         let plan = match (found, way) {
@@ -36,9 +35,9 @@ impl<'s> View<'s> {
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
-            Plan::Send(to, hop) => {
+            Plan::Send(exit) => {
                 drop(shard);
-                Ok(self.send(frame, packet, &to, &hop))
+                Ok(self.send(frame, packet, &exit))
             }
         }
     }
@@ -54,10 +53,23 @@ impl<'s> View<'s> {
         }
     }
 
-    /// Rewrites a packet and has it leave.
-    pub(super) fn send(&self, frame: &mut [u8], packet: &Transport, to: &Tuple, hop: &Hop) -> u16 {
-        forward::translate(frame, packet, to);
-        self.dispatch(frame, &packet.layout, hop)
+    /// The way out for a packet of a known connection, which becomes `to` if it is translated.
+    #[inline]
+    pub(super) fn exit_of(
+        &self,
+        frame: &[u8],
+        layout: &Layout,
+        real: &Real,
+        way: Direction,
+        to: &Tuple,
+    ) -> Result<Exit, Refusal<'s>> {
+        match way {
+            Direction::Original => self.exit_to_real(frame, layout, real, to),
+            Direction::Reply => Ok(Exit {
+                treatment: Treatment::Translate(*to),
+                hop: self.exit(frame, layout, to.dst.addr, flow_of(to), 0)?,
+            }),
+        }
     }
 
     fn known(
@@ -71,18 +83,20 @@ impl<'s> View<'s> {
         let entry = shard.entry(handle);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let to = translated(entry, real, way);
-        if way == Direction::Original && !real.present {
-            return Err(Refusal::from(Cause::RealRemoved).of_real(real));
-        }
         let vip = Some(entry.vip().addr);
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
             ..refusal.of_real(real)
         };
 
-        let hop = self
-            .exit(frame, &packet.layout, to.dst.addr, flow_of(&to))
-            .map_err(refused)?;
+        let exit = match self.leads_on(real, frame, packet, way, &to) {
+            Ok(exit) => exit,
+            Err(_) if opens_the_next(entry, frame, packet, way) => {
+                self.forget(shard, handle, real);
+                return Ok(Plan::Fresh);
+            }
+            Err(refusal) => return Err(refused(refusal)),
+        };
         let moved = match packet.tuple.protocol {
             Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
             Protocol::Udp => Ok(self.answered(shard, handle, way)),
@@ -91,7 +105,29 @@ impl<'s> View<'s> {
             return Ok(Plan::Fresh);
         }
         self.count(real, &packet.layout, way);
-        Ok(Plan::Send(to, hop))
+        Ok(Plan::Send(exit))
+    }
+
+    /// The way out for a packet of a connection; none from a client to a real server that was
+    /// removed.
+    fn leads_on(
+        &self,
+        real: &Real,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+        to: &Tuple,
+    ) -> Result<Exit, Refusal<'s>> {
+        if way == Direction::Original && real.standing == Standing::Removed {
+            return Err(Cause::RealRemoved.into());
+        }
+        self.exit_of(frame, &packet.layout, real, way, to)
+    }
+
+    /// Takes a connection out of the table and off its real server.
+    fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
+        let old = shard.remove(handle);
+        real.load.leave(view::is_active(&old));
     }
 
     /// Holds a segment against the connection's state and windows. False when the connection is
@@ -107,7 +143,11 @@ impl<'s> View<'s> {
     ) -> Result<bool, Cause> {
         let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
         let entry = shard.entry_mut(handle);
-        match entry.tracking.judge(way, &segment, &tcp::NORMAL) {
+        let judgement = match real.method.is_one_way() {
+            false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
+            true => entry.tracking.judge_one_way(&segment, &tcp::ONE_WAY),
+        };
+        match judgement {
             Judgement::Accept { from, to } => {
                 if way == Direction::Original {
                     entry.count_packet();
@@ -119,8 +159,7 @@ impl<'s> View<'s> {
             }
             Judgement::Ignore(_) => Ok(true),
             Judgement::Reopen => {
-                let old = shard.remove(handle);
-                real.load.leave(view::is_active(&old));
+                self.forget(shard, handle, real);
                 Ok(false)
             }
             Judgement::Invalid(invalid) => Err(invalid.into()),
@@ -169,6 +208,14 @@ impl<'s> View<'s> {
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, entry);
     }
+}
+
+/// Whether a packet that its connection's real server cannot get is a client's SYN after the end
+/// of that connection: the next one need not go to the same real server.
+fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
+    let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
+    let segment = Segment::parse(packet.layout.segment(frame));
+    from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
 }
 
 /// What the tuple of a packet becomes.

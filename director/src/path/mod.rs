@@ -4,7 +4,7 @@
 //!   read     parse, which way, where in the table          (all of the batch; memory prefetched)
 //!    |
 //!   pass     known connection -> state machine ----.
-//!            new connection   -> scheduler --------+-> next hop -> rewrite -> forward
+//!            new connection   -> scheduler --------+-> next hop -> rewrite, wrap -> forward
 //!            ICMP error       -> its connection ---'        |
 //!                                                           `-> drop, one reason; answer perhaps
 //! ```
@@ -12,6 +12,7 @@
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
 mod answer;
+mod exit;
 mod expiry;
 mod fresh;
 mod icmp;
@@ -20,11 +21,12 @@ mod reading;
 mod refused;
 mod view;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::drops::DropReason;
+use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
 use crate::pool::Pool;
@@ -34,6 +36,7 @@ use crate::time::Tick;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
+use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
@@ -62,6 +65,7 @@ pub struct Path {
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
     readings: Vec<Reading>,
     refused: Refused,
+    ident: Cell<u16>,
     expiry: Expiry,
 }
 
@@ -80,6 +84,7 @@ impl Path {
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(stats, asker),
+            ident: Cell::new(rand::random()),
             expiry,
         }
     }
@@ -101,6 +106,7 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            ident: &self.ident,
         };
         for frame in batch.iter() {
             self.readings.push(view.read(umem.packet(frame)));
@@ -145,6 +151,7 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);
         for arrival in due.drain(..) {
@@ -170,6 +177,16 @@ impl View<'_> {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
+        };
+        let exit = match exit {
+            Ok(Departure::Wrapped { outer, hop, inner }) => {
+                match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
+                    true => Ok(hop.port),
+                    false => Err(Cause::NoHeadroom.into()),
+                }
+            }
+            Ok(Departure::Plain(port)) => Ok(port),
+            Err(refusal) => Err(refusal),
         };
         match exit {
             Ok(port) => out.forward(port, arrival.frame),

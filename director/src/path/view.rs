@@ -1,6 +1,7 @@
 //! What one batch sees: the snapshots of its moment. Everything that a step needs to know is
 //! here, and nothing here changes while the batch is walked.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::drops::{Cause, DropReason};
@@ -11,7 +12,7 @@ use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
 use crate::tcp::Timeouts;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Mac, Protocol, Tuple};
+use crate::wire::{Addr, Layout, Protocol, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -21,6 +22,8 @@ pub(super) struct View<'s> {
     pub(super) pool: &'s Pool,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    /// The next identification of a tunnelled datagram.
+    pub(super) ident: &'s Cell<u16>,
 }
 
 /// Whose drop it is.
@@ -92,35 +95,28 @@ impl<'s> View<'s> {
         })
     }
 
-    /// The way out for a packet that will go to `to`, if it may go: it needs a next hop whose
-    /// MTU it fits and a hop left to live.
+    /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
+    /// may go: it needs a next hop whose MTU it fits and a hop left to live.
     pub(super) fn exit(
         &self,
         frame: &[u8],
         layout: &Layout,
         to: Addr,
         flow: u64,
+        overhead: u16,
     ) -> Result<Hop, Refusal<'static>> {
         if !forward::has_hop_left(frame, layout) {
             return Err(Cause::TtlExceeded.into());
         }
 
         let hop = self.fib.next_hop(to, flow)?;
-        match u32::from(layout.datagram_len()) > hop.mtu {
+        match u32::from(layout.datagram_len()) + u32::from(overhead) > hop.mtu {
             true => Err(Refusal {
-                mtu: hop.mtu,
+                mtu: hop.mtu.saturating_sub(overhead.into()),
                 ..Cause::TooBig.into()
             }),
             false => Ok(hop),
         }
-    }
-
-    /// Sends a rewritten packet on its way: one hop less to live, and the next hop's stations.
-    pub(super) fn dispatch(&self, frame: &mut [u8], layout: &Layout, hop: &Hop) -> u16 {
-        // `exit` has found a hop left, so this cannot refuse.
-        let _ = forward::decrement_ttl(frame, layout);
-        forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
-        hop.port
     }
 }
 

@@ -20,7 +20,7 @@ fn pool(reals: u8) -> Pool {
     let mut pool = Pool::new(1);
     pool.add_service(key(80), model::Scheduler::Rr).unwrap();
     for host in 1..=reals {
-        pool.add_real(&key(80), endpoint(host, 8080), Capacity::weight(1))
+        pool.add_real(&key(80), endpoint(host, 8080), Settings::weight(1))
             .unwrap();
     }
     pool
@@ -43,15 +43,15 @@ fn what_is_there_cannot_be_added_and_what_is_not_cannot_be_changed() {
         Err(PoolError::ServiceExists)
     );
     assert_eq!(
-        pool.add_real(&key(80), there, Capacity::weight(1)),
+        pool.add_real(&key(80), there, Settings::weight(1)),
         Err(PoolError::RealExists)
     );
     assert_eq!(
-        pool.add_real(&key(81), there, Capacity::weight(1)),
+        pool.add_real(&key(81), there, Settings::weight(1)),
         Err(PoolError::NoService)
     );
     assert_eq!(
-        pool.set_real(&key(80), missing, Capacity::weight(1)),
+        pool.set_real(&key(80), missing, Settings::weight(1)),
         Err(PoolError::NoReal)
     );
     assert_eq!(pool.remove_real(&key(80), missing), Err(PoolError::NoReal));
@@ -68,7 +68,7 @@ fn the_real_server_added_last_stands_first() {
     let mut pool = pool(3);
     assert_eq!(hosts(&pool), [3, 2, 1]);
     pool.remove_real(&key(80), endpoint(2, 8080)).unwrap();
-    pool.add_real(&key(80), endpoint(2, 8080), Capacity::weight(1))
+    pool.add_real(&key(80), endpoint(2, 8080), Settings::weight(1))
         .unwrap();
     assert_eq!(hosts(&pool), [2, 3, 1]);
 }
@@ -79,7 +79,7 @@ fn a_snapshot_does_not_see_later_changes() {
     let mut after = before.clone();
     after.remove_service(&key(80)).unwrap();
     assert_eq!(hosts(&before), [2, 1]);
-    assert!(before.real(RealId(0)).unwrap().present);
+    assert!(before.real(RealId(0)).unwrap().standing == Standing::Listed);
     assert!(after.service(&key(80)).is_none() && !after.has_vip(key(80).vip.addr));
 }
 
@@ -87,13 +87,13 @@ fn a_snapshot_does_not_see_later_changes() {
 fn a_change_of_weight_keeps_connections_and_counters() {
     let mut pool = pool(1);
     pool.real(RealId(0)).unwrap().load.enter(true);
-    pool.set_real(&key(80), endpoint(1, 8080), Capacity::weight(7))
+    pool.set_real(&key(80), endpoint(1, 8080), Settings::weight(7))
         .unwrap();
     let real = pool.real(RealId(0)).unwrap();
     assert_eq!((real.weight, real.active()), (7, 1));
     assert!(Arc::ptr_eq(
         real,
-        &pool.service(&key(80)).unwrap().reals.get(0).unwrap()
+        pool.service(&key(80)).unwrap().reals.get(0).unwrap()
     ));
 }
 
@@ -103,13 +103,18 @@ fn a_removed_real_server_gets_its_connections_back() {
     let (id, there) = (RealId(0), endpoint(1, 8080));
     pool.real(id).unwrap().load.enter(false);
     pool.remove_real(&key(80), there).unwrap();
-    assert!(!pool.real(id).unwrap().present && pool.has_retired());
-    assert!(pool.is_real(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
+    assert!(pool.real(id).unwrap().standing == Standing::Removed && pool.has_unlisted());
+    assert!(pool.answers(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
     assert!(pool.reap().is_empty(), "it has a connection");
 
-    pool.add_real(&key(80), there, Capacity::weight(3)).unwrap();
+    pool.add_real(&key(80), there, Settings::weight(3)).unwrap();
     let real = pool.real(id).unwrap();
-    assert!(real.present && real.inactive() == 1 && real.weight == 3 && !pool.has_retired());
+    assert!(
+        real.standing == Standing::Listed
+            && real.inactive() == 1
+            && real.weight == 3
+            && !pool.has_unlisted()
+    );
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn a_removed_service_that_comes_again_counts_from_zero() {
         .add(5);
     pool.remove_service(&key(80)).unwrap();
     pool.add_service(key(80), model::Scheduler::Wlc).unwrap();
-    pool.add_real(&key(80), there, Capacity::weight(1)).unwrap();
+    pool.add_real(&key(80), there, Settings::weight(1)).unwrap();
     let (real, service) = (
         pool.real(RealId(0)).unwrap(),
         pool.service(&key(80)).unwrap(),
@@ -139,10 +144,10 @@ fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
     let mut pool = pool(3);
     pool.remove_service(&key(80)).unwrap();
     assert_eq!(pool.reap().len(), 3);
-    assert!(!pool.has_retired() && pool.rips().is_empty());
-    assert!(!pool.is_real(Protocol::Tcp, endpoint(1, 8080)));
+    assert!(!pool.has_unlisted() && pool.rips().is_empty());
+    assert!(!pool.answers(Protocol::Tcp, endpoint(1, 8080)));
     pool.add_service(key(81), model::Scheduler::Rr).unwrap();
-    pool.add_real(&key(81), endpoint(7, 80), Capacity::weight(1))
+    pool.add_real(&key(81), endpoint(7, 80), Settings::weight(1))
         .unwrap();
     assert_eq!(pool.reals().count(), 1);
     assert!(pool.reals().next().unwrap().id.0 < 3);
@@ -152,14 +157,19 @@ fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
 fn an_endpoint_is_real_as_long_as_one_service_has_it() {
     let mut pool = pool(1);
     pool.add_service(key(81), model::Scheduler::Rr).unwrap();
-    pool.add_real(&key(81), endpoint(1, 8080), Capacity::weight(1))
+    pool.add_real(&key(81), endpoint(1, 8080), Settings::weight(1))
         .unwrap();
     pool.remove_service(&key(80)).unwrap();
     assert_eq!(pool.reap().len(), 1);
-    assert!(pool.is_real(Protocol::Tcp, endpoint(1, 8080)) && pool.has_rip(endpoint(1, 0).addr));
+    assert!(
+        pool.answers(Protocol::Tcp, endpoint(1, 8080)) && pool.address_answers(endpoint(1, 0).addr)
+    );
     pool.remove_service(&key(81)).unwrap();
     pool.reap();
-    assert!(!pool.is_real(Protocol::Tcp, endpoint(1, 8080)) && !pool.has_rip(endpoint(1, 0).addr));
+    assert!(
+        !pool.answers(Protocol::Tcp, endpoint(1, 8080))
+            && !pool.address_answers(endpoint(1, 0).addr)
+    );
 }
 
 /// The host that a client would be given.
@@ -186,14 +196,14 @@ fn schedulers_know_the_list_once_a_pool_is_settled() {
         pool.set_scheduler(&key(80), algorithm, NO_FLAGS).unwrap();
         assert_eq!(chosen(&pool), None);
         for host in [1, 2] {
-            pool.add_real(&key(80), endpoint(host, 8080), Capacity::weight(1))
+            pool.add_real(&key(80), endpoint(host, 8080), Settings::weight(1))
                 .unwrap();
         }
         pool.settle();
         assert!(chosen(&pool).is_some(), "{}", algorithm.name());
         let before = pool.clone();
         pool.remove_real(&key(80), endpoint(1, 8080)).unwrap();
-        pool.set_real(&key(80), endpoint(2, 8080), Capacity::weight(5))
+        pool.set_real(&key(80), endpoint(2, 8080), Settings::weight(5))
             .unwrap();
         pool.settle();
         assert_eq!(chosen(&pool), Some(2), "{}", algorithm.name());
@@ -221,4 +231,42 @@ fn other_flags_leave_the_scheduler_where_it_is() {
         .unwrap();
     assert_eq!(pool.service(&key(80)).unwrap().flags, flags);
     assert_eq!(chosen(&pool), Some(1));
+}
+
+const DR: Settings = Settings {
+    method: Method::Dr,
+    ..Settings::weight(1)
+};
+
+#[test]
+fn only_who_is_reached_by_nat_answers_through_the_director() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.set_real(&key(80), there, DR).unwrap();
+    // The connections of before go on, and with them their answers.
+    assert!(pool.answers(Protocol::Tcp, there) && pool.address_answers(there.addr));
+    assert_eq!(pool.real(RealId(0)).unwrap().standing, Standing::Replaced);
+    let listed = |pool: &Pool| pool.service(&key(80)).unwrap().reals.get(0).unwrap().id;
+    assert_eq!(listed(&pool), RealId(1));
+    assert_eq!(pool.reap().len(), 1);
+    assert!(!pool.answers(Protocol::Tcp, there) && !pool.address_answers(there.addr));
+    assert_eq!(pool.rips(), [there.addr]);
+}
+
+#[test]
+fn a_method_that_comes_back_finds_its_connections() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.real(RealId(0)).unwrap().load.enter(true);
+    for (settings, id) in [(DR, 1), (Settings::weight(7), 0), (DR, 1)] {
+        pool.set_real(&key(80), there, settings).unwrap();
+        let service = pool.service(&key(80)).unwrap();
+        let real = service.reals.get(0).unwrap();
+        assert_eq!((real.id, real.settings()), (RealId(id), settings));
+    }
+    assert_eq!(pool.real(RealId(0)).unwrap().active(), 1);
+    pool.remove_real(&key(80), there).unwrap();
+    for id in 0..2 {
+        assert_eq!(pool.real(RealId(id)).unwrap().standing, Standing::Removed);
+    }
 }

@@ -123,23 +123,53 @@ fn seekers(reals: &Reals, size: u32) -> Vec<Seeker> {
         .collect()
 }
 
+impl Seeker {
+    /// Its next slot that is free.
+    fn next(&mut self, free: &Free, size: u32) -> u32 {
+        while !free.has(self.slot) {
+            self.slot += self.skip;
+            if self.slot >= size {
+                self.slot -= size;
+            }
+        }
+        self.slot
+    }
+}
+
+/// The free slots, a bit each: small enough for the first-level cache, since nearly all the time
+/// goes into looking here.
+struct Free(Vec<u64>);
+
+impl Free {
+    fn all(size: u32) -> Self {
+        Self(vec![u64::MAX; size.div_ceil(u64::BITS) as usize])
+    }
+
+    fn has(&self, slot: u32) -> bool {
+        self.0[(slot / u64::BITS) as usize] & (1 << (slot % u64::BITS)) != 0
+    }
+
+    fn take(&mut self, slot: u32) {
+        self.0[(slot / u64::BITS) as usize] &= !(1 << (slot % u64::BITS));
+    }
+}
+
 /// Lets the seekers take free slots in turn until none is left.
 fn populate(mut seekers: Vec<Seeker>, size: u32) -> Box<[u32]> {
-    const FREE: u32 = u32::MAX;
     if seekers.is_empty() {
         return Box::default();
     }
-    let mut owners = vec![FREE; size as usize].into_boxed_slice();
-    let mut free = size;
+    let mut owners = vec![0; size as usize].into_boxed_slice();
+    let mut free = Free::all(size);
+    let mut left = size;
     loop {
         for seeker in &mut seekers {
             for _ in 0..seeker.turns {
-                while owners[seeker.slot as usize] != FREE {
-                    seeker.slot = (seeker.slot + seeker.skip) % size;
-                }
-                owners[seeker.slot as usize] = seeker.place;
-                free -= 1;
-                if free == 0 {
+                let slot = seeker.next(&free, size);
+                free.take(slot);
+                owners[slot as usize] = seeker.place;
+                left -= 1;
+                if left == 0 {
                     return owners;
                 }
             }

@@ -75,8 +75,8 @@ impl Cursor {
                 place: place as u32,
             };
         }
-        let before = self.place(old).unwrap_or(0);
-        let mut stayed = old.iter().take(before).rev();
+        let upto = self.place(old).map_or(0, |place| place + 1);
+        let mut stayed = old.iter().take(upto).rev();
         let stayed = stayed.find_map(|real| new.find(real.endpoint));
         let place = stayed.and_then(|real| new.iter().position(|known| known.id == real.id));
         match (stayed, place) {

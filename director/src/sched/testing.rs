@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
 use super::{Newcomer, Scheduler, build};
-use crate::service::{Capacity, Load, Real, RealId, Reals, ServiceKey};
+use crate::service::{Load, Method, Real, RealId, Reals, ServiceKey, Settings, Standing};
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
@@ -30,7 +30,8 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         last_weight: weight,
         upper: 0,
         lower: 0,
-        present: true,
+        method: Method::Nat,
+        standing: Standing::Listed,
         load: Arc::default(),
         traffic: Arc::new(PerWorker::new(1)),
         service_traffic: Arc::new(PerWorker::new(1)),
@@ -103,15 +104,15 @@ impl Farm {
 
     pub(crate) fn edit(&mut self, number: u32, weight: u32) {
         let real = self.real(number);
-        let capacity = Capacity {
+        let settings = Settings {
             weight,
-            ..real.capacity()
+            ..real.settings()
         };
-        self.set(number, capacity);
+        self.set(number, settings);
     }
 
-    pub(crate) fn set(&mut self, number: u32, capacity: Capacity) {
-        let real = Arc::new(self.real(number).with(capacity));
+    pub(crate) fn set(&mut self, number: u32, settings: Settings) {
+        let real = Arc::new(self.real(number).with(settings));
         self.reals.replace(real);
         self.settle();
     }

@@ -2,10 +2,10 @@ use super::*;
 use crate::sched::testing::real;
 
 fn limited(upper: u32, lower: u32) -> Real {
-    real(1, 1).with(Capacity {
-        weight: 1,
+    real(1, 1).with(Settings {
         upper,
         lower,
+        ..Settings::weight(1)
     })
 }
 
@@ -41,10 +41,10 @@ fn overload_starts_at_the_upper_threshold_and_ends_below_the_lower() {
 fn a_threshold_below_what_is_there_lets_one_more_in() {
     let before = limited(0, 0);
     assert_eq!(story(&before, "+++++"), ".....");
-    let after = before.with(Capacity {
-        weight: 1,
+    let after = before.with(Settings {
         upper: 4,
         lower: 0,
+        ..Settings::weight(1)
     });
     assert!(!after.is_overloaded());
     assert_eq!(story(&after, "+"), "O");
@@ -56,10 +56,10 @@ fn a_larger_upper_threshold_ends_an_overload() {
     assert_eq!(story(&before, "++"), ".O");
     let edit = |upper, lower| {
         before.load.overloaded.store(true, Relaxed);
-        before.with(Capacity {
-            weight: 1,
+        before.with(Settings {
             upper,
             lower,
+            ..Settings::weight(1)
         })
     };
     assert!(edit(2, 0).is_overloaded());
@@ -75,7 +75,7 @@ fn the_last_weight_above_zero_is_kept() {
     weights
         .into_iter()
         .fold(limited(0, 0), |real, (weight, last)| {
-            let real = real.with(Capacity::weight(weight));
+            let real = real.with(Settings::weight(weight));
             assert_eq!(real.last_weight, last);
             real
         });

@@ -37,6 +37,8 @@ pub enum Unmoved {
     /// The real server still holds an older connection from this port and says where that one
     /// stands; or the client's RST in answer to it (RFC 9293 §3.5.1, half-open connections).
     Challenge,
+    /// Far from all that the client has said, on a connection whose other half is not seen.
+    Doubtful,
 }
 
 /// Why a segment is invalid.

@@ -7,6 +7,8 @@
 //! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
 //! that (`CONFIRMED`).
 
+mod one_way;
+
 use super::judgement::{Invalid, Judgement, Unmoved};
 use super::window::{Misfit, Peer, after, later, right_edge};
 use super::{Event, State, StateTable};

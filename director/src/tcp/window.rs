@@ -10,7 +10,7 @@ use crate::wire::tcp::{Flags, Segment};
 
 /// How far below the data sent an acknowledgement may always lie, bytes (`MAXACKWINCONST` of
 /// nf_conntrack: a full unscaled window).
-const ACK_SLACK: u32 = 66_000;
+pub(super) const ACK_SLACK: u32 = 66_000;
 
 /// Whether `a` lies after `b` on the circle of sequence numbers (RFC 9293 §3.4): the only place
 /// where they are compared.

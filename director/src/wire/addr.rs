@@ -50,6 +50,16 @@ impl Addr {
         [96, 64, 32, 0].map(|shift| (self.bits() >> shift) as u32)
     }
 
+    /// Whether this is an IPv6 address of one link only, `fe80::/10`.
+    pub const fn is_link_local(self) -> bool {
+        self.bits() >> 118 == 0xfe80 >> 6
+    }
+
+    /// How many leading bits both have in common.
+    pub const fn common_prefix(self, other: Self) -> u32 {
+        (self.bits() ^ other.bits()).leading_zeros()
+    }
+
     /// Whether this names one host beyond this one, so that it can be answered
     /// (RFC 1122 §3.2.2, RFC 4443 §2.4 e): neither unspecified, loopback, multicast,
     /// broadcast nor reserved.

@@ -86,6 +86,12 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
         u16_at(self.0.borrow(), field::FRAGMENT)
     }
 
+    /// Type of service: DSCP and ECN.
+    #[inline]
+    pub fn tos(&self) -> u8 {
+        self.0.borrow()[field::TOS]
+    }
+
     /// Hops left.
     #[inline]
     pub fn ttl(&self) -> u8 {
@@ -158,8 +164,7 @@ fn host(addr: Addr) -> [u8; 4] {
     array_at(addr.octets(), 12)
 }
 
-/// What a header of our own says; it has no options and its datagram is never fragmented, so
-/// it needs no identification (RFC 6864 §4.1).
+/// What a header of our own says; it has no options.
 #[derive(Clone, Copy, Debug)]
 pub struct Repr {
     /// Source address.
@@ -174,6 +179,9 @@ pub struct Repr {
     pub ttl: u8,
     /// Length of the payload, bytes.
     pub payload: u16,
+    /// The identification, if routers may fragment the datagram; else it needs none (RFC 6864
+    /// §4.1).
+    pub ident: Option<u16>,
 }
 
 impl Repr {
@@ -186,8 +194,12 @@ impl Repr {
             field::TOTAL_LEN,
             self.payload.saturating_add(LEN as u16),
         );
-        put_u16(header, field::IDENT, 0);
-        put_u16(header, field::FRAGMENT, DONT_FRAGMENT);
+        let flags = match self.ident {
+            Some(_) => 0,
+            None => DONT_FRAGMENT,
+        };
+        put_u16(header, field::IDENT, self.ident.unwrap_or(0));
+        put_u16(header, field::FRAGMENT, flags);
         header[field::TTL] = self.ttl;
         header[field::PROTOCOL] = self.protocol;
         put_u16(header, field::CHECKSUM, 0);

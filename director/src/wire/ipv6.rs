@@ -12,6 +12,9 @@ pub const LEN: usize = 40;
 /// means well with (RFC 8504 §5.3 lets a node set such a limit).
 pub const MAX_EXTENSIONS: usize = 8;
 
+/// The bits of the flow label.
+const FLOW: u32 = 0x000f_ffff;
+
 mod field {
     pub(super) const VERSION_CLASS_FLOW: usize = 0;
     pub(super) const PAYLOAD_LEN: usize = 4;
@@ -42,6 +45,12 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
     #[inline]
     pub fn version(&self) -> u8 {
         self.0.borrow()[field::VERSION_CLASS_FLOW] >> 4
+    }
+
+    /// Traffic class: DSCP and ECN.
+    #[inline]
+    pub fn traffic_class(&self) -> u8 {
+        (u16_at(self.0.borrow(), field::VERSION_CLASS_FLOW) >> 4) as u8
     }
 
     /// Length of all that follows the fixed header, bytes, as the header says.
@@ -103,12 +112,17 @@ pub struct Repr {
     pub hop_limit: u8,
     /// Length of the payload, bytes.
     pub payload: u16,
+    /// Traffic class.
+    pub class: u8,
+    /// Flow label, 20 bits.
+    pub flow: u32,
 }
 
 impl Repr {
-    /// Writes the header, traffic class and flow label zero.
+    /// Writes the header.
     pub fn write(&self, header: &mut [u8; LEN]) {
-        put_u32(header, field::VERSION_CLASS_FLOW, 6 << 28);
+        let class_and_flow = u32::from(self.class) << 20 | self.flow & FLOW;
+        put_u32(header, field::VERSION_CLASS_FLOW, 6 << 28 | class_and_flow);
         put_u16(header, field::PAYLOAD_LEN, self.payload);
         header[field::NEXT_HEADER] = self.next_header;
         header[field::HOP_LIMIT] = self.hop_limit;

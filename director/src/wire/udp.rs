@@ -99,6 +99,26 @@ impl<T: BorrowMut<[u8; LEN]>> Header<T> {
     }
 }
 
+/// What a header of our own says.
+#[derive(Clone, Copy, Debug)]
+pub struct Repr {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Length of header and payload, bytes.
+    pub length: u16,
+}
+
+impl Repr {
+    /// Writes the header, without a checksum.
+    pub fn write(&self, header: &mut [u8; LEN]) {
+        Header(&mut *header).set_ports(self.src_port, self.dst_port);
+        put_u16(header, field::LENGTH, self.length);
+        put_u16(header, field::CHECKSUM, 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

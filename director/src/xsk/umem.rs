@@ -46,6 +46,18 @@ impl Frame {
         self.len = len.min(room) as u16;
     }
 
+    /// Makes the packet `n` bytes longer at its front, if there is room: the bytes before it are
+    /// whatever they were. False, and nothing has changed, when there is none.
+    pub fn grow_front(&mut self, n: usize) -> bool {
+        let room = usize::from(self.start);
+        let grown = n <= room;
+        if grown {
+            self.start = (room - n) as u16;
+            self.len += n as u16;
+        }
+        grown
+    }
+
     pub(super) fn descriptor(&self) -> libc::xdp_desc {
         libc::xdp_desc {
             addr: self.address(),
@@ -155,5 +167,27 @@ impl Umem {
     /// Makes `frame` an empty frame again.
     pub fn reset(&self, frame: Frame) -> Frame {
         self.blank(frame.chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_grows_to_the_front_as_far_as_the_headroom_goes() {
+        let (umem, mut frames) = Umem::new(2).unwrap();
+        let frame = &mut frames[1];
+        frame.set_len(4);
+        umem.packet_mut(frame).copy_from_slice(b"data");
+        assert!(!frame.grow_front(HEADROOM as usize + 1));
+        assert_eq!(frame.len(), 4);
+        assert!(frame.grow_front(6));
+        umem.packet_mut(frame)[..6].copy_from_slice(b"outer ");
+        assert_eq!(umem.packet(frame), b"outer data");
+        assert!(frame.grow_front(HEADROOM as usize - 6));
+        assert!(!frame.grow_front(1));
+        assert_eq!(frame.chunk_address() % u64::from(FRAME_SIZE), 0);
+        assert_eq!(umem.recycled(frame.descriptor().addr).chunk, frame.chunk);
     }
 }

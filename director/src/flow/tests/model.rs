@@ -92,7 +92,8 @@ impl Pair {
         let expires = self.now.after(Ticks(span));
         let same_reply =
             |(old, &(its, _)): (&Tuple, &(u32, Tick))| reply(old, its) == reply(&tuple, real);
-        let taken = self.model.iter().any(same_reply);
+        let answered = real != ONE_WAY_REAL;
+        let taken = answered && self.model.iter().any(same_reply);
         let known = self.model.contains_key(&tuple);
         let (inserted, gone) = try_insert(&self.table, &tuple, real, class, expires);
         for gone in gone {

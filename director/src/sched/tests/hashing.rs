@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use adminapi::model::{SchedulerFlag, SchedulerFlags};
 
 use super::super::testing::{Farm, real, real_at, tuple};
-use crate::service::Capacity;
+use crate::service::Settings;
 use crate::wire::{Addr, Endpoint, Tuple};
 
 const FALLBACK: SchedulerFlags = SchedulerFlags::NONE.with(SchedulerFlag::Fallback);
@@ -252,9 +252,9 @@ fn mh_passes_over_the_overloaded_with_fallback_only() {
     let mut farm = farm("mh", Clients::Scattered, 91, &equal);
     farm.set(
         1,
-        Capacity {
+        Settings {
             upper: 2,
-            ..Capacity::weight(1)
+            ..Settings::weight(1)
         },
     );
     let expected = "2 2 2 2 2 2 2 3 2 1 2 3 3 2 2 1";

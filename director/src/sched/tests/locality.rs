@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::locality::EXPIRATION;
 use super::super::testing::{Farm, tuple};
-use crate::service::{Capacity, Real};
+use crate::service::{Real, Settings};
 use crate::time::Ticks;
 use crate::wire::{Addr, Endpoint, Tuple};
 
@@ -29,7 +29,7 @@ fn lblc_keeps_destinations_where_they_are() {
     assert_eq!(farm.open_all((0..12).map(to)), without);
     let gone = farm.delete(2);
     assert_eq!(farm.open_all((0..12).map(to)), without);
-    farm.put(Arc::new(Real::with(&gone, Capacity::weight(3))));
+    farm.put(Arc::new(Real::with(&gone, Settings::weight(3))));
     assert_eq!(
         farm.open_all((0..24).map(to)),
         format!("{without} 3 2 1 3 2 1 3 2 1 3 2 1")
@@ -49,9 +49,9 @@ fn lblc_forgets_what_is_unused_for_a_day() {
 fn neither_uses_the_overloaded() {
     for scheduler in ["lblc", "lblcr"] {
         let mut farm = Farm::new(scheduler, &[9, 9]);
-        let limit = Capacity {
+        let limit = Settings {
             upper: 2,
-            ..Capacity::weight(9)
+            ..Settings::weight(9)
         };
         farm.set(2, limit);
         assert_eq!(

@@ -4,7 +4,7 @@ use adminapi::model::Scheduler as Algorithm;
 use proptest::prelude::*;
 
 use super::testing::{Farm, real, tuple};
-use crate::service::Capacity;
+use crate::service::Settings;
 
 mod hashing;
 mod locality;
@@ -218,8 +218,8 @@ fn inactive_connections_count_for_some() {
 }
 
 fn limit(farm: &mut Farm, number: u32, upper: u32) {
-    let capacity = farm.real(number).capacity();
-    farm.set(number, Capacity { upper, ..capacity });
+    let settings = farm.real(number).settings();
+    farm.set(number, Settings { upper, ..settings });
 }
 
 /// Case 020: a threshold below what is there lets one more in.

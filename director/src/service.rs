@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use adminapi::model;
 
+use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::wire::{Endpoint, Protocol};
@@ -93,24 +94,67 @@ impl Load {
     }
 }
 
-/// How much a real server may get.
+/// How packets reach a real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
+pub enum Method {
+    /// Both ways through the director, addresses rewritten.
+    Nat,
+    /// As they are, to the real server's station; it answers the client itself.
+    Dr,
+    /// Wrapped, to the real server's address; it answers the client itself.
+    Tun(Tunnel),
+}
+
+impl Method {
+    /// Whether the director sees the client's packets only.
+    #[inline]
+    pub const fn is_one_way(self) -> bool {
+        !matches!(self, Self::Nat)
+    }
+
+    /// Whether a connection made by the one method can go on by the other.
+    pub const fn carries_on(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+        )
+    }
+}
+
+/// Where a real server stands with its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It gets new connections.
+    Listed,
+    /// Packets reach it in another way by now, from another slot; what was connected goes on in
+    /// the old way.
+    Replaced,
+    /// It is configured no more: packets from clients to it are dropped, and its connections
+    /// live again when it is added again.
+    Removed,
+}
+
+/// What a real server is configured to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
     /// Share of the new connections; 0 = none.
     pub weight: u32,
     /// Connections that overload it; 0 = no limit.
     pub upper: u32,
     /// Connections below which it is no longer overloaded; 0 = three quarters of `upper`.
     pub lower: u32,
+    /// How packets reach it.
+    pub method: Method,
 }
 
-impl Capacity {
-    /// A weight, and no thresholds.
+impl Settings {
+    /// A weight, no thresholds, and NAT.
     pub const fn weight(weight: u32) -> Self {
         Self {
             weight,
             upper: 0,
             lower: 0,
+            method: Method::Nat,
         }
     }
 }
@@ -132,9 +176,10 @@ pub struct Real {
     pub upper: u32,
     /// Connections below which it is no longer overloaded; 0 = three quarters of `upper`.
     pub lower: u32,
-    /// Whether it is configured. One that was removed stays as long as it has connections:
-    /// packets from clients to it are dropped, and it revives them when it is added again.
-    pub present: bool,
+    /// How packets reach it.
+    pub method: Method,
+    /// Whether it is configured. One that is not stays as long as it has connections.
+    pub standing: Standing,
     /// Its connections.
     pub load: Arc<Load>,
     /// What it has carried.
@@ -192,23 +237,25 @@ impl Real {
         }
     }
 
-    /// How much it may get.
-    pub const fn capacity(&self) -> Capacity {
-        Capacity {
+    /// What it is configured to be.
+    pub const fn settings(&self) -> Settings {
+        Settings {
             weight: self.weight,
             upper: self.upper,
             lower: self.lower,
+            method: self.method,
         }
     }
 
-    /// The same with another capacity. A larger upper threshold ends an overload.
+    /// The same with other settings. A larger upper threshold ends an overload.
     #[must_use]
-    pub fn with(&self, capacity: Capacity) -> Self {
-        let Capacity {
+    pub fn with(&self, settings: Settings) -> Self {
+        let Settings {
             weight,
             upper,
             lower,
-        } = capacity;
+            method,
+        } = settings;
         if upper == 0 || upper > self.upper {
             self.load.overloaded.store(false, Relaxed);
         }
@@ -217,6 +264,7 @@ impl Real {
             last_weight: if weight > 0 { weight } else { self.last_weight },
             upper,
             lower,
+            method,
             ..self.clone()
         }
     }

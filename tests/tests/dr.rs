@@ -1,0 +1,191 @@
+//! Direct routing: real servers that have the VIP and answer past the director.
+
+use adminapi::model::{ForwardingMethod, Protocol, RealPatch, Scheduler};
+use anyhow::{Context, Result};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, by};
+use testbed::packet::{Mac, Packet, ethernet, icmp, protocol};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, services};
+use testbed::servers::{Nginx, UdpEcho, big_file};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
+use testbed::traffic::{
+    HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, tally,
+};
+
+/// Three real servers of weight 1, round robin, by direct routing.
+struct Bench {
+    director: Director,
+    _web: Vec<Nginx>,
+    _echo: Vec<UdpEcho>,
+    topology: Topology,
+}
+
+impl Bench {
+    fn start() -> Result<Self> {
+        let topology = Topology::build(Plan::default())?;
+        topology.bypass_director()?;
+        let web = topology.reals.iter().map(Nginx::start);
+        let echo = topology
+            .reals
+            .iter()
+            .map(|host| UdpEcho::start_at(host, [VIP_V4.into(), VIP_V6.into()]));
+        let (web, echo) = (web.collect::<Result<_>>()?, echo.collect::<Result<_>>()?);
+        let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
+            .into_iter()
+            .map(|service| by(service, ForwardingMethod::Dr, None))
+            .fold(
+                Configuration::new(topology.interfaces()),
+                Configuration::service,
+            );
+        topology.meet_neighbours()?;
+        Ok(Self {
+            director: Director::start(&topology.director, &configuration)?,
+            _web: web,
+            _echo: echo,
+            topology,
+        })
+    }
+}
+
+#[test]
+fn real_servers_answer_for_the_vip_on_both_families() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let client = &bench.topology.client;
+    for family in Family::BOTH {
+        let answers = tally(fetch_names(client, family.http(), 9)?);
+        assert!(answers.values().all(|&count| count == 3), "{answers:?}");
+        let service = bench.director.api().service(family.http_service())?;
+        assert_eq!(service.stats.connections, 9);
+        assert_eq!(service.stats.out_packets, 0, "an answer came this way");
+        assert!(service.reals.iter().all(|real| real.port == 80));
+
+        let names = (0..6)
+            .map(|_| UdpClient::open(client, family.echo())?.echo(b"hello"))
+            .collect::<Result<Vec<_>>>()?;
+        assert!(tally(names).values().all(|&count| count == 2));
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn a_download_and_its_end_are_followed() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let expected = file_sha256(&big_file()?)?;
+    for family in Family::BOTH {
+        let client = &bench.topology.client;
+        let mut open = HttpConnection::open(client, family.http())?;
+        open.ask_name()?;
+        assert_eq!(download_sha256(client, family.http(), "/big")?, expected);
+        let states = || -> Result<Vec<String>> {
+            let connections = bench.director.api().connections(family.http_service())?;
+            Ok(connections.into_iter().map(|c| c.state).collect())
+        };
+        let mut now = states()?;
+        now.sort();
+        assert_eq!(now, ["ESTABLISHED", "FIN_WAIT"]);
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Only the stations and the TTL change.
+#[test]
+fn a_packet_arrives_as_it_was_sent() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let at_client = Tap::open(&bench.topology.client, HOST_SIDE)?;
+    let taps = (bench.topology.reals.iter())
+        .map(|real| Tap::open(&real.namespace, HOST_SIDE))
+        .collect::<Result<Vec<_>>>()?;
+    for family in Family::BOTH {
+        let client = match family {
+            Family::V4 => (CLIENT_V4, 4000).into(),
+            Family::V6 => (CLIENT_V6, 4000).into(),
+        };
+        let sent = testbed::packet::udp(client, family.echo(), b"as it is");
+        at_client.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &sent))?;
+        let is_it = |p: &Packet| p.destination == family.vip() && p.protocol == protocol::UDP;
+        let arrived = taps
+            .iter()
+            .map(|tap| tap.drain(is_it))
+            .collect::<Result<Vec<_>>>()?
+            .concat();
+        let sent = Packet::read(&sent).context("not a packet")?;
+        let hops = sent.hops - 1;
+        assert_eq!(arrived, [Packet { hops, ..sent }]);
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// The client complains about an answer: the error goes to the real server that has sent it, as
+/// it is.
+#[test]
+fn an_error_reaches_the_real_that_has_the_connection() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let at_client = Tap::open(&bench.topology.client, HOST_SIDE)?;
+    for (family, kind, client) in [
+        (Family::V4, (3, 4, 1400), CLIENT_V4.into()),
+        (Family::V6, (2, 0, 1400), CLIENT_V6.into()),
+    ] {
+        let udp = UdpClient::open(&bench.topology.client, family.echo())?;
+        let name = udp.echo(b"about this")?;
+        let host = (bench.topology.reals.iter()).find(|real| real.name == name);
+        let at_real = Tap::open(&host.context("a stranger")?.namespace, HOST_SIDE)?;
+        let answer = testbed::packet::udp(family.echo(), udp.socket().local_addr()?, b"too long");
+        let message = icmp(client, family.vip(), kind, &answer);
+        at_client.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &message,
+        ))?;
+        let got = at_real.expect("error", |p| p.icmp() == Some((kind.0, kind.1)))?;
+        assert_eq!((got.source, got.destination), (client, family.vip()));
+        assert!(got.header_intact && got.payload_intact());
+        assert_eq!(got.quoted(), Packet::read(&answer));
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn a_connection_survives_a_change_of_the_method() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let (family, api) = (Family::V4, bench.director.api());
+    let client = &bench.topology.client;
+    let mut before = HttpConnection::open(client, family.http())?;
+    let name = before.ask_name()?;
+    for real in api.service(family.http_service())?.reals {
+        let patch = RealPatch {
+            method: Some(ForwardingMethod::Tun),
+            ..RealPatch::default()
+        };
+        api.change_real(family.http_service(), real.endpoint(), patch)?;
+    }
+    assert_eq!(before.ask_name()?, name);
+    let service = api.service(family.http_service())?;
+    assert!(
+        (service.reals.iter())
+            .all(|real| real.method == ForwardingMethod::Tun && real.tun.is_some())
+    );
+    assert_eq!(service.protocol, Protocol::Tcp);
+    assert_accounts(&bench.director);
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Tunnels: what arrives at the real server, header by header, and what the client hears of a
+//! packet that does not fit.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use adminapi::model::{
+    ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelChecksum, TunnelType,
+};
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, by, service};
+use testbed::packet::{
+    Mac, Packet, Segment, checksum, ethernet, flag, protocol, tcp, transport_checksum, udp,
+};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology};
+
+const IPV4: u8 = 4;
+const IPV6: u8 = 41;
+const GRE: u8 = 47;
+
+const KINDS: [Tunnel; 6] = [
+    kind(TunnelType::Ipip, TunnelChecksum::None),
+    kind(TunnelType::Gre, TunnelChecksum::None),
+    kind(TunnelType::Gre, TunnelChecksum::Csum),
+    kind(TunnelType::Gue, TunnelChecksum::None),
+    kind(TunnelType::Gue, TunnelChecksum::Csum),
+    kind(TunnelType::Gue, TunnelChecksum::Remcsum),
+];
+
+const fn kind(kind: TunnelType, checksum: TunnelChecksum) -> Tunnel {
+    Tunnel {
+        kind,
+        port: None,
+        checksum,
+    }
+}
+
+/// One tunnelled real server and a sniffer at each end. Service i of `tunnels` is on port
+/// `FIRST_PORT + i`, in each protocol and family.
+struct Bench {
+    director: Director,
+    at_client: Tap,
+    at_real: Tap,
+    /// The family that the outer header has.
+    outer: Family,
+    _topology: Topology,
+}
+
+const FIRST_PORT: u16 = 1000;
+
+impl Bench {
+    fn start(outer: Family, tunnels: &[Tunnel]) -> Result<Self> {
+        let topology = Topology::build(Plan {
+            reals: 1,
+            ..Plan::default()
+        })?;
+        let real = topology.reals[0].address(outer.vip());
+        let services = tunnels.iter().zip(FIRST_PORT..);
+        let configuration = services
+            .flat_map(|(tun, port)| all_services(real, port, *tun))
+            .fold(
+                Configuration::new(topology.interfaces()),
+                Configuration::service,
+            );
+        topology.meet_neighbours()?;
+        Ok(Self {
+            director: Director::start(&topology.director, &configuration)?,
+            at_client: Tap::open(&topology.client, HOST_SIDE)?,
+            at_real: Tap::open(&topology.reals[0].namespace, HOST_SIDE)?,
+            outer,
+            _topology: topology,
+        })
+    }
+
+    fn send(&self, packet: &[u8]) -> Result<()> {
+        let (from, to) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
+        self.at_client.send(&ethernet(from, to, packet))
+    }
+
+    fn is_outer(&self, packet: &Packet) -> bool {
+        let from_director = match self.outer {
+            Family::V4 => IpAddr::from(Ipv4Addr::new(10, 0, 2, 0xfe)),
+            Family::V6 => Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xfe).into(),
+        };
+        packet.source == from_director
+            && matches!(packet.protocol, IPV4 | IPV6 | GRE | protocol::UDP)
+    }
+
+    /// The one tunnelled packet that arrives, opened and checked as one of `tunnel`.
+    fn arrived(&self, tunnel: Tunnel) -> Result<Packet> {
+        let outer = self.at_real.expect("packet", |p| self.is_outer(p))?;
+        let inner = open(&outer, tunnel).with_context(|| format!("{outer:?}"))?;
+        ensure!(outer.header_intact && inner.header_intact && inner.payload_intact());
+        ensure!(outer.hops == inner.hops, "{} hops outside", outer.hops);
+        Ok(inner)
+    }
+}
+
+fn all_services(real: IpAddr, port: u16, tun: Tunnel) -> Vec<Service> {
+    let real = [(SocketAddr::new(real, port), 1)];
+    let each = |protocol, family: Family| {
+        let vip = SocketAddr::new(family.vip(), port);
+        let one = service(protocol, vip, Scheduler::Rr, real);
+        by(one, ForwardingMethod::Tun, Some(tun))
+    };
+    [Protocol::Tcp, Protocol::Udp]
+        .into_iter()
+        .flat_map(|protocol| Family::BOTH.map(|family| each(protocol, family)))
+        .collect()
+}
+
+fn client(family: Family, port: u16) -> SocketAddr {
+    match family {
+        Family::V4 => (CLIENT_V4, port).into(),
+        Family::V6 => (CLIENT_V6, port).into(),
+    }
+}
+
+/// What a tunnel header of this kind carries.
+fn open(outer: &Packet, tunnel: Tunnel) -> Result<Packet> {
+    let payload = &outer.payload;
+    let (inner, named) = match tunnel.kind {
+        TunnelType::Ipip => (&payload[..], u16::from(outer.protocol)),
+        TunnelType::Gre => {
+            ensure!(outer.protocol == GRE);
+            let with_sum = tunnel.checksum == TunnelChecksum::Csum;
+            ensure!(payload[..2] == [u8::from(with_sum) << 7, 0]);
+            ensure!(!with_sum || checksum(&[payload]) == 0, "checksum of GRE");
+            let named = u16::from_be_bytes([payload[2], payload[3]]);
+            (&payload[if with_sum { 8 } else { 4 }..], named)
+        }
+        TunnelType::Gue => {
+            let (from, to) = outer.sockets().context("no ports")?;
+            ensure!(outer.protocol == protocol::UDP && to.port() == 6080 && from.port() >= 0xc000);
+            let sum = transport_checksum(outer.source, outer.destination, protocol::UDP, payload);
+            match tunnel.checksum {
+                TunnelChecksum::None => ensure!(payload[6..8] == [0, 0]),
+                _ => ensure!(sum == 0 && payload[6..8] != [0, 0], "checksum of UDP"),
+            }
+            ensure!(payload[8] == 0 && payload[10..12] == [0, 0]);
+            (&payload[12..], payload[9].into())
+        }
+    };
+    let packet = Packet::read(inner).context("nothing inside")?;
+    let expected = match (packet.source.is_ipv4(), tunnel.kind) {
+        (true, TunnelType::Gre) => 0x0800,
+        (false, TunnelType::Gre) => 0x86dd,
+        (true, _) => u16::from(IPV4),
+        (false, _) => u16::from(IPV6),
+    };
+    ensure!(named == expected, "{named} is named, {expected} is inside");
+    Ok(packet)
+}
+
+#[test]
+fn every_kind_carries_both_families_over_both() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for outer in Family::BOTH {
+        let bench = Bench::start(outer, &KINDS)?;
+        for (tunnel, port) in KINDS.into_iter().zip(FIRST_PORT..) {
+            for family in Family::BOTH {
+                let vip = SocketAddr::new(family.vip(), port);
+                let syn = Segment {
+                    flags: flag::SYN,
+                    ..Segment::default()
+                };
+                for sent in [
+                    udp(client(family, 4000), vip, b"through a tunnel"),
+                    udp(client(family, 4000), vip, b"odd"),
+                    tcp(client(family, 4000), vip, syn),
+                ] {
+                    bench.send(&sent)?;
+                    let got = bench
+                        .arrived(tunnel)
+                        .with_context(|| format!("{family:?} in {outer:?}, {tunnel:?}"))?;
+                    let sent = Packet::read(&sent).context("not a packet")?;
+                    let hops = sent.hops - 1;
+                    assert_eq!(got, Packet { hops, ..sent });
+                }
+            }
+        }
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+#[test]
+fn flows_spread_and_each_stays_together() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let gue = KINDS[3];
+    let bench = Bench::start(Family::V4, &[gue])?;
+    let vip = SocketAddr::new(Family::V4.vip(), FIRST_PORT);
+    let mut ports = Vec::new();
+    for _ in 0..2 {
+        for port in 4000..4016 {
+            bench.send(&udp(client(Family::V4, port), vip, b"x"))?;
+            let outer = bench.at_real.expect("packet", |p| bench.is_outer(p))?;
+            ports.push(outer.sockets().context("no ports")?.0.port());
+        }
+    }
+    let (first, again) = ports.split_at(16);
+    assert_eq!(first, again);
+    let mut distinct = first.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert!(distinct.len() > 12, "{distinct:?}");
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// The largest packet that fits passes; one byte more comes back as an error with the MTU that
+/// is left inside of the tunnel.
+#[test]
+fn what_does_not_fit_is_answered_with_the_right_mtu() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for outer in Family::BOTH {
+        let bench = Bench::start(outer, &KINDS)?;
+        let around = if outer == Family::V4 { 20 } else { 40 };
+        let shims = [0, 4, 8, 12, 12, 12];
+        for ((tunnel, shim), port) in KINDS.into_iter().zip(shims).zip(FIRST_PORT..) {
+            for family in Family::BOTH {
+                let vip = SocketAddr::new(family.vip(), port);
+                let mtu = 1500 - around - shim;
+                let headers = if family == Family::V4 { 28 } else { 48 };
+                let sized = |size: usize| udp(client(family, 4001), vip, &vec![7; size - headers]);
+                bench.send(&sized(mtu))?;
+                let got = bench.arrived(tunnel)?;
+                assert_eq!(got.payload.len() + headers - 8, mtu);
+                bench.send(&sized(mtu + 1))?;
+                let kind = if family == Family::V4 { (3, 4) } else { (2, 0) };
+                let error = bench
+                    .at_client
+                    .expect("error", |p| p.icmp() == Some(kind))?;
+                assert_eq!(error.source, family.vip());
+                let told = u16::from_be_bytes([error.payload[6], error.payload[7]]);
+                assert_eq!(
+                    usize::from(told),
+                    mtu,
+                    "{family:?} in {outer:?}, {tunnel:?}"
+                );
+                assert!(error.payload_intact());
+            }
+        }
+        let stats = bench.director.api().stats()?;
+        assert_eq!(stats.drops.get("too_big"), Some(&12));
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
