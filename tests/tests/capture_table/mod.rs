@@ -38,25 +38,34 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("023", Replayed),
     ("026", Replayed),
     ("101", Replayed),
-    ("102", NotYet("DR")),
+    ("102", Replayed),
     (
         "103",
         NotYet("TUN, and tunl0 in the kernel of the real servers"),
     ),
     ("104", Replayed),
-    ("105", NotYet("DR, TUN")),
+    ("105", Replayed),
     ("107", NotYet("one-packet scheduling")),
     ("108", Replayed),
-    ("109", NotYet("DR")),
+    (
+        "109",
+        NotYet("a SYN that moves FIN_WAIT at once: here the ACK after it does"),
+    ),
     ("111", NotYet("secure_tcp")),
     ("112", NotYet("secure_tcp")),
-    ("113", NotYet("secure_tcp, DR")),
+    ("113", NotYet("secure_tcp")),
     ("114", NotYet("sloppy_tcp")),
     ("116", NotYet("secure_tcp")),
     ("117", Replayed),
-    ("201", NotYet("DR")),
+    (
+        "201",
+        NotYet("host unreachable for a real server without a route"),
+    ),
     ("202", Replayed),
-    ("203", NotYet("DR")),
+    (
+        "203",
+        NotYet("a quoted segment that was sent: the director believes no other"),
+    ),
     ("204", NotYet("persistence")),
     ("206", NotYet("persistence")),
     ("207", NotYet("persistence, the engine sip")),
@@ -185,6 +194,8 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
 const NEVER_OPENED: &str = "no client opens a connection so";
 const NOBODY_S: &str =
     "what a real server sends from its port belongs to a connection or goes nowhere";
+const NEVER_CUT: &str = "a short datagram without an identification says so (RFC 6864)";
+const NOT_FORWARDED: &str = "a packet whose hops end here opens nothing";
 const NO_HANDSHAKE: &str = "a client's ACK moves nothing before the real server has answered";
 
 const fn differs(
@@ -250,6 +261,114 @@ const DIFFERENCES: &[Difference] = &[
         "10.2.2.1 > 172.16.0.1 ttl=63 len=40 tos=0x0 df=0 TCP 80>20001 [A] data=0",
         ABSENT,
         NOBODY_S,
+    ),
+    differs(
+        "105",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>81 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>81 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "105",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>82 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>82 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "105",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>83 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>83 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>81 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>81 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>82 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>82 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20001>83 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20001>83 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=61 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=33 tos=0x0 df=0 UDP 20000>84 len=13 csum=set",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=61 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=33 tos=0x0 df=0 UDP 20000>84 len=13 csum=set",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>85 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>85 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>86 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>86 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "105",
+        "TCP  10.9.9.9:81                         3        3        1      120       40",
+        "TCP 10.9.9.9:81 2 2 1 80 40",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:81                         3        3        1      120       40",
+        "-> 10.2.1.1:81 2 2 1 80 40",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "TCP  10.9.9.9:82                         3        3        1      120       68",
+        "TCP 10.9.9.9:82 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:82                         3        3        1      120       68",
+        "-> 10.2.1.1:82 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "TCP  10.9.9.9:83                         3        3        1      120       68",
+        "TCP 10.9.9.9:83 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:83                         3        3        1      120       68",
+        "-> 10.2.1.1:83 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:81                  Masq    1      3          0         ",
+        "  -> 10.2.1.1:81                  Masq    1      2          0         ",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:82                  Route   1      3          0         ",
+        "  -> 10.2.1.1:82                  Route   1      2          0         ",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:83                  Tunnel  1      3          0         ",
+        "  -> 10.2.1.1:83                  Tunnel  1      2          0         ",
+        NOT_FORWARDED,
     ),
 ];
 
