@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -43,14 +44,15 @@ pub struct Lab {
     client: Port,
     reals: Vec<Port>,
     programs: TempDir,
+    names: PathBuf,
 }
 
 impl Lab {
-    /// Builds it.
+    /// Builds it; `names` has the `services` and `protocols` that the captures know.
     ///
     /// # Errors
     /// When a part does not come up.
-    pub fn build() -> Result<Self> {
+    pub fn build(names: &Path) -> Result<Self> {
         let topology = Topology::build(Plan {
             reals: REALS,
             layout: Layout::Direct,
@@ -65,6 +67,7 @@ impl Lab {
                 .map(|(real, network)| Port::open(&real.namespace, network))
                 .collect::<Result<_>>()?,
             programs: TempDir::new()?,
+            names: names.to_owned(),
             topology,
         })
     }
@@ -82,14 +85,12 @@ impl Lab {
 
     /// Where the captures' programs are: `ipvsadm`, and a `sysctl` that asks the director about
     /// what belongs to it.
-    ///
-    /// # Errors
-    /// When `bulwark` is not built.
-    pub fn programs(&self) -> Result<&Path> {
+    fn programs(&self) -> Result<&Path> {
         let place = self.programs.path();
         if !place.join("ipvsadm").exists() {
             let bulwark = binary("bulwark")?;
             symlink(&bulwark, place.join("ipvsadm"))?;
+            std::fs::create_dir(place.join("empty"))?;
             let script = format!(
                 "#!/bin/sh\ncase \"$*\" in *net.ipv4.vs.*) exec {} sysctl \"$@\";; esac\n\
                  PATH=/usr/sbin:/sbin exec sysctl \"$@\"\n",
@@ -99,6 +100,32 @@ impl Lab {
             std::fs::set_permissions(place.join("sysctl"), PermissionsExt::from_mode(0o755))?;
         }
         Ok(place)
+    }
+
+    /// A shell for the commands of the captures, in the namespace that they call `name`. It has
+    /// their names of ports, their programs, and nothing in its directory.
+    ///
+    /// # Errors
+    /// When there is no such namespace.
+    pub fn shell(&self, name: &str, line: &str) -> Result<Command> {
+        let programs = self.programs()?;
+        let mut shell = self.namespace(name)?.command("sh");
+        // ip-netns(8) gives each command mounts of its own.
+        let bind = format!(
+            "for file in services protocols hosts nsswitch.conf; do \
+             mount --bind {}/$file /etc/$file 2>/dev/null; done\n{line}",
+            self.names.display()
+        );
+        let by_name = line.starts_with("ipvsadm -L ") || line.starts_with("ipvsadm -Lc");
+        shell.args(["-c", if by_name { &bind } else { line }]);
+        shell.current_dir(programs.join("empty"));
+        if name == "d" {
+            let path = std::env::var("PATH").unwrap_or_default();
+            let path = format!("{}:{path}:/usr/sbin:/sbin", programs.display());
+            shell.env("PATH", path);
+        }
+        shell.stdin(Stdio::null());
+        Ok(shell)
     }
 
     /// The namespace that the captures call `name`: `c`, `d`, `s1`...
@@ -253,14 +280,13 @@ fn connect_silent(topology: &Topology) -> Result<()> {
 pub fn settle(director: &Director, before: u64, count: u64) -> Result<()> {
     let dealt = wait::until("the packets to be dealt with", PATIENCE, || {
         let stats = director.api().stats()?;
+        let arrived: u64 = stats.interfaces.iter().map(|each| each.rx).sum();
         let redirected: u64 = stats.interfaces.iter().map(|each| each.redirected).sum();
-        let total = stats.total;
-        ensure!(arrived(director)? >= before + count, "they are under way");
-        ensure!(total.received == redirected, "they wait for a worker");
-        ensure!(
-            total.received == total.sent + total.passed + total.dropped,
-            "a worker has them"
-        );
+        let taken: u64 = stats.workers.iter().map(|each| each.received).sum();
+        let done = stats.workers.iter().map(|each| each.sent + each.dropped);
+        ensure!(arrived >= before + count, "they are under way");
+        ensure!(taken >= redirected, "they wait for a worker");
+        ensure!(done.sum::<u64>() >= taken, "a worker has them");
         Ok(())
     });
     // A packet that waits for its neighbour is dealt with later, and that is no error here.

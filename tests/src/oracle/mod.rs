@@ -16,13 +16,12 @@ pub mod talk;
 
 use std::path::PathBuf;
 
-/// Names the directory of the captures: it holds `cases/traffic/*.case`.
+/// Names the directory of the captures: it holds `cases/traffic/*.case` and `etc`.
 pub const VARIABLE: &str = "BULWARK_ORACLE";
 
 /// Where the captures are: what [`VARIABLE`] names, else `shared/ipvs-oracle` beside the checkout.
 pub fn directory() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/ipvs-oracle");
     let place = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(beside), PathBuf::from);
-    let traffic = place.join("cases/traffic");
-    traffic.is_dir().then_some(traffic)
+    place.join("cases/traffic").is_dir().then_some(place)
 }

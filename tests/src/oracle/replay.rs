@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,6 +23,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// TTL and DF of the captures' raw packets.
 const HEADER: (u8, bool) = (64, false);
 const NOTHING: &str = "(none)";
+/// No line.
+pub const ABSENT: &str = "(absent)";
 const NO_CONNECTION: &str = "(no connection)";
 
 /// What a test knows about the captures.
@@ -42,7 +43,7 @@ pub struct Difference {
     pub case: &'static str,
     /// The line in the capture.
     pub kernel: &'static str,
-    /// The line here; empty if there is none.
+    /// The line here; [`ABSENT`] if there is none.
     pub ours: &'static str,
     /// Why that is better.
     pub why: &'static str,
@@ -145,11 +146,6 @@ impl Run<'_> {
         if let Some(script) = self.script(sentence) {
             return self.queue(script);
         }
-        if let Some(seconds) = pass(sentence) {
-            // Counters are as of now here: nothing is to be waited for.
-            self.leeway.behind += seconds;
-            return Ok(());
-        }
         match script::of_sentence(sentence) {
             Some(script) => self.queue(&script),
             None if is_chosen => Ok(()),
@@ -205,12 +201,24 @@ impl Run<'_> {
                 Ok(())
             }
             Act::Error(error) => self.icmp_error(&error),
+            Act::Stray(host, from, to) => {
+                let segment = Segment {
+                    flags: flag::ACK,
+                    ..Segment::default()
+                };
+                self.from_host(host, &packet::tcp(from, to, segment))
+            }
             Act::Echo(from, to) => {
                 let request = packet::icmp(from, to, (8, 0, 0x0001_0001), b"ping");
                 self.from_client(&[request])
             }
             Act::Wait(time) => {
                 sleep(time);
+                Ok(())
+            }
+            // Counters are as of now here, and times are remaining ones: nothing to wait for.
+            Act::Skip(time) => {
+                self.leeway.behind += time;
                 Ok(())
             }
             Act::Then => Ok(()),
@@ -248,8 +256,10 @@ impl Run<'_> {
         self.clients(&[flow], |talk, flow| talk.client(flow, flag::SYN))?;
         if let Ok(end) = self.talk.end(flow) {
             self.reals(&[flow], |talk, flow| talk.real(flow, flag::SYN | flag::ACK))?;
-            let names = (flow.service.to_string(), end.address.to_string());
-            *self.leeway.extra.entry(names).or_default() += 1;
+            for real in [end.address.to_string(), String::new()] {
+                let row = (flow.service.to_string(), real);
+                *self.leeway.extra.entry(row).or_default() += 1;
+            }
         }
         self.clients(&[flow], |talk, flow| talk.client(flow, flag::ACK))
     }
@@ -267,9 +277,9 @@ impl Run<'_> {
         };
         let quoted = as_sent(packet::tcp(source, destination, segment), HEADER);
         let packet = packet::icmp(error.ends.0, error.ends.1, error.kind, &quoted[..28]);
-        match error.host.strip_prefix('s') {
+        match error.host {
             None => self.from_client(&[packet]),
-            Some(number) => self.from_host(number.parse::<usize>()? - 1, &packet),
+            Some(number) => self.from_host(number, &packet),
         }
     }
 
@@ -309,7 +319,11 @@ impl Run<'_> {
         if command.line.starts_with("cat /proc/net/ip_vs") {
             return Ok(());
         }
-        self.note_service(&command.line);
+        ensure!(
+            !command.line.contains("/proc/sys/net/ipv4/vs"),
+            "the kernel's files have no counterpart"
+        );
+        self.note(&command.line);
         if !command.line.starts_with("ipvsadm -L") {
             return self.run_and_check(command);
         }
@@ -318,16 +332,11 @@ impl Run<'_> {
 
     fn run_and_check(&self, command: &Command) -> Result<()> {
         let name = command.namespace.as_deref().unwrap_or("d");
-        let mut shell = self.lab.namespace(name)?.command("sh");
-        shell.args(["-c", &command.line]);
-        if name == "d" {
-            let programs = self.lab.programs()?.display().to_string();
-            let path = std::env::var("PATH").unwrap_or_default();
-            shell.env("PATH", format!("{programs}:{path}:/usr/sbin:/sbin"));
-            let socket = self.director.socket();
-            shell.env("BULWARK_API", format!("unix:{}", socket.display()));
+        let output = self.shell(name, &command.line)?.output()?;
+        if command.line.starts_with("ipvsadm -L") && is_refused(&output.stderr) {
+            println!("{}: refused: {}", self.case.number, command.line);
+            return Ok(());
         }
-        let output = shell.stdin(Stdio::null()).output()?;
         let stdout = text_lines(&output.stdout);
         self.leeway
             .check(&command.line, &self.ours(&command.stdout), &stdout)
@@ -344,13 +353,34 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn note_service(&mut self, line: &str) {
+    /// A shell that has the director of this run.
+    fn shell(&self, namespace: &str, line: &str) -> Result<std::process::Command> {
+        let mut shell = self.lab.shell(namespace, line)?;
+        let socket = self.director.socket();
+        shell.env("BULWARK_API", format!("unix:{}", socket.display()));
+        Ok(shell)
+    }
+
+    fn listing(&self, line: &str) -> Result<Vec<String>> {
+        Ok(text_lines(&self.shell("d", line)?.output()?.stdout))
+    }
+
+    /// Notes what a command does to services and counters.
+    fn note(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if let ["ipvsadm", "-A", "-t" | "-u" | "--sctp-service", service, ..] = words.as_slice() {
-            let port = service
-                .rsplit_once(':')
-                .and_then(|(_, port)| port.parse().ok());
-            self.service = port.unwrap_or(self.service);
+        match words.as_slice() {
+            ["ipvsadm", "-A", "-t" | "-u" | "--sctp-service", service, ..] => {
+                let port = service.rsplit_once(':').map(|(_, port)| port.parse());
+                self.service = port.and_then(Result::ok).unwrap_or(self.service);
+            }
+            // The counters of its real servers live on with their connections.
+            ["ipvsadm", "-D", _, service] => {
+                self.leeway
+                    .extra
+                    .remove(&((*service).to_owned(), String::new()));
+            }
+            ["ipvsadm", "-Z" | "-C", ..] => self.leeway.extra.clear(),
+            _ => {}
         }
     }
 
@@ -365,7 +395,7 @@ impl Run<'_> {
         lines
             .iter()
             .map(|line| differs(line).map_or(line.clone(), |d| d.ours.to_owned()))
-            .filter(|line| line != "\0")
+            .filter(|line| line != ABSENT)
             .collect()
     }
 
@@ -396,7 +426,7 @@ impl Run<'_> {
             .map(|(client, _)| script::flow(*client, self.service));
         self.open_new(&flows.collect::<Vec<_>>())?;
         eventually(|| {
-            let rows = self.connection_rows()?;
+            let rows = self.listing("ipvsadm -Lnc")?;
             let got: Vec<String> = expected
                 .iter()
                 .map(|(client, _)| {
@@ -421,25 +451,12 @@ impl Run<'_> {
         self.act(Act::Open(flows.to_vec()))
     }
 
-    fn connection_rows(&self) -> Result<Vec<String>> {
-        let mut command = self
-            .lab
-            .namespace("d")?
-            .command(self.lab.programs()?.join("ipvsadm"));
-        command.arg("-Lnc");
-        command.env(
-            "BULWARK_API",
-            format!("unix:{}", self.director.socket().display()),
-        );
-        Ok(text_lines(&command.output()?.stdout))
-    }
-
     /// The row of the flow that the last sentence is about, and that of its real server in `-Ln`.
     fn rows(&mut self, lines: &[String]) -> Result<()> {
         let (expected, reals) = lines.split_first().context("no row")?;
         let flow = script::flow((script::CLIENT, 20_000).into(), self.service);
         eventually(|| {
-            let rows = self.connection_rows()?;
+            let rows = self.listing("ipvsadm -Lnc")?;
             let row = rows.iter().find(|row| of_flow(row, flow));
             self.leeway
                 .connection(expected, row.map_or(NO_CONNECTION, String::as_str))
@@ -447,16 +464,7 @@ impl Run<'_> {
         let Some(real) = reals.first() else {
             return Ok(());
         };
-        let mut listing = self
-            .lab
-            .namespace("d")?
-            .command(self.lab.programs()?.join("ipvsadm"));
-        listing.args(["-Ln"]);
-        listing.env(
-            "BULWARK_API",
-            format!("unix:{}", self.director.socket().display()),
-        );
-        let listed = text_lines(&listing.output()?.stdout);
+        let listed = self.listing("ipvsadm -Ln")?;
         ensure!(
             listed.contains(real),
             "no line\n  |{real}| in\n{}",
@@ -524,16 +532,6 @@ fn of_flow(row: &str, flow: Flow) -> bool {
     *source == flow.client.to_string() && *service == flow.service.to_string()
 }
 
-/// A sentence that only says that time passes until the kernel's counters are copied.
-fn pass(sentence: &str) -> Option<Duration> {
-    let (seconds, rest) = sentence.split_once(" s pass ")?;
-    let seconds = seconds
-        .parse()
-        .ok()
-        .filter(|_| rest.starts_with("(the listing"))?;
-    Some(Duration::from_secs_f64(seconds))
-}
-
 /// An IPv4 packet with another TTL and DF; IPv6 as it is.
 fn as_sent(mut packet: Vec<u8>, (ttl, df): (u8, bool)) -> Vec<u8> {
     if packet.first().is_some_and(|byte| byte >> 4 == 4) {
@@ -544,6 +542,11 @@ fn as_sent(mut packet: Vec<u8>, (ttl, df): (u8, bool)) -> Vec<u8> {
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
     }
     packet
+}
+
+/// Whether the director says that it has no such listing yet.
+fn is_refused(stderr: &[u8]) -> bool {
+    String::from_utf8_lossy(stderr).contains("not supported by this director yet")
 }
 
 fn text_lines(bytes: &[u8]) -> Vec<String> {

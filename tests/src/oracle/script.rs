@@ -9,13 +9,16 @@
 //! ttl TTL DF                  of all that follow in this script
 //! icmp HOST FROM>TO KIND/CODE/REST FROM:PORT>TO:PORT
 //!                             an ICMP error about a segment, sent by host c, s1, s2...
+//! stray HOST FROM:PORT>TO:PORT
+//!                             an ACK that belongs to no connection, sent by host s1, s2...
 //! echo FROM>TO                an echo request of the client
 //! wait SECONDS
+//! skip SECONDS                time that nothing here depends on
 //! then                        the rest comes after the next command
 //! ```
 //!
 //! Parts are parted by `;`. A FLOW is `PORT`, `PORT..LAST` or `CLIENT:PORT`, with `>PORT` if it
-//! goes to another service than the one last added.
+//! goes to another service than the one last added. `*N` before a FLOW is N times that.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -43,12 +46,16 @@ pub enum Act {
     Answer(usize, Vec<Flow>),
     /// TTL and DF of what follows.
     Header(u8, bool),
+    /// An ACK that belongs to no connection, sent by the host with this number, from 0.
+    Stray(usize, SocketAddr, SocketAddr),
     /// An ICMP error.
     Error(IcmpError),
     /// An echo request of the client.
     Echo(IpAddr, IpAddr),
     /// Time passes.
     Wait(Duration),
+    /// Time that need not pass.
+    Skip(Duration),
     /// The rest comes after the next command.
     Then,
 }
@@ -56,8 +63,8 @@ pub enum Act {
 /// An ICMP error about a TCP segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcmpError {
-    /// The host that sends it: `c`, `s1`...
-    pub host: String,
+    /// The number, from 0, of the real server's host that sends it; else the client.
+    pub host: Option<usize>,
     /// Its source and destination.
     pub ends: (IpAddr, IpAddr),
     /// Type, code, and the second word of the header.
@@ -91,19 +98,40 @@ fn act(part: &str, service: u16) -> Result<Act> {
         "answer" => Act::Answer(word(1)?.parse()?, flows(2)?),
         "ttl" => Act::Header(word(1)?.parse()?, word(2)? == "1"),
         "icmp" => Act::Error(IcmpError {
-            host: word(1)?.to_owned(),
+            host: host(word(1)?)?,
             ends: pair(word(2)?)?,
             kind: kind(word(3)?)?,
             about: pair(word(4)?)?,
         }),
+        "stray" => {
+            let (from, to) = pair(word(2)?)?;
+            Act::Stray(
+                host(word(1)?)?.context("a real server is wanted")?,
+                from,
+                to,
+            )
+        }
         "echo" => {
             let (from, to) = pair(word(1)?)?;
             Act::Echo(from, to)
         }
         "wait" => Act::Wait(Duration::from_secs_f64(word(1)?.parse()?)),
+        "skip" => Act::Skip(Duration::from_secs_f64(word(1)?.parse()?)),
         "then" => Act::Then,
         other => bail!("{other} is no act"),
     })
+}
+
+/// The number of a real server's host, from 0: `s1` is 0; none for `c`.
+fn host(name: &str) -> Result<Option<usize>> {
+    match name.strip_prefix('s') {
+        Some(number) => {
+            let number: usize = number.parse()?;
+            Ok(Some(number.checked_sub(1).context("the first is s1")?))
+        }
+        None if name == "c" => Ok(None),
+        None => bail!("{name} is no host"),
+    }
 }
 
 fn pair<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
@@ -121,20 +149,32 @@ fn kind(text: &str) -> Result<(u8, u8, u32)> {
 
 fn flows(words: &[&str], service: u16) -> Result<Vec<Flow>> {
     let mut flows = Vec::new();
+    let mut times = 1;
     for word in words {
+        if let Some(count) = word.strip_prefix('*') {
+            times = count.parse()?;
+            continue;
+        }
         let (client, service) = match word.split_once('>') {
             Some((client, service)) => (client, service.parse()?),
             None => (*word, service),
         };
-        if let Ok(client) = client.parse() {
-            flows.push(flow(client, service));
-            continue;
+        let clients = clients(client)?;
+        for _ in 0..std::mem::replace(&mut times, 1) {
+            flows.extend(clients.iter().map(|client| flow(*client, service)));
         }
-        let (first, last) = client.split_once("..").unwrap_or((client, client));
-        let ports = first.parse::<u16>()?..=last.parse::<u16>()?;
-        flows.extend(ports.map(|port| flow((CLIENT, port).into(), service)));
     }
     Ok(flows)
+}
+
+/// `PORT`, `PORT..LAST` or `CLIENT:PORT`.
+fn clients(text: &str) -> Result<Vec<SocketAddr>> {
+    if let Ok(client) = text.parse() {
+        return Ok(vec![client]);
+    }
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let ports = first.parse::<u16>()?..=last.parse::<u16>()?;
+    Ok(ports.map(|port| (CLIENT, port).into()).collect())
 }
 
 /// The flow of a client to a port of the VIP of its family.
@@ -160,6 +200,7 @@ pub fn of_sentence(sentence: &str) -> Option<String> {
         ["client", "sends"] => Some("client - 20000".to_owned()),
         ["client", "sends", flags] => Some(format!("client {flags} 20000")),
         ["real", "answers", flags] => Some(format!("real {flags} 20000")),
+        [seconds, "s", "pass", "(the", "listing", ..] => Some(format!("skip {seconds}")),
         [seconds, "s", "later"] => Some(format!("wait {seconds}")),
         [kind @ ("SYN" | "ACK"), "to", port, .., "from", "172.16.0.1"] => {
             let (flags, client) = match (*kind, sentence.contains("second")) {
