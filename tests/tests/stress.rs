@@ -35,6 +35,43 @@ fn use_once(server: SocketAddr, number: u32) -> Result<()> {
     Ok(())
 }
 
+/// What the clients share.
+#[derive(Default)]
+struct Load {
+    tried: AtomicU32,
+    served: AtomicU32,
+    stop: AtomicBool,
+}
+
+impl Load {
+    /// One client: connection after connection until `stop`.
+    fn run(&self) {
+        while !self.stop.load(Relaxed) {
+            let number = self.tried.fetch_add(1, Relaxed);
+            let done = use_once(HTTP.http(), number).is_ok();
+            self.served.fetch_add(done.into(), Relaxed);
+        }
+    }
+}
+
+/// Changes the HTTP service in all ways until `load` has tried its connections.
+fn change_services(scene: &Scene, load: &Load) -> Result<()> {
+    let api = scene.director.api();
+    let weights: [&[u32]; 4] = [&[1, 2], &[1, 1, 1], &[0, 1, 3], &[2]];
+    let schedulers = [Scheduler::Wlc, Scheduler::Lc, Scheduler::Wrr];
+    let mut change = 0;
+    while load.tried.load(Relaxed) < CONNECTIONS {
+        change += 1;
+        let scheduler = schedulers[change % schedulers.len()];
+        let wanted = http(scene, scheduler, weights[change % weights.len()]);
+        if change % 8 == 0 {
+            api.remove_service(HTTP.http_service())?;
+        }
+        api.put_service(&wanted)?;
+    }
+    Ok(())
+}
+
 fn http(scene: &Scene, scheduler: Scheduler, weights: &[u32]) -> Service {
     services(&scene.topology, scheduler, weights)
         .into_iter()
@@ -99,41 +136,30 @@ fn counters_stay_true_when_services_change_under_load() -> Result<()> {
         ..Plan::default()
     };
     let scene = Scene::start_with(plan, Scheduler::Rr, &[1, 1, 1])?;
+    // Few ports, so that a connection often follows another one of its tuple.
+    scene.topology.client.sysctl(&[
+        "net.ipv4.ip_local_port_range=40000 40399",
+        "net.ipv4.tcp_max_tw_buckets=0",
+    ])?;
     let api = scene.director.api();
-    let (tried, served) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    let stop = Arc::new(AtomicBool::new(false));
+    let load = Arc::new(Load::default());
     let client = || {
-        let (tried, served, stop) = (tried.clone(), served.clone(), stop.clone());
+        let load = Arc::clone(&load);
         scene.topology.client.spawn(move || {
-            while !stop.load(Relaxed) {
-                let number = tried.fetch_add(1, Relaxed);
-                let done = use_once(HTTP.http(), number).is_ok();
-                served.fetch_add(done.into(), Relaxed);
-            }
+            load.run();
             Ok(())
         })
     };
     let clients: Vec<_> = (0..CLIENTS).map(|_| client()).collect::<Result<_>>()?;
-
-    let weights: [&[u32]; 4] = [&[1, 2], &[1, 1, 1], &[0, 1, 3], &[2]];
-    let schedulers = [Scheduler::Wlc, Scheduler::Lc, Scheduler::Wrr];
-    let mut change = 0;
-    while tried.load(Relaxed) < CONNECTIONS {
-        change += 1;
-        let scheduler = schedulers[change % schedulers.len()];
-        let wanted = http(&scene, scheduler, weights[change % weights.len()]);
-        if change % 8 == 0 {
-            api.remove_service(HTTP.http_service())?;
-        }
-        api.put_service(&wanted)?;
-    }
-    stop.store(true, Relaxed);
+    let changed = change_services(&scene, &load);
+    load.stop.store(true, Relaxed);
     for client in clients {
         client.join().expect("a client panicked")?;
     }
+    changed?;
     api.put_service(&http(&scene, Scheduler::Rr, &[1, 1, 1]))?;
 
-    assert!(served.load(Relaxed) > 0, "nobody was served");
+    assert!(load.served.load(Relaxed) > 0, "nobody was served");
     wait::until("true counters", PATIENCE, || counters_are_true(api))?;
     assert_accounts(&scene.director);
     Ok(())

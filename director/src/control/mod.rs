@@ -210,21 +210,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| {
-            let wanted: Vec<_> = desired
-                .iter()
-                .map(|service| translate::key(service.id()))
-                .collect();
-            for service in pool.services() {
-                if !wanted.contains(&service.key) {
-                    api::remove_service(pool, touched, service.key)?;
-                }
-            }
-            for service in desired {
-                api::put_service(pool, touched, service)?;
-            }
-            Ok(())
-        })
+        self.change(|pool, touched| api::put_services(pool, touched, desired))
     }
 }
 
