@@ -206,11 +206,11 @@ impl Run<'_> {
                     flags: flag::ACK,
                     ..Segment::default()
                 };
-                self.send_from_host(host, &packet::tcp(from, to, segment))
+                self.by_host(host, &packet::tcp(from, to, segment))
             }
             Act::Echo(from, to) => {
                 let request = packet::icmp(from, to, (8, 0, 0x0001_0001), b"ping");
-                self.send_from_client(&[request])
+                self.by_client(&[request])
             }
             Act::Wait(time) => {
                 sleep(time);
@@ -234,7 +234,7 @@ impl Run<'_> {
             .iter()
             .map(|flow| make(&mut self.talk, *flow))
             .collect();
-        self.send_from_client(&packets)
+        self.by_client(&packets)
     }
 
     fn reals(
@@ -244,7 +244,7 @@ impl Run<'_> {
     ) -> Result<()> {
         for flow in flows {
             let (host, packet) = make(&mut self.talk, *flow)?;
-            self.send_from_host(host, &packet)?;
+            self.by_host(host, &packet)?;
         }
         Ok(())
     }
@@ -278,12 +278,12 @@ impl Run<'_> {
         let quoted = as_sent(packet::tcp(source, destination, segment), HEADER);
         let packet = packet::icmp(error.ends.0, error.ends.1, error.kind, &quoted[..28]);
         match error.host {
-            None => self.send_from_client(&[packet]),
-            Some(number) => self.send_from_host(number, &packet),
+            None => self.by_client(&[packet]),
+            Some(number) => self.by_host(number, &packet),
         }
     }
 
-    fn send_from_client(&mut self, packets: &[Vec<u8>]) -> Result<()> {
+    fn by_client(&mut self, packets: &[Vec<u8>]) -> Result<()> {
         let before = lab::arrived(&self.director)?;
         for packet in packets {
             self.lab
@@ -293,7 +293,7 @@ impl Run<'_> {
         self.sniff()
     }
 
-    fn send_from_host(&mut self, host: usize, packet: &[u8]) -> Result<()> {
+    fn by_host(&mut self, host: usize, packet: &[u8]) -> Result<()> {
         let before = lab::arrived(&self.director)?;
         let packet = as_sent(packet.to_vec(), self.header);
         self.lab.send_from_real(host, &packet)?;
