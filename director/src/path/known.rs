@@ -1,18 +1,19 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
-use super::exit::{Departure, Exit, Treatment};
-use super::view::{self, Refusal, View, flow_of};
+use super::exit::Departure;
+use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
-use crate::service::{Real, Standing};
+use crate::neighbour::Hop;
+use crate::service::{Method, Real, Standing};
 use crate::tcp::{self, Judgement, State};
 use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
-    /// Send it this way.
-    Send(Exit),
+    /// Make its tuple this if it is translated, and send it in this way.
+    Send(Tuple, Method, Hop),
     /// It opens a connection of its own.
     Fresh,
 }
@@ -35,9 +36,9 @@ impl<'s> View<'s> {
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
-            Plan::Send(exit) => {
+            Plan::Send(to, method, hop) => {
                 drop(shard);
-                Ok(self.send(frame, packet, &exit))
+                Ok(self.send(frame, packet, method, &to, &hop))
             }
         }
     }
@@ -50,25 +51,6 @@ impl<'s> View<'s> {
                 Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
                 None => false,
             },
-        }
-    }
-
-    /// The way out for a packet of a known connection, which becomes `to` if it is translated.
-    #[inline]
-    pub(super) fn exit_of(
-        &self,
-        frame: &[u8],
-        layout: &Layout,
-        real: &Real,
-        way: Direction,
-        to: &Tuple,
-    ) -> Result<Exit, Refusal<'s>> {
-        match way {
-            Direction::Original => self.exit_to_real(frame, layout, real, to),
-            Direction::Reply => Ok(Exit {
-                treatment: Treatment::Translate(*to),
-                hop: self.exit(frame, layout, to.dst.addr, flow_of(to), 0)?,
-            }),
         }
     }
 
@@ -92,8 +74,9 @@ impl<'s> View<'s> {
             ..refusal.of_real(real)
         };
 
-        let exit = self
-            .exit_of(frame, &packet.layout, real, way, &to)
+        let method = method_of(real, way);
+        let hop = self
+            .hop_by(frame, &packet.layout, method, &to)
             .map_err(refused)?;
         let moved = match packet.tuple.protocol {
             Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
@@ -103,7 +86,7 @@ impl<'s> View<'s> {
             return Ok(Plan::Fresh);
         }
         self.count(real, &packet.layout, way);
-        Ok(Plan::Send(exit))
+        Ok(Plan::Send(to, method, hop))
     }
 
     /// Holds a segment against the connection's state and windows. False when the connection is
@@ -184,6 +167,14 @@ impl<'s> View<'s> {
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, entry);
+    }
+}
+
+/// How a packet is forwarded: replies that pass here at all are those of NAT.
+pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
+    match way {
+        Direction::Original => real.method,
+        Direction::Reply => Method::Nat,
     }
 }
 
