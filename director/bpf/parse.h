@@ -20,7 +20,7 @@
 enum reading {
 	OTHER,     // nothing that could be the director's
 	TRANSPORT, // TCP or UDP, src and dst filled
-	FRAGMENT,  // of any protocol, addresses filled
+	FRAGMENT,  // of what may be TCP or UDP, addresses filled
 	QUOTE,     // an ICMP error; src and dst are those of the quoted packet
 };
 
@@ -151,12 +151,30 @@ static __always_inline enum reading read_quote(enum reading ip, struct cursor *c
 	return QUOTE;
 }
 
+// What follows an IP header that is a fragment's. Echo and whatever else cannot be TCP or UDP is
+// not the director's; behind an IPv6 extension either may be.
+static __always_inline enum reading read_fragment(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+		return FRAGMENT;
+	default:
+		return OTHER;
+	}
+}
+
 static __always_inline enum reading parse_v4(struct cursor *c, struct packet *p)
 {
 	struct icmp *icmp;
 	__u8 protocol;
 	enum reading reading = read_v4(c, p, &protocol);
 
+	if (reading == FRAGMENT)
+		return read_fragment(protocol);
 	if (reading != TRANSPORT)
 		return reading;
 	if (protocol != IPPROTO_ICMP)
@@ -174,6 +192,8 @@ static __always_inline enum reading parse_v6(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v6(c, p, &protocol);
 
+	if (reading == FRAGMENT)
+		return read_fragment(protocol);
 	if (reading != TRANSPORT)
 		return reading;
 	if (protocol != IPPROTO_ICMPV6)

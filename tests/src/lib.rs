@@ -19,6 +19,7 @@ pub mod generator;
 pub mod l2fwd;
 pub mod namespace;
 pub mod nftables;
+pub mod oracle;
 pub mod packet;
 pub mod process;
 pub mod raw;

@@ -14,17 +14,21 @@ use director::worker::{Outbox, Walk};
 use director::xsk::{Frame, Umem};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, run_to_end};
-use testbed::packet::Mac;
+use testbed::packet::{Mac, Packet, Segment, ethernet, protocol, tcp};
 use testbed::process::Signal;
+use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
-use testbed::topology::{Plan, Topology};
+use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, Topology};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const HTTP: Family = Family::V4;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
 
 /// A connection to each of the three real servers, with its name.
 fn one_each(scene: &Scene) -> Result<Vec<(String, HttpConnection)>> {
@@ -128,6 +132,41 @@ fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
     assert_eq!(api.service(again.id())?.reals.len(), 2);
     let names = tally(fetch_names(client, HTTP.http(), 4)?);
     assert_eq!((names["rs1"], names["rs2"]), (2, 2));
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_client_port_that_is_used_again_gets_past_a_removed_real() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut scene = Scene::start_with(Plan::default(), Scheduler::Rr, &[1, 0, 0])?;
+    scene.web[0].kill()?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    let client = (CLIENT_V4, 40_000).into();
+    let answer = |sequence, flags: u8| -> Result<Packet> {
+        let syn = Segment {
+            sequence,
+            acknowledgement: 0,
+            flags: SYN,
+            payload: b"",
+        };
+        let syn = tcp(client, HTTP.http(), syn);
+        tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &syn))?;
+        let what = format!("a segment with the flags {flags:#x}");
+        tap.expect(&what, |p| {
+            p.protocol == protocol::TCP && p.payload[13] == flags
+        })
+    };
+    answer(1000, RST | ACK)?;
+    let mut changed = services(&scene.topology, Scheduler::Rr, &[1, 1])
+        .into_iter()
+        .find(|service| service.id() == HTTP.http_service())
+        .expect("the scene has it");
+    changed.reals.remove(0);
+    scene.director.api().put_service(&changed)?;
+    answer(900_000, SYN | ACK)?;
     assert_accounts(&scene.director);
     Ok(())
 }

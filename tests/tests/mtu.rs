@@ -8,10 +8,10 @@ use testbed::scene::{Family, Scene};
 use testbed::topology::Plan;
 use testbed::traffic::UdpClient;
 
-/// Whether a ping of `size` bytes of payload, never fragmented, is answered.
-fn ping(scene: &Scene, family: Family, size: usize) -> bool {
+/// Whether a ping of `size` bytes of payload is answered; `fragment` is `-M` of ping(8).
+fn ping(scene: &Scene, family: Family, size: usize, fragment: &str) -> bool {
     let (size, vip) = (size.to_string(), family.vip().to_string());
-    let arguments = ["-c1", "-W2", "-Mdo", "-s", &size, &vip];
+    let arguments = ["-c1", "-W2", "-M", fragment, "-s", &size, &vip];
     scene.topology.client.run("ping", &arguments).is_ok()
 }
 
@@ -32,11 +32,30 @@ fn packets_of_the_whole_mtu_pass_in_both_directions() -> Result<()> {
             let client = UdpClient::open(&scene.topology.client, family.echo())?;
             client.echo(&vec![7; usize::from(mtu) - headers - 4])?;
             assert!(
-                ping(&scene, family, usize::from(mtu) - headers),
+                ping(&scene, family, usize::from(mtu) - headers, "do"),
                 "{family:?} {mtu}"
             );
         }
         assert_accounts(&scene.director);
     }
+    Ok(())
+}
+
+#[test]
+fn a_ping_in_fragments_is_left_to_the_kernel() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let plan = Plan {
+        reals: 1,
+        ..Plan::default()
+    };
+    let scene = Scene::start_with(plan, Scheduler::Rr, &[1])?;
+    for family in Family::BOTH {
+        assert!(ping(&scene, family, 4000, "dont"), "{family:?}");
+    }
+    let stats = scene.director.api().stats()?;
+    assert_eq!(stats.drops.get("fragment"), None);
+    assert_accounts(&scene.director);
     Ok(())
 }

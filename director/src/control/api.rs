@@ -109,11 +109,7 @@ fn remove_real(
     Ok(())
 }
 
-pub(super) fn remove_service(
-    pool: &mut Pool,
-    touched: &mut Touched,
-    key: ServiceKey,
-) -> Result<()> {
+fn remove_service(pool: &mut Pool, touched: &mut Touched, key: ServiceKey) -> Result<()> {
     let reals = known(pool, &key)?.reals.clone();
     pool.remove_service(&key)
         .map_err(|e| translate::error(e, &key, None))?;
@@ -125,33 +121,58 @@ pub(super) fn remove_service(
 }
 
 /// Makes a service look like `wanted`. True when it is new.
-pub(super) fn put_service(
-    pool: &mut Pool,
-    touched: &mut Touched,
-    wanted: &Service,
-) -> Result<bool> {
+fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<bool> {
     let key = translate::key(wanted.id());
-    let Some(present) = pool.service(&key).cloned() else {
+    if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
-    };
+    }
     pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
         .map_err(|e| translate::error(e, &key, None))?;
+    remove_unwanted(pool, touched, wanted)?;
+    for real in &wanted.reals {
+        put_real(pool, touched, &key, real)?;
+    }
+    Ok(false)
+}
+
+/// Removes the real servers of a service, if it is there, that `wanted` does not have.
+fn remove_unwanted(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<()> {
+    let key = translate::key(wanted.id());
+    let Some(present) = pool.service(&key).cloned() else {
+        return Ok(());
+    };
     let keep: HashSet<_> = wanted
         .reals
         .iter()
         .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
         .collect();
-    for gone in present
+    present
         .reals
         .iter()
         .filter(|real| !keep.contains(&real.endpoint))
-    {
-        remove_real(pool, touched, &key, gone.endpoint)?;
+        .try_for_each(|gone| remove_real(pool, touched, &key, gone.endpoint))
+}
+
+/// Makes the services those of `desired`. What goes is removed first: a real server of before
+/// may be a service now, and the other way round.
+pub(super) fn put_services(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    desired: &[Service],
+) -> Result<()> {
+    let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id())).collect();
+    for service in pool.services() {
+        if !wanted.contains(&service.key) {
+            remove_service(pool, touched, service.key)?;
+        }
     }
-    for real in &wanted.reals {
-        put_real(pool, touched, &key, real)?;
+    for service in desired {
+        remove_unwanted(pool, touched, service)?;
     }
-    Ok(false)
+    for service in desired {
+        put_service(pool, touched, service)?;
+    }
+    Ok(())
 }
 
 const fn put<T>(created: bool, now: T) -> Put<T> {
@@ -348,3 +369,6 @@ impl Control for Director {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

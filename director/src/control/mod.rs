@@ -8,8 +8,7 @@ mod roles;
 mod translate;
 mod view;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
@@ -25,9 +24,6 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use roles::Touched;
-
-/// How long after a change a worker can still walk a batch with the snapshot before it.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -62,16 +58,24 @@ pub struct Director {
 
 /// What only one change at a time may touch.
 struct Master {
-    changed: Instant,
+    /// Snapshots that were replaced; somebody may still see them.
+    replaced: Vec<Weak<Pool>>,
     locals: Vec<Addr>,
     /// Whether real servers have come or gone that the neighbourhood has not heard of.
     rips_changed: bool,
 }
 
 impl Master {
-    fn note(&mut self, touched: &Touched) {
-        self.changed = Instant::now();
+    /// A snapshot was published in the place of `old`.
+    fn note(&mut self, touched: &Touched, old: &Arc<Pool>) {
         self.rips_changed |= touched.reals();
+        self.replaced.retain(|pool| pool.strong_count() > 0);
+        self.replaced.push(Arc::downgrade(old));
+    }
+
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    fn is_seen(&self) -> bool {
+        self.replaced.iter().any(|pool| pool.strong_count() > 0)
     }
 }
 
@@ -84,7 +88,7 @@ impl Director {
         neighbourhood: Neighbourhood,
     ) -> Self {
         let master = Mutex::new(Master {
-            changed: Instant::now(),
+            replaced: Vec::new(),
             locals: Vec::new(),
             rips_changed: false,
         });
@@ -108,7 +112,7 @@ impl Director {
         touched.refuse_locals(&old, &new, &master.locals)?;
         new.settle();
         self.publish(&old, new, &touched).map_err(refused)?;
-        master.note(&touched);
+        master.note(&touched, &old);
         Ok(done)
     }
 
@@ -131,15 +135,18 @@ impl Director {
         Ok(())
     }
 
-    /// Forgets real servers that are listed no more and whose last connection has gone. To be called about once a
-    /// second.
+    /// Forgets real servers that are listed no more and whose last connection has gone, once no
+    /// worker can see them as present any more. To be called about once a second.
     ///
     /// # Errors
     /// When the gate's map cannot be changed.
     pub fn reap(&self) -> std::result::Result<(), GateError> {
         let mut master = self.master.lock();
+        if master.is_seen() {
+            return Ok(());
+        }
         let old = self.shared.pool.load_full();
-        if master.changed.elapsed() < GRACE || !old.has_unlisted() {
+        if !old.has_unlisted() {
             return Ok(());
         }
         let mut new = Pool::clone(&old);
@@ -149,7 +156,7 @@ impl Director {
         }
         if touched.reals() {
             self.publish(&old, new, &touched)?;
-            master.note(&touched);
+            master.note(&touched, &old);
         }
         Ok(())
     }
@@ -203,24 +210,33 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| {
-            let wanted: Vec<_> = desired
-                .iter()
-                .map(|service| translate::key(service.id()))
-                .collect();
-            for service in pool.services() {
-                if !wanted.contains(&service.key) {
-                    api::remove_service(pool, touched, service.key)?;
-                }
-            }
-            for service in desired {
-                api::put_service(pool, touched, service)?;
-            }
-            Ok(())
-        })
+        self.change(|pool, touched| api::put_services(pool, touched, desired))
     }
 }
 
 fn refused(error: GateError) -> ControlError {
     ControlError::Limit(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_snapshot_counts_as_long_as_somebody_sees_it() {
+        let mut master = Master {
+            replaced: Vec::new(),
+            locals: Vec::new(),
+            rips_changed: false,
+        };
+        let (first, second) = (Arc::new(Pool::new(1)), Arc::new(Pool::new(1)));
+        let worker = Arc::clone(&first);
+        for pool in [&first, &second] {
+            master.note(&Touched::default(), pool);
+        }
+        drop((first, second));
+        assert!(master.is_seen());
+        drop(worker);
+        assert!(!master.is_seen());
+    }
 }

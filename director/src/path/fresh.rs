@@ -7,7 +7,7 @@ use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
-use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp::Segment;
 use crate::wire::{Protocol, Transport, Tuple};
 
 impl<'s> View<'s> {
@@ -48,8 +48,10 @@ impl<'s> View<'s> {
                 Err(Refused::ReplyTaken) => continue,
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
+            // Under the lock: whoever finds the connection may already take it off again.
+            real.enter(view::is_active(&entry));
             drop(shard);
-            self.opened(real, packet, &entry);
+            self.opened(real, packet);
             return Ok(self.send(frame, packet, real.method, &to, &hop));
         }
         Err(refused(Cause::TupleTaken.into()))
@@ -67,8 +69,7 @@ impl<'s> View<'s> {
         entry
     }
 
-    fn opened(&self, real: &Real, packet: &Transport, entry: &Entry) {
-        real.enter(view::is_active(entry));
+    fn opened(&self, real: &Real, packet: &Transport) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
@@ -85,8 +86,7 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);
     }
-    let pure_syn = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
-    match pure_syn {
+    match segment.flags.opens() {
         true => Ok(Some(Tracking::opening(&segment))),
         false => Err(Cause::NoConnection),
     }

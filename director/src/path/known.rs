@@ -65,19 +65,20 @@ impl<'s> View<'s> {
         let entry = shard.entry(handle);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let to = translated(entry, real, way);
-        if way == Direction::Original && real.standing == Standing::Removed {
-            return Err(Refusal::from(Cause::RealRemoved).of_real(real));
-        }
         let vip = Some(entry.vip().addr);
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
             ..refusal.of_real(real)
         };
 
-        let method = method_of(real, way);
-        let hop = self
-            .hop_by(frame, &packet.layout, method, &to)
-            .map_err(refused)?;
+        let hop = match self.leads_on(real, frame, packet, way, &to) {
+            Ok(hop) => hop,
+            Err(_) if opens_the_next(entry, frame, packet, way) => {
+                self.forget(shard, handle, real);
+                return Ok(Plan::Fresh);
+            }
+            Err(refusal) => return Err(refused(refusal)),
+        };
         let moved = match packet.tuple.protocol {
             Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
             Protocol::Udp => Ok(self.answered(shard, handle, way)),
@@ -86,7 +87,29 @@ impl<'s> View<'s> {
             return Ok(Plan::Fresh);
         }
         self.count(real, &packet.layout, way);
-        Ok(Plan::Send(to, method, hop))
+        Ok(Plan::Send(to, method_of(real, way), hop))
+    }
+
+    /// The next hop of a packet of a connection; none from a client to a real server that was
+    /// removed.
+    fn leads_on(
+        &self,
+        real: &Real,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+        to: &Tuple,
+    ) -> Result<Hop, Refusal<'s>> {
+        if way == Direction::Original && real.standing == Standing::Removed {
+            return Err(Cause::RealRemoved.into());
+        }
+        self.hop_by(frame, &packet.layout, method_of(real, way), to)
+    }
+
+    /// Takes a connection out of the table and off its real server.
+    fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
+        let old = shard.remove(handle);
+        real.load.leave(view::is_active(&old));
     }
 
     /// Holds a segment against the connection's state and windows. False when the connection is
@@ -118,8 +141,7 @@ impl<'s> View<'s> {
             }
             Judgement::Ignore(_) => Ok(true),
             Judgement::Reopen => {
-                let old = shard.remove(handle);
-                real.load.leave(view::is_active(&old));
+                self.forget(shard, handle, real);
                 Ok(false)
             }
             Judgement::Invalid(invalid) => Err(invalid.into()),
@@ -176,6 +198,14 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
         Direction::Original => real.method,
         Direction::Reply => Method::Nat,
     }
+}
+
+/// Whether a packet that its connection's real server cannot get is a client's SYN after the end
+/// of that connection: the next one need not go to the same real server.
+fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
+    let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
+    let segment = Segment::parse(packet.layout.segment(frame));
+    from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
 }
 
 /// What the tuple of a packet becomes.

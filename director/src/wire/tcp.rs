@@ -207,6 +207,12 @@ impl Flags {
         let set = self.0 & (Self::FIN | Self::SYN | Self::RST | Self::ACK | Self::URG);
         SENSIBLE & (1 << set) == 0
     }
+
+    /// Whether a segment with these bits opens a connection: a SYN without ACK.
+    #[inline]
+    pub const fn opens(self) -> bool {
+        self.has(Self::SYN) && !self.has(Self::ACK) && !self.is_nonsense()
+    }
 }
 
 /// The sets of control bits that a TCP sends, one bit for each: the same ones that conntrack

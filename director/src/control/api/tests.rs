@@ -1,0 +1,47 @@
+//! What a change of many services promises.
+
+use adminapi::model::{ForwardingMethod, Protocol, Scheduler};
+
+use super::*;
+
+fn service(vip: &str, reals: &[&str]) -> Service {
+    let vip: SocketAddr = vip.parse().unwrap();
+    let real = |text: &&str| {
+        let endpoint: SocketAddr = text.parse().unwrap();
+        Real {
+            address: endpoint.ip(),
+            port: Some(endpoint.port()),
+            weight: 1,
+            method: ForwardingMethod::Nat,
+            upper: 0,
+            lower: 0,
+            tun: None,
+        }
+    };
+    Service {
+        protocol: Protocol::Tcp,
+        address: vip.ip(),
+        port: vip.port(),
+        scheduler: Scheduler::Rr,
+        scheduler_flags: Default::default(),
+        reals: reals.iter().map(real).collect(),
+    }
+}
+
+#[test]
+fn a_real_server_and_a_service_may_change_places_in_one_step() {
+    let (one, other, third) = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80");
+    let steps = [
+        vec![service(one, &[other, third])],
+        vec![service(other, &[third]), service(one, &[third])],
+        vec![service(other, &[one])],
+    ];
+    let mut pool = Pool::new(1);
+    for desired in steps {
+        put_services(&mut pool, &mut Touched::default(), &desired).unwrap();
+        let now = pool.services().len();
+        assert_eq!(now, desired.len());
+    }
+    let circle = [service(one, &[other]), service(other, &[third])];
+    put_services(&mut pool, &mut Touched::default(), &circle).unwrap_err();
+}

@@ -1,0 +1,27 @@
+//! Captures of what the kernel's IPVS does, replayed against a running director.
+//!
+//! A capture ([`case`]) is a list of commands with their output, of packets sent, told in words
+//! ([`script`]), and of packets seen. [`replay`] does the same in the captures' own topology
+//! ([`lab`]) and [`compare`]s. The captures are not part of this tree: [`directory`] says where they
+//! are looked for.
+
+pub mod case;
+pub mod compare;
+pub mod http;
+pub mod lab;
+pub mod notation;
+pub mod replay;
+pub mod script;
+pub mod talk;
+
+use std::path::PathBuf;
+
+/// Names the directory of the captures: it holds `cases/traffic/*.case` and `etc`.
+pub const VARIABLE: &str = "BULWARK_ORACLE";
+
+/// Where the captures are: what [`VARIABLE`] names, else `shared/ipvs-oracle` beside the checkout.
+pub fn directory() -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/ipvs-oracle");
+    let place = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(beside), PathBuf::from);
+    place.join("cases/traffic").is_dir().then_some(place)
+}

@@ -1,0 +1,379 @@
+//! What is known about each capture: whether it holds, what its sentences send, and where the
+//! director differs on purpose.
+
+use testbed::oracle::replay::{ABSENT, Difference, Knowledge};
+
+/// How a capture stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It holds.
+    Replayed,
+    /// It does not hold yet, for want of this. When it holds, the test asks to say so here.
+    NotYet(&'static str),
+    /// It cannot hold, because of this.
+    Apart(&'static str),
+}
+use Standing::{Apart, NotYet, Replayed};
+
+/// Every capture has its line here.
+pub(crate) const CAPTURES: [(&str, Standing); 55] = [
+    ("001", Replayed),
+    ("002", Replayed),
+    ("003", Replayed),
+    ("004", Replayed),
+    ("005", Replayed),
+    ("006", Replayed),
+    ("007", Replayed),
+    ("008", Replayed),
+    ("009", Replayed),
+    ("010", Replayed),
+    ("011", Replayed),
+    ("012", Replayed),
+    ("013", Replayed),
+    ("015", Replayed),
+    ("017", NotYet("firewall marks")),
+    ("019", Replayed),
+    ("020", Replayed),
+    ("022", Replayed),
+    ("023", Replayed),
+    ("026", Replayed),
+    ("101", Replayed),
+    ("102", Replayed),
+    (
+        "103",
+        NotYet("TUN, and tunl0 in the kernel of the real servers"),
+    ),
+    ("104", Replayed),
+    ("105", Replayed),
+    ("107", NotYet("one-packet scheduling")),
+    ("108", Replayed),
+    (
+        "109",
+        NotYet("a SYN that moves FIN_WAIT at once: here the ACK after it does"),
+    ),
+    ("111", NotYet("secure_tcp")),
+    ("112", NotYet("secure_tcp")),
+    ("113", NotYet("secure_tcp")),
+    ("114", NotYet("sloppy_tcp")),
+    ("116", NotYet("secure_tcp")),
+    ("117", Replayed),
+    (
+        "201",
+        NotYet("host unreachable for a real server without a route"),
+    ),
+    ("202", Replayed),
+    (
+        "203",
+        NotYet("a quoted segment that was sent: the director believes no other"),
+    ),
+    ("204", NotYet("persistence")),
+    ("206", NotYet("persistence")),
+    ("207", NotYet("persistence, the engine sip")),
+    ("208", Replayed),
+    ("210", NotYet("the sysctl expire_nodest_conn")),
+    ("211", NotYet("expire_nodest_conn")),
+    ("212", Replayed),
+    ("214", NotYet("conn_reuse_mode")),
+    ("215", NotYet("local real servers")),
+    ("216", NotYet("SCTP")),
+    ("217", Replayed),
+    ("218", NotYet("sysctls")),
+    ("219", NotYet("sysctls")),
+    ("220", NotYet("drop_packet")),
+    ("221", NotYet("drop_entry")),
+    ("222", NotYet("synchronisation")),
+    ("223", Replayed),
+    (
+        "224",
+        Apart("it shows how late --stats is in the kernel; here it is exact"),
+    ),
+];
+
+/// Case, beginning of a sentence (or `$ ` and a command), what it sends.
+const SCRIPTS: &[(&str, &str, &str)] = &[
+    ("022", "RST from the client", "client R 20000 20001"),
+    ("023", "RST from the client", "client R 20000 20001"),
+    ("101", "8 times curl", ""),
+    ("101", "2.5 s later", "skip 2.5"),
+    ("102", "4 times curl", ""),
+    ("102", "raw SYN", "client S 40000 40001"),
+    ("103", "4 times curl", ""),
+    ("104", "4 times curl", ""),
+    ("105", "NAT reply", "real SA 20001>81"),
+    (
+        "105",
+        "SYN with ttl 1",
+        "ttl 1 0; client S 20009>81 20009>82 20009>83",
+    ),
+    ("105", "counters after all", ""),
+    ("107", "3 datagrams", "udp 5 20000 20001 20000"),
+    ("107", "answers of 10 bytes", "answer 10 20000 20001"),
+    ("107", "5.2 s pass, then", "wait 5.2; then; udp 5 20000"),
+    ("107", "one-packet service: 5", "udp 5 *5 20000"),
+    ("107", "answer of R1", "answer 10 20000"),
+    ("107", "--set 0 0 10", "udp 5 20005>53"),
+    ("116", "SYN from port 20000", "client S 20000"),
+    (
+        "116",
+        "1.6 s later",
+        "wait 1.6; client S 20001; client A 20000; then; real SA 20001",
+    ),
+    ("116", "ACK of the client", "client A 20001"),
+    (
+        "116",
+        "back to 0",
+        "wait 1.6; client S 20002; client A 20001 20000",
+    ),
+    ("117", "before --set", "open 20000; client S 20001"),
+    (
+        "117",
+        "after: port 20002",
+        "open 20002; client S 20003; open 20004; client FA 20004; client A 20000",
+    ),
+    ("117", "real sends FIN", "real FA 20002 20004"),
+    ("201", "UDP to 84", "udp 5 20000>84"),
+    ("202", "real 10.0.2.1 has no listener", ""),
+    ("202", "UDP datagram", "udp 5 20000>53"),
+    ("206", "SYN, ACK, RST", "open 20000; client R 20000"),
+    ("206", "a new SYN", "client S 20001"),
+    ("208", "data (PSH+ACK)", "client PA 20000..20003"),
+    ("210", "data (PSH+ACK)", "client PA 20000..20003"),
+    ("210", "a second time", "client PA 20000..20003"),
+    ("210", "a SYN on the same", "client S 20000..20003"),
+    ("210", "the real is added", "client PA 20000..20003"),
+    ("211", "data (PSH+ACK)", "client PA 20000..20003"),
+    ("211", "a second time", "client PA 20000..20003"),
+    ("211", "a SYN on the same", "client S 20000..20003"),
+    ("211", "the real is added", "client PA 20000..20003"),
+    ("212", "data on both", "client PA 20000 20001"),
+    (
+        "212",
+        "service added again",
+        "client PA 20000 20001; stray s1 10.2.1.1:80>172.16.0.1:20000; real A 20001; \
+         real A 20000; stray s2 10.2.2.1:80>172.16.0.1:20001",
+    ),
+    ("203", "SYN from", "client S 20000>81 20000>82"),
+    (
+        "203",
+        "NAT: real side",
+        "icmp s1 10.2.1.1>172.16.0.1 3/3/0 172.16.0.1:20000>10.2.1.1:81",
+    ),
+    (
+        "203",
+        "NAT: a router",
+        "icmp s1 10.0.2.1>172.16.0.1 3/4/1400 172.16.0.1:20000>10.2.1.1:81",
+    ),
+    (
+        "203",
+        "NAT: client side",
+        "icmp c 10.0.1.1>10.9.9.9 3/4/1300 10.9.9.9:81>172.16.0.1:20000",
+    ),
+    (
+        "203",
+        "DR: the same",
+        "icmp c 10.0.1.1>10.9.9.9 3/4/1300 10.9.9.9:82>172.16.0.1:20000",
+    ),
+    (
+        "203",
+        "ICMP 3/4 to the VIP",
+        "icmp c 10.0.1.1>10.9.9.9 3/4/1300 10.9.9.9:81>172.16.0.1:29999",
+    ),
+    ("203", "echo request", "echo 172.16.0.1>10.9.9.9"),
+    ("214", "5 connections", "open 20000 20001 20002 20003"),
+    ("214", "SYN on each", "client S 20000..20004"),
+    ("215", "curl from c", ""),
+    (
+        "217",
+        "$ ipvsadm -Lnc",
+        "client S [fd00:16::1]:1 172.16.123.123:65535 [fd00:16::1111:2222:3333:4444]:65535",
+    ),
+    ("223", "200 datagrams", "udp 100 *50 20000..20003"),
+    ("223", "4.5 s of silence", "skip 4.5"),
+];
+
+const NEVER_OPENED: &str = "no client opens a connection so";
+const NOBODY_S: &str =
+    "what a real server sends from its port belongs to a connection or goes nowhere";
+const NEVER_CUT: &str = "a short datagram without an identification says so (RFC 6864)";
+const NOT_FORWARDED: &str = "a packet whose hops end here opens nothing";
+const NO_HANDSHAKE: &str = "a client's ACK moves nothing before the real server has answered";
+
+const fn differs(
+    case: &'static str,
+    kernel: &'static str,
+    ours: &'static str,
+    why: &'static str,
+) -> Difference {
+    Difference {
+        case,
+        kernel,
+        ours,
+        why,
+    }
+}
+
+/// What docs/compatibility.md lists, where a capture shows it.
+const DIFFERENCES: &[Difference] = &[
+    differs(
+        "108",
+        "TCP 01:59  TIME_WAIT   172.16.0.1:20000   10.9.9.9:91        10.2.1.1:91",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:91        10.2.1.1:91",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "108",
+        "  -> 10.2.1.1:91                  Masq    1      0          1         ",
+        "  -> 10.2.1.1:91                  Masq    1      1          0         ",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "108",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:92        10.2.1.1:92",
+        "(no connection)",
+        NEVER_OPENED,
+    ),
+    differs(
+        "108",
+        "  -> 10.2.1.1:92                  Masq    1      1          0         ",
+        "  -> 10.2.1.1:92                  Masq    1      0          0         ",
+        NEVER_OPENED,
+    ),
+    differs(
+        "108",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:95        10.2.1.1:95",
+        "(no connection)",
+        NEVER_OPENED,
+    ),
+    differs(
+        "108",
+        "  -> 10.2.1.1:95                  Masq    1      1          0         ",
+        "  -> 10.2.1.1:95                  Masq    1      0          0         ",
+        NEVER_OPENED,
+    ),
+    differs(
+        "212",
+        "10.2.1.1 > 172.16.0.1 ttl=63 len=40 tos=0x0 df=0 TCP 80>20000 [A] data=0",
+        ABSENT,
+        NOBODY_S,
+    ),
+    differs(
+        "212",
+        "10.2.2.1 > 172.16.0.1 ttl=63 len=40 tos=0x0 df=0 TCP 80>20001 [A] data=0",
+        ABSENT,
+        NOBODY_S,
+    ),
+    differs(
+        "105",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>81 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>81 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "105",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>82 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>82 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "105",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>83 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=11 code=0 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=1 len=40 tos=0x0 df=0 TCP 20009>83 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>81 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>81 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>82 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>82 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20001>83 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20001>83 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=61 tos=0xc0 df=0 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=33 tos=0x0 df=0 UDP 20000>84 len=13 csum=set",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=61 tos=0xc0 df=1 ICMP type=3 code=3 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=33 tos=0x0 df=0 UDP 20000>84 len=13 csum=set",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>85 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>85 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "201",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=0 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>86 [S] data=0",
+        "10.9.9.9 > 172.16.0.1 ttl=64 len=68 tos=0xc0 df=1 ICMP type=3 code=1 rest=00000000 | inner: 172.16.0.1 > 10.9.9.9 ttl=64 len=40 tos=0x0 df=0 TCP 20000>86 [S] data=0",
+        NEVER_CUT,
+    ),
+    differs(
+        "105",
+        "TCP  10.9.9.9:81                         3        3        1      120       40",
+        "TCP 10.9.9.9:81 2 2 1 80 40",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:81                         3        3        1      120       40",
+        "-> 10.2.1.1:81 2 2 1 80 40",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "TCP  10.9.9.9:82                         3        3        1      120       68",
+        "TCP 10.9.9.9:82 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:82                         3        3        1      120       68",
+        "-> 10.2.1.1:82 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "TCP  10.9.9.9:83                         3        3        1      120       68",
+        "TCP 10.9.9.9:83 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:83                         3        3        1      120       68",
+        "-> 10.2.1.1:83 2 2 0 80 0",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:81                  Masq    1      3          0         ",
+        "  -> 10.2.1.1:81                  Masq    1      2          0         ",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:82                  Route   1      3          0         ",
+        "  -> 10.2.1.1:82                  Route   1      2          0         ",
+        NOT_FORWARDED,
+    ),
+    differs(
+        "105",
+        "  -> 10.2.1.1:83                  Tunnel  1      3          0         ",
+        "  -> 10.2.1.1:83                  Tunnel  1      2          0         ",
+        NOT_FORWARDED,
+    ),
+];
+
+/// For the replay.
+pub(crate) const KNOWLEDGE: Knowledge = Knowledge {
+    scripts: SCRIPTS,
+    differences: DIFFERENCES,
+};
