@@ -4,28 +4,10 @@ use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::forward::{self, Outer, Tunnel};
 use crate::neighbour::Hop;
-use crate::service::{Method, Real};
+use crate::service::Method;
 use crate::wire::{Addr, Layout, Mac, Protocol, Transport, Tuple, Version};
 use crate::wire::{ipv4, ipv6, tcp};
 use crate::xsk::{Frame, Umem};
-
-/// What is done to a packet on its way.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Treatment {
-    /// It gets this tuple.
-    Translate(Tuple),
-    /// Nothing: it is for the VIP still.
-    Keep,
-    /// It gets this around it.
-    Wrap(Outer),
-}
-
-/// How a packet leaves.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exit {
-    pub(super) treatment: Treatment,
-    pub(super) hop: Hop,
-}
 
 /// A packet that is ready to leave.
 #[derive(Clone, Copy, Debug)]
@@ -41,78 +23,101 @@ pub(super) enum Departure {
 }
 
 impl<'s> View<'s> {
-    /// The way out for a packet of a client to `real`; `to` is what NAT makes of its tuple.
+    /// The next hop of a packet that goes to the address `to`, by `method`.
     #[inline]
-    pub(super) fn exit_to_real(
+    pub(super) fn hop_by(
         &self,
         frame: &[u8],
         layout: &Layout,
-        real: &Real,
+        method: Method,
         to: &Tuple,
-    ) -> Result<Exit, Refusal<'s>> {
-        let treatment = match real.method {
-            Method::Nat => Treatment::Translate(*to),
-            Method::Dr => Treatment::Keep,
-            Method::Tun(tunnel) => return self.exit_by_tunnel(frame, layout, tunnel, to),
-        };
-        let hop = self.exit(frame, layout, to.dst.addr, flow_of(to), 0)?;
-        Ok(Exit { treatment, hop })
+    ) -> Result<Hop, Refusal<'s>> {
+        match method {
+            Method::Nat | Method::Dr => self.exit(frame, layout, to.dst.addr, flow_of(to), 0),
+            Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
+        }
     }
 
     // Not inlined, as all that only tunnels need: it would crowd the way of NAT.
     #[inline(never)]
-    fn exit_by_tunnel(
+    fn hop_by_tunnel(
         &self,
         frame: &[u8],
         layout: &Layout,
         tunnel: Tunnel,
         to: &Tuple,
-    ) -> Result<Exit, Refusal<'s>> {
+    ) -> Result<Hop, Refusal<'s>> {
         let dst = to.dst.addr;
-        let overhead = tunnel.overhead(dst);
-        let hop = self.exit(frame, layout, dst, flow_of(to), overhead)?;
-        let is_vip = |addr| self.pool.has_vip(addr);
-        let src = self.fib.source(hop.port, dst, is_vip);
-        let outer = Outer {
-            tunnel,
-            src: src.ok_or(Cause::NoSource)?,
-            dst,
-            entropy: entropy_of(to),
-            ident: self.next_ident(),
-        };
-        Ok(Exit {
-            treatment: Treatment::Wrap(outer),
-            hop,
-        })
+        let hop = self.exit(frame, layout, dst, flow_of(to), tunnel.overhead(dst))?;
+        match self.source(&hop, dst) {
+            Some(_) => Ok(hop),
+            None => Err(Cause::NoSource.into()),
+        }
     }
 
-    /// Does to a packet what can be done in its place.
+    fn source(&self, hop: &Hop, dst: Addr) -> Option<Addr> {
+        self.fib
+            .source(hop.port, dst, |addr| self.pool.has_vip(addr))
+    }
+
+    /// Does to a packet what `method` asks for, as far as it can be done in its place; NAT makes
+    /// its tuple `to`.
     #[inline]
-    pub(super) fn send(&self, frame: &mut [u8], packet: &Transport, exit: &Exit) -> Departure {
-        match &exit.treatment {
-            Treatment::Translate(to) => forward::translate(frame, packet, to),
-            Treatment::Keep => {}
-            Treatment::Wrap(outer) => clamp(frame, packet, outer, &exit.hop),
+    pub(super) fn send(
+        &self,
+        frame: &mut [u8],
+        packet: &Transport,
+        method: Method,
+        to: &Tuple,
+        hop: &Hop,
+    ) -> Departure {
+        match method {
+            Method::Nat => forward::translate(frame, packet, to),
+            Method::Dr => {}
+            Method::Tun(tunnel) => {
+                clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);
+                return self.enter_tunnel(frame, &packet.layout, tunnel, to, hop);
+            }
         }
-        self.depart(frame, &packet.layout, exit)
+        self.depart(frame, &packet.layout, hop)
     }
 
     /// Sends a packet that has been rewritten on its way: one hop less to live, and the next
     /// hop's stations.
     #[inline]
-    pub(super) fn depart(&self, frame: &mut [u8], layout: &Layout, exit: &Exit) -> Departure {
+    pub(super) fn depart(&self, frame: &mut [u8], layout: &Layout, hop: &Hop) -> Departure {
         // `exit` has found a hop left, so this cannot refuse.
         let _ = forward::decrement_ttl(frame, layout);
-        let hop = exit.hop;
-        if let Treatment::Wrap(outer) = &exit.treatment {
-            return Departure::Wrapped {
-                outer: *outer,
-                hop,
-                inner: *layout,
-            };
-        }
         forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
         Departure::Plain(hop.port)
+    }
+
+    /// Has a packet leave through a tunnel to the address of `to`: one hop less to live, and an
+    /// outer header to be.
+    #[inline(never)]
+    pub(super) fn enter_tunnel(
+        &self,
+        frame: &mut [u8],
+        layout: &Layout,
+        tunnel: Tunnel,
+        to: &Tuple,
+        hop: &Hop,
+    ) -> Departure {
+        let _ = forward::decrement_ttl(frame, layout);
+        let dst = to.dst.addr;
+        let outer = Outer {
+            tunnel,
+            // `hop_by` has found one, in the same snapshots.
+            src: self.source(hop, dst).unwrap_or_default(),
+            dst,
+            entropy: entropy_of(to),
+            ident: self.next_ident(),
+        };
+        Departure::Wrapped {
+            outer,
+            hop: *hop,
+            inner: *layout,
+        }
     }
 
     /// Wraps a packet, its Ethernet padding left behind; false when its frame has no room.
@@ -144,7 +149,7 @@ impl<'s> View<'s> {
 
 /// Has the ends of a tunnelled connection agree on segments that fit the tunnel.
 #[inline(never)]
-fn clamp(frame: &mut [u8], packet: &Transport, outer: &Outer, hop: &Hop) {
+fn clamp(frame: &mut [u8], packet: &Transport, overhead: u16, hop: &Hop) {
     if packet.tuple.protocol != Protocol::Tcp {
         return;
     }
@@ -152,7 +157,7 @@ fn clamp(frame: &mut [u8], packet: &Transport, outer: &Outer, hop: &Hop) {
         Version::V4 => ipv4::LEN,
         Version::V6 => ipv6::LEN,
     };
-    let around = u32::from(outer.overhead()) + (header + tcp::LEN) as u32;
+    let around = u32::from(overhead) + (header + tcp::LEN) as u32;
     let most = hop.mtu.saturating_sub(around).min(u16::MAX.into());
     forward::clamp_mss(packet.layout.segment_mut(frame), most as u16);
 }

@@ -36,8 +36,8 @@ impl<'s> View<'s> {
                 dst: real.endpoint,
                 ..packet.tuple
             };
-            let exit = self.exit_to_real(frame, &packet.layout, real, &to);
-            let exit = exit.map_err(|refusal| refusal.of_real(real))?;
+            let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+            let hop = hop.map_err(|refusal| refusal.of_real(real))?;
             let two_way = !real.method.is_one_way();
             let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
             let entry = self.entry(packet, real, tracking);
@@ -52,7 +52,7 @@ impl<'s> View<'s> {
             real.enter(view::is_active(&entry));
             drop(shard);
             self.opened(real, packet);
-            return Ok(self.send(frame, packet, &exit));
+            return Ok(self.send(frame, packet, real.method, &to, &hop));
         }
         Err(refused(Cause::TupleTaken.into()))
     }

@@ -1,13 +1,13 @@
 //! ICMP errors about a connection: they go to the end that sent the quoted packet, which gets to
 //! read its own addresses. A real server that answers from the VIP itself gets them as they are.
 
-use super::exit::{Departure, Treatment};
-use super::known::translated;
+use super::exit::Departure;
+use super::known::{method_of, translated};
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
 use crate::forward;
-use crate::service::Real;
+use crate::service::{Method, Real};
 use crate::wire::{self, Addr, IcmpError, Packet};
 
 impl<'s> View<'s> {
@@ -42,15 +42,22 @@ impl<'s> View<'s> {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
         let to = translated(&entry, real, way);
-        let exit = self.exit_of(frame, &error.layout, real, way, &to);
-        let exit = exit.map_err(|refusal| refusal.of_real(real))?;
-        if let Treatment::Translate(to) = exit.treatment {
-            let quote = to.reversed();
-            let src = speaker(&error, way, entry.vip().addr);
-            forward::translate_error(frame, &error, src, quote.src.addr, &quote);
-        }
+        let method = method_of(real, way);
+        let hop = self.hop_by(frame, &error.layout, method, &to);
+        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         self.count(real, &error.layout, way);
-        Ok(self.depart(frame, &error.layout, &exit))
+        match method {
+            Method::Nat => {
+                let quote = to.reversed();
+                let src = speaker(&error, way, entry.vip().addr);
+                forward::translate_error(frame, &error, src, quote.src.addr, &quote);
+            }
+            Method::Dr => {}
+            Method::Tun(tunnel) => {
+                return Ok(self.enter_tunnel(frame, &error.layout, tunnel, &to, &hop));
+            }
+        }
+        Ok(self.depart(frame, &error.layout, &hop))
     }
 }
 

@@ -1,18 +1,19 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
-use super::exit::{Departure, Exit, Treatment};
-use super::view::{self, Refusal, View, flow_of};
+use super::exit::Departure;
+use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
-use crate::service::{Real, Standing};
+use crate::neighbour::Hop;
+use crate::service::{Method, Real, Standing};
 use crate::tcp::{self, Judgement, State};
 use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
-    /// Send it this way.
-    Send(Exit),
+    /// Make its tuple this if it is translated, and send it in this way.
+    Send(Tuple, Method, Hop),
     /// It opens a connection of its own.
     Fresh,
 }
@@ -35,9 +36,9 @@ impl<'s> View<'s> {
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
-            Plan::Send(exit) => {
+            Plan::Send(to, method, hop) => {
                 drop(shard);
-                Ok(self.send(frame, packet, &exit))
+                Ok(self.send(frame, packet, method, &to, &hop))
             }
         }
     }
@@ -50,25 +51,6 @@ impl<'s> View<'s> {
                 Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
                 None => false,
             },
-        }
-    }
-
-    /// The way out for a packet of a known connection, which becomes `to` if it is translated.
-    #[inline]
-    pub(super) fn exit_of(
-        &self,
-        frame: &[u8],
-        layout: &Layout,
-        real: &Real,
-        way: Direction,
-        to: &Tuple,
-    ) -> Result<Exit, Refusal<'s>> {
-        match way {
-            Direction::Original => self.exit_to_real(frame, layout, real, to),
-            Direction::Reply => Ok(Exit {
-                treatment: Treatment::Translate(*to),
-                hop: self.exit(frame, layout, to.dst.addr, flow_of(to), 0)?,
-            }),
         }
     }
 
@@ -89,8 +71,8 @@ impl<'s> View<'s> {
             ..refusal.of_real(real)
         };
 
-        let exit = match self.leads_on(real, frame, packet, way, &to) {
-            Ok(exit) => exit,
+        let hop = match self.leads_on(real, frame, packet, way, &to) {
+            Ok(hop) => hop,
             Err(_) if opens_the_next(entry, frame, packet, way) => {
                 self.forget(shard, handle, real);
                 return Ok(Plan::Fresh);
@@ -105,10 +87,10 @@ impl<'s> View<'s> {
             return Ok(Plan::Fresh);
         }
         self.count(real, &packet.layout, way);
-        Ok(Plan::Send(exit))
+        Ok(Plan::Send(to, method_of(real, way), hop))
     }
 
-    /// The way out for a packet of a connection; none from a client to a real server that was
+    /// The next hop of a packet of a connection; none from a client to a real server that was
     /// removed.
     fn leads_on(
         &self,
@@ -117,11 +99,11 @@ impl<'s> View<'s> {
         packet: &Transport,
         way: Direction,
         to: &Tuple,
-    ) -> Result<Exit, Refusal<'s>> {
+    ) -> Result<Hop, Refusal<'s>> {
         if way == Direction::Original && real.standing == Standing::Removed {
             return Err(Cause::RealRemoved.into());
         }
-        self.exit_of(frame, &packet.layout, real, way, to)
+        self.hop_by(frame, &packet.layout, method_of(real, way), to)
     }
 
     /// Takes a connection out of the table and off its real server.
@@ -207,6 +189,14 @@ impl<'s> View<'s> {
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, entry);
+    }
+}
+
+/// How a packet is forwarded: replies that pass here at all are those of NAT.
+pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
+    match way {
+        Direction::Original => real.method,
+        Direction::Reply => Method::Nat,
     }
 }
 
