@@ -83,6 +83,8 @@ fn say(
     let problem = match cause {
         Cause::NoConnection if packet.tuple.protocol == Protocol::Tcp => None,
         Cause::NoReal => Some(Problem::PortUnreachable),
+        Cause::NoRoute => Some(Problem::NoRoute),
+        Cause::Unreachable => Some(Problem::HostUnreachable),
         Cause::TtlExceeded => Some(Problem::TimeExceeded),
         Cause::TooBig => Some(Problem::TooBig {
             mtu: u16::try_from(refusal.mtu).unwrap_or(u16::MAX),
