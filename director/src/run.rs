@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
+use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
@@ -139,6 +140,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        lottery: Lottery::random(),
         workers,
     })
 }

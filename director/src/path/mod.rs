@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
@@ -52,6 +53,8 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }
@@ -106,6 +109,7 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -151,6 +155,7 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);
