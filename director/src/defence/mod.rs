@@ -14,8 +14,12 @@
 //!
 //! Everything here gets the time and what was measured as arguments.
 
+mod controller;
 mod lottery;
+mod signals;
 mod stance;
 
+pub use controller::{Change, Controller, Grounds, Level};
 pub use lottery::Lottery;
+pub use signals::{Left, Marks, Policy, Reason, Signal, Signals};
 pub use stance::{Posture, Share, Stance};
