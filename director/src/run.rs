@@ -20,7 +20,7 @@ use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared};
+use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
@@ -141,6 +141,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         lottery: Lottery::random(),
+        strays: Strays::default(),
         workers,
     })
 }

@@ -19,6 +19,7 @@ mod icmp;
 mod known;
 mod reading;
 mod refused;
+mod stray;
 mod view;
 
 use std::cell::Cell;
@@ -41,6 +42,7 @@ use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
+pub use stray::Strays;
 use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
@@ -55,6 +57,8 @@ pub struct Shared {
     pub timeouts: Arc<ArcSwap<Timeouts>>,
     /// Which new connections are dropped when some are.
     pub lottery: Lottery,
+    /// What becomes of packets from real servers that belong to no connection.
+    pub strays: Strays,
     /// Number of workers.
     pub workers: usize,
 }
@@ -66,6 +70,7 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    stats: Arc<WorkerStats>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -86,7 +91,8 @@ impl Path {
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
             shared,
             readings: Vec::with_capacity(BATCH),
-            refused: Refused::new(stats, asker),
+            refused: Refused::new(Arc::clone(&stats), asker),
+            stats,
             ident: Cell::new(rand::random()),
             expiry,
         }
@@ -110,6 +116,8 @@ impl Walk for Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             lottery: &self.shared.lottery,
+            strays: self.shared.strays,
+            stats: &self.stats,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -156,6 +164,8 @@ impl Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             lottery: &self.shared.lottery,
+            strays: self.shared.strays,
+            stats: &self.stats,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

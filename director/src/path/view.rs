@@ -5,12 +5,15 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::defence::Lottery;
+use super::stray::Strays;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
 use crate::service::{Phase, Real, Service, ServiceKey};
+use crate::service::{Real, Service, ServiceKey};
+use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
 use crate::wire::{Addr, Layout, Protocol, Tuple};
@@ -24,6 +27,8 @@ pub(super) struct View<'s> {
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
+    pub(super) strays: Strays,
+    pub(super) stats: &'s WorkerStats,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
