@@ -77,6 +77,7 @@ impl Scene {
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            sysctls: Arc::default(),
             workers: 1,
         });
         let stats = Arc::new(WorkerStats::default());

@@ -139,6 +139,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        sysctls: Arc::default(),
         workers,
     })
 }
@@ -196,13 +197,14 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts and sysctls those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply(&config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

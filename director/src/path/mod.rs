@@ -24,6 +24,7 @@ mod view;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::drops::{Cause, DropReason};
@@ -52,6 +53,8 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }
@@ -63,6 +66,7 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -81,6 +85,7 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(stats, asker),
@@ -106,6 +111,7 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -151,6 +157,7 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
+
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
@@ -22,6 +24,8 @@ pub(super) struct View<'s> {
     pub(super) pool: &'s Pool,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    #[allow(dead_code, reason = "for the steps that ask")]
+    pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
