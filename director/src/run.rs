@@ -140,6 +140,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         strays: Strays::default(),
+        sysctls: Arc::default(),
         workers,
     })
 }
@@ -197,13 +198,14 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts and sysctls those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply(&config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::stray::Strays;
+use adminapi::sysctl::Sysctls;
+
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
@@ -26,6 +28,8 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
+    #[allow(dead_code, reason = "for the steps that ask")]
+    pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
