@@ -80,6 +80,7 @@ impl Scene {
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             strays: Strays::default(),
+            sysctls: Arc::default(),
             workers: 1,
         });
         let stats = Arc::new(WorkerStats::default());

@@ -142,6 +142,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         timeouts: Arc::default(),
         lottery: Lottery::random(),
         strays: Strays::default(),
+        sysctls: Arc::default(),
         workers,
     })
 }
@@ -199,13 +200,14 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts and sysctls those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply(&config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

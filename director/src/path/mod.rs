@@ -25,6 +25,7 @@ mod view;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::defence::Lottery;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub lottery: Lottery,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }
@@ -71,6 +74,7 @@ pub struct Path {
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
     stats: Arc<WorkerStats>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -89,6 +93,7 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
@@ -118,6 +123,7 @@ impl Walk for Path {
             lottery: &self.shared.lottery,
             strays: self.shared.strays,
             stats: &self.stats,
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -166,6 +172,7 @@ impl Path {
             lottery: &self.shared.lottery,
             strays: self.shared.strays,
             stats: &self.stats,
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

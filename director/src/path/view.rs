@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::defence::Lottery;
 use super::stray::Strays;
+use adminapi::sysctl::Sysctls;
+
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
@@ -29,6 +31,8 @@ pub(super) struct View<'s> {
     pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
+    #[allow(dead_code, reason = "for the steps that ask")]
+    pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
