@@ -4,6 +4,7 @@
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
 mod connection;
+mod defense;
 mod id;
 mod real;
 mod scheduler;
@@ -16,6 +17,7 @@ mod tunnel;
 use serde::{Deserialize, Deserializer};
 
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use id::{BadServiceId, Protocol, ServiceId};
 pub use real::{ForwardingMethod, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};

@@ -1,6 +1,7 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
 mod answer;
+mod defense;
 mod director;
 mod extract;
 mod real;
@@ -30,6 +31,8 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .route(path::STATUS, get(director::status))
         .route(path::STATS, get(director::stats))
         .route(path::CONNECTIONS, get(director::connections))
+        .route(path::EVENTS, get(defense::events))
+        .route(path::DEFENSE, get(defense::show).put(defense::set))
         .route(
             path::TIMEOUTS,
             get(director::timeouts)
@@ -66,6 +69,10 @@ fn one_service() -> Router<Ask> {
                 .delete(service::remove),
         )
         .route("/stats", get(service::stats).delete(service::zero))
+        .route(
+            "/defense",
+            get(defense::show_service).put(defense::set_service),
+        )
         .route("/reals", get(real::list).post(real::add))
         .route(
             "/reals/{real}",

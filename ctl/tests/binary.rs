@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use adminapi::control::{Control, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use tokio::io::AsyncWriteExt;
 
 /// Keeps the services that it is told of; connections and the rest are fixed.
@@ -171,6 +172,34 @@ impl Control for Fake {
 
     fn zero(&self, id: Option<ServiceId>) -> Result<()> {
         id.map_or(Ok(()), |id| self.with(id, |_| Ok(())))
+    }
+
+    fn defense(&self, _service: Option<ServiceId>) -> Result<Defense> {
+        Ok(Defense {
+            level: 1,
+            automatic: true,
+            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
+            ..Defense::default()
+        })
+    }
+
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
+        Ok(Defense {
+            level: level.level,
+            ..self.defense(service)?
+        })
+    }
+
+    fn events(&self, _since: u64) -> Result<Events> {
+        not_asked()
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        not_asked()
+    }
+
+    fn change_sysctl(&self, _sysctl: Sysctl, _value: &Value) -> Result<Sysctls> {
+        not_asked()
     }
 
     fn timeouts(&self) -> Result<Timeouts> {

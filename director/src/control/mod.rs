@@ -4,9 +4,11 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod events;
 mod roles;
 mod translate;
 mod view;
+mod watch;
 
 use std::sync::{Arc, Weak};
 
@@ -21,10 +23,14 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::Shared;
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
+use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use roles::Touched;
+use watch::Watch;
+
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -55,6 +61,7 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    watch: Mutex<Watch>,
 }
 
 /// What only one change at a time may touch.
@@ -93,12 +100,14 @@ impl Director {
             locals: Vec::new(),
             rips_changed: false,
         });
+        let watch = Mutex::new(Watch::new(facts.clock.now()));
         Self {
             facts,
             shared,
             gate,
             neighbourhood,
             master,
+            watch,
         }
     }
 
@@ -203,6 +212,14 @@ impl Director {
         if std::mem::take(&mut self.master.lock().rips_changed) {
             self.neighbourhood.keep(self.shared.pool.load().rips());
         }
+    }
+
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&self, brief: Brief) {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());
+        timeouts.set_brief(brief);
+        self.shared.timeouts.store(Arc::new(timeouts));
     }
 
     /// Writes all sysctls.

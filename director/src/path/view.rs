@@ -4,8 +4,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::defence::Lottery;
 use super::stray::Strays;
+use crate::defence::Lottery;
 use adminapi::sysctl::Sysctls;
 
 use crate::drops::{Cause, DropReason};
@@ -14,7 +14,6 @@ use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
 use crate::service::{Phase, Real, Service, ServiceKey};
-use crate::service::{Real, Service, ServiceKey};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
