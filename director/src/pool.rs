@@ -142,6 +142,7 @@ impl Pool {
             flags: model::SchedulerFlags::NONE,
             reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
+            stance: Arc::default(),
         };
         self.services.insert(key, Arc::new(service));
         enter(&mut self.vips, key.vip.addr);
@@ -305,6 +306,7 @@ impl Pool {
                     last_weight,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
+                    stance: Arc::clone(&service.stance),
                     ..Real::clone(&old)
                 }
             }
@@ -361,6 +363,7 @@ impl Pool {
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
+            stance: Arc::clone(&service.stance),
         };
         self.known.enter(&real);
         if !method.is_one_way() {
