@@ -19,6 +19,7 @@ mod icmp;
 mod known;
 mod reading;
 mod refused;
+mod stray;
 mod view;
 
 use std::cell::Cell;
@@ -40,6 +41,7 @@ use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
+pub use stray::Strays;
 use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
@@ -52,6 +54,8 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// What becomes of packets from real servers that belong to no connection.
+    pub strays: Strays,
     /// Number of workers.
     pub workers: usize,
 }
@@ -63,6 +67,7 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    stats: Arc<WorkerStats>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -83,7 +88,8 @@ impl Path {
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
             shared,
             readings: Vec::with_capacity(BATCH),
-            refused: Refused::new(stats, asker),
+            refused: Refused::new(Arc::clone(&stats), asker),
+            stats,
             ident: Cell::new(rand::random()),
             expiry,
         }
@@ -106,6 +112,8 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -151,6 +159,8 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);
