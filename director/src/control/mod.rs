@@ -153,7 +153,7 @@ impl Director {
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
         for real in new.reap() {
-            touched.real(real.service.protocol, real.endpoint);
+            touched.real(&real.service, real.endpoint);
         }
         if touched.reals() {
             self.publish(&old, new, &touched)?;

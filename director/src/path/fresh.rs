@@ -37,14 +37,14 @@ impl<'s> View<'s> {
 
         for real in candidates(service, first) {
             let to = Tuple {
-                dst: real.endpoint,
+                dst: real.destination(packet.tuple.dst),
                 ..packet.tuple
             };
             let hop = self.hop_by(frame, &packet.layout, real.method, &to);
             let hop = hop.map_err(|refusal| refusal.of_real(real))?;
             let two_way = !real.method.is_one_way();
             let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-            let entry = self.entry(packet, real, tracking);
+            let entry = self.entry(packet, real, to.dst.port, tracking);
             match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
                 self.departed(gone)
             }) {
@@ -72,7 +72,13 @@ impl<'s> View<'s> {
         share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
 
-    fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
+    fn entry(
+        &self,
+        packet: &Transport,
+        real: &Real,
+        port: u16,
+        tracking: Option<Tracking>,
+    ) -> Entry {
         let (class, lifetime) = match tracking {
             Some(tracking) => {
                 let posture = real.stance.posture();
@@ -82,7 +88,7 @@ impl<'s> View<'s> {
             None => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
-        let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
+        let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracking = tracking.unwrap_or_default();
         entry.count_packet();
         entry
