@@ -20,6 +20,7 @@ mod known;
 mod reading;
 mod refused;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -130,6 +130,7 @@ pub(super) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(is_active(entry));
     }
+    pool.speakers().leave(entry);
 }
 
 /// What picks one of several next hops: the ports, so that a connection stays on one way.
