@@ -59,6 +59,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        local_ports: None,
         stats: carried(),
         drops: Default::default(),
     }

@@ -121,6 +121,7 @@ impl Control for Fake {
                 overloaded: false,
                 active: 0,
                 inactive: 0,
+                local_ports: None,
                 stats: Traffic::default(),
                 drops: Default::default(),
             };
@@ -160,6 +161,7 @@ impl Control for Fake {
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
+            local: None,
             state: "ESTABLISHED".to_owned(),
             expires: 900,
         };

@@ -53,6 +53,7 @@ fn view(real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        local_ports: None,
         stats: Traffic::default(),
         drops: Default::default(),
     }
@@ -326,6 +327,7 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
         client,
         vip,
         real,
+        local: None,
         state: state.to_owned(),
         expires,
     }
@@ -402,6 +404,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             overloaded: false,
             active: 12,
             inactive: 340,
+            local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             drops: Default::default(),
         }],

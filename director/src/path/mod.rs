@@ -21,6 +21,7 @@ mod reading;
 mod refused;
 mod stray;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -140,6 +140,7 @@ pub(super) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(phase_of(entry));
     }
+    pool.speakers().leave(entry);
 }
 
 /// What picks one of several next hops: the ports, so that a connection stays on one way.
