@@ -144,10 +144,7 @@ impl Scene {
 fn pool() -> Pool {
     let mut pool = Pool::new(1);
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        let key = ServiceKey {
-            protocol,
-            vip: Endpoint::new(Addr::v4(VIP), 80),
-        };
+        let key = ServiceKey::at(protocol, Endpoint::new(Addr::v4(VIP), 80));
         pool.add_service(key, Scheduler::Rr).unwrap();
         pool.add_real(
             &key,

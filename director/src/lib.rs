@@ -43,6 +43,7 @@ pub mod pool;
 pub mod run;
 pub mod sched;
 pub mod service;
+pub mod speakers;
 pub mod stats;
 pub mod tcp;
 pub mod time;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use adminapi::model;
+use adminapi::model::{self, Family};
 
 use crate::defence::Stance;
 use crate::forward::Tunnel;
@@ -22,11 +22,60 @@ pub(crate) use reals::common_divisor;
 
 /// What names a virtual service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceKey {
-    /// Transport protocol.
-    pub protocol: Protocol,
-    /// VIP and port.
-    pub vip: Endpoint,
+pub enum ServiceKey {
+    /// Packets to an address.
+    Address {
+        /// Transport protocol.
+        protocol: Protocol,
+        /// VIP and port; port 0 is every port that no other service of the VIP has.
+        vip: Endpoint,
+    },
+    /// Packets that a rule has marked.
+    Mark {
+        /// The mark.
+        mark: u32,
+        /// Of packets of this family.
+        family: Family,
+    },
+}
+
+impl ServiceKey {
+    /// The service of `protocol` at `vip`.
+    #[inline]
+    pub const fn at(protocol: Protocol, vip: Endpoint) -> Self {
+        Self::Address { protocol, vip }
+    }
+
+    /// VIP and port; a mark has none.
+    pub const fn vip(&self) -> Option<Endpoint> {
+        match self {
+            Self::Address { vip, .. } => Some(*vip),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    /// Its port; 0 for a mark, as for every port.
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Address { vip, .. } => vip.port,
+            Self::Mark { .. } => 0,
+        }
+    }
+
+    /// Whether its packets may be of this protocol.
+    pub fn has(&self, protocol: Protocol) -> bool {
+        match self {
+            Self::Address { protocol: own, .. } => *own == protocol,
+            Self::Mark { .. } => true,
+        }
+    }
+
+    /// The protocols of its packets.
+    pub fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
+        let this = *self;
+        let all = Protocol::ALL.into_iter();
+        all.filter(move |protocol| this.has(*protocol))
+    }
 }
 
 /// The slot of a real server in the pool; what a connection remembers of it.
@@ -134,6 +183,9 @@ impl Load {
 pub enum Method {
     /// Both ways through the director, addresses rewritten.
     Nat,
+    /// Both ways through the director, which speaks to the real server from an address and port
+    /// of its own.
+    FullNat,
     /// As they are, to the real server's station; it answers the client itself.
     Dr,
     /// Wrapped, to the real server's address; it answers the client itself.
@@ -144,14 +196,17 @@ impl Method {
     /// Whether the director sees the client's packets only.
     #[inline]
     pub const fn is_one_way(self) -> bool {
-        !matches!(self, Self::Nat)
+        !matches!(self, Self::Nat | Self::FullNat)
     }
 
     /// Whether a connection made by the one method can go on by the other.
     pub const fn carries_on(self, other: Self) -> bool {
         matches!(
             (self, other),
-            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+            (Self::Nat, Self::Nat)
+                | (Self::FullNat, Self::FullNat)
+                | (Self::Dr, Self::Dr)
+                | (Self::Tun(_), Self::Tun(_))
         )
     }
 }
@@ -201,7 +256,7 @@ pub struct Real {
     pub id: RealId,
     /// The virtual service that it serves.
     pub service: ServiceKey,
-    /// RIP and port.
+    /// RIP and port; with port 0 a packet keeps the one that it came to.
     pub endpoint: Endpoint,
     /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
     pub weight: u32,
@@ -236,6 +291,13 @@ impl Real {
     #[inline]
     pub fn inactive(&self) -> u32 {
         self.load.inactive()
+    }
+
+    /// Where a packet to `vip` goes.
+    #[inline]
+    pub const fn destination(&self, vip: Endpoint) -> Endpoint {
+        let Endpoint { addr, port } = self.endpoint;
+        Endpoint::new(addr, if port == 0 { vip.port } else { port })
     }
 
     /// Whether a scheduler may choose it.

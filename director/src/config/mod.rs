@@ -11,6 +11,7 @@ mod defense;
 mod duplicate;
 mod error;
 mod limits;
+mod local;
 mod log;
 mod outline;
 mod read;
@@ -31,6 +32,8 @@ pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
+pub use local::Local;
+pub(crate) use local::{speaks, voiceless};
 pub use log::{Log, LogFormat, LogLevel};
 
 use error::Report;
@@ -123,7 +126,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
     let defense = defense::read(root.section("defense"));
-    let services = service::read(&mut root);
+    let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.finish();
     Some(Settings {
         datapath: datapath?,

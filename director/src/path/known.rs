@@ -52,7 +52,10 @@ impl<'s> View<'s> {
         match way {
             Direction::Original => entry.matches_original(tuple),
             Direction::Reply => match self.pool.real(entry.real()) {
-                Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
+                Some(real) => {
+                    let peer = self.pool.speakers().peer(entry);
+                    entry.matches_reply(tuple, real.endpoint.addr, peer)
+                }
                 None => false,
             },
         }
@@ -68,7 +71,7 @@ impl<'s> View<'s> {
     ) -> Result<Plan, Refusal<'s>> {
         let entry = shard.entry(handle);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let to = translated(entry, real, way);
+        let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
@@ -78,7 +81,7 @@ impl<'s> View<'s> {
         let hop = match self.leads_on(real, frame, packet, way, &to) {
             Ok(hop) => hop,
             Err(_) if opens_the_next(entry, frame, packet, way) => {
-                self.forget(shard, handle, real);
+                self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
             Err(refusal) => return Err(refused(refusal)),
@@ -111,9 +114,9 @@ impl<'s> View<'s> {
     }
 
     /// Takes a connection out of the table and off its real server.
-    fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
+    pub(super) fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
-        real.load.leave(view::phase_of(&old));
+        self.departed(&old);
     }
 
     /// Holds a segment against the connection's state and windows. False when the connection is
@@ -151,7 +154,7 @@ impl<'s> View<'s> {
             }
             Judgement::Ignore(_) => Ok(true),
             Judgement::Reopen => {
-                self.forget(shard, handle, real);
+                self.forget(shard, handle);
                 Ok(false)
             }
             Judgement::Invalid(invalid) => Err(invalid.into()),
@@ -210,6 +213,22 @@ impl<'s> View<'s> {
         }
     }
 
+    /// What the tuple of a packet becomes.
+    pub(super) fn translated(&self, entry: &Entry, real: &Real, way: Direction) -> Tuple {
+        let (src, dst) = match way {
+            Direction::Original => (
+                self.pool.speakers().peer(entry),
+                Endpoint::new(real.endpoint.addr, entry.real_port()),
+            ),
+            Direction::Reply => (entry.vip(), entry.client()),
+        };
+        Tuple {
+            protocol: entry.protocol(),
+            src,
+            dst,
+        }
+    }
+
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, entry);
@@ -230,22 +249,6 @@ fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Directio
     let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
     let segment = Segment::parse(packet.layout.segment(frame));
     from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
-}
-
-/// What the tuple of a packet becomes.
-pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
-    let (src, dst) = match way {
-        Direction::Original => (
-            entry.client(),
-            Endpoint::new(real.endpoint.addr, entry.real_port()),
-        ),
-        Direction::Reply => (entry.vip(), entry.client()),
-    };
-    Tuple {
-        protocol: entry.protocol(),
-        src,
-        dst,
-    }
 }
 
 fn mark(shard: &mut Shard<'_>, handle: Handle, old: Class, new: Class) -> Handle {

@@ -21,6 +21,7 @@ mod reading;
 mod refused;
 mod stray;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -120,10 +121,10 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
-            lottery: &self.shared.lottery,
             strays: self.shared.strays,
             stats: &self.stats,
             sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -169,10 +170,10 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
-            lottery: &self.shared.lottery,
             strays: self.shared.strays,
             stats: &self.stats,
             sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

@@ -4,16 +4,16 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::stray::Strays;
-use crate::defence::Lottery;
 use adminapi::sysctl::Sysctls;
 
+use super::stray::Strays;
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Phase, Real, Service, ServiceKey};
+use crate::service::{Phase, Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
@@ -99,10 +99,7 @@ impl<'a> Refusal<'a> {
 impl<'s> View<'s> {
     /// The service that a packet from a client is for.
     pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
-        self.pool.service(&ServiceKey {
-            protocol: tuple.protocol,
-            vip: tuple.dst,
-        })
+        self.pool.service_for(tuple)
     }
 
     /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
@@ -143,6 +140,7 @@ pub(super) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(phase_of(entry));
     }
+    pool.speakers().leave(entry);
 }
 
 /// What picks one of several next hops: the ports, so that a connection stays on one way.

@@ -9,12 +9,12 @@ fn endpoint(host: u8, port: u16) -> Endpoint {
     Endpoint::new(Addr::v4([10, 0, 2, host]), port)
 }
 
+fn vip(port: u16) -> Endpoint {
+    Endpoint::new(Addr::v4([10, 9, 9, 9]), port)
+}
+
 fn key(port: u16) -> ServiceKey {
-    let vip = Endpoint::new(Addr::v4([10, 9, 9, 9]), port);
-    ServiceKey {
-        protocol: Protocol::Tcp,
-        vip,
-    }
+    ServiceKey::at(Protocol::Tcp, vip(port))
 }
 
 fn pool(reals: u8) -> Pool {
@@ -81,7 +81,7 @@ fn a_snapshot_does_not_see_later_changes() {
     after.remove_service(&key(80)).unwrap();
     assert_eq!(hosts(&before), [2, 1]);
     assert!(before.real(RealId(0)).unwrap().standing == Standing::Listed);
-    assert!(after.service(&key(80)).is_none() && !after.has_vip(key(80).vip.addr));
+    assert!(after.service(&key(80)).is_none() && !after.has_vip(vip(80).addr));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn chosen(pool: &Pool) -> Option<u8> {
     let tuple = crate::wire::Tuple {
         protocol: Protocol::Tcp,
         src: endpoint(200, 40_000),
-        dst: key(80).vip,
+        dst: vip(80),
     };
     let newcomer = sched::Newcomer {
         tuple: &tuple,

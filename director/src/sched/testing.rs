@@ -21,10 +21,7 @@ pub(crate) fn real(number: u32, weight: u32) -> Arc<Real> {
 pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real> {
     Arc::new(Real {
         id: RealId(number),
-        service: ServiceKey {
-            protocol: Protocol::Tcp,
-            vip: Endpoint::new(Addr::v4([10, 9, 9, 9]), 80),
-        },
+        service: ServiceKey::at(Protocol::Tcp, Endpoint::new(Addr::v4([10, 9, 9, 9]), 80)),
         endpoint,
         weight,
         last_weight: weight,
