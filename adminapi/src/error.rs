@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ServiceId;
+use crate::model::{ServiceId, SyncRole};
 
 /// The answer of every [`crate::control::Control`] call.
 pub type Result<T> = std::result::Result<T, ControlError>;
@@ -23,6 +23,8 @@ pub enum Subject {
         /// The real server.
         real: SocketAddr,
     },
+    /// A synchronisation daemon.
+    Daemon(SyncRole),
 }
 
 impl fmt::Display for Subject {
@@ -30,6 +32,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Service(id) => write!(f, "service {id}"),
             Self::Real { service, real } => write!(f, "real server {real} of service {service}"),
+            Self::Daemon(role) => write!(f, "{} synchronisation daemon", role.name()),
         }
     }
 }
@@ -110,6 +113,9 @@ pub enum ControlError {
     /// The request contradicts itself or what the director can do.
     #[error("{}", join(.0))]
     Invalid(Vec<Problem>),
+    /// The host has no interface of this name.
+    #[error("the director's host has no interface `{0}`")]
+    NoInterface(String),
     /// Not now; the same request may succeed later. Says what the director is busy with.
     #[error("{0}")]
     Busy(String),

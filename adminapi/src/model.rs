@@ -3,8 +3,11 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod config;
 mod connection;
+mod daemon;
 mod id;
+mod rates;
 mod real;
 mod scheduler;
 mod service;
@@ -15,8 +18,11 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use daemon::{SyncDaemon, SyncRole};
 pub use id::{BadServiceId, Protocol, ServiceId};
+pub use rates::Rates;
 pub use real::{ForwardingMethod, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Service, ServicePatch, ServiceView};

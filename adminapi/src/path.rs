@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{ConnectionQuery, ServiceId};
+use crate::model::{ConnectionQuery, ServiceId, SyncRole};
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -20,6 +20,11 @@ pub const STATS: &str = "/v1/stats";
 pub const SERVICES_STATS: &str = "/v1/services/stats";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
+
+/// `GET`, `PUT`: services and timeouts as a whole.
+pub const CONFIG: &str = "/v1/config";
+/// `GET`, `POST`: synchronisation daemons.
+pub const DAEMONS: &str = "/v1/sync/daemons";
 
 /// What a path segment must escape: brackets above all (RFC 3986, section 3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -51,6 +56,11 @@ pub fn reals(id: ServiceId) -> String {
 /// One real server.
 pub fn real(id: ServiceId, real: SocketAddr) -> String {
     format!("{}/{}", reals(id), escaped(&real.to_string()))
+}
+
+/// One synchronisation daemon.
+pub fn daemon(role: SyncRole) -> String {
+    format!("{DAEMONS}/{}", role.name())
 }
 
 /// A page of connections.

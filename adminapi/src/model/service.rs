@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Drops, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic};
+use super::{
+    Drops, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic,
+};
 
 /// A virtual service as it is configured. In the file: `[[service]]` with `[[service.real]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,21 @@ pub struct ServicePatch {
     pub scheduler_flags: Option<SchedulerFlags>,
 }
 
+impl ServicePatch {
+    /// `now` with this change.
+    pub fn applied(self, now: &Service) -> Service {
+        let Self {
+            scheduler,
+            scheduler_flags,
+        } = self;
+        Service {
+            scheduler: scheduler.unwrap_or(now.scheduler),
+            scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
+            ..now.clone()
+        }
+    }
+}
+
 /// A virtual service as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
@@ -75,9 +92,26 @@ pub struct ServiceView {
     pub scheduler_flags: SchedulerFlags,
     /// What it has carried.
     pub stats: Traffic,
+    /// What it carries in a second.
+    #[serde(default)]
+    pub rates: Rates,
     /// Packets dropped that were known to be for it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
     pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
+}
+
+impl From<&ServiceView> for Service {
+    /// How it is configured.
+    fn from(view: &ServiceView) -> Self {
+        Self {
+            protocol: view.protocol,
+            address: view.address,
+            port: view.port,
+            scheduler: view.scheduler,
+            scheduler_flags: view.scheduler_flags,
+            reals: view.reals.iter().map(Real::from).collect(),
+        }
+    }
 }

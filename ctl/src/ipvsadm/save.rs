@@ -1,18 +1,34 @@
-//! `-S`: the services as lines that `-R` takes.
+//! `-S`: what is configured as lines that `-R` takes.
 
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, RealView, ServiceView, Tunnel, TunnelChecksum, TunnelType,
+    ForwardingMethod, Protocol, Real, Service, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
-use super::parse::Dialect;
 use super::print::transport;
 
-/// The lines that make this service and its real servers. ipvsadm loses thresholds.
-pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect) -> String {
+/// How much is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What ipvsadm saves: it loses thresholds.
+    Ipvsadm,
+    /// Services and real servers.
+    Services,
+    /// Timeouts too.
+    Full,
+}
+
+/// The line that sets these timeouts.
+pub(crate) fn timeouts(timeouts: Timeouts) -> String {
+    let Timeouts { tcp, tcpfin, udp } = timeouts;
+    format!("--set {tcp} {tcpfin} {udp}\n")
+}
+
+/// The lines that make this service and its real servers.
+pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> String {
     let kind = transport(service.protocol);
     let vip = style.text(SocketAddr::new(service.address, service.port), kind);
     let selector = match service.protocol {
@@ -25,14 +41,14 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
     }
     text.push('\n');
     for real in &service.reals {
-        let address = style.text(SocketAddr::new(real.address, real.port), kind);
+        let address = style.text(real.endpoint(service.port), kind);
         let method = method_switch(real.method);
         let weight = real.weight;
         text += &format!("-a {selector} -r {address} {method} -w {weight}");
-        if let Some(tun) = real.tun {
+        if let Some(tun) = real.tunnel() {
             text += &tunnel(&tun);
         }
-        if dialect == Dialect::Bulwark {
+        if extent != Extent::Ipvsadm {
             text += &thresholds(real);
         }
         text.push('\n');
@@ -40,7 +56,7 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
     text
 }
 
-fn thresholds(real: &RealView) -> String {
+fn thresholds(real: &Real) -> String {
     match (real.upper, real.lower) {
         (0, _) => String::new(),
         (upper, 0) => format!(" -x {upper}"),

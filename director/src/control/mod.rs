@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod daemons;
 mod roles;
 mod translate;
 mod view;
@@ -23,6 +24,7 @@ use crate::stats::WorkerStats;
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+use daemons::Daemons;
 use roles::Touched;
 
 /// A worker as the API shows it.
@@ -54,6 +56,7 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    daemons: Daemons,
 }
 
 /// What only one change at a time may touch.
@@ -98,6 +101,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            daemons: Daemons::default(),
         }
     }
 
@@ -106,10 +110,7 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let mut new = Pool::clone(&old);
-        let mut touched = Touched::default();
-        let done = change(&mut new, &mut touched)?;
-        touched.refuse_locals(&old, &new, &master.locals)?;
+        let (mut new, touched, done) = plan(&master, &old, change)?;
         new.settle();
         self.publish(&old, new, &touched).map_err(refused)?;
         master.note(&touched, &old);
@@ -212,6 +213,40 @@ impl Director {
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| api::put_services(pool, touched, desired))
     }
+
+    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
+        let put =
+            |pool: &mut Pool, touched: &mut Touched| api::put_services(pool, touched, desired);
+        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
+    }
+
+    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    pub fn estimate_rates(&self) {
+        for service in self.shared.pool.load().services() {
+            service.traffic.estimate();
+            service
+                .reals
+                .iter()
+                .for_each(|real| real.traffic.estimate());
+        }
+    }
+}
+
+/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
+fn plan<T>(
+    master: &Master,
+    old: &Pool,
+    change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
+) -> Result<(Pool, Touched, T)> {
+    let mut new = old.clone();
+    let mut touched = Touched::default();
+    let done = change(&mut new, &mut touched)?;
+    touched.refuse_locals(old, &new, &master.locals)?;
+    Ok((new, touched, done))
 }
 
 fn refused(error: GateError) -> ControlError {

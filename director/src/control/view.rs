@@ -22,6 +22,7 @@ pub(super) fn service(service: &Service) -> ServiceView {
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         stats: service.traffic.sum().into(),
+        rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
         reals: service.reals.iter().rev().map(|r| real(r)).collect(),
     }
@@ -41,6 +42,7 @@ pub(super) fn real(real: &Real) -> RealView {
         active: real.active(),
         inactive: real.inactive(),
         stats: real.traffic.sum().into(),
+        rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
     }
 }
