@@ -8,6 +8,7 @@ use crate::model::{
     ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
     TimeoutsPatch,
 };
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// What a `put` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +124,11 @@ pub trait Control: Send + Sync + 'static {
 
     /// Stops a synchronisation daemon.
     fn stop_daemon(&self, role: SyncRole) -> Result<()>;
+    /// The sysctls in force.
+    fn sysctls(&self) -> Result<Sysctls>;
+
+    /// Writes one sysctl; the answer is what is in force then. [`Sysctls::set`] judges the value.
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls>;
 
     /// Statistics of the whole director.
     fn stats(&self) -> Result<Stats>;

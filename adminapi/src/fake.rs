@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use crate::control::{Control, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
     daemons: Vec<SyncDaemon>,
+    sysctls: Sysctls,
 }
 
 impl State {
@@ -311,6 +313,17 @@ impl Control for Fake {
             let gone = ControlError::NotFound(Subject::Daemon(role));
             state.daemons.remove(place.ok_or(gone)?);
             Ok(())
+        })
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        self.with(|state| Ok(state.sysctls.clone()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        self.with(|state| {
+            state.sysctls.set(sysctl, value)?;
+            Ok(state.sysctls.clone())
         })
     }
 

@@ -25,6 +25,8 @@ pub const TIMEOUTS: &str = "/v1/timeouts";
 pub const CONFIG: &str = "/v1/config";
 /// `GET`, `POST`: synchronisation daemons.
 pub const DAEMONS: &str = "/v1/sync/daemons";
+/// `GET`: all sysctls of IPVS.
+pub const SYSCTLS: &str = "/v1/sysctls";
 
 /// What a path segment must escape: brackets above all (RFC 3986, section 3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -61,6 +63,11 @@ pub fn real(id: ServiceId, real: SocketAddr) -> String {
 /// One synchronisation daemon.
 pub fn daemon(role: SyncRole) -> String {
     format!("{DAEMONS}/{}", role.name())
+}
+
+/// One sysctl: `GET`, `PUT`, `PATCH`.
+pub fn sysctl(name: &str) -> String {
+    format!("{SYSCTLS}/{}", escaped(name))
 }
 
 /// A page of connections.

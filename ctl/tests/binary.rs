@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use adminapi::control::{Control, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use tokio::io::AsyncWriteExt;
 
 /// Keeps the services that it is told of; connections and the rest are fixed.
@@ -202,6 +203,14 @@ impl Control for Fake {
     }
 
     fn stop_daemon(&self, _: SyncRole) -> Result<()> {
+        not_asked()
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        not_asked()
+    }
+
+    fn change_sysctl(&self, _: Sysctl, _: &Value) -> Result<Sysctls> {
         not_asked()
     }
 

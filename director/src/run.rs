@@ -19,7 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared};
+use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
 use crate::rate;
 use crate::time::Clock;
@@ -140,6 +140,8 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        strays: Strays::default(),
+        sysctls: Arc::default(),
         workers,
     })
 }
@@ -197,13 +199,14 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts and sysctls those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply(&config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

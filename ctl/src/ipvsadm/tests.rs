@@ -577,7 +577,9 @@ fn any_word() -> impl Strategy<Value = String> {
     let switches = super::grammar::SWITCHES
         .iter()
         .chain(super::grammar::OWN_SWITCHES);
+    // What is watched never ends.
     let mut known: Vec<String> = switches
+        .filter(|switch| switch.long != "watch")
         .flat_map(|s| {
             [
                 Some(format!("--{}", s.long)),

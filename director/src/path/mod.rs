@@ -19,11 +19,13 @@ mod icmp;
 mod known;
 mod reading;
 mod refused;
+mod stray;
 mod view;
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::drops::{Cause, DropReason};
@@ -40,6 +42,7 @@ use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
+pub use stray::Strays;
 use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
@@ -52,6 +55,10 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// What becomes of packets from real servers that belong to no connection.
+    pub strays: Strays,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }
@@ -63,6 +70,8 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    stats: Arc<WorkerStats>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -81,9 +90,11 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
-            refused: Refused::new(stats, asker),
+            refused: Refused::new(Arc::clone(&stats), asker),
+            stats,
             ident: Cell::new(rand::random()),
             expiry,
         }
@@ -106,6 +117,9 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -151,6 +165,9 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);
