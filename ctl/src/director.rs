@@ -170,7 +170,7 @@ impl Edit for Client {
             upper: Some(real.upper),
             lower: Some(real.lower),
         };
-        let at = real.endpoint(id.vip.port());
+        let at = real.endpoint(id.port());
         self.change_real(id, at, patch).await?;
         Ok(())
     }

@@ -13,14 +13,14 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
     let mut text = String::new();
     let timeouts = |config: &Configuration| save::timeouts(config.timeouts);
     changes(&mut text, &timeouts(old), &timeouts(new));
-    let kept: HashMap<_, _> = new.services.iter().map(|each| (each.id(), each)).collect();
+    let kept: HashMap<_, _> = new.services.iter().map(|each| (each.id, each)).collect();
     for service in &old.services {
-        let successor = kept.get(&service.id()).map(|each| lines(each));
+        let successor = kept.get(&service.id).map(|each| lines(each));
         changes(&mut text, &lines(service), &successor.unwrap_or_default());
     }
-    let known: HashSet<_> = old.services.iter().map(Service::id).collect();
+    let known: HashSet<_> = old.services.iter().map(|each| each.id).collect();
     for service in &new.services {
-        if !known.contains(&service.id()) {
+        if !known.contains(&service.id) {
             changes(&mut text, "", &lines(service));
         }
     }

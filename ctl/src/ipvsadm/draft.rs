@@ -31,7 +31,7 @@ impl Draft {
 
     fn with<T>(&self, id: ServiceId, act: impl FnOnce(&mut Service) -> Result<T>) -> Result<T> {
         let mut config = self.0.borrow_mut();
-        let service = config.services.iter_mut().find(|known| known.id() == id);
+        let service = config.services.iter_mut().find(|known| known.id == id);
         service.map_or(Err(DirectorError::NoService), act)
     }
 }
@@ -45,7 +45,7 @@ fn unless_valid(problems: Vec<Problem>) -> Result<()> {
 }
 
 fn place(service: &Service, at: SocketAddr) -> Option<usize> {
-    let port = service.port;
+    let port = service.id.port();
     let mut reals = service.reals.iter();
     reals.position(|real| real.endpoint(port) == at)
 }
@@ -56,7 +56,7 @@ impl Edit for Draft {
     }
 
     async fn add_service(&self, service: Service) -> Result<()> {
-        if self.has_service(service.id()).await? {
+        if self.has_service(service.id).await? {
             return Err(DirectorError::Exists);
         }
         unless_valid(validate_service(&service))?;
@@ -78,7 +78,7 @@ impl Edit for Draft {
         self.0
             .borrow_mut()
             .services
-            .retain(|known| known.id() != id);
+            .retain(|known| known.id != id);
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Edit for Draft {
 
     async fn add_real(&self, id: ServiceId, real: Real) -> Result<()> {
         self.with(id, |service| {
-            if place(service, real.endpoint(service.port)).is_some() {
+            if place(service, real.endpoint(service.id.port())).is_some() {
                 return Err(DirectorError::Exists);
             }
             unless_valid(validate_real(id, &real))?;
@@ -100,7 +100,7 @@ impl Edit for Draft {
 
     async fn change_real(&self, id: ServiceId, real: Real) -> Result<()> {
         self.with(id, |service| {
-            let place = place(service, real.endpoint(service.port)).ok_or(DirectorError::NoReal)?;
+            let place = place(service, real.endpoint(service.id.port())).ok_or(DirectorError::NoReal)?;
             unless_valid(validate_real(id, &real))?;
             service.reals[place] = real;
             Ok(())

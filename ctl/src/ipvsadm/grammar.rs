@@ -266,6 +266,8 @@ pub(crate) enum Method {
     Tunnel,
     /// `-m`.
     Masq,
+    /// `--fullnat`, not of ipvsadm.
+    FullNat,
 }
 
 /// Transport of a service selector.
@@ -426,7 +428,7 @@ pub(crate) const SWITCHES: &[Switch] = switches![
     ("sync-maxlen", None, Takes::Value, Means::Option(SyncMaxlen)),
 ];
 
-/// The spellings that only `bulwark` has. They may stand before the command.
+/// The spellings that only `bulwark` has. `--json` and `--api` may stand before the command.
 #[rustfmt::skip]
 pub(crate) const OWN_SWITCHES: &[Switch] = switches![
     ("json", None, Takes::Nothing, Means::Own(Own::Json)),
@@ -435,4 +437,5 @@ pub(crate) const OWN_SWITCHES: &[Switch] = switches![
     ("atomic", None, Takes::Nothing, Means::Own(Own::Atomic)),
     ("dry-run", None, Takes::Nothing, Means::Own(Own::DryRun)),
     ("api", None, Takes::Value, Means::Api),
+    ("fullnat", None, Takes::Nothing, Means::Forward(Method::FullNat)),
 ];

@@ -81,6 +81,7 @@ Of synchronisation:
 
 const OWN_USAGE: &str = "
 Only PROGRAM has:
+     --fullnat          (of a real server) NAT of both ends
      --json             listings as JSON
      --watch [SECONDS]  listings again and again (default 2)
      --full             -S saves timeouts too

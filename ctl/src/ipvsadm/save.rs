@@ -1,14 +1,13 @@
 //! `-S`: what is configured as lines that `-R` takes.
 
-use std::net::SocketAddr;
-
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Service, Timeouts, Tunnel, TunnelChecksum, TunnelType,
+    Family, ForwardingMethod, Protocol, Real, Service, ServiceId, Timeouts, Tunnel, TunnelChecksum,
+    TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
-use super::print::transport;
+use super::print::{transport, transport_of};
 
 /// How much is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +28,15 @@ pub(crate) fn timeouts(timeouts: Timeouts) -> String {
 
 /// The lines that make this service and its real servers.
 pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> String {
-    let kind = transport(service.protocol);
-    let vip = style.text(SocketAddr::new(service.address, service.port), kind);
-    let selector = match service.protocol {
-        Protocol::Tcp => format!("-t {vip}"),
-        Protocol::Udp => format!("-u {vip}"),
-    };
+    let kind = transport_of(service.id);
+    let selector = selector(service.id, style);
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
     }
     text.push('\n');
     for real in &service.reals {
-        let address = style.text(real.endpoint(service.port), kind);
+        let address = style.text(real.endpoint(service.id.port()), kind);
         let method = method_switch(real.method);
         let weight = real.weight;
         text += &format!("-a {selector} -r {address} {method} -w {weight}");
@@ -54,6 +49,23 @@ pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> St
         text.push('\n');
     }
     text
+}
+
+/// What names a service on a line.
+fn selector(id: ServiceId, style: Style<'_>) -> String {
+    match id {
+        ServiceId::Address { protocol, vip } => {
+            let switch = match protocol {
+                Protocol::Tcp => "-t",
+                Protocol::Udp => "-u",
+            };
+            format!("{switch} {}", style.text(vip, transport(protocol)))
+        }
+        ServiceId::Mark { mark, family } => match family {
+            Family::Ipv4 => format!("-f {mark}"),
+            Family::Ipv6 => format!("-f {mark} -6"),
+        },
+    }
 }
 
 fn thresholds(real: &Real) -> String {
@@ -69,6 +81,7 @@ const fn method_switch(method: ForwardingMethod) -> &'static str {
         ForwardingMethod::Nat => "-m",
         ForwardingMethod::Dr => "-g",
         ForwardingMethod::Tun => "-i",
+        ForwardingMethod::FullNat => "--fullnat",
     }
 }
 

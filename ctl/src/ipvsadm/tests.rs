@@ -54,6 +54,7 @@ fn view(real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        local_ports: None,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -66,10 +67,8 @@ fn is_at(real: &RealView, at: SocketAddr) -> bool {
 
 fn service_view(service: &Service) -> ServiceView {
     ServiceView {
-        id: service.id(),
-        protocol: service.protocol,
-        address: service.address,
-        port: service.port,
+        id: service.id,
+        naming: service.id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
         stats: Traffic::default(),
@@ -85,11 +84,11 @@ impl Edit for &MemoryDirector {
     }
 
     async fn add_service(&self, service: Service) -> Result<()> {
-        let id = service.id();
+        let id = service.id;
         if self.with(id, |_| ()).is_ok() {
             return Err(DirectorError::Exists);
         }
-        if service.address.is_multicast() {
+        if id.vip().is_some_and(|vip| vip.ip().is_multicast()) {
             return Err(DirectorError::Refused("/address: multicast".into()));
         }
         self.services.borrow_mut().push(service_view(&service));
@@ -381,10 +380,12 @@ fn traffic(values: [u64; 5]) -> Traffic {
 fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) -> Connection {
     let [client, vip, real] = ends.map(|end| end.parse().unwrap());
     Connection {
+        service: ServiceId::at(protocol, vip),
         protocol,
         client,
         vip,
         real,
+        local: None,
         state: state.to_owned(),
         expires,
     }
@@ -439,9 +440,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
     };
     director.services.borrow_mut().push(ServiceView {
         id: "tcp:192.0.2.10:80".parse().unwrap(),
-        protocol: Protocol::Tcp,
-        address: [192, 0, 2, 10].into(),
-        port: 80,
+        naming: Default::default(),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
         stats: traffic([
@@ -470,6 +469,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             overloaded: false,
             active: 12,
             inactive: 340,
+            local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             rates: Rates::default(),
             drops: Default::default(),
