@@ -75,10 +75,7 @@ impl Edit for Draft {
 
     async fn remove_service(&self, id: ServiceId) -> Result<()> {
         self.with(id, |_| Ok(()))?;
-        self.0
-            .borrow_mut()
-            .services
-            .retain(|known| known.id != id);
+        self.0.borrow_mut().services.retain(|known| known.id != id);
         Ok(())
     }
 
@@ -100,7 +97,8 @@ impl Edit for Draft {
 
     async fn change_real(&self, id: ServiceId, real: Real) -> Result<()> {
         self.with(id, |service| {
-            let place = place(service, real.endpoint(service.id.port())).ok_or(DirectorError::NoReal)?;
+            let place =
+                place(service, real.endpoint(service.id.port())).ok_or(DirectorError::NoReal)?;
             unless_valid(validate_real(id, &real))?;
             service.reals[place] = real;
             Ok(())

@@ -60,6 +60,11 @@ pub(crate) const fn transport(protocol: Protocol) -> Transport {
     }
 }
 
+/// A mark as ipvsadm writes it (`%d`).
+pub(crate) const fn signed(mark: u32) -> i32 {
+    mark as i32
+}
+
 /// How ports of a service are named: those of a mark as TCP's.
 pub(crate) fn transport_of(id: ServiceId) -> Transport {
     id.protocol().map_or(Transport::Tcp, transport)
@@ -102,8 +107,8 @@ fn service_name(id: ServiceId, style: Style<'_>) -> String {
             )
         }
         ServiceId::Mark { mark, family } => match family {
-            Family::Ipv4 => format!("FWM  {mark}"),
-            Family::Ipv6 => format!("FWM  {mark} IPv6"),
+            Family::Ipv4 => format!("FWM  {}", signed(mark)),
+            Family::Ipv6 => format!("FWM  {} IPv6", signed(mark)),
         },
     }
 }

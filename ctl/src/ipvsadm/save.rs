@@ -7,7 +7,7 @@ use adminapi::model::{
 
 use super::address::Style;
 use super::flags;
-use super::print::{transport, transport_of};
+use super::print::{signed, transport, transport_of};
 
 /// How much is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) fn timeouts(timeouts: Timeouts) -> String {
 /// The lines that make this service and its real servers.
 pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> String {
     let kind = transport_of(service.id);
-    let selector = selector(service.id, style);
+    let selector = selector(service.id, style, extent);
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
@@ -51,8 +51,8 @@ pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> St
     text
 }
 
-/// What names a service on a line.
-fn selector(id: ServiceId, style: Style<'_>) -> String {
+/// What names a service on a line. ipvsadm does not read the marks above 2^31 that it writes.
+fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
     match id {
         ServiceId::Address { protocol, vip } => {
             let switch = match protocol {
@@ -61,10 +61,16 @@ fn selector(id: ServiceId, style: Style<'_>) -> String {
             };
             format!("{switch} {}", style.text(vip, transport(protocol)))
         }
-        ServiceId::Mark { mark, family } => match family {
-            Family::Ipv4 => format!("-f {mark}"),
-            Family::Ipv6 => format!("-f {mark} -6"),
-        },
+        ServiceId::Mark { mark, family } => {
+            let mark = match extent {
+                Extent::Ipvsadm => signed(mark).to_string(),
+                Extent::Services | Extent::Full => mark.to_string(),
+            };
+            match family {
+                Family::Ipv4 => format!("-f {mark}"),
+                Family::Ipv6 => format!("-f {mark} -6"),
+            }
+        }
     }
 }
 
