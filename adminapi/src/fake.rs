@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use crate::control::{Control, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(crate) struct Fake {
 pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
+    sysctls: Sysctls,
 }
 
 impl State {
@@ -274,6 +276,17 @@ impl Control for Fake {
         self.with(|state| {
             state.timeouts = state.timeouts.changed(patch);
             Ok(state.timeouts)
+        })
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        self.with(|state| Ok(state.sysctls.clone()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        self.with(|state| {
+            state.sysctls.set(sysctl, value)?;
+            Ok(state.sysctls.clone())
         })
     }
 

@@ -19,7 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared};
+use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
@@ -140,6 +140,8 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        strays: Strays::default(),
+        sysctls: Arc::default(),
         workers,
     })
 }
@@ -197,7 +199,7 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts and local addresses those of `config`.
+/// Makes services, timeouts, sysctls and local addresses those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
@@ -210,6 +212,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

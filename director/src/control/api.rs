@@ -10,6 +10,7 @@ use adminapi::model::{
     PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
     Status, Timeouts, TimeoutsPatch,
 };
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::validate_changed_real;
 use adminapi::{Control, ControlError, Put};
 
@@ -370,6 +371,18 @@ impl Control for Director {
         set.map_err(|e| ControlError::Limit(e.to_string()))?;
         self.shared.timeouts.store(Arc::new(timeouts));
         self.timeouts()
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        Ok(Sysctls::clone(&self.shared.sysctls.load()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        let _one_at_a_time = self.master.lock();
+        let mut sysctls = self.sysctls()?;
+        sysctls.set(sysctl, value)?;
+        self.shared.sysctls.store(Arc::new(sysctls.clone()));
+        Ok(sysctls)
     }
 
     fn stats(&self) -> Result<Stats> {

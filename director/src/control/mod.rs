@@ -14,6 +14,7 @@ use std::sync::{Arc, Weak};
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
+use adminapi::sysctl::Sysctls;
 use parking_lot::Mutex;
 
 use crate::gate::{Gate, GateError, Interface};
@@ -225,6 +226,12 @@ impl Director {
     /// Whether the director speaks to the real servers of FullNAT from these ports.
     pub fn speaks_from(&self, ports: &RangeInclusive<u16>) -> bool {
         self.shared.pool.load().speakers().ports() == ports
+    }
+
+    /// Writes all sysctls.
+    pub fn set_sysctls(&self, sysctls: Sysctls) {
+        let _one_at_a_time = self.master.lock();
+        self.shared.sysctls.store(Arc::new(sysctls));
     }
 
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections
