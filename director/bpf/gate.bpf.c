@@ -69,8 +69,8 @@ static __always_inline bool is_ours(const struct packet *p)
 	return (role(&p->src) & REAL) && !is_hosts(&p->dst);
 }
 
-// An error quotes a packet that was sent earlier: one from a service to a client, or one from a
-// client to a real server, unless the client was this host itself.
+// An error quotes a packet that was sent earlier: one from a service to a client, or one to a real
+// server that this host has not sent itself.
 static __always_inline bool is_about_ours(const struct packet *quoted)
 {
 	if (role(&quoted->src) & SERVICE)

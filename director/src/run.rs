@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
+use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
@@ -142,6 +143,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         timeouts: Arc::default(),
         strays: Strays::default(),
         sysctls: Arc::default(),
+        lottery: Lottery::random(),
         workers,
     })
 }

@@ -33,8 +33,9 @@ impl Local {
     pub(super) fn judge(&self, services: &[Service]) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (index, service) in services.iter().enumerate() {
-            let vip = format!("/service/{index}/address");
-            problems.extend(self.twofold(service.address, vip));
+            if let Some(vip) = service.id.vip() {
+                problems.extend(self.twofold(vip.ip(), format!("/service/{index}/address")));
+            }
             for (place, real) in service.reals.iter().enumerate() {
                 let at = format!("/service/{index}/real/{place}");
                 problems.extend(self.twofold(real.address, format!("{at}/address")));

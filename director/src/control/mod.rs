@@ -173,7 +173,7 @@ impl Director {
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
         for real in new.reap() {
-            touched.real(real.service.protocol, real.endpoint);
+            touched.real(&real.service, real.endpoint);
         }
         if touched.reals() || !old.speaks_like(&new) {
             self.publish(&old, new, &touched, &master.locals)?;
@@ -223,15 +223,15 @@ impl Director {
         }
     }
 
-    /// Whether the director speaks to the real servers of FullNAT from these ports.
-    pub fn speaks_from(&self, ports: &RangeInclusive<u16>) -> bool {
-        self.shared.pool.load().speakers().ports() == ports
-    }
-
     /// Writes all sysctls.
     pub fn set_sysctls(&self, sysctls: Sysctls) {
         let _one_at_a_time = self.master.lock();
         self.shared.sysctls.store(Arc::new(sysctls));
+    }
+
+    /// Whether the director speaks to the real servers of FullNAT from these ports.
+    pub fn speaks_from(&self, ports: &RangeInclusive<u16>) -> bool {
+        self.shared.pool.load().speakers().ports() == ports
     }
 
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections

@@ -2,6 +2,7 @@
 
 use super::exit::Departure;
 use super::view::{self, Refusal, View};
+use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
@@ -26,6 +27,9 @@ impl<'s> View<'s> {
         }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        if self.is_drawn(service, packet, tracking.as_ref()) {
+            return Err(refused(Cause::DefenceRate.into()));
+        }
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -64,20 +68,36 @@ impl<'s> View<'s> {
         Err(refused(why.into()))
     }
 
+    /// Whether a packet that would open a connection is among those that the defence drops.
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracking: Option<&Tracking>) -> bool {
+        let Posture { syns, all, .. } = service.stance.posture();
+        let share = match tracking {
+            Some(_) => syns.max(all),
+            None => all,
+        };
+        let isn = tracking.map_or(0, Tracking::client_isn);
+        share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
+    }
+
     fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
         let (class, lifetime) = match tracking {
-            Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
+            Some(tracking) => {
+                let posture = real.stance.posture();
+                let lifetime = posture.lifetime(self.timeouts, tracking.state);
+                (Class::HalfOpen, lifetime)
+            }
             None => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
-        let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
+        let port = real.destination(packet.tuple.dst).port;
+        let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracking = tracking.unwrap_or_default();
         entry.count_packet();
         entry
     }
 
     fn entered(&self, real: &Real, entry: &Entry) {
-        real.enter(view::is_active(entry));
+        real.enter(view::phase_of(entry));
         self.pool.speakers().enter(entry);
     }
 

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
@@ -60,6 +61,8 @@ pub struct Shared {
     pub strays: Strays,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }
@@ -121,6 +124,7 @@ impl Walk for Path {
             strays: self.shared.strays,
             stats: &self.stats,
             sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -169,6 +173,7 @@ impl Path {
             strays: self.shared.strays,
             stats: &self.stats,
             sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

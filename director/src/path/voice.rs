@@ -40,7 +40,7 @@ impl View<'_> {
         class: Class,
     ) -> Result<Lead, Cause> {
         let to = Tuple {
-            dst: real.endpoint,
+            dst: real.destination(packet.tuple.dst),
             ..packet.tuple
         };
         match real.method {
