@@ -110,6 +110,7 @@ impl Walk for Path {
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
@@ -139,7 +140,8 @@ impl Walk for Path {
         }
         let pool = self.pool.load();
         let table = &self.shared.table;
-        let gone = &mut |entry: &_, _| view::leave(pool, entry);
+        let latest = &self.shared.pool;
+        let gone = &mut |entry: &_, _| view::leave(pool, latest, entry);
         let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
         self.expiry.round(table.shards(), now, expire);
     }
@@ -158,6 +160,7 @@ impl Path {
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
