@@ -10,16 +10,19 @@ mod datapath;
 mod duplicate;
 mod error;
 mod limits;
+mod local;
 mod log;
 mod outline;
 mod read;
 mod service;
 mod suggest;
+mod sysctl;
 
 use std::ops::Deref;
 use std::path::Path;
 
 use adminapi::model::{Service, Timeouts};
+use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
 pub use agent::{AgentConfig, HookChoice, Tunnel};
@@ -27,6 +30,8 @@ pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
+pub use local::Local;
+pub(crate) use local::{speaks, voiceless};
 pub use log::{Log, LogFormat, LogLevel};
 
 use error::Report;
@@ -57,6 +62,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[timeouts]`: how long idle connections are kept.
     pub timeouts: Timeouts,
+    /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
+    pub sysctls: Sysctls,
     /// `[log]`: what is logged, and how.
     pub log: Log,
     /// `[[service]]`: virtual services, in the order of the file.
@@ -112,8 +119,9 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let api = api::read(root.section("api"));
     let limits = limits::read(root.section("limits"));
     let timeouts = read_timeouts(root.section("timeouts"));
+    let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
-    let services = service::read(&mut root);
+    let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.not_yet("defense");
     root.finish();
     Some(Settings {
@@ -121,6 +129,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         api: api?,
         limits,
         timeouts,
+        sysctls,
         log,
         services,
     })

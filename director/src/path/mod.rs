@@ -21,12 +21,15 @@ mod reading;
 mod refused;
 mod stray;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
@@ -56,6 +59,10 @@ pub struct Shared {
     pub timeouts: Arc<ArcSwap<Timeouts>>,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }
@@ -68,6 +75,7 @@ pub struct Path {
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
     stats: Arc<WorkerStats>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -86,6 +94,7 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
@@ -115,6 +124,8 @@ impl Walk for Path {
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
             stats: &self.stats,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -165,6 +176,8 @@ impl Path {
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
             stats: &self.stats,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

@@ -4,15 +4,17 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::ArcSwap;
 
 use super::stray::Strays;
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Real, RealId, Service, ServiceKey};
+use crate::service::{Phase, Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
@@ -30,6 +32,9 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
+    #[allow(dead_code, reason = "for the steps that ask")]
+    pub(super) sysctls: &'s Sysctls,
+    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -97,10 +102,7 @@ impl<'a> Refusal<'a> {
 impl<'s> View<'s> {
     /// The service that a packet from a client is for.
     pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
-        self.pool.service(&ServiceKey {
-            protocol: tuple.protocol,
-            vip: tuple.dst,
-        })
+        self.pool.service_for(tuple)
     }
 
     /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
@@ -128,25 +130,28 @@ impl<'s> View<'s> {
     }
 }
 
-/// Whether a connection counts as active (ActiveConn): TCP by its state, UDP never.
-pub(super) fn is_active(entry: &Entry) -> bool {
-    entry.protocol() == Protocol::Tcp && entry.tracking.state.is_active()
+/// As what a connection counts: TCP by its state, UDP as inactive.
+pub(super) fn phase_of(entry: &Entry) -> Phase {
+    match entry.protocol() {
+        Protocol::Tcp => entry.tracking.state.into(),
+        Protocol::Udp => Phase::Inactive,
+    }
 }
 
 /// Takes a connection that has left the table off its real server. Another worker may have opened
 /// it with a later snapshot, whose real servers `pool` does not know yet: the `latest` one does.
 pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
-    let active = is_active(entry);
     match pool.real(entry.real()) {
-        Some(real) => real.load.leave(active),
-        None => leave_newcomer(&latest.load(), entry.real(), active),
+        Some(real) => real.load.leave(phase_of(entry)),
+        None => leave_newcomer(&latest.load(), entry),
     }
+    pool.speakers().leave(entry);
 }
 
 #[cold]
-fn leave_newcomer(pool: &Pool, id: RealId, active: bool) {
-    if let Some(real) = pool.real(id) {
-        real.load.leave(active);
+fn leave_newcomer(pool: &Pool, entry: &Entry) {
+    if let Some(real) = pool.real(entry.real()) {
+        real.load.leave(phase_of(entry));
     }
 }
 
@@ -161,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::flow::Class;
-    use crate::service::Settings;
+    use crate::service::{ServiceKey, Settings};
     use crate::wire::Endpoint;
 
     #[test]
@@ -172,10 +177,7 @@ mod tests {
             src: endpoint(1, 40_000),
             dst: endpoint(9, 80),
         };
-        let key = ServiceKey {
-            protocol: tuple.protocol,
-            vip: tuple.dst,
-        };
+        let key = ServiceKey::at(tuple.protocol, tuple.dst);
         let mut earlier = Pool::new(1);
         earlier.add_service(key, Scheduler::Rr).unwrap();
         let mut later = earlier.clone();
@@ -183,7 +185,7 @@ mod tests {
             .add_real(&key, endpoint(2, 80), Settings::weight(1))
             .unwrap();
         let real = Arc::clone(later.reals().next().unwrap());
-        real.enter(false);
+        real.enter(Phase::Inactive);
         let entry = Entry::new(&tuple, real.id, 80, Class::Unverified, Tick(9));
         leave(&earlier, &ArcSwap::from_pointee(later), &entry);
         assert_eq!(real.load.connections(), 0);
