@@ -30,6 +30,7 @@ pub(super) enum Reading {
 
 impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
+    #[inline(always)]
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
             Err(malformed) => Reading::Unreadable(malformed),
@@ -57,6 +58,7 @@ impl View<'_> {
     }
 
     /// Has the connection fetched that a reading is likely to need.
+    #[inline(always)]
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
             Reading::Unreadable(_) => {}
