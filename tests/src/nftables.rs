@@ -45,6 +45,7 @@ fn ruleset(services: &[Service]) -> String {
         let protocol = match service.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
         };
         let (vip, port) = (service.address, service.port);
         let _ = write!(

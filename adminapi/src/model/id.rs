@@ -14,14 +14,20 @@ pub enum Protocol {
     Tcp,
     /// RFC 768.
     Udp,
+    /// RFC 9260.
+    Sctp,
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
     /// The lower-case name, as in a service id.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
         }
     }
 }
@@ -52,13 +58,9 @@ impl FromStr for ServiceId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = || BadServiceId(text.to_owned());
         let (protocol, vip) = text.split_once(':').ok_or_else(bad)?;
-        let protocol = match protocol {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            _ => return Err(bad()),
-        };
+        let named = |known: &Protocol| known.name() == protocol;
         Ok(Self {
-            protocol,
+            protocol: Protocol::ALL.into_iter().find(named).ok_or_else(bad)?,
             vip: vip.parse().map_err(|_| bad())?,
         })
     }
@@ -90,7 +92,7 @@ mod tests {
             any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from(bits))),
             any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from(bits))),
         ];
-        let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
+        let protocol = prop::sample::select(&Protocol::ALL);
         (protocol, address, any::<u16>()).prop_map(|(protocol, address, port)| ServiceId {
             protocol,
             vip: SocketAddr::new(address, port),
@@ -106,7 +108,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_is_read_is_read_the_same_again(text in "(tcp|udp|x)?:?[0-9a-f:.\\[\\]%]{0,40}") {
+        fn a_text_that_is_read_is_read_the_same_again(text in "(tcp|udp|sctp|x)?:?[0-9a-f:.\\[\\]%]{0,40}") {
             if let Ok(id) = text.parse::<ServiceId>() {
                 prop_assert_eq!(id.to_string().parse(), Ok(id));
             }
@@ -120,7 +122,7 @@ mod tests {
             "tcp",
             "tcp:",
             "tcp:10.0.0.1",
-            "sctp:10.0.0.1:80",
+            "dccp:10.0.0.1:80",
             "TCP:10.0.0.1:80",
             "tcp:10.0.0.1:80 ",
             "tcp:2001:db8::1:80",

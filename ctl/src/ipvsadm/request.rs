@@ -144,7 +144,7 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
             protocol: match transport {
                 Transport::Tcp => Protocol::Tcp,
                 Transport::Udp => Protocol::Udp,
-                Transport::Sctp => return Err(missing("SCTP services (--sctp-service)")),
+                Transport::Sctp => Protocol::Sctp,
             },
             vip: SocketAddr::new(address, port),
         }),

@@ -18,6 +18,7 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
     let selector = match service.protocol {
         Protocol::Tcp => format!("-t {vip}"),
         Protocol::Udp => format!("-u {vip}"),
+        Protocol::Sctp => format!("--sctp-service {vip}"),
     };
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {

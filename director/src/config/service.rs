@@ -7,7 +7,7 @@ use adminapi::validate_config;
 
 use super::read::{Expected, Section};
 
-const PROTOCOLS: &[&str] = &["tcp", "udp"];
+const PROTOCOLS: &[&str] = &["tcp", "udp", "sctp"];
 const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
@@ -45,8 +45,11 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Service> {
 }
 
 fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
-    let protocol: Option<Protocol> =
-        section.required("protocol", &Expected::Word(PROTOCOLS), "set tcp or udp");
+    let protocol: Option<Protocol> = section.required(
+        "protocol",
+        &Expected::Word(PROTOCOLS),
+        "set tcp, udp or sctp",
+    );
     let address = section.required("address", &ADDRESS, "set the VIP");
     let port = section.required("port", &PORT, "set the port of the VIP");
     let scheduler = Scheduler::default();
@@ -140,9 +143,6 @@ mod tests {
         assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
-        assert_eq!(
-            PROTOCOLS,
-            [Protocol::Tcp, Protocol::Udp].map(Protocol::name)
-        );
+        assert_eq!(PROTOCOLS, Protocol::ALL.map(Protocol::name));
     }
 }

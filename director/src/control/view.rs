@@ -10,7 +10,6 @@ use crate::pool::Pool;
 use crate::service::{Real, Service};
 use crate::stats::PerWorker;
 use crate::time::Tick;
-use crate::wire::Protocol;
 
 pub(super) fn service(service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
@@ -61,10 +60,7 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
-        state: match entry.protocol() {
-            Protocol::Tcp => entry.tracking.state.name().to_owned(),
-            Protocol::Udp => "UDP".to_owned(),
-        },
+        state: entry.tracked.state_name().to_owned(),
         expires: now.until(entry.expires()).as_seconds_ceil(),
     })
 }

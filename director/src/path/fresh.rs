@@ -1,14 +1,14 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
 use super::exit::Departure;
-use super::view::{self, Refusal, View};
+use super::view::{Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
+use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::tcp::Tracking;
 use crate::wire::tcp::Segment;
 use crate::wire::{Protocol, Transport, Tuple};
+use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
     /// Opens a connection for `packet`, if it may open one. The shard stays locked until the
@@ -22,7 +22,7 @@ impl<'s> View<'s> {
     ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        let tracked = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -40,7 +40,7 @@ impl<'s> View<'s> {
             let hop = hop.map_err(|refusal| refusal.of_real(real))?;
             let two_way = !real.method.is_one_way();
             let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-            let entry = self.entry(packet, real, tracking);
+            let entry = self.entry(packet, real, tracked);
             match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
                 self.departed(gone)
             }) {
@@ -49,7 +49,7 @@ impl<'s> View<'s> {
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             // Under the lock: whoever finds the connection may already take it off again.
-            real.enter(view::is_active(&entry));
+            real.enter(entry.tracked.is_active());
             drop(shard);
             self.opened(real, packet);
             return Ok(self.send(frame, packet, real.method, &to, &hop));
@@ -57,14 +57,15 @@ impl<'s> View<'s> {
         Err(refused(Cause::TupleTaken.into()))
     }
 
-    fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
-        let (class, lifetime) = match tracking {
-            Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
-            None => (Class::Unverified, self.timeouts.udp()),
+    fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
+        let (class, lifetime) = match &tracked {
+            Tracked::Tcp(tcp) => (Class::HalfOpen, self.timeouts.tcp(tcp.state)),
+            Tracked::Sctp(sctp) => (Class::HalfOpen, sctp.state.timeout()),
+            Tracked::Udp => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
         let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
-        entry.tracking = tracking.unwrap_or_default();
+        entry.tracked = tracked;
         entry.count_packet();
         entry
     }
@@ -77,18 +78,32 @@ impl<'s> View<'s> {
     }
 }
 
-/// The tracking of a connection that `packet` opens; none for UDP.
-fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> {
-    if packet.tuple.protocol == Protocol::Udp {
-        return Ok(None);
+/// What is tracked of a connection that `packet` opens.
+fn opening(frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
+    let segment = packet.layout.segment(frame);
+    match packet.tuple.protocol {
+        Protocol::Tcp => opening_tcp(segment).map(Tracked::Tcp),
+        Protocol::Sctp => opening_sctp(segment).map(Tracked::Sctp),
+        Protocol::Udp => Ok(Tracked::Udp),
     }
-    let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+}
+
+fn opening_tcp(segment: &[u8]) -> Result<tcp::Tracking, Cause> {
+    let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);
     }
     match segment.flags.opens() {
-        true => Ok(Some(Tracking::opening(&segment))),
+        true => Ok(tcp::Tracking::opening(&segment)),
         false => Err(Cause::NoConnection),
+    }
+}
+
+fn opening_sctp(packet: &[u8]) -> Result<sctp::Tracking, Cause> {
+    let packet = sctp::Packet::read(packet)?;
+    match packet.event {
+        sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
+        _ => Err(Cause::NoConnection),
     }
 }
 

@@ -1,14 +1,15 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
 use super::exit::Departure;
+use super::judge::Verdict;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
+use crate::flow::{Direction, Entry, Handle, Place, Shard, Tracked};
 use crate::neighbour::Hop;
+use crate::sctp;
 use crate::service::{Method, Real, Standing};
-use crate::tcp::{self, Judgement, State};
 use crate::wire::tcp::Segment;
-use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
+use crate::wire::{Endpoint, Layout, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
@@ -19,7 +20,7 @@ enum Plan {
 }
 
 impl<'s> View<'s> {
-    /// A TCP segment or UDP datagram.
+    /// A TCP segment, a UDP datagram or an SCTP packet.
     pub(super) fn packet(
         &self,
         frame: &mut [u8],
@@ -79,12 +80,14 @@ impl<'s> View<'s> {
             }
             Err(refusal) => return Err(refused(refusal)),
         };
-        let moved = match packet.tuple.protocol {
-            Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
-            Protocol::Udp => Ok(self.answered(shard, handle, way)),
-        };
-        if !moved.map_err(|cause| refused(cause.into()))? {
-            return Ok(Plan::Fresh);
+        let verdict = self.judge(shard, handle, frame, packet, way, real);
+        match verdict.map_err(|cause| refused(cause.into()))? {
+            Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
+            Verdict::Stays => {}
+            Verdict::Reopens => {
+                self.forget(shard, handle, real);
+                return Ok(Plan::Fresh);
+            }
         }
         self.count(real, &packet.layout, way);
         Ok(Plan::Send(to, method_of(real, way), hop))
@@ -109,67 +112,7 @@ impl<'s> View<'s> {
     /// Takes a connection out of the table and off its real server.
     fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
         let old = shard.remove(handle);
-        real.load.leave(view::is_active(&old));
-    }
-
-    /// Holds a segment against the connection's state and windows. False when the connection is
-    /// over and the segment opens the next one.
-    fn judge(
-        &self,
-        shard: &mut Shard<'_>,
-        handle: Handle,
-        frame: &[u8],
-        packet: &Transport,
-        way: Direction,
-        real: &Real,
-    ) -> Result<bool, Cause> {
-        let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
-        let entry = shard.entry_mut(handle);
-        let judgement = match real.method.is_one_way() {
-            false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
-            true => entry.tracking.judge_one_way(&segment, &tcp::ONE_WAY),
-        };
-        match judgement {
-            Judgement::Accept { from, to } => {
-                if way == Direction::Original {
-                    entry.count_packet();
-                }
-                real.load.turn(from.is_active(), to.is_active());
-                let handle = self.reclass(shard, handle, to);
-                shard.touch(handle, self.now.after(self.timeouts.tcp(to)));
-                Ok(true)
-            }
-            Judgement::Ignore(_) => Ok(true),
-            Judgement::Reopen => {
-                self.forget(shard, handle, real);
-                Ok(false)
-            }
-            Judgement::Invalid(invalid) => Err(invalid.into()),
-        }
-    }
-
-    /// Brings what a connection is worth after its state. One that the main pool has no room
-    /// for stays among the half-open ones: it works, but goes first.
-    fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
-        let class = shard.entry(handle).class();
-        match (class, state) {
-            (Class::HalfOpen, State::Established) => shard
-                .establish(handle, &mut |gone, _| self.departed(gone))
-                .unwrap_or(handle),
-            (Class::HalfOpen, _) => handle,
-            (_, State::Established) => mark(shard, handle, class, Class::Established),
-            _ => mark(shard, handle, class, Class::Closing),
-        }
-    }
-
-    fn answered(&self, shard: &mut Shard<'_>, handle: Handle, way: Direction) -> bool {
-        let class = shard.entry(handle).class();
-        match way {
-            Direction::Original => shard.entry_mut(handle).count_packet(),
-            Direction::Reply => drop(mark(shard, handle, class, Class::Answered)),
-        }
-        shard.touch(handle, self.now.after(self.timeouts.udp()));
-        true
+        real.load.leave(old.tracked.is_active());
     }
 
     /// Counts a packet that is going to be forwarded.
@@ -200,12 +143,21 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
     }
 }
 
-/// Whether a packet that its connection's real server cannot get is a client's SYN after the end
-/// of that connection: the next one need not go to the same real server.
+/// Whether a packet that its connection's real server cannot get is what opens the client's next
+/// one after the end of that: it need not go to the same real server.
 fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
-    let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
-    let segment = Segment::parse(packet.layout.segment(frame));
-    from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
+    let segment = packet.layout.segment(frame);
+    let opens = || match &entry.tracked {
+        Tracked::Tcp(tcp) => {
+            tcp.state.is_over() && Segment::parse(segment).is_ok_and(|s| s.flags.opens())
+        }
+        Tracked::Sctp(sctp) => {
+            sctp.state.is_over()
+                && sctp::Packet::read(segment).is_ok_and(|p| p.event == sctp::Event::Init)
+        }
+        Tracked::Udp => false,
+    };
+    way == Direction::Original && opens()
 }
 
 /// What the tuple of a packet becomes.
@@ -222,11 +174,4 @@ pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
         src,
         dst,
     }
-}
-
-fn mark(shard: &mut Shard<'_>, handle: Handle, old: Class, new: Class) -> Handle {
-    if old != new {
-        shard.set_class(handle, new);
-    }
-    handle
 }

@@ -12,7 +12,7 @@ use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
 use crate::tcp::Timeouts;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Protocol, Tuple};
+use crate::wire::{Addr, Layout, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -120,15 +120,10 @@ impl<'s> View<'s> {
     }
 }
 
-/// Whether a connection counts as active (ActiveConn): TCP by its state, UDP never.
-pub(super) fn is_active(entry: &Entry) -> bool {
-    entry.protocol() == Protocol::Tcp && entry.tracking.state.is_active()
-}
-
 /// Takes a connection that has left the table off its real server.
 pub(super) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(is_active(entry));
+        real.load.leave(entry.tracked.is_active());
     }
 }
 
