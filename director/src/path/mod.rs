@@ -16,6 +16,7 @@ mod exit;
 mod expiry;
 mod fresh;
 mod icmp;
+mod judge;
 mod known;
 mod reading;
 mod refused;
