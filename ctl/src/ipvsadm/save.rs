@@ -58,6 +58,7 @@ fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
             let switch = match protocol {
                 Protocol::Tcp => "-t",
                 Protocol::Udp => "-u",
+                Protocol::Sctp => "--sctp-service",
             };
             format!("{switch} {}", style.text(vip, transport(protocol)))
         }

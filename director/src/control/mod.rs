@@ -10,6 +10,7 @@ mod translate;
 mod view;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -78,9 +79,13 @@ impl Master {
         self.replaced.push(Arc::downgrade(old));
     }
 
-    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced. When not, all
+    /// that was done with one has been done before.
     fn is_seen(&self) -> bool {
-        self.replaced.iter().any(|pool| pool.strong_count() > 0)
+        let seen = self.replaced.iter().any(|pool| pool.strong_count() > 0);
+        // The counts are read relaxed; whoever gave a snapshot up did it with release.
+        fence(Acquire);
+        seen
     }
 }
 
