@@ -16,8 +16,10 @@ use testbed::scene::Family;
 use testbed::topology::{CLIENT_SIDE, Plan, REAL_SIDE, RealHost, Topology};
 
 const PORT: u16 = 80;
-/// Ethernet's least, without the frame check sequence; IPv6 takes what its headers need.
-const FRAME: usize = 60;
+/// Ethernet's least, without the frame check sequence.
+const FRAME_V4: usize = 60;
+/// Ethernet, IPv6 and TCP, which is as little as the generator sends.
+const FRAME_V6: usize = 74;
 const SOURCES: &str = "172.16.0.0/12";
 const FIRST_SOURCE_V4: &str = "172.16.0.0:1024";
 const FIRST_SOURCE_V6: &str = "[fd00:16::ac10:0]:1024";
@@ -134,7 +136,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let cpus = std::thread::available_parallelism()?.get();
     println!(
-        "1 service, 3 real servers, {} established flows, {FRAME}-byte frames, {} rounds of {} ms, {cpus} CPUs",
+        "1 service, 3 real servers, {} established flows, {FRAME_V4}-byte frames (IPv6: {FRAME_V6}), {} rounds of {} ms, {cpus} CPUs",
         options.flows, options.rounds, options.milliseconds
     );
     let bench = Bench::new(options, cpus)?;
@@ -224,15 +226,16 @@ impl Bench {
     /// Establishes the flows, then counts what arrives while the generator runs.
     fn run(&self, peer: Peer, kind: Kind, sink: &Sink) -> Result<Figure> {
         let client = &self.topology.client;
+        let (source, frame) = match peer.family() {
+            Family::V4 => (FIRST_SOURCE_V4, FRAME_V4),
+            Family::V6 => (FIRST_SOURCE_V6, FRAME_V6),
+        };
         let flows = Flows {
             kind,
-            source: match peer.family() {
-                Family::V4 => FIRST_SOURCE_V4.parse()?,
-                Family::V6 => FIRST_SOURCE_V6.parse()?,
-            },
+            source: source.parse()?,
             destination: SocketAddr::new(peer.family().vip(), PORT),
             count: self.options.flows,
-            frame: FRAME,
+            frame,
         };
         let mut generator = Generator::new(client, &flows)?;
         self.establish(&mut generator, &flows)?;
