@@ -62,6 +62,7 @@ impl Control for Fake {
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
+            rates: Rates::default(),
             drops: Default::default(),
             reals: Vec::new(),
         };
@@ -123,6 +124,7 @@ impl Control for Fake {
                 inactive: 0,
                 local_ports: None,
                 stats: Traffic::default(),
+                rates: Rates::default(),
                 drops: Default::default(),
             };
             service.reals.push(view.clone());
@@ -203,6 +205,26 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn put_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        not_asked()
+    }
+
+    fn start_daemon(&self, _: SyncDaemon) -> Result<SyncDaemon> {
+        not_asked()
+    }
+
+    fn stop_daemon(&self, _: SyncRole) -> Result<()> {
+        not_asked()
     }
 
     fn sysctls(&self) -> Result<Sysctls> {

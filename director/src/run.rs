@@ -22,6 +22,7 @@ use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
+use crate::rate;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::{CopyMode, MAX_PACKET};
@@ -226,11 +227,16 @@ pub async fn follow(director: Arc<Director>) {
     let neighbourhood = director.neighbourhood();
     let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut estimation = tokio::time::interval(rate::INTERVAL);
     let mut look = tokio::time::interval(WATCH_PERIOD.into());
     loop {
         let told = tokio::select! {
             Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
+            _ = estimation.tick() => {
+                director.estimate_rates();
+                Ok(())
+            }
             _ = look.tick() => {
                 director.watch();
                 Ok(())

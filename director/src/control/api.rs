@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense, DefenseLevel,
-    Events, ForwardingMethod, Health, PacketTotals, Real, RealPatch, RealView, Service, ServiceId,
-    ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+    Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
+    DefenseLevel, Events, ForwardingMethod, Health, PacketTotals, Real, RealPatch, RealView,
+    Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
+    TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::validate_changed_real;
@@ -389,6 +390,28 @@ impl Control for Director {
         self.timeouts()
     }
 
+    fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.apply(&wanted.services)?;
+        self.change_timeouts(wanted.timeouts.into()).map(drop)
+    }
+
+    fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        self.check(&wanted.services)
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        Ok(self.daemons.all())
+    }
+
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon> {
+        let links = self.neighbourhood.links().borrow().clone();
+        self.daemons.start(daemon, &links)
+    }
+
+    fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.daemons.stop(role)
+    }
+
     fn sysctls(&self) -> Result<Sysctls> {
         let written = Sysctls::clone(&self.shared.sysctls.load());
         Ok(self.watch.lock().strategies().shown(written))
@@ -408,7 +431,9 @@ impl Control for Director {
         let workers = self.worker_status();
         let drops = self.drops(&interfaces);
         let pool = self.shared.pool.load();
-        let carried = pool.services().into_iter().map(|s| s.traffic.sum());
+        let services = pool.services();
+        let carried = services.iter().map(|s| s.traffic.sum());
+        let rates = services.iter().map(|s| s.traffic.rates());
         Ok(Stats {
             total: PacketTotals {
                 received: interfaces.iter().map(|i| i.rx).sum(),
@@ -417,6 +442,7 @@ impl Control for Director {
                 dropped: drops.values().sum(),
             },
             traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),
+            rates: rates.map(translate::rates).sum(),
             drops,
             workers: workers.into_iter().map(Into::into).collect(),
             interfaces: interfaces.into_iter().map(Into::into).collect(),

@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod daemons;
 mod events;
 mod roles;
 mod translate;
@@ -11,6 +12,7 @@ mod view;
 mod watch;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -28,6 +30,7 @@ use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+use daemons::Daemons;
 use roles::Touched;
 use watch::Watch;
 
@@ -62,6 +65,7 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    daemons: Daemons,
     watch: Mutex<Watch>,
 }
 
@@ -82,9 +86,13 @@ impl Master {
         self.replaced.push(Arc::downgrade(old));
     }
 
-    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced. When not, all
+    /// that was done with one has been done before.
     fn is_seen(&self) -> bool {
-        self.replaced.iter().any(|pool| pool.strong_count() > 0)
+        let seen = self.replaced.iter().any(|pool| pool.strong_count() > 0);
+        // The counts are read relaxed; whoever gave a snapshot up did it with release.
+        fence(Acquire);
+        seen
     }
 }
 
@@ -108,6 +116,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            daemons: Daemons::default(),
             watch,
         }
     }
@@ -117,10 +126,7 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let mut new = Pool::clone(&old);
-        let mut touched = Touched::default();
-        let done = change(&mut new, &mut touched)?;
-        touched.refuse_locals(&old, &new, &master.locals)?;
+        let (mut new, touched, done) = plan(&master, &old, change)?;
         new.settle();
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
@@ -271,6 +277,40 @@ impl Director {
             api::put_services(pool, touched, desired)
         })
     }
+
+    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
+        let put =
+            |pool: &mut Pool, touched: &mut Touched| api::put_services(pool, touched, desired);
+        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
+    }
+
+    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    pub fn estimate_rates(&self) {
+        for service in self.shared.pool.load().services() {
+            service.traffic.estimate();
+            service
+                .reals
+                .iter()
+                .for_each(|real| real.traffic.estimate());
+        }
+    }
+}
+
+/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
+fn plan<T>(
+    master: &Master,
+    old: &Pool,
+    change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
+) -> Result<(Pool, Touched, T)> {
+    let mut new = old.clone();
+    let mut touched = Touched::default();
+    let done = change(&mut new, &mut touched)?;
+    touched.refuse_locals(old, &new, &master.locals)?;
+    Ok((new, touched, done))
 }
 
 fn refused(error: GateError) -> ControlError {
