@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
-use director::defence::Lottery;
+use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
-use director::path::{Path, Shared, Strays};
+use director::path::{Path, Shared};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
@@ -91,7 +91,7 @@ impl Scene {
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
-            strays: Strays::default(),
+            orders: Orders::default(),
             sysctls: Arc::default(),
             workers: 1,
         });

@@ -49,6 +49,8 @@ causes! {
     NoConnection = "no_connection",
     /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
+    /// The same, and it was told so.
+    ReplyRefused = "reply_refused",
     /// An ICMP error about no connection, and not to be routed.
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.

@@ -16,11 +16,11 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared, Strays};
+use crate::path::{Path, Shared};
 use crate::pool::Pool;
 use crate::rate;
 use crate::time::Clock;
@@ -142,7 +142,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
-        strays: Strays::default(),
+        orders: Orders::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         workers,

@@ -111,7 +111,7 @@ pub(super) struct Strategies {
     /// `drop_packet`, as a share of the new connections.
     drop_packet: f64,
     /// `drop_entry`.
-    pub(super) drop_entry: bool,
+    drop_entry: bool,
 }
 
 impl Strategies {
@@ -240,6 +240,9 @@ impl Director {
         let mut watch = self.watch.lock();
         let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
         watch.strategies = Strategies::of(&self.shared.sysctls.load(), pages);
+        self.shared
+            .orders
+            .set_drop_entry(watch.strategies.drop_entry);
         self.watch_all(&mut watch, &measured, machine, now);
         watch_services(&mut watch, &pool, &measured, now);
         for service in pool.iter() {
@@ -280,6 +283,10 @@ impl Director {
 
     /// Takes other marks; a level that the file sets anew is set.
     pub fn adopt_defense(&self, defense: &Defense) {
+        let orders = &self.shared.orders;
+        orders.set_tell_reals(defense.tell_reals);
+        orders.set_resurrect(defense.resurrect);
+        orders.set_strays(defense.strays);
         let mut watch = self.watch.lock();
         let old = std::mem::replace(&mut watch.defense, defense.clone());
         if old.level != defense.level {

@@ -7,6 +7,7 @@
 mod icmp;
 mod mss;
 mod nat;
+pub mod notice;
 pub mod reply;
 mod tunnel;
 

@@ -154,6 +154,7 @@ impl<'s> View<'s> {
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, self.latest, entry);
+        self.bid_farewell(entry);
     }
 }
 

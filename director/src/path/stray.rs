@@ -5,18 +5,9 @@
 
 use super::exit::Departure;
 use super::view::{Refusal, View, flow_of};
+use crate::defence::Strays;
 use crate::drops::Cause;
 use crate::wire::{Addr, IcmpError, Transport};
-
-/// What becomes of such packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strays {
-    /// They are routed.
-    #[default]
-    Route,
-    /// They are dropped.
-    Drop,
-}
 
 impl<'s> View<'s> {
     /// A TCP segment or UDP datagram from a real server.
@@ -27,8 +18,10 @@ impl<'s> View<'s> {
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
         let Transport { layout, tuple } = packet;
-        if self.strays == Strays::Drop {
-            return Err(Cause::ReplyWithoutConnection.into());
+        match self.orders.strays() {
+            Strays::Route => {}
+            Strays::Answer => return Err(Cause::ReplyRefused.into()),
+            Strays::Drop => return Err(Cause::ReplyWithoutConnection.into()),
         }
         let to = tuple.dst.addr;
         let hop = self.exit(frame, layout, to, flow_of(tuple), 0);
@@ -44,7 +37,7 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         error: &IcmpError,
     ) -> Result<Departure, Refusal<'s>> {
-        if self.strays == Strays::Drop {
+        if self.orders.strays() != Strays::Route {
             return Err(Cause::ErrorWithoutConnection.into());
         }
         let quoted = &error.quote.tuple;

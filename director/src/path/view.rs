@@ -7,8 +7,8 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::ArcSwap;
 
-use super::stray::Strays;
-use crate::defence::Lottery;
+use super::farewell::Farewells;
+use crate::defence::{Lottery, Orders};
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
@@ -31,7 +31,8 @@ pub(super) struct View<'s> {
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
-    pub(super) strays: Strays,
+    pub(super) orders: &'s Orders,
+    pub(super) farewells: &'s Farewells,
     pub(super) stats: &'s WorkerStats,
     #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
