@@ -13,6 +13,7 @@ use super::{Director, translate};
 use crate::config::Defense;
 use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Share, Signal, Signals};
 use crate::drops::Cause;
+use crate::flow::Tracked;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
 use crate::stats::Drops;
@@ -245,9 +246,29 @@ impl Director {
             .set_drop_entry(watch.strategies.drop_entry);
         self.watch_all(&mut watch, &measured, machine, now);
         watch_services(&mut watch, &pool, &measured, now);
+        let mut hurried = false;
         for service in pool.iter() {
-            service.stance.take(watch.posture(&service.key));
+            let posture = watch.posture(&service.key);
+            hurried |= posture.brief && !service.stance.posture().brief;
+            service.stance.take(posture);
         }
+        drop(watch);
+        if hurried {
+            self.hurry(&pool, now);
+        }
+    }
+
+    /// Has the handshakes that are under way live as briefly as those to come.
+    fn hurry(&self, pool: &Pool, now: Tick) {
+        let timeouts = self.shared.timeouts.load();
+        self.shared.table.hasten(|entry| {
+            let Tracked::Tcp(tcp) = &entry.tracked else {
+                return None;
+            };
+            let posture = pool.real(entry.real())?.stance.posture();
+            let lifetime = posture.lifetime(&timeouts, tcp.state);
+            (!tcp.is_proved()).then(|| now.after(lifetime))
+        });
     }
 
     fn watch_all(&self, watch: &mut Watch, measured: &Signals, machine: Option<u64>, now: Tick) {

@@ -260,6 +260,29 @@ impl<'a> Shard<'a> {
         }
     }
 
+    /// Gives connections of the half-open pool an earlier time to die at: those in `count` places
+    /// from number `from` on for which `latest` says one. Returns where to go on.
+    pub(super) fn hasten(
+        &mut self,
+        from: u32,
+        count: u32,
+        latest: &impl Fn(&Entry) -> Option<Tick>,
+    ) -> Option<u32> {
+        let used = self.state.slab.used(Pool::HalfOpen);
+        let end = from.saturating_add(count).min(used);
+        for place in from..end {
+            let slab = &self.state.slab;
+            let Some(at) = slab.live(Pool::HalfOpen, place) else {
+                continue;
+            };
+            let entry = &slab[at];
+            if let Some(expires) = latest(entry).filter(|latest| *latest < entry.expires()) {
+                self.touch(Handle(at), expires);
+            }
+        }
+        (end < used).then_some(end)
+    }
+
     /// Refuses what the table has already. Two replies are the same when hash, peer and real
     /// port are: for different RIPs that is a chance of 2^-32, and costs another choice only.
     fn check_unknown(
