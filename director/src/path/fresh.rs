@@ -1,5 +1,7 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
@@ -22,7 +24,9 @@ impl<'s> View<'s> {
     ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        let tracking = self
+            .opening(frame, packet)
+            .map_err(|cause| refused(cause.into()))?;
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -57,6 +61,23 @@ impl<'s> View<'s> {
         Err(refused(Cause::TupleTaken.into()))
     }
 
+    /// The tracking of a connection that `packet` opens; none for UDP.
+    fn opening(&self, frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> {
+        if packet.tuple.protocol == Protocol::Udp {
+            return Ok(None);
+        }
+        let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+        if segment.flags.is_nonsense() {
+            return Err(Cause::TcpFlags);
+        }
+        let tracking = match segment.flags.opens() {
+            true => Some(Tracking::opening(&segment)),
+            false if self.sysctls.is_on(Sysctl::SloppyTcp) => Tracking::midway(&segment),
+            false => None,
+        };
+        tracking.map(Some).ok_or(Cause::NoConnection)
+    }
+
     fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
         let (class, lifetime) = match tracking {
             Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
@@ -74,21 +95,6 @@ impl<'s> View<'s> {
             traffic.of(self.worker).connections.add(1);
         }
         self.count(real, &packet.layout, Direction::Original);
-    }
-}
-
-/// The tracking of a connection that `packet` opens; none for UDP.
-fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> {
-    if packet.tuple.protocol == Protocol::Udp {
-        return Ok(None);
-    }
-    let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
-    if segment.flags.is_nonsense() {
-        return Err(Cause::TcpFlags);
-    }
-    match segment.flags.opens() {
-        true => Ok(Some(Tracking::opening(&segment))),
-        false => Err(Cause::NoConnection),
     }
 }
 

@@ -66,6 +66,7 @@ impl<'s> View<'s> {
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let to = translated(entry, real, way);
         let vip = Some(entry.vip().addr);
+        let from_client = way == Direction::Original;
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
             ..refusal.of_real(real)
@@ -73,7 +74,7 @@ impl<'s> View<'s> {
 
         let hop = match self.leads_on(real, frame, packet, way, &to) {
             Ok(hop) => hop,
-            Err(_) if opens_the_next(entry, frame, packet, way) => {
+            Err(_) if from_client && self.moves_on(entry, real, frame, packet) => {
                 self.forget(shard, handle, real);
                 return Ok(Plan::Fresh);
             }
@@ -112,8 +113,8 @@ impl<'s> View<'s> {
         real.load.leave(view::is_active(&old));
     }
 
-    /// Holds a segment against the connection's state and windows. False when the connection is
-    /// over and the segment opens the next one.
+    /// Holds a segment against the connection's state and windows. False when the segment opens
+    /// the next connection, which need not go to the same real server.
     fn judge(
         &self,
         shard: &mut Shard<'_>,
@@ -124,6 +125,11 @@ impl<'s> View<'s> {
         real: &Real,
     ) -> Result<bool, Cause> {
         let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+        let opens = way == Direction::Original && segment.flags.opens();
+        if opens && self.leaves(shard.entry(handle), real) {
+            self.forget(shard, handle, real);
+            return Ok(false);
+        }
         let entry = shard.entry_mut(handle);
         let judgement = match real.method.is_one_way() {
             false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
@@ -140,25 +146,23 @@ impl<'s> View<'s> {
                 Ok(true)
             }
             Judgement::Ignore(_) => Ok(true),
-            Judgement::Reopen => {
-                self.forget(shard, handle, real);
-                Ok(false)
-            }
             Judgement::Invalid(invalid) => Err(invalid.into()),
         }
     }
 
     /// Brings what a connection is worth after its state. One that the main pool has no room
-    /// for stays among the half-open ones: it works, but goes first.
+    /// for stays among the half-open ones, as one does that only its client vouches for: it
+    /// works, but goes first.
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
-        let class = shard.entry(handle).class();
-        match (class, state) {
+        let entry = shard.entry(handle);
+        match (entry.class(), state) {
+            (Class::HalfOpen, State::Established) if entry.tracking.is_alleged() => handle,
             (Class::HalfOpen, State::Established) => shard
                 .establish(handle, &mut |gone, _| self.departed(gone))
                 .unwrap_or(handle),
             (Class::HalfOpen, _) => handle,
-            (_, State::Established) => mark(shard, handle, class, Class::Established),
-            _ => mark(shard, handle, class, Class::Closing),
+            (class, State::Established) => mark(shard, handle, class, Class::Established),
+            (class, _) => mark(shard, handle, class, Class::Closing),
         }
     }
 
@@ -198,14 +202,6 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
         Direction::Original => real.method,
         Direction::Reply => Method::Nat,
     }
-}
-
-/// Whether a packet that its connection's real server cannot get is a client's SYN after the end
-/// of that connection: the next one need not go to the same real server.
-fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
-    let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
-    let segment = Segment::parse(packet.layout.segment(frame));
-    from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
 }
 
 /// What the tuple of a packet becomes.

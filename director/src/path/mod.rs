@@ -11,6 +11,7 @@
 //!
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
+mod anew;
 mod answer;
 mod exit;
 mod expiry;
@@ -42,6 +43,7 @@ use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
+pub(crate) use view::leave;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {

@@ -24,7 +24,6 @@ pub(super) struct View<'s> {
     pub(super) pool: &'s Pool,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
-    #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
@@ -130,7 +129,7 @@ pub(super) fn is_active(entry: &Entry) -> bool {
 }
 
 /// Takes a connection that has left the table off its real server.
-pub(super) fn leave(pool: &Pool, entry: &Entry) {
+pub(crate) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(is_active(entry));
     }

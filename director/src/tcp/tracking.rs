@@ -7,6 +7,7 @@
 //! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
 //! that (`CONFIRMED`).
 
+mod midway;
 mod one_way;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
@@ -54,6 +55,8 @@ const NOTED_SYN: u8 = 1 << 2;
 const NOTED_CHALLENGE: u8 = 1 << 3;
 /// A RST has come that was in the window but not exact.
 const DOUBTFUL_RESET: u8 = 1 << 4;
+/// The connection was there before it was seen, and nothing but its client's word says so.
+const ALLEGED: u8 = 1 << 5;
 
 /// `Ok`: the segment is the connection's, and its numbers have been taken in.
 type Finding = Result<(), Judgement>;
@@ -154,10 +157,12 @@ impl Tracking {
         }
     }
 
-    /// A SYN from the client: the one that opened the connection once more, or another one.
+    /// A SYN from the client: the one that opened the connection once more, or another one, which
+    /// opens the next when this one is over.
     fn client_syn(&mut self, segment: &Segment) -> Finding {
         if self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(segment);
+            return Ok(());
         }
         if !self.repeats_client_syn(segment) {
             self.note_syn(segment);
@@ -230,6 +235,10 @@ impl Tracking {
 
     /// A segment with ACK and neither SYN nor RST.
     fn data(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        if self.has(ALLEGED) {
+            self.learn(direction, segment);
+            return Ok(());
+        }
         if !self.has(ANSWERED) {
             return Err(self.unanswered(direction, segment));
         }

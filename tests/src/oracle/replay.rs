@@ -68,6 +68,7 @@ pub fn replay(lab: &Lab, case: &Case, knowledge: Knowledge) -> Result<()> {
         },
         pending: VecDeque::new(),
         sentence: String::new(),
+        expires_abandoned: false,
         service: 0,
         scripts_used: BTreeSet::new(),
         sniffed: vec![Vec::new(); 1 + lab.reals()],
@@ -103,6 +104,8 @@ struct Run<'a> {
     /// What the last sentence has still to send.
     pending: VecDeque<Act>,
     sentence: String,
+    /// Whether connections end with their real server (`expire_nodest_conn`).
+    expires_abandoned: bool,
     /// Port of the service last added.
     service: u16,
     scripts_used: BTreeSet<&'static str>,
@@ -379,7 +382,13 @@ impl Run<'_> {
                     .extra
                     .remove(&((*service).to_owned(), String::new()));
             }
+            // Without connections there is nothing to live on with.
+            ["ipvsadm", "-d", _, service, "-r", real] if self.expires_abandoned => {
+                let row = ((*service).to_owned(), (*real).to_owned());
+                self.leeway.extra.remove(&row);
+            }
             ["ipvsadm", "-Z" | "-C", ..] => self.leeway.extra.clear(),
+            ["sysctl", "-w", "net.ipv4.vs.expire_nodest_conn=1"] => self.expires_abandoned = true,
             _ => {}
         }
     }

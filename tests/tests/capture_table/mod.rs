@@ -54,7 +54,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("111", NotYet("secure_tcp")),
     ("112", NotYet("secure_tcp")),
     ("113", NotYet("secure_tcp")),
-    ("114", NotYet("sloppy_tcp")),
+    ("114", Replayed),
     ("116", NotYet("secure_tcp")),
     ("117", Replayed),
     (
@@ -70,10 +70,10 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("206", NotYet("persistence")),
     ("207", NotYet("persistence, the engine sip")),
     ("208", Replayed),
-    ("210", NotYet("the sysctl expire_nodest_conn")),
-    ("211", NotYet("expire_nodest_conn")),
+    ("210", Replayed),
+    ("211", Replayed),
     ("212", Replayed),
-    ("214", NotYet("conn_reuse_mode")),
+    ("214", Replayed),
     ("215", NotYet("local real servers")),
     ("216", NotYet("SCTP")),
     ("217", Replayed),
@@ -179,7 +179,11 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
         "icmp c 10.0.1.1>10.9.9.9 3/4/1300 10.9.9.9:81>172.16.0.1:29999",
     ),
     ("203", "echo request", "echo 172.16.0.1>10.9.9.9"),
-    ("214", "5 connections", "open 20000 20001 20002 20003"),
+    (
+        "214",
+        "5 connections",
+        "open 20000..20003; real FA 20000 20001; client FA 20000; client R 20002",
+    ),
     ("214", "SYN on each", "client S 20000..20004"),
     ("215", "curl from c", ""),
     (
@@ -196,6 +200,9 @@ const NOBODY_S: &str =
     "what a real server sends from its port belongs to a connection or goes nowhere";
 const NEVER_CUT: &str = "a short datagram without an identification says so (RFC 6864)";
 const NOT_FORWARDED: &str = "a packet whose hops end here opens nothing";
+const FORGOTTEN: &str = "a removed real server is forgotten with its last connection";
+const NOT_ANSWERED: &str =
+    "a SYN on a connection that is not over means nothing before the real server answers it";
 const NO_HANDSHAKE: &str = "a client's ACK moves nothing before the real server has answered";
 
 const fn differs(
@@ -249,6 +256,72 @@ const DIFFERENCES: &[Difference] = &[
         "  -> 10.2.1.1:95                  Masq    1      1          0         ",
         "  -> 10.2.1.1:95                  Masq    1      0          0         ",
         NEVER_OPENED,
+    ),
+    differs(
+        "114",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        "(no connection)",
+        NEVER_OPENED,
+    ),
+    differs(
+        "114",
+        "  -> 10.2.1.1:84                  Masq    1      1          0         ",
+        "  -> 10.2.1.1:84                  Masq    1      0          0         ",
+        NEVER_OPENED,
+    ),
+    differs(
+        "211",
+        "  -> 10.2.1.1:80                         2        4        0      160        0",
+        "-> 10.2.1.1:80 0 0 0 0 0",
+        FORGOTTEN,
+    ),
+    differs(
+        "211",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20001   10.9.9.9:80        10.2.2.1:80",
+        "TCP 00:58  SYN_RECV    172.16.0.1:20001   10.9.9.9:80        10.2.2.1:80",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "211",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20003   10.9.9.9:80        10.2.2.1:80",
+        "TCP 00:58  SYN_RECV    172.16.0.1:20003   10.9.9.9:80        10.2.2.1:80",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "211",
+        "172.16.0.1 > 10.2.2.1 ttl=63 len=41 tos=0x0 df=0 TCP 20001>80 [PA] data=1",
+        ABSENT,
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "211",
+        "172.16.0.1 > 10.2.2.1 ttl=63 len=41 tos=0x0 df=0 TCP 20003>80 [PA] data=1",
+        ABSENT,
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "211",
+        "TCP  10.9.9.9:80                         6       20        0      808        0",
+        "TCP 10.9.9.9:80 6 18 0 726 0",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "211",
+        "  -> 10.2.2.1:80                         4       16        0      648        0",
+        "-> 10.2.2.1:80 4 14 0 566 0",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "214",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20001   10.9.9.9:80        10.2.2.1:80",
+        "TCP 01:59  FIN_WAIT    172.16.0.1:20001   10.9.9.9:80        10.2.2.1:80",
+        NOT_ANSWERED,
+    ),
+    differs(
+        "214",
+        "  -> 10.2.2.1:80                  Masq    1      2          0         ",
+        "  -> 10.2.2.1:80                  Masq    1      1          1         ",
+        NOT_ANSWERED,
     ),
     differs(
         "212",

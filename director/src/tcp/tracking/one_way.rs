@@ -7,7 +7,7 @@
 //! neither goes on to the real server, which knows better, and moves nothing here. FIN and RST
 //! move the state only where the client's last byte has ended.
 
-use super::{CONFIRMED, DOUBTFUL_RESET, Finding, NOTED_SYN, Tracking};
+use super::{ALLEGED, CONFIRMED, DOUBTFUL_RESET, Finding, NOTED_SYN, Tracking};
 use crate::direction::Direction;
 use crate::tcp::judgement::{Invalid, Judgement, Unmoved};
 use crate::tcp::window::{ACK_SLACK, later};
@@ -47,7 +47,8 @@ impl Tracking {
             return Err(Judgement::Invalid(Invalid::Handshake));
         }
         if self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(segment);
+            return Ok(());
         }
         if self.is_opening() && segment.seq == self.client_isn() {
             return Ok(());
@@ -113,7 +114,7 @@ impl Tracking {
         };
         self.end[side] = later(segment.end(), self.end[side]);
         self.max_window[side] = self.max_window[side].max(segment.window);
-        self.flags |= CONFIRMED;
+        self.flags = self.flags & !ALLEGED | CONFIRMED;
     }
 
     /// Whether this is the ACK of a SYN that was noted, when the client may have started anew:
@@ -215,7 +216,9 @@ mod tests {
         let mut tracking = established();
         let _ = judge(&mut tracking, segment(RST, 0, 0, 0));
         assert_eq!(tracking.state, State::Close);
-        assert_eq!(judge(&mut tracking, syn()), Judgement::Reopen);
+        let (from, to) = (State::Close, State::SynRecv);
+        assert_eq!(judge(&mut tracking, syn()), Judgement::Accept { from, to });
+        assert_eq!(tracking, Tracking::opening(&syn()));
     }
 
     #[test]

@@ -86,7 +86,6 @@ fn verdict(judgement: Judgement) -> String {
         Judgement::Accept { to, .. } => to.to_string(),
         Judgement::Ignore(reason) => format!("pass {reason:?}"),
         Judgement::Invalid(reason) => format!("drop {reason:?}"),
-        Judgement::Reopen => "reopen".to_owned(),
     }
 }
 
@@ -106,9 +105,6 @@ fn step(tracking: &mut Option<Tracking>, line: &Line) -> String {
             moved(tracked),
             "{judgement:?} moved something"
         ),
-    }
-    if judgement == Judgement::Reopen {
-        *tracking = Some(Tracking::opening(&line.segment));
     }
     verdict(judgement)
 }
