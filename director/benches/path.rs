@@ -12,7 +12,7 @@ use director::flow::{Limits, Table};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
-use director::path::{Path, Shared};
+use director::path::{Path, Shared, Strays};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
@@ -77,6 +77,7 @@ impl Scene {
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            strays: Strays::default(),
             sysctls: Arc::default(),
             workers: 1,
         });

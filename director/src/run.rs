@@ -19,7 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared};
+use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
@@ -139,6 +139,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        strays: Strays::default(),
         sysctls: Arc::default(),
         workers,
     })

@@ -102,6 +102,7 @@ impl Director {
                 received: stats.received.get(),
                 sent: stats.sent.get(),
                 answered: stats.answered.get(),
+                routed: stats.routed.get(),
                 dropped: stats.drops.sum(),
                 drops: stats
                     .drops

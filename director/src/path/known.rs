@@ -32,7 +32,10 @@ impl<'s> View<'s> {
         let plan = match (found, way) {
             (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
             (None, Direction::Original) => Plan::Fresh,
-            (None, Direction::Reply) => return Err(Cause::ReplyWithoutConnection.into()),
+            (None, Direction::Reply) => {
+                drop(shard);
+                return self.stray(frame, packet);
+            }
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),

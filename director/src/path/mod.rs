@@ -20,6 +20,7 @@ mod icmp;
 mod known;
 mod reading;
 mod refused;
+mod stray;
 mod view;
 
 use std::cell::Cell;
@@ -42,6 +43,7 @@ use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
+pub use stray::Strays;
 use view::View;
 pub(crate) use view::leave;
 
@@ -55,6 +57,8 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// What becomes of packets from real servers that belong to no connection.
+    pub strays: Strays,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
@@ -68,6 +72,7 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    stats: Arc<WorkerStats>,
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
@@ -90,7 +95,8 @@ impl Path {
             sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
-            refused: Refused::new(stats, asker),
+            refused: Refused::new(Arc::clone(&stats), asker),
+            stats,
             ident: Cell::new(rand::random()),
             expiry,
         }
@@ -113,6 +119,8 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
             sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
@@ -159,6 +167,8 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
             sysctls: self.sysctls.load(),
             ident: &self.ident,
         };

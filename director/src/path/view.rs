@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::stray::Strays;
 use adminapi::sysctl::Sysctls;
 
 use crate::drops::{Cause, DropReason};
@@ -12,6 +13,7 @@ use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
+use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
 use crate::wire::{Addr, Layout, Protocol, Tuple};
@@ -24,6 +26,8 @@ pub(super) struct View<'s> {
     pub(super) pool: &'s Pool,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) strays: Strays,
+    pub(super) stats: &'s WorkerStats,
     pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
