@@ -138,13 +138,13 @@ sysctls! {
     /// Seconds that an entry of lblcr's cache lives.
     LblcrExpiration lblcr_expiration = Number(86_400), SECONDS, LOCALITY;
     /// A real server whose packet belongs to no connection is told so.
-    NatIcmpSend nat_icmp_send = Number(0), INT, Effect::None("always as 0 yet");
+    NatIcmpSend nat_icmp_send = Number(0), INT, Works;
     /// Whether a tunnel keeps DF and tells clients of its MTU.
     PmtuDisc pmtu_disc = Number(1), INT, Effect::None("always as 1 yet");
     /// Whether rates are estimated.
     RunEstimation run_estimation = Number(1), INT, NO_ESTIMATOR;
     /// An ICMP error about no connection is given to a real server of the service.
-    ScheduleIcmp schedule_icmp = Number(0), INT, Effect::None("always as 0 yet");
+    ScheduleIcmp schedule_icmp = Number(0), INT, Works;
     /// TCP states that make it harder for a flood to hold connections.
     SecureTcp secure_tcp = Number(0), Kind::Defence, NO_DEFENCE;
     /// SCTP connections may begin in the middle.

@@ -3,10 +3,13 @@
 //! the kernel's forwarding; what is for this host itself never comes here (`is_ours` in
 //! bpf/gate.bpf.c).
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::wire::{Addr, IcmpError, Transport};
+use crate::wire::tcp::{self, Flags};
+use crate::wire::{Addr, IcmpError, Protocol, Transport};
 
 /// What becomes of such packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,9 @@ impl<'s> View<'s> {
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
         let Transport { layout, tuple } = packet;
+        if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
+            return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
+        }
         if self.strays == Strays::Drop {
             return Err(Cause::ReplyWithoutConnection.into());
         }
@@ -71,4 +77,9 @@ impl<'s> View<'s> {
             },
         }
     }
+}
+
+fn is_reset(frame: &[u8], packet: &Transport) -> bool {
+    let header = tcp::header(packet.layout.segment(frame));
+    packet.tuple.protocol == Protocol::Tcp && header.is_some_and(|h| h.flags().has(Flags::RST))
 }
