@@ -108,7 +108,7 @@ impl Client {
 
     /// Adds a service, or makes the one of its name look like it.
     pub async fn put_service(&self, service: &Service) -> Result<Put<ServiceView>> {
-        self.put(&path::service(service.id()), service).await
+        self.put(&path::service(service.id), service).await
     }
 
     /// Changes what `patch` names.
@@ -143,7 +143,7 @@ impl Client {
 
     /// Adds a real server, or makes the one of its name look like it.
     pub async fn put_real(&self, service: ServiceId, real: &Real) -> Result<Put<RealView>> {
-        let endpoint = real.endpoint(service.vip.port());
+        let endpoint = real.endpoint(service.port());
         self.put(&path::real(service, endpoint), real).await
     }
 

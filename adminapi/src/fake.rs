@@ -47,7 +47,7 @@ impl State {
 
 /// A view of `real` that has carried something, so that zeroing shows.
 fn real_view(service: ServiceId, real: &Real) -> RealView {
-    let endpoint = real.endpoint(service.vip.port());
+    let endpoint = real.endpoint(service.port());
     RealView {
         address: endpoint.ip(),
         port: endpoint.port(),
@@ -59,18 +59,17 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        local_ports: None,
         stats: carried(),
         drops: Default::default(),
     }
 }
 
 fn service_view(service: &Service) -> ServiceView {
-    let id = service.id();
+    let id = service.id;
     ServiceView {
         id,
-        protocol: service.protocol,
-        address: service.address,
-        port: service.port,
+        naming: id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
         stats: carried(),
@@ -124,8 +123,8 @@ impl Control for Fake {
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
         self.with(|state| {
-            if state.place(service.id()).is_some() {
-                return Err(ControlError::AlreadyExists(Subject::Service(service.id())));
+            if state.place(service.id).is_some() {
+                return Err(ControlError::AlreadyExists(Subject::Service(service.id)));
             }
             let view = service_view(&service);
             state.services.push(view.clone());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
+use director::defence::Lottery;
 use director::flow::{Limits, Table};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
@@ -73,6 +74,7 @@ impl Scene {
             workers: 1,
         };
         let shared = Arc::new(Shared {
+            lottery: Lottery::random(),
             table: Table::new(&limits).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
@@ -142,10 +144,7 @@ impl Scene {
 fn pool() -> Pool {
     let mut pool = Pool::new(1);
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        let key = ServiceKey {
-            protocol,
-            vip: Endpoint::new(Addr::v4(VIP), 80),
-        };
+        let key = ServiceKey::at(protocol, Endpoint::new(Addr::v4(VIP), 80));
         pool.add_service(key, Scheduler::Rr).unwrap();
         pool.add_real(
             &key,

@@ -311,6 +311,10 @@ fn sloppy_tcp_takes_a_connection_up_in_its_midst() -> Result<()> {
     })?;
     let _web = Nginx::start(&topology.reals[0])?;
     topology.meet_neighbours()?;
+    // Else the host would answer with a RST while no director runs.
+    topology
+        .director
+        .ip("addr del 10.9.9.9/32 dev lo\naddr del fd00:9::9/128 dev lo\n")?;
     let configuration = services(&topology, Scheduler::Rr, &[1]).into_iter().fold(
         Configuration::new(topology.interfaces()),
         Configuration::service,

@@ -453,10 +453,12 @@ async fn sysctls_are_shown_and_written() {
 #[tokio::test]
 async fn connections_come_by_page_and_filter() {
     let connection = |client: &str, real: &str| crate::model::Connection {
+        service: "tcp:10.0.0.1:80".parse().unwrap(),
         protocol: crate::model::Protocol::Tcp,
         client: client.parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         real: real.parse().unwrap(),
+        local: None,
         state: "ESTABLISHED".to_owned(),
         expires: 900,
     };

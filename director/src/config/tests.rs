@@ -40,7 +40,7 @@ fn a_minimal_file_has_the_documented_defaults() {
 fn the_sample_files_are_good() {
     let config = sample("bulwark.toml");
     assert_eq!(config.services.len(), 2);
-    assert_eq!(config.services[0].protocol, Protocol::Tcp);
+    assert_eq!(config.services[0].id.protocol(), Some(Protocol::Tcp));
     assert_eq!(config.services[0].reals[0].weight, 2);
     assert_eq!(config.services[0].reals[1].weight, 1);
     assert_eq!(config.services[1].scheduler, Scheduler::Rr);
@@ -134,6 +134,14 @@ fn each_bad_line_is_named() {
             "f:3: datapath.fast_path: is not built yet; set false or leave it out",
         ),
         (
+            "local_ports = \"5000-5100\"",
+            "f:3: datapath.local_ports: 5000-5100 are 101 ports; give 1024 at least",
+        ),
+        (
+            "local_addresses = [\"10.0.2.1\", \"10.0.2.1\"]",
+            "f:3: datapath.local_addresses: 10.0.2.1 is there already; name it once (see line 3)",
+        ),
+        (
             "fast_path = \"yes\"",
             "f:3: datapath.fast_path: must be true or false, not \"yes\"",
         ),
@@ -161,7 +169,7 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: fast_path, frames, interfaces, mode, ring, workers",
+             known here: fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",
@@ -349,7 +357,7 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
              only a tunnel leads to another address family; set the method tun",
             "f:27: service.address: is missing; set the VIP",
             "f:28: service.protocol: must be one of tcp, udp, not \"tpc\"; did you mean tcp?",
-            "f:29: service.port: must be a whole number from 1 to 65535, not 65536",
+            "f:29: service.port: must be a whole number from 0 to 65535, not 65536",
             "f:30: service.scheduler: must be one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, \
              sed, nq, fo, ovf, mh, twos, not \"wrrr\"; \
              did you mean wrr?",

@@ -26,16 +26,16 @@ pub(super) const fn api_protocol(protocol: Protocol) -> model::Protocol {
 }
 
 pub(super) fn key(id: ServiceId) -> ServiceKey {
-    ServiceKey {
-        protocol: protocol(id.protocol),
-        vip: id.vip.into(),
+    match id {
+        ServiceId::Address { protocol: of, vip } => ServiceKey::at(protocol(of), vip.into()),
+        ServiceId::Mark { mark, family } => ServiceKey::Mark { mark, family },
     }
 }
 
 pub(super) fn id(key: &ServiceKey) -> ServiceId {
-    ServiceId {
-        protocol: api_protocol(key.protocol),
-        vip: key.vip.into(),
+    match *key {
+        ServiceKey::Address { protocol, vip } => ServiceId::at(api_protocol(protocol), vip.into()),
+        ServiceKey::Mark { mark, family } => ServiceId::Mark { mark, family },
     }
 }
 
@@ -47,6 +47,7 @@ pub(super) fn settings(real: &model::Real) -> Settings {
         lower: real.lower,
         method: match (real.method, real.tunnel()) {
             (model::ForwardingMethod::Nat, _) => Method::Nat,
+            (model::ForwardingMethod::FullNat, _) => Method::FullNat,
             (model::ForwardingMethod::Dr, _) => Method::Dr,
             (model::ForwardingMethod::Tun, tun) => Method::Tun(tunnel(tun.unwrap_or_default())),
         },
@@ -76,6 +77,7 @@ const fn tunnel(tun: model::Tunnel) -> Tunnel {
 pub(super) const fn api_method(method: Method) -> (model::ForwardingMethod, Option<model::Tunnel>) {
     match method {
         Method::Nat => (model::ForwardingMethod::Nat, None),
+        Method::FullNat => (model::ForwardingMethod::FullNat, None),
         Method::Dr => (model::ForwardingMethod::Dr, None),
         Method::Tun(tunnel) => (model::ForwardingMethod::Tun, Some(api_tunnel(tunnel))),
     }

@@ -4,13 +4,14 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::view::{self, Refusal, View};
+use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
 use crate::wire::tcp::Segment;
-use crate::wire::{Protocol, Transport, Tuple};
+use crate::wire::{Protocol, Transport};
 
 impl<'s> View<'s> {
     /// Opens a connection for `packet`, if it may open one. The shard stays locked until the
@@ -23,10 +24,16 @@ impl<'s> View<'s> {
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = self
             .opening(frame, packet)
             .map_err(|cause| refused(cause.into()))?;
+        if self.is_drawn(service, packet, tracking.as_ref()) {
+            return Err(refused(Cause::DefenceRate.into()));
+        }
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -35,17 +42,21 @@ impl<'s> View<'s> {
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
+        let mut why = Cause::TupleTaken;
         for real in candidates(service, first) {
-            let to = Tuple {
-                dst: real.endpoint,
-                ..packet.tuple
+            let mut entry = self.entry(packet, real, tracking);
+            let lead = match self.lead(&shard, packet, place, real, entry.class()) {
+                Ok(lead) => lead,
+                Err(cause) => {
+                    why = cause;
+                    continue;
+                }
             };
-            let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+            let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
             let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-            let two_way = !real.method.is_one_way();
-            let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-            let entry = self.entry(packet, real, tracking);
-            match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
+            self.make_way(&mut shard, &lead);
+            lead.note(&mut entry);
+            match shard.insert(entry, place, lead.reply.as_ref(), &mut |gone, _| {
                 self.departed(gone)
             }) {
                 Ok(_) => {}
@@ -53,12 +64,23 @@ impl<'s> View<'s> {
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             // Under the lock: whoever finds the connection may already take it off again.
-            real.enter(view::is_active(&entry));
+            self.entered(real, &entry);
             drop(shard);
             self.opened(real, packet);
-            return Ok(self.send(frame, packet, real.method, &to, &hop));
+            return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
-        Err(refused(Cause::TupleTaken.into()))
+        Err(refused(why.into()))
+    }
+
+    /// Whether a packet that would open a connection is among those that the defence drops.
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracking: Option<&Tracking>) -> bool {
+        let Posture { syns, all, .. } = service.stance.posture();
+        let share = match tracking {
+            Some(_) => syns.max(all),
+            None => all,
+        };
+        let isn = tracking.map_or(0, Tracking::client_isn);
+        share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
 
     /// The tracking of a connection that `packet` opens; none for UDP.
@@ -80,14 +102,24 @@ impl<'s> View<'s> {
 
     fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
         let (class, lifetime) = match tracking {
-            Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
+            Some(tracking) => {
+                let posture = real.stance.posture();
+                let lifetime = posture.lifetime(self.timeouts, tracking.state);
+                (Class::HalfOpen, lifetime)
+            }
             None => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
-        let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
+        let port = real.destination(packet.tuple.dst).port;
+        let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracking = tracking.unwrap_or_default();
         entry.count_packet();
         entry
+    }
+
+    fn entered(&self, real: &Real, entry: &Entry) {
+        real.enter(view::phase_of(entry));
+        self.pool.speakers().enter(entry);
     }
 
     fn opened(&self, real: &Real, packet: &Transport) {

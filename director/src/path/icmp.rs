@@ -4,7 +4,7 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
-use super::known::{method_of, translated};
+use super::known::method_of;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
@@ -50,7 +50,8 @@ impl<'s> View<'s> {
         if !error.quote.seq.is_none_or(sent) {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
-        self.send_error(frame, &error, way, real, &translated(&entry, real, way))
+        let to = self.translated(&entry, real, way);
+        self.send_error(frame, &error, way, real, &to)
     }
 
     /// The real server that the scheduler gives an error to which is about no connection, and the
@@ -69,8 +70,9 @@ impl<'s> View<'s> {
             flags: service.flags,
         };
         let real = service.scheduler.pick(&service.reals, &newcomer)?;
-        let dst = real.endpoint;
-        Some((real, Tuple { dst, ..*tuple }))
+        // A real server by FullNAT knows no client, so it has nothing that the error is about.
+        let dst = real.destination(tuple.dst);
+        (real.method != Method::FullNat).then_some((real, Tuple { dst, ..*tuple }))
     }
 
     /// Sends an error about a packet of `real` to the end that sent that packet; `to` is the
@@ -88,10 +90,13 @@ impl<'s> View<'s> {
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         self.count(real, &error.layout, way);
         match method {
-            Method::Nat => {
+            Method::Nat | Method::FullNat => {
                 let quote = to.reversed();
-                // On the way to a client that is the VIP.
-                let src = speaker(error, way, to.src.addr);
+                let src = match real.method {
+                    Method::FullNat => to.src.addr,
+                    // On the way to a client that is the VIP.
+                    _ => speaker(error, way, to.src.addr),
+                };
                 forward::translate_error(frame, error, src, quote.src.addr, &quote);
             }
             Method::Dr => {}
@@ -105,7 +110,7 @@ impl<'s> View<'s> {
 
 /// Who the receiver is told has sent the error: a client hears of it from the VIP, since the
 /// real server and what lies before it are none of its business; a real server hears of it from
-/// whoever did (`ip_vs_nat_icmp`).
+/// whoever did (`ip_vs_nat_icmp`). Behind FullNAT it knows nobody but the director.
 fn speaker(error: &IcmpError, way: Direction, vip: Addr) -> Addr {
     match way {
         Direction::Original => error.src,

@@ -6,7 +6,8 @@ use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
-use crate::tcp::{self, Judgement, State};
+use crate::tcp::{Judgement, PEACE, State, Tables};
+use crate::time::Ticks;
 use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
 
@@ -51,7 +52,10 @@ impl<'s> View<'s> {
         match way {
             Direction::Original => entry.matches_original(tuple),
             Direction::Reply => match self.pool.real(entry.real()) {
-                Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
+                Some(real) => {
+                    let peer = self.pool.speakers().peer(entry);
+                    entry.matches_reply(tuple, real.endpoint.addr, peer)
+                }
                 None => false,
             },
         }
@@ -67,7 +71,7 @@ impl<'s> View<'s> {
     ) -> Result<Plan, Refusal<'s>> {
         let entry = shard.entry(handle);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let to = translated(entry, real, way);
+        let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
         let from_client = way == Direction::Original;
         let refused = |refusal: Refusal<'s>| Refusal {
@@ -78,7 +82,7 @@ impl<'s> View<'s> {
         let hop = match self.leads_on(real, frame, packet, way, &to) {
             Ok(hop) => hop,
             Err(_) if from_client && self.moves_on(entry, real, frame, packet) => {
-                self.forget(shard, handle, real);
+                self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
             Err(refusal) => return Err(refused(refusal)),
@@ -111,9 +115,9 @@ impl<'s> View<'s> {
     }
 
     /// Takes a connection out of the table and off its real server.
-    fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
+    pub(super) fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
-        real.load.leave(view::is_active(&old));
+        self.departed(&old);
     }
 
     /// Holds a segment against the connection's state and windows. False when the segment opens
@@ -130,22 +134,28 @@ impl<'s> View<'s> {
         let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
         let opens = way == Direction::Original && segment.flags.opens();
         if opens && self.leaves(shard.entry(handle), real) {
-            self.forget(shard, handle, real);
+            self.forget(shard, handle);
             return Ok(false);
         }
         let entry = shard.entry_mut(handle);
+        let tables = self.tables(entry, real);
         let judgement = match real.method.is_one_way() {
-            false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
-            true => entry.tracking.judge_one_way(&segment, &tcp::ONE_WAY),
+            false => entry.tracking.judge(way, &segment, tables.two_way),
+            true => entry.tracking.judge_one_way(&segment, tables.one_way),
         };
         match judgement {
             Judgement::Accept { from, to } => {
                 if way == Direction::Original {
                     entry.count_packet();
                 }
-                real.load.turn(from.is_active(), to.is_active());
-                let handle = self.reclass(shard, handle, to);
-                shard.touch(handle, self.now.after(self.timeouts.tcp(to)));
+                if from != to {
+                    real.load.turn(from.into(), to.into());
+                }
+                let (handle, lifetime) = match entry.tracking.is_proved() {
+                    true => (self.reclass(shard, handle, to), self.timeouts.tcp(to)),
+                    false => (handle, self.on_probation(real, to)),
+                };
+                shard.touch(handle, self.now.after(lifetime));
                 Ok(true)
             }
             Judgement::Ignore(_) => Ok(true),
@@ -153,13 +163,25 @@ impl<'s> View<'s> {
         }
     }
 
+    /// The tables that judge a segment of `entry`. They differ in the columns of the handshake only.
+    fn tables(&self, entry: &Entry, real: &Real) -> &'static Tables {
+        match entry.tracking.state.is_half_open() {
+            true => real.stance.posture().tables(),
+            false => &PEACE,
+        }
+    }
+
+    /// How long a connection that is not proved lives. It stays what it is worth.
+    #[inline(never)]
+    fn on_probation(&self, real: &Real, state: State) -> Ticks {
+        real.stance.posture().lifetime(self.timeouts, state)
+    }
+
     /// Brings what a connection is worth after its state. One that the main pool has no room
-    /// for stays among the half-open ones, as one does that only its client vouches for: it
-    /// works, but goes first.
+    /// for stays among the half-open ones: it works, but goes first.
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
         let entry = shard.entry(handle);
         match (entry.class(), state) {
-            (Class::HalfOpen, State::Established) if entry.tracking.is_alleged() => handle,
             (Class::HalfOpen, State::Established) => shard
                 .establish(handle, &mut |gone, _| self.departed(gone))
                 .unwrap_or(handle),
@@ -193,6 +215,22 @@ impl<'s> View<'s> {
         }
     }
 
+    /// What the tuple of a packet becomes.
+    pub(super) fn translated(&self, entry: &Entry, real: &Real, way: Direction) -> Tuple {
+        let (src, dst) = match way {
+            Direction::Original => (
+                self.pool.speakers().peer(entry),
+                Endpoint::new(real.endpoint.addr, entry.real_port()),
+            ),
+            Direction::Reply => (entry.vip(), entry.client()),
+        };
+        Tuple {
+            protocol: entry.protocol(),
+            src,
+            dst,
+        }
+    }
+
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, entry);
@@ -204,22 +242,6 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
     match way {
         Direction::Original => real.method,
         Direction::Reply => Method::Nat,
-    }
-}
-
-/// What the tuple of a packet becomes.
-pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
-    let (src, dst) = match way {
-        Direction::Original => (
-            entry.client(),
-            Endpoint::new(real.endpoint.addr, entry.real_port()),
-        ),
-        Direction::Reply => (entry.vip(), entry.client()),
-    };
-    Tuple {
-        protocol: entry.protocol(),
-        src,
-        dst,
     }
 }
 

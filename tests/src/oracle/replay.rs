@@ -39,7 +39,7 @@ pub struct Knowledge {
 /// A line that is not as in the capture, on purpose.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
-    /// The number of the case.
+    /// The number of the case, and a sentence of it if only what follows that is meant.
     pub case: &'static str,
     /// The line in the capture.
     pub kernel: &'static str,
@@ -392,11 +392,14 @@ impl Run<'_> {
 
     /// The lines of a capture as they are to be here.
     fn ours(&self, lines: &[String]) -> Vec<String> {
+        let number = self.case.number.as_str();
+        let is_here = |case: &str| match case.split_once(' ') {
+            Some((case, sentence)) => case == number && sentence == self.sentence,
+            None => case == number,
+        };
         let differs = |line: &String| {
-            self.knowledge
-                .differences
-                .iter()
-                .find(|d| d.case == self.case.number && d.kernel == line)
+            let mut all = self.knowledge.differences.iter();
+            all.find(|d| d.kernel == line && is_here(d.case))
         };
         lines
             .iter()

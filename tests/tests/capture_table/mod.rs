@@ -1,7 +1,7 @@
 //! What is known about each capture: whether it holds, what its sentences send, and where the
 //! director differs on purpose.
 
-use testbed::oracle::replay::{Difference, Knowledge};
+use testbed::oracle::replay::{ABSENT, Difference, Knowledge};
 use testbed::oracle::standing::Standing;
 use testbed::oracle::standing::Standing::{Apart, NotYet, Replayed};
 
@@ -188,6 +188,7 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
 const NEVER_OPENED: &str = "no client opens a connection so";
 const NEVER_CUT: &str = "a short datagram without an identification says so (RFC 6864)";
 const NOT_FORWARDED: &str = "a packet whose hops end here opens nothing";
+const ON_PROBATION: &str = "a connection that only its client speaks of is on probation";
 const FORGOTTEN: &str = "a removed real server is forgotten with its last connection";
 const NOT_ANSWERED: &str =
     "a SYN on a connection that is not over means nothing before the real server answers it";
@@ -256,6 +257,18 @@ const DIFFERENCES: &[Difference] = &[
         "  -> 10.2.1.1:84                  Masq    1      1          0         ",
         "  -> 10.2.1.1:84                  Masq    1      0          0         ",
         NEVER_OPENED,
+    ),
+    differs(
+        "114 client sends A",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        "TCP 01:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        ON_PROBATION,
+    ),
+    differs(
+        "114 client sends PA",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
+        "TCP 01:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
+        ON_PROBATION,
     ),
     differs(
         "211",

@@ -1,11 +1,12 @@
 //! A connection that is taken up in its midst: its client goes on with what another director, or
 //! this one before a restart, has seen begin (`sloppy_tcp`).
 //!
-//! Until the real server goes on with it too it is alleged: anyone can send a segment. What the
+//! Until the real server goes on with it too it is alleged, and on probation: anyone can send a
+//! segment. What the
 //! ends have offered is not known, so their windows are taken for the largest that there are
 //! (as nf_conntrack does, `nf_conntrack_tcp_loose`).
 
-use super::{ALLEGED, ANSWERED, CONFIRMED, Tracking};
+use super::{ANSWERED, CONFIRMED, Tracking};
 use crate::direction::Direction;
 use crate::tcp::window::{Peer, later, right_edge};
 use crate::tcp::{Event, NORMAL, State};
@@ -24,7 +25,7 @@ impl Tracking {
         }
         let mut taken = Self {
             scales: LARGEST_SCALES,
-            flags: CONFIRMED | ALLEGED,
+            flags: CONFIRMED,
             state: NORMAL.next(Direction::Original, event, State::None),
             ..Self::default()
         };
@@ -39,9 +40,10 @@ impl Tracking {
         Some(taken)
     }
 
-    /// Whether nothing but the client's word says that there is a connection.
-    pub const fn is_alleged(&self) -> bool {
-        self.has(ALLEGED)
+    /// Whether nothing but the client's word says that there is a connection: no other client
+    /// goes on before it has been answered.
+    pub(super) const fn is_alleged(&self) -> bool {
+        self.has(CONFIRMED) && !self.has(ANSWERED)
     }
 
     /// Takes a segment of an alleged connection in. With the real server's first one it is
@@ -63,7 +65,7 @@ impl Tracking {
         client.end = later(client.end, segment.ack);
         client.max_end = later(client.end, right_edge(segment.ack, window));
         self.store(Direction::Original, client, server);
-        self.flags = self.flags & !ALLEGED | ANSWERED;
+        self.flags |= ANSWERED;
     }
 }
 
@@ -149,24 +151,24 @@ mod tests {
     }
 
     #[test]
-    fn it_is_alleged_until_the_real_server_goes_on_with_it() {
+    fn it_is_on_probation_until_the_real_server_goes_on_with_it() {
         let mut tracking = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
         let _ = tracking.judge(Direction::Original, &client(ACK, 10, 0, 10), &NORMAL);
-        assert!(tracking.is_alleged());
+        assert!(!tracking.is_proved());
         let _ = tracking.judge(Direction::Reply, &server(ACK, 0, 20, 0), &NORMAL);
-        assert!(!tracking.is_alleged());
+        assert!(tracking.is_proved());
         let forged = tracking.judge(Direction::Reply, &server(ACK, 0, 21, 0), &NORMAL);
         assert_eq!(forged, Judgement::Invalid(Invalid::AckAboveSent));
     }
 
     /// Where the real server is not seen, the client's next segment has to fit the first.
     #[test]
-    fn one_way_it_is_alleged_until_its_client_goes_on_with_it() {
+    fn one_way_it_is_on_probation_until_its_client_goes_on_with_it() {
         let mut tracking = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
         let _ = tracking.judge_one_way(&client(ACK, 1 << 30, 1 << 30, 10), &ONE_WAY);
-        assert!(tracking.is_alleged());
+        assert!(!tracking.is_proved());
         let _ = tracking.judge_one_way(&client(ACK, 10, 1000, 10), &ONE_WAY);
-        assert!(!tracking.is_alleged());
+        assert!(tracking.is_proved());
     }
 
     #[test]
