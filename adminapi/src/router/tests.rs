@@ -293,7 +293,7 @@ async fn each_bad_field_has_its_pointer() {
         ("/port", json!(0), "/port"),
         ("/port", json!("80"), "/port"),
         ("/port", json!(70000), "/port"),
-        ("/protocol", json!("sctp"), "/protocol"),
+        ("/protocol", json!("dccp"), "/protocol"),
         ("/scheduler", json!("fifo"), "/scheduler"),
         ("/address", json!("10.0.0"), "/address"),
         ("/real/0/weight", json!(-1), "/real/0/weight"),

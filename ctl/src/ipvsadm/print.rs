@@ -53,6 +53,7 @@ pub(crate) const fn transport(protocol: Protocol) -> Transport {
     match protocol {
         Protocol::Tcp => Transport::Tcp,
         Protocol::Udp => Transport::Udp,
+        Protocol::Sctp => Transport::Sctp,
     }
 }
 
@@ -65,6 +66,7 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
+        Protocol::Sctp => "SCTP",
     }
 }
 

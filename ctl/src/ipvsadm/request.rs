@@ -147,7 +147,7 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
             let protocol = match transport {
                 Transport::Tcp => Protocol::Tcp,
                 Transport::Udp => Protocol::Udp,
-                Transport::Sctp => return Err(missing("SCTP services (--sctp-service)")),
+                Transport::Sctp => Protocol::Sctp,
             };
             Ok(ServiceId::at(protocol, SocketAddr::new(address, port)))
         }

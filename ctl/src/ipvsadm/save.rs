@@ -44,6 +44,7 @@ fn selector(id: ServiceId, style: Style<'_>) -> String {
             let switch = match protocol {
                 Protocol::Tcp => "-t",
                 Protocol::Udp => "-u",
+                Protocol::Sctp => "--sctp-service",
             };
             format!("{switch} {}", style.text(vip, transport(protocol)))
         }

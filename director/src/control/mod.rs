@@ -9,6 +9,7 @@ mod translate;
 mod view;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -77,9 +78,13 @@ impl Master {
         self.replaced.push(Arc::downgrade(old));
     }
 
-    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced. When not, all
+    /// that was done with one has been done before.
     fn is_seen(&self) -> bool {
-        self.replaced.iter().any(|pool| pool.strong_count() > 0)
+        let seen = self.replaced.iter().any(|pool| pool.strong_count() > 0);
+        // The counts are read relaxed; whoever gave a snapshot up did it with release.
+        fence(Acquire);
+        seen
     }
 }
 
@@ -136,7 +141,7 @@ impl Director {
         let of = |entry: &Entry| pool.real(entry.real());
         self.shared.table.sweep(
             |entry| of(entry).is_some_and(is_removed),
-            |entry| path::leave(&pool, entry),
+            |entry| path::leave(&pool, &self.shared.pool, entry),
         );
     }
 

@@ -15,6 +15,7 @@ pub(super) const fn protocol(protocol: model::Protocol) -> Protocol {
     match protocol {
         model::Protocol::Tcp => Protocol::Tcp,
         model::Protocol::Udp => Protocol::Udp,
+        model::Protocol::Sctp => Protocol::Sctp,
     }
 }
 
@@ -22,6 +23,7 @@ pub(super) const fn api_protocol(protocol: Protocol) -> model::Protocol {
     match protocol {
         Protocol::Tcp => model::Protocol::Tcp,
         Protocol::Udp => model::Protocol::Udp,
+        Protocol::Sctp => model::Protocol::Sctp,
     }
 }
 
