@@ -41,6 +41,7 @@ pub mod gate;
 pub mod neighbour;
 pub mod path;
 pub mod pool;
+pub mod rate;
 pub mod run;
 pub mod sched;
 pub mod sctp;

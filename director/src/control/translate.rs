@@ -133,6 +133,17 @@ pub(super) fn error(
     }
 }
 
+/// Counts of a second.
+pub(super) const fn rates(sum: TrafficSum) -> model::Rates {
+    model::Rates {
+        connections: sum.connections,
+        in_packets: sum.in_packets,
+        out_packets: sum.out_packets,
+        in_bytes: sum.in_bytes,
+        out_bytes: sum.out_bytes,
+    }
+}
+
 impl From<TrafficSum> for model::Traffic {
     fn from(sum: TrafficSum) -> Self {
         Self {

@@ -20,6 +20,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         stats: service.traffic.sum().into(),
+        rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
         reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
     }
@@ -43,6 +44,7 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
             total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
         }),
         stats: real.traffic.sum().into(),
+        rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
     }
 }

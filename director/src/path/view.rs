@@ -30,10 +30,10 @@ pub(super) struct View<'s> {
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
     pub(super) sysctls: &'s Sysctls,
-    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
