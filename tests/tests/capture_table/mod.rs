@@ -67,8 +67,8 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("215", NotYet("local real servers")),
     ("216", NotYet("SCTP")),
     ("217", Replayed),
-    ("218", NotYet("sysctls")),
-    ("219", NotYet("sysctls")),
+    ("218", Replayed),
+    ("219", Replayed),
     ("220", NotYet("drop_packet")),
     ("221", NotYet("drop_entry")),
     ("222", NotYet("synchronisation")),
@@ -181,6 +181,8 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
         "$ ipvsadm -Lnc",
         "client S [fd00:16::1]:1 172.16.123.123:65535 [fd00:16::1111:2222:3333:4444]:65535",
     ),
+    ("218", "in the first network", ""),
+    ("219", "1.5 s later", "wait 1.5"),
     ("223", "200 datagrams", "udp 100 *50 20000..20003"),
     ("223", "4.5 s of silence", "skip 4.5"),
 ];
@@ -189,6 +191,8 @@ const NEVER_OPENED: &str = "no client opens a connection so";
 const NEVER_CUT: &str = "a short datagram without an identification says so (RFC 6864)";
 const NOT_FORWARDED: &str = "a packet whose hops end here opens nothing";
 const ON_PROBATION: &str = "a connection that only its client speaks of is on probation";
+const NO_QUEUE: &str =
+    "nothing is synchronised, and so nothing waits; the kernel's is by its memory";
 const FORGOTTEN: &str = "a removed real server is forgotten with its last connection";
 const NOT_ANSWERED: &str =
     "a SYN on a connection that is not over means nothing before the real server answers it";
@@ -269,6 +273,12 @@ const DIFFERENCES: &[Difference] = &[
         "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
         "TCP 01:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
         ON_PROBATION,
+    ),
+    differs(
+        "218",
+        "sync_qlen_max = 22560",
+        "sync_qlen_max = 0",
+        NO_QUEUE,
     ),
     differs(
         "211",
