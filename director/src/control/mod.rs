@@ -311,6 +311,9 @@ impl Director {
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
     pub fn estimate_rates(&self) {
+        if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
+            return;
+        }
         for service in self.shared.pool.load().services() {
             service.traffic.estimate();
             service
