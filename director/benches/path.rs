@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
 use director::flow::{Limits, Table};
+use director::fragment::Fragments;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
@@ -77,6 +78,7 @@ impl Scene {
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            fragments: Fragments::default(),
             strays: Strays::default(),
             workers: 1,
         });

@@ -17,6 +17,7 @@
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sched      which real server gets a new connection
+//!     |- fragment   the ways of fragmented datagrams
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
 //! ```
@@ -34,6 +35,7 @@ pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;
+pub mod fragment;
 pub mod gate;
 pub mod neighbour;
 pub mod path;

@@ -17,6 +17,7 @@ use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
+use crate::fragment::Fragments;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Shared, Strays};
@@ -139,6 +140,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        fragments: Fragments::default(),
         strays: Strays::default(),
         workers,
     })

@@ -1,13 +1,13 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
 use super::exit::Departure;
+use super::known::segment_of;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
-use crate::wire::tcp::Segment;
 use crate::wire::{Protocol, Transport, Tuple};
 
 impl<'s> View<'s> {
@@ -82,7 +82,7 @@ fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> 
     if packet.tuple.protocol == Protocol::Udp {
         return Ok(None);
     }
-    let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+    let segment = segment_of(frame, packet)?;
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);
     }

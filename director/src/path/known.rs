@@ -7,8 +7,8 @@ use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
 use crate::tcp::{self, Judgement, State};
-use crate::wire::tcp::Segment;
-use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{Endpoint, Layout, Piece, Protocol, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
@@ -126,8 +126,11 @@ impl<'s> View<'s> {
         way: Direction,
         real: &Real,
     ) -> Result<bool, Cause> {
-        let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+        let mut segment = segment_of(frame, packet)?;
         let entry = shard.entry_mut(handle);
+        if packet.layout.piece == Piece::First {
+            segment = entry.tracking.open_ended(way, segment);
+        }
         let judgement = match real.method.is_one_way() {
             false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
             true => entry.tracking.judge_one_way(&segment, &tcp::ONE_WAY),
@@ -209,6 +212,18 @@ fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Directio
     let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
     let segment = Segment::parse(packet.layout.segment(frame));
     from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
+}
+
+/// What a TCP header says. No TCP has its SYN or RST in fragments.
+#[inline]
+pub(super) fn segment_of(frame: &[u8], packet: &Transport) -> Result<Segment, Cause> {
+    let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
+    let flags = segment.flags;
+    let may_be_cut = !flags.has(Flags::SYN) && !flags.has(Flags::RST);
+    match packet.layout.piece == Piece::Whole || may_be_cut {
+        true => Ok(segment),
+        false => Err(Cause::TcpFlags),
+    }
 }
 
 /// What the tuple of a packet becomes.

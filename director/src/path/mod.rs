@@ -5,7 +5,8 @@
 //!    |
 //!   pass     known connection -> state machine ----.
 //!            new connection   -> scheduler --------+-> next hop -> rewrite, wrap -> forward
-//!            ICMP error       -> its connection ---'        |
+//!            ICMP error       -> its connection ---|        |
+//!            fragment         -> its first one ----'        |
 //!                                                           `-> drop, one reason; answer perhaps
 //! ```
 //!
@@ -14,7 +15,9 @@
 mod answer;
 mod exit;
 mod expiry;
+mod fragment;
 mod fresh;
+mod held;
 mod icmp;
 mod known;
 mod reading;
@@ -27,22 +30,26 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::drops::{Cause, DropReason};
+use crate::drops::DropReason;
 use crate::flow::Table;
+use crate::fragment::Fragments;
 use crate::neighbour::{Asker, Fib};
 use crate::pool::Pool;
+use crate::service::Method;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
+use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
 use exit::Departure;
 use expiry::Expiry;
+pub use fragment::Course;
 use reading::Reading;
 use refused::{Arrival, Refused};
 pub use stray::Strays;
-use view::View;
+use view::{Refusal, View};
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -54,6 +61,8 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// The ways of fragmented datagrams.
+    pub fragments: Fragments<Course>,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
     /// Number of workers.
@@ -70,6 +79,7 @@ pub struct Path {
     stats: Arc<WorkerStats>,
     readings: Vec<Reading>,
     refused: Refused,
+    sent: Cell<Option<(Method, Tuple)>>,
     ident: Cell<u16>,
     expiry: Expiry,
 }
@@ -90,6 +100,7 @@ impl Path {
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
             stats,
+            sent: Cell::new(None),
             ident: Cell::new(rand::random()),
             expiry,
         }
@@ -112,8 +123,10 @@ impl Walk for Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            fragments: &self.shared.fragments,
             strays: self.shared.strays,
             stats: &self.stats,
+            sent: &self.sent,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -150,7 +163,7 @@ impl Walk for Path {
 }
 
 impl Path {
-    /// Walks the packets again that waited for a neighbour.
+    /// Walks the packets again that waited: for a neighbour, or for a first fragment.
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
         let view = View {
             worker: self.worker,
@@ -159,8 +172,10 @@ impl Path {
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            fragments: &self.shared.fragments,
             strays: self.shared.strays,
             stats: &self.stats,
+            sent: &self.sent,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);
@@ -169,6 +184,7 @@ impl Path {
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
         self.refused.tried(due);
+        view.release(umem, &mut self.refused, out);
     }
 }
 
@@ -187,15 +203,15 @@ impl View<'_> {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
+            Reading::Fragment => self.fragment(frame),
         };
         let exit = match exit {
-            Ok(Departure::Wrapped { outer, hop, inner }) => {
-                match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
-                    true => Ok(hop.port),
-                    false => Err(Cause::NoHeadroom.into()),
-                }
-            }
             Ok(Departure::Plain(port)) => Ok(port),
+            Ok(Departure::Held(name)) => return refused.hold(umem, self, &name, arrival, out),
+            Ok(Departure::Remade(remake)) => {
+                let made = self.remake(umem, &mut arrival.frame, &remake, out);
+                made.map_err(Refusal::from)
+            }
             Err(refusal) => Err(refusal),
         };
         match exit {

@@ -18,6 +18,8 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
+    /// A fragment of either. It is read when its turn comes, as it is rare.
+    Fragment,
     /// An ICMP error about TCP or UDP. It is rare, and read again when its turn comes, so that
     /// the others stay small.
     Error {
@@ -32,6 +34,7 @@ impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
+            Err(Malformed::Fragment) => Reading::Fragment,
             Err(malformed) => Reading::Unreadable(malformed),
             Ok(Packet::Transport(packet)) => {
                 let (way, place) = self.locate(&packet.tuple);
@@ -44,7 +47,7 @@ impl View<'_> {
         }
     }
 
-    fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
+    pub(super) fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
         let way = self.way(tuple);
         let place = self.table.locate(way, tuple);
         self.table.prefetch(&place);
@@ -54,7 +57,7 @@ impl View<'_> {
     /// Has the connection fetched that a reading is likely to need.
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
-            Reading::Unreadable(_) => {}
+            Reading::Unreadable(_) | Reading::Fragment => {}
             Reading::Packet { place, .. } | Reading::Error { place, .. } => {
                 self.table.prefetch_entry(place)
             }
@@ -62,7 +65,7 @@ impl View<'_> {
     }
 
     /// As the gate has it: what comes from a real server is a reply, unless it goes to a service.
-    fn way(&self, tuple: &Tuple) -> Direction {
+    pub(super) fn way(&self, tuple: &Tuple) -> Direction {
         let from_real = self.pool.answers(tuple.protocol, tuple.src);
         match from_real && self.service_of(tuple).is_none() {
             true => Direction::Reply,

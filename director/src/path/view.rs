@@ -4,13 +4,15 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::fragment::Course;
 use super::stray::Strays;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
+use crate::fragment::Fragments;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Real, Service, ServiceKey};
+use crate::service::{Method, Real, Service, ServiceKey};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
@@ -26,6 +28,10 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
+    /// The ways of fragmented datagrams.
+    pub(super) fragments: &'s Fragments<Course>,
+    /// How the last first fragment was sent.
+    pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -100,7 +106,8 @@ impl<'s> View<'s> {
     }
 
     /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
-    /// may go: it needs a next hop whose MTU it fits and a hop left to live.
+    /// may go: it needs a next hop whose MTU it fits, unless it may be fragmented, and a hop left
+    /// to live.
     pub(super) fn exit(
         &self,
         frame: &[u8],
@@ -115,11 +122,11 @@ impl<'s> View<'s> {
 
         let hop = self.fib.next_hop(to, flow)?;
         match u32::from(layout.datagram_len()) + u32::from(overhead) > hop.mtu {
-            true => Err(Refusal {
+            true if !forward::may_be_cut(frame, layout) => Err(Refusal {
                 mtu: hop.mtu.saturating_sub(overhead.into()),
                 ..Cause::TooBig.into()
             }),
-            false => Ok(hop),
+            _ => Ok(hop),
         }
     }
 }

@@ -8,6 +8,7 @@ mod addr;
 mod bytes;
 pub mod checksum;
 pub mod ethernet;
+mod fragment;
 mod frame;
 pub mod icmp;
 pub mod ipv4;
@@ -22,6 +23,8 @@ pub mod udp;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
 pub use ethernet::Mac;
+pub use fragment::{Fragment, Span, fragment};
 pub use frame::{Layout, Packet, Transport, Version, parse, transport_sum};
 pub use icmp::{IcmpError, Quote};
+pub use ipv6::Piece;
 pub use malformed::Malformed;
