@@ -18,6 +18,7 @@ use crate::model::{
     ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
 };
 use crate::path;
+use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
@@ -107,7 +108,7 @@ impl Client {
 
     /// Adds a service, or makes the one of its name look like it.
     pub async fn put_service(&self, service: &Service) -> Result<Put<ServiceView>> {
-        self.put(&path::service(service.id()), service).await
+        self.put(&path::service(service.id), service).await
     }
 
     /// Changes what `patch` names.
@@ -142,7 +143,7 @@ impl Client {
 
     /// Adds a real server, or makes the one of its name look like it.
     pub async fn put_real(&self, service: ServiceId, real: &Real) -> Result<Put<RealView>> {
-        let endpoint = real.endpoint(service.vip.port());
+        let endpoint = real.endpoint(service.port());
         self.put(&path::real(service, endpoint), real).await
     }
 
@@ -183,6 +184,22 @@ impl Client {
     /// Changes what `patch` names; the answer is what is in force then.
     pub async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
         self.send(Method::PATCH, path::TIMEOUTS, &patch).await
+    }
+
+    /// All sysctls of IPVS.
+    pub async fn sysctls(&self) -> Result<Vec<SysctlView>> {
+        self.get(path::SYSCTLS).await
+    }
+
+    /// One sysctl, by its name with or without `net.ipv4.vs.`.
+    pub async fn sysctl(&self, name: &str) -> Result<SysctlView> {
+        self.get(&path::sysctl(name)).await
+    }
+
+    /// Writes one sysctl; the answer is what it is then.
+    pub async fn change_sysctl(&self, name: &str, value: Value) -> Result<SysctlView> {
+        let write = SysctlWrite { value };
+        self.send(Method::PUT, &path::sysctl(name), &write).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use crate::control::{Control, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(crate) struct Fake {
 pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
+    sysctls: Sysctls,
 }
 
 impl State {
@@ -45,7 +47,7 @@ impl State {
 
 /// A view of `real` that has carried something, so that zeroing shows.
 fn real_view(service: ServiceId, real: &Real) -> RealView {
-    let endpoint = real.endpoint(service.vip.port());
+    let endpoint = real.endpoint(service.port());
     RealView {
         address: endpoint.ip(),
         port: endpoint.port(),
@@ -63,12 +65,10 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
 }
 
 fn service_view(service: &Service) -> ServiceView {
-    let id = service.id();
+    let id = service.id;
     ServiceView {
         id,
-        protocol: service.protocol,
-        address: service.address,
-        port: service.port,
+        naming: id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
         stats: carried(),
@@ -122,8 +122,8 @@ impl Control for Fake {
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
         self.with(|state| {
-            if state.place(service.id()).is_some() {
-                return Err(ControlError::AlreadyExists(Subject::Service(service.id())));
+            if state.place(service.id).is_some() {
+                return Err(ControlError::AlreadyExists(Subject::Service(service.id)));
             }
             let view = service_view(&service);
             state.services.push(view.clone());
@@ -273,6 +273,17 @@ impl Control for Fake {
         self.with(|state| {
             state.timeouts = state.timeouts.changed(patch);
             Ok(state.timeouts)
+        })
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        self.with(|state| Ok(state.sysctls.clone()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        self.with(|state| {
+            state.sysctls.set(sysctl, value)?;
+            Ok(state.sysctls.clone())
         })
     }
 

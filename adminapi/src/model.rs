@@ -16,10 +16,10 @@ mod tunnel;
 use serde::{Deserialize, Deserializer};
 
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
-pub use id::{BadServiceId, Protocol, ServiceId};
+pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use real::{ForwardingMethod, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
-pub use service::{Service, ServicePatch, ServiceView};
+pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, Status, WorkerStatus, XdpMode,

@@ -139,7 +139,7 @@ impl Director for Client {
             upper: Some(real.upper),
             lower: Some(real.lower),
         };
-        let at = real.endpoint(id.vip.port());
+        let at = real.endpoint(id.port());
         self.change_real(id, at, patch).await?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use adminapi::control::{Control, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use tokio::io::AsyncWriteExt;
 
 /// Keeps the services that it is told of; connections and the rest are fixed.
@@ -51,15 +52,13 @@ impl Control for Fake {
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
-        let id = service.id();
+        let id = service.id;
         if self.service(id).is_ok() {
             return Err(ControlError::AlreadyExists(Subject::Service(id)));
         }
         let view = ServiceView {
             id,
-            protocol: service.protocol,
-            address: service.address,
-            port: service.port,
+            naming: service.id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
@@ -102,7 +101,7 @@ impl Control for Fake {
     }
 
     fn add_real(&self, id: ServiceId, real: Real) -> Result<RealView> {
-        let at = real.endpoint(id.vip.port());
+        let at = real.endpoint(id.port());
         self.with(id, |service| {
             if service.reals.iter().any(|known| known.endpoint() == at) {
                 let subject = Subject::Real {
@@ -156,6 +155,7 @@ impl Control for Fake {
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
         let page = query.cursor.map_or(0, |cursor| cursor.0);
         let connection = Connection {
+            service: "tcp:192.0.2.10:80".parse().unwrap(),
             protocol: Protocol::Tcp,
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
@@ -181,6 +181,14 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        not_asked()
+    }
+
+    fn change_sysctl(&self, _: Sysctl, _: &Value) -> Result<Sysctls> {
+        not_asked()
     }
 
     fn stats(&self) -> Result<Stats> {

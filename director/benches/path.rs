@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
+use director::defence::Lottery;
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
 use director::neighbour::{
@@ -74,12 +75,14 @@ impl Scene {
             workers: 1,
         };
         let shared = Arc::new(Shared {
+            lottery: Lottery::random(),
             table: Table::new(&limits).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             fragments: Fragments::default(),
             strays: Strays::default(),
+            sysctls: Arc::default(),
             workers: 1,
         });
         let stats = Arc::new(WorkerStats::default());
@@ -143,10 +146,7 @@ impl Scene {
 fn pool() -> Pool {
     let mut pool = Pool::new(1);
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        let key = ServiceKey {
-            protocol,
-            vip: Endpoint::new(Addr::v4(VIP), 80),
-        };
+        let key = ServiceKey::at(protocol, Endpoint::new(Addr::v4(VIP), 80));
         pool.add_service(key, Scheduler::Rr).unwrap();
         pool.add_real(
             &key,

@@ -53,6 +53,8 @@ causes! {
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.
     TableFull = "table_full",
+    /// It would have opened a connection, and the defence drops a share of those.
+    DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
     /// A combination of TCP flags that no TCP sends.

@@ -16,6 +16,7 @@
 //!     |- wire       bytes -> meaning, with bounds
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
+//!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
 //!     |- fragment   the ways of fragmented datagrams
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
@@ -31,6 +32,7 @@ mod bpf_link;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod defence;
 pub mod direction;
 pub mod drops;
 pub mod flow;

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
+use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
 use crate::gate::XdpMode;
@@ -142,6 +143,8 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         timeouts: Arc::default(),
         fragments: Fragments::default(),
         strays: Strays::default(),
+        sysctls: Arc::default(),
+        lottery: Lottery::random(),
         workers,
     })
 }
@@ -199,13 +202,14 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts and sysctls those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply(&config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

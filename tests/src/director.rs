@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, Tunnel,
+    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, Tunnel,
 };
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -107,9 +107,7 @@ pub fn service(
         lower: 0,
     });
     Service {
-        protocol,
-        address: vip.ip(),
-        port: vip.port(),
+        id: ServiceId::at(protocol, vip),
         scheduler,
         scheduler_flags: SchedulerFlags::NONE,
         reals: reals.collect(),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Connection, ForwardingMethod, Protocol, RealView, ServiceView, Timeouts, Traffic, Tunnel,
-    TunnelChecksum, TunnelType,
+    Connection, Family, ForwardingMethod, Protocol, RealView, ServiceId, ServiceView, Timeouts,
+    Traffic, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -56,6 +56,11 @@ pub(crate) const fn transport(protocol: Protocol) -> Transport {
     }
 }
 
+/// How ports of a service are named: those of a mark as TCP's.
+pub(crate) fn transport_of(id: ServiceId) -> Transport {
+    id.protocol().map_or(Transport::Tcp, transport)
+}
+
 const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
@@ -65,7 +70,7 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
 
 /// The lines of a service and its real servers.
 pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>) -> String {
-    let name = service_name(service, style);
+    let name = service_name(service.id, style);
     let mut text = match columns {
         Columns::Plain | Columns::Tunnels | Columns::Thresholds => {
             let flags = flags::names(service.scheduler, service.scheduler_flags);
@@ -86,11 +91,21 @@ pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>)
     text
 }
 
-fn service_name(service: &ServiceView, style: Style<'_>) -> String {
-    let at = SocketAddr::new(service.address, service.port);
-    let address = style.text(at, transport(service.protocol));
-    let name = format!("{:<4} {address}", protocol_name(service.protocol));
-    cut(name, at, SERVICE_WIDTH)
+fn service_name(id: ServiceId, style: Style<'_>) -> String {
+    match id {
+        ServiceId::Address { protocol, vip } => {
+            let address = style.text(vip, transport(protocol));
+            cut(
+                format!("{:<4} {address}", protocol_name(protocol)),
+                vip,
+                SERVICE_WIDTH,
+            )
+        }
+        ServiceId::Mark { mark, family } => match family {
+            Family::Ipv4 => format!("FWM  {mark}"),
+            Family::Ipv6 => format!("FWM  {mark} IPv6"),
+        },
+    }
 }
 
 fn real(
@@ -101,7 +116,7 @@ fn real(
     style: Style<'_>,
 ) {
     let at = SocketAddr::new(real.address, real.port);
-    let name = cut(style.text(at, transport(service.protocol)), at, REAL_WIDTH);
+    let name = cut(style.text(at, transport_of(service.id)), at, REAL_WIDTH);
     // Writing to a string can't fail.
     let _ = match columns {
         Columns::Plain => writeln!(

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch,
-    TimeoutsPatch, Tunnel, TunnelChecksum,
+    Family, ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId,
+    ServicePatch, TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
@@ -135,19 +135,22 @@ fn service(line: &Line) -> Result<ServiceId, Failure> {
 
 fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
     match *selector {
-        Selector::Mark { .. } => Err(missing("firewall-mark services (-f)")),
+        Selector::Mark { mark, ipv6 } => Ok(ServiceId::Mark {
+            mark,
+            family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 },
+        }),
         Selector::Address {
             transport,
             address,
             port,
-        } => Ok(ServiceId {
-            protocol: match transport {
+        } => {
+            let protocol = match transport {
                 Transport::Tcp => Protocol::Tcp,
                 Transport::Udp => Protocol::Udp,
                 Transport::Sctp => return Err(missing("SCTP services (--sctp-service)")),
-            },
-            vip: SocketAddr::new(address, port),
-        }),
+            };
+            Ok(ServiceId::at(protocol, SocketAddr::new(address, port)))
+        }
     }
 }
 
@@ -172,11 +175,8 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
 }
 
 fn add_service(line: &Line) -> Result<Request, Failure> {
-    let id = service(line)?;
     Ok(Request::AddService(Service {
-        protocol: id.protocol,
-        address: id.vip.ip(),
-        port: id.vip.port(),
+        id: service(line)?,
         scheduler: scheduler(line)?,
         scheduler_flags: scheduler_flags(line),
         reals: Vec::new(),

@@ -3,22 +3,19 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, RealView, ServiceView, Tunnel, TunnelChecksum, TunnelType,
+    Family, ForwardingMethod, Protocol, RealView, ServiceId, ServiceView, Tunnel, TunnelChecksum,
+    TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
 use super::parse::Dialect;
-use super::print::transport;
+use super::print::{transport, transport_of};
 
 /// The lines that make this service and its real servers. ipvsadm loses thresholds.
 pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect) -> String {
-    let kind = transport(service.protocol);
-    let vip = style.text(SocketAddr::new(service.address, service.port), kind);
-    let selector = match service.protocol {
-        Protocol::Tcp => format!("-t {vip}"),
-        Protocol::Udp => format!("-u {vip}"),
-    };
+    let kind = transport_of(service.id);
+    let selector = selector(service.id, style);
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
@@ -38,6 +35,23 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
         text.push('\n');
     }
     text
+}
+
+/// What names a service on a line.
+fn selector(id: ServiceId, style: Style<'_>) -> String {
+    match id {
+        ServiceId::Address { protocol, vip } => {
+            let switch = match protocol {
+                Protocol::Tcp => "-t",
+                Protocol::Udp => "-u",
+            };
+            format!("{switch} {}", style.text(vip, transport(protocol)))
+        }
+        ServiceId::Mark { mark, family } => match family {
+            Family::Ipv4 => format!("-f {mark}"),
+            Family::Ipv6 => format!("-f {mark} -6"),
+        },
+    }
 }
 
 fn thresholds(real: &RealView) -> String {

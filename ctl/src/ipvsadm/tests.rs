@@ -72,18 +72,16 @@ impl Director for &MemoryDirector {
     }
 
     async fn add_service(&self, service: Service) -> Result<()> {
-        let id = service.id();
+        let id = service.id;
         if self.with(id, |_| ()).is_ok() {
             return Err(DirectorError::Exists);
         }
-        if service.address.is_multicast() {
+        if id.vip().is_some_and(|vip| vip.ip().is_multicast()) {
             return Err(DirectorError::Refused("/address: multicast".into()));
         }
         self.services.borrow_mut().push(ServiceView {
             id,
-            protocol: service.protocol,
-            address: service.address,
-            port: service.port,
+            naming: id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
@@ -323,6 +321,7 @@ fn traffic(values: [u64; 5]) -> Traffic {
 fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) -> Connection {
     let [client, vip, real] = ends.map(|end| end.parse().unwrap());
     Connection {
+        service: ServiceId::at(protocol, vip),
         protocol,
         client,
         vip,
@@ -381,9 +380,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
     };
     director.services.borrow_mut().push(ServiceView {
         id: "tcp:192.0.2.10:80".parse().unwrap(),
-        protocol: Protocol::Tcp,
-        address: [192, 0, 2, 10].into(),
-        port: 80,
+        naming: Default::default(),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
         stats: traffic([

@@ -10,6 +10,7 @@ use adminapi::model::{
     RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
     TimeoutsPatch,
 };
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::validate_changed_real;
 use adminapi::{Control, ControlError, Put};
 
@@ -35,19 +36,18 @@ fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealV
 }
 
 /// A service that is another's real server would send its packets round in a circle.
-fn refuse_circle(pointer: &str, key: &ServiceKey) -> ControlError {
-    let message = format!(
-        "{} is a virtual service and a real server of another",
-        key.vip
-    );
+fn refuse_circle(endpoint: Endpoint) -> ControlError {
+    let message = format!("{endpoint} is a virtual service and a real server of another");
     let mend = "name the real servers' own addresses";
-    ControlError::Invalid(vec![adminapi::Problem::new(pointer, message, mend)])
+    ControlError::Invalid(vec![adminapi::Problem::new("/address", message, mend)])
 }
 
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
-    let key = translate::key(service.id());
-    if pool.is_present(key.protocol, key.vip) {
-        return Err(refuse_circle("/address", &key));
+    let key = translate::key(service.id);
+    if let ServiceKey::Address { protocol, vip } = key
+        && pool.has_real_within(protocol, vip)
+    {
+        return Err(refuse_circle(vip));
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
@@ -61,23 +61,22 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
 }
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
-    let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    let itself = ServiceKey {
-        protocol: key.protocol,
-        vip: endpoint,
-    };
-    if pool.service(&itself).is_some() {
-        return Err(refuse_circle("/address", &itself));
+    let endpoint = Endpoint::from(real.endpoint(key.port()));
+    if key
+        .protocols()
+        .any(|protocol| pool.serves_within(protocol, endpoint))
+    {
+        return Err(refuse_circle(endpoint));
     }
     let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
-    touched.real(key.protocol, endpoint);
+    touched.real(key, endpoint);
     Ok(())
 }
 
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
-    let endpoint = Endpoint::from(real.endpoint(key.vip.port));
+    let endpoint = Endpoint::from(real.endpoint(key.port()));
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
@@ -93,7 +92,7 @@ fn set_real(
     real: &Real,
 ) -> std::result::Result<(), PoolError> {
     pool.set_real(key, endpoint, translate::settings(real))?;
-    touched.real(key.protocol, endpoint);
+    touched.real(key, endpoint);
     Ok(())
 }
 
@@ -105,7 +104,7 @@ fn remove_real(
 ) -> Result<()> {
     let removed = pool.remove_real(key, endpoint);
     removed.map_err(|e| translate::error(e, key, Some(endpoint)))?;
-    touched.real(key.protocol, endpoint);
+    touched.real(key, endpoint);
     Ok(())
 }
 
@@ -116,13 +115,13 @@ fn remove_service(pool: &mut Pool, touched: &mut Touched, key: ServiceKey) -> Re
     touched.service(key);
     reals
         .iter()
-        .for_each(|real| touched.real(key.protocol, real.endpoint));
+        .for_each(|real| touched.real(&key, real.endpoint));
     Ok(())
 }
 
 /// Makes a service look like `wanted`. True when it is new.
 fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<bool> {
-    let key = translate::key(wanted.id());
+    let key = translate::key(wanted.id);
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
@@ -137,14 +136,14 @@ fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Resu
 
 /// Removes the real servers of a service, if it is there, that `wanted` does not have.
 fn remove_unwanted(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<()> {
-    let key = translate::key(wanted.id());
+    let key = translate::key(wanted.id);
     let Some(present) = pool.service(&key).cloned() else {
         return Ok(());
     };
     let keep: HashSet<_> = wanted
         .reals
         .iter()
-        .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
+        .map(|r| Endpoint::from(r.endpoint(key.port())))
         .collect();
     present
         .reals
@@ -160,7 +159,7 @@ pub(super) fn put_services(
     touched: &mut Touched,
     desired: &[Service],
 ) -> Result<()> {
-    let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id())).collect();
+    let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id)).collect();
     for service in pool.services() {
         if !wanted.contains(&service.key) {
             remove_service(pool, touched, service.key)?;
@@ -221,12 +220,12 @@ impl Control for Director {
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
         self.change(|pool, touched| add_service(pool, touched, &service))?;
-        self.service(service.id())
+        self.service(service.id)
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
         let created = self.change(|pool, touched| put_service(pool, touched, &service))?;
-        Ok(put(created, self.service(service.id())?))
+        Ok(put(created, self.service(service.id)?))
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
@@ -264,16 +263,13 @@ impl Control for Director {
     fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
         let key = translate::key(service);
         self.change(|pool, touched| add_real(pool, touched, &key, &real))?;
-        self.real(service, real.endpoint(key.vip.port))
+        self.real(service, real.endpoint(key.port()))
     }
 
     fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
         let key = translate::key(service);
         let created = self.change(|pool, touched| put_real(pool, touched, &key, &real))?;
-        Ok(put(
-            created,
-            self.real(service, real.endpoint(key.vip.port))?,
-        ))
+        Ok(put(created, self.real(service, real.endpoint(key.port()))?))
     }
 
     fn change_real(
@@ -347,6 +343,18 @@ impl Control for Director {
         set.map_err(|e| ControlError::Limit(e.to_string()))?;
         self.shared.timeouts.store(Arc::new(timeouts));
         self.timeouts()
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        Ok(Sysctls::clone(&self.shared.sysctls.load()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        let _one_at_a_time = self.master.lock();
+        let mut sysctls = self.sysctls()?;
+        sysctls.set(sysctl, value)?;
+        self.shared.sysctls.store(Arc::new(sysctls.clone()));
+        Ok(sysctls)
     }
 
     fn stats(&self) -> Result<Stats> {

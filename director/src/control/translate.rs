@@ -26,16 +26,16 @@ pub(super) const fn api_protocol(protocol: Protocol) -> model::Protocol {
 }
 
 pub(super) fn key(id: ServiceId) -> ServiceKey {
-    ServiceKey {
-        protocol: protocol(id.protocol),
-        vip: id.vip.into(),
+    match id {
+        ServiceId::Address { protocol: of, vip } => ServiceKey::at(protocol(of), vip.into()),
+        ServiceId::Mark { mark, family } => ServiceKey::Mark { mark, family },
     }
 }
 
 pub(super) fn id(key: &ServiceKey) -> ServiceId {
-    ServiceId {
-        protocol: api_protocol(key.protocol),
-        vip: key.vip.into(),
+    match *key {
+        ServiceKey::Address { protocol, vip } => ServiceId::at(api_protocol(protocol), vip.into()),
+        ServiceKey::Mark { mark, family } => ServiceId::Mark { mark, family },
     }
 }
 

@@ -16,9 +16,7 @@ pub(super) fn service(service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
     ServiceView {
         id,
-        protocol: id.protocol,
-        address: id.vip.ip(),
-        port: id.vip.port(),
+        naming: id.into(),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         stats: service.traffic.sum().into(),
@@ -57,6 +55,7 @@ fn drops_of(traffic: &PerWorker) -> model::Drops {
 pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
     let real = pool.real(entry.real())?;
     Some(model::Connection {
+        service: translate::id(&real.service),
         protocol: translate::api_protocol(entry.protocol()),
         client: entry.client().into(),
         vip: entry.vip().into(),

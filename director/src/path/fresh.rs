@@ -3,6 +3,7 @@
 use super::exit::Departure;
 use super::known::segment_of;
 use super::view::{self, Refusal, View};
+use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
 use crate::sched::Newcomer;
@@ -23,6 +24,9 @@ impl<'s> View<'s> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        if self.is_drawn(service, packet, tracking.as_ref()) {
+            return Err(refused(Cause::DefenceRate.into()));
+        }
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -33,14 +37,14 @@ impl<'s> View<'s> {
 
         for real in candidates(service, first) {
             let to = Tuple {
-                dst: real.endpoint,
+                dst: real.destination(packet.tuple.dst),
                 ..packet.tuple
             };
             let hop = self.hop_by(frame, &packet.layout, real.method, &to);
             let hop = hop.map_err(|refusal| refusal.of_real(real))?;
             let two_way = !real.method.is_one_way();
             let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-            let entry = self.entry(packet, real, tracking);
+            let entry = self.entry(packet, real, to.dst.port, tracking);
             match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
                 self.departed(gone)
             }) {
@@ -49,7 +53,7 @@ impl<'s> View<'s> {
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             // Under the lock: whoever finds the connection may already take it off again.
-            real.enter(view::is_active(&entry));
+            real.enter(view::phase_of(&entry));
             drop(shard);
             self.opened(real, packet);
             return Ok(self.send(frame, packet, real.method, &to, &hop));
@@ -57,13 +61,34 @@ impl<'s> View<'s> {
         Err(refused(Cause::TupleTaken.into()))
     }
 
-    fn entry(&self, packet: &Transport, real: &Real, tracking: Option<Tracking>) -> Entry {
+    /// Whether a packet that would open a connection is among those that the defence drops.
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracking: Option<&Tracking>) -> bool {
+        let Posture { syns, all, .. } = service.stance.posture();
+        let share = match tracking {
+            Some(_) => syns.max(all),
+            None => all,
+        };
+        let isn = tracking.map_or(0, Tracking::client_isn);
+        share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
+    }
+
+    fn entry(
+        &self,
+        packet: &Transport,
+        real: &Real,
+        port: u16,
+        tracking: Option<Tracking>,
+    ) -> Entry {
         let (class, lifetime) = match tracking {
-            Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
+            Some(tracking) => {
+                let posture = real.stance.posture();
+                let lifetime = posture.lifetime(self.timeouts, tracking.state);
+                (Class::HalfOpen, lifetime)
+            }
             None => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
-        let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
+        let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracking = tracking.unwrap_or_default();
         entry.count_packet();
         entry

@@ -6,7 +6,8 @@ use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
-use crate::tcp::{self, Judgement, State};
+use crate::tcp::{Judgement, PEACE, State, Tables};
+use crate::time::Ticks;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Endpoint, Layout, Piece, Protocol, Transport, Tuple};
 
@@ -112,7 +113,7 @@ impl<'s> View<'s> {
     /// Takes a connection out of the table and off its real server.
     fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
         let old = shard.remove(handle);
-        real.load.leave(view::is_active(&old));
+        real.load.leave(view::phase_of(&old));
     }
 
     /// Holds a segment against the connection's state and windows. False when the connection is
@@ -131,18 +132,24 @@ impl<'s> View<'s> {
         if packet.layout.piece == Piece::First {
             segment = entry.tracking.open_ended(way, segment);
         }
+        let tables = self.tables(entry, real);
         let judgement = match real.method.is_one_way() {
-            false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
-            true => entry.tracking.judge_one_way(&segment, &tcp::ONE_WAY),
+            false => entry.tracking.judge(way, &segment, tables.two_way),
+            true => entry.tracking.judge_one_way(&segment, tables.one_way),
         };
         match judgement {
             Judgement::Accept { from, to } => {
                 if way == Direction::Original {
                     entry.count_packet();
                 }
-                real.load.turn(from.is_active(), to.is_active());
-                let handle = self.reclass(shard, handle, to);
-                shard.touch(handle, self.now.after(self.timeouts.tcp(to)));
+                if from != to {
+                    real.load.turn(from.into(), to.into());
+                }
+                let (handle, lifetime) = match entry.tracking.is_proved() {
+                    true => (self.reclass(shard, handle, to), self.timeouts.tcp(to)),
+                    false => (handle, self.on_probation(real, to)),
+                };
+                shard.touch(handle, self.now.after(lifetime));
                 Ok(true)
             }
             Judgement::Ignore(_) => Ok(true),
@@ -152,6 +159,20 @@ impl<'s> View<'s> {
             }
             Judgement::Invalid(invalid) => Err(invalid.into()),
         }
+    }
+
+    /// The tables that judge a segment of `entry`. They differ in the columns of the handshake only.
+    fn tables(&self, entry: &Entry, real: &Real) -> &'static Tables {
+        match entry.tracking.state.is_half_open() {
+            true => real.stance.posture().tables(),
+            false => &PEACE,
+        }
+    }
+
+    /// How long a connection that is not proved lives. It stays what it is worth.
+    #[inline(never)]
+    fn on_probation(&self, real: &Real, state: State) -> Ticks {
+        real.stance.posture().lifetime(self.timeouts, state)
     }
 
     /// Brings what a connection is worth after its state. One that the main pool has no room

@@ -28,8 +28,10 @@ mod view;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::defence::Lottery;
 use crate::drops::DropReason;
 use crate::flow::Table;
 use crate::fragment::Fragments;
@@ -65,6 +67,10 @@ pub struct Shared {
     pub fragments: Fragments<Course>,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }
@@ -77,6 +83,7 @@ pub struct Path {
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
     stats: Arc<WorkerStats>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     sent: Cell<Option<(Method, Tuple)>>,
@@ -96,6 +103,7 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
@@ -127,6 +135,8 @@ impl Walk for Path {
             strays: self.shared.strays,
             stats: &self.stats,
             sent: &self.sent,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -176,6 +186,8 @@ impl Path {
             strays: self.shared.strays,
             stats: &self.stats,
             sent: &self.sent,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

@@ -4,15 +4,18 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
+
 use super::fragment::Course;
 use super::stray::Strays;
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Method, Real, Service, ServiceKey};
+use crate::service::{Method, Phase, Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
@@ -32,6 +35,9 @@ pub(super) struct View<'s> {
     pub(super) fragments: &'s Fragments<Course>,
     /// How the last first fragment was sent.
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
+    #[allow(dead_code, reason = "for the steps that ask")]
+    pub(super) sysctls: &'s Sysctls,
+    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -99,10 +105,7 @@ impl<'a> Refusal<'a> {
 impl<'s> View<'s> {
     /// The service that a packet from a client is for.
     pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
-        self.pool.service(&ServiceKey {
-            protocol: tuple.protocol,
-            vip: tuple.dst,
-        })
+        self.pool.service_for(tuple)
     }
 
     /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
@@ -131,15 +134,18 @@ impl<'s> View<'s> {
     }
 }
 
-/// Whether a connection counts as active (ActiveConn): TCP by its state, UDP never.
-pub(super) fn is_active(entry: &Entry) -> bool {
-    entry.protocol() == Protocol::Tcp && entry.tracking.state.is_active()
+/// As what a connection counts: TCP by its state, UDP as inactive.
+pub(super) fn phase_of(entry: &Entry) -> Phase {
+    match entry.protocol() {
+        Protocol::Tcp => entry.tracking.state.into(),
+        Protocol::Udp => Phase::Inactive,
+    }
 }
 
 /// Takes a connection that has left the table off its real server.
 pub(super) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(is_active(entry));
+        real.load.leave(phase_of(entry));
     }
 }
 

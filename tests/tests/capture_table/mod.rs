@@ -2,18 +2,8 @@
 //! director differs on purpose.
 
 use testbed::oracle::replay::{Difference, Knowledge};
-
-/// How a capture stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It holds.
-    Replayed,
-    /// It does not hold yet, for want of this. When it holds, the test asks to say so here.
-    NotYet(&'static str),
-    /// It cannot hold, because of this.
-    Apart(&'static str),
-}
-use Standing::{Apart, NotYet, Replayed};
+use testbed::oracle::standing::Standing;
+use testbed::oracle::standing::Standing::{Apart, NotYet, Replayed};
 
 /// Every capture has its line here.
 pub(crate) const CAPTURES: [(&str, Standing); 55] = [
