@@ -14,7 +14,7 @@ use director::fragment::Fragments;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
-use director::path::{Path, Shared, Strays};
+use director::path::{Path, Policy, Shared};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
@@ -81,7 +81,8 @@ impl Scene {
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             fragments: Fragments::default(),
-            strays: Strays::default(),
+            policy: Policy::default(),
+            path_mtus: Arc::default(),
             sysctls: Arc::default(),
             workers: 1,
         });

@@ -41,6 +41,7 @@ pub mod fragment;
 pub mod gate;
 pub mod neighbour;
 pub mod path;
+pub mod path_mtu;
 pub mod pool;
 pub mod run;
 pub mod sched;

@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod path_mtu;
 mod roles;
 mod translate;
 mod view;
@@ -24,6 +25,7 @@ use crate::stats::WorkerStats;
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 
 /// A worker as the API shows it.

@@ -42,7 +42,7 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         match method {
-            Method::Nat | Method::Dr => self.exit(frame, layout, to.dst.addr, flow_of(to), 0),
+            Method::Nat | Method::Dr => self.exit(frame, layout, to.dst.addr, flow_of(to)),
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
         }
     }
@@ -57,7 +57,7 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         let dst = to.dst.addr;
-        let hop = self.exit(frame, layout, dst, flow_of(to), tunnel.overhead(dst))?;
+        let hop = self.exit_wrapped(frame, layout, dst, flow_of(to), tunnel.overhead(dst))?;
         match self.source(&hop, dst) {
             Some(_) => Ok(hop),
             None => Err(Cause::NoSource.into()),
@@ -88,7 +88,9 @@ impl<'s> View<'s> {
             Method::Nat => forward::translate(frame, packet, to),
             Method::Dr => {}
             Method::Tun(tunnel) => {
-                clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);
+                if self.policy.clamp_mss {
+                    clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);
+                }
                 return self.enter_tunnel(frame, &packet.layout, tunnel, to, hop);
             }
         }

@@ -20,6 +20,7 @@ mod fresh;
 mod held;
 mod icmp;
 mod known;
+mod policy;
 mod reading;
 mod refused;
 mod stray;
@@ -36,6 +37,7 @@ use crate::drops::DropReason;
 use crate::flow::Table;
 use crate::fragment::Fragments;
 use crate::neighbour::{Asker, Fib};
+use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
 use crate::service::Method;
 use crate::stats::WorkerStats;
@@ -48,9 +50,9 @@ use crate::xsk::{Frame, Umem};
 use exit::Departure;
 use expiry::Expiry;
 pub use fragment::Course;
+pub use policy::{Policy, Strays};
 use reading::Reading;
 use refused::{Arrival, Refused};
-pub use stray::Strays;
 use view::{Refusal, View};
 
 /// What all workers share: the connection table, and what the control plane publishes.
@@ -65,8 +67,10 @@ pub struct Shared {
     pub timeouts: Arc<ArcSwap<Timeouts>>,
     /// The ways of fragmented datagrams.
     pub fragments: Fragments<Course>,
-    /// What becomes of packets from real servers that belong to no connection.
-    pub strays: Strays,
+    /// What it does by choice.
+    pub policy: Policy,
+    /// How long packets to the ends of tunnels may be.
+    pub path_mtus: Arc<ArcSwap<PathMtus>>,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Which new connections are dropped when some are.
@@ -82,6 +86,7 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    path_mtus: Cache<Arc<ArcSwap<PathMtus>>, Arc<PathMtus>>,
     stats: Arc<WorkerStats>,
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
@@ -103,6 +108,7 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            path_mtus: Cache::new(Arc::clone(&shared.path_mtus)),
             sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
@@ -132,7 +138,8 @@ impl Walk for Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             fragments: &self.shared.fragments,
-            strays: self.shared.strays,
+            policy: self.shared.policy,
+            path_mtus: self.path_mtus.load(),
             stats: &self.stats,
             sent: &self.sent,
             sysctls: self.sysctls.load(),
@@ -183,7 +190,8 @@ impl Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             fragments: &self.shared.fragments,
-            strays: self.shared.strays,
+            policy: self.shared.policy,
+            path_mtus: self.path_mtus.load(),
             stats: &self.stats,
             sent: &self.sent,
             sysctls: self.sysctls.load(),

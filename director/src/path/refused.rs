@@ -123,9 +123,11 @@ impl Refused {
         }
         self.count(view, refusal);
         let frame = &mut arrival.frame;
-        match self
-            .allowance
-            .answer(umem, frame, reading, refusal, view.now)
+        let is_told = refusal.reason != Cause::TooBig.into() || view.policy.path_mtu_answers;
+        match is_told
+            && self
+                .allowance
+                .answer(umem, frame, reading, refusal, view.now)
         {
             true => out.answer(arrival.port, arrival.frame),
             false => out.discard(umem.reset(arrival.frame)),
