@@ -9,7 +9,9 @@ use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::agent::Agent;
 use testbed::director::{Configuration, Director, by};
-use testbed::packet::{Mac, Packet, Segment, ethernet, flag, fragment, protocol, tcp, udp};
+use testbed::packet::{
+    Mac, Packet, Segment, ethernet, flag, fragment, icmp, ip, protocol, tcp, udp,
+};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene, services};
@@ -376,6 +378,39 @@ fn a_flood_of_fragments_leaves_others_alone() -> Result<()> {
         ensure!(orphans + crowded > 0);
         Ok(())
     })?;
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// An error that quotes a first fragment reaches the real server that has sent it.
+#[test]
+fn an_error_about_a_fragment_reaches_its_sender() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = nat(1)?;
+    let by_hand = ByHand::open(&scene)?;
+    let at_real = Tap::open(&scene.topology.reals[0].namespace, HOST_SIDE)?;
+    for (family, kind) in [(Family::V4, (3, 4, 1400)), (Family::V6, (2, 0, 1400))] {
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        client.echo(&bytes(8_000))?;
+        // The next are the fragments of the answer.
+        let is_answer = |p: &Packet| p.source == family.vip();
+        let first = by_hand.tap.expect("first fragment", is_answer)?;
+        let (vip, host) = (first.source, first.destination);
+        let mut quoted = ip(vip, host, first.protocol, &first.payload[..200]);
+        if family == Family::V4 {
+            quoted[6..8].copy_from_slice(&0x2000u16.to_be_bytes());
+        }
+        by_hand.send(&icmp(host, vip, kind, &quoted))?;
+        let is_error = |p: &Packet| p.icmp() == Some((kind.0, kind.1));
+        let error = at_real.expect("error", is_error)?;
+        let real = scene.topology.reals[0].address(family.vip());
+        assert_eq!((error.source, error.destination), (host, real));
+        assert_eq!(error.quoted().expect("a quote").source, real);
+        assert!(error.payload_intact());
+        by_hand.tap.drain(|_| true)?;
+    }
     assert_accounts(&scene.director);
     Ok(())
 }

@@ -57,6 +57,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Bench {
     fn start(outer: Family, tunnels: &[Tunnel]) -> Result<Self> {
+        Self::start_with(outer, tunnels, |configuration| configuration)
+    }
+
+    fn start_with(
+        outer: Family,
+        tunnels: &[Tunnel],
+        settle: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(Plan {
             reals: 1,
             ..Plan::default()
@@ -71,7 +79,7 @@ impl Bench {
             );
         topology.meet_neighbours()?;
         Ok(Self {
-            director: Director::start(&topology.director, &configuration)?,
+            director: Director::start(&topology.director, &settle(configuration))?,
             at_client: Tap::open(&topology.client, HOST_SIDE)?,
             at_real: Tap::open(&topology.reals[0].namespace, HOST_SIDE)?,
             outer,
@@ -216,6 +224,50 @@ fn flows_spread_and_each_stays_together() -> Result<()> {
     distinct.dedup();
     assert!(distinct.len() > 12, "{distinct:?}");
     assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A SYN that offers segments of `mss` bytes.
+fn syn_with_mss(from: SocketAddr, to: SocketAddr, mss: u16) -> Vec<u8> {
+    let [high, low] = mss.to_be_bytes();
+    let segment = Segment {
+        flags: flag::SYN,
+        payload: &[2, 4, high, low],
+        ..Segment::default()
+    };
+    let mut packet = tcp(from, to, segment);
+    packet[20 + 12] = 0x60;
+    packet[20 + 16..20 + 18].fill(0);
+    let sum = transport_checksum(from.ip(), to.ip(), protocol::TCP, &packet[20..]);
+    packet[20 + 16..20 + 18].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
+#[test]
+fn the_mss_and_what_clients_are_told_can_be_left_alone() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (ipip, vip) = (KINDS[0], SocketAddr::new(Family::V4.vip(), FIRST_PORT));
+    for (on, mss, answered) in [(true, 1440u16, 1), (false, 1460, 0)] {
+        let bench = Bench::start_with(Family::V4, &[ipip], |configuration| {
+            configuration
+                .datapath("clamp_mss", on)
+                .datapath("path_mtu_answers", on)
+        })?;
+        bench.send(&syn_with_mss(client(Family::V4, 4000), vip, 1460))?;
+        let syn = bench.arrived(ipip)?;
+        assert_eq!(syn.payload[22..24], mss.to_be_bytes());
+        bench.send(&udp(client(Family::V4, 4000), vip, &[7; 1460]))?;
+        wait::until("the drop", PATIENCE, || {
+            let stats = bench.director.api().stats()?;
+            ensure!(stats.drops.get("too_big") == Some(&1));
+            Ok(())
+        })?;
+        assert_accounts(&bench.director);
+        let workers = bench.director.api().status()?.workers;
+        assert_eq!(workers.iter().map(|w| w.answered).sum::<u64>(), answered);
+    }
     Ok(())
 }
 
