@@ -23,6 +23,7 @@ pub(crate) struct Fake {
 pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
+    daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,
 }
 
@@ -59,7 +60,9 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        local_ports: None,
         stats: carried(),
+        rates: Rates::default(),
         drops: Default::default(),
     }
 }
@@ -72,6 +75,7 @@ fn service_view(service: &Service) -> ServiceView {
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
         stats: carried(),
+        rates: Rates::default(),
         drops: Default::default(),
         reals: service
             .reals
@@ -273,6 +277,41 @@ impl Control for Fake {
         self.with(|state| {
             state.timeouts = state.timeouts.changed(patch);
             Ok(state.timeouts)
+        })
+    }
+
+    fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.with(|state| {
+            state.timeouts = wanted.timeouts;
+            state.services = wanted.services.iter().map(service_view).collect();
+            Ok(())
+        })
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        self.with(|_| Ok(()))
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        self.with(|state| Ok(state.daemons.clone()))
+    }
+
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon> {
+        self.with(|state| {
+            if state.daemons.iter().any(|known| known.role == daemon.role) {
+                return Err(ControlError::AlreadyExists(Subject::Daemon(daemon.role)));
+            }
+            state.daemons.push(daemon.clone());
+            Ok(daemon)
+        })
+    }
+
+    fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.with(|state| {
+            let place = state.daemons.iter().position(|known| known.role == role);
+            let gone = ControlError::NotFound(Subject::Daemon(role));
+            state.daemons.remove(place.ok_or(gone)?);
+            Ok(())
         })
     }
 

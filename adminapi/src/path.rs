@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{ConnectionQuery, ServiceId};
+use crate::model::{ConnectionQuery, ServiceId, SyncRole};
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -21,6 +21,10 @@ pub const SERVICES_STATS: &str = "/v1/services/stats";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
+/// `GET`, `PUT`: services and timeouts as a whole.
+pub const CONFIG: &str = "/v1/config";
+/// `GET`, `POST`: synchronisation daemons.
+pub const DAEMONS: &str = "/v1/sync/daemons";
 /// `GET`: all sysctls of IPVS.
 pub const SYSCTLS: &str = "/v1/sysctls";
 
@@ -54,6 +58,11 @@ pub fn reals(id: ServiceId) -> String {
 /// One real server.
 pub fn real(id: ServiceId, real: SocketAddr) -> String {
     format!("{}/{}", reals(id), escaped(&real.to_string()))
+}
+
+/// One synchronisation daemon.
+pub fn daemon(role: SyncRole) -> String {
+    format!("{DAEMONS}/{}", role.name())
 }
 
 /// One sysctl: `GET`, `PUT`, `PATCH`.

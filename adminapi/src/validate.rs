@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    ConnectionQuery, Family, ForwardingMethod, Protocol, Real, RealPatch, RealView, Service,
-    ServiceId, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Configuration, ConnectionQuery, Family, ForwardingMethod, Protocol, Real, RealPatch, RealView,
+    Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -18,6 +18,11 @@ pub const MAX_WEIGHT: u32 = i32::MAX as u32;
 
 /// The largest connection threshold, for the same reason.
 pub const MAX_THRESHOLD: u32 = i32::MAX as u32;
+
+/// Judges an address that the director is to speak from; the pointer is empty.
+pub fn validate_local_address(address: IpAddr) -> Option<Problem> {
+    unusable(address, Role::Local)
+}
 
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
@@ -63,6 +68,35 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
     }
     problems.extend(repeated_services(services));
     problems.extend(reals_that_are_vips(services));
+    problems
+}
+
+/// Judges a configuration: its services and its timeouts.
+pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
+    let mut problems = validate_config(&config.services);
+    let timeouts = validate_timeouts(config.timeouts.into());
+    problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
+    problems
+}
+
+/// Judges a synchronisation daemon.
+pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !daemon.group.is_multicast() {
+        let message = format!("{} is no multicast group", daemon.group);
+        let mend = format!("use one, such as {}", SyncDaemon::GROUP);
+        problems.push(Problem::new("/group", message, mend));
+    }
+    if daemon.port == 0 {
+        problems.push(zero_port("/port"));
+    }
+    if daemon.ttl == 0 {
+        problems.push(Problem::new(
+            "/ttl",
+            "nothing is sent with TTL 0",
+            "use 1 to 255",
+        ));
+    }
     problems
 }
 
@@ -190,6 +224,7 @@ fn bad_weight(weight: u32) -> Option<Problem> {
 enum Role {
     Vip,
     Real,
+    Local,
 }
 
 impl Role {
@@ -197,6 +232,7 @@ impl Role {
         match self {
             Self::Vip => "a VIP",
             Self::Real => "the address of a real server",
+            Self::Local => "an address to speak from",
         }
     }
 }

@@ -62,6 +62,7 @@ impl Control for Fake {
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
+            rates: Rates::default(),
             drops: Default::default(),
             reals: Vec::new(),
         };
@@ -121,7 +122,9 @@ impl Control for Fake {
                 overloaded: false,
                 active: 0,
                 inactive: 0,
+                local_ports: None,
                 stats: Traffic::default(),
+                rates: Rates::default(),
                 drops: Default::default(),
             };
             service.reals.push(view.clone());
@@ -160,6 +163,7 @@ impl Control for Fake {
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
+            local: None,
             state: "ESTABLISHED".to_owned(),
             expires: 900,
         };
@@ -181,6 +185,26 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn put_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        not_asked()
+    }
+
+    fn start_daemon(&self, _: SyncDaemon) -> Result<SyncDaemon> {
+        not_asked()
+    }
+
+    fn stop_daemon(&self, _: SyncRole) -> Result<()> {
+        not_asked()
     }
 
     fn sysctls(&self) -> Result<Sysctls> {

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use director::flow::{Class, Direction, Entry, Limits, Place, Table};
+use director::flow::{Class, Direction, Entry, Limits, Place, Table, Tracked};
 use director::service::RealId;
 use director::tcp::State;
 use director::time::Tick;
@@ -141,13 +141,15 @@ fn serve(
         let handle = match direction {
             Direction::Original => shard.find(place, |entry| entry.matches_original(tuple)),
             Direction::Reply => shard.find(place, |entry| {
-                entry.matches_reply(tuple, real_addr(entry.real()))
+                entry.matches_reply(tuple, real_addr(entry.real()), entry.client())
             }),
         };
         if let Some(handle) = handle {
             let entry = shard.entry_mut(handle);
             entry.count_packet();
-            entry.tracking.state = State::Established;
+            if let Tracked::Tcp(tracking) = &mut entry.tracked {
+                tracking.state = State::Established;
+            }
             shard.touch(handle, Tick(20_000));
         }
         handle.is_some()

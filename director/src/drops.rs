@@ -3,6 +3,7 @@
 use crate::flow::Refused;
 use crate::fragment;
 use crate::neighbour::NoHop;
+use crate::sctp;
 use crate::tcp::Invalid;
 use crate::wire::Malformed;
 
@@ -45,7 +46,7 @@ causes! {
     NoReal = "no_real",
     /// The real server of the connection has been removed.
     RealRemoved = "real_removed",
-    /// TCP to a service, not a SYN, and no connection.
+    /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",
     /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
@@ -57,6 +58,10 @@ causes! {
     DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
+    /// The director has no address and port left to speak from to the real server.
+    NoLocalPort = "no_local_port",
+    /// From one of the addresses that only the director itself speaks from.
+    ForgedSource = "forged_source",
     /// A combination of TCP flags that no TCP sends.
     TcpFlags = "tcp_flags",
     /// TCP data above the receiver's window.
@@ -67,7 +72,11 @@ causes! {
     TcpHandshake = "tcp_handshake",
     /// A RST outside of the window.
     TcpReset = "tcp_reset",
-    /// An ICMP error that quotes a sequence number outside of the window.
+    /// SCTP chunks that no SCTP sends together, or an INIT that says too little.
+    SctpChunks = "sctp_chunks",
+    /// An SCTP verification tag that the receiver did not ask for.
+    SctpTag = "sctp_tag",
+    /// An ICMP error that quotes a sequence number outside of the window, or a tag of nobody's.
     IcmpSequence = "icmp_sequence",
     /// TTL or hop limit used up.
     TtlExceeded = "ttl_exceeded",
@@ -147,6 +156,15 @@ impl From<Invalid> for Cause {
             Invalid::AckAboveSent => Self::TcpAckAboveSent,
             Invalid::Handshake => Self::TcpHandshake,
             Invalid::Reset => Self::TcpReset,
+        }
+    }
+}
+
+impl From<sctp::Invalid> for Cause {
+    fn from(invalid: sctp::Invalid) -> Self {
+        match invalid {
+            sctp::Invalid::Chunks => Self::SctpChunks,
+            sctp::Invalid::Tag => Self::SctpTag,
         }
     }
 }

@@ -16,6 +16,7 @@
 //!     |- wire       bytes -> meaning, with bounds
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
+//!     |- sctp       states, state tables, verification tags
 //!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
 //!     |- fragment   the ways of fragmented datagrams
@@ -43,9 +44,12 @@ pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
 pub mod pool;
+pub mod rate;
 pub mod run;
 pub mod sched;
+pub mod sctp;
 pub mod service;
+pub mod speakers;
 pub mod stats;
 pub mod tcp;
 pub mod time;

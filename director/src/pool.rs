@@ -3,6 +3,7 @@
 //! Workers read a snapshot without a lock; the control plane builds the next one from it, sharing
 //! all that stays, and publishes it in one step. A worker sees all of a change or none of it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use adminapi::model;
@@ -10,6 +11,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::sched;
 use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
+use crate::speakers::Speakers;
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -39,6 +41,8 @@ pub struct Pool {
     services: Map<ServiceKey, Arc<Service>>,
     slots: imbl::Vector<Option<Arc<Real>>>,
     free: imbl::Vector<RealId>,
+    /// Slots of the last that were forgotten: a worker may still see them where they were.
+    resting: imbl::Vector<RealId>,
     /// How many services have a VIP.
     vips: Map<Addr, u32>,
     /// How many of them take every port.
@@ -47,6 +51,8 @@ pub struct Pool {
     known: Census,
     /// Those whose answers pass through the director.
     answering: Census,
+    /// What the director speaks from to the real servers of FullNAT.
+    speakers: Arc<Speakers>,
     added: u64,
     /// Real servers that are listed no more and still have a slot.
     unlisted: u32,
@@ -61,6 +67,31 @@ impl Pool {
             workers,
             ..Self::default()
         }
+    }
+
+    /// The same, speaking to the real servers of FullNAT from `ports`.
+    #[must_use]
+    pub fn speaking_from(self, ports: RangeInclusive<u16>) -> Self {
+        Self {
+            speakers: Arc::new(Speakers::new(ports)),
+            ..self
+        }
+    }
+
+    /// What the director speaks from to the real servers of FullNAT.
+    #[inline]
+    pub fn speakers(&self) -> &Speakers {
+        &self.speakers
+    }
+
+    /// Makes `addrs` the addresses that it speaks from.
+    pub fn list_speakers(&mut self, addrs: &[Addr]) {
+        Arc::make_mut(&mut self.speakers).list(addrs);
+    }
+
+    /// Whether it speaks from what `other` speaks from.
+    pub fn speaks_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.speakers, &other.speakers)
     }
 
     /// The service with this name.
@@ -311,18 +342,27 @@ impl Pool {
     }
 
     /// Forgets real servers that are listed no more and have no connections any more, and says
-    /// which. To be called only when no worker can hold a snapshot in which they were listed.
+    /// which; forgets addresses that it speaks from in the same way. To be called only when no
+    /// worker can hold an earlier snapshot: in none were they listed then, and a slot is given to
+    /// somebody else only when all show it empty.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
         let gone =
             |real: &Arc<Real>| real.standing != Standing::Listed && real.load.connections() == 0;
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
         self.unlisted -= dead.len() as u32;
+        self.free.append(std::mem::take(&mut self.resting));
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
-            self.free.push_back(real.id);
+            self.resting.push_back(real.id);
             self.known.leave(real);
             if !real.method.is_one_way() {
                 self.answering.leave(real);
+            }
+        }
+        if self.speakers.has_unlisted() {
+            let mut speakers = Speakers::clone(&self.speakers);
+            if speakers.reap() {
+                self.speakers = Arc::new(speakers);
             }
         }
         dead

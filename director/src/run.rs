@@ -23,6 +23,7 @@ use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
+use crate::rate;
 use crate::time::Clock;
 use crate::wire::Version;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
@@ -136,10 +137,11 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         half_open: config.limits.half_open as usize,
         workers,
     };
+    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
-        pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
+        pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         fragments: Fragments::default(),
@@ -208,12 +210,18 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts and sysctls those of `config`.
+/// Makes services, timeouts, sysctls and local addresses those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    director.apply(&config.services)?;
+    let local = &config.datapath.local;
+    ensure!(
+        director.speaks_from(&local.ports),
+        "local_ports under [datapath] cannot be changed while the director runs; restart it"
+    );
+    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+    director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     Ok(())
@@ -235,10 +243,15 @@ pub async fn follow(director: Arc<Director>) {
     let neighbourhood = director.neighbourhood();
     let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut estimation = tokio::time::interval(rate::INTERVAL);
     loop {
         let told = tokio::select! {
             Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
+            _ = estimation.tick() => {
+                director.estimate_rates();
+                Ok(())
+            }
             _ = second.tick() => {
                 director.keep_neighbours();
                 director.reap()

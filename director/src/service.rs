@@ -12,8 +12,8 @@ use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
-use crate::tcp;
 use crate::wire::{Endpoint, Protocol};
+use crate::{sctp, tcp};
 
 mod reals;
 
@@ -104,6 +104,16 @@ impl From<tcp::State> for Phase {
     }
 }
 
+impl From<sctp::State> for Phase {
+    #[inline]
+    fn from(state: sctp::State) -> Self {
+        match state {
+            _ if state.is_active() => Self::Active,
+            _ => Self::Inactive,
+        }
+    }
+}
+
 /// Connections that a real server has now, counted by all workers.
 #[derive(Debug, Default)]
 pub struct Load {
@@ -183,6 +193,9 @@ impl Load {
 pub enum Method {
     /// Both ways through the director, addresses rewritten.
     Nat,
+    /// Both ways through the director, which speaks to the real server from an address and port
+    /// of its own.
+    FullNat,
     /// As they are, to the real server's station; it answers the client itself.
     Dr,
     /// Wrapped, to the real server's address; it answers the client itself.
@@ -193,14 +206,17 @@ impl Method {
     /// Whether the director sees the client's packets only.
     #[inline]
     pub const fn is_one_way(self) -> bool {
-        !matches!(self, Self::Nat)
+        !matches!(self, Self::Nat | Self::FullNat)
     }
 
     /// Whether a connection made by the one method can go on by the other.
     pub const fn carries_on(self, other: Self) -> bool {
         matches!(
             (self, other),
-            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+            (Self::Nat, Self::Nat)
+                | (Self::FullNat, Self::FullNat)
+                | (Self::Dr, Self::Dr)
+                | (Self::Tun(_), Self::Tun(_))
         )
     }
 }

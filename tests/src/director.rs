@@ -68,9 +68,9 @@ impl Configuration {
         self
     }
 
-    /// Sets a switch of `[datapath]`.
+    /// Sets a key of `[datapath]`.
     #[must_use]
-    pub fn datapath(mut self, key: &str, value: bool) -> Self {
+    pub fn datapath(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.datapath.more.insert(key.to_owned(), value.into());
         self
     }

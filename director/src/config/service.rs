@@ -7,15 +7,16 @@ use adminapi::model::{Family, ForwardingMethod, Real, Scheduler, Service, Servic
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
+use super::local::Local;
 use super::read::{Expected, Section};
 
-const PROTOCOLS: &[&str] = &["tcp", "udp"];
+const PROTOCOLS: &[&str] = &["tcp", "udp", "sctp"];
 const FAMILIES: &[&str] = &["ipv4", "ipv6"];
 const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
 const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
-const METHODS: &[&str] = &["nat", "dr", "tun"];
+const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
@@ -33,15 +34,16 @@ struct Placed {
     reals: Vec<usize>,
 }
 
-/// All services that can be read, judged together.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<Service> {
+/// All services that can be read, judged together, and with what the director speaks from.
+pub(super) fn read(root: &mut Section<'_>, local: Option<&Local>) -> Vec<Service> {
     let placed: Vec<Placed> = root
         .sections("service")
         .into_iter()
         .filter_map(|(place, section)| read_service(place, section))
         .collect();
     let services: Vec<_> = placed.iter().map(|placed| placed.service.clone()).collect();
-    for mut problem in validate_config(&services) {
+    let spoken = local.map_or_else(Vec::new, |local| local.judge(&services));
+    for mut problem in validate_config(&services).into_iter().chain(spoken) {
         problem.pointer = in_file(&placed, &problem.pointer);
         problem.other = problem.other.map(|other| in_file(&placed, &other));
         root.report(problem);
@@ -160,9 +162,6 @@ mod tests {
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
         assert_eq!(FAMILIES, Family::ALL.map(Family::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
-        assert_eq!(
-            PROTOCOLS,
-            [Protocol::Tcp, Protocol::Udp].map(Protocol::name)
-        );
+        assert_eq!(PROTOCOLS, Protocol::ALL.map(Protocol::name));
     }
 }

@@ -138,6 +138,14 @@ fn each_bad_line_is_named() {
             "f:3: datapath.fast_path: is not built yet; set false or leave it out",
         ),
         (
+            "local_ports = \"5000-5100\"",
+            "f:3: datapath.local_ports: 5000-5100 are 101 ports; give 1024 at least",
+        ),
+        (
+            "local_addresses = [\"10.0.2.1\", \"10.0.2.1\"]",
+            "f:3: datapath.local_addresses: 10.0.2.1 is there already (line 3); name it once",
+        ),
+        (
             "fast_path = \"yes\"",
             "f:3: datapath.fast_path: must be true or false, not \"yes\"",
         ),
@@ -165,7 +173,8 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: clamp_mss, fast_path, frames, interfaces, mode, path_mtu_answers, ring, workers",
+             known here: clamp_mss, fast_path, frames, interfaces, local_addresses, local_ports, mode, \
+             path_mtu_answers, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",
@@ -352,7 +361,7 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
             "f:25: service.real.address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
              only a tunnel leads to another address family; set the method tun",
             "f:27: service.address: is missing; set the VIP",
-            "f:28: service.protocol: must be one of tcp, udp, not \"tpc\"; did you mean tcp?",
+            "f:28: service.protocol: must be one of tcp, udp, sctp, not \"tpc\"; did you mean tcp?",
             "f:29: service.port: must be a whole number from 0 to 65535, not 65536",
             "f:30: service.scheduler: must be one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, \
              sed, nq, fo, ovf, mh, twos, not \"wrrr\"; \

@@ -7,12 +7,12 @@ use super::{Director, refused, translate};
 use crate::drops::DropReason;
 use crate::flow::Entry;
 use crate::pool::Pool;
-use crate::service::{Real, Service};
+use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
 use crate::time::Tick;
-use crate::wire::Protocol;
+use crate::wire::Addr;
 
-pub(super) fn service(service: &Service) -> ServiceView {
+pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
     ServiceView {
         id,
@@ -20,12 +20,13 @@ pub(super) fn service(service: &Service) -> ServiceView {
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         stats: service.traffic.sum().into(),
+        rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
-        reals: service.reals.iter().rev().map(|r| real(r)).collect(),
+        reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
     }
 }
 
-pub(super) fn real(real: &Real) -> RealView {
+pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     let (method, tun) = translate::api_method(real.method);
     RealView {
         address: real.endpoint.addr.into(),
@@ -38,7 +39,12 @@ pub(super) fn real(real: &Real) -> RealView {
         overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
+        local_ports: (real.method == Method::FullNat).then(|| model::PortUse {
+            used: real.load.connections().into(),
+            total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
+        }),
         stats: real.traffic.sum().into(),
+        rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
     }
 }
@@ -60,10 +66,8 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
-        state: match entry.protocol() {
-            Protocol::Tcp => entry.tracking.state.name().to_owned(),
-            Protocol::Udp => "UDP".to_owned(),
-        },
+        local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
+        state: entry.tracked.state_name().to_owned(),
         expires: now.until(entry.expires()).as_seconds_ceil(),
     })
 }
@@ -90,6 +94,19 @@ impl Director {
             .enumerate()
             .map(status)
             .collect()
+    }
+
+    pub(super) fn local_addresses(&self) -> Vec<model::LocalAddress> {
+        let locals = &self.master.lock().locals;
+        let pool = self.shared.pool.load();
+        let ports = pool.speakers().ports().len() as u64;
+        let shown = |(addr, connections): (Addr, u32)| model::LocalAddress {
+            address: addr.into(),
+            assigned: locals.contains(&addr),
+            connections: connections.into(),
+            ports,
+        };
+        pool.speakers().listed().map(shown).collect()
     }
 
     pub(super) fn worker_status(&self) -> Vec<model::WorkerStatus> {

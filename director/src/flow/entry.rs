@@ -1,7 +1,7 @@
 //! What the table keeps of one connection.
 
+use super::tracked::Tracked;
 use crate::service::RealId;
-use crate::tcp::Tracking;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -9,13 +9,13 @@ use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Class {
-    /// TCP whose handshake is not complete; lives in the half-open pool.
+    /// TCP or SCTP whose handshake is not complete; lives in the half-open pool.
     HalfOpen = 1,
-    /// Any other protocol, as long as the real server has not answered.
+    /// UDP, as long as the real server has not answered.
     Unverified = 2,
     /// Both ends are done, or one has reset.
     Closing = 3,
-    /// Any other protocol whose real server has answered: anyone can bring that about, from
+    /// UDP whose real server has answered: anyone can bring that about, from
     /// any address.
     Answered = 4,
     /// Both ends talk.
@@ -39,18 +39,18 @@ pub struct Entry {
     client_port: u16,
     virtual_port: u16,
     real_port: u16,
-    /// Port that the director speaks from towards the real server, when it is not the client's.
+    /// Port that the director speaks from towards the real server; 0 when that is the client's.
     pub local_port: u16,
-    /// Which of the director's own addresses goes with `local_port`.
+    /// The number of the director's own address that goes with `local_port`.
     pub local_id: u16,
-    /// Class in the low four bits, 0 = free; bit 6 = no reply passes here; bit 7 = UDP.
+    /// Class in the low four bits, 0 = free; bit 6 = no reply passes here.
     kind: u8,
     /// For the packet path; the table does not look at it.
     pub flags: u8,
     real: u32,
     expires: Tick,
-    /// TCP state and windows.
-    pub tracking: Tracking,
+    /// Protocol, and what its state machine keeps.
+    pub tracked: Tracked,
     /// Packets from the client; stops at the top.
     pub packets: u32,
     /// Wheel links; in a free place `next` is the free list.
@@ -64,7 +64,6 @@ const _: () = assert!(size_of::<Entry>() == 104);
 
 const CLASS_MASK: u8 = 0x0f;
 const ONE_WAY: u8 = 0x40;
-const UDP: u8 = 0x80;
 
 impl Entry {
     /// How many leading bytes a packet of a known connection reads or writes.
@@ -79,19 +78,16 @@ impl Entry {
         class: Class,
         expires: Tick,
     ) -> Self {
-        let protocol_bit = match original.protocol {
-            Protocol::Tcp => 0,
-            Protocol::Udp => UDP,
-        };
         Self {
             client_addr: original.src.addr,
             client_port: original.src.port,
             virtual_addr: original.dst.addr,
             virtual_port: original.dst.port,
             real_port,
-            kind: protocol_bit | class as u8,
+            kind: class as u8,
             real: real.0,
             expires,
+            tracked: Tracked::new(original.protocol),
             ..Self::default()
         }
     }
@@ -99,11 +95,7 @@ impl Entry {
     /// Transport protocol.
     #[inline]
     pub const fn protocol(&self) -> Protocol {
-        if self.kind & UDP == 0 {
-            Protocol::Tcp
-        } else {
-            Protocol::Udp
-        }
+        self.tracked.protocol()
     }
 
     /// Client endpoint (CIP).
@@ -165,15 +157,24 @@ impl Entry {
     }
 
     /// Whether a packet from a real server belongs to it; `real_addr` is the address (RIP) of
-    /// [`Entry::real`], which the entry does not hold.
+    /// [`Entry::real`] and `peer` whom that one talks to, neither of which the entry holds.
     #[inline]
-    pub fn matches_reply(&self, tuple: &Tuple, real_addr: Addr) -> bool {
+    pub fn matches_reply(&self, tuple: &Tuple, real_addr: Addr, peer: Endpoint) -> bool {
         let reply = Tuple {
             protocol: self.protocol(),
             src: Endpoint::new(real_addr, self.real_port),
-            dst: self.client(),
+            dst: peer,
         };
         reply == *tuple && !self.is_one_way()
+    }
+
+    /// Whether what one real server answers to the two could not be told apart.
+    pub(super) fn is_answered_like(&self, other: &Self) -> bool {
+        let same_peer = match (self.local_port, other.local_port) {
+            (0, 0) => self.client() == other.client(),
+            (own, others) => own == others && self.local_id == other.local_id,
+        };
+        same_peer && self.real_port == other.real_port && self.protocol() == other.protocol()
     }
 
     /// Counts a packet from the client.

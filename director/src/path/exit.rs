@@ -42,7 +42,9 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         match method {
-            Method::Nat | Method::Dr => self.exit(frame, layout, to.dst.addr, flow_of(to)),
+            Method::Nat | Method::FullNat | Method::Dr => {
+                self.exit(frame, layout, to.dst.addr, flow_of(to))
+            }
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
         }
     }
@@ -85,7 +87,7 @@ impl<'s> View<'s> {
             self.sent.set(Some((method, *to)));
         }
         match method {
-            Method::Nat => forward::translate(frame, packet, to),
+            Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
             Method::Dr => {}
             Method::Tun(tunnel) => {
                 if self.policy.clamp_mss {

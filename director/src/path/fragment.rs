@@ -69,7 +69,7 @@ impl<'s> View<'s> {
     fn locate_fragment(&self, tuple: &Tuple) -> (Direction, Place) {
         let from_real = self.pool.address_answers(tuple.src.addr);
         match from_real && self.service_of(tuple).is_none() {
-            true => (Direction::Reply, self.table.locate(Direction::Reply, tuple)),
+            true => (Direction::Reply, self.place(Direction::Reply, tuple)),
             false => self.locate(tuple),
         }
     }

@@ -1,15 +1,15 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
 use super::exit::Departure;
-use super::known::segment_of;
-use super::view::{self, Refusal, View};
+use super::judge::segment_of;
+use super::view::{Refusal, View};
 use crate::defence::{Posture, Share};
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Place, Refused, Shard};
+use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::tcp::Tracking;
-use crate::wire::{Protocol, Transport, Tuple};
+use crate::wire::{Piece, Protocol, Transport};
+use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
     /// Opens a connection for `packet`, if it may open one. The shard stays locked until the
@@ -22,9 +22,12 @@ impl<'s> View<'s> {
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
-        if self.is_drawn(service, packet, tracking.as_ref()) {
+        let tracked = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
         let newcomer = Newcomer {
@@ -35,17 +38,21 @@ impl<'s> View<'s> {
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
+        let mut why = Cause::TupleTaken;
         for real in candidates(service, first) {
-            let to = Tuple {
-                dst: real.destination(packet.tuple.dst),
-                ..packet.tuple
+            let mut entry = self.entry(packet, real, tracked);
+            let lead = match self.lead(&shard, packet, place, real, entry.class()) {
+                Ok(lead) => lead,
+                Err(cause) => {
+                    why = cause;
+                    continue;
+                }
             };
-            let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+            let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
             let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-            let two_way = !real.method.is_one_way();
-            let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-            let entry = self.entry(packet, real, to.dst.port, tracking);
-            match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
+            self.make_way(&mut shard, &lead);
+            lead.note(&mut entry);
+            match shard.insert(entry, place, lead.reply.as_ref(), &mut |gone, _| {
                 self.departed(gone)
             }) {
                 Ok(_) => {}
@@ -53,45 +60,46 @@ impl<'s> View<'s> {
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             // Under the lock: whoever finds the connection may already take it off again.
-            real.enter(view::phase_of(&entry));
+            self.entered(real, &entry);
             drop(shard);
             self.opened(real, packet);
-            return Ok(self.send(frame, packet, real.method, &to, &hop));
+            return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
-        Err(refused(Cause::TupleTaken.into()))
+        Err(refused(why.into()))
     }
 
     /// Whether a packet that would open a connection is among those that the defence drops.
-    fn is_drawn(&self, service: &Service, packet: &Transport, tracking: Option<&Tracking>) -> bool {
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracked: &Tracked) -> bool {
         let Posture { syns, all, .. } = service.stance.posture();
-        let share = match tracking {
-            Some(_) => syns.max(all),
-            None => all,
+        let (share, isn) = match tracked {
+            Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
+            Tracked::Sctp(_) => (syns.max(all), 0),
+            Tracked::Udp => (all, 0),
         };
-        let isn = tracking.map_or(0, Tracking::client_isn);
         share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
 
-    fn entry(
-        &self,
-        packet: &Transport,
-        real: &Real,
-        port: u16,
-        tracking: Option<Tracking>,
-    ) -> Entry {
-        let (class, lifetime) = match tracking {
-            Some(tracking) => {
+    fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
+        let (class, lifetime) = match &tracked {
+            Tracked::Tcp(tcp) => {
                 let posture = real.stance.posture();
-                let lifetime = posture.lifetime(self.timeouts, tracking.state);
+                let lifetime = posture.lifetime(self.timeouts, tcp.state);
                 (Class::HalfOpen, lifetime)
             }
-            None => (Class::Unverified, self.timeouts.udp()),
+            Tracked::Sctp(sctp) => (Class::HalfOpen, sctp.state.timeout()),
+            Tracked::Udp => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
+        let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
-        entry.tracking = tracking.unwrap_or_default();
+        entry.tracked = tracked;
         entry.count_packet();
         entry
+    }
+
+    fn entered(&self, real: &Real, entry: &Entry) {
+        real.enter(entry.tracked.phase());
+        self.pool.speakers().enter(entry);
     }
 
     fn opened(&self, real: &Real, packet: &Transport) {
@@ -102,18 +110,32 @@ impl<'s> View<'s> {
     }
 }
 
-/// The tracking of a connection that `packet` opens; none for UDP.
-fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> {
-    if packet.tuple.protocol == Protocol::Udp {
-        return Ok(None);
+/// What is tracked of a connection that `packet` opens.
+fn opening(frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
+    let segment = packet.layout.segment(frame);
+    match packet.tuple.protocol {
+        Protocol::Tcp => opening_tcp(segment, packet.layout.piece).map(Tracked::Tcp),
+        Protocol::Sctp => opening_sctp(segment).map(Tracked::Sctp),
+        Protocol::Udp => Ok(Tracked::Udp),
     }
-    let segment = segment_of(frame, packet)?;
+}
+
+fn opening_tcp(segment: &[u8], piece: Piece) -> Result<tcp::Tracking, Cause> {
+    let segment = segment_of(segment, piece)?;
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);
     }
     match segment.flags.opens() {
-        true => Ok(Some(Tracking::opening(&segment))),
+        true => Ok(tcp::Tracking::opening(&segment)),
         false => Err(Cause::NoConnection),
+    }
+}
+
+fn opening_sctp(packet: &[u8]) -> Result<sctp::Tracking, Cause> {
+    let packet = sctp::Packet::read(packet)?;
+    match packet.event {
+        sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
+        _ => Err(Cause::NoConnection),
     }
 }
 

@@ -19,12 +19,14 @@ mod fragment;
 mod fresh;
 mod held;
 mod icmp;
+mod judge;
 mod known;
 mod policy;
 mod reading;
 mod refused;
 mod stray;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub use fragment::Course;
 pub use policy::{Policy, Strays};
 use reading::Reading;
 use refused::{Arrival, Refused};
-use view::{Refusal, View};
+use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -135,6 +137,7 @@ impl Walk for Path {
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             fragments: &self.shared.fragments,
@@ -169,7 +172,8 @@ impl Walk for Path {
         }
         let pool = self.pool.load();
         let table = &self.shared.table;
-        let gone = &mut |entry: &_, _| view::leave(pool, entry);
+        let latest = &self.shared.pool;
+        let gone = &mut |entry: &_, _| view::leave(pool, latest, entry);
         let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
         self.expiry.round(table.shards(), now, expire);
     }
@@ -181,12 +185,14 @@ impl Walk for Path {
 
 impl Path {
     /// Walks the packets again that waited: for a neighbour, or for a first fragment.
+    #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
         let view = View {
             worker: self.worker,
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             fragments: &self.shared.fragments,
@@ -219,23 +225,21 @@ impl View<'_> {
         out: &mut Outbox,
     ) {
         let frame = umem.packet_mut(&mut arrival.frame);
-        let exit = match reading {
+        let departure = match reading {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
             Reading::Fragment => self.fragment(frame),
         };
-        let exit = match exit {
-            Ok(Departure::Plain(port)) => Ok(port),
-            Ok(Departure::Held(name)) => return refused.hold(umem, self, &name, arrival, out),
+        match departure {
+            Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
+            Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {
-                let made = self.remake(umem, &mut arrival.frame, &remake, out);
-                made.map_err(Refusal::from)
+                match self.remake(umem, &mut arrival.frame, &remake, out) {
+                    Ok(port) => out.forward(port, arrival.frame),
+                    Err(cause) => refused.take(umem, self, arrival, reading, &cause.into(), out),
+                }
             }
-            Err(refusal) => Err(refusal),
-        };
-        match exit {
-            Ok(port) => out.forward(port, arrival.frame),
             Err(refusal) => refused.take(umem, self, arrival, reading, &refusal, out),
         }
     }

@@ -9,7 +9,7 @@ use crate::wire::{self, Malformed, Packet, Transport, Tuple};
 pub(super) enum Reading {
     /// No reading.
     Unreadable(Malformed),
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     Packet {
         /// The packet.
         packet: Transport,
@@ -18,9 +18,9 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
-    /// A fragment of either. It is read when its turn comes, as it is rare.
+    /// A fragment of one of these. It is read when its turn comes, as it is rare.
     Fragment,
-    /// An ICMP error about TCP or UDP. It is rare, and read again when its turn comes, so that
+    /// An ICMP error about one of these. It is rare, and read again when its turn comes, so that
     /// the others stay small.
     Error {
         /// The way of a packet that would answer the quoted one: `place` is that packet's.
@@ -32,6 +32,7 @@ pub(super) enum Reading {
 
 impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
+    #[inline(always)]
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
             Err(Malformed::Fragment) => Reading::Fragment,
@@ -49,12 +50,24 @@ impl View<'_> {
 
     pub(super) fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
         let way = self.way(tuple);
-        let place = self.table.locate(way, tuple);
+        let place = self.place(way, tuple);
         self.table.prefetch(&place);
         (way, place)
     }
 
+    /// Where the connection of a packet that goes this way is if there is one.
+    #[inline]
+    pub(super) fn place(&self, way: Direction, tuple: &Tuple) -> Place {
+        match way {
+            Direction::Reply if self.pool.speakers().has(tuple.dst.addr) => {
+                self.table.locate_by_port(tuple)
+            }
+            _ => self.table.locate(way, tuple),
+        }
+    }
+
     /// Has the connection fetched that a reading is likely to need.
+    #[inline(always)]
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
             Reading::Unreadable(_) | Reading::Fragment => {}
@@ -65,7 +78,7 @@ impl View<'_> {
     }
 
     /// As the gate has it: what comes from a real server is a reply, unless it goes to a service.
-    pub(super) fn way(&self, tuple: &Tuple) -> Direction {
+    fn way(&self, tuple: &Tuple) -> Direction {
         let from_real = self.pool.answers(tuple.protocol, tuple.src);
         match from_real && self.service_of(tuple).is_none() {
             true => Direction::Reply,

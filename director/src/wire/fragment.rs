@@ -141,6 +141,7 @@ impl Fragment {
         let protocol = Protocol::from_number(protocol).ok_or(Malformed::UnknownProtocol)?;
         let [src_port, dst_port] = match protocol {
             Protocol::Tcp => tcp::checked(segment).map_err(tiny)?.ports(),
+            Protocol::Sctp => return Err(Malformed::SctpFragment),
             Protocol::Udp => udp::header(segment).ok_or(Malformed::TinyFragment)?.ports(),
         };
         let [src, dst] = self.addrs;
