@@ -186,12 +186,35 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, limits, log, service, sysctl, \
-             timeouts",
+            "f:3: data: unknown key; known here: api, datapath, defense, limits, log, service, \
+             sysctl, timeouts",
         ),
         (
-            "[defense]",
-            "f:3: defense: is not available yet; leave it out",
+            "[defense]\nlevel = 1",
+            "f:4: defense.level: must be 0 (by itself) or 2 (pinned), not 1",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 101",
+            "f:4: defense.half_open_pool: must be a whole number from 0 to 100, not 101",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 10",
+            "f:3: defense.half_open_pool_leave: is above half_open_pool; \
+             level 1 ends at less than it begins with",
+        ),
+        (
+            "[defense]\nmemory = \"30MiB\"",
+            "f:3: defense.memory_leave: is below memory; \
+             level 1 ends when more is left than it begins with",
+        ),
+        (
+            "[defense]\nmemory_leave = \"30\"",
+            "f:4: defense.memory_leave: \"30\" is not a size; \
+             write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
+        ),
+        (
+            "[defense]\ndwell = 0",
+            "f:4: defense.dwell: must be a whole number from 1 to 86400, not 0",
         ),
         (
             "[[timeouts]]",

@@ -5,10 +5,12 @@
 
 mod api;
 mod daemons;
+mod events;
 mod path_mtu;
 mod roles;
 mod translate;
 mod view;
+mod watch;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{Ordering::Acquire, fence};
@@ -25,12 +27,16 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::Shared;
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
+use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
 pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
+use watch::Watch;
+
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -62,6 +68,7 @@ pub struct Director {
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
     daemons: Daemons,
+    watch: Mutex<Watch>,
 }
 
 /// What only one change at a time may touch.
@@ -104,6 +111,7 @@ impl Director {
             locals: Vec::new(),
             rips_changed: false,
         });
+        let watch = Mutex::new(Watch::new(facts.clock.now()));
         Self {
             facts,
             shared,
@@ -111,6 +119,7 @@ impl Director {
             neighbourhood,
             master,
             daemons: Daemons::default(),
+            watch,
         }
     }
 
@@ -229,6 +238,14 @@ impl Director {
         if std::mem::take(&mut self.master.lock().rips_changed) {
             self.neighbourhood.keep(self.shared.pool.load().rips());
         }
+    }
+
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&self, brief: Brief) {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());
+        timeouts.set_brief(brief);
+        self.shared.timeouts.store(Arc::new(timeouts));
     }
 
     /// Writes all sysctls.

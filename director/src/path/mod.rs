@@ -73,10 +73,10 @@ pub struct Shared {
     pub policy: Policy,
     /// How long packets to the ends of tunnels may be.
     pub path_mtus: Arc<ArcSwap<PathMtus>>,
-    /// The sysctls of IPVS.
-    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Which new connections are dropped when some are.
     pub lottery: Lottery,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }

@@ -33,6 +33,7 @@ pub(super) struct View<'s> {
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) lottery: &'s Lottery,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) stats: &'s WorkerStats,
@@ -42,7 +43,6 @@ pub(super) struct View<'s> {
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
-    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
