@@ -6,6 +6,7 @@
 mod api;
 mod daemons;
 mod events;
+mod path_mtu;
 mod roles;
 mod translate;
 mod view;
@@ -33,6 +34,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
 

@@ -3,14 +3,14 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
+use super::judge::segment_of;
 use super::view::{Refusal, View};
 use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::wire::tcp::Segment;
-use crate::wire::{Protocol, Transport};
+use crate::wire::{Piece, Protocol, Transport};
 use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
@@ -86,14 +86,16 @@ impl<'s> View<'s> {
     fn opening(&self, frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
         let segment = packet.layout.segment(frame);
         match packet.tuple.protocol {
-            Protocol::Tcp => self.opening_tcp(segment).map(Tracked::Tcp),
+            Protocol::Tcp => self
+                .opening_tcp(segment, packet.layout.piece)
+                .map(Tracked::Tcp),
             Protocol::Sctp => opening_sctp(segment).map(Tracked::Sctp),
             Protocol::Udp => Ok(Tracked::Udp),
         }
     }
 
-    fn opening_tcp(&self, segment: &[u8]) -> Result<tcp::Tracking, Cause> {
-        let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
+    fn opening_tcp(&self, segment: &[u8], piece: Piece) -> Result<tcp::Tracking, Cause> {
+        let segment = segment_of(segment, piece)?;
         if segment.flags.is_nonsense() {
             return Err(Cause::TcpFlags);
         }

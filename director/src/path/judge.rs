@@ -5,8 +5,8 @@ use crate::drops::Cause;
 use crate::flow::{Class, Direction, Handle, Shard, Tracked};
 use crate::service::{Phase, Real};
 use crate::time::Ticks;
-use crate::wire::Transport;
-use crate::wire::tcp::Segment;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{Piece, Transport};
 use crate::{sctp, tcp};
 
 /// What becomes of a connection.
@@ -45,7 +45,14 @@ impl View<'_> {
         let entry = shard.entry_mut(handle);
         let class = entry.class();
         match &mut entry.tracked {
-            Tracked::Tcp(tracking) => self.judge_tcp(tracking, segment, way, class, real),
+            Tracked::Tcp(tracking) => {
+                let segment = segment_of(segment, packet.layout.piece)?;
+                let segment = match packet.layout.piece {
+                    Piece::Whole => segment,
+                    _ => tracking.open_ended(way, segment),
+                };
+                self.judge_tcp(tracking, &segment, way, class, real)
+            }
             Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
             Tracked::Udp => Ok(Verdict::Moves(Step {
                 was: Phase::Inactive,
@@ -63,20 +70,19 @@ impl View<'_> {
     fn judge_tcp(
         &self,
         tracking: &mut tcp::Tracking,
-        segment: &[u8],
+        segment: &Segment,
         way: Direction,
         class: Class,
         real: &Real,
     ) -> Result<Verdict, Cause> {
-        let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
         let opens = way == Direction::Original && segment.flags.opens();
         if opens && self.leaves_tcp(tracking.state, real) {
             return Ok(Verdict::Reopens);
         }
         let tables = tables(tracking, real);
         let judgement = match real.method.is_one_way() {
-            false => tracking.judge(way, &segment, tables.two_way),
-            true => tracking.judge_one_way(&segment, tables.one_way),
+            false => tracking.judge(way, segment, tables.two_way),
+            true => tracking.judge_one_way(segment, tables.one_way),
         };
         match judgement {
             tcp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
@@ -166,6 +172,18 @@ impl View<'_> {
                 handle
             }
         }
+    }
+}
+
+/// What a TCP header says. No TCP has its SYN or RST in fragments.
+#[inline]
+pub(super) fn segment_of(bytes: &[u8], piece: Piece) -> Result<Segment, Cause> {
+    let segment = Segment::parse(bytes).map_err(|_| Cause::TcpFlags)?;
+    let flags = segment.flags;
+    let may_be_cut = !flags.has(Flags::SYN) && !flags.has(Flags::RST);
+    match piece == Piece::Whole || may_be_cut {
+        true => Ok(segment),
+        false => Err(Cause::TcpFlags),
     }
 }
 

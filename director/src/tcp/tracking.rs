@@ -42,6 +42,9 @@ pub struct Tracking {
 
 const _: () = assert!(size_of::<Tracking>() == 36);
 
+/// No segment is longer.
+const LONGEST_SEGMENT: u32 = 65_535;
+
 /// How far back an ICMP error may quote at least: a window without scaling.
 const QUOTED_WINDOW: u32 = 65_535;
 
@@ -122,6 +125,23 @@ impl Tracking {
                 Judgement::Accept { from, to }
             }
             Err(judgement) => judgement,
+        }
+    }
+
+    /// The segment that a first fragment going in `direction` begins, whose length is not known:
+    /// one that ends where the receiver's window ends, so that no acknowledgement of it is above
+    /// what was sent. It ends no connection, as nobody can say where its FIN stands.
+    #[inline(never)]
+    pub fn open_ended(&self, direction: Direction, segment: Segment) -> Segment {
+        let room = self.peer(direction).max_end.wrapping_sub(segment.seq);
+        let longest = match room <= LONGEST_SEGMENT {
+            true => room,
+            false => 0,
+        };
+        Segment {
+            flags: Flags(segment.flags.0 & !Flags::FIN),
+            payload: segment.payload.max(longest),
+            ..segment
         }
     }
 
