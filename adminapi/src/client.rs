@@ -14,10 +14,12 @@ use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service, ServiceId,
-    ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
+use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
@@ -107,7 +109,7 @@ impl Client {
 
     /// Adds a service, or makes the one of its name look like it.
     pub async fn put_service(&self, service: &Service) -> Result<Put<ServiceView>> {
-        self.put(&path::service(service.id()), service).await
+        self.put(&path::service(service.id), service).await
     }
 
     /// Changes what `patch` names.
@@ -142,7 +144,7 @@ impl Client {
 
     /// Adds a real server, or makes the one of its name look like it.
     pub async fn put_real(&self, service: ServiceId, real: &Real) -> Result<Put<RealView>> {
-        let endpoint = real.endpoint(service.vip.port());
+        let endpoint = real.endpoint(service.port());
         self.put(&path::real(service, endpoint), real).await
     }
 
@@ -175,6 +177,26 @@ impl Client {
         }
     }
 
+    /// The defence of a service, or of the whole director.
+    pub async fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.get(&path::defense(service)).await
+    }
+
+    /// Sets the level of a service, or of the whole director.
+    pub async fn set_defense(
+        &self,
+        service: Option<ServiceId>,
+        level: DefenseLevel,
+    ) -> Result<Defense> {
+        let path = path::defense(service);
+        self.send(Method::PUT, &path, &level).await
+    }
+
+    /// What has happened after event number `since`.
+    pub async fn events(&self, since: u64) -> Result<Events> {
+        self.get(&path::events(since)).await
+    }
+
     /// The timeouts in force.
     pub async fn timeouts(&self) -> Result<Timeouts> {
         self.get(path::TIMEOUTS).await
@@ -183,6 +205,55 @@ impl Client {
     /// Changes what `patch` names; the answer is what is in force then.
     pub async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
         self.send(Method::PATCH, path::TIMEOUTS, &patch).await
+    }
+
+    /// Services and timeouts as a whole.
+    pub async fn config(&self) -> Result<Configuration> {
+        self.get(path::CONFIG).await
+    }
+
+    /// Makes services and timeouts those of `wanted`: all of it or nothing.
+    pub async fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        let body = Some(json(wanted)?);
+        self.call(Method::PUT, path::CONFIG, body).await.map(drop)
+    }
+
+    /// Whether [`Client::put_config`] would do it. Changes nothing.
+    pub async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        let path = format!("{}?dry_run=true", path::CONFIG);
+        let body = Some(json(wanted)?);
+        self.call(Method::PUT, &path, body).await.map(drop)
+    }
+
+    /// The synchronisation daemons, the master first.
+    pub async fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        self.get(path::DAEMONS).await
+    }
+
+    /// Starts a synchronisation daemon.
+    pub async fn start_daemon(&self, daemon: &SyncDaemon) -> Result<SyncDaemon> {
+        self.send(Method::POST, path::DAEMONS, daemon).await
+    }
+
+    /// Stops a synchronisation daemon.
+    pub async fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.delete(&path::daemon(role)).await
+    }
+
+    /// All sysctls of IPVS.
+    pub async fn sysctls(&self) -> Result<Vec<SysctlView>> {
+        self.get(path::SYSCTLS).await
+    }
+
+    /// One sysctl, by its name with or without `net.ipv4.vs.`.
+    pub async fn sysctl(&self, name: &str) -> Result<SysctlView> {
+        self.get(&path::sysctl(name)).await
+    }
+
+    /// Writes one sysctl; the answer is what it is then.
+    pub async fn change_sysctl(&self, name: &str, value: Value) -> Result<SysctlView> {
+        let write = SysctlWrite { value };
+        self.send(Method::PUT, &path::sysctl(name), &write).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

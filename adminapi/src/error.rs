@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ServiceId;
+use crate::model::{ServiceId, SyncRole};
+use crate::sysctl::BadValue;
 
 /// The answer of every [`crate::control::Control`] call.
 pub type Result<T> = std::result::Result<T, ControlError>;
@@ -23,6 +24,8 @@ pub enum Subject {
         /// The real server.
         real: SocketAddr,
     },
+    /// A synchronisation daemon.
+    Daemon(SyncRole),
 }
 
 impl fmt::Display for Subject {
@@ -30,6 +33,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Service(id) => write!(f, "service {id}"),
             Self::Real { service, real } => write!(f, "real server {real} of service {service}"),
+            Self::Daemon(role) => write!(f, "{} synchronisation daemon", role.name()),
         }
     }
 }
@@ -98,6 +102,14 @@ impl fmt::Display for Problem {
     }
 }
 
+impl From<BadValue> for ControlError {
+    fn from(bad: BadValue) -> Self {
+        let message = format!("is {:?}", bad.given);
+        let mend = format!("{} takes {}", bad.sysctl, bad.kind);
+        Self::Invalid(vec![Problem::new("/value", message, mend)])
+    }
+}
+
 /// Why a director did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -110,6 +122,9 @@ pub enum ControlError {
     /// The request contradicts itself or what the director can do.
     #[error("{}", join(.0))]
     Invalid(Vec<Problem>),
+    /// The host has no interface of this name.
+    #[error("the director's host has no interface `{0}`")]
+    NoInterface(String),
     /// Not now; the same request may succeed later. Says what the director is busy with.
     #[error("{0}")]
     Busy(String),

@@ -1,11 +1,13 @@
 //! A director without packets, for the tests of this crate.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use crate::control::{Control, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
@@ -22,6 +24,9 @@ pub(crate) struct Fake {
 pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
+    daemons: Vec<SyncDaemon>,
+    sysctls: Sysctls,
+    levels: HashMap<Option<ServiceId>, u8>,
 }
 
 impl State {
@@ -45,7 +50,7 @@ impl State {
 
 /// A view of `real` that has carried something, so that zeroing shows.
 fn real_view(service: ServiceId, real: &Real) -> RealView {
-    let endpoint = real.endpoint(service.vip.port());
+    let endpoint = real.endpoint(service.port());
     RealView {
         address: endpoint.ip(),
         port: endpoint.port(),
@@ -57,21 +62,22 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        local_ports: None,
         stats: carried(),
+        rates: Rates::default(),
         drops: Default::default(),
     }
 }
 
 fn service_view(service: &Service) -> ServiceView {
-    let id = service.id();
+    let id = service.id;
     ServiceView {
         id,
-        protocol: service.protocol,
-        address: service.address,
-        port: service.port,
+        naming: id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
         stats: carried(),
+        rates: Rates::default(),
         drops: Default::default(),
         reals: service
             .reals
@@ -122,8 +128,8 @@ impl Control for Fake {
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
         self.with(|state| {
-            if state.place(service.id()).is_some() {
-                return Err(ControlError::AlreadyExists(Subject::Service(service.id())));
+            if state.place(service.id).is_some() {
+                return Err(ControlError::AlreadyExists(Subject::Service(service.id)));
             }
             let view = service_view(&service);
             state.services.push(view.clone());
@@ -265,6 +271,40 @@ impl Control for Fake {
         })
     }
 
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.with(|state| {
+            service.map_or(Ok(()), |id| state.service(id).map(drop))?;
+            let level = state.levels.get(&service).copied().unwrap_or_default();
+            Ok(Defense {
+                level,
+                automatic: level < DefenseLevel::MAX,
+                ..Defense::default()
+            })
+        })
+    }
+
+    fn set_defense(
+        &self,
+        service: Option<ServiceId>,
+        DefenseLevel { level }: DefenseLevel,
+    ) -> Result<Defense> {
+        self.defense(service)?;
+        self.with(|state| {
+            state.levels.insert(service, level);
+            Ok(())
+        })?;
+        self.defense(service)
+    }
+
+    fn events(&self, since: u64) -> Result<Events> {
+        self.with(|_| {
+            Ok(Events {
+                last: since,
+                ..Events::default()
+            })
+        })
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         self.with(|state| Ok(state.timeouts))
     }
@@ -273,6 +313,52 @@ impl Control for Fake {
         self.with(|state| {
             state.timeouts = state.timeouts.changed(patch);
             Ok(state.timeouts)
+        })
+    }
+
+    fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.with(|state| {
+            state.timeouts = wanted.timeouts;
+            state.services = wanted.services.iter().map(service_view).collect();
+            Ok(())
+        })
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        self.with(|_| Ok(()))
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        self.with(|state| Ok(state.daemons.clone()))
+    }
+
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon> {
+        self.with(|state| {
+            if state.daemons.iter().any(|known| known.role == daemon.role) {
+                return Err(ControlError::AlreadyExists(Subject::Daemon(daemon.role)));
+            }
+            state.daemons.push(daemon.clone());
+            Ok(daemon)
+        })
+    }
+
+    fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.with(|state| {
+            let place = state.daemons.iter().position(|known| known.role == role);
+            let gone = ControlError::NotFound(Subject::Daemon(role));
+            state.daemons.remove(place.ok_or(gone)?);
+            Ok(())
+        })
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        self.with(|state| Ok(state.sysctls.clone()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        self.with(|state| {
+            state.sysctls.set(sysctl, value)?;
+            Ok(state.sysctls.clone())
         })
     }
 

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    ConnectionQuery, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, Timeouts,
-    TimeoutsPatch, TunnelChecksum, TunnelType,
+    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, Protocol, Real,
+    RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum,
+    TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -19,23 +20,40 @@ pub const MAX_WEIGHT: u32 = i32::MAX as u32;
 /// The largest connection threshold, for the same reason.
 pub const MAX_THRESHOLD: u32 = i32::MAX as u32;
 
+/// Judges an address that the director is to speak from; the pointer is empty.
+pub fn validate_local_address(address: IpAddr) -> Option<Problem> {
+    unusable(address, Role::Local)
+}
+
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
-    problems.extend(unusable(service.address, Role::Vip).map(|p| p.below("/address")));
-    if service.port == 0 {
-        problems.push(zero_port("/port"));
-    }
+    problems.extend(bad_name(service));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
-            validate_real(service.id(), real)
+            validate_real(service.id, real)
                 .into_iter()
                 .map(|problem| problem.below(&prefix)),
         );
     }
     problems.extend(repeated_reals(service));
     problems
+}
+
+fn bad_name(service: &Service) -> Vec<Problem> {
+    match service.id {
+        ServiceId::Address { vip, .. } => {
+            let zero = (vip.port() == 0).then(|| zero_port("/port"));
+            let address = unusable(vip.ip(), Role::Vip).map(|p| p.below("/address"));
+            address.into_iter().chain(zero).collect()
+        }
+        ServiceId::Mark { mark: 0, .. } => {
+            let message = "mark 0 is that of packets without a mark";
+            vec![Problem::new("/fwmark", message, "use 1 to 4294967295")]
+        }
+        ServiceId::Mark { .. } => Vec::new(),
+    }
 }
 
 /// Judges the services of a whole configuration.
@@ -54,6 +72,35 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
     problems
 }
 
+/// Judges a configuration: its services and its timeouts.
+pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
+    let mut problems = validate_config(&config.services);
+    let timeouts = validate_timeouts(config.timeouts.into());
+    problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
+    problems
+}
+
+/// Judges a synchronisation daemon.
+pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !daemon.group.is_multicast() {
+        let message = format!("{} is no multicast group", daemon.group);
+        let mend = format!("use one, such as {}", SyncDaemon::GROUP);
+        problems.push(Problem::new("/group", message, mend));
+    }
+    if daemon.port == 0 {
+        problems.push(zero_port("/port"));
+    }
+    if daemon.ttl == 0 {
+        problems.push(Problem::new(
+            "/ttl",
+            "nothing is sent with TTL 0",
+            "use 1 to 255",
+        ));
+    }
+    problems
+}
+
 /// Judges a real server of `service`; pointers are relative to the real server.
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -61,16 +108,19 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     if real.method != ForwardingMethod::Tun {
         problems.extend(other_family(service, real.address));
     }
-    if real.port == Some(0) {
+    if real.port == Some(0) && service.port() != 0 {
         problems.push(zero_port("/port"));
     }
     problems.extend(bad_weight(real.weight));
     problems.extend(bad_tunnel(real).into_iter().map(|p| p.below("/tun")));
     problems.extend(bad_thresholds(real.upper, real.lower));
-    if real.endpoint(service.vip.port()) == service.vip {
+    if let Some(vip) = service
+        .vip()
+        .filter(|vip| *vip == real.endpoint(vip.port()))
+    {
         problems.push(Problem::new(
             "/address",
-            format!("real server {} is the service itself", service.vip),
+            format!("real server {vip} is the service itself"),
             "name the server's own address",
         ));
     }
@@ -111,7 +161,7 @@ pub fn bad_thresholds(upper: u32, lower: u32) -> Option<Problem> {
 /// Judges `real`, which a change has made of the real server `now` of `service`.
 pub fn validate_changed_real(service: ServiceId, now: &RealView, real: &Real) -> Vec<Problem> {
     let mut problems = validate_real(service, real);
-    if real.endpoint(service.vip.port()) != now.endpoint() {
+    if real.endpoint(service.port()) != now.endpoint() {
         problems.push(Problem::new(
             "/method",
             format!(
@@ -123,6 +173,13 @@ pub fn validate_changed_real(service: ServiceId, now: &RealView, real: &Real) ->
         ));
     }
     problems
+}
+
+/// Judges a level of defence.
+pub fn validate_level(DefenseLevel { level }: DefenseLevel) -> Vec<Problem> {
+    let wrong = level > DefenseLevel::MAX;
+    let problem = || Problem::new("/level", format!("{level} is no level"), "use 0, 1 or 2");
+    wrong.then(problem).into_iter().collect()
 }
 
 /// Judges a change of the timeouts.
@@ -175,6 +232,7 @@ fn bad_weight(weight: u32) -> Option<Problem> {
 enum Role {
     Vip,
     Real,
+    Local,
 }
 
 impl Role {
@@ -182,6 +240,7 @@ impl Role {
         match self {
             Self::Vip => "a VIP",
             Self::Real => "the address of a real server",
+            Self::Local => "an address to speak from",
         }
     }
 }
@@ -253,16 +312,15 @@ fn bad_tunnel(real: &Real) -> Option<Problem> {
 }
 
 fn other_family(service: ServiceId, real: IpAddr) -> Option<Problem> {
-    let vip = service.vip.ip();
-    (vip.is_ipv4() != real.is_ipv4()).then(|| {
-        let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let (of_service, of_real) = (service.family(), Family::of(real));
+    (of_service != of_real).then(|| {
+        let whose = match service.vip() {
+            Some(vip) => format!("the VIP {}", vip.ip()),
+            None => format!("the service {service}"),
+        };
         Problem::new(
             "/address",
-            format!(
-                "{real} is {}, the VIP {vip} is {}",
-                family(real),
-                family(vip)
-            ),
+            format!("{real} is {of_real}, {whose} is {of_service}"),
             "only a tunnel leads to another address family; set the method tun",
         )
     })
@@ -272,7 +330,7 @@ fn repeated_reals(service: &Service) -> Vec<Problem> {
     let mut first = HashMap::new();
     let mut problems = Vec::new();
     for (index, real) in service.reals.iter().enumerate() {
-        let endpoint = real.endpoint(service.port);
+        let endpoint = real.endpoint(service.id.port());
         match first.entry(endpoint) {
             Entry::Vacant(free) => {
                 free.insert(index);
@@ -294,14 +352,14 @@ fn repeated_services(services: &[Service]) -> Vec<Problem> {
     let mut first = HashMap::new();
     let mut problems = Vec::new();
     for (index, service) in services.iter().enumerate() {
-        match first.entry(service.id()) {
+        match first.entry(service.id) {
             Entry::Vacant(free) => {
                 free.insert(index);
             }
             Entry::Occupied(taken) => problems.push(
                 Problem::new(
                     format!("/service/{index}"),
-                    format!("service {} is there already", service.id()),
+                    format!("service {} is there already", service.id),
                     "put all its real servers into one",
                 )
                 .with_other(format!("/service/{}", taken.get())),
@@ -313,21 +371,23 @@ fn repeated_services(services: &[Service]) -> Vec<Problem> {
 
 /// Real servers that are another service of the same director: it does not forward to itself.
 fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
-    let vips: HashMap<ServiceId, usize> = services
-        .iter()
-        .enumerate()
-        .rev()
-        .map(|(index, service)| (service.id(), index))
-        .collect();
+    let mut by_address: HashMap<IpAddr, Vec<usize>> = HashMap::new();
+    for (index, service) in services.iter().enumerate() {
+        if let Some(vip) = service.id.vip() {
+            by_address.entry(vip.ip()).or_default().push(index);
+        }
+    }
     let mut problems = Vec::new();
     for (index, service) in services.iter().enumerate() {
         for (place, real) in service.reals.iter().enumerate() {
-            let endpoint = real.endpoint(service.port);
-            let itself = ServiceId {
-                protocol: service.protocol,
-                vip: endpoint,
-            };
-            let other = vips.get(&itself).filter(|_| itself != service.id());
+            let endpoint = real.endpoint(service.id.port());
+            let there = by_address
+                .get(&endpoint.ip())
+                .map_or(&[][..], Vec::as_slice);
+            let other = there.iter().find(|&&other| {
+                let other = services[other].id;
+                other != service.id && takes(other, service.id.protocol(), endpoint)
+            });
             if let Some(other) = other {
                 problems.push(
                     Problem::new(
@@ -341,6 +401,16 @@ fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Whether a service takes what is for `endpoint`; without `protocol`, in any. Port 0 stands for
+/// every port on either side.
+fn takes(service: ServiceId, protocol: Option<Protocol>, endpoint: SocketAddr) -> bool {
+    service.vip().is_some_and(|vip| {
+        let same_port = vip.port() == endpoint.port() || vip.port() == 0 || endpoint.port() == 0;
+        let same_protocol = protocol.is_none() || protocol == service.protocol();
+        vip.ip() == endpoint.ip() && same_port && same_protocol
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use adminapi::control::{Control, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use tokio::io::AsyncWriteExt;
 
 /// Keeps the services that it is told of; connections and the rest are fixed.
@@ -51,18 +52,17 @@ impl Control for Fake {
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
-        let id = service.id();
+        let id = service.id;
         if self.service(id).is_ok() {
             return Err(ControlError::AlreadyExists(Subject::Service(id)));
         }
         let view = ServiceView {
             id,
-            protocol: service.protocol,
-            address: service.address,
-            port: service.port,
+            naming: service.id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
             stats: Traffic::default(),
+            rates: Rates::default(),
             drops: Default::default(),
             reals: Vec::new(),
         };
@@ -102,7 +102,7 @@ impl Control for Fake {
     }
 
     fn add_real(&self, id: ServiceId, real: Real) -> Result<RealView> {
-        let at = real.endpoint(id.vip.port());
+        let at = real.endpoint(id.port());
         self.with(id, |service| {
             if service.reals.iter().any(|known| known.endpoint() == at) {
                 let subject = Subject::Real {
@@ -122,7 +122,9 @@ impl Control for Fake {
                 overloaded: false,
                 active: 0,
                 inactive: 0,
+                local_ports: None,
                 stats: Traffic::default(),
+                rates: Rates::default(),
                 drops: Default::default(),
             };
             service.reals.push(view.clone());
@@ -156,10 +158,12 @@ impl Control for Fake {
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
         let page = query.cursor.map_or(0, |cursor| cursor.0);
         let connection = Connection {
+            service: "tcp:192.0.2.10:80".parse().unwrap(),
             protocol: Protocol::Tcp,
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
+            local: None,
             state: "ESTABLISHED".to_owned(),
             expires: 900,
         };
@@ -173,6 +177,26 @@ impl Control for Fake {
         id.map_or(Ok(()), |id| self.with(id, |_| Ok(())))
     }
 
+    fn defense(&self, _service: Option<ServiceId>) -> Result<Defense> {
+        Ok(Defense {
+            level: 1,
+            automatic: true,
+            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
+            ..Defense::default()
+        })
+    }
+
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
+        Ok(Defense {
+            level: level.level,
+            ..self.defense(service)?
+        })
+    }
+
+    fn events(&self, _since: u64) -> Result<Events> {
+        not_asked()
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         Ok(*self.timeouts.lock().unwrap())
     }
@@ -181,6 +205,34 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn put_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        not_asked()
+    }
+
+    fn start_daemon(&self, _: SyncDaemon) -> Result<SyncDaemon> {
+        not_asked()
+    }
+
+    fn stop_daemon(&self, _: SyncRole) -> Result<()> {
+        not_asked()
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        not_asked()
+    }
+
+    fn change_sysctl(&self, _: Sysctl, _: &Value) -> Result<Sysctls> {
+        not_asked()
     }
 
     fn stats(&self) -> Result<Stats> {

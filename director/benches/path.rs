@@ -1,5 +1,6 @@
 //! What the path costs in user space, nanoseconds a packet by class: everything between the rx
-//! ring and the tx ring, without the kernel. `cargo bench -p bulwark-director --bench path`
+//! ring and the tx ring, without the kernel. `cargo bench -p bulwark-director --bench path`, or
+//! with numbers of flows behind `--`.
 
 #![allow(missing_docs)]
 
@@ -8,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
+use director::defence::Lottery;
 use director::flow::{Limits, Table};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
-use director::path::{Path, Shared};
+use director::path::{Path, Shared, Strays};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
@@ -35,7 +37,7 @@ type Make = fn(u32, &mut [u8]);
 
 fn main() {
     println!("{:<34}{:>9}", "class (60 bytes, IPv4)", "ns");
-    for flows in [1, 32_768, 1_000_000] {
+    for flows in flows() {
         let mut scene = Scene::new(flows);
         scene.open(flows);
         for (class, make) in [
@@ -56,6 +58,17 @@ fn main() {
     );
 }
 
+/// The numbers of flows that are asked for; cargo's own arguments are no numbers.
+fn flows() -> Vec<u32> {
+    let asked: Vec<u32> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    match asked.is_empty() {
+        true => vec![1, 32_768, 1_000_000],
+        false => asked,
+    }
+}
+
 struct Scene {
     path: Path,
     umem: Umem,
@@ -73,10 +86,13 @@ impl Scene {
             workers: 1,
         };
         let shared = Arc::new(Shared {
+            lottery: Lottery::random(),
             table: Table::new(&limits).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            strays: Strays::default(),
+            sysctls: Arc::default(),
             workers: 1,
         });
         let stats = Arc::new(WorkerStats::default());
@@ -140,10 +156,7 @@ impl Scene {
 fn pool() -> Pool {
     let mut pool = Pool::new(1);
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        let key = ServiceKey {
-            protocol,
-            vip: Endpoint::new(Addr::v4(VIP), 80),
-        };
+        let key = ServiceKey::at(protocol, Endpoint::new(Addr::v4(VIP), 80));
         pool.add_service(key, Scheduler::Rr).unwrap();
         pool.add_real(
             &key,

@@ -18,11 +18,12 @@ use director::wire::{Addr, Endpoint, Protocol, Tuple};
 const SIZES: [u32; 4] = [1, 100, 1_000, 10_000];
 const ROUNDS: u32 = 200;
 
+fn vip() -> Endpoint {
+    Endpoint::new(Addr::v4([10, 9, 9, 9]), 80)
+}
+
 fn key() -> ServiceKey {
-    ServiceKey {
-        protocol: Protocol::Tcp,
-        vip: Endpoint::new(Addr::v4([10, 9, 9, 9]), 80),
-    }
+    ServiceKey::at(Protocol::Tcp, vip())
 }
 
 fn real(n: u32) -> Endpoint {
@@ -70,7 +71,7 @@ fn choice(scheduler: Scheduler, size: u32) -> f64 {
         let tuple = Tuple {
             protocol: Protocol::Tcp,
             src: Endpoint::new(Addr::v4([172, 16, 0, n as u8]), 40_000),
-            dst: key().vip,
+            dst: vip(),
         };
         let newcomer = Newcomer {
             tuple: &tuple,

@@ -47,14 +47,20 @@ causes! {
     RealRemoved = "real_removed",
     /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",
-    /// From a real server, and no connection.
+    /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
-    /// An ICMP error about no connection.
+    /// An ICMP error about no connection, and not to be routed.
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.
     TableFull = "table_full",
+    /// It would have opened a connection, and the defence drops a share of those.
+    DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
+    /// The director has no address and port left to speak from to the real server.
+    NoLocalPort = "no_local_port",
+    /// From one of the addresses that only the director itself speaks from.
+    ForgedSource = "forged_source",
     /// A combination of TCP flags that no TCP sends.
     TcpFlags = "tcp_flags",
     /// TCP data above the receiver's window.

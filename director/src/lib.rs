@@ -17,6 +17,7 @@
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sctp       states, state tables, verification tags
+//!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
@@ -31,6 +32,7 @@ mod bpf_link;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod defence;
 pub mod direction;
 pub mod drops;
 pub mod flow;
@@ -39,10 +41,12 @@ pub mod gate;
 pub mod neighbour;
 pub mod path;
 pub mod pool;
+pub mod rate;
 pub mod run;
 pub mod sched;
 pub mod sctp;
 pub mod service;
+pub mod speakers;
 pub mod stats;
 pub mod tcp;
 pub mod time;

@@ -3,6 +3,7 @@
 //! Workers read a snapshot without a lock; the control plane builds the next one from it, sharing
 //! all that stays, and publishes it in one step. A worker sees all of a change or none of it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use adminapi::model;
@@ -10,8 +11,9 @@ use rustc_hash::FxBuildHasher;
 
 use crate::sched;
 use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
+use crate::speakers::Speakers;
 use crate::stats::PerWorker;
-use crate::wire::{Addr, Endpoint, Protocol};
+use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
 type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
 
@@ -39,12 +41,18 @@ pub struct Pool {
     services: Map<ServiceKey, Arc<Service>>,
     slots: imbl::Vector<Option<Arc<Real>>>,
     free: imbl::Vector<RealId>,
+    /// Slots of the last that were forgotten: a worker may still see them where they were.
+    resting: imbl::Vector<RealId>,
     /// How many services have a VIP.
     vips: Map<Addr, u32>,
+    /// How many of them take every port.
+    catch_alls: u32,
     /// All real servers.
     known: Census,
     /// Those whose answers pass through the director.
     answering: Census,
+    /// What the director speaks from to the real servers of FullNAT.
+    speakers: Arc<Speakers>,
     added: u64,
     /// Real servers that are listed no more and still have a slot.
     unlisted: u32,
@@ -61,10 +69,65 @@ impl Pool {
         }
     }
 
+    /// The same, speaking to the real servers of FullNAT from `ports`.
+    #[must_use]
+    pub fn speaking_from(self, ports: RangeInclusive<u16>) -> Self {
+        Self {
+            speakers: Arc::new(Speakers::new(ports)),
+            ..self
+        }
+    }
+
+    /// What the director speaks from to the real servers of FullNAT.
+    #[inline]
+    pub fn speakers(&self) -> &Speakers {
+        &self.speakers
+    }
+
+    /// Makes `addrs` the addresses that it speaks from.
+    pub fn list_speakers(&mut self, addrs: &[Addr]) {
+        Arc::make_mut(&mut self.speakers).list(addrs);
+    }
+
+    /// Whether it speaks from what `other` speaks from.
+    pub fn speaks_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.speakers, &other.speakers)
+    }
+
     /// The service with this name.
     #[inline]
     pub fn service(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
         self.services.get(key)
+    }
+
+    /// The service that a packet of this tuple is for: that of its port, else one for every port.
+    #[inline]
+    pub fn service_for(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
+        let exact = self.service(&ServiceKey::at(tuple.protocol, tuple.dst));
+        match exact {
+            None if self.catch_alls > 0 => self.catch_all(tuple.protocol, tuple.dst.addr),
+            exact => exact,
+        }
+    }
+
+    #[inline(never)]
+    fn catch_all(&self, protocol: Protocol, vip: Addr) -> Option<&Arc<Service>> {
+        self.service(&ServiceKey::at(protocol, Endpoint::new(vip, 0)))
+    }
+
+    /// Whether a service takes packets to `endpoint`; with port 0, to any port there.
+    pub fn serves_within(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        let to_it = |port| {
+            let key = ServiceKey::at(protocol, Endpoint::new(endpoint.addr, port));
+            self.services.contains_key(&key)
+        };
+        let at_address = |key: &ServiceKey| {
+            key.has(protocol) && key.vip().is_some_and(|vip| vip.addr == endpoint.addr)
+        };
+        match endpoint.port {
+            0 => self.has_vip(endpoint.addr) && self.services.keys().any(at_address),
+            port => to_it(port) || to_it(0),
+        }
     }
 
     /// The real server in this slot.
@@ -83,10 +146,27 @@ impl Pool {
     pub fn is_present(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
         let this = |real: &Arc<Real>| {
             real.standing == Standing::Listed
-                && real.service.protocol == protocol
+                && real.service.has(protocol)
                 && real.endpoint == endpoint
         };
-        self.known.has(protocol, endpoint) && self.reals().any(this)
+        self.known.exactly(protocol, endpoint) && self.reals().any(this)
+    }
+
+    /// Whether a configured real server gets packets at `endpoint`; with port 0, at any port.
+    pub fn has_real_within(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        let within = |real: &Arc<Real>| {
+            let ports = [real.endpoint.port, endpoint.port];
+            real.standing == Standing::Listed
+                && real.service.has(protocol)
+                && real.endpoint.addr == endpoint.addr
+                && (ports[0] == ports[1] || ports.contains(&0))
+        };
+        self.known.addrs.contains_key(&endpoint.addr) && self.reals().any(within)
+    }
+
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
     }
 
     /// All services, in the order in which they were added.
@@ -142,9 +222,13 @@ impl Pool {
             flags: model::SchedulerFlags::NONE,
             reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
+            stance: Arc::default(),
         };
         self.services.insert(key, Arc::new(service));
-        enter(&mut self.vips, key.vip.addr);
+        if let Some(vip) = key.vip() {
+            enter(&mut self.vips, vip.addr);
+            self.catch_alls += u32::from(vip.port == 0);
+        }
         Ok(())
     }
 
@@ -189,7 +273,10 @@ impl Pool {
     /// [`PoolError::NoService`].
     pub fn remove_service(&mut self, key: &ServiceKey) -> Result<(), PoolError> {
         let service = self.services.remove(key).ok_or(PoolError::NoService)?;
-        leave(&mut self.vips, key.vip.addr);
+        if let Some(vip) = key.vip() {
+            leave(&mut self.vips, vip.addr);
+            self.catch_alls -= u32::from(vip.port == 0);
+        }
         for real in service.reals.iter() {
             self.retire(real);
         }
@@ -260,18 +347,27 @@ impl Pool {
     }
 
     /// Forgets real servers that are listed no more and have no connections any more, and says
-    /// which. To be called only when no worker can hold a snapshot in which they were listed.
+    /// which; forgets addresses that it speaks from in the same way. To be called only when no
+    /// worker can hold an earlier snapshot: in none were they listed then, and a slot is given to
+    /// somebody else only when all show it empty.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
         let gone =
             |real: &Arc<Real>| real.standing != Standing::Listed && real.load.connections() == 0;
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
         self.unlisted -= dead.len() as u32;
+        self.free.append(std::mem::take(&mut self.resting));
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
-            self.free.push_back(real.id);
+            self.resting.push_back(real.id);
             self.known.leave(real);
             if !real.method.is_one_way() {
                 self.answering.leave(real);
+            }
+        }
+        if self.speakers.has_unlisted() {
+            let mut speakers = Speakers::clone(&self.speakers);
+            if speakers.reap() {
+                self.speakers = Arc::new(speakers);
             }
         }
         dead
@@ -305,6 +401,7 @@ impl Pool {
                     last_weight,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
+                    stance: Arc::clone(&service.stance),
                     ..Real::clone(&old)
                 }
             }
@@ -336,7 +433,8 @@ impl Pool {
 
     /// The real servers of a service at an endpoint that are listed no more.
     fn others(&self, key: &ServiceKey, endpoint: Endpoint) -> impl Iterator<Item = &Arc<Real>> {
-        let any = self.unlisted > 0 && self.known.has(key.protocol, endpoint);
+        let known = |protocol| self.known.exactly(protocol, endpoint);
+        let any = self.unlisted > 0 && key.protocols().any(known);
         let same = move |real: &&Arc<Real>| {
             real.standing != Standing::Listed && real.service == *key && real.endpoint == endpoint
         };
@@ -361,6 +459,7 @@ impl Pool {
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
+            stance: Arc::clone(&service.stance),
         };
         self.known.enter(&real);
         if !method.is_one_way() {
@@ -391,27 +490,46 @@ impl Pool {
 }
 
 /// How many real servers stand behind each endpoint and each address, unlisted ones with
-/// connections included.
+/// connections included. One without a port stands behind all ports of its address.
 #[derive(Clone, Debug, Default)]
 struct Census {
     endpoints: Map<(Protocol, Endpoint), u32>,
     addrs: Map<Addr, u32>,
+    /// How many have no port.
+    wide: u32,
 }
 
 impl Census {
     fn enter(&mut self, real: &Real) {
-        enter(&mut self.endpoints, (real.service.protocol, real.endpoint));
+        for protocol in real.service.protocols() {
+            enter(&mut self.endpoints, (protocol, real.endpoint));
+        }
+        self.wide += u32::from(real.endpoint.port == 0);
         enter(&mut self.addrs, real.endpoint.addr);
     }
 
     fn leave(&mut self, real: &Real) {
-        leave(&mut self.endpoints, (real.service.protocol, real.endpoint));
+        for protocol in real.service.protocols() {
+            leave(&mut self.endpoints, (protocol, real.endpoint));
+        }
+        self.wide -= u32::from(real.endpoint.port == 0);
         leave(&mut self.addrs, real.endpoint.addr);
     }
 
+    /// Whether one gets packets at `endpoint`.
     #[inline]
     fn has(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
+        self.exactly(protocol, endpoint) || self.wide > 0 && self.widely(protocol, endpoint.addr)
+    }
+
+    #[inline]
+    fn exactly(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
         self.endpoints.contains_key(&(protocol, endpoint))
+    }
+
+    #[inline(never)]
+    fn widely(&self, protocol: Protocol, addr: Addr) -> bool {
+        self.exactly(protocol, Endpoint::new(addr, 0))
     }
 }
 

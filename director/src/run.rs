@@ -14,13 +14,15 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
-use crate::control::{Director, Facts, WorkerFacts};
+use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
+use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared};
+use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
+use crate::rate;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::{CopyMode, MAX_PACKET};
@@ -133,12 +135,16 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         half_open: config.limits.half_open as usize,
         workers,
     };
+    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
-        pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
+        pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        strays: Strays::default(),
+        sysctls: Arc::default(),
+        lottery: Lottery::random(),
         workers,
     })
 }
@@ -196,13 +202,22 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts, sysctls and local addresses those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    director.apply(&config.services)?;
+    let local = &config.datapath.local;
+    ensure!(
+        director.speaks_from(&local.ports),
+        "local_ports under [datapath] cannot be changed while the director runs; restart it"
+    );
+    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+    director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
+    director.set_brief(config.defense.brief);
+    director.adopt_defense(&config.defense);
     Ok(())
 }
 
@@ -212,10 +227,20 @@ pub async fn follow(director: Arc<Director>) {
     let neighbourhood = director.neighbourhood();
     let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut estimation = tokio::time::interval(rate::INTERVAL);
+    let mut look = tokio::time::interval(WATCH_PERIOD.into());
     loop {
         let told = tokio::select! {
             Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
+            _ = estimation.tick() => {
+                director.estimate_rates();
+                Ok(())
+            }
+            _ = look.tick() => {
+                director.watch();
+                Ok(())
+            }
             _ = second.tick() => {
                 director.keep_neighbours();
                 director.reap()

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use adminapi::model;
+use adminapi::model::{self, Family};
 
+use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::wire::{Endpoint, Protocol};
+use crate::{sctp, tcp};
 
 mod reals;
 
@@ -20,20 +22,102 @@ pub(crate) use reals::common_divisor;
 
 /// What names a virtual service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceKey {
-    /// Transport protocol.
-    pub protocol: Protocol,
-    /// VIP and port.
-    pub vip: Endpoint,
+pub enum ServiceKey {
+    /// Packets to an address.
+    Address {
+        /// Transport protocol.
+        protocol: Protocol,
+        /// VIP and port; port 0 is every port that no other service of the VIP has.
+        vip: Endpoint,
+    },
+    /// Packets that a rule has marked.
+    Mark {
+        /// The mark.
+        mark: u32,
+        /// Of packets of this family.
+        family: Family,
+    },
+}
+
+impl ServiceKey {
+    /// The service of `protocol` at `vip`.
+    #[inline]
+    pub const fn at(protocol: Protocol, vip: Endpoint) -> Self {
+        Self::Address { protocol, vip }
+    }
+
+    /// VIP and port; a mark has none.
+    pub const fn vip(&self) -> Option<Endpoint> {
+        match self {
+            Self::Address { vip, .. } => Some(*vip),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    /// Its port; 0 for a mark, as for every port.
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Address { vip, .. } => vip.port,
+            Self::Mark { .. } => 0,
+        }
+    }
+
+    /// Whether its packets may be of this protocol.
+    pub fn has(&self, protocol: Protocol) -> bool {
+        match self {
+            Self::Address { protocol: own, .. } => *own == protocol,
+            Self::Mark { .. } => true,
+        }
+    }
+
+    /// The protocols of its packets.
+    pub fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
+        let this = *self;
+        let all = Protocol::ALL.into_iter();
+        all.filter(move |protocol| this.has(*protocol))
+    }
 }
 
 /// The slot of a real server in the pool; what a connection remembers of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealId(pub u32);
 
+/// As what a connection counts for its real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its handshake is under way; counts as active, too.
+    HalfOpen,
+    /// Active (ActiveConn).
+    Active,
+    /// Not active (InActConn).
+    Inactive,
+}
+
+impl From<tcp::State> for Phase {
+    #[inline]
+    fn from(state: tcp::State) -> Self {
+        match state {
+            _ if state.is_half_open() => Self::HalfOpen,
+            _ if state.is_active() => Self::Active,
+            _ => Self::Inactive,
+        }
+    }
+}
+
+impl From<sctp::State> for Phase {
+    #[inline]
+    fn from(state: sctp::State) -> Self {
+        match state {
+            _ if state.is_active() => Self::Active,
+            _ => Self::Inactive,
+        }
+    }
+}
+
 /// Connections that a real server has now, counted by all workers.
 #[derive(Debug, Default)]
 pub struct Load {
+    half_open: AtomicU32,
     active: AtomicU32,
     inactive: AtomicU32,
     /// Whether the upper threshold has been reached and not left since.
@@ -45,16 +129,22 @@ impl Load {
     #[cfg(test)]
     pub(crate) fn of(active: u32, inactive: u32) -> Self {
         Self {
+            half_open: 0.into(),
             active: active.into(),
             inactive: inactive.into(),
             overloaded: false.into(),
         }
     }
 
-    /// Connections in a state that counts as active (ActiveConn).
+    /// Connections whose handshake is under way.
+    pub fn half_open(&self) -> u32 {
+        self.half_open.load(Relaxed)
+    }
+
+    /// Connections in a state that counts as active (ActiveConn), half-open ones among them.
     #[inline]
     pub fn active(&self) -> u32 {
-        self.active.load(Relaxed)
+        self.active.load(Relaxed).saturating_add(self.half_open())
     }
 
     /// Its other connections (InActConn).
@@ -70,27 +160,31 @@ impl Load {
 
     /// A connection has come.
     #[inline]
-    pub fn enter(&self, active: bool) {
-        self.counter(active).fetch_add(1, Relaxed);
+    pub fn enter(&self, phase: Phase) {
+        self.counter(phase).fetch_add(1, Relaxed);
     }
 
     /// A connection has gone.
     #[inline]
-    pub fn leave(&self, active: bool) {
-        self.counter(active).fetch_sub(1, Relaxed);
+    pub fn leave(&self, phase: Phase) {
+        self.counter(phase).fetch_sub(1, Relaxed);
     }
 
     /// A connection has changed its state.
     #[inline]
-    pub fn turn(&self, was_active: bool, is_active: bool) {
-        if was_active != is_active {
-            self.enter(is_active);
-            self.leave(was_active);
+    pub fn turn(&self, was: Phase, is: Phase) {
+        if was != is {
+            self.enter(is);
+            self.leave(was);
         }
     }
 
-    fn counter(&self, active: bool) -> &AtomicU32 {
-        if active { &self.active } else { &self.inactive }
+    const fn counter(&self, phase: Phase) -> &AtomicU32 {
+        match phase {
+            Phase::HalfOpen => &self.half_open,
+            Phase::Active => &self.active,
+            Phase::Inactive => &self.inactive,
+        }
     }
 }
 
@@ -99,6 +193,9 @@ impl Load {
 pub enum Method {
     /// Both ways through the director, addresses rewritten.
     Nat,
+    /// Both ways through the director, which speaks to the real server from an address and port
+    /// of its own.
+    FullNat,
     /// As they are, to the real server's station; it answers the client itself.
     Dr,
     /// Wrapped, to the real server's address; it answers the client itself.
@@ -109,14 +206,17 @@ impl Method {
     /// Whether the director sees the client's packets only.
     #[inline]
     pub const fn is_one_way(self) -> bool {
-        !matches!(self, Self::Nat)
+        !matches!(self, Self::Nat | Self::FullNat)
     }
 
     /// Whether a connection made by the one method can go on by the other.
     pub const fn carries_on(self, other: Self) -> bool {
         matches!(
             (self, other),
-            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+            (Self::Nat, Self::Nat)
+                | (Self::FullNat, Self::FullNat)
+                | (Self::Dr, Self::Dr)
+                | (Self::Tun(_), Self::Tun(_))
         )
     }
 }
@@ -166,7 +266,7 @@ pub struct Real {
     pub id: RealId,
     /// The virtual service that it serves.
     pub service: ServiceKey,
-    /// RIP and port.
+    /// RIP and port; with port 0 a packet keeps the one that it came to.
     pub endpoint: Endpoint,
     /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
     pub weight: u32,
@@ -186,6 +286,8 @@ pub struct Real {
     pub traffic: Arc<PerWorker>,
     /// What its service has carried.
     pub service_traffic: Arc<PerWorker>,
+    /// How its service meets new connections.
+    pub stance: Arc<Stance>,
 }
 
 impl Real {
@@ -199,6 +301,13 @@ impl Real {
     #[inline]
     pub fn inactive(&self) -> u32 {
         self.load.inactive()
+    }
+
+    /// Where a packet to `vip` goes.
+    #[inline]
+    pub const fn destination(&self, vip: Endpoint) -> Endpoint {
+        let Endpoint { addr, port } = self.endpoint;
+        Endpoint::new(addr, if port == 0 { vip.port } else { port })
     }
 
     /// Whether a scheduler may choose it.
@@ -230,8 +339,8 @@ impl Real {
 
     /// A connection has come.
     #[inline]
-    pub fn enter(&self, active: bool) {
-        self.load.enter(active);
+    pub fn enter(&self, phase: Phase) {
+        self.load.enter(phase);
         if self.upper > 0 && self.load.connections() >= self.upper {
             self.load.overloaded.store(true, Relaxed);
         }
@@ -287,6 +396,8 @@ pub struct Service {
     pub reals: Reals,
     /// What it has carried.
     pub traffic: Arc<PerWorker>,
+    /// How it meets new connections.
+    pub stance: Arc<Stance>,
 }
 
 #[cfg(test)]

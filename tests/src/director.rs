@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, Tunnel,
+    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, Tunnel,
 };
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub struct Configuration {
 struct Datapath {
     interfaces: Vec<String>,
     fast_path: bool,
+    #[serde(flatten)]
+    more: toml::Table,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -50,6 +52,7 @@ impl Configuration {
             datapath: Datapath {
                 interfaces,
                 fast_path: false,
+                more: toml::Table::new(),
             },
             api: ApiPlace::default(),
             limits: toml::Table::new(),
@@ -62,6 +65,13 @@ impl Configuration {
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.service.push(service);
+        self
+    }
+
+    /// Sets a key of `[datapath]`.
+    #[must_use]
+    pub fn datapath(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.datapath.more.insert(key.to_owned(), value.into());
         self
     }
 
@@ -107,9 +117,7 @@ pub fn service(
         lower: 0,
     });
     Service {
-        protocol,
-        address: vip.ip(),
-        port: vip.port(),
+        id: ServiceId::at(protocol, vip),
         scheduler,
         scheduler_flags: SchedulerFlags::NONE,
         reals: reals.collect(),

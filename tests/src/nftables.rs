@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use adminapi::model::{Protocol, Service};
+use adminapi::model::{Service, ServiceId};
 use anyhow::Result;
 
 use crate::namespace::Namespace;
@@ -38,16 +38,14 @@ fn ruleset(services: &[Service]) -> String {
         "table inet director {\n  chain services {\n    type nat hook prerouting priority dstnat;\n",
     );
     for service in services {
-        let family = match service.address {
+        let ServiceId::Address { protocol, vip } = service.id else {
+            continue;
+        };
+        let (protocol, vip, port) = (protocol.name(), vip.ip(), vip.port());
+        let family = match vip {
             IpAddr::V4(_) => "ip",
             IpAddr::V6(_) => "ip6",
         };
-        let protocol = match service.protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-            Protocol::Sctp => "sctp",
-        };
-        let (vip, port) = (service.address, service.port);
         let _ = write!(
             text,
             "    {family} daddr {vip} {protocol} dport {port} dnat {family} addr . port to numgen inc mod {} map {{",

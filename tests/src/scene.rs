@@ -42,18 +42,12 @@ impl Family {
 
     /// The name of the HTTP service.
     pub fn http_service(self) -> ServiceId {
-        ServiceId {
-            protocol: Protocol::Tcp,
-            vip: self.http(),
-        }
+        ServiceId::at(Protocol::Tcp, self.http())
     }
 
     /// The name of the echo service.
     pub fn echo_service(self) -> ServiceId {
-        ServiceId {
-            protocol: Protocol::Udp,
-            vip: self.echo(),
-        }
+        ServiceId::at(Protocol::Udp, self.echo())
     }
 }
 

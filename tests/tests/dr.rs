@@ -185,7 +185,7 @@ fn a_connection_survives_a_change_of_the_method() -> Result<()> {
         (service.reals.iter())
             .all(|real| real.method == ForwardingMethod::Tun && real.tun.is_some())
     );
-    assert_eq!(service.protocol, Protocol::Tcp);
+    assert_eq!(service.id.protocol(), Some(Protocol::Tcp));
     assert_accounts(&bench.director);
     Ok(())
 }

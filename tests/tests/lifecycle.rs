@@ -82,7 +82,7 @@ fn established_connections_stay_when_their_service_changes() -> Result<()> {
     let mut open = one_each(&scene)?;
     let changed = services(&scene.topology, Scheduler::Wlc, &[0, 1, 1])
         .into_iter()
-        .find(|service| service.id() == HTTP.http_service())
+        .find(|service| service.id == HTTP.http_service())
         .expect("the scene has it");
     scene.director.api().put_service(&changed)?;
     let names = tally(fetch_names(&scene.topology.client, HTTP.http(), 10)?);
@@ -114,7 +114,7 @@ fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
 
     let mut again = services(&scene.topology, Scheduler::Rr, &[1])
         .into_iter()
-        .find(|service| service.id() == HTTP.http_service())
+        .find(|service| service.id == HTTP.http_service())
         .expect("the scene has it");
     api.add_service(&again)?;
     assert_eq!(tally(fetch_names(client, HTTP.http(), 4)?)["rs1"], 4);
@@ -127,9 +127,9 @@ fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
         upper: 0,
         lower: 0,
     };
-    api.add_real(again.id(), &real)?;
+    api.add_real(again.id, &real)?;
     again.reals.push(real);
-    assert_eq!(api.service(again.id())?.reals.len(), 2);
+    assert_eq!(api.service(again.id)?.reals.len(), 2);
     let names = tally(fetch_names(client, HTTP.http(), 4)?);
     assert_eq!((names["rs1"], names["rs2"]), (2, 2));
     assert_accounts(&scene.director);
@@ -162,7 +162,7 @@ fn a_client_port_that_is_used_again_gets_past_a_removed_real() -> Result<()> {
     answer(1000, RST | ACK)?;
     let mut changed = services(&scene.topology, Scheduler::Rr, &[1, 1])
         .into_iter()
-        .find(|service| service.id() == HTTP.http_service())
+        .find(|service| service.id == HTTP.http_service())
         .expect("the scene has it");
     changed.reals.remove(0);
     scene.director.api().put_service(&changed)?;

@@ -90,10 +90,7 @@ fn an_overloaded_real_server_is_passed_over() -> Result<()> {
     let scene = Scene::start()?;
     let vip = add(&scene, 8001, |service| service.reals[2].upper = 2)?;
     assert_eq!(serve(&scene, vip, 8)?, "3 2 1 3 2 1 2 1");
-    let id = adminapi::model::ServiceId {
-        protocol: Protocol::Tcp,
-        vip,
-    };
+    let id = adminapi::model::ServiceId::at(Protocol::Tcp, vip);
     let overloaded = scene.director.api().service(id)?.reals;
     let overloaded: Vec<_> = overloaded.iter().map(|real| real.overloaded).collect();
     assert_eq!(overloaded, [false, false, true]);

@@ -75,7 +75,7 @@ fn change_services(scene: &Scene, load: &Load) -> Result<()> {
 fn http(scene: &Scene, scheduler: Scheduler, weights: &[u32]) -> Service {
     services(&scene.topology, scheduler, weights)
         .into_iter()
-        .find(|service| service.id() == HTTP.http_service())
+        .find(|service| service.id == HTTP.http_service())
         .expect("the scene has it")
 }
 

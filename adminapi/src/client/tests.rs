@@ -41,9 +41,7 @@ fn client(path: &Path) -> Client {
 
 fn web() -> Service {
     Service {
-        protocol: Protocol::Tcp,
-        address: "2001:db8::1".parse().unwrap(),
-        port: 80,
+        id: ServiceId::at(Protocol::Tcp, "[2001:db8::1]:80".parse().unwrap()),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
         reals: Vec::new(),
@@ -68,7 +66,7 @@ async fn every_call_reaches_the_director() {
     let path = folder.path().join("api.sock");
     let director = Director::start(&path).await;
     let client = client(&path);
-    let (service, id) = (web(), web().id());
+    let (service, id) = (web(), web().id);
 
     client.health().await.unwrap();
     assert_eq!(client.status().await.unwrap().version, "1.2.3");
@@ -133,7 +131,7 @@ async fn a_no_of_the_director_has_its_kind() {
     let path = folder.path().join("api.sock");
     let director = Director::start(&path).await;
     let client = client(&path);
-    let error = client.service(web().id()).await.unwrap_err();
+    let error = client.service(web().id).await.unwrap_err();
     assert_eq!(error.kind(), Some(ProblemKind::NoSuchService));
     assert_eq!(
         error.to_string(),

@@ -11,14 +11,19 @@ use super::{Protocol, ServiceId};
 /// A connection as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
+    /// The virtual service that it belongs to.
+    pub service: ServiceId,
     /// Transport protocol.
     pub protocol: Protocol,
     /// Client.
     pub client: SocketAddr,
-    /// Virtual service that it came to.
+    /// Where it came to.
     pub vip: SocketAddr,
     /// Real server that has it.
     pub real: SocketAddr,
+    /// What the director speaks from to the real server, with the method `fullnat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<SocketAddr>,
     /// State, in IPVS' names: `ESTABLISHED`, `SYN_RECV`, `UDP`...
     pub state: String,
     /// Seconds until it expires unless a packet comes.
@@ -98,11 +103,7 @@ impl ConnectionQuery {
 
     /// True when `connection` is asked for; looks at the filters only.
     pub fn matches(&self, connection: &Connection) -> bool {
-        let service = ServiceId {
-            protocol: connection.protocol,
-            vip: connection.vip,
-        };
-        self.service.is_none_or(|id| id == service)
+        self.service.is_none_or(|id| id == connection.service)
             && self.real.is_none_or(|real| real == connection.real)
             && self
                 .client

@@ -4,35 +4,159 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Drops, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic};
+use super::{
+    Drops, Family, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic,
+};
+
+/// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
+/// IPv4, `family`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Naming {
+    /// Transport protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// VIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// Port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fwmark: Option<u32>,
+    /// Address family of the marked packets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
+}
+
+/// Why fields name no service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unnamed {
+    /// Neither a mark nor all of an address.
+    #[error("missing field `{0}`: a service has protocol, address and port, or fwmark")]
+    Missing(&'static str),
+    /// A mark and an address.
+    #[error("`{0}` does not go with `fwmark`, which is all that names a service")]
+    Both(&'static str),
+    /// A family beside an address.
+    #[error("`family` goes with `fwmark` only: an address has its own")]
+    Family,
+}
+
+impl Naming {
+    /// The service that they name.
+    ///
+    /// # Errors
+    /// What is missing or too much.
+    pub const fn id(&self) -> Result<ServiceId, Unnamed> {
+        match (self.fwmark, self.protocol, self.address, self.port) {
+            (Some(mark), None, None, None) => Ok(ServiceId::Mark {
+                mark,
+                family: match self.family {
+                    Some(family) => family,
+                    None => Family::Ipv4,
+                },
+            }),
+            (Some(_), Some(_), ..) => Err(Unnamed::Both("protocol")),
+            (Some(_), _, Some(_), _) => Err(Unnamed::Both("address")),
+            (Some(_), ..) => Err(Unnamed::Both("port")),
+            _ if self.family.is_some() => Err(Unnamed::Family),
+            (None, None, ..) => Err(Unnamed::Missing("protocol")),
+            (None, _, None, _) => Err(Unnamed::Missing("address")),
+            (None, _, _, None) => Err(Unnamed::Missing("port")),
+            (None, Some(protocol), Some(address), Some(port)) => {
+                Ok(ServiceId::at(protocol, SocketAddr::new(address, port)))
+            }
+        }
+    }
+}
+
+impl From<ServiceId> for Naming {
+    fn from(id: ServiceId) -> Self {
+        match id {
+            ServiceId::Address { protocol, vip } => Self {
+                protocol: Some(protocol),
+                address: Some(vip.ip()),
+                port: Some(vip.port()),
+                ..Self::default()
+            },
+            ServiceId::Mark { mark, family } => Self {
+                fwmark: Some(mark),
+                family: Some(family),
+                ..Self::default()
+            },
+        }
+    }
+}
 
 /// A virtual service as it is configured. In the file: `[[service]]` with `[[service.real]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields", into = "Fields")]
 pub struct Service {
-    /// Transport protocol.
-    pub protocol: Protocol,
-    /// VIP.
-    pub address: IpAddr,
-    /// Port.
-    pub port: u16,
+    /// What names it.
+    pub id: ServiceId,
     /// Scheduling algorithm.
-    #[serde(default)]
     pub scheduler: Scheduler,
     /// Its options.
-    #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
     pub scheduler_flags: SchedulerFlags,
     /// Real servers, in the order they were added.
-    #[serde(default, rename = "real", alias = "reals")]
     pub reals: Vec<Real>,
 }
 
-impl Service {
-    /// What names this service.
-    pub fn id(&self) -> ServiceId {
-        ServiceId {
-            protocol: self.protocol,
-            vip: SocketAddr::new(self.address, self.port),
+/// [`Service`] on the wire.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    protocol: Option<Protocol>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fwmark: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    family: Option<Family>,
+    #[serde(default)]
+    scheduler: Scheduler,
+    #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
+    scheduler_flags: SchedulerFlags,
+    #[serde(default, rename = "real", alias = "reals")]
+    reals: Vec<Real>,
+}
+
+impl TryFrom<Fields> for Service {
+    type Error = Unnamed;
+
+    fn try_from(fields: Fields) -> Result<Self, Unnamed> {
+        let naming = Naming {
+            protocol: fields.protocol,
+            address: fields.address,
+            port: fields.port,
+            fwmark: fields.fwmark,
+            family: fields.family,
+        };
+        Ok(Self {
+            id: naming.id()?,
+            scheduler: fields.scheduler,
+            scheduler_flags: fields.scheduler_flags,
+            reals: fields.reals,
+        })
+    }
+}
+
+impl From<Service> for Fields {
+    fn from(service: Service) -> Self {
+        let naming = Naming::from(service.id);
+        Self {
+            protocol: naming.protocol,
+            address: naming.address,
+            port: naming.port,
+            fwmark: naming.fwmark,
+            family: naming.family,
+            scheduler: service.scheduler,
+            scheduler_flags: service.scheduler_flags,
+            reals: service.reals,
         }
     }
 }
@@ -57,17 +181,29 @@ pub struct ServicePatch {
     pub scheduler_flags: Option<SchedulerFlags>,
 }
 
+impl ServicePatch {
+    /// `now` with this change.
+    pub fn applied(self, now: &Service) -> Service {
+        let Self {
+            scheduler,
+            scheduler_flags,
+        } = self;
+        Service {
+            scheduler: scheduler.unwrap_or(now.scheduler),
+            scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
+            ..now.clone()
+        }
+    }
+}
+
 /// A virtual service as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// Its name in paths.
     pub id: ServiceId,
-    /// Transport protocol.
-    pub protocol: Protocol,
-    /// VIP.
-    pub address: IpAddr,
-    /// Port.
-    pub port: u16,
+    /// The same in parts.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Scheduling algorithm.
     pub scheduler: Scheduler,
     /// Its options.
@@ -75,9 +211,24 @@ pub struct ServiceView {
     pub scheduler_flags: SchedulerFlags,
     /// What it has carried.
     pub stats: Traffic,
+    /// What it carries in a second.
+    #[serde(default)]
+    pub rates: Rates,
     /// Packets dropped that were known to be for it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
     pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
+}
+
+impl From<&ServiceView> for Service {
+    /// How it is configured.
+    fn from(view: &ServiceView) -> Self {
+        Self {
+            id: view.id,
+            scheduler: view.scheduler,
+            scheduler_flags: view.scheduler_flags,
+            reals: view.reals.iter().map(Real::from).collect(),
+        }
+    }
 }

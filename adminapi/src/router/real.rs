@@ -37,7 +37,7 @@ pub(super) async fn add(
     Body(real): Body<Real>,
 ) -> Answer<Created<RealView>> {
     ControlError::unless_valid(validate_real(id, &real))?;
-    let location = path::real(id, real.endpoint(id.vip.port()));
+    let location = path::real(id, real.endpoint(id.port()));
     let body = ask.run(move |control| control.add_real(id, real)).await?;
     Ok(Created { location, body })
 }
@@ -48,7 +48,7 @@ pub(super) async fn put(
     Body(real): Body<Real>,
 ) -> Answer<Response> {
     let mut problems = validate_real(id, &real);
-    let given = real.endpoint(id.vip.port());
+    let given = real.endpoint(id.port());
     if given != named {
         let pointer = if given.ip() == named.ip() {
             "/port"

@@ -9,7 +9,7 @@ use super::Ask;
 use super::answer::{self, Created, Failure};
 use super::extract::{Body, ServicePath};
 use crate::error::{ControlError, Problem};
-use crate::model::{Service, ServiceId, ServicePatch, ServiceView, Traffic};
+use crate::model::{Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
 use crate::path;
 use crate::validate::validate_service;
 
@@ -31,7 +31,7 @@ pub(super) async fn add(
     Body(service): Body<Service>,
 ) -> Answer<Created<ServiceView>> {
     ControlError::unless_valid(validate_service(&service))?;
-    let location = path::service(service.id());
+    let location = path::service(service.id);
     let body = ask.run(|control| control.add_service(service)).await?;
     Ok(Created { location, body })
 }
@@ -99,22 +99,18 @@ pub(super) async fn zero_all(State(ask): State<Ask>) -> Answer<StatusCode> {
 
 /// The body of a PUT says again what the path names.
 fn other_identity(id: ServiceId, service: &Service) -> Vec<Problem> {
-    let differs = |pointer: &str, given: String, named: String| {
-        let message = format!("{given} is not {named}, which the path names");
+    let (given, named) = (Naming::from(service.id), Naming::from(id));
+    let differs = [
+        ("/protocol", given.protocol != named.protocol),
+        ("/address", given.address != named.address),
+        ("/port", given.port != named.port),
+        ("/fwmark", given.fwmark != named.fwmark),
+        ("/family", given.family != named.family),
+    ];
+    let problem = |(pointer, _): (&str, bool)| {
+        let message = format!("{} is not {id}, which the path names", service.id);
         Problem::new(pointer, message, "add another service by POST")
     };
-    let mut problems = Vec::new();
-    if service.protocol != id.protocol {
-        let (given, named) = (service.protocol.name(), id.protocol.name());
-        problems.push(differs("/protocol", given.to_owned(), named.to_owned()));
-    }
-    if service.address != id.vip.ip() {
-        let (given, named) = (service.address.to_string(), id.vip.ip().to_string());
-        problems.push(differs("/address", given, named));
-    }
-    if service.port != id.vip.port() {
-        let (given, named) = (service.port.to_string(), id.vip.port().to_string());
-        problems.push(differs("/port", given, named));
-    }
-    problems
+    let differs = differs.into_iter().filter(|(_, differs)| *differs);
+    differs.map(problem).collect()
 }

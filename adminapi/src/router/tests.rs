@@ -9,6 +9,7 @@ use super::*;
 use crate::error::ControlError;
 use crate::fake::Fake;
 use crate::problem::{MEDIA_TYPE, ProblemKind};
+use crate::sysctl::Sysctl;
 
 const WEB: &str = "/v1/services/tcp:10.0.0.1:80";
 const DNS: &str = "/v1/services/udp:%5B2001:db8::1%5D:53";
@@ -273,6 +274,10 @@ async fn other_methods_are_not_allowed() {
         ("POST /v1/health".to_owned(), "GET,HEAD"),
         ("PUT /v1/services".to_owned(), "GET,HEAD,POST,DELETE"),
         (format!("POST {WEB}"), "GET,HEAD,PUT,PATCH,DELETE"),
+        (
+            "DELETE /v1/sysctls/secure_tcp".to_owned(),
+            "GET,HEAD,PUT,PATCH",
+        ),
         ("DELETE /v1/timeouts".to_owned(), "GET,HEAD,PUT,PATCH"),
     ] {
         let got = no(&api, &line, json!({}), ProblemKind::MethodNotAllowed).await;
@@ -372,6 +377,30 @@ async fn counters_are_zeroed_for_one_and_for_all() {
 }
 
 #[tokio::test]
+async fn levels_are_shown_and_set() {
+    let api = with_web().await;
+    for path in ["/v1/defense", "/v1/services/tcp:10.0.0.1:80/defense"] {
+        let shown = ok(&api, &format!("GET {path}"), Value::Null, 200).await;
+        assert_eq!(
+            (&shown["level"], &shown["automatic"]),
+            (&json!(0), &json!(true))
+        );
+        let set = ok(&api, &format!("PUT {path}"), json!({"level": 2}), 200).await;
+        assert_eq!(
+            (&set["level"], &set["automatic"]),
+            (&json!(2), &json!(false))
+        );
+        let line = format!("PUT {path}");
+        let got = no(&api, &line, json!({"level": 3}), ProblemKind::Invalid).await;
+        assert_eq!(got.body["errors"][0]["pointer"], "/level");
+    }
+    let line = "GET /v1/services/tcp:10.0.0.9:80/defense";
+    no(&api, line, Value::Null, ProblemKind::NoSuchService).await;
+    let events = ok(&api, "GET /v1/events?since=7", Value::Null, 200).await;
+    assert_eq!(events, json!({"events": [], "last": 7}));
+}
+
+#[tokio::test]
 async fn timeouts_are_shown_and_changed() {
     let api = empty();
     let line = "/v1/timeouts";
@@ -396,12 +425,64 @@ async fn timeouts_are_shown_and_changed() {
 }
 
 #[tokio::test]
+async fn sysctls_are_shown_and_written() {
+    let api = empty();
+    let all = ok(&api, "GET /v1/sysctls", Value::Null, 200).await;
+    assert_eq!(all.as_array().map(Vec::len), Some(Sysctl::COUNT));
+    assert!(all.to_string().contains("net.ipv4.vs.conn_reuse_mode"));
+
+    let line = "/v1/sysctls/net.ipv4.vs.sync_threshold";
+    let shown = ok(&api, &format!("GET {line}"), Value::Null, 200).await;
+    assert_eq!(
+        (&shown["value"], &shown["default"]),
+        (&json!([3, 50]), &json!([3, 50]))
+    );
+    assert_eq!(shown["effective"], false);
+    assert!(shown["reason"].is_string());
+    for (method, value, then) in [
+        ("PUT", json!([4, 60]), json!([4, 60])),
+        ("PATCH", json!(5), json!([5, 60])),
+        ("PUT", json!("6 70"), json!([6, 70])),
+    ] {
+        let line = format!("{method} {line}");
+        let written = ok(&api, &line, json!({ "value": value }), 200).await;
+        assert_eq!(written["value"], then);
+    }
+    let bare = ok(&api, "GET /v1/sysctls/sync_threshold", Value::Null, 200).await;
+    assert_eq!(bare["value"], json!([6, 70]));
+
+    for value in [json!([70, 6]), json!("x")] {
+        let got = no(
+            &api,
+            &format!("PUT {line}"),
+            json!({ "value": value }),
+            ProblemKind::Invalid,
+        )
+        .await;
+        assert_eq!(got.pointers(), ["/value"]);
+    }
+    no(
+        &api,
+        &format!("PUT {line}"),
+        json!({}),
+        ProblemKind::Invalid,
+    )
+    .await;
+    for name in ["net.ipv4.ip_forward", "sync"] {
+        let line = format!("GET /v1/sysctls/{name}");
+        no(&api, &line, Value::Null, ProblemKind::NoSuchSysctl).await;
+    }
+}
+
+#[tokio::test]
 async fn connections_come_by_page_and_filter() {
     let connection = |client: &str, real: &str| crate::model::Connection {
+        service: "tcp:10.0.0.1:80".parse().unwrap(),
         protocol: crate::model::Protocol::Tcp,
         client: client.parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         real: real.parse().unwrap(),
+        local: None,
         state: "ESTABLISHED".to_owned(),
         expires: 900,
     };
@@ -475,6 +556,7 @@ async fn faults_of_the_director_have_their_status_on_every_route() {
             "stats",
             "services",
             "timeouts",
+            "sysctls",
             "connections",
         ] {
             let line = format!("GET /v1/{path}");
@@ -496,4 +578,65 @@ async fn a_panic_of_the_director_is_an_internal_error() {
     }));
     no(&api, "GET /v1/status", Value::Null, ProblemKind::Internal).await;
     ok(&api, "GET /v1/health", Value::Null, 200).await;
+}
+
+#[tokio::test]
+async fn a_configuration_is_put_as_a_whole() {
+    let api = with_web().await;
+    let config = ok(&api, "GET /v1/config", Value::Null, 200).await;
+    assert_eq!(config["timeouts"]["tcp"], 900);
+    assert_eq!(config["service"][0]["real"][0]["weight"], 3);
+    let mut wanted = config.clone();
+    wanted["service"] = json!([dns()]);
+    wanted["timeouts"]["udp"] = json!(7);
+    ok(&api, "PUT /v1/config?dry_run=true", wanted.clone(), 204).await;
+    assert_eq!(ok(&api, "GET /v1/config", Value::Null, 200).await, config);
+    ok(&api, "PUT /v1/config", wanted, 204).await;
+    ok(&api, &format!("GET {DNS}"), Value::Null, 200).await;
+    let config = ok(&api, "GET /v1/config", Value::Null, 200).await;
+    assert_eq!(config["timeouts"]["udp"], 7);
+    assert_eq!(config["service"].as_array().map(Vec::len), Some(1));
+
+    let bad = json!({"service": [web(), web()], "timeouts": {"tcp": 0, "tcpfin": 1, "udp": 1}});
+    let got = no(&api, "PUT /v1/config", bad, ProblemKind::Invalid).await;
+    assert_eq!(got.pointers(), ["/service/1", "/timeouts/tcp"]);
+}
+
+#[tokio::test]
+async fn a_configuration_may_be_larger_than_a_service() {
+    let api = empty();
+    let real = |n: usize| json!({"address": format!("10.1.{}.{}", n / 250, n % 250 + 1)});
+    let reals: Vec<_> = (0..60_000).map(real).collect();
+    let large = json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "real": reals});
+    no(
+        &api,
+        "POST /v1/services",
+        large.clone(),
+        ProblemKind::TooLarge,
+    )
+    .await;
+    ok(&api, "PUT /v1/config", json!({"service": [large]}), 204).await;
+}
+
+#[tokio::test]
+async fn synchronisation_daemons_are_started_shown_and_stopped() {
+    let api = empty();
+    let line = "POST /v1/sync/daemons";
+    let daemon = json!({"role": "backup", "interface": "eth0", "syncid": 7});
+    let started = ask(&api, line, daemon.clone()).await;
+    assert_eq!(started.status, StatusCode::CREATED);
+    assert_eq!(started.headers[header::LOCATION], "/v1/sync/daemons/backup");
+    assert_eq!(started.body["group"], "224.0.0.81");
+    no(&api, line, daemon, ProblemKind::DaemonExists).await;
+    let all = ok(&api, "GET /v1/sync/daemons", Value::Null, 200).await;
+    assert_eq!(all[0]["role"], "backup");
+    let bad =
+        json!({"role": "master", "interface": "eth0", "group": "10.0.0.1", "port": 0, "ttl": 0});
+    let got = no(&api, line, bad, ProblemKind::Invalid).await;
+    assert_eq!(got.pointers(), ["/group", "/port", "/ttl"]);
+    let stop = "DELETE /v1/sync/daemons/backup";
+    ok(&api, stop, Value::Null, 204).await;
+    no(&api, stop, Value::Null, ProblemKind::NoSuchDaemon).await;
+    let nobody = "DELETE /v1/sync/daemons/other";
+    no(&api, nobody, Value::Null, ProblemKind::BadRequest).await;
 }

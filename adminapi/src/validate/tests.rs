@@ -172,7 +172,7 @@ fn timeouts_have_bounds() {
 /// A real server of 10.0.0.1:80, and what is said about it.
 #[test]
 fn methods_and_tunnels_fit_together() {
-    let id = service(good()).id();
+    let id = service(good()).id;
     for (real, expected) in [
         (
             json!({"address": "10.0.2.1", "method": "dr", "port": 8080}),

@@ -1,6 +1,8 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod defense;
 mod status;
+mod sysctl;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -31,8 +33,43 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Word {
+    /// Shows the level of defence and why it is that, or sets it.
+    Defense(defense::Line),
+    /// Shows what has happened lately: changes of level.
+    Events(defense::EventsLine),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
+    /// Shows and writes the sysctls of IPVS, net.ipv4.vs.*, as sysctl(8) does.
+    Sysctl(sysctl::Line),
+}
+
+/// What a word answers.
+#[derive(Debug, Default)]
+struct Said {
+    /// Standard output.
+    out: String,
+    /// Standard error.
+    err: String,
+    /// Exit status.
+    status: u8,
+}
+
+impl Said {
+    /// Part of it went wrong; the rest goes on.
+    fn fail(&mut self, message: &str) {
+        self.err += message;
+        self.err.push('\n');
+        self.status = 1;
+    }
+}
+
+impl From<String> for Said {
+    fn from(out: String) -> Self {
+        Self {
+            out,
+            ..Self::default()
+        }
+    }
 }
 
 /// Whether the line is a word and not options. `--api` and `--json` may stand before either.
@@ -60,10 +97,14 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     match answer(&line).await {
-        Ok(text) => match io::stdout().lock().write_all(text.as_bytes()) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        },
+        Ok(said) => {
+            let written = io::stdout().lock().write_all(said.out.as_bytes());
+            let _ = io::stderr().lock().write_all(said.err.as_bytes());
+            match written {
+                Ok(()) => said.status,
+                Err(_) => 1,
+            }
+        }
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
             error.status()
@@ -71,17 +112,20 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
-async fn answer(line: &Line) -> Result<String, DirectorError> {
+async fn answer(line: &Line) -> Result<Said, DirectorError> {
     let director = connect::find(line.api.as_deref())?;
-    match line.word {
+    match &line.word {
         Word::Status => {
             let status = director.status().await?;
-            Ok(if line.json {
-                json(&status)
-            } else {
-                status::text(&status)
-            })
+            let text = match line.json {
+                true => json(&status),
+                false => status::text(&status),
+            };
+            Ok(text.into())
         }
+        Word::Defense(defense) => defense::run(defense, &director, line.json).await,
+        Word::Events(events) => defense::events(events, &director, line.json).await,
+        Word::Sysctl(sysctl) => sysctl::run(sysctl, &director, line.json).await,
     }
 }
 

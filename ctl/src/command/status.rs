@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use adminapi::model::{ConnectionUse, Drops, InterfaceStatus, Status, WorkerStatus};
+use adminapi::model::{ConnectionUse, Drops, InterfaceStatus, LocalAddress, Status, WorkerStatus};
 
 /// The status for people.
 pub(super) fn text(status: &Status) -> String {
@@ -12,6 +12,7 @@ pub(super) fn text(status: &Status) -> String {
         duration(status.uptime)
     );
     text += &connections(&status.connections);
+    text += &local_addresses(&status.local_addresses);
     text += &interfaces(&status.interfaces);
     text += &workers(&status.workers);
     text += &drops(&status.drops);
@@ -57,10 +58,23 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
     table(titles, rows)
 }
 
+fn local_addresses(addresses: &[LocalAddress]) -> String {
+    let titles = ["local address", "assigned", "connections", "ports"];
+    let rows = addresses.iter().map(|local| {
+        [
+            local.address.to_string(),
+            if local.assigned { "yes" } else { "no" }.to_owned(),
+            local.connections.to_string(),
+            local.ports.to_string(),
+        ]
+    });
+    table(titles, rows)
+}
+
 fn workers(workers: &[WorkerStatus]) -> String {
     let titles = [
-        "worker", "cpu", "received", "sent", "dropped", "missed", "answered", "frames", "free",
-        "filling", "sending",
+        "worker", "cpu", "received", "sent", "dropped", "missed", "answered", "routed", "frames",
+        "free", "filling", "sending",
     ];
     let rows = workers.iter().map(|worker| {
         [
@@ -71,6 +85,7 @@ fn workers(workers: &[WorkerStatus]) -> String {
             worker.dropped.to_string(),
             worker.missed.to_string(),
             worker.answered.to_string(),
+            worker.routed.to_string(),
             worker.frames.total.to_string(),
             worker.frames.free.to_string(),
             worker.frames.filling.to_string(),
@@ -161,6 +176,7 @@ mod tests {
                 drops: Drops::default(),
                 missed: 4,
                 answered: 1,
+                routed: 5,
                 frames: Frames {
                     total: 4096,
                     free: 2000,
@@ -178,6 +194,12 @@ mod tests {
                 half_open_limit: 250_000,
                 bytes: 128_000_000,
             },
+            local_addresses: vec![LocalAddress {
+                address: [10, 0, 2, 200].into(),
+                assigned: true,
+                connections: 7,
+                ports: 64_512,
+            }],
         };
         assert_eq!(
             text(&status),
@@ -185,11 +207,14 @@ mod tests {
 bulwarkd 0.1.0, up 1 h 2 min
 connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 
+local address  assigned  connections  ports
+10.0.2.200          yes            7  64512
+
 interface       mode  queues    rx  passed  redirected  dropped
 eth0       zero-copy       4  1000      10         990        0
 
-worker  cpu  received  sent  dropped  missed  answered  frames  free  filling  sending
-0         3       990   988        2       4         1    4096  2000     2090        6
+worker  cpu  received  sent  dropped  missed  answered  routed  frames  free  filling  sending
+0         3       990   988        2       4         1       5    4096  2000     2090        6
 
 drop reason    packets
 truncated            5

@@ -6,9 +6,9 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use adminapi::model::{Protocol, RealView, ServiceView};
+use adminapi::model::{Protocol, RealView, ServiceId, ServiceView};
 
-/// Sorts services by family, protocol, address and port, and the real servers of each.
+/// Sorts services by mark, family, protocol, address and port, and the real servers of each.
 pub(crate) fn services(services: &mut Vec<ServiceView>) {
     merge_sort(services, &compare_services);
     for service in services {
@@ -17,11 +17,23 @@ pub(crate) fn services(services: &mut Vec<ServiceView>) {
 }
 
 fn compare_services(a: &ServiceView, b: &ServiceView) -> Ordering {
-    let rank = |service: &ServiceView| (service.address.is_ipv6(), protocol(service.protocol));
-    rank(a)
-        .cmp(&rank(b))
-        .then_with(|| compare_addresses(a.address, b.address))
-        .then(a.port.cmp(&b.port))
+    let rank = |id: ServiceId| (id.family(), id.protocol().map(protocol));
+    let (a, b) = (a.id, b.id);
+    compare_words(mark(a), mark(b))
+        .then_with(|| rank(a).cmp(&rank(b)))
+        .then_with(|| match (a.vip(), b.vip()) {
+            (Some(a), Some(b)) => compare_addresses(a.ip(), b.ip()),
+            _ => Ordering::Equal,
+        })
+        .then(a.port().cmp(&b.port()))
+}
+
+/// 0 for a service that has an address.
+const fn mark(id: ServiceId) -> u32 {
+    match id {
+        ServiceId::Mark { mark, .. } => mark,
+        ServiceId::Address { .. } => 0,
+    }
 }
 
 fn compare_reals(a: &RealView, b: &RealView) -> Ordering {
@@ -41,9 +53,13 @@ const fn protocol(protocol: Protocol) -> u8 {
 fn compare_addresses(a: IpAddr, b: IpAddr) -> Ordering {
     let differences = words(a).into_iter().zip(words(b));
     differences
-        .map(|(a, b)| (a.wrapping_sub(b) as i32).cmp(&0))
+        .map(|(a, b)| compare_words(a, b))
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
+}
+
+fn compare_words(a: u32, b: u32) -> Ordering {
+    (a.wrapping_sub(b) as i32).cmp(&0)
 }
 
 /// The address as big-endian words, IPv4 in the first.

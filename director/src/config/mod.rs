@@ -7,26 +7,33 @@
 mod agent;
 mod api;
 mod datapath;
+mod defense;
 mod duplicate;
 mod error;
 mod limits;
+mod local;
 mod log;
 mod outline;
 mod read;
 mod service;
 mod suggest;
+mod sysctl;
 
 use std::ops::Deref;
 use std::path::Path;
 
 use adminapi::model::{Service, Timeouts};
+use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
 pub use agent::{AgentConfig, HookChoice, Tunnel};
 pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
+pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
+pub use local::Local;
+pub(crate) use local::{speaks, voiceless};
 pub use log::{Log, LogFormat, LogLevel};
 
 use error::Report;
@@ -35,7 +42,7 @@ use read::{Expected, Section};
 
 /// A configuration that has passed every check. Only [`Config::parse`] and [`Config::load`] make
 /// one, and it cannot be changed; its values are those of [`Settings`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config(Settings);
 
 impl Deref for Config {
@@ -47,7 +54,7 @@ impl Deref for Config {
 }
 
 /// What a configuration says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `[datapath]`: interfaces, workers and their memory.
     pub datapath: Datapath,
@@ -55,8 +62,12 @@ pub struct Settings {
     pub api: Api,
     /// `[limits]`: how much is tracked.
     pub limits: Limits,
+    /// `[defense]`: when the level changes, and what is done then.
+    pub defense: Defense,
     /// `[timeouts]`: how long idle connections are kept.
     pub timeouts: Timeouts,
+    /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
+    pub sysctls: Sysctls,
     /// `[log]`: what is logged, and how.
     pub log: Log,
     /// `[[service]]`: virtual services, in the order of the file.
@@ -112,15 +123,18 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let api = api::read(root.section("api"));
     let limits = limits::read(root.section("limits"));
     let timeouts = read_timeouts(root.section("timeouts"));
+    let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
-    let services = service::read(&mut root);
-    root.not_yet("defense");
+    let defense = defense::read(root.section("defense"));
+    let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.finish();
     Some(Settings {
         datapath: datapath?,
         api: api?,
         limits,
+        defense,
         timeouts,
+        sysctls,
         log,
         services,
     })

@@ -1,21 +1,27 @@
 //! `[[service]]` and `[[service.real]]`: the types of the API, read key by key so that every
 //! problem is found.
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler, Service, Tunnel};
+use std::net::SocketAddr;
+
+use adminapi::model::{Family, ForwardingMethod, Real, Scheduler, Service, ServiceId, Tunnel};
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
+use super::local::Local;
 use super::read::{Expected, Section};
 
 const PROTOCOLS: &[&str] = &["tcp", "udp", "sctp"];
+const FAMILIES: &[&str] = &["ipv4", "ipv6"];
 const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
 const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
-const METHODS: &[&str] = &["nat", "dr", "tun"];
+const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
+const VIP_PORT: Expected = Expected::Number(0..=u16::MAX as i64);
+const MARK: Expected = Expected::Number(1..=u32::MAX as i64);
 const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
 const THRESHOLD: Expected = Expected::Number(0..=MAX_THRESHOLD as i64);
 const WEIGHT: Expected = Expected::Number(0..=MAX_WEIGHT as i64);
@@ -28,15 +34,16 @@ struct Placed {
     reals: Vec<usize>,
 }
 
-/// All services that can be read, judged together.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<Service> {
+/// All services that can be read, judged together, and with what the director speaks from.
+pub(super) fn read(root: &mut Section<'_>, local: Option<&Local>) -> Vec<Service> {
     let placed: Vec<Placed> = root
         .sections("service")
         .into_iter()
         .filter_map(|(place, section)| read_service(place, section))
         .collect();
     let services: Vec<_> = placed.iter().map(|placed| placed.service.clone()).collect();
-    for mut problem in validate_config(&services) {
+    let spoken = local.map_or_else(Vec::new, |local| local.judge(&services));
+    for mut problem in validate_config(&services).into_iter().chain(spoken) {
         problem.pointer = in_file(&placed, &problem.pointer);
         problem.other = problem.other.map(|other| in_file(&placed, &other));
         root.report(problem);
@@ -45,13 +52,10 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Service> {
 }
 
 fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
-    let protocol: Option<Protocol> = section.required(
-        "protocol",
-        &Expected::Word(PROTOCOLS),
-        "set tcp, udp or sctp",
-    );
-    let address = section.required("address", &ADDRESS, "set the VIP");
-    let port = section.required("port", &PORT, "set the port of the VIP");
+    let id = match section.has("fwmark") {
+        true => read_mark(&mut section),
+        false => read_address(&mut section),
+    };
     let scheduler = Scheduler::default();
     let scheduler = section.or("scheduler", &Expected::Word(SCHEDULERS), scheduler);
     let flags = section.list("scheduler_flags", &Expected::Word(FLAGS));
@@ -65,9 +69,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     section.finish();
     let (places, reals) = reals.into_iter().unzip();
     let service = Service {
-        protocol: protocol?,
-        address: address?,
-        port: port?,
+        id: id?,
         scheduler,
         scheduler_flags,
         reals,
@@ -76,6 +78,22 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         service,
         place,
         reals: places,
+    })
+}
+
+fn read_address(section: &mut Section<'_>) -> Option<ServiceId> {
+    let protocol = section.required("protocol", &Expected::Word(PROTOCOLS), "set tcp or udp");
+    let address = section.required("address", &ADDRESS, "set the VIP");
+    let port = section.required("port", &VIP_PORT, "set the port of the VIP");
+    Some(ServiceId::at(protocol?, SocketAddr::new(address?, port?)))
+}
+
+fn read_mark(section: &mut Section<'_>) -> Option<ServiceId> {
+    let mark = section.required("fwmark", &MARK, "set the mark");
+    let family = section.or("family", &Expected::Word(FAMILIES), Family::Ipv4);
+    Some(ServiceId::Mark {
+        mark: mark?,
+        family,
     })
 }
 
@@ -131,7 +149,7 @@ fn in_file(placed: &[Placed], pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::SchedulerFlag;
+    use adminapi::model::{Protocol, SchedulerFlag};
 
     use super::*;
     use adminapi::model::{TunnelChecksum, TunnelType};
@@ -142,6 +160,7 @@ mod tests {
         assert_eq!(METHODS, ForwardingMethod::ALL.map(ForwardingMethod::name));
         assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
+        assert_eq!(FAMILIES, Family::ALL.map(Family::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
         assert_eq!(PROTOCOLS, Protocol::ALL.map(Protocol::name));
     }

@@ -1,6 +1,7 @@
 use std::fs;
 
 use adminapi::model::{Protocol, Scheduler};
+use adminapi::sysctl::Sysctl;
 use proptest::prelude::*;
 
 use super::*;
@@ -39,7 +40,7 @@ fn a_minimal_file_has_the_documented_defaults() {
 fn the_sample_files_are_good() {
     let config = sample("bulwark.toml");
     assert_eq!(config.services.len(), 2);
-    assert_eq!(config.services[0].protocol, Protocol::Tcp);
+    assert_eq!(config.services[0].id.protocol(), Some(Protocol::Tcp));
     assert_eq!(config.services[0].reals[0].weight, 2);
     assert_eq!(config.services[0].reals[1].weight, 1);
     assert_eq!(config.services[1].scheduler, Scheduler::Rr);
@@ -92,6 +93,9 @@ half_open = 8192
 tcp = 1
 tcpfin = 2678400
 udp = 3
+[sysctl]
+conn_reuse_mode = 0
+sync_threshold = [5, 60]
 [log]
 level = "trace"
 format = "json"
@@ -105,6 +109,13 @@ format = "json"
     assert_eq!(config.limits.connections, 8192);
     assert_eq!(config.limits.half_open, 8192);
     assert_eq!(config.timeouts.tcpfin, 2_678_400);
+    let changed = [
+        Sysctl::ConnReuseMode,
+        Sysctl::SyncThreshold,
+        Sysctl::PmtuDisc,
+    ];
+    let values = changed.map(|sysctl| config.sysctls.get(sysctl).to_string());
+    assert_eq!(values, ["0", "5\t60", "1"]);
     assert_eq!(config.log.level, LogLevel::Trace);
     assert_eq!(config.log.format, LogFormat::Json);
 }
@@ -121,6 +132,14 @@ fn each_bad_line_is_named() {
         (
             "fast_path = true",
             "f:3: datapath.fast_path: is not built yet; set false or leave it out",
+        ),
+        (
+            "local_ports = \"5000-5100\"",
+            "f:3: datapath.local_ports: 5000-5100 are 101 ports; give 1024 at least",
+        ),
+        (
+            "local_addresses = [\"10.0.2.1\", \"10.0.2.1\"]",
+            "f:3: datapath.local_addresses: 10.0.2.1 is there already (line 3); name it once",
         ),
         (
             "fast_path = \"yes\"",
@@ -150,7 +169,7 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: fast_path, frames, interfaces, mode, ring, workers",
+             known here: fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",
@@ -162,11 +181,35 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, limits, log, service, timeouts",
+            "f:3: data: unknown key; known here: api, datapath, defense, limits, log, service, \
+             sysctl, timeouts",
         ),
         (
-            "[defense]",
-            "f:3: defense: is not available yet; leave it out",
+            "[defense]\nlevel = 1",
+            "f:4: defense.level: must be 0 (by itself) or 2 (pinned), not 1",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 101",
+            "f:4: defense.half_open_pool: must be a whole number from 0 to 100, not 101",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 10",
+            "f:3: defense.half_open_pool_leave: is above half_open_pool; \
+             level 1 ends at less than it begins with",
+        ),
+        (
+            "[defense]\nmemory = \"30MiB\"",
+            "f:3: defense.memory_leave: is below memory; \
+             level 1 ends when more is left than it begins with",
+        ),
+        (
+            "[defense]\nmemory_leave = \"30\"",
+            "f:4: defense.memory_leave: \"30\" is not a size; \
+             write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
+        ),
+        (
+            "[defense]\ndwell = 0",
+            "f:4: defense.dwell: must be a whole number from 1 to 86400, not 0",
         ),
         (
             "[[timeouts]]",
@@ -224,6 +267,18 @@ fn each_bad_line_is_named() {
         (
             "[timeouts]\ntcp = 0",
             "f:4: timeouts.tcp: must be a whole number from 1 to 2678400, not 0",
+        ),
+        (
+            "[sysctl]\nsecure_tcp = 4",
+            "f:4: sysctl.secure_tcp: must be 0 (off), 1 or 2 (automatic) or 3 (on), not 4",
+        ),
+        (
+            "[sysctl]\nsloppy_tcp = true",
+            "f:4: sysctl.sloppy_tcp: must be a number, a list of two, or text, not true",
+        ),
+        (
+            "[sysctl]\nsloppy-tcp = 1",
+            "f:4: sysctl.sloppy-tcp: unknown key; did you mean sloppy_tcp?",
         ),
         (
             "[log]\nlevel = \"verbose\"",
@@ -324,8 +379,8 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
             "f:25: service.real.address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
              only a tunnel leads to another address family; set the method tun",
             "f:27: service.address: is missing; set the VIP",
-            "f:28: service.protocol: must be one of tcp, udp, not \"tpc\"; did you mean tcp?",
-            "f:29: service.port: must be a whole number from 1 to 65535, not 65536",
+            "f:28: service.protocol: must be one of tcp, udp, sctp, not \"tpc\"; did you mean tcp?",
+            "f:29: service.port: must be a whole number from 0 to 65535, not 65536",
             "f:30: service.scheduler: must be one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, \
              sed, nq, fo, ovf, mh, twos, not \"wrrr\"; \
              did you mean wrr?",

@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Health, PacketTotals, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
+    Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
+    DefenseLevel, Events, ForwardingMethod, Health, PacketTotals, Real, RealPatch, RealView,
+    Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
     TimeoutsPatch,
 };
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::validate_changed_real;
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
 use super::{Director, translate, view};
+use crate::config;
+use crate::defence::Level;
 use crate::flow;
 use crate::pool::{Pool, PoolError};
 use crate::service::ServiceKey;
@@ -31,23 +35,40 @@ fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service:
 fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
     let found = known(pool, key)?.reals.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
-    found.map(|real| view::real(real)).ok_or_else(missing)
+    found.map(|real| view::real(pool, real)).ok_or_else(missing)
 }
 
 /// A service that is another's real server would send its packets round in a circle.
-fn refuse_circle(pointer: &str, key: &ServiceKey) -> ControlError {
-    let message = format!(
-        "{} is a virtual service and a real server of another",
-        key.vip
-    );
+fn refuse_circle(endpoint: Endpoint) -> ControlError {
+    let message = format!("{endpoint} is a virtual service and a real server of another");
     let mend = "name the real servers' own addresses";
-    ControlError::Invalid(vec![adminapi::Problem::new(pointer, message, mend)])
+    ControlError::Invalid(vec![adminapi::Problem::new("/address", message, mend)])
+}
+
+/// Nobody else can have an address that the director speaks from.
+fn refuse_speaker(pool: &Pool, endpoint: Endpoint) -> Result<()> {
+    let problem = || config::speaks(endpoint.addr.into()).below("/address");
+    let speaker = pool.speakers().has(endpoint.addr);
+    ControlError::unless_valid(speaker.then(problem).into_iter().collect())
+}
+
+/// FullNAT needs an address to speak from.
+fn refuse_voiceless(pool: &Pool, endpoint: Endpoint, real: &Real) -> Result<()> {
+    let has_voice = pool.speakers().capacity(endpoint.addr.is_v4()) > 0;
+    let voiceless = real.method == ForwardingMethod::FullNat && !has_voice;
+    let problem = || config::voiceless(endpoint.addr.into());
+    ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
 }
 
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
-    let key = translate::key(service.id());
-    if pool.is_present(key.protocol, key.vip) {
-        return Err(refuse_circle("/address", &key));
+    let key = translate::key(service.id);
+    if let ServiceKey::Address { protocol, vip } = key
+        && pool.has_real_within(protocol, vip)
+    {
+        return Err(refuse_circle(vip));
+    }
+    if let ServiceKey::Address { vip, .. } = key {
+        refuse_speaker(pool, vip)?;
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
@@ -61,23 +82,25 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
 }
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
-    let endpoint = Endpoint::from(real.endpoint(key.vip.port));
-    let itself = ServiceKey {
-        protocol: key.protocol,
-        vip: endpoint,
-    };
-    if pool.service(&itself).is_some() {
-        return Err(refuse_circle("/address", &itself));
+    let endpoint = Endpoint::from(real.endpoint(key.port()));
+    if key
+        .protocols()
+        .any(|protocol| pool.serves_within(protocol, endpoint))
+    {
+        return Err(refuse_circle(endpoint));
     }
+    refuse_speaker(pool, endpoint)?;
+    refuse_voiceless(pool, endpoint, real)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
-    touched.real(key.protocol, endpoint);
+    touched.real(key, endpoint);
     Ok(())
 }
 
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
-    let endpoint = Endpoint::from(real.endpoint(key.vip.port));
+    let endpoint = Endpoint::from(real.endpoint(key.port()));
+    refuse_voiceless(pool, endpoint, real)?;
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
@@ -93,7 +116,7 @@ fn set_real(
     real: &Real,
 ) -> std::result::Result<(), PoolError> {
     pool.set_real(key, endpoint, translate::settings(real))?;
-    touched.real(key.protocol, endpoint);
+    touched.real(key, endpoint);
     Ok(())
 }
 
@@ -105,7 +128,7 @@ fn remove_real(
 ) -> Result<()> {
     let removed = pool.remove_real(key, endpoint);
     removed.map_err(|e| translate::error(e, key, Some(endpoint)))?;
-    touched.real(key.protocol, endpoint);
+    touched.real(key, endpoint);
     Ok(())
 }
 
@@ -116,13 +139,13 @@ fn remove_service(pool: &mut Pool, touched: &mut Touched, key: ServiceKey) -> Re
     touched.service(key);
     reals
         .iter()
-        .for_each(|real| touched.real(key.protocol, real.endpoint));
+        .for_each(|real| touched.real(&key, real.endpoint));
     Ok(())
 }
 
 /// Makes a service look like `wanted`. True when it is new.
 fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<bool> {
-    let key = translate::key(wanted.id());
+    let key = translate::key(wanted.id);
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
@@ -137,14 +160,14 @@ fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Resu
 
 /// Removes the real servers of a service, if it is there, that `wanted` does not have.
 fn remove_unwanted(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<()> {
-    let key = translate::key(wanted.id());
+    let key = translate::key(wanted.id);
     let Some(present) = pool.service(&key).cloned() else {
         return Ok(());
     };
     let keep: HashSet<_> = wanted
         .reals
         .iter()
-        .map(|r| Endpoint::from(r.endpoint(key.vip.port)))
+        .map(|r| Endpoint::from(r.endpoint(key.port())))
         .collect();
     present
         .reals
@@ -160,7 +183,7 @@ pub(super) fn put_services(
     touched: &mut Touched,
     desired: &[Service],
 ) -> Result<()> {
-    let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id())).collect();
+    let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id)).collect();
     for service in pool.services() {
         if !wanted.contains(&service.key) {
             remove_service(pool, touched, service.key)?;
@@ -203,6 +226,7 @@ impl Control for Director {
                 half_open_limit: table.half_open_capacity() as u64,
                 bytes: table.footprint() as u64,
             },
+            local_addresses: self.local_addresses(),
         })
     }
 
@@ -211,22 +235,23 @@ impl Control for Director {
         Ok(pool
             .services()
             .iter()
-            .map(|service| view::service(service))
+            .map(|service| view::service(&pool, service))
             .collect())
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        known(&self.shared.pool.load(), &translate::key(id)).map(|service| view::service(service))
+        let pool = self.shared.pool.load();
+        known(&pool, &translate::key(id)).map(|service| view::service(&pool, service))
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
         self.change(|pool, touched| add_service(pool, touched, &service))?;
-        self.service(service.id())
+        self.service(service.id)
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
         let created = self.change(|pool, touched| put_service(pool, touched, &service))?;
-        Ok(put(created, self.service(service.id())?))
+        Ok(put(created, self.service(service.id)?))
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
@@ -264,16 +289,13 @@ impl Control for Director {
     fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
         let key = translate::key(service);
         self.change(|pool, touched| add_real(pool, touched, &key, &real))?;
-        self.real(service, real.endpoint(key.vip.port))
+        self.real(service, real.endpoint(key.port()))
     }
 
     fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
         let key = translate::key(service);
         let created = self.change(|pool, touched| put_real(pool, touched, &key, &real))?;
-        Ok(put(
-            created,
-            self.real(service, real.endpoint(key.vip.port))?,
-        ))
+        Ok(put(created, self.real(service, real.endpoint(key.port()))?))
     }
 
     fn change_real(
@@ -287,6 +309,7 @@ impl Control for Director {
             let now = known_real(pool, &key, real.into())?;
             let wanted = patch.applied(&now);
             ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+            refuse_voiceless(pool, wanted.endpoint(key.port()).into(), &wanted)?;
             let changed = set_real(pool, touched, &key, real.into(), &wanted);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;
@@ -331,6 +354,24 @@ impl Control for Director {
         Ok(())
     }
 
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        let pool = self.shared.pool.load();
+        let service = service.map(|id| known(&pool, &translate::key(id)));
+        Ok(self.show_defense(service.transpose()?.map(|service| &**service)))
+    }
+
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
+        let pool = self.shared.pool.load();
+        let key = service.map(|id| known(&pool, &translate::key(id)));
+        let level = Level::from_number(level.level).unwrap_or_default();
+        self.set_level(key.transpose()?.map(|service| &**service), level);
+        self.defense(service)
+    }
+
+    fn events(&self, since: u64) -> Result<Events> {
+        Ok(self.watch.lock().events.since(since))
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         Ok(Timeouts { tcp, tcpfin, udp })
@@ -349,12 +390,50 @@ impl Control for Director {
         self.timeouts()
     }
 
+    fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.apply(&wanted.services)?;
+        self.change_timeouts(wanted.timeouts.into()).map(drop)
+    }
+
+    fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        self.check(&wanted.services)
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        Ok(self.daemons.all())
+    }
+
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon> {
+        let links = self.neighbourhood.links().borrow().clone();
+        self.daemons.start(daemon, &links)
+    }
+
+    fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.daemons.stop(role)
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        let written = Sysctls::clone(&self.shared.sysctls.load());
+        Ok(self.watch.lock().strategies().shown(written))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        let _one_at_a_time = self.master.lock();
+        let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
+        sysctls.set(sysctl, value)?;
+        self.shared.sysctls.store(Arc::new(sysctls));
+        self.watch();
+        self.sysctls()
+    }
+
     fn stats(&self) -> Result<Stats> {
         let interfaces = self.interface_status()?;
         let workers = self.worker_status();
         let drops = self.drops(&interfaces);
         let pool = self.shared.pool.load();
-        let carried = pool.services().into_iter().map(|s| s.traffic.sum());
+        let services = pool.services();
+        let carried = services.iter().map(|s| s.traffic.sum());
+        let rates = services.iter().map(|s| s.traffic.rates());
         Ok(Stats {
             total: PacketTotals {
                 received: interfaces.iter().map(|i| i.rx).sum(),
@@ -363,6 +442,7 @@ impl Control for Director {
                 dropped: drops.values().sum(),
             },
             traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),
+            rates: rates.map(translate::rates).sum(),
             drops,
             workers: workers.into_iter().map(Into::into).collect(),
             interfaces: interfaces.into_iter().map(Into::into).collect(),

@@ -4,15 +4,21 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod daemons;
+mod events;
 mod roles;
 mod translate;
 mod view;
+mod watch;
 
+use std::ops::RangeInclusive;
+use std::sync::atomic::{Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
+use adminapi::sysctl::Sysctls;
 use parking_lot::Mutex;
 
 use crate::gate::{Gate, GateError, Interface};
@@ -20,10 +26,15 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::Shared;
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
+use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+use daemons::Daemons;
 use roles::Touched;
+use watch::Watch;
+
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -54,6 +65,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    daemons: Daemons,
+    watch: Mutex<Watch>,
 }
 
 /// What only one change at a time may touch.
@@ -73,9 +86,13 @@ impl Master {
         self.replaced.push(Arc::downgrade(old));
     }
 
-    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced. When not, all
+    /// that was done with one has been done before.
     fn is_seen(&self) -> bool {
-        self.replaced.iter().any(|pool| pool.strong_count() > 0)
+        let seen = self.replaced.iter().any(|pool| pool.strong_count() > 0);
+        // The counts are read relaxed; whoever gave a snapshot up did it with release.
+        fence(Acquire);
+        seen
     }
 }
 
@@ -92,12 +109,15 @@ impl Director {
             locals: Vec::new(),
             rips_changed: false,
         });
+        let watch = Mutex::new(Watch::new(facts.clock.now()));
         Self {
             facts,
             shared,
             gate,
             neighbourhood,
             master,
+            daemons: Daemons::default(),
+            watch,
         }
     }
 
@@ -106,12 +126,10 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let mut new = Pool::clone(&old);
-        let mut touched = Touched::default();
-        let done = change(&mut new, &mut touched)?;
-        touched.refuse_locals(&old, &new, &master.locals)?;
+        let (mut new, touched, done) = plan(&master, &old, change)?;
         new.settle();
-        self.publish(&old, new, &touched).map_err(refused)?;
+        let published = self.publish(&old, new, &touched, &master.locals);
+        published.map_err(refused)?;
         master.note(&touched, &old);
         Ok(done)
     }
@@ -122,15 +140,33 @@ impl Director {
         old: &Arc<Pool>,
         new: Pool,
         touched: &Touched,
+        locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
         let new = Arc::new(new);
+        let speaks_anew = !old.speaks_like(&new);
+        if speaks_anew {
+            self.tell_locals(locals, &new)?;
+        }
         touched.close(&self.gate, old, &new)?;
         self.shared.pool.store(Arc::clone(&new));
         if let Err(error) = touched.open(&self.gate, &new) {
             self.shared.pool.store(Arc::clone(old));
             touched.close(&self.gate, &new, old)?;
             touched.open(&self.gate, old)?;
+            if speaks_anew {
+                self.tell_locals(locals, old)?;
+            }
             return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Tells the gate which ports of the host's addresses are the director's.
+    fn tell_locals(&self, locals: &[Addr], pool: &Pool) -> std::result::Result<(), GateError> {
+        let speakers = pool.speakers();
+        for addr in locals {
+            let spoken = speakers.has(*addr).then(|| speakers.ports());
+            self.gate.set_local(*addr, spoken)?;
         }
         Ok(())
     }
@@ -146,16 +182,16 @@ impl Director {
             return Ok(());
         }
         let old = self.shared.pool.load_full();
-        if !old.has_unlisted() {
+        if !old.has_unlisted() && !old.speakers().has_unlisted() {
             return Ok(());
         }
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
         for real in new.reap() {
-            touched.real(real.service.protocol, real.endpoint);
+            touched.real(&real.service, real.endpoint);
         }
-        if touched.reals() {
-            self.publish(&old, new, &touched)?;
+        if touched.reals() || !old.speaks_like(&new) {
+            self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
         }
         Ok(())
@@ -168,11 +204,9 @@ impl Director {
     pub fn set_locals(&self, addrs: &[Addr]) -> std::result::Result<(), GateError> {
         let mut master = self.master.lock();
         for gone in master.locals.iter().filter(|old| !addrs.contains(old)) {
-            self.gate.set_local(*gone, false)?;
+            self.gate.forget_local(*gone)?;
         }
-        for addr in addrs {
-            self.gate.set_local(*addr, true)?;
-        }
+        self.tell_locals(addrs, &self.shared.pool.load())?;
         master.locals = addrs.to_vec();
         Ok(())
     }
@@ -204,6 +238,25 @@ impl Director {
         }
     }
 
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&self, brief: Brief) {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());
+        timeouts.set_brief(brief);
+        self.shared.timeouts.store(Arc::new(timeouts));
+    }
+
+    /// Writes all sysctls.
+    pub fn set_sysctls(&self, sysctls: Sysctls) {
+        let _one_at_a_time = self.master.lock();
+        self.shared.sysctls.store(Arc::new(sysctls));
+    }
+
+    /// Whether the director speaks to the real servers of FullNAT from these ports.
+    pub fn speaks_from(&self, ports: &RangeInclusive<u16>) -> bool {
+        self.shared.pool.load().speakers().ports() == ports
+    }
+
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections
     /// and counters.
     ///
@@ -212,6 +265,52 @@ impl Director {
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| api::put_services(pool, touched, desired))
     }
+
+    /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
+    /// that speak from another address keep it.
+    ///
+    /// # Errors
+    /// As [`Director::apply`].
+    pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
+        self.change(|pool, touched| {
+            pool.list_speakers(local);
+            api::put_services(pool, touched, desired)
+        })
+    }
+
+    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
+        let put =
+            |pool: &mut Pool, touched: &mut Touched| api::put_services(pool, touched, desired);
+        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
+    }
+
+    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    pub fn estimate_rates(&self) {
+        for service in self.shared.pool.load().services() {
+            service.traffic.estimate();
+            service
+                .reals
+                .iter()
+                .for_each(|real| real.traffic.estimate());
+        }
+    }
+}
+
+/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
+fn plan<T>(
+    master: &Master,
+    old: &Pool,
+    change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
+) -> Result<(Pool, Touched, T)> {
+    let mut new = old.clone();
+    let mut touched = Touched::default();
+    let done = change(&mut new, &mut touched)?;
+    touched.refuse_locals(old, &new, &master.locals)?;
+    Ok((new, touched, done))
 }
 
 fn refused(error: GateError) -> ControlError {

@@ -19,12 +19,15 @@ type Result = std::result::Result<(), GateError>;
 impl Touched {
     /// A service came or went.
     pub(super) fn service(&mut self, key: ServiceKey) {
-        self.endpoints.insert((key.protocol, key.vip));
+        let vip = key.vip().into_iter();
+        let endpoints = vip.flat_map(|vip| key.protocols().map(move |p| (p, vip)));
+        self.endpoints.extend(endpoints);
     }
 
-    /// A real server came or went.
-    pub(super) fn real(&mut self, protocol: Protocol, endpoint: Endpoint) {
-        self.endpoints.insert((protocol, endpoint));
+    /// A real server of a service came or went.
+    pub(super) fn real(&mut self, service: &ServiceKey, endpoint: Endpoint) {
+        let endpoints = service.protocols().map(|protocol| (protocol, endpoint));
+        self.endpoints.extend(endpoints);
         self.reals = true;
     }
 
@@ -97,12 +100,7 @@ impl Touched {
 }
 
 fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
-    let service = pool
-        .service(&ServiceKey {
-            protocol,
-            vip: endpoint,
-        })
-        .is_some();
+    let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some();
     of(service, pool.answers(protocol, endpoint))
 }
 

@@ -28,16 +28,16 @@ pub(super) const fn api_protocol(protocol: Protocol) -> model::Protocol {
 }
 
 pub(super) fn key(id: ServiceId) -> ServiceKey {
-    ServiceKey {
-        protocol: protocol(id.protocol),
-        vip: id.vip.into(),
+    match id {
+        ServiceId::Address { protocol: of, vip } => ServiceKey::at(protocol(of), vip.into()),
+        ServiceId::Mark { mark, family } => ServiceKey::Mark { mark, family },
     }
 }
 
 pub(super) fn id(key: &ServiceKey) -> ServiceId {
-    ServiceId {
-        protocol: api_protocol(key.protocol),
-        vip: key.vip.into(),
+    match *key {
+        ServiceKey::Address { protocol, vip } => ServiceId::at(api_protocol(protocol), vip.into()),
+        ServiceKey::Mark { mark, family } => ServiceId::Mark { mark, family },
     }
 }
 
@@ -49,6 +49,7 @@ pub(super) fn settings(real: &model::Real) -> Settings {
         lower: real.lower,
         method: match (real.method, real.tunnel()) {
             (model::ForwardingMethod::Nat, _) => Method::Nat,
+            (model::ForwardingMethod::FullNat, _) => Method::FullNat,
             (model::ForwardingMethod::Dr, _) => Method::Dr,
             (model::ForwardingMethod::Tun, tun) => Method::Tun(tunnel(tun.unwrap_or_default())),
         },
@@ -78,6 +79,7 @@ const fn tunnel(tun: model::Tunnel) -> Tunnel {
 pub(super) const fn api_method(method: Method) -> (model::ForwardingMethod, Option<model::Tunnel>) {
     match method {
         Method::Nat => (model::ForwardingMethod::Nat, None),
+        Method::FullNat => (model::ForwardingMethod::FullNat, None),
         Method::Dr => (model::ForwardingMethod::Dr, None),
         Method::Tun(tunnel) => (model::ForwardingMethod::Tun, Some(api_tunnel(tunnel))),
     }
@@ -128,6 +130,17 @@ pub(super) fn error(
         PoolError::ServiceExists => ControlError::AlreadyExists(Subject::Service(service)),
         PoolError::NoReal => ControlError::NotFound(of_real()),
         PoolError::RealExists => ControlError::AlreadyExists(of_real()),
+    }
+}
+
+/// Counts of a second.
+pub(super) const fn rates(sum: TrafficSum) -> model::Rates {
+    model::Rates {
+        connections: sum.connections,
+        in_packets: sum.in_packets,
+        out_packets: sum.out_packets,
+        in_bytes: sum.in_bytes,
+        out_bytes: sum.out_bytes,
     }
 }
 

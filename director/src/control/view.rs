@@ -7,26 +7,26 @@ use super::{Director, refused, translate};
 use crate::drops::DropReason;
 use crate::flow::Entry;
 use crate::pool::Pool;
-use crate::service::{Real, Service};
+use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
 use crate::time::Tick;
+use crate::wire::Addr;
 
-pub(super) fn service(service: &Service) -> ServiceView {
+pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
     ServiceView {
         id,
-        protocol: id.protocol,
-        address: id.vip.ip(),
-        port: id.vip.port(),
+        naming: id.into(),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         stats: service.traffic.sum().into(),
+        rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
-        reals: service.reals.iter().rev().map(|r| real(r)).collect(),
+        reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
     }
 }
 
-pub(super) fn real(real: &Real) -> RealView {
+pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     let (method, tun) = translate::api_method(real.method);
     RealView {
         address: real.endpoint.addr.into(),
@@ -39,7 +39,12 @@ pub(super) fn real(real: &Real) -> RealView {
         overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
+        local_ports: (real.method == Method::FullNat).then(|| model::PortUse {
+            used: real.load.connections().into(),
+            total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
+        }),
         stats: real.traffic.sum().into(),
+        rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
     }
 }
@@ -56,10 +61,12 @@ fn drops_of(traffic: &PerWorker) -> model::Drops {
 pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
     let real = pool.real(entry.real())?;
     Some(model::Connection {
+        service: translate::id(&real.service),
         protocol: translate::api_protocol(entry.protocol()),
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
+        local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: entry.tracked.state_name().to_owned(),
         expires: now.until(entry.expires()).as_seconds_ceil(),
     })
@@ -89,6 +96,19 @@ impl Director {
             .collect()
     }
 
+    pub(super) fn local_addresses(&self) -> Vec<model::LocalAddress> {
+        let locals = &self.master.lock().locals;
+        let pool = self.shared.pool.load();
+        let ports = pool.speakers().ports().len() as u64;
+        let shown = |(addr, connections): (Addr, u32)| model::LocalAddress {
+            address: addr.into(),
+            assigned: locals.contains(&addr),
+            connections: connections.into(),
+            ports,
+        };
+        pool.speakers().listed().map(shown).collect()
+    }
+
     pub(super) fn worker_status(&self) -> Vec<model::WorkerStatus> {
         let status = |(id, worker): (usize, &super::WorkerFacts)| {
             let stats = &worker.stats;
@@ -98,6 +118,7 @@ impl Director {
                 received: stats.received.get(),
                 sent: stats.sent.get(),
                 answered: stats.answered.get(),
+                routed: stats.routed.get(),
                 dropped: stats.drops.sum(),
                 drops: stats
                     .drops

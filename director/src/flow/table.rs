@@ -9,7 +9,7 @@ use super::Direction;
 use super::entry::Entry;
 use super::floor;
 use super::index::Index;
-use super::place::{Keyed, Place, reduce};
+use super::place::{Keyed, Lot, Place, reduce};
 use super::shard::{Departed, Gauge, Random, Shard, State};
 use super::slab::{NIL, Pool, Slab};
 use super::wheel::Wheel;
@@ -152,6 +152,25 @@ impl Table {
         }
     }
 
+    /// Where the connection of an answer is that goes to a port of the director's own: the shard
+    /// is that of the port, since the answer does not name the client.
+    #[inline(never)]
+    pub fn locate_by_port(&self, tuple: &Tuple) -> Place {
+        Place {
+            shard: u32::from(tuple.dst.port) % self.cells.len() as u32,
+            ..self.locate(Direction::Reply, tuple)
+        }
+    }
+
+    /// What the connection at `place` draws lots with.
+    pub fn lot(&self, place: &Place) -> Lot {
+        Lot {
+            seed: place.hash,
+            shard: place.shard,
+            shards: self.cells.len() as u32,
+        }
+    }
+
     /// Asks for the buckets of `place`; to be done for a whole batch before anything else.
     #[inline]
     pub fn prefetch(&self, place: &Place) {
@@ -257,6 +276,11 @@ impl Table {
     /// How many connections the half-open pool may hold.
     pub fn half_open_capacity(&self) -> usize {
         self.gauges[Pool::HalfOpen as usize].limit()
+    }
+
+    /// Bytes of one connection, its share of the index among them.
+    pub fn place_bytes(&self) -> usize {
+        self.footprint() / (self.capacity() + self.half_open_capacity()).max(1)
     }
 
     /// Bytes that the table uses when it is full, and never more.

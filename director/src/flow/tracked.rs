@@ -1,5 +1,6 @@
 //! What is tracked of a connection, by its protocol.
 
+use crate::service::Phase;
 use crate::wire::Protocol;
 use crate::{sctp, tcp};
 
@@ -38,13 +39,13 @@ impl Tracked {
         }
     }
 
-    /// Whether the connection counts as active (ActiveConn): UDP never does.
+    /// As what the connection counts: UDP is always inactive.
     #[inline]
-    pub const fn is_active(&self) -> bool {
+    pub fn phase(&self) -> Phase {
         match self {
-            Self::Tcp(tcp) => tcp.state.is_active(),
-            Self::Sctp(sctp) => sctp.state.is_active(),
-            Self::Udp => false,
+            Self::Tcp(tcp) => tcp.state.into(),
+            Self::Sctp(sctp) => sctp.state.into(),
+            Self::Udp => Phase::Inactive,
         }
     }
 

@@ -2,12 +2,13 @@
 
 use super::exit::Departure;
 use super::view::{Refusal, View};
+use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::wire::tcp::Segment;
-use crate::wire::{Protocol, Transport, Tuple};
+use crate::wire::{Protocol, Transport};
 use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
@@ -21,8 +22,14 @@ impl<'s> View<'s> {
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracked = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
+        if self.is_drawn(service, packet, &tracked) {
+            return Err(refused(Cause::DefenceRate.into()));
+        }
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -31,17 +38,21 @@ impl<'s> View<'s> {
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
+        let mut why = Cause::TupleTaken;
         for real in candidates(service, first) {
-            let to = Tuple {
-                dst: real.endpoint,
-                ..packet.tuple
+            let mut entry = self.entry(packet, real, tracked);
+            let lead = match self.lead(&shard, packet, place, real, entry.class()) {
+                Ok(lead) => lead,
+                Err(cause) => {
+                    why = cause;
+                    continue;
+                }
             };
-            let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+            let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
             let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-            let two_way = !real.method.is_one_way();
-            let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-            let entry = self.entry(packet, real, tracked);
-            match shard.insert(entry, place, reply.as_ref(), &mut |gone, _| {
+            self.make_way(&mut shard, &lead);
+            lead.note(&mut entry);
+            match shard.insert(entry, place, lead.reply.as_ref(), &mut |gone, _| {
                 self.departed(gone)
             }) {
                 Ok(_) => {}
@@ -49,25 +60,46 @@ impl<'s> View<'s> {
                 Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
             // Under the lock: whoever finds the connection may already take it off again.
-            real.enter(entry.tracked.is_active());
+            self.entered(real, &entry);
             drop(shard);
             self.opened(real, packet);
-            return Ok(self.send(frame, packet, real.method, &to, &hop));
+            return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
-        Err(refused(Cause::TupleTaken.into()))
+        Err(refused(why.into()))
+    }
+
+    /// Whether a packet that would open a connection is among those that the defence drops.
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracked: &Tracked) -> bool {
+        let Posture { syns, all, .. } = service.stance.posture();
+        let (share, isn) = match tracked {
+            Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
+            Tracked::Sctp(_) => (syns.max(all), 0),
+            Tracked::Udp => (all, 0),
+        };
+        share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
 
     fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
         let (class, lifetime) = match &tracked {
-            Tracked::Tcp(tcp) => (Class::HalfOpen, self.timeouts.tcp(tcp.state)),
+            Tracked::Tcp(tcp) => {
+                let posture = real.stance.posture();
+                let lifetime = posture.lifetime(self.timeouts, tcp.state);
+                (Class::HalfOpen, lifetime)
+            }
             Tracked::Sctp(sctp) => (Class::HalfOpen, sctp.state.timeout()),
             Tracked::Udp => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
-        let mut entry = Entry::new(&packet.tuple, real.id, real.endpoint.port, class, expires);
+        let port = real.destination(packet.tuple.dst).port;
+        let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracked = tracked;
         entry.count_packet();
         entry
+    }
+
+    fn entered(&self, real: &Real, entry: &Entry) {
+        real.enter(entry.tracked.phase());
+        self.pool.speakers().enter(entry);
     }
 
     fn opened(&self, real: &Real, packet: &Transport) {

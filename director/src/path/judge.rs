@@ -3,7 +3,7 @@
 use super::view::View;
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Handle, Shard, Tracked};
-use crate::service::Real;
+use crate::service::{Phase, Real};
 use crate::time::Ticks;
 use crate::wire::Transport;
 use crate::wire::tcp::Segment;
@@ -21,8 +21,8 @@ pub(super) enum Verdict {
 
 /// A packet's effect.
 pub(super) struct Step {
-    was_active: bool,
-    is_active: bool,
+    was: Phase,
+    is: Phase,
     /// What the connection is worth from now on.
     class: Class,
     /// How long it lives after this packet.
@@ -46,11 +46,11 @@ impl View<'_> {
         let entry = shard.entry_mut(handle);
         let class = entry.class();
         match &mut entry.tracked {
-            Tracked::Tcp(tracking) => self.judge_tcp(tracking, segment, way, one_way),
+            Tracked::Tcp(tracking) => self.judge_tcp(tracking, segment, way, class, real),
             Tracked::Sctp(tracking) => judge_sctp(tracking, segment, way, one_way),
             Tracked::Udp => Ok(Verdict::Moves(Step {
-                was_active: false,
-                is_active: false,
+                was: Phase::Inactive,
+                is: Phase::Inactive,
                 class: match way {
                     Direction::Original => class,
                     Direction::Reply => Class::Answered,
@@ -66,24 +66,38 @@ impl View<'_> {
         tracking: &mut tcp::Tracking,
         segment: &[u8],
         way: Direction,
-        one_way: bool,
+        class: Class,
+        real: &Real,
     ) -> Result<Verdict, Cause> {
         let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
-        let judgement = match one_way {
-            false => tracking.judge(way, &segment, &tcp::NORMAL),
-            true => tracking.judge_one_way(&segment, &tcp::ONE_WAY),
+        let tables = tables(tracking, real);
+        let judgement = match real.method.is_one_way() {
+            false => tracking.judge(way, &segment, tables.two_way),
+            true => tracking.judge_one_way(&segment, tables.one_way),
         };
         match judgement {
             tcp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
-                was_active: from.is_active(),
-                is_active: to.is_active(),
-                class: class_of(to == tcp::State::Established),
-                lifetime: self.timeouts.tcp(to),
+                was: from.into(),
+                is: to.into(),
+                class: match tracking.is_proved() {
+                    true => class_of(to == tcp::State::Established),
+                    false => class,
+                },
+                lifetime: match tracking.is_proved() {
+                    true => self.timeouts.tcp(to),
+                    false => self.on_probation(real, to),
+                },
             })),
             tcp::Judgement::Ignore(_) => Ok(Verdict::Stays),
             tcp::Judgement::Reopen => Ok(Verdict::Reopens),
             tcp::Judgement::Invalid(invalid) => Err(invalid.into()),
         }
+    }
+
+    /// How long a connection that is not proved lives. It stays what it is worth.
+    #[inline(never)]
+    fn on_probation(&self, real: &Real, state: tcp::State) -> Ticks {
+        real.stance.posture().lifetime(self.timeouts, state)
     }
 
     /// Does to a connection what its packet has brought about.
@@ -99,7 +113,7 @@ impl View<'_> {
         if way == Direction::Original {
             shard.entry_mut(handle).count_packet();
         }
-        real.load.turn(step.was_active, step.is_active);
+        real.load.turn(step.was, step.is);
         let handle = self.reclass(shard, handle, step.class);
         shard.touch(handle, self.now.after(step.lifetime));
     }
@@ -123,6 +137,14 @@ impl View<'_> {
     }
 }
 
+/// The tables that judge a segment. They differ in the columns of the handshake only.
+fn tables(tracking: &tcp::Tracking, real: &Real) -> &'static tcp::Tables {
+    match tracking.state.is_half_open() {
+        true => real.stance.posture().tables(),
+        false => &tcp::PEACE,
+    }
+}
+
 // Not inlined: it would crowd the way of TCP.
 #[inline(never)]
 fn judge_sctp(
@@ -138,8 +160,8 @@ fn judge_sctp(
     };
     match judgement {
         sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
-            was_active: from.is_active(),
-            is_active: to.is_active(),
+            was: from.into(),
+            is: to.into(),
             class: class_of(to == sctp::State::Established),
             lifetime: to.timeout(),
         })),

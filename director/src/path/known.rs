@@ -33,7 +33,10 @@ impl<'s> View<'s> {
         let plan = match (found, way) {
             (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
             (None, Direction::Original) => Plan::Fresh,
-            (None, Direction::Reply) => return Err(Cause::ReplyWithoutConnection.into()),
+            (None, Direction::Reply) => {
+                drop(shard);
+                return self.stray(frame, packet);
+            }
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
@@ -49,7 +52,10 @@ impl<'s> View<'s> {
         match way {
             Direction::Original => entry.matches_original(tuple),
             Direction::Reply => match self.pool.real(entry.real()) {
-                Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
+                Some(real) => {
+                    let peer = self.pool.speakers().peer(entry);
+                    entry.matches_reply(tuple, real.endpoint.addr, peer)
+                }
                 None => false,
             },
         }
@@ -65,7 +71,7 @@ impl<'s> View<'s> {
     ) -> Result<Plan, Refusal<'s>> {
         let entry = shard.entry(handle);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let to = translated(entry, real, way);
+        let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
@@ -75,7 +81,7 @@ impl<'s> View<'s> {
         let hop = match self.leads_on(real, frame, packet, way, &to) {
             Ok(hop) => hop,
             Err(_) if opens_the_next(entry, frame, packet, way) => {
-                self.forget(shard, handle, real);
+                self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
             Err(refusal) => return Err(refused(refusal)),
@@ -85,7 +91,7 @@ impl<'s> View<'s> {
             Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
             Verdict::Stays => {}
             Verdict::Reopens => {
-                self.forget(shard, handle, real);
+                self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
         }
@@ -110,9 +116,9 @@ impl<'s> View<'s> {
     }
 
     /// Takes a connection out of the table and off its real server.
-    fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
+    pub(super) fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
-        real.load.leave(old.tracked.is_active());
+        self.departed(&old);
     }
 
     /// Counts a packet that is going to be forwarded.
@@ -129,9 +135,25 @@ impl<'s> View<'s> {
         }
     }
 
+    /// What the tuple of a packet becomes.
+    pub(super) fn translated(&self, entry: &Entry, real: &Real, way: Direction) -> Tuple {
+        let (src, dst) = match way {
+            Direction::Original => (
+                self.pool.speakers().peer(entry),
+                Endpoint::new(real.endpoint.addr, entry.real_port()),
+            ),
+            Direction::Reply => (entry.vip(), entry.client()),
+        };
+        Tuple {
+            protocol: entry.protocol(),
+            src,
+            dst,
+        }
+    }
+
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
-        view::leave(self.pool, entry);
+        view::leave(self.pool, self.latest, entry);
     }
 }
 
@@ -158,20 +180,4 @@ fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Directio
         Tracked::Udp => false,
     };
     way == Direction::Original && opens()
-}
-
-/// What the tuple of a packet becomes.
-pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
-    let (src, dst) = match way {
-        Direction::Original => (
-            entry.client(),
-            Endpoint::new(real.endpoint.addr, entry.real_port()),
-        ),
-        Direction::Reply => (entry.vip(), entry.client()),
-    };
-    Tuple {
-        protocol: entry.protocol(),
-        src,
-        dst,
-    }
 }

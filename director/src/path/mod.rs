@@ -20,13 +20,17 @@ mod judge;
 mod known;
 mod reading;
 mod refused;
+mod stray;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
@@ -41,6 +45,7 @@ use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
+pub use stray::Strays;
 use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
@@ -53,6 +58,12 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
+    /// What becomes of packets from real servers that belong to no connection.
+    pub strays: Strays,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }
@@ -64,6 +75,8 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    stats: Arc<WorkerStats>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
@@ -82,9 +95,11 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
-            refused: Refused::new(stats, asker),
+            refused: Refused::new(Arc::clone(&stats), asker),
+            stats,
             ident: Cell::new(rand::random()),
             expiry,
         }
@@ -105,8 +120,13 @@ impl Walk for Path {
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -132,7 +152,8 @@ impl Walk for Path {
         }
         let pool = self.pool.load();
         let table = &self.shared.table;
-        let gone = &mut |entry: &_, _| view::leave(pool, entry);
+        let latest = &self.shared.pool;
+        let gone = &mut |entry: &_, _| view::leave(pool, latest, entry);
         let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
         self.expiry.round(table.shards(), now, expire);
     }
@@ -144,14 +165,20 @@ impl Walk for Path {
 
 impl Path {
     /// Walks the packets again that waited for a neighbour.
+    #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
         let view = View {
             worker: self.worker,
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);
@@ -174,23 +201,21 @@ impl View<'_> {
         out: &mut Outbox,
     ) {
         let frame = umem.packet_mut(&mut arrival.frame);
-        let exit = match reading {
+        let departure = match reading {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
         };
-        let exit = match exit {
+        match departure {
+            Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
             Ok(Departure::Wrapped { outer, hop, inner }) => {
                 match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
-                    true => Ok(hop.port),
-                    false => Err(Cause::NoHeadroom.into()),
+                    true => out.forward(hop.port, arrival.frame),
+                    false => {
+                        refused.take(umem, self, arrival, reading, &Cause::NoHeadroom.into(), out)
+                    }
                 }
             }
-            Ok(Departure::Plain(port)) => Ok(port),
-            Err(refusal) => Err(refusal),
-        };
-        match exit {
-            Ok(port) => out.forward(port, arrival.frame),
             Err(refusal) => refused.take(umem, self, arrival, reading, &refusal, out),
         }
     }

@@ -30,6 +30,7 @@ pub(super) enum Reading {
 
 impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
+    #[inline(always)]
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
             Err(malformed) => Reading::Unreadable(malformed),
@@ -46,12 +47,18 @@ impl View<'_> {
 
     fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
         let way = self.way(tuple);
-        let place = self.table.locate(way, tuple);
+        let place = match way {
+            Direction::Reply if self.pool.speakers().has(tuple.dst.addr) => {
+                self.table.locate_by_port(tuple)
+            }
+            _ => self.table.locate(way, tuple),
+        };
         self.table.prefetch(&place);
         (way, place)
     }
 
     /// Has the connection fetched that a reading is likely to need.
+    #[inline(always)]
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
             Reading::Unreadable(_) => {}

@@ -1,6 +1,7 @@
 //! What a pool promises about changes.
 
 use super::*;
+use crate::service::Phase;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
 
@@ -8,12 +9,12 @@ fn endpoint(host: u8, port: u16) -> Endpoint {
     Endpoint::new(Addr::v4([10, 0, 2, host]), port)
 }
 
+fn vip(port: u16) -> Endpoint {
+    Endpoint::new(Addr::v4([10, 9, 9, 9]), port)
+}
+
 fn key(port: u16) -> ServiceKey {
-    let vip = Endpoint::new(Addr::v4([10, 9, 9, 9]), port);
-    ServiceKey {
-        protocol: Protocol::Tcp,
-        vip,
-    }
+    ServiceKey::at(Protocol::Tcp, vip(port))
 }
 
 fn pool(reals: u8) -> Pool {
@@ -80,13 +81,13 @@ fn a_snapshot_does_not_see_later_changes() {
     after.remove_service(&key(80)).unwrap();
     assert_eq!(hosts(&before), [2, 1]);
     assert!(before.real(RealId(0)).unwrap().standing == Standing::Listed);
-    assert!(after.service(&key(80)).is_none() && !after.has_vip(key(80).vip.addr));
+    assert!(after.service(&key(80)).is_none() && !after.has_vip(vip(80).addr));
 }
 
 #[test]
 fn a_change_of_weight_keeps_connections_and_counters() {
     let mut pool = pool(1);
-    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
     pool.set_real(&key(80), endpoint(1, 8080), Settings::weight(7))
         .unwrap();
     let real = pool.real(RealId(0)).unwrap();
@@ -101,7 +102,7 @@ fn a_change_of_weight_keeps_connections_and_counters() {
 fn a_removed_real_server_gets_its_connections_back() {
     let mut pool = pool(1);
     let (id, there) = (RealId(0), endpoint(1, 8080));
-    pool.real(id).unwrap().load.enter(false);
+    pool.real(id).unwrap().load.enter(Phase::Inactive);
     pool.remove_real(&key(80), there).unwrap();
     assert!(pool.real(id).unwrap().standing == Standing::Removed && pool.has_unlisted());
     assert!(pool.answers(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
@@ -121,7 +122,7 @@ fn a_removed_real_server_gets_its_connections_back() {
 fn a_removed_service_that_comes_again_counts_from_zero() {
     let mut pool = pool(1);
     let there = endpoint(1, 8080);
-    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
     pool.service(&key(80))
         .unwrap()
         .traffic
@@ -140,17 +141,32 @@ fn a_removed_service_that_comes_again_counts_from_zero() {
 }
 
 #[test]
-fn slots_of_the_dead_are_used_again_and_nothing_is_left_behind() {
+fn nothing_of_the_dead_is_left_behind() {
     let mut pool = pool(3);
     pool.remove_service(&key(80)).unwrap();
     assert_eq!(pool.reap().len(), 3);
     assert!(!pool.has_unlisted() && pool.rips().is_empty());
     assert!(!pool.answers(Protocol::Tcp, endpoint(1, 8080)));
-    pool.add_service(key(81), model::Scheduler::Rr).unwrap();
-    pool.add_real(&key(81), endpoint(7, 80), Settings::weight(1))
-        .unwrap();
-    assert_eq!(pool.reals().count(), 1);
-    assert!(pool.reals().next().unwrap().id.0 < 3);
+    assert_eq!(pool.reals().count(), 0);
+}
+
+/// Whoever sees the snapshot of before must not take the newcomer's connections for those of the
+/// real server that had the slot.
+#[test]
+fn a_slot_is_used_again_when_no_snapshot_shows_who_had_it() {
+    let mut pool = pool(1);
+    let mut slots = Vec::new();
+    for host in 1..5 {
+        pool.remove_real(&key(80), endpoint(host, 8080)).unwrap();
+        let seen = pool.clone();
+        pool.reap();
+        pool.add_real(&key(80), endpoint(host + 1, 8080), Settings::weight(1))
+            .unwrap();
+        let id = pool.service(&key(80)).unwrap().reals.get(0).unwrap().id;
+        assert!(seen.real(id).is_none(), "{id:?} is somebody's");
+        slots.push(id.0);
+    }
+    assert_eq!(slots, [1, 0, 1, 0]);
 }
 
 #[test]
@@ -178,7 +194,7 @@ fn chosen(pool: &Pool) -> Option<u8> {
     let tuple = crate::wire::Tuple {
         protocol: Protocol::Tcp,
         src: endpoint(200, 40_000),
-        dst: key(80).vip,
+        dst: vip(80),
     };
     let newcomer = sched::Newcomer {
         tuple: &tuple,
@@ -257,7 +273,7 @@ fn only_who_is_reached_by_nat_answers_through_the_director() {
 fn a_method_that_comes_back_finds_its_connections() {
     let mut pool = pool(1);
     let there = endpoint(1, 8080);
-    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
     for (settings, id) in [(DR, 1), (Settings::weight(7), 0), (DR, 1)] {
         pool.set_real(&key(80), there, settings).unwrap();
         let service = pool.service(&key(80)).unwrap();

@@ -19,9 +19,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         }
     };
     Service {
-        protocol: Protocol::Tcp,
-        address: vip.ip(),
-        port: vip.port(),
+        id: ServiceId::at(Protocol::Tcp, vip),
         scheduler: Scheduler::Rr,
         scheduler_flags: Default::default(),
         reals: reals.iter().map(real).collect(),
