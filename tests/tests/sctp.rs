@@ -137,10 +137,7 @@ impl Bench {
     }
 
     fn shows(&self, family: Family, expected: &str) -> Result<()> {
-        let id = ServiceId {
-            protocol: Protocol::Sctp,
-            vip: Self::vip(family),
-        };
+        let id = ServiceId::at(Protocol::Sctp, Self::vip(family));
         wait::until(expected, PATIENCE, || {
             let connections = self.director.api().connections(id)?;
             let states: Vec<&str> = connections.iter().map(|c| c.state.as_str()).collect();

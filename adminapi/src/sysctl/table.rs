@@ -146,7 +146,7 @@ sysctls! {
     /// TCP states that make it harder for a flood to hold connections.
     SecureTcp secure_tcp = Number(0), Kind::Defence, Effect::Works;
     /// SCTP connections may begin in the middle.
-    SloppySctp sloppy_sctp = Number(0), INT, Effect::None("there is no SCTP yet");
+    SloppySctp sloppy_sctp = Number(0), INT, Effect::Works;
     /// TCP connections may begin in the middle.
     SloppyTcp sloppy_tcp = Number(0), INT, Effect::None("always as 0 yet");
     /// Answers of real servers are routed anew after translation.

@@ -33,7 +33,6 @@ pub(super) struct View<'s> {
     pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
-    #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
