@@ -148,7 +148,7 @@ sysctls! {
     /// TCP states that make it harder for a flood to hold connections.
     SecureTcp secure_tcp = Number(0), Kind::Defence, Effect::Works;
     /// SCTP connections may begin in the middle.
-    SloppySctp sloppy_sctp = Number(0), INT, Effect::None("always as 0 yet");
+    SloppySctp sloppy_sctp = Number(0), INT, Works;
     /// TCP connections may begin in the middle.
     SloppyTcp sloppy_tcp = Number(0), INT, Works;
     /// Answers of real servers are routed anew after translation.

@@ -89,7 +89,7 @@ impl<'s> View<'s> {
             Protocol::Tcp => self
                 .opening_tcp(segment, packet.layout.piece)
                 .map(Tracked::Tcp),
-            Protocol::Sctp => opening_sctp(segment).map(Tracked::Sctp),
+            Protocol::Sctp => self.opening_sctp(segment).map(Tracked::Sctp),
             Protocol::Udp => Ok(Tracked::Udp),
         }
     }
@@ -105,6 +105,15 @@ impl<'s> View<'s> {
             false => None,
         };
         tracking.ok_or(Cause::NoConnection)
+    }
+
+    fn opening_sctp(&self, packet: &[u8]) -> Result<sctp::Tracking, Cause> {
+        let packet = sctp::Packet::read(packet)?;
+        match packet.event {
+            sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
+            _ if self.sysctls.is_on(Sysctl::SloppySctp) => Ok(sctp::Tracking::midway(&packet)?),
+            _ => Err(Cause::NoConnection),
+        }
     }
 
     fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
@@ -135,14 +144,6 @@ impl<'s> View<'s> {
             traffic.of(self.worker).connections.add(1);
         }
         self.count(real, &packet.layout, Direction::Original);
-    }
-}
-
-fn opening_sctp(packet: &[u8]) -> Result<sctp::Tracking, Cause> {
-    let packet = sctp::Packet::read(packet)?;
-    match packet.event {
-        sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
-        _ => Err(Cause::NoConnection),
     }
 }
 

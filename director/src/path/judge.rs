@@ -124,7 +124,7 @@ impl View<'_> {
             sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
                 was: from.into(),
                 is: to.into(),
-                class: class_of(to == sctp::State::Established),
+                class: class_of(to == sctp::State::Established && !tracking.is_alleged()),
                 lifetime: to.timeout(),
             })),
             sctp::Judgement::Ignore => Ok(Verdict::Stays),

@@ -5,7 +5,7 @@
 //! under other tags while the old one stands here; these are noted, and take the place of the old
 //! ones when the other end has agreed.
 
-use super::{Event, Packet, State, StateTable};
+use super::{Event, NORMAL, Packet, State, StateTable};
 use crate::direction::Direction;
 
 /// All that is tracked of one association, packed for the connection table.
@@ -76,6 +76,22 @@ impl Tracking {
         }
     }
 
+    /// An association that is taken up in its midst with the client's `packet` (`sloppy_sctp`).
+    ///
+    /// # Errors
+    /// [`Invalid::Tag`] for one without a tag.
+    pub fn midway(packet: &Packet) -> Result<Self, Invalid> {
+        if packet.tag == 0 || packet.is_reflected {
+            return Err(Invalid::Tag);
+        }
+        Ok(Self {
+            tags: [packet.tag, 0],
+            flags: JOINED,
+            state: NORMAL.next(Direction::Original, packet.event, State::None),
+            ..Self::default()
+        })
+    }
+
     /// What `packet`, going in `direction`, means; takes it in when it is the association's.
     pub fn judge(
         &mut self,
@@ -107,6 +123,11 @@ impl Tracking {
             _ => Err(Judgement::Ignore),
         };
         self.conclude(from, finding, Direction::Original, packet, table)
+    }
+
+    /// Whether nothing but the client's word says that there is an association.
+    pub const fn is_alleged(&self) -> bool {
+        self.flags & JOINED != 0 && self.tags[Direction::Reply as usize] == 0
     }
 
     /// Whether an ICMP error may quote a packet with this tag that went in `direction`. An INIT
@@ -242,7 +263,7 @@ impl Tracking {
     const fn learn(&mut self, direction: Direction, packet: &Packet) {
         let way = direction as usize;
         let unknown = self.flags & JOINED != 0 && self.tags[way] == 0;
-        if unknown && !packet.is_reflected {
+        if unknown && !packet.event.ends() {
             self.tags[way] = packet.tag;
         }
     }

@@ -21,6 +21,8 @@ use crate::packet::{self, Packet, Segment, checksum, flag, protocol};
 /// How long what should be seen may take to be so.
 const PATIENCE: Duration = Duration::from_millis(700);
 const INTERVAL: Duration = Duration::from_millis(5);
+/// The client's port when a capture does not say.
+const PORT: u16 = 20_000;
 /// TTL and DF of the captures' raw packets.
 const HEADER: (u8, bool) = (64, false);
 const NOTHING: &str = "(none)";
@@ -74,6 +76,7 @@ pub fn replay(lab: &Lab, case: &Case, knowledge: Knowledge) -> Result<()> {
         scripts_used: BTreeSet::new(),
         sniffed: vec![Vec::new(); 1 + lab.reals()],
         header: HEADER,
+        port: PORT,
     };
     for (number, step) in case.steps.iter().enumerate() {
         run.step(number, step)
@@ -113,6 +116,8 @@ struct Run<'a> {
     /// What has arrived at the client and at the real servers since the last sentence.
     sniffed: Vec<Vec<Vec<u8>>>,
     header: (u8, bool),
+    /// The client's port of the flow that the sentences are about.
+    port: u16,
 }
 
 impl Run<'_> {
@@ -200,6 +205,18 @@ impl Run<'_> {
                 self.reals(&flows, |talk, flow| talk.answer(flow, length))
             }
             Act::Open(flows) => flows.iter().try_for_each(|flow| self.open(*flow)),
+            Act::From(port) => {
+                self.port = port;
+                Ok(())
+            }
+            Act::ClientChunk(kind) => {
+                let flow = self.flow();
+                self.clients(&[flow], |talk, flow| talk.client_chunk(flow, kind))
+            }
+            Act::RealChunk(kind) => {
+                let flow = self.flow();
+                self.reals(&[flow], |talk, flow| talk.real_chunk(flow, kind))
+            }
             Act::Header(ttl, df) => {
                 self.header = (ttl, df);
                 Ok(())
@@ -466,10 +483,15 @@ impl Run<'_> {
         self.act(Act::Open(flows.to_vec()))
     }
 
+    /// The flow that the sentences are about.
+    fn flow(&self) -> Flow {
+        script::flow((script::CLIENT, self.port).into(), self.service)
+    }
+
     /// The row of the flow that the last sentence is about, and that of its real server in `-Ln`.
     fn rows(&mut self, lines: &[String]) -> Result<()> {
         let (expected, reals) = lines.split_first().context("no row")?;
-        let flow = script::flow((script::CLIENT, 20_000).into(), self.service);
+        let flow = self.flow();
         eventually(|| {
             let rows = self.listing("ipvsadm -Lnc")?;
             let row = rows.iter().find(|row| of_flow(row, flow));

@@ -65,7 +65,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("212", Replayed),
     ("214", Replayed),
     ("215", NotYet("local real servers")),
-    ("216", NotYet("SCTP")),
+    ("216", Replayed),
     ("217", Replayed),
     ("218", Replayed),
     ("219", Replayed),
@@ -176,6 +176,9 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
     ),
     ("214", "SYN on each", "client S 20000..20004"),
     ("215", "curl from c", ""),
+    ("216", "---- association", "from 20007"),
+    ("216", "---- abort", "from 20032"),
+    ("216", "---- DATA", "from 20099"),
     (
         "217",
         "$ ipvsadm -Lnc",

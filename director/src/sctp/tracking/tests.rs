@@ -1,4 +1,4 @@
-use super::super::{NORMAL, ONE_WAY};
+use super::super::ONE_WAY;
 use super::*;
 use Direction::{Original as C, Reply as S};
 
@@ -294,6 +294,29 @@ fn one_way_a_client_starts_anew_and_a_stranger_cannot_cut_it_off() {
         "ESTABLISHED",
     ];
     assert_eq!(states, expected);
+}
+
+#[test]
+fn what_is_taken_up_midway_learns_the_other_tag() {
+    for (event, state) in [
+        (Event::Data, "ESTABLISHED"),
+        (Event::Shutdown, "S-RECEIVED"),
+    ] {
+        let mut tracking = Tracking::midway(&packet(event, SERVER)).unwrap();
+        assert_eq!(tracking.state.name(), state);
+        let states = run(
+            &mut tracking,
+            &[
+                (S, packet(Event::Data, CLIENT)),
+                (S, packet(Event::Abort, 7)),
+                (S, packet(Event::Data, CLIENT)),
+                (C, packet(Event::Data, SERVER)),
+                (C, packet(Event::Abort, 7)),
+            ],
+        );
+        assert_eq!(states, [state, "dropped", state, state, "dropped"]);
+    }
+    assert!(Tracking::midway(&packet(Event::Data, 0)).is_err());
 }
 
 #[test]
