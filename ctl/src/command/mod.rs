@@ -1,5 +1,6 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod defense;
 mod status;
 mod sysctl;
 
@@ -32,6 +33,10 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Word {
+    /// Shows the level of defence and why it is that, or sets it.
+    Defense(defense::Line),
+    /// Shows what has happened lately: changes of level.
+    Events(defense::EventsLine),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
     /// Shows and writes the sysctls of IPVS, net.ipv4.vs.*, as sysctl(8) does.
@@ -118,6 +123,8 @@ async fn answer(line: &Line) -> Result<Said, DirectorError> {
             };
             Ok(text.into())
         }
+        Word::Defense(defense) => defense::run(defense, &director, line.json).await,
+        Word::Events(events) => defense::events(events, &director, line.json).await,
         Word::Sysctl(sysctl) => sysctl::run(sysctl, &director, line.json).await,
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::{self, Malformed, Packet, Transport, Tuple};
 pub(super) enum Reading {
     /// No reading.
     Unreadable(Malformed),
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     Packet {
         /// The packet.
         packet: Transport,
@@ -18,7 +18,7 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
-    /// An ICMP error about TCP or UDP. It is rare, and read again when its turn comes, so that
+    /// An ICMP error about one of these. It is rare, and read again when its turn comes, so that
     /// the others stay small.
     Error {
         /// The way of a packet that would answer the quoted one: `place` is that packet's.

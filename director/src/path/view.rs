@@ -14,11 +14,11 @@ use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Phase, Real, Service};
+use crate::service::{Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Protocol, Tuple};
+use crate::wire::{Addr, Layout, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -30,11 +30,11 @@ pub(super) struct View<'s> {
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
     #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
-    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -130,19 +130,11 @@ impl<'s> View<'s> {
     }
 }
 
-/// As what a connection counts: TCP by its state, UDP as inactive.
-pub(super) fn phase_of(entry: &Entry) -> Phase {
-    match entry.protocol() {
-        Protocol::Tcp => entry.tracking.state.into(),
-        Protocol::Udp => Phase::Inactive,
-    }
-}
-
 /// Takes a connection that has left the table off its real server. Another worker may have opened
 /// it with a later snapshot, whose real servers `pool` does not know yet: the `latest` one does.
 pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
     match pool.real(entry.real()) {
-        Some(real) => real.load.leave(phase_of(entry)),
+        Some(real) => real.load.leave(entry.tracked.phase()),
         None => leave_newcomer(&latest.load(), entry),
     }
     pool.speakers().leave(entry);
@@ -151,7 +143,7 @@ pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
 #[cold]
 fn leave_newcomer(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(phase_of(entry));
+        real.load.leave(entry.tracked.phase());
     }
 }
 
@@ -166,8 +158,8 @@ mod tests {
 
     use super::*;
     use crate::flow::Class;
-    use crate::service::{ServiceKey, Settings};
-    use crate::wire::Endpoint;
+    use crate::service::{Phase, ServiceKey, Settings};
+    use crate::wire::{Endpoint, Protocol};
 
     #[test]
     fn a_connection_that_a_later_snapshot_has_opened_is_taken_off_by_an_earlier_one() {
