@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
@@ -175,6 +175,26 @@ impl Client {
             Some(id) => self.delete(&path::service_stats(id)).await,
             None => self.delete(path::SERVICES_STATS).await,
         }
+    }
+
+    /// The defence of a service, or of the whole director.
+    pub async fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.get(&path::defense(service)).await
+    }
+
+    /// Sets the level of a service, or of the whole director.
+    pub async fn set_defense(
+        &self,
+        service: Option<ServiceId>,
+        level: DefenseLevel,
+    ) -> Result<Defense> {
+        let path = path::defense(service);
+        self.send(Method::PUT, &path, &level).await
+    }
+
+    /// What has happened after event number `since`.
+    pub async fn events(&self, since: u64) -> Result<Events> {
+        self.get(&path::events(since)).await
     }
 
     /// The timeouts in force.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -129,6 +129,15 @@ pub trait Control: Send + Sync + 'static {
 
     /// Writes one sysctl; the answer is what is in force then. [`Sysctls::set`] judges the value.
     fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls>;
+
+    /// The defence of a service, or of the whole director.
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense>;
+
+    /// Sets the level of a service, or of the whole director; the answer is what is in force then.
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense>;
+
+    /// What has happened after event number `since`.
+    fn events(&self, since: u64) -> Result<Events>;
 
     /// Statistics of the whole director.
     fn stats(&self) -> Result<Stats>;

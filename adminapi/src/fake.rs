@@ -1,5 +1,6 @@
 //! A director without packets, for the tests of this crate.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -25,6 +26,7 @@ pub(crate) struct State {
     timeouts: Timeouts,
     daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,
+    levels: HashMap<Option<ServiceId>, u8>,
 }
 
 impl State {
@@ -266,6 +268,40 @@ impl Control for Fake {
                     .for_each(|real| real.stats = Traffic::default());
             }
             Ok(())
+        })
+    }
+
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.with(|state| {
+            service.map_or(Ok(()), |id| state.service(id).map(drop))?;
+            let level = state.levels.get(&service).copied().unwrap_or_default();
+            Ok(Defense {
+                level,
+                automatic: level < DefenseLevel::MAX,
+                ..Defense::default()
+            })
+        })
+    }
+
+    fn set_defense(
+        &self,
+        service: Option<ServiceId>,
+        DefenseLevel { level }: DefenseLevel,
+    ) -> Result<Defense> {
+        self.defense(service)?;
+        self.with(|state| {
+            state.levels.insert(service, level);
+            Ok(())
+        })?;
+        self.defense(service)
+    }
+
+    fn events(&self, since: u64) -> Result<Events> {
+        self.with(|_| {
+            Ok(Events {
+                last: since,
+                ..Events::default()
+            })
         })
     }
 

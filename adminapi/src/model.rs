@@ -6,6 +6,7 @@
 mod config;
 mod connection;
 mod daemon;
+mod defense;
 mod id;
 mod rates;
 mod real;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Deserializer};
 pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use daemon::{SyncDaemon, SyncRole};
+pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use rates::Rates;
 pub use real::{ForwardingMethod, PortUse, Real, RealPatch, RealView};

@@ -18,6 +18,10 @@ pub const CONNECTIONS: &str = "/v1/connections";
 pub const STATS: &str = "/v1/stats";
 /// `GET`: what all services carried; `DELETE` zeroes all counters.
 pub const SERVICES_STATS: &str = "/v1/services/stats";
+/// `GET`, `PUT`: the defence of the whole director.
+pub const DEFENSE: &str = "/v1/defense";
+/// `GET`: what has happened.
+pub const EVENTS: &str = "/v1/events";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
@@ -48,6 +52,19 @@ pub fn service(id: ServiceId) -> String {
 /// What one service has carried; `DELETE` zeroes it.
 pub fn service_stats(id: ServiceId) -> String {
     format!("{}/stats", service(id))
+}
+
+/// The defence of one service, or of the whole director.
+pub fn defense(id: Option<ServiceId>) -> String {
+    match id {
+        Some(id) => format!("{}/defense", service(id)),
+        None => DEFENSE.to_owned(),
+    }
+}
+
+/// The events after number `since`.
+pub fn events(since: u64) -> String {
+    format!("{EVENTS}?since={since}")
 }
 
 /// The real servers of a service.

@@ -3,6 +3,7 @@
 mod answer;
 mod config;
 mod daemon;
+mod defense;
 mod director;
 mod extract;
 mod real;
@@ -35,6 +36,8 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .route(path::STATUS, get(director::status))
         .route(path::STATS, get(director::stats))
         .route(path::CONNECTIONS, get(director::connections))
+        .route(path::EVENTS, get(defense::events))
+        .route(path::DEFENSE, get(defense::show).put(defense::set))
         .route(
             path::TIMEOUTS,
             get(director::timeouts)
@@ -79,6 +82,10 @@ fn one_service() -> Router<Ask> {
                 .delete(service::remove),
         )
         .route("/stats", get(service::stats).delete(service::zero))
+        .route(
+            "/defense",
+            get(defense::show_service).put(defense::set_service),
+        )
         .route("/reals", get(real::list).post(real::add))
         .route(
             "/reals/{real}",

@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, Family, ForwardingMethod, Protocol, Real, RealPatch, RealView,
-    Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, Protocol, Real,
+    RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum,
+    TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -172,6 +173,13 @@ pub fn validate_changed_real(service: ServiceId, now: &RealView, real: &Real) ->
         ));
     }
     problems
+}
+
+/// Judges a level of defence.
+pub fn validate_level(DefenseLevel { level }: DefenseLevel) -> Vec<Problem> {
+    let wrong = level > DefenseLevel::MAX;
+    let problem = || Problem::new("/level", format!("{level} is no level"), "use 0, 1 or 2");
+    wrong.then(problem).into_iter().collect()
 }
 
 /// Judges a change of the timeouts.

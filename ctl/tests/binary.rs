@@ -177,6 +177,26 @@ impl Control for Fake {
         id.map_or(Ok(()), |id| self.with(id, |_| Ok(())))
     }
 
+    fn defense(&self, _service: Option<ServiceId>) -> Result<Defense> {
+        Ok(Defense {
+            level: 1,
+            automatic: true,
+            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
+            ..Defense::default()
+        })
+    }
+
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
+        Ok(Defense {
+            level: level.level,
+            ..self.defense(service)?
+        })
+    }
+
+    fn events(&self, _since: u64) -> Result<Events> {
+        not_asked()
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         Ok(*self.timeouts.lock().unwrap())
     }

@@ -164,6 +164,11 @@ impl Pool {
         self.known.addrs.contains_key(&endpoint.addr) && self.reals().any(within)
     }
 
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
     /// All services, in the order in which they were added.
     pub fn services(&self) -> Vec<Arc<Service>> {
         let mut all: Vec<_> = self.services.values().cloned().collect();

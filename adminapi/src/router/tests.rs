@@ -377,6 +377,30 @@ async fn counters_are_zeroed_for_one_and_for_all() {
 }
 
 #[tokio::test]
+async fn levels_are_shown_and_set() {
+    let api = with_web().await;
+    for path in ["/v1/defense", "/v1/services/tcp:10.0.0.1:80/defense"] {
+        let shown = ok(&api, &format!("GET {path}"), Value::Null, 200).await;
+        assert_eq!(
+            (&shown["level"], &shown["automatic"]),
+            (&json!(0), &json!(true))
+        );
+        let set = ok(&api, &format!("PUT {path}"), json!({"level": 2}), 200).await;
+        assert_eq!(
+            (&set["level"], &set["automatic"]),
+            (&json!(2), &json!(false))
+        );
+        let line = format!("PUT {path}");
+        let got = no(&api, &line, json!({"level": 3}), ProblemKind::Invalid).await;
+        assert_eq!(got.body["errors"][0]["pointer"], "/level");
+    }
+    let line = "GET /v1/services/tcp:10.0.0.9:80/defense";
+    no(&api, line, Value::Null, ProblemKind::NoSuchService).await;
+    let events = ok(&api, "GET /v1/events?since=7", Value::Null, 200).await;
+    assert_eq!(events, json!({"events": [], "last": 7}));
+}
+
+#[tokio::test]
 async fn timeouts_are_shown_and_changed() {
     let api = empty();
     let line = "/v1/timeouts";

@@ -107,7 +107,7 @@ mod tests {
         let manual = include_str!("../../../docs/man/bulwark.1");
         let flags: Vec<&str> = manual
             .lines()
-            .filter(|line| line.starts_with('.'))
+            .filter(|line| line.starts_with('.') && !line.starts_with(".B"))
             .flat_map(str::split_whitespace)
             .collect();
         for switch in switches() {

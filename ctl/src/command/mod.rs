@@ -1,5 +1,6 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod defense;
 mod generate;
 mod status;
 mod sysctl;
@@ -55,6 +56,10 @@ enum Word {
 /// What a director is asked.
 #[derive(Debug, Subcommand)]
 enum Question {
+    /// Shows the level of defence and why it is that, or sets it.
+    Defense(defense::Line),
+    /// Shows what has happened lately: changes of level.
+    Events(defense::EventsLine),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
     /// Prints what IPVS has under /proc/net, in the kernel's format.
@@ -156,6 +161,8 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
             };
             Ok(text.into())
         }
+        Question::Defense(defense) => defense::run(defense, director, as_json).await,
+        Question::Events(events) => defense::events(events, director, as_json).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
         Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
     }

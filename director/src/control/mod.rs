@@ -5,9 +5,11 @@
 
 mod api;
 mod daemons;
+mod events;
 mod roles;
 mod translate;
 mod view;
+mod watch;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{Ordering::Acquire, fence};
@@ -24,11 +26,15 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::Shared;
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
+use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
 use roles::Touched;
+use watch::Watch;
+
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -60,6 +66,7 @@ pub struct Director {
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
     daemons: Daemons,
+    watch: Mutex<Watch>,
 }
 
 /// What only one change at a time may touch.
@@ -102,6 +109,7 @@ impl Director {
             locals: Vec::new(),
             rips_changed: false,
         });
+        let watch = Mutex::new(Watch::new(facts.clock.now()));
         Self {
             facts,
             shared,
@@ -109,6 +117,7 @@ impl Director {
             neighbourhood,
             master,
             daemons: Daemons::default(),
+            watch,
         }
     }
 
@@ -227,6 +236,14 @@ impl Director {
         if std::mem::take(&mut self.master.lock().rips_changed) {
             self.neighbourhood.keep(self.shared.pool.load().rips());
         }
+    }
+
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&self, brief: Brief) {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());
+        timeouts.set_brief(brief);
+        self.shared.timeouts.store(Arc::new(timeouts));
     }
 
     /// Writes all sysctls.

@@ -58,12 +58,12 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
-    /// Which new connections are dropped when some are.
-    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }

@@ -30,11 +30,11 @@ pub(super) struct View<'s> {
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
     #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
-    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
