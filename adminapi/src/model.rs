@@ -8,6 +8,7 @@ mod id;
 mod real;
 mod scheduler;
 mod service;
+mod span;
 mod stats;
 mod status;
 mod timeouts;
@@ -17,9 +18,10 @@ use serde::{Deserialize, Deserializer};
 
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
-pub use real::{ForwardingMethod, PortUse, Real, RealPatch, RealView};
+pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
+pub use span::{MAX_SPAN, span};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,

@@ -138,6 +138,7 @@ impl Director for Client {
             tun: real.tunnel(),
             upper: Some(real.upper),
             lower: Some(real.lower),
+            drain: None,
         };
         let at = real.endpoint(id.port());
         self.change_real(id, at, patch).await?;

@@ -121,6 +121,7 @@ impl Control for Fake {
                 overloaded: false,
                 active: 0,
                 inactive: 0,
+                draining: None,
                 local_ports: None,
                 stats: Traffic::default(),
                 drops: Default::default(),

@@ -169,7 +169,7 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
+             known here: drain, fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",

@@ -4,11 +4,13 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod drain;
 mod roles;
 mod translate;
 mod view;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -56,6 +58,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
+    grace: AtomicU32,
 }
 
 /// What only one change at a time may touch.
@@ -100,6 +104,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            grace: AtomicU32::new(0),
         }
     }
 
@@ -240,7 +245,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired))
+        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
     }
 
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
@@ -251,7 +256,7 @@ impl Director {
     pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| {
             pool.list_speakers(local);
-            api::put_services(pool, touched, desired)
+            api::put_services(pool, touched, desired, self.grace())
         })
     }
 }

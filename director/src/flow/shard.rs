@@ -219,6 +219,26 @@ impl<'a> Shard<'a> {
         self.detach(handle.0)
     }
 
+    /// Takes out what is `doomed` in up to `count` places from number `from` on, and shows it to
+    /// `gone`; the number after them, `None` past the end.
+    pub(super) fn sweep(
+        &mut self,
+        from: u32,
+        count: u32,
+        doomed: impl Fn(&Entry) -> bool,
+        gone: &mut impl FnMut(&Entry),
+    ) -> Option<u32> {
+        let (places, end) = self.state.slab.stretch(from, count)?;
+        let start = end - places.len() as u32;
+        for at in start..end {
+            if self.state.slab.get(at).is_some_and(&doomed) {
+                let entry = self.remove(Handle(at));
+                gone(&entry);
+            }
+        }
+        Some(end)
+    }
+
     /// Takes out what is dead at `now`. At most `budget` entries and seconds are looked at;
     /// returns whether there is more to do.
     pub fn expire(

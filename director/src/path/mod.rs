@@ -46,6 +46,7 @@ use reading::Reading;
 use refused::{Arrival, Refused};
 pub use stray::Strays;
 use view::View;
+pub(crate) use view::leave;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {

@@ -136,7 +136,7 @@ pub(super) fn phase_of(entry: &Entry) -> Phase {
 }
 
 /// Takes a connection that has left the table off its real server.
-pub(super) fn leave(pool: &Pool, entry: &Entry) {
+pub(crate) fn leave(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(phase_of(entry));
     }
