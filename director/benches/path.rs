@@ -1,5 +1,6 @@
 //! What the path costs in user space, nanoseconds a packet by class: everything between the rx
-//! ring and the tx ring, without the kernel. `cargo bench -p bulwark-director --bench path`
+//! ring and the tx ring, without the kernel. `cargo bench -p bulwark-director --bench path`, or
+//! with numbers of flows behind `--`.
 
 #![allow(missing_docs)]
 
@@ -36,7 +37,7 @@ type Make = fn(u32, &mut [u8]);
 
 fn main() {
     println!("{:<34}{:>9}", "class (60 bytes, IPv4)", "ns");
-    for flows in [1, 32_768, 1_000_000] {
+    for flows in flows() {
         let mut scene = Scene::new(flows);
         scene.open(flows);
         for (class, make) in [
@@ -55,6 +56,17 @@ fn main() {
         "no connection",
         scene.nanoseconds(tcp_in, 32_768)
     );
+}
+
+/// The numbers of flows that are asked for; cargo's own arguments are no numbers.
+fn flows() -> Vec<u32> {
+    let asked: Vec<u32> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    match asked.is_empty() {
+        true => vec![1, 32_768, 1_000_000],
+        false => asked,
+    }
 }
 
 struct Scene {

@@ -6,7 +6,7 @@
 // of their queue, and passes everything else (ARP, ssh, ...) to the kernel. What it cannot read
 // it passes: the kernel knows how to refuse it.
 //
-//     Ethernet -> IPv4 | IPv6 + extensions -> TCP | UDP | ICMP error + quoted packet
+//     Ethernet -> IPv4 | IPv6 + extensions -> TCP | UDP | SCTP | ICMP error + quoted packet
 //
 // One instance runs on each interface (PORT); the maps are shared by all.
 

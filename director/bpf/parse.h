@@ -19,8 +19,8 @@
 
 enum reading {
 	OTHER,     // nothing that could be the director's
-	TRANSPORT, // TCP or UDP, src and dst filled
-	FRAGMENT,  // of what may be TCP or UDP, addresses filled
+	TRANSPORT, // TCP, UDP or SCTP, src and dst filled
+	FRAGMENT,  // of what may be one of them, addresses filled
 	QUOTE,     // an ICMP error; src and dst are those of the quoted packet
 };
 
@@ -63,11 +63,17 @@ struct fragment_header {
 		(cursor)->at = (var) + 1;                                                          \
 	} while (0)
 
+// The protocols that a service can have; all begin with their ports.
+static __always_inline bool has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
 static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, struct packet *p)
 {
 	__be16 *port;
 
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+	if (!has_ports(protocol))
 		return OTHER;
 	TAKE(port, c);
 	p->src.port = *port;
@@ -151,13 +157,14 @@ static __always_inline enum reading read_quote(enum reading ip, struct cursor *c
 	return QUOTE;
 }
 
-// What follows an IP header that is a fragment's. Echo and whatever else cannot be TCP or UDP is
-// not the director's; behind an IPv6 extension either may be.
+// What follows an IP header that is a fragment's. Echo and whatever else can have no ports is not
+// the director's; behind an IPv6 extension any may be.
 static __always_inline enum reading read_fragment(__u8 protocol)
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
 	case IPPROTO_HOPOPTS:
 	case IPPROTO_ROUTING:
 	case IPPROTO_DSTOPTS:

@@ -2,6 +2,7 @@
 
 use crate::flow::Refused;
 use crate::neighbour::NoHop;
+use crate::sctp;
 use crate::tcp::Invalid;
 use crate::wire::Malformed;
 
@@ -44,7 +45,7 @@ causes! {
     NoReal = "no_real",
     /// The real server of the connection has been removed.
     RealRemoved = "real_removed",
-    /// TCP to a service, not a SYN, and no connection.
+    /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",
     /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
@@ -70,7 +71,11 @@ causes! {
     TcpHandshake = "tcp_handshake",
     /// A RST outside of the window.
     TcpReset = "tcp_reset",
-    /// An ICMP error that quotes a sequence number outside of the window.
+    /// SCTP chunks that no SCTP sends together, or an INIT that says too little.
+    SctpChunks = "sctp_chunks",
+    /// An SCTP verification tag that the receiver did not ask for.
+    SctpTag = "sctp_tag",
+    /// An ICMP error that quotes a sequence number outside of the window, or a tag of nobody's.
     IcmpSequence = "icmp_sequence",
     /// TTL or hop limit used up.
     TtlExceeded = "ttl_exceeded",
@@ -144,6 +149,15 @@ impl From<Invalid> for Cause {
             Invalid::AckAboveSent => Self::TcpAckAboveSent,
             Invalid::Handshake => Self::TcpHandshake,
             Invalid::Reset => Self::TcpReset,
+        }
+    }
+}
+
+impl From<sctp::Invalid> for Cause {
+    fn from(invalid: sctp::Invalid) -> Self {
+        match invalid {
+            sctp::Invalid::Chunks => Self::SctpChunks,
+            sctp::Invalid::Tag => Self::SctpTag,
         }
     }
 }

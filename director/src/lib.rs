@@ -16,6 +16,7 @@
 //!     |- wire       bytes -> meaning, with bounds
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
+//!     |- sctp       states, state tables, verification tags
 //!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
@@ -40,8 +41,10 @@ pub mod gate;
 pub mod neighbour;
 pub mod path;
 pub mod pool;
+pub mod rate;
 pub mod run;
 pub mod sched;
+pub mod sctp;
 pub mod service;
 pub mod speakers;
 pub mod stats;

@@ -42,6 +42,8 @@ pub struct Pool {
     services: Map<ServiceKey, Arc<Service>>,
     slots: imbl::Vector<Option<Arc<Real>>>,
     free: imbl::Vector<RealId>,
+    /// Slots of the last that were forgotten: a worker may still see them where they were.
+    resting: imbl::Vector<RealId>,
     /// How many services have a VIP.
     vips: Map<Addr, u32>,
     /// How many of them take every port.
@@ -161,6 +163,11 @@ impl Pool {
                 && (ports[0] == ports[1] || ports.contains(&0))
         };
         self.known.addrs.contains_key(&endpoint.addr) && self.reals().any(within)
+    }
+
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
     }
 
     /// All services, in the order in which they were added.
@@ -369,15 +376,18 @@ impl Pool {
     }
 
     /// Forgets real servers that are listed no more and have no connections any more, and says
-    /// which; forgets addresses that it speaks from in the same way. To be called only when no worker can hold a snapshot in which they were listed.
+    /// which; forgets addresses that it speaks from in the same way. To be called only when no
+    /// worker can hold an earlier snapshot: in none were they listed then, and a slot is given to
+    /// somebody else only when all show it empty.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
         let gone =
             |real: &Arc<Real>| real.standing != Standing::Listed && real.load.connections() == 0;
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
         self.unlisted -= dead.len() as u32;
+        self.free.append(std::mem::take(&mut self.resting));
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
-            self.free.push_back(real.id);
+            self.resting.push_back(real.id);
             self.known.leave(real);
             if !real.method.is_one_way() {
                 self.answering.leave(real);

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
-use crate::control::{Director, Facts, WorkerFacts};
+use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
@@ -22,6 +22,7 @@ use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
+use crate::rate;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::{CopyMode, MAX_PACKET};
@@ -216,6 +217,8 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
+    director.set_brief(config.defense.brief);
+    director.adopt_defense(&config.defense);
     Ok(())
 }
 
@@ -225,10 +228,20 @@ pub async fn follow(director: Arc<Director>) {
     let neighbourhood = director.neighbourhood();
     let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut estimation = tokio::time::interval(rate::INTERVAL);
+    let mut look = tokio::time::interval(WATCH_PERIOD.into());
     loop {
         let told = tokio::select! {
             Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
+            _ = estimation.tick() => {
+                director.estimate_rates();
+                Ok(())
+            }
+            _ = look.tick() => {
+                director.watch();
+                Ok(())
+            }
             _ = second.tick() => {
                 director.keep_neighbours();
                 if let Err(error) = director.end_drains() {

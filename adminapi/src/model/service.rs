@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Drops, Family, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic,
+    Drops, Family, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -181,6 +181,21 @@ pub struct ServicePatch {
     pub scheduler_flags: Option<SchedulerFlags>,
 }
 
+impl ServicePatch {
+    /// `now` with this change.
+    pub fn applied(self, now: &Service) -> Service {
+        let Self {
+            scheduler,
+            scheduler_flags,
+        } = self;
+        Service {
+            scheduler: scheduler.unwrap_or(now.scheduler),
+            scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
+            ..now.clone()
+        }
+    }
+}
+
 /// A virtual service as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
@@ -196,9 +211,24 @@ pub struct ServiceView {
     pub scheduler_flags: SchedulerFlags,
     /// What it has carried.
     pub stats: Traffic,
+    /// What it carries in a second.
+    #[serde(default)]
+    pub rates: Rates,
     /// Packets dropped that were known to be for it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
     pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
+}
+
+impl From<&ServiceView> for Service {
+    /// How it is configured.
+    fn from(view: &ServiceView) -> Self {
+        Self {
+            id: view.id,
+            scheduler: view.scheduler,
+            scheduler_flags: view.scheduler_flags,
+            reals: view.reals.iter().map(Real::from).collect(),
+        }
+    }
 }

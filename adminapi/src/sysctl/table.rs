@@ -99,9 +99,9 @@ use Value::{Number, Pair, Text};
 
 sysctls! {
     /// Of how many new connections `drop_packet` drops one when it is 3.
-    AmDroprate am_droprate = Number(10), INT, NO_DEFENCE;
+    AmDroprate am_droprate = Number(10), INT, Effect::Works;
     /// Free memory, in pages, below which the automatic defences begin.
-    Amemthresh amemthresh = Number(1024), INT, NO_DEFENCE;
+    Amemthresh amemthresh = Number(1024), INT, Effect::Works;
     /// A backup director does not forward.
     BackupOnly backup_only = Number(0), INT, NO_SYNC;
     /// Packets of a service without real servers are routed on.
@@ -117,7 +117,7 @@ sysctls! {
     /// Half-open connections are dropped at random.
     DropEntry drop_entry = Number(0), Kind::Defence, NO_DEFENCE;
     /// New connections are dropped at a rate.
-    DropPacket drop_packet = Number(0), Kind::Defence, NO_DEFENCE;
+    DropPacket drop_packet = Number(0), Kind::Defence, Effect::Works;
     /// CPUs of the threads that estimate rates.
     EstCpulist est_cpulist = Text(String::new()), Kind::CpuList, NO_ESTIMATOR;
     /// Niceness of the threads that estimate rates.
@@ -144,7 +144,7 @@ sysctls! {
     /// An ICMP error about no connection is given to a real server of the service.
     ScheduleIcmp schedule_icmp = Number(0), INT, Effect::None("always as 0 yet");
     /// TCP states that make it harder for a flood to hold connections.
-    SecureTcp secure_tcp = Number(0), Kind::Defence, NO_DEFENCE;
+    SecureTcp secure_tcp = Number(0), Kind::Defence, Effect::Works;
     /// SCTP connections may begin in the middle.
     SloppySctp sloppy_sctp = Number(0), INT, Effect::None("there is no SCTP yet");
     /// TCP connections may begin in the middle.

@@ -1,5 +1,6 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod defense;
 mod drain;
 mod status;
 mod sysctl;
@@ -33,6 +34,10 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Word {
+    /// Shows the level of defence and why it is that, or sets it.
+    Defense(defense::Line),
+    /// Shows what has happened lately: changes of level.
+    Events(defense::EventsLine),
     /// Takes a real server out of service when its connections have ended, or at a deadline.
     Drain(drain::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
@@ -121,6 +126,8 @@ async fn answer(line: &Line) -> Result<Said, DirectorError> {
             };
             Ok(text.into())
         }
+        Word::Defense(defense) => defense::run(defense, &director, line.json).await,
+        Word::Events(events) => defense::events(events, &director, line.json).await,
         Word::Drain(drain) => drain::run(drain, &director, line.json).await,
         Word::Sysctl(sysctl) => sysctl::run(sysctl, &director, line.json).await,
     }

@@ -83,6 +83,11 @@ const OWN_USAGE: &str = "
 Only PROGRAM has:
      --fullnat          (of a real server) NAT of both ends
      --json             listings as JSON
+     --watch [SECONDS]  listings again and again (default 2)
+     --full             -S saves timeouts too
+     --atomic           -R applies all lines or none, what they do not name
+                        goes; says first what that changes
+     --dry-run          with --atomic: only says it
      --api ADDRESS      the director: unix:/PATH or http://HOST:PORT
                         (default: $BULWARK_API, else unix:/run/bulwark/api.sock)
   PROGRAM status        how the director does

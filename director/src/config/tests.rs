@@ -181,12 +181,35 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, limits, log, service, sysctl, \
-             timeouts",
+            "f:3: data: unknown key; known here: api, datapath, defense, limits, log, service, \
+             sysctl, timeouts",
         ),
         (
-            "[defense]",
-            "f:3: defense: is not available yet; leave it out",
+            "[defense]\nlevel = 1",
+            "f:4: defense.level: must be 0 (by itself) or 2 (pinned), not 1",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 101",
+            "f:4: defense.half_open_pool: must be a whole number from 0 to 100, not 101",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 10",
+            "f:3: defense.half_open_pool_leave: is above half_open_pool; \
+             level 1 ends at less than it begins with",
+        ),
+        (
+            "[defense]\nmemory = \"30MiB\"",
+            "f:3: defense.memory_leave: is below memory; \
+             level 1 ends when more is left than it begins with",
+        ),
+        (
+            "[defense]\nmemory_leave = \"30\"",
+            "f:4: defense.memory_leave: \"30\" is not a size; \
+             write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
+        ),
+        (
+            "[defense]\ndwell = 0",
+            "f:4: defense.dwell: must be a whole number from 1 to 86400, not 0",
         ),
         (
             "[[timeouts]]",
@@ -356,7 +379,7 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
             "f:25: service.real.address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
              only a tunnel leads to another address family; set the method tun",
             "f:27: service.address: is missing; set the VIP",
-            "f:28: service.protocol: must be one of tcp, udp, not \"tpc\"; did you mean tcp?",
+            "f:28: service.protocol: must be one of tcp, udp, sctp, not \"tpc\"; did you mean tcp?",
             "f:29: service.port: must be a whole number from 0 to 65535, not 65536",
             "f:30: service.scheduler: must be one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, \
              sed, nq, fo, ovf, mh, twos, not \"wrrr\"; \

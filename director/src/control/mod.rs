@@ -4,13 +4,16 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod daemons;
 mod drain;
+mod events;
 mod roles;
 mod translate;
 mod view;
+mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -24,10 +27,15 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::Shared;
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
+use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+use daemons::Daemons;
 use roles::Touched;
+use watch::Watch;
+
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -60,6 +68,8 @@ pub struct Director {
     master: Mutex<Master>,
     /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
     grace: AtomicU32,
+    daemons: Daemons,
+    watch: Mutex<Watch>,
 }
 
 /// What only one change at a time may touch.
@@ -79,9 +89,13 @@ impl Master {
         self.replaced.push(Arc::downgrade(old));
     }
 
-    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced. When not, all
+    /// that was done with one has been done before.
     fn is_seen(&self) -> bool {
-        self.replaced.iter().any(|pool| pool.strong_count() > 0)
+        let seen = self.replaced.iter().any(|pool| pool.strong_count() > 0);
+        // The counts are read relaxed; whoever gave a snapshot up did it with release.
+        fence(Acquire);
+        seen
     }
 }
 
@@ -98,6 +112,7 @@ impl Director {
             locals: Vec::new(),
             rips_changed: false,
         });
+        let watch = Mutex::new(Watch::new(facts.clock.now()));
         Self {
             facts,
             shared,
@@ -105,6 +120,8 @@ impl Director {
             neighbourhood,
             master,
             grace: AtomicU32::new(0),
+            daemons: Daemons::default(),
+            watch,
         }
     }
 
@@ -113,10 +130,7 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let mut new = Pool::clone(&old);
-        let mut touched = Touched::default();
-        let done = change(&mut new, &mut touched)?;
-        touched.refuse_locals(&old, &new, &master.locals)?;
+        let (mut new, touched, done) = plan(&master, &old, change)?;
         new.settle();
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
@@ -228,6 +242,14 @@ impl Director {
         }
     }
 
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&self, brief: Brief) {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());
+        timeouts.set_brief(brief);
+        self.shared.timeouts.store(Arc::new(timeouts));
+    }
+
     /// Writes all sysctls.
     pub fn set_sysctls(&self, sysctls: Sysctls) {
         let _one_at_a_time = self.master.lock();
@@ -259,6 +281,41 @@ impl Director {
             api::put_services(pool, touched, desired, self.grace())
         })
     }
+
+    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
+        let put = |pool: &mut Pool, touched: &mut Touched| {
+            api::put_services(pool, touched, desired, None)
+        };
+        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
+    }
+
+    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    pub fn estimate_rates(&self) {
+        for service in self.shared.pool.load().services() {
+            service.traffic.estimate();
+            service
+                .reals
+                .iter()
+                .for_each(|real| real.traffic.estimate());
+        }
+    }
+}
+
+/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
+fn plan<T>(
+    master: &Master,
+    old: &Pool,
+    change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
+) -> Result<(Pool, Touched, T)> {
+    let mut new = old.clone();
+    let mut touched = Touched::default();
+    let done = change(&mut new, &mut touched)?;
+    touched.refuse_locals(old, &new, &master.locals)?;
+    Ok((new, touched, done))
 }
 
 fn refused(error: GateError) -> ControlError {

@@ -306,6 +306,11 @@ impl Table {
         self.gauges[Pool::HalfOpen as usize].limit()
     }
 
+    /// Bytes of one connection, its share of the index among them.
+    pub fn place_bytes(&self) -> usize {
+        self.footprint() / (self.capacity() + self.half_open_capacity()).max(1)
+    }
+
     /// Bytes that the table uses when it is full, and never more.
     pub fn footprint(&self) -> usize {
         let of_cell = |cell: &Cell| cell.index.bytes() + cell.state.lock().slab.bytes();

@@ -5,7 +5,7 @@ use super::exit::Departure;
 use super::known::method_of;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Direction, Place};
+use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;
 use crate::service::{Method, Real};
 use crate::wire::{self, Addr, IcmpError, Packet};
@@ -14,8 +14,8 @@ impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
     /// way that the error itself goes.
     ///
-    /// It moves no state and no timer, and about TCP it has to quote what can be under way
-    /// (RFC 5927 §4): anyone can forge one.
+    /// It moves no state and no timer, and about TCP and SCTP it has to quote what can be
+    /// under way (RFC 5927 §4, RFC 9260 §10): anyone can forge one.
     pub(super) fn icmp_error(
         &self,
         frame: &mut [u8],
@@ -37,11 +37,11 @@ impl<'s> View<'s> {
         drop(shard);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let sent = |seq| match entry.is_one_way() {
-            true => entry.tracking.may_have_been_answered(seq),
-            false => entry.tracking.has_sent(way.reversed(), seq),
-        };
-        if !error.quote.seq.is_none_or(sent) {
+        if !error
+            .quote
+            .number
+            .is_none_or(|number| may_have_sent(&entry, way.reversed(), number))
+        {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
         let to = self.translated(&entry, real, way);
@@ -64,6 +64,16 @@ impl<'s> View<'s> {
             }
         }
         Ok(self.depart(frame, &error.layout, &hop))
+    }
+}
+
+/// Whether the end of a connection that sends in `direction` can have sent this number lately.
+fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
+    match &entry.tracked {
+        Tracked::Tcp(tcp) if entry.is_one_way() => tcp.may_have_been_answered(number),
+        Tracked::Tcp(tcp) => tcp.has_sent(direction, number),
+        Tracked::Sctp(sctp) => sctp.may_have_sent(direction, number),
+        Tracked::Udp => true,
     }
 }
 

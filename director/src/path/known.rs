@@ -1,15 +1,15 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
 use super::exit::Departure;
+use super::judge::Verdict;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
+use crate::flow::{Direction, Entry, Handle, Place, Shard, Tracked};
 use crate::neighbour::Hop;
+use crate::sctp;
 use crate::service::{Method, Real, Standing};
-use crate::tcp::{Judgement, PEACE, State, Tables};
-use crate::time::Ticks;
 use crate::wire::tcp::Segment;
-use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
+use crate::wire::{Endpoint, Layout, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
 enum Plan {
@@ -20,7 +20,7 @@ enum Plan {
 }
 
 impl<'s> View<'s> {
-    /// A TCP segment or UDP datagram.
+    /// A TCP segment, a UDP datagram or an SCTP packet.
     pub(super) fn packet(
         &self,
         frame: &mut [u8],
@@ -86,12 +86,14 @@ impl<'s> View<'s> {
             }
             Err(refusal) => return Err(refused(refusal)),
         };
-        let moved = match packet.tuple.protocol {
-            Protocol::Tcp => self.judge(shard, handle, frame, packet, way, real),
-            Protocol::Udp => Ok(self.answered(shard, handle, way)),
-        };
-        if !moved.map_err(|cause| refused(cause.into()))? {
-            return Ok(Plan::Fresh);
+        let verdict = self.judge(shard, handle, frame, packet, way, real);
+        match verdict.map_err(|cause| refused(cause.into()))? {
+            Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
+            Verdict::Stays => {}
+            Verdict::Reopens => {
+                self.forget(shard, handle);
+                return Ok(Plan::Fresh);
+            }
         }
         self.count(real, &packet.layout, way);
         Ok(Plan::Send(to, method_of(real, way), hop))
@@ -117,86 +119,6 @@ impl<'s> View<'s> {
     pub(super) fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
         self.departed(&old);
-    }
-
-    /// Holds a segment against the connection's state and windows. False when the connection is
-    /// over and the segment opens the next one.
-    fn judge(
-        &self,
-        shard: &mut Shard<'_>,
-        handle: Handle,
-        frame: &[u8],
-        packet: &Transport,
-        way: Direction,
-        real: &Real,
-    ) -> Result<bool, Cause> {
-        let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
-        let entry = shard.entry_mut(handle);
-        let tables = self.tables(entry, real);
-        let judgement = match real.method.is_one_way() {
-            false => entry.tracking.judge(way, &segment, tables.two_way),
-            true => entry.tracking.judge_one_way(&segment, tables.one_way),
-        };
-        match judgement {
-            Judgement::Accept { from, to } => {
-                if way == Direction::Original {
-                    entry.count_packet();
-                }
-                if from != to {
-                    real.load.turn(from.into(), to.into());
-                }
-                let (handle, lifetime) = match entry.tracking.is_proved() {
-                    true => (self.reclass(shard, handle, to), self.timeouts.tcp(to)),
-                    false => (handle, self.on_probation(real, to)),
-                };
-                shard.touch(handle, self.now.after(lifetime));
-                Ok(true)
-            }
-            Judgement::Ignore(_) => Ok(true),
-            Judgement::Reopen => {
-                self.forget(shard, handle);
-                Ok(false)
-            }
-            Judgement::Invalid(invalid) => Err(invalid.into()),
-        }
-    }
-
-    /// The tables that judge a segment of `entry`. They differ in the columns of the handshake only.
-    fn tables(&self, entry: &Entry, real: &Real) -> &'static Tables {
-        match entry.tracking.state.is_half_open() {
-            true => real.stance.posture().tables(),
-            false => &PEACE,
-        }
-    }
-
-    /// How long a connection that is not proved lives. It stays what it is worth.
-    #[inline(never)]
-    fn on_probation(&self, real: &Real, state: State) -> Ticks {
-        real.stance.posture().lifetime(self.timeouts, state)
-    }
-
-    /// Brings what a connection is worth after its state. One that the main pool has no room
-    /// for stays among the half-open ones: it works, but goes first.
-    fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
-        let class = shard.entry(handle).class();
-        match (class, state) {
-            (Class::HalfOpen, State::Established) => shard
-                .establish(handle, &mut |gone, _| self.departed(gone))
-                .unwrap_or(handle),
-            (Class::HalfOpen, _) => handle,
-            (_, State::Established) => mark(shard, handle, class, Class::Established),
-            _ => mark(shard, handle, class, Class::Closing),
-        }
-    }
-
-    fn answered(&self, shard: &mut Shard<'_>, handle: Handle, way: Direction) -> bool {
-        let class = shard.entry(handle).class();
-        match way {
-            Direction::Original => shard.entry_mut(handle).count_packet(),
-            Direction::Reply => drop(mark(shard, handle, class, Class::Answered)),
-        }
-        shard.touch(handle, self.now.after(self.timeouts.udp()));
-        true
     }
 
     /// Counts a packet that is going to be forwarded.
@@ -231,7 +153,7 @@ impl<'s> View<'s> {
 
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
-        view::leave(self.pool, entry);
+        view::leave(self.pool, self.latest, entry);
     }
 }
 
@@ -243,17 +165,19 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
     }
 }
 
-/// Whether a packet that its connection's real server cannot get is a client's SYN after the end
-/// of that connection: the next one need not go to the same real server.
+/// Whether a packet that its connection's real server cannot get is what opens the client's next
+/// one after the end of that: it need not go to the same real server.
 fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
-    let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
-    let segment = Segment::parse(packet.layout.segment(frame));
-    from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
-}
-
-fn mark(shard: &mut Shard<'_>, handle: Handle, old: Class, new: Class) -> Handle {
-    if old != new {
-        shard.set_class(handle, new);
-    }
-    handle
+    let segment = packet.layout.segment(frame);
+    let opens = || match &entry.tracked {
+        Tracked::Tcp(tcp) => {
+            tcp.state.is_over() && Segment::parse(segment).is_ok_and(|s| s.flags.opens())
+        }
+        Tracked::Sctp(sctp) => {
+            sctp.state.is_over()
+                && sctp::Packet::read(segment).is_ok_and(|p| p.event == sctp::Event::Init)
+        }
+        Tracked::Udp => false,
+    };
+    way == Direction::Original && opens()
 }

@@ -16,6 +16,7 @@ mod exit;
 mod expiry;
 mod fresh;
 mod icmp;
+mod judge;
 mod known;
 mod reading;
 mod refused;
@@ -58,12 +59,12 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
-    /// Which new connections are dropped when some are.
-    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }
@@ -120,6 +121,7 @@ impl Walk for Path {
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
@@ -151,7 +153,8 @@ impl Walk for Path {
         }
         let pool = self.pool.load();
         let table = &self.shared.table;
-        let gone = &mut |entry: &_, _| view::leave(pool, entry);
+        let latest = &self.shared.pool;
+        let gone = &mut |entry: &_, _| view::leave(pool, latest, entry);
         let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
         self.expiry.round(table.shards(), now, expire);
     }
@@ -163,12 +166,14 @@ impl Walk for Path {
 
 impl Path {
     /// Walks the packets again that waited for a neighbour.
+    #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
         let view = View {
             worker: self.worker,
             now,
             table: &self.shared.table,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
@@ -197,23 +202,21 @@ impl View<'_> {
         out: &mut Outbox,
     ) {
         let frame = umem.packet_mut(&mut arrival.frame);
-        let exit = match reading {
+        let departure = match reading {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
         };
-        let exit = match exit {
+        match departure {
+            Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
             Ok(Departure::Wrapped { outer, hop, inner }) => {
                 match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
-                    true => Ok(hop.port),
-                    false => Err(Cause::NoHeadroom.into()),
+                    true => out.forward(hop.port, arrival.frame),
+                    false => {
+                        refused.take(umem, self, arrival, reading, &Cause::NoHeadroom.into(), out)
+                    }
                 }
             }
-            Ok(Departure::Plain(port)) => Ok(port),
-            Err(refusal) => Err(refusal),
-        };
-        match exit {
-            Ok(port) => out.forward(port, arrival.frame),
             Err(refusal) => refused.take(umem, self, arrival, reading, &refusal, out),
         }
     }

@@ -9,7 +9,7 @@ use crate::wire::{self, Malformed, Packet, Transport, Tuple};
 pub(super) enum Reading {
     /// No reading.
     Unreadable(Malformed),
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     Packet {
         /// The packet.
         packet: Transport,
@@ -18,7 +18,7 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
-    /// An ICMP error about TCP or UDP. It is rare, and read again when its turn comes, so that
+    /// An ICMP error about one of these. It is rare, and read again when its turn comes, so that
     /// the others stay small.
     Error {
         /// The way of a packet that would answer the quoted one: `place` is that packet's.
@@ -30,6 +30,7 @@ pub(super) enum Reading {
 
 impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
+    #[inline(always)]
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
             Err(malformed) => Reading::Unreadable(malformed),
@@ -57,6 +58,7 @@ impl View<'_> {
     }
 
     /// Has the connection fetched that a reading is likely to need.
+    #[inline(always)]
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
             Reading::Unreadable(_) => {}

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use adminapi::sysctl::Sysctls;
+use arc_swap::ArcSwap;
 
 use super::stray::Strays;
 use crate::defence::Lottery;
@@ -13,11 +14,11 @@ use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Phase, Real, Service};
+use crate::service::{Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Protocol, Tuple};
+use crate::wire::{Addr, Layout, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -25,13 +26,15 @@ pub(super) struct View<'s> {
     pub(super) now: Tick,
     pub(super) table: &'s Table,
     pub(super) pool: &'s Pool,
+    /// Where the next snapshot of `pool` comes from.
+    pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
     #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
-    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -127,23 +130,58 @@ impl<'s> View<'s> {
     }
 }
 
-/// As what a connection counts: TCP by its state, UDP as inactive.
-pub(super) fn phase_of(entry: &Entry) -> Phase {
-    match entry.protocol() {
-        Protocol::Tcp => entry.tracking.state.into(),
-        Protocol::Udp => Phase::Inactive,
+/// Takes a connection that has left the table off its real server. Another worker may have opened
+/// it with a later snapshot, whose real servers `pool` does not know yet: the `latest` one does.
+pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
+    match pool.real(entry.real()) {
+        Some(real) => real.load.leave(entry.tracked.phase()),
+        None => leave_newcomer(&latest.load(), entry),
+    }
+    if entry.local_port != 0 {
+        latest.load().speakers().leave(entry);
     }
 }
 
-/// Takes a connection that has left the table off its real server.
-pub(crate) fn leave(pool: &Pool, entry: &Entry) {
+#[cold]
+fn leave_newcomer(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(phase_of(entry));
+        real.load.leave(entry.tracked.phase());
     }
-    pool.speakers().leave(entry);
 }
 
 /// What picks one of several next hops: the ports, so that a connection stays on one way.
 pub(super) fn flow_of(tuple: &Tuple) -> u64 {
     u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Scheduler;
+
+    use super::*;
+    use crate::flow::Class;
+    use crate::service::{Phase, ServiceKey, Settings};
+    use crate::wire::{Endpoint, Protocol};
+
+    #[test]
+    fn a_connection_that_a_later_snapshot_has_opened_is_taken_off_by_an_earlier_one() {
+        let endpoint = |host, port| Endpoint::new(Addr::v4([10, 0, 0, host]), port);
+        let tuple = Tuple {
+            protocol: Protocol::Udp,
+            src: endpoint(1, 40_000),
+            dst: endpoint(9, 80),
+        };
+        let key = ServiceKey::at(tuple.protocol, tuple.dst);
+        let mut earlier = Pool::new(1);
+        earlier.add_service(key, Scheduler::Rr).unwrap();
+        let mut later = earlier.clone();
+        later
+            .add_real(&key, endpoint(2, 80), Settings::weight(1))
+            .unwrap();
+        let real = Arc::clone(later.reals().next().unwrap());
+        real.enter(Phase::Inactive);
+        let entry = Entry::new(&tuple, real.id, 80, Class::Unverified, Tick(9));
+        leave(&earlier, &ArcSwap::from_pointee(later), &entry);
+        assert_eq!(real.load.connections(), 0);
+    }
 }

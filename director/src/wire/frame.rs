@@ -2,7 +2,7 @@
 
 use super::checksum;
 use super::{Addr, Endpoint, IcmpError, Malformed, Protocol, Tuple};
-use super::{ethernet, icmp, ipv4, ipv6, tcp, udp};
+use super::{ethernet, icmp, ipv4, ipv6, sctp, tcp, udp};
 
 /// The IP version of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub struct Layout {
     pub version: Version,
     /// The IP header.
     pub network: u16,
-    /// The TCP, UDP or ICMP header.
+    /// The TCP, UDP, SCTP or ICMP header.
     pub transport: u16,
     /// The end of the datagram; what follows is Ethernet padding.
     pub end: u16,
@@ -71,7 +71,7 @@ impl Layout {
     }
 }
 
-/// A TCP segment or a UDP datagram that is whole.
+/// A TCP segment, a UDP datagram or an SCTP packet that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
     /// Where it stands.
@@ -83,9 +83,9 @@ pub struct Transport {
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet {
-    /// A TCP segment or a UDP datagram.
+    /// A TCP segment, a UDP datagram or an SCTP packet.
     Transport(Transport),
-    /// An ICMP or ICMPv6 error about a TCP segment or a UDP datagram.
+    /// An ICMP or ICMPv6 error about one of these.
     IcmpError(IcmpError),
 }
 
@@ -126,7 +126,7 @@ const MAX_FRAME: usize = u16::MAX as usize;
 /// Reads a frame from its Ethernet header on.
 ///
 /// The checksum of an IPv4 header and of an ICMP error is verified (RFC 1812 §4.2.2.5,
-/// RFC 792), those of TCP and UDP are left to the end host.
+/// RFC 792), those of TCP, UDP and SCTP are left to the end host.
 ///
 /// # Errors
 /// The reason why the frame is to be dropped.
@@ -152,6 +152,7 @@ fn payload(frame: &[u8], datagram: &Datagram) -> Result<Packet, Malformed> {
     let (protocol, ports) = match datagram.protocol {
         TCP => (Protocol::Tcp, tcp::checked(segment)?.ports()),
         UDP => (Protocol::Udp, udp::checked(segment)?.ports()),
+        SCTP => (Protocol::Sctp, sctp::checked(segment)?.ports()),
         icmp::V4 | icmp::V6 => return icmp::error(frame, datagram).map(Packet::IcmpError),
         _ => return Err(Malformed::UnknownProtocol),
     };
@@ -163,6 +164,7 @@ fn payload(frame: &[u8], datagram: &Datagram) -> Result<Packet, Malformed> {
 
 const TCP: u8 = Protocol::Tcp.number();
 const UDP: u8 = Protocol::Udp.number();
+const SCTP: u8 = Protocol::Sctp.number();
 
 #[inline(always)]
 fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
@@ -237,20 +239,15 @@ pub(super) const fn layout(
     }
 }
 
-/// The sum over the TCP segment or UDP datagram of a frame with its pseudo header, as far as
-/// the checksum covers it: valid if [`checksum::Sum::is_valid`].
-pub fn transport_sum(frame: &[u8], packet: &Transport) -> checksum::Sum {
+/// Whether the checksum of what a frame holds is right, as far as it covers it.
+pub fn is_intact(frame: &[u8], packet: &Transport) -> bool {
     let Tuple { protocol, src, dst } = packet.tuple;
     let segment = packet.layout.segment(frame);
     let covered = match (protocol, udp::header(segment)) {
+        (Protocol::Sctp, _) => return sctp::is_intact(segment),
         (Protocol::Udp, Some(header)) => segment.get(..header.length()).unwrap_or(segment),
         _ => segment,
     };
-    checksum::transport(
-        packet.layout.version,
-        src.addr,
-        dst.addr,
-        protocol.number(),
-        covered,
-    )
+    let version = packet.layout.version;
+    checksum::transport(version, src.addr, dst.addr, protocol.number(), covered).is_valid()
 }

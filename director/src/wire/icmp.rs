@@ -158,12 +158,12 @@ pub struct Quote {
     pub layout: Layout,
     /// Whom it was from and to.
     pub tuple: Tuple,
-    /// TCP sequence number.
-    pub seq: Option<u32>,
+    /// TCP sequence number, or SCTP verification tag.
+    pub number: Option<u32>,
 }
 
 /// Bytes of the quoted transport header that must be there (RFC 792): ports and, of TCP, the
-/// sequence number; of UDP, the whole header.
+/// sequence number; of SCTP, the tag; of UDP, the whole header.
 const QUOTED: usize = 8;
 
 /// Reads the ICMP message that `datagram` holds.
@@ -227,7 +227,7 @@ fn quote(frame: &[u8], outer: &Layout) -> Result<Quote, Malformed> {
         tuple: datagram
             .tuple(frame, protocol, ports)
             .ok_or(Malformed::BadQuote)?,
-        seq: (protocol == Protocol::Tcp).then(|| u32_at(head, 4)),
+        number: (protocol != Protocol::Udp).then(|| u32_at(head, 4)),
     })
 }
 

@@ -28,12 +28,14 @@ pub enum Malformed {
     BadExtension,
     /// More IPv6 extension headers than are followed.
     TooManyExtensions,
-    /// Neither TCP, UDP nor the ICMP of its IP version.
+    /// Neither TCP, UDP, SCTP nor the ICMP of its IP version.
     UnknownProtocol,
     /// TCP data offset below five words or beyond the segment.
     BadTcpOffset,
     /// UDP length below its header or beyond the datagram.
     BadUdpLength,
+    /// The first SCTP chunk is cut off, or shorter than its header.
+    BadSctpChunk,
     /// ICMP other than an error: echo, redirect, neighbour discovery.
     IcmpOther,
     /// The ICMP checksum is wrong.
@@ -42,7 +44,7 @@ pub enum Malformed {
     BadQuote,
     /// The packet quoted by an ICMP error is a later fragment, which has no ports.
     QuoteFragment,
-    /// The packet quoted by an ICMP error is neither TCP nor UDP.
+    /// The packet quoted by an ICMP error is neither TCP, UDP nor SCTP.
     QuoteProtocol,
     /// The packet quoted by an ICMP error was not sent by the one who gets the error.
     QuoteMismatch,
@@ -50,7 +52,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Truncated,
         Self::LinkGroup,
         Self::NotIp,
@@ -66,6 +68,7 @@ impl Malformed {
         Self::UnknownProtocol,
         Self::BadTcpOffset,
         Self::BadUdpLength,
+        Self::BadSctpChunk,
         Self::IcmpOther,
         Self::BadIcmpChecksum,
         Self::BadQuote,
@@ -98,6 +101,7 @@ impl Malformed {
             Self::UnknownProtocol => "unknown_protocol",
             Self::BadTcpOffset => "bad_tcp_offset",
             Self::BadUdpLength => "bad_udp_length",
+            Self::BadSctpChunk => "bad_sctp_chunk",
             Self::IcmpOther => "icmp_other",
             Self::BadIcmpChecksum => "bad_icmp_checksum",
             Self::BadQuote => "bad_quote",
