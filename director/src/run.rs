@@ -221,6 +221,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
         "local_ports under [datapath] cannot be changed while the director runs; restart it"
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+    director.set_grace(config.datapath.drain);
     director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
@@ -261,6 +262,9 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = second.tick() => {
                 director.keep_neighbours();
+                if let Err(error) = director.end_drains() {
+                    warn!(%error, "a drained real server is not removed yet");
+                }
                 director.reap()
             }
         };

@@ -1,6 +1,7 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
 mod defense;
+mod drain;
 mod generate;
 mod status;
 mod sysctl;
@@ -60,6 +61,8 @@ enum Question {
     Defense(defense::Line),
     /// Shows what has happened lately: changes of level.
     Events(defense::EventsLine),
+    /// Takes a real server out of service when its connections have ended, or at a deadline.
+    Drain(drain::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
     /// Prints what IPVS has under /proc/net, in the kernel's format.
@@ -163,6 +166,7 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         }
         Question::Defense(defense) => defense::run(defense, director, as_json).await,
         Question::Events(events) => defense::events(events, director, as_json).await,
+        Question::Drain(drain) => drain::run(drain, director, as_json).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
         Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
     }

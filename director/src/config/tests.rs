@@ -173,8 +173,8 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: clamp_mss, fast_path, frames, interfaces, local_addresses, local_ports, mode, \
-             path_mtu_answers, ring, workers",
+             known here: clamp_mss, drain, fast_path, frames, interfaces, local_addresses, local_ports, \
+             mode, path_mtu_answers, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",

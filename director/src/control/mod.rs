@@ -5,6 +5,7 @@
 
 mod api;
 mod daemons;
+mod drain;
 mod events;
 mod path_mtu;
 mod roles;
@@ -13,7 +14,7 @@ mod view;
 mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{Ordering::Acquire, fence};
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -69,6 +70,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
+    grace: AtomicU32,
     daemons: Daemons,
     watch: Mutex<Watch>,
 }
@@ -120,6 +123,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            grace: AtomicU32::new(0),
             daemons: Daemons::default(),
             watch,
         }
@@ -286,7 +290,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired))
+        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
     }
 
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
@@ -297,7 +301,7 @@ impl Director {
     pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| {
             pool.list_speakers(local);
-            api::put_services(pool, touched, desired)
+            api::put_services(pool, touched, desired, self.grace())
         })
     }
 
@@ -306,8 +310,9 @@ impl Director {
     /// # Errors
     /// As [`Self::apply`].
     pub fn check(&self, desired: &[model::Service]) -> Result<()> {
-        let put =
-            |pool: &mut Pool, touched: &mut Touched| api::put_services(pool, touched, desired);
+        let put = |pool: &mut Pool, touched: &mut Touched| {
+            api::put_services(pool, touched, desired, None)
+        };
         plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }
 

@@ -180,7 +180,9 @@ pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
         Some(real) => real.load.leave(entry.tracked.phase()),
         None => leave_newcomer(&latest.load(), entry),
     }
-    pool.speakers().leave(entry);
+    if entry.local_port != 0 {
+        latest.load().speakers().leave(entry);
+    }
 }
 
 #[cold]
