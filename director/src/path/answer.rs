@@ -89,6 +89,7 @@ fn say(
     let problem = match cause {
         Cause::NoConnection if packet.tuple.protocol == Protocol::Tcp => None,
         Cause::NoReal => Some(Problem::PortUnreachable),
+        Cause::ReplyWithoutConnection if refusal.vip.is_some() => Some(Problem::PortUnreachable),
         Cause::NoRoute => Some(Problem::NoRoute),
         Cause::Unreachable => Some(Problem::HostUnreachable),
         Cause::TtlExceeded => Some(Problem::TimeExceeded),

@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Moves(Step),
     /// The packet goes on, and changes nothing.
     Stays,
-    /// It is over, and the packet opens the next one.
+    /// It is left behind: the packet opens the next one, which is scheduled.
     Reopens,
 }
 
@@ -42,7 +42,6 @@ impl View<'_> {
         real: &Real,
     ) -> Result<Verdict, Cause> {
         let segment = packet.layout.segment(frame);
-        let one_way = real.method.is_one_way();
         let entry = shard.entry_mut(handle);
         let class = entry.class();
         match &mut entry.tracked {
@@ -54,7 +53,7 @@ impl View<'_> {
                 };
                 self.judge_tcp(tracking, &segment, way, class, real)
             }
-            Tracked::Sctp(tracking) => judge_sctp(tracking, segment, way, one_way),
+            Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
             Tracked::Udp => Ok(Verdict::Moves(Step {
                 was: Phase::Inactive,
                 is: Phase::Inactive,
@@ -76,6 +75,10 @@ impl View<'_> {
         class: Class,
         real: &Real,
     ) -> Result<Verdict, Cause> {
+        let opens = way == Direction::Original && segment.flags.opens();
+        if opens && self.leaves_tcp(tracking.state, real) {
+            return Ok(Verdict::Reopens);
+        }
         let tables = tables(tracking, real);
         let judgement = match real.method.is_one_way() {
             false => tracking.judge(way, segment, tables.two_way),
@@ -95,8 +98,37 @@ impl View<'_> {
                 },
             })),
             tcp::Judgement::Ignore(_) => Ok(Verdict::Stays),
-            tcp::Judgement::Reopen => Ok(Verdict::Reopens),
             tcp::Judgement::Invalid(invalid) => Err(invalid.into()),
+        }
+    }
+
+    // Not inlined: it would crowd the way of TCP.
+    #[inline(never)]
+    fn judge_sctp(
+        &self,
+        tracking: &mut sctp::Tracking,
+        packet: &[u8],
+        way: Direction,
+        real: &Real,
+    ) -> Result<Verdict, Cause> {
+        let packet = sctp::Packet::read(packet)?;
+        let opens = way == Direction::Original && packet.event == sctp::Event::Init;
+        if opens && self.leaves_sctp(tracking.state, real) {
+            return Ok(Verdict::Reopens);
+        }
+        let judgement = match real.method.is_one_way() {
+            false => tracking.judge(way, &packet, &sctp::NORMAL),
+            true => tracking.judge_one_way(&packet, &sctp::ONE_WAY),
+        };
+        match judgement {
+            sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
+                was: from.into(),
+                is: to.into(),
+                class: class_of(to == sctp::State::Established && !tracking.is_alleged()),
+                lifetime: to.timeout(),
+            })),
+            sctp::Judgement::Ignore => Ok(Verdict::Stays),
+            sctp::Judgement::Invalid(invalid) => Err(invalid.into()),
         }
     }
 
@@ -160,32 +192,6 @@ fn tables(tracking: &tcp::Tracking, real: &Real) -> &'static tcp::Tables {
     match tracking.state.is_half_open() {
         true => real.stance.posture().tables(),
         false => &tcp::PEACE,
-    }
-}
-
-// Not inlined: it would crowd the way of TCP.
-#[inline(never)]
-fn judge_sctp(
-    tracking: &mut sctp::Tracking,
-    packet: &[u8],
-    way: Direction,
-    one_way: bool,
-) -> Result<Verdict, Cause> {
-    let packet = sctp::Packet::read(packet)?;
-    let judgement = match one_way {
-        false => tracking.judge(way, &packet, &sctp::NORMAL),
-        true => tracking.judge_one_way(&packet, &sctp::ONE_WAY),
-    };
-    match judgement {
-        sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
-            was: from.into(),
-            is: to.into(),
-            class: class_of(to == sctp::State::Established),
-            lifetime: to.timeout(),
-        })),
-        sctp::Judgement::Ignore => Ok(Verdict::Stays),
-        sctp::Judgement::Reopen => Ok(Verdict::Reopens),
-        sctp::Judgement::Invalid(invalid) => Err(invalid.into()),
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
+mod anew;
 mod answer;
 mod exit;
 mod expiry;
@@ -56,6 +57,7 @@ pub use policy::{Policy, Strays};
 use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
+pub(crate) use view::leave;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {

@@ -3,11 +3,14 @@
 //! the kernel's forwarding; what is for this host itself never comes here (`is_ours` in
 //! bpf/gate.bpf.c).
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
 use super::policy::Strays;
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::wire::{Addr, IcmpError, Transport};
+use crate::wire::tcp::{self, Flags};
+use crate::wire::{Addr, IcmpError, Protocol, Transport};
 
 impl<'s> View<'s> {
     /// A TCP segment or UDP datagram from a real server.
@@ -18,6 +21,9 @@ impl<'s> View<'s> {
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
         let Transport { layout, tuple } = packet;
+        if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
+            return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
+        }
         if self.policy.strays == Strays::Drop {
             return Err(Cause::ReplyWithoutConnection.into());
         }
@@ -62,4 +68,9 @@ impl<'s> View<'s> {
             },
         }
     }
+}
+
+fn is_reset(frame: &[u8], packet: &Transport) -> bool {
+    let header = tcp::header(packet.layout.segment(frame));
+    packet.tuple.protocol == Protocol::Tcp && header.is_some_and(|h| h.flags().has(Flags::RST))
 }

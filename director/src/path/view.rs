@@ -41,7 +41,6 @@ pub(super) struct View<'s> {
     pub(super) fragments: &'s Fragments<Course>,
     /// How the last first fragment was sent.
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
-    #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
@@ -176,7 +175,7 @@ fn fitting(
 
 /// Takes a connection that has left the table off its real server. Another worker may have opened
 /// it with a later snapshot, whose real servers `pool` does not know yet: the `latest` one does.
-pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
+pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
     match pool.real(entry.real()) {
         Some(real) => real.load.leave(entry.tracked.phase()),
         None => leave_newcomer(&latest.load(), entry),

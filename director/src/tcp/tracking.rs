@@ -7,6 +7,7 @@
 //! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
 //! that (`CONFIRMED`).
 
+mod midway;
 mod one_way;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
@@ -118,7 +119,7 @@ impl Tracking {
             Ok(()) => {
                 self.state = table.next(direction, event, self.state);
                 let to = self.state;
-                if self.has(CONFIRMED) && !to.is_half_open() {
+                if self.has(CONFIRMED) && self.has(ANSWERED) && !to.is_half_open() {
                     self.flags |= PROVED;
                 }
                 Judgement::Accept { from, to }
@@ -196,10 +197,12 @@ impl Tracking {
         }
     }
 
-    /// A SYN from the client: the one that opened the connection once more, or another one.
+    /// A SYN from the client: the one that opened the connection once more, or another one, which
+    /// opens the next when this one is over.
     fn client_syn(&mut self, segment: &Segment) -> Finding {
         if self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(segment);
+            return Ok(());
         }
         if !self.repeats_client_syn(segment) {
             self.note_syn(segment);
@@ -272,6 +275,10 @@ impl Tracking {
 
     /// A segment with ACK and neither SYN nor RST.
     fn data(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        if self.is_alleged() {
+            self.learn(direction, segment);
+            return Ok(());
+        }
         if !self.has(ANSWERED) {
             return Err(self.unanswered(direction, segment));
         }
