@@ -5,7 +5,8 @@ use std::path::Path;
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
-    Connection, ConnectionQuery, Real, RealPatch, Service, ServiceId, ServiceView, Stats, Status,
+    Connection, ConnectionQuery, Defense, DefenseLevel, Real, RealPatch, Service, ServiceId,
+    ServiceView, Stats, Status,
 };
 use adminapi::sysctl::Value;
 use anyhow::Result;
@@ -68,6 +69,23 @@ impl Api {
     /// When there is no such service.
     pub fn service(&self, id: ServiceId) -> Result<ServiceView> {
         self.call(async |api| api.service(id).await)
+    }
+
+    /// The defence of a service, or of the whole director.
+    ///
+    /// # Errors
+    /// When the director refuses.
+    pub fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.call(async |api| api.defense(service).await)
+    }
+
+    /// Sets the level of a service, or of the whole director.
+    ///
+    /// # Errors
+    /// When the director refuses.
+    pub fn set_level(&self, service: Option<ServiceId>, level: u8) -> Result<Defense> {
+        let level = DefenseLevel { level };
+        self.call(async |api| api.set_defense(service, level).await)
     }
 
     /// Adds a service with its real servers.

@@ -28,6 +28,8 @@ pub struct Configuration {
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     limits: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    defense: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     sysctl: toml::Table,
@@ -58,6 +60,7 @@ impl Configuration {
             },
             api: ApiPlace::default(),
             limits: toml::Table::new(),
+            defense: toml::Table::new(),
             timeouts: toml::Table::new(),
             sysctl: toml::Table::new(),
             service: Vec::new(),
@@ -82,6 +85,13 @@ impl Configuration {
     #[must_use]
     pub fn limit(mut self, key: &str, value: i64) -> Self {
         self.limits.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a key of `[defense]`.
+    #[must_use]
+    pub fn defense(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.defense.insert(key.to_owned(), value.into());
         self
     }
 
