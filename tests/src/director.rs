@@ -31,6 +31,8 @@ pub struct Configuration {
     defense: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    sysctl: toml::Table,
     service: Vec<Service>,
 }
 
@@ -60,6 +62,7 @@ impl Configuration {
             limits: toml::Table::new(),
             defense: toml::Table::new(),
             timeouts: toml::Table::new(),
+            sysctl: toml::Table::new(),
             service: Vec::new(),
         }
     }
@@ -96,6 +99,13 @@ impl Configuration {
     #[must_use]
     pub fn timeout(mut self, key: &str, seconds: i64) -> Self {
         self.timeouts.insert(key.to_owned(), seconds.into());
+        self
+    }
+
+    /// Sets a key of `[sysctl]`.
+    #[must_use]
+    pub fn sysctl(mut self, name: &str, value: i64) -> Self {
+        self.sysctl.insert(name.to_owned(), value.into());
         self
     }
 

@@ -21,8 +21,6 @@ pub struct Defense {
     pub tell_reals: bool,
     /// What becomes of packets of real servers that belong to no connection.
     pub strays: Strays,
-    /// Whether such a packet can bring back a connection that was lost.
-    pub resurrect: bool,
 }
 
 const PERCENT: RangeInclusive<i64> = 0..=100;
@@ -92,12 +90,16 @@ pub(super) fn read(mut section: Section<'_>) -> Defense {
         syn_ack: seconds(&mut section, "syn_ack", brief.syn_ack),
     };
     let tell_reals = word(&mut section, "tell_reals", &["no", "reset"]) == 1;
-    let strays = match word(&mut section, "strays", &["route", "answer", "drop"]) {
+    let strays = match word(
+        &mut section,
+        "strays",
+        &["route", "answer", "drop", "resurrect"],
+    ) {
         1 => Strays::Answer,
         2 => Strays::Drop,
+        3 => Strays::Resurrect,
         _ => Strays::Route,
     };
-    let resurrect = section.or("resurrect", &Expected::BOOLEAN, true);
     section.finish();
     Defense {
         level: Level::from_number(level).unwrap_or_default(),
@@ -105,7 +107,6 @@ pub(super) fn read(mut section: Section<'_>) -> Defense {
         brief,
         tell_reals,
         strays,
-        resurrect,
     }
 }
 

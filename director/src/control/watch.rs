@@ -23,8 +23,9 @@ use crate::time::{Tick, Ticks};
 pub const PERIOD: Ticks = Ticks(2);
 
 /// What a client's ACK is dropped for when it belongs to nothing.
-const REJECTED: [Cause; 3] = [
+const REJECTED: [Cause; 4] = [
     Cause::NoConnection,
+    Cause::NoConnectionYet,
     Cause::TcpHandshake,
     Cause::TcpAckAboveSent,
 ];
@@ -306,7 +307,6 @@ impl Director {
     pub fn adopt_defense(&self, defense: &Defense) {
         let orders = &self.shared.orders;
         orders.set_tell_reals(defense.tell_reals);
-        orders.set_resurrect(defense.resurrect);
         orders.set_strays(defense.strays);
         let mut watch = self.watch.lock();
         let old = std::mem::replace(&mut watch.defense, defense.clone());

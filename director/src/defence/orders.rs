@@ -13,6 +13,9 @@ pub enum Strays {
     Answer = 1,
     /// It is dropped.
     Drop = 2,
+    /// It brings its connection back if it can, else it is routed; a client's segment without a
+    /// connection is not answered, since that may come back.
+    Resurrect = 3,
 }
 
 /// Switches that a worker reads when it needs them.
@@ -20,7 +23,6 @@ pub enum Strays {
 pub struct Orders {
     drop_entry: AtomicBool,
     tell_reals: AtomicBool,
-    resurrect: AtomicBool,
     strays: AtomicU8,
 }
 
@@ -37,16 +39,12 @@ impl Orders {
         self.tell_reals.load(Relaxed)
     }
 
-    /// Whether a real server's packet can bring back a connection that was lost.
-    pub fn resurrects(&self) -> bool {
-        self.resurrect.load(Relaxed)
-    }
-
     /// What becomes of strays.
     pub fn strays(&self) -> Strays {
         match self.strays.load(Relaxed) {
             1 => Strays::Answer,
             2 => Strays::Drop,
+            3 => Strays::Resurrect,
             _ => Strays::Route,
         }
     }
@@ -59,11 +57,6 @@ impl Orders {
     /// Turns telling real servers on or off.
     pub fn set_tell_reals(&self, on: bool) {
         self.tell_reals.store(on, Relaxed);
-    }
-
-    /// Turns resurrection on or off.
-    pub fn set_resurrect(&self, on: bool) {
-        self.resurrect.store(on, Relaxed);
     }
 
     /// Says what becomes of strays.
@@ -80,7 +73,12 @@ mod tests {
     fn what_is_ordered_is_read() {
         let orders = Orders::default();
         assert_eq!(orders.strays(), Strays::Route);
-        for strays in [Strays::Answer, Strays::Drop, Strays::Route] {
+        for strays in [
+            Strays::Answer,
+            Strays::Drop,
+            Strays::Resurrect,
+            Strays::Route,
+        ] {
             orders.set_strays(strays);
             assert_eq!(orders.strays(), strays);
         }

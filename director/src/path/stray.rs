@@ -3,11 +3,14 @@
 //! the kernel's forwarding; what is for this host itself never comes here (`is_ours` in
 //! bpf/gate.bpf.c).
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
 use super::view::{Refusal, View, flow_of};
 use crate::defence::Strays;
 use crate::drops::Cause;
-use crate::wire::{Addr, IcmpError, Transport};
+use crate::wire::tcp::{self, Flags};
+use crate::wire::{Addr, IcmpError, Protocol, Transport};
 
 impl<'s> View<'s> {
     /// A TCP segment or UDP datagram from a real server.
@@ -18,13 +21,16 @@ impl<'s> View<'s> {
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
         let Transport { layout, tuple } = packet;
+        if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
+            return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
+        }
         match self.orders.strays() {
-            Strays::Route => {}
+            Strays::Route | Strays::Resurrect => {}
             Strays::Answer => return Err(Cause::ReplyRefused.into()),
             Strays::Drop => return Err(Cause::ReplyWithoutConnection.into()),
         }
         let to = tuple.dst.addr;
-        let hop = self.exit(frame, layout, to, flow_of(tuple), 0);
+        let hop = self.exit(frame, layout, to, flow_of(tuple));
         let hop = hop.map_err(|refusal| self.told_from_here(refusal, tuple.src.addr))?;
         self.stats.routed.add(1);
         Ok(self.depart(frame, layout, &hop))
@@ -37,11 +43,11 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         error: &IcmpError,
     ) -> Result<Departure, Refusal<'s>> {
-        if self.orders.strays() != Strays::Route {
+        if matches!(self.orders.strays(), Strays::Answer | Strays::Drop) {
             return Err(Cause::ErrorWithoutConnection.into());
         }
         let quoted = &error.quote.tuple;
-        let hop = match self.exit(frame, &error.layout, quoted.src.addr, flow_of(quoted), 0) {
+        let hop = match self.exit(frame, &error.layout, quoted.src.addr, flow_of(quoted)) {
             // To a VIP that stands on this host, which knows no such packet either.
             Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
                 return Err(Cause::ErrorWithoutConnection.into());
@@ -64,4 +70,9 @@ impl<'s> View<'s> {
             },
         }
     }
+}
+
+fn is_reset(frame: &[u8], packet: &Transport) -> bool {
+    let header = tcp::header(packet.layout.segment(frame));
+    packet.tuple.protocol == Protocol::Tcp && header.is_some_and(|h| h.flags().has(Flags::RST))
 }

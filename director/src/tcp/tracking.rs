@@ -7,10 +7,11 @@
 //! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
 //! that (`CONFIRMED`).
 
+mod midway;
 mod one_way;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
-use super::window::{Misfit, Peer, after, later, right_edge};
+use super::window::{ACK_SLACK, Misfit, Peer, after, later, right_edge};
 use super::{Event, State, StateTable};
 use crate::direction::Direction;
 use crate::wire::tcp::{Flags, Segment};
@@ -40,6 +41,9 @@ pub struct Tracking {
 }
 
 const _: () = assert!(size_of::<Tracking>() == 36);
+
+/// No segment is longer.
+const LONGEST_SEGMENT: u32 = 65_535;
 
 /// How far back an ICMP error may quote at least: a window without scaling.
 const QUOTED_WINDOW: u32 = 65_535;
@@ -95,6 +99,35 @@ impl Tracking {
         opened
     }
 
+    /// A connection that is picked up in the middle, from what its real server says. Windows and their
+    /// scales are not known: the largest are assumed. The client has yet to agree.
+    pub fn resumed(said: &Segment) -> Self {
+        let mut resumed = Self {
+            scales: offered(Some(14)) | offered(Some(14)) << 4,
+            flags: ANSWERED,
+            state: State::SynAck,
+            ..Self::default()
+        };
+        let widest = u32::from(u16::MAX) << 14;
+        let server = Peer {
+            end: said.end(),
+            max_end: said.end().wrapping_add(widest),
+            max_ack: said.ack,
+            max_window: widest,
+            ..Peer::default()
+        };
+        let client = Peer {
+            end: said.ack,
+            max_end: said.ack.wrapping_add(widest),
+            // It may not have heard what is said for the first time here.
+            max_ack: said.seq.wrapping_sub(ACK_SLACK),
+            max_window: widest,
+            ..Peer::default()
+        };
+        resumed.store(Direction::Original, client, server);
+        resumed
+    }
+
     /// What `segment`, going in `direction`, means; takes it in when it is the connection's.
     pub fn judge(
         &mut self,
@@ -115,12 +148,29 @@ impl Tracking {
             Ok(()) => {
                 self.state = table.next(direction, event, self.state);
                 let to = self.state;
-                if self.has(CONFIRMED) && !to.is_half_open() {
+                if self.has(CONFIRMED) && self.has(ANSWERED) && !to.is_half_open() {
                     self.flags |= PROVED;
                 }
                 Judgement::Accept { from, to }
             }
             Err(judgement) => judgement,
+        }
+    }
+
+    /// The segment that a first fragment going in `direction` begins, whose length is not known:
+    /// one that ends where the receiver's window ends, so that no acknowledgement of it is above
+    /// what was sent. It ends no connection, as nobody can say where its FIN stands.
+    #[inline(never)]
+    pub fn open_ended(&self, direction: Direction, segment: Segment) -> Segment {
+        let room = self.peer(direction).max_end.wrapping_sub(segment.seq);
+        let longest = match room <= LONGEST_SEGMENT {
+            true => room,
+            false => 0,
+        };
+        Segment {
+            flags: Flags(segment.flags.0 & !Flags::FIN),
+            payload: segment.payload.max(longest),
+            ..segment
         }
     }
 
@@ -176,10 +226,12 @@ impl Tracking {
         }
     }
 
-    /// A SYN from the client: the one that opened the connection once more, or another one.
+    /// A SYN from the client: the one that opened the connection once more, or another one, which
+    /// opens the next when this one is over.
     fn client_syn(&mut self, segment: &Segment) -> Finding {
         if self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(segment);
+            return Ok(());
         }
         if !self.repeats_client_syn(segment) {
             self.note_syn(segment);
@@ -252,6 +304,10 @@ impl Tracking {
 
     /// A segment with ACK and neither SYN nor RST.
     fn data(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        if self.is_alleged() {
+            self.learn(direction, segment);
+            return Ok(());
+        }
         if !self.has(ANSWERED) {
             return Err(self.unanswered(direction, segment));
         }
