@@ -92,6 +92,7 @@ impl Scene {
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             strays: Strays::default(),
+            door: Default::default(),
             sysctls: Arc::default(),
             workers: 1,
         });

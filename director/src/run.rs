@@ -1,8 +1,8 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use adminapi::{Control, model};
@@ -143,6 +143,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         strays: Strays::default(),
+        door: OnceLock::new(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         workers,

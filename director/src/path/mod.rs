@@ -25,12 +25,13 @@ mod view;
 mod voice;
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::defence::Lottery;
+use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
@@ -63,6 +64,8 @@ pub struct Shared {
     pub lottery: Lottery,
     /// What becomes of packets from real servers that belong to no connection.
     pub strays: Strays,
+    /// The way to the kernel of this host, once a real server needs it.
+    pub door: OnceLock<Door>,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
@@ -125,6 +128,7 @@ impl Walk for Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
+            door: self.shared.door.get(),
             stats: &self.stats,
             sysctls: self.sysctls.load(),
             lottery: &self.shared.lottery,
@@ -177,6 +181,7 @@ impl Path {
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
+            door: self.shared.door.get(),
             stats: &self.stats,
             sysctls: self.sysctls.load(),
             lottery: &self.shared.lottery,
@@ -209,6 +214,17 @@ impl View<'_> {
         };
         match departure {
             Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
+            Ok(Departure::Home(layout)) => match self.hand_over(frame, &layout) {
+                true => out.discard(umem.reset(arrival.frame)),
+                false => refused.take(
+                    umem,
+                    self,
+                    arrival,
+                    reading,
+                    &Cause::HostRefused.into(),
+                    out,
+                ),
+            },
             Ok(Departure::Wrapped { outer, hop, inner }) => {
                 match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
                     true => out.forward(hop.port, arrival.frame),

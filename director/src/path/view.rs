@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::stray::Strays;
 use crate::defence::Lottery;
+use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
@@ -32,6 +33,7 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
     pub(super) strays: Strays,
+    pub(super) door: Option<&'s Door>,
     pub(super) stats: &'s WorkerStats,
     #[allow(dead_code, reason = "for the steps that ask")]
     pub(super) sysctls: &'s Sysctls,
