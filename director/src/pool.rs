@@ -420,7 +420,7 @@ impl Pool {
     }
 
     /// A listed real server with these settings: one that was there before and can go on, or a
-    /// new one.
+    /// new one. It counts on from before only if it has connections from before.
     fn list(
         &mut self,
         service: &Service,
@@ -431,8 +431,13 @@ impl Pool {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
                 self.unlisted -= 1;
+                let traffic = match old.load.connections() {
+                    0 => Arc::new(PerWorker::new(self.workers)),
+                    _ => Arc::clone(&old.traffic),
+                };
                 Real {
                     last_weight,
+                    traffic,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
                     stance: Arc::clone(&service.stance),

@@ -16,8 +16,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use adminapi::model::{
     Configuration, Connection, ConnectionPage, Cursor, ForwardingMethod, Protocol, Rates, Real,
-    RealView, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch, Traffic,
+    RealView, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch, Traffic,
 };
 use proptest::prelude::*;
 
@@ -211,6 +211,16 @@ impl Director for &MemoryDirector {
 
     async fn timeouts(&self) -> Result<Timeouts> {
         Ok(*self.timeouts.borrow())
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        let services = self.services.borrow();
+        let first = services.first();
+        Ok(Stats {
+            traffic: first.map_or(Traffic::default(), |service| service.stats),
+            rates: first.map_or(Rates::default(), |service| service.rates),
+            ..Stats::default()
+        })
     }
 
     async fn daemons(&self) -> Result<Vec<SyncDaemon>> {

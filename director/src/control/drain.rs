@@ -58,7 +58,7 @@ impl Director {
             real.standing == Standing::Removed && over.contains(&(real.service, real.endpoint))
         };
         let gone: HashSet<RealId> = pool.reals().filter(is_gone).map(|real| real.id).collect();
-        self.shared.table.sweep_all(
+        self.shared.table.sweep(
             |entry| gone.contains(&entry.real()),
             |entry| crate::path::leave(&pool, &self.shared.pool, entry),
         );

@@ -7,6 +7,7 @@ mod api;
 mod daemons;
 mod drain;
 mod events;
+mod path_mtu;
 mod roles;
 mod translate;
 mod view;
@@ -19,20 +20,23 @@ use std::sync::{Arc, Weak};
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
-use adminapi::sysctl::Sysctls;
+use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 
 use crate::door::Door;
+use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::Shared;
+use crate::path::{self, Shared};
 use crate::pool::Pool;
+use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
 use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
 
@@ -139,6 +143,9 @@ impl Director {
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
         master.note(&touched, &old);
+        if touched.reals() {
+            self.expire_abandoned();
+        }
         Ok(done)
     }
 
@@ -154,6 +161,22 @@ impl Director {
             let _ = self.shared.door.set(door);
         }
         Ok(())
+    }
+
+    /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.
+    fn expire_abandoned(&self) {
+        let pool = self.shared.pool.load();
+        let is_removed = |real: &Arc<Real>| real.standing == Standing::Removed;
+        if !self.shared.sysctls.load().is_on(Sysctl::ExpireNodestConn)
+            || !pool.reals().any(is_removed)
+        {
+            return;
+        }
+        let of = |entry: &Entry| pool.real(entry.real());
+        self.shared.table.sweep(
+            |entry| of(entry).is_some_and(is_removed),
+            |entry| path::leave(&pool, &self.shared.pool, entry),
+        );
     }
 
     /// What goes is closed at the gate first, what comes is opened there last.
@@ -313,6 +336,9 @@ impl Director {
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
     pub fn estimate_rates(&self) {
+        if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
+            return;
+        }
         for service in self.shared.pool.load().services() {
             service.traffic.estimate();
             service

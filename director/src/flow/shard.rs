@@ -219,22 +219,24 @@ impl<'a> Shard<'a> {
         self.detach(handle.0)
     }
 
-    /// Takes out what is `doomed` in up to `count` places from number `from` on, and shows it to
-    /// `gone`; the number after them, `None` past the end.
+    /// Takes those out of up to `count` places from number `from` on that are `doomed`, and tells
+    /// `departed`. Returns the number to go on at; none at the end.
     pub(super) fn sweep(
         &mut self,
         from: u32,
         count: u32,
-        doomed: impl Fn(&Entry) -> bool,
-        gone: &mut impl FnMut(&Entry),
+        doomed: &impl Fn(&Entry) -> bool,
+        departed: &mut impl FnMut(&Entry),
     ) -> Option<u32> {
         let (places, end) = self.state.slab.stretch(from, count)?;
-        let start = end - places.len() as u32;
-        for at in start..end {
-            if self.state.slab.get(at).is_some_and(&doomed) {
-                let entry = self.remove(Handle(at));
-                gone(&entry);
-            }
+        let first = end - places.len() as u32;
+        let found: Vec<_> = (first..)
+            .zip(places)
+            .filter(|(_, entry)| !entry.is_free() && doomed(entry))
+            .map(|(at, _)| Handle(at))
+            .collect();
+        for handle in found {
+            departed(&self.remove(handle));
         }
         Some(end)
     }

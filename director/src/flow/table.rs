@@ -240,39 +240,22 @@ impl Table {
         Some(Cursor { shard, from })
     }
 
-    /// Takes out the connections at `cursor` and in at most `limit` places after it that are
-    /// `doomed`, under one short lock, and shows them to `gone`. Returns where to go on.
-    pub fn sweep(
-        &self,
-        cursor: Cursor,
-        limit: u32,
-        doomed: impl Fn(&Entry) -> bool,
-        mut gone: impl FnMut(&Entry),
-    ) -> Option<Cursor> {
-        let Cursor { shard, from } = cursor;
-        let mut open = self.open(self.cells.get(shard)?);
-        match open.sweep(from, limit.min(PAGE), doomed, &mut gone) {
-            Some(from) => Some(Cursor { shard, from }),
-            None => {
-                let shard = shard + 1;
-                (shard < self.cells.len()).then_some(Cursor { shard, from: 0 })
-            }
-        }
-    }
-
-    /// Takes out all connections that are `doomed`, page by page.
-    pub fn sweep_all(&self, doomed: impl Fn(&Entry) -> bool, mut gone: impl FnMut(&Entry)) {
-        let mut cursor = Some(Cursor::default());
-        while let Some(here) = cursor {
-            cursor = self.sweep(here, PAGE, &doomed, &mut gone);
-        }
-    }
-
     /// Shows all connections to `each`, page by page.
     pub fn for_each(&self, mut each: impl FnMut(&Entry)) {
         let mut cursor = Some(Cursor::default());
         while let Some(here) = cursor {
             cursor = self.page(here, PAGE, &mut each);
+        }
+    }
+
+    /// Takes all connections out that are `doomed`, and tells `departed` of each: page by page,
+    /// under one short lock each. What comes meanwhile may be missed.
+    pub fn sweep(&self, doomed: impl Fn(&Entry) -> bool, mut departed: impl FnMut(&Entry)) {
+        for cell in &self.cells {
+            let mut from = Some(0);
+            while let Some(here) = from {
+                from = self.open(cell).sweep(here, PAGE, &doomed, &mut departed);
+            }
         }
     }
 
