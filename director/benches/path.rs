@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
-use director::defence::Lottery;
+use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
 use director::neighbour::{
@@ -93,6 +93,7 @@ impl Scene {
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             door: Default::default(),
+            orders: Orders::default(),
             fragments: Fragments::default(),
             policy: Policy::default(),
             path_mtus: Arc::default(),

@@ -143,6 +143,11 @@ impl Pool {
         self.answering.has(protocol, endpoint)
     }
 
+    /// The real server that answers from `endpoint` through the director, if only one does.
+    pub fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<&Arc<Real>> {
+        self.real(self.answering.sole(protocol, endpoint)?)
+    }
+
     /// The configured real servers with this endpoint; those that were removed do not count.
     pub fn present(
         &self,
@@ -533,7 +538,8 @@ impl Pool {
 /// connections included. One without a port stands behind all ports of its address.
 #[derive(Clone, Debug, Default)]
 struct Census {
-    endpoints: Map<(Protocol, Endpoint), u32>,
+    /// How many, and their numbers, one XORed with the other: of a single one it is its number.
+    endpoints: Map<(Protocol, Endpoint), (u32, u32)>,
     addrs: Map<Addr, u32>,
     /// How many have no port.
     wide: u32,
@@ -542,7 +548,8 @@ struct Census {
 impl Census {
     fn enter(&mut self, real: &Real) {
         for protocol in real.service.protocols() {
-            enter(&mut self.endpoints, (protocol, real.endpoint));
+            let (count, ids) = self.endpoints.entry((protocol, real.endpoint)).or_default();
+            (*count, *ids) = (*count + 1, *ids ^ real.id.0);
         }
         self.wide += u32::from(real.endpoint.port == 0);
         enter(&mut self.addrs, real.endpoint.addr);
@@ -550,10 +557,22 @@ impl Census {
 
     fn leave(&mut self, real: &Real) {
         for protocol in real.service.protocols() {
-            leave(&mut self.endpoints, (protocol, real.endpoint));
+            let key = (protocol, real.endpoint);
+            match self.endpoints.get_mut(&key) {
+                Some((count, ids)) if *count > 1 => (*count, *ids) = (*count - 1, *ids ^ real.id.0),
+                _ => drop(self.endpoints.remove(&key)),
+            }
         }
         self.wide -= u32::from(real.endpoint.port == 0);
         leave(&mut self.addrs, real.endpoint.addr);
+    }
+
+    /// The only one at `endpoint`, if there is just one.
+    fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<RealId> {
+        match self.endpoints.get(&(protocol, endpoint)) {
+            Some((1, id)) => Some(RealId(*id)),
+            _ => None,
+        }
     }
 
     /// Whether one gets packets at `endpoint`.

@@ -5,7 +5,7 @@ use adminapi::sysctl::Sysctl;
 use super::exit::Departure;
 use super::judge::segment_of;
 use super::view::{Refusal, View};
-use crate::defence::{Posture, Share};
+use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
@@ -29,7 +29,7 @@ impl<'s> View<'s> {
         }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracked = self.opening(frame, packet);
-        let tracked = tracked.map_err(|cause| refused(cause.into()))?;
+        let tracked = tracked.map_err(|cause| refused(self.told(cause).into()))?;
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
@@ -69,6 +69,14 @@ impl<'s> View<'s> {
             return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
         Err(refused(why.into()))
+    }
+
+    /// A client is not told that it has no connection while that may come back.
+    fn told(&self, cause: Cause) -> Cause {
+        match (cause, self.orders.strays()) {
+            (Cause::NoConnection, Strays::Resurrect) => Cause::NoConnectionYet,
+            _ => cause,
+        }
     }
 
     /// Whether a packet that would open a connection is among those that the defence drops.
@@ -134,7 +142,7 @@ impl<'s> View<'s> {
         entry
     }
 
-    fn entered(&self, real: &Real, entry: &Entry) {
+    pub(super) fn entered(&self, real: &Real, entry: &Entry) {
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
     }

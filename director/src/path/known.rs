@@ -31,10 +31,13 @@ impl<'s> View<'s> {
         let plan = match (found, way) {
             (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
             (None, Direction::Original) => Plan::Fresh,
-            (None, Direction::Reply) => {
-                drop(shard);
-                return self.stray(frame, packet);
-            }
+            (None, Direction::Reply) => match self.resurrect(&mut shard, frame, packet, place) {
+                Some(handle) => self.known(&mut shard, handle, frame, packet, way)?,
+                None => {
+                    drop(shard);
+                    return self.stray(frame, packet);
+                }
+            },
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
@@ -153,6 +156,7 @@ impl<'s> View<'s> {
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, self.latest, entry);
+        self.bid_farewell(entry);
     }
 }
 

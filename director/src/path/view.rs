@@ -7,9 +7,10 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::ArcSwap;
 
+use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
@@ -36,6 +37,8 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
     pub(super) door: Option<&'s Door>,
+    pub(super) orders: &'s Orders,
+    pub(super) farewells: &'s Farewells,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) stats: &'s WorkerStats,
