@@ -215,6 +215,10 @@ impl Control for Fake {
         not_asked()
     }
 
+    fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
+        not_asked()
+    }
+
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {
         not_asked()
     }

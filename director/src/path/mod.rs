@@ -14,6 +14,7 @@
 mod answer;
 mod exit;
 mod expiry;
+mod explain;
 mod fresh;
 mod icmp;
 mod judge;
@@ -40,6 +41,8 @@ use crate::tcp::Timeouts;
 use crate::time::Tick;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
+
+pub use explain::Explanation;
 
 use exit::Departure;
 use expiry::Expiry;
