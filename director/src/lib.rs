@@ -19,6 +19,7 @@
 //!     |- sctp       states, state tables, verification tags
 //!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
+//!     |- fragment   the ways of fragmented datagrams
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
 //! ```
@@ -37,9 +38,11 @@ pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;
+pub mod fragment;
 pub mod gate;
 pub mod neighbour;
 pub mod path;
+pub mod path_mtu;
 pub mod pool;
 pub mod rate;
 pub mod run;

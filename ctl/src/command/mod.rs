@@ -1,6 +1,7 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
 mod defense;
+mod drain;
 mod explain;
 mod generate;
 mod status;
@@ -62,6 +63,8 @@ enum Question {
     Defense(defense::Line),
     /// Shows what has happened lately: changes of level.
     Events(defense::EventsLine),
+    /// Takes a real server out of service when its connections have ended, or at a deadline.
+    Drain(drain::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
     /// Says what the director would do with a packet, and why. Nothing is sent or changed.
@@ -169,6 +172,7 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         }
         Question::Defense(defense) => defense::run(defense, director, as_json).await,
         Question::Events(events) => defense::events(events, director, as_json).await,
+        Question::Drain(drain) => drain::run(drain, director, as_json).await,
         Question::Explain(packet) => {
             let Some(query) = packet.query() else {
                 return Ok(Said::default());

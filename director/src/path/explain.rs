@@ -56,7 +56,10 @@ impl Shared {
             fib: &self.fib.load(),
             timeouts: &self.timeouts.load(),
             lottery: &self.lottery,
-            strays: self.strays,
+            policy: self.policy,
+            path_mtus: &self.path_mtus.load(),
+            fragments: &self.fragments,
+            sent: &Cell::new(None),
             stats: &WorkerStats::default(),
             sysctls: &self.sysctls.load(),
             ident: &Cell::new(0),
@@ -135,7 +138,7 @@ impl<'s> View<'s> {
             Direction::Original => self.hop_by(frame, &packet.layout, real.method, &to),
             Direction::Reply => {
                 let flow = super::view::flow_of(&to);
-                self.exit(frame, &packet.layout, to.dst.addr, flow, 0)
+                self.exit(frame, &packet.layout, to.dst.addr, flow)
             }
         };
         found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);

@@ -1,14 +1,16 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
+use super::judge::segment_of;
 use super::view::{Refusal, View};
 use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::wire::tcp::Segment;
-use crate::wire::{Protocol, Transport};
+use crate::wire::{Piece, Protocol, Transport};
 use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
@@ -71,7 +73,7 @@ impl<'s> View<'s> {
         if self.pool.speakers().has(packet.tuple.src.addr) {
             return Err(Refusal::from(Cause::ForgedSource).of_service(service));
         }
-        match opening(frame, packet) {
+        match self.opening(frame, packet) {
             Ok(tracked) => Ok((service, tracked)),
             Err(cause) => Err(Refusal::from(cause).of_service(service)),
         }
@@ -103,6 +105,40 @@ impl<'s> View<'s> {
         share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
 
+    /// What is tracked of a connection that `packet` opens.
+    fn opening(&self, frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
+        let segment = packet.layout.segment(frame);
+        match packet.tuple.protocol {
+            Protocol::Tcp => self
+                .opening_tcp(segment, packet.layout.piece)
+                .map(Tracked::Tcp),
+            Protocol::Sctp => self.opening_sctp(segment).map(Tracked::Sctp),
+            Protocol::Udp => Ok(Tracked::Udp),
+        }
+    }
+
+    fn opening_tcp(&self, segment: &[u8], piece: Piece) -> Result<tcp::Tracking, Cause> {
+        let segment = segment_of(segment, piece)?;
+        if segment.flags.is_nonsense() {
+            return Err(Cause::TcpFlags);
+        }
+        let tracking = match segment.flags.opens() {
+            true => Some(tcp::Tracking::opening(&segment)),
+            false if self.sysctls.is_on(Sysctl::SloppyTcp) => tcp::Tracking::midway(&segment),
+            false => None,
+        };
+        tracking.ok_or(Cause::NoConnection)
+    }
+
+    fn opening_sctp(&self, packet: &[u8]) -> Result<sctp::Tracking, Cause> {
+        let packet = sctp::Packet::read(packet)?;
+        match packet.event {
+            sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
+            _ if self.sysctls.is_on(Sysctl::SloppySctp) => Ok(sctp::Tracking::midway(&packet)?),
+            _ => Err(Cause::NoConnection),
+        }
+    }
+
     pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
         let (class, lifetime) = match &tracked {
             Tracked::Tcp(tcp) => {
@@ -131,35 +167,6 @@ impl<'s> View<'s> {
             traffic.of(self.worker).connections.add(1);
         }
         self.count(real, &packet.layout, Direction::Original);
-    }
-}
-
-/// What is tracked of a connection that `packet` opens.
-fn opening(frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
-    let segment = packet.layout.segment(frame);
-    match packet.tuple.protocol {
-        Protocol::Tcp => opening_tcp(segment).map(Tracked::Tcp),
-        Protocol::Sctp => opening_sctp(segment).map(Tracked::Sctp),
-        Protocol::Udp => Ok(Tracked::Udp),
-    }
-}
-
-fn opening_tcp(segment: &[u8]) -> Result<tcp::Tracking, Cause> {
-    let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
-    if segment.flags.is_nonsense() {
-        return Err(Cause::TcpFlags);
-    }
-    match segment.flags.opens() {
-        true => Ok(tcp::Tracking::opening(&segment)),
-        false => Err(Cause::NoConnection),
-    }
-}
-
-fn opening_sctp(packet: &[u8]) -> Result<sctp::Tracking, Cause> {
-    let packet = sctp::Packet::read(packet)?;
-    match packet.event {
-        sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
-        _ => Err(Cause::NoConnection),
     }
 }
 

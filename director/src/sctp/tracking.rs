@@ -5,7 +5,7 @@
 //! under other tags while the old one stands here; these are noted, and take the place of the old
 //! ones when the other end has agreed.
 
-use super::{Event, Packet, State, StateTable};
+use super::{Event, NORMAL, Packet, State, StateTable};
 use crate::direction::Direction;
 
 /// All that is tracked of one association, packed for the connection table.
@@ -42,8 +42,6 @@ pub enum Judgement {
     },
     /// Forward it, but neither state nor timer moves: what it means is for the endpoint to say.
     Ignore,
-    /// The client opens a new association from the same port: remove this one, schedule afresh.
-    Reopen,
     /// Drop it and count it: its receiver would throw it away.
     Invalid(Invalid),
 }
@@ -76,6 +74,22 @@ impl Tracking {
             }),
             _ => Err(Invalid::Tag),
         }
+    }
+
+    /// An association that is taken up in its midst with the client's `packet` (`sloppy_sctp`).
+    ///
+    /// # Errors
+    /// [`Invalid::Tag`] for one without a tag.
+    pub fn midway(packet: &Packet) -> Result<Self, Invalid> {
+        if packet.tag == 0 || packet.is_reflected {
+            return Err(Invalid::Tag);
+        }
+        Ok(Self {
+            tags: [packet.tag, 0],
+            flags: JOINED,
+            state: NORMAL.next(Direction::Original, packet.event, State::None),
+            ..Self::default()
+        })
     }
 
     /// What `packet`, going in `direction`, means; takes it in when it is the association's.
@@ -111,6 +125,11 @@ impl Tracking {
         self.conclude(from, finding, Direction::Original, packet, table)
     }
 
+    /// Whether nothing but the client's word says that there is an association.
+    pub const fn is_alleged(&self) -> bool {
+        self.flags & JOINED != 0 && self.tags[Direction::Reply as usize] == 0
+    }
+
     /// Whether an ICMP error may quote a packet with this tag that went in `direction`. An INIT
     /// carries none, and is the first to go.
     pub const fn may_have_sent(&self, direction: Direction, tag: u32) -> bool {
@@ -144,13 +163,14 @@ impl Tracking {
     }
 
     /// An INIT names the tag of packets the other way: the one that opened the association once
-    /// more, or another one.
+    /// more, or another one, which opens the client's next when this one is over.
     fn init(&mut self, direction: Direction, packet: &Packet) -> Finding {
         if packet.tag != 0 {
             return Err(WRONG_TAG);
         }
         if direction == Direction::Original && self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(packet).map_err(Judgement::Invalid)?;
+            return Ok(());
         }
         let back = direction.reversed() as usize;
         if self.tags[back] == 0 {
@@ -243,7 +263,7 @@ impl Tracking {
     const fn learn(&mut self, direction: Direction, packet: &Packet) {
         let way = direction as usize;
         let unknown = self.flags & JOINED != 0 && self.tags[way] == 0;
-        if unknown && !packet.is_reflected {
+        if unknown && !packet.event.ends() {
             self.tags[way] = packet.tag;
         }
     }
