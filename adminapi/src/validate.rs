@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, MAX_SPAN, Protocol,
-    Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, MAX_SPAN,
+    Protocol, Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch,
     TunnelChecksum, TunnelType,
 };
 
@@ -78,6 +78,14 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     let timeouts = validate_timeouts(config.timeouts.into());
     problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
     problems
+}
+
+/// Judges a question about a packet: it has one address family.
+pub fn validate_explain(query: &ExplainQuery) -> Vec<Problem> {
+    let mixed = query.from.is_ipv4() != query.to.is_ipv4();
+    let message = "a packet is from and to addresses of one family";
+    let problem = Problem::new("/from", message, "name two of the same").with_other("/to");
+    mixed.then_some(problem).into_iter().collect()
 }
 
 /// Judges a synchronisation daemon.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
-    DefenseLevel, Events, ForwardingMethod, Health, PacketTotals, Real, RealPatch, RealView,
-    Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    DefenseLevel, Events, ExplainQuery, Explanation, ForwardingMethod, Health, PacketTotals, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::validate_changed_real;
@@ -431,6 +431,10 @@ impl Control for Director {
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
         self.check(&wanted.services)
+    }
+
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        Ok(self.explained(query))
     }
 
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {

@@ -23,21 +23,12 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
-        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
-        if self.pool.speakers().has(packet.tuple.src.addr) {
-            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
-        }
+        let (service, tracked) = self.admit(frame, packet)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracked = self.opening(frame, packet);
-        let tracked = tracked.map_err(|cause| refused(self.told(cause).into()))?;
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
-        let newcomer = Newcomer {
-            tuple: &packet.tuple,
-            now: self.now,
-            flags: service.flags,
-        };
+        let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
@@ -79,8 +70,40 @@ impl<'s> View<'s> {
         }
     }
 
+    /// The service that `packet` may open a connection to, and what is tracked of it.
+    #[inline]
+    pub(super) fn admit(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Result<(&'s Service, Tracked), Refusal<'s>> {
+        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
+        match self.opening(frame, packet) {
+            Ok(tracked) => Ok((service, tracked)),
+            Err(cause) => Err(Refusal::from(self.told(cause)).of_service(service)),
+        }
+    }
+
+    /// What the scheduler is told of a connection to be.
+    #[inline]
+    pub(super) fn newcomer<'p>(&self, service: &Service, packet: &'p Transport) -> Newcomer<'p> {
+        Newcomer {
+            tuple: &packet.tuple,
+            now: self.now,
+            flags: service.flags,
+        }
+    }
+
     /// Whether a packet that would open a connection is among those that the defence drops.
-    fn is_drawn(&self, service: &Service, packet: &Transport, tracked: &Tracked) -> bool {
+    pub(super) fn is_drawn(
+        &self,
+        service: &Service,
+        packet: &Transport,
+        tracked: &Tracked,
+    ) -> bool {
         let Posture { syns, all, .. } = service.stance.posture();
         let (share, isn) = match tracked {
             Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
@@ -124,7 +147,7 @@ impl<'s> View<'s> {
         }
     }
 
-    fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
+    pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
         let (class, lifetime) = match &tracked {
             Tracked::Tcp(tcp) => {
                 let posture = real.stance.posture();

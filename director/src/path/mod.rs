@@ -16,6 +16,7 @@ mod anew;
 mod answer;
 mod exit;
 mod expiry;
+mod explain;
 mod farewell;
 mod fragment;
 mod fresh;
@@ -52,6 +53,8 @@ use crate::time::{Tick, Ticks};
 use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
+
+pub use explain::Explanation;
 
 use exit::Departure;
 use expiry::Expiry;
