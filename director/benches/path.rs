@@ -11,6 +11,7 @@ use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
 use director::defence::Lottery;
 use director::flow::{Limits, Table};
+use director::ftp::Expectations;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
@@ -87,6 +88,7 @@ impl Scene {
         };
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
+            expectations: Expectations::default(),
             table: Table::new(&limits).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),

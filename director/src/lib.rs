@@ -18,6 +18,7 @@
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sctp       states, state tables, verification tags
 //!     |- defence    levels: what is done under attack, and when
+//!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
@@ -37,6 +38,7 @@ pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;
+pub mod ftp;
 pub mod gate;
 pub mod neighbour;
 pub mod path;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::ftp;
 use crate::sched;
 use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::speakers::Speakers;
@@ -189,6 +190,15 @@ impl Pool {
     /// Whether a real server that is listed no more is still remembered.
     pub const fn has_unlisted(&self) -> bool {
         self.unlisted > 0
+    }
+
+    /// Whether data connections of FTP have `endpoint`.
+    pub fn takes_data(&self, endpoint: Endpoint) -> bool {
+        let control = Endpoint::new(endpoint.addr, ftp::PORT);
+        (endpoint.port == ftp::DATA_PORT || ftp::DATA_PORTS.contains(&endpoint.port))
+            && self
+                .services
+                .contains_key(&ServiceKey::at(Protocol::Tcp, control))
     }
 
     /// Whether any service has this VIP.
@@ -505,6 +515,10 @@ impl Census {
             enter(&mut self.endpoints, (protocol, real.endpoint));
         }
         self.wide += u32::from(real.endpoint.port == 0);
+        if let Some(anywhere) = data_endpoint(real) {
+            enter(&mut self.endpoints, (Protocol::Tcp, anywhere));
+            self.wide += 1;
+        }
         enter(&mut self.addrs, real.endpoint.addr);
     }
 
@@ -513,6 +527,10 @@ impl Census {
             leave(&mut self.endpoints, (protocol, real.endpoint));
         }
         self.wide -= u32::from(real.endpoint.port == 0);
+        if let Some(anywhere) = data_endpoint(real) {
+            leave(&mut self.endpoints, (Protocol::Tcp, anywhere));
+            self.wide -= 1;
+        }
         leave(&mut self.addrs, real.endpoint.addr);
     }
 
@@ -531,6 +549,12 @@ impl Census {
     fn widely(&self, protocol: Protocol, addr: Addr) -> bool {
         self.exactly(protocol, Endpoint::new(addr, 0))
     }
+}
+
+/// What stands for all ports of a real server whose data connections may come from any.
+fn data_endpoint(real: &Real) -> Option<Endpoint> {
+    let anywhere = Endpoint::new(real.endpoint.addr, 0);
+    real.follows_ftp().then_some(anywhere)
 }
 
 fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {

@@ -18,6 +18,7 @@ use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
+use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Shared, Strays};
@@ -145,6 +146,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         strays: Strays::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
+        expectations: Expectations::default(),
         workers,
     })
 }

@@ -23,7 +23,10 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
-        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        let Some(service) = self.service_of(&packet.tuple) else {
+            return self.opened_by_client(shard, frame, packet, place);
+        };
+        let service: &Service = service;
         if self.pool.speakers().has(packet.tuple.src.addr) {
             return Err(Refusal::from(Cause::ForgedSource).of_service(service));
         }
@@ -66,7 +69,7 @@ impl<'s> View<'s> {
             // Under the lock: whoever finds the connection may already take it off again.
             self.entered(real, &entry);
             drop(shard);
-            self.opened(real, packet);
+            self.opened(real, packet, Direction::Original);
             return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
         Err(refused(why.into()))
@@ -116,24 +119,27 @@ impl<'s> View<'s> {
         let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracked = tracked;
+        if real.follows_ftp() {
+            entry.set_ftp();
+        }
         entry.count_packet();
         entry
     }
 
-    fn entered(&self, real: &Real, entry: &Entry) {
+    pub(super) fn entered(&self, real: &Real, entry: &Entry) {
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
     }
 
-    fn opened(&self, real: &Real, packet: &Transport) {
+    pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
-        self.count(real, &packet.layout, Direction::Original);
+        self.count(real, &packet.layout, way);
     }
 }
 
-fn opening_tcp(segment: &[u8]) -> Result<tcp::Tracking, Cause> {
+pub(super) fn opening_tcp(segment: &[u8]) -> Result<tcp::Tracking, Cause> {
     let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
     if segment.flags.is_nonsense() {
         return Err(Cause::TcpFlags);

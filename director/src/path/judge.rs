@@ -44,9 +44,9 @@ impl View<'_> {
         let segment = packet.layout.segment(frame);
         let one_way = real.method.is_one_way();
         let entry = shard.entry_mut(handle);
-        let class = entry.class();
+        let (class, side) = (entry.class(), entry.side(way));
         match &mut entry.tracked {
-            Tracked::Tcp(tracking) => self.judge_tcp(tracking, segment, way, class, real),
+            Tracked::Tcp(tracking) => self.judge_tcp(tracking, segment, side, class, real),
             Tracked::Sctp(tracking) => judge_sctp(tracking, segment, way, one_way),
             Tracked::Udp => Ok(Verdict::Moves(Step {
                 was: Phase::Inactive,
@@ -100,7 +100,7 @@ impl View<'_> {
         real.stance.posture().lifetime(self.timeouts, state)
     }
 
-    /// Does to a connection what its packet has brought about.
+    /// Does to a connection what its packet has brought about. Its handle may change.
     #[inline]
     pub(super) fn take(
         &self,
@@ -109,13 +109,14 @@ impl View<'_> {
         handle: Handle,
         way: Direction,
         real: &Real,
-    ) {
+    ) -> Handle {
         if way == Direction::Original {
             shard.entry_mut(handle).count_packet();
         }
         real.load.turn(step.was, step.is);
         let handle = self.reclass(shard, handle, step.class);
         shard.touch(handle, self.now.after(step.lifetime));
+        handle
     }
 
     /// Brings what a connection is worth after its state. One that is half-open stays so until it

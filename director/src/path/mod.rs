@@ -15,6 +15,7 @@ mod answer;
 mod exit;
 mod expiry;
 mod fresh;
+mod ftp;
 mod icmp;
 mod judge;
 mod known;
@@ -33,6 +34,7 @@ use arc_swap::{ArcSwap, Cache};
 use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
+use crate::ftp::Expectations;
 use crate::neighbour::{Asker, Fib};
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
@@ -64,6 +66,8 @@ pub struct Shared {
     pub strays: Strays,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Data connections of FTP that are to come.
+    pub expectations: Expectations,
     /// Number of workers.
     pub workers: usize,
 }
@@ -127,6 +131,7 @@ impl Walk for Path {
             stats: &self.stats,
             sysctls: self.sysctls.load(),
             lottery: &self.shared.lottery,
+            expectations: &self.shared.expectations,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -179,6 +184,7 @@ impl Path {
             stats: &self.stats,
             sysctls: self.sysctls.load(),
             lottery: &self.shared.lottery,
+            expectations: &self.shared.expectations,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

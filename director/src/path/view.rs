@@ -12,6 +12,7 @@ use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
+use crate::ftp::Expectations;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
 use crate::service::{Real, Service};
@@ -34,6 +35,7 @@ pub(super) struct View<'s> {
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
     pub(super) sysctls: &'s Sysctls,
+    pub(super) expectations: &'s Expectations,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
