@@ -62,6 +62,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        draining: None,
         local_ports: None,
         stats: carried(),
         rates: Rates::default(),
@@ -226,6 +227,10 @@ impl Control for Fake {
             view.tun = patch.tun.or(view.tun);
             view.upper = patch.upper.unwrap_or(view.upper);
             view.lower = patch.lower.unwrap_or(view.lower);
+            view.draining = patch.drain.map(|seconds| Draining {
+                until: seconds.into(),
+                ..Draining::default()
+            });
             Ok(view.clone())
         })
     }

@@ -12,6 +12,7 @@ mod rates;
 mod real;
 mod scheduler;
 mod service;
+mod span;
 mod stats;
 mod status;
 mod timeouts;
@@ -25,9 +26,10 @@ pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use rates::Rates;
-pub use real::{ForwardingMethod, PortUse, Real, RealPatch, RealView};
+pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
+pub use span::{MAX_SPAN, span};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,

@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, Protocol, Real,
-    RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum,
-    TunnelType,
+    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, MAX_SPAN, Protocol,
+    Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch,
+    TunnelChecksum, TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -131,6 +131,11 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
 /// [`validate_changed_real`] does the rest.
 pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
     let mut problems: Vec<_> = patch.weight.and_then(bad_weight).into_iter().collect();
+    problems.extend(patch.drain.and_then(bad_drain));
+    if patch.drain.is_some() && patch.weight.is_some_and(|weight| weight > 0) {
+        let message = "a real server that is drained has no weight";
+        problems.push(Problem::new("/weight", message, "leave it out").with_other("/drain"));
+    }
     problems.extend(bad_thresholds(
         patch.upper.unwrap_or(MAX_THRESHOLD),
         patch.lower.unwrap_or(0),
@@ -215,6 +220,17 @@ pub fn validate_query(query: &ConnectionQuery) -> Vec<Problem> {
 
 fn zero_port(pointer: &str) -> Problem {
     Problem::new(pointer, "port 0 is no port", "use 1 to 65535")
+}
+
+/// Judges the seconds that a drain may take.
+pub fn bad_drain(seconds: u32) -> Option<Problem> {
+    (!(1..=MAX_SPAN).contains(&seconds)).then(|| {
+        Problem::new(
+            "/drain",
+            format!("a drain cannot take {seconds} seconds"),
+            format!("use 1 to {MAX_SPAN}"),
+        )
+    })
 }
 
 fn bad_weight(weight: u32) -> Option<Problem> {

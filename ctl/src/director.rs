@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use adminapi::client::ClientError;
 use adminapi::model::{
     Configuration, ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Service, ServiceId,
-    ServicePatch, ServiceView, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    ServicePatch, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::{Client, ProblemDocument, ProblemKind};
 
@@ -122,6 +122,8 @@ pub(crate) trait Director: Edit {
     async fn zero(&self, id: Option<ServiceId>) -> Result<()>;
     /// The timeouts in force.
     async fn timeouts(&self) -> Result<Timeouts>;
+    /// Statistics of the whole director.
+    async fn stats(&self) -> Result<Stats>;
     /// The synchronisation daemons, the master first.
     async fn daemons(&self) -> Result<Vec<SyncDaemon>>;
     /// Starts a synchronisation daemon.
@@ -169,6 +171,7 @@ impl Edit for Client {
             tun: real.tunnel(),
             upper: Some(real.upper),
             lower: Some(real.lower),
+            drain: None,
         };
         let at = real.endpoint(id.port());
         self.change_real(id, at, patch).await?;
@@ -221,6 +224,10 @@ impl Director for Client {
 
     async fn timeouts(&self) -> Result<Timeouts> {
         Ok(self.timeouts().await?)
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        Ok(self.stats().await?)
     }
 
     async fn daemons(&self) -> Result<Vec<SyncDaemon>> {

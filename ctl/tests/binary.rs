@@ -122,6 +122,7 @@ impl Control for Fake {
                 overloaded: false,
                 active: 0,
                 inactive: 0,
+                draining: None,
                 local_ports: None,
                 stats: Traffic::default(),
                 rates: Rates::default(),

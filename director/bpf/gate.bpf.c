@@ -61,12 +61,14 @@ static __always_inline __u32 any_role(const struct endpoint *endpoint)
 }
 
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
-// that the director speaks from.
+// that the director speaks from. A fragment has no port, and may be for either.
 static __always_inline bool is_hosts(const struct endpoint *end)
 {
 	struct own *own = bpf_map_lookup_elem(&locals, &end->addr);
 	__u16 port = bpf_ntohs(end->port);
 
+	if (own && !end->protocol)
+		return own->first > own->last;
 	return own && (port < own->first || port > own->last);
 }
 

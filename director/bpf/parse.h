@@ -20,7 +20,8 @@
 enum reading {
 	OTHER,     // nothing that could be the director's
 	TRANSPORT, // TCP, UDP or SCTP, src and dst filled
-	FRAGMENT,  // of what may be one of them, addresses filled
+	BEGINNING, // the first fragment of what may be one of them, addresses filled
+	FRAGMENT,  // a later one, the same
 	QUOTE,     // an ICMP error; src and dst are those of the quoted packet
 };
 
@@ -97,7 +98,9 @@ static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, 
 	set_v4(&p->dst.addr, ip->daddr);
 	*protocol = ip->protocol;
 	fragment = bpf_ntohs(ip->frag_off);
-	return fragment & (IP_MORE_FRAGMENTS | IP_OFFSET) ? FRAGMENT : TRANSPORT;
+	if (fragment & IP_OFFSET)
+		return FRAGMENT;
+	return fragment & IP_MORE_FRAGMENTS ? BEGINNING : TRANSPORT;
 }
 
 static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, __u8 *protocol)
@@ -105,6 +108,7 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 	struct ipv6hdr *ip;
 	struct extension *extension;
 	struct fragment_header *fragment;
+	enum reading reading = TRANSPORT;
 
 	TAKE(ip, c);
 	if (ip->version != 6)
@@ -126,11 +130,13 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 		case IPPROTO_FRAGMENT:
 			TAKE(fragment, c);
 			*protocol = fragment->next;
-			if (fragment->offset & bpf_htons(0xfff9))
+			if (fragment->offset & bpf_htons(0xfff8))
 				return FRAGMENT;
+			if (fragment->offset & bpf_htons(1))
+				reading = BEGINNING;
 			break;
 		default:
-			return TRANSPORT;
+			return reading;
 		}
 	}
 	return OTHER;
@@ -148,11 +154,13 @@ static __always_inline bool is_v6_error(__u8 type)
 	return type >= 1 && type <= 4;
 }
 
-// The ports of the packet that an ICMP error quotes. A quoted fragment is nobody's.
+// The ports of the packet that an ICMP error quotes. A quoted fragment without them is nobody's.
 static __always_inline enum reading read_quote(enum reading ip, struct cursor *c, __u8 protocol,
 					       struct packet *p)
 {
-	if (ip != TRANSPORT || read_ports(c, protocol, p) != TRANSPORT)
+	if (ip != TRANSPORT && ip != BEGINNING)
+		return OTHER;
+	if (read_ports(c, protocol, p) != TRANSPORT)
 		return OTHER;
 	return QUOTE;
 }
@@ -180,7 +188,7 @@ static __always_inline enum reading parse_v4(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v4(c, p, &protocol);
 
-	if (reading == FRAGMENT)
+	if (reading == FRAGMENT || reading == BEGINNING)
 		return read_fragment(protocol);
 	if (reading != TRANSPORT)
 		return reading;
@@ -199,7 +207,7 @@ static __always_inline enum reading parse_v6(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v6(c, p, &protocol);
 
-	if (reading == FRAGMENT)
+	if (reading == FRAGMENT || reading == BEGINNING)
 		return read_fragment(protocol);
 	if (reading != TRANSPORT)
 		return reading;

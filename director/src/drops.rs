@@ -1,6 +1,7 @@
 //! Why a packet was dropped: one reason each, one counter each.
 
 use crate::flow::Refused;
+use crate::fragment;
 use crate::neighbour::NoHop;
 use crate::sctp;
 use crate::tcp::Invalid;
@@ -79,6 +80,12 @@ causes! {
     IcmpSequence = "icmp_sequence",
     /// TTL or hop limit used up.
     TtlExceeded = "ttl_exceeded",
+    /// A fragment whose first one never came, or went no further.
+    FragmentOrphan = "fragment_orphan",
+    /// A fragment of what has gone already, all or in part, or of a datagram with one.
+    FragmentOverlap = "fragment_overlap",
+    /// No room to keep a fragment, or to make fragments.
+    FragmentNoRoom = "fragment_no_room",
     /// Longer than the next hop takes.
     TooBig = "too_big",
     /// No route to the destination.
@@ -171,6 +178,16 @@ impl From<NoHop> for Cause {
             NoHop::OtherInterface => Self::OtherInterface,
             NoHop::Down => Self::InterfaceDown,
             NoHop::Unresolved { .. } => Self::NeighbourUnresolved,
+        }
+    }
+}
+
+impl From<fragment::Refused> for Cause {
+    fn from(refused: fragment::Refused) -> Self {
+        match refused {
+            fragment::Refused::Overlap => Self::FragmentOverlap,
+            fragment::Refused::NoRoom => Self::FragmentNoRoom,
+            fragment::Refused::Datagram => Self::FragmentOrphan,
         }
     }
 }

@@ -20,6 +20,7 @@
 //!     |- defence    levels: what is done under attack, and when
 //!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
+//!     |- fragment   the ways of fragmented datagrams
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
 //! ```
@@ -38,10 +39,12 @@ pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;
+pub mod fragment;
 pub mod ftp;
 pub mod gate;
 pub mod neighbour;
 pub mod path;
+pub mod path_mtu;
 pub mod pool;
 pub mod rate;
 pub mod run;

@@ -11,9 +11,10 @@ use rustc_hash::FxBuildHasher;
 
 use crate::ftp;
 use crate::sched;
-use crate::service::{Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
+use crate::service::{Drain, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::speakers::Speakers;
 use crate::stats::PerWorker;
+use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
 type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
@@ -293,7 +294,33 @@ impl Pool {
         Ok(())
     }
 
-    /// Adds a real server to a service. One that was removed and still has connections gets
+    /// Drains a real server: it gets no new connections, and [`Pool::drained`] says when it is to
+    /// be removed. To set or to add it again ends that.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`], [`PoolError::NoReal`].
+    pub fn drain_real(
+        &mut self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        drain: Drain,
+    ) -> Result<(), PoolError> {
+        let mut service = self.edit(key)?;
+        let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
+        let real = self.put(old.draining(drain));
+        service.reals.replace(real);
+        self.put_reals(service);
+        Ok(())
+    }
+
+    /// The real servers whose drain is over at `now`.
+    pub fn drained(&self, now: Tick) -> impl Iterator<Item = &Arc<Real>> {
+        let over =
+            move |real: &&Arc<Real>| real.standing == Standing::Listed && real.is_drained(now);
+        self.reals().filter(over)
+    }
+
+    /// Adds a real server to a service. One that is being drained stays; one that was removed and still has connections gets
     /// them back, if packets reach it in the same way.
     ///
     /// # Errors
@@ -305,8 +332,10 @@ impl Pool {
         settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
-        if service.reals.find(endpoint).is_some() {
-            return Err(PoolError::RealExists);
+        match service.reals.find(endpoint) {
+            Some(there) if there.drain.is_some() => return self.set_real(key, endpoint, settings),
+            Some(_) => return Err(PoolError::RealExists),
+            None => {}
         }
         let real = self.list(&service, endpoint, settings, 0);
         service.reals.add(real);
@@ -327,7 +356,7 @@ impl Pool {
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
-        if old.settings() == settings {
+        if old.settings() == settings && old.drain.is_none() {
             return Ok(());
         }
         let old = Arc::clone(old);
@@ -396,7 +425,7 @@ impl Pool {
     }
 
     /// A listed real server with these settings: one that was there before and can go on, or a
-    /// new one.
+    /// new one. It counts on from before only if it has connections from before.
     fn list(
         &mut self,
         service: &Service,
@@ -407,8 +436,13 @@ impl Pool {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
                 self.unlisted -= 1;
+                let traffic = match old.load.connections() {
+                    0 => Arc::new(PerWorker::new(self.workers)),
+                    _ => Arc::clone(&old.traffic),
+                };
                 Real {
                     last_weight,
+                    traffic,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
                     stance: Arc::clone(&service.stance),
@@ -465,6 +499,7 @@ impl Pool {
             upper: 0,
             lower: 0,
             method,
+            drain: None,
             standing: Standing::Listed,
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),

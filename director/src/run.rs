@@ -14,17 +14,19 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
-use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts};
+use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
+use crate::fragment::Fragments;
 use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared, Strays};
+use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
 use crate::rate;
 use crate::time::Clock;
+use crate::wire::Version;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::{CopyMode, MAX_PACKET};
 
@@ -143,7 +145,13 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
-        strays: Strays::default(),
+        fragments: Fragments::default(),
+        policy: Policy {
+            clamp_mss: config.datapath.clamp_mss,
+            path_mtu_answers: config.datapath.path_mtu_answers,
+            ..Policy::default()
+        },
+        path_mtus: Arc::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
@@ -215,12 +223,23 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
         "local_ports under [datapath] cannot be changed while the director runs; restart it"
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+    director.set_grace(config.datapath.drain);
     director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);
     director.adopt_defense(&config.defense);
     Ok(())
+}
+
+/// Hears of the path MTUs of tunnels. Never ends.
+pub async fn hear(director: Arc<Director>) {
+    let listen = async |version| {
+        if let Err(error) = listen_for_path_mtus(&director, version).await {
+            warn!(%error, ?version, "path MTUs of tunnels are not heard of");
+        }
+    };
+    tokio::join!(listen(Version::V4), listen(Version::V6));
 }
 
 /// Keeps the gate true to the host's network and the neighbourhood to the real servers, and
@@ -245,6 +264,9 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = second.tick() => {
                 director.keep_neighbours();
+                if let Err(error) = director.end_drains() {
+                    warn!(%error, "a drained real server is not removed yet");
+                }
                 director.reap()
             }
         };

@@ -12,6 +12,7 @@ use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
+use crate::time::Tick;
 use crate::wire::{Endpoint, Protocol};
 use crate::{ftp, sctp, tcp};
 
@@ -270,6 +271,17 @@ impl Settings {
     }
 }
 
+/// When a real server that gets no new connections any more is removed, with those that are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Since when, in seconds of Unix time, to be shown.
+    pub since: u64,
+    /// For how long, in seconds.
+    pub seconds: u32,
+    /// When that is over.
+    pub until: Tick,
+}
+
 /// A real server of one virtual service.
 #[derive(Clone, Debug)]
 pub struct Real {
@@ -289,6 +301,8 @@ pub struct Real {
     pub lower: u32,
     /// How packets reach it.
     pub method: Method,
+    /// That it is being drained; its weight is 0 then.
+    pub drain: Option<Drain>,
     /// Whether it is configured. One that is not stays as long as it has connections.
     pub standing: Standing,
     /// Its connections.
@@ -373,7 +387,27 @@ impl Real {
         }
     }
 
-    /// The same with other settings. A larger upper threshold ends an overload.
+    /// Whether it is to go as soon as its connections have, or at `now` with those that it has.
+    pub fn is_drained(&self, now: Tick) -> bool {
+        let over = |drain: Drain| drain.until <= now || self.load.connections() == 0;
+        self.drain.is_some_and(over)
+    }
+
+    /// The same, to be drained.
+    #[must_use]
+    pub fn draining(&self, drain: Drain) -> Self {
+        let settings = Settings {
+            weight: 0,
+            ..self.settings()
+        };
+        Self {
+            drain: Some(drain),
+            ..self.with(settings)
+        }
+    }
+
+    /// The same with other settings, and not to be drained. A larger upper threshold ends an
+    /// overload.
     #[must_use]
     pub fn with(&self, settings: Settings) -> Self {
         let Settings {
@@ -391,6 +425,7 @@ impl Real {
             upper,
             lower,
             method,
+            drain: None,
             ..self.clone()
         }
     }

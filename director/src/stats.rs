@@ -197,7 +197,7 @@ pub struct WorkerStats {
     pub sent: Counter,
     /// Those of real servers that belong to no connection, `sent` or about to be.
     pub routed: Counter,
-    /// Packets of the director's own: RST and ICMP errors.
+    /// Packets of the director's own: RST, ICMP errors, and fragments beside the first.
     pub answered: Counter,
     /// Packets dropped.
     pub drops: Drops,

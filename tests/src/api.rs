@@ -5,8 +5,10 @@ use std::path::Path;
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
-    Connection, ConnectionQuery, Real, RealPatch, Service, ServiceId, ServiceView, Stats, Status,
+    Connection, ConnectionQuery, Defense, DefenseLevel, Real, RealPatch, Service, ServiceId,
+    ServiceView, Stats, Status,
 };
+use adminapi::sysctl::Value;
 use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
 
@@ -69,6 +71,23 @@ impl Api {
         self.call(async |api| api.service(id).await)
     }
 
+    /// The defence of a service, or of the whole director.
+    ///
+    /// # Errors
+    /// When the director refuses.
+    pub fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.call(async |api| api.defense(service).await)
+    }
+
+    /// Sets the level of a service, or of the whole director.
+    ///
+    /// # Errors
+    /// When the director refuses.
+    pub fn set_level(&self, service: Option<ServiceId>, level: u8) -> Result<Defense> {
+        let level = DefenseLevel { level };
+        self.call(async |api| api.set_defense(service, level).await)
+    }
+
     /// Adds a service with its real servers.
     ///
     /// # Errors
@@ -118,6 +137,15 @@ impl Api {
     /// When there is no such real server.
     pub fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()> {
         self.call(async |api| api.remove_real(id, real).await)
+    }
+
+    /// Writes a sysctl, by its name without `net.ipv4.vs.`.
+    ///
+    /// # Errors
+    /// What the director says.
+    pub fn set_sysctl(&self, name: &str, value: i64) -> Result<()> {
+        self.call(async |api| api.change_sysctl(name, Value::Number(value)).await)
+            .map(drop)
     }
 
     /// The connections of a service, at most 1,000.

@@ -28,7 +28,11 @@ pub struct Configuration {
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     limits: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    defense: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    sysctl: toml::Table,
     service: Vec<Service>,
 }
 
@@ -56,7 +60,9 @@ impl Configuration {
             },
             api: ApiPlace::default(),
             limits: toml::Table::new(),
+            defense: toml::Table::new(),
             timeouts: toml::Table::new(),
+            sysctl: toml::Table::new(),
             service: Vec::new(),
         }
     }
@@ -82,10 +88,24 @@ impl Configuration {
         self
     }
 
+    /// Sets a key of `[defense]`.
+    #[must_use]
+    pub fn defense(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.defense.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// Sets a key of `[timeouts]`, seconds.
     #[must_use]
     pub fn timeout(mut self, key: &str, seconds: i64) -> Self {
         self.timeouts.insert(key.to_owned(), seconds.into());
+        self
+    }
+
+    /// Sets a key of `[sysctl]`.
+    #[must_use]
+    pub fn sysctl(mut self, name: &str, value: i64) -> Self {
+        self.sysctl.insert(name.to_owned(), value.into());
         self
     }
 

@@ -1,4 +1,4 @@
-//! The unsafe floor of the testbed: the three system calls that have no safe wrapper here.
+//! The unsafe floor of the testbed: the system calls that have no safe wrapper here.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -134,4 +134,42 @@ fn check(result: i32) -> io::Result<i32> {
         return Err(io::Error::last_os_error());
     }
     Ok(result)
+}
+
+/// What a TCP socket will send next and what it expects, as sequence numbers (`TCP_REPAIR`, which
+/// needs root). The connection goes on as if nothing had been asked.
+pub fn tcp_numbers(socket: &std::net::TcpStream) -> io::Result<(u32, u32)> {
+    const RECEIVED: libc::c_int = 1;
+    const SENT: libc::c_int = 2;
+    const ON: libc::c_int = 1;
+    /// `TCP_REPAIR_OFF_NO_WP`: without a window probe.
+    const OFF: libc::c_int = -1;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_REPAIR, &ON)?;
+    let number = |queue| {
+        set_option(socket, libc::IPPROTO_TCP, libc::TCP_REPAIR_QUEUE, &queue)?;
+        tcp_option(socket, libc::TCP_QUEUE_SEQ)
+    };
+    let numbers = number(SENT).and_then(|sent| Ok((sent, number(RECEIVED)?)));
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_REPAIR, &OFF)?;
+    numbers
+}
+
+fn tcp_option(socket: &std::net::TcpStream, name: libc::c_int) -> io::Result<u32> {
+    let mut value = 0u32;
+    let mut length = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: a live socket; `value` is written for its own length at most.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
+    if done < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(value)
+    }
 }

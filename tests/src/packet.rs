@@ -40,6 +40,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// RFC 4213.
     pub const IPV6: u8 = 41;
+    /// RFC 8200 4.5.
+    pub const FRAGMENT: u8 = 44;
     /// RFC 2784.
     pub const GRE: u8 = 47;
     /// RFC 4443.
@@ -110,6 +112,35 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> 
         }
         _ => panic!("{source} and {destination} are not of one family"),
     }
+}
+
+/// The fragment of an IP packet, without options, that holds the bytes `part` of its payload.
+/// `more` says whether others follow.
+///
+/// # Panics
+/// When it does not begin at a multiple of eight bytes within the payload.
+pub fn fragment(packet: &[u8], ident: u32, part: std::ops::Range<usize>, more: bool) -> Vec<u8> {
+    assert!(part.start % 8 == 0);
+    let (offset, more) = (part.start as u16, u16::from(more));
+    if packet[0] >> 4 == 4 {
+        let mut header = packet[..IPV4].to_vec();
+        let length = (IPV4 + part.len()) as u16;
+        header[2..4].copy_from_slice(&length.to_be_bytes());
+        header[4..6].copy_from_slice(&(ident as u16).to_be_bytes());
+        header[6..8].copy_from_slice(&((more << 13) | (offset / 8)).to_be_bytes());
+        header[10..12].fill(0);
+        let sum = checksum(&[&header]);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        return [&header[..], &packet[IPV4..][part]].concat();
+    }
+    let mut header = packet[..IPV6].to_vec();
+    let length = (8 + part.len()) as u16;
+    header[4..6].copy_from_slice(&length.to_be_bytes());
+    let next = std::mem::replace(&mut header[6], protocol::FRAGMENT);
+    header.extend([next, 0]);
+    header.extend((offset | more).to_be_bytes());
+    header.extend(ident.to_be_bytes());
+    [&header[..], &packet[IPV6..][part]].concat()
 }
 
 /// An IP packet with a UDP datagram.

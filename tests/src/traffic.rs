@@ -51,6 +51,14 @@ impl HttpConnection {
         Ok(self.stream.local_addr()?)
     }
 
+    /// The sequence number that the client sends next, and the one that it expects.
+    ///
+    /// # Errors
+    /// When the connection is gone, or not by root.
+    pub fn numbers(&self) -> Result<(u32, u32)> {
+        Ok(crate::floor::tcp_numbers(&self.stream)?)
+    }
+
     /// The body of `/` without its line end: the name of the real server.
     ///
     /// # Errors

@@ -145,7 +145,7 @@ fn what_the_next_link_cannot_take_is_too_big() -> Result<()> {
     for (family, kind) in [(Family::V4, (3, 4)), (Family::V6, (2, 0))] {
         let packet = udp(client(family), family.echo(), &[7; 1400]);
         let mut error = None;
-        testbed::wait::until("the new MTU to be known", PATIENCE, || {
+        testbed::wait::until("the new MTU to be known", 4 * PATIENCE, || {
             send(&tap, &packet)?;
             error = Some(expect_error(&tap, kind, client(family))?);
             Ok(())

@@ -130,9 +130,25 @@ pub struct RealPatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub lower: Option<u32>,
+    /// Gives it no new connections any more, and removes it when the last one has gone, or after
+    /// so many seconds with those that are left.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub drain: Option<u32>,
 }
 
 impl RealPatch {
+    /// To drain it for so many seconds.
+    pub fn drain(seconds: u32) -> Self {
+        Self {
+            drain: Some(seconds),
+            ..Self::default()
+        }
+    }
+
     /// `now` with this change.
     pub fn applied(&self, now: &RealView) -> Real {
         let method = self.method.unwrap_or(now.method);
@@ -140,13 +156,27 @@ impl RealPatch {
         Real {
             address: now.address,
             port: Some(now.port),
-            weight: self.weight.unwrap_or(now.weight),
+            weight: match self.drain {
+                Some(_) => 0,
+                None => self.weight.unwrap_or(now.weight),
+            },
             method,
             tun: self.tun.or(now.tun.filter(|_| tunnelled)),
             upper: self.upper.unwrap_or(now.upper),
             lower: self.lower.unwrap_or(now.lower),
         }
     }
+}
+
+/// A real server on its way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Since when, in seconds of Unix time.
+    pub since: u64,
+    /// When it is removed at the latest, in seconds of Unix time.
+    pub until: u64,
+    /// Connections that it has left.
+    pub connections: u64,
 }
 
 /// How many connections a real server of FullNAT has, and how many there are ports for.
@@ -185,6 +215,9 @@ pub struct RealView {
     pub active: u32,
     /// Its other connections (InActConn).
     pub inactive: u32,
+    /// That it is being drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining: Option<Draining>,
     /// With the method `fullnat`: the director's ports towards it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_ports: Option<PortUse>,

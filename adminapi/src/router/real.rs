@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use super::Ask;
 use super::answer::{self, Created, Failure};
-use super::extract::{Body, RealPath, ServicePath};
+use super::extract::{Body, Parameters, RealPath, ServicePath};
 use crate::error::{ControlError, Problem};
-use crate::model::{Real, RealPatch, RealView};
+use crate::model::{Real, RealPatch, RealView, span};
 use crate::path;
 use crate::validate::{validate_real, validate_real_patch};
 
@@ -81,8 +82,27 @@ pub(super) async fn change(
 pub(super) async fn remove(
     State(ask): State<Ask>,
     RealPath(id, real): RealPath,
-) -> Answer<StatusCode> {
-    ask.run(move |control| control.remove_real(id, real))
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Parameters(removal): Parameters<Removal>,
+) -> Answer<Response> {
+    let Some(text) = removal.drain else {
+        let done = ask.run(move |control| control.remove_real(id, real));
+        return done.await.map(|()| StatusCode::NO_CONTENT.into_response());
+    };
+    let Some(seconds) = span(&text) else {
+        let message = format!("{text:?} is no time to drain for");
+        let problem = Problem::new("/drain", message, "write 90s, 15m, 2h; 31 days at most");
+        return Err(ControlError::Invalid(vec![problem]).into());
+    };
+    let patch = RealPatch::drain(seconds);
+    let now = ask.run(move |control| control.change_real(id, real, patch));
+    now.await
+        .map(|now| (StatusCode::ACCEPTED, Json(now)).into_response())
+}
+
+/// How a real server is to go.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    /// Not at once: see [`RealPatch::drain`].
+    drain: Option<String>,
 }

@@ -32,6 +32,8 @@ pub enum Effect {
     None(&'static str),
 }
 
+use Effect::Works;
+
 /// A C `int`, which is what most of them are.
 const INT: Kind = Kind::Number(i32::MIN as i64..=i32::MAX as i64);
 /// Seconds that the kernel keeps as ticks of 4 ms in an `int`.
@@ -110,7 +112,7 @@ sysctls! {
     ConnLfactor conn_lfactor = Number(-4), number(-8, 8), FIXED_TABLES;
     /// When a client port that comes again is scheduled anew: bit 0 after TIME_WAIT and CLOSE,
     /// bit 1 after FIN_WAIT too where the real server's half is not seen.
-    ConnReuseMode conn_reuse_mode = Number(1), INT, Effect::None("always as 1 yet");
+    ConnReuseMode conn_reuse_mode = Number(1), INT, Works;
     /// Connections have entries of netfilter's connection tracking too.
     Conntrack conntrack = Number(0), INT,
         Effect::None("forwarded packets do not pass netfilter");
@@ -123,7 +125,7 @@ sysctls! {
     /// Niceness of the threads that estimate rates.
     EstNice est_nice = Number(0), number(-20, 19), NO_ESTIMATOR;
     /// Connections of a removed real server end at once.
-    ExpireNodestConn expire_nodest_conn = Number(0), INT, Effect::None("always as 0 yet");
+    ExpireNodestConn expire_nodest_conn = Number(0), INT, Works;
     /// Clients of a persistent service leave a real server of weight 0 with their next
     /// connection.
     ExpireQuiescentTemplate expire_quiescent_template = Number(0), INT,
@@ -136,19 +138,19 @@ sysctls! {
     /// Seconds that an entry of lblcr's cache lives.
     LblcrExpiration lblcr_expiration = Number(86_400), SECONDS, LOCALITY;
     /// A real server whose packet belongs to no connection is told so.
-    NatIcmpSend nat_icmp_send = Number(0), INT, Effect::None("always as 0 yet");
+    NatIcmpSend nat_icmp_send = Number(0), INT, Works;
     /// Whether a tunnel keeps DF and tells clients of its MTU.
-    PmtuDisc pmtu_disc = Number(1), INT, Effect::None("always as 1 yet");
+    PmtuDisc pmtu_disc = Number(1), INT, Effect::None("always as 1: the director does not fragment");
     /// Whether rates are estimated.
-    RunEstimation run_estimation = Number(1), INT, NO_ESTIMATOR;
+    RunEstimation run_estimation = Number(1), INT, Works;
     /// An ICMP error about no connection is given to a real server of the service.
-    ScheduleIcmp schedule_icmp = Number(0), INT, Effect::None("always as 0 yet");
+    ScheduleIcmp schedule_icmp = Number(0), INT, Works;
     /// TCP states that make it harder for a flood to hold connections.
     SecureTcp secure_tcp = Number(0), Kind::Defence, Effect::Works;
     /// SCTP connections may begin in the middle.
-    SloppySctp sloppy_sctp = Number(0), INT, Effect::Works;
+    SloppySctp sloppy_sctp = Number(0), INT, Works;
     /// TCP connections may begin in the middle.
-    SloppyTcp sloppy_tcp = Number(0), INT, Effect::None("always as 0 yet");
+    SloppyTcp sloppy_tcp = Number(0), INT, Works;
     /// Answers of real servers are routed anew after translation.
     SnatReroute snat_reroute = Number(1), INT,
         Effect::None("always so: the next hop is looked up when a packet leaves");

@@ -94,6 +94,17 @@ Only PROGRAM has:
   PROGRAM help          the other words
 ";
 
+/// What the help text says of an option; nothing where it needs no words.
+pub(crate) fn of(long: &str) -> &'static str {
+    let name = format!("--{long} ");
+    let mut lines = USAGE.lines().chain(OWN_USAGE.lines());
+    let line = lines.find_map(|line| {
+        let (before, after) = line.split_once(&name)?;
+        before.trim().len().le(&"-L -l".len()).then_some(after)
+    });
+    line.map_or("", str::trim)
+}
+
 /// The help text.
 pub(crate) fn text(context: &Context<'_>) -> String {
     let mut text = format!("{}\n{USAGE}", version(context.dialect).trim_end());

@@ -19,6 +19,7 @@ mod names;
 mod parse;
 mod popt;
 mod print;
+pub(crate) mod proc;
 mod request;
 mod restore;
 mod save;
@@ -39,6 +40,31 @@ use request::Request;
 
 pub(crate) use names::SystemNames;
 pub(crate) use parse::{Context, Dialect};
+
+/// An option, for those who tell of the grammar.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SwitchFacts {
+    /// After `--`.
+    pub(crate) long: &'static str,
+    /// After `-`.
+    pub(crate) short: Option<char>,
+    /// Whether it has, or may have, a value.
+    pub(crate) takes_value: bool,
+    /// What it is for.
+    pub(crate) help: &'static str,
+}
+
+/// Every spelling of every option.
+pub(crate) fn switches() -> Vec<SwitchFacts> {
+    let all = grammar::SWITCHES.iter().chain(grammar::OWN_SWITCHES);
+    all.map(|switch| SwitchFacts {
+        long: switch.long,
+        short: switch.short,
+        takes_value: switch.takes != grammar::Takes::Nothing,
+        help: help::of(switch.long),
+    })
+    .collect()
+}
 
 /// Where a command reads and writes.
 pub(crate) struct Streams<'a> {

@@ -71,7 +71,8 @@ pub(crate) fn transport_of(id: ServiceId) -> Transport {
     id.protocol().map_or(Transport::Tcp, transport)
 }
 
-const fn protocol_name(protocol: Protocol) -> &'static str {
+/// How a listing calls a protocol.
+pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
@@ -159,7 +160,8 @@ fn real(
     };
 }
 
-const fn method_name(method: ForwardingMethod) -> &'static str {
+/// How a listing calls the way to a real server.
+pub(crate) const fn method_name(method: ForwardingMethod) -> &'static str {
     match method {
         ForwardingMethod::Nat => "Masq",
         ForwardingMethod::Dr => "Route",

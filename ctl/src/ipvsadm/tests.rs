@@ -16,8 +16,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use adminapi::model::{
     Configuration, Connection, ConnectionPage, Cursor, ForwardingMethod, Protocol, Rates, Real,
-    RealView, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch, Traffic,
+    RealView, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch, Traffic,
 };
 use proptest::prelude::*;
 
@@ -54,6 +54,7 @@ fn view(real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        draining: None,
         local_ports: None,
         stats: Traffic::default(),
         rates: Rates::default(),
@@ -210,6 +211,16 @@ impl Director for &MemoryDirector {
 
     async fn timeouts(&self) -> Result<Timeouts> {
         Ok(*self.timeouts.borrow())
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        let services = self.services.borrow();
+        let first = services.first();
+        Ok(Stats {
+            traffic: first.map_or(Traffic::default(), |service| service.stats),
+            rates: first.map_or(Rates::default(), |service| service.rates),
+            ..Stats::default()
+        })
     }
 
     async fn daemons(&self) -> Result<Vec<SyncDaemon>> {
@@ -469,6 +480,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             overloaded: false,
             active: 12,
             inactive: 340,
+            draining: None,
             local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             rates: Rates::default(),

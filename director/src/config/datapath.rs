@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use adminapi::Problem;
+use adminapi::model::span;
 use serde::Deserialize;
 
 use super::local::{self, Local};
@@ -22,8 +23,14 @@ pub struct Datapath {
     pub frames: u32,
     /// Descriptors of each ring, a power of two.
     pub ring: u32,
+    /// Whether the MSS of a SYN that goes through a tunnel is lowered to what fits.
+    pub clamp_mss: bool,
+    /// Whether the sender of what is too long for its way is told the MTU.
+    pub path_mtu_answers: bool,
     /// What the director speaks from to the real servers of FullNAT.
     pub local: Local,
+    /// For how long real servers are drained that a reload takes away, in seconds.
+    pub drain: Option<u32>,
 }
 
 impl Datapath {
@@ -101,9 +108,12 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
     let frames = power_of_two(2 * Datapath::MIN_RING, Datapath::MAX_FRAMES);
     let frames = section.or("frames", &frames, Datapath::DEFAULT_FRAMES);
     let local = local::read(&mut section);
+    let drain = read_drain(&mut section);
     if section.or("fast_path", &Expected::BOOLEAN, false) {
         section.refuse("fast_path", "is not built yet", "set false or leave it out");
     }
+    let clamp_mss = section.or("clamp_mss", &Expected::BOOLEAN, true);
+    let path_mtu_answers = section.or("path_mtu_answers", &Expected::BOOLEAN, true);
     let interfaces = interfaces.filter(|interfaces| !interfaces.is_empty());
     let needed = interfaces
         .as_ref()
@@ -122,8 +132,22 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
         workers,
         frames,
         ring,
+        clamp_mss,
+        path_mtu_answers,
         local,
+        drain,
     })
+}
+
+fn read_drain(section: &mut Section<'_>) -> Option<u32> {
+    let expected = Expected::Text("a time, as in \"60s\"");
+    let text: String = section.optional("drain", &expected)?;
+    let seconds = span(&text);
+    if seconds.is_none() {
+        let message = format!("{text:?} is no time to drain for");
+        section.refuse("drain", message, "write 90s, 15m, 2h; 31 days at most");
+    }
+    seconds
 }
 
 fn power_of_two(least: u32, most: u32) -> Expected {

@@ -27,6 +27,7 @@ fn a_minimal_file_has_the_documented_defaults() {
     assert_eq!(config.datapath.workers, None);
     assert_eq!(config.datapath.frames, 16_384);
     assert_eq!(config.datapath.ring, 2048);
+    assert!(config.datapath.clamp_mss && config.datapath.path_mtu_answers);
     assert_eq!(config.api.unix, Path::new("/run/bulwark/api.sock"));
     assert_eq!(config.api.listen, None);
     assert_eq!(config.limits.connections, 1_000_000);
@@ -81,6 +82,8 @@ mode = "zero-copy"
 workers = 2
 frames = 8192
 ring = 1024
+clamp_mss = false
+path_mtu_answers = false
 [api]
 unix = "/tmp/a.sock"
 listen = "[::1]:7070"
@@ -105,6 +108,7 @@ format = "json"
     assert_eq!(config.datapath.workers, Some(2));
     assert_eq!(config.datapath.frames, 8192);
     assert_eq!(config.datapath.ring, 1024);
+    assert!(!config.datapath.clamp_mss && !config.datapath.path_mtu_answers);
     assert_eq!(config.api.listen, Some("[::1]:7070".parse().unwrap()));
     assert_eq!(config.limits.connections, 8192);
     assert_eq!(config.limits.half_open, 8192);
@@ -169,7 +173,8 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
+             known here: clamp_mss, drain, fast_path, frames, interfaces, local_addresses, local_ports, \
+             mode, path_mtu_answers, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",

@@ -21,7 +21,7 @@ use crate::config;
 use crate::defence::Level;
 use crate::flow;
 use crate::pool::{Pool, PoolError};
-use crate::service::ServiceKey;
+use crate::service::{Drain, ServiceKey};
 use crate::stats::TrafficSum;
 use crate::wire::Endpoint;
 
@@ -120,7 +120,7 @@ fn set_real(
     Ok(())
 }
 
-fn remove_real(
+pub(super) fn remove_real(
     pool: &mut Pool,
     touched: &mut Touched,
     key: &ServiceKey,
@@ -144,22 +144,33 @@ fn remove_service(pool: &mut Pool, touched: &mut Touched, key: ServiceKey) -> Re
 }
 
 /// Makes a service look like `wanted`. True when it is new.
-fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<bool> {
+fn put_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    wanted: &Service,
+    grace: Option<Drain>,
+) -> Result<bool> {
     let key = translate::key(wanted.id);
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
     pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
         .map_err(|e| translate::error(e, &key, None))?;
-    remove_unwanted(pool, touched, wanted)?;
+    remove_unwanted(pool, touched, wanted, grace)?;
     for real in &wanted.reals {
         put_real(pool, touched, &key, real)?;
     }
     Ok(false)
 }
 
-/// Removes the real servers of a service, if it is there, that `wanted` does not have.
-fn remove_unwanted(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<()> {
+/// Removes the real servers of a service, if it is there, that `wanted` does not have, or drains
+/// them if there is a `grace`. What is being drained already goes on.
+fn remove_unwanted(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    wanted: &Service,
+    grace: Option<Drain>,
+) -> Result<()> {
     let key = translate::key(wanted.id);
     let Some(present) = pool.service(&key).cloned() else {
         return Ok(());
@@ -172,8 +183,20 @@ fn remove_unwanted(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> 
     present
         .reals
         .iter()
-        .filter(|real| !keep.contains(&real.endpoint))
-        .try_for_each(|gone| remove_real(pool, touched, &key, gone.endpoint))
+        .filter(|real| !keep.contains(&real.endpoint) && real.drain.is_none())
+        .try_for_each(|gone| match grace {
+            Some(drain) => drain_real(pool, &key, gone.endpoint, drain),
+            None => remove_real(pool, touched, &key, gone.endpoint),
+        })
+}
+
+fn drain_of(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Option<Drain> {
+    pool.service(key)?.reals.find(endpoint)?.drain
+}
+
+fn drain_real(pool: &mut Pool, key: &ServiceKey, endpoint: Endpoint, drain: Drain) -> Result<()> {
+    let drained = pool.drain_real(key, endpoint, drain);
+    drained.map_err(|e| translate::error(e, key, Some(endpoint)))
 }
 
 /// Makes the services those of `desired`. What goes is removed first: a real server of before
@@ -182,6 +205,7 @@ pub(super) fn put_services(
     pool: &mut Pool,
     touched: &mut Touched,
     desired: &[Service],
+    grace: Option<Drain>,
 ) -> Result<()> {
     let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id)).collect();
     for service in pool.services() {
@@ -190,10 +214,10 @@ pub(super) fn put_services(
         }
     }
     for service in desired {
-        remove_unwanted(pool, touched, service)?;
+        remove_unwanted(pool, touched, service, grace)?;
     }
     for service in desired {
-        put_service(pool, touched, service)?;
+        put_service(pool, touched, service, grace)?;
     }
     Ok(())
 }
@@ -250,7 +274,8 @@ impl Control for Director {
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
-        let created = self.change(|pool, touched| put_service(pool, touched, &service))?;
+        let created =
+            self.change(|pool, touched| put_service(pool, touched, &service, self.grace()))?;
         Ok(put(created, self.service(service.id)?))
     }
 
@@ -310,8 +335,17 @@ impl Control for Director {
             let wanted = patch.applied(&now);
             ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
             refuse_voiceless(pool, wanted.endpoint(key.port()).into(), &wanted)?;
+            let goes_on = drain_of(pool, &key, real.into()).filter(|_| wanted.weight == 0);
             let changed = set_real(pool, touched, &key, real.into(), &wanted);
-            changed.map_err(|e| translate::error(e, &key, Some(real.into())))
+            changed.map_err(|e| translate::error(e, &key, Some(real.into())))?;
+            match patch
+                .drain
+                .map(|seconds| self.drain_for(seconds))
+                .or(goes_on)
+            {
+                Some(drain) => drain_real(pool, &key, real.into(), drain),
+                None => Ok(()),
+            }
         })?;
         self.real(service, real)
     }

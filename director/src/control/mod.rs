@@ -5,32 +5,37 @@
 
 mod api;
 mod daemons;
+mod drain;
 mod events;
+mod path_mtu;
 mod roles;
 mod translate;
 mod view;
 mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{Ordering::Acquire, fence};
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
-use adminapi::sysctl::Sysctls;
+use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 
+use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::Shared;
+use crate::path::{self, Shared};
 use crate::pool::Pool;
+use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
 use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
 
@@ -65,6 +70,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
+    grace: AtomicU32,
     daemons: Daemons,
     watch: Mutex<Watch>,
 }
@@ -116,6 +123,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            grace: AtomicU32::new(0),
             daemons: Daemons::default(),
             watch,
         }
@@ -131,7 +139,26 @@ impl Director {
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
         master.note(&touched, &old);
+        if touched.reals() {
+            self.expire_abandoned();
+        }
         Ok(done)
+    }
+
+    /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.
+    fn expire_abandoned(&self) {
+        let pool = self.shared.pool.load();
+        let is_removed = |real: &Arc<Real>| real.standing == Standing::Removed;
+        if !self.shared.sysctls.load().is_on(Sysctl::ExpireNodestConn)
+            || !pool.reals().any(is_removed)
+        {
+            return;
+        }
+        let of = |entry: &Entry| pool.real(entry.real());
+        self.shared.table.sweep(
+            |entry| of(entry).is_some_and(is_removed),
+            |entry| path::leave(&pool, &self.shared.pool, entry),
+        );
     }
 
     /// What goes is closed at the gate first, what comes is opened there last.
@@ -263,7 +290,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired))
+        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
     }
 
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
@@ -274,7 +301,7 @@ impl Director {
     pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| {
             pool.list_speakers(local);
-            api::put_services(pool, touched, desired)
+            api::put_services(pool, touched, desired, self.grace())
         })
     }
 
@@ -283,13 +310,17 @@ impl Director {
     /// # Errors
     /// As [`Self::apply`].
     pub fn check(&self, desired: &[model::Service]) -> Result<()> {
-        let put =
-            |pool: &mut Pool, touched: &mut Touched| api::put_services(pool, touched, desired);
+        let put = |pool: &mut Pool, touched: &mut Touched| {
+            api::put_services(pool, touched, desired, None)
+        };
         plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
     pub fn estimate_rates(&self) {
+        if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
+            return;
+        }
         for service in self.shared.pool.load().services() {
             service.traffic.estimate();
             service

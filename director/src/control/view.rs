@@ -39,6 +39,11 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
         overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
+        draining: real.drain.map(|drain| model::Draining {
+            since: drain.since,
+            until: drain.since + u64::from(drain.seconds),
+            connections: real.load.connections().into(),
+        }),
         local_ports: (real.method == Method::FullNat).then(|| model::PortUse {
             used: real.load.connections().into(),
             total: pool.speakers().capacity(real.endpoint.addr.is_v4()),

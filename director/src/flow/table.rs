@@ -248,6 +248,17 @@ impl Table {
         }
     }
 
+    /// Takes all connections out that are `doomed`, and tells `departed` of each: page by page,
+    /// under one short lock each. What comes meanwhile may be missed.
+    pub fn sweep(&self, doomed: impl Fn(&Entry) -> bool, mut departed: impl FnMut(&Entry)) {
+        for cell in &self.cells {
+            let mut from = Some(0);
+            while let Some(here) = from {
+                from = self.open(cell).sweep(here, PAGE, &doomed, &mut departed);
+            }
+        }
+    }
+
     /// How many shards there are.
     pub fn shards(&self) -> usize {
         self.cells.len()

@@ -4,12 +4,13 @@ use thiserror::Error;
 
 use super::from;
 use crate::wire::checksum::Change;
-use crate::wire::{Addr, Layout, Mac, Protocol, Transport, Tuple, Version};
+use crate::wire::{Addr, Layout, Mac, Piece, Protocol, Transport, Tuple, Version};
 use crate::wire::{crc32c, ethernet, ipv4, ipv6, sctp, tcp, udp};
 
 /// Rewrites addresses and ports so that the tuple of the frame becomes `to`, and brings the
 /// checksums after them (RFC 1624). What is wrong before is wrong after, so that the end host
-/// still finds out.
+/// still finds out. Of a first fragment the checksum is brought along as that of the whole
+/// datagram, which it is; a later fragment has addresses only.
 ///
 /// `to` is of the same protocol and IP version as `packet`, the reading of this frame. Once
 /// done, the reading is stale in its tuple: its layout still holds.
@@ -24,6 +25,9 @@ pub fn translate(frame: &mut [u8], packet: &Transport, to: &Tuple) {
         return;
     };
     set_addrs(frame, layout, src, dst, addrs);
+    if layout.piece == Piece::Later {
+        return;
+    }
     set_ports(layout.segment_mut(frame), to, addrs);
 }
 

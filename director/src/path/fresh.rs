@@ -3,14 +3,14 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
+use super::judge::segment_of;
 use super::view::{Refusal, View};
 use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::wire::tcp::Segment;
-use crate::wire::{Protocol, Transport};
+use crate::wire::{Piece, Protocol, Transport};
 use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
@@ -31,9 +31,8 @@ impl<'s> View<'s> {
             return Err(Refusal::from(Cause::ForgedSource).of_service(service));
         }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracked = self
-            .opening(frame, packet)
-            .map_err(|cause| refused(cause.into()))?;
+        let tracked = self.opening(frame, packet);
+        let tracked = tracked.map_err(|cause| refused(cause.into()))?;
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
@@ -90,10 +89,25 @@ impl<'s> View<'s> {
     fn opening(&self, frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
         let segment = packet.layout.segment(frame);
         match packet.tuple.protocol {
-            Protocol::Tcp => opening_tcp(segment).map(Tracked::Tcp),
+            Protocol::Tcp => self
+                .opening_tcp(segment, packet.layout.piece)
+                .map(Tracked::Tcp),
             Protocol::Sctp => self.opening_sctp(segment).map(Tracked::Sctp),
             Protocol::Udp => Ok(Tracked::Udp),
         }
+    }
+
+    fn opening_tcp(&self, segment: &[u8], piece: Piece) -> Result<tcp::Tracking, Cause> {
+        let segment = segment_of(segment, piece)?;
+        if segment.flags.is_nonsense() {
+            return Err(Cause::TcpFlags);
+        }
+        let tracking = match segment.flags.opens() {
+            true => Some(tcp::Tracking::opening(&segment)),
+            false if self.sysctls.is_on(Sysctl::SloppyTcp) => tcp::Tracking::midway(&segment),
+            false => None,
+        };
+        tracking.ok_or(Cause::NoConnection)
     }
 
     fn opening_sctp(&self, packet: &[u8]) -> Result<sctp::Tracking, Cause> {
@@ -136,17 +150,6 @@ impl<'s> View<'s> {
             traffic.of(self.worker).connections.add(1);
         }
         self.count(real, &packet.layout, way);
-    }
-}
-
-pub(super) fn opening_tcp(segment: &[u8]) -> Result<tcp::Tracking, Cause> {
-    let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
-    if segment.flags.is_nonsense() {
-        return Err(Cause::TcpFlags);
-    }
-    match segment.flags.opens() {
-        true => Ok(tcp::Tracking::opening(&segment)),
-        false => Err(Cause::NoConnection),
     }
 }
 

@@ -2,12 +2,13 @@
 //! go to the same real server.
 
 use super::exit::Departure;
-use super::fresh::opening_tcp;
+use super::judge::segment_of;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::ftp::{self, Command, Expected, Offer};
 use crate::service::{Method, Real, Standing};
+use crate::tcp::{State, Tracking};
 use crate::wire::checksum::{Change, Sum};
 use crate::wire::{Addr, Endpoint, Protocol, Transport, Tuple, tcp};
 
@@ -168,9 +169,13 @@ impl<'s> View<'s> {
     }
 
     fn opening_of_data(&self, frame: &[u8], packet: &Transport) -> Option<Tracked> {
-        let is_tcp = packet.tuple.protocol == Protocol::Tcp;
-        let opening = || opening_tcp(packet.layout.segment(frame)).ok();
-        is_tcp.then(opening).flatten().map(Tracked::Tcp)
+        if packet.tuple.protocol != Protocol::Tcp {
+            return None;
+        }
+        let Transport { layout, .. } = packet;
+        let segment = segment_of(layout.segment(frame), layout.piece).ok()?;
+        let tracked = || Tracked::Tcp(Tracking::opening(&segment));
+        segment.flags.opens().then(tracked)
     }
 
     fn expecting(&self, expected: &Expected) -> Result<&'s Real, Cause> {
@@ -182,7 +187,7 @@ impl<'s> View<'s> {
     }
 
     fn data_entry(&self, original: &Tuple, expected: &Expected, tracked: Tracked) -> Entry {
-        let lifetime = self.timeouts.tcp(crate::tcp::State::SynRecv);
+        let lifetime = self.timeouts.tcp(State::SynRecv);
         let expires = self.now.after(lifetime);
         let class = Class::HalfOpen;
         let mut entry = Entry::new(original, expected.real, expected.port, class, expires);

@@ -5,8 +5,8 @@ use crate::drops::Cause;
 use crate::flow::{Class, Direction, Handle, Shard, Tracked};
 use crate::service::{Phase, Real};
 use crate::time::Ticks;
-use crate::wire::Transport;
-use crate::wire::tcp::Segment;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{Piece, Transport};
 use crate::{sctp, tcp};
 
 /// What becomes of a connection.
@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Moves(Step),
     /// The packet goes on, and changes nothing.
     Stays,
-    /// It is over, and the packet opens the next one.
+    /// It is left behind: the packet opens the next one, which is scheduled.
     Reopens,
 }
 
@@ -42,12 +42,18 @@ impl View<'_> {
         real: &Real,
     ) -> Result<Verdict, Cause> {
         let segment = packet.layout.segment(frame);
-        let one_way = real.method.is_one_way();
         let entry = shard.entry_mut(handle);
         let (class, side) = (entry.class(), entry.side(way));
         match &mut entry.tracked {
-            Tracked::Tcp(tracking) => self.judge_tcp(tracking, segment, side, class, real),
-            Tracked::Sctp(tracking) => judge_sctp(tracking, segment, way, one_way),
+            Tracked::Tcp(tracking) => {
+                let segment = segment_of(segment, packet.layout.piece)?;
+                let segment = match packet.layout.piece {
+                    Piece::Whole => segment,
+                    _ => tracking.open_ended(side, segment),
+                };
+                self.judge_tcp(tracking, &segment, side, class, real)
+            }
+            Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
             Tracked::Udp => Ok(Verdict::Moves(Step {
                 was: Phase::Inactive,
                 is: Phase::Inactive,
@@ -64,16 +70,19 @@ impl View<'_> {
     fn judge_tcp(
         &self,
         tracking: &mut tcp::Tracking,
-        segment: &[u8],
+        segment: &Segment,
         way: Direction,
         class: Class,
         real: &Real,
     ) -> Result<Verdict, Cause> {
-        let segment = Segment::parse(segment).map_err(|_| Cause::TcpFlags)?;
+        let opens = way == Direction::Original && segment.flags.opens();
+        if opens && self.leaves_tcp(tracking.state, real) {
+            return Ok(Verdict::Reopens);
+        }
         let tables = tables(tracking, real);
         let judgement = match real.method.is_one_way() {
-            false => tracking.judge(way, &segment, tables.two_way),
-            true => tracking.judge_one_way(&segment, tables.one_way),
+            false => tracking.judge(way, segment, tables.two_way),
+            true => tracking.judge_one_way(segment, tables.one_way),
         };
         match judgement {
             tcp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
@@ -89,8 +98,37 @@ impl View<'_> {
                 },
             })),
             tcp::Judgement::Ignore(_) => Ok(Verdict::Stays),
-            tcp::Judgement::Reopen => Ok(Verdict::Reopens),
             tcp::Judgement::Invalid(invalid) => Err(invalid.into()),
+        }
+    }
+
+    // Not inlined: it would crowd the way of TCP.
+    #[inline(never)]
+    fn judge_sctp(
+        &self,
+        tracking: &mut sctp::Tracking,
+        packet: &[u8],
+        way: Direction,
+        real: &Real,
+    ) -> Result<Verdict, Cause> {
+        let packet = sctp::Packet::read(packet)?;
+        let opens = way == Direction::Original && packet.event == sctp::Event::Init;
+        if opens && self.leaves_sctp(tracking.state, real) {
+            return Ok(Verdict::Reopens);
+        }
+        let judgement = match real.method.is_one_way() {
+            false => tracking.judge(way, &packet, &sctp::NORMAL),
+            true => tracking.judge_one_way(&packet, &sctp::ONE_WAY),
+        };
+        match judgement {
+            sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
+                was: from.into(),
+                is: to.into(),
+                class: class_of(to == sctp::State::Established && !tracking.is_alleged()),
+                lifetime: to.timeout(),
+            })),
+            sctp::Judgement::Ignore => Ok(Verdict::Stays),
+            sctp::Judgement::Invalid(invalid) => Err(invalid.into()),
         }
     }
 
@@ -138,37 +176,23 @@ impl View<'_> {
     }
 }
 
+/// What a TCP header says. No TCP has its SYN or RST in fragments.
+#[inline]
+pub(super) fn segment_of(bytes: &[u8], piece: Piece) -> Result<Segment, Cause> {
+    let segment = Segment::parse(bytes).map_err(|_| Cause::TcpFlags)?;
+    let flags = segment.flags;
+    let may_be_cut = !flags.has(Flags::SYN) && !flags.has(Flags::RST);
+    match piece == Piece::Whole || may_be_cut {
+        true => Ok(segment),
+        false => Err(Cause::TcpFlags),
+    }
+}
+
 /// The tables that judge a segment. They differ in the columns of the handshake only.
 fn tables(tracking: &tcp::Tracking, real: &Real) -> &'static tcp::Tables {
     match tracking.state.is_half_open() {
         true => real.stance.posture().tables(),
         false => &tcp::PEACE,
-    }
-}
-
-// Not inlined: it would crowd the way of TCP.
-#[inline(never)]
-fn judge_sctp(
-    tracking: &mut sctp::Tracking,
-    packet: &[u8],
-    way: Direction,
-    one_way: bool,
-) -> Result<Verdict, Cause> {
-    let packet = sctp::Packet::read(packet)?;
-    let judgement = match one_way {
-        false => tracking.judge(way, &packet, &sctp::NORMAL),
-        true => tracking.judge_one_way(&packet, &sctp::ONE_WAY),
-    };
-    match judgement {
-        sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
-            was: from.into(),
-            is: to.into(),
-            class: class_of(to == sctp::State::Established && !tracking.is_alleged()),
-            lifetime: to.timeout(),
-        })),
-        sctp::Judgement::Ignore => Ok(Verdict::Stays),
-        sctp::Judgement::Reopen => Ok(Verdict::Reopens),
-        sctp::Judgement::Invalid(invalid) => Err(invalid.into()),
     }
 }
 

@@ -4,11 +4,9 @@ use super::exit::Departure;
 use super::judge::Verdict;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Direction, Entry, Handle, Place, Shard, Tracked};
+use crate::flow::{Direction, Entry, Handle, Place, Shard};
 use crate::neighbour::Hop;
-use crate::sctp;
 use crate::service::{Method, Real, Standing};
-use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Layout, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
@@ -70,6 +68,7 @@ impl<'s> View<'s> {
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
+        let from_client = way == Direction::Original;
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
             ..refusal.of_real(real)
@@ -77,7 +76,7 @@ impl<'s> View<'s> {
 
         let hop = match self.leads_on(real, frame, packet, way, &to) {
             Ok(hop) => hop,
-            Err(_) if opens_the_next(entry, frame, packet, way) => {
+            Err(_) if from_client && self.moves_on(entry, real, frame, packet) => {
                 self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
@@ -163,21 +162,4 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
         Direction::Original => real.method,
         Direction::Reply => Method::Nat,
     }
-}
-
-/// Whether a packet that its connection's real server cannot get is what opens the client's next
-/// one after the end of that: it need not go to the same real server.
-fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
-    let segment = packet.layout.segment(frame);
-    let opens = || match &entry.tracked {
-        Tracked::Tcp(tcp) => {
-            tcp.state.is_over() && Segment::parse(segment).is_ok_and(|s| s.flags.opens())
-        }
-        Tracked::Sctp(sctp) => {
-            sctp.state.is_over()
-                && sctp::Packet::read(segment).is_ok_and(|p| p.event == sctp::Event::Init)
-        }
-        Tracked::Udp => false,
-    };
-    way == Direction::Original && opens()
 }

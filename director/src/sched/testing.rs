@@ -28,6 +28,7 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         upper: 0,
         lower: 0,
         method: Method::Nat,
+        drain: None,
         standing: Standing::Listed,
         load: Arc::default(),
         traffic: Arc::new(PerWorker::new(1)),

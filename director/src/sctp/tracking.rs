@@ -42,8 +42,6 @@ pub enum Judgement {
     },
     /// Forward it, but neither state nor timer moves: what it means is for the endpoint to say.
     Ignore,
-    /// The client opens a new association from the same port: remove this one, schedule afresh.
-    Reopen,
     /// Drop it and count it: its receiver would throw it away.
     Invalid(Invalid),
 }
@@ -165,13 +163,14 @@ impl Tracking {
     }
 
     /// An INIT names the tag of packets the other way: the one that opened the association once
-    /// more, or another one.
+    /// more, or another one, which opens the client's next when this one is over.
     fn init(&mut self, direction: Direction, packet: &Packet) -> Finding {
         if packet.tag != 0 {
             return Err(WRONG_TAG);
         }
         if direction == Direction::Original && self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(packet).map_err(Judgement::Invalid)?;
+            return Ok(());
         }
         let back = direction.reversed() as usize;
         if self.tags[back] == 0 {

@@ -1,6 +1,7 @@
 //! From the bytes of a frame to one clear reading of it, or the reason why there is none.
 
 use super::checksum;
+use super::ipv6::Piece;
 use super::{Addr, Endpoint, IcmpError, Malformed, Protocol, Tuple};
 use super::{ethernet, icmp, ipv4, ipv6, sctp, tcp, udp};
 
@@ -26,6 +27,8 @@ pub struct Layout {
     pub transport: u16,
     /// The end of the datagram; what follows is Ethernet padding.
     pub end: u16,
+    /// How much of its datagram the frame holds.
+    pub piece: Piece,
 }
 
 impl Layout {
@@ -71,7 +74,8 @@ impl Layout {
     }
 }
 
-/// A TCP segment, a UDP datagram or an SCTP packet that is whole.
+/// A TCP segment, a UDP datagram or an SCTP packet, or the beginning of one; of a later fragment,
+/// what its first one says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
     /// Where it stands.
@@ -168,6 +172,24 @@ const SCTP: u8 = Protocol::Sctp.number();
 
 #[inline(always)]
 fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
+    let (header, options, layout) = v4_header(frame)?;
+    if header.is_fragment() {
+        return Err(Malformed::Fragment);
+    }
+    if ipv4::is_source_routed(options) {
+        return Err(Malformed::SourceRouted);
+    }
+    Ok(Datagram {
+        layout,
+        protocol: header.protocol(),
+    })
+}
+
+type HeaderV4<'a> = ipv4::Header<&'a [u8; ipv4::LEN]>;
+
+/// A checked header, its options, and where the datagram or fragment stands.
+#[inline(always)]
+pub(super) fn v4_header(frame: &[u8]) -> Result<(HeaderV4<'_>, &[u8], Layout), Malformed> {
     let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
     let header = ipv4::header(bytes).ok_or(Malformed::Truncated)?;
     let header_len = header.header_len()?;
@@ -182,33 +204,17 @@ fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
     if !header.sum(options).is_valid() {
         return Err(Malformed::BadHeaderChecksum);
     }
-    if header.is_fragment() {
-        return Err(Malformed::Fragment);
-    }
-    if ipv4::is_source_routed(options) {
-        return Err(Malformed::SourceRouted);
-    }
-    Ok(Datagram {
-        layout: layout(Version::V4, ethernet::LEN, header_len, total_len),
-        protocol: header.protocol(),
-    })
+    let layout = layout(Version::V4, ethernet::LEN, header_len, total_len);
+    Ok((header, options, layout))
 }
+
+type HeaderV6<'a> = ipv6::Header<&'a [u8; ipv6::LEN]>;
 
 #[inline(always)]
 fn v6(frame: &[u8]) -> Result<Datagram, Malformed> {
-    let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
-    let header = ipv6::header(bytes).ok_or(Malformed::Truncated)?;
-    if header.version() != 6 {
-        return Err(Malformed::BadVersion);
-    }
-    let payload = bytes
-        .get(ipv6::LEN..ipv6::LEN + header.payload_len())
-        .ok_or(Malformed::BadTotalLength)?;
-    if header.src().is_v4() || header.dst().is_v4() {
-        return Err(Malformed::MappedAddress);
-    }
+    let (header, payload) = v6_header(frame)?;
     let chain = ipv6::chain(header.next_header(), payload)?;
-    if chain.fragment != ipv6::Piece::Whole {
+    if chain.fragment != Piece::Whole {
         return Err(Malformed::Fragment);
     }
     let total_len = ipv6::LEN + payload.len();
@@ -221,6 +227,23 @@ fn v6(frame: &[u8]) -> Result<Datagram, Malformed> {
         ),
         protocol: chain.protocol,
     })
+}
+
+/// A checked header, and all that follows it.
+#[inline(always)]
+pub(super) fn v6_header(frame: &[u8]) -> Result<(HeaderV6<'_>, &[u8]), Malformed> {
+    let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
+    let header = ipv6::header(bytes).ok_or(Malformed::Truncated)?;
+    if header.version() != 6 {
+        return Err(Malformed::BadVersion);
+    }
+    let payload = bytes
+        .get(ipv6::LEN..ipv6::LEN + header.payload_len())
+        .ok_or(Malformed::BadTotalLength)?;
+    if header.src().is_v4() || header.dst().is_v4() {
+        return Err(Malformed::MappedAddress);
+    }
+    Ok((header, payload))
 }
 
 /// A layout from lengths that were checked against a frame of at most [`MAX_FRAME`] bytes.
@@ -236,6 +259,7 @@ pub(super) const fn layout(
         network: network as u16,
         transport: (network + header_len) as u16,
         end: (network + total_len) as u16,
+        piece: Piece::Whole,
     }
 }
 

@@ -18,8 +18,17 @@ pub enum Malformed {
     BadTotalLength,
     /// The IPv4 header checksum is wrong.
     BadHeaderChecksum,
-    /// A fragment of a datagram, first or later.
+    /// A fragment of a datagram, first or later: [`super::fragment`] reads it. As a reason, a
+    /// fragment within a fragment.
     Fragment,
+    /// A first fragment that does not hold all headers (RFC 1858, RFC 7112).
+    TinyFragment,
+    /// A fragment without payload, of a length that no fragment follows, or beyond the end that
+    /// any datagram can have.
+    BadFragment,
+    /// A fragment of an SCTP packet: its checksum cannot be brought after new ports without the
+    /// length of the whole.
+    SctpFragment,
     /// Source routed: its destination is not its last (RFC 791 §3.1, RFC 8200 §4.4).
     SourceRouted,
     /// An IPv4-mapped address on the IPv6 wire (RFC 4942 §2.2).
@@ -52,7 +61,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Truncated,
         Self::LinkGroup,
         Self::NotIp,
@@ -61,6 +70,9 @@ impl Malformed {
         Self::BadTotalLength,
         Self::BadHeaderChecksum,
         Self::Fragment,
+        Self::TinyFragment,
+        Self::BadFragment,
+        Self::SctpFragment,
         Self::SourceRouted,
         Self::MappedAddress,
         Self::BadExtension,
@@ -94,6 +106,9 @@ impl Malformed {
             Self::BadTotalLength => "bad_total_length",
             Self::BadHeaderChecksum => "bad_header_checksum",
             Self::Fragment => "fragment",
+            Self::TinyFragment => "fragment_first_too_small",
+            Self::BadFragment => "bad_fragment",
+            Self::SctpFragment => "sctp_fragment",
             Self::SourceRouted => "source_routed",
             Self::MappedAddress => "mapped_address",
             Self::BadExtension => "bad_extension",

@@ -9,6 +9,7 @@ mod bytes;
 pub mod checksum;
 pub mod crc32c;
 pub mod ethernet;
+mod fragment;
 mod frame;
 pub mod icmp;
 pub mod ipv4;
@@ -24,6 +25,8 @@ pub mod udp;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
 pub use ethernet::Mac;
+pub use fragment::{Fragment, Span, fragment};
 pub use frame::{Layout, Packet, Transport, Version, is_intact, parse};
 pub use icmp::{IcmpError, Quote};
+pub use ipv6::Piece;
 pub use malformed::Malformed;

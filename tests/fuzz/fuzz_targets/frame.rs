@@ -20,7 +20,7 @@ use director::wire::tcp::Segment;
 use director::wire::{
     Addr, Endpoint, IcmpError, Layout, Malformed, Packet, Protocol, Transport, Tuple, Version,
 };
-use director::wire::{checksum, icmp, ipv4, is_intact, parse, udp};
+use director::wire::{checksum, fragment, icmp, ipv4, is_intact, parse, udp};
 use libfuzzer_sys::fuzz_target;
 
 const ENDPOINT: usize = 18;
@@ -61,6 +61,12 @@ fuzz_target!(|input: &[u8]| {
                 dst: endpoint(dst, error.layout.version),
             };
             check_translate_error(&frame, &error, &to);
+        }
+        Err(Malformed::Fragment) => {
+            if let Ok(part) = fragment(&frame) {
+                check_layout(&frame, &part.layout);
+                assert!(part.span.start < part.span.end);
+            }
         }
         Err(reason) => assert_eq!(Malformed::ALL[reason.index()], reason),
     }

@@ -36,10 +36,10 @@ fn a_real_server_and_a_service_may_change_places_in_one_step() {
     ];
     let mut pool = Pool::new(1);
     for desired in steps {
-        put_services(&mut pool, &mut Touched::default(), &desired).unwrap();
+        put_services(&mut pool, &mut Touched::default(), &desired, None).unwrap();
         let now = pool.services().len();
         assert_eq!(now, desired.len());
     }
     let circle = [service(one, &[other]), service(other, &[third])];
-    put_services(&mut pool, &mut Touched::default(), &circle).unwrap_err();
+    put_services(&mut pool, &mut Touched::default(), &circle, None).unwrap_err();
 }

@@ -1,0 +1,101 @@
+//! `bulwark drain`: has a real server drained, and watches until it is gone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adminapi::Client;
+use adminapi::model::{RealPatch, RealView, ServiceId, span};
+use clap::{ArgGroup, Args};
+
+use super::{Said, json};
+use crate::director::DirectorError;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("service").required(true))]
+pub(super) struct Line {
+    /// The TCP service: VIP:PORT.
+    #[arg(short = 't', long, value_name = "VIP:PORT", group = "service", value_parser = tcp)]
+    tcp_service: Option<ServiceId>,
+    /// The UDP service: VIP:PORT.
+    #[arg(short = 'u', long, value_name = "VIP:PORT", group = "service", value_parser = udp)]
+    udp_service: Option<ServiceId>,
+    /// The real server: RIP:PORT.
+    #[arg(short = 'r', long, value_name = "RIP:PORT")]
+    real_server: SocketAddr,
+    /// When it is removed with the connections that are left: 90s, 15m, 2h.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = deadline)]
+    deadline: u32,
+    /// Does not wait for the end.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+fn tcp(text: &str) -> Result<ServiceId, String> {
+    service("tcp", text)
+}
+
+fn udp(text: &str) -> Result<ServiceId, String> {
+    service("udp", text)
+}
+
+fn service(protocol: &str, text: &str) -> Result<ServiceId, String> {
+    let id = format!("{protocol}:{text}").parse();
+    id.map_err(|_| format!("{text:?} is not VIP:PORT"))
+}
+
+fn deadline(text: &str) -> Result<u32, String> {
+    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
+}
+
+/// Begins the drain and tells of its progress on standard error. To end this ends no drain.
+pub(super) async fn run(
+    line: &Line,
+    director: &Client,
+    as_json: bool,
+) -> Result<Said, DirectorError> {
+    let Some(service) = line.tcp_service.or(line.udp_service) else {
+        return Err(DirectorError::NoService);
+    };
+    let at = line.real_server;
+    let patch = RealPatch::drain(line.deadline);
+    let mut real = director.change_real(service, at, patch).await?;
+    if line.no_wait {
+        return Ok(match as_json {
+            true => json(&real).into(),
+            false => format!("{}\n", left(&real)).into(),
+        });
+    }
+    let mut told = String::new();
+    loop {
+        if real.draining.is_none() {
+            let mut said = Said::default();
+            said.fail(&format!("{at} is in service again"));
+            return Ok(said);
+        }
+        let now = left(&real);
+        if now != told {
+            eprintln!("{now}");
+            told = now;
+        }
+        tokio::time::sleep(INTERVAL).await;
+        real = match director
+            .real(service, at)
+            .await
+            .map_err(DirectorError::from)
+        {
+            Ok(real) => real,
+            Err(DirectorError::NoReal | DirectorError::NoService) => {
+                return Ok(format!("{at} is removed\n").into());
+            }
+            Err(error) => return Err(error),
+        };
+    }
+}
+
+fn left(real: &RealView) -> String {
+    let connections = real.draining.map_or(0, |draining| draining.connections);
+    format!("{}: {connections} connections left", real.endpoint())
+}

@@ -1,0 +1,6 @@
+//! Attacks on a running director, each with a real connection alive beside it: what must not move
+//! does not move, what is dropped is counted, and the live connection's transfer is whole.
+
+mod bench;
+mod half_open;
+mod stranger;

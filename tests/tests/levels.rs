@@ -1,0 +1,186 @@
+//! The levels of defence: a flood raises them, its end lowers them, and who is connected does not
+//! notice.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adminapi::model::Scheduler;
+use anyhow::{Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director};
+use testbed::generator::{Flows, Generator, Kind};
+use testbed::require;
+use testbed::scene::{Family, services};
+use testbed::servers::{Nginx, big_file};
+use testbed::topology::{Plan, Topology};
+use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256};
+use testbed::wait;
+
+const HTTP: Family = Family::V4;
+const PATIENCE: Duration = Duration::from_secs(20);
+const POOL: i64 = 2000;
+/// Fills the half-open pool more than once.
+const FLOOD: u32 = 6000;
+
+struct Bench {
+    director: Director,
+    _web: Vec<Nginx>,
+    topology: Topology,
+}
+
+impl Bench {
+    /// Three real servers by NAT; the levels change within seconds.
+    fn start() -> Result<Self> {
+        let topology = Topology::build(Plan::default())?;
+        topology
+            .director
+            .ip("route add 172.16.0.0/12 via 10.0.1.1\n")?;
+        let web = topology.reals.iter().map(Nginx::start);
+        let web = web.collect::<Result<_>>()?;
+        let bare = Configuration::new(topology.interfaces())
+            .limit("half_open", POOL)
+            .defense("dwell", 1)
+            .defense("syn_recv", 1)
+            .defense("syn_ack", 2);
+        let services = services(&topology, Scheduler::Rr, &[1, 1, 1]);
+        let configuration = services.into_iter().fold(bare, Configuration::service);
+        topology.meet_neighbours()?;
+        Ok(Self {
+            director: Director::start(&topology.director, &configuration)?,
+            _web: web,
+            topology,
+        })
+    }
+
+    fn flood(&self, count: u32) -> Result<()> {
+        let source: SocketAddr = "172.16.0.0:1024".parse()?;
+        let flows = Flows {
+            kind: Kind::TcpSyn,
+            source,
+            destination: HTTP.http(),
+            count: 0,
+            frame: 60,
+        };
+        Generator::new(&self.topology.client, &flows)?.send(&self.topology.client, count)
+    }
+
+    fn level(&self) -> Result<u8> {
+        Ok(self.director.api().defense(None)?.level)
+    }
+
+    fn await_level(&self, level: u8) -> Result<()> {
+        wait::until(&format!("level {level}"), PATIENCE, || {
+            let now = self.level()?;
+            ensure!(now == level, "level {now}");
+            Ok(())
+        })
+    }
+}
+
+#[test]
+fn a_flood_raises_the_level_and_its_end_lowers_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let client = &bench.topology.client;
+    let mut live = HttpConnection::open(client, HTTP.http())?;
+    let name = live.ask_name()?;
+    assert_eq!(bench.level()?, 0);
+
+    bench.flood(FLOOD)?;
+    bench.await_level(1)?;
+    let defense = bench.director.api().defense(None)?;
+    assert!(defense.automatic, "{defense:?}");
+    assert!(defense.reason.contains("half-open"), "{defense:?}");
+    let expected = file_sha256(&big_file()?)?;
+    assert_eq!(download_sha256(client, HTTP.http(), "/big")?, expected);
+    assert_eq!(live.ask_name()?, name);
+    let held = bench.director.api().status()?.connections;
+    assert!(held.half_open <= POOL as u64, "{held:?}");
+
+    bench.await_level(0)?;
+    assert_eq!(live.ask_name()?, name);
+    assert_eq!(fetch_names(client, HTTP.http(), 3)?.len(), 3);
+    let events = bench.director.api().call(async |api| api.events(0).await)?;
+    let of_all = events.events.iter().filter(|event| event.service.is_none());
+    let told: Vec<_> = of_all.map(|event| event.message.clone()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for message in &told {
+        let line = format!("watch: {message}");
+        assert_eq!(bench.director.log().matches(&line).count(), 1, "{line}");
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn a_pinned_level_stays_and_a_service_has_its_own() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let (one, other) = (Some(HTTP.http_service()), Some(Family::V6.http_service()));
+    let set = api.set_level(one, 2)?;
+    assert_eq!((set.level, set.automatic), (2, false));
+    assert_eq!((api.defense(other)?.level, bench.level()?), (0, 0));
+
+    // The client's word establishes nothing; the real server's does.
+    let mut silent = HttpConnection::open(client, HTTP.http())?;
+    let states = || -> Result<Vec<String>> {
+        let connections = api.connections(HTTP.http_service())?;
+        Ok(connections.into_iter().map(|c| c.state).collect())
+    };
+    wait::until("SYNACK", PATIENCE, || {
+        let now = states()?;
+        ensure!(now == ["SYNACK"], "{now:?}");
+        Ok(())
+    })?;
+    silent.ask_name()?;
+    assert_eq!(states()?, ["ESTABLISHED"]);
+
+    let all = api.set_level(None, 2)?;
+    assert_eq!((all.level, api.defense(other)?.level), (2, 2));
+    assert!(api.defense(other)?.reason.contains("set by the user"));
+    api.set_level(None, 0)?;
+    api.set_level(one, 0)?;
+    assert_eq!((api.defense(one)?.level, bench.level()?), (0, 0));
+    assert!(api.set_level(None, 3).is_err());
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// The share of SYNs that is dropped is counted, and spares who is connected.
+#[test]
+fn a_rate_drops_new_connections_only() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let mut live = HttpConnection::open(client, HTTP.http())?;
+    let name = live.ask_name()?;
+    let write = |name: &'static str, value: i64| {
+        let value = adminapi::sysctl::Value::Number(value);
+        api.call(async |api| api.change_sysctl(name, value.clone()).await)
+    };
+    write("net.ipv4.vs.am_droprate", 4)?;
+    write("net.ipv4.vs.drop_packet", 3)?;
+    assert_eq!(api.defense(None)?.drop_rate, 0.25);
+    bench.flood(1000)?;
+    let some = wait::until("drops", PATIENCE, || {
+        let drops = api.stats()?.drops;
+        let dropped = drops.get("defense_rate").copied().unwrap_or(0);
+        ensure!(dropped > 150, "{dropped} of 1000 dropped");
+        Ok(dropped)
+    })?;
+    assert!(some < 350, "{some} of 1000 dropped");
+    for _ in 0..50 {
+        assert_eq!(live.ask_name()?, name);
+    }
+    write("net.ipv4.vs.drop_packet", 0)?;
+    assert_eq!(fetch_names(client, HTTP.http(), 3)?.len(), 3);
+    assert_accounts(&bench.director);
+    Ok(())
+}
