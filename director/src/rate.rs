@@ -81,14 +81,14 @@ mod tests {
         let mut estimate = Estimate::starting(counted(1000, 0));
         let mut now = counted(1000, 0);
         let mut shown = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..60 {
             now = now.plus(counted(200, 3_000_000));
             estimate.take_in(now);
             shown.push(estimate.per_second());
         }
         assert_eq!(shown[0], counted(25, 375_000));
-        assert_eq!(shown[39].connections, 100);
-        assert!(shown[39].in_bytes.abs_diff(1_500_000) <= 1);
+        assert_eq!(shown[59].connections, 100);
+        assert!(shown[59].in_bytes.abs_diff(1_500_000) <= 1);
         for _ in 0..60 {
             estimate.take_in(now);
         }
