@@ -47,7 +47,8 @@ impl Vsftpd {
         let at = SocketAddr::from((host.v4, 21));
         let answers = || {
             host.namespace
-                .enter(|| Ok(drop(TcpStream::connect_timeout(&at, PATIENCE)?)))
+                .enter(|| Ok(TcpStream::connect_timeout(&at, PATIENCE)?))
+                .map(drop)
         };
         let said = || fs::read_to_string(path.join("log")).unwrap_or_default();
         wait::until("vsftpd to answer", PATIENCE, answers).with_context(said)?;

@@ -1,7 +1,7 @@
 //! FTP through the director: data connections of every kind find the real server of their control
 //! connection, and nobody else's.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use adminapi::model::{Protocol, Scheduler, ServiceId};
@@ -162,7 +162,7 @@ fn the_ports_of_the_vip_are_for_those_who_were_told() -> Result<()> {
     for port in [61_000, 61_100, 61_255] {
         at_client.send(&ethernet(from, to, &syn(port)))?;
     }
-    let is_it = |p: &Packet| p.protocol == protocol::TCP && p.source == Ipv4Addr::from(CLIENT_V4);
+    let is_it = |p: &Packet| p.protocol == protocol::TCP && p.source == CLIENT_V4;
     assert!(at_real.drain(is_it)?.is_empty());
     assert_accounts(&bench.director);
     Ok(())
