@@ -19,6 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
@@ -154,6 +155,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         path_mtus: Arc::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
+        expectations: Expectations::default(),
         workers,
     })
 }

@@ -20,6 +20,7 @@ mod explain;
 mod farewell;
 mod fragment;
 mod fresh;
+mod ftp;
 mod held;
 mod icmp;
 mod judge;
@@ -43,6 +44,7 @@ use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -90,6 +92,8 @@ pub struct Shared {
     pub orders: Orders,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Data connections of FTP that are to come.
+    pub expectations: Expectations,
     /// Number of workers.
     pub workers: usize,
 }
@@ -141,6 +145,7 @@ impl Sight {
             lottery: &self.shared.lottery,
             orders: &self.shared.orders,
             farewells: &self.farewells,
+            expectations: &self.shared.expectations,
             ident: &self.ident,
         }
     }

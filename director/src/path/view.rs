@@ -16,6 +16,7 @@ use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -47,6 +48,7 @@ pub(super) struct View<'s> {
     /// How the last first fragment was sent.
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     pub(super) sysctls: &'s Sysctls,
+    pub(super) expectations: &'s Expectations,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
