@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
+    Explanation, Health, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
+    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
@@ -223,6 +223,11 @@ impl Client {
         let path = format!("{}?dry_run=true", path::CONFIG);
         let body = Some(json(wanted)?);
         self.call(Method::PUT, &path, body).await.map(drop)
+    }
+
+    /// What would become of a packet.
+    pub async fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        self.get(&path::explain(query)).await
     }
 
     /// The synchronisation daemons, the master first.

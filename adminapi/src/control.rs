@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
+    Explanation, Health, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
+    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -115,6 +115,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Whether [`Control::put_config`] would do it. Changes nothing.
     fn check_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// What would become of a packet. Changes nothing.
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation>;
 
     /// The synchronisation daemons, the master first.
     fn daemons(&self) -> Result<Vec<SyncDaemon>>;

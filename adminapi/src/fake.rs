@@ -333,6 +333,23 @@ impl Control for Fake {
         self.with(|_| Ok(()))
     }
 
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        self.with(|state| {
+            let service = ServiceId::at(query.protocol, query.to);
+            let known = state.place(service).is_some();
+            Ok(Explanation {
+                fate: if known { Fate::Forward } else { Fate::Pass },
+                reason: None,
+                service: known.then_some(service),
+                connection: None,
+                scheduler: None,
+                real: None,
+                method: None,
+                next_hop: None,
+            })
+        })
+    }
+
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {
         self.with(|state| Ok(state.daemons.clone()))
     }

@@ -57,6 +57,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             path::SERVICES_STATS,
             get(service::all_stats).delete(service::zero_all),
         )
+        .route(path::EXPLAIN, get(director::explain))
         .route(
             path::CONFIG,
             get(config::show)

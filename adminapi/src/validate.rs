@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, MAX_SPAN, Protocol,
-    Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, MAX_SPAN,
+    Protocol, Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch,
     TunnelChecksum, TunnelType,
 };
 
@@ -80,6 +80,14 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     problems
 }
 
+/// Judges a question about a packet: it has one address family.
+pub fn validate_explain(query: &ExplainQuery) -> Vec<Problem> {
+    let mixed = query.from.is_ipv4() != query.to.is_ipv4();
+    let message = "a packet is from and to addresses of one family";
+    let problem = Problem::new("/from", message, "name two of the same").with_other("/to");
+    mixed.then_some(problem).into_iter().collect()
+}
+
 /// Judges a synchronisation daemon.
 pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -104,7 +112,9 @@ pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
 /// Judges a real server of `service`; pointers are relative to the real server.
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
-    problems.extend(unusable(real.address, Role::Real).map(|p| p.below("/address")));
+    let host_itself = real.method == ForwardingMethod::Dr && real.address.is_loopback();
+    let unusable = unusable(real.address, Role::Real).filter(|_| !host_itself);
+    problems.extend(unusable.map(|p| p.below("/address")));
     if real.method != ForwardingMethod::Tun {
         problems.extend(other_family(service, real.address));
     }
@@ -117,6 +127,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     if let Some(vip) = service
         .vip()
         .filter(|vip| *vip == real.endpoint(vip.port()))
+        .filter(|_| real.method != ForwardingMethod::Dr)
     {
         problems.push(Problem::new(
             "/address",

@@ -216,6 +216,10 @@ impl Control for Fake {
         not_asked()
     }
 
+    fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
+        not_asked()
+    }
+
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {
         not_asked()
     }
@@ -384,4 +388,68 @@ async fn what_is_no_director_is_told_apart() {
     });
     let output = run(bulwark(), &stranger, "-Ln");
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+}
+
+/// A director that takes connections and never answers.
+fn mute(socket: &Path) -> std::os::unix::net::UnixListener {
+    std::os::unix::net::UnixListener::bind(socket).unwrap()
+}
+
+#[test]
+fn a_director_that_does_not_answer_is_told_by_its_own_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("api.sock");
+    let _listener = mute(&socket);
+    let api = format!("unix:{}", socket.display());
+    for (program, status) in [("bulwark", 5), ("ipvsadm", 2)] {
+        let named = folder.path().join(program);
+        std::os::unix::fs::symlink(bulwark(), &named).unwrap();
+        let output = Command::new(&named)
+            .arg("-Ln")
+            .env("BULWARK_API", &api)
+            .env("BULWARK_TIMEOUT", "1")
+            .output()
+            .unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{told}");
+        assert!(told.contains("no answer") && told.contains("1"), "{told}");
+    }
+    let output = Command::new(bulwark())
+        .arg("-Ln")
+        .env("BULWARK_TIMEOUT", "soon")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+/// Root may connect to any socket, so somebody else has to try.
+#[test]
+fn a_socket_of_others_is_told_by_its_own_status() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("api.sock");
+    let _listener = mute(&socket);
+    let permissions = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    permissions(folder.path(), 0o755);
+    permissions(&socket, 0o600);
+    let program = folder.path().join("bulwark");
+    std::fs::copy(bulwark(), &program).unwrap();
+    permissions(&program, 0o755);
+    let tried = Command::new(&program)
+        .arg("-Ln")
+        .env("BULWARK_API", format!("unix:{}", socket.display()))
+        .uid(65_534)
+        .gid(65_534)
+        .output();
+    match tried {
+        Ok(output) => {
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(4), "{told}");
+            assert!(told.contains("permission"), "{told}");
+        }
+        Err(error) => eprintln!("SKIPPED: cannot become another user: {error}"),
+    }
 }

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
+use director::ftp::Expectations;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
@@ -88,10 +89,12 @@ impl Scene {
         };
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
+            expectations: Expectations::default(),
             table: Table::new(&limits).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            door: Default::default(),
             orders: Orders::default(),
             fragments: Fragments::default(),
             policy: Policy::default(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::ftp;
 use crate::sched;
 use crate::service::{Drain, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::speakers::Speakers;
@@ -148,14 +149,19 @@ impl Pool {
         self.real(self.answering.sole(protocol, endpoint)?)
     }
 
-    /// Whether a configured real server has this endpoint; one that was removed does not count.
-    pub fn is_present(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        let this = |real: &Arc<Real>| {
+    /// The configured real servers with this endpoint; those that were removed do not count.
+    pub fn present(
+        &self,
+        protocol: Protocol,
+        endpoint: Endpoint,
+    ) -> impl Iterator<Item = &Arc<Real>> {
+        let this = move |real: &&Arc<Real>| {
             real.standing == Standing::Listed
                 && real.service.has(protocol)
                 && real.endpoint == endpoint
         };
-        self.known.exactly(protocol, endpoint) && self.reals().any(this)
+        let any = self.known.exactly(protocol, endpoint);
+        any.then(|| self.reals().filter(this)).into_iter().flatten()
     }
 
     /// Whether a configured real server gets packets at `endpoint`; with port 0, at any port.
@@ -195,6 +201,15 @@ impl Pool {
     /// Whether a real server that is listed no more is still remembered.
     pub const fn has_unlisted(&self) -> bool {
         self.unlisted > 0
+    }
+
+    /// Whether data connections of FTP have `endpoint`.
+    pub fn takes_data(&self, endpoint: Endpoint) -> bool {
+        let control = Endpoint::new(endpoint.addr, ftp::PORT);
+        (endpoint.port == ftp::DATA_PORT || ftp::DATA_PORTS.contains(&endpoint.port))
+            && self
+                .services
+                .contains_key(&ServiceKey::at(Protocol::Tcp, control))
     }
 
     /// Whether any service has this VIP.
@@ -542,23 +557,22 @@ struct Census {
 
 impl Census {
     fn enter(&mut self, real: &Real) {
-        for protocol in real.service.protocols() {
-            let (count, ids) = self.endpoints.entry((protocol, real.endpoint)).or_default();
+        for key in places(real) {
+            let (count, ids) = self.endpoints.entry(key).or_default();
             (*count, *ids) = (*count + 1, *ids ^ real.id.0);
+            self.wide += u32::from(key.1.port == 0);
         }
-        self.wide += u32::from(real.endpoint.port == 0);
         enter(&mut self.addrs, real.endpoint.addr);
     }
 
     fn leave(&mut self, real: &Real) {
-        for protocol in real.service.protocols() {
-            let key = (protocol, real.endpoint);
+        for key in places(real) {
             match self.endpoints.get_mut(&key) {
                 Some((count, ids)) if *count > 1 => (*count, *ids) = (*count - 1, *ids ^ real.id.0),
                 _ => drop(self.endpoints.remove(&key)),
             }
+            self.wide -= u32::from(key.1.port == 0);
         }
-        self.wide -= u32::from(real.endpoint.port == 0);
         leave(&mut self.addrs, real.endpoint.addr);
     }
 
@@ -585,6 +599,18 @@ impl Census {
     fn widely(&self, protocol: Protocol, addr: Addr) -> bool {
         self.exactly(protocol, Endpoint::new(addr, 0))
     }
+}
+
+/// Where a real server counts: at its endpoint, and on all ports of its address if data
+/// connections may come from any.
+fn places(real: &Real) -> impl Iterator<Item = (Protocol, Endpoint)> {
+    let endpoint = real.endpoint;
+    let own = real
+        .service
+        .protocols()
+        .map(move |protocol| (protocol, endpoint));
+    let anywhere = (Protocol::Tcp, Endpoint::new(endpoint.addr, 0));
+    own.chain(real.follows_ftp().then_some(anywhere))
 }
 
 fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {

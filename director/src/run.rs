@@ -1,8 +1,8 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use adminapi::{Control, model};
@@ -19,6 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
@@ -144,6 +145,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        door: OnceLock::new(),
         orders: Orders::default(),
         fragments: Fragments::default(),
         policy: Policy {
@@ -153,6 +155,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         path_mtus: Arc::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
+        expectations: Expectations::default(),
         workers,
     })
 }

@@ -526,6 +526,71 @@ fn json_holds_what_the_tables_hold() {
     assert_eq!(none, "[]\n");
 }
 
+/// What `bulwark proc` prints.
+fn proc_text(director: &MemoryDirector, file: super::proc::File) -> String {
+    let future = pin!(super::proc::text(file, &director));
+    match future.poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(text) => text.unwrap(),
+        Poll::Pending => panic!("the director in memory never waits"),
+    }
+}
+
+#[test]
+fn the_files_of_proc_read_as_the_kernel_writes_them() {
+    use super::proc::File;
+    let director = MemoryDirector {
+        connections: vec![connection(
+            Protocol::Tcp,
+            ["203.0.113.9:51514", "192.0.2.10:80", "10.0.0.11:8080"],
+            "ESTABLISHED",
+            897,
+        )],
+        ..MemoryDirector::default()
+    };
+    for line in [
+        "-A -t 192.0.2.10:80 -s rr",
+        "-a -t 192.0.2.10:80 -r 10.0.0.11:80 -m -w 5",
+        "-a -t 192.0.2.10:80 -r 10.0.0.12:8080 -m",
+        "-A -t [2001:db8::1]:80 -s rr",
+        "-a -t [2001:db8::1]:80 -r [2001:db8:0:1::11]:80 -g",
+        "-A -f 7 -s rr",
+    ] {
+        assert_eq!(ipvsadm(&director, line).status, 0, "{line}");
+    }
+    assert_eq!(
+        proc_text(&director, File::IpVs),
+        "\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  C000020A:0050 rr  
+  -> 0A00000C:1F90      Masq    1      0          0         
+  -> 0A00000B:0050      Masq    5      0          0         
+TCP  [2001:0db8:0000:0000:0000:0000:0000:0001]:0050 rr 
+  -> [2001:0db8:0000:0001:0000:0000:0000:0011]:0050      Route   1      0          0         
+FWM  00000007 rr 
+"
+    );
+    assert_eq!(
+        proc_text(&director, File::IpVsConn),
+        "\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP CB007109 C93A C000020A 0050 0A00000B 1F90 ESTABLISHED     897
+"
+    );
+    director.services.borrow_mut()[0].stats = traffic([255, 16, 0, 4096, 0]);
+    assert_eq!(
+        proc_text(&director, File::IpVsStats),
+        "   Total Incoming Outgoing         Incoming         Outgoing
+   Conns  Packets  Packets            Bytes            Bytes
+      FF       10        0             1000                0
+
+ Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s
+       0        0        0                0                0
+"
+    );
+}
+
 #[test]
 fn the_own_switches_are_unknown_to_ipvsadm() {
     let director = MemoryDirector::default();

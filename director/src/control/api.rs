@@ -7,9 +7,9 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
-    DefenseLevel, Events, ForwardingMethod, Health, PacketTotals, Real, RealPatch, RealView,
-    Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    DefenseLevel, Events, ExplainQuery, Explanation, ForwardingMethod, Health, PacketTotals, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::validate_changed_real;
@@ -83,10 +83,10 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
-    if key
-        .protocols()
-        .any(|protocol| pool.serves_within(protocol, endpoint))
-    {
+    // A service may be its own real server: `Touched::locals` sees to it that this host serves it.
+    let itself = matches!(key, ServiceKey::Address { vip, .. } if *vip == endpoint);
+    let serves = |protocol| pool.serves_within(protocol, endpoint);
+    if !itself && key.protocols().any(serves) {
         return Err(refuse_circle(endpoint));
     }
     refuse_speaker(pool, endpoint)?;
@@ -431,6 +431,10 @@ impl Control for Director {
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
         self.check(&wanted.services)
+    }
+
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        Ok(self.explained(query))
     }
 
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {

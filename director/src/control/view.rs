@@ -4,13 +4,15 @@ use adminapi::error::Result;
 use adminapi::model::{self, RealView, ServiceView};
 
 use super::{Director, refused, translate};
-use crate::drops::DropReason;
+use crate::drops::{Cause, DropReason};
 use crate::flow::Entry;
+use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::Addr;
+use crate::wire::Tuple;
 
 pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
@@ -161,5 +163,44 @@ impl Director {
         }
         add("no_socket", interfaces.iter().map(|i| i.dropped).sum());
         drops
+    }
+
+    /// What would become of a packet.
+    pub(super) fn explained(&self, query: &model::ExplainQuery) -> model::Explanation {
+        let tuple = Tuple {
+            protocol: translate::protocol(query.protocol),
+            src: query.from.into(),
+            dst: query.to.into(),
+        };
+        let now = self.facts.clock.now();
+        let found = self.shared.explain(&tuple, now);
+        let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
+        let connection = found.connection.as_ref();
+        model::Explanation {
+            fate: match found.refused {
+                None => model::Fate::Forward,
+                Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
+                Some(_) => model::Fate::Drop,
+            },
+            reason: found.refused.map(|reason| reason.name().to_owned()),
+            service: found.service.as_ref().map(translate::id),
+            connection: connection.and_then(|entry| self::connection(&found.pool, entry, now)),
+            scheduler: found.connection.is_none().then(scheduler).flatten(),
+            real: found.real.as_ref().map(|real| real.endpoint.into()),
+            method: found
+                .real
+                .as_ref()
+                .map(|real| translate::api_method(real.method).0),
+            next_hop: found.hop.and_then(|hop| self.next_hop(&hop)),
+        }
+    }
+
+    fn next_hop(&self, hop: &Hop) -> Option<model::NextHop> {
+        let (interface, _) = self.facts.interfaces.get(usize::from(hop.port))?;
+        Some(model::NextHop {
+            interface: interface.name.clone(),
+            station: hop.dst_mac.map(|byte| format!("{byte:02x}")).join(":"),
+            mtu: hop.mtu,
+        })
     }
 }

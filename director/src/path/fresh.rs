@@ -23,21 +23,16 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
-        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
-        if self.pool.speakers().has(packet.tuple.src.addr) {
-            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
-        }
+        let Some(service) = self.service_of(&packet.tuple) else {
+            return self.opened_by_client(shard, frame, packet, place);
+        };
+        let service: &Service = service;
+        let tracked = self.admit(service, frame, packet)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracked = self.opening(frame, packet);
-        let tracked = tracked.map_err(|cause| refused(self.told(cause).into()))?;
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
-        let newcomer = Newcomer {
-            tuple: &packet.tuple,
-            now: self.now,
-            flags: service.flags,
-        };
+        let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
 
@@ -65,7 +60,7 @@ impl<'s> View<'s> {
             // Under the lock: whoever finds the connection may already take it off again.
             self.entered(real, &entry);
             drop(shard);
-            self.opened(real, packet);
+            self.opened(real, packet, Direction::Original);
             return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
         Err(refused(why.into()))
@@ -79,8 +74,38 @@ impl<'s> View<'s> {
         }
     }
 
+    /// What is tracked of a connection to `service` that `packet` opens, if it may open one.
+    #[inline]
+    pub(super) fn admit(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Result<Tracked, Refusal<'s>> {
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
+        let tracked = self.opening(frame, packet);
+        tracked.map_err(|cause| Refusal::from(self.told(cause)).of_service(service))
+    }
+
+    /// What the scheduler is told of a connection to be.
+    #[inline]
+    pub(super) fn newcomer<'p>(&self, service: &Service, packet: &'p Transport) -> Newcomer<'p> {
+        Newcomer {
+            tuple: &packet.tuple,
+            now: self.now,
+            flags: service.flags,
+        }
+    }
+
     /// Whether a packet that would open a connection is among those that the defence drops.
-    fn is_drawn(&self, service: &Service, packet: &Transport, tracked: &Tracked) -> bool {
+    pub(super) fn is_drawn(
+        &self,
+        service: &Service,
+        packet: &Transport,
+        tracked: &Tracked,
+    ) -> bool {
         let Posture { syns, all, .. } = service.stance.posture();
         let (share, isn) = match tracked {
             Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
@@ -124,7 +149,7 @@ impl<'s> View<'s> {
         }
     }
 
-    fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
+    pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
         let (class, lifetime) = match &tracked {
             Tracked::Tcp(tcp) => {
                 let posture = real.stance.posture();
@@ -138,6 +163,9 @@ impl<'s> View<'s> {
         let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracked = tracked;
+        if real.follows_ftp() {
+            entry.set_ftp();
+        }
         entry.count_packet();
         entry
     }
@@ -147,11 +175,11 @@ impl<'s> View<'s> {
         self.pool.speakers().enter(entry);
     }
 
-    fn opened(&self, real: &Real, packet: &Transport) {
+    pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
-        self.count(real, &packet.layout, Direction::Original);
+        self.count(real, &packet.layout, way);
     }
 }
 

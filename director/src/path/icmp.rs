@@ -9,6 +9,7 @@ use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;
+use crate::neighbour::Hop;
 use crate::sched::Newcomer;
 use crate::service::{Method, Real};
 use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
@@ -99,6 +100,7 @@ impl<'s> View<'s> {
                 };
                 forward::translate_error(frame, error, src, quote.src.addr, &quote);
             }
+            Method::Dr if hop == Hop::HOME => return Ok(Departure::Home(error.layout)),
             Method::Dr => {}
             Method::Tun(tunnel) => {
                 return Ok(self.enter_tunnel(frame, &error.layout, tunnel, to, &hop));
@@ -112,7 +114,7 @@ impl<'s> View<'s> {
 fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
     match &entry.tracked {
         Tracked::Tcp(tcp) if entry.is_one_way() => tcp.may_have_been_answered(number),
-        Tracked::Tcp(tcp) => tcp.has_sent(direction, number),
+        Tracked::Tcp(tcp) => tcp.has_sent(entry.side(direction), number),
         Tracked::Sctp(sctp) => sctp.may_have_sent(direction, number),
         Tracked::Udp => true,
     }

@@ -33,10 +33,7 @@ impl<'s> View<'s> {
             (None, Direction::Original) => Plan::Fresh,
             (None, Direction::Reply) => match self.resurrect(&mut shard, frame, packet, place) {
                 Some(handle) => self.known(&mut shard, handle, frame, packet, way)?,
-                None => {
-                    drop(shard);
-                    return self.stray(frame, packet);
-                }
+                None => return self.of_nobody(shard, frame, packet, place),
             },
         };
         match plan {
@@ -66,7 +63,7 @@ impl<'s> View<'s> {
         &self,
         shard: &mut Shard<'_>,
         handle: Handle,
-        frame: &[u8],
+        frame: &mut [u8],
         packet: &Transport,
         way: Direction,
     ) -> Result<Plan, Refusal<'s>> {
@@ -89,13 +86,16 @@ impl<'s> View<'s> {
             Err(refusal) => return Err(refused(refusal)),
         };
         let verdict = self.judge(shard, handle, frame, packet, way, real);
-        match verdict.map_err(|cause| refused(cause.into()))? {
+        let handle = match verdict.map_err(|cause| refused(cause.into()))? {
             Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
-            Verdict::Stays => {}
+            Verdict::Stays => handle,
             Verdict::Reopens => {
                 self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
+        };
+        if shard.entry(handle).is_ftp() {
+            self.listen_in(shard.entry_mut(handle), frame, packet, way, real);
         }
         self.count(real, &packet.layout, way);
         Ok(Plan::Send(to, method_of(real, way), hop))

@@ -16,9 +16,11 @@ mod anew;
 mod answer;
 mod exit;
 mod expiry;
+mod explain;
 mod farewell;
 mod fragment;
 mod fresh;
+mod ftp;
 mod held;
 mod icmp;
 mod judge;
@@ -32,15 +34,17 @@ mod view;
 mod voice;
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::defence::{Lottery, Orders};
-use crate::drops::DropReason;
+use crate::door::Door;
+use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -51,6 +55,8 @@ use crate::time::{Tick, Ticks};
 use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
+
+pub use explain::Explanation;
 
 use exit::Departure;
 use expiry::Expiry;
@@ -80,10 +86,14 @@ pub struct Shared {
     pub path_mtus: Arc<ArcSwap<PathMtus>>,
     /// Which new connections are dropped when some are.
     pub lottery: Lottery,
+    /// The way to the kernel of this host, once a real server needs it.
+    pub door: OnceLock<Door>,
     /// What else the defence does.
     pub orders: Orders,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Data connections of FTP that are to come.
+    pub expectations: Expectations,
     /// Number of workers.
     pub workers: usize,
 }
@@ -125,6 +135,7 @@ impl Sight {
             latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            door: self.shared.door.get(),
             fragments: &self.shared.fragments,
             policy: self.shared.policy,
             path_mtus: self.path_mtus.load(),
@@ -134,6 +145,7 @@ impl Sight {
             lottery: &self.shared.lottery,
             orders: &self.shared.orders,
             farewells: &self.farewells,
+            expectations: &self.shared.expectations,
             ident: &self.ident,
         }
     }
@@ -261,6 +273,17 @@ impl View<'_> {
         };
         match departure {
             Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
+            Ok(Departure::Home(layout)) => match self.hand_over(frame, &layout) {
+                true => out.discard(umem.reset(arrival.frame)),
+                false => refused.take(
+                    umem,
+                    self,
+                    arrival,
+                    reading,
+                    &Cause::HostRefused.into(),
+                    out,
+                ),
+            },
             Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {
                 match self.remake(umem, &mut arrival.frame, &remake, out) {

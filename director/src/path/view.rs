@@ -11,10 +11,12 @@ use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
 use crate::defence::{Lottery, Orders};
+use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -35,6 +37,7 @@ pub(super) struct View<'s> {
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
+    pub(super) door: Option<&'s Door>,
     pub(super) orders: &'s Orders,
     pub(super) farewells: &'s Farewells,
     pub(super) policy: Policy,
@@ -45,6 +48,7 @@ pub(super) struct View<'s> {
     /// How the last first fragment was sent.
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     pub(super) sysctls: &'s Sysctls,
+    pub(super) expectations: &'s Expectations,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
