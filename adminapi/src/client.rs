@@ -18,6 +18,7 @@ use crate::model::{
     ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
 };
 use crate::path;
+use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
@@ -183,6 +184,22 @@ impl Client {
     /// Changes what `patch` names; the answer is what is in force then.
     pub async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
         self.send(Method::PATCH, path::TIMEOUTS, &patch).await
+    }
+
+    /// All sysctls of IPVS.
+    pub async fn sysctls(&self) -> Result<Vec<SysctlView>> {
+        self.get(path::SYSCTLS).await
+    }
+
+    /// One sysctl, by its name with or without `net.ipv4.vs.`.
+    pub async fn sysctl(&self, name: &str) -> Result<SysctlView> {
+        self.get(&path::sysctl(name)).await
+    }
+
+    /// Writes one sysctl; the answer is what it is then.
+    pub async fn change_sysctl(&self, name: &str, value: Value) -> Result<SysctlView> {
+        let write = SysctlWrite { value };
+        self.send(Method::PUT, &path::sysctl(name), &write).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

@@ -7,6 +7,7 @@ use crate::model::{
     ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service, ServiceId,
     ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
 };
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// What a `put` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,12 @@ pub trait Control: Send + Sync + 'static {
 
     /// Changes what `patch` names; the answer is what is in force then.
     fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts>;
+
+    /// The sysctls in force.
+    fn sysctls(&self) -> Result<Sysctls>;
+
+    /// Writes one sysctl; the answer is what is in force then. [`Sysctls::set`] judges the value.
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls>;
 
     /// Statistics of the whole director.
     fn stats(&self) -> Result<Stats>;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ServiceId;
+use crate::sysctl::BadValue;
 
 /// The answer of every [`crate::control::Control`] call.
 pub type Result<T> = std::result::Result<T, ControlError>;
@@ -95,6 +96,14 @@ impl fmt::Display for Problem {
             write!(f, "; {}", self.mend)?;
         }
         Ok(())
+    }
+}
+
+impl From<BadValue> for ControlError {
+    fn from(bad: BadValue) -> Self {
+        let message = format!("is {:?}", bad.given);
+        let mend = format!("{} takes {}", bad.sysctl, bad.kind);
+        Self::Invalid(vec![Problem::new("/value", message, mend)])
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use crate::control::{Control, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
+use crate::sysctl::{Sysctl, Sysctls, Value};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(crate) struct Fake {
 pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
+    sysctls: Sysctls,
 }
 
 impl State {
@@ -57,6 +59,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        persistent: 0,
         stats: carried(),
         drops: Default::default(),
     }
@@ -69,6 +72,8 @@ fn service_view(service: &Service) -> ServiceView {
         naming: id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
+        persistence: service.persistence,
+        one_packet: service.one_packet,
         stats: carried(),
         drops: Default::default(),
         reals: service
@@ -150,6 +155,8 @@ impl Control for Fake {
             let service = state.service(id)?;
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             Ok(service.clone())
         })
     }
@@ -271,6 +278,17 @@ impl Control for Fake {
         self.with(|state| {
             state.timeouts = state.timeouts.changed(patch);
             Ok(state.timeouts)
+        })
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        self.with(|state| Ok(state.sysctls.clone()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        self.with(|state| {
+            state.sysctls.set(sysctl, value)?;
+            Ok(state.sysctls.clone())
         })
     }
 

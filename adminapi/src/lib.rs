@@ -12,6 +12,7 @@ pub mod path;
 pub mod problem;
 pub mod router;
 pub mod serve;
+pub mod sysctl;
 pub mod validate;
 
 pub use client::{Client, ClientError};

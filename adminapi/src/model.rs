@@ -5,6 +5,7 @@
 
 mod connection;
 mod id;
+mod persistence;
 mod real;
 mod scheduler;
 mod service;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use persistence::{Persistence, masked};
 pub use real::{ForwardingMethod, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
@@ -35,6 +37,20 @@ where
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads a field of a patch that may be `null`: the value is taken away then.
+fn given_or_null<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// Whether a switch is off, and so left out.
+const fn is_off(switch: &bool) -> bool {
+    !*switch
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub const SERVICES_STATS: &str = "/v1/services/stats";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
+/// `GET`: all sysctls of IPVS.
+pub const SYSCTLS: &str = "/v1/sysctls";
+
 /// What a path segment must escape: brackets above all (RFC 3986, section 3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
@@ -51,6 +54,11 @@ pub fn reals(id: ServiceId) -> String {
 /// One real server.
 pub fn real(id: ServiceId, real: SocketAddr) -> String {
     format!("{}/{}", reals(id), escaped(&real.to_string()))
+}
+
+/// One sysctl: `GET`, `PUT`, `PATCH`.
+pub fn sysctl(name: &str) -> String {
+    format!("{SYSCTLS}/{}", escaped(name))
 }
 
 /// A page of connections.

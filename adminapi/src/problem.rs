@@ -17,6 +17,8 @@ pub enum ProblemKind {
     NoSuchService,
     /// The service exists, the real server does not.
     NoSuchReal,
+    /// There is no sysctl of this name.
+    NoSuchSysctl,
     /// The path leads nowhere.
     NoSuchResource,
     /// The service exists already.
@@ -47,9 +49,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoSuchService,
         Self::NoSuchReal,
+        Self::NoSuchSysctl,
         Self::NoSuchResource,
         Self::ServiceExists,
         Self::RealExists,
@@ -69,6 +72,7 @@ impl ProblemKind {
         match self {
             Self::NoSuchService => ("no-such-service", 404, "No such service"),
             Self::NoSuchReal => ("no-such-real", 404, "No such real server"),
+            Self::NoSuchSysctl => ("no-such-sysctl", 404, "No such sysctl"),
             Self::NoSuchResource => ("no-such-resource", 404, "No such resource"),
             Self::ServiceExists => ("service-exists", 409, "Service already exists"),
             Self::RealExists => ("real-exists", 409, "Real server already exists"),

@@ -5,6 +5,7 @@ mod director;
 mod extract;
 mod real;
 mod service;
+mod sysctl;
 
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             get(director::timeouts)
                 .put(director::put_timeouts)
                 .patch(director::change_timeouts),
+        )
+        .route(path::SYSCTLS, get(sysctl::list))
+        .route(
+            "/v1/sysctls/{sysctl}",
+            get(sysctl::show).put(sysctl::write).patch(sysctl::write),
         )
         .route(
             path::SERVICES,

@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    ConnectionQuery, Family, ForwardingMethod, Protocol, Real, RealPatch, RealView, Service,
-    ServiceId, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    ConnectionQuery, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch, RealView,
+    Service, ServiceId, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -23,6 +23,11 @@ pub const MAX_THRESHOLD: u32 = i32::MAX as u32;
 pub fn validate_service(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(bad_name(service));
+    problems.extend(bad_handling(
+        service.id,
+        service.persistence,
+        service.one_packet,
+    ));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
@@ -38,9 +43,8 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
 fn bad_name(service: &Service) -> Vec<Problem> {
     match service.id {
         ServiceId::Address { vip, .. } => {
-            let zero = (vip.port() == 0).then(|| zero_port("/port"));
             let address = unusable(vip.ip(), Role::Vip).map(|p| p.below("/address"));
-            address.into_iter().chain(zero).collect()
+            address.into_iter().collect()
         }
         ServiceId::Mark { mark: 0, .. } => {
             let message = "mark 0 is that of packets without a mark";
@@ -48,6 +52,43 @@ fn bad_name(service: &Service) -> Vec<Problem> {
         }
         ServiceId::Mark { .. } => Vec::new(),
     }
+}
+
+/// Judges how the service `id` treats connections.
+pub fn bad_handling(
+    id: ServiceId,
+    persistence: Option<Persistence>,
+    one_packet: bool,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if id.vip().is_some_and(|vip| vip.port() == 0) && persistence.is_none() {
+        let message = "a service for every port has to be persistent";
+        let mend = "set persistence, or a port from 1 to 65535";
+        problems.push(Problem::new("/port", message, mend).with_other("/persistence"));
+    }
+    problems.extend(persistence.and_then(|persistence| bad_persistence(id, persistence)));
+    if one_packet && id.protocol().is_some_and(|p| p != Protocol::Udp) {
+        let message = "one-packet scheduling is for UDP";
+        problems.push(Problem::new("/one_packet", message, "leave it out"));
+    }
+    problems
+}
+
+fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
+    let (timeout, bits) = (persistence.timeout, id.family().bits());
+    if !(1..=Persistence::MAX_TIMEOUT).contains(&timeout) {
+        return Some(Problem::new(
+            "/persistence/timeout",
+            format!("{timeout} seconds is no timeout"),
+            format!("use 1 to {}", Persistence::MAX_TIMEOUT),
+        ));
+    }
+    let prefix = persistence.prefix.filter(|prefix| *prefix > bits)?;
+    Some(Problem::new(
+        "/persistence/prefix",
+        format!("an {} address has no {prefix} bits", id.family()),
+        format!("use 0 to {bits}"),
+    ))
 }
 
 /// Judges the services of a whole configuration.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use adminapi::control::{Control, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use tokio::io::AsyncWriteExt;
 
 /// Keeps the services that it is told of; connections and the rest are fixed.
@@ -60,6 +61,8 @@ impl Control for Fake {
             naming: service.id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
             stats: Traffic::default(),
             drops: Default::default(),
             reals: Vec::new(),
@@ -76,6 +79,8 @@ impl Control for Fake {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             Ok(service.clone())
         })
     }
@@ -120,6 +125,7 @@ impl Control for Fake {
                 overloaded: false,
                 active: 0,
                 inactive: 0,
+                persistent: 0,
                 stats: Traffic::default(),
                 drops: Default::default(),
             };
@@ -155,7 +161,8 @@ impl Control for Fake {
         let page = query.cursor.map_or(0, |cursor| cursor.0);
         let connection = Connection {
             service: "tcp:192.0.2.10:80".parse().unwrap(),
-            protocol: Protocol::Tcp,
+            protocol: Some(Protocol::Tcp),
+            template: false,
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
@@ -166,6 +173,16 @@ impl Control for Fake {
             connections: vec![connection],
             next: (page < 2).then_some(Cursor(page + 1)),
         })
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        Ok(Sysctls::default())
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        let mut sysctls = Sysctls::default();
+        sysctls.set(sysctl, value)?;
+        Ok(sysctls)
     }
 
     fn zero(&self, id: Option<ServiceId>) -> Result<()> {

@@ -12,10 +12,11 @@ use director::flow::{Limits, Table};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
-use director::path::{Path, Shared};
+use director::path::{Path, Shared, Strays};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
+use director::templates::Templates;
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol};
 use director::worker::{BATCH, Outbox, Walk};
@@ -74,9 +75,12 @@ impl Scene {
         };
         let shared = Arc::new(Shared {
             table: Table::new(&limits).unwrap(),
+            templates: Templates::new(1024, 1).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            strays: Strays::default(),
+            sysctls: Arc::default(),
             workers: 1,
         });
         let stats = Arc::new(WorkerStats::default());

@@ -62,10 +62,14 @@ static __always_inline bool is_ours(const struct packet *p)
 }
 
 // An error quotes a packet that was sent earlier: one from a service to a client, or one from a
-// client to a real server.
+// client to a real server, unless the client was this host itself.
 static __always_inline bool is_about_ours(const struct packet *quoted)
 {
-	return (role(&quoted->src) & SERVICE) || (role(&quoted->dst) & REAL);
+	if (role(&quoted->src) & SERVICE)
+		return true;
+	if (role(&quoted->dst) & REAL)
+		return !bpf_map_lookup_elem(&locals, &quoted->src.addr);
+	return false;
 }
 
 static __always_inline bool is_for_us(struct xdp_md *ctx)

@@ -46,12 +46,14 @@ causes! {
     RealRemoved = "real_removed",
     /// TCP to a service, not a SYN, and no connection.
     NoConnection = "no_connection",
-    /// From a real server, and no connection.
+    /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
-    /// An ICMP error about no connection.
+    /// An ICMP error about no connection, and not to be routed.
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.
     TableFull = "table_full",
+    /// No room is left to remember the client of a persistent service.
+    TemplatesFull = "templates_full",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
     /// A combination of TCP flags that no TCP sends.

@@ -43,6 +43,7 @@ pub mod sched;
 pub mod service;
 pub mod stats;
 pub mod tcp;
+pub mod templates;
 pub mod time;
 pub mod wire;
 pub mod worker;

@@ -19,8 +19,9 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared};
+use crate::path::{Path, Shared, Strays};
 use crate::pool::Pool;
+use crate::templates::Templates;
 use crate::time::Clock;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::{CopyMode, MAX_PACKET};
@@ -136,9 +137,13 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
+        templates: Templates::new(config.limits.templates as usize, workers)
+            .context("cannot get memory for templates; lower [limits] templates")?,
         pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        strays: Strays::default(),
+        sysctls: Arc::default(),
         workers,
     })
 }
@@ -196,13 +201,14 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services and timeouts those of `config`.
+/// Makes services, timeouts and sysctls those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.apply(&config.services)?;
     director.change_timeouts(config.timeouts.into())?;
+    director.set_sysctls(config.sysctls.clone());
     Ok(())
 }
 

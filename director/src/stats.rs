@@ -180,6 +180,8 @@ pub struct WorkerStats {
     pub received: Counter,
     /// Packets forwarded into tx rings.
     pub sent: Counter,
+    /// Those of real servers that belong to no connection, `sent` or about to be.
+    pub routed: Counter,
     /// Packets of the director's own: RST and ICMP errors.
     pub answered: Counter,
     /// Packets dropped.

@@ -1,7 +1,7 @@
 //! Commands that must succeed, and child processes that end with their handle.
 
-use std::io::Write;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{ErrorKind, Write};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +29,19 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// # Errors
 /// As [`output`].
 pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
+    let output = said_with_input(command, input)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?}: {}: {}\n{input}", output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs `command` to its end, with `input` on its standard input; it may fail, and need not read.
+///
+/// # Errors
+/// When it cannot start.
+pub fn said_with_input(command: &mut Command, input: &str) -> Result<Output> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -36,14 +49,12 @@ pub fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
         .spawn()
         .with_context(|| format!("cannot run {command:?}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
+        match stdin.write_all(input.as_bytes()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
     }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?}: {}: {}\n{input}", output.status, said.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(child.wait_with_output()?)
 }
 
 /// A signal by its name in kill(1).

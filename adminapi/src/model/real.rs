@@ -172,6 +172,9 @@ pub struct RealView {
     pub active: u32,
     /// Its other connections (InActConn).
     pub inactive: u32,
+    /// Clients that stick to it (PersistConn).
+    #[serde(default)]
+    pub persistent: u32,
     /// What it has carried.
     pub stats: Traffic,
     /// Packets dropped that were known to be for it or from it, by reason.

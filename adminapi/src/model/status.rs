@@ -97,6 +97,10 @@ pub struct WorkerStatus {
     pub received: u64,
     /// Packets forwarded to the NIC.
     pub sent: u64,
+    /// Those of `sent` that came from real servers, belonged to no connection and were routed as
+    /// they were.
+    #[serde(default)]
+    pub routed: u64,
     /// Packets of its own, RST and ICMP errors, in answer to dropped ones.
     pub answered: u64,
     /// Packets dropped.

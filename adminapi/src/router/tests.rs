@@ -9,6 +9,7 @@ use super::*;
 use crate::error::ControlError;
 use crate::fake::Fake;
 use crate::problem::{MEDIA_TYPE, ProblemKind};
+use crate::sysctl::Sysctl;
 
 const WEB: &str = "/v1/services/tcp:10.0.0.1:80";
 const DNS: &str = "/v1/services/udp:%5B2001:db8::1%5D:53";
@@ -273,6 +274,10 @@ async fn other_methods_are_not_allowed() {
         ("POST /v1/health".to_owned(), "GET,HEAD"),
         ("PUT /v1/services".to_owned(), "GET,HEAD,POST,DELETE"),
         (format!("POST {WEB}"), "GET,HEAD,PUT,PATCH,DELETE"),
+        (
+            "DELETE /v1/sysctls/secure_tcp".to_owned(),
+            "GET,HEAD,PUT,PATCH",
+        ),
         ("DELETE /v1/timeouts".to_owned(), "GET,HEAD,PUT,PATCH"),
     ] {
         let got = no(&api, &line, json!({}), ProblemKind::MethodNotAllowed).await;
@@ -396,10 +401,61 @@ async fn timeouts_are_shown_and_changed() {
 }
 
 #[tokio::test]
+async fn sysctls_are_shown_and_written() {
+    let api = empty();
+    let all = ok(&api, "GET /v1/sysctls", Value::Null, 200).await;
+    assert_eq!(all.as_array().map(Vec::len), Some(Sysctl::COUNT));
+    assert!(all.to_string().contains("net.ipv4.vs.conn_reuse_mode"));
+
+    let line = "/v1/sysctls/net.ipv4.vs.sync_threshold";
+    let shown = ok(&api, &format!("GET {line}"), Value::Null, 200).await;
+    assert_eq!(
+        (&shown["value"], &shown["default"]),
+        (&json!([3, 50]), &json!([3, 50]))
+    );
+    assert_eq!(shown["effective"], false);
+    assert!(shown["reason"].is_string());
+    for (method, value, then) in [
+        ("PUT", json!([4, 60]), json!([4, 60])),
+        ("PATCH", json!(5), json!([5, 60])),
+        ("PUT", json!("6 70"), json!([6, 70])),
+    ] {
+        let line = format!("{method} {line}");
+        let written = ok(&api, &line, json!({ "value": value }), 200).await;
+        assert_eq!(written["value"], then);
+    }
+    let bare = ok(&api, "GET /v1/sysctls/sync_threshold", Value::Null, 200).await;
+    assert_eq!(bare["value"], json!([6, 70]));
+
+    for value in [json!([70, 6]), json!("x")] {
+        let got = no(
+            &api,
+            &format!("PUT {line}"),
+            json!({ "value": value }),
+            ProblemKind::Invalid,
+        )
+        .await;
+        assert_eq!(got.pointers(), ["/value"]);
+    }
+    no(
+        &api,
+        &format!("PUT {line}"),
+        json!({}),
+        ProblemKind::Invalid,
+    )
+    .await;
+    for name in ["net.ipv4.ip_forward", "sync"] {
+        let line = format!("GET /v1/sysctls/{name}");
+        no(&api, &line, Value::Null, ProblemKind::NoSuchSysctl).await;
+    }
+}
+
+#[tokio::test]
 async fn connections_come_by_page_and_filter() {
     let connection = |client: &str, real: &str| crate::model::Connection {
         service: "tcp:10.0.0.1:80".parse().unwrap(),
-        protocol: crate::model::Protocol::Tcp,
+        protocol: Some(crate::model::Protocol::Tcp),
+        template: false,
         client: client.parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         real: real.parse().unwrap(),
@@ -476,6 +532,7 @@ async fn faults_of_the_director_have_their_status_on_every_route() {
             "stats",
             "services",
             "timeouts",
+            "sysctls",
             "connections",
         ] {
             let line = format!("GET /v1/{path}");

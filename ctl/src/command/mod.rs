@@ -1,6 +1,7 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
 mod status;
+mod sysctl;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -33,6 +34,37 @@ struct Line {
 enum Word {
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
+    /// Shows and writes the sysctls of IPVS, net.ipv4.vs.*, as sysctl(8) does.
+    Sysctl(sysctl::Line),
+}
+
+/// What a word answers.
+#[derive(Debug, Default)]
+struct Said {
+    /// Standard output.
+    out: String,
+    /// Standard error.
+    err: String,
+    /// Exit status.
+    status: u8,
+}
+
+impl Said {
+    /// Part of it went wrong; the rest goes on.
+    fn fail(&mut self, message: &str) {
+        self.err += message;
+        self.err.push('\n');
+        self.status = 1;
+    }
+}
+
+impl From<String> for Said {
+    fn from(out: String) -> Self {
+        Self {
+            out,
+            ..Self::default()
+        }
+    }
 }
 
 /// Whether the line is a word and not options. `--api` and `--json` may stand before either.
@@ -60,10 +92,14 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     match answer(&line).await {
-        Ok(text) => match io::stdout().lock().write_all(text.as_bytes()) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        },
+        Ok(said) => {
+            let written = io::stdout().lock().write_all(said.out.as_bytes());
+            let _ = io::stderr().lock().write_all(said.err.as_bytes());
+            match written {
+                Ok(()) => said.status,
+                Err(_) => 1,
+            }
+        }
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
             error.status()
@@ -71,17 +107,18 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
-async fn answer(line: &Line) -> Result<String, DirectorError> {
+async fn answer(line: &Line) -> Result<Said, DirectorError> {
     let director = connect::find(line.api.as_deref())?;
-    match line.word {
+    match &line.word {
         Word::Status => {
             let status = director.status().await?;
-            Ok(if line.json {
-                json(&status)
-            } else {
-                status::text(&status)
-            })
+            let text = match line.json {
+                true => json(&status),
+                false => status::text(&status),
+            };
+            Ok(text.into())
         }
+        Word::Sysctl(sysctl) => sysctl::run(sysctl, &director, line.json).await,
     }
 }
 

@@ -59,8 +59,8 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
 
 fn workers(workers: &[WorkerStatus]) -> String {
     let titles = [
-        "worker", "cpu", "received", "sent", "dropped", "missed", "answered", "frames", "free",
-        "filling", "sending",
+        "worker", "cpu", "received", "sent", "dropped", "missed", "answered", "routed", "frames",
+        "free", "filling", "sending",
     ];
     let rows = workers.iter().map(|worker| {
         [
@@ -71,6 +71,7 @@ fn workers(workers: &[WorkerStatus]) -> String {
             worker.dropped.to_string(),
             worker.missed.to_string(),
             worker.answered.to_string(),
+            worker.routed.to_string(),
             worker.frames.total.to_string(),
             worker.frames.free.to_string(),
             worker.frames.filling.to_string(),
@@ -161,6 +162,7 @@ mod tests {
                 drops: Drops::default(),
                 missed: 4,
                 answered: 1,
+                routed: 5,
                 frames: Frames {
                     total: 4096,
                     free: 2000,
@@ -188,8 +190,8 @@ connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 interface       mode  queues    rx  passed  redirected  dropped
 eth0       zero-copy       4  1000      10         990        0
 
-worker  cpu  received  sent  dropped  missed  answered  frames  free  filling  sending
-0         3       990   988        2       4         1    4096  2000     2090        6
+worker  cpu  received  sent  dropped  missed  answered  routed  frames  free  filling  sending
+0         3       990   988        2       4         1       5    4096  2000     2090        6
 
 drop reason    packets
 truncated            5

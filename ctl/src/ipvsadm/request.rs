@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Family, ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId,
-    ServicePatch, TimeoutsPatch, Tunnel, TunnelChecksum,
+    Family, ForwardingMethod, Persistence, Protocol, Real, Scheduler, SchedulerFlags, Service,
+    ServiceId, ServicePatch, TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
@@ -50,8 +50,8 @@ pub(crate) enum What {
         columns: Columns,
         order: Order,
     },
-    /// The connection table.
-    Connections,
+    /// The connection table; with the columns of persistence engines or without.
+    Connections { engines: bool },
     /// The timeouts.
     Timeouts,
 }
@@ -69,6 +69,8 @@ pub(crate) enum Columns {
     Tunnels,
     /// Connection thresholds and connections.
     Thresholds,
+    /// Weight, clients that stick and connections.
+    Persistent,
 }
 
 /// The order of a listing of services.
@@ -82,13 +84,9 @@ pub(crate) enum Order {
 
 /// Options of the grammar that the director has no function for. Those of the synchronisation
 /// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
-const MISSING: [(Opt, &str); 7] = [
-    (Opt::Persistent, "persistence (-p)"),
-    (Opt::Netmask, "persistence (-M)"),
+const MISSING: [(Opt, &str); 3] = [
     (Opt::Pe, "persistence engines (--pe)"),
-    (Opt::Ops, "one-packet scheduling (-o)"),
     (Opt::Rate, "rates (--rate)"),
-    (Opt::PersistentConn, "persistence (--persistent-conn)"),
     (Opt::Daemon, "connection synchronisation (--daemon)"),
 ];
 
@@ -166,11 +164,19 @@ fn scheduler_flags(line: &Line) -> SchedulerFlags {
     named.filter_map(flags::by_name).collect()
 }
 
+/// A mask alone makes no service persistent.
+fn persistence(line: &Line) -> Option<Persistence> {
+    let wanted = line.set.has(Opt::Persistent);
+    wanted.then_some(line.persistence)
+}
+
 /// What a line does not name is reset.
 fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
     Ok(ServicePatch {
         scheduler: Some(scheduler(line)?),
         scheduler_flags: Some(scheduler_flags(line)),
+        persistence: Some(persistence(line)),
+        one_packet: Some(line.set.has(Opt::Ops)),
     })
 }
 
@@ -179,6 +185,8 @@ fn add_service(line: &Line) -> Result<Request, Failure> {
         id: service(line)?,
         scheduler: scheduler(line)?,
         scheduler_flags: scheduler_flags(line),
+        persistence: persistence(line),
+        one_packet: line.set.has(Opt::Ops),
         reals: Vec::new(),
     }))
 }
@@ -249,6 +257,7 @@ const fn columns(set: OptSet) -> Columns {
         (true, false) => Columns::Stats,
         (true, true) => Columns::ExactStats,
         (false, _) if set.has(Opt::Thresholds) => Columns::Thresholds,
+        (false, _) if set.has(Opt::PersistentConn) => Columns::Persistent,
         (false, _) if set.has(Opt::TunInfo) => Columns::Tunnels,
         (false, _) => Columns::Plain,
     }
@@ -257,7 +266,9 @@ const fn columns(set: OptSet) -> Columns {
 fn list(line: &Line) -> Result<List, Failure> {
     let set = line.set;
     let what = if set.has(Opt::Connection) {
-        What::Connections
+        What::Connections {
+            engines: set.has(Opt::PersistentConn),
+        }
     } else if set.has(Opt::Timeout) {
         What::Timeouts
     } else {

@@ -10,13 +10,21 @@ use adminapi::model::{
 use super::address::Style;
 use super::flags;
 use super::parse::Dialect;
-use super::print::{transport, transport_of};
+use super::print::{client_mask, transport, transport_of};
 
 /// The lines that make this service and its real servers. ipvsadm loses thresholds.
 pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect) -> String {
     let kind = transport_of(service.id);
     let selector = selector(service.id, style);
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
+    if let Some(persistence) = service.persistence {
+        text += &format!(" -p {}", persistence.timeout);
+        let mask = client_mask(service.id.family(), persistence);
+        text += &mask.map_or_else(String::new, |mask| format!(" -M {mask}"));
+    }
+    if service.one_packet {
+        text += " -o";
+    }
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
     }

@@ -53,6 +53,7 @@ fn view(real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        persistent: 0,
         stats: Traffic::default(),
         drops: Default::default(),
     }
@@ -84,6 +85,8 @@ impl Director for &MemoryDirector {
             naming: id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
             stats: Traffic::default(),
             drops: Default::default(),
             reals: Vec::new(),
@@ -95,6 +98,8 @@ impl Director for &MemoryDirector {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
         })
     }
 
@@ -322,7 +327,8 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
     let [client, vip, real] = ends.map(|end| end.parse().unwrap());
     Connection {
         service: ServiceId::at(protocol, vip),
-        protocol,
+        protocol: Some(protocol),
+        template: false,
         client,
         vip,
         real,
@@ -383,6 +389,8 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         naming: Default::default(),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
+        persistence: None,
+        one_packet: false,
         stats: traffic([
             123_456_789,
             9_876_543_210,
@@ -402,6 +410,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             overloaded: false,
             active: 12,
             inactive: 340,
+            persistent: 0,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             drops: Default::default(),
         }],

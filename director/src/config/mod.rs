@@ -15,11 +15,13 @@ mod outline;
 mod read;
 mod service;
 mod suggest;
+mod sysctl;
 
 use std::ops::Deref;
 use std::path::Path;
 
 use adminapi::model::{Service, Timeouts};
+use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
 pub use agent::{AgentConfig, HookChoice, Tunnel};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[timeouts]`: how long idle connections are kept.
     pub timeouts: Timeouts,
+    /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
+    pub sysctls: Sysctls,
     /// `[log]`: what is logged, and how.
     pub log: Log,
     /// `[[service]]`: virtual services, in the order of the file.
@@ -112,6 +116,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let api = api::read(root.section("api"));
     let limits = limits::read(root.section("limits"));
     let timeouts = read_timeouts(root.section("timeouts"));
+    let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
     let services = service::read(&mut root);
     root.not_yet("defense");
@@ -121,6 +126,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         api: api?,
         limits,
         timeouts,
+        sysctls,
         log,
         services,
     })

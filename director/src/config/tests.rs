@@ -1,6 +1,7 @@
 use std::fs;
 
 use adminapi::model::{Protocol, Scheduler};
+use adminapi::sysctl::Sysctl;
 use proptest::prelude::*;
 
 use super::*;
@@ -92,6 +93,9 @@ half_open = 8192
 tcp = 1
 tcpfin = 2678400
 udp = 3
+[sysctl]
+conn_reuse_mode = 0
+sync_threshold = [5, 60]
 [log]
 level = "trace"
 format = "json"
@@ -105,6 +109,13 @@ format = "json"
     assert_eq!(config.limits.connections, 8192);
     assert_eq!(config.limits.half_open, 8192);
     assert_eq!(config.timeouts.tcpfin, 2_678_400);
+    let changed = [
+        Sysctl::ConnReuseMode,
+        Sysctl::SyncThreshold,
+        Sysctl::PmtuDisc,
+    ];
+    let values = changed.map(|sysctl| config.sysctls.get(sysctl).to_string());
+    assert_eq!(values, ["0", "5\t60", "1"]);
     assert_eq!(config.log.level, LogLevel::Trace);
     assert_eq!(config.log.format, LogFormat::Json);
 }
@@ -162,7 +173,8 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, limits, log, service, timeouts",
+            "f:3: data: unknown key; known here: api, datapath, limits, log, service, sysctl, \
+             timeouts",
         ),
         (
             "[defense]",
@@ -224,6 +236,18 @@ fn each_bad_line_is_named() {
         (
             "[timeouts]\ntcp = 0",
             "f:4: timeouts.tcp: must be a whole number from 1 to 2678400, not 0",
+        ),
+        (
+            "[sysctl]\nsecure_tcp = 4",
+            "f:4: sysctl.secure_tcp: must be 0 (off), 1 or 2 (automatic) or 3 (on), not 4",
+        ),
+        (
+            "[sysctl]\nsloppy_tcp = true",
+            "f:4: sysctl.sloppy_tcp: must be a number, a list of two, or text, not true",
+        ),
+        (
+            "[sysctl]\nsloppy-tcp = 1",
+            "f:4: sysctl.sloppy-tcp: unknown key; did you mean sloppy_tcp?",
         ),
         (
             "[log]\nlevel = \"verbose\"",

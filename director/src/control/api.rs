@@ -10,7 +10,8 @@ use adminapi::model::{
     RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
     TimeoutsPatch,
 };
-use adminapi::validate::validate_changed_real;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
+use adminapi::validate::{bad_handling, validate_changed_real};
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
@@ -50,8 +51,7 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
-    pool.set_scheduler(&key, service.scheduler, service.scheduler_flags)
-        .map_err(|e| translate::error(e, &key, None))?;
+    configure(pool, &key, service)?;
     touched.service(key);
     service
         .reals
@@ -71,6 +71,14 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key, endpoint);
     Ok(())
+}
+
+/// Gives a service the scheduler and the handling of `wanted`.
+fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
+    let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
+    pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
+        .and_then(|()| pool.set_handling(key, handling))
+        .map_err(|e| translate::error(e, key, None))
 }
 
 /// True when the real server is new.
@@ -124,8 +132,8 @@ fn put_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Resu
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
-    pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
-        .map_err(|e| translate::error(e, &key, None))?;
+    configure(pool, &key, wanted)?;
+    touched.service(key);
     remove_unwanted(pool, touched, wanted)?;
     for real in &wanted.reals {
         put_real(pool, touched, &key, real)?;
@@ -172,6 +180,9 @@ pub(super) fn put_services(
     }
     Ok(())
 }
+
+/// In the cursor of a listing: the connections are through, the templates are not.
+const IN_TEMPLATES: u64 = 1 << 63;
 
 const fn put<T>(created: bool, now: T) -> Put<T> {
     match created {
@@ -229,12 +240,20 @@ impl Control for Director {
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
-        self.change(|pool, _| {
-            let service = known(pool, &key)?;
-            let scheduler = patch.scheduler.unwrap_or(service.algorithm);
-            let flags = patch.scheduler_flags.unwrap_or(service.flags);
-            pool.set_scheduler(&key, scheduler, flags)
-                .map_err(|e| translate::error(e, &key, None))
+        self.change(|pool, touched| {
+            let now = view::service(known(pool, &key)?);
+            let wanted = Service {
+                id,
+                scheduler: patch.scheduler.unwrap_or(now.scheduler),
+                scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
+                persistence: patch.persistence.unwrap_or(now.persistence),
+                one_packet: patch.one_packet.unwrap_or(now.one_packet),
+                reals: Vec::new(),
+            };
+            let problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+            ControlError::unless_valid(problems)?;
+            touched.service(key);
+            configure(pool, &key, &wanted)
         })?;
         self.service(id)
     }
@@ -297,19 +316,28 @@ impl Control for Director {
         let pool = self.shared.pool.load();
         let now = self.facts.clock.now();
         let mut page = ConnectionPage::default();
-        let mut cursor = Some(flow::Cursor::from_bits(query.cursor.map_or(0, |c| c.0)));
+        let mut cursor = Some(query.cursor.map_or(0, |cursor| cursor.0));
         while let Some(here) = cursor {
-            let room = (query.limit as usize).saturating_sub(page.connections.len());
+            let room = (query.limit as usize).saturating_sub(page.connections.len()) as u32;
             if room == 0 {
                 break;
             }
             let wanted = |c: &Connection| query.matches(c);
-            cursor = self.shared.table.page(here, room as u32, |entry| {
-                page.connections
-                    .extend(view::connection(&pool, entry, now).filter(wanted));
-            });
+            let at = flow::Cursor::from_bits(here & !IN_TEMPLATES);
+            let found = &mut page.connections;
+            cursor = if here & IN_TEMPLATES == 0 {
+                let next = self.shared.table.page(at, room, |entry| {
+                    found.extend(view::connection(&pool, entry, now).filter(wanted));
+                });
+                Some(next.map_or(IN_TEMPLATES, flow::Cursor::to_bits))
+            } else {
+                let next = self.shared.templates.page(at, room, |entry| {
+                    found.extend(view::template(&pool, entry, now).filter(wanted));
+                });
+                next.map(|next| next.to_bits() | IN_TEMPLATES)
+            };
         }
-        page.next = cursor.map(|cursor| Cursor(cursor.to_bits()));
+        page.next = cursor.map(Cursor);
         Ok(page)
     }
 
@@ -342,6 +370,18 @@ impl Control for Director {
         set.map_err(|e| ControlError::Limit(e.to_string()))?;
         self.shared.timeouts.store(Arc::new(timeouts));
         self.timeouts()
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        Ok(Sysctls::clone(&self.shared.sysctls.load()))
+    }
+
+    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
+        let _one_at_a_time = self.master.lock();
+        let mut sysctls = self.sysctls()?;
+        sysctls.set(sysctl, value)?;
+        self.shared.sysctls.store(Arc::new(sysctls.clone()));
+        Ok(sysctls)
     }
 
     fn stats(&self) -> Result<Stats> {

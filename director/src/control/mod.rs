@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
+use adminapi::sysctl::Sysctls;
 use parking_lot::Mutex;
 
 use crate::gate::{Gate, GateError, Interface};
@@ -202,6 +203,12 @@ impl Director {
         if std::mem::take(&mut self.master.lock().rips_changed) {
             self.neighbourhood.keep(self.shared.pool.load().rips());
         }
+    }
+
+    /// Writes all sysctls.
+    pub fn set_sysctls(&self, sysctls: Sysctls) {
+        let _one_at_a_time = self.master.lock();
+        self.shared.sysctls.store(Arc::new(sysctls));
     }
 
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections

@@ -9,6 +9,7 @@ use crate::flow::Entry;
 use crate::pool::Pool;
 use crate::service::{Real, Service};
 use crate::stats::PerWorker;
+use crate::templates;
 use crate::time::Tick;
 use crate::wire::Protocol;
 
@@ -19,6 +20,9 @@ pub(super) fn service(service: &Service) -> ServiceView {
         naming: id.into(),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
+        persistence: (service.handling.persistence)
+            .map(|persistence| translate::api_persistence(&service.key, &persistence)),
+        one_packet: service.handling.one_packet,
         stats: service.traffic.sum().into(),
         drops: drops_of(&service.traffic),
         reals: service.reals.iter().rev().map(|r| real(r)).collect(),
@@ -38,6 +42,7 @@ pub(super) fn real(real: &Real) -> RealView {
         overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
+        persistent: real.load.sticking(),
         stats: real.traffic.sum().into(),
         drops: drops_of(&real.traffic),
     }
@@ -56,7 +61,8 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
     let real = pool.real(entry.real())?;
     Some(model::Connection {
         service: translate::id(&real.service),
-        protocol: translate::api_protocol(entry.protocol()),
+        protocol: Some(translate::api_protocol(entry.protocol())),
+        template: false,
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
@@ -65,6 +71,19 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
             Protocol::Udp => "UDP".to_owned(),
         },
         expires: now.until(entry.expires()).as_seconds_ceil(),
+    })
+}
+
+/// A template, as the kernel lists it among the connections.
+pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
+    let (protocol, state, client) = templates::shown(entry);
+    let connection = connection(pool, entry, now)?;
+    Some(model::Connection {
+        protocol: protocol.map(translate::api_protocol),
+        template: true,
+        client: client.into(),
+        state: state.to_owned(),
+        ..connection
     })
 }
 
@@ -101,6 +120,7 @@ impl Director {
                 received: stats.received.get(),
                 sent: stats.sent.get(),
                 answered: stats.answered.get(),
+                routed: stats.routed.get(),
                 dropped: stats.drops.sum(),
                 drops: stats
                     .drops

@@ -55,7 +55,8 @@ impl<'s> View<'s> {
         }
     }
 
-    fn source(&self, hop: &Hop, dst: Addr) -> Option<Addr> {
+    /// An address of the director's own to speak from to `dst`.
+    pub(super) fn source(&self, hop: &Hop, dst: Addr) -> Option<Addr> {
         self.fib
             .source(hop.port, dst, |addr| self.pool.has_vip(addr))
     }

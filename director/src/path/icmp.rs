@@ -29,7 +29,10 @@ impl<'s> View<'s> {
         let tuple = error.quote.tuple.reversed();
         let shard = self.table.lock(place);
         let found = shard.find(place, |entry| self.is_of(entry, way, &tuple));
-        let handle = found.ok_or(Cause::ErrorWithoutConnection)?;
+        let Some(handle) = found else {
+            drop(shard);
+            return self.stray_error(frame, &error);
+        };
         let entry = *shard.entry(handle);
         drop(shard);
 

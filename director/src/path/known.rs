@@ -32,7 +32,10 @@ impl<'s> View<'s> {
         let plan = match (found, way) {
             (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
             (None, Direction::Original) => Plan::Fresh,
-            (None, Direction::Reply) => return Err(Cause::ReplyWithoutConnection.into()),
+            (None, Direction::Reply) => {
+                drop(shard);
+                return self.stray(frame, packet);
+            }
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
@@ -73,8 +76,8 @@ impl<'s> View<'s> {
 
         let hop = match self.leads_on(real, frame, packet, way, &to) {
             Ok(hop) => hop,
-            Err(_) if opens_the_next(entry, frame, packet, way) => {
-                self.forget(shard, handle, real);
+            Err(_) if goes_elsewhere(entry, real, frame, packet, way) => {
+                self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
             Err(refusal) => return Err(refused(refusal)),
@@ -107,9 +110,9 @@ impl<'s> View<'s> {
     }
 
     /// Takes a connection out of the table and off its real server.
-    fn forget(&self, shard: &mut Shard<'_>, handle: Handle, real: &Real) {
+    fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
-        real.load.leave(view::is_active(&old));
+        self.departed(&old);
     }
 
     /// Holds a segment against the connection's state and windows. False when the connection is
@@ -141,7 +144,7 @@ impl<'s> View<'s> {
             }
             Judgement::Ignore(_) => Ok(true),
             Judgement::Reopen => {
-                self.forget(shard, handle, real);
+                self.forget(shard, handle);
                 Ok(false)
             }
             Judgement::Invalid(invalid) => Err(invalid.into()),
@@ -153,7 +156,8 @@ impl<'s> View<'s> {
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, state: State) -> Handle {
         let class = shard.entry(handle).class();
         match (class, state) {
-            (Class::HalfOpen, State::Established) => shard
+            (Class::HalfOpen, State::Established) => self
+                .assured(shard, handle)
                 .establish(handle, &mut |gone, _| self.departed(gone))
                 .unwrap_or(handle),
             (Class::HalfOpen, _) => handle,
@@ -162,11 +166,25 @@ impl<'s> View<'s> {
         }
     }
 
+    /// Tells the template that controls a connection, if one does, that the real server has
+    /// answered it.
+    fn assured<'a, 'b>(&self, shard: &'a mut Shard<'b>, handle: Handle) -> &'a mut Shard<'b> {
+        let entry = shard.entry(handle);
+        if entry.controlled_by().is_some() {
+            self.templates.assure(self.pool, entry);
+        }
+        shard
+    }
+
     fn answered(&self, shard: &mut Shard<'_>, handle: Handle, way: Direction) -> bool {
         let class = shard.entry(handle).class();
         match way {
             Direction::Original => shard.entry_mut(handle).count_packet(),
-            Direction::Reply => drop(mark(shard, handle, class, Class::Answered)),
+            Direction::Reply if class == Class::Answered => {}
+            Direction::Reply => {
+                let shard = self.assured(shard, handle);
+                shard.set_class(handle, Class::Answered);
+            }
         }
         shard.touch(handle, self.now.after(self.timeouts.udp()));
         true
@@ -188,7 +206,7 @@ impl<'s> View<'s> {
 
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
-        view::leave(self.pool, entry);
+        view::leave(self.pool, self.templates, entry);
     }
 }
 
@@ -200,12 +218,26 @@ pub(super) const fn method_of(real: &Real, way: Direction) -> Method {
     }
 }
 
-/// Whether a packet that its connection's real server cannot get is a client's SYN after the end
-/// of that connection: the next one need not go to the same real server.
-fn opens_the_next(entry: &Entry, frame: &[u8], packet: &Transport, way: Direction) -> bool {
-    let from_client = way == Direction::Original && entry.protocol() == Protocol::Tcp;
-    let segment = Segment::parse(packet.layout.segment(frame));
-    from_client && entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
+/// Whether a packet that its connection's real server cannot get may go to another one: a
+/// client's SYN after the end of the connection, and what is UDP when the real server has been
+/// removed.
+fn goes_elsewhere(
+    entry: &Entry,
+    real: &Real,
+    frame: &[u8],
+    packet: &Transport,
+    way: Direction,
+) -> bool {
+    if way == Direction::Reply {
+        return false;
+    }
+    match entry.protocol() {
+        Protocol::Udp => real.standing == Standing::Removed,
+        Protocol::Tcp => {
+            let segment = Segment::parse(packet.layout.segment(frame));
+            entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
+        }
+    }
 }
 
 /// What the tuple of a packet becomes.

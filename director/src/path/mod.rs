@@ -19,11 +19,13 @@ mod icmp;
 mod known;
 mod reading;
 mod refused;
+mod stray;
 mod view;
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::drops::{Cause, DropReason};
@@ -32,6 +34,7 @@ use crate::neighbour::{Asker, Fib};
 use crate::pool::Pool;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
+use crate::templates::Templates;
 use crate::time::Tick;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
@@ -40,18 +43,25 @@ use exit::Departure;
 use expiry::Expiry;
 use reading::Reading;
 use refused::{Arrival, Refused};
+pub use stray::Strays;
 use view::View;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
     /// All connections.
     pub table: Table,
+    /// What persistent services remember of their clients.
+    pub templates: Templates,
     /// Services and real servers.
     pub pool: Arc<ArcSwap<Pool>>,
     /// Routes and neighbours.
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
+    /// What becomes of packets from real servers that belong to no connection.
+    pub strays: Strays,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }
@@ -63,10 +73,13 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    stats: Arc<WorkerStats>,
+    sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
     ident: Cell<u16>,
     expiry: Expiry,
+    clients_expiry: Expiry,
 }
 
 /// Entries and seconds that expiry looks at in one shard at once.
@@ -81,11 +94,14 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
-            refused: Refused::new(stats, asker),
+            refused: Refused::new(Arc::clone(&stats), asker),
+            stats,
             ident: Cell::new(rand::random()),
             expiry,
+            clients_expiry: expiry,
         }
     }
 }
@@ -103,9 +119,13 @@ impl Walk for Path {
             worker: self.worker,
             now,
             table: &self.shared.table,
+            templates: &self.shared.templates,
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -131,9 +151,12 @@ impl Walk for Path {
         }
         let pool = self.pool.load();
         let table = &self.shared.table;
-        let gone = &mut |entry: &_, _| view::leave(pool, entry);
+        let templates = &self.shared.templates;
+        let gone = &mut |entry: &_, _| view::leave(pool, templates, entry);
         let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
         self.expiry.round(table.shards(), now, expire);
+        let expire = |shard| templates.expire(pool, shard, now, EXPIRY_BUDGET);
+        self.clients_expiry.round(templates.shards(), now, expire);
     }
 
     fn held(&self) -> usize {
@@ -148,9 +171,13 @@ impl Path {
             worker: self.worker,
             now,
             table: &self.shared.table,
+            templates: &self.shared.templates,
             pool: self.pool.load(),
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            strays: self.shared.strays,
+            stats: &self.stats,
+            sysctls: self.sysctls.load(),
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

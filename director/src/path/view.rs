@@ -4,13 +4,18 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::stray::Strays;
+use adminapi::sysctl::Sysctls;
+
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
 use crate::service::{Real, Service};
+use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
+use crate::templates::Templates;
 use crate::time::Tick;
 use crate::wire::{Addr, Layout, Protocol, Tuple};
 
@@ -19,9 +24,13 @@ pub(super) struct View<'s> {
     pub(super) worker: usize,
     pub(super) now: Tick,
     pub(super) table: &'s Table,
+    pub(super) templates: &'s Templates,
     pub(super) pool: &'s Pool,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
+    pub(super) strays: Strays,
+    pub(super) stats: &'s WorkerStats,
+    pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -122,10 +131,14 @@ pub(super) fn is_active(entry: &Entry) -> bool {
     entry.protocol() == Protocol::Tcp && entry.tracking.state.is_active()
 }
 
-/// Takes a connection that has left the table off its real server.
-pub(super) fn leave(pool: &Pool, entry: &Entry) {
+/// Takes a connection that has left the table off its real server, and off the template that
+/// controlled it.
+pub(super) fn leave(pool: &Pool, templates: &Templates, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(is_active(entry));
+    }
+    if entry.controlled_by().is_some() {
+        templates.release(pool, entry);
     }
 }
 

@@ -4,15 +4,14 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tempfile::TempDir;
 
-use crate::director::{Configuration, Director, binary};
+use super::shell::Shells;
+use crate::director::{Configuration, Director};
 use crate::floor;
 use crate::namespace::Namespace;
 use crate::packet::{Mac, ethernet};
@@ -43,8 +42,7 @@ pub struct Lab {
     pub topology: Topology,
     client: Port,
     reals: Vec<Port>,
-    programs: TempDir,
-    names: PathBuf,
+    shells: Shells,
 }
 
 impl Lab {
@@ -66,8 +64,7 @@ impl Lab {
             reals: reals
                 .map(|(real, network)| Port::open(&real.namespace, network))
                 .collect::<Result<_>>()?,
-            programs: TempDir::new()?,
-            names: names.to_owned(),
+            shells: Shells::new(names)?,
             topology,
         })
     }
@@ -83,48 +80,21 @@ impl Lab {
         Ok(director)
     }
 
-    /// Where the captures' programs are: `ipvsadm`, and a `sysctl` that asks the director about
-    /// what belongs to it.
-    fn programs(&self) -> Result<&Path> {
-        let place = self.programs.path();
-        if !place.join("ipvsadm").exists() {
-            let bulwark = binary("bulwark")?;
-            symlink(&bulwark, place.join("ipvsadm"))?;
-            std::fs::create_dir(place.join("empty"))?;
-            let script = format!(
-                "#!/bin/sh\ncase \"$*\" in *net.ipv4.vs.*) exec {} sysctl \"$@\";; esac\n\
-                 PATH=/usr/sbin:/sbin exec sysctl \"$@\"\n",
-                bulwark.display()
-            );
-            std::fs::write(place.join("sysctl"), script)?;
-            std::fs::set_permissions(place.join("sysctl"), PermissionsExt::from_mode(0o755))?;
-        }
-        Ok(place)
-    }
-
-    /// A shell for the commands of the captures, in the namespace that they call `name`. It has
-    /// their names of ports, their programs, and nothing in its directory.
+    /// A shell for the commands of the captures, in the namespace that they call `name`. In the
+    /// director's it has their programs; listings by name have their names.
     ///
     /// # Errors
     /// When there is no such namespace.
-    pub fn shell(&self, name: &str, line: &str) -> Result<Command> {
-        let programs = self.programs()?;
-        let mut shell = self.namespace(name)?.command("sh");
-        // ip-netns(8) gives each command mounts of its own.
-        let bind = format!(
-            "for file in services protocols hosts nsswitch.conf; do \
-             mount --bind {}/$file /etc/$file 2>/dev/null; done\n{line}",
-            self.names.display()
-        );
+    pub fn shell(&self, name: &str, line: &str, director: &Director) -> Result<Command> {
+        let namespace = self.namespace(name)?;
         let by_name = line.starts_with("ipvsadm -L ") || line.starts_with("ipvsadm -Lc");
-        shell.args(["-c", if by_name { &bind } else { line }]);
-        shell.current_dir(programs.join("empty"));
+        let mut shell = match by_name {
+            true => self.shells.named(namespace, line),
+            false => self.shells.plain(namespace, line),
+        };
         if name == "d" {
-            let path = std::env::var("PATH").unwrap_or_default();
-            let path = format!("{}:{path}:/usr/sbin:/sbin", programs.display());
-            shell.env("PATH", path);
+            self.shells.direct(&mut shell, &director.socket());
         }
-        shell.stdin(Stdio::null());
         Ok(shell)
     }
 

@@ -12,11 +12,13 @@ pub mod lab;
 pub mod notation;
 pub mod replay;
 pub mod script;
+pub mod shell;
+pub mod standing;
 pub mod talk;
 
 use std::path::PathBuf;
 
-/// Names the directory of the captures: it holds `cases/traffic/*.case` and `etc`.
+/// Names the directory of the captures: it holds `cases/{cli,traffic}/*.case` and `etc`.
 pub const VARIABLE: &str = "BULWARK_ORACLE";
 
 /// Where the captures are: what [`VARIABLE`] names, else `shared/ipvs-oracle` beside the checkout.

@@ -332,7 +332,10 @@ impl Run<'_> {
 
     fn run_and_check(&self, command: &Command) -> Result<()> {
         let name = command.namespace.as_deref().unwrap_or("d");
-        let output = self.shell(name, &command.line)?.output()?;
+        let output = self
+            .lab
+            .shell(name, &command.line, &self.director)?
+            .output()?;
         if command.line.starts_with("ipvsadm -L") && is_refused(&output.stderr) {
             println!("{}: refused: {}", self.case.number, command.line);
             return Ok(());
@@ -353,16 +356,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A shell that has the director of this run.
-    fn shell(&self, namespace: &str, line: &str) -> Result<std::process::Command> {
-        let mut shell = self.lab.shell(namespace, line)?;
-        let socket = self.director.socket();
-        shell.env("BULWARK_API", format!("unix:{}", socket.display()));
-        Ok(shell)
-    }
-
     fn listing(&self, line: &str) -> Result<Vec<String>> {
-        Ok(text_lines(&self.shell("d", line)?.output()?.stdout))
+        Ok(text_lines(
+            &self.lab.shell("d", line, &self.director)?.output()?.stdout,
+        ))
     }
 
     /// Notes what a command does to services and counters.

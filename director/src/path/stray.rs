@@ -1,0 +1,74 @@
+//! What a real server sends and belongs to no connection: it is a host like others, which may be
+//! asked directly, and ask others itself. Such a packet is routed as it is, as IPVS leaves it to
+//! the kernel's forwarding; what is for this host itself never comes here (`is_ours` in
+//! bpf/gate.bpf.c).
+
+use super::exit::Departure;
+use super::view::{Refusal, View, flow_of};
+use crate::drops::Cause;
+use crate::wire::{Addr, IcmpError, Transport};
+
+/// What becomes of such packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strays {
+    /// They are routed.
+    #[default]
+    Route,
+    /// They are dropped.
+    Drop,
+}
+
+impl<'s> View<'s> {
+    /// A TCP segment or UDP datagram from a real server.
+    #[inline(never)]
+    pub(super) fn stray(
+        &self,
+        frame: &mut [u8],
+        packet: &Transport,
+    ) -> Result<Departure, Refusal<'s>> {
+        let Transport { layout, tuple } = packet;
+        if self.strays == Strays::Drop {
+            return Err(Cause::ReplyWithoutConnection.into());
+        }
+        let to = tuple.dst.addr;
+        let hop = self.exit(frame, layout, to, flow_of(tuple), 0);
+        let hop = hop.map_err(|refusal| self.told_from_here(refusal, tuple.src.addr))?;
+        self.stats.routed.add(1);
+        Ok(self.depart(frame, layout, &hop))
+    }
+
+    /// An ICMP error about a packet to a real server or from a service.
+    #[inline(never)]
+    pub(super) fn stray_error(
+        &self,
+        frame: &mut [u8],
+        error: &IcmpError,
+    ) -> Result<Departure, Refusal<'s>> {
+        if self.strays == Strays::Drop {
+            return Err(Cause::ErrorWithoutConnection.into());
+        }
+        let quoted = &error.quote.tuple;
+        let hop = match self.exit(frame, &error.layout, quoted.src.addr, flow_of(quoted), 0) {
+            // To a VIP that stands on this host, which knows no such packet either.
+            Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
+                return Err(Cause::ErrorWithoutConnection.into());
+            }
+            hop => hop?,
+        };
+        self.stats.routed.add(1);
+        Ok(self.depart(frame, &error.layout, &hop))
+    }
+
+    /// The same refusal, to be told from an address of the director that the sender can reach,
+    /// since the packet names none. Without one it is not told.
+    fn told_from_here(&self, refusal: Refusal<'s>, sender: Addr) -> Refusal<'s> {
+        let hop = self.fib.next_hop(sender, 0);
+        match hop.ok().and_then(|hop| self.source(&hop, sender)) {
+            None if refusal.ask.is_none() => Cause::ReplyWithoutConnection.into(),
+            source => Refusal {
+                vip: source,
+                ..refusal
+            },
+        }
+    }
+}
