@@ -60,6 +60,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         persistent: 0,
+        local_ports: None,
         stats: carried(),
         drops: Default::default(),
     }

@@ -19,12 +19,13 @@ use serde::{Deserialize, Deserializer};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use persistence::{Persistence, masked};
-pub use real::{ForwardingMethod, Real, RealPatch, RealView};
+pub use real::{ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
-    ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, Status, WorkerStatus, XdpMode,
+    ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
+    WorkerStatus, XdpMode,
 };
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};

@@ -19,6 +19,11 @@ pub const MAX_WEIGHT: u32 = i32::MAX as u32;
 /// The largest connection threshold, for the same reason.
 pub const MAX_THRESHOLD: u32 = i32::MAX as u32;
 
+/// Judges an address that the director is to speak from; the pointer is empty.
+pub fn validate_local_address(address: IpAddr) -> Option<Problem> {
+    unusable(address, Role::Local)
+}
+
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -231,6 +236,7 @@ fn bad_weight(weight: u32) -> Option<Problem> {
 enum Role {
     Vip,
     Real,
+    Local,
 }
 
 impl Role {
@@ -238,6 +244,7 @@ impl Role {
         match self {
             Self::Vip => "a VIP",
             Self::Real => "the address of a real server",
+            Self::Local => "an address to speak from",
         }
     }
 }

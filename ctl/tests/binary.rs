@@ -126,6 +126,7 @@ impl Control for Fake {
                 active: 0,
                 inactive: 0,
                 persistent: 0,
+                local_ports: None,
                 stats: Traffic::default(),
                 drops: Default::default(),
             };
@@ -166,6 +167,7 @@ impl Control for Fake {
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
+            local: None,
             state: "ESTABLISHED".to_owned(),
             expires: 900,
         };
@@ -197,6 +199,14 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn sysctls(&self) -> Result<Sysctls> {
+        not_asked()
+    }
+
+    fn change_sysctl(&self, _: Sysctl, _: &Value) -> Result<Sysctls> {
+        not_asked()
     }
 
     fn stats(&self) -> Result<Stats> {

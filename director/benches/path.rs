@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
+use director::defence::Lottery;
 use director::flow::{Limits, Table};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
@@ -74,6 +75,7 @@ impl Scene {
             workers: 1,
         };
         let shared = Arc::new(Shared {
+            lottery: Lottery::random(),
             table: Table::new(&limits).unwrap(),
             templates: Templates::new(1024, 1).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),

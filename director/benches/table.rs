@@ -141,7 +141,7 @@ fn serve(
         let handle = match direction {
             Direction::Original => shard.find(place, |entry| entry.matches_original(tuple)),
             Direction::Reply => shard.find(place, |entry| {
-                entry.matches_reply(tuple, real_addr(entry.real()))
+                entry.matches_reply(tuple, real_addr(entry.real()), entry.client())
             }),
         };
         if let Some(handle) = handle {

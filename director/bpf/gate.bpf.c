@@ -50,26 +50,32 @@ static __always_inline __u32 role(const struct endpoint *endpoint)
 	return roles ? *roles : 0;
 }
 
+// Whether this host itself talks there, and not the director: one of its addresses, and no port
+// that the director speaks from.
+static __always_inline bool is_hosts(const struct endpoint *end)
+{
+	struct own *own = bpf_map_lookup_elem(&locals, &end->addr);
+	__u16 port = bpf_ntohs(end->port);
+
+	return own && (port < own->first || port > own->last);
+}
+
 // A packet goes to a service when its destination is one. It is a reply when its source is a
 // real server and its destination is not this host itself (a health check's answer, say).
 static __always_inline bool is_ours(const struct packet *p)
 {
 	if (role(&p->dst) & SERVICE)
 		return true;
-	if (role(&p->src) & REAL)
-		return !bpf_map_lookup_elem(&locals, &p->dst.addr);
-	return false;
+	return (role(&p->src) & REAL) && !is_hosts(&p->dst);
 }
 
-// An error quotes a packet that was sent earlier: one from a service to a client, or one from a
-// client to a real server, unless the client was this host itself.
+// An error quotes a packet that was sent earlier: one from a service to a client, or one to a real
+// server that this host has not sent itself.
 static __always_inline bool is_about_ours(const struct packet *quoted)
 {
 	if (role(&quoted->src) & SERVICE)
 		return true;
-	if (role(&quoted->dst) & REAL)
-		return !bpf_map_lookup_elem(&locals, &quoted->src.addr);
-	return false;
+	return (role(&quoted->dst) & REAL) && !is_hosts(&quoted->src);
 }
 
 static __always_inline bool is_for_us(struct xdp_md *ctx)

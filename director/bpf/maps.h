@@ -36,13 +36,19 @@ struct {
 	__type(value, __u32);
 } endpoints SEC(".maps");
 
+// Ports of one of the host's own addresses that the director speaks from; none when first > last.
+struct own {
+	__u16 first;
+	__u16 last;
+};
+
 // The host's own addresses.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct address);
-	__type(value, __u32);
+	__type(value, struct own);
 } locals SEC(".maps");
 
 // Slot: port * QUEUES + queue.

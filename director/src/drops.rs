@@ -54,8 +54,14 @@ causes! {
     TableFull = "table_full",
     /// No room is left to remember the client of a persistent service.
     TemplatesFull = "templates_full",
+    /// It would have opened a connection, and the defence drops a share of those.
+    DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
+    /// The director has no address and port left to speak from to the real server.
+    NoLocalPort = "no_local_port",
+    /// From one of the addresses that only the director itself speaks from.
+    ForgedSource = "forged_source",
     /// A combination of TCP flags that no TCP sends.
     TcpFlags = "tcp_flags",
     /// TCP data above the receiver's window.

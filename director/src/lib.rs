@@ -16,6 +16,7 @@
 //!     |- wire       bytes -> meaning, with bounds
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
+//!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
@@ -30,6 +31,7 @@ mod bpf_link;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod defence;
 pub mod direction;
 pub mod drops;
 pub mod flow;
@@ -41,6 +43,7 @@ pub mod pool;
 pub mod run;
 pub mod sched;
 pub mod service;
+pub mod speakers;
 pub mod stats;
 pub mod tcp;
 pub mod templates;

@@ -160,7 +160,7 @@ async fn reload(args: &Args, director: &Arc<Director>) {
         run::configure(&director, &config)
     });
     match reloaded.await {
-        Ok(Ok(())) => info!("configuration reloaded: services, timeouts and sysctls"),
+        Ok(Ok(())) => info!("configuration reloaded: services, timeouts, sysctls, local addresses"),
         Ok(Err(problem)) => error!("configuration not reloaded: {problem:#}"),
         Err(fault) => error!("configuration not reloaded: {fault}"),
     }

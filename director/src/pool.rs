@@ -3,6 +3,7 @@
 //! Workers read a snapshot without a lock; the control plane builds the next one from it, sharing
 //! all that stays, and publishes it in one step. A worker sees all of a change or none of it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use adminapi::model;
@@ -12,6 +13,7 @@ use crate::sched;
 use crate::service::{
     Handling, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing,
 };
+use crate::speakers::Speakers;
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -56,6 +58,8 @@ pub struct Pool {
     known: Census,
     /// Those whose answers pass through the director.
     answering: Census,
+    /// What the director speaks from to the real servers of FullNAT.
+    speakers: Arc<Speakers>,
     added: u64,
     /// Real servers that are listed no more and still have a slot.
     unlisted: u32,
@@ -70,6 +74,31 @@ impl Pool {
             workers,
             ..Self::default()
         }
+    }
+
+    /// The same, speaking to the real servers of FullNAT from `ports`.
+    #[must_use]
+    pub fn speaking_from(self, ports: RangeInclusive<u16>) -> Self {
+        Self {
+            speakers: Arc::new(Speakers::new(ports)),
+            ..self
+        }
+    }
+
+    /// What the director speaks from to the real servers of FullNAT.
+    #[inline]
+    pub fn speakers(&self) -> &Speakers {
+        &self.speakers
+    }
+
+    /// Makes `addrs` the addresses that it speaks from.
+    pub fn list_speakers(&mut self, addrs: &[Addr]) {
+        Arc::make_mut(&mut self.speakers).list(addrs);
+    }
+
+    /// Whether it speaks from what `other` speaks from.
+    pub fn speaks_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.speakers, &other.speakers)
     }
 
     /// The service with this name.
@@ -210,6 +239,7 @@ impl Pool {
             handling: Handling::default(),
             reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
+            stance: Arc::default(),
         };
         self.services.insert(key, Arc::new(service));
         if let Some(vip) = key.vip() {
@@ -351,7 +381,7 @@ impl Pool {
     }
 
     /// Forgets real servers that are listed no more and have no connections any more, and says
-    /// which. To be called only when no worker can hold a snapshot in which they were listed.
+    /// which; forgets addresses that it speaks from in the same way. To be called only when no worker can hold a snapshot in which they were listed.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
         let gone = |real: &Arc<Real>| real.standing != Standing::Listed && real.load.is_idle();
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
@@ -362,6 +392,12 @@ impl Pool {
             self.known.leave(real);
             if !real.method.is_one_way() {
                 self.answering.leave(real);
+            }
+        }
+        if self.speakers.has_unlisted() {
+            let mut speakers = Speakers::clone(&self.speakers);
+            if speakers.reap() {
+                self.speakers = Arc::new(speakers);
             }
         }
         dead
@@ -395,6 +431,7 @@ impl Pool {
                     last_weight,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
+                    stance: Arc::clone(&service.stance),
                     ..Real::clone(&old)
                 }
             }
@@ -452,6 +489,7 @@ impl Pool {
             load: Arc::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
+            stance: Arc::clone(&service.stance),
         };
         self.known.enter(&real);
         if !method.is_one_way() {

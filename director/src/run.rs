@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
+use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
@@ -134,16 +135,18 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         half_open: config.limits.half_open as usize,
         workers,
     };
+    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
         templates: Templates::new(config.limits.templates as usize, workers)
             .context("cannot get memory for templates; lower [limits] templates")?,
-        pool: Arc::new(ArcSwap::from_pointee(Pool::new(workers))),
+        pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         strays: Strays::default(),
         sysctls: Arc::default(),
+        lottery: Lottery::random(),
         workers,
     })
 }
@@ -201,12 +204,18 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts and sysctls those of `config`.
+/// Makes services, timeouts, sysctls and local addresses those of `config`.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    director.apply(&config.services)?;
+    let local = &config.datapath.local;
+    ensure!(
+        director.speaks_from(&local.ports),
+        "local_ports under [datapath] cannot be changed while the director runs; restart it"
+    );
+    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+    director.apply_speaking_from(&addrs, &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     Ok(())

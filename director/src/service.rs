@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use adminapi::model::{self, Family};
 
+use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::time::Ticks;
+use crate::tcp;
 use crate::wire::{Endpoint, Protocol};
 
 mod reals;
@@ -81,9 +83,32 @@ impl ServiceKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealId(pub u32);
 
+/// As what a connection counts for its real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its handshake is under way; counts as active, too.
+    HalfOpen,
+    /// Active (ActiveConn).
+    Active,
+    /// Not active (InActConn).
+    Inactive,
+}
+
+impl From<tcp::State> for Phase {
+    #[inline]
+    fn from(state: tcp::State) -> Self {
+        match state {
+            _ if state.is_half_open() => Self::HalfOpen,
+            _ if state.is_active() => Self::Active,
+            _ => Self::Inactive,
+        }
+    }
+}
+
 /// Connections that a real server has now, counted by all workers.
 #[derive(Debug, Default)]
 pub struct Load {
+    half_open: AtomicU32,
     active: AtomicU32,
     inactive: AtomicU32,
     /// Whether the upper threshold has been reached and not left since.
@@ -96,6 +121,7 @@ impl Load {
     #[cfg(test)]
     pub(crate) fn of(active: u32, inactive: u32) -> Self {
         Self {
+            half_open: 0.into(),
             active: active.into(),
             inactive: inactive.into(),
             overloaded: false.into(),
@@ -103,10 +129,15 @@ impl Load {
         }
     }
 
-    /// Connections in a state that counts as active (ActiveConn).
+    /// Connections whose handshake is under way.
+    pub fn half_open(&self) -> u32 {
+        self.half_open.load(Relaxed)
+    }
+
+    /// Connections in a state that counts as active (ActiveConn), half-open ones among them.
     #[inline]
     pub fn active(&self) -> u32 {
-        self.active.load(Relaxed)
+        self.active.load(Relaxed).saturating_add(self.half_open())
     }
 
     /// Its other connections (InActConn).
@@ -142,27 +173,31 @@ impl Load {
 
     /// A connection has come.
     #[inline]
-    pub fn enter(&self, active: bool) {
-        self.counter(active).fetch_add(1, Relaxed);
+    pub fn enter(&self, phase: Phase) {
+        self.counter(phase).fetch_add(1, Relaxed);
     }
 
     /// A connection has gone.
     #[inline]
-    pub fn leave(&self, active: bool) {
-        self.counter(active).fetch_sub(1, Relaxed);
+    pub fn leave(&self, phase: Phase) {
+        self.counter(phase).fetch_sub(1, Relaxed);
     }
 
     /// A connection has changed its state.
     #[inline]
-    pub fn turn(&self, was_active: bool, is_active: bool) {
-        if was_active != is_active {
-            self.enter(is_active);
-            self.leave(was_active);
+    pub fn turn(&self, was: Phase, is: Phase) {
+        if was != is {
+            self.enter(is);
+            self.leave(was);
         }
     }
 
-    fn counter(&self, active: bool) -> &AtomicU32 {
-        if active { &self.active } else { &self.inactive }
+    const fn counter(&self, phase: Phase) -> &AtomicU32 {
+        match phase {
+            Phase::HalfOpen => &self.half_open,
+            Phase::Active => &self.active,
+            Phase::Inactive => &self.inactive,
+        }
     }
 }
 
@@ -171,6 +206,9 @@ impl Load {
 pub enum Method {
     /// Both ways through the director, addresses rewritten.
     Nat,
+    /// Both ways through the director, which speaks to the real server from an address and port
+    /// of its own.
+    FullNat,
     /// As they are, to the real server's station; it answers the client itself.
     Dr,
     /// Wrapped, to the real server's address; it answers the client itself.
@@ -181,14 +219,17 @@ impl Method {
     /// Whether the director sees the client's packets only.
     #[inline]
     pub const fn is_one_way(self) -> bool {
-        !matches!(self, Self::Nat)
+        !matches!(self, Self::Nat | Self::FullNat)
     }
 
     /// Whether a connection made by the one method can go on by the other.
     pub const fn carries_on(self, other: Self) -> bool {
         matches!(
             (self, other),
-            (Self::Nat, Self::Nat) | (Self::Dr, Self::Dr) | (Self::Tun(_), Self::Tun(_))
+            (Self::Nat, Self::Nat)
+                | (Self::FullNat, Self::FullNat)
+                | (Self::Dr, Self::Dr)
+                | (Self::Tun(_), Self::Tun(_))
         )
     }
 }
@@ -258,6 +299,8 @@ pub struct Real {
     pub traffic: Arc<PerWorker>,
     /// What its service has carried.
     pub service_traffic: Arc<PerWorker>,
+    /// How its service meets new connections.
+    pub stance: Arc<Stance>,
 }
 
 impl Real {
@@ -309,8 +352,8 @@ impl Real {
 
     /// A connection has come.
     #[inline]
-    pub fn enter(&self, active: bool) {
-        self.load.enter(active);
+    pub fn enter(&self, phase: Phase) {
+        self.load.enter(phase);
         if self.upper > 0 && self.load.connections() >= self.upper {
             self.load.overloaded.store(true, Relaxed);
         }
@@ -368,10 +411,10 @@ pub struct Handling {
 }
 
 impl Handling {
-    /// Whether it differs in nothing from that of an ordinary service.
+    /// Whether a packet of this protocol leaves no connection behind.
     #[inline]
-    pub const fn is_plain(&self) -> bool {
-        self.persistence.is_none() && !self.one_packet
+    pub fn is_once(&self, protocol: Protocol) -> bool {
+        self.one_packet && protocol == Protocol::Udp
     }
 }
 
@@ -394,6 +437,8 @@ pub struct Service {
     pub reals: Reals,
     /// What it has carried.
     pub traffic: Arc<PerWorker>,
+    /// How it meets new connections.
+    pub stance: Arc<Stance>,
 }
 
 impl Service {

@@ -36,6 +36,8 @@ pub struct Configuration {
 struct Datapath {
     interfaces: Vec<String>,
     fast_path: bool,
+    #[serde(flatten)]
+    more: toml::Table,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -50,6 +52,7 @@ impl Configuration {
             datapath: Datapath {
                 interfaces,
                 fast_path: false,
+                more: toml::Table::new(),
             },
             api: ApiPlace::default(),
             limits: toml::Table::new(),
@@ -62,6 +65,13 @@ impl Configuration {
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.service.push(service);
+        self
+    }
+
+    /// Sets a key of `[datapath]`.
+    #[must_use]
+    pub fn datapath(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.datapath.more.insert(key.to_owned(), value.into());
         self
     }
 

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::process::{Process, Signal};
 use crate::topology::RealHost;
+use crate::traffic::file_sha256;
 use crate::wait;
 
 /// The port on which nginx listens.
@@ -37,7 +38,8 @@ pub struct Served {
     pub requests: u64,
 }
 
-/// An nginx that answers `/` with the name of its host and `/big` with 100 MiB.
+/// An nginx that answers `/` with the name of its host and `/big` with 100 MiB, and keeps what
+/// is posted to `/upload`.
 #[derive(Debug)]
 pub struct Nginx {
     name: String,
@@ -98,6 +100,20 @@ impl Nginx {
         })
     }
 
+    /// The SHA-256 of each body posted to `/upload` since the last call.
+    ///
+    /// # Errors
+    /// When sha256sum fails.
+    pub fn take_uploads(&self) -> Result<Vec<String>> {
+        let mut sums = Vec::new();
+        for entry in fs::read_dir(self.directory.path().join("body"))? {
+            let body = entry?.path();
+            sums.push(file_sha256(&body)?);
+            fs::remove_file(body)?;
+        }
+        Ok(sums)
+    }
+
     /// Kills it without a word.
     ///
     /// # Errors
@@ -146,8 +162,12 @@ fn configuration(name: &str, directory: &std::path::Path) -> String {
          \x20 client_body_temp_path body;\n  proxy_temp_path proxy;\n  fastcgi_temp_path fastcgi;\n\
          \x20 uwsgi_temp_path uwsgi;\n  scgi_temp_path scgi;\n\
          \x20 server {{\n{listen}    default_type text/plain;\n    root {directory};\n\
-         \x20   location = / {{ return 200 \"{name}\\n\"; }}\n    location = /big {{ }}\n  }}\n\
-         \x20 server {{\n    listen unix:{directory}/status.sock;\n    location / {{ stub_status; }}\n  }}\n}}\n"
+         \x20   location = / {{ return 200 \"{name}\\n\"; }}\n    location = /big {{ }}\n\
+         \x20   location = /upload {{\n      client_max_body_size 16m;\n      client_body_in_file_only on;\n\
+         \x20     proxy_pass_request_body off;\n      proxy_set_header Content-Length \"\";\n\
+         \x20     proxy_pass http://unix:{directory}/status.sock:/kept;\n    }}\n  }}\n\
+         \x20 server {{\n    listen unix:{directory}/status.sock;\n    location / {{ stub_status; }}\n\
+         \x20   location = /kept {{ return 204; }}\n  }}\n}}\n"
     )
 }
 

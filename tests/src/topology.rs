@@ -208,6 +208,30 @@ impl Topology {
         Ok(())
     }
 
+    /// Gives the director `addresses` towards the real servers of [`Layout::Bridged`], and takes
+    /// the way to the client from those: FullNAT alone reaches them.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub fn isolate_reals(&self, addresses: &[IpAddr]) -> Result<()> {
+        for address in addresses {
+            let rest = match address {
+                IpAddr::V4(_) => "/24",
+                IpAddr::V6(_) => "/64",
+            };
+            let nodad = if address.is_ipv6() { " nodad" } else { "" };
+            self.director.ip(&format!(
+                "addr add {address}{rest} dev {REAL_SIDE}{nodad}\n"
+            ))?;
+        }
+        for real in &self.reals {
+            real.namespace.ip("route del default\n")?;
+            real.namespace
+                .run("ip", &["-6", "route", "del", "default"])?;
+        }
+        Ok(())
+    }
+
     /// What it was built from.
     pub fn plan(&self) -> &Plan {
         &self.plan

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -124,11 +125,25 @@ pub fn download_sha256(client: &Namespace, server: SocketAddr, path: &str) -> Re
     first_word(&output)
 }
 
+/// Posts the file at `body` to `/upload` with curl.
+///
+/// # Errors
+/// When curl fails or takes more than a minute.
+pub fn upload(client: &Namespace, server: SocketAddr, body: &Path) -> Result<()> {
+    let (url, body) = (
+        format!("http://{server}/upload"),
+        format!("@{}", body.display()),
+    );
+    let options = ["-gsS", "--fail", "--max-time", "60", "--data-binary"];
+    let arguments = [&options[..], &[&body, &url]].concat();
+    client.run("curl", &arguments).map(drop)
+}
+
 /// The SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
 /// When sha256sum fails.
-pub fn file_sha256(path: &std::path::Path) -> Result<String> {
+pub fn file_sha256(path: &Path) -> Result<String> {
     first_word(&crate::process::output(
         std::process::Command::new("sha256sum").arg(path),
     )?)

@@ -25,6 +25,9 @@ pub struct Connection {
     pub vip: SocketAddr,
     /// Real server that has it.
     pub real: SocketAddr,
+    /// What the director speaks from to the real server, with the method `fullnat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<SocketAddr>,
     /// State, in IPVS' names: `ESTABLISHED`, `SYN_RECV`, `UDP`...
     pub state: String,
     /// Seconds until it expires unless a packet comes.

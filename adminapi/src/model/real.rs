@@ -17,11 +17,14 @@ pub enum ForwardingMethod {
     Dr,
     /// A tunnel (`-i`, `Tunnel`).
     Tun,
+    /// Address translation of both ends (`--fullnat`, `FullNat`): the real server talks to the
+    /// director, and needs no route to the client.
+    FullNat,
 }
 
 impl ForwardingMethod {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Nat, Self::Dr, Self::Tun];
+    pub const ALL: [Self; 4] = [Self::Nat, Self::Dr, Self::Tun, Self::FullNat];
 
     /// Its name on the wire and in the configuration file.
     pub const fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl ForwardingMethod {
             Self::Nat => "nat",
             Self::Dr => "dr",
             Self::Tun => "tun",
+            Self::FullNat => "fullnat",
         }
     }
 
@@ -145,6 +149,15 @@ impl RealPatch {
     }
 }
 
+/// How many connections a real server of FullNAT has, and how many there are ports for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortUse {
+    /// Ports in use.
+    pub used: u64,
+    /// Ports of all local addresses together.
+    pub total: u64,
+}
+
 /// A real server as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealView {
@@ -175,6 +188,9 @@ pub struct RealView {
     /// Clients that stick to it (PersistConn).
     #[serde(default)]
     pub persistent: u32,
+    /// With the method `fullnat`: the director's ports towards it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_ports: Option<PortUse>,
     /// What it has carried.
     pub stats: Traffic,
     /// Packets dropped that were known to be for it or from it, by reason.

@@ -1,6 +1,7 @@
 //! The director as it is now.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,19 @@ pub struct ConnectionUse {
     pub bytes: u64,
 }
 
+/// An address that the director speaks from to the real servers of FullNAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Whether the host has it on an interface. If not, the network has to route it here.
+    pub assigned: bool,
+    /// Connections that speak from it.
+    pub connections: u64,
+    /// Ports that it has towards each real server.
+    pub ports: u64,
+}
+
 /// The director as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -144,4 +158,7 @@ pub struct Status {
     pub drops: Drops,
     /// The connection table.
     pub connections: ConnectionUse,
+    /// What the director speaks from to the real servers of FullNAT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_addresses: Vec<LocalAddress>,
 }

@@ -459,6 +459,7 @@ async fn connections_come_by_page_and_filter() {
         client: client.parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         real: real.parse().unwrap(),
+        local: None,
         state: "ESTABLISHED".to_owned(),
         expires: 900,
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use adminapi::model::{ConnectionUse, Drops, InterfaceStatus, Status, WorkerStatus};
+use adminapi::model::{ConnectionUse, Drops, InterfaceStatus, LocalAddress, Status, WorkerStatus};
 
 /// The status for people.
 pub(super) fn text(status: &Status) -> String {
@@ -12,6 +12,7 @@ pub(super) fn text(status: &Status) -> String {
         duration(status.uptime)
     );
     text += &connections(&status.connections);
+    text += &local_addresses(&status.local_addresses);
     text += &interfaces(&status.interfaces);
     text += &workers(&status.workers);
     text += &drops(&status.drops);
@@ -52,6 +53,19 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
             interface.passed.to_string(),
             interface.redirected.to_string(),
             interface.dropped.to_string(),
+        ]
+    });
+    table(titles, rows)
+}
+
+fn local_addresses(addresses: &[LocalAddress]) -> String {
+    let titles = ["local address", "assigned", "connections", "ports"];
+    let rows = addresses.iter().map(|local| {
+        [
+            local.address.to_string(),
+            if local.assigned { "yes" } else { "no" }.to_owned(),
+            local.connections.to_string(),
+            local.ports.to_string(),
         ]
     });
     table(titles, rows)
@@ -180,12 +194,21 @@ mod tests {
                 half_open_limit: 250_000,
                 bytes: 128_000_000,
             },
+            local_addresses: vec![LocalAddress {
+                address: [10, 0, 2, 200].into(),
+                assigned: true,
+                connections: 7,
+                ports: 64_512,
+            }],
         };
         assert_eq!(
             text(&status),
             "\
 bulwarkd 0.1.0, up 1 h 2 min
 connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
+
+local address  assigned  connections  ports
+10.0.2.200          yes            7  64512
 
 interface       mode  queues    rx  passed  redirected  dropped
 eth0       zero-copy       4  1000      10         990        0

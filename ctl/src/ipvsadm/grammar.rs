@@ -266,6 +266,8 @@ pub(crate) enum Method {
     Tunnel,
     /// `-m`.
     Masq,
+    /// `--fullnat`, not of ipvsadm.
+    FullNat,
 }
 
 /// Transport of a service selector.
@@ -402,9 +404,10 @@ pub(crate) const SWITCHES: &[Switch] = switches![
     ("sync-maxlen", None, Takes::Value, Means::Option(SyncMaxlen)),
 ];
 
-/// The spellings that only `bulwark` has. They may stand before the command.
+/// The spellings that only `bulwark` has. `--json` and `--api` may stand before the command.
 #[rustfmt::skip]
 pub(crate) const OWN_SWITCHES: &[Switch] = switches![
     ("json", None, Takes::Nothing, Means::Json),
     ("api", None, Takes::Value, Means::Api),
+    ("fullnat", None, Takes::Nothing, Means::Forward(Method::FullNat)),
 ];

@@ -81,6 +81,7 @@ Of synchronisation:
 
 const OWN_USAGE: &str = "
 Only PROGRAM has:
+     --fullnat          (of a real server) NAT of both ends
      --json             listings as JSON
      --api ADDRESS      the director: unix:/PATH or http://HOST:PORT
                         (default: $BULWARK_API, else unix:/run/bulwark/api.sock)

@@ -201,6 +201,7 @@ const fn method_name(method: ForwardingMethod) -> &'static str {
         ForwardingMethod::Nat => "Masq",
         ForwardingMethod::Dr => "Route",
         ForwardingMethod::Tun => "Tunnel",
+        ForwardingMethod::FullNat => "FullNat",
     }
 }
 

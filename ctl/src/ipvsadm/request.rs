@@ -210,6 +210,7 @@ fn real(line: &Line) -> Result<Real, Failure> {
         Method::Masq => ForwardingMethod::Nat,
         Method::Route => ForwardingMethod::Dr,
         Method::Tunnel => ForwardingMethod::Tun,
+        Method::FullNat => ForwardingMethod::FullNat,
     };
     let service_port = line.service.as_ref().map_or(0, Selector::port);
     let named = Real {

@@ -75,6 +75,7 @@ const fn method_switch(method: ForwardingMethod) -> &'static str {
         ForwardingMethod::Nat => "-m",
         ForwardingMethod::Dr => "-g",
         ForwardingMethod::Tun => "-i",
+        ForwardingMethod::FullNat => "--fullnat",
     }
 }
 

@@ -54,6 +54,7 @@ fn view(real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         persistent: 0,
+        local_ports: None,
         stats: Traffic::default(),
         drops: Default::default(),
     }
@@ -332,6 +333,7 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
         client,
         vip,
         real,
+        local: None,
         state: state.to_owned(),
         expires,
     }
@@ -411,6 +413,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             active: 12,
             inactive: 340,
             persistent: 0,
+            local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             drops: Default::default(),
         }],

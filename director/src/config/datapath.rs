@@ -6,6 +6,7 @@ use std::fmt;
 use adminapi::Problem;
 use serde::Deserialize;
 
+use super::local::{self, Local};
 use super::read::{Expected, Section};
 
 /// Receives and sends packets.
@@ -21,6 +22,8 @@ pub struct Datapath {
     pub frames: u32,
     /// Descriptors of each ring, a power of two.
     pub ring: u32,
+    /// What the director speaks from to the real servers of FullNAT.
+    pub local: Local,
 }
 
 impl Datapath {
@@ -97,6 +100,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
     let ring = section.or("ring", &ring, Datapath::DEFAULT_RING);
     let frames = power_of_two(2 * Datapath::MIN_RING, Datapath::MAX_FRAMES);
     let frames = section.or("frames", &frames, Datapath::DEFAULT_FRAMES);
+    let local = local::read(&mut section);
     if section.or("fast_path", &Expected::BOOLEAN, false) {
         section.refuse("fast_path", "is not built yet", "set false or leave it out");
     }
@@ -118,6 +122,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
         workers,
         frames,
         ring,
+        local,
     })
 }
 

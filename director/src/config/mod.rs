@@ -10,6 +10,7 @@ mod datapath;
 mod duplicate;
 mod error;
 mod limits;
+mod local;
 mod log;
 mod outline;
 mod read;
@@ -29,6 +30,8 @@ pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
+pub use local::Local;
+pub(crate) use local::{speaks, voiceless};
 pub use log::{Log, LogFormat, LogLevel};
 
 use error::Report;
@@ -118,7 +121,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let timeouts = read_timeouts(root.section("timeouts"));
     let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
-    let services = service::read(&mut root);
+    let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.not_yet("defense");
     root.finish();
     Some(Settings {

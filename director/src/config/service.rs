@@ -9,6 +9,7 @@ use adminapi::model::{
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
+use super::local::Local;
 use super::read::{Expected, Section};
 
 const PROTOCOLS: &[&str] = &["tcp", "udp"];
@@ -17,7 +18,7 @@ const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 ];
 const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
-const METHODS: &[&str] = &["nat", "dr", "tun"];
+const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
@@ -37,15 +38,16 @@ struct Placed {
     reals: Vec<usize>,
 }
 
-/// All services that can be read, judged together.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<Service> {
+/// All services that can be read, judged together, and with what the director speaks from.
+pub(super) fn read(root: &mut Section<'_>, local: Option<&Local>) -> Vec<Service> {
     let placed: Vec<Placed> = root
         .sections("service")
         .into_iter()
         .filter_map(|(place, section)| read_service(place, section))
         .collect();
     let services: Vec<_> = placed.iter().map(|placed| placed.service.clone()).collect();
-    for mut problem in validate_config(&services) {
+    let spoken = local.map_or_else(Vec::new, |local| local.judge(&services));
+    for mut problem in validate_config(&services).into_iter().chain(spoken) {
         problem.pointer = in_file(&placed, &problem.pointer);
         problem.other = problem.other.map(|other| in_file(&placed, &other));
         root.report(problem);

@@ -134,6 +134,14 @@ fn each_bad_line_is_named() {
             "f:3: datapath.fast_path: is not built yet; set false or leave it out",
         ),
         (
+            "local_ports = \"5000-5100\"",
+            "f:3: datapath.local_ports: 5000-5100 are 101 ports; give 1024 at least",
+        ),
+        (
+            "local_addresses = [\"10.0.2.1\", \"10.0.2.1\"]",
+            "f:3: datapath.local_addresses: 10.0.2.1 is there already; name it once (see line 3)",
+        ),
+        (
             "fast_path = \"yes\"",
             "f:3: datapath.fast_path: must be true or false, not \"yes\"",
         ),
@@ -161,7 +169,7 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: fast_path, frames, interfaces, mode, ring, workers",
+             known here: fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",

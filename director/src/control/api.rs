@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Health, PacketTotals, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts,
-    TimeoutsPatch,
+    Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, ForwardingMethod, Health,
+    PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    Status, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::{bad_handling, validate_changed_real};
@@ -16,6 +16,7 @@ use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
 use super::{Director, translate, view};
+use crate::config;
 use crate::flow;
 use crate::pool::{Pool, PoolError};
 use crate::service::ServiceKey;
@@ -32,7 +33,7 @@ fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service:
 fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
     let found = known(pool, key)?.reals.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
-    found.map(|real| view::real(real)).ok_or_else(missing)
+    found.map(|real| view::real(pool, real)).ok_or_else(missing)
 }
 
 /// A service that is another's real server would send its packets round in a circle.
@@ -42,12 +43,30 @@ fn refuse_circle(endpoint: Endpoint) -> ControlError {
     ControlError::Invalid(vec![adminapi::Problem::new("/address", message, mend)])
 }
 
+/// Nobody else can have an address that the director speaks from.
+fn refuse_speaker(pool: &Pool, endpoint: Endpoint) -> Result<()> {
+    let problem = || config::speaks(endpoint.addr.into()).below("/address");
+    let speaker = pool.speakers().has(endpoint.addr);
+    ControlError::unless_valid(speaker.then(problem).into_iter().collect())
+}
+
+/// FullNAT needs an address to speak from.
+fn refuse_voiceless(pool: &Pool, endpoint: Endpoint, real: &Real) -> Result<()> {
+    let has_voice = pool.speakers().capacity(endpoint.addr.is_v4()) > 0;
+    let voiceless = real.method == ForwardingMethod::FullNat && !has_voice;
+    let problem = || config::voiceless(endpoint.addr.into());
+    ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
+}
+
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
     if let ServiceKey::Address { protocol, vip } = key
         && pool.has_real_within(protocol, vip)
     {
         return Err(refuse_circle(vip));
+    }
+    if let ServiceKey::Address { vip, .. } = key {
+        refuse_speaker(pool, vip)?;
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
@@ -67,6 +86,8 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     {
         return Err(refuse_circle(endpoint));
     }
+    refuse_speaker(pool, endpoint)?;
+    refuse_voiceless(pool, endpoint, real)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key, endpoint);
@@ -84,6 +105,7 @@ fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> 
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
+    refuse_voiceless(pool, endpoint, real)?;
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
@@ -212,6 +234,7 @@ impl Control for Director {
                 half_open_limit: table.half_open_capacity() as u64,
                 bytes: table.footprint() as u64,
             },
+            local_addresses: self.local_addresses(),
         })
     }
 
@@ -220,12 +243,13 @@ impl Control for Director {
         Ok(pool
             .services()
             .iter()
-            .map(|service| view::service(service))
+            .map(|service| view::service(&pool, service))
             .collect())
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        known(&self.shared.pool.load(), &translate::key(id)).map(|service| view::service(service))
+        let pool = self.shared.pool.load();
+        known(&pool, &translate::key(id)).map(|service| view::service(&pool, service))
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
@@ -301,6 +325,7 @@ impl Control for Director {
             let now = known_real(pool, &key, real.into())?;
             let wanted = patch.applied(&now);
             ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+            refuse_voiceless(pool, wanted.endpoint(key.port()).into(), &wanted)?;
             let changed = set_real(pool, touched, &key, real.into(), &wanted);
             changed.map_err(|e| translate::error(e, &key, Some(real.into())))
         })?;

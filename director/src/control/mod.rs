@@ -8,6 +8,7 @@ mod roles;
 mod translate;
 mod view;
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -112,7 +113,8 @@ impl Director {
         let done = change(&mut new, &mut touched)?;
         touched.refuse_locals(&old, &new, &master.locals)?;
         new.settle();
-        self.publish(&old, new, &touched).map_err(refused)?;
+        let published = self.publish(&old, new, &touched, &master.locals);
+        published.map_err(refused)?;
         master.note(&touched, &old);
         Ok(done)
     }
@@ -123,15 +125,33 @@ impl Director {
         old: &Arc<Pool>,
         new: Pool,
         touched: &Touched,
+        locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
         let new = Arc::new(new);
+        let speaks_anew = !old.speaks_like(&new);
+        if speaks_anew {
+            self.tell_locals(locals, &new)?;
+        }
         touched.close(&self.gate, old, &new)?;
         self.shared.pool.store(Arc::clone(&new));
         if let Err(error) = touched.open(&self.gate, &new) {
             self.shared.pool.store(Arc::clone(old));
             touched.close(&self.gate, &new, old)?;
             touched.open(&self.gate, old)?;
+            if speaks_anew {
+                self.tell_locals(locals, old)?;
+            }
             return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Tells the gate which ports of the host's addresses are the director's.
+    fn tell_locals(&self, locals: &[Addr], pool: &Pool) -> std::result::Result<(), GateError> {
+        let speakers = pool.speakers();
+        for addr in locals {
+            let spoken = speakers.has(*addr).then(|| speakers.ports());
+            self.gate.set_local(*addr, spoken)?;
         }
         Ok(())
     }
@@ -147,7 +167,7 @@ impl Director {
             return Ok(());
         }
         let old = self.shared.pool.load_full();
-        if !old.has_unlisted() {
+        if !old.has_unlisted() && !old.speakers().has_unlisted() {
             return Ok(());
         }
         let mut new = Pool::clone(&old);
@@ -155,8 +175,8 @@ impl Director {
         for real in new.reap() {
             touched.real(&real.service, real.endpoint);
         }
-        if touched.reals() {
-            self.publish(&old, new, &touched)?;
+        if touched.reals() || !old.speaks_like(&new) {
+            self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
         }
         Ok(())
@@ -169,11 +189,9 @@ impl Director {
     pub fn set_locals(&self, addrs: &[Addr]) -> std::result::Result<(), GateError> {
         let mut master = self.master.lock();
         for gone in master.locals.iter().filter(|old| !addrs.contains(old)) {
-            self.gate.set_local(*gone, false)?;
+            self.gate.forget_local(*gone)?;
         }
-        for addr in addrs {
-            self.gate.set_local(*addr, true)?;
-        }
+        self.tell_locals(addrs, &self.shared.pool.load())?;
         master.locals = addrs.to_vec();
         Ok(())
     }
@@ -211,6 +229,11 @@ impl Director {
         self.shared.sysctls.store(Arc::new(sysctls));
     }
 
+    /// Whether the director speaks to the real servers of FullNAT from these ports.
+    pub fn speaks_from(&self, ports: &RangeInclusive<u16>) -> bool {
+        self.shared.pool.load().speakers().ports() == ports
+    }
+
     /// Makes the services those of `desired`, in one step: what is in both keeps its connections
     /// and counters.
     ///
@@ -218,6 +241,18 @@ impl Director {
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| api::put_services(pool, touched, desired))
+    }
+
+    /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
+    /// that speak from another address keep it.
+    ///
+    /// # Errors
+    /// As [`Director::apply`].
+    pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
+        self.change(|pool, touched| {
+            pool.list_speakers(local);
+            api::put_services(pool, touched, desired)
+        })
     }
 }
 

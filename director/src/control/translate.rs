@@ -73,6 +73,7 @@ pub(super) fn settings(real: &model::Real) -> Settings {
         lower: real.lower,
         method: match (real.method, real.tunnel()) {
             (model::ForwardingMethod::Nat, _) => Method::Nat,
+            (model::ForwardingMethod::FullNat, _) => Method::FullNat,
             (model::ForwardingMethod::Dr, _) => Method::Dr,
             (model::ForwardingMethod::Tun, tun) => Method::Tun(tunnel(tun.unwrap_or_default())),
         },
@@ -102,6 +103,7 @@ const fn tunnel(tun: model::Tunnel) -> Tunnel {
 pub(super) const fn api_method(method: Method) -> (model::ForwardingMethod, Option<model::Tunnel>) {
     match method {
         Method::Nat => (model::ForwardingMethod::Nat, None),
+        Method::FullNat => (model::ForwardingMethod::FullNat, None),
         Method::Dr => (model::ForwardingMethod::Dr, None),
         Method::Tun(tunnel) => (model::ForwardingMethod::Tun, Some(api_tunnel(tunnel))),
     }

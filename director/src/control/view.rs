@@ -7,13 +7,13 @@ use super::{Director, refused, translate};
 use crate::drops::DropReason;
 use crate::flow::Entry;
 use crate::pool::Pool;
-use crate::service::{Real, Service};
+use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
 use crate::templates;
 use crate::time::Tick;
-use crate::wire::Protocol;
+use crate::wire::{Addr, Protocol};
 
-pub(super) fn service(service: &Service) -> ServiceView {
+pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
     ServiceView {
         id,
@@ -25,11 +25,11 @@ pub(super) fn service(service: &Service) -> ServiceView {
         one_packet: service.handling.one_packet,
         stats: service.traffic.sum().into(),
         drops: drops_of(&service.traffic),
-        reals: service.reals.iter().rev().map(|r| real(r)).collect(),
+        reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
     }
 }
 
-pub(super) fn real(real: &Real) -> RealView {
+pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     let (method, tun) = translate::api_method(real.method);
     RealView {
         address: real.endpoint.addr.into(),
@@ -43,6 +43,10 @@ pub(super) fn real(real: &Real) -> RealView {
         active: real.active(),
         inactive: real.inactive(),
         persistent: real.load.sticking(),
+        local_ports: (real.method == Method::FullNat).then(|| model::PortUse {
+            used: real.load.connections().into(),
+            total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
+        }),
         stats: real.traffic.sum().into(),
         drops: drops_of(&real.traffic),
     }
@@ -66,6 +70,7 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
+        local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: match entry.protocol() {
             Protocol::Tcp => entry.tracking.state.name().to_owned(),
             Protocol::Udp => "UDP".to_owned(),
@@ -109,6 +114,19 @@ impl Director {
             .enumerate()
             .map(status)
             .collect()
+    }
+
+    pub(super) fn local_addresses(&self) -> Vec<model::LocalAddress> {
+        let locals = &self.master.lock().locals;
+        let pool = self.shared.pool.load();
+        let ports = pool.speakers().ports().len() as u64;
+        let shown = |(addr, connections): (Addr, u32)| model::LocalAddress {
+            address: addr.into(),
+            assigned: locals.contains(&addr),
+            connections: connections.into(),
+            ports,
+        };
+        pool.speakers().listed().map(shown).collect()
     }
 
     pub(super) fn worker_status(&self) -> Vec<model::WorkerStatus> {

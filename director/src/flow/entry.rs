@@ -39,9 +39,9 @@ pub struct Entry {
     client_port: u16,
     virtual_port: u16,
     real_port: u16,
-    /// Port that the director speaks from towards the real server, when it is not the client's.
+    /// Port that the director speaks from towards the real server; 0 when that is the client's.
     pub local_port: u16,
-    /// Which of the director's own addresses goes with `local_port`.
+    /// The number of the director's own address that goes with `local_port`.
     pub local_id: u16,
     /// Class in the low four bits, 0 = free; bit 6 = no reply passes here; bit 7 = UDP.
     kind: u8,
@@ -165,13 +165,13 @@ impl Entry {
     }
 
     /// Whether a packet from a real server belongs to it; `real_addr` is the address (RIP) of
-    /// [`Entry::real`], which the entry does not hold.
+    /// [`Entry::real`] and `peer` whom that one talks to, neither of which the entry holds.
     #[inline]
-    pub fn matches_reply(&self, tuple: &Tuple, real_addr: Addr) -> bool {
+    pub fn matches_reply(&self, tuple: &Tuple, real_addr: Addr, peer: Endpoint) -> bool {
         let reply = Tuple {
             protocol: self.protocol(),
             src: Endpoint::new(real_addr, self.real_port),
-            dst: self.client(),
+            dst: peer,
         };
         reply == *tuple && !self.is_one_way()
     }
@@ -185,6 +185,15 @@ impl Entry {
     #[inline]
     pub const fn controlled_by(&self) -> Option<u8> {
         self.control.checked_sub(1)
+    }
+
+    /// Whether what one real server answers to the two could not be told apart.
+    pub(super) fn is_answered_like(&self, other: &Self) -> bool {
+        let same_peer = match (self.local_port, other.local_port) {
+            (0, 0) => self.client() == other.client(),
+            (own, others) => own == others && self.local_id == other.local_id,
+        };
+        same_peer && self.real_port == other.real_port && self.protocol() == other.protocol()
     }
 
     /// Counts a packet from the client.

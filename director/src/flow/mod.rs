@@ -29,7 +29,7 @@ mod tests;
 mod wheel;
 
 pub use entry::{Class, Entry};
-pub use place::Place;
+pub use place::{Lot, Place};
 pub use shard::{Departed, Handle, Refused, Shard};
 pub use table::{Cursor, Limits, Table};
 

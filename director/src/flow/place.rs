@@ -18,6 +18,38 @@ pub struct Place {
     pub(super) guess: u32,
 }
 
+/// What a connection draws lots with: who finds the same place draws the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lot {
+    /// Keyed hash of the connection's tuple.
+    pub seed: u32,
+    /// The shard that the connection lives in.
+    pub shard: u32,
+    /// How many shards there are.
+    pub shards: u32,
+}
+
+impl Lot {
+    /// At most `tries` numbers below `total`: all of them, each once, when there are no more; else
+    /// by lot.
+    pub fn order(self, total: u32, tries: u32) -> impl Iterator<Item = u32> {
+        let all = total <= tries;
+        let start = reduce(self.seed, total);
+        let draw = move |drawn: u32| step(drawn);
+        let drawn = std::iter::successors(Some(self.seed), move |&drawn| Some(draw(drawn)));
+        let count = total.min(tries) as usize;
+        drawn.zip(0..).take(count).map(move |(drawn, n)| match all {
+            true => (start + n) % total,
+            false => reduce(drawn, total),
+        })
+    }
+}
+
+/// The next of a sequence of all 32-bit numbers (a linear congruence, Numerical Recipes).
+const fn step(number: u32) -> u32 {
+    number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)
+}
+
 /// SipHash-1-3 under a key that is drawn at every start, so that nobody outside can aim at one
 /// shard or bucket.
 #[derive(Clone, Copy)]

@@ -252,7 +252,7 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// Refuses what the table has already. Two replies are the same when hash, client and real
+    /// Refuses what the table has already. Two replies are the same when hash, peer and real
     /// port are: for different RIPs that is a chance of 2^-32, and costs another choice only.
     fn check_unknown(
         &self,
@@ -267,11 +267,7 @@ impl<'a> Shard<'a> {
         {
             return Err(Refused::Exists);
         }
-        let same_reply = |old: &Entry| {
-            old.client() == new.client()
-                && old.real_port() == new.real_port()
-                && old.protocol() == new.protocol()
-        };
+        let same_reply = |old: &Entry| old.is_answered_like(new);
         match reply.and_then(|reply| self.find(reply, same_reply)) {
             Some(_) => Err(Refused::ReplyTaken),
             None => Ok(()),

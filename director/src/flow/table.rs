@@ -9,7 +9,7 @@ use super::Direction;
 use super::entry::Entry;
 use super::floor;
 use super::index::Index;
-use super::place::{Keyed, Place, reduce};
+use super::place::{Keyed, Lot, Place, reduce};
 use super::shard::{Departed, Gauge, Random, Shard, State};
 use super::slab::{NIL, Pool, Slab};
 use super::wheel::Wheel;
@@ -149,6 +149,25 @@ impl Table {
             buckets: Index::candidates(hashes.tuple, self.buckets),
             direction,
             guess: NIL,
+        }
+    }
+
+    /// Where the connection of an answer is that goes to a port of the director's own: the shard
+    /// is that of the port, since the answer does not name the client.
+    #[inline(never)]
+    pub fn locate_by_port(&self, tuple: &Tuple) -> Place {
+        Place {
+            shard: u32::from(tuple.dst.port) % self.cells.len() as u32,
+            ..self.locate(Direction::Reply, tuple)
+        }
+    }
+
+    /// What the connection at `place` draws lots with.
+    pub fn lot(&self, place: &Place) -> Lot {
+        Lot {
+            seed: place.hash,
+            shard: place.shard,
+            shards: self.cells.len() as u32,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The gate's maps, as `bpf/maps.h` lays them out.
 
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
@@ -119,8 +120,15 @@ impl Maps {
         })
     }
 
-    pub(super) fn set_local(&self, addr: Addr, local: bool) -> Result<(), GateError> {
-        let value = local.then(|| 1u32.to_ne_bytes());
+    pub(super) fn set_local(
+        &self,
+        addr: Addr,
+        own: Option<&RangeInclusive<u16>>,
+    ) -> Result<(), GateError> {
+        let value = own.map(|ports| {
+            let ([a, b], [c, d]) = (ports.start().to_ne_bytes(), ports.end().to_ne_bytes());
+            [a, b, c, d]
+        });
         put(&self.locals, addr.octets(), value).map_err(|error| GateError::Map {
             map: "locals",
             error,

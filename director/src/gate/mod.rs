@@ -15,6 +15,7 @@ pub use interface::Interface;
 pub use maps::{GateCounters, Roles};
 pub use program::XdpMode;
 
+use std::ops::RangeInclusive;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
@@ -95,13 +96,27 @@ impl Gate {
         self.maps.set_endpoint(0, Endpoint::new(addr, 0), roles)
     }
 
-    /// Says whether `addr` is an address of this host, to which a real server may speak without
-    /// its packet being taken for a reply.
+    /// Says that `addr` is an address of this host, to which a real server may speak without its
+    /// packet being taken for a reply, but for the ports `spoken` that the director speaks from.
     ///
     /// # Errors
     /// When the map is full.
-    pub fn set_local(&self, addr: Addr, local: bool) -> Result<(), GateError> {
-        self.maps.set_local(addr, local)
+    pub fn set_local(
+        &self,
+        addr: Addr,
+        spoken: Option<&RangeInclusive<u16>>,
+    ) -> Result<(), GateError> {
+        #[allow(clippy::reversed_empty_ranges)]
+        const NONE: RangeInclusive<u16> = 1..=0;
+        self.maps.set_local(addr, Some(spoken.unwrap_or(&NONE)))
+    }
+
+    /// Says that `addr` is an address of this host no more.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn forget_local(&self, addr: Addr) -> Result<(), GateError> {
+        self.maps.set_local(addr, None)
     }
 
     /// Says which Ethernet address `port` has; until then all its packets are passed.

@@ -33,7 +33,9 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         match method {
-            Method::Nat | Method::Dr => self.exit(frame, layout, to.dst.addr, flow_of(to), 0),
+            Method::Nat | Method::FullNat | Method::Dr => {
+                self.exit(frame, layout, to.dst.addr, flow_of(to), 0)
+            }
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
         }
     }
@@ -73,7 +75,7 @@ impl<'s> View<'s> {
         hop: &Hop,
     ) -> Departure {
         match method {
-            Method::Nat => forward::translate(frame, packet, to),
+            Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
             Method::Dr => {}
             Method::Tun(tunnel) => {
                 clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);

@@ -1,16 +1,14 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
-use adminapi::sysctl::Sysctl;
-
 use super::exit::Departure;
 use super::view::{self, Refusal, View};
+use crate::defence::{Posture, Share};
 use crate::drops::Cause;
 use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard};
 use crate::neighbour::Hop;
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
 use crate::tcp::Tracking;
-use crate::templates::Client;
 use crate::wire::tcp::Segment;
 use crate::wire::{Protocol, Transport, Tuple};
 
@@ -25,97 +23,39 @@ impl<'s> View<'s> {
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
-        if !service.handling.is_plain() {
-            return self.special(shard, frame, packet, place, service, tracking);
+        if self.is_drawn(service, packet, tracking.as_ref()) {
+            return Err(refused(Cause::DefenceRate.into()));
         }
-        let first = self
-            .pick(service, packet)
-            .map_err(|cause| refused(cause.into()))?;
-
+        let handling = &service.handling;
+        if let Some(persistence) = &handling.persistence {
+            return self.sticky(shard, frame, packet, place, service, persistence, tracking);
+        }
+        let first = self.pick(service, packet).map_err(|cause| refused(cause.into()))?;
+        if handling.is_once(packet.tuple.protocol) {
+            drop(shard);
+            return self.once(frame, packet, first);
+        }
+        let mut why = Cause::TupleTaken;
         for real in candidates(service, first) {
-            let admitted = self.admit(&mut shard, frame, packet, place, real, tracking, None)?;
-            if let Some((to, hop)) = admitted {
-                drop(shard);
-                return Ok(self.forward(frame, packet, real, &to, &hop));
+            let entry = self.entry(packet, real, tracking);
+            match self.admit(&mut shard, frame, packet, place, real, entry)? {
+                Err(cause) => why = cause,
+                Ok((to, hop)) => {
+                    drop(shard);
+                    return Ok(self.forward(frame, packet, real, &to, &hop));
+                }
             }
         }
-        Err(refused(Cause::TupleTaken.into()))
-    }
-
-    /// What a service does that is no ordinary one.
-    #[inline(never)]
-    fn special(
-        &self,
-        mut shard: Shard<'_>,
-        frame: &mut [u8],
-        packet: &Transport,
-        place: &Place,
-        service: &'s Service,
-        tracking: Option<Tracking>,
-    ) -> Result<Departure, Refusal<'s>> {
-        let Some(persistence) = &service.handling.persistence else {
-            drop(shard);
-            let real = self.pick(service, packet);
-            let real = real.map_err(|cause| Refusal::from(cause).of_service(service))?;
-            return self.once(frame, packet, real);
-        };
-        let client = Client::of(&service.key, persistence, &packet.tuple);
-        let choose = || self.pick(service, packet).ok();
-        let real = self.templates.hold(
-            self.pool,
-            &client,
-            self.now,
-            |real| self.keeps(real),
-            choose,
-        );
-        let real = real.map_err(|cause| Refusal::from(cause).of_service(service))?;
-        let one_packet = service.handling.one_packet && packet.tuple.protocol == Protocol::Udp;
-        let controlled = self.entry(
-            packet,
-            real,
-            real.destination(packet.tuple.dst).port,
-            tracking,
-            Some(persistence.prefix),
-        );
-        if one_packet {
-            drop(shard);
-            self.templates.release(self.pool, &controlled);
-            return self.once(frame, packet, real);
-        }
-        let prefix = Some(persistence.prefix);
-        let admitted = self.admit(&mut shard, frame, packet, place, real, tracking, prefix);
-        drop(shard);
-        match admitted {
-            Ok(Some((to, hop))) => Ok(self.forward(frame, packet, real, &to, &hop)),
-            failed => {
-                self.templates.release(self.pool, &controlled);
-                let taken = Refusal::from(Cause::TupleTaken).of_real(real);
-                Err(failed.err().unwrap_or(taken))
-            }
-        }
-    }
-
-    /// Sends a datagram without a connection of its own.
-    fn once(
-        &self,
-        frame: &mut [u8],
-        packet: &Transport,
-        real: &'s Real,
-    ) -> Result<Departure, Refusal<'s>> {
-        let (to, hop) = self.way_to(frame, packet, real)?;
-        Ok(self.forward(frame, packet, real, &to, &hop))
-    }
-
-    /// Whether a client that sticks to `real` goes there with its next connection: a weight of 0
-    /// does not send it away, unless `expire_quiescent_template` says so.
-    fn keeps(&self, real: &Real) -> bool {
-        real.weight > 0 || !self.sysctls.is_on(Sysctl::ExpireQuiescentTemplate)
+        Err(refused(why.into()))
     }
 
     /// The real server that the scheduler picks.
-    fn pick(&self, service: &'s Service, packet: &Transport) -> Result<&'s Real, Cause> {
+    pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Result<&'s Real, Cause> {
         let newcomer = Newcomer {
             tuple: &packet.tuple,
             now: self.now,
@@ -125,51 +65,38 @@ impl<'s> View<'s> {
         picked.map(|real| &**real).ok_or(Cause::NoReal)
     }
 
-    /// What a packet becomes on its way to `real`, and the next hop.
-    fn way_to(
-        &self,
-        frame: &[u8],
-        packet: &Transport,
-        real: &'s Real,
-    ) -> Result<(Tuple, Hop), Refusal<'s>> {
-        let to = Tuple {
-            dst: real.destination(packet.tuple.dst),
-            ..packet.tuple
-        };
-        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
-        Ok((to, hop.map_err(|refusal| refusal.of_real(real))?))
-    }
-
-    /// Takes a connection to `real` into the table, and says what its packet becomes; nothing when
-    /// its replies could not be told from another's.
-    #[allow(clippy::too_many_arguments)]
-    fn admit(
+    /// Takes a connection to `real` into the table, and says what its packet becomes, or why this
+    /// real server cannot have it.
+    pub(super) fn admit(
         &self,
         shard: &mut Shard<'_>,
         frame: &[u8],
         packet: &Transport,
         place: &Place,
         real: &'s Real,
-        tracking: Option<Tracking>,
-        controlled_by: Option<u8>,
-    ) -> Result<Option<(Tuple, Hop)>, Refusal<'s>> {
-        let (to, hop) = self.way_to(frame, packet, real)?;
-        let two_way = !real.method.is_one_way();
-        let reply = two_way.then(|| self.table.locate(Direction::Reply, &to.reversed()));
-        let entry = self.entry(packet, real, to.dst.port, tracking, controlled_by);
+        mut entry: Entry,
+    ) -> Result<std::result::Result<(Tuple, Hop), Cause>, Refusal<'s>> {
+        let lead = match self.lead(shard, packet, place, real, entry.class()) {
+            Ok(lead) => lead,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
+        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        self.make_way(shard, &lead);
+        lead.note(&mut entry);
         let gone = &mut |gone: &Entry, _: Departed| self.departed(gone);
-        match shard.insert(entry, place, reply.as_ref(), gone) {
+        match shard.insert(entry, place, lead.reply.as_ref(), gone) {
             Ok(_) => {}
-            Err(Refused::ReplyTaken) => return Ok(None),
+            Err(Refused::ReplyTaken) => return Ok(Err(Cause::TupleTaken)),
             Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
         }
         // Under the lock: whoever finds the connection may already take it off again.
-        real.enter(view::is_active(&entry));
-        Ok(Some((to, hop)))
+        self.entered(real, &entry);
+        Ok(Ok((lead.to, hop)))
     }
 
     /// Sends a packet that has opened a connection.
-    fn forward(
+    pub(super) fn forward(
         &self,
         frame: &mut [u8],
         packet: &Transport,
@@ -181,19 +108,33 @@ impl<'s> View<'s> {
         self.send(frame, packet, real.method, to, hop)
     }
 
-    fn entry(
+    /// Whether a packet that would open a connection is among those that the defence drops.
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracking: Option<&Tracking>) -> bool {
+        let Posture { syns, all, .. } = service.stance.posture();
+        let share = match tracking {
+            Some(_) => syns.max(all),
+            None => all,
+        };
+        let isn = tracking.map_or(0, Tracking::client_isn);
+        share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
+    }
+
+    pub(super) fn entry(
         &self,
         packet: &Transport,
         real: &Real,
-        port: u16,
         tracking: Option<Tracking>,
-        controlled_by: Option<u8>,
     ) -> Entry {
         let (class, lifetime) = match tracking {
-            Some(tracking) => (Class::HalfOpen, self.timeouts.tcp(tracking.state)),
+            Some(tracking) => {
+                let posture = real.stance.posture();
+                let lifetime = posture.lifetime(self.timeouts, tracking.state);
+                (Class::HalfOpen, lifetime)
+            }
             None => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
+        let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracking = tracking.unwrap_or_default();
         entry.count_packet();
@@ -201,6 +142,11 @@ impl<'s> View<'s> {
             entry.control(prefix);
         }
         entry
+    }
+
+    fn entered(&self, real: &Real, entry: &Entry) {
+        real.enter(view::phase_of(entry));
+        self.pool.speakers().enter(entry);
     }
 
     fn opened(&self, real: &Real, packet: &Transport) {

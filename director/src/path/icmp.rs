@@ -2,7 +2,7 @@
 //! read its own addresses. A real server that answers from the VIP itself gets them as they are.
 
 use super::exit::Departure;
-use super::known::{method_of, translated};
+use super::known::method_of;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
@@ -44,15 +44,18 @@ impl<'s> View<'s> {
         if !error.quote.seq.is_none_or(sent) {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
-        let to = translated(&entry, real, way);
+        let to = self.translated(&entry, real, way);
         let method = method_of(real, way);
         let hop = self.hop_by(frame, &error.layout, method, &to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         self.count(real, &error.layout, way);
         match method {
-            Method::Nat => {
+            Method::Nat | Method::FullNat => {
                 let quote = to.reversed();
-                let src = speaker(&error, way, entry.vip().addr);
+                let src = match real.method {
+                    Method::FullNat => to.src.addr,
+                    _ => speaker(&error, way, entry.vip().addr),
+                };
                 forward::translate_error(frame, &error, src, quote.src.addr, &quote);
             }
             Method::Dr => {}
@@ -66,7 +69,7 @@ impl<'s> View<'s> {
 
 /// Who the receiver is told has sent the error: a client hears of it from the VIP, since the
 /// real server and what lies before it are none of its business; a real server hears of it from
-/// whoever did (`ip_vs_nat_icmp`).
+/// whoever did (`ip_vs_nat_icmp`). Behind FullNAT it knows nobody but the director.
 fn speaker(error: &IcmpError, way: Direction, vip: Addr) -> Addr {
     match way {
         Direction::Original => error.src,

@@ -6,7 +6,8 @@ use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
-use crate::tcp::{self, Judgement, State};
+use crate::tcp::{Judgement, PEACE, State, Tables};
+use crate::time::Ticks;
 use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Layout, Protocol, Transport, Tuple};
 
@@ -51,7 +52,10 @@ impl<'s> View<'s> {
         match way {
             Direction::Original => entry.matches_original(tuple),
             Direction::Reply => match self.pool.real(entry.real()) {
-                Some(real) => entry.matches_reply(tuple, real.endpoint.addr),
+                Some(real) => {
+                    let peer = self.pool.speakers().peer(entry);
+                    entry.matches_reply(tuple, real.endpoint.addr, peer)
+                }
                 None => false,
             },
         }
@@ -67,7 +71,7 @@ impl<'s> View<'s> {
     ) -> Result<Plan, Refusal<'s>> {
         let entry = shard.entry(handle);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let to = translated(entry, real, way);
+        let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
@@ -110,7 +114,7 @@ impl<'s> View<'s> {
     }
 
     /// Takes a connection out of the table and off its real server.
-    fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
+    pub(super) fn forget(&self, shard: &mut Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
         self.departed(&old);
     }
@@ -128,18 +132,24 @@ impl<'s> View<'s> {
     ) -> Result<bool, Cause> {
         let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
         let entry = shard.entry_mut(handle);
+        let tables = self.tables(entry, real);
         let judgement = match real.method.is_one_way() {
-            false => entry.tracking.judge(way, &segment, &tcp::NORMAL),
-            true => entry.tracking.judge_one_way(&segment, &tcp::ONE_WAY),
+            false => entry.tracking.judge(way, &segment, tables.two_way),
+            true => entry.tracking.judge_one_way(&segment, tables.one_way),
         };
         match judgement {
             Judgement::Accept { from, to } => {
                 if way == Direction::Original {
                     entry.count_packet();
                 }
-                real.load.turn(from.is_active(), to.is_active());
-                let handle = self.reclass(shard, handle, to);
-                shard.touch(handle, self.now.after(self.timeouts.tcp(to)));
+                if from != to {
+                    real.load.turn(from.into(), to.into());
+                }
+                let (handle, lifetime) = match entry.tracking.is_proved() {
+                    true => (self.reclass(shard, handle, to), self.timeouts.tcp(to)),
+                    false => (handle, self.on_probation(real, to)),
+                };
+                shard.touch(handle, self.now.after(lifetime));
                 Ok(true)
             }
             Judgement::Ignore(_) => Ok(true),
@@ -149,6 +159,20 @@ impl<'s> View<'s> {
             }
             Judgement::Invalid(invalid) => Err(invalid.into()),
         }
+    }
+
+    /// The tables that judge a segment of `entry`. They differ in the columns of the handshake only.
+    fn tables(&self, entry: &Entry, real: &Real) -> &'static Tables {
+        match entry.tracking.state.is_half_open() {
+            true => real.stance.posture().tables(),
+            false => &PEACE,
+        }
+    }
+
+    /// How long a connection that is not proved lives. It stays what it is worth.
+    #[inline(never)]
+    fn on_probation(&self, real: &Real, state: State) -> Ticks {
+        real.stance.posture().lifetime(self.timeouts, state)
     }
 
     /// Brings what a connection is worth after its state. One that the main pool has no room
@@ -204,6 +228,22 @@ impl<'s> View<'s> {
         }
     }
 
+    /// What the tuple of a packet becomes.
+    pub(super) fn translated(&self, entry: &Entry, real: &Real, way: Direction) -> Tuple {
+        let (src, dst) = match way {
+            Direction::Original => (
+                self.pool.speakers().peer(entry),
+                Endpoint::new(real.endpoint.addr, entry.real_port()),
+            ),
+            Direction::Reply => (entry.vip(), entry.client()),
+        };
+        Tuple {
+            protocol: entry.protocol(),
+            src,
+            dst,
+        }
+    }
+
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, self.templates, entry);
@@ -237,22 +277,6 @@ fn goes_elsewhere(
             let segment = Segment::parse(packet.layout.segment(frame));
             entry.tracking.state.is_over() && segment.is_ok_and(|s| s.flags.opens())
         }
-    }
-}
-
-/// What the tuple of a packet becomes.
-pub(super) fn translated(entry: &Entry, real: &Real, way: Direction) -> Tuple {
-    let (src, dst) = match way {
-        Direction::Original => (
-            entry.client(),
-            Endpoint::new(real.endpoint.addr, entry.real_port()),
-        ),
-        Direction::Reply => (entry.vip(), entry.client()),
-    };
-    Tuple {
-        protocol: entry.protocol(),
-        src,
-        dst,
     }
 }
 

@@ -19,8 +19,10 @@ mod icmp;
 mod known;
 mod reading;
 mod refused;
+mod sticky;
 mod stray;
 mod view;
+mod voice;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::neighbour::{Asker, Fib};
@@ -62,6 +65,8 @@ pub struct Shared {
     pub strays: Strays,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Which new connections are dropped when some are.
+    pub lottery: Lottery,
     /// Number of workers.
     pub workers: usize,
 }
@@ -126,6 +131,7 @@ impl Walk for Path {
             strays: self.shared.strays,
             stats: &self.stats,
             sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         for frame in batch.iter() {
@@ -178,6 +184,7 @@ impl Path {
             strays: self.shared.strays,
             stats: &self.stats,
             sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
             ident: &self.ident,
         };
         let mut due = self.refused.due(view.fib, now);

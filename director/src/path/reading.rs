@@ -46,7 +46,12 @@ impl View<'_> {
 
     fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
         let way = self.way(tuple);
-        let place = self.table.locate(way, tuple);
+        let place = match way {
+            Direction::Reply if self.pool.speakers().has(tuple.dst.addr) => {
+                self.table.locate_by_port(tuple)
+            }
+            _ => self.table.locate(way, tuple),
+        };
         self.table.prefetch(&place);
         (way, place)
     }

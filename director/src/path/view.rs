@@ -4,15 +4,16 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::stray::Strays;
 use adminapi::sysctl::Sysctls;
 
+use super::stray::Strays;
+use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::service::{Real, Service};
+use crate::service::{Phase, Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
@@ -31,6 +32,7 @@ pub(super) struct View<'s> {
     pub(super) strays: Strays,
     pub(super) stats: &'s WorkerStats,
     pub(super) sysctls: &'s Sysctls,
+    pub(super) lottery: &'s Lottery,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -126,20 +128,24 @@ impl<'s> View<'s> {
     }
 }
 
-/// Whether a connection counts as active (ActiveConn): TCP by its state, UDP never.
-pub(super) fn is_active(entry: &Entry) -> bool {
-    entry.protocol() == Protocol::Tcp && entry.tracking.state.is_active()
+/// As what a connection counts: TCP by its state, UDP as inactive.
+pub(super) fn phase_of(entry: &Entry) -> Phase {
+    match entry.protocol() {
+        Protocol::Tcp => entry.tracking.state.into(),
+        Protocol::Udp => Phase::Inactive,
+    }
 }
 
 /// Takes a connection that has left the table off its real server, and off the template that
 /// controlled it.
 pub(super) fn leave(pool: &Pool, templates: &Templates, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(is_active(entry));
+        real.load.leave(phase_of(entry));
     }
     if entry.controlled_by().is_some() {
         templates.release(pool, entry);
     }
+    pool.speakers().leave(entry);
 }
 
 /// What picks one of several next hops: the ports, so that a connection stays on one way.

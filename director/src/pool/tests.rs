@@ -1,6 +1,7 @@
 //! What a pool promises about changes.
 
 use super::*;
+use crate::service::Phase;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
 
@@ -86,7 +87,7 @@ fn a_snapshot_does_not_see_later_changes() {
 #[test]
 fn a_change_of_weight_keeps_connections_and_counters() {
     let mut pool = pool(1);
-    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
     pool.set_real(&key(80), endpoint(1, 8080), Settings::weight(7))
         .unwrap();
     let real = pool.real(RealId(0)).unwrap();
@@ -101,7 +102,7 @@ fn a_change_of_weight_keeps_connections_and_counters() {
 fn a_removed_real_server_gets_its_connections_back() {
     let mut pool = pool(1);
     let (id, there) = (RealId(0), endpoint(1, 8080));
-    pool.real(id).unwrap().load.enter(false);
+    pool.real(id).unwrap().load.enter(Phase::Inactive);
     pool.remove_real(&key(80), there).unwrap();
     assert!(pool.real(id).unwrap().standing == Standing::Removed && pool.has_unlisted());
     assert!(pool.answers(Protocol::Tcp, there) && !pool.is_present(Protocol::Tcp, there));
@@ -121,7 +122,7 @@ fn a_removed_real_server_gets_its_connections_back() {
 fn a_removed_service_that_comes_again_counts_from_zero() {
     let mut pool = pool(1);
     let there = endpoint(1, 8080);
-    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
     pool.service(&key(80))
         .unwrap()
         .traffic
@@ -257,7 +258,7 @@ fn only_who_is_reached_by_nat_answers_through_the_director() {
 fn a_method_that_comes_back_finds_its_connections() {
     let mut pool = pool(1);
     let there = endpoint(1, 8080);
-    pool.real(RealId(0)).unwrap().load.enter(true);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
     for (settings, id) in [(DR, 1), (Settings::weight(7), 0), (DR, 1)] {
         pool.set_real(&key(80), there, settings).unwrap();
         let service = pool.service(&key(80)).unwrap();

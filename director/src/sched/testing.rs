@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
 use super::{Newcomer, Scheduler, build};
-use crate::service::{Load, Method, Real, RealId, Reals, ServiceKey, Settings, Standing};
+use crate::service::{Load, Method, Phase, Real, RealId, Reals, ServiceKey, Settings, Standing};
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
@@ -32,6 +32,7 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         load: Arc::default(),
         traffic: Arc::new(PerWorker::new(1)),
         service_traffic: Arc::new(PerWorker::new(1)),
+        stance: Arc::default(),
     })
 }
 
@@ -55,8 +56,8 @@ pub(crate) struct Farm {
     pub(crate) reals: Reals,
     pub(crate) flags: SchedulerFlags,
     pub(crate) now: Tick,
-    /// Whether a connection counts as active.
-    pub(crate) active: bool,
+    /// As what a connection counts.
+    pub(crate) phase: Phase,
 }
 
 pub(crate) fn by_name(name: &str) -> Algorithm {
@@ -71,7 +72,7 @@ impl Farm {
             reals: Reals::default(),
             flags: SchedulerFlags::NONE,
             now: Tick(0),
-            active: true,
+            phase: Phase::Active,
         }
     }
 
@@ -151,7 +152,7 @@ impl Farm {
             let Some(real) = self.ask(&tuple) else {
                 return "-".to_owned();
             };
-            real.enter(self.active);
+            real.enter(self.phase);
             real.id.0.to_string()
         });
         chosen.collect::<Vec<_>>().join(" ")
@@ -165,6 +166,6 @@ impl Farm {
 
     /// A connection of the real server `number` is no longer active.
     pub(crate) fn close(&self, number: u32) {
-        self.real(number).load.turn(true, false);
+        self.real(number).load.turn(Phase::Active, Phase::Inactive);
     }
 }

@@ -13,8 +13,8 @@ fn limited(upper: u32, lower: u32) -> Real {
 fn story(real: &Real, steps: &str) -> String {
     let moment = |step| {
         match step {
-            '+' => real.enter(true),
-            _ => real.load.leave(true),
+            '+' => real.enter(Phase::Active),
+            _ => real.load.leave(Phase::Active),
         }
         if real.is_overloaded() { 'O' } else { '.' }
     };

@@ -37,6 +37,9 @@ pub enum Unmoved {
     /// The real server still holds an older connection from this port and says where that one
     /// stands; or the client's RST in answer to it (RFC 9293 §3.5.1, half-open connections).
     Challenge,
+    /// The real server speaks before the client has acknowledged its SYN: with the SYN's data (RFC
+    /// 7413), or to a SYN that is not the connection's (RFC 5961 §4), which anyone can bring about.
+    Unconfirmed,
     /// Far from all that the client has said, on a connection whose other half is not seen.
     Doubtful,
 }

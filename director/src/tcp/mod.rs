@@ -18,7 +18,9 @@ mod window;
 pub use event::Event;
 pub use judgement::{Invalid, Judgement, Unmoved};
 pub use state::State;
-pub use table::{NORMAL, ONE_WAY, StateTable};
-pub use timeouts::{TimeoutTooLong, Timeouts};
+pub use table::{
+    ATTACKED, ATTACKED_ONE_WAY, NORMAL, ONE_WAY, PEACE, Proof, SIEGE, StateTable, Tables,
+};
+pub use timeouts::{Brief, TimeoutTooLong, Timeouts};
 pub use tracking::Tracking;
 pub use window::Peer;

@@ -13,6 +13,26 @@ pub struct Timeouts {
     tcp: [u32; State::COUNT],
     /// Seconds.
     udp: u32,
+    /// The longest that a connection on probation lives under attack.
+    brief: Brief,
+}
+
+/// The timeouts of handshakes under attack, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// SYN_RECV: the real server has not answered.
+    pub syn_recv: u32,
+    /// SYNACK, and whatever else is not proved yet.
+    pub syn_ack: u32,
+}
+
+impl Default for Brief {
+    fn default() -> Self {
+        Self {
+            syn_recv: 10,
+            syn_ack: 60,
+        }
+    }
 }
 
 /// A timeout above 2678400 seconds (31 days).
@@ -36,11 +56,17 @@ impl Default for Timeouts {
                 State::Close => 10,
             }),
             udp: 5 * 60,
+            brief: Brief::default(),
         }
     }
 }
 
 impl Timeouts {
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&mut self, brief: Brief) {
+        self.brief = brief;
+    }
+
     /// Sets what `ipvsadm --set tcp tcpfin udp` sets, in seconds: ESTABLISHED, FIN_WAIT and UDP;
     /// 0 leaves one as it is. Connections take their new timeout with their next packet.
     ///
@@ -73,6 +99,22 @@ impl Timeouts {
         Ticks::seconds(self.tcp[state as usize])
     }
 
+    /// The timeout in `state` of a connection that is on probation: never longer than that of a
+    /// handshake.
+    pub fn on_probation(&self, state: State) -> Ticks {
+        let longest = self.tcp[State::SynAck as usize];
+        Ticks::seconds(self.tcp[state as usize].min(longest))
+    }
+
+    /// The same under attack.
+    pub fn on_brief_probation(&self, state: State) -> Ticks {
+        let longest = match state {
+            State::SynRecv => self.brief.syn_recv,
+            _ => self.brief.syn_ack,
+        };
+        self.on_probation(state).min(Ticks::seconds(longest))
+    }
+
     /// The timeout of a UDP flow.
     #[inline]
     pub const fn udp(&self) -> Ticks {
@@ -101,6 +143,30 @@ mod tests {
         assert_eq!(timeouts.shown(), [30, 20, 7]);
         assert_eq!(timeouts.tcp(State::TimeWait), Ticks::seconds(120));
         assert_eq!(timeouts.tcp(State::CloseWait), Ticks::seconds(60));
+    }
+
+    #[test]
+    fn probation_is_never_longer_than_a_handshake_and_brief_under_attack() {
+        let timeouts = Timeouts::default();
+        for (state, peace, siege) in [
+            (State::SynRecv, 60, 10),
+            (State::SynAck, 120, 60),
+            (State::Established, 120, 60),
+            (State::FinWait, 120, 60),
+            (State::CloseWait, 60, 60),
+            (State::Close, 10, 10),
+        ] {
+            assert_eq!(
+                timeouts.on_probation(state),
+                Ticks::seconds(peace),
+                "{state}"
+            );
+            assert_eq!(
+                timeouts.on_brief_probation(state),
+                Ticks::seconds(siege),
+                "{state}"
+            );
+        }
     }
 
     #[test]

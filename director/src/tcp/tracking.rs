@@ -54,6 +54,12 @@ const NOTED_SYN: u8 = 1 << 2;
 const NOTED_CHALLENGE: u8 = 1 << 3;
 /// A RST has come that was in the window but not exact.
 const DOUBTFUL_RESET: u8 = 1 << 4;
+/// Both ends are known to talk to each other.
+const PROVED: u8 = 1 << 5;
+/// One-way: after the handshake the client has acknowledged more of what the real server says.
+const HEARD: u8 = 1 << 6;
+/// One-way: after the handshake the client has sent data.
+const SPOKE: u8 = 1 << 7;
 
 /// `Ok`: the segment is the connection's, and its numbers have been taken in.
 type Finding = Result<(), Judgement>;
@@ -109,10 +115,26 @@ impl Tracking {
             Ok(()) => {
                 self.state = table.next(direction, event, self.state);
                 let to = self.state;
+                if self.has(CONFIRMED) && !to.is_half_open() {
+                    self.flags |= PROVED;
+                }
                 Judgement::Accept { from, to }
             }
             Err(judgement) => judgement,
         }
+    }
+
+    /// Whether both ends are known to talk to each other: both have said so, or, when one is not
+    /// heard, what the other has said says so. Until then a connection is on probation.
+    #[inline]
+    pub const fn is_proved(&self) -> bool {
+        self.has(PROVED)
+    }
+
+    /// The client's initial sequence number, as long as the real server has not acknowledged more;
+    /// where it is never heard, for good.
+    pub const fn client_isn(&self) -> u32 {
+        self.max_ack[Direction::Reply as usize]
     }
 
     /// What is known of the end that sends in `direction`.
@@ -244,7 +266,10 @@ impl Tracking {
         if from_client {
             self.flags |= CONFIRMED;
         }
-        Ok(())
+        match self.has(CONFIRMED) {
+            true => Ok(()),
+            false => Err(Judgement::Ignore(Unmoved::Unconfirmed)),
+        }
     }
 
     /// Before the real server's SYN the client has nothing to acknowledge; the real server can

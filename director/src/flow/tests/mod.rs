@@ -95,9 +95,9 @@ fn look_up(table: &Table, original: &Tuple) -> Option<Entry> {
     let tuple = reply(original, real);
     let back = table.locate(Direction::Reply, &tuple);
     let rip = real_endpoint(real).addr;
-    let found = table
-        .lock(&back)
-        .find(&back, |entry| entry.matches_reply(&tuple, rip));
+    let found = table.lock(&back).find(&back, |entry| {
+        entry.matches_reply(&tuple, rip, entry.client())
+    });
     let expected = (real != ONE_WAY_REAL).then_some(handle);
     assert_eq!(found, expected, "the reply of {original:?}");
     Some(entry)

@@ -1,5 +1,6 @@
 //! lblc and lblcr over many destinations and long times.
 
+use crate::service::Phase;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ fn lblc_keeps_destinations_where_they_are() {
 #[test]
 fn lblc_forgets_what_is_unused_for_a_day() {
     let mut farm = Farm::new("lblc", &[1, 1]);
-    farm.active = false;
+    farm.phase = Phase::Inactive;
     assert_eq!(farm.open_all([to(1), to(1), to(1)]), "2 2 2");
     farm.now = farm.now.after(EXPIRATION);
     assert_eq!(farm.open_all([to(1)]), "1");

@@ -4,7 +4,7 @@ use adminapi::model::Scheduler as Algorithm;
 use proptest::prelude::*;
 
 use super::testing::{Farm, real, tuple};
-use crate::service::Settings;
+use crate::service::{Phase, Settings};
 
 mod hashing;
 mod locality;
@@ -212,7 +212,7 @@ fn inactive_connections_count_for_some() {
         ("lc", "3 2 1 3 2 1 3 2 1 3 2 1"),
     ] {
         let mut farm = Farm::new(scheduler, &[3, 1, 2]);
-        farm.active = false;
+        farm.phase = Phase::Inactive;
         assert_eq!(farm.open(12), expected, "{scheduler}");
     }
 }
@@ -231,13 +231,13 @@ fn rr_passes_over_the_overloaded() {
     limit(&mut farm, 2, 4);
     assert_eq!(farm.open(3), "4 3 2");
     assert_eq!(farm.open(6), "4 3 4 3 4 3");
-    (0..7).for_each(|_| farm.real(2).load.leave(true));
+    (0..7).for_each(|_| farm.real(2).load.leave(Phase::Active));
     assert_eq!(
         farm.open(6),
         "4 3 4 3 4 3",
         "3 of 4 is not below three quarters"
     );
-    farm.real(2).load.leave(true);
+    farm.real(2).load.leave(Phase::Active);
     assert_eq!(farm.open(6), "2 4 3 2 4 3");
 }
 

@@ -7,11 +7,11 @@
 //! neither goes on to the real server, which knows better, and moves nothing here. FIN and RST
 //! move the state only where the client's last byte has ended.
 
-use super::{CONFIRMED, DOUBTFUL_RESET, Finding, NOTED_SYN, Tracking};
+use super::{CONFIRMED, DOUBTFUL_RESET, Finding, HEARD, NOTED_SYN, PROVED, SPOKE, Tracking};
 use crate::direction::Direction;
 use crate::tcp::judgement::{Invalid, Judgement, Unmoved};
-use crate::tcp::window::{ACK_SLACK, later};
-use crate::tcp::{Event, State, StateTable};
+use crate::tcp::window::{ACK_SLACK, after, later};
+use crate::tcp::{Event, Proof, State, StateTable};
 use crate::wire::tcp::{Flags, Segment};
 
 /// How far a number may jump when the client has offered a window scale, bytes.
@@ -34,10 +34,23 @@ impl Tracking {
         match finding {
             Ok(()) => {
                 self.state = table.next(Direction::Original, event, self.state);
+                self.believe(table);
                 let to = self.state;
                 Judgement::Accept { from, to }
             }
             Err(judgement) => judgement,
+        }
+    }
+
+    /// When the client has shown enough, what the real server must have said is taken as heard.
+    fn believe(&mut self, table: &StateTable) {
+        let shown = match table.proof {
+            Proof::Either => self.has(HEARD | SPOKE),
+            Proof::Both => self.has(HEARD) && self.has(SPOKE),
+        };
+        if shown && !self.has(PROVED) {
+            self.flags |= PROVED;
+            self.state = table.next(Direction::Reply, Event::Ack, self.state);
         }
     }
 
@@ -107,6 +120,9 @@ impl Tracking {
 
     fn advance_client(&mut self, segment: &Segment) {
         let side = Direction::Original as usize;
+        if !self.is_opening() {
+            self.note_progress(segment);
+        }
         self.max_ack[side] = match self.is_opening() {
             true => segment.ack,
             false => later(segment.ack, self.max_ack[side]),
@@ -114,6 +130,16 @@ impl Tracking {
         self.end[side] = later(segment.end(), self.end[side]);
         self.max_window[side] = self.max_window[side].max(segment.window);
         self.flags |= CONFIRMED;
+    }
+
+    /// A FIN is no progress: it takes no real server to send one.
+    fn note_progress(&mut self, segment: &Segment) {
+        if after(segment.ack, self.client_ack()) {
+            self.flags |= HEARD;
+        }
+        if segment.payload > 0 && after(segment.end(), self.client_end()) {
+            self.flags |= SPOKE;
+        }
     }
 
     /// Whether this is the ACK of a SYN that was noted, when the client may have started anew:
@@ -135,10 +161,6 @@ impl Tracking {
     /// The highest acknowledgement of the client.
     const fn client_ack(&self) -> u32 {
         self.max_ack[Direction::Original as usize]
-    }
-
-    const fn client_isn(&self) -> u32 {
-        self.max_ack[Direction::Reply as usize]
     }
 
     /// How far a number may jump: without a scale no window is above 64 KiB (RFC 7323 §2.2).
@@ -163,7 +185,7 @@ const fn is_near(seq: i32, ack: i32, reach: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::ONE_WAY;
+    use crate::tcp::{ATTACKED_ONE_WAY, ONE_WAY};
     use proptest::prelude::*;
 
     const ISN: u32 = u32::MAX - 10;
@@ -299,6 +321,46 @@ mod tests {
         let _ = judge(&mut tracking, segment(ACK, 1000, ACKED + far as u32, 1));
         let _ = judge(&mut tracking, segment(FIN, 1001, ACKED + far as u32, 0));
         assert_eq!(tracking.state, State::FinWait);
+    }
+
+    #[test]
+    fn one_ack_proves_nothing_and_what_does_depends_on_the_table() {
+        let data = segment(ACK, 0, ACKED, 100);
+        let more = segment(ACK, 0, ACKED + 10, 0);
+        let both = segment(ACK, 0, ACKED + 10, 100);
+        let again = segment(ACK, 0, ACKED, 0);
+        let fin = segment(FIN, 0, ACKED, 0);
+        let (peace, siege) = (&ONE_WAY, &ATTACKED_ONE_WAY);
+        use State::{Established as ES, FinWait as FW, SynAck as SA, TimeWait as TW};
+        for (table, said, state, proved) in [
+            (peace, vec![], ES, false),
+            (peace, vec![again, again], ES, false),
+            (peace, vec![data], ES, true),
+            (peace, vec![more], ES, true),
+            (peace, vec![fin], FW, false),
+            (siege, vec![], SA, false),
+            (siege, vec![again], SA, false),
+            (siege, vec![data], SA, false),
+            (siege, vec![more], SA, false),
+            (siege, vec![data, data], SA, false),
+            (siege, vec![data, more], ES, true),
+            (siege, vec![more, data], ES, true),
+            (siege, vec![both], ES, true),
+            (siege, vec![fin], TW, false),
+            (
+                siege,
+                vec![data, more, segment(FIN, 100, ACKED + 10, 0)],
+                FW,
+                true,
+            ),
+        ] {
+            let mut tracking = Tracking::opening(&syn());
+            for one in std::iter::once(again).chain(said.clone()) {
+                let _ = tracking.judge_one_way(&one, table);
+            }
+            let is = (tracking.state, tracking.is_proved());
+            assert_eq!(is, (state, proved), "{} {said:?}", table.name);
+        }
     }
 
     #[test]

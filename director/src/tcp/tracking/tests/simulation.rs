@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use super::endpoint::{Endpoint, Nature};
 use super::*;
+use crate::tcp::ATTACKED;
 
 /// What the network does to segments.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,7 @@ struct World {
     up: [Link; 2],
     down: [Link; 2],
     tracking: Option<Tracking>,
+    table: &'static StateTable,
     network: Network,
     rng: StdRng,
     now: u32,
@@ -58,6 +60,7 @@ impl World {
             up: Default::default(),
             down: Default::default(),
             tracking: None,
+            table: &NORMAL,
             network,
             rng: StdRng::seed_from_u64(seed),
             now: 0,
@@ -91,7 +94,7 @@ impl World {
         };
         let before = *tracking;
         let receiver = &self.ends[direction.reversed() as usize];
-        match tracking.judge(direction, segment, &NORMAL) {
+        match tracking.judge(direction, segment, self.table) {
             Judgement::Accept { .. } | Judgement::Ignore(_) => true,
             Judgement::Invalid(Invalid::Reset) if receiver.ignores_reset(segment) => false,
             // A repeated SYN that has outlived its connection.
@@ -167,6 +170,21 @@ proptest! {
         let mut world = World::new(willing(pair), network, seed);
         world.run_until(|world| world.ends.iter().all(Endpoint::is_done));
         prop_assert_eq!(world.state(), State::TimeWait);
+    }
+
+    #[test]
+    fn honest_traffic_is_never_invalid_under_attack(
+        pair in prop::array::uniform2(natures()),
+        network in networks(),
+        seed: u64,
+    ) {
+        let mut world = World::new(willing(pair), network, seed);
+        world.table = &ATTACKED;
+        world.run_until(|world| world.ends.iter().all(Endpoint::is_done));
+        // A FIN of a client that is not believed yet moves nothing.
+        let tracking = world.tracking.unwrap_or_default();
+        prop_assert!(matches!(tracking.state, State::TimeWait | State::FinWait), "{:?}", tracking);
+        prop_assert!(tracking.is_proved());
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! What the director speaks from to the real servers of FullNAT: addresses and ports under
+//! `[datapath]`.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use adminapi::Problem;
+use adminapi::model::{ForwardingMethod, Service};
+
+use super::read::{Expected, Section};
+use crate::speakers::Speakers;
+
+/// Addresses and ports of the director's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// `local_addresses`, each once.
+    pub addresses: Vec<IpAddr>,
+    /// `local_ports`, the same for each address.
+    pub ports: RangeInclusive<u16>,
+}
+
+impl Local {
+    /// The fewest ports: each shard of the connection table has some.
+    pub const FEWEST_PORTS: usize = 1024;
+
+    fn has_family_of(&self, address: IpAddr) -> bool {
+        let alike = |own: &IpAddr| own.is_ipv4() == address.is_ipv4();
+        self.addresses.iter().any(alike)
+    }
+
+    /// What of `services` does not go together with it; pointers are those of the whole file.
+    pub(super) fn judge(&self, services: &[Service]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (index, service) in services.iter().enumerate() {
+            if let Some(vip) = service.id.vip() {
+                problems.extend(self.twofold(vip.ip(), format!("/service/{index}/address")));
+            }
+            for (place, real) in service.reals.iter().enumerate() {
+                let at = format!("/service/{index}/real/{place}");
+                problems.extend(self.twofold(real.address, format!("{at}/address")));
+                if real.method == ForwardingMethod::FullNat && !self.has_family_of(real.address) {
+                    problems.push(voiceless(real.address).below(&at));
+                }
+            }
+        }
+        problems
+    }
+
+    fn twofold(&self, address: IpAddr, pointer: String) -> Option<Problem> {
+        let place = self.addresses.iter().position(|own| *own == address)?;
+        let problem = speaks(address).below(&pointer);
+        Some(problem.with_other(format!("/datapath/local_addresses/{place}")))
+    }
+}
+
+/// The director has nothing to speak from to a real server of FullNAT.
+pub(crate) fn voiceless(real: IpAddr) -> Problem {
+    let family = if real.is_ipv4() { "IPv4" } else { "IPv6" };
+    Problem::new(
+        "/method",
+        format!("the director has no {family} address to speak from to {real}"),
+        "set local_addresses under [datapath]",
+    )
+}
+
+/// An address that cannot be anything else, since the director speaks from it.
+pub(crate) fn speaks(address: IpAddr) -> Problem {
+    Problem::new(
+        "",
+        format!("{address} is an address that the director speaks from"),
+        "use another, or take it out of local_addresses",
+    )
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> Local {
+    Local {
+        addresses: read_addresses(section),
+        ports: read_ports(section).unwrap_or(Speakers::PORTS),
+    }
+}
+
+fn read_addresses(section: &mut Section<'_>) -> Vec<IpAddr> {
+    const KEY: &str = "local_addresses";
+    let expected = Expected::Text("an IPv4 or IPv6 address");
+    let (length, addresses) = section.list::<IpAddr>(KEY, &expected).unwrap_or_default();
+    if length > Speakers::MOST {
+        let message = format!("{length} addresses are too many");
+        section.refuse(KEY, message, format!("name {} at most", Speakers::MOST));
+    }
+    let mut first = HashMap::new();
+    let mut kept = Vec::new();
+    for (index, address) in addresses {
+        let place = format!("/{KEY}/{index}");
+        if let Some(problem) = adminapi::validate::validate_local_address(address) {
+            section.report(problem.below(&place));
+        } else if let Some(first) = first.insert(address, index) {
+            let problem =
+                Problem::new(place, format!("{address} is there already"), "name it once");
+            section.report(problem.with_other(format!("/{KEY}/{first}")));
+        } else {
+            kept.push(address);
+        }
+    }
+    kept
+}
+
+fn read_ports(section: &mut Section<'_>) -> Option<RangeInclusive<u16>> {
+    const KEY: &str = "local_ports";
+    let expected = Expected::Text("a range of ports, as in \"1024-65535\"");
+    let text: String = section.optional(KEY, &expected)?;
+    let Some(ports) = range(&text) else {
+        let message = format!("{text:?} is not a range of ports");
+        section.refuse(
+            KEY,
+            message,
+            "write the first and the last, as in \"1024-65535\"",
+        );
+        return None;
+    };
+    if ports.len() < Local::FEWEST_PORTS {
+        let message = format!("{text} are {} ports", ports.len());
+        section.refuse(
+            KEY,
+            message,
+            format!("give {} at least", Local::FEWEST_PORTS),
+        );
+        return None;
+    }
+    Some(ports)
+}
+
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    let range = port(first)?..=port(last)?;
+    (!range.is_empty()).then_some(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        for (text, expected) in [
+            ("1024-65535", Some(1024..=65535)),
+            ("20000 - 30000", Some(20000..=30000)),
+            ("7-7", Some(7..=7)),
+            ("0-9", None),
+            ("9-1", None),
+            ("9", None),
+            ("-9", None),
+            ("1-65536", None),
+            ("a-b", None),
+        ] {
+            assert_eq!(range(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The level of the director or of a service: when it rises, when it falls, and what is dropped.
+
+use std::fmt;
+
+use super::signals::{Policy, Reason, Signals};
+use crate::time::{Tick, Ticks};
+
+/// The levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Level {
+    /// No attack.
+    #[default]
+    Calm = 0,
+    /// Under attack, until it is over.
+    Attacked = 1,
+    /// Under attack, because the user says so.
+    Pinned = 2,
+}
+
+impl Level {
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The level of this number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Calm),
+            1 => Some(Self::Attacked),
+            2 => Some(Self::Pinned),
+            _ => None,
+        }
+    }
+}
+
+/// Why a level is what it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Grounds {
+    /// It has been so since the start.
+    Start,
+    /// A user has set it.
+    User,
+    /// A signal has reached its mark.
+    Alarm(Reason),
+    /// All signals have been below their leave marks for so long.
+    Over(Ticks),
+}
+
+impl fmt::Display for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("nothing calls for more"),
+            Self::User => f.write_str("set by the user"),
+            Self::Alarm(reason) => reason.fmt(f),
+            Self::Over(dwell) => {
+                let seconds = dwell.as_seconds_ceil();
+                write!(f, "below all leave marks for {seconds} s")
+            }
+        }
+    }
+}
+
+/// A change of level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// The level before.
+    pub from: Level,
+    /// The level now.
+    pub to: Level,
+    /// Why.
+    pub cause: Grounds,
+}
+
+/// How fast the share of dropped SYNs moves, a second: an attack that pulses drags it along
+/// slowly.
+const STRIDE: f64 = 0.2;
+
+/// Decides on a level, step by step.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    level: Level,
+    cause: Grounds,
+    since: Tick,
+    /// Since when all signals are below their leave marks.
+    calm_since: Option<Tick>,
+    dropped: f64,
+    stepped: Tick,
+}
+
+impl Controller {
+    /// At level 0 from `now` on.
+    pub const fn new(now: Tick) -> Self {
+        Self {
+            level: Level::Calm,
+            cause: Grounds::Start,
+            since: now,
+            calm_since: None,
+            dropped: 0.0,
+            stepped: now,
+        }
+    }
+
+    /// The level.
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Why it is that.
+    pub const fn cause(&self) -> Grounds {
+        self.cause
+    }
+
+    /// Since when.
+    pub const fn since(&self) -> Tick {
+        self.since
+    }
+
+    /// The share of the SYNs that is dropped.
+    pub const fn dropped(&self) -> f64 {
+        self.dropped
+    }
+
+    /// How long all signals have been below their leave marks, at level 1.
+    pub fn calm(&self, now: Tick) -> Option<Ticks> {
+        self.calm_since.map(|since| since.until(now))
+    }
+
+    /// Takes in what was measured; to be called a few times a second.
+    pub fn step(&mut self, signals: &Signals, policy: &Policy, now: Tick) -> Option<Change> {
+        let change = match self.level {
+            Level::Calm => policy
+                .alarm(signals)
+                .and_then(|reason| self.turn(Level::Attacked, Grounds::Alarm(reason), now)),
+            Level::Attacked => self.outlast(signals, policy, now),
+            Level::Pinned => None,
+        };
+        self.stride(signals, policy, now);
+        change
+    }
+
+    /// Does what the user says.
+    pub fn set(&mut self, level: Level, now: Tick) -> Option<Change> {
+        self.turn(level, Grounds::User, now)
+    }
+
+    fn outlast(&mut self, signals: &Signals, policy: &Policy, now: Tick) -> Option<Change> {
+        if policy.unrest(signals).is_some() {
+            self.calm_since = None;
+            return None;
+        }
+        let since = *self.calm_since.get_or_insert(now);
+        match since.until(now) >= policy.dwell {
+            true => self.turn(Level::Calm, Grounds::Over(policy.dwell), now),
+            false => None,
+        }
+    }
+
+    fn turn(&mut self, to: Level, cause: Grounds, now: Tick) -> Option<Change> {
+        let from = std::mem::replace(&mut self.level, to);
+        self.cause = cause;
+        self.calm_since = None;
+        if from == to {
+            return None;
+        }
+        self.since = now;
+        Some(Change { from, to, cause })
+    }
+
+    fn stride(&mut self, signals: &Signals, policy: &Policy, now: Tick) {
+        let Ticks(passed) = self.stepped.until(now);
+        self.stepped = now;
+        let wanted = match self.level {
+            Level::Calm => 0.0,
+            Level::Attacked | Level::Pinned => policy.wanted(signals),
+        };
+        let most = STRIDE * f64::from(passed) / f64::from(Ticks::PER_SECOND);
+        self.dropped += (wanted - self.dropped).clamp(-most, most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn full(percent: u64) -> Signals {
+        Signals {
+            half_open: percent,
+            connections: 1_000_000,
+            pool: 100,
+            ..Signals::default()
+        }
+    }
+
+    /// The levels after each of `(percent of the pool, seconds)`.
+    fn play(steps: &[(u64, u32)]) -> Vec<u8> {
+        let policy = Policy::default();
+        let mut controller = Controller::new(Tick(0));
+        let mut now = Tick(0);
+        steps
+            .iter()
+            .map(|&(percent, seconds)| {
+                for _ in 0..seconds {
+                    now = now.after(Ticks::seconds(1));
+                    controller.step(&full(percent), &policy, now);
+                }
+                controller.level().number()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn it_rises_at_once_and_falls_after_the_dwell() {
+        assert_eq!(
+            play(&[(24, 100), (25, 1), (13, 100), (11, 30), (11, 1)]),
+            [0, 1, 1, 1, 0]
+        );
+        assert_eq!(
+            play(&[(30, 1), (0, 29), (12, 1), (0, 30), (0, 1)]),
+            [1, 1, 1, 1, 0]
+        );
+    }
+
+    #[test]
+    fn what_the_user_sets_stays_or_not() {
+        let policy = Policy::default();
+        let mut controller = Controller::new(Tick(0));
+        let mut now = Tick(0);
+        let mut after = |controller: &mut Controller, percent, seconds| {
+            for _ in 0..seconds {
+                now = now.after(Ticks::seconds(1));
+                controller.step(&full(percent), &policy, now);
+            }
+            controller.level()
+        };
+        assert!(controller.set(Level::Pinned, Tick(0)).is_some());
+        assert_eq!(controller.set(Level::Pinned, Tick(0)), None);
+        assert_eq!(after(&mut controller, 0, 1000), Level::Pinned);
+        controller.set(Level::Attacked, Tick(10_000));
+        assert_eq!(after(&mut controller, 0, 40), Level::Calm);
+        controller.set(Level::Calm, Tick(11_000));
+        assert_eq!(after(&mut controller, 50, 1), Level::Attacked);
+    }
+
+    #[test]
+    fn what_is_dropped_follows_slowly_and_ends_with_the_attack() {
+        let policy = Policy::default();
+        let mut controller = Controller::new(Tick(0));
+        let mut dropped = Vec::new();
+        for second in 1..=4 {
+            controller.step(&full(100), &policy, Tick(second * 10));
+            dropped.push((controller.dropped() * 100.0).round() as u32);
+        }
+        assert_eq!(dropped, [20, 40, 50, 50]);
+        controller.set(Level::Calm, Tick(40));
+        controller.step(&full(0), &policy, Tick(70));
+        assert_eq!(controller.dropped(), 0.0);
+    }
+
+    proptest! {
+        /// Whatever an attacker does to the load, the level changes at most twice in a dwell.
+        #[test]
+        fn no_load_makes_it_flap(
+            loads in prop::collection::vec((0u64..=100, 1u32..50), 1..200),
+            dwell in 1u32..60,
+        ) {
+            let policy = Policy { dwell: Ticks::seconds(dwell), ..Policy::default() };
+            let mut controller = Controller::new(Tick(0));
+            let mut now = Tick(0);
+            let mut changes = 0u32;
+            for (percent, ticks) in loads {
+                for _ in 0..ticks {
+                    now = now.after(Ticks(1));
+                    let change = controller.step(&full(percent), &policy, now);
+                    changes += u32::from(change.is_some());
+                    prop_assert!((0.0..=policy.drop_most).contains(&controller.dropped()));
+                }
+            }
+            let dwells = now.0 / policy.dwell.0 + 1;
+            prop_assert!(changes <= 2 * dwells, "{changes} changes in {dwells} dwells");
+        }
+
+        /// Around one mark, without ever coming near the other, it changes once.
+        #[test]
+        fn load_around_a_mark_changes_it_once(loads in prop::collection::vec(13u64..40, 50..500)) {
+            let mut controller = Controller::new(Tick(0));
+            let policy = Policy::default();
+            let steps = loads.iter().zip(1..);
+            let changes = steps.filter_map(|(&percent, second)| {
+                controller.step(&full(percent), &policy, Tick(second * 10))
+            });
+            prop_assert!(changes.count() <= 1);
+        }
+    }
+}

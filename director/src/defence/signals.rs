@@ -1,0 +1,394 @@
+//! What a level of defence depends on: what was measured, and the marks to hold it against.
+
+use std::fmt;
+
+use crate::time::Ticks;
+
+/// What was measured at one moment, of the whole director or of one service.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Signals {
+    /// Memory left for connections that are not half-open, in the budget; of the whole director
+    /// only.
+    pub budget: Option<Left>,
+    /// Memory left on the machine, bytes; of the whole director only.
+    pub machine: Option<u64>,
+    /// Half-open connections.
+    pub half_open: u64,
+    /// All connections, half-open ones among them.
+    pub connections: u64,
+    /// Places for half-open connections, of all services together.
+    pub pool: u64,
+    /// ACKs a second that belong to no connection or do not fit their handshake.
+    pub rejected: f64,
+}
+
+/// What is left of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes in all.
+    pub all: u64,
+}
+
+/// One of the things that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// MiB left for connections, of the budget.
+    Budget,
+    /// MiB left on the machine.
+    Machine,
+    /// Percent of the half-open pool that is taken.
+    HalfOpenPool,
+    /// Percent of the connections that are half-open.
+    HalfOpenShare,
+    /// Rejected ACKs a second.
+    RejectedAcks,
+}
+
+/// Where a signal calls for defence, and where it no longer does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marks {
+    /// At this one it begins.
+    pub enter: f64,
+    /// At this one it ends; the other side of `enter`.
+    pub leave: f64,
+}
+
+/// When the level changes, and what is dropped then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// MiB left, of the budget and on the machine. Of a small budget no more than a 16th and an 8th
+    /// count.
+    pub memory: Marks,
+    /// Percent of the half-open pool.
+    pub half_open_pool: Marks,
+    /// Percent of the connections.
+    pub half_open_share: Marks,
+    /// Fewer half-open connections than this are no share worth to speak of.
+    pub half_open_least: u64,
+    /// A second.
+    pub rejected_acks: Marks,
+    /// How long all signals have to be below their leave marks.
+    pub dwell: Ticks,
+    /// Percent of the half-open pool from which SYNs are dropped.
+    pub drop_from: f64,
+    /// The most that is dropped, as a share of the SYNs.
+    pub drop_most: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let marks = |enter, leave| Marks { enter, leave };
+        Self {
+            memory: marks(10.0, 20.0),
+            half_open_pool: marks(25.0, 12.0),
+            half_open_share: marks(50.0, 25.0),
+            half_open_least: 1000,
+            rejected_acks: marks(1000.0, 250.0),
+            dwell: Ticks::seconds(30),
+            drop_from: 75.0,
+            drop_most: 0.5,
+        }
+    }
+}
+
+const MIB: f64 = 1_048_576.0;
+
+/// `part` of `whole` in percent; of nothing it is nothing.
+fn percent(part: u64, whole: u64) -> f64 {
+    match whole {
+        0 => 0.0,
+        _ => 100.0 * part as f64 / whole as f64,
+    }
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Budget,
+        Self::Machine,
+        Self::HalfOpenPool,
+        Self::HalfOpenShare,
+        Self::RejectedAcks,
+    ];
+
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Budget => "memory_budget",
+            Self::Machine => "memory_machine",
+            Self::HalfOpenPool => "half_open_pool",
+            Self::HalfOpenShare => "half_open_share",
+            Self::RejectedAcks => "rejected_acks",
+        }
+    }
+
+    /// What it is counted in.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Budget | Self::Machine => "MiB",
+            Self::HalfOpenPool | Self::HalfOpenShare => "%",
+            Self::RejectedAcks => "/s",
+        }
+    }
+
+    /// Whether it is bad when there is little of it.
+    const fn is_of_want(self) -> bool {
+        matches!(self, Self::Budget | Self::Machine)
+    }
+
+    /// Whether `value` is at `mark` or worse.
+    fn reaches(self, value: f64, mark: f64) -> bool {
+        match self.is_of_want() {
+            true => value < mark,
+            false => value >= mark,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Budget => "memory left of the budget",
+            Self::Machine => "memory left on the machine",
+            Self::HalfOpenPool => "half-open pool taken",
+            Self::HalfOpenShare => "half-open share of the connections",
+            Self::RejectedAcks => "rejected ACKs",
+        })
+    }
+}
+
+impl Signals {
+    /// The value of a signal; `None` when it was not measured here.
+    pub fn value(&self, signal: Signal) -> Option<f64> {
+        match signal {
+            Signal::Budget => self.budget.map(|left| left.free as f64 / MIB),
+            Signal::Machine => self.machine.map(|bytes| bytes as f64 / MIB),
+            Signal::HalfOpenPool => Some(percent(self.half_open, self.pool)),
+            Signal::HalfOpenShare => Some(percent(self.half_open, self.connections)),
+            Signal::RejectedAcks => Some(self.rejected),
+        }
+    }
+}
+
+impl Policy {
+    /// The marks of a signal, here and now.
+    pub fn marks(&self, signal: Signal, signals: &Signals) -> Marks {
+        match signal {
+            Signal::Budget => self.budget_marks(signals),
+            Signal::Machine => self.memory,
+            Signal::HalfOpenPool => self.half_open_pool,
+            Signal::HalfOpenShare => self.half_open_share,
+            Signal::RejectedAcks => self.rejected_acks,
+        }
+    }
+
+    fn budget_marks(&self, signals: &Signals) -> Marks {
+        let all = signals
+            .budget
+            .map_or(f64::INFINITY, |left| left.all as f64 / MIB);
+        Marks {
+            enter: self.memory.enter.min(all / 16.0),
+            leave: self.memory.leave.min(all / 8.0),
+        }
+    }
+
+    /// The first signal that calls for defence.
+    pub fn alarm(&self, signals: &Signals) -> Option<Reason> {
+        self.beyond(signals, |marks| marks.enter)
+    }
+
+    /// The first signal that has not come back below its leave mark.
+    pub fn unrest(&self, signals: &Signals) -> Option<Reason> {
+        self.beyond(signals, |marks| marks.leave)
+    }
+
+    fn beyond(&self, signals: &Signals, which: impl Fn(Marks) -> f64) -> Option<Reason> {
+        Signal::ALL.into_iter().find_map(|signal| {
+            let few = signals.half_open < self.half_open_least;
+            if signal == Signal::HalfOpenShare && few {
+                return None;
+            }
+            let value = signals.value(signal)?;
+            let mark = which(self.marks(signal, signals));
+            signal.reaches(value, mark).then_some(Reason {
+                signal,
+                value,
+                mark,
+            })
+        })
+    }
+
+    /// The share of the SYNs that these signals call to drop: it grows evenly, from none at a
+    /// mark to the most when nothing is left.
+    pub fn wanted(&self, signals: &Signals) -> f64 {
+        let fullness = percent(signals.half_open, signals.pool);
+        let pool = (fullness - self.drop_from) / (100.0 - self.drop_from).max(1.0);
+        let scarcity = [Signal::Budget, Signal::Machine].into_iter().map(|signal| {
+            let left = signals.value(signal).unwrap_or(f64::INFINITY);
+            let mark = self.marks(signal, signals).enter;
+            if mark > 0.0 {
+                (mark - left) / mark
+            } else {
+                0.0
+            }
+        });
+        let pressure = scarcity.fold(pool, f64::max);
+        pressure.clamp(0.0, 1.0) * self.drop_most
+    }
+}
+
+/// A signal that is beyond a mark.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reason {
+    /// Which.
+    pub signal: Signal,
+    /// How much.
+    pub value: f64,
+    /// The mark.
+    pub mark: f64,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            signal,
+            value,
+            mark,
+        } = self;
+        let unit = signal.unit();
+        write!(
+            f,
+            "{signal}: {value:.1} {unit}, the mark is {mark:.1} {unit}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quiet() -> Signals {
+        Signals {
+            budget: Some(Left {
+                free: 100 << 20,
+                all: 128 << 20,
+            }),
+            machine: Some(1 << 30),
+            pool: 10_000,
+            connections: 100_000,
+            ..Signals::default()
+        }
+    }
+
+    #[test]
+    fn each_signal_calls_at_its_mark() {
+        let policy = Policy::default();
+        assert_eq!(policy.alarm(&quiet()), None);
+        assert_eq!(policy.unrest(&quiet()), None);
+        let left = |free| {
+            Some(Left {
+                free,
+                all: 128 << 20,
+            })
+        };
+        for (signals, signal) in [
+            (
+                Signals {
+                    budget: left(7 << 20),
+                    ..quiet()
+                },
+                Signal::Budget,
+            ),
+            (
+                Signals {
+                    machine: Some(9 << 20),
+                    ..quiet()
+                },
+                Signal::Machine,
+            ),
+            (
+                Signals {
+                    half_open: 2500,
+                    ..quiet()
+                },
+                Signal::HalfOpenPool,
+            ),
+            (
+                Signals {
+                    half_open: 1000,
+                    connections: 1500,
+                    ..quiet()
+                },
+                Signal::HalfOpenShare,
+            ),
+            (
+                Signals {
+                    rejected: 1000.0,
+                    ..quiet()
+                },
+                Signal::RejectedAcks,
+            ),
+        ] {
+            assert_eq!(
+                policy.alarm(&signals).map(|r| r.signal),
+                Some(signal),
+                "{signals:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn between_the_marks_there_is_unrest_and_no_alarm() {
+        let signals = Signals {
+            half_open: 2000,
+            ..quiet()
+        };
+        let policy = Policy::default();
+        assert_eq!(policy.alarm(&signals), None);
+        let unrest = policy.unrest(&signals).map(|reason| reason.to_string());
+        assert_eq!(
+            unrest.as_deref(),
+            Some("half-open pool taken: 20.0 %, the mark is 12.0 %")
+        );
+    }
+
+    #[test]
+    fn few_half_open_connections_are_no_share_and_a_small_budget_no_alarm() {
+        let policy = Policy::default();
+        let few = Signals {
+            half_open: 999,
+            connections: 999,
+            ..quiet()
+        };
+        assert_eq!(policy.alarm(&few), None);
+        let small = |free| Signals {
+            budget: Some(Left { free, all: 1 << 20 }),
+            ..quiet()
+        };
+        assert_eq!(policy.alarm(&small(1 << 20)), None);
+        assert!(policy.alarm(&small(60 << 10)).is_some());
+    }
+
+    #[test]
+    fn what_is_dropped_grows_evenly_and_has_no_cliff() {
+        let policy = Policy::default();
+        let at = |half_open| {
+            policy.wanted(&Signals {
+                half_open,
+                ..quiet()
+            })
+        };
+        assert_eq!([0, 7500, 8750, 10_000].map(at), [0.0, 0.0, 0.25, 0.5]);
+        let steps = (0..10_000).map(|n| at(n + 1) - at(n));
+        assert!(steps.clone().all(|step| (0.0..0.001).contains(&step)));
+        let memory = |mib: u64| {
+            policy.wanted(&Signals {
+                machine: Some(mib << 20),
+                ..quiet()
+            })
+        };
+        assert_eq!([10, 5, 0].map(memory), [0.0, 0.25, 0.5]);
+    }
+}
