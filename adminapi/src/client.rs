@@ -14,8 +14,8 @@ use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, Health, Real, RealPatch, RealView, Service, ServiceId,
-    ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+    ConnectionPage, ConnectionQuery, Health, MarkRule, Real, RealPatch, RealView, Service,
+    ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
@@ -124,6 +124,26 @@ impl Client {
     /// Removes all services.
     pub async fn flush(&self) -> Result<()> {
         self.delete(path::SERVICES).await
+    }
+
+    /// The rules that mark packets.
+    pub async fn marks(&self) -> Result<Vec<MarkRule>> {
+        self.get(path::MARKS).await
+    }
+
+    /// Makes the rules these.
+    pub async fn put_marks(&self, rules: &[MarkRule]) -> Result<Vec<MarkRule>> {
+        self.send(Method::PUT, path::MARKS, &rules).await
+    }
+
+    /// Adds a rule behind the others.
+    pub async fn add_mark(&self, rule: &MarkRule) -> Result<MarkRule> {
+        self.send(Method::POST, path::MARKS, rule).await
+    }
+
+    /// Removes the rule at a place, from 0.
+    pub async fn remove_mark(&self, place: usize) -> Result<()> {
+        self.delete(&path::mark(place)).await
     }
 
     /// The real servers of a service.

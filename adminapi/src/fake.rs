@@ -24,6 +24,7 @@ pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
     sysctls: Sysctls,
+    marks: Vec<MarkRule>,
 }
 
 impl State {
@@ -252,6 +253,34 @@ impl Control for Fake {
             let connections = page.map(|(_, connection)| connection.clone()).collect();
             let next = rest.next().map(|(place, _)| Cursor(place as u64));
             Ok(ConnectionPage { connections, next })
+        })
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        self.with(|state| Ok(state.marks.clone()))
+    }
+
+    fn put_marks(&self, rules: Vec<MarkRule>) -> Result<()> {
+        self.with(|state| {
+            state.marks = rules;
+            Ok(())
+        })
+    }
+
+    fn add_mark(&self, rule: MarkRule) -> Result<usize> {
+        self.with(|state| {
+            state.marks.push(rule);
+            Ok(state.marks.len() - 1)
+        })
+    }
+
+    fn remove_mark(&self, place: usize) -> Result<bool> {
+        self.with(|state| {
+            let there = place < state.marks.len();
+            if there {
+                state.marks.remove(place);
+            }
+            Ok(there)
         })
     }
 

@@ -5,6 +5,7 @@
 
 mod connection;
 mod id;
+mod mark;
 mod persistence;
 mod real;
 mod scheduler;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};
 pub use real::{ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};

@@ -21,6 +21,9 @@ pub const SERVICES_STATS: &str = "/v1/services/stats";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
+/// `GET`, `PUT`, `POST`: the rules that mark packets.
+pub const MARKS: &str = "/v1/marks";
+
 /// `GET`: all sysctls of IPVS.
 pub const SYSCTLS: &str = "/v1/sysctls";
 
@@ -54,6 +57,11 @@ pub fn reals(id: ServiceId) -> String {
 /// One real server.
 pub fn real(id: ServiceId, real: SocketAddr) -> String {
     format!("{}/{}", reals(id), escaped(&real.to_string()))
+}
+
+/// The rule at this place, from 0: `DELETE`.
+pub fn mark(place: usize) -> String {
+    format!("{MARKS}/{place}")
 }
 
 /// One sysctl: `GET`, `PUT`, `PATCH`.

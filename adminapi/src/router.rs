@@ -3,6 +3,7 @@
 mod answer;
 mod director;
 mod extract;
+mod mark;
 mod real;
 mod service;
 mod sysctl;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::routing::get;
+use axum::routing::{delete, get};
 
 use crate::control::Control;
 use crate::error;
@@ -36,6 +37,8 @@ pub fn router(control: Arc<dyn Control>) -> Router {
                 .put(director::put_timeouts)
                 .patch(director::change_timeouts),
         )
+        .route(path::MARKS, get(mark::list).put(mark::put).post(mark::add))
+        .route("/v1/marks/{place}", delete(mark::remove))
         .route(path::SYSCTLS, get(sysctl::list))
         .route(
             "/v1/sysctls/{sysctl}",

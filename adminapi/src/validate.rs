@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    ConnectionQuery, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch, RealView,
-    Service, ServiceId, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    ConnectionQuery, Family, ForwardingMethod, MarkRule, Persistence, Prefix, Protocol, Real,
+    RealPatch, RealView, Service, ServiceId, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -57,6 +57,45 @@ fn bad_name(service: &Service) -> Vec<Problem> {
         }
         ServiceId::Mark { .. } => Vec::new(),
     }
+}
+
+/// Judges the rules that mark packets, all together.
+pub fn validate_marks(rules: &[MarkRule]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let prefix = format!("/{index}");
+        let of_rule = validate_mark(rule).into_iter();
+        problems.extend(of_rule.map(|problem| problem.below(&prefix)));
+    }
+    problems.extend(too_many_marks(rules.len()));
+    problems
+}
+
+/// Judges the number of rules that mark packets.
+pub fn too_many_marks(rules: usize) -> Option<Problem> {
+    (rules > MarkRule::MAX).then(|| {
+        let message = format!("{rules} rules are too many");
+        let mend = format!("use {} at most", MarkRule::MAX);
+        Problem::new("", message, mend)
+    })
+}
+
+/// Judges a rule that marks packets.
+pub fn validate_mark(rule: &MarkRule) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if rule.mark == 0 {
+        let message = "mark 0 is that of packets without a mark";
+        problems.push(Problem::new("/mark", message, "use 1 to 4294967295"));
+    }
+    let family = |prefix: Option<Prefix>| prefix.map(|prefix| Family::of(prefix.address));
+    if let (Some(source), Some(destination)) = (family(rule.source), family(rule.destination))
+        && source != destination
+    {
+        let message = format!("the source is {source}, the destination is {destination}");
+        let problem = Problem::new("/source", message, "no packet is both; use two rules");
+        problems.push(problem.with_other("/destination"));
+    }
+    problems
 }
 
 /// Judges how the service `id` treats connections.

@@ -177,14 +177,20 @@ impl Control for Fake {
         })
     }
 
-    fn sysctls(&self) -> Result<Sysctls> {
-        Ok(Sysctls::default())
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        not_asked()
     }
 
-    fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
-        let mut sysctls = Sysctls::default();
-        sysctls.set(sysctl, value)?;
-        Ok(sysctls)
+    fn put_marks(&self, _: Vec<MarkRule>) -> Result<()> {
+        not_asked()
+    }
+
+    fn add_mark(&self, _: MarkRule) -> Result<usize> {
+        not_asked()
+    }
+
+    fn remove_mark(&self, _: usize) -> Result<bool> {
+        not_asked()
     }
 
     fn zero(&self, id: Option<ServiceId>) -> Result<()> {

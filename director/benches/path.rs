@@ -1,5 +1,6 @@
 //! What the path costs in user space, nanoseconds a packet by class: everything between the rx
-//! ring and the tx ring, without the kernel. `cargo bench -p bulwark-director --bench path`
+//! ring and the tx ring, without the kernel. `cargo bench -p bulwark-director --bench path`, or
+//! with numbers of flows behind `--`.
 
 #![allow(missing_docs)]
 
@@ -37,7 +38,7 @@ type Make = fn(u32, &mut [u8]);
 
 fn main() {
     println!("{:<34}{:>9}", "class (60 bytes, IPv4)", "ns");
-    for flows in [1, 32_768, 1_000_000] {
+    for flows in flows() {
         let mut scene = Scene::new(flows);
         scene.open(flows);
         for (class, make) in [
@@ -58,6 +59,17 @@ fn main() {
     );
 }
 
+/// The numbers of flows that are asked for; cargo's own arguments are no numbers.
+fn flows() -> Vec<u32> {
+    let asked: Vec<u32> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    match asked.is_empty() {
+        true => vec![1, 32_768, 1_000_000],
+        false => asked,
+    }
+}
+
 struct Scene {
     path: Path,
     umem: Umem,
@@ -74,11 +86,12 @@ impl Scene {
             half_open: flows as usize + 1024,
             workers: 1,
         };
+        let pool = Arc::new(ArcSwap::from_pointee(pool()));
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
             table: Table::new(&limits).unwrap(),
-            templates: Templates::new(1024, 1).unwrap(),
-            pool: Arc::new(ArcSwap::from_pointee(pool())),
+            templates: Templates::new(1024, 1, Arc::clone(&pool)).unwrap(),
+            pool,
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             strays: Strays::default(),

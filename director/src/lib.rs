@@ -37,6 +37,7 @@ pub mod drops;
 pub mod flow;
 pub mod forward;
 pub mod gate;
+pub mod marks;
 pub mod neighbour;
 pub mod path;
 pub mod pool;

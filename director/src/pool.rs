@@ -9,6 +9,7 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::marks;
 use crate::sched;
 use crate::service::{
     Handling, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing,
@@ -48,12 +49,16 @@ pub struct Pool {
     services: Map<ServiceKey, Arc<Service>>,
     slots: imbl::Vector<Option<Arc<Real>>>,
     free: imbl::Vector<RealId>,
+    /// Slots of the last that were forgotten: a worker may still see them where they were.
+    resting: imbl::Vector<RealId>,
     /// How many services have a VIP.
     vips: Map<Addr, u32>,
     /// How many of them take every port.
     catch_alls: u32,
     /// How many of them take the data connections of FTP too.
     data_ports: u32,
+    /// The rules that mark packets.
+    marks: Arc<[marks::Rule]>,
     /// All real servers.
     known: Census,
     /// Those whose answers pass through the director.
@@ -107,10 +112,42 @@ impl Pool {
         self.services.get(key)
     }
 
-    /// The service that a packet of this tuple is for: that of its port, else a persistent one of
+    /// The service that a packet of this tuple is for, which comes in through `port`: that of its
+    /// mark, else that of its address.
+    #[inline]
+    pub fn service_for(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
+        match self.marks.is_empty() {
+            true => self.service_at(tuple),
+            false => self.marked(tuple, port).or_else(|| self.service_at(tuple)),
+        }
+    }
+
+    #[inline(never)]
+    fn marked(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
+        let mark = marks::mark_of(&self.marks, tuple, port)?;
+        let family = marks::family_of(tuple.dst.addr);
+        self.service(&ServiceKey::Mark { mark, family })
+    }
+
+    /// The rules that mark packets.
+    pub const fn marks(&self) -> &Arc<[marks::Rule]> {
+        &self.marks
+    }
+
+    /// Makes the rules that mark packets these.
+    pub fn set_marks(&mut self, rules: Arc<[marks::Rule]>) {
+        self.marks = rules;
+    }
+
+    /// Whether any endpoint that the gate has to know is every port of an address.
+    pub const fn is_wide(&self) -> bool {
+        self.catch_alls + self.data_ports + self.answering.wide > 0
+    }
+
+    /// The service at the address that a packet of this tuple goes to: that of its port, else a persistent one of
     /// FTP if it may be data of it, else one for every port (`ip_vs_service_find`).
     #[inline]
-    pub fn service_for(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
+    pub fn service_at(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
         let exact = self.service(&ServiceKey::at(tuple.protocol, tuple.dst));
         match exact {
             None if self.catch_alls + self.data_ports > 0 => self.wide(tuple),
@@ -381,14 +418,17 @@ impl Pool {
     }
 
     /// Forgets real servers that are listed no more and have no connections any more, and says
-    /// which; forgets addresses that it speaks from in the same way. To be called only when no worker can hold a snapshot in which they were listed.
+    /// which; forgets addresses that it speaks from in the same way. To be called only when no
+    /// worker can hold an earlier snapshot: in none were they listed then, and a slot is given to
+    /// somebody else only when all show it empty.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
         let gone = |real: &Arc<Real>| real.standing != Standing::Listed && real.load.is_idle();
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
         self.unlisted -= dead.len() as u32;
+        self.free.append(std::mem::take(&mut self.resting));
         for real in &dead {
             self.slots.set(real.id.0 as usize, None);
-            self.free.push_back(real.id);
+            self.resting.push_back(real.id);
             self.known.leave(real);
             if !real.method.is_one_way() {
                 self.answering.leave(real);

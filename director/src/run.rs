@@ -136,12 +136,14 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         workers,
     };
     let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = Arc::new(ArcSwap::from_pointee(pool));
+    let templates = config.limits.templates as usize;
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
-        templates: Templates::new(config.limits.templates as usize, workers)
+        templates: Templates::new(templates, workers, Arc::clone(&pool))
             .context("cannot get memory for templates; lower [limits] templates")?,
-        pool: Arc::new(ArcSwap::from_pointee(pool)),
+        pool,
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         strays: Strays::default(),
@@ -216,6 +218,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.apply_speaking_from(&addrs, &config.services)?;
+    director.put_marks(config.marks.clone())?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     Ok(())

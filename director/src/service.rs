@@ -12,8 +12,8 @@ use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
-use crate::time::Ticks;
 use crate::tcp;
+use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
 
 mod reals;

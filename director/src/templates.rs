@@ -23,11 +23,12 @@ use std::io;
 use std::sync::Arc;
 
 use adminapi::model::Family;
+use arc_swap::ArcSwap;
 
 use crate::drops::Cause;
 use crate::flow::{Class, Cursor, Departed, Direction, Entry, Handle, Limits, Shard, Table};
 use crate::pool::Pool;
-use crate::service::{Persistence, Real, ServiceKey, Standing};
+use crate::service::{Persistence, Real, RealId, ServiceKey, Standing};
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -43,6 +44,8 @@ const OF_MARK: u16 = 1;
 /// The clients of all persistent services.
 pub struct Templates {
     table: Table,
+    /// For real servers that a worker's snapshot does not know yet.
+    latest: Arc<ArcSwap<Pool>>,
 }
 
 impl Templates {
@@ -50,7 +53,7 @@ impl Templates {
     ///
     /// # Errors
     /// When there is no memory.
-    pub fn new(clients: usize, workers: usize) -> io::Result<Self> {
+    pub fn new(clients: usize, workers: usize, latest: Arc<ArcSwap<Pool>>) -> io::Result<Self> {
         let limits = Limits {
             connections: clients,
             half_open: 0,
@@ -58,6 +61,7 @@ impl Templates {
         };
         Ok(Self {
             table: Table::new(&limits)?,
+            latest,
         })
     }
 
@@ -115,7 +119,7 @@ impl Templates {
         };
         let mut entry = Entry::new(&client.key, real.id, port, Class::Unverified, expires);
         entry.count_packet();
-        let evicted = &mut |gone: &Entry, _: Departed| gone_from(pool, gone);
+        let evicted = &mut |gone: &Entry, _: Departed| self.gone(pool, gone);
         shard
             .insert(entry, &place, None, evicted)
             .map_err(|_| Cause::TemplatesFull)?;
@@ -144,7 +148,7 @@ impl Templates {
     /// Looks for the dead in shard number `shard`, as [`Table::expire`].
     pub(crate) fn expire(&self, pool: &Pool, shard: usize, now: Tick, budget: u32) -> bool {
         let stays = &mut |entry: &Entry| (entry.packets > 0).then(|| now.after(EXTENSION));
-        let gone = &mut |entry: &Entry, _: Departed| gone_from(pool, entry);
+        let gone = &mut |entry: &Entry, _: Departed| self.gone(pool, entry);
         self.table.expire_unless(shard, now, budget, stays, gone)
     }
 
@@ -175,17 +179,30 @@ impl Templates {
         let Some(prefix) = connection.controlled_by() else {
             return;
         };
-        let Some(real) = pool.real(connection.real()) else {
+        let Some(service) = self.real(pool, connection.real(), |real| real.service) else {
             return;
         };
-        let key = key(&real.service, prefix, &connection.original());
+        let key = key(&service, prefix, &connection.original());
         for key in [key, aside(&key)] {
             let place = self.table.locate(Direction::Original, &key);
             let mut shard = self.table.lock(&place);
-            let is_it = |entry: &Entry| entry.matches_original(&key) && entry.real() == real.id;
+            let is_it =
+                |entry: &Entry| entry.matches_original(&key) && entry.real() == connection.real();
             if let Some(handle) = shard.find(&place, is_it) {
                 return what(&mut shard, handle);
             }
+        }
+    }
+
+    fn gone(&self, pool: &Pool, template: &Entry) {
+        self.real(pool, template.real(), |real| real.load.unstick());
+    }
+
+    /// What `what` says of a real server, whose snapshot `pool` need not be.
+    fn real<T>(&self, pool: &Pool, id: RealId, what: impl FnOnce(&Real) -> T) -> Option<T> {
+        match pool.real(id) {
+            Some(real) => Some(what(real)),
+            None => self.latest.load().real(id).map(|real| what(real)),
         }
     }
 
@@ -199,11 +216,11 @@ impl Templates {
         let place = self.table.locate(Direction::Original, &key);
         let mut shard = self.table.lock(&place);
         if let Some(before) = shard.find(&place, |entry| entry.matches_original(&key)) {
-            gone_from(pool, &shard.remove(before));
+            self.gone(pool, &shard.remove(before));
         }
-        let evicted = &mut |gone: &Entry, _: Departed| gone_from(pool, gone);
+        let evicted = &mut |gone: &Entry, _: Departed| self.gone(pool, gone);
         if shard.insert(entry, &place, None, evicted).is_err() {
-            gone_from(pool, &entry);
+            self.gone(pool, &entry);
         }
     }
 }
@@ -284,12 +301,6 @@ fn take_control(shard: &mut Shard<'_>, handle: Handle) {
     shard.entry_mut(handle).count_packet();
     if shard.entry(handle).class() == Class::Closing {
         shard.set_class(handle, Class::Established);
-    }
-}
-
-fn gone_from(pool: &Pool, template: &Entry) {
-    if let Some(real) = pool.real(template.real()) {
-        real.load.unstick();
     }
 }
 

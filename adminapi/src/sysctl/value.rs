@@ -99,7 +99,7 @@ impl Kind {
             }
             Self::Threshold | Self::CpuList => false,
         };
-        good.then(|| match (self, number) {
+        good.then_some(match (self, number) {
             (Self::Defence, 2) => Value::Number(1),
             _ => Value::Number(number),
         })

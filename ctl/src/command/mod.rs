@@ -1,5 +1,6 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod mark;
 mod status;
 mod sysctl;
 
@@ -32,6 +33,8 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Word {
+    /// Shows and changes the rules that mark packets for services of `-f`.
+    Mark(mark::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
     /// Shows and writes the sysctls of IPVS, net.ipv4.vs.*, as sysctl(8) does.
@@ -118,6 +121,7 @@ async fn answer(line: &Line) -> Result<Said, DirectorError> {
             };
             Ok(text.into())
         }
+        Word::Mark(mark) => mark::run(mark, &director, line.json).await,
         Word::Sysctl(sysctl) => sysctl::run(sysctl, &director, line.json).await,
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod limits;
 mod local;
 mod log;
+mod mark;
 mod outline;
 mod read;
 mod service;
@@ -21,7 +22,7 @@ mod sysctl;
 use std::ops::Deref;
 use std::path::Path;
 
-use adminapi::model::{Service, Timeouts};
+use adminapi::model::{MarkRule, Service, Timeouts};
 use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub sysctls: Sysctls,
     /// `[log]`: what is logged, and how.
     pub log: Log,
+    /// `[[mark]]`: rules that mark packets, in the order of the file.
+    pub marks: Vec<MarkRule>,
     /// `[[service]]`: virtual services, in the order of the file.
     pub services: Vec<Service>,
 }
@@ -121,6 +124,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let timeouts = read_timeouts(root.section("timeouts"));
     let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
+    let marks = mark::read(&mut root);
     let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.not_yet("defense");
     root.finish();
@@ -131,6 +135,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         timeouts,
         sysctls,
         log,
+        marks,
         services,
     })
 }

@@ -139,7 +139,7 @@ fn each_bad_line_is_named() {
         ),
         (
             "local_addresses = [\"10.0.2.1\", \"10.0.2.1\"]",
-            "f:3: datapath.local_addresses: 10.0.2.1 is there already; name it once (see line 3)",
+            "f:3: datapath.local_addresses: 10.0.2.1 is there already (line 3); name it once",
         ),
         (
             "fast_path = \"yes\"",

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, ForwardingMethod, Health,
-    PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
-    Status, Timeouts, TimeoutsPatch,
+    MarkRule, PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
+    ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::{bad_handling, validate_changed_real};
@@ -58,6 +58,18 @@ fn refuse_voiceless(pool: &Pool, endpoint: Endpoint, real: &Real) -> Result<()> 
     ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
 }
 
+/// What a director's own address has sent has to come back to it, and a datagram that leaves no
+/// connection behind could not be told whose answer that is.
+fn refuse_answerless(pool: &Pool, key: &ServiceKey, method: ForwardingMethod) -> Result<()> {
+    let once = known(pool, key)?.handling.one_packet;
+    let problem = || {
+        let message = "one-packet scheduling and the method fullnat do not go together";
+        adminapi::Problem::new("/method", message, "use another method")
+    };
+    let answerless = once && method == ForwardingMethod::FullNat;
+    ControlError::unless_valid(answerless.then(problem).into_iter().collect())
+}
+
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
     if let ServiceKey::Address { protocol, vip } = key
@@ -88,6 +100,7 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     }
     refuse_speaker(pool, endpoint)?;
     refuse_voiceless(pool, endpoint, real)?;
+    refuse_answerless(pool, key, real.method)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key, endpoint);
@@ -99,13 +112,19 @@ fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> 
     let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
-        .map_err(|e| translate::error(e, key, None))
+        .map_err(|e| translate::error(e, key, None))?;
+    let reals = known(pool, key)?.reals.iter();
+    let methods = reals.map(|real| translate::api_method(real.method).0);
+    let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
+    full.next()
+        .map_or(Ok(()), |method| refuse_answerless(pool, key, method))
 }
 
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
     refuse_voiceless(pool, endpoint, real)?;
+    refuse_answerless(pool, key, real.method)?;
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
@@ -265,7 +284,7 @@ impl Control for Director {
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
         self.change(|pool, touched| {
-            let now = view::service(known(pool, &key)?);
+            let now = view::service(pool, known(pool, &key)?);
             let wanted = Service {
                 id,
                 scheduler: patch.scheduler.unwrap_or(now.scheduler),
@@ -364,6 +383,30 @@ impl Control for Director {
         }
         page.next = cursor.map(Cursor);
         Ok(page)
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        Ok(self.rules.lock().clone())
+    }
+
+    fn put_marks(&self, rules: Vec<MarkRule>) -> Result<()> {
+        self.change_marks(|_| rules)
+    }
+
+    fn add_mark(&self, rule: MarkRule) -> Result<usize> {
+        let add = |rules: &[MarkRule]| [rules, std::slice::from_ref(&rule)].concat();
+        self.change_marks(add)?;
+        Ok(self.rules.lock().len().saturating_sub(1))
+    }
+
+    fn remove_mark(&self, place: usize) -> Result<bool> {
+        let mut there = false;
+        self.change_marks(|rules| {
+            there = place < rules.len();
+            let kept = rules.iter().enumerate().filter(|(at, _)| *at != place);
+            kept.map(|(_, rule)| rule.clone()).collect()
+        })?;
+        Ok(there)
     }
 
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {

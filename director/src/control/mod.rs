@@ -4,11 +4,13 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod marks;
 mod roles;
 mod translate;
 mod view;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{Ordering::Acquire, fence};
 use std::sync::{Arc, Weak};
 
 use adminapi::ControlError;
@@ -56,6 +58,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    /// The rules that mark packets, as they were given.
+    rules: Mutex<Vec<model::MarkRule>>,
 }
 
 /// What only one change at a time may touch.
@@ -75,9 +79,13 @@ impl Master {
         self.replaced.push(Arc::downgrade(old));
     }
 
-    /// Whether a worker, or anybody else, may still see a snapshot that was replaced.
+    /// Whether a worker, or anybody else, may still see a snapshot that was replaced. When not, all
+    /// that was done with one has been done before.
     fn is_seen(&self) -> bool {
-        self.replaced.iter().any(|pool| pool.strong_count() > 0)
+        let seen = self.replaced.iter().any(|pool| pool.strong_count() > 0);
+        // The counts are read relaxed; whoever gave a snapshot up did it with release.
+        fence(Acquire);
+        seen
     }
 }
 
@@ -100,6 +108,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            rules: Mutex::default(),
         }
     }
 
@@ -133,11 +142,18 @@ impl Director {
             self.tell_locals(locals, &new)?;
         }
         touched.close(&self.gate, old, &new)?;
+        let (scope, former) = (roles::scope(&new), roles::scope(old));
+        if scope != former {
+            self.gate.set_scope(&scope)?;
+        }
         self.shared.pool.store(Arc::clone(&new));
         if let Err(error) = touched.open(&self.gate, &new) {
             self.shared.pool.store(Arc::clone(old));
             touched.close(&self.gate, &new, old)?;
             touched.open(&self.gate, old)?;
+            if scope != former {
+                self.gate.set_scope(&former)?;
+            }
             if speaks_anew {
                 self.tell_locals(locals, old)?;
             }

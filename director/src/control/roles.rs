@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::gate::{Gate, GateError, Roles};
+use adminapi::model::Family;
+
+use crate::gate::{Gate, GateError, Roles, Scope};
+use crate::marks::Rule;
 use crate::pool::Pool;
 use crate::service::ServiceKey;
 use crate::wire::{Addr, Endpoint, Protocol};
@@ -22,6 +25,11 @@ impl Touched {
         let vip = key.vip().into_iter();
         let endpoints = vip.flat_map(|vip| key.protocols().map(move |p| (p, vip)));
         self.endpoints.extend(endpoints);
+        if let ServiceKey::Address { protocol, vip } = key {
+            // It may be one of FTP, whose data has other ports.
+            self.endpoints
+                .insert((protocol, Endpoint::new(vip.addr, 0)));
+        }
     }
 
     /// A real server of a service came or went.
@@ -101,7 +109,23 @@ impl Touched {
 
 fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
     let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some();
-    of(service, pool.answers(protocol, endpoint))
+    let roles = of(service, pool.answers(protocol, endpoint));
+    let data = endpoint.port == 0 && pool.takes_ftp_data(protocol, endpoint.addr);
+    roles.and(if data { Roles::FTP_DATA } else { Roles::NONE })
+}
+
+/// What the gate takes beyond endpoints with a port.
+pub(super) fn scope(pool: &Pool) -> Scope {
+    let has = |mark, family| pool.service(&ServiceKey::Mark { mark, family }).is_some();
+    let wanted = |rule: &Rule| {
+        let families = Family::ALL.into_iter();
+        families.filter(|family| has(rule.mark, *family)).collect()
+    };
+    let rules = pool.marks().iter();
+    Scope {
+        wide: pool.is_wide(),
+        rules: rules.map(|rule| (*rule, wanted(rule))).collect(),
+    }
 }
 
 fn address_roles(pool: &Pool, addr: Addr) -> Roles {

@@ -35,7 +35,9 @@ impl<'s> View<'s> {
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, tracking);
         }
-        let first = self.pick(service, packet).map_err(|cause| refused(cause.into()))?;
+        let first = self
+            .pick(service, packet)
+            .map_err(|cause| refused(cause.into()))?;
         if handling.is_once(packet.tuple.protocol) {
             drop(shard);
             return self.once(frame, packet, first);
@@ -138,9 +140,6 @@ impl<'s> View<'s> {
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracking = tracking.unwrap_or_default();
         entry.count_packet();
-        if let Some(prefix) = controlled_by {
-            entry.control(prefix);
-        }
         entry
     }
 

@@ -123,9 +123,11 @@ impl Walk for Path {
         let view = View {
             worker: self.worker,
             now,
+            port,
             table: &self.shared.table,
             templates: &self.shared.templates,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
@@ -157,8 +159,8 @@ impl Walk for Path {
         }
         let pool = self.pool.load();
         let table = &self.shared.table;
-        let templates = &self.shared.templates;
-        let gone = &mut |entry: &_, _| view::leave(pool, templates, entry);
+        let (latest, templates) = (&self.shared.pool, &self.shared.templates);
+        let gone = &mut |entry: &_, _| view::leave(pool, latest, templates, entry);
         let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
         self.expiry.round(table.shards(), now, expire);
         let expire = |shard| templates.expire(pool, shard, now, EXPIRY_BUDGET);
@@ -172,13 +174,16 @@ impl Walk for Path {
 
 impl Path {
     /// Walks the packets again that waited for a neighbour.
+    #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
-        let view = View {
+        let mut view = View {
             worker: self.worker,
             now,
+            port: 0,
             table: &self.shared.table,
             templates: &self.shared.templates,
             pool: self.pool.load(),
+            latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
             strays: self.shared.strays,
@@ -189,6 +194,7 @@ impl Path {
         };
         let mut due = self.refused.due(view.fib, now);
         for arrival in due.drain(..) {
+            view.port = arrival.port;
             let reading = view.read(umem.packet(&arrival.frame));
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
@@ -207,23 +213,21 @@ impl View<'_> {
         out: &mut Outbox,
     ) {
         let frame = umem.packet_mut(&mut arrival.frame);
-        let exit = match reading {
+        let departure = match reading {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
         };
-        let exit = match exit {
+        match departure {
+            Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
             Ok(Departure::Wrapped { outer, hop, inner }) => {
                 match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
-                    true => Ok(hop.port),
-                    false => Err(Cause::NoHeadroom.into()),
+                    true => out.forward(hop.port, arrival.frame),
+                    false => {
+                        refused.take(umem, self, arrival, reading, &Cause::NoHeadroom.into(), out)
+                    }
                 }
             }
-            Ok(Departure::Plain(port)) => Ok(port),
-            Err(refusal) => Err(refusal),
-        };
-        match exit {
-            Ok(port) => out.forward(port, arrival.frame),
             Err(refusal) => refused.take(umem, self, arrival, reading, &refusal, out),
         }
     }

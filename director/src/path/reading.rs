@@ -30,6 +30,7 @@ pub(super) enum Reading {
 
 impl View<'_> {
     /// Reads a packet and has the table's index fetched for it.
+    #[inline(always)]
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
             Err(malformed) => Reading::Unreadable(malformed),
@@ -57,6 +58,7 @@ impl View<'_> {
     }
 
     /// Has the connection fetched that a reading is likely to need.
+    #[inline(always)]
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
             Reading::Unreadable(_) => {}
@@ -69,7 +71,7 @@ impl View<'_> {
     /// As the gate has it: what comes from a real server is a reply, unless it goes to a service.
     fn way(&self, tuple: &Tuple) -> Direction {
         let from_real = self.pool.answers(tuple.protocol, tuple.src);
-        match from_real && self.service_of(tuple).is_none() {
+        match from_real && self.pool.service_at(tuple).is_none() {
             true => Direction::Reply,
             false => Direction::Original,
         }

@@ -77,6 +77,7 @@ impl Refused {
     }
 
     /// Takes a packet that was refused.
+    #[inline(never)]
     pub(super) fn take(
         &mut self,
         umem: &Umem,

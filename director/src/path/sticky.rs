@@ -35,7 +35,7 @@ impl<'s> View<'s> {
         entry.control(persistence.prefix);
         if service.handling.is_once(packet.tuple.protocol) {
             drop(shard);
-            self.release(&entry);
+            self.templates.release(self.pool, &entry);
             return self.once(frame, packet, real);
         }
         let admitted = self.admit(&mut shard, frame, packet, place, real, entry);
@@ -43,11 +43,11 @@ impl<'s> View<'s> {
         match admitted {
             Ok(Ok((to, hop))) => Ok(self.forward(frame, packet, real, &to, &hop)),
             Ok(Err(cause)) => {
-                self.release(&entry);
+                self.templates.release(self.pool, &entry);
                 Err(Refusal::from(cause).of_real(real))
             }
             Err(refusal) => {
-                self.release(&entry);
+                self.templates.release(self.pool, &entry);
                 Err(refusal)
             }
         }

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use adminapi::sysctl::Sysctls;
+use arc_swap::ArcSwap;
 
 use super::stray::Strays;
 use crate::defence::Lottery;
@@ -24,9 +25,13 @@ use crate::wire::{Addr, Layout, Protocol, Tuple};
 pub(super) struct View<'s> {
     pub(super) worker: usize,
     pub(super) now: Tick,
+    /// Where the packets have come in.
+    pub(super) port: u16,
     pub(super) table: &'s Table,
     pub(super) templates: &'s Templates,
     pub(super) pool: &'s Pool,
+    /// Where the next snapshot of `pool` comes from.
+    pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
     pub(super) strays: Strays,
@@ -100,7 +105,7 @@ impl<'a> Refusal<'a> {
 impl<'s> View<'s> {
     /// The service that a packet from a client is for.
     pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
-        self.pool.service_for(tuple)
+        self.pool.service_for(tuple, self.port)
     }
 
     /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
@@ -137,10 +142,12 @@ pub(super) fn phase_of(entry: &Entry) -> Phase {
 }
 
 /// Takes a connection that has left the table off its real server, and off the template that
-/// controlled it.
-pub(super) fn leave(pool: &Pool, templates: &Templates, entry: &Entry) {
-    if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(phase_of(entry));
+/// controlled it. Another worker may have opened it with a later snapshot, whose real servers
+/// `pool` does not know yet: the `latest` one does.
+pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, entry: &Entry) {
+    match pool.real(entry.real()) {
+        Some(real) => real.load.leave(phase_of(entry)),
+        None => leave_newcomer(&latest.load(), entry),
     }
     if entry.controlled_by().is_some() {
         templates.release(pool, entry);
@@ -148,7 +155,48 @@ pub(super) fn leave(pool: &Pool, templates: &Templates, entry: &Entry) {
     pool.speakers().leave(entry);
 }
 
+#[cold]
+fn leave_newcomer(pool: &Pool, entry: &Entry) {
+    if let Some(real) = pool.real(entry.real()) {
+        real.load.leave(phase_of(entry));
+    }
+}
+
 /// What picks one of several next hops: the ports, so that a connection stays on one way.
 pub(super) fn flow_of(tuple: &Tuple) -> u64 {
     u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Scheduler;
+
+    use super::*;
+    use crate::flow::Class;
+    use crate::service::{ServiceKey, Settings};
+    use crate::wire::Endpoint;
+
+    #[test]
+    fn a_connection_that_a_later_snapshot_has_opened_is_taken_off_by_an_earlier_one() {
+        let endpoint = |host, port| Endpoint::new(Addr::v4([10, 0, 0, host]), port);
+        let tuple = Tuple {
+            protocol: Protocol::Udp,
+            src: endpoint(1, 40_000),
+            dst: endpoint(9, 80),
+        };
+        let key = ServiceKey::at(tuple.protocol, tuple.dst);
+        let mut earlier = Pool::new(1);
+        earlier.add_service(key, Scheduler::Rr).unwrap();
+        let mut later = earlier.clone();
+        later
+            .add_real(&key, endpoint(2, 80), Settings::weight(1))
+            .unwrap();
+        let real = Arc::clone(later.reals().next().unwrap());
+        real.enter(Phase::Inactive);
+        let entry = Entry::new(&tuple, real.id, 80, Class::Unverified, Tick(9));
+        let latest = Arc::new(ArcSwap::from_pointee(later));
+        let templates = Templates::new(1, 1, Arc::clone(&latest)).unwrap();
+        leave(&earlier, &latest, &templates, &entry);
+        assert_eq!(real.load.connections(), 0);
+    }
 }

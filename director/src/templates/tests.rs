@@ -52,7 +52,7 @@ impl Farm {
         Self {
             key,
             pool,
-            templates: Templates::new(room, 1).unwrap(),
+            templates: Templates::new(room, 1, Arc::default()).unwrap(),
             persistence: persistence(prefix),
         }
     }
