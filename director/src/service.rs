@@ -320,7 +320,8 @@ impl Real {
     #[inline]
     pub const fn destination(&self, vip: Endpoint) -> Endpoint {
         let Endpoint { addr, port } = self.endpoint;
-        Endpoint::new(addr, if port == 0 { vip.port } else { port })
+        let kept = port == 0 || self.method.is_one_way();
+        Endpoint::new(addr, if kept { vip.port } else { port })
     }
 
     /// Whether a scheduler may choose it.

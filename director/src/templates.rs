@@ -183,7 +183,7 @@ impl Templates {
             return;
         };
         let key = key(&service, prefix, &connection.original());
-        for key in [key, aside(&key)] {
+        for key in [key, aside(&key, connection.real())] {
             let place = self.table.locate(Direction::Original, &key);
             let mut shard = self.table.lock(&place);
             let is_it =
@@ -206,17 +206,20 @@ impl Templates {
         }
     }
 
-    /// Keeps a template for its connections only. One that was set aside before makes room.
+    /// Keeps a template for its connections only, together with those of one that was set aside
+    /// before.
     fn set_aside(&self, pool: &Pool, mut shard: Shard<'_>, handle: Handle) {
         let old = shard.remove(handle);
         drop(shard);
-        let key = aside(&old.original());
+        let key = aside(&old.original(), old.real());
         let mut entry = Entry::new(&key, old.real(), SET_ASIDE, old.class(), old.expires());
         entry.packets = old.packets;
         let place = self.table.locate(Direction::Original, &key);
         let mut shard = self.table.lock(&place);
         if let Some(before) = shard.find(&place, |entry| entry.matches_original(&key)) {
-            self.gone(pool, &shard.remove(before));
+            let before = shard.remove(before);
+            entry.packets = entry.packets.saturating_add(before.packets);
+            self.gone(pool, &before);
         }
         let evicted = &mut |gone: &Entry, _: Departed| self.gone(pool, gone);
         if shard.insert(entry, &place, None, evicted).is_err() {
@@ -268,9 +271,11 @@ fn address_of(mark: u32, family: Family) -> Addr {
     }
 }
 
-fn aside(key: &Tuple) -> Tuple {
+/// What it is filed under when it is set aside: several real servers may have lost one client.
+fn aside(key: &Tuple, real: RealId) -> Tuple {
+    let addr = Addr::v6(u128::from(real.0).to_be_bytes());
     Tuple {
-        dst: Endpoint::new(key.dst.addr, SET_ASIDE),
+        dst: Endpoint::new(addr, SET_ASIDE),
         ..*key
     }
 }
@@ -304,16 +309,35 @@ fn take_control(shard: &mut Shard<'_>, handle: Handle) {
     }
 }
 
-/// A template as listings show it: the protocol, none for a mark; whether its client has talked to
-/// the real server; the client.
-pub(crate) fn shown(template: &Entry) -> (Option<Protocol>, &'static str, Endpoint) {
+/// A template as listings show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// None for a mark.
+    pub(crate) protocol: Option<Protocol>,
+    /// Whether its client has talked to the real server.
+    pub(crate) state: &'static str,
+    /// The client, port 0.
+    pub(crate) client: Endpoint,
+    /// Where it goes.
+    pub(crate) vip: Endpoint,
+}
+
+/// A template of `service` as listings show it.
+pub(crate) fn shown(template: &Entry, service: &ServiceKey) -> Shown {
     let client = template.client();
-    let protocol = (client.port != OF_MARK).then_some(template.protocol());
-    let state = match template.class() {
-        Class::Closing | Class::Established => "ASSURED",
-        _ => "NONE",
+    let addr = match *service {
+        ServiceKey::Address { vip, .. } => vip.addr,
+        ServiceKey::Mark { mark, family } => address_of(mark, family),
     };
-    (protocol, state, Endpoint::new(client.addr, 0))
+    Shown {
+        protocol: (client.port != OF_MARK).then_some(template.protocol()),
+        state: match template.class() {
+            Class::Closing | Class::Established => "ASSURED",
+            _ => "NONE",
+        },
+        client: Endpoint::new(client.addr, 0),
+        vip: Endpoint::new(addr, template.vip().port),
+    }
 }
 
 #[cfg(test)]

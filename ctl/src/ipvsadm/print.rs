@@ -108,6 +108,11 @@ pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>)
     text
 }
 
+/// A mark as ipvsadm prints it: those from 2^31 on come out negative.
+pub(crate) const fn signed(mark: u32) -> i32 {
+    mark.cast_signed()
+}
+
 /// How it treats connections.
 fn handling(service: &ServiceView) -> String {
     let mut text = String::new();
@@ -144,8 +149,8 @@ fn service_name(id: ServiceId, style: Style<'_>) -> String {
             )
         }
         ServiceId::Mark { mark, family } => match family {
-            Family::Ipv4 => format!("FWM  {mark}"),
-            Family::Ipv6 => format!("FWM  {mark} IPv6"),
+            Family::Ipv4 => format!("FWM  {}", signed(mark)),
+            Family::Ipv6 => format!("FWM  {} IPv6", signed(mark)),
         },
     }
 }

@@ -222,8 +222,13 @@ fn real(line: &Line) -> Result<Real, Failure> {
         lower,
         tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
     };
+    let of_address = matches!(line.service, Some(Selector::Address { .. }));
+    let port = match of_address && method.keeps_destination() {
+        true => service_port,
+        false => at.port(),
+    };
     Ok(Real {
-        port: Some(named.endpoint(service_port).port()),
+        port: Some(port),
         ..named
     })
 }

@@ -81,13 +81,14 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
 
 /// A template, as the kernel lists it among the connections.
 pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
-    let (protocol, state, client) = templates::shown(entry);
+    let shown = templates::shown(entry, &pool.real(entry.real())?.service);
     let connection = connection(pool, entry, now)?;
     Some(model::Connection {
-        protocol: protocol.map(translate::api_protocol),
+        protocol: shown.protocol.map(translate::api_protocol),
         template: true,
-        client: client.into(),
-        state: state.to_owned(),
+        client: shown.client.into(),
+        vip: shown.vip.into(),
+        state: shown.state.to_owned(),
         ..connection
     })
 }

@@ -94,9 +94,12 @@ impl Farm {
     fn listed(&self) -> Vec<String> {
         let mut lines = Vec::new();
         self.templates.table.for_each(|entry| {
-            let (protocol, state, client) = shown(entry);
-            let protocol = protocol.map_or(0, Protocol::number);
-            lines.push(format!("{protocol} {state} {client} {}", entry.vip()));
+            let shown = shown(entry, &self.key);
+            let protocol = shown.protocol.map_or(0, Protocol::number);
+            let Shown {
+                state, client, vip, ..
+            } = shown;
+            lines.push(format!("{protocol} {state} {client} {vip}"));
         });
         lines.sort();
         lines
