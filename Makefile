@@ -30,6 +30,7 @@ TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nft
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl iputils-ping:/bin/ping
 
 PREFIX ?= /usr/local
+SHELLS := bash zsh fish
 FUZZ_SECONDS ?= 60
 
 .PHONY: help deps build-deps test-deps rust build release test demo bench fuzz fmt lint install clean
@@ -80,8 +81,12 @@ rust:
 build: build-deps ## Build everything, debug
 	$(BUILD) build --workspace
 
-release: build-deps ## Build bulwarkd and bulwark into target/release
+release: build-deps ## Build bulwarkd and bulwark, completions and man pages into target/release
 	$(BUILD) build --release --workspace
+	mkdir -p target/release/man target/release/completions
+	target/release/bulwark man target/release/man
+	for shell in $(SHELLS); do \
+	  target/release/bulwark completions $$shell >target/release/completions/bulwark.$$shell; done
 
 test: deps ## Run every test (as root: the end-to-end tests make network namespaces)
 	$(BUILD) build --workspace
@@ -108,11 +113,14 @@ lint: build-deps ## What the CI refuses: format, clippy, rustdoc
 	$(BUILD) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-install: release ## Install programs, man pages, samples and systemd units under PREFIX (/usr/local)
+install: release ## Install programs, man pages, completions, samples and systemd units under PREFIX (/usr/local)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin target/release/bulwarkd
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin target/release/bulwark
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/bulwarkd.8
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/bulwark.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/bulwark.1 target/release/man/*.1
+	install -D -m 644 target/release/completions/bulwark.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulwark
+	install -D -m 644 target/release/completions/bulwark.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_bulwark
+	install -D -m 644 target/release/completions/bulwark.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/bulwark.fish
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml conf/agent.toml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in bulwarkd bulwark-agent; do \

@@ -14,8 +14,9 @@ use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, Health, MarkRule, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health,
+    MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
@@ -196,6 +197,26 @@ impl Client {
         }
     }
 
+    /// The defence of a service, or of the whole director.
+    pub async fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.get(&path::defense(service)).await
+    }
+
+    /// Sets the level of a service, or of the whole director.
+    pub async fn set_defense(
+        &self,
+        service: Option<ServiceId>,
+        level: DefenseLevel,
+    ) -> Result<Defense> {
+        let path = path::defense(service);
+        self.send(Method::PUT, &path, &level).await
+    }
+
+    /// What has happened after event number `since`.
+    pub async fn events(&self, since: u64) -> Result<Events> {
+        self.get(&path::events(since)).await
+    }
+
     /// The timeouts in force.
     pub async fn timeouts(&self) -> Result<Timeouts> {
         self.get(path::TIMEOUTS).await
@@ -204,6 +225,39 @@ impl Client {
     /// Changes what `patch` names; the answer is what is in force then.
     pub async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
         self.send(Method::PATCH, path::TIMEOUTS, &patch).await
+    }
+
+    /// Services and timeouts as a whole.
+    pub async fn config(&self) -> Result<Configuration> {
+        self.get(path::CONFIG).await
+    }
+
+    /// Makes services and timeouts those of `wanted`: all of it or nothing.
+    pub async fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        let body = Some(json(wanted)?);
+        self.call(Method::PUT, path::CONFIG, body).await.map(drop)
+    }
+
+    /// Whether [`Client::put_config`] would do it. Changes nothing.
+    pub async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        let path = format!("{}?dry_run=true", path::CONFIG);
+        let body = Some(json(wanted)?);
+        self.call(Method::PUT, &path, body).await.map(drop)
+    }
+
+    /// The synchronisation daemons, the master first.
+    pub async fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        self.get(path::DAEMONS).await
+    }
+
+    /// Starts a synchronisation daemon.
+    pub async fn start_daemon(&self, daemon: &SyncDaemon) -> Result<SyncDaemon> {
+        self.send(Method::POST, path::DAEMONS, daemon).await
+    }
+
+    /// Stops a synchronisation daemon.
+    pub async fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.delete(&path::daemon(role)).await
     }
 
     /// All sysctls of IPVS.

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, Health, MarkRule, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health,
+    MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -112,11 +113,43 @@ pub trait Control: Send + Sync + 'static {
     /// Changes what `patch` names; the answer is what is in force then.
     fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts>;
 
+    /// Services and timeouts, as they are configured now.
+    fn config(&self) -> Result<Configuration> {
+        Ok(Configuration {
+            timeouts: self.timeouts()?,
+            services: self.services()?.iter().map(Service::from).collect(),
+        })
+    }
+
+    /// Makes services and timeouts those of `wanted`, in one step: all of it or nothing. Services
+    /// and real servers that are there and in `wanted` keep their connections and counters.
+    fn put_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// Whether [`Control::put_config`] would do it. Changes nothing.
+    fn check_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// The synchronisation daemons, the master first.
+    fn daemons(&self) -> Result<Vec<SyncDaemon>>;
+
+    /// Starts a synchronisation daemon; the answer is what is in force then.
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon>;
+
+    /// Stops a synchronisation daemon.
+    fn stop_daemon(&self, role: SyncRole) -> Result<()>;
     /// The sysctls in force.
     fn sysctls(&self) -> Result<Sysctls>;
 
     /// Writes one sysctl; the answer is what is in force then. [`Sysctls::set`] judges the value.
     fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls>;
+
+    /// The defence of a service, or of the whole director.
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense>;
+
+    /// Sets the level of a service, or of the whole director; the answer is what is in force then.
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense>;
+
+    /// What has happened after event number `since`.
+    fn events(&self, since: u64) -> Result<Events>;
 
     /// Statistics of the whole director.
     fn stats(&self) -> Result<Stats>;

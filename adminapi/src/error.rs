@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ServiceId;
+use crate::model::{ServiceId, SyncRole};
 use crate::sysctl::BadValue;
 
 /// The answer of every [`crate::control::Control`] call.
@@ -24,6 +24,8 @@ pub enum Subject {
         /// The real server.
         real: SocketAddr,
     },
+    /// A synchronisation daemon.
+    Daemon(SyncRole),
 }
 
 impl fmt::Display for Subject {
@@ -31,6 +33,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Service(id) => write!(f, "service {id}"),
             Self::Real { service, real } => write!(f, "real server {real} of service {service}"),
+            Self::Daemon(role) => write!(f, "{} synchronisation daemon", role.name()),
         }
     }
 }
@@ -119,6 +122,9 @@ pub enum ControlError {
     /// The request contradicts itself or what the director can do.
     #[error("{}", join(.0))]
     Invalid(Vec<Problem>),
+    /// The host has no interface of this name.
+    #[error("the director's host has no interface `{0}`")]
+    NoInterface(String),
     /// Not now; the same request may succeed later. Says what the director is busy with.
     #[error("{0}")]
     Busy(String),

@@ -1,5 +1,6 @@
 //! A director without packets, for the tests of this crate.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -23,8 +24,10 @@ pub(crate) struct Fake {
 pub(crate) struct State {
     services: Vec<ServiceView>,
     timeouts: Timeouts,
+    daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,
     marks: Vec<MarkRule>,
+    levels: HashMap<Option<ServiceId>, u8>,
 }
 
 impl State {
@@ -63,6 +66,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         persistent: 0,
         local_ports: None,
         stats: carried(),
+        rates: Rates::default(),
         drops: Default::default(),
     }
 }
@@ -77,6 +81,7 @@ fn service_view(service: &Service) -> ServiceView {
         persistence: service.persistence,
         one_packet: service.one_packet,
         stats: carried(),
+        rates: Rates::default(),
         drops: Default::default(),
         reals: service
             .reals
@@ -300,6 +305,40 @@ impl Control for Fake {
         })
     }
 
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        self.with(|state| {
+            service.map_or(Ok(()), |id| state.service(id).map(drop))?;
+            let level = state.levels.get(&service).copied().unwrap_or_default();
+            Ok(Defense {
+                level,
+                automatic: level < DefenseLevel::MAX,
+                ..Defense::default()
+            })
+        })
+    }
+
+    fn set_defense(
+        &self,
+        service: Option<ServiceId>,
+        DefenseLevel { level }: DefenseLevel,
+    ) -> Result<Defense> {
+        self.defense(service)?;
+        self.with(|state| {
+            state.levels.insert(service, level);
+            Ok(())
+        })?;
+        self.defense(service)
+    }
+
+    fn events(&self, since: u64) -> Result<Events> {
+        self.with(|_| {
+            Ok(Events {
+                last: since,
+                ..Events::default()
+            })
+        })
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         self.with(|state| Ok(state.timeouts))
     }
@@ -308,6 +347,41 @@ impl Control for Fake {
         self.with(|state| {
             state.timeouts = state.timeouts.changed(patch);
             Ok(state.timeouts)
+        })
+    }
+
+    fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.with(|state| {
+            state.timeouts = wanted.timeouts;
+            state.services = wanted.services.iter().map(service_view).collect();
+            Ok(())
+        })
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        self.with(|_| Ok(()))
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        self.with(|state| Ok(state.daemons.clone()))
+    }
+
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon> {
+        self.with(|state| {
+            if state.daemons.iter().any(|known| known.role == daemon.role) {
+                return Err(ControlError::AlreadyExists(Subject::Daemon(daemon.role)));
+            }
+            state.daemons.push(daemon.clone());
+            Ok(daemon)
+        })
+    }
+
+    fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.with(|state| {
+            let place = state.daemons.iter().position(|known| known.role == role);
+            let gone = ControlError::NotFound(Subject::Daemon(role));
+            state.daemons.remove(place.ok_or(gone)?);
+            Ok(())
         })
     }
 

@@ -3,10 +3,14 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod config;
 mod connection;
+mod daemon;
+mod defense;
 mod id;
 mod mark;
 mod persistence;
+mod rates;
 mod real;
 mod scheduler;
 mod service;
@@ -17,10 +21,14 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use daemon::{SyncDaemon, SyncRole};
+pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};
+pub use rates::Rates;
 pub use real::{ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{ConnectionQuery, ServiceId};
+use crate::model::{ConnectionQuery, ServiceId, SyncRole};
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -18,12 +18,20 @@ pub const CONNECTIONS: &str = "/v1/connections";
 pub const STATS: &str = "/v1/stats";
 /// `GET`: what all services carried; `DELETE` zeroes all counters.
 pub const SERVICES_STATS: &str = "/v1/services/stats";
+/// `GET`, `PUT`: the defence of the whole director.
+pub const DEFENSE: &str = "/v1/defense";
+/// `GET`: what has happened.
+pub const EVENTS: &str = "/v1/events";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
 /// `GET`, `PUT`, `POST`: the rules that mark packets.
 pub const MARKS: &str = "/v1/marks";
 
+/// `GET`, `PUT`: services and timeouts as a whole.
+pub const CONFIG: &str = "/v1/config";
+/// `GET`, `POST`: synchronisation daemons.
+pub const DAEMONS: &str = "/v1/sync/daemons";
 /// `GET`: all sysctls of IPVS.
 pub const SYSCTLS: &str = "/v1/sysctls";
 
@@ -49,6 +57,19 @@ pub fn service_stats(id: ServiceId) -> String {
     format!("{}/stats", service(id))
 }
 
+/// The defence of one service, or of the whole director.
+pub fn defense(id: Option<ServiceId>) -> String {
+    match id {
+        Some(id) => format!("{}/defense", service(id)),
+        None => DEFENSE.to_owned(),
+    }
+}
+
+/// The events after number `since`.
+pub fn events(since: u64) -> String {
+    format!("{EVENTS}?since={since}")
+}
+
 /// The real servers of a service.
 pub fn reals(id: ServiceId) -> String {
     format!("{}/reals", service(id))
@@ -62,6 +83,11 @@ pub fn real(id: ServiceId, real: SocketAddr) -> String {
 /// The rule at this place, from 0: `DELETE`.
 pub fn mark(place: usize) -> String {
     format!("{MARKS}/{place}")
+}
+
+/// One synchronisation daemon.
+pub fn daemon(role: SyncRole) -> String {
+    format!("{DAEMONS}/{}", role.name())
 }
 
 /// One sysctl: `GET`, `PUT`, `PATCH`.

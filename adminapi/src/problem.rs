@@ -25,6 +25,12 @@ pub enum ProblemKind {
     ServiceExists,
     /// The real server exists already.
     RealExists,
+    /// The synchronisation daemon does not run.
+    NoSuchDaemon,
+    /// The synchronisation daemon runs already.
+    DaemonExists,
+    /// The director's host has no such interface.
+    NoSuchInterface,
     /// Values that cannot be: see `errors`.
     Invalid,
     /// A body that is no JSON.
@@ -49,13 +55,16 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::NoSuchService,
         Self::NoSuchReal,
         Self::NoSuchSysctl,
         Self::NoSuchResource,
         Self::ServiceExists,
         Self::RealExists,
+        Self::NoSuchDaemon,
+        Self::DaemonExists,
+        Self::NoSuchInterface,
         Self::Invalid,
         Self::MalformedJson,
         Self::BadRequest,
@@ -76,6 +85,9 @@ impl ProblemKind {
             Self::NoSuchResource => ("no-such-resource", 404, "No such resource"),
             Self::ServiceExists => ("service-exists", 409, "Service already exists"),
             Self::RealExists => ("real-exists", 409, "Real server already exists"),
+            Self::NoSuchDaemon => ("no-such-daemon", 404, "No such daemon"),
+            Self::DaemonExists => ("daemon-exists", 409, "Daemon already runs"),
+            Self::NoSuchInterface => ("no-such-interface", 422, "No such interface"),
             Self::Invalid => ("invalid", 422, "Invalid values"),
             Self::MalformedJson => ("malformed-json", 400, "Malformed JSON"),
             Self::BadRequest => ("bad-request", 400, "Bad request"),
@@ -162,6 +174,9 @@ impl From<ControlError> for ProblemDocument {
         let kind = match &error {
             ControlError::NotFound(Subject::Service(_)) => ProblemKind::NoSuchService,
             ControlError::NotFound(Subject::Real { .. }) => ProblemKind::NoSuchReal,
+            ControlError::NotFound(Subject::Daemon(_)) => ProblemKind::NoSuchDaemon,
+            ControlError::AlreadyExists(Subject::Daemon(_)) => ProblemKind::DaemonExists,
+            ControlError::NoInterface(_) => ProblemKind::NoSuchInterface,
             ControlError::AlreadyExists(Subject::Service(_)) => ProblemKind::ServiceExists,
             ControlError::AlreadyExists(Subject::Real { .. }) => ProblemKind::RealExists,
             ControlError::Invalid(_) => ProblemKind::Invalid,

@@ -1,6 +1,9 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
 mod answer;
+mod config;
+mod daemon;
+mod defense;
 mod director;
 mod extract;
 mod mark;
@@ -24,6 +27,9 @@ use answer::Failure;
 /// The largest body that is read: a service with some 10,000 real servers.
 pub const BODY_LIMIT: usize = 1 << 20;
 
+/// The largest configuration that is read: some 100,000 real servers.
+pub const CONFIG_LIMIT: usize = 16 << 20;
+
 /// The API over `control`.
 pub fn router(control: Arc<dyn Control>) -> Router {
     Router::new()
@@ -31,6 +37,8 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .route(path::STATUS, get(director::status))
         .route(path::STATS, get(director::stats))
         .route(path::CONNECTIONS, get(director::connections))
+        .route(path::EVENTS, get(defense::events))
+        .route(path::DEFENSE, get(defense::show).put(defense::set))
         .route(
             path::TIMEOUTS,
             get(director::timeouts)
@@ -52,6 +60,14 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             path::SERVICES_STATS,
             get(service::all_stats).delete(service::zero_all),
         )
+        .route(
+            path::CONFIG,
+            get(config::show)
+                .put(config::put)
+                .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
+        )
+        .route(path::DAEMONS, get(daemon::list).post(daemon::start))
+        .route("/v1/sync/daemons/{role}", delete(daemon::stop))
         .nest("/v1/services/{service}", one_service())
         .fallback(no_such_resource)
         .method_not_allowed_fallback(method_not_allowed)
@@ -69,6 +85,10 @@ fn one_service() -> Router<Ask> {
                 .delete(service::remove),
         )
         .route("/stats", get(service::stats).delete(service::zero))
+        .route(
+            "/defense",
+            get(defense::show_service).put(defense::set_service),
+        )
         .route("/reals", get(real::list).post(real::add))
         .route(
             "/reals/{real}",

@@ -3,15 +3,21 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
+use tokio::sync::watch;
 
 /// Read and write for owner and group.
 const SOCKET_MODE: u32 = 0o660;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
+
+/// How often the file of a socket is looked for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why the API cannot listen on a Unix socket.
 #[derive(Debug, thiserror::Error)]
@@ -105,18 +111,51 @@ async fn make_room(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Serves `router` until `end`, then lets requests under way finish, and removes the socket.
+/// Serves `router` until `end`, then lets requests under way finish, and removes the socket. When
+/// somebody removes its file before, it is made anew.
 pub async fn serve_unix(
-    bound: BoundUnix,
+    mut bound: BoundUnix,
     router: Router,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let BoundUnix { listener, file } = bound;
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(end)
-        .await;
-    drop(file);
-    served
+    let (ended, ending) = watch::channel(false);
+    tokio::spawn(async move {
+        end.await;
+        ended.send_replace(true);
+    });
+    loop {
+        let BoundUnix { listener, file } = bound;
+        let file = Arc::new(file);
+        let until = ended_or_lost(ending.clone(), Arc::clone(&file));
+        axum::serve(listener, router.clone())
+            .with_graceful_shutdown(until)
+            .await?;
+        if *ending.borrow() {
+            return Ok(());
+        }
+        bound = loop {
+            match bind_unix(&file.path).await {
+                Ok(bound) => break bound,
+                Err(_) if *ending.borrow() => return Ok(()),
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        };
+    }
+}
+
+/// Waits for the end, or until the file of a socket is missing. One of somebody else in its place
+/// is not ours to judge.
+async fn ended_or_lost(mut ending: watch::Receiver<bool>, file: Arc<SocketFile>) {
+    let is_lost = || {
+        let found = std::fs::symlink_metadata(&file.path);
+        found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    while !is_lost() {
+        tokio::select! {
+            _ = ending.wait_for(|end| *end) => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
 }
 
 /// Serves `router` until `end`, then lets requests under way finish.

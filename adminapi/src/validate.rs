@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    ConnectionQuery, Family, ForwardingMethod, MarkRule, Persistence, Prefix, Protocol, Real,
-    RealPatch, RealView, Service, ServiceId, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, MarkRule, Persistence,
+    Prefix, Protocol, Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts,
+    TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -151,6 +152,35 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
     problems
 }
 
+/// Judges a configuration: its services and its timeouts.
+pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
+    let mut problems = validate_config(&config.services);
+    let timeouts = validate_timeouts(config.timeouts.into());
+    problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
+    problems
+}
+
+/// Judges a synchronisation daemon.
+pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !daemon.group.is_multicast() {
+        let message = format!("{} is no multicast group", daemon.group);
+        let mend = format!("use one, such as {}", SyncDaemon::GROUP);
+        problems.push(Problem::new("/group", message, mend));
+    }
+    if daemon.port == 0 {
+        problems.push(zero_port("/port"));
+    }
+    if daemon.ttl == 0 {
+        problems.push(Problem::new(
+            "/ttl",
+            "nothing is sent with TTL 0",
+            "use 1 to 255",
+        ));
+    }
+    problems
+}
+
 /// Judges a real server of `service`; pointers are relative to the real server.
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -223,6 +253,13 @@ pub fn validate_changed_real(service: ServiceId, now: &RealView, real: &Real) ->
         ));
     }
     problems
+}
+
+/// Judges a level of defence.
+pub fn validate_level(DefenseLevel { level }: DefenseLevel) -> Vec<Problem> {
+    let wrong = level > DefenseLevel::MAX;
+    let problem = || Problem::new("/level", format!("{level} is no level"), "use 0, 1 or 2");
+    wrong.then(problem).into_iter().collect()
 }
 
 /// Judges a change of the timeouts.

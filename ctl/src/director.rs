@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 
 use adminapi::client::ClientError;
 use adminapi::model::{
-    ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Service, ServiceId, ServicePatch,
-    ServiceView, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Service, ServiceId,
+    ServicePatch, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::{Client, ProblemDocument, ProblemKind};
+
+/// The exit status when the director says no.
+const REFUSED: u8 = 255;
 
 /// Why the director did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +24,12 @@ pub(crate) enum DirectorError {
     /// What was to be added is there already.
     #[error("it exists already")]
     Exists,
+    /// There is no such synchronisation daemon.
+    #[error("no such synchronisation daemon")]
+    NoDaemon,
+    /// The director's host has no such interface; its own words.
+    #[error("{0}")]
+    NoInterface(String),
     /// The director takes no such value; its own words.
     #[error("{0}")]
     Refused(String),
@@ -47,16 +56,19 @@ pub(crate) enum DirectorError {
 impl DirectorError {
     /// Whether the director answered and said no, so that another request may succeed.
     pub(crate) const fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::NoService | Self::NoReal | Self::Exists | Self::Refused(_) | Self::Full(_)
-        )
+        self.status() == REFUSED
     }
 
     /// What the process exits with.
     pub(crate) const fn status(&self) -> u8 {
         match self {
-            Self::NoService | Self::NoReal | Self::Exists | Self::Refused(_) | Self::Full(_) => 255,
+            Self::NoService
+            | Self::NoReal
+            | Self::Exists
+            | Self::NoDaemon
+            | Self::NoInterface(_)
+            | Self::Refused(_)
+            | Self::Full(_) => REFUSED,
             Self::BadAddress(_) => 2,
             Self::NotRunning(_) => 3,
             Self::NoPermission(_) => 4,
@@ -69,12 +81,11 @@ impl DirectorError {
 /// The answer of every call.
 pub(crate) type Result<T> = std::result::Result<T, DirectorError>;
 
-/// A director, as ipvsadm's commands need it.
-pub(crate) trait Director {
-    /// All services.
-    async fn services(&self) -> Result<Vec<ServiceView>>;
-    /// One service.
-    async fn service(&self, id: ServiceId) -> Result<ServiceView>;
+/// What has services, real servers and timeouts that commands change: a director, or a
+/// configuration that is being written.
+pub(crate) trait Edit {
+    /// Whether there is this service.
+    async fn has_service(&self, id: ServiceId) -> Result<bool>;
     /// Adds a service.
     async fn add_service(&self, service: Service) -> Result<()>;
     /// Changes what `patch` names of a service.
@@ -89,23 +100,45 @@ pub(crate) trait Director {
     async fn change_real(&self, id: ServiceId, real: Real) -> Result<()>;
     /// Removes a real server.
     async fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()>;
+    /// Changes what `patch` names.
+    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()>;
+}
+
+/// A director, as ipvsadm's commands need it.
+pub(crate) trait Director: Edit {
+    /// All services.
+    async fn services(&self) -> Result<Vec<ServiceView>>;
+    /// One service.
+    async fn service(&self, id: ServiceId) -> Result<ServiceView>;
+    /// Services and timeouts as they are configured.
+    async fn config(&self) -> Result<Configuration>;
+    /// Makes services and timeouts those of `wanted`: all of it or nothing.
+    async fn put_config(&self, wanted: &Configuration) -> Result<()>;
+    /// Whether [`Director::put_config`] would do it.
+    async fn check_config(&self, wanted: &Configuration) -> Result<()>;
     /// A page of the connection table, the first one without `from`.
     async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage>;
     /// Zeroes the counters of one service, or of all.
     async fn zero(&self, id: Option<ServiceId>) -> Result<()>;
     /// The timeouts in force.
     async fn timeouts(&self) -> Result<Timeouts>;
-    /// Changes what `patch` names.
-    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()>;
+    /// Statistics of the whole director.
+    async fn stats(&self) -> Result<Stats>;
+    /// The synchronisation daemons, the master first.
+    async fn daemons(&self) -> Result<Vec<SyncDaemon>>;
+    /// Starts a synchronisation daemon.
+    async fn start_daemon(&self, daemon: SyncDaemon) -> Result<()>;
+    /// Stops a synchronisation daemon.
+    async fn stop_daemon(&self, role: SyncRole) -> Result<()>;
 }
 
-impl Director for Client {
-    async fn services(&self) -> Result<Vec<ServiceView>> {
-        Ok(self.services().await?)
-    }
-
-    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        Ok(self.service(id).await?)
+impl Edit for Client {
+    async fn has_service(&self, id: ServiceId) -> Result<bool> {
+        match self.service(id).await.map_err(DirectorError::from) {
+            Ok(_) => Ok(true),
+            Err(DirectorError::NoService) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn add_service(&self, service: Service) -> Result<()> {
@@ -148,6 +181,33 @@ impl Director for Client {
         Ok(self.remove_real(id, real).await?)
     }
 
+    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
+        self.change_timeouts(patch).await?;
+        Ok(())
+    }
+}
+
+impl Director for Client {
+    async fn services(&self) -> Result<Vec<ServiceView>> {
+        Ok(self.services().await?)
+    }
+
+    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        Ok(self.service(id).await?)
+    }
+
+    async fn config(&self) -> Result<Configuration> {
+        Ok(self.config().await?)
+    }
+
+    async fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        Ok(self.put_config(wanted).await?)
+    }
+
+    async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        Ok(self.check_config(wanted).await?)
+    }
+
     async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {
         let query = ConnectionQuery {
             limit: ConnectionQuery::MAX_LIMIT,
@@ -165,9 +225,21 @@ impl Director for Client {
         Ok(self.timeouts().await?)
     }
 
-    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
-        self.change_timeouts(patch).await?;
+    async fn stats(&self) -> Result<Stats> {
+        Ok(self.stats().await?)
+    }
+
+    async fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        Ok(self.daemons().await?)
+    }
+
+    async fn start_daemon(&self, daemon: SyncDaemon) -> Result<()> {
+        self.start_daemon(&daemon).await?;
         Ok(())
+    }
+
+    async fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        Ok(self.stop_daemon(role).await?)
     }
 }
 
@@ -193,7 +265,11 @@ impl From<&ProblemDocument> for DirectorError {
         match document.kind() {
             ProblemKind::NoSuchService => Self::NoService,
             ProblemKind::NoSuchReal => Self::NoReal,
-            ProblemKind::ServiceExists | ProblemKind::RealExists => Self::Exists,
+            ProblemKind::NoSuchDaemon => Self::NoDaemon,
+            ProblemKind::NoSuchInterface => Self::NoInterface(text),
+            ProblemKind::ServiceExists | ProblemKind::RealExists | ProblemKind::DaemonExists => {
+                Self::Exists
+            }
             ProblemKind::Invalid | ProblemKind::MalformedJson | ProblemKind::BadRequest => {
                 Self::Refused(text)
             }
@@ -255,6 +331,8 @@ mod tests {
             let want = match kind.status() {
                 404 if kind == ProblemKind::NoSuchService => DirectorError::NoService,
                 404 if kind == ProblemKind::NoSuchReal => DirectorError::NoReal,
+                404 if kind == ProblemKind::NoSuchDaemon => DirectorError::NoDaemon,
+                422 if kind == ProblemKind::NoSuchInterface => DirectorError::NoInterface(text),
                 409 => DirectorError::Exists,
                 400 | 422 => DirectorError::Refused(text),
                 507 => DirectorError::Full(text),

@@ -7,7 +7,7 @@ mod director;
 mod ipvsadm;
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,6 +44,7 @@ async fn run_options(program: &str, dialect: Dialect, args: &[String]) -> u8 {
         input: &mut io::stdin().lock(),
         out: &mut BufWriter::new(io::stdout().lock()),
         err: &mut io::stderr().lock(),
+        on_terminal: io::stdout().is_terminal(),
     };
     ipvsadm::run(args, context, connect::find, streams).await
 }

@@ -64,6 +64,7 @@ impl Control for Fake {
             persistence: service.persistence,
             one_packet: service.one_packet,
             stats: Traffic::default(),
+            rates: Rates::default(),
             drops: Default::default(),
             reals: Vec::new(),
         };
@@ -128,6 +129,7 @@ impl Control for Fake {
                 persistent: 0,
                 local_ports: None,
                 stats: Traffic::default(),
+                rates: Rates::default(),
                 drops: Default::default(),
             };
             service.reals.push(view.clone());
@@ -197,6 +199,26 @@ impl Control for Fake {
         id.map_or(Ok(()), |id| self.with(id, |_| Ok(())))
     }
 
+    fn defense(&self, _service: Option<ServiceId>) -> Result<Defense> {
+        Ok(Defense {
+            level: 1,
+            automatic: true,
+            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
+            ..Defense::default()
+        })
+    }
+
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
+        Ok(Defense {
+            level: level.level,
+            ..self.defense(service)?
+        })
+    }
+
+    fn events(&self, _since: u64) -> Result<Events> {
+        not_asked()
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         Ok(*self.timeouts.lock().unwrap())
     }
@@ -205,6 +227,26 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn put_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn check_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        not_asked()
+    }
+
+    fn start_daemon(&self, _: SyncDaemon) -> Result<SyncDaemon> {
+        not_asked()
+    }
+
+    fn stop_daemon(&self, _: SyncRole) -> Result<()> {
+        not_asked()
     }
 
     fn sysctls(&self) -> Result<Sysctls> {

@@ -11,10 +11,11 @@ use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
 use director::defence::Lottery;
 use director::flow::{Limits, Table};
+use director::fragment::Fragments;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
-use director::path::{Path, Shared, Strays};
+use director::path::{Path, Policy, Shared};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
@@ -94,7 +95,9 @@ impl Scene {
             pool,
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
-            strays: Strays::default(),
+            fragments: Fragments::default(),
+            policy: Policy::default(),
+            path_mtus: Arc::default(),
             sysctls: Arc::default(),
             workers: 1,
         });

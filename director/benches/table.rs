@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use director::flow::{Class, Direction, Entry, Limits, Place, Table};
+use director::flow::{Class, Direction, Entry, Limits, Place, Table, Tracked};
 use director::service::RealId;
 use director::tcp::State;
 use director::time::Tick;
@@ -147,7 +147,9 @@ fn serve(
         if let Some(handle) = handle {
             let entry = shard.entry_mut(handle);
             entry.count_packet();
-            entry.tracking.state = State::Established;
+            if let Tracked::Tcp(tracking) = &mut entry.tracked {
+                tracking.state = State::Established;
+            }
             shard.touch(handle, Tick(20_000));
         }
         handle.is_some()

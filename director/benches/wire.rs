@@ -225,7 +225,7 @@ fn frame(v4: bool, protocol: Protocol, n: u16) -> Vec<u8> {
     frame.extend([high | 0x80, low, 0, 80]);
     frame.extend(match protocol {
         Protocol::Tcp => vec![0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 2, 0, 0, 0, 0, 0],
-        Protocol::Udp => vec![0, transport_len, 0, 0],
+        _ => vec![0, transport_len, 0, 0],
     });
     frame.resize(frame.len().max(60), 0);
     frame

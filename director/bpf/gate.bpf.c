@@ -6,7 +6,7 @@
 // of their queue, and passes everything else (ARP, ssh, ...) to the kernel. What it cannot read
 // it passes: the kernel knows how to refuse it.
 //
-//     Ethernet -> IPv4 | IPv6 + extensions -> TCP | UDP | ICMP error + quoted packet
+//     Ethernet -> IPv4 | IPv6 + extensions -> TCP | UDP | SCTP | ICMP error + quoted packet
 //
 // One instance runs on each interface (PORT); the maps are shared by all.
 
@@ -71,12 +71,14 @@ static __always_inline __u32 roles_of(const struct endpoint *end, const struct s
 }
 
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
-// that the director speaks from.
+// that the director speaks from. A fragment has no port, and may be for either.
 static __always_inline bool is_hosts(const struct endpoint *end)
 {
 	struct own *own = bpf_map_lookup_elem(&locals, &end->addr);
 	__u16 port = bpf_ntohs(end->port);
 
+	if (own && !end->protocol)
+		return own->first > own->last;
 	return own && (port < own->first || port > own->last);
 }
 

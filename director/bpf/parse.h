@@ -19,8 +19,9 @@
 
 enum reading {
 	OTHER,     // nothing that could be the director's
-	TRANSPORT, // TCP or UDP, src and dst filled
-	FRAGMENT,  // of what may be TCP or UDP, addresses filled
+	TRANSPORT, // TCP, UDP or SCTP, src and dst filled
+	BEGINNING, // the first fragment of what may be one of them, addresses filled
+	FRAGMENT,  // a later one, the same
 	QUOTE,     // an ICMP error; src and dst are those of the quoted packet
 };
 
@@ -63,11 +64,17 @@ struct fragment_header {
 		(cursor)->at = (var) + 1;                                                          \
 	} while (0)
 
+// The protocols that a service can have; all begin with their ports.
+static __always_inline bool has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
 static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, struct packet *p)
 {
 	__be16 *port;
 
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+	if (!has_ports(protocol))
 		return OTHER;
 	TAKE(port, c);
 	p->src.port = *port;
@@ -91,7 +98,9 @@ static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, 
 	set_v4(&p->dst.addr, ip->daddr);
 	*protocol = ip->protocol;
 	fragment = bpf_ntohs(ip->frag_off);
-	return fragment & (IP_MORE_FRAGMENTS | IP_OFFSET) ? FRAGMENT : TRANSPORT;
+	if (fragment & IP_OFFSET)
+		return FRAGMENT;
+	return fragment & IP_MORE_FRAGMENTS ? BEGINNING : TRANSPORT;
 }
 
 static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, __u8 *protocol)
@@ -99,6 +108,7 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 	struct ipv6hdr *ip;
 	struct extension *extension;
 	struct fragment_header *fragment;
+	enum reading reading = TRANSPORT;
 
 	TAKE(ip, c);
 	if (ip->version != 6)
@@ -120,11 +130,13 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 		case IPPROTO_FRAGMENT:
 			TAKE(fragment, c);
 			*protocol = fragment->next;
-			if (fragment->offset & bpf_htons(0xfff9))
+			if (fragment->offset & bpf_htons(0xfff8))
 				return FRAGMENT;
+			if (fragment->offset & bpf_htons(1))
+				reading = BEGINNING;
 			break;
 		default:
-			return TRANSPORT;
+			return reading;
 		}
 	}
 	return OTHER;
@@ -142,22 +154,25 @@ static __always_inline bool is_v6_error(__u8 type)
 	return type >= 1 && type <= 4;
 }
 
-// The ports of the packet that an ICMP error quotes. A quoted fragment is nobody's.
+// The ports of the packet that an ICMP error quotes. A quoted fragment without them is nobody's.
 static __always_inline enum reading read_quote(enum reading ip, struct cursor *c, __u8 protocol,
 					       struct packet *p)
 {
-	if (ip != TRANSPORT || read_ports(c, protocol, p) != TRANSPORT)
+	if (ip != TRANSPORT && ip != BEGINNING)
+		return OTHER;
+	if (read_ports(c, protocol, p) != TRANSPORT)
 		return OTHER;
 	return QUOTE;
 }
 
-// What follows an IP header that is a fragment's. Echo and whatever else cannot be TCP or UDP is
-// not the director's; behind an IPv6 extension either may be.
+// What follows an IP header that is a fragment's. Echo and whatever else can have no ports is not
+// the director's; behind an IPv6 extension any may be.
 static __always_inline enum reading read_fragment(__u8 protocol)
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
 	case IPPROTO_HOPOPTS:
 	case IPPROTO_ROUTING:
 	case IPPROTO_DSTOPTS:
@@ -173,7 +188,7 @@ static __always_inline enum reading parse_v4(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v4(c, p, &protocol);
 
-	if (reading == FRAGMENT)
+	if (reading == FRAGMENT || reading == BEGINNING)
 		return read_fragment(protocol);
 	if (reading != TRANSPORT)
 		return reading;
@@ -192,7 +207,7 @@ static __always_inline enum reading parse_v6(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v6(c, p, &protocol);
 
-	if (reading == FRAGMENT)
+	if (reading == FRAGMENT || reading == BEGINNING)
 		return read_fragment(protocol);
 	if (reading != TRANSPORT)
 		return reading;

@@ -57,3 +57,27 @@ pub(crate) fn attach(program: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> io::R
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// Whether the kernel refuses for want of privilege (`EPERM`), and not because its verifier or a
+/// security module does not accept a program (`EACCES`): libbpf-rs takes both for the same kind.
+pub(crate) fn lacks_privilege(error: &libbpf_rs::Error) -> bool {
+    let unprivileged = io::Error::from_raw_os_error(libc::EPERM).to_string();
+    format!("{error:#}").contains(&unprivileged)
+}
+
+#[cfg(test)]
+mod tests {
+    use libbpf_rs::ErrorExt;
+
+    use super::*;
+
+    #[test]
+    fn what_the_verifier_refuses_is_no_want_of_privilege() {
+        for (code, expected) in [(libc::EPERM, true), (libc::EACCES, false)] {
+            let error = libbpf_rs::Error::from_raw_os_error(code);
+            assert_eq!(error.kind(), libbpf_rs::ErrorKind::PermissionDenied);
+            assert_eq!(lacks_privilege(&error), expected);
+            assert_eq!(lacks_privilege(&error.context("loading")), expected);
+        }
+    }
+}

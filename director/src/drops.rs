@@ -1,7 +1,9 @@
 //! Why a packet was dropped: one reason each, one counter each.
 
 use crate::flow::Refused;
+use crate::fragment;
 use crate::neighbour::NoHop;
+use crate::sctp;
 use crate::tcp::Invalid;
 use crate::wire::Malformed;
 
@@ -44,7 +46,7 @@ causes! {
     NoReal = "no_real",
     /// The real server of the connection has been removed.
     RealRemoved = "real_removed",
-    /// TCP to a service, not a SYN, and no connection.
+    /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",
     /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
@@ -72,10 +74,20 @@ causes! {
     TcpHandshake = "tcp_handshake",
     /// A RST outside of the window.
     TcpReset = "tcp_reset",
-    /// An ICMP error that quotes a sequence number outside of the window.
+    /// SCTP chunks that no SCTP sends together, or an INIT that says too little.
+    SctpChunks = "sctp_chunks",
+    /// An SCTP verification tag that the receiver did not ask for.
+    SctpTag = "sctp_tag",
+    /// An ICMP error that quotes a sequence number outside of the window, or a tag of nobody's.
     IcmpSequence = "icmp_sequence",
     /// TTL or hop limit used up.
     TtlExceeded = "ttl_exceeded",
+    /// A fragment whose first one never came, or went no further.
+    FragmentOrphan = "fragment_orphan",
+    /// A fragment of what has gone already, all or in part, or of a datagram with one.
+    FragmentOverlap = "fragment_overlap",
+    /// No room to keep a fragment, or to make fragments.
+    FragmentNoRoom = "fragment_no_room",
     /// Longer than the next hop takes.
     TooBig = "too_big",
     /// No route to the destination.
@@ -150,6 +162,15 @@ impl From<Invalid> for Cause {
     }
 }
 
+impl From<sctp::Invalid> for Cause {
+    fn from(invalid: sctp::Invalid) -> Self {
+        match invalid {
+            sctp::Invalid::Chunks => Self::SctpChunks,
+            sctp::Invalid::Tag => Self::SctpTag,
+        }
+    }
+}
+
 impl From<NoHop> for Cause {
     fn from(no_hop: NoHop) -> Self {
         match no_hop {
@@ -159,6 +180,16 @@ impl From<NoHop> for Cause {
             NoHop::OtherInterface => Self::OtherInterface,
             NoHop::Down => Self::InterfaceDown,
             NoHop::Unresolved { .. } => Self::NeighbourUnresolved,
+        }
+    }
+}
+
+impl From<fragment::Refused> for Cause {
+    fn from(refused: fragment::Refused) -> Self {
+        match refused {
+            fragment::Refused::Overlap => Self::FragmentOverlap,
+            fragment::Refused::NoRoom => Self::FragmentNoRoom,
+            fragment::Refused::Datagram => Self::FragmentOrphan,
         }
     }
 }

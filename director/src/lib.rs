@@ -16,8 +16,10 @@
 //!     |- wire       bytes -> meaning, with bounds
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
+//!     |- sctp       states, state tables, verification tags
 //!     |- defence    levels: what is done under attack, and when
 //!     |- sched      which real server gets a new connection
+//!     |- fragment   the ways of fragmented datagrams
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
 //! ```
@@ -36,13 +38,17 @@ pub mod direction;
 pub mod drops;
 pub mod flow;
 pub mod forward;
+pub mod fragment;
 pub mod gate;
 pub mod marks;
 pub mod neighbour;
 pub mod path;
+pub mod path_mtu;
 pub mod pool;
+pub mod rate;
 pub mod run;
 pub mod sched;
+pub mod sctp;
 pub mod service;
 pub mod speakers;
 pub mod stats;

@@ -101,6 +101,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     }
     api.spawn(serve_unix(unix, router, after(ending)));
     let followers = tokio::spawn(run::follow(Arc::clone(&director)));
+    let hearers = tokio::spawn(run::hear(Arc::clone(&director)));
     info!(api = %config.api.unix.display(), "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
@@ -111,6 +112,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     drop(end);
     followers.abort();
+    hearers.abort();
     let finished = tokio::time::timeout(PATIENCE, api.join_all());
     if finished.await.is_err() {
         warn!("API clients did not finish in time");

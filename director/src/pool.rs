@@ -222,6 +222,11 @@ impl Pool {
         self.known.addrs.contains_key(&endpoint.addr) && self.reals().any(within)
     }
 
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
     /// All services, in the order in which they were added.
     pub fn services(&self) -> Vec<Arc<Service>> {
         let mut all: Vec<_> = self.services.values().cloned().collect();
@@ -456,7 +461,7 @@ impl Pool {
     }
 
     /// A listed real server with these settings: one that was there before and can go on, or a
-    /// new one.
+    /// new one. It counts on from before only if it has connections from before.
     fn list(
         &mut self,
         service: &Service,
@@ -467,8 +472,13 @@ impl Pool {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
                 self.unlisted -= 1;
+                let traffic = match old.load.connections() {
+                    0 => Arc::new(PerWorker::new(self.workers)),
+                    _ => Arc::clone(&old.traffic),
+                };
                 Real {
                     last_weight,
+                    traffic,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
                     stance: Arc::clone(&service.stance),

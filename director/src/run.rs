@@ -14,16 +14,19 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
-use crate::control::{Director, Facts, WorkerFacts};
+use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::Lottery;
 use crate::flow::{Limits, Table};
+use crate::fragment::Fragments;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::{Path, Shared, Strays};
+use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
+use crate::rate;
 use crate::templates::Templates;
 use crate::time::Clock;
+use crate::wire::Version;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::{CopyMode, MAX_PACKET};
 
@@ -146,7 +149,13 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool,
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
-        strays: Strays::default(),
+        fragments: Fragments::default(),
+        policy: Policy {
+            clamp_mss: config.datapath.clamp_mss,
+            path_mtu_answers: config.datapath.path_mtu_answers,
+            ..Policy::default()
+        },
+        path_mtus: Arc::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         workers,
@@ -221,7 +230,19 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.put_marks(config.marks.clone())?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
+    director.set_brief(config.defense.brief);
+    director.adopt_defense(&config.defense);
     Ok(())
+}
+
+/// Hears of the path MTUs of tunnels. Never ends.
+pub async fn hear(director: Arc<Director>) {
+    let listen = async |version| {
+        if let Err(error) = listen_for_path_mtus(&director, version).await {
+            warn!(%error, ?version, "path MTUs of tunnels are not heard of");
+        }
+    };
+    tokio::join!(listen(Version::V4), listen(Version::V6));
 }
 
 /// Keeps the gate true to the host's network and the neighbourhood to the real servers, and
@@ -230,10 +251,20 @@ pub async fn follow(director: Arc<Director>) {
     let neighbourhood = director.neighbourhood();
     let (mut links, mut addresses) = (neighbourhood.links(), neighbourhood.addresses());
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut estimation = tokio::time::interval(rate::INTERVAL);
+    let mut look = tokio::time::interval(WATCH_PERIOD.into());
     loop {
         let told = tokio::select! {
             Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
+            _ = estimation.tick() => {
+                director.estimate_rates();
+                Ok(())
+            }
+            _ = look.tick() => {
+                director.watch();
+                Ok(())
+            }
             _ = second.tick() => {
                 director.keep_neighbours();
                 director.reap()

@@ -12,9 +12,9 @@ use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
-use crate::tcp;
 use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
+use crate::{sctp, tcp};
 
 mod reals;
 
@@ -99,6 +99,16 @@ impl From<tcp::State> for Phase {
     fn from(state: tcp::State) -> Self {
         match state {
             _ if state.is_half_open() => Self::HalfOpen,
+            _ if state.is_active() => Self::Active,
+            _ => Self::Inactive,
+        }
+    }
+}
+
+impl From<sctp::State> for Phase {
+    #[inline]
+    fn from(state: sctp::State) -> Self {
+        match state {
             _ if state.is_active() => Self::Active,
             _ => Self::Inactive,
         }

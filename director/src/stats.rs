@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 
 use crate::drops::DropReason;
+use crate::rate::Estimate;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
@@ -123,6 +124,7 @@ pub struct PerWorker {
     workers: Box<[Traffic]>,
     /// What is taken off every sum: what was counted when the counters were zeroed.
     zero: Mutex<TrafficSum>,
+    rates: Mutex<Estimate>,
 }
 
 impl PerWorker {
@@ -131,6 +133,7 @@ impl PerWorker {
         Self {
             workers: (0..workers).map(|_| Traffic::default()).collect(),
             zero: Mutex::default(),
+            rates: Mutex::default(),
         }
     }
 
@@ -143,9 +146,21 @@ impl PerWorker {
         &self.workers[worker]
     }
 
-    /// Starts counting from zero (`ipvsadm -Z`). Drops go on.
+    /// Starts counting from zero (`ipvsadm -Z`), rates too. Drops go on.
     pub fn zero(&self) {
-        *self.zero.lock() = self.total();
+        let total = self.total();
+        *self.zero.lock() = total;
+        *self.rates.lock() = Estimate::starting(total);
+    }
+
+    /// Estimates rates anew. To be called every [`crate::rate::INTERVAL`].
+    pub fn estimate(&self) {
+        self.rates.lock().take_in(self.total());
+    }
+
+    /// What comes in a second.
+    pub fn rates(&self) -> TrafficSum {
+        self.rates.lock().per_second()
     }
 
     /// The sum over all workers, since the start or the last [`PerWorker::zero`].
@@ -182,7 +197,7 @@ pub struct WorkerStats {
     pub sent: Counter,
     /// Those of real servers that belong to no connection, `sent` or about to be.
     pub routed: Counter,
-    /// Packets of the director's own: RST and ICMP errors.
+    /// Packets of the director's own: RST, ICMP errors, and fragments beside the first.
     pub answered: Counter,
     /// Packets dropped.
     pub drops: Drops,

@@ -27,6 +27,12 @@ impl Ticks {
     }
 }
 
+impl From<Ticks> for std::time::Duration {
+    fn from(Ticks(ticks): Ticks) -> Self {
+        Self::from_secs(1) * ticks / Ticks::PER_SECOND
+    }
+}
+
 impl Tick {
     /// The moment `span` after this one.
     pub const fn after(self, span: Ticks) -> Self {

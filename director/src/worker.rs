@@ -73,12 +73,23 @@ impl Outbox {
         }
     }
 
-    /// Sends out of `port` what the director itself has to say to a packet that it dropped.
+    /// Sends out of `port` what the director itself has to say to a packet that it dropped, or a
+    /// fragment that it has made of one beside that which is forwarded.
     pub fn answer(&mut self, port: u16, frame: Frame) {
         match self.answers.get_mut(usize::from(port)) {
             Some(list) => list.push(frame),
             None => self.free.push(frame),
         }
+    }
+
+    /// How many frames hold nothing.
+    pub fn spare(&self) -> usize {
+        self.free.len()
+    }
+
+    /// A frame that holds nothing, for a packet of the director's own making.
+    pub fn take_spare(&mut self) -> Option<Frame> {
+        self.free.pop()
     }
 
     /// Takes all frames out, wherever they were to go.

@@ -1,5 +1,5 @@
-/* Stands where real servers would: counts and drops TCP and UDP, and answers a SYN with a
- * SYN+ACK so that a connection gets established. ARP, ICMP and the like go to the kernel.
+/* Stands where real servers would: counts and drops TCP, UDP and tunnels, and answers a SYN with
+ * a SYN+ACK so that a connection gets established. ARP, ICMP and the like go to the kernel.
  */
 #include "frame.h"
 
@@ -58,15 +58,22 @@ static __always_inline int is_syn(const struct tcphdr *tcp)
 	return tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
 }
 
+/* What ends here without a look inside. */
+static __always_inline int is_sunk(__u8 protocol)
+{
+	return protocol == IPPROTO_UDP || protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 ||
+	       protocol == IPPROTO_GRE;
+}
+
 static __always_inline int sink_v4(struct ethhdr *eth, void *end)
 {
 	struct iphdr *ip = (void *)(eth + 1);
 	struct tcphdr *tcp = (void *)(ip + 1);
 	__be32 address;
 
-	if ((void *)(ip + 1) > end || (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
+	if ((void *)(ip + 1) > end || (ip->protocol != IPPROTO_TCP && !is_sunk(ip->protocol)))
 		return XDP_PASS;
-	if (ip->protocol == IPPROTO_UDP || ip->ihl != 5 || (void *)(tcp + 1) > end || !is_syn(tcp))
+	if (is_sunk(ip->protocol) || ip->ihl != 5 || (void *)(tcp + 1) > end || !is_syn(tcp))
 		return count(SUNK, XDP_DROP);
 	address = ip->saddr;
 	ip->saddr = ip->daddr;
@@ -82,9 +89,9 @@ static __always_inline int sink_v6(struct ethhdr *eth, void *end)
 	struct tcphdr *tcp = (void *)(ip + 1);
 	struct in6_addr address;
 
-	if ((void *)(ip + 1) > end || (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP))
+	if ((void *)(ip + 1) > end || (ip->nexthdr != IPPROTO_TCP && !is_sunk(ip->nexthdr)))
 		return XDP_PASS;
-	if (ip->nexthdr == IPPROTO_UDP || (void *)(tcp + 1) > end || !is_syn(tcp))
+	if (is_sunk(ip->nexthdr) || (void *)(tcp + 1) > end || !is_syn(tcp))
 		return count(SUNK, XDP_DROP);
 	address = ip->saddr;
 	ip->saddr = ip->daddr;

@@ -7,6 +7,7 @@ use adminapi::client::{self, Client};
 use adminapi::model::{
     Connection, ConnectionQuery, Real, RealPatch, Service, ServiceId, ServiceView, Stats, Status,
 };
+use adminapi::sysctl::Value;
 use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
 
@@ -118,6 +119,15 @@ impl Api {
     /// When there is no such real server.
     pub fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()> {
         self.call(async |api| api.remove_real(id, real).await)
+    }
+
+    /// Writes a sysctl, by its name without `net.ipv4.vs.`.
+    ///
+    /// # Errors
+    /// What the director says.
+    pub fn set_sysctl(&self, name: &str, value: i64) -> Result<()> {
+        self.call(async |api| api.change_sysctl(name, Value::Number(value)).await)
+            .map(drop)
     }
 
     /// The connections of a service, at most 1,000.

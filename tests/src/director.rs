@@ -29,6 +29,8 @@ pub struct Configuration {
     limits: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    sysctl: toml::Table,
     service: Vec<Service>,
 }
 
@@ -57,6 +59,7 @@ impl Configuration {
             api: ApiPlace::default(),
             limits: toml::Table::new(),
             timeouts: toml::Table::new(),
+            sysctl: toml::Table::new(),
             service: Vec::new(),
         }
     }
@@ -86,6 +89,13 @@ impl Configuration {
     #[must_use]
     pub fn timeout(mut self, key: &str, seconds: i64) -> Self {
         self.timeouts.insert(key.to_owned(), seconds.into());
+        self
+    }
+
+    /// Sets a key of `[sysctl]`.
+    #[must_use]
+    pub fn sysctl(mut self, name: &str, value: i64) -> Self {
+        self.sysctl.insert(name.to_owned(), value.into());
         self
     }
 

@@ -243,7 +243,7 @@ impl Sink {
         })
     }
 
-    /// TCP and UDP packets that it took and did not answer.
+    /// TCP, UDP and tunnelled packets that it took and did not answer.
     ///
     /// # Errors
     /// When its map cannot be read.

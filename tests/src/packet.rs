@@ -40,10 +40,14 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// RFC 4213.
     pub const IPV6: u8 = 41;
+    /// RFC 8200 4.5.
+    pub const FRAGMENT: u8 = 44;
     /// RFC 2784.
     pub const GRE: u8 = 47;
     /// RFC 4443.
     pub const ICMPV6: u8 = 58;
+    /// RFC 9260.
+    pub const SCTP: u8 = 132;
 }
 
 /// TCP flags (RFC 9293, 3.1).
@@ -110,6 +114,35 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> 
     }
 }
 
+/// The fragment of an IP packet, without options, that holds the bytes `part` of its payload.
+/// `more` says whether others follow.
+///
+/// # Panics
+/// When it does not begin at a multiple of eight bytes within the payload.
+pub fn fragment(packet: &[u8], ident: u32, part: std::ops::Range<usize>, more: bool) -> Vec<u8> {
+    assert!(part.start % 8 == 0);
+    let (offset, more) = (part.start as u16, u16::from(more));
+    if packet[0] >> 4 == 4 {
+        let mut header = packet[..IPV4].to_vec();
+        let length = (IPV4 + part.len()) as u16;
+        header[2..4].copy_from_slice(&length.to_be_bytes());
+        header[4..6].copy_from_slice(&(ident as u16).to_be_bytes());
+        header[6..8].copy_from_slice(&((more << 13) | (offset / 8)).to_be_bytes());
+        header[10..12].fill(0);
+        let sum = checksum(&[&header]);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        return [&header[..], &packet[IPV4..][part]].concat();
+    }
+    let mut header = packet[..IPV6].to_vec();
+    let length = (8 + part.len()) as u16;
+    header[4..6].copy_from_slice(&length.to_be_bytes());
+    let next = std::mem::replace(&mut header[6], protocol::FRAGMENT);
+    header.extend([next, 0]);
+    header.extend((offset | more).to_be_bytes());
+    header.extend(ident.to_be_bytes());
+    [&header[..], &packet[IPV6..][part]].concat()
+}
+
 /// An IP packet with a UDP datagram.
 pub fn udp(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Vec<u8> {
     let length = (8 + payload.len()) as u16;
@@ -146,6 +179,48 @@ pub fn tcp(source: SocketAddr, destination: SocketAddr, segment: Segment<'_>) ->
     let sum = transport_checksum(source.ip(), destination.ip(), protocol::TCP, &bytes);
     bytes[16..18].copy_from_slice(&sum.to_be_bytes());
     ip(source.ip(), destination.ip(), protocol::TCP, &bytes)
+}
+
+/// An SCTP packet with this verification tag and these chunks: type, flags, value.
+pub fn sctp(
+    source: SocketAddr,
+    destination: SocketAddr,
+    tag: u32,
+    chunks: &[(u8, u8, &[u8])],
+) -> Vec<u8> {
+    let mut bytes = ports(source, destination);
+    bytes.extend(tag.to_be_bytes());
+    bytes.extend([0; 4]);
+    for (kind, flags, value) in chunks {
+        bytes.extend([*kind, *flags]);
+        bytes.extend((4 + value.len() as u16).to_be_bytes());
+        bytes.extend(*value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    let sum = crc32c(&bytes);
+    bytes[8..12].copy_from_slice(&sum.to_le_bytes());
+    ip(source.ip(), destination.ip(), protocol::SCTP, &bytes)
+}
+
+/// What an INIT or INIT ACK says (RFC 9260 3.3.2): the tag that its sender wants, a window of
+/// 65,535, ten streams each way.
+pub fn init(tag: u32) -> Vec<u8> {
+    let [a, b, c, d] = tag.to_be_bytes();
+    vec![a, b, c, d, 0, 0, 0xff, 0xff, 0, 10, 0, 10, 0, 0, 0, 1]
+}
+
+/// The checksum of SCTP (RFC 9260 appendix A), most significant bit first and reflected at the
+/// end: not how the director does it.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0x1edc_6f41;
+    let bits = bytes
+        .iter()
+        .flat_map(|byte| (0..8).map(move |bit| u32::from(byte >> bit & 1)));
+    let rest = bits.fold(!0u32, |rest, bit| {
+        let carry = rest >> 31 ^ bit;
+        rest << 1 ^ carry * POLYNOMIAL
+    });
+    !rest.reverse_bits()
 }
 
 /// An ICMP or ICMPv6 message, by the family of the addresses. `rest` is the second word of the
@@ -297,10 +372,15 @@ impl Packet {
         Self::read(self.payload.get(8..)?)
     }
 
-    /// Whether the checksum of its TCP, UDP, ICMP or ICMPv6 is right.
+    /// Whether the checksum of its TCP, UDP, SCTP, ICMP or ICMPv6 is right.
     pub fn payload_intact(&self) -> bool {
         if self.protocol == protocol::ICMP {
             return checksum(&[&self.payload]) == 0;
+        }
+        if self.protocol == protocol::SCTP {
+            let mut bytes = self.payload.clone();
+            let sum: Vec<u8> = bytes.splice(8..12, [0; 4]).collect();
+            return crc32c(&bytes).to_le_bytes() == sum[..];
         }
         transport_checksum(self.source, self.destination, self.protocol, &self.payload) == 0
     }
@@ -314,6 +394,11 @@ mod tests {
     fn the_checksum_of_rfc_1071() {
         let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(checksum(&[&bytes]), !0xddf2);
+    }
+
+    #[test]
+    fn a_checksum_of_rfc_3720() {
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
     }
 
     #[test]
@@ -334,6 +419,7 @@ mod tests {
                         ..Segment::default()
                     },
                 ),
+                sctp(source, destination, 7, &[(0, 3, b"odd")]),
             ];
             for bytes in made {
                 let packet = Packet::read(&bytes).unwrap();

@@ -12,6 +12,7 @@ use crate::packet::Packet;
 
 const SLICE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A packet socket on an interface. It sees what arrives there from the moment it is made.
 #[derive(Debug)]
@@ -37,8 +38,16 @@ impl Tap {
     /// # Errors
     /// When it is longer than the MTU, or the interface is down.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
-        (&self.socket).write_all(frame)?;
-        Ok(())
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match (&self.socket).write_all(frame) {
+                // The queue of a busy machine is full for a moment.
+                Err(error) if is_full(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(MOMENT);
+                }
+                written => return Ok(written?),
+            }
+        }
     }
 
     /// The first IP packet that arrives and that `pick` wants.
@@ -89,4 +98,8 @@ impl Tap {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS)
 }

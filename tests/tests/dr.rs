@@ -10,9 +10,7 @@ use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, UdpEcho, big_file};
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
-use testbed::traffic::{
-    HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, tally,
-};
+use testbed::traffic::{HttpConnection, UdpClient, download_sha256, file_sha256};
 
 /// Three real servers of weight 1, round robin, by direct routing.
 struct Bench {
@@ -47,30 +45,6 @@ impl Bench {
             topology,
         })
     }
-}
-
-#[test]
-fn real_servers_answer_for_the_vip_on_both_families() -> Result<()> {
-    if !require::machine() {
-        return Ok(());
-    }
-    let bench = Bench::start()?;
-    let client = &bench.topology.client;
-    for family in Family::BOTH {
-        let answers = tally(fetch_names(client, family.http(), 9)?);
-        assert!(answers.values().all(|&count| count == 3), "{answers:?}");
-        let service = bench.director.api().service(family.http_service())?;
-        assert_eq!(service.stats.connections, 9);
-        assert_eq!(service.stats.out_packets, 0, "an answer came this way");
-        assert!(service.reals.iter().all(|real| real.port == 80));
-
-        let names = (0..6)
-            .map(|_| UdpClient::open(client, family.echo())?.echo(b"hello"))
-            .collect::<Result<Vec<_>>>()?;
-        assert!(tally(names).values().all(|&count| count == 2));
-    }
-    assert_accounts(&bench.director);
-    Ok(())
 }
 
 #[test]

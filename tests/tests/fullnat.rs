@@ -77,6 +77,22 @@ impl Bench {
 }
 
 #[test]
+fn datagrams_in_fragments_pass_in_both_directions() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(&LOCAL, "1024-65535")?;
+    for family in Family::BOTH {
+        let client = UdpClient::open(&bench.topology.client, family.echo())?;
+        for length in [8_000, 60_000] {
+            client.echo(&vec![7; length])?;
+        }
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
 fn real_servers_without_a_route_to_the_client_serve_it() -> Result<()> {
     if !require::machine() {
         return Ok(());

@@ -2,6 +2,7 @@
 //! packet that does not fit.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use adminapi::model::{
     ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelChecksum, TunnelType,
@@ -10,12 +11,14 @@ use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, service};
 use testbed::packet::{
-    Mac, Packet, Segment, checksum, ethernet, flag, protocol, tcp, transport_checksum, udp,
+    Mac, Packet, Segment, checksum, ethernet, flag, icmp, ip, protocol, tcp, transport_checksum,
+    udp,
 };
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology};
+use testbed::wait;
 
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
@@ -50,9 +53,18 @@ struct Bench {
 }
 
 const FIRST_PORT: u16 = 1000;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Bench {
     fn start(outer: Family, tunnels: &[Tunnel]) -> Result<Self> {
+        Self::start_with(outer, tunnels, |configuration| configuration)
+    }
+
+    fn start_with(
+        outer: Family,
+        tunnels: &[Tunnel],
+        settle: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(Plan {
             reals: 1,
             ..Plan::default()
@@ -67,7 +79,7 @@ impl Bench {
             );
         topology.meet_neighbours()?;
         Ok(Self {
-            director: Director::start(&topology.director, &configuration)?,
+            director: Director::start(&topology.director, &settle(configuration))?,
             at_client: Tap::open(&topology.client, HOST_SIDE)?,
             at_real: Tap::open(&topology.reals[0].namespace, HOST_SIDE)?,
             outer,
@@ -212,6 +224,102 @@ fn flows_spread_and_each_stays_together() -> Result<()> {
     distinct.dedup();
     assert!(distinct.len() > 12, "{distinct:?}");
     assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A SYN that offers segments of `mss` bytes.
+fn syn_with_mss(from: SocketAddr, to: SocketAddr, mss: u16) -> Vec<u8> {
+    let [high, low] = mss.to_be_bytes();
+    let segment = Segment {
+        flags: flag::SYN,
+        payload: &[2, 4, high, low],
+        ..Segment::default()
+    };
+    let mut packet = tcp(from, to, segment);
+    packet[20 + 12] = 0x60;
+    packet[20 + 16..20 + 18].fill(0);
+    let sum = transport_checksum(from.ip(), to.ip(), protocol::TCP, &packet[20..]);
+    packet[20 + 16..20 + 18].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
+#[test]
+fn the_mss_and_what_clients_are_told_can_be_left_alone() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (ipip, vip) = (KINDS[0], SocketAddr::new(Family::V4.vip(), FIRST_PORT));
+    for (on, mss, answered) in [(true, 1440u16, 1), (false, 1460, 0)] {
+        let bench = Bench::start_with(Family::V4, &[ipip], |configuration| {
+            configuration
+                .datapath("clamp_mss", on)
+                .datapath("path_mtu_answers", on)
+        })?;
+        bench.send(&syn_with_mss(client(Family::V4, 4000), vip, 1460))?;
+        let syn = bench.arrived(ipip)?;
+        assert_eq!(syn.payload[22..24], mss.to_be_bytes());
+        bench.send(&udp(client(Family::V4, 4000), vip, &[7; 1460]))?;
+        wait::until("the drop", PATIENCE, || {
+            let stats = bench.director.api().stats()?;
+            ensure!(stats.drops.get("too_big") == Some(&1));
+            Ok(())
+        })?;
+        assert_accounts(&bench.director);
+        let workers = bench.director.api().status()?.workers;
+        assert_eq!(workers.iter().map(|w| w.answered).sum::<u64>(), answered);
+    }
+    Ok(())
+}
+
+/// What a router says of an outer datagram is heard, and told to the client.
+#[test]
+fn the_path_mtu_of_a_tunnel_is_learnt() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for outer in Family::BOTH {
+        for tunnel in [KINDS[0], KINDS[1], KINDS[3]] {
+            let bench = Bench::start(outer, &[tunnel])?;
+            let vip = SocketAddr::new(Family::V4.vip(), FIRST_PORT);
+            let sized = |size: usize| udp(client(Family::V4, 4001), vip, &vec![7; size - 28]);
+            bench.send(&sized(1400))?;
+            let seen = bench.at_real.expect("packet", |p| bench.is_outer(p))?;
+            let report = |seen: &Packet, mtu: u32| {
+                let quoted = ip(
+                    seen.source,
+                    seen.destination,
+                    seen.protocol,
+                    &seen.payload[..64],
+                );
+                let kind = if outer == Family::V4 {
+                    (3, 4, mtu)
+                } else {
+                    (2, 0, mtu)
+                };
+                let said = icmp(seen.destination, seen.source, kind, &quoted);
+                let (from, to) = (Mac::of_host(2, 1), Mac::of_host(2, 0xfe));
+                bench.at_real.send(&ethernet(from, to, &said))
+            };
+            // Of what no tunnel of the director is, nothing is believed.
+            let stranger = Packet {
+                protocol: 50,
+                ..seen.clone()
+            };
+            report(&stranger, 1290)?;
+            report(&seen, 1390)?;
+            let overhead = seen.payload.len() - 1400 + if outer == Family::V4 { 20 } else { 40 };
+            wait::until("the client to be told", PATIENCE, || {
+                bench.send(&sized(1400))?;
+                let is_error = |p: &Packet| p.icmp() == Some((3, 4));
+                let errors = bench.at_client.drain(is_error)?;
+                let error = errors.first().context("no error")?;
+                let told = u16::from_be_bytes([error.payload[6], error.payload[7]]);
+                assert_eq!(usize::from(told), 1390 - overhead, "{outer:?} {tunnel:?}");
+                Ok(())
+            })?;
+            assert_accounts(&bench.director);
+        }
+    }
     Ok(())
 }
 

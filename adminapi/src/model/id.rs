@@ -14,14 +14,20 @@ pub enum Protocol {
     Tcp,
     /// RFC 768.
     Udp,
+    /// RFC 9260.
+    Sctp,
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
     /// The lower-case name, as in a service id.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
         }
     }
 }
@@ -169,11 +175,8 @@ impl FromStr for ServiceId {
             let mark = mark.filter(|mark| *mark != 0).ok_or_else(bad)?;
             return Ok(Self::Mark { mark, family });
         }
-        let protocol = match kind {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            _ => return Err(bad()),
-        };
+        let named = |known: &Protocol| known.name() == kind;
+        let protocol = Protocol::ALL.into_iter().find(named).ok_or_else(bad)?;
         Ok(Self::at(protocol, rest.parse().map_err(|_| bad())?))
     }
 }
@@ -204,7 +207,7 @@ mod tests {
             any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from(bits))),
             any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from(bits))),
         ];
-        let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
+        let protocol = prop::sample::select(&Protocol::ALL);
         let at = (protocol, address, any::<u16>()).prop_map(|(protocol, address, port)| {
             ServiceId::at(protocol, SocketAddr::new(address, port))
         });
@@ -225,7 +228,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_is_read_is_read_the_same_again(text in "(tcp|udp|fwm|fwm6|x)?:?[0-9a-f:.\\[\\]%]{0,40}") {
+        fn a_text_that_is_read_is_read_the_same_again(text in "(tcp|udp|sctp|fwm|fwm6|x)?:?[0-9a-f:.\\[\\]%]{0,40}") {
             if let Ok(id) = text.parse::<ServiceId>() {
                 prop_assert_eq!(id.to_string().parse(), Ok(id));
             }
@@ -239,7 +242,7 @@ mod tests {
             "tcp",
             "tcp:",
             "tcp:10.0.0.1",
-            "sctp:10.0.0.1:80",
+            "dccp:10.0.0.1:80",
             "TCP:10.0.0.1:80",
             "tcp:10.0.0.1:80 ",
             "tcp:2001:db8::1:80",

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Drops, Traffic, Tunnel};
+use super::{Drops, Rates, Traffic, Tunnel};
 
 /// How packets reach a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -194,6 +194,9 @@ pub struct RealView {
     pub local_ports: Option<PortUse>,
     /// What it has carried.
     pub stats: Traffic,
+    /// What it carries in a second.
+    #[serde(default)]
+    pub rates: Rates,
     /// Packets dropped that were known to be for it or from it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
     pub drops: Drops,
@@ -203,5 +206,12 @@ impl RealView {
     /// RIP and port.
     pub fn endpoint(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
+    }
+}
+
+impl From<&RealView> for Real {
+    /// How it is configured.
+    fn from(view: &RealView) -> Self {
+        RealPatch::default().applied(view)
     }
 }

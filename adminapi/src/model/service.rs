@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Drops, Family, Persistence, Protocol, Real, RealView, Scheduler, SchedulerFlags, ServiceId,
-    Traffic,
+    Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags,
+    ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -208,6 +208,25 @@ pub struct ServicePatch {
     pub one_packet: Option<bool>,
 }
 
+impl ServicePatch {
+    /// `now` with this change.
+    pub fn applied(self, now: &Service) -> Service {
+        let Self {
+            scheduler,
+            scheduler_flags,
+            persistence,
+            one_packet,
+        } = self;
+        Service {
+            scheduler: scheduler.unwrap_or(now.scheduler),
+            scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
+            persistence: persistence.unwrap_or(now.persistence),
+            one_packet: one_packet.unwrap_or(now.one_packet),
+            ..now.clone()
+        }
+    }
+}
+
 /// A virtual service as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
@@ -229,9 +248,26 @@ pub struct ServiceView {
     pub one_packet: bool,
     /// What it has carried.
     pub stats: Traffic,
+    /// What it carries in a second.
+    #[serde(default)]
+    pub rates: Rates,
     /// Packets dropped that were known to be for it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
     pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
+}
+
+impl From<&ServiceView> for Service {
+    /// How it is configured.
+    fn from(view: &ServiceView) -> Self {
+        Self {
+            id: view.id,
+            scheduler: view.scheduler,
+            scheduler_flags: view.scheduler_flags,
+            persistence: view.persistence,
+            one_packet: view.one_packet,
+            reals: view.reals.iter().map(Real::from).collect(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InterfaceStatus, WorkerStatus};
+use super::{InterfaceStatus, Rates, WorkerStatus};
 
 /// What a service or a real server has carried since it was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,9 @@ pub struct Stats {
     pub total: PacketTotals,
     /// What all virtual services together have carried.
     pub traffic: Traffic,
+    /// What they carry in a second.
+    #[serde(default)]
+    pub rates: Rates,
     /// Drops by reason; their sum is `total.dropped`.
     pub drops: Drops,
     /// Each worker.

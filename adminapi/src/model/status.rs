@@ -102,7 +102,8 @@ pub struct WorkerStatus {
     /// they were.
     #[serde(default)]
     pub routed: u64,
-    /// Packets of its own, RST and ICMP errors, in answer to dropped ones.
+    /// Packets of its own: RST and ICMP errors in answer to dropped ones, and the fragments that it
+    /// made of forwarded ones, but the first.
     pub answered: u64,
     /// Packets dropped.
     pub dropped: u64,

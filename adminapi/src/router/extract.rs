@@ -49,7 +49,7 @@ fn says_json(headers: &HeaderMap) -> bool {
 
 fn unread_body(status: StatusCode, text: &str) -> Failure {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("a body has at most {BODY_LIMIT} bytes");
+        let detail = format!("a body has at most {BODY_LIMIT} bytes; /v1/config takes more");
         return Failure::new(ProblemKind::TooLarge, detail);
     }
     Failure::new(ProblemKind::BadRequest, text)

@@ -293,7 +293,7 @@ async fn each_bad_field_has_its_pointer() {
         ("/port", json!(0), "/port"),
         ("/port", json!("80"), "/port"),
         ("/port", json!(70000), "/port"),
-        ("/protocol", json!("sctp"), "/protocol"),
+        ("/protocol", json!("dccp"), "/protocol"),
         ("/scheduler", json!("fifo"), "/scheduler"),
         ("/address", json!("10.0.0"), "/address"),
         ("/real/0/weight", json!(-1), "/real/0/weight"),
@@ -374,6 +374,30 @@ async fn counters_are_zeroed_for_one_and_for_all() {
     assert_eq!(carried(DNS).await, Some(7));
     ok(&api, "DELETE /v1/services/stats", Value::Null, 204).await;
     assert_eq!(carried("/v1/services").await, Some(0));
+}
+
+#[tokio::test]
+async fn levels_are_shown_and_set() {
+    let api = with_web().await;
+    for path in ["/v1/defense", "/v1/services/tcp:10.0.0.1:80/defense"] {
+        let shown = ok(&api, &format!("GET {path}"), Value::Null, 200).await;
+        assert_eq!(
+            (&shown["level"], &shown["automatic"]),
+            (&json!(0), &json!(true))
+        );
+        let set = ok(&api, &format!("PUT {path}"), json!({"level": 2}), 200).await;
+        assert_eq!(
+            (&set["level"], &set["automatic"]),
+            (&json!(2), &json!(false))
+        );
+        let line = format!("PUT {path}");
+        let got = no(&api, &line, json!({"level": 3}), ProblemKind::Invalid).await;
+        assert_eq!(got.body["errors"][0]["pointer"], "/level");
+    }
+    let line = "GET /v1/services/tcp:10.0.0.9:80/defense";
+    no(&api, line, Value::Null, ProblemKind::NoSuchService).await;
+    let events = ok(&api, "GET /v1/events?since=7", Value::Null, 200).await;
+    assert_eq!(events, json!({"events": [], "last": 7}));
 }
 
 #[tokio::test]
@@ -555,4 +579,65 @@ async fn a_panic_of_the_director_is_an_internal_error() {
     }));
     no(&api, "GET /v1/status", Value::Null, ProblemKind::Internal).await;
     ok(&api, "GET /v1/health", Value::Null, 200).await;
+}
+
+#[tokio::test]
+async fn a_configuration_is_put_as_a_whole() {
+    let api = with_web().await;
+    let config = ok(&api, "GET /v1/config", Value::Null, 200).await;
+    assert_eq!(config["timeouts"]["tcp"], 900);
+    assert_eq!(config["service"][0]["real"][0]["weight"], 3);
+    let mut wanted = config.clone();
+    wanted["service"] = json!([dns()]);
+    wanted["timeouts"]["udp"] = json!(7);
+    ok(&api, "PUT /v1/config?dry_run=true", wanted.clone(), 204).await;
+    assert_eq!(ok(&api, "GET /v1/config", Value::Null, 200).await, config);
+    ok(&api, "PUT /v1/config", wanted, 204).await;
+    ok(&api, &format!("GET {DNS}"), Value::Null, 200).await;
+    let config = ok(&api, "GET /v1/config", Value::Null, 200).await;
+    assert_eq!(config["timeouts"]["udp"], 7);
+    assert_eq!(config["service"].as_array().map(Vec::len), Some(1));
+
+    let bad = json!({"service": [web(), web()], "timeouts": {"tcp": 0, "tcpfin": 1, "udp": 1}});
+    let got = no(&api, "PUT /v1/config", bad, ProblemKind::Invalid).await;
+    assert_eq!(got.pointers(), ["/service/1", "/timeouts/tcp"]);
+}
+
+#[tokio::test]
+async fn a_configuration_may_be_larger_than_a_service() {
+    let api = empty();
+    let real = |n: usize| json!({"address": format!("10.1.{}.{}", n / 250, n % 250 + 1)});
+    let reals: Vec<_> = (0..60_000).map(real).collect();
+    let large = json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "real": reals});
+    no(
+        &api,
+        "POST /v1/services",
+        large.clone(),
+        ProblemKind::TooLarge,
+    )
+    .await;
+    ok(&api, "PUT /v1/config", json!({"service": [large]}), 204).await;
+}
+
+#[tokio::test]
+async fn synchronisation_daemons_are_started_shown_and_stopped() {
+    let api = empty();
+    let line = "POST /v1/sync/daemons";
+    let daemon = json!({"role": "backup", "interface": "eth0", "syncid": 7});
+    let started = ask(&api, line, daemon.clone()).await;
+    assert_eq!(started.status, StatusCode::CREATED);
+    assert_eq!(started.headers[header::LOCATION], "/v1/sync/daemons/backup");
+    assert_eq!(started.body["group"], "224.0.0.81");
+    no(&api, line, daemon, ProblemKind::DaemonExists).await;
+    let all = ok(&api, "GET /v1/sync/daemons", Value::Null, 200).await;
+    assert_eq!(all[0]["role"], "backup");
+    let bad =
+        json!({"role": "master", "interface": "eth0", "group": "10.0.0.1", "port": 0, "ttl": 0});
+    let got = no(&api, line, bad, ProblemKind::Invalid).await;
+    assert_eq!(got.pointers(), ["/group", "/port", "/ttl"]);
+    let stop = "DELETE /v1/sync/daemons/backup";
+    ok(&api, stop, Value::Null, 204).await;
+    no(&api, stop, Value::Null, ProblemKind::NoSuchDaemon).await;
+    let nobody = "DELETE /v1/sync/daemons/other";
+    no(&api, nobody, Value::Null, ProblemKind::BadRequest).await;
 }

@@ -55,3 +55,27 @@ async fn the_socket_of_a_successor_is_not_removed() {
     assert!(path.exists());
     drop(new);
 }
+
+#[tokio::test]
+async fn a_removed_socket_comes_back_and_goes_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let bound = bind_unix(&path).await.unwrap();
+    let (end, mut ending) = watch::channel(());
+    let server = serve_unix(bound, Router::new(), async move {
+        let _ = ending.changed().await;
+    });
+    let server = tokio::spawn(server);
+    std::fs::remove_file(&path).unwrap();
+    let back = async {
+        while UnixStream::connect(&path).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, back).await.unwrap();
+    end.send_replace(());
+    let ended = tokio::time::timeout(patience, server).await;
+    ended.unwrap().unwrap().unwrap();
+    assert!(!path.exists());
+}

@@ -57,6 +57,11 @@ impl Sysctls {
         Ok(())
     }
 
+    /// Has one read as something that cannot be written: what a strategy has made of itself.
+    pub fn show(&mut self, sysctl: Sysctl, value: Value) {
+        self.values[sysctl as usize] = value;
+    }
+
     /// One as the API shows it.
     pub fn view(&self, sysctl: Sysctl) -> SysctlView {
         SysctlView {

@@ -32,6 +32,8 @@ pub enum Effect {
     None(&'static str),
 }
 
+use Effect::Works;
+
 /// A C `int`, which is what most of them are.
 const INT: Kind = Kind::Number(i32::MIN as i64..=i32::MAX as i64);
 /// Seconds that the kernel keeps as ticks of 4 ms in an `int`.
@@ -99,9 +101,9 @@ use Value::{Number, Pair, Text};
 
 sysctls! {
     /// Of how many new connections `drop_packet` drops one when it is 3.
-    AmDroprate am_droprate = Number(10), INT, NO_DEFENCE;
+    AmDroprate am_droprate = Number(10), INT, Effect::Works;
     /// Free memory, in pages, below which the automatic defences begin.
-    Amemthresh amemthresh = Number(1024), INT, NO_DEFENCE;
+    Amemthresh amemthresh = Number(1024), INT, Effect::Works;
     /// A backup director does not forward.
     BackupOnly backup_only = Number(0), INT, NO_SYNC;
     /// Packets of a service without real servers are routed on.
@@ -110,20 +112,20 @@ sysctls! {
     ConnLfactor conn_lfactor = Number(-4), number(-8, 8), FIXED_TABLES;
     /// When a client port that comes again is scheduled anew: bit 0 after TIME_WAIT and CLOSE,
     /// bit 1 after FIN_WAIT too where the real server's half is not seen.
-    ConnReuseMode conn_reuse_mode = Number(1), INT, Effect::None("always as 1 yet");
+    ConnReuseMode conn_reuse_mode = Number(1), INT, Works;
     /// Connections have entries of netfilter's connection tracking too.
     Conntrack conntrack = Number(0), INT,
         Effect::None("forwarded packets do not pass netfilter");
     /// Half-open connections are dropped at random.
     DropEntry drop_entry = Number(0), Kind::Defence, NO_DEFENCE;
     /// New connections are dropped at a rate.
-    DropPacket drop_packet = Number(0), Kind::Defence, NO_DEFENCE;
+    DropPacket drop_packet = Number(0), Kind::Defence, Effect::Works;
     /// CPUs of the threads that estimate rates.
     EstCpulist est_cpulist = Text(String::new()), Kind::CpuList, NO_ESTIMATOR;
     /// Niceness of the threads that estimate rates.
     EstNice est_nice = Number(0), number(-20, 19), NO_ESTIMATOR;
     /// Connections of a removed real server end at once.
-    ExpireNodestConn expire_nodest_conn = Number(0), INT, Effect::None("always as 0 yet");
+    ExpireNodestConn expire_nodest_conn = Number(0), INT, Works;
     /// Clients of a persistent service leave a real server of weight 0 with their next
     /// connection.
     ExpireQuiescentTemplate expire_quiescent_template = Number(0), INT,
@@ -136,19 +138,19 @@ sysctls! {
     /// Seconds that an entry of lblcr's cache lives.
     LblcrExpiration lblcr_expiration = Number(86_400), SECONDS, LOCALITY;
     /// A real server whose packet belongs to no connection is told so.
-    NatIcmpSend nat_icmp_send = Number(0), INT, Effect::None("always as 0 yet");
+    NatIcmpSend nat_icmp_send = Number(0), INT, Works;
     /// Whether a tunnel keeps DF and tells clients of its MTU.
-    PmtuDisc pmtu_disc = Number(1), INT, Effect::None("always as 1 yet");
+    PmtuDisc pmtu_disc = Number(1), INT, Effect::None("always as 1: the director does not fragment");
     /// Whether rates are estimated.
-    RunEstimation run_estimation = Number(1), INT, NO_ESTIMATOR;
+    RunEstimation run_estimation = Number(1), INT, Works;
     /// An ICMP error about no connection is given to a real server of the service.
-    ScheduleIcmp schedule_icmp = Number(0), INT, Effect::None("always as 0 yet");
+    ScheduleIcmp schedule_icmp = Number(0), INT, Works;
     /// TCP states that make it harder for a flood to hold connections.
-    SecureTcp secure_tcp = Number(0), Kind::Defence, NO_DEFENCE;
+    SecureTcp secure_tcp = Number(0), Kind::Defence, Effect::Works;
     /// SCTP connections may begin in the middle.
-    SloppySctp sloppy_sctp = Number(0), INT, Effect::None("there is no SCTP yet");
+    SloppySctp sloppy_sctp = Number(0), INT, Works;
     /// TCP connections may begin in the middle.
-    SloppyTcp sloppy_tcp = Number(0), INT, Effect::None("always as 0 yet");
+    SloppyTcp sloppy_tcp = Number(0), INT, Works;
     /// Answers of real servers are routed anew after translation.
     SnatReroute snat_reroute = Number(1), INT,
         Effect::None("always so: the next hop is looked up when a packet leaves");

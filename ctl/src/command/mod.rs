@@ -1,16 +1,22 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod defense;
+mod generate;
 mod mark;
 mod status;
 mod sysctl;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
+use adminapi::Client;
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::connect;
 use crate::director::DirectorError;
+use crate::ipvsadm::proc;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -33,10 +39,37 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Word {
+    #[command(flatten)]
+    Question(Question),
+    /// Prints the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Writes a man page for each word.
+    #[command(hide = true)]
+    Man {
+        /// Where to.
+        directory: PathBuf,
+    },
+}
+
+/// What a director is asked.
+#[derive(Debug, Subcommand)]
+enum Question {
+    /// Shows the level of defence and why it is that, or sets it.
+    Defense(defense::Line),
+    /// Shows what has happened lately: changes of level.
+    Events(defense::EventsLine),
     /// Shows and changes the rules that mark packets for services of `-f`.
     Mark(mark::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
+    /// Prints what IPVS has under /proc/net, in the kernel's format.
+    Proc {
+        /// Which file.
+        file: proc::File,
+    },
     /// Shows and writes the sysctls of IPVS, net.ipv4.vs.*, as sysctl(8) does.
     Sysctl(sysctl::Line),
 }
@@ -111,19 +144,40 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
 }
 
 async fn answer(line: &Line) -> Result<Said, DirectorError> {
-    let director = connect::find(line.api.as_deref())?;
     match &line.word {
-        Word::Status => {
+        Word::Question(question) => {
+            let director = connect::find(line.api.as_deref())?;
+            ask(question, &director, line.json).await
+        }
+        Word::Completions { shell } => Ok(generate::completions(*shell).into()),
+        Word::Man { directory } => Ok(man(directory)),
+    }
+}
+
+async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Said, DirectorError> {
+    match question {
+        Question::Status => {
             let status = director.status().await?;
-            let text = match line.json {
+            let text = match as_json {
                 true => json(&status),
                 false => status::text(&status),
             };
             Ok(text.into())
         }
-        Word::Mark(mark) => mark::run(mark, &director, line.json).await,
-        Word::Sysctl(sysctl) => sysctl::run(sysctl, &director, line.json).await,
+        Question::Defense(defense) => defense::run(defense, director, as_json).await,
+        Question::Events(events) => defense::events(events, director, as_json).await,
+        Question::Mark(mark) => mark::run(mark, director, as_json).await,
+        Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
+        Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
     }
+}
+
+fn man(directory: &Path) -> Said {
+    let mut said = Said::default();
+    if let Err(error) = generate::man_pages(directory) {
+        said.fail(&format!("{}: {error}", directory.display()));
+    }
+    said
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

@@ -1,7 +1,7 @@
 //! What is wrong with the combination of a line's options.
 
 use super::failure::Failure;
-use super::grammar::{Command, Method, OPTIONS, Opt, OptSet, Rule, TunnelType};
+use super::grammar::{Command, Method, OPTIONS, OWN_RULES, Opt, OptSet, Own, Rule, TunnelType};
 use super::parse::{Line, Selector};
 
 /// The scheduler of a service that names none.
@@ -11,7 +11,7 @@ const DEFAULT_SCHEDULER: &str = "wlc";
 pub(crate) fn check(line: &Line) -> Result<(), Failure> {
     scheduler_flags(line)?;
     against(&line.command.rule(), "command", line.set)?;
-    json(line)?;
+    own(line)?;
     match line.command {
         Command::AddService | Command::EditService => service(line),
         Command::AddServer | Command::EditServer => real(line),
@@ -46,15 +46,23 @@ fn against(rule: &Rule, noun: &str, set: OptSet) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `--json` is not in the tables of ipvsadm.
-fn json(line: &Line) -> Result<(), Failure> {
-    if !line.json || line.command == Command::List {
-        return Ok(());
-    }
+/// What is not in the tables of ipvsadm.
+fn own(line: &Line) -> Result<(), Failure> {
     let name = line.command.rule().name;
-    Err(Failure::argument(format!(
-        "Illegal 'json' option with the '{name}' command"
-    )))
+    let illegal = OWN_RULES
+        .iter()
+        .find(|(own, _, command)| line.own.contains(own) && *command != line.command);
+    if let Some((_, own, _)) = illegal {
+        return Err(Failure::argument(format!(
+            "Illegal '{own}' option with the '{name}' command"
+        )));
+    }
+    if line.own.contains(&Own::DryRun) && !line.own.contains(&Own::Atomic) {
+        return Err(Failure::argument(format!(
+            "You need to supply the 'atomic' option for the 'dry-run' of the '{name}' command"
+        )));
+    }
+    Ok(())
 }
 
 fn service(line: &Line) -> Result<(), Failure> {

@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
-use adminapi::model::{Real, ServiceId, ServiceView};
+use adminapi::model::{Real, Service, ServiceId, ServiceView};
 
 use super::address::Style;
 use super::failure::Failure;
 use super::names::Names;
-use super::parse::Dialect;
-use super::request::{Columns, List, Order, Request, What};
-use super::{print, save, sort};
-use crate::director::{Director, DirectorError};
+use super::request::{Change, Columns, List, Order, Request, What};
+use super::save::{self, Extent};
+use super::{print, sort};
+use crate::director::{Director, DirectorError, Edit};
 
 /// Asks `director` for `request` and writes the answer to `out`.
 pub(crate) async fn execute<D: Director>(
@@ -20,39 +20,60 @@ pub(crate) async fn execute<D: Director>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     match request {
-        Request::AddService(service) => director.add_service(service).await.map_err(on_service),
-        Request::EditService(id, patch) => {
-            let done = director.change_service(id, patch).await;
-            done.map_err(on_service)
-        }
-        Request::DeleteService(id) => director.remove_service(id).await.map_err(on_service),
-        Request::Flush => director.flush().await.map_err(on_service),
-        Request::AddReal(id, real) => {
-            thresholds(id, &real, director).await?;
-            director.add_real(id, real).await.map_err(on_real)
-        }
-        Request::EditReal(id, real) => {
-            thresholds(id, &real, director).await?;
-            director.change_real(id, real).await.map_err(on_real)
-        }
-        Request::DeleteReal(id, at) => director.remove_real(id, at).await.map_err(on_real),
-        Request::SetTimeouts(to) => director.change_timeouts(to).await.map_err(on_service),
+        Request::Change(wanted) => change(wanted, director).await,
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
-        Request::Save { numeric, dialect } => {
-            save_all(director, style(numeric, names), dialect, out).await
+        Request::StartDaemon(daemon) => director.start_daemon(daemon).await.map_err(on_daemon),
+        Request::StopDaemon(role) => director.stop_daemon(role).await.map_err(on_daemon),
+        Request::Save { numeric, extent } => {
+            save_all(director, style(numeric, names), extent, out).await
         }
         Request::List(wanted) => list(wanted, director, names, out).await,
     }
 }
 
+/// Changes what `edited` has.
+pub(crate) async fn change<E: Edit>(wanted: Change, edited: &E) -> Result<(), Failure> {
+    match wanted {
+        Change::AddService(service) => edited.add_service(service).await.map_err(on_service),
+        Change::EditService(id, patch) => {
+            let done = edited.change_service(id, patch).await;
+            done.map_err(on_service)
+        }
+        Change::DeleteService(id) => edited.remove_service(id).await.map_err(on_service),
+        Change::Flush => edited.flush().await.map_err(on_service),
+        Change::AddReal(id, real) => {
+            thresholds(id, &real, edited).await?;
+            edited.add_real(id, real).await.map_err(on_real)
+        }
+        Change::EditReal(id, real) => {
+            thresholds(id, &real, edited).await?;
+            edited.change_real(id, real).await.map_err(on_real)
+        }
+        Change::DeleteReal(id, at) => edited.remove_real(id, at).await.map_err(on_real),
+        Change::SetTimeouts(to) => edited.change_timeouts(to).await.map_err(on_service),
+    }
+}
+
 /// Thresholds that contradict each other have the kernel's words (ERANGE), after those for a
 /// service that is missing.
-async fn thresholds<D: Director>(id: ServiceId, real: &Real, director: &D) -> Result<(), Failure> {
+async fn thresholds<E: Edit>(id: ServiceId, real: &Real, edited: &E) -> Result<(), Failure> {
     if real.lower <= real.upper {
         return Ok(());
     }
-    director.service(id).await.map_err(on_real)?;
-    Err(Failure::operation("Numerical result out of range"))
+    match edited.has_service(id).await.map_err(on_real)? {
+        true => Err(Failure::operation("Numerical result out of range")),
+        false => Err(on_real(DirectorError::NoService)),
+    }
+}
+
+/// What a failed operation on a synchronisation daemon is called.
+fn on_daemon(error: DirectorError) -> Failure {
+    match error {
+        DirectorError::Exists => Failure::operation("Daemon has already run"),
+        DirectorError::NoDaemon => Failure::operation("No daemon is running"),
+        DirectorError::NoInterface(_) => Failure::operation("No such device"),
+        other => Failure::Director(other),
+    }
 }
 
 /// What a failed operation on a service is called.
@@ -129,6 +150,15 @@ async fn list<D: Director>(
             out.write_all(print::timeouts(&timeouts).as_bytes())?;
             Ok(())
         }
+        (What::Daemons, json) => {
+            let daemons = director.daemons().await.map_err(on_daemon)?;
+            if json {
+                return write_json(&daemons, out);
+            }
+            let lines: String = daemons.iter().map(print::daemon).collect();
+            out.write_all(lines.as_bytes())?;
+            Ok(())
+        }
     }
 }
 
@@ -203,12 +233,17 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
 async fn save_all<D: Director>(
     director: &D,
     style: Style<'_>,
-    dialect: Dialect,
+    extent: Extent,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    if extent == Extent::Full {
+        let timeouts = director.timeouts().await.map_err(on_service)?;
+        out.write_all(save::timeouts(timeouts).as_bytes())?;
+    }
     let services = director.services().await.map_err(on_service)?;
     for service in ordered(services, Order::Sorted) {
-        out.write_all(save::service(&service, style, dialect).as_bytes())?;
+        let lines = save::service(&Service::from(&service), style, extent);
+        out.write_all(lines.as_bytes())?;
     }
     Ok(())
 }

@@ -28,6 +28,14 @@ pub(crate) enum Failure {
     /// The one service to list does not exist. Status 1.
     #[error("No such service")]
     NotListed,
+    /// A line of `-R --atomic` failed.
+    #[error("line {number}: {failure}\nnothing was changed")]
+    AtLine {
+        /// From 1.
+        number: u64,
+        /// Why.
+        failure: Box<Self>,
+    },
     /// The director did not answer. The status says why.
     #[error(transparent)]
     Director(DirectorError),
@@ -50,11 +58,20 @@ impl Failure {
         Self::Operation(text.into())
     }
 
+    /// The same, of a line of input.
+    pub(crate) fn at_line(self, number: u64) -> Self {
+        Self::AtLine {
+            number,
+            failure: Box::new(self),
+        }
+    }
+
     /// What the process exits with.
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Argument(_) => 2,
             Self::TryHelp { .. } | Self::Option { .. } | Self::Operation(_) => 255,
+            Self::AtLine { failure, .. } => failure.status(),
             Self::Closed => 141,
             Self::Director(error) => error.status(),
             Self::NotListed | Self::Stream(_) => 1,

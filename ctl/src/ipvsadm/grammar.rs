@@ -295,11 +295,35 @@ pub(crate) enum Means {
     Option(Opt),
     /// `--sort`, which changes nothing.
     Sort,
-    /// `--json`, not of ipvsadm: listings as JSON.
-    Json,
+    /// Not of ipvsadm.
+    Own(Own),
     /// `--api`, not of ipvsadm: where the director is.
     Api,
 }
+
+/// An option that only `bulwark` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Listings as JSON.
+    Json,
+    /// Listings again and again.
+    Watch,
+    /// All that can be saved.
+    Full,
+    /// All lines or none.
+    Atomic,
+    /// Only says what would be done.
+    DryRun,
+}
+
+/// What each is called in messages, and the one command that it goes with.
+pub(crate) const OWN_RULES: [(Own, &str, Command); 5] = [
+    (Own::Json, "json", Command::List),
+    (Own::Watch, "watch", Command::List),
+    (Own::Full, "full", Command::Save),
+    (Own::Atomic, "atomic", Command::Restore),
+    (Own::DryRun, "dry-run", Command::Restore),
+];
 
 /// Whether a switch has a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -407,7 +431,11 @@ pub(crate) const SWITCHES: &[Switch] = switches![
 /// The spellings that only `bulwark` has. `--json` and `--api` may stand before the command.
 #[rustfmt::skip]
 pub(crate) const OWN_SWITCHES: &[Switch] = switches![
-    ("json", None, Takes::Nothing, Means::Json),
+    ("json", None, Takes::Nothing, Means::Own(Own::Json)),
+    ("watch", None, Takes::Maybe, Means::Own(Own::Watch)),
+    ("full", None, Takes::Nothing, Means::Own(Own::Full)),
+    ("atomic", None, Takes::Nothing, Means::Own(Own::Atomic)),
+    ("dry-run", None, Takes::Nothing, Means::Own(Own::DryRun)),
     ("api", None, Takes::Value, Means::Api),
     ("fullnat", None, Takes::Nothing, Means::Forward(Method::FullNat)),
 ];

@@ -83,11 +83,27 @@ const OWN_USAGE: &str = "
 Only PROGRAM has:
      --fullnat          (of a real server) NAT of both ends
      --json             listings as JSON
+     --watch [SECONDS]  listings again and again (default 2)
+     --full             -S saves timeouts too
+     --atomic           -R applies all lines or none, what they do not name
+                        goes; says first what that changes
+     --dry-run          with --atomic: only says it
      --api ADDRESS      the director: unix:/PATH or http://HOST:PORT
                         (default: $BULWARK_API, else unix:/run/bulwark/api.sock)
   PROGRAM status        how the director does
   PROGRAM help          the other words
 ";
+
+/// What the help text says of an option; nothing where it needs no words.
+pub(crate) fn of(long: &str) -> &'static str {
+    let name = format!("--{long} ");
+    let mut lines = USAGE.lines().chain(OWN_USAGE.lines());
+    let line = lines.find_map(|line| {
+        let (before, after) = line.split_once(&name)?;
+        before.trim().len().le(&"-L -l".len()).then_some(after)
+    });
+    line.map_or("", str::trim)
+}
 
 /// The help text.
 pub(crate) fn text(context: &Context<'_>) -> String {

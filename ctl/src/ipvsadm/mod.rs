@@ -8,6 +8,8 @@
 
 mod address;
 mod check;
+mod difference;
+mod draft;
 mod execute;
 mod failure;
 mod flags;
@@ -17,6 +19,7 @@ mod names;
 mod parse;
 mod popt;
 mod print;
+pub(crate) mod proc;
 mod request;
 mod restore;
 mod save;
@@ -27,13 +30,41 @@ mod value;
 mod tests;
 
 use std::io::{BufRead, Write};
+use std::time::Duration;
 
 use crate::director::{Director, DirectorError};
 use failure::Failure;
-use grammar::Command;
+use grammar::{Command, Own};
+
+use request::Request;
 
 pub(crate) use names::SystemNames;
 pub(crate) use parse::{Context, Dialect};
+
+/// An option, for those who tell of the grammar.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SwitchFacts {
+    /// After `--`.
+    pub(crate) long: &'static str,
+    /// After `-`.
+    pub(crate) short: Option<char>,
+    /// Whether it has, or may have, a value.
+    pub(crate) takes_value: bool,
+    /// What it is for.
+    pub(crate) help: &'static str,
+}
+
+/// Every spelling of every option.
+pub(crate) fn switches() -> Vec<SwitchFacts> {
+    let all = grammar::SWITCHES.iter().chain(grammar::OWN_SWITCHES);
+    all.map(|switch| SwitchFacts {
+        long: switch.long,
+        short: switch.short,
+        takes_value: switch.takes != grammar::Takes::Nothing,
+        help: help::of(switch.long),
+    })
+    .collect()
+}
 
 /// Where a command reads and writes.
 pub(crate) struct Streams<'a> {
@@ -43,6 +74,8 @@ pub(crate) struct Streams<'a> {
     pub(crate) out: &'a mut dyn Write,
     /// Standard error.
     pub(crate) err: &'a mut dyn Write,
+    /// Whether standard output is a terminal.
+    pub(crate) on_terminal: bool,
 }
 
 /// Runs the line `args` (without the program's name) and returns the exit status. `find` finds
@@ -73,15 +106,48 @@ async fn dispatch<D: Director>(
         Command::Help | Command::Version => inform(line.command, &context, streams.out)?,
         Command::Restore => {
             check::check(&line)?;
-            return restore::restore(&find()?, context, streams).await;
+            let director = find()?;
+            if line.own.contains(&Own::Atomic) {
+                restore::restore_atomically(&line, &director, context, streams).await?;
+            } else {
+                return restore::restore(&director, context, streams).await;
+            }
         }
         _ => {
             check::check(&line)?;
             let request = request::request(&line, context.dialect)?;
-            execute::execute(request, &find()?, context.names, streams.out).await?;
+            let director = find()?;
+            if line.own.contains(&Own::Watch) {
+                let interval = Duration::from_secs(line.interval);
+                return watch(&request, interval, &director, context.names, streams).await;
+            }
+            execute::execute(request, &director, context.names, streams.out).await?;
         }
     }
     Ok(0)
+}
+
+/// Home, and nothing below.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Lists again and again, until it fails.
+async fn watch<D: Director>(
+    request: &Request,
+    interval: Duration,
+    director: &D,
+    names: &dyn names::Names,
+    streams: &mut Streams<'_>,
+) -> Result<u8, Failure> {
+    loop {
+        let mut screen = Vec::new();
+        if streams.on_terminal {
+            screen.extend_from_slice(CLEAR.as_bytes());
+        }
+        execute::execute(request.clone(), director, names, &mut screen).await?;
+        streams.out.write_all(&screen)?;
+        streams.out.flush()?;
+        tokio::time::sleep(interval).await;
+    }
 }
 
 /// `-h` and `-v`.

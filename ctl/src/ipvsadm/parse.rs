@@ -3,16 +3,22 @@
 
 use std::net::IpAddr;
 
-use adminapi::model::Persistence;
+use adminapi::model::{Persistence, SyncDaemon, SyncRole};
 
 use super::address::{self, HostPort};
 use super::failure::Failure;
 use super::grammar::{
-    Command, Means, Method, OWN_SWITCHES, Opt, OptSet, SWITCHES, Switch, Transport, TunnelType,
+    Command, Means, Method, OWN_SWITCHES, Opt, OptSet, Own, SWITCHES, Switch, Transport, TunnelType,
 };
 use super::names::Names;
 use super::popt::{Given, Reader};
 use super::value;
+
+/// Seconds between two listings of `--watch`.
+const WATCH_INTERVAL: u64 = 2;
+
+/// The interface of a synchronisation daemon that names none.
+const SYNC_INTERFACE: &str = "eth0";
 
 /// As whom the program answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +109,10 @@ impl Selector {
 pub(crate) struct Line {
     pub(crate) command: Command,
     pub(crate) set: OptSet,
-    pub(crate) json: bool,
+    /// Which of [`Own`] are given.
+    pub(crate) own: Vec<Own>,
+    /// Seconds between two listings.
+    pub(crate) interval: u64,
     /// Where the director is.
     pub(crate) api: Option<String>,
     pub(crate) service: Option<Selector>,
@@ -119,6 +128,8 @@ pub(crate) struct Line {
     pub(crate) tunnel_port: Option<u16>,
     /// tcp, tcpfin, udp in seconds; 0 = leave as it is.
     pub(crate) timeouts: [u32; 3],
+    /// Of a synchronisation daemon.
+    pub(crate) daemon: SyncDaemon,
 }
 
 impl Line {
@@ -126,7 +137,8 @@ impl Line {
         Self {
             command,
             set: OptSet::default(),
-            json: false,
+            own: Vec::new(),
+            interval: WATCH_INTERVAL,
             api: None,
             service: None,
             real: None,
@@ -139,6 +151,15 @@ impl Line {
             tunnel: TunnelType::default(),
             tunnel_port: None,
             timeouts: [0; 3],
+            daemon: SyncDaemon {
+                role: SyncRole::Master,
+                interface: SYNC_INTERFACE.to_owned(),
+                syncid: 0,
+                maxlen: None,
+                group: SyncDaemon::GROUP,
+                port: SyncDaemon::PORT,
+                ttl: SyncDaemon::TTL,
+            },
         }
     }
 
@@ -166,7 +187,7 @@ pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Fail
                 means: Means::Command(command),
                 value,
             })) => break (command, value),
-            Some(Ok(given)) if is_own(given.means) => own(&mut line, given),
+            Some(Ok(given)) if is_own(given.means) => own(&mut line, given)?,
             None | Some(_) => return Err(context.try_help()),
         }
     };
@@ -175,7 +196,7 @@ pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Fail
         return Ok(line); // whatever follows
     }
     if let Some(role) = value {
-        daemon_role(command, &role)?;
+        line.daemon.role = daemon_role(command, &role)?;
     }
     while let Some(given) = reader.read() {
         let given = given.map_err(|bad| Failure::Option {
@@ -189,24 +210,30 @@ pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Fail
 }
 
 const fn is_own(means: Means) -> bool {
-    matches!(means, Means::Json | Means::Api)
+    matches!(means, Means::Own(_) | Means::Api)
 }
 
-fn own(line: &mut Line, given: Given) {
-    match given.means {
-        Means::Json => line.json = true,
-        _ => line.api = given.value,
+fn own(line: &mut Line, given: Given) -> Result<(), Failure> {
+    match (given.means, given.value) {
+        (Means::Own(own), value) => {
+            line.own.push(own);
+            if let Some(seconds) = value {
+                line.interval = value::bounded(&seconds, 1..=3600, "illegal interval specified")?;
+            }
+        }
+        (_, address) => line.api = address,
     }
+    Ok(())
 }
 
-fn daemon_role(command: Command, role: &str) -> Result<(), Failure> {
-    match (role, command) {
-        ("master" | "backup", _) => Ok(()),
-        (_, Command::StartDaemon) => Err(Failure::argument(
-            "illegal start-daemon parameter specified",
-        )),
-        _ => Err(Failure::argument("illegal start_daemon specified")),
-    }
+fn daemon_role(command: Command, role: &str) -> Result<SyncRole, Failure> {
+    let known = SyncRole::ALL.into_iter().find(|known| known.name() == role);
+    known.ok_or_else(|| {
+        Failure::argument(match command {
+            Command::StartDaemon => "illegal start-daemon parameter specified",
+            _ => "illegal start_daemon specified",
+        })
+    })
 }
 
 /// Takes over one switch after the command.
@@ -243,7 +270,7 @@ fn take(
             option(line, opt, given.value.as_deref(), context)?;
         }
         Means::Sort => {}
-        Means::Json | Means::Api => own(line, given),
+        Means::Own(_) | Means::Api => own(line, given)?,
     }
     Ok(())
 }
@@ -290,20 +317,20 @@ fn option(
         Opt::LThreshold => {
             line.thresholds[1] = value::bounded(value, COUNT, "illegal l_threshold specified")?;
         }
+        Opt::McastInterface => line.daemon.interface = interface(value),
         Opt::SyncId => {
-            value::bounded::<u8>(value, 0..=255, "illegal syncid specified")?;
+            line.daemon.syncid = value::bounded(value, 0..=255, "illegal syncid specified")?;
         }
-        Opt::McastGroup => {
-            value::multicast_group(value)?;
-        }
+        Opt::McastGroup => line.daemon.group = value::multicast_group(value)?,
         Opt::McastPort => {
-            value::bounded::<u16>(value, 1..=65535, "illegal mcast-port specified")?;
+            line.daemon.port = value::bounded(value, 1..=65535, "illegal mcast-port specified")?;
         }
         Opt::McastTtl => {
-            value::bounded::<u8>(value, 1..=255, "illegal mcast-ttl specified")?;
+            line.daemon.ttl = value::bounded(value, 1..=255, "illegal mcast-ttl specified")?;
         }
         Opt::SyncMaxlen => {
-            value::bounded::<u16>(value, 1..=65507, "illegal sync-maxlen specified")?;
+            let maxlen = value::bounded(value, 1..=65507, "illegal sync-maxlen specified")?;
+            line.daemon.maxlen = Some(maxlen);
         }
         Opt::TunType => line.tunnel = value::tunnel_type(value)?,
         Opt::TunPort => {
@@ -313,6 +340,11 @@ fn option(
         _ => {}
     }
     Ok(())
+}
+
+/// As much of a name as the kernel has room for (`IP_VS_IFNAME_MAXLEN`).
+fn interface(name: &str) -> String {
+    name.chars().take(15).collect()
 }
 
 fn real(text: &str, line: &Line, context: &Context<'_>) -> Result<HostPort, Failure> {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Connection, Family, ForwardingMethod, Persistence, Protocol, RealView, ServiceId, ServiceView,
-    Timeouts, Traffic, Tunnel, TunnelChecksum, TunnelType,
+    Connection, Family, ForwardingMethod, Persistence, Protocol, Rates, RealView, ServiceId,
+    ServiceView, SyncDaemon, Timeouts, Traffic, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -60,6 +60,10 @@ impl Columns {
                 "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n",
                 "  -> RemoteAddress:Port\n"
             ),
+            Self::Rates | Self::ExactRates => concat!(
+                "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n",
+                "  -> RemoteAddress:Port\n"
+            ),
         }
     }
 }
@@ -69,7 +73,13 @@ pub(crate) const fn transport(protocol: Protocol) -> Transport {
     match protocol {
         Protocol::Tcp => Transport::Tcp,
         Protocol::Udp => Transport::Udp,
+        Protocol::Sctp => Transport::Sctp,
     }
+}
+
+/// A mark as ipvsadm writes it (`%d`).
+pub(crate) const fn signed(mark: u32) -> i32 {
+    mark as i32
 }
 
 /// How ports of a service are named: those of a mark as TCP's.
@@ -77,40 +87,33 @@ pub(crate) fn transport_of(id: ServiceId) -> Transport {
     id.protocol().map_or(Transport::Tcp, transport)
 }
 
-const fn protocol_name(protocol: Protocol) -> &'static str {
+/// How a listing calls a protocol.
+pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
+        Protocol::Sctp => "SCTP",
     }
 }
 
 /// The lines of a service and its real servers.
 pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>) -> String {
     let name = service_name(service.id, style);
-    let mut text = match columns {
-        Columns::Plain | Columns::Tunnels | Columns::Thresholds | Columns::Persistent => {
+    let numbers = numbers(service.stats.into(), service.rates.into(), columns);
+    let mut text = match numbers {
+        None => {
             let flags = flags::names(service.scheduler, service.scheduler_flags);
             let flags = flags.map_or_else(String::new, |flags| format!(" ({flags})"));
             let handling = handling(service);
             format!("{name} {}{flags}{handling}", service.scheduler.name())
         }
-        Columns::Stats | Columns::ExactStats => {
-            format!(
-                "{name:<SERVICE_WIDTH$}{}",
-                counters(&service.stats, columns)
-            )
-        }
+        Some(numbers) => format!("{name:<SERVICE_WIDTH$}{numbers}"),
     };
     text.push('\n');
     for each in &service.reals {
         real(&mut text, each, service, columns, style);
     }
     text
-}
-
-/// A mark as ipvsadm prints it: those from 2^31 on come out negative.
-pub(crate) const fn signed(mark: u32) -> i32 {
-    mark.cast_signed()
 }
 
 /// How it treats connections.
@@ -193,15 +196,19 @@ fn real(
             "  -> {name:<REAL_WIDTH$} {:<9} {:<11} {:<10} {:<10}",
             real.weight, real.persistent, real.active, real.inactive
         ),
-        Columns::Stats | Columns::ExactStats => writeln!(
-            text,
-            "  -> {name:<REAL_WIDTH$}{}",
-            counters(&real.stats, columns)
-        ),
+        Columns::Stats | Columns::ExactStats | Columns::Rates | Columns::ExactRates => {
+            let numbers = numbers(real.stats.into(), real.rates.into(), columns);
+            writeln!(
+                text,
+                "  -> {name:<REAL_WIDTH$}{}",
+                numbers.unwrap_or_default()
+            )
+        }
     };
 }
 
-const fn method_name(method: ForwardingMethod) -> &'static str {
+/// How a listing calls the way to a real server.
+pub(crate) const fn method_name(method: ForwardingMethod) -> &'static str {
     match method {
         ForwardingMethod::Nat => "Masq",
         ForwardingMethod::Dr => "Route",
@@ -238,19 +245,57 @@ fn cut(text: String, at: SocketAddr, width: usize) -> String {
     }
 }
 
-fn counters(stats: &Traffic, columns: Columns) -> String {
-    let write = match columns {
-        Columns::ExactStats => exact,
-        _ => short,
+/// Connections; packets in and out; bytes in and out.
+struct Five([u64; 5]);
+
+impl From<Traffic> for Five {
+    fn from(stats: Traffic) -> Self {
+        Self([
+            stats.connections,
+            stats.in_packets,
+            stats.out_packets,
+            stats.in_bytes,
+            stats.out_bytes,
+        ])
+    }
+}
+
+impl From<Rates> for Five {
+    fn from(rates: Rates) -> Self {
+        Self([
+            rates.connections,
+            rates.in_packets,
+            rates.out_packets,
+            rates.in_bytes,
+            rates.out_bytes,
+        ])
+    }
+}
+
+/// What the columns of counters or rates show; none for other columns.
+fn numbers(stats: Five, rates: Five, columns: Columns) -> Option<String> {
+    let write: fn(usize, u64) -> String = match columns {
+        Columns::Plain | Columns::Tunnels | Columns::Thresholds | Columns::Persistent => {
+            return None;
+        }
+        Columns::Stats => |_, value| short(value),
+        Columns::ExactStats | Columns::ExactRates => |_, value| exact(value),
+        // ipvsadm shortens rates of bytes only.
+        Columns::Rates => |column, value| match column {
+            0..3 => format!(" {value:8}"),
+            _ => short(value),
+        },
     };
-    let counters = [
-        stats.connections,
-        stats.in_packets,
-        stats.out_packets,
-        stats.in_bytes,
-        stats.out_bytes,
-    ];
-    counters.into_iter().map(write).collect()
+    let Five(values) = match columns {
+        Columns::Rates | Columns::ExactRates => rates,
+        _ => stats,
+    };
+    let columns = values.into_iter().enumerate();
+    Some(
+        columns
+            .map(|(column, value)| write(column, value))
+            .collect(),
+    )
 }
 
 /// Nine characters, from 9 digits on in thousands, millions, ...; cut, not rounded.
@@ -298,6 +343,25 @@ pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
 pub(crate) fn timeouts(timeouts: &Timeouts) -> String {
     let Timeouts { tcp, tcpfin, udp } = timeouts;
     format!("Timeout (tcp tcpfin udp): {tcp} {tcpfin} {udp}\n")
+}
+
+/// The line of a synchronisation daemon; what is 0 is not shown.
+pub(crate) fn daemon(daemon: &SyncDaemon) -> String {
+    let SyncDaemon {
+        role,
+        interface,
+        syncid,
+        maxlen,
+        group,
+        port,
+        ttl,
+    } = daemon;
+    let role = role.name();
+    let maxlen = maxlen.map_or_else(String::new, |maxlen| format!(", maxlen={maxlen}"));
+    format!(
+        "{role} sync daemon (mcast={interface}, syncid={syncid}{maxlen}, group={group}, \
+         port={port}, ttl={ttl})\n"
+    )
 }
 
 #[cfg(test)]

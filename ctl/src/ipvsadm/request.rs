@@ -5,18 +5,30 @@ use std::net::SocketAddr;
 
 use adminapi::model::{
     Family, ForwardingMethod, Persistence, Protocol, Real, Scheduler, SchedulerFlags, Service,
-    ServiceId, ServicePatch, TimeoutsPatch, Tunnel, TunnelChecksum,
+    ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
 use super::failure::Failure;
 use super::flags;
-use super::grammar::{Command, Method, Opt, OptSet, Transport, TunnelType};
+use super::grammar::{Command, Method, Opt, OptSet, Own, Transport, TunnelType};
 use super::parse::{Dialect, Line, Selector};
+use super::save::Extent;
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
+    Change(Change),
+    Zero(Option<ServiceId>),
+    StartDaemon(SyncDaemon),
+    StopDaemon(SyncRole),
+    List(List),
+    Save { numeric: bool, extent: Extent },
+}
+
+/// A change of services, real servers or timeouts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
     AddService(Service),
     EditService(ServiceId, ServicePatch),
     DeleteService(ServiceId),
@@ -25,9 +37,6 @@ pub(crate) enum Request {
     EditReal(ServiceId, Real),
     DeleteReal(ServiceId, SocketAddr),
     SetTimeouts(TimeoutsPatch),
-    Zero(Option<ServiceId>),
-    List(List),
-    Save { numeric: bool, dialect: Dialect },
 }
 
 /// A listing.
@@ -54,6 +63,8 @@ pub(crate) enum What {
     Connections { engines: bool },
     /// The timeouts.
     Timeouts,
+    /// The synchronisation daemons.
+    Daemons,
 }
 
 /// The columns of a listing of services.
@@ -65,6 +76,10 @@ pub(crate) enum Columns {
     Stats,
     /// Counters in full.
     ExactStats,
+    /// Rates, the bytes shortened.
+    Rates,
+    /// Rates in full.
+    ExactRates,
     /// Forwarding method, how tunnels wrap packets, weight and connections.
     Tunnels,
     /// Connection thresholds and connections.
@@ -82,13 +97,8 @@ pub(crate) enum Order {
     AsIs,
 }
 
-/// Options of the grammar that the director has no function for. Those of the synchronisation
-/// daemons are refused with their commands; `-L --syncid` means nothing to ipvsadm either.
-const MISSING: [(Opt, &str); 3] = [
-    (Opt::Pe, "persistence engines (--pe)"),
-    (Opt::Rate, "rates (--rate)"),
-    (Opt::Daemon, "connection synchronisation (--daemon)"),
-];
+/// Options of the grammar that the director has no function for.
+const MISSING: [(Opt, &str); 1] = [(Opt::Pe, "persistence engines (--pe)")];
 
 fn missing(what: &str) -> Failure {
     Failure::operation(format!("{what}: not supported by this director yet"))
@@ -100,26 +110,36 @@ pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure>
     if let Some((_, what)) = MISSING.iter().find(|(opt, _)| line.set.has(*opt)) {
         return Err(missing(what));
     }
-    match line.command {
-        Command::AddService => add_service(line),
-        Command::EditService => Ok(Request::EditService(service(line)?, service_patch(line)?)),
-        Command::DeleteService => Ok(Request::DeleteService(service(line)?)),
-        Command::Flush => Ok(Request::Flush),
-        Command::AddServer => Ok(Request::AddReal(service(line)?, real(line)?)),
-        Command::EditServer => Ok(Request::EditReal(service(line)?, real(line)?)),
-        Command::DeleteServer => Ok(Request::DeleteReal(service(line)?, endpoint(line)?)),
-        Command::Set => Ok(set_timeouts(line)),
-        Command::Zero => Ok(Request::Zero(maybe_service(line)?)),
-        Command::List => Ok(Request::List(list(line)?)),
-        Command::Save => Ok(Request::Save {
-            numeric: line.set.has(Opt::Numeric),
-            dialect,
-        }),
-        Command::StartDaemon => Err(missing("connection synchronisation (--start-daemon)")),
-        Command::StopDaemon => Err(missing("connection synchronisation (--stop-daemon)")),
-        Command::Help | Command::Version | Command::Restore => {
-            Err(missing(line.command.rule().name))
+    Ok(Request::Change(match line.command {
+        Command::AddService => add_service(line)?,
+        Command::EditService => Change::EditService(service(line)?, service_patch(line)?),
+        Command::DeleteService => Change::DeleteService(service(line)?),
+        Command::Flush => Change::Flush,
+        Command::AddServer => Change::AddReal(service(line)?, real(line)?),
+        Command::EditServer => Change::EditReal(service(line)?, real(line)?),
+        Command::DeleteServer => Change::DeleteReal(service(line)?, endpoint(line)?),
+        Command::Set => set_timeouts(line),
+        Command::Zero => return Ok(Request::Zero(maybe_service(line)?)),
+        Command::List => return Ok(Request::List(list(line)?)),
+        Command::Save => {
+            return Ok(Request::Save {
+                numeric: line.set.has(Opt::Numeric),
+                extent: extent(line, dialect),
+            });
         }
+        Command::StartDaemon => return Ok(Request::StartDaemon(line.daemon.clone())),
+        Command::StopDaemon => return Ok(Request::StopDaemon(line.daemon.role)),
+        Command::Help | Command::Version | Command::Restore => {
+            return Err(missing(line.command.rule().name));
+        }
+    }))
+}
+
+fn extent(line: &Line, dialect: Dialect) -> Extent {
+    match dialect {
+        Dialect::Ipvsadm => Extent::Ipvsadm,
+        Dialect::Bulwark if line.own.contains(&Own::Full) => Extent::Full,
+        Dialect::Bulwark => Extent::Services,
     }
 }
 
@@ -145,7 +165,7 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
             let protocol = match transport {
                 Transport::Tcp => Protocol::Tcp,
                 Transport::Udp => Protocol::Udp,
-                Transport::Sctp => return Err(missing("SCTP services (--sctp-service)")),
+                Transport::Sctp => Protocol::Sctp,
             };
             Ok(ServiceId::at(protocol, SocketAddr::new(address, port)))
         }
@@ -180,8 +200,8 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
     })
 }
 
-fn add_service(line: &Line) -> Result<Request, Failure> {
-    Ok(Request::AddService(Service {
+fn add_service(line: &Line) -> Result<Change, Failure> {
+    Ok(Change::AddService(Service {
         id: service(line)?,
         scheduler: scheduler(line)?,
         scheduler_flags: scheduler_flags(line),
@@ -253,19 +273,21 @@ fn tunnel(line: &Line) -> Tunnel {
 }
 
 /// 0 leaves a timeout as it is.
-fn set_timeouts(line: &Line) -> Request {
+fn set_timeouts(line: &Line) -> Change {
     let [tcp, tcpfin, udp] = line.timeouts.map(|to| (to != 0).then_some(to));
-    Request::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
+    Change::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
 }
 
 const fn columns(set: OptSet) -> Columns {
-    match (set.has(Opt::Stats), set.has(Opt::Exact)) {
-        (true, false) => Columns::Stats,
-        (true, true) => Columns::ExactStats,
-        (false, _) if set.has(Opt::Thresholds) => Columns::Thresholds,
-        (false, _) if set.has(Opt::PersistentConn) => Columns::Persistent,
-        (false, _) if set.has(Opt::TunInfo) => Columns::Tunnels,
-        (false, _) => Columns::Plain,
+    match set.has(Opt::Exact) {
+        true if set.has(Opt::Stats) => Columns::ExactStats,
+        false if set.has(Opt::Stats) => Columns::Stats,
+        true if set.has(Opt::Rate) => Columns::ExactRates,
+        false if set.has(Opt::Rate) => Columns::Rates,
+        _ if set.has(Opt::Thresholds) => Columns::Thresholds,
+        _ if set.has(Opt::PersistentConn) => Columns::Persistent,
+        _ if set.has(Opt::TunInfo) => Columns::Tunnels,
+        _ => Columns::Plain,
     }
 }
 
@@ -277,6 +299,8 @@ fn list(line: &Line) -> Result<List, Failure> {
         }
     } else if set.has(Opt::Timeout) {
         What::Timeouts
+    } else if set.has(Opt::Daemon) {
+        What::Daemons
     } else {
         What::Services {
             only: maybe_service(line)?,
@@ -291,6 +315,6 @@ fn list(line: &Line) -> Result<List, Failure> {
     Ok(List {
         what,
         numeric: set.has(Opt::Numeric),
-        json: line.json,
+        json: line.own.contains(&Own::Json),
     })
 }

@@ -1,8 +1,11 @@
 //! `-R`: the lines of standard input as command lines.
 
+use super::difference::difference;
+use super::draft::Draft;
 use super::failure::Failure;
-use super::grammar::Command;
+use super::grammar::{Command, Own};
 use super::parse::{Context, Dialect, Line, parse};
+use super::request::Request;
 use super::{Streams, check, execute, inform, report, request};
 use crate::director::Director;
 
@@ -29,6 +32,53 @@ pub(super) async fn restore<D: Director>(
         };
     }
     Ok(status)
+}
+
+/// Makes the director look as the lines say, all of them or none: services that they do not name
+/// go, what they do not set stays. Says first what that changes.
+pub(super) async fn restore_atomically<D: Director>(
+    line: &Line,
+    director: &D,
+    context: Context<'_>,
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    let present = director.config().await.map_err(Failure::Director)?;
+    let draft = Draft::starting(present.timeouts);
+    let (mut number, mut bytes) = (0, Vec::new());
+    while streams.input.read_until(b'\n', &mut bytes)? > 0 {
+        number += 1;
+        let words = words(&String::from_utf8_lossy(&bytes));
+        bytes.clear();
+        if !words.is_empty() {
+            let done = draft_line(&words, &draft, context).await;
+            done.map_err(|failure| failure.at_line(number))?;
+        }
+    }
+    let wanted = draft.finished();
+    streams
+        .out
+        .write_all(difference(&present, &wanted).as_bytes())?;
+    match line.own.contains(&Own::DryRun) {
+        true => director.check_config(&wanted).await,
+        false => director.put_config(&wanted).await,
+    }
+    .map_err(Failure::Director)
+}
+
+async fn draft_line(words: &[String], draft: &Draft, context: Context<'_>) -> Result<(), Failure> {
+    let line = read(words, context)?;
+    let name = line.command.rule().name;
+    let lists = || Failure::argument(format!("'{name}' is no part of a configuration"));
+    if matches!(
+        line.command,
+        Command::Restore | Command::Help | Command::Version
+    ) {
+        return Err(lists());
+    }
+    match request::request(&line, context.dialect)? {
+        Request::Change(change) => execute::change(change, draft).await,
+        _ => Err(lists()),
+    }
 }
 
 /// No quotes, no comments; a leading `ipvsadm` says nothing.

@@ -1,21 +1,35 @@
-//! `-S`: the services as lines that `-R` takes.
-
-use std::net::SocketAddr;
+//! `-S`: what is configured as lines that `-R` takes.
 
 use adminapi::model::{
-    Family, ForwardingMethod, Protocol, RealView, ServiceId, ServiceView, Tunnel, TunnelChecksum,
+    Family, ForwardingMethod, Protocol, Real, Service, ServiceId, Timeouts, Tunnel, TunnelChecksum,
     TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
-use super::parse::Dialect;
-use super::print::{client_mask, transport, transport_of};
+use super::print::{client_mask, signed, transport, transport_of};
 
-/// The lines that make this service and its real servers. ipvsadm loses thresholds.
-pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect) -> String {
+/// How much is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What ipvsadm saves: it loses thresholds.
+    Ipvsadm,
+    /// Services and real servers.
+    Services,
+    /// Timeouts too.
+    Full,
+}
+
+/// The line that sets these timeouts.
+pub(crate) fn timeouts(timeouts: Timeouts) -> String {
+    let Timeouts { tcp, tcpfin, udp } = timeouts;
+    format!("--set {tcp} {tcpfin} {udp}\n")
+}
+
+/// The lines that make this service and its real servers.
+pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> String {
     let kind = transport_of(service.id);
-    let selector = selector(service.id, style);
+    let selector = selector(service.id, style, extent);
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
     if let Some(persistence) = service.persistence {
         text += &format!(" -p {}", persistence.timeout);
@@ -30,14 +44,14 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
     }
     text.push('\n');
     for real in &service.reals {
-        let address = style.text(SocketAddr::new(real.address, real.port), kind);
+        let address = style.text(real.endpoint(service.id.port()), kind);
         let method = method_switch(real.method);
         let weight = real.weight;
         text += &format!("-a {selector} -r {address} {method} -w {weight}");
-        if let Some(tun) = real.tun {
+        if let Some(tun) = real.tunnel() {
             text += &tunnel(&tun);
         }
-        if dialect == Dialect::Bulwark {
+        if extent != Extent::Ipvsadm {
             text += &thresholds(real);
         }
         text.push('\n');
@@ -45,24 +59,31 @@ pub(crate) fn service(service: &ServiceView, style: Style<'_>, dialect: Dialect)
     text
 }
 
-/// What names a service on a line.
-fn selector(id: ServiceId, style: Style<'_>) -> String {
+/// What names a service on a line. ipvsadm does not read the marks above 2^31 that it writes.
+fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
     match id {
         ServiceId::Address { protocol, vip } => {
             let switch = match protocol {
                 Protocol::Tcp => "-t",
                 Protocol::Udp => "-u",
+                Protocol::Sctp => "--sctp-service",
             };
             format!("{switch} {}", style.text(vip, transport(protocol)))
         }
-        ServiceId::Mark { mark, family } => match family {
-            Family::Ipv4 => format!("-f {mark}"),
-            Family::Ipv6 => format!("-f {mark} -6"),
-        },
+        ServiceId::Mark { mark, family } => {
+            let mark = match extent {
+                Extent::Ipvsadm => signed(mark).to_string(),
+                Extent::Services | Extent::Full => mark.to_string(),
+            };
+            match family {
+                Family::Ipv4 => format!("-f {mark}"),
+                Family::Ipv6 => format!("-f {mark} -6"),
+            }
+        }
     }
 }
 
-fn thresholds(real: &RealView) -> String {
+fn thresholds(real: &Real) -> String {
     match (real.upper, real.lower) {
         (0, _) => String::new(),
         (upper, 0) => format!(" -x {upper}"),

@@ -15,15 +15,15 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use adminapi::model::{
-    Connection, ConnectionPage, Cursor, ForwardingMethod, Protocol, Real, RealView, Scheduler,
-    SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, Timeouts, TimeoutsPatch,
-    Traffic,
+    Configuration, Connection, ConnectionPage, Cursor, ForwardingMethod, Protocol, Rates, Real,
+    RealView, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch, Traffic,
 };
 use proptest::prelude::*;
 
 use super::names::fake::FakeNames;
 use super::{Context, Dialect, Streams, run};
-use crate::director::{Director, DirectorError, Result};
+use crate::director::{Director, DirectorError, Edit, Result};
 
 /// A director that forwards nothing.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ struct MemoryDirector {
     services: RefCell<Vec<ServiceView>>,
     connections: Vec<Connection>,
     timeouts: RefCell<Timeouts>,
+    daemons: RefCell<Vec<SyncDaemon>>,
 }
 
 impl MemoryDirector {
@@ -56,6 +57,7 @@ fn view(real: &Real) -> RealView {
         persistent: 0,
         local_ports: None,
         stats: Traffic::default(),
+        rates: Rates::default(),
         drops: Default::default(),
     }
 }
@@ -64,13 +66,24 @@ fn is_at(real: &RealView, at: SocketAddr) -> bool {
     (real.address, real.port) == (at.ip(), at.port())
 }
 
-impl Director for &MemoryDirector {
-    async fn services(&self) -> Result<Vec<ServiceView>> {
-        Ok(self.services.borrow().clone())
+fn service_view(service: &Service) -> ServiceView {
+    ServiceView {
+        id: service.id,
+        naming: service.id.into(),
+        scheduler: service.scheduler,
+        scheduler_flags: service.scheduler_flags,
+        persistence: service.persistence,
+        one_packet: service.one_packet,
+        stats: Traffic::default(),
+        rates: Rates::default(),
+        drops: Default::default(),
+        reals: service.reals.iter().map(view).collect(),
     }
+}
 
-    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        self.with(id, |service| service.clone())
+impl Edit for &MemoryDirector {
+    async fn has_service(&self, id: ServiceId) -> Result<bool> {
+        Ok(self.with(id, |_| ()).is_ok())
     }
 
     async fn add_service(&self, service: Service) -> Result<()> {
@@ -81,17 +94,7 @@ impl Director for &MemoryDirector {
         if id.vip().is_some_and(|vip| vip.ip().is_multicast()) {
             return Err(DirectorError::Refused("/address: multicast".into()));
         }
-        self.services.borrow_mut().push(ServiceView {
-            id,
-            naming: id.into(),
-            scheduler: service.scheduler,
-            scheduler_flags: service.scheduler_flags,
-            persistence: service.persistence,
-            one_packet: service.one_packet,
-            stats: Traffic::default(),
-            drops: Default::default(),
-            reals: Vec::new(),
-        });
+        self.services.borrow_mut().push(service_view(&service));
         Ok(())
     }
 
@@ -148,6 +151,42 @@ impl Director for &MemoryDirector {
         })?
     }
 
+    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
+        self.timeouts.replace_with(|now| now.changed(patch));
+        Ok(())
+    }
+}
+
+impl Director for &MemoryDirector {
+    async fn services(&self) -> Result<Vec<ServiceView>> {
+        Ok(self.services.borrow().clone())
+    }
+
+    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        self.with(id, |service| service.clone())
+    }
+
+    async fn config(&self) -> Result<Configuration> {
+        Ok(Configuration {
+            timeouts: *self.timeouts.borrow(),
+            services: self.services.borrow().iter().map(Service::from).collect(),
+        })
+    }
+
+    async fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.check_config(wanted).await?;
+        self.timeouts.replace(wanted.timeouts);
+        let services = wanted.services.iter().map(service_view);
+        self.services.replace(services.collect());
+        Ok(())
+    }
+
+    async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        let full = wanted.services.len() > 3;
+        full.then(|| DirectorError::Full("no room".into()))
+            .map_or(Ok(()), Err)
+    }
+
     /// One connection a page, so that every listing has to turn pages.
     async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {
         let at = from.map_or(0, |cursor| cursor.0);
@@ -178,8 +217,36 @@ impl Director for &MemoryDirector {
         Ok(*self.timeouts.borrow())
     }
 
-    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
-        self.timeouts.replace_with(|now| now.changed(patch));
+    async fn stats(&self) -> Result<Stats> {
+        let services = self.services.borrow();
+        let first = services.first();
+        Ok(Stats {
+            traffic: first.map_or(Traffic::default(), |service| service.stats),
+            rates: first.map_or(Rates::default(), |service| service.rates),
+            ..Stats::default()
+        })
+    }
+
+    async fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        Ok(self.daemons.borrow().clone())
+    }
+
+    async fn start_daemon(&self, daemon: SyncDaemon) -> Result<()> {
+        let mut daemons = self.daemons.borrow_mut();
+        if daemons.iter().any(|known| known.role == daemon.role) {
+            return Err(DirectorError::Exists);
+        }
+        if daemon.interface != "eth0" {
+            return Err(DirectorError::NoInterface("it has eth0".into()));
+        }
+        daemons.push(daemon);
+        Ok(())
+    }
+
+    async fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        let mut daemons = self.daemons.borrow_mut();
+        let place = daemons.iter().position(|known| known.role == role);
+        daemons.remove(place.ok_or(DirectorError::NoDaemon)?);
         Ok(())
     }
 }
@@ -216,6 +283,7 @@ fn say_to<'a>(
             input: &mut input,
             out: &mut out,
             err: &mut err,
+            on_terminal: false,
         };
         let future = pin!(run(args, context, find, streams));
         match future.poll(&mut TaskContext::from_waker(Waker::noop())) {
@@ -349,7 +417,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts!(arguments services schedulers reals methods listings restoring missing);
+transcripts!(arguments services schedulers reals methods listings restoring atomic daemons missing);
 
 #[test]
 fn counters_and_connections_are_listed_as_ipvsadm_does() {
@@ -400,6 +468,13 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             1_234_567_890_123,
             987_654_321_098_765,
         ]),
+        rates: Rates {
+            connections: 1200,
+            in_packets: 250_000_000,
+            out_packets: 249_000,
+            in_bytes: 160_000_000,
+            out_bytes: 1_500_000_000,
+        },
         drops: Default::default(),
         reals: vec![RealView {
             address: [10, 0, 0, 11].into(),
@@ -415,6 +490,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             persistent: 0,
             local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
+            rates: Rates::default(),
             drops: Default::default(),
         }],
     });
@@ -520,7 +596,9 @@ fn any_word() -> impl Strategy<Value = String> {
     let switches = super::grammar::SWITCHES
         .iter()
         .chain(super::grammar::OWN_SWITCHES);
+    // What is watched never ends.
     let mut known: Vec<String> = switches
+        .filter(|switch| switch.long != "watch")
         .flat_map(|s| {
             [
                 Some(format!("--{}", s.long)),

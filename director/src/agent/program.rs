@@ -221,9 +221,9 @@ fn prefix_key(prefix: &Prefix) -> PrefixKey {
 }
 
 fn refused(error: libbpf_rs::Error) -> AgentError {
-    match error.kind() {
-        libbpf_rs::ErrorKind::PermissionDenied => AgentError::Permission,
-        _ => AgentError::Load(format!("{error:#}")),
+    match bpf_link::lacks_privilege(&error) {
+        true => AgentError::Permission,
+        false => AgentError::Load(format!("{error:#}")),
     }
 }
 
@@ -252,9 +252,9 @@ fn attach_filter(skel: &AgentSkel<'_>, link: &Link) -> Result<Attachment, AgentE
         .hook(TC_INGRESS);
     // The qdisc stays when we go: others may have put filters there.
     let attached = hook.create().and_then(|mut hook| hook.attach());
-    let attached = attached.map_err(|error| match error.kind() {
-        libbpf_rs::ErrorKind::PermissionDenied => AgentError::Permission,
-        _ => AgentError::Attach {
+    let attached = attached.map_err(|error| match bpf_link::lacks_privilege(&error) {
+        true => AgentError::Permission,
+        false => AgentError::Attach {
             name: link.name.to_string(),
             why: format!("{error:#}"),
         },
@@ -263,8 +263,8 @@ fn attach_filter(skel: &AgentSkel<'_>, link: &Link) -> Result<Attachment, AgentE
 }
 
 fn explain(link: &Link, source: io::Error) -> AgentError {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied => AgentError::Permission,
+    match source.raw_os_error() {
+        Some(libc::EPERM) => AgentError::Permission,
         _ => AgentError::Attach {
             name: link.name.to_string(),
             why: source.to_string(),

@@ -22,6 +22,10 @@ pub struct Datapath {
     pub frames: u32,
     /// Descriptors of each ring, a power of two.
     pub ring: u32,
+    /// Whether the MSS of a SYN that goes through a tunnel is lowered to what fits.
+    pub clamp_mss: bool,
+    /// Whether the sender of what is too long for its way is told the MTU.
+    pub path_mtu_answers: bool,
     /// What the director speaks from to the real servers of FullNAT.
     pub local: Local,
 }
@@ -104,6 +108,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
     if section.or("fast_path", &Expected::BOOLEAN, false) {
         section.refuse("fast_path", "is not built yet", "set false or leave it out");
     }
+    let clamp_mss = section.or("clamp_mss", &Expected::BOOLEAN, true);
+    let path_mtu_answers = section.or("path_mtu_answers", &Expected::BOOLEAN, true);
     let interfaces = interfaces.filter(|interfaces| !interfaces.is_empty());
     let needed = interfaces
         .as_ref()
@@ -122,6 +128,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
         workers,
         frames,
         ring,
+        clamp_mss,
+        path_mtu_answers,
         local,
     })
 }

@@ -56,15 +56,10 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
 
 /// The connections of all kinds that fit into `memory`.
 fn read_memory(section: &mut Section<'_>) -> Option<u32> {
-    let expected = Expected::Text("a size, as in \"256MiB\"");
-    let text: String = section.optional("memory", &expected)?;
+    let text: String = section.optional("memory", &SIZE)?;
     let Some(bytes) = bytes(&text) else {
         let message = format!("{text:?} is not a size");
-        section.refuse(
-            "memory",
-            message,
-            "write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
-        );
+        section.refuse("memory", message, SIZE_MEND);
         return None;
     };
     let fit = bytes / Limits::BYTES_PER_CONNECTION;
@@ -78,8 +73,13 @@ fn read_memory(section: &mut Section<'_>) -> Option<u32> {
     }))
 }
 
+/// How much memory.
+pub(super) const SIZE: Expected = Expected::Text("a size, as in \"256MiB\"");
+/// How it is written.
+pub(super) const SIZE_MEND: &str = "write a whole number of KiB, MiB or GiB, as in \"256MiB\"";
+
 /// `256MiB` and the like in bytes.
-fn bytes(text: &str) -> Option<u64> {
+pub(super) fn bytes(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let shift = match unit.trim_start() {

@@ -7,6 +7,7 @@
 mod agent;
 mod api;
 mod datapath;
+mod defense;
 mod duplicate;
 mod error;
 mod limits;
@@ -29,6 +30,7 @@ use toml_edit::Document;
 pub use agent::{AgentConfig, HookChoice, Tunnel};
 pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
+pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
 pub use local::Local;
@@ -41,7 +43,7 @@ use read::{Expected, Section};
 
 /// A configuration that has passed every check. Only [`Config::parse`] and [`Config::load`] make
 /// one, and it cannot be changed; its values are those of [`Settings`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config(Settings);
 
 impl Deref for Config {
@@ -53,7 +55,7 @@ impl Deref for Config {
 }
 
 /// What a configuration says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `[datapath]`: interfaces, workers and their memory.
     pub datapath: Datapath,
@@ -61,6 +63,8 @@ pub struct Settings {
     pub api: Api,
     /// `[limits]`: how much is tracked.
     pub limits: Limits,
+    /// `[defense]`: when the level changes, and what is done then.
+    pub defense: Defense,
     /// `[timeouts]`: how long idle connections are kept.
     pub timeouts: Timeouts,
     /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
@@ -125,13 +129,14 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
     let marks = mark::read(&mut root);
+    let defense = defense::read(root.section("defense"));
     let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
-    root.not_yet("defense");
     root.finish();
     Some(Settings {
         datapath: datapath?,
         api: api?,
         limits,
+        defense,
         timeouts,
         sysctls,
         log,

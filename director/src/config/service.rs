@@ -12,7 +12,7 @@ use adminapi::validate_config;
 use super::local::Local;
 use super::read::{Expected, Section};
 
-const PROTOCOLS: &[&str] = &["tcp", "udp"];
+const PROTOCOLS: &[&str] = &["tcp", "udp", "sctp"];
 const FAMILIES: &[&str] = &["ipv4", "ipv6"];
 const SCHEDULERS: &[&str] = &[
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
@@ -179,9 +179,6 @@ mod tests {
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
         assert_eq!(FAMILIES, Family::ALL.map(Family::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
-        assert_eq!(
-            PROTOCOLS,
-            [Protocol::Tcp, Protocol::Udp].map(Protocol::name)
-        );
+        assert_eq!(PROTOCOLS, Protocol::ALL.map(Protocol::name));
     }
 }

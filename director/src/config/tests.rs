@@ -27,6 +27,7 @@ fn a_minimal_file_has_the_documented_defaults() {
     assert_eq!(config.datapath.workers, None);
     assert_eq!(config.datapath.frames, 16_384);
     assert_eq!(config.datapath.ring, 2048);
+    assert!(config.datapath.clamp_mss && config.datapath.path_mtu_answers);
     assert_eq!(config.api.unix, Path::new("/run/bulwark/api.sock"));
     assert_eq!(config.api.listen, None);
     assert_eq!(config.limits.connections, 1_000_000);
@@ -81,6 +82,8 @@ mode = "zero-copy"
 workers = 2
 frames = 8192
 ring = 1024
+clamp_mss = false
+path_mtu_answers = false
 [api]
 unix = "/tmp/a.sock"
 listen = "[::1]:7070"
@@ -105,6 +108,7 @@ format = "json"
     assert_eq!(config.datapath.workers, Some(2));
     assert_eq!(config.datapath.frames, 8192);
     assert_eq!(config.datapath.ring, 1024);
+    assert!(!config.datapath.clamp_mss && !config.datapath.path_mtu_answers);
     assert_eq!(config.api.listen, Some("[::1]:7070".parse().unwrap()));
     assert_eq!(config.limits.connections, 8192);
     assert_eq!(config.limits.half_open, 8192);
@@ -169,7 +173,8 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: fast_path, frames, interfaces, local_addresses, local_ports, mode, ring, workers",
+             known here: clamp_mss, fast_path, frames, interfaces, local_addresses, local_ports, mode, \
+             path_mtu_answers, ring, workers",
         ),
         (
             "interfaces = [\"eth1\"]",
@@ -181,12 +186,35 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, limits, log, service, sysctl, \
-             timeouts",
+            "f:3: data: unknown key; known here: api, datapath, defense, limits, log, mark, service, \
+             sysctl, timeouts",
         ),
         (
-            "[defense]",
-            "f:3: defense: is not available yet; leave it out",
+            "[defense]\nlevel = 1",
+            "f:4: defense.level: must be 0 (by itself) or 2 (pinned), not 1",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 101",
+            "f:4: defense.half_open_pool: must be a whole number from 0 to 100, not 101",
+        ),
+        (
+            "[defense]\nhalf_open_pool = 10",
+            "f:3: defense.half_open_pool_leave: is above half_open_pool; \
+             level 1 ends at less than it begins with",
+        ),
+        (
+            "[defense]\nmemory = \"30MiB\"",
+            "f:3: defense.memory_leave: is below memory; \
+             level 1 ends when more is left than it begins with",
+        ),
+        (
+            "[defense]\nmemory_leave = \"30\"",
+            "f:4: defense.memory_leave: \"30\" is not a size; \
+             write a whole number of KiB, MiB or GiB, as in \"256MiB\"",
+        ),
+        (
+            "[defense]\ndwell = 0",
+            "f:4: defense.dwell: must be a whole number from 1 to 86400, not 0",
         ),
         (
             "[[timeouts]]",
@@ -356,7 +384,7 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
             "f:25: service.real.address: 2001:db8::1 is IPv6, the VIP 10.0.0.1 is IPv4; \
              only a tunnel leads to another address family; set the method tun",
             "f:27: service.address: is missing; set the VIP",
-            "f:28: service.protocol: must be one of tcp, udp, not \"tpc\"; did you mean tcp?",
+            "f:28: service.protocol: must be one of tcp, udp, sctp, not \"tpc\"; did you mean tcp?",
             "f:29: service.port: must be a whole number from 0 to 65535, not 65536",
             "f:30: service.scheduler: must be one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, \
              sed, nq, fo, ovf, mh, twos, not \"wrrr\"; \

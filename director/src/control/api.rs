@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, ForwardingMethod, Health,
-    MarkRule, PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
-    ServiceView, Stats, Status, Timeouts, TimeoutsPatch,
+    Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
+    DefenseLevel, Events, ForwardingMethod, Health, MarkRule, PacketTotals, Real, RealPatch,
+    RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole,
+    Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::{bad_handling, validate_changed_real};
@@ -17,6 +18,7 @@ use adminapi::{Control, ControlError, Put};
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::config;
+use crate::defence::Level;
 use crate::flow;
 use crate::pool::{Pool, PoolError};
 use crate::service::ServiceKey;
@@ -422,6 +424,24 @@ impl Control for Director {
         Ok(())
     }
 
+    fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
+        let pool = self.shared.pool.load();
+        let service = service.map(|id| known(&pool, &translate::key(id)));
+        Ok(self.show_defense(service.transpose()?.map(|service| &**service)))
+    }
+
+    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
+        let pool = self.shared.pool.load();
+        let key = service.map(|id| known(&pool, &translate::key(id)));
+        let level = Level::from_number(level.level).unwrap_or_default();
+        self.set_level(key.transpose()?.map(|service| &**service), level);
+        self.defense(service)
+    }
+
+    fn events(&self, since: u64) -> Result<Events> {
+        Ok(self.watch.lock().events.since(since))
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         Ok(Timeouts { tcp, tcpfin, udp })
@@ -440,16 +460,40 @@ impl Control for Director {
         self.timeouts()
     }
 
+    fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.apply(&wanted.services)?;
+        self.change_timeouts(wanted.timeouts.into()).map(drop)
+    }
+
+    fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        self.check(&wanted.services)
+    }
+
+    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
+        Ok(self.daemons.all())
+    }
+
+    fn start_daemon(&self, daemon: SyncDaemon) -> Result<SyncDaemon> {
+        let links = self.neighbourhood.links().borrow().clone();
+        self.daemons.start(daemon, &links)
+    }
+
+    fn stop_daemon(&self, role: SyncRole) -> Result<()> {
+        self.daemons.stop(role)
+    }
+
     fn sysctls(&self) -> Result<Sysctls> {
-        Ok(Sysctls::clone(&self.shared.sysctls.load()))
+        let written = Sysctls::clone(&self.shared.sysctls.load());
+        Ok(self.watch.lock().strategies().shown(written))
     }
 
     fn change_sysctl(&self, sysctl: Sysctl, value: &Value) -> Result<Sysctls> {
         let _one_at_a_time = self.master.lock();
-        let mut sysctls = self.sysctls()?;
+        let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
         sysctls.set(sysctl, value)?;
-        self.shared.sysctls.store(Arc::new(sysctls.clone()));
-        Ok(sysctls)
+        self.shared.sysctls.store(Arc::new(sysctls));
+        self.watch();
+        self.sysctls()
     }
 
     fn stats(&self) -> Result<Stats> {
@@ -457,7 +501,9 @@ impl Control for Director {
         let workers = self.worker_status();
         let drops = self.drops(&interfaces);
         let pool = self.shared.pool.load();
-        let carried = pool.services().into_iter().map(|s| s.traffic.sum());
+        let services = pool.services();
+        let carried = services.iter().map(|s| s.traffic.sum());
+        let rates = services.iter().map(|s| s.traffic.rates());
         Ok(Stats {
             total: PacketTotals {
                 received: interfaces.iter().map(|i| i.rx).sum(),
@@ -466,6 +512,7 @@ impl Control for Director {
                 dropped: drops.values().sum(),
             },
             traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),
+            rates: rates.map(translate::rates).sum(),
             drops,
             workers: workers.into_iter().map(Into::into).collect(),
             interfaces: interfaces.into_iter().map(Into::into).collect(),

@@ -4,10 +4,14 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod daemons;
+mod events;
 mod marks;
+mod path_mtu;
 mod roles;
 mod translate;
 mod view;
+mod watch;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{Ordering::Acquire, fence};
@@ -16,18 +20,26 @@ use std::sync::{Arc, Weak};
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
-use adminapi::sysctl::Sysctls;
+use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 
+use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::neighbour::{Link, Neighbourhood};
-use crate::path::Shared;
+use crate::path::{self, Shared};
 use crate::pool::Pool;
+use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
+use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+use daemons::Daemons;
+pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
+use watch::Watch;
+
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// A worker as the API shows it.
 #[derive(Debug)]
@@ -60,6 +72,8 @@ pub struct Director {
     master: Mutex<Master>,
     /// The rules that mark packets, as they were given.
     rules: Mutex<Vec<model::MarkRule>>,
+    daemons: Daemons,
+    watch: Mutex<Watch>,
 }
 
 /// What only one change at a time may touch.
@@ -102,6 +116,7 @@ impl Director {
             locals: Vec::new(),
             rips_changed: false,
         });
+        let watch = Mutex::new(Watch::new(facts.clock.now()));
         Self {
             facts,
             shared,
@@ -109,6 +124,8 @@ impl Director {
             neighbourhood,
             master,
             rules: Mutex::default(),
+            daemons: Daemons::default(),
+            watch,
         }
     }
 
@@ -117,15 +134,31 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let mut new = Pool::clone(&old);
-        let mut touched = Touched::default();
-        let done = change(&mut new, &mut touched)?;
-        touched.refuse_locals(&old, &new, &master.locals)?;
+        let (mut new, touched, done) = plan(&master, &old, change)?;
         new.settle();
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
         master.note(&touched, &old);
+        if touched.reals() {
+            self.expire_abandoned();
+        }
         Ok(done)
+    }
+
+    /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.
+    fn expire_abandoned(&self) {
+        let pool = self.shared.pool.load();
+        let is_removed = |real: &Arc<Real>| real.standing == Standing::Removed;
+        if !self.shared.sysctls.load().is_on(Sysctl::ExpireNodestConn)
+            || !pool.reals().any(is_removed)
+        {
+            return;
+        }
+        let of = |entry: &Entry| pool.real(entry.real());
+        self.shared.table.sweep(
+            |entry| of(entry).is_some_and(is_removed),
+            |entry| path::leave(&pool, &self.shared.pool, &self.shared.templates, entry),
+        );
     }
 
     /// What goes is closed at the gate first, what comes is opened there last.
@@ -239,6 +272,14 @@ impl Director {
         }
     }
 
+    /// Sets the timeouts of handshakes under attack.
+    pub fn set_brief(&self, brief: Brief) {
+        let _one_at_a_time = self.master.lock();
+        let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());
+        timeouts.set_brief(brief);
+        self.shared.timeouts.store(Arc::new(timeouts));
+    }
+
     /// Writes all sysctls.
     pub fn set_sysctls(&self, sysctls: Sysctls) {
         let _one_at_a_time = self.master.lock();
@@ -270,6 +311,43 @@ impl Director {
             api::put_services(pool, touched, desired)
         })
     }
+
+    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
+        let put =
+            |pool: &mut Pool, touched: &mut Touched| api::put_services(pool, touched, desired);
+        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
+    }
+
+    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    pub fn estimate_rates(&self) {
+        if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
+            return;
+        }
+        for service in self.shared.pool.load().services() {
+            service.traffic.estimate();
+            service
+                .reals
+                .iter()
+                .for_each(|real| real.traffic.estimate());
+        }
+    }
+}
+
+/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
+fn plan<T>(
+    master: &Master,
+    old: &Pool,
+    change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
+) -> Result<(Pool, Touched, T)> {
+    let mut new = old.clone();
+    let mut touched = Touched::default();
+    let done = change(&mut new, &mut touched)?;
+    touched.refuse_locals(old, &new, &master.locals)?;
+    Ok((new, touched, done))
 }
 
 fn refused(error: GateError) -> ControlError {

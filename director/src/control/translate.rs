@@ -16,6 +16,7 @@ pub(super) const fn protocol(protocol: model::Protocol) -> Protocol {
     match protocol {
         model::Protocol::Tcp => Protocol::Tcp,
         model::Protocol::Udp => Protocol::Udp,
+        model::Protocol::Sctp => Protocol::Sctp,
     }
 }
 
@@ -23,6 +24,7 @@ pub(super) const fn api_protocol(protocol: Protocol) -> model::Protocol {
     match protocol {
         Protocol::Tcp => model::Protocol::Tcp,
         Protocol::Udp => model::Protocol::Udp,
+        Protocol::Sctp => model::Protocol::Sctp,
     }
 }
 
@@ -154,6 +156,17 @@ pub(super) fn error(
         PoolError::ServiceExists => ControlError::AlreadyExists(Subject::Service(service)),
         PoolError::NoReal => ControlError::NotFound(of_real()),
         PoolError::RealExists => ControlError::AlreadyExists(of_real()),
+    }
+}
+
+/// Counts of a second.
+pub(super) const fn rates(sum: TrafficSum) -> model::Rates {
+    model::Rates {
+        connections: sum.connections,
+        in_packets: sum.in_packets,
+        out_packets: sum.out_packets,
+        in_bytes: sum.in_bytes,
+        out_bytes: sum.out_bytes,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
 use crate::templates;
 use crate::time::Tick;
-use crate::wire::{Addr, Protocol};
+use crate::wire::Addr;
 
 pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
@@ -24,6 +24,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
             .map(|persistence| translate::api_persistence(&service.key, &persistence)),
         one_packet: service.handling.one_packet,
         stats: service.traffic.sum().into(),
+        rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
         reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
     }
@@ -48,6 +49,7 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
             total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
         }),
         stats: real.traffic.sum().into(),
+        rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
     }
 }
@@ -71,10 +73,7 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
         local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
-        state: match entry.protocol() {
-            Protocol::Tcp => entry.tracking.state.name().to_owned(),
-            Protocol::Udp => "UDP".to_owned(),
-        },
+        state: entry.tracked.state_name().to_owned(),
         expires: now.until(entry.expires()).as_seconds_ceil(),
     })
 }

@@ -1,7 +1,7 @@
 //! What the table keeps of one connection.
 
+use super::tracked::Tracked;
 use crate::service::RealId;
-use crate::tcp::Tracking;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -9,13 +9,13 @@ use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Class {
-    /// TCP whose handshake is not complete; lives in the half-open pool.
+    /// TCP or SCTP whose handshake is not complete; lives in the half-open pool.
     HalfOpen = 1,
-    /// Any other protocol, as long as the real server has not answered.
+    /// UDP, as long as the real server has not answered.
     Unverified = 2,
     /// Both ends are done, or one has reset.
     Closing = 3,
-    /// Any other protocol whose real server has answered: anyone can bring that about, from
+    /// UDP whose real server has answered: anyone can bring that about, from
     /// any address.
     Answered = 4,
     /// Both ends talk.
@@ -43,14 +43,14 @@ pub struct Entry {
     pub local_port: u16,
     /// The number of the director's own address that goes with `local_port`.
     pub local_id: u16,
-    /// Class in the low four bits, 0 = free; bit 6 = no reply passes here; bit 7 = UDP.
+    /// Class in the low four bits, 0 = free; bit 6 = no reply passes here.
     kind: u8,
     /// The prefix of the client in the template that controls it, and one; 0 = none does.
     control: u8,
     real: u32,
     expires: Tick,
-    /// TCP state and windows.
-    pub tracking: Tracking,
+    /// Protocol, and what its state machine keeps.
+    pub tracked: Tracked,
     /// Packets from the client; stops at the top.
     pub packets: u32,
     /// Wheel links; in a free place `next` is the free list.
@@ -64,7 +64,6 @@ const _: () = assert!(size_of::<Entry>() == 104);
 
 const CLASS_MASK: u8 = 0x0f;
 const ONE_WAY: u8 = 0x40;
-const UDP: u8 = 0x80;
 
 impl Entry {
     /// How many leading bytes a packet of a known connection reads or writes.
@@ -79,19 +78,16 @@ impl Entry {
         class: Class,
         expires: Tick,
     ) -> Self {
-        let protocol_bit = match original.protocol {
-            Protocol::Tcp => 0,
-            Protocol::Udp => UDP,
-        };
         Self {
             client_addr: original.src.addr,
             client_port: original.src.port,
             virtual_addr: original.dst.addr,
             virtual_port: original.dst.port,
             real_port,
-            kind: protocol_bit | class as u8,
+            kind: class as u8,
             real: real.0,
             expires,
+            tracked: Tracked::new(original.protocol),
             ..Self::default()
         }
     }
@@ -99,11 +95,7 @@ impl Entry {
     /// Transport protocol.
     #[inline]
     pub const fn protocol(&self) -> Protocol {
-        if self.kind & UDP == 0 {
-            Protocol::Tcp
-        } else {
-            Protocol::Udp
-        }
+        self.tracked.protocol()
     }
 
     /// Client endpoint (CIP).

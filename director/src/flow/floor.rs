@@ -14,8 +14,11 @@ pub(super) unsafe trait Zeroable {}
 
 // SAFETY: atomics of plain integers; zero is a value of each.
 unsafe impl Zeroable for super::index::Bucket {}
-// SAFETY: integers, byte arrays and `tcp::State`, whose discriminant 0 is `None`. `Copy`: no drop.
+// SAFETY: integers, byte arrays, and `Tracked`, of which zero is a value as well: the compiler
+// evaluates the constant below and would refuse one that is none. `Copy`: no drop.
 unsafe impl Zeroable for super::entry::Entry {}
+// SAFETY: as just said; what is not so does not build.
+const _FREE: super::entry::Entry = unsafe { std::mem::zeroed() };
 
 /// A huge page on x86-64; elsewhere no more than an alignment.
 const HUGE_PAGE: usize = 2 << 20;

@@ -26,11 +26,13 @@ mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod wheel;
 
 pub use entry::{Class, Entry};
 pub use place::{Lot, Place};
 pub use shard::{Departed, Handle, Refused, Shard};
 pub use table::{Cursor, Limits, Table};
+pub use tracked::Tracked;
 
 pub use crate::direction::Direction;

@@ -219,6 +219,28 @@ impl<'a> Shard<'a> {
         self.detach(handle.0)
     }
 
+    /// Takes those out of up to `count` places from number `from` on that are `doomed`, and tells
+    /// `departed`. Returns the number to go on at; none at the end.
+    pub(super) fn sweep(
+        &mut self,
+        from: u32,
+        count: u32,
+        doomed: &impl Fn(&Entry) -> bool,
+        departed: &mut impl FnMut(&Entry),
+    ) -> Option<u32> {
+        let (places, end) = self.state.slab.stretch(from, count)?;
+        let first = end - places.len() as u32;
+        let found: Vec<_> = (first..)
+            .zip(places)
+            .filter(|(_, entry)| !entry.is_free() && doomed(entry))
+            .map(|(at, _)| Handle(at))
+            .collect();
+        for handle in found {
+            departed(&self.remove(handle));
+        }
+        Some(end)
+    }
+
     /// Takes out what is dead at `now`. At most `budget` entries and seconds are looked at;
     /// returns whether there is more to do.
     pub fn expire(

@@ -262,6 +262,17 @@ impl Table {
         }
     }
 
+    /// Takes all connections out that are `doomed`, and tells `departed` of each: page by page,
+    /// under one short lock each. What comes meanwhile may be missed.
+    pub fn sweep(&self, doomed: impl Fn(&Entry) -> bool, mut departed: impl FnMut(&Entry)) {
+        for cell in &self.cells {
+            let mut from = Some(0);
+            while let Some(here) = from {
+                from = self.open(cell).sweep(here, PAGE, &doomed, &mut departed);
+            }
+        }
+    }
+
     /// How many shards there are.
     pub fn shards(&self) -> usize {
         self.cells.len()
@@ -290,6 +301,11 @@ impl Table {
     /// How many connections the half-open pool may hold.
     pub fn half_open_capacity(&self) -> usize {
         self.gauges[Pool::HalfOpen as usize].limit()
+    }
+
+    /// Bytes of one connection, its share of the index among them.
+    pub fn place_bytes(&self) -> usize {
+        self.footprint() / (self.capacity() + self.half_open_capacity()).max(1)
     }
 
     /// Bytes that the table uses when it is full, and never more.

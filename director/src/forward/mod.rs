@@ -4,12 +4,14 @@
 //! A function that gets a frame other than the one that its packet was read from leaves what
 //! it cannot find as it is.
 
+mod cut;
 mod icmp;
 mod mss;
 mod nat;
 pub mod reply;
 mod tunnel;
 
+pub use cut::{Cuts, may_be_cut};
 pub use icmp::translate_error;
 pub use mss::clamp_mss;
 pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};

@@ -1,15 +1,16 @@
-//! Network address translation of TCP segments and UDP datagrams.
+//! Network address translation of TCP segments, UDP datagrams and SCTP packets.
 
 use thiserror::Error;
 
 use super::from;
 use crate::wire::checksum::Change;
-use crate::wire::{Addr, Layout, Mac, Protocol, Transport, Tuple, Version};
-use crate::wire::{ethernet, ipv4, ipv6, tcp, udp};
+use crate::wire::{Addr, Layout, Mac, Piece, Protocol, Transport, Tuple, Version};
+use crate::wire::{crc32c, ethernet, ipv4, ipv6, sctp, tcp, udp};
 
 /// Rewrites addresses and ports so that the tuple of the frame becomes `to`, and brings the
 /// checksums after them (RFC 1624). What is wrong before is wrong after, so that the end host
-/// still finds out.
+/// still finds out. Of a first fragment the checksum is brought along as that of the whole
+/// datagram, which it is; a later fragment has addresses only.
 ///
 /// `to` is of the same protocol and IP version as `packet`, the reading of this frame. Once
 /// done, the reading is stale in its tuple: its layout still holds.
@@ -24,7 +25,10 @@ pub fn translate(frame: &mut [u8], packet: &Transport, to: &Tuple) {
         return;
     };
     set_addrs(frame, layout, src, dst, addrs);
-    set_ports(from(frame, layout.transport), to, addrs);
+    if layout.piece == Piece::Later {
+        return;
+    }
+    set_ports(layout.segment_mut(frame), to, addrs);
 }
 
 /// What changes in the words of the two ports.
@@ -93,6 +97,23 @@ fn set_ports(segment: &mut [u8], to: &Tuple, addrs: Change) {
                 header.set_checksum(checksum);
             }
         }
+        Protocol::Sctp => set_sctp_ports(segment, to.ports()),
+    }
+}
+
+/// The same for SCTP, whose checksum has no pseudo header (RFC 9260 §6.8).
+#[inline(never)]
+fn set_sctp_ports(packet: &mut [u8], to: [u16; 2]) {
+    let length = packet.len() as u16;
+    let Some(mut header) = sctp::header_mut(packet) else {
+        return;
+    };
+    let word = |[src, dst]: [u16; 2]| u32::from(src) << 16 | u32::from(dst);
+    let (old, new) = (word(header.ports()), word(to));
+    if old != new {
+        let checksum = crc32c::after_change_of_head(header.checksum(), length, old, new);
+        header.set_ports(to[0], to[1]);
+        header.set_checksum(checksum);
     }
 }
 
@@ -274,7 +295,7 @@ mod tests {
             frame[last] ^= flip;
             let packet = read(&frame);
             translate(&mut frame, &packet, &to);
-            prop_assert!(!crate::wire::transport_sum(&frame, &read(&frame)).is_valid());
+            prop_assert!(!crate::wire::is_intact(&frame, &read(&frame)));
         }
 
         #[test]

@@ -10,7 +10,7 @@
 
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Addr, Layout, Protocol, Transport, Version};
-use crate::wire::{checksum, ethernet, icmp, ipv4, ipv6, tcp, transport_sum};
+use crate::wire::{checksum, ethernet, icmp, ipv4, ipv6, is_intact, tcp};
 
 /// Hops that an answer may go (RFC 1700).
 const TTL: u8 = 64;
@@ -85,7 +85,7 @@ pub fn reset(buffer: &mut [u8], packet: &Transport) -> Option<usize> {
         return None;
     }
     let segment = Segment::parse(layout.segment(buffer)).ok()?;
-    if segment.flags.has(Flags::RST) || !transport_sum(buffer, packet).is_valid() {
+    if segment.flags.has(Flags::RST) || !is_intact(buffer, packet) {
         return None;
     }
     let (seq, ack, flags) = match segment.flags.has(Flags::ACK) {

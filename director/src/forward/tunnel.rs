@@ -95,6 +95,20 @@ impl Tunnel {
         header as u16 + self.shim()
     }
 
+    /// Whether an outer datagram of this `protocol`, whose payload begins with `payload`, can be
+    /// one that it has made.
+    pub fn makes(self, protocol: u8, payload: &[u8]) -> bool {
+        match self {
+            Self::Ipip => matches!(protocol, protocol::IPV4 | protocol::IPV6),
+            Self::Gre { .. } => protocol == protocol::GRE,
+            Self::Gue { port, .. } => {
+                let ports = udp::header(payload).map(|header| header.ports());
+                let is_to = |[from, to]: [u16; 2]| from >= DYNAMIC_PORTS && to == port;
+                protocol == protocol::UDP && ports.is_some_and(is_to)
+            }
+        }
+    }
+
     const fn protocol(self, inner: Version) -> u8 {
         match (self, inner) {
             (Self::Ipip, Version::V4) => protocol::IPV4,

@@ -56,9 +56,9 @@ pub(super) fn load(port: u32, earlier: Option<&Maps>) -> Result<(OwnedFd, Maps),
 }
 
 fn refused(error: libbpf_rs::Error) -> GateError {
-    match error.kind() {
-        libbpf_rs::ErrorKind::PermissionDenied => GateError::Permission,
-        _ => GateError::Load(format!("{error:#}")),
+    match bpf_link::lacks_privilege(&error) {
+        true => GateError::Permission,
+        false => GateError::Load(format!("{error:#}")),
     }
 }
 
@@ -90,7 +90,7 @@ fn explain(interface: &Interface, mode: XdpMode, error: io::Error) -> GateError 
     let name = interface.name.clone();
     match error.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => GateError::Busy(name),
-        Some(libc::EPERM | libc::EACCES) => GateError::Permission,
+        Some(libc::EPERM) => GateError::Permission,
         _ => GateError::Unsupported {
             name,
             mode: mode.name(),

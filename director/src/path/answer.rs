@@ -6,7 +6,7 @@ use super::view::Refusal;
 use crate::drops::{Cause, DropReason};
 use crate::forward::reply::{Problem, error, reset};
 use crate::time::{Tick, Ticks};
-use crate::wire::{Protocol, Transport};
+use crate::wire::{self, Protocol, Transport};
 use crate::xsk::{Frame, Umem};
 
 /// Answers a second, of each worker: as many as Linux sends ICMP errors
@@ -44,8 +44,14 @@ impl Allowance {
         refusal: &Refusal<'_>,
         now: Tick,
     ) -> bool {
-        let Reading::Packet { packet, .. } = reading else {
-            return false;
+        let first = |frame: &Frame| wire::fragment(umem.packet(frame)).ok()?.first();
+        let fragment = match reading {
+            Reading::Fragment => first(frame),
+            _ => None,
+        };
+        let packet = match (reading, &fragment) {
+            (Reading::Packet { packet, .. }, _) | (_, Some(packet)) => packet,
+            _ => return false,
         };
         let Some(say) = say(refusal, packet) else {
             return false;
@@ -83,6 +89,7 @@ fn say(
     let problem = match cause {
         Cause::NoConnection if packet.tuple.protocol == Protocol::Tcp => None,
         Cause::NoReal => Some(Problem::PortUnreachable),
+        Cause::ReplyWithoutConnection if refusal.vip.is_some() => Some(Problem::PortUnreachable),
         Cause::NoRoute => Some(Problem::NoRoute),
         Cause::Unreachable => Some(Problem::HostUnreachable),
         Cause::TtlExceeded => Some(Problem::TimeExceeded),

@@ -2,24 +2,33 @@
 
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::forward::{self, Outer, Tunnel};
+use crate::forward::{self, Cuts, Outer, Tunnel};
+use crate::fragment::Name;
 use crate::neighbour::Hop;
 use crate::service::Method;
-use crate::wire::{Addr, Layout, Mac, Protocol, Transport, Tuple, Version};
+use crate::wire::{Addr, Layout, Mac, Piece, Protocol, Transport, Tuple, Version};
 use crate::wire::{ipv4, ipv6, tcp};
+use crate::worker::Outbox;
 use crate::xsk::{Frame, Umem};
 
-/// A packet that is ready to leave.
+/// How a packet leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Departure {
     /// As it is, through this port.
     Plain(u16),
-    /// When it has been wrapped: it needs more room than it came with.
-    Wrapped {
-        outer: Outer,
-        hop: Hop,
-        inner: Layout,
-    },
+    /// When it has been made another.
+    Remade(Remake),
+    /// Later, when the first fragment of its datagram has shown the way.
+    Held(Name),
+}
+
+/// What is to be made of a packet that needs more than the place that it came with: it is wrapped,
+/// cut into fragments, or both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remake {
+    layout: Layout,
+    hop: Hop,
+    outer: Option<Outer>,
 }
 
 impl<'s> View<'s> {
@@ -34,7 +43,7 @@ impl<'s> View<'s> {
     ) -> Result<Hop, Refusal<'s>> {
         match method {
             Method::Nat | Method::FullNat | Method::Dr => {
-                self.exit(frame, layout, to.dst.addr, flow_of(to), 0)
+                self.exit(frame, layout, to.dst.addr, flow_of(to))
             }
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
         }
@@ -50,7 +59,7 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         let dst = to.dst.addr;
-        let hop = self.exit(frame, layout, dst, flow_of(to), tunnel.overhead(dst))?;
+        let hop = self.exit_wrapped(frame, layout, dst, flow_of(to), tunnel.overhead(dst))?;
         match self.source(&hop, dst) {
             Some(_) => Ok(hop),
             None => Err(Cause::NoSource.into()),
@@ -74,11 +83,16 @@ impl<'s> View<'s> {
         to: &Tuple,
         hop: &Hop,
     ) -> Departure {
+        if packet.layout.piece == Piece::First {
+            self.sent.set(Some((method, *to)));
+        }
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
             Method::Dr => {}
             Method::Tun(tunnel) => {
-                clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);
+                if self.policy.clamp_mss {
+                    clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);
+                }
                 return self.enter_tunnel(frame, &packet.layout, tunnel, to, hop);
             }
         }
@@ -92,7 +106,14 @@ impl<'s> View<'s> {
         // `exit` has found a hop left, so this cannot refuse.
         let _ = forward::decrement_ttl(frame, layout);
         forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));
-        Departure::Plain(hop.port)
+        match u32::from(layout.datagram_len()) > hop.mtu {
+            true => Departure::Remade(Remake {
+                layout: *layout,
+                hop: *hop,
+                outer: None,
+            }),
+            false => Departure::Plain(hop.port),
+        }
     }
 
     /// Has a packet leave through a tunnel to the address of `to`: one hop less to live, and an
@@ -116,11 +137,63 @@ impl<'s> View<'s> {
             entropy: entropy_of(to),
             ident: self.next_ident(),
         };
-        Departure::Wrapped {
-            outer,
+        Departure::Remade(Remake {
+            layout: *layout,
             hop: *hop,
-            inner: *layout,
+            outer: Some(outer),
+        })
+    }
+
+    /// Makes of a packet what leaves; returns the port. Of fragments, `frame` is the first.
+    #[inline(never)]
+    pub(super) fn remake(
+        &self,
+        umem: &Umem,
+        frame: &mut Frame,
+        remake: &Remake,
+        out: &mut Outbox,
+    ) -> Result<u16, Cause> {
+        let Remake { hop, outer, .. } = remake;
+        let mut layout = remake.layout;
+        let overhead = outer.map_or(0, |outer| outer.overhead());
+        let room = hop.mtu.saturating_sub(overhead.into());
+        if u32::from(layout.datagram_len()) > room {
+            // `exit` has found that it may be cut: it is too long for a link that takes nothing.
+            let cuts = Cuts::of(umem.packet(frame), &layout, room);
+            let cuts = cuts.ok_or(Cause::FragmentNoRoom)?;
+            self.send_rest(umem, frame, &cuts, remake, out)?;
+            layout = cuts.keep_first(umem.packet_mut(frame));
+            frame.set_len(layout.end.into());
         }
+        let fits = outer.is_none_or(|outer| self.wrap(umem, frame, &outer, hop, &layout));
+        fits.then_some(hop.port).ok_or(Cause::NoHeadroom)
+    }
+
+    /// Sends all fragments of a datagram but the first, in frames of their own.
+    fn send_rest(
+        &self,
+        umem: &Umem,
+        whole: &Frame,
+        cuts: &Cuts,
+        remake: &Remake,
+        out: &mut Outbox,
+    ) -> Result<(), Cause> {
+        if out.spare() < cuts.count() {
+            return Err(Cause::FragmentNoRoom);
+        }
+        for n in 1..cuts.count() {
+            let mut piece = out.take_spare().ok_or(Cause::FragmentNoRoom)?;
+            let layout = cuts.write(n, umem.packet(whole), umem.room_mut(&mut piece));
+            piece.set_len(layout.end.into());
+            if let Some(outer) = remake.outer {
+                let ident = self.next_ident();
+                let outer = Outer { ident, ..outer };
+                // A spare frame has the headroom.
+                self.wrap(umem, &mut piece, &outer, &remake.hop, &layout);
+            }
+            out.answer(remake.hop.port, piece);
+        }
+        Ok(())
     }
 
     /// Wraps a packet, its Ethernet padding left behind; false when its frame has no room.
@@ -153,7 +226,8 @@ impl<'s> View<'s> {
 /// Has the ends of a tunnelled connection agree on segments that fit the tunnel.
 #[inline(never)]
 fn clamp(frame: &mut [u8], packet: &Transport, overhead: u16, hop: &Hop) {
-    if packet.tuple.protocol != Protocol::Tcp {
+    let is_whole = packet.layout.piece == Piece::Whole;
+    if packet.tuple.protocol != Protocol::Tcp || !is_whole {
         return;
     }
     let header = match packet.layout.version {

@@ -1,16 +1,18 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
-use super::view::{self, Refusal, View};
+use super::judge::segment_of;
+use super::view::{Refusal, View};
 use crate::defence::{Posture, Share};
 use crate::drops::Cause;
-use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard};
+use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::neighbour::Hop;
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::tcp::Tracking;
-use crate::wire::tcp::Segment;
-use crate::wire::{Protocol, Transport, Tuple};
+use crate::wire::{Piece, Protocol, Transport, Tuple};
+use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
     /// Opens a connection for `packet`, if it may open one. The shard stays locked until the
@@ -27,13 +29,14 @@ impl<'s> View<'s> {
             return Err(Refusal::from(Cause::ForgedSource).of_service(service));
         }
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracking = opening(frame, packet).map_err(|cause| refused(cause.into()))?;
-        if self.is_drawn(service, packet, tracking.as_ref()) {
+        let tracked = self.opening(frame, packet);
+        let tracked = tracked.map_err(|cause| refused(cause.into()))?;
+        if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
         let handling = &service.handling;
         if let Some(persistence) = &handling.persistence {
-            return self.sticky(shard, frame, packet, place, service, persistence, tracking);
+            return self.sticky(shard, frame, packet, place, service, persistence, tracked);
         }
         let first = self
             .pick(service, packet)
@@ -44,7 +47,7 @@ impl<'s> View<'s> {
         }
         let mut why = Cause::TupleTaken;
         for real in candidates(service, first) {
-            let entry = self.entry(packet, real, tracking);
+            let entry = self.entry(packet, real, tracked);
             match self.admit(&mut shard, frame, packet, place, real, entry)? {
                 Err(cause) => why = cause,
                 Ok((to, hop)) => {
@@ -111,40 +114,70 @@ impl<'s> View<'s> {
     }
 
     /// Whether a packet that would open a connection is among those that the defence drops.
-    fn is_drawn(&self, service: &Service, packet: &Transport, tracking: Option<&Tracking>) -> bool {
+    fn is_drawn(&self, service: &Service, packet: &Transport, tracked: &Tracked) -> bool {
         let Posture { syns, all, .. } = service.stance.posture();
-        let share = match tracking {
-            Some(_) => syns.max(all),
-            None => all,
+        let (share, isn) = match tracked {
+            Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
+            Tracked::Sctp(_) => (syns.max(all), 0),
+            Tracked::Udp => (all, 0),
         };
-        let isn = tracking.map_or(0, Tracking::client_isn);
         share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
 
-    pub(super) fn entry(
-        &self,
-        packet: &Transport,
-        real: &Real,
-        tracking: Option<Tracking>,
-    ) -> Entry {
-        let (class, lifetime) = match tracking {
-            Some(tracking) => {
+    /// What is tracked of a connection that `packet` opens.
+    fn opening(&self, frame: &[u8], packet: &Transport) -> Result<Tracked, Cause> {
+        let segment = packet.layout.segment(frame);
+        match packet.tuple.protocol {
+            Protocol::Tcp => self
+                .opening_tcp(segment, packet.layout.piece)
+                .map(Tracked::Tcp),
+            Protocol::Sctp => self.opening_sctp(segment).map(Tracked::Sctp),
+            Protocol::Udp => Ok(Tracked::Udp),
+        }
+    }
+
+    fn opening_tcp(&self, segment: &[u8], piece: Piece) -> Result<tcp::Tracking, Cause> {
+        let segment = segment_of(segment, piece)?;
+        if segment.flags.is_nonsense() {
+            return Err(Cause::TcpFlags);
+        }
+        let tracking = match segment.flags.opens() {
+            true => Some(tcp::Tracking::opening(&segment)),
+            false if self.sysctls.is_on(Sysctl::SloppyTcp) => tcp::Tracking::midway(&segment),
+            false => None,
+        };
+        tracking.ok_or(Cause::NoConnection)
+    }
+
+    fn opening_sctp(&self, packet: &[u8]) -> Result<sctp::Tracking, Cause> {
+        let packet = sctp::Packet::read(packet)?;
+        match packet.event {
+            sctp::Event::Init => Ok(sctp::Tracking::opening(&packet)?),
+            _ if self.sysctls.is_on(Sysctl::SloppySctp) => Ok(sctp::Tracking::midway(&packet)?),
+            _ => Err(Cause::NoConnection),
+        }
+    }
+
+    pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
+        let (class, lifetime) = match &tracked {
+            Tracked::Tcp(tcp) => {
                 let posture = real.stance.posture();
-                let lifetime = posture.lifetime(self.timeouts, tracking.state);
+                let lifetime = posture.lifetime(self.timeouts, tcp.state);
                 (Class::HalfOpen, lifetime)
             }
-            None => (Class::Unverified, self.timeouts.udp()),
+            Tracked::Sctp(sctp) => (Class::HalfOpen, sctp.state.timeout()),
+            Tracked::Udp => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
         let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
-        entry.tracking = tracking.unwrap_or_default();
+        entry.tracked = tracked;
         entry.count_packet();
         entry
     }
 
     fn entered(&self, real: &Real, entry: &Entry) {
-        real.enter(view::phase_of(entry));
+        real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
     }
 
@@ -153,21 +186,6 @@ impl<'s> View<'s> {
             traffic.of(self.worker).connections.add(1);
         }
         self.count(real, &packet.layout, Direction::Original);
-    }
-}
-
-/// The tracking of a connection that `packet` opens; none for UDP.
-fn opening(frame: &[u8], packet: &Transport) -> Result<Option<Tracking>, Cause> {
-    if packet.tuple.protocol == Protocol::Udp {
-        return Ok(None);
-    }
-    let segment = Segment::parse(packet.layout.segment(frame)).map_err(|_| Cause::TcpFlags)?;
-    if segment.flags.is_nonsense() {
-        return Err(Cause::TcpFlags);
-    }
-    match segment.flags.opens() {
-        true => Ok(Some(Tracking::opening(&segment))),
-        false => Err(Cause::NoConnection),
     }
 }
 

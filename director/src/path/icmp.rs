@@ -1,21 +1,24 @@
 //! ICMP errors about a connection: they go to the end that sent the quoted packet, which gets to
 //! read its own addresses. A real server that answers from the VIP itself gets them as they are.
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
 use super::known::method_of;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Direction, Place};
+use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;
+use crate::sched::Newcomer;
 use crate::service::{Method, Real};
-use crate::wire::{self, Addr, IcmpError, Packet};
+use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
 
 impl<'s> View<'s> {
     /// An ICMP error. `way` is that of a packet which would answer the quoted one, and so the
     /// way that the error itself goes.
     ///
-    /// It moves no state and no timer, and about TCP it has to quote what can be under way
-    /// (RFC 5927 §4): anyone can forge one.
+    /// It moves no state and no timer, and about TCP and SCTP it has to quote what can be
+    /// under way (RFC 5927 §4, RFC 9260 §10): anyone can forge one.
     pub(super) fn icmp_error(
         &self,
         frame: &mut [u8],
@@ -31,22 +34,59 @@ impl<'s> View<'s> {
         let found = shard.find(place, |entry| self.is_of(entry, way, &tuple));
         let Some(handle) = found else {
             drop(shard);
-            return self.stray_error(frame, &error);
+            return match self.chosen_for_error(way, &tuple) {
+                Some((real, to)) => self.send_error(frame, &error, way, real, &to),
+                None => self.stray_error(frame, &error),
+            };
         };
         let entry = *shard.entry(handle);
         drop(shard);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let sent = |seq| match entry.is_one_way() {
-            true => entry.tracking.may_have_been_answered(seq),
-            false => entry.tracking.has_sent(way.reversed(), seq),
-        };
-        if !error.quote.seq.is_none_or(sent) {
+        if !error
+            .quote
+            .number
+            .is_none_or(|number| may_have_sent(&entry, way.reversed(), number))
+        {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
         let to = self.translated(&entry, real, way);
+        self.send_error(frame, &error, way, real, &to)
+    }
+
+    /// The real server that the scheduler gives an error to which is about no connection, and the
+    /// error's tuple there (`schedule_icmp`). Where a client is always given to the same one it
+    /// is told of a narrow path that another director's connection has met. The error opens no
+    /// connection.
+    #[inline(never)]
+    fn chosen_for_error(&self, way: Direction, tuple: &Tuple) -> Option<(&'s Real, Tuple)> {
+        if way == Direction::Reply || !self.sysctls.is_on(Sysctl::ScheduleIcmp) {
+            return None;
+        }
+        let service = self.service_of(tuple)?;
+        let newcomer = Newcomer {
+            tuple,
+            now: self.now,
+            flags: service.flags,
+        };
+        let real = service.scheduler.pick(&service.reals, &newcomer)?;
+        // A real server by FullNAT knows no client, so it has nothing that the error is about.
+        let dst = real.destination(tuple.dst);
+        (real.method != Method::FullNat).then_some((real, Tuple { dst, ..*tuple }))
+    }
+
+    /// Sends an error about a packet of `real` to the end that sent that packet; `to` is the
+    /// tuple of a packet which would answer it.
+    fn send_error(
+        &self,
+        frame: &mut [u8],
+        error: &IcmpError,
+        way: Direction,
+        real: &'s Real,
+        to: &Tuple,
+    ) -> Result<Departure, Refusal<'s>> {
         let method = method_of(real, way);
-        let hop = self.hop_by(frame, &error.layout, method, &to);
+        let hop = self.hop_by(frame, &error.layout, method, to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         self.count(real, &error.layout, way);
         match method {
@@ -54,16 +94,27 @@ impl<'s> View<'s> {
                 let quote = to.reversed();
                 let src = match real.method {
                     Method::FullNat => to.src.addr,
-                    _ => speaker(&error, way, entry.vip().addr),
+                    // On the way to a client that is the VIP.
+                    _ => speaker(error, way, to.src.addr),
                 };
-                forward::translate_error(frame, &error, src, quote.src.addr, &quote);
+                forward::translate_error(frame, error, src, quote.src.addr, &quote);
             }
             Method::Dr => {}
             Method::Tun(tunnel) => {
-                return Ok(self.enter_tunnel(frame, &error.layout, tunnel, &to, &hop));
+                return Ok(self.enter_tunnel(frame, &error.layout, tunnel, to, &hop));
             }
         }
         Ok(self.depart(frame, &error.layout, &hop))
+    }
+}
+
+/// Whether the end of a connection that sends in `direction` can have sent this number lately.
+fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
+    match &entry.tracked {
+        Tracked::Tcp(tcp) if entry.is_one_way() => tcp.may_have_been_answered(number),
+        Tracked::Tcp(tcp) => tcp.has_sent(direction, number),
+        Tracked::Sctp(sctp) => sctp.may_have_sent(direction, number),
+        Tracked::Udp => true,
     }
 }
 

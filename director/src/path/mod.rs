@@ -5,18 +5,24 @@
 //!    |
 //!   pass     known connection -> state machine ----.
 //!            new connection   -> scheduler --------+-> next hop -> rewrite, wrap -> forward
-//!            ICMP error       -> its connection ---'        |
+//!            ICMP error       -> its connection ---|        |
+//!            fragment         -> its first one ----'        |
 //!                                                           `-> drop, one reason; answer perhaps
 //! ```
 //!
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
+mod anew;
 mod answer;
 mod exit;
 mod expiry;
+mod fragment;
 mod fresh;
+mod held;
 mod icmp;
+mod judge;
 mod known;
+mod policy;
 mod reading;
 mod refused;
 mod sticky;
@@ -31,23 +37,29 @@ use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::defence::Lottery;
-use crate::drops::{Cause, DropReason};
+use crate::drops::DropReason;
 use crate::flow::Table;
+use crate::fragment::Fragments;
 use crate::neighbour::{Asker, Fib};
+use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
+use crate::service::Method;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
+use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
 use exit::Departure;
 use expiry::Expiry;
+pub use fragment::Course;
+pub use policy::{Policy, Strays};
 use reading::Reading;
 use refused::{Arrival, Refused};
-pub use stray::Strays;
 use view::View;
+pub(crate) use view::leave;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -61,12 +73,16 @@ pub struct Shared {
     pub fib: Arc<ArcSwap<Fib>>,
     /// How long connections live.
     pub timeouts: Arc<ArcSwap<Timeouts>>,
-    /// What becomes of packets from real servers that belong to no connection.
-    pub strays: Strays,
-    /// The sysctls of IPVS.
-    pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// The ways of fragmented datagrams.
+    pub fragments: Fragments<Course>,
+    /// What it does by choice.
+    pub policy: Policy,
+    /// How long packets to the ends of tunnels may be.
+    pub path_mtus: Arc<ArcSwap<PathMtus>>,
     /// Which new connections are dropped when some are.
     pub lottery: Lottery,
+    /// The sysctls of IPVS.
+    pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
     pub workers: usize,
 }
@@ -78,10 +94,12 @@ pub struct Path {
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
     fib: Cache<Arc<ArcSwap<Fib>>, Arc<Fib>>,
     timeouts: Cache<Arc<ArcSwap<Timeouts>>, Arc<Timeouts>>,
+    path_mtus: Cache<Arc<ArcSwap<PathMtus>>, Arc<PathMtus>>,
     stats: Arc<WorkerStats>,
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     readings: Vec<Reading>,
     refused: Refused,
+    sent: Cell<Option<(Method, Tuple)>>,
     ident: Cell<u16>,
     expiry: Expiry,
     clients_expiry: Expiry,
@@ -99,11 +117,13 @@ impl Path {
             pool: Cache::new(Arc::clone(&shared.pool)),
             fib: Cache::new(Arc::clone(&shared.fib)),
             timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+            path_mtus: Cache::new(Arc::clone(&shared.path_mtus)),
             sysctls: Cache::new(Arc::clone(&shared.sysctls)),
             shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
             stats,
+            sent: Cell::new(None),
             ident: Cell::new(rand::random()),
             expiry,
             clients_expiry: expiry,
@@ -130,8 +150,11 @@ impl Walk for Path {
             latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
-            strays: self.shared.strays,
+            fragments: &self.shared.fragments,
+            policy: self.shared.policy,
+            path_mtus: self.path_mtus.load(),
             stats: &self.stats,
+            sent: &self.sent,
             sysctls: self.sysctls.load(),
             lottery: &self.shared.lottery,
             ident: &self.ident,
@@ -173,7 +196,7 @@ impl Walk for Path {
 }
 
 impl Path {
-    /// Walks the packets again that waited for a neighbour.
+    /// Walks the packets again that waited: for a neighbour, or for a first fragment.
     #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
         let mut view = View {
@@ -186,8 +209,11 @@ impl Path {
             latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
-            strays: self.shared.strays,
+            fragments: &self.shared.fragments,
+            policy: self.shared.policy,
+            path_mtus: self.path_mtus.load(),
             stats: &self.stats,
+            sent: &self.sent,
             sysctls: self.sysctls.load(),
             lottery: &self.shared.lottery,
             ident: &self.ident,
@@ -199,6 +225,7 @@ impl Path {
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
         self.refused.tried(due);
+        view.release(umem, &mut self.refused, out);
     }
 }
 
@@ -217,15 +244,15 @@ impl View<'_> {
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
+            Reading::Fragment => self.fragment(frame),
         };
         match departure {
             Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
-            Ok(Departure::Wrapped { outer, hop, inner }) => {
-                match self.wrap(umem, &mut arrival.frame, &outer, &hop, &inner) {
-                    true => out.forward(hop.port, arrival.frame),
-                    false => {
-                        refused.take(umem, self, arrival, reading, &Cause::NoHeadroom.into(), out)
-                    }
+            Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
+            Ok(Departure::Remade(remake)) => {
+                match self.remake(umem, &mut arrival.frame, &remake, out) {
+                    Ok(port) => out.forward(port, arrival.frame),
+                    Err(cause) => refused.take(umem, self, arrival, reading, &cause.into(), out),
                 }
             }
             Err(refusal) => refused.take(umem, self, arrival, reading, &refusal, out),

@@ -9,7 +9,7 @@ use crate::wire::{self, Malformed, Packet, Transport, Tuple};
 pub(super) enum Reading {
     /// No reading.
     Unreadable(Malformed),
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     Packet {
         /// The packet.
         packet: Transport,
@@ -18,7 +18,9 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
-    /// An ICMP error about TCP or UDP. It is rare, and read again when its turn comes, so that
+    /// A fragment of one of these. It is read when its turn comes, as it is rare.
+    Fragment,
+    /// An ICMP error about one of these. It is rare, and read again when its turn comes, so that
     /// the others stay small.
     Error {
         /// The way of a packet that would answer the quoted one: `place` is that packet's.
@@ -33,6 +35,7 @@ impl View<'_> {
     #[inline(always)]
     pub(super) fn read(&self, frame: &[u8]) -> Reading {
         match wire::parse(frame) {
+            Err(Malformed::Fragment) => Reading::Fragment,
             Err(malformed) => Reading::Unreadable(malformed),
             Ok(Packet::Transport(packet)) => {
                 let (way, place) = self.locate(&packet.tuple);
@@ -45,23 +48,29 @@ impl View<'_> {
         }
     }
 
-    fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
+    pub(super) fn locate(&self, tuple: &Tuple) -> (Direction, Place) {
         let way = self.way(tuple);
-        let place = match way {
+        let place = self.place(way, tuple);
+        self.table.prefetch(&place);
+        (way, place)
+    }
+
+    /// Where the connection of a packet that goes this way is if there is one.
+    #[inline]
+    pub(super) fn place(&self, way: Direction, tuple: &Tuple) -> Place {
+        match way {
             Direction::Reply if self.pool.speakers().has(tuple.dst.addr) => {
                 self.table.locate_by_port(tuple)
             }
             _ => self.table.locate(way, tuple),
-        };
-        self.table.prefetch(&place);
-        (way, place)
+        }
     }
 
     /// Has the connection fetched that a reading is likely to need.
     #[inline(always)]
     pub(super) fn approach(&self, reading: &mut Reading) {
         match reading {
-            Reading::Unreadable(_) => {}
+            Reading::Unreadable(_) | Reading::Fragment => {}
             Reading::Packet { place, .. } | Reading::Error { place, .. } => {
                 self.table.prefetch_entry(place)
             }

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use super::answer::Allowance;
+use super::held::Held;
 use super::reading::Reading;
 use super::view::{Owner, Refusal, View};
+use crate::drops::Cause;
+use crate::fragment::Name;
 use crate::neighbour::{Asker, Fib};
 use crate::stats::WorkerStats;
 use crate::time::{Tick, Ticks};
@@ -34,6 +37,7 @@ pub(super) struct Refused {
     stats: Arc<WorkerStats>,
     asker: Asker,
     allowance: Allowance,
+    held: Held,
     waiting: Vec<Arrival>,
     /// Those of `waiting` that are being tried again; empty between two turns.
     retried: Vec<Arrival>,
@@ -48,6 +52,7 @@ impl Refused {
             stats,
             asker,
             allowance: Allowance::default(),
+            held: Held::default(),
             waiting: Vec::with_capacity(WAITING),
             retried: Vec::with_capacity(WAITING),
             tried: (0, Tick::default()),
@@ -56,7 +61,30 @@ impl Refused {
 
     /// How many packets wait.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.held.len()
+    }
+
+    /// Keeps a fragment until its first one has come.
+    pub(super) fn hold(
+        &mut self,
+        umem: &Umem,
+        view: &View<'_>,
+        name: &Name,
+        arrival: Arrival,
+        out: &mut Outbox,
+    ) {
+        let (gone, cause) = match Held::is_patient(&arrival, view.now) {
+            true => (self.held.keep(name, arrival, umem), Cause::FragmentNoRoom),
+            false => (Some(arrival), Cause::FragmentOrphan),
+        };
+        if let Some(gone) = gone {
+            self.take(umem, view, gone, &Reading::Fragment, &cause.into(), out);
+        }
+    }
+
+    /// The fragments that are kept.
+    pub(super) fn held(&mut self) -> &mut Held {
+        &mut self.held
     }
 
     /// The packets that are to be tried again: all, when the neighbours have changed or a second
@@ -96,9 +124,11 @@ impl Refused {
         }
         self.count(view, refusal);
         let frame = &mut arrival.frame;
-        match self
-            .allowance
-            .answer(umem, frame, reading, refusal, view.now)
+        let is_told = refusal.reason != Cause::TooBig.into() || view.policy.path_mtu_answers;
+        match is_told
+            && self
+                .allowance
+                .answer(umem, frame, reading, refusal, view.now)
         {
             true => out.answer(arrival.port, arrival.frame),
             false => out.discard(umem.reset(arrival.frame)),

@@ -5,9 +5,8 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::view::{Refusal, View};
-use crate::flow::{Place, Shard};
+use crate::flow::{Place, Shard, Tracked};
 use crate::service::{Persistence, Real, Service};
-use crate::tcp::Tracking;
 use crate::templates::Client;
 use crate::wire::{Transport, Tuple};
 
@@ -24,14 +23,14 @@ impl<'s> View<'s> {
         place: &Place,
         service: &'s Service,
         persistence: &Persistence,
-        tracking: Option<Tracking>,
+        tracked: Tracked,
     ) -> Result<Departure, Refusal<'s>> {
         let client = Client::of(&service.key, persistence, &packet.tuple);
         let choose = || self.pick(service, packet).ok();
         let takes = |real: &Real| self.keeps(real);
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
         let real = held.map_err(|cause| Refusal::from(cause).of_service(service))?;
-        let mut entry = self.entry(packet, real, tracking);
+        let mut entry = self.entry(packet, real, tracked);
         entry.control(persistence.prefix);
         if service.handling.is_once(packet.tuple.protocol) {
             drop(shard);

@@ -3,20 +3,14 @@
 //! the kernel's forwarding; what is for this host itself never comes here (`is_ours` in
 //! bpf/gate.bpf.c).
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::Departure;
+use super::policy::Strays;
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::wire::{Addr, IcmpError, Transport};
-
-/// What becomes of such packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strays {
-    /// They are routed.
-    #[default]
-    Route,
-    /// They are dropped.
-    Drop,
-}
+use crate::wire::tcp::{self, Flags};
+use crate::wire::{Addr, IcmpError, Protocol, Transport};
 
 impl<'s> View<'s> {
     /// A TCP segment or UDP datagram from a real server.
@@ -27,11 +21,14 @@ impl<'s> View<'s> {
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
         let Transport { layout, tuple } = packet;
-        if self.strays == Strays::Drop {
+        if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
+            return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
+        }
+        if self.policy.strays == Strays::Drop {
             return Err(Cause::ReplyWithoutConnection.into());
         }
         let to = tuple.dst.addr;
-        let hop = self.exit(frame, layout, to, flow_of(tuple), 0);
+        let hop = self.exit(frame, layout, to, flow_of(tuple));
         let hop = hop.map_err(|refusal| self.told_from_here(refusal, tuple.src.addr))?;
         self.stats.routed.add(1);
         Ok(self.depart(frame, layout, &hop))
@@ -44,11 +41,11 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         error: &IcmpError,
     ) -> Result<Departure, Refusal<'s>> {
-        if self.strays == Strays::Drop {
+        if self.policy.strays == Strays::Drop {
             return Err(Cause::ErrorWithoutConnection.into());
         }
         let quoted = &error.quote.tuple;
-        let hop = match self.exit(frame, &error.layout, quoted.src.addr, flow_of(quoted), 0) {
+        let hop = match self.exit(frame, &error.layout, quoted.src.addr, flow_of(quoted)) {
             // To a VIP that stands on this host, which knows no such packet either.
             Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
                 return Err(Cause::ErrorWithoutConnection.into());
@@ -71,4 +68,9 @@ impl<'s> View<'s> {
             },
         }
     }
+}
+
+fn is_reset(frame: &[u8], packet: &Transport) -> bool {
+    let header = tcp::header(packet.layout.segment(frame));
+    packet.tuple.protocol == Protocol::Tcp && header.is_some_and(|h| h.flags().has(Flags::RST))
 }

@@ -7,19 +7,22 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::ArcSwap;
 
-use super::stray::Strays;
+use super::fragment::Course;
+use super::policy::Policy;
 use crate::defence::Lottery;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
+use crate::fragment::Fragments;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
+use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
-use crate::service::{Phase, Real, Service};
+use crate::service::{Method, Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Protocol, Tuple};
+use crate::wire::{Addr, Layout, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -34,10 +37,15 @@ pub(super) struct View<'s> {
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
-    pub(super) strays: Strays,
-    pub(super) stats: &'s WorkerStats,
-    pub(super) sysctls: &'s Sysctls,
     pub(super) lottery: &'s Lottery,
+    pub(super) policy: Policy,
+    pub(super) path_mtus: &'s PathMtus,
+    pub(super) stats: &'s WorkerStats,
+    /// The ways of fragmented datagrams.
+    pub(super) fragments: &'s Fragments<Course>,
+    /// How the last first fragment was sent.
+    pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
+    pub(super) sysctls: &'s Sysctls,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -108,9 +116,22 @@ impl<'s> View<'s> {
         self.pool.service_for(tuple, self.port)
     }
 
-    /// The next hop of a packet that will go to `to` and be `overhead` bytes longer then, if it
-    /// may go: it needs a next hop whose MTU it fits and a hop left to live.
+    /// The next hop of a packet that will go to `to`, if it may go: it needs a next hop whose MTU it
+    /// fits, unless it may be fragmented, and a hop left to live.
     pub(super) fn exit(
+        &self,
+        frame: &[u8],
+        layout: &Layout,
+        to: Addr,
+        flow: u64,
+    ) -> Result<Hop, Refusal<'static>> {
+        let hop = self.onward(frame, layout, to, flow)?;
+        fitting(frame, layout, hop, 0)
+    }
+
+    /// The next hop of a packet that will go to `to` in an outer datagram, by which it gets
+    /// `overhead` bytes longer.
+    pub(super) fn exit_wrapped(
         &self,
         frame: &[u8],
         layout: &Layout,
@@ -118,35 +139,50 @@ impl<'s> View<'s> {
         flow: u64,
         overhead: u16,
     ) -> Result<Hop, Refusal<'static>> {
-        if !forward::has_hop_left(frame, layout) {
-            return Err(Cause::TtlExceeded.into());
-        }
+        let mut hop = self.onward(frame, layout, to, flow)?;
+        hop.mtu = hop.mtu.min(self.path_mtus.to(to, self.now));
+        fitting(frame, layout, hop, overhead)
+    }
 
-        let hop = self.fib.next_hop(to, flow)?;
-        match u32::from(layout.datagram_len()) + u32::from(overhead) > hop.mtu {
-            true => Err(Refusal {
-                mtu: hop.mtu.saturating_sub(overhead.into()),
-                ..Cause::TooBig.into()
-            }),
-            false => Ok(hop),
+    #[inline]
+    fn onward(
+        &self,
+        frame: &[u8],
+        layout: &Layout,
+        to: Addr,
+        flow: u64,
+    ) -> Result<Hop, Refusal<'static>> {
+        match forward::has_hop_left(frame, layout) {
+            true => Ok(self.fib.next_hop(to, flow)?),
+            false => Err(Cause::TtlExceeded.into()),
         }
     }
 }
 
-/// As what a connection counts: TCP by its state, UDP as inactive.
-pub(super) fn phase_of(entry: &Entry) -> Phase {
-    match entry.protocol() {
-        Protocol::Tcp => entry.tracking.state.into(),
-        Protocol::Udp => Phase::Inactive,
+/// `hop`, if a packet that gets `overhead` bytes longer fits it or may be fragmented.
+#[inline]
+fn fitting(
+    frame: &[u8],
+    layout: &Layout,
+    hop: Hop,
+    overhead: u16,
+) -> Result<Hop, Refusal<'static>> {
+    let length = u32::from(layout.datagram_len()) + u32::from(overhead);
+    match length > hop.mtu && !forward::may_be_cut(frame, layout) {
+        true => Err(Refusal {
+            mtu: hop.mtu.saturating_sub(overhead.into()),
+            ..Cause::TooBig.into()
+        }),
+        false => Ok(hop),
     }
 }
 
 /// Takes a connection that has left the table off its real server, and off the template that
 /// controlled it. Another worker may have opened it with a later snapshot, whose real servers
 /// `pool` does not know yet: the `latest` one does.
-pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, entry: &Entry) {
+pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, entry: &Entry) {
     match pool.real(entry.real()) {
-        Some(real) => real.load.leave(phase_of(entry)),
+        Some(real) => real.load.leave(entry.tracked.phase()),
         None => leave_newcomer(&latest.load(), entry),
     }
     if entry.controlled_by().is_some() {
@@ -158,7 +194,7 @@ pub(super) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, 
 #[cold]
 fn leave_newcomer(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
-        real.load.leave(phase_of(entry));
+        real.load.leave(entry.tracked.phase());
     }
 }
 
@@ -173,8 +209,8 @@ mod tests {
 
     use super::*;
     use crate::flow::Class;
-    use crate::service::{ServiceKey, Settings};
-    use crate::wire::Endpoint;
+    use crate::service::{Phase, ServiceKey, Settings};
+    use crate::wire::{Endpoint, Protocol};
 
     #[test]
     fn a_connection_that_a_later_snapshot_has_opened_is_taken_off_by_an_earlier_one() {

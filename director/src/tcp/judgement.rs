@@ -15,8 +15,6 @@ pub enum Judgement {
     },
     /// Forward it, but neither state nor timer moves: what it means is for the endpoint to say.
     Ignore(Unmoved),
-    /// The client opens a new connection from the same port: remove this one, schedule afresh.
-    Reopen,
     /// Drop it and count it: no endpoint with these windows can have sent it.
     Invalid(Invalid),
 }

@@ -81,8 +81,7 @@ impl State {
         matches!(self, Self::SynSent | Self::SynRecv | Self::SynAck)
     }
 
-    /// Whether a new SYN from the client opens a new connection (`is_new_conn_expected` with
-    /// `conn_reuse_mode` 1).
+    /// Whether a SYN from the client opens the next connection.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::TimeWait | Self::Close)
     }

@@ -7,6 +7,7 @@
 //! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
 //! that (`CONFIRMED`).
 
+mod midway;
 mod one_way;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
@@ -40,6 +41,9 @@ pub struct Tracking {
 }
 
 const _: () = assert!(size_of::<Tracking>() == 36);
+
+/// No segment is longer.
+const LONGEST_SEGMENT: u32 = 65_535;
 
 /// How far back an ICMP error may quote at least: a window without scaling.
 const QUOTED_WINDOW: u32 = 65_535;
@@ -115,12 +119,29 @@ impl Tracking {
             Ok(()) => {
                 self.state = table.next(direction, event, self.state);
                 let to = self.state;
-                if self.has(CONFIRMED) && !to.is_half_open() {
+                if self.has(CONFIRMED) && self.has(ANSWERED) && !to.is_half_open() {
                     self.flags |= PROVED;
                 }
                 Judgement::Accept { from, to }
             }
             Err(judgement) => judgement,
+        }
+    }
+
+    /// The segment that a first fragment going in `direction` begins, whose length is not known:
+    /// one that ends where the receiver's window ends, so that no acknowledgement of it is above
+    /// what was sent. It ends no connection, as nobody can say where its FIN stands.
+    #[inline(never)]
+    pub fn open_ended(&self, direction: Direction, segment: Segment) -> Segment {
+        let room = self.peer(direction).max_end.wrapping_sub(segment.seq);
+        let longest = match room <= LONGEST_SEGMENT {
+            true => room,
+            false => 0,
+        };
+        Segment {
+            flags: Flags(segment.flags.0 & !Flags::FIN),
+            payload: segment.payload.max(longest),
+            ..segment
         }
     }
 
@@ -176,10 +197,12 @@ impl Tracking {
         }
     }
 
-    /// A SYN from the client: the one that opened the connection once more, or another one.
+    /// A SYN from the client: the one that opened the connection once more, or another one, which
+    /// opens the next when this one is over.
     fn client_syn(&mut self, segment: &Segment) -> Finding {
         if self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(segment);
+            return Ok(());
         }
         if !self.repeats_client_syn(segment) {
             self.note_syn(segment);
@@ -252,6 +275,10 @@ impl Tracking {
 
     /// A segment with ACK and neither SYN nor RST.
     fn data(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        if self.is_alleged() {
+            self.learn(direction, segment);
+            return Ok(());
+        }
         if !self.has(ANSWERED) {
             return Err(self.unanswered(direction, segment));
         }

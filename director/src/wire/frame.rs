@@ -1,8 +1,9 @@
 //! From the bytes of a frame to one clear reading of it, or the reason why there is none.
 
 use super::checksum;
+use super::ipv6::Piece;
 use super::{Addr, Endpoint, IcmpError, Malformed, Protocol, Tuple};
-use super::{ethernet, icmp, ipv4, ipv6, tcp, udp};
+use super::{ethernet, icmp, ipv4, ipv6, sctp, tcp, udp};
 
 /// The IP version of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,10 +23,12 @@ pub struct Layout {
     pub version: Version,
     /// The IP header.
     pub network: u16,
-    /// The TCP, UDP or ICMP header.
+    /// The TCP, UDP, SCTP or ICMP header.
     pub transport: u16,
     /// The end of the datagram; what follows is Ethernet padding.
     pub end: u16,
+    /// How much of its datagram the frame holds.
+    pub piece: Piece,
 }
 
 impl Layout {
@@ -71,7 +74,8 @@ impl Layout {
     }
 }
 
-/// A TCP segment or a UDP datagram that is whole.
+/// A TCP segment, a UDP datagram or an SCTP packet, or the beginning of one; of a later fragment,
+/// what its first one says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
     /// Where it stands.
@@ -83,9 +87,9 @@ pub struct Transport {
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet {
-    /// A TCP segment or a UDP datagram.
+    /// A TCP segment, a UDP datagram or an SCTP packet.
     Transport(Transport),
-    /// An ICMP or ICMPv6 error about a TCP segment or a UDP datagram.
+    /// An ICMP or ICMPv6 error about one of these.
     IcmpError(IcmpError),
 }
 
@@ -126,7 +130,7 @@ const MAX_FRAME: usize = u16::MAX as usize;
 /// Reads a frame from its Ethernet header on.
 ///
 /// The checksum of an IPv4 header and of an ICMP error is verified (RFC 1812 §4.2.2.5,
-/// RFC 792), those of TCP and UDP are left to the end host.
+/// RFC 792), those of TCP, UDP and SCTP are left to the end host.
 ///
 /// # Errors
 /// The reason why the frame is to be dropped.
@@ -152,6 +156,7 @@ fn payload(frame: &[u8], datagram: &Datagram) -> Result<Packet, Malformed> {
     let (protocol, ports) = match datagram.protocol {
         TCP => (Protocol::Tcp, tcp::checked(segment)?.ports()),
         UDP => (Protocol::Udp, udp::checked(segment)?.ports()),
+        SCTP => (Protocol::Sctp, sctp::checked(segment)?.ports()),
         icmp::V4 | icmp::V6 => return icmp::error(frame, datagram).map(Packet::IcmpError),
         _ => return Err(Malformed::UnknownProtocol),
     };
@@ -163,9 +168,28 @@ fn payload(frame: &[u8], datagram: &Datagram) -> Result<Packet, Malformed> {
 
 const TCP: u8 = Protocol::Tcp.number();
 const UDP: u8 = Protocol::Udp.number();
+const SCTP: u8 = Protocol::Sctp.number();
 
 #[inline(always)]
 fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
+    let (header, options, layout) = v4_header(frame)?;
+    if header.is_fragment() {
+        return Err(Malformed::Fragment);
+    }
+    if ipv4::is_source_routed(options) {
+        return Err(Malformed::SourceRouted);
+    }
+    Ok(Datagram {
+        layout,
+        protocol: header.protocol(),
+    })
+}
+
+type HeaderV4<'a> = ipv4::Header<&'a [u8; ipv4::LEN]>;
+
+/// A checked header, its options, and where the datagram or fragment stands.
+#[inline(always)]
+pub(super) fn v4_header(frame: &[u8]) -> Result<(HeaderV4<'_>, &[u8], Layout), Malformed> {
     let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
     let header = ipv4::header(bytes).ok_or(Malformed::Truncated)?;
     let header_len = header.header_len()?;
@@ -180,33 +204,17 @@ fn v4(frame: &[u8]) -> Result<Datagram, Malformed> {
     if !header.sum(options).is_valid() {
         return Err(Malformed::BadHeaderChecksum);
     }
-    if header.is_fragment() {
-        return Err(Malformed::Fragment);
-    }
-    if ipv4::is_source_routed(options) {
-        return Err(Malformed::SourceRouted);
-    }
-    Ok(Datagram {
-        layout: layout(Version::V4, ethernet::LEN, header_len, total_len),
-        protocol: header.protocol(),
-    })
+    let layout = layout(Version::V4, ethernet::LEN, header_len, total_len);
+    Ok((header, options, layout))
 }
+
+type HeaderV6<'a> = ipv6::Header<&'a [u8; ipv6::LEN]>;
 
 #[inline(always)]
 fn v6(frame: &[u8]) -> Result<Datagram, Malformed> {
-    let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
-    let header = ipv6::header(bytes).ok_or(Malformed::Truncated)?;
-    if header.version() != 6 {
-        return Err(Malformed::BadVersion);
-    }
-    let payload = bytes
-        .get(ipv6::LEN..ipv6::LEN + header.payload_len())
-        .ok_or(Malformed::BadTotalLength)?;
-    if header.src().is_v4() || header.dst().is_v4() {
-        return Err(Malformed::MappedAddress);
-    }
+    let (header, payload) = v6_header(frame)?;
     let chain = ipv6::chain(header.next_header(), payload)?;
-    if chain.fragment != ipv6::Piece::Whole {
+    if chain.fragment != Piece::Whole {
         return Err(Malformed::Fragment);
     }
     let total_len = ipv6::LEN + payload.len();
@@ -219,6 +227,23 @@ fn v6(frame: &[u8]) -> Result<Datagram, Malformed> {
         ),
         protocol: chain.protocol,
     })
+}
+
+/// A checked header, and all that follows it.
+#[inline(always)]
+pub(super) fn v6_header(frame: &[u8]) -> Result<(HeaderV6<'_>, &[u8]), Malformed> {
+    let bytes = frame.get(ethernet::LEN..).ok_or(Malformed::Truncated)?;
+    let header = ipv6::header(bytes).ok_or(Malformed::Truncated)?;
+    if header.version() != 6 {
+        return Err(Malformed::BadVersion);
+    }
+    let payload = bytes
+        .get(ipv6::LEN..ipv6::LEN + header.payload_len())
+        .ok_or(Malformed::BadTotalLength)?;
+    if header.src().is_v4() || header.dst().is_v4() {
+        return Err(Malformed::MappedAddress);
+    }
+    Ok((header, payload))
 }
 
 /// A layout from lengths that were checked against a frame of at most [`MAX_FRAME`] bytes.
@@ -234,23 +259,19 @@ pub(super) const fn layout(
         network: network as u16,
         transport: (network + header_len) as u16,
         end: (network + total_len) as u16,
+        piece: Piece::Whole,
     }
 }
 
-/// The sum over the TCP segment or UDP datagram of a frame with its pseudo header, as far as
-/// the checksum covers it: valid if [`checksum::Sum::is_valid`].
-pub fn transport_sum(frame: &[u8], packet: &Transport) -> checksum::Sum {
+/// Whether the checksum of what a frame holds is right, as far as it covers it.
+pub fn is_intact(frame: &[u8], packet: &Transport) -> bool {
     let Tuple { protocol, src, dst } = packet.tuple;
     let segment = packet.layout.segment(frame);
     let covered = match (protocol, udp::header(segment)) {
+        (Protocol::Sctp, _) => return sctp::is_intact(segment),
         (Protocol::Udp, Some(header)) => segment.get(..header.length()).unwrap_or(segment),
         _ => segment,
     };
-    checksum::transport(
-        packet.layout.version,
-        src.addr,
-        dst.addr,
-        protocol.number(),
-        covered,
-    )
+    let version = packet.layout.version;
+    checksum::transport(version, src.addr, dst.addr, protocol.number(), covered).is_valid()
 }

@@ -150,6 +150,55 @@ pub struct IcmpError {
     pub quote: Quote,
 }
 
+/// A report that a packet was too long for its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooBig<'m> {
+    /// What the way takes, bytes.
+    pub mtu: u32,
+    /// Who sent the packet.
+    pub src: Addr,
+    /// Whom it was for.
+    pub dst: Addr,
+    /// IANA number of what it carried.
+    pub protocol: u8,
+    /// The beginning of that.
+    pub payload: &'m [u8],
+}
+
+impl<'m> TooBig<'m> {
+    /// Reads an ICMP message, if it is one of these; the checksum of an ICMPv6 one is left to
+    /// whoever has its addresses.
+    pub fn read(version: Version, message: &'m [u8]) -> Option<Self> {
+        let mtu = header(message)?.mtu(version)?;
+        let quote = message.get(LEN..)?;
+        match version {
+            Version::V4 => {
+                let ip = ipv4::header(quote)?;
+                let is_readable = checksum::Sum::default().bytes(message).is_valid();
+                let payload = quote.get(ip.header_len().ok()?..)?;
+                (is_readable && !ip.is_later_fragment()).then_some(Self {
+                    mtu,
+                    src: ip.src(),
+                    dst: ip.dst(),
+                    protocol: ip.protocol(),
+                    payload,
+                })
+            }
+            Version::V6 => {
+                let ip = ipv6::header(quote)?;
+                let payload = quote.get(ipv6::LEN..)?;
+                (ip.version() == 6).then_some(Self {
+                    mtu,
+                    src: ip.src(),
+                    dst: ip.dst(),
+                    protocol: ip.next_header(),
+                    payload,
+                })
+            }
+        }
+    }
+}
+
 /// The packet that an error is about, as far as it is quoted: at least to its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
@@ -158,12 +207,12 @@ pub struct Quote {
     pub layout: Layout,
     /// Whom it was from and to.
     pub tuple: Tuple,
-    /// TCP sequence number.
-    pub seq: Option<u32>,
+    /// TCP sequence number, or SCTP verification tag.
+    pub number: Option<u32>,
 }
 
 /// Bytes of the quoted transport header that must be there (RFC 792): ports and, of TCP, the
-/// sequence number; of UDP, the whole header.
+/// sequence number; of SCTP, the tag; of UDP, the whole header.
 const QUOTED: usize = 8;
 
 /// Reads the ICMP message that `datagram` holds.
@@ -227,7 +276,7 @@ fn quote(frame: &[u8], outer: &Layout) -> Result<Quote, Malformed> {
         tuple: datagram
             .tuple(frame, protocol, ports)
             .ok_or(Malformed::BadQuote)?,
-        seq: (protocol == Protocol::Tcp).then(|| u32_at(head, 4)),
+        number: (protocol != Protocol::Udp).then(|| u32_at(head, 4)),
     })
 }
 

@@ -81,6 +81,24 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
         self.fragment() & DONT_FRAGMENT != 0
     }
 
+    /// Where the payload stands in that of the whole datagram, bytes.
+    #[inline]
+    pub fn fragment_offset(&self) -> u16 {
+        (self.fragment() & FRAGMENT_OFFSET) * 8
+    }
+
+    /// Whether fragments of the datagram follow this one.
+    #[inline]
+    pub fn more_fragments(&self) -> bool {
+        self.fragment() & MORE_FRAGMENTS != 0
+    }
+
+    /// What the fragments of one datagram share.
+    #[inline]
+    pub fn ident(&self) -> u16 {
+        u16_at(self.0.borrow(), field::IDENT)
+    }
+
     #[inline]
     fn fragment(&self) -> u16 {
         u16_at(self.0.borrow(), field::FRAGMENT)
@@ -216,6 +234,57 @@ mod option {
     pub(super) const NOP: u8 = 1;
     pub(super) const LOOSE_SOURCE_ROUTE: u8 = 131;
     pub(super) const STRICT_SOURCE_ROUTE: u8 = 137;
+}
+
+/// The longest options, bytes.
+pub const MAX_OPTIONS: usize = 40;
+
+/// The bit of an option's kind which says that all fragments have it.
+const COPIED: u8 = 0x80;
+
+/// Writes those of the `options` into `kept` that fragments other than the first have, filled up
+/// to whole words; returns them.
+pub fn copied_options<'k>(options: &[u8], kept: &'k mut [u8; MAX_OPTIONS]) -> &'k [u8] {
+    let mut rest = options;
+    let mut length = 0;
+    while let [kind, tail @ ..] = rest {
+        rest = match (*kind, tail) {
+            (option::END, _) => break,
+            (option::NOP, _) => tail,
+            (_, [size @ 2..=255, ..]) if usize::from(*size) <= rest.len() => {
+                let (this, next) = rest.split_at((*size).into());
+                if kind & COPIED != 0
+                    && let Some(place) = kept.get_mut(length..length + this.len())
+                {
+                    place.copy_from_slice(this);
+                    length += this.len();
+                }
+                next
+            }
+            _ => break,
+        };
+    }
+    let padded = length.next_multiple_of(4).min(MAX_OPTIONS);
+    kept[length..padded].fill(option::END);
+    &kept[..padded]
+}
+
+/// Makes a datagram a fragment of another: sets the lengths of it and of its `header`, its place
+/// and its checksum.
+pub fn set_fragment(datagram: &mut [u8], header: usize, offset: u16, more: bool) {
+    let total = datagram.len();
+    let Some((fixed, rest)) = datagram.split_first_chunk_mut::<LEN>() else {
+        return;
+    };
+    fixed[field::VERSION_IHL] = 0x40 | (header / 4) as u8;
+    put_u16(fixed, field::TOTAL_LEN, total as u16);
+    let flag = if more { MORE_FRAGMENTS } else { 0 };
+    put_u16(fixed, field::FRAGMENT, flag | (offset / 8));
+    put_u16(fixed, field::CHECKSUM, 0);
+    let options = rest.get(..header - LEN).unwrap_or_default();
+    let mut header = Header(fixed);
+    let checksum = header.sum(options).checksum();
+    header.set_checksum(checksum);
 }
 
 /// Whether the options name a source route, used up or not. Options that cannot be walked

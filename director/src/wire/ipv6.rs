@@ -2,7 +2,7 @@
 
 use std::borrow::{Borrow, BorrowMut};
 
-use super::bytes::{array_at, put, put_u16, put_u32, u16_at};
+use super::bytes::{array_at, put, put_u16, put_u32, u16_at, u32_at};
 use super::{Addr, Malformed};
 
 /// Length of the fixed header, bytes.
@@ -232,6 +232,56 @@ const fn piece(offset_and_flags: u16) -> Piece {
         (0, _) => Piece::First,
         _ => Piece::Later,
     }
+}
+
+/// The fragment header (RFC 8200 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentHeader {
+    /// IANA number of the header that follows.
+    pub next: u8,
+    /// Where what follows begins, counted from the end of the fixed header.
+    pub end: usize,
+    /// Where it stands in that of the whole packet, bytes.
+    pub offset: u16,
+    /// Whether fragments follow this one.
+    pub more: bool,
+    /// What the fragments of one packet share.
+    pub ident: u32,
+}
+
+/// The fragment header in `bytes`, which begin after the fixed header; `first` is its next
+/// header.
+///
+/// # Errors
+/// As [`chain`], and [`Malformed::Fragment`] when there is none.
+pub fn fragment_header(first: u8, bytes: &[u8]) -> Result<FragmentHeader, Malformed> {
+    let mut chain = Chain {
+        protocol: first,
+        length: 0,
+        fragment: Piece::Whole,
+    };
+    for _ in 0..MAX_EXTENSIONS {
+        if !is_extension(chain.protocol) {
+            return Err(Malformed::Fragment);
+        }
+        let start = chain.length;
+        chain = follow(chain, bytes)?;
+        if chain.fragment != Piece::Whole {
+            let header: &[u8; 8] = bytes
+                .get(start..)
+                .and_then(<[u8]>::first_chunk)
+                .ok_or(Malformed::BadExtension)?;
+            let offset_and_flags = u16_at(header, 2);
+            return Ok(FragmentHeader {
+                next: chain.protocol,
+                end: chain.length,
+                offset: offset_and_flags & !7,
+                more: offset_and_flags & 1 != 0,
+                ident: u32_at(header, 4),
+            });
+        }
+    }
+    Err(Malformed::TooManyExtensions)
 }
 
 impl Piece {

@@ -18,8 +18,17 @@ pub enum Malformed {
     BadTotalLength,
     /// The IPv4 header checksum is wrong.
     BadHeaderChecksum,
-    /// A fragment of a datagram, first or later.
+    /// A fragment of a datagram, first or later: [`super::fragment`] reads it. As a reason, a
+    /// fragment within a fragment.
     Fragment,
+    /// A first fragment that does not hold all headers (RFC 1858, RFC 7112).
+    TinyFragment,
+    /// A fragment without payload, of a length that no fragment follows, or beyond the end that
+    /// any datagram can have.
+    BadFragment,
+    /// A fragment of an SCTP packet: its checksum cannot be brought after new ports without the
+    /// length of the whole.
+    SctpFragment,
     /// Source routed: its destination is not its last (RFC 791 §3.1, RFC 8200 §4.4).
     SourceRouted,
     /// An IPv4-mapped address on the IPv6 wire (RFC 4942 §2.2).
@@ -28,12 +37,14 @@ pub enum Malformed {
     BadExtension,
     /// More IPv6 extension headers than are followed.
     TooManyExtensions,
-    /// Neither TCP, UDP nor the ICMP of its IP version.
+    /// Neither TCP, UDP, SCTP nor the ICMP of its IP version.
     UnknownProtocol,
     /// TCP data offset below five words or beyond the segment.
     BadTcpOffset,
     /// UDP length below its header or beyond the datagram.
     BadUdpLength,
+    /// The first SCTP chunk is cut off, or shorter than its header.
+    BadSctpChunk,
     /// ICMP other than an error: echo, redirect, neighbour discovery.
     IcmpOther,
     /// The ICMP checksum is wrong.
@@ -42,7 +53,7 @@ pub enum Malformed {
     BadQuote,
     /// The packet quoted by an ICMP error is a later fragment, which has no ports.
     QuoteFragment,
-    /// The packet quoted by an ICMP error is neither TCP nor UDP.
+    /// The packet quoted by an ICMP error is neither TCP, UDP nor SCTP.
     QuoteProtocol,
     /// The packet quoted by an ICMP error was not sent by the one who gets the error.
     QuoteMismatch,
@@ -50,7 +61,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Truncated,
         Self::LinkGroup,
         Self::NotIp,
@@ -59,6 +70,9 @@ impl Malformed {
         Self::BadTotalLength,
         Self::BadHeaderChecksum,
         Self::Fragment,
+        Self::TinyFragment,
+        Self::BadFragment,
+        Self::SctpFragment,
         Self::SourceRouted,
         Self::MappedAddress,
         Self::BadExtension,
@@ -66,6 +80,7 @@ impl Malformed {
         Self::UnknownProtocol,
         Self::BadTcpOffset,
         Self::BadUdpLength,
+        Self::BadSctpChunk,
         Self::IcmpOther,
         Self::BadIcmpChecksum,
         Self::BadQuote,
@@ -91,6 +106,9 @@ impl Malformed {
             Self::BadTotalLength => "bad_total_length",
             Self::BadHeaderChecksum => "bad_header_checksum",
             Self::Fragment => "fragment",
+            Self::TinyFragment => "fragment_first_too_small",
+            Self::BadFragment => "bad_fragment",
+            Self::SctpFragment => "sctp_fragment",
             Self::SourceRouted => "source_routed",
             Self::MappedAddress => "mapped_address",
             Self::BadExtension => "bad_extension",
@@ -98,6 +116,7 @@ impl Malformed {
             Self::UnknownProtocol => "unknown_protocol",
             Self::BadTcpOffset => "bad_tcp_offset",
             Self::BadUdpLength => "bad_udp_length",
+            Self::BadSctpChunk => "bad_sctp_chunk",
             Self::IcmpOther => "icmp_other",
             Self::BadIcmpChecksum => "bad_icmp_checksum",
             Self::BadQuote => "bad_quote",

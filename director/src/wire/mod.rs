@@ -7,7 +7,9 @@
 mod addr;
 mod bytes;
 pub mod checksum;
+pub mod crc32c;
 pub mod ethernet;
+mod fragment;
 mod frame;
 pub mod icmp;
 pub mod ipv4;
@@ -15,6 +17,7 @@ pub mod ipv6;
 mod malformed;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod sctp;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -22,6 +25,8 @@ pub mod udp;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
 pub use ethernet::Mac;
-pub use frame::{Layout, Packet, Transport, Version, parse, transport_sum};
+pub use fragment::{Fragment, Span, fragment};
+pub use frame::{Layout, Packet, Transport, Version, is_intact, parse};
 pub use icmp::{IcmpError, Quote};
+pub use ipv6::Piece;
 pub use malformed::Malformed;

@@ -17,7 +17,7 @@ use super::{Addr, Endpoint, Mac, Protocol, Tuple, ethernet};
 /// The station that sends the frames, and the one that they are for.
 pub(crate) const STATIONS: [Mac; 2] = [Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])];
 
-/// A TCP segment or UDP datagram.
+/// A TCP segment, a UDP datagram, or an SCTP packet with one DATA chunk and `seq` as its tag.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) tuple: Tuple,
@@ -61,6 +61,7 @@ impl Sample {
         let segment = match self.tuple.protocol {
             Protocol::Tcp => self.tcp(),
             Protocol::Udp => self.udp(),
+            Protocol::Sctp => self.sctp(),
         };
         let protocol = self.tuple.protocol.number();
         datagram(src, dst, self.ttl, protocol, self.extra, &segment)
@@ -101,6 +102,21 @@ impl Sample {
             (true, sum) => sum,
         };
         MutableUdpPacket::new(&mut bytes).unwrap().set_checksum(sum);
+        bytes
+    }
+
+    fn sctp(&self) -> Vec<u8> {
+        let mut bytes = vec![];
+        for port in self.tuple.ports() {
+            bytes.extend(port.to_be_bytes());
+        }
+        bytes.extend(self.seq.to_be_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend([0, 3]);
+        bytes.extend((self.payload.len() as u16 + 4).to_be_bytes());
+        bytes.extend(&self.payload);
+        let sum = super::crc32c::of(&[&bytes]);
+        bytes[8..12].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 }
@@ -274,6 +290,9 @@ pub(crate) fn assert_valid(datagram: &[u8]) {
         1 | 58 => 2,
         6 => 16,
         17 => 6,
+        132 => {
+            return assert!(super::sctp::is_intact(segment), "checksum of SCTP");
+        }
         _ => panic!("protocol {protocol}"),
     };
     let found = u16::from_be_bytes([segment[at], segment[at + 1]]);
@@ -307,7 +326,7 @@ pub(crate) fn tuple_pairs() -> impl Strategy<Value = (Tuple, Tuple)> {
         proptest::collection::vec(v4_addrs(), 4),
         proptest::collection::vec(v6_addrs(), 4),
     ];
-    let protocols = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
+    let protocols = prop::sample::select(&[Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
     (protocols, addrs, any::<[u16; 4]>()).prop_map(|(protocol, addrs, ports)| {
         let tuple = |src: usize, dst: usize| Tuple {
             protocol,

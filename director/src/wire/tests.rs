@@ -35,6 +35,10 @@ fn udp6() -> Tuple {
     tuple(Protocol::Udp, "[2001:db8::1]:40000", "[2001:db8:1::7]:53")
 }
 
+fn sctp4() -> Tuple {
+    tuple(Protocol::Sctp, "192.0.2.1:40000", "198.51.100.7:5000")
+}
+
 /// A frame of `tuple` with one byte changed; `at` counts from the IP header, whose checksum is
 /// made right again.
 fn changed(tuple: Tuple, at: usize, byte: u8) -> Vec<u8> {
@@ -171,6 +175,7 @@ fn icmp_errors_of_each_type() {
         (tcp6(), [1, 4], 0, None),
         (tcp6(), [2, 0], 1280, Some(1280)),
         (udp6(), [3, 0], 0, None),
+        (sctp4(), [3, 2], 0, None),
         (tcp6(), [4, 1], 40, None),
     ] {
         let Ok(Packet::IcmpError(error)) = quoted(tuple, kind, rest, usize::MAX) else {
@@ -181,8 +186,8 @@ fn icmp_errors_of_each_type() {
         assert_eq!(error.mtu, mtu);
         assert_eq!(error.quote.tuple, tuple);
         assert_eq!(
-            error.quote.seq,
-            (tuple.protocol == Protocol::Tcp).then_some(1000)
+            error.quote.number,
+            (tuple.protocol != Protocol::Udp).then_some(1000)
         );
         assert_eq!(error.quote.layout.network, error.layout.transport + 8);
         assert_eq!(error.quote.layout.end, error.layout.end);
@@ -322,9 +327,13 @@ proptest! {
                 let udp = UdpPacket::new(segment).unwrap();
                 prop_assert_eq!(udp.payload(), &sample.payload[..]);
             }
+            Protocol::Sctp => {
+                let chunk = sctp::chunks(segment).next().unwrap();
+                prop_assert_eq!(sctp::header(segment).unwrap().tag(), sample.seq);
+                prop_assert_eq!(chunk.value, &sample.payload[..]);
+            }
         }
-        let sum = transport_sum(&frame, &packet);
         let unsummed = packet.tuple.protocol == Protocol::Udp && !sample.checksum;
-        prop_assert!(unsummed || sum.is_valid());
+        prop_assert!(unsummed || is_intact(&frame, &packet));
     }
 }

@@ -111,6 +111,11 @@ impl Umem {
         }
     }
 
+    /// How many frames it has.
+    pub fn frames(&self) -> usize {
+        self.region.len() / FRAME_SIZE as usize
+    }
+
     /// The packet in `frame`.
     pub fn packet<'a>(&'a self, frame: &'a Frame) -> &'a [u8] {
         let start = self.check(frame, frame.address());

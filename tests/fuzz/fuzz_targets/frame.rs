@@ -20,7 +20,7 @@ use director::wire::tcp::Segment;
 use director::wire::{
     Addr, Endpoint, IcmpError, Layout, Malformed, Packet, Protocol, Transport, Tuple, Version,
 };
-use director::wire::{checksum, icmp, ipv4, parse, transport_sum, udp};
+use director::wire::{checksum, fragment, icmp, ipv4, is_intact, parse, udp};
 use libfuzzer_sys::fuzz_target;
 
 const ENDPOINT: usize = 18;
@@ -61,6 +61,12 @@ fuzz_target!(|input: &[u8]| {
                 dst: endpoint(dst, error.layout.version),
             };
             check_translate_error(&frame, &error, &to);
+        }
+        Err(Malformed::Fragment) => {
+            if let Ok(part) = fragment(&frame) {
+                check_layout(&frame, &part.layout);
+                assert!(part.span.start < part.span.end);
+            }
         }
         Err(reason) => assert_eq!(Malformed::ALL[reason.index()], reason),
     }
@@ -162,7 +168,7 @@ fn is_valid(frame: &[u8], packet: &Transport) -> bool {
             .unwrap()
             .checksum()
             == 0;
-    unsummed || transport_sum(frame, packet).is_valid()
+    unsummed || is_intact(frame, packet)
 }
 
 fn check_translate(before: &[u8], packet: &Transport, to: &Tuple) {
@@ -193,6 +199,7 @@ fn without_checksums(mut frame: Vec<u8>, packet: &Transport) -> Vec<u8> {
     let at = match packet.tuple.protocol {
         Protocol::Tcp => director::wire::tcp::CHECKSUM,
         Protocol::Udp => udp::CHECKSUM,
+        Protocol::Sctp => return frame, // it has but one spelling
     } + usize::from(packet.layout.transport);
     frame[at..at + 2].fill(0);
     frame

@@ -5,20 +5,24 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adminapi::model::{Protocol, Scheduler, Service};
+use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelType};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use testbed::director::{Configuration, Director, service};
+use testbed::director::{Configuration, Director, by, service};
 use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
 use testbed::l2fwd::L2Forward;
 use testbed::nftables::Rules;
-use testbed::topology::{CLIENT_SIDE, Plan, REAL_SIDE, Topology, VIP_V4};
+use testbed::scene::Family;
+use testbed::topology::{CLIENT_SIDE, Plan, REAL_SIDE, RealHost, Topology};
 
 const PORT: u16 = 80;
 /// Ethernet's least, without the frame check sequence.
-const FRAME: usize = 60;
+const FRAME_V4: usize = 60;
+/// Ethernet, IPv6 and TCP, which is as little as the generator sends.
+const FRAME_V6: usize = 74;
 const SOURCES: &str = "172.16.0.0/12";
-const FIRST_SOURCE: &str = "172.16.0.0:1024";
+const FIRST_SOURCE_V4: &str = "172.16.0.0:1024";
+const FIRST_SOURCE_V6: &str = "[fd00:16::ac10:0]:1024";
 const UPLINK: &str = "uplink";
 /// Frames that tell how long a frame takes.
 const PROBE: u32 = 1 << 17;
@@ -48,19 +52,67 @@ enum Peer {
     Limit,
     L2Forward,
     Nftables,
-    Bulwark,
+    Nat,
+    Dr,
+    Ipip,
+    Gre,
+    Gue,
+    /// IPv6 in IPv6.
+    Ipip6,
 }
 
 impl Peer {
-    const ALL: [Self; 4] = [Self::Limit, Self::L2Forward, Self::Nftables, Self::Bulwark];
+    const ALL: [Self; 9] = [
+        Self::Limit,
+        Self::L2Forward,
+        Self::Nftables,
+        Self::Nat,
+        Self::Dr,
+        Self::Ipip,
+        Self::Gre,
+        Self::Gue,
+        Self::Ipip6,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Limit => "generator alone, dropped by XDP",
             Self::L2Forward => "bare AF_XDP l2fwd, no parsing",
             Self::Nftables => "nftables DNAT, conntrack",
-            Self::Bulwark => "bulwark NAT",
+            Self::Nat => "bulwark NAT",
+            Self::Dr => "bulwark DR",
+            Self::Ipip => "bulwark TUN, ipip",
+            Self::Gre => "bulwark TUN, gre",
+            Self::Gue => "bulwark TUN, gue",
+            Self::Ipip6 => "bulwark TUN, IPv6 in IPv6",
         }
+    }
+
+    /// The family of its packets, inside and outside.
+    const fn family(self) -> Family {
+        match self {
+            Self::Ipip6 => Family::V6,
+            _ => Family::V4,
+        }
+    }
+
+    /// The service that it is measured with.
+    fn service(self, service: Service) -> Service {
+        let tun = |kind| {
+            let kind = Tunnel {
+                kind,
+                ..Tunnel::default()
+            };
+            (ForwardingMethod::Tun, Some(kind))
+        };
+        let (method, tun) = match self {
+            Self::Limit | Self::L2Forward | Self::Nftables | Self::Nat => return service,
+            Self::Dr => (ForwardingMethod::Dr, None),
+            Self::Ipip | Self::Ipip6 => tun(TunnelType::Ipip),
+            Self::Gre => tun(TunnelType::Gre),
+            Self::Gue => tun(TunnelType::Gue),
+        };
+        by(service, method, tun)
     }
 }
 
@@ -84,7 +136,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let cpus = std::thread::available_parallelism()?.get();
     println!(
-        "1 service, 3 real servers, {} established flows, {FRAME}-byte frames, {} rounds of {} ms, {cpus} CPUs",
+        "1 service, 3 real servers, {} established flows, {FRAME_V4}-byte frames (IPv6: {FRAME_V6}), {} rounds of {} ms, {cpus} CPUs",
         options.flows, options.rounds, options.milliseconds
     );
     let bench = Bench::new(options, cpus)?;
@@ -134,50 +186,56 @@ impl Bench {
 
     fn measure(&self, peer: Peer, kind: Kind) -> Result<Figure> {
         let director = &self.topology.director;
-        let service = self.service(kind);
+        let service = peer.service(self.service(peer.family(), kind));
         let bridge = self.topology.bridge.as_ref().context("no bridge")?;
         let far_end = || Sink::new(bridge, UPLINK);
         match peer {
-            Peer::Limit => self.run(kind, &Sink::new(director, CLIENT_SIDE)?),
+            Peer::Limit => self.run(peer, kind, &Sink::new(director, CLIENT_SIDE)?),
             Peer::L2Forward => {
                 let _forwarder = L2Forward::start(director, 0)?;
-                self.run(kind, &far_end()?)
+                self.run(peer, kind, &far_end()?)
             }
             Peer::Nftables => {
                 // What the far end answers with XDP_TX would wait in the ring for good: GRO
                 // alone does not wake the receiver of XDP_TX.
                 let _pass = Pass::new(director, REAL_SIDE)?;
                 let _rules = Rules::load(director, &[service])?;
-                self.run(kind, &far_end()?)
+                self.run(peer, kind, &far_end()?)
             }
-            Peer::Bulwark => {
+            Peer::Nat | Peer::Dr | Peer::Ipip | Peer::Gre | Peer::Gue | Peer::Ipip6 => {
                 let configuration = Configuration::new(self.topology.interfaces());
                 let _director = Director::start(director, &configuration.service(service))?;
-                self.run(kind, &far_end()?)
+                self.run(peer, kind, &far_end()?)
             }
         }
     }
 
-    fn service(&self, kind: Kind) -> Service {
+    fn service(&self, family: Family, kind: Kind) -> Service {
         let protocol = if kind == Kind::Udp {
             Protocol::Udp
         } else {
             Protocol::Tcp
         };
         let reals = self.topology.reals.iter();
-        let reals = reals.map(|real| (SocketAddr::new(real.v4.into(), PORT), 1));
-        service(protocol, (VIP_V4, PORT).into(), Scheduler::Rr, reals)
+        let rip = |real: &RealHost| SocketAddr::new(real.address(family.vip()), PORT);
+        let reals = reals.map(|real| (rip(real), 1));
+        let vip = SocketAddr::new(family.vip(), PORT);
+        service(protocol, vip, Scheduler::Rr, reals)
     }
 
     /// Establishes the flows, then counts what arrives while the generator runs.
-    fn run(&self, kind: Kind, sink: &Sink) -> Result<Figure> {
+    fn run(&self, peer: Peer, kind: Kind, sink: &Sink) -> Result<Figure> {
         let client = &self.topology.client;
+        let (source, frame) = match peer.family() {
+            Family::V4 => (FIRST_SOURCE_V4, FRAME_V4),
+            Family::V6 => (FIRST_SOURCE_V6, FRAME_V6),
+        };
         let flows = Flows {
             kind,
-            source: FIRST_SOURCE.parse()?,
-            destination: (VIP_V4, PORT).into(),
+            source: source.parse()?,
+            destination: SocketAddr::new(peer.family().vip(), PORT),
             count: self.options.flows,
-            frame: FRAME,
+            frame,
         };
         let mut generator = Generator::new(client, &flows)?;
         self.establish(&mut generator, &flows)?;

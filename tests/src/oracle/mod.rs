@@ -10,6 +10,7 @@ pub mod compare;
 pub mod http;
 pub mod lab;
 pub mod notation;
+mod proc;
 pub mod replay;
 pub mod script;
 pub mod shell;

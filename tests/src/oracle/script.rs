@@ -4,6 +4,8 @@
 //! client FLAGS FLOW...        a segment of the client
 //! real FLAGS FLOW...          a segment of its real server
 //! open FLOW...                SYN, SYN+ACK, ACK
+//! from PORT                   the client's port in sentences that say themselves what they send
+//! chunk client|real TYPE      an SCTP packet with this chunk, of that flow
 //! udp LENGTH FLOW...          a datagram of the client
 //! answer LENGTH FLOW...       a datagram of its real server
 //! ttl TTL DF                  of all that follow in this script
@@ -46,6 +48,12 @@ pub enum Act {
     Datagram(usize, Vec<Flow>),
     /// A datagram of each real server, with so many bytes.
     Answer(usize, Vec<Flow>),
+    /// The client's port in what follows.
+    From(u16),
+    /// An SCTP packet of the client, with a chunk of this type.
+    ClientChunk(u8),
+    /// The same of its real server.
+    RealChunk(u8),
     /// TTL and DF of what follows.
     Header(u8, bool),
     /// An ACK that belongs to no connection, sent by the host with this number, from 0.
@@ -98,6 +106,11 @@ fn act(part: &str, service: u16) -> Result<Act> {
         "client" => Act::Client(talk::flags(word(1)?.trim_matches('-'))?, flows(2)?),
         "real" => Act::Real(talk::flags(word(1)?)?, flows(2)?),
         "open" => Act::Open(flows(1)?),
+        "from" => Act::From(word(1)?.parse()?),
+        "chunk" => match word(1)? {
+            "client" => Act::ClientChunk(word(2)?.parse()?),
+            _ => Act::RealChunk(word(2)?.parse()?),
+        },
         "udp" => Act::Datagram(word(1)?.parse()?, flows(2)?),
         "answer" => Act::Answer(word(1)?.parse()?, flows(2)?),
         "ttl" => Act::Header(word(1)?.parse()?, word(2)? == "1"),
@@ -206,6 +219,9 @@ pub fn of_sentence(sentence: &str) -> Option<String> {
         .collect();
     match words.as_slice() {
         ["----", ..] => Some(String::new()),
+        [end @ ("client" | "real"), "sends", "chunk", "type", kind] => {
+            Some(format!("chunk {end} {kind}"))
+        }
         ["client", "sends"] => Some("client - 20000".to_owned()),
         ["client", "sends", flags] => Some(format!("client {flags} 20000")),
         ["real", "answers", flags] => Some(format!("real {flags} 20000")),
@@ -262,6 +278,7 @@ mod tests {
         let table = [
             ("client sends FA", Some("client FA 20000")),
             ("4 s later", Some("wait 4")),
+            ("real sends chunk type 2", Some("chunk real 2")),
             (
                 "SYN to 82 (weight 0) from 172.16.0.1",
                 Some("client S 20000>82"),

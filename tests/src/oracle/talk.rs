@@ -10,6 +10,8 @@ use crate::packet::{self, Packet, Segment, flag};
 /// The first sequence numbers of clients and of real servers.
 const CLIENT_START: u32 = 1_000;
 const REAL_START: u32 = 5_000_000;
+/// The chunk type that opens an SCTP association. The first numbers above are the tags.
+const INIT: u8 = 1;
 /// How far the first number of a client's next connection on the same port is ahead.
 const NEXT_CONNECTION: u32 = 1_000_000;
 
@@ -138,6 +140,30 @@ impl Talk {
         talk.real = Some(numbers);
         talk.over |= flags & (flag::FIN | flag::RST) != 0;
         Ok((end.host, packet::tcp(end.address, flow.client, segment)))
+    }
+
+    /// An SCTP packet of the client, with a chunk of this type.
+    pub fn client_chunk(&mut self, flow: Flow, kind: u8) -> Vec<u8> {
+        self.conversation(flow);
+        let tag = if kind == INIT { 0 } else { REAL_START };
+        packet::sctp(
+            flow.client,
+            flow.service,
+            tag,
+            &[(kind, 0, &packet::init(CLIENT_START))],
+        )
+    }
+
+    /// The same of the real server, and the host that sends it.
+    ///
+    /// # Errors
+    /// As [`Self::real`].
+    pub fn real_chunk(&self, flow: Flow, kind: u8) -> Result<(usize, Vec<u8>)> {
+        let end = self.end(flow)?;
+        let value = packet::init(REAL_START);
+        let chunks: [(u8, u8, &[u8]); 1] = [(kind, 0, &value)];
+        let bytes = packet::sctp(end.address, flow.client, CLIENT_START, &chunks);
+        Ok((end.host, bytes))
     }
 
     /// A datagram of the client.

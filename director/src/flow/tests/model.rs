@@ -19,7 +19,7 @@ enum Op {
 }
 
 fn any_tuple() -> impl Strategy<Value = Tuple> {
-    let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
+    let protocol = prop::sample::select(&[Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
     (protocol, 0..40_u16, 0..VIPS).prop_map(|(protocol, client, vip)| tuple(protocol, client, vip))
 }
 

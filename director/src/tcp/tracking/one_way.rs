@@ -60,7 +60,8 @@ impl Tracking {
             return Err(Judgement::Invalid(Invalid::Handshake));
         }
         if self.state.is_over() {
-            return Err(Judgement::Reopen);
+            *self = Self::opening(segment);
+            return Ok(());
         }
         if self.is_opening() && segment.seq == self.client_isn() {
             return Ok(());
@@ -237,7 +238,9 @@ mod tests {
         let mut tracking = established();
         let _ = judge(&mut tracking, segment(RST, 0, 0, 0));
         assert_eq!(tracking.state, State::Close);
-        assert_eq!(judge(&mut tracking, syn()), Judgement::Reopen);
+        let (from, to) = (State::Close, State::SynRecv);
+        assert_eq!(judge(&mut tracking, syn()), Judgement::Accept { from, to });
+        assert_eq!(tracking, Tracking::opening(&syn()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod attack;
 mod endpoint;
+mod fragments;
 mod script;
 mod simulation;
 

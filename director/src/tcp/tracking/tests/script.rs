@@ -87,7 +87,6 @@ fn verdict(judgement: Judgement) -> String {
         Judgement::Accept { to, .. } => to.to_string(),
         Judgement::Ignore(reason) => format!("pass {reason:?}"),
         Judgement::Invalid(reason) => format!("drop {reason:?}"),
-        Judgement::Reopen => "reopen".to_owned(),
     }
 }
 
@@ -109,9 +108,6 @@ fn step(tracking: &mut Option<Tracking>, line: &Line, table: &StateTable) -> Str
             moved(tracked),
             "{judgement:?} moved something"
         ),
-    }
-    if judgement == Judgement::Reopen {
-        *tracking = Some(Tracking::opening(&line.segment));
     }
     verdict(judgement)
 }

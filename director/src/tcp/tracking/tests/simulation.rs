@@ -93,12 +93,14 @@ impl World {
             return true;
         };
         let before = *tracking;
+        if tracking.state.is_over() && segment.flags.opens() {
+            // A repeated SYN that has outlived its connection.
+            return false;
+        }
         let receiver = &self.ends[direction.reversed() as usize];
         match tracking.judge(direction, segment, self.table) {
             Judgement::Accept { .. } | Judgement::Ignore(_) => true,
             Judgement::Invalid(Invalid::Reset) if receiver.ignores_reset(segment) => false,
-            // A repeated SYN that has outlived its connection.
-            Judgement::Reopen => false,
             said => panic!(
                 "{said:?} at {}: {direction:?} {segment:?}, {before:#?}",
                 self.now

@@ -1,0 +1,91 @@
+//! The defence, and what happens to it.
+
+use serde::{Deserialize, Serialize};
+
+use super::ServiceId;
+
+/// The defence of the whole director or of one service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Defense {
+    /// The level in force: 0 normal, 1 under attack, 2 as 1 and never left by itself. Of a
+    /// service: the higher one of its own and the director's.
+    pub level: u8,
+    /// Whether the level changes by itself.
+    pub automatic: bool,
+    /// Why the level is what it is.
+    pub reason: String,
+    /// Since when, seconds since 1970.
+    pub since: u64,
+    /// The share of new TCP connections that is dropped, 0.0 to 1.0.
+    pub drop_rate: f64,
+    /// Half-open connections now.
+    pub half_open: u64,
+    /// Places for them, of all services together.
+    pub half_open_limit: u64,
+    /// What the level depends on.
+    pub signals: Vec<DefenseSignal>,
+    /// What changes the level next.
+    pub next: String,
+}
+
+/// Something that is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DefenseSignal {
+    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share` or `rejected_acks`.
+    pub name: String,
+    /// As it was measured last.
+    pub value: f64,
+    /// Level 1 begins here.
+    pub enter: f64,
+    /// Level 1 can end here.
+    pub leave: f64,
+    /// `MiB`, `%` or `/s`.
+    pub unit: String,
+}
+
+/// A level to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefenseLevel {
+    /// 0: by itself, from level 0 on. 1: by itself, from level 1 on. 2: stays.
+    pub level: u8,
+}
+
+impl DefenseLevel {
+    /// The highest level.
+    pub const MAX: u8 = 2;
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number; they grow by one.
+    pub id: u64,
+    /// When, seconds since 1970.
+    pub at: u64,
+    /// What: `defense_level`.
+    pub kind: String,
+    /// Which service it is about; none: the whole director.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+    /// What has happened, with figures.
+    pub message: String,
+}
+
+/// Which events are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventQuery {
+    /// Those with a higher number than this.
+    #[serde(default)]
+    pub since: u64,
+}
+
+/// The latest events, the oldest first. The director remembers a bounded number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// They.
+    pub events: Vec<Event>,
+    /// The number of the latest one; 0 before the first.
+    pub last: u64,
+}

@@ -1,0 +1,233 @@
+//! `bulwark defense` and `bulwark events`.
+
+use std::fmt::Write as _;
+
+use adminapi::Client;
+use adminapi::model::{Defense, DefenseLevel, Event, ServiceId};
+use clap::{Args, Subcommand};
+
+use super::{Said, json};
+use crate::director::DirectorError;
+
+/// What is asked of the defence.
+#[derive(Debug, Args)]
+pub(super) struct Line {
+    #[command(subcommand)]
+    act: Option<Act>,
+    #[command(flatten)]
+    service: Service,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Sets the level: 0 by itself, 1 under attack until it is over, 2 under attack until you say
+    /// otherwise.
+    Level {
+        /// 0, 1 or 2.
+        #[arg(value_parser = clap::value_parser!(u8).range(0..=i64::from(DefenseLevel::MAX)))]
+        level: u8,
+    },
+}
+
+/// Of one service; of the whole director without.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Service {
+    /// A TCP service, VIP:PORT.
+    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = tcp, global = true)]
+    tcp_service: Option<ServiceId>,
+    /// A UDP service, VIP:PORT.
+    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = udp, global = true)]
+    udp_service: Option<ServiceId>,
+}
+
+/// Which events are shown.
+#[derive(Debug, Args)]
+pub(super) struct EventsLine {
+    /// Those after this number.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    since: u64,
+}
+
+fn tcp(address: &str) -> Result<ServiceId, String> {
+    service("tcp", address)
+}
+
+fn udp(address: &str) -> Result<ServiceId, String> {
+    service("udp", address)
+}
+
+fn service(protocol: &str, address: &str) -> Result<ServiceId, String> {
+    format!("{protocol}:{address}")
+        .parse()
+        .map_err(|_| "write VIP:PORT, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+}
+
+/// Shows the defence, or sets the level and shows what is in force then.
+pub(super) async fn run(
+    line: &Line,
+    director: &Client,
+    as_json: bool,
+) -> Result<Said, DirectorError> {
+    let service = line.service.tcp_service.or(line.service.udp_service);
+    let defense = match line.act {
+        None => director.defense(service).await?,
+        Some(Act::Level { level }) => {
+            let level = DefenseLevel { level };
+            director.set_defense(service, level).await?
+        }
+    };
+    Ok(match as_json {
+        true => json(&defense),
+        false => text(&defense),
+    }
+    .into())
+}
+
+/// Shows what has happened.
+pub(super) async fn events(
+    line: &EventsLine,
+    director: &Client,
+    as_json: bool,
+) -> Result<Said, DirectorError> {
+    let events = director.events(line.since).await?;
+    Ok(match as_json {
+        true => json(&events),
+        false => events.events.iter().map(event).collect(),
+    }
+    .into())
+}
+
+fn event(event: &Event) -> String {
+    let Event {
+        id, at, message, ..
+    } = event;
+    let about = event
+        .service
+        .map_or_else(String::new, |id| format!("{id} "));
+    format!("{id}  {}  {about}{message}\n", utc(*at))
+}
+
+/// The defence for people.
+fn text(defense: &Defense) -> String {
+    let Defense {
+        level,
+        automatic,
+        reason,
+        since,
+        drop_rate,
+        half_open,
+        half_open_limit,
+        signals,
+        next,
+    } = defense;
+    let mode = if *automatic { "automatic" } else { "pinned" };
+    let percent = drop_rate * 100.0;
+    let mut text = format!(
+        "level      {level}, {mode}, since {}\n\
+         reason     {reason}\n\
+         next       {next}\n\
+         drop rate  {percent:.1} % of new connections\n\
+         half-open  {half_open} of {half_open_limit}\n",
+        utc(*since)
+    );
+    if !signals.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n{:<16} {:>12} {:>12} {:>12}",
+            "signal", "now", "enter", "leave"
+        );
+    }
+    for signal in signals {
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "{:<16} {:>12.1} {:>12.1} {:>12.1} {}",
+            signal.name, signal.value, signal.enter, signal.leave, signal.unit
+        );
+    }
+    text
+}
+
+/// `2026-11-21 09:56:19Z`; the civil date by H. Hinnant's `civil_from_days`.
+fn utc(at: u64) -> String {
+    let (days, second) = (at / 86_400, at % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hours, minutes, seconds) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::DefenseSignal;
+
+    use super::*;
+
+    #[test]
+    fn a_defence_reads_like_this() {
+        let defense = Defense {
+            level: 1,
+            automatic: true,
+            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
+            since: 1_795_254_979,
+            drop_rate: 0.125,
+            half_open: 77_500,
+            half_open_limit: 250_000,
+            signals: vec![DefenseSignal {
+                name: "half_open_pool".to_owned(),
+                value: 31.04,
+                enter: 25.0,
+                leave: 12.0,
+                unit: "%".to_owned(),
+            }],
+            next: "0 in 12 s".to_owned(),
+        };
+        assert_eq!(
+            text(&defense),
+            "\
+level      1, automatic, since 2026-11-21 09:56:19Z
+reason     half-open pool taken: 31.0 %, the mark is 25.0 %
+next       0 in 12 s
+drop rate  12.5 % of new connections
+half-open  77500 of 250000
+
+signal                    now        enter        leave
+half_open_pool           31.0         25.0         12.0 %
+"
+        );
+    }
+
+    #[test]
+    fn times_are_civil() {
+        for (at, want) in [
+            (0, "1970-01-01 00:00:00Z"),
+            (951_782_399, "2000-02-28 23:59:59Z"),
+            (951_782_400, "2000-02-29 00:00:00Z"),
+            (4_107_542_400, "2100-03-01 00:00:00Z"),
+        ] {
+            assert_eq!(utc(at), want);
+        }
+    }
+
+    #[test]
+    fn a_service_is_an_address_and_a_port() {
+        for good in ["10.0.0.1:80", "[2001:db8::1]:80"] {
+            assert!(tcp(good).is_ok() && udp(good).is_ok(), "{good}");
+        }
+        for bad in ["", "10.0.0.1", "web:80", "10.0.0.1:80:1"] {
+            assert!(tcp(bad).is_err(), "{bad}");
+        }
+    }
+}

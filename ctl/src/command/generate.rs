@@ -1,0 +1,132 @@
+//! What is made of the grammar: completions for shells, and a man page for each word.
+
+use std::io;
+use std::path::Path;
+
+use clap::builder::ArgAction;
+use clap::{Arg, Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::Line;
+use crate::ipvsadm::{SwitchFacts, switches};
+
+/// The completions of a shell: words, and ipvsadm's options.
+pub(super) fn completions(shell: Shell) -> String {
+    let mut command = whole();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Writes `bulwark-WORD.1` for each word into `directory`. bulwark(1) itself is written by hand.
+pub(super) fn man_pages(directory: &Path) -> io::Result<()> {
+    let mut command = Line::command();
+    command.build();
+    for word in command.get_subcommands().filter(|word| !word.is_hide_set()) {
+        let name = format!("bulwark-{}", word.get_name());
+        let mut text = Vec::new();
+        Man::new(word.clone()).render(&mut text)?;
+        std::fs::write(directory.join(format!("{name}.1")), text)?;
+    }
+    Ok(())
+}
+
+/// The words and all options in one grammar. Nothing is read with it: commands of ipvsadm are
+/// options that have to come first, which clap cannot say.
+fn whole() -> Command {
+    let words = Line::command();
+    let known: Vec<String> = words
+        .get_arguments()
+        .map(|arg| arg.get_id().to_string())
+        .collect();
+    let mut command = words.disable_help_flag(true).disable_version_flag(true);
+    for switch in switches() {
+        if known.iter().any(|id| id == switch.long) {
+            continue;
+        }
+        let is_known = command
+            .get_arguments()
+            .any(|arg| arg.get_id() == switch.long);
+        command = match (is_known, switch.short) {
+            (false, _) => command.arg(argument(&switch)),
+            (true, Some(short)) => {
+                command.mut_arg(switch.long, |arg| arg.visible_short_alias(short))
+            }
+            (true, None) => command,
+        };
+    }
+    command
+}
+
+fn argument(switch: &SwitchFacts) -> Arg {
+    let arg = Arg::new(switch.long)
+        .long(switch.long)
+        .help(switch.help.to_owned())
+        .action(match switch.takes_value {
+            true => ArgAction::Set,
+            false => ArgAction::SetTrue,
+        });
+    match switch.short {
+        Some(short) => arg.short(short),
+        None => arg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_is_told_of_words_and_options() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completions(shell);
+            let words = Line::command();
+            let words = words.get_subcommands().filter(|word| !word.is_hide_set());
+            for word in words.map(Command::get_name) {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+            for switch in switches() {
+                assert!(script.contains(switch.long), "{shell}: {}", switch.long);
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_has_a_man_page() {
+        let folder = tempfile::tempdir().unwrap();
+        man_pages(folder.path()).unwrap();
+        let page = std::fs::read_to_string(folder.path().join("bulwark-status.1")).unwrap();
+        assert!(page.contains("bulwark\\-status"), "{page}");
+    }
+
+    /// mdoc(7) has `Fl -long` for `--long`, and `Fl s` for `-s`.
+    #[test]
+    fn the_manual_by_hand_has_every_option_and_word() {
+        let manual = include_str!("../../../docs/man/bulwark.1");
+        let flags: Vec<&str> = manual
+            .lines()
+            .filter(|line| line.starts_with('.') && !line.starts_with(".B"))
+            .flat_map(str::split_whitespace)
+            .collect();
+        for switch in switches() {
+            let long = format!("-{}", switch.long);
+            let short = switch.short.map(String::from);
+            let has = |name: &str| flags.contains(&name);
+            let told = has(&long) || short.is_some_and(|short| has(&short));
+            assert!(told, "docs/man/bulwark.1 lacks --{}", switch.long);
+        }
+        for flag in flags.iter().filter_map(|flag| flag.strip_prefix('-')) {
+            let known = flag.is_empty() || switches().iter().any(|switch| switch.long == flag);
+            assert!(known, "docs/man/bulwark.1 has --{flag}, which is no option");
+        }
+        for word in Line::command()
+            .get_subcommands()
+            .filter(|word| !word.is_hide_set())
+        {
+            let name = word.get_name();
+            assert!(flags.contains(&name), "docs/man/bulwark.1 lacks {name}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The files of IPVS under `/proc/net`, as the kernel writes them (`ip_vs_ctl.c`, `ip_vs_conn.c`):
+//! for exporters that read those.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use adminapi::model::{
+    Connection, Cursor, Family, Persistence, Rates, RealView, ServiceId, ServiceView, Stats,
+    Traffic,
+};
+
+use super::print::{BANNER, method_name, protocol_name};
+use crate::director::{Director, Result};
+
+/// A file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[clap(rename_all = "snake_case")]
+pub(crate) enum File {
+    /// Services and real servers.
+    IpVs,
+    /// Connections.
+    IpVsConn,
+    /// Connections, and whether another director has told of them.
+    IpVsConnSync,
+    /// Counters and rates of all services together.
+    IpVsStats,
+    /// Helpers of protocols.
+    IpVsApp,
+}
+
+const SERVICES_TITLE: &str = "\
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+";
+const CONNECTIONS_TITLE: &str =
+    "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n";
+const ORIGINS_TITLE: &str =
+    "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Origin Expires\n";
+const STATS_TITLE: &str = "   Total Incoming Outgoing         Incoming         Outgoing
+   Conns  Packets  Packets            Bytes            Bytes
+";
+const RATES_TITLE: &str = " Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s\n";
+const APPS: &str = "prot port    usecnt name\n";
+
+/// The text of `file`.
+pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String> {
+    Ok(match file {
+        File::IpVs => services(&director.services().await?),
+        File::IpVsConn => connections(director, CONNECTIONS_TITLE, row).await?,
+        File::IpVsConnSync => connections(director, ORIGINS_TITLE, row_of_origin).await?,
+        File::IpVsStats => stats(&director.stats().await?),
+        File::IpVsApp => APPS.to_owned(),
+    })
+}
+
+fn services(services: &[ServiceView]) -> String {
+    let mut text = format!("{BANNER}{SERVICES_TITLE}");
+    for each in services {
+        // The kernel names the real server first that was added last.
+        let reals = each.reals.iter().rev().map(real);
+        text.push_str(&service(each));
+        text.extend(reals);
+    }
+    text
+}
+
+fn service(service: &ServiceView) -> String {
+    let scheduler = service.scheduler.name();
+    let ops = if service.one_packet { "ops " } else { "" };
+    let persistent = service
+        .persistence
+        .map(|p| persistent(service.id.family(), p));
+    let persistent = persistent.unwrap_or_default();
+    match service.id {
+        ServiceId::Mark { mark, .. } => format!("FWM  {mark:08X} {scheduler} {ops}{persistent}\n"),
+        ServiceId::Address { protocol, vip } => {
+            let (name, at) = (protocol_name(protocol), address_and_port(vip));
+            // For IPv6 the kernel has no room for `ops`.
+            match service.id.family() {
+                Family::Ipv4 => format!("{name:<4} {at} {scheduler} {ops} {persistent}\n"),
+                Family::Ipv6 => format!("{name:<4} {at} {scheduler} {persistent}\n"),
+            }
+        }
+    }
+}
+
+/// The timeout in ticks of the kernel (250 a second), and the netmask; for IPv6 the length.
+fn persistent(family: Family, persistence: Persistence) -> String {
+    let prefix = persistence.prefix.unwrap_or(family.bits());
+    let mask = match family {
+        Family::Ipv4 => Persistence::netmask(prefix).to_bits(),
+        Family::Ipv6 => prefix.into(),
+    };
+    format!("persistent {} {mask:08X}", persistence.timeout * 250)
+}
+
+fn real(real: &RealView) -> String {
+    let RealView {
+        weight,
+        active,
+        inactive,
+        ..
+    } = real;
+    let (at, method) = (address_and_port(real.endpoint()), method_name(real.method));
+    format!("  -> {at}      {method:<7} {weight:<6} {active:<10} {inactive:<10}\n")
+}
+
+fn address_and_port(at: SocketAddr) -> String {
+    let (address, port) = (address(at.ip()), at.port());
+    match at {
+        SocketAddr::V4(_) => format!("{address}:{port:04X}"),
+        SocketAddr::V6(_) => format!("[{address}]:{port:04X}"),
+    }
+}
+
+/// Eight hexadecimal digits, or eight groups of four (`%pI6`).
+fn address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("{:08X}", v4.to_bits()),
+        IpAddr::V6(v6) => v6.segments().map(|group| format!("{group:04x}")).join(":"),
+    }
+}
+
+async fn connections<D: Director>(
+    director: &D,
+    title: &str,
+    row: fn(&Connection) -> String,
+) -> Result<String> {
+    let mut text = title.to_owned();
+    let mut from: Option<Cursor> = None;
+    loop {
+        let page = director.connections(from).await?;
+        text.extend(page.connections.iter().map(row));
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok(text),
+        }
+    }
+}
+
+fn row(connection: &Connection) -> String {
+    format!("{} {:>7}\n", ends_and_state(connection), connection.expires)
+}
+
+/// Nobody has told this director of a connection.
+fn row_of_origin(connection: &Connection) -> String {
+    let expires = connection.expires;
+    format!("{} LOCAL  {expires:>7}\n", ends_and_state(connection))
+}
+
+fn ends_and_state(connection: &Connection) -> String {
+    let mut text = format!("{:<3}", connection.protocol.map_or("IP", protocol_name));
+    for end in [connection.client, connection.vip, connection.real] {
+        // Writing to a string can't fail.
+        let _ = write!(text, " {} {:04X}", address(end.ip()), end.port());
+    }
+    format!("{text} {:<11}", connection.state)
+}
+
+fn stats(stats: &Stats) -> String {
+    let Traffic {
+        connections,
+        in_packets,
+        out_packets,
+        in_bytes,
+        out_bytes,
+    } = stats.traffic;
+    let total = hexadecimal([connections, in_packets, out_packets, in_bytes, out_bytes]);
+    let Rates {
+        connections,
+        in_packets,
+        out_packets,
+        in_bytes,
+        out_bytes,
+    } = stats.rates;
+    let rates = hexadecimal([connections, in_packets, out_packets, in_bytes, out_bytes]);
+    format!("{STATS_TITLE}{total}\n{RATES_TITLE}{rates}")
+}
+
+fn hexadecimal([connections, packets_in, packets_out, bytes_in, bytes_out]: [u64; 5]) -> String {
+    format!("{connections:8X} {packets_in:8X} {packets_out:8X} {bytes_in:16X} {bytes_out:16X}\n")
+}

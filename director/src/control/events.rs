@@ -1,0 +1,73 @@
+//! What has happened, for those who ask later: a bounded list.
+
+use std::collections::VecDeque;
+
+use adminapi::model::{Event, Events};
+
+use super::translate;
+use crate::service::ServiceKey;
+
+/// How many are remembered.
+const ROOM: usize = 256;
+
+/// The latest events.
+#[derive(Debug, Default)]
+pub(super) struct EventLog {
+    events: VecDeque<Event>,
+    last: u64,
+}
+
+impl EventLog {
+    /// Remembers that at `at`, in seconds since 1970, something has happened to a service, or to
+    /// the whole director.
+    pub(super) fn add(
+        &mut self,
+        at: u64,
+        kind: &str,
+        service: Option<&ServiceKey>,
+        message: String,
+    ) {
+        self.last += 1;
+        if self.events.len() == ROOM {
+            self.events.pop_front();
+        }
+        self.events.push_back(Event {
+            id: self.last,
+            at,
+            kind: kind.to_owned(),
+            service: service.map(translate::id),
+            message,
+        });
+    }
+
+    /// Those with a number above `id`.
+    pub(super) fn since(&self, id: u64) -> Events {
+        let newer = self.events.iter().filter(|event| event.id > id);
+        Events {
+            events: newer.cloned().collect(),
+            last: self.last,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_are_remembered_and_numbered() {
+        let mut log = EventLog::default();
+        assert_eq!(log.since(0), Events::default());
+        for at in 1..=300 {
+            log.add(at, "test", None, String::new());
+        }
+        let ids = |since| {
+            let events = log.since(since).events;
+            (events.len(), events.first().map(|event| event.id))
+        };
+        assert_eq!(ids(0), (ROOM, Some(45)));
+        assert_eq!(ids(298), (2, Some(299)));
+        assert_eq!(ids(300), (0, None));
+        assert_eq!(log.since(0).last, 300);
+    }
+}

@@ -1,0 +1,86 @@
+//! What routers say of the director's own outer datagrams. They say it to the host, and so it is
+//! heard there, beside the kernel: a raw socket gets a copy of each ICMP message.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+use tracing::debug;
+
+use super::Director;
+use crate::service::Method;
+use crate::wire::icmp::TooBig;
+use crate::wire::{Version, ipv4};
+
+/// Messages that are read together, and how long a rest follows: 640 a second at most, so that a
+/// flood of them takes no time from others.
+const BURST: usize = 64;
+const REST: Duration = Duration::from_millis(100);
+
+/// As long as any error that quotes may be (RFC 4443 §2.4 c).
+const LONGEST: usize = 1280;
+
+impl Director {
+    /// Takes in that a packet was too long, if it was of a tunnel to a real server.
+    fn hear(&self, report: &TooBig<'_>) {
+        let pool = self.shared.pool.load();
+        let locals = self.neighbourhood.addresses();
+        let is_ours = locals.borrow().contains(&report.src)
+            && pool.reals().any(|real| match real.method {
+                Method::Tun(tunnel) => {
+                    real.endpoint.addr == report.dst
+                        && tunnel.makes(report.protocol, report.payload)
+                }
+                _ => false,
+            });
+        if !is_ours {
+            return;
+        }
+        let now = self.facts.clock.now();
+        let known = self.shared.path_mtus.load();
+        if let Some(next) = known.learn(report.dst, report.mtu, now) {
+            debug!(real = %report.dst, mtu = report.mtu, "a tunnel's way is narrower");
+            self.shared.path_mtus.store(Arc::new(next));
+        }
+    }
+}
+
+/// Hears of packets in tunnels that were too long. Never ends, but with an error.
+///
+/// # Errors
+/// What socket(2) says.
+pub async fn listen(director: &Director, version: Version) -> io::Result<()> {
+    let (domain, protocol) = match version {
+        Version::V4 => (Domain::IPV4, Protocol::ICMPV4),
+        Version::V6 => (Domain::IPV6, Protocol::ICMPV6),
+    };
+    let socket = Socket::new(domain, Type::from(libc::SOCK_RAW), Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    // To tokio one datagram socket is as good as another.
+    let socket = UdpSocket::from_std(socket.into())?;
+    let mut buffer = [0; LONGEST];
+    loop {
+        for _ in 0..BURST {
+            let Ok(length) = socket.recv(&mut buffer).await else {
+                break;
+            };
+            let message = buffer
+                .get(..length)
+                .and_then(|bytes| message_in(version, bytes));
+            if let Some(report) = message.and_then(|bytes| TooBig::read(version, bytes)) {
+                director.hear(&report);
+            }
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// The ICMP message in what a raw socket gives: that of IPv4 has the IP header before it (raw(7)).
+fn message_in(version: Version, bytes: &[u8]) -> Option<&[u8]> {
+    match version {
+        Version::V4 => bytes.get(ipv4::header(bytes)?.header_len().ok()?..),
+        Version::V6 => Some(bytes),
+    }
+}

@@ -1,0 +1,502 @@
+//! The watch: measures, lets the controllers decide, and tells the workers.
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adminapi::model;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
+use nix::unistd::{SysconfVar, sysconf};
+use tracing::{info, warn};
+
+use super::events::EventLog;
+use super::{Director, translate};
+use crate::config::Defense;
+use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Share, Signal, Signals};
+use crate::drops::Cause;
+use crate::pool::Pool;
+use crate::service::{Service, ServiceKey};
+use crate::stats::Drops;
+use crate::time::{Tick, Ticks};
+
+/// How often the watch looks, in ticks.
+pub const PERIOD: Ticks = Ticks(2);
+
+/// What a client's ACK is dropped for when it belongs to nothing.
+const REJECTED: [Cause; 3] = [
+    Cause::NoConnection,
+    Cause::TcpHandshake,
+    Cause::TcpAckAboveSent,
+];
+
+/// The strategies of IPVS that turn themselves on when memory is short.
+pub(super) const STRATEGIES: [Sysctl; 3] =
+    [Sysctl::DropEntry, Sysctl::DropPacket, Sysctl::SecureTcp];
+
+/// A count made a rate: over a second at least, so that it does not jump.
+#[derive(Debug)]
+struct Meter {
+    count: u64,
+    at: Tick,
+    rate: f64,
+}
+
+impl Meter {
+    const fn new(count: u64, at: Tick) -> Self {
+        Self {
+            count,
+            at,
+            rate: 0.0,
+        }
+    }
+
+    /// The rate a second when the count is `count` at `now`.
+    fn read(&mut self, count: u64, now: Tick) -> f64 {
+        let Ticks(passed) = self.at.until(now);
+        if passed >= Ticks::PER_SECOND {
+            let seconds = f64::from(passed) / f64::from(Ticks::PER_SECOND);
+            self.rate = count.saturating_sub(self.count) as f64 / seconds;
+            (self.count, self.at) = (count, now);
+        }
+        self.rate
+    }
+}
+
+/// The whole director, or one service, under watch.
+#[derive(Debug)]
+struct Watched {
+    controller: Controller,
+    rejected: Meter,
+    signals: Signals,
+}
+
+impl Watched {
+    const fn new(rejected: u64, now: Tick) -> Self {
+        Self {
+            controller: Controller::new(now),
+            rejected: Meter::new(rejected, now),
+            signals: Signals {
+                budget: None,
+                machine: None,
+                half_open: 0,
+                connections: 0,
+                pool: 0,
+                rejected: 0.0,
+            },
+        }
+    }
+
+    /// Takes in a measurement, of which `rejected` is still a count.
+    fn step(
+        &mut self,
+        measured: Signals,
+        rejected: u64,
+        policy: &Policy,
+        now: Tick,
+    ) -> Option<Change> {
+        self.signals = Signals {
+            rejected: self.rejected.read(rejected, now),
+            ..measured
+        };
+        self.controller.step(&self.signals, policy, now)
+    }
+}
+
+/// What IPVS's own strategies do at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Strategies {
+    /// Whether memory is below `amemthresh`.
+    scarce: bool,
+    /// `secure_tcp`.
+    secure_tcp: bool,
+    /// `drop_packet`, as a share of the new connections.
+    drop_packet: f64,
+    /// `drop_entry`.
+    pub(super) drop_entry: bool,
+}
+
+impl Strategies {
+    /// What `sysctls` ask for when so many pages of memory are left.
+    fn of(sysctls: &Sysctls, pages: u64) -> Self {
+        let threshold = sysctls.number(Sysctl::Amemthresh).max(0) as f64;
+        let want = (threshold - pages as f64) / threshold.max(1.0);
+        let scarce = want > 0.0;
+        let is_on = |sysctl| match sysctls.number(sysctl) {
+            0 => false,
+            3 => true,
+            _ => scarce,
+        };
+        let every = sysctls.number(Sysctl::AmDroprate);
+        let drop_packet = match (
+            is_on(Sysctl::DropPacket),
+            sysctls.number(Sysctl::DropPacket),
+            every,
+        ) {
+            (false, ..) | (true, 3, 0) => 0.0,
+            (true, 3, ..1) => 1.0,
+            (true, 3, _) => 1.0 / every as f64,
+            (true, ..) => want.clamp(0.0, 1.0),
+        };
+        Self {
+            scarce,
+            secure_tcp: is_on(Sysctl::SecureTcp),
+            drop_packet,
+            drop_entry: is_on(Sysctl::DropEntry),
+        }
+    }
+
+    /// The sysctls as the kernel shows them: a strategy that has turned itself on is 2.
+    pub(super) fn shown(&self, mut sysctls: Sysctls) -> Sysctls {
+        for strategy in STRATEGIES {
+            if self.scarce && sysctls.number(strategy) == 1 {
+                sysctls.show(strategy, Value::Number(2));
+            }
+        }
+        sysctls
+    }
+}
+
+/// All that is under watch.
+#[derive(Debug)]
+pub(super) struct Watch {
+    defense: Defense,
+    all: Watched,
+    services: HashMap<ServiceKey, Watched>,
+    strategies: Strategies,
+    pub(super) events: EventLog,
+}
+
+impl Watch {
+    pub(super) fn new(now: Tick) -> Self {
+        Self {
+            defense: Defense::default(),
+            all: Watched::new(0, now),
+            services: HashMap::new(),
+            strategies: Strategies::default(),
+            events: EventLog::default(),
+        }
+    }
+
+    pub(super) const fn strategies(&self) -> &Strategies {
+        &self.strategies
+    }
+
+    /// The controller that is asked for.
+    fn watched(&mut self, service: Option<&Service>, now: Tick) -> &mut Watched {
+        match service {
+            None => &mut self.all,
+            Some(service) => self.service(service, now),
+        }
+    }
+
+    fn service(&mut self, service: &Service, now: Tick) -> &mut Watched {
+        let rejected = rejected_of(service);
+        self.services
+            .entry(service.key)
+            .or_insert_with(|| Watched::new(rejected, now))
+    }
+
+    fn tell(&mut self, service: Option<&ServiceKey>, change: &Change) {
+        let Change { from, to, cause } = change;
+        let (from, to) = (from.number(), to.number());
+        let message = format!("defence level {from} -> {to}: {cause}");
+        match service {
+            Some(key) => warn_or_info(to, &format!("{}: {message}", translate::id(key))),
+            None => warn_or_info(to, &message),
+        }
+        self.events
+            .add(unix_now(), "defense_level", service, message);
+    }
+
+    /// What the workers are to know of a service.
+    fn posture(&self, key: &ServiceKey) -> Posture {
+        let own = self.services.get(key).map(|watched| &watched.controller);
+        let all = &self.all.controller;
+        let level = own.map_or(all.level(), |own| own.level().max(all.level()));
+        let dropped = own.map_or(0.0, Controller::dropped).max(all.dropped());
+        let attacked = level > Level::Calm;
+        Posture {
+            wary: attacked || self.strategies.secure_tcp,
+            brief: attacked,
+            syns: Share::of(dropped),
+            all: Share::of(self.strategies.drop_packet),
+        }
+    }
+}
+
+fn warn_or_info(level: u8, message: &str) {
+    match level {
+        0 => info!("{message}"),
+        _ => warn!("{message}"),
+    }
+}
+
+impl Director {
+    /// One look at everything; to be called each [`PERIOD`].
+    pub fn watch(&self) {
+        let now = self.facts.clock.now();
+        let pool = self.shared.pool.load();
+        let measured = self.measure();
+        let machine = machine_memory();
+        let mut watch = self.watch.lock();
+        let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
+        watch.strategies = Strategies::of(&self.shared.sysctls.load(), pages);
+        self.watch_all(&mut watch, &measured, machine, now);
+        watch_services(&mut watch, &pool, &measured, now);
+        for service in pool.iter() {
+            service.stance.take(watch.posture(&service.key));
+        }
+    }
+
+    fn watch_all(&self, watch: &mut Watch, measured: &Signals, machine: Option<u64>, now: Tick) {
+        let table = &self.shared.table;
+        let all = (table.capacity() * table.place_bytes()) as u64;
+        let used = (table.len() - table.half_open_len().min(table.len())) * table.place_bytes();
+        let signals = Signals {
+            budget: Some(Left {
+                free: all.saturating_sub(used as u64),
+                all,
+            }),
+            machine,
+            // What fills the pool is for the services to judge: those that do not are spared.
+            ..*measured
+        };
+        let drops = self.facts.workers.iter().map(|worker| &worker.stats.drops);
+        let rejected = drops.map(rejected_in).sum();
+        let Watch { all, defense, .. } = watch;
+        if let Some(change) = all.step(signals, rejected, &defense.policy, now) {
+            watch.tell(None, &change);
+        }
+    }
+
+    fn measure(&self) -> Signals {
+        let table = &self.shared.table;
+        Signals {
+            half_open: table.half_open_len() as u64,
+            connections: table.len() as u64,
+            pool: table.half_open_capacity() as u64,
+            ..Signals::default()
+        }
+    }
+
+    /// Takes other marks; a level that the file sets anew is set.
+    pub fn adopt_defense(&self, defense: &Defense) {
+        let mut watch = self.watch.lock();
+        let old = std::mem::replace(&mut watch.defense, defense.clone());
+        if old.level != defense.level {
+            let now = self.facts.clock.now();
+            if let Some(change) = watch.all.controller.set(defense.level, now) {
+                watch.tell(None, &change);
+            }
+        }
+    }
+
+    /// Sets the level of a service, or of all.
+    pub(super) fn set_level(&self, service: Option<&Service>, level: Level) {
+        let now = self.facts.clock.now();
+        let mut watch = self.watch.lock();
+        let change = watch.watched(service, now).controller.set(level, now);
+        if let Some(change) = change {
+            watch.tell(service.map(|service| &service.key), &change);
+        }
+        drop(watch);
+        self.watch();
+    }
+
+    /// The defence of a service, or of all, as the API shows it.
+    pub(super) fn show_defense(&self, service: Option<&Service>) -> model::Defense {
+        let now = self.facts.clock.now();
+        let mut watch = self.watch.lock();
+        watch.watched(service, now);
+        let own = match service {
+            Some(service) => &watch.services[&service.key],
+            None => &watch.all,
+        };
+        // The level of all stands above that of a service.
+        let (from_above, ruling) = match watch.all.controller.level() > own.controller.level() {
+            true => (true, &watch.all),
+            false => (false, own),
+        };
+        let controller = &ruling.controller;
+        let policy = &watch.defense.policy;
+        let dropped = own.controller.dropped().max(watch.all.controller.dropped());
+        let cause = controller.cause();
+        model::Defense {
+            level: controller.level().number(),
+            automatic: controller.level() != Level::Pinned,
+            reason: match from_above {
+                true => format!("the whole director: {cause}"),
+                false => cause.to_string(),
+            },
+            since: unix_at(controller.since(), now),
+            drop_rate: dropped.max(watch.strategies.drop_packet),
+            half_open: own.signals.half_open,
+            half_open_limit: own.signals.pool,
+            signals: shown(&own.signals, policy),
+            next: next(controller, &ruling.signals, policy, now),
+        }
+    }
+}
+
+/// What would change the level.
+fn next(controller: &Controller, signals: &Signals, policy: &Policy, now: Tick) -> String {
+    match (controller.level(), policy.unrest(signals)) {
+        (Level::Calm, _) => "1 when a signal reaches its enter mark".to_owned(),
+        (Level::Attacked, Some(reason)) => format!("0 waits for {reason}"),
+        (Level::Attacked, None) => {
+            let calm = controller.calm(now).unwrap_or_default();
+            let rest = Ticks(policy.dwell.0.saturating_sub(calm.0)).as_seconds_ceil();
+            format!("0 in {rest} s")
+        }
+        (Level::Pinned, _) => "what the user sets".to_owned(),
+    }
+}
+
+fn shown(signals: &Signals, policy: &Policy) -> Vec<model::DefenseSignal> {
+    let signal = |signal: Signal| {
+        let marks = policy.marks(signal, signals);
+        Some(model::DefenseSignal {
+            name: signal.name().to_owned(),
+            value: signals.value(signal)?,
+            enter: marks.enter,
+            leave: marks.leave,
+            unit: signal.unit().to_owned(),
+        })
+    };
+    Signal::ALL.into_iter().filter_map(signal).collect()
+}
+
+fn watch_services(watch: &mut Watch, pool: &Pool, measured: &Signals, now: Tick) {
+    let mut counts: HashMap<ServiceKey, (u64, u64)> = HashMap::new();
+    for real in pool.reals() {
+        let (half_open, all) = counts.entry(real.service).or_default();
+        *half_open += u64::from(real.load.half_open());
+        *all += u64::from(real.load.connections());
+    }
+    watch.services.retain(|key, _| pool.service(key).is_some());
+    for service in pool.iter() {
+        let (half_open, connections) = counts.get(&service.key).copied().unwrap_or_default();
+        let signals = Signals {
+            half_open,
+            connections,
+            ..*measured
+        };
+        let policy = watch.defense.policy.clone();
+        let watched = watch.service(service, now);
+        if let Some(change) = watched.step(signals, rejected_of(service), &policy, now) {
+            watch.tell(Some(&service.key), &change);
+        }
+    }
+}
+
+fn rejected_in(drops: &Drops) -> u64 {
+    REJECTED
+        .iter()
+        .map(|&cause| drops.of(cause.into()).get())
+        .sum()
+}
+
+fn rejected_of(service: &Service) -> u64 {
+    REJECTED
+        .iter()
+        .map(|&cause| service.traffic.dropped(cause.into()))
+        .sum()
+}
+
+/// `MemAvailable`: what programs can still have, the page cache counted. (IPVS does not count it, so
+/// that a host with a warm cache looks as if it were short of memory.)
+fn machine_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+fn page_size() -> u64 {
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok())
+        .unwrap_or(4096)
+}
+
+fn unix_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+fn unix_at(tick: Tick, now: Tick) -> u64 {
+    unix_now().saturating_sub((tick.until(now).0 / Ticks::PER_SECOND).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sysctls(values: &[(Sysctl, i64)]) -> Sysctls {
+        let mut sysctls = Sysctls::default();
+        for (sysctl, value) in values {
+            sysctls.set(*sysctl, &Value::Number(*value)).unwrap();
+        }
+        sysctls
+    }
+
+    #[test]
+    fn a_strategy_is_never_always_or_when_memory_is_short() {
+        for (value, plenty, short) in [
+            (0, false, false),
+            (1, false, true),
+            (2, false, true),
+            (3, true, true),
+        ] {
+            let sysctls = sysctls(&STRATEGIES.map(|strategy| (strategy, value)));
+            for (pages, expected) in [(1024, plenty), (1023, short)] {
+                let strategies = Strategies::of(&sysctls, pages);
+                let is = (
+                    strategies.secure_tcp,
+                    strategies.drop_entry,
+                    strategies.drop_packet > 0.0,
+                );
+                assert_eq!(
+                    is,
+                    (expected, expected, expected),
+                    "{value} with {pages} pages"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_rate_of_drop_packet_has_no_cliff() {
+        let automatic = sysctls(&[(Sysctl::DropPacket, 1)]);
+        let dropped = |pages| Strategies::of(&automatic, pages).drop_packet;
+        assert_eq!(
+            [2000, 1024, 768, 512, 256, 0].map(dropped),
+            [0.0, 0.0, 0.25, 0.5, 0.75, 1.0]
+        );
+        for (every, expected) in [(10, 0.1), (1, 1.0), (0, 0.0), (-5, 1.0)] {
+            let always = sysctls(&[(Sysctl::DropPacket, 3), (Sysctl::AmDroprate, every)]);
+            assert_eq!(
+                Strategies::of(&always, 1 << 20).drop_packet,
+                expected,
+                "{every}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_strategy_that_turned_itself_on_is_shown() {
+        let sysctls = sysctls(&[(Sysctl::DropPacket, 1), (Sysctl::DropEntry, 3)]);
+        for (pages, expected) in [(4096, [3, 1, 0]), (10, [3, 2, 0])] {
+            let shown = Strategies::of(&sysctls, pages).shown(sysctls.clone());
+            assert_eq!(STRATEGIES.map(|strategy| shown.number(strategy)), expected);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_taken_over_a_second() {
+        let mut meter = Meter::new(100, Tick(0));
+        let read = [(150, 5), (300, 10), (301, 12), (300, 20)];
+        let rates = read.map(|(count, tick)| meter.read(count, Tick(tick)));
+        assert_eq!(rates, [0.0, 200.0, 200.0, 0.0]);
+    }
+}

@@ -1,0 +1,66 @@
+//! What is tracked of a connection, by its protocol.
+
+use crate::service::Phase;
+use crate::wire::Protocol;
+use crate::{sctp, tcp};
+
+/// The protocol of a connection, with all that its state machine keeps.
+///
+/// It takes no more room than TCP alone: the state's unused values tell the others apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// State and windows.
+    Tcp(tcp::Tracking),
+    /// State and tags.
+    Sctp(sctp::Tracking),
+    /// Nothing.
+    Udp,
+}
+
+const _: () = assert!(size_of::<Tracked>() == size_of::<tcp::Tracking>());
+
+impl Tracked {
+    /// Nothing seen yet.
+    pub fn new(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => Self::Tcp(tcp::Tracking::default()),
+            Protocol::Sctp => Self::Sctp(sctp::Tracking::default()),
+            Protocol::Udp => Self::Udp,
+        }
+    }
+
+    /// Whose it is.
+    #[inline]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Tcp(_) => Protocol::Tcp,
+            Self::Sctp(_) => Protocol::Sctp,
+            Self::Udp => Protocol::Udp,
+        }
+    }
+
+    /// As what the connection counts: UDP is always inactive.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Tcp(tcp) => tcp.state.into(),
+            Self::Sctp(sctp) => sctp.state.into(),
+            Self::Udp => Phase::Inactive,
+        }
+    }
+
+    /// The state's name in listings.
+    pub const fn state_name(&self) -> &'static str {
+        match self {
+            Self::Tcp(tcp) => tcp.state.name(),
+            Self::Sctp(sctp) => sctp.state.name(),
+            Self::Udp => "UDP",
+        }
+    }
+}
+
+impl Default for Tracked {
+    fn default() -> Self {
+        Self::Tcp(tcp::Tracking::default())
+    }
+}

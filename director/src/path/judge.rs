@@ -1,0 +1,215 @@
+//! What a packet of a known connection does to it, by its protocol.
+
+use super::view::View;
+use crate::drops::Cause;
+use crate::flow::{Class, Direction, Handle, Shard, Tracked};
+use crate::service::{Phase, Real};
+use crate::time::Ticks;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{Piece, Transport};
+use crate::{sctp, tcp};
+
+/// What becomes of a connection.
+pub(super) enum Verdict {
+    /// The packet is its own.
+    Moves(Step),
+    /// The packet goes on, and changes nothing.
+    Stays,
+    /// It is left behind: the packet opens the next one, which is scheduled.
+    Reopens,
+}
+
+/// A packet's effect.
+pub(super) struct Step {
+    was: Phase,
+    is: Phase,
+    /// What the connection is worth from now on.
+    class: Class,
+    /// How long it lives after this packet.
+    lifetime: Ticks,
+}
+
+impl View<'_> {
+    /// Holds a packet against its connection, and moves that as far as the packet may.
+    #[inline]
+    pub(super) fn judge(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+        real: &Real,
+    ) -> Result<Verdict, Cause> {
+        let segment = packet.layout.segment(frame);
+        let entry = shard.entry_mut(handle);
+        let class = entry.class();
+        match &mut entry.tracked {
+            Tracked::Tcp(tracking) => {
+                let segment = segment_of(segment, packet.layout.piece)?;
+                let segment = match packet.layout.piece {
+                    Piece::Whole => segment,
+                    _ => tracking.open_ended(way, segment),
+                };
+                self.judge_tcp(tracking, &segment, way, class, real)
+            }
+            Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
+            Tracked::Udp => Ok(Verdict::Moves(Step {
+                was: Phase::Inactive,
+                is: Phase::Inactive,
+                class: match way {
+                    Direction::Original => class,
+                    Direction::Reply => Class::Answered,
+                },
+                lifetime: self.timeouts.udp(),
+            })),
+        }
+    }
+
+    #[inline]
+    fn judge_tcp(
+        &self,
+        tracking: &mut tcp::Tracking,
+        segment: &Segment,
+        way: Direction,
+        class: Class,
+        real: &Real,
+    ) -> Result<Verdict, Cause> {
+        let opens = way == Direction::Original && segment.flags.opens();
+        if opens && self.leaves_tcp(tracking.state, real) {
+            return Ok(Verdict::Reopens);
+        }
+        let tables = tables(tracking, real);
+        let judgement = match real.method.is_one_way() {
+            false => tracking.judge(way, segment, tables.two_way),
+            true => tracking.judge_one_way(segment, tables.one_way),
+        };
+        match judgement {
+            tcp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
+                was: from.into(),
+                is: to.into(),
+                class: match tracking.is_proved() {
+                    true => class_of(to == tcp::State::Established),
+                    false => class,
+                },
+                lifetime: match tracking.is_proved() {
+                    true => self.timeouts.tcp(to),
+                    false => self.on_probation(real, to),
+                },
+            })),
+            tcp::Judgement::Ignore(_) => Ok(Verdict::Stays),
+            tcp::Judgement::Invalid(invalid) => Err(invalid.into()),
+        }
+    }
+
+    // Not inlined: it would crowd the way of TCP.
+    #[inline(never)]
+    fn judge_sctp(
+        &self,
+        tracking: &mut sctp::Tracking,
+        packet: &[u8],
+        way: Direction,
+        real: &Real,
+    ) -> Result<Verdict, Cause> {
+        let packet = sctp::Packet::read(packet)?;
+        let opens = way == Direction::Original && packet.event == sctp::Event::Init;
+        if opens && self.leaves_sctp(tracking.state, real) {
+            return Ok(Verdict::Reopens);
+        }
+        let judgement = match real.method.is_one_way() {
+            false => tracking.judge(way, &packet, &sctp::NORMAL),
+            true => tracking.judge_one_way(&packet, &sctp::ONE_WAY),
+        };
+        match judgement {
+            sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
+                was: from.into(),
+                is: to.into(),
+                class: class_of(to == sctp::State::Established && !tracking.is_alleged()),
+                lifetime: to.timeout(),
+            })),
+            sctp::Judgement::Ignore => Ok(Verdict::Stays),
+            sctp::Judgement::Invalid(invalid) => Err(invalid.into()),
+        }
+    }
+
+    /// How long a connection that is not proved lives. It stays what it is worth.
+    #[inline(never)]
+    fn on_probation(&self, real: &Real, state: tcp::State) -> Ticks {
+        real.stance.posture().lifetime(self.timeouts, state)
+    }
+
+    /// Does to a connection what its packet has brought about.
+    #[inline]
+    pub(super) fn take(
+        &self,
+        step: &Step,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        way: Direction,
+        real: &Real,
+    ) {
+        if way == Direction::Original {
+            shard.entry_mut(handle).count_packet();
+        }
+        real.load.turn(step.was, step.is);
+        let handle = self.reclass(shard, handle, step.class);
+        shard.touch(handle, self.now.after(step.lifetime));
+    }
+
+    /// Tells the template that controls a connection, if one does, that the real server has
+    /// answered it.
+    #[inline]
+    fn assured<'a, 'b>(&self, shard: &'a mut Shard<'b>, handle: Handle) -> &'a mut Shard<'b> {
+        let entry = shard.entry(handle);
+        if entry.controlled_by().is_some() {
+            self.templates.assure(self.pool, entry);
+        }
+        shard
+    }
+
+    /// Brings what a connection is worth after its state. One that is half-open stays so until it
+    /// is established; if the main pool has no room for it, longer: it works, but goes first.
+    #[inline]
+    fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, new: Class) -> Handle {
+        match (shard.entry(handle).class(), new) {
+            (Class::HalfOpen, Class::Established) => self
+                .assured(shard, handle)
+                .establish(handle, &mut |gone, _| self.departed(gone))
+                .unwrap_or(handle),
+            (Class::HalfOpen, _) => handle,
+            (old, new) => {
+                if old != new {
+                    self.assured(shard, handle).set_class(handle, new);
+                }
+                handle
+            }
+        }
+    }
+}
+
+/// What a TCP header says. No TCP has its SYN or RST in fragments.
+#[inline]
+pub(super) fn segment_of(bytes: &[u8], piece: Piece) -> Result<Segment, Cause> {
+    let segment = Segment::parse(bytes).map_err(|_| Cause::TcpFlags)?;
+    let flags = segment.flags;
+    let may_be_cut = !flags.has(Flags::SYN) && !flags.has(Flags::RST);
+    match piece == Piece::Whole || may_be_cut {
+        true => Ok(segment),
+        false => Err(Cause::TcpFlags),
+    }
+}
+
+/// The tables that judge a segment. They differ in the columns of the handshake only.
+fn tables(tracking: &tcp::Tracking, real: &Real) -> &'static tcp::Tables {
+    match tracking.state.is_half_open() {
+        true => real.stance.posture().tables(),
+        false => &tcp::PEACE,
+    }
+}
+
+const fn class_of(is_established: bool) -> Class {
+    match is_established {
+        true => Class::Established,
+        false => Class::Closing,
+    }
+}

@@ -1,0 +1,180 @@
+//! A connection that is taken up in its midst: its client goes on with what another director, or
+//! this one before a restart, has seen begin (`sloppy_tcp`).
+//!
+//! Until the real server goes on with it too it is alleged, and on probation: anyone can send a
+//! segment. What the
+//! ends have offered is not known, so their windows are taken for the largest that there are
+//! (as nf_conntrack does, `nf_conntrack_tcp_loose`).
+
+use super::{ANSWERED, CONFIRMED, Tracking};
+use crate::direction::Direction;
+use crate::tcp::window::{Peer, later, right_edge};
+use crate::tcp::{Event, NORMAL, State};
+use crate::wire::tcp::Segment;
+
+/// The largest scale, of both ends (RFC 7323 §2.3).
+const LARGEST_SCALES: u8 = 0xff;
+
+impl Tracking {
+    /// A connection that goes on with the client's `segment`; none when the segment opens or
+    /// resets one.
+    pub fn midway(segment: &Segment) -> Option<Self> {
+        let event = Event::of(segment.flags)?;
+        if !matches!(event, Event::Ack | Event::Fin) {
+            return None;
+        }
+        let mut taken = Self {
+            scales: LARGEST_SCALES,
+            flags: CONFIRMED,
+            state: NORMAL.next(Direction::Original, event, State::None),
+            ..Self::default()
+        };
+        let client = Peer {
+            end: segment.end(),
+            max_end: segment.end(),
+            max_ack: segment.ack,
+            max_window: u32::from(segment.window) << taken.shift(Direction::Original),
+            ..Peer::default()
+        };
+        taken.store(Direction::Original, client, Peer::default());
+        Some(taken)
+    }
+
+    /// Whether nothing but the client's word says that there is a connection: no other client
+    /// goes on before it has been answered.
+    pub(super) const fn is_alleged(&self) -> bool {
+        self.has(CONFIRMED) && !self.has(ANSWERED)
+    }
+
+    /// Takes a segment of an alleged connection in. With the real server's first one it is
+    /// alleged no more: what that one acknowledges, the client has sent.
+    pub(super) fn learn(&mut self, direction: Direction, segment: &Segment) {
+        let (mut client, mut server) = self.load(Direction::Original);
+        if direction == Direction::Original {
+            client.advance(&mut server, segment);
+            return self.store(Direction::Original, client, server);
+        }
+        let window = u32::from(segment.window) << server.shift;
+        server = Peer {
+            end: segment.end(),
+            max_end: later(segment.end(), right_edge(client.max_ack, client.max_window)),
+            max_ack: segment.ack,
+            max_window: window,
+            shift: server.shift,
+        };
+        client.end = later(client.end, segment.ack);
+        client.max_end = later(client.end, right_edge(segment.ack, window));
+        self.store(Direction::Original, client, server);
+        self.flags |= ANSWERED;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::{Invalid, Judgement, ONE_WAY};
+    use crate::wire::tcp::Flags;
+
+    const ACK: u8 = Flags::ACK;
+    const FIN: u8 = Flags::FIN | ACK;
+    const RST: u8 = Flags::RST;
+    /// Where the ends stand when they are first seen.
+    const CLIENT: u32 = u32::MAX - 50;
+    const SERVER: u32 = 7_000;
+
+    fn segment(flags: u8, seq: u32, ack: u32, payload: u32) -> Segment {
+        Segment {
+            seq,
+            ack,
+            flags: Flags(flags),
+            window: 500,
+            payload,
+            ..Segment::default()
+        }
+    }
+
+    fn client(flags: u8, seq: i32, ack: i32, payload: u32) -> Segment {
+        let (seq, ack) = (
+            CLIENT.wrapping_add_signed(seq),
+            SERVER.wrapping_add_signed(ack),
+        );
+        segment(flags, seq, ack, payload)
+    }
+
+    fn server(flags: u8, seq: i32, ack: i32, payload: u32) -> Segment {
+        let (seq, ack) = (
+            SERVER.wrapping_add_signed(seq),
+            CLIENT.wrapping_add_signed(ack),
+        );
+        segment(flags, seq, ack, payload)
+    }
+
+    fn state(judgement: Judgement) -> Option<State> {
+        match judgement {
+            Judgement::Accept { to, .. } => Some(to),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_what_neither_opens_nor_resets_is_taken_up() {
+        for (flags, expected) in [
+            (ACK, Some(State::Established)),
+            (ACK | Flags::PSH, Some(State::Established)),
+            (FIN, Some(State::Close)),
+            (Flags::SYN, None),
+            (Flags::SYN | ACK, None),
+            (RST, None),
+            (RST | ACK, None),
+            (0, None),
+            (Flags::FIN, None),
+        ] {
+            let taken = Tracking::midway(&client(flags, 0, 0, 0));
+            assert_eq!(taken.map(|tracking| tracking.state), expected, "{flags:#x}");
+        }
+    }
+
+    /// The first segment seen may be an old one, the real server's answer to it a later one.
+    #[test]
+    fn both_ends_go_on_from_where_they_are() {
+        let mut tracking = Tracking::midway(&client(ACK, -3000, -9000, 1000)).unwrap();
+        let es = Some(State::Established);
+        let mut judge = |direction, segment| state(tracking.judge(direction, &segment, &NORMAL));
+        let (to, from) = (Direction::Original, Direction::Reply);
+        assert_eq!(judge(to, client(ACK, -1000, 0, 500)), es);
+        assert_eq!(judge(from, server(ACK, 0, 200, 1460)), es);
+        assert_eq!(judge(from, server(ACK, 1460, 200, 1460)), es);
+        assert_eq!(judge(to, client(ACK, -2000, 0, 1000)), es);
+        assert_eq!(judge(to, client(ACK, 200, 2920, 100)), es);
+        assert_eq!(judge(from, server(FIN, 2920, 300, 0)), Some(State::FinWait));
+        assert_eq!(judge(to, client(FIN, 300, 2921, 0)), Some(State::TimeWait));
+    }
+
+    #[test]
+    fn it_is_on_probation_until_the_real_server_goes_on_with_it() {
+        let mut tracking = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
+        let _ = tracking.judge(Direction::Original, &client(ACK, 10, 0, 10), &NORMAL);
+        assert!(!tracking.is_proved());
+        let _ = tracking.judge(Direction::Reply, &server(ACK, 0, 20, 0), &NORMAL);
+        assert!(tracking.is_proved());
+        let forged = tracking.judge(Direction::Reply, &server(ACK, 0, 21, 0), &NORMAL);
+        assert_eq!(forged, Judgement::Invalid(Invalid::AckAboveSent));
+    }
+
+    /// Where the real server is not seen, the client's next segment has to fit the first.
+    #[test]
+    fn one_way_it_is_on_probation_until_its_client_goes_on_with_it() {
+        let mut tracking = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
+        let _ = tracking.judge_one_way(&client(ACK, 1 << 30, 1 << 30, 10), &ONE_WAY);
+        assert!(!tracking.is_proved());
+        let _ = tracking.judge_one_way(&client(ACK, 10, 1000, 10), &ONE_WAY);
+        assert!(tracking.is_proved());
+    }
+
+    #[test]
+    fn the_reset_of_a_real_server_that_knows_of_nothing_closes_it() {
+        let mut tracking = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
+        let reset = tracking.judge(Direction::Reply, &server(RST, 0, 0, 0), &NORMAL);
+        assert_eq!(state(reset), Some(State::Close));
+    }
+}

@@ -1,0 +1,112 @@
+//! Start, reload and end.
+
+use anyhow::{Context, Result};
+use testbed::process::Signal;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::topology::{HOST_SIDE, VIP_V4};
+use testbed::tunnel::Tunnel;
+
+use crate::bed::{Bed, PLAIN, counted, hello, wrapped};
+
+#[test]
+fn a_reload_changes_the_lists_and_a_bad_file_nothing() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let lists =
+        |director: &str| format!("{PLAIN}directors = [\"{director}\"]\nvips = [\"{VIP_V4}\"]\n");
+    let agent = bed.agent(&lists("10.0.2.253"))?;
+    let heard = |port| -> Result<Vec<(String, u64)>> {
+        bed.send(&wrapped(Tunnel::Ipip, Family::V4, &hello(Family::V4, port)))?;
+        Ok(counted(agent.outcomes()?))
+    };
+    let counts = |source, ipip| {
+        let all = [("ipip", ipip), ("source", source)].map(|(n, c)| (n.to_owned(), c));
+        all.into_iter().filter(|(_, c)| *c > 0).collect::<Vec<_>>()
+    };
+    assert_eq!(heard(37_001)?, counts(1, 0));
+    agent.reload(&lists("10.0.2.254"))?;
+    assert_eq!(heard(37_002)?, counts(1, 1));
+    agent.reload("[agent]\n")?;
+    assert!(agent.log().contains("not reloaded"));
+    assert_eq!(heard(37_003)?, counts(1, 2));
+    agent.reload(&lists("10.0.2.253"))?;
+    assert_eq!(heard(37_004)?, counts(2, 2));
+    agent.reload(PLAIN)?;
+    assert_eq!(heard(37_005)?, counts(2, 3));
+    Ok(())
+}
+
+#[test]
+fn every_end_detaches_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    assert!(!bed.decapsulates()?);
+    for signal in [Signal::Term, Signal::Kill, Signal::Term] {
+        let mut agent = bed.agent(PLAIN)?;
+        assert!(bed.decapsulates()?, "after a start");
+        let (status, _) = agent.end_by(signal)?;
+        assert_eq!(status.success(), signal == Signal::Term);
+        assert!(!bed.decapsulates()?, "after {signal:?}");
+    }
+    Ok(())
+}
+
+/// Kernels before 6.6 have no links at tc: there a killed agent leaves its filter, and the next
+/// one takes its place.
+#[test]
+fn as_a_filter_it_is_replaced_after_a_kill_and_goes_with_an_orderly_end() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let filters = || {
+        let list = &["filter", "show", "dev", HOST_SIDE, "ingress"];
+        let text = bed.real().namespace.run("tc", list)?;
+        Ok::<_, anyhow::Error>(text.matches("direct-action").count())
+    };
+    let text = format!("{PLAIN}hook = \"clsact\"\n");
+    let mut agent = bed.agent(&text)?;
+    assert!(agent.log().contains("clsact"));
+    assert!(bed.decapsulates()?);
+    agent.end_by(Signal::Kill)?;
+    assert_eq!(filters()?, 1);
+    let mut agent = bed.agent(&text)?;
+    assert_eq!(filters()?, 1);
+    assert!(bed.decapsulates()?);
+    let (status, outcomes) = agent.end_by(Signal::Term)?;
+    assert!(status.success());
+    assert_eq!(outcomes.context("no counters")?["ipip"], 1);
+    assert_eq!(filters()?, 0);
+    assert!(!bed.decapsulates()?);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_start_says_why_and_a_lost_interface_ends_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    for (text, word) in [
+        (
+            "[agent]\ninterface = \"nic7\"\n",
+            "there is no interface `nic7`",
+        ),
+        ("[agent]\ninterface = \"lo\"\n", "no Ethernet interface"),
+        ("[agent]\n", "agent.toml:1: agent.interface: is missing"),
+    ] {
+        let said = bed.agent(text).map(drop).expect_err(text).to_string();
+        assert!(said.contains(word), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    let mut agent = bed.agent(PLAIN)?;
+    bed.real().namespace.ip("link del eth0\n")?;
+    assert!(!agent.wait()?.success());
+    assert!(agent.log().contains("`eth0` is gone"));
+    Ok(())
+}
