@@ -32,7 +32,7 @@ enum What {
 struct Rule {
     /// The mark, 1 to 4294967295.
     mark: u32,
-    /// tcp or udp; both when left out.
+    /// tcp, udp or sctp; any when left out.
     #[arg(short, long, value_parser = protocol)]
     protocol: Option<Protocol>,
     /// Addresses that packets come from: 10.0.0.0/8, 2001:db8::1.
@@ -53,10 +53,10 @@ struct Rule {
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
-    [Protocol::Tcp, Protocol::Udp]
+    [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
         .into_iter()
         .find(|protocol| protocol.name() == text)
-        .ok_or_else(|| "write tcp or udp".to_owned())
+        .ok_or_else(|| "write tcp, udp or sctp".to_owned())
 }
 
 /// Does what the line says.

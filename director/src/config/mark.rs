@@ -5,7 +5,7 @@ use adminapi::validate::validate_marks;
 
 use super::read::{Expected, Section};
 
-const PROTOCOLS: &[&str] = &["tcp", "udp"];
+const PROTOCOLS: &[&str] = &["tcp", "udp", "sctp"];
 const MARK: Expected = Expected::Number(1..=u32::MAX as i64);
 const PREFIX: Expected = Expected::Text("an address or a network, as in \"10.0.0.0/8\"");
 const PORTS: Expected = Expected::Text("a port or a range of ports, as in \"80\" or \"8000-8099\"");
