@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use adminapi::model::{
-    Connection, Cursor, Family, Rates, RealView, ServiceId, ServiceView, Stats, Traffic,
+    Connection, Cursor, Family, Persistence, Rates, RealView, ServiceId, ServiceView, Stats,
+    Traffic,
 };
 
 use super::print::{BANNER, method_name, protocol_name};
@@ -65,17 +66,32 @@ fn services(services: &[ServiceView]) -> String {
 
 fn service(service: &ServiceView) -> String {
     let scheduler = service.scheduler.name();
+    let ops = if service.one_packet { "ops " } else { "" };
+    let persistent = service
+        .persistence
+        .map(|p| persistent(service.id.family(), p));
+    let persistent = persistent.unwrap_or_default();
     match service.id {
-        ServiceId::Mark { mark, .. } => format!("FWM  {mark:08X} {scheduler} \n"),
+        ServiceId::Mark { mark, .. } => format!("FWM  {mark:08X} {scheduler} {ops}{persistent}\n"),
         ServiceId::Address { protocol, vip } => {
             let (name, at) = (protocol_name(protocol), address_and_port(vip));
             // For IPv6 the kernel has no room for `ops`.
             match service.id.family() {
-                Family::Ipv4 => format!("{name:<4} {at} {scheduler}  \n"),
-                Family::Ipv6 => format!("{name:<4} {at} {scheduler} \n"),
+                Family::Ipv4 => format!("{name:<4} {at} {scheduler} {ops} {persistent}\n"),
+                Family::Ipv6 => format!("{name:<4} {at} {scheduler} {persistent}\n"),
             }
         }
     }
+}
+
+/// The timeout in ticks of the kernel (250 a second), and the netmask; for IPv6 the length.
+fn persistent(family: Family, persistence: Persistence) -> String {
+    let prefix = persistence.prefix.unwrap_or(family.bits());
+    let mask = match family {
+        Family::Ipv4 => Persistence::netmask(prefix).to_bits(),
+        Family::Ipv6 => prefix.into(),
+    };
+    format!("persistent {} {mask:08X}", persistence.timeout * 250)
 }
 
 fn real(real: &RealView) -> String {
@@ -133,7 +149,7 @@ fn row_of_origin(connection: &Connection) -> String {
 }
 
 fn ends_and_state(connection: &Connection) -> String {
-    let mut text = format!("{:<3}", protocol_name(connection.protocol));
+    let mut text = format!("{:<3}", connection.protocol.map_or("IP", protocol_name));
     for end in [connection.client, connection.vip, connection.real] {
         // Writing to a string can't fail.
         let _ = write!(text, " {} {:04X}", address(end.ip()), end.port());
