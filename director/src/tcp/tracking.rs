@@ -48,6 +48,9 @@ const LONGEST_SEGMENT: u32 = 65_535;
 /// How far back an ICMP error may quote at least: a window without scaling.
 const QUOTED_WINDOW: u32 = 65_535;
 
+/// How much a real server may have under way when it is first heard, bytes.
+const UNDER_WAY: u32 = 8 << 20;
+
 /// The real server's half is known.
 const ANSWERED: u8 = 1 << 0;
 /// The client has acknowledged the real server's SYN.
@@ -110,7 +113,8 @@ impl Tracking {
         };
         let widest = u32::from(u16::MAX) << 14;
         let server = Peer {
-            end: said.end(),
+            // What comes again after a loss is the oldest of what is under way.
+            end: said.end().wrapping_add(UNDER_WAY),
             max_end: said.end().wrapping_add(widest),
             max_ack: said.ack,
             max_window: widest,

@@ -30,8 +30,12 @@ fn a_resumed_connection_waits_for_its_client() {
     let moved = [
         (segment(Flags::ACK, 90_000, 6_000, 0), State::Established),
         (segment(Flags::ACK, 90_000, 5_000, 0), State::Established),
+        (segment(Flags::ACK, 90_000, 800_000, 0), State::Established),
         (segment(Flags::ACK, 90_000, 4_000, 700), State::Established),
-        (segment(Flags::ACK, 90_000, 6_001, 0), State::SynAck),
+        (
+            segment(Flags::ACK, 90_000, 6_001 + UNDER_WAY, 0),
+            State::SynAck,
+        ),
         (segment(Flags::ACK, 90_000, 1 << 30, 0), State::SynAck),
         (segment(Flags::RST, 91_000, 0, 0), State::SynAck),
     ];
