@@ -112,7 +112,9 @@ pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
 /// Judges a real server of `service`; pointers are relative to the real server.
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
-    problems.extend(unusable(real.address, Role::Real).map(|p| p.below("/address")));
+    let host_itself = real.method == ForwardingMethod::Dr && real.address.is_loopback();
+    let unusable = unusable(real.address, Role::Real).filter(|_| !host_itself);
+    problems.extend(unusable.map(|p| p.below("/address")));
     if real.method != ForwardingMethod::Tun {
         problems.extend(other_family(service, real.address));
     }
@@ -125,6 +127,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     if let Some(vip) = service
         .vip()
         .filter(|vip| *vip == real.endpoint(vip.port()))
+        .filter(|_| real.method != ForwardingMethod::Dr)
     {
         problems.push(Problem::new(
             "/address",

@@ -92,6 +92,7 @@ impl Scene {
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
+            door: Default::default(),
             fragments: Fragments::default(),
             policy: Policy::default(),
             path_mtus: Arc::default(),

@@ -94,6 +94,8 @@ causes! {
     Unreachable = "unreachable",
     /// The destination is this host itself.
     LocalDestination = "local_destination",
+    /// The kernel of this host did not take it.
+    HostRefused = "host_refused",
     /// The route leads through an interface that the director does not drive.
     OtherInterface = "other_interface",
     /// The outgoing interface is down.

@@ -35,6 +35,7 @@ pub mod control;
 pub mod datapath;
 pub mod defence;
 pub mod direction;
+pub mod door;
 pub mod drops;
 pub mod flow;
 pub mod forward;

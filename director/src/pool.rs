@@ -143,14 +143,19 @@ impl Pool {
         self.answering.has(protocol, endpoint)
     }
 
-    /// Whether a configured real server has this endpoint; one that was removed does not count.
-    pub fn is_present(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        let this = |real: &Arc<Real>| {
+    /// The configured real servers with this endpoint; those that were removed do not count.
+    pub fn present(
+        &self,
+        protocol: Protocol,
+        endpoint: Endpoint,
+    ) -> impl Iterator<Item = &Arc<Real>> {
+        let this = move |real: &&Arc<Real>| {
             real.standing == Standing::Listed
                 && real.service.has(protocol)
                 && real.endpoint == endpoint
         };
-        self.known.exactly(protocol, endpoint) && self.reals().any(this)
+        let any = self.known.exactly(protocol, endpoint);
+        any.then(|| self.reals().filter(this)).into_iter().flatten()
     }
 
     /// Whether a configured real server gets packets at `endpoint`; with port 0, at any port.

@@ -1,8 +1,8 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use adminapi::{Control, model};
@@ -144,6 +144,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         pool: Arc::new(ArcSwap::from_pointee(pool)),
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
+        door: OnceLock::new(),
         fragments: Fragments::default(),
         policy: Policy {
             clamp_mss: config.datapath.clamp_mss,

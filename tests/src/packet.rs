@@ -218,7 +218,7 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
         .flat_map(|byte| (0..8).map(move |bit| u32::from(byte >> bit & 1)));
     let rest = bits.fold(!0u32, |rest, bit| {
         let carry = rest >> 31 ^ bit;
-        rest << 1 ^ carry * POLYNOMIAL
+        (rest << 1) ^ (carry * POLYNOMIAL)
     });
     !rest.reverse_bits()
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::topology::RealHost;
 use crate::traffic::file_sha256;
@@ -55,21 +56,29 @@ impl Nginx {
     /// # Errors
     /// When nginx is missing or does not come up; its error log is in the message.
     pub fn start(host: &RealHost) -> Result<Self> {
+        Self::start_in(&host.namespace, &host.name)
+    }
+
+    /// The same anywhere, under a name of its own.
+    ///
+    /// # Errors
+    /// As [`Nginx::start`].
+    pub fn start_in(namespace: &Namespace, name: &str) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("bulwark-nginx-")
             .tempdir()?;
         let path = directory.path();
-        fs::write(path.join("nginx.conf"), configuration(&host.name, path))?;
+        fs::write(path.join("nginx.conf"), configuration(name, path))?;
         std::os::unix::fs::symlink(big_file()?, path.join("big"))?;
         make_world_readable(path)?;
-        let mut command = host.namespace.command("nginx");
+        let mut command = namespace.command("nginx");
         command
             .arg("-p")
             .arg(path)
             .args(["-c", "nginx.conf", "-e", "error.log"]);
         command.stderr(fs::File::create(path.join("stderr.log"))?);
         let nginx = Self {
-            name: host.name.clone(),
+            name: name.to_owned(),
             process: Process::spawn(&mut command)?,
             directory,
             asked: AtomicU64::new(0),
@@ -228,6 +237,14 @@ impl UdpEcho {
     /// # Errors
     /// When the port is taken.
     pub fn start_at(host: &RealHost, addresses: [IpAddr; 2]) -> Result<Self> {
+        Self::start_in(&host.namespace, &host.name, addresses)
+    }
+
+    /// The same anywhere, under a name of its own.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn start_in(namespace: &Namespace, name: &str, addresses: [IpAddr; 2]) -> Result<Self> {
         let mut echo = Self {
             stop: Arc::default(),
             answered: Arc::default(),
@@ -235,9 +252,9 @@ impl UdpEcho {
         };
         for address in addresses {
             let address = SocketAddr::new(address, ECHO_PORT);
-            let socket = host.namespace.enter(|| Ok(UdpSocket::bind(address)?))?;
+            let socket = namespace.enter(|| Ok(UdpSocket::bind(address)?))?;
             socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-            let prefix = format!("{}:", host.name).into_bytes();
+            let prefix = format!("{name}:").into_bytes();
             let (stop, answered) = (Arc::clone(&echo.stop), Arc::clone(&echo.answered));
             let work = move || answer(&socket, &prefix, &stop, &answered);
             echo.threads.push(std::thread::spawn(work));

@@ -83,10 +83,10 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
 
 fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
-    if key
-        .protocols()
-        .any(|protocol| pool.serves_within(protocol, endpoint))
-    {
+    // A service may be its own real server: `Touched::locals` sees to it that this host serves it.
+    let itself = matches!(key, ServiceKey::Address { vip, .. } if *vip == endpoint);
+    let serves = |protocol| pool.serves_within(protocol, endpoint);
+    if !itself && key.protocols().any(serves) {
         return Err(refuse_circle(endpoint));
     }
     refuse_speaker(pool, endpoint)?;

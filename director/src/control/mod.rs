@@ -23,6 +23,7 @@ use adminapi::model;
 use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 
+use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::neighbour::{Link, Neighbourhood};
@@ -134,7 +135,10 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let (mut new, touched, done) = plan(&master, &old, change)?;
+        let (mut new, touched, serves_here, done) = plan(&master, &old, change)?;
+        if serves_here {
+            self.open_door()?;
+        }
         new.settle();
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
@@ -143,6 +147,20 @@ impl Director {
             self.expire_abandoned();
         }
         Ok(done)
+    }
+
+    /// Makes the way to the kernel of this host, if there is none yet.
+    fn open_door(&self) -> Result<()> {
+        if self.shared.door.get().is_none() {
+            let door = Door::open().map_err(|error| {
+                let text =
+                    format!("cannot hand packets to this host itself: /dev/net/tun: {error}");
+                ControlError::Limit(text)
+            })?;
+            // One change at a time: nobody else has set it.
+            let _ = self.shared.door.set(door);
+        }
+        Ok(())
     }
 
     /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.
@@ -331,17 +349,18 @@ impl Director {
     }
 }
 
-/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
+/// The pool that `change` makes of `old`, what the gate has to hear of, whether a real server of it
+/// is this host, and what `change` gives.
 fn plan<T>(
     master: &Master,
     old: &Pool,
     change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
-) -> Result<(Pool, Touched, T)> {
+) -> Result<(Pool, Touched, bool, T)> {
     let mut new = old.clone();
     let mut touched = Touched::default();
     let done = change(&mut new, &mut touched)?;
-    touched.refuse_locals(old, &new, &master.locals)?;
-    Ok((new, touched, done))
+    let serves_here = touched.locals(old, &new, &master.locals)?;
+    Ok((new, touched, serves_here, done))
 }
 
 fn refused(error: GateError) -> ControlError {

@@ -1,10 +1,11 @@
 //! What the gate has to hear of a change: the roles of the endpoints that it touched.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::gate::{Gate, GateError, Roles};
 use crate::pool::Pool;
-use crate::service::ServiceKey;
+use crate::service::{Method, Real, ServiceKey};
 use crate::wire::{Addr, Endpoint, Protocol};
 
 /// Endpoints whose roles a change may have changed.
@@ -36,28 +37,34 @@ impl Touched {
         self.reals
     }
 
-    /// Refuses new real servers that are the director itself: what would be for them cannot be
-    /// handed to the kernel.
-    pub(super) fn refuse_locals(
+    /// Whether `new` has real servers that are the director itself. What is for those is handed to
+    /// the kernel as it is, so only direct routing reaches them, with the VIP on this host; others
+    /// are refused.
+    ///
+    /// # Errors
+    /// Which, and how to mend it.
+    pub(super) fn locals(
         &self,
         old: &Pool,
         new: &Pool,
         locals: &[Addr],
-    ) -> adminapi::error::Result<()> {
-        let is_new = |&(protocol, endpoint): &(Protocol, Endpoint)| {
-            !old.is_present(protocol, endpoint) && new.is_present(protocol, endpoint)
-        };
-        let mut own = (self.endpoints.iter())
-            .filter(|(_, endpoint)| locals.contains(&endpoint.addr))
-            .filter(|endpoint| is_new(endpoint));
-        own.next().map_or(Ok(()), |(_, endpoint)| {
-            let message = format!(
-                "real server {endpoint} is the director itself, which it does not forward to"
-            );
-            let mend = "name another host, or serve the VIP there";
-            let problem = adminapi::Problem::new("/address", message, mend);
-            Err(adminapi::ControlError::Invalid(vec![problem]))
-        })
+    ) -> adminapi::error::Result<bool> {
+        let mut any = false;
+        for &(protocol, endpoint) in &self.endpoints {
+            let loopback = IpAddr::from(endpoint.addr).is_loopback();
+            let local = loopback || locals.contains(&endpoint.addr);
+            for real in new.present(protocol, endpoint) {
+                if !local && !is_service_itself(real) {
+                    continue;
+                }
+                let known = |old: &Real| old.service == real.service && old.method == real.method;
+                if !old.present(protocol, endpoint).any(|old| known(old)) {
+                    refuse_unserved(real, locals)?;
+                }
+                any |= real.method == Method::Dr;
+            }
+        }
+        Ok(any)
     }
 
     /// Takes from the gate the roles that `new` has no more.
@@ -97,6 +104,31 @@ impl Touched {
             .map(|(_, endpoint)| endpoint.addr)
             .collect()
     }
+}
+
+fn is_service_itself(real: &Real) -> bool {
+    matches!(real.service, ServiceKey::Address { vip, .. } if vip == real.endpoint)
+}
+
+fn refuse_unserved(real: &Real, locals: &[Addr]) -> adminapi::error::Result<()> {
+    let endpoint = real.endpoint;
+    let (pointer, message, mend) = match (real.method, real.service) {
+        (Method::Dr, ServiceKey::Address { vip, .. }) if !locals.contains(&vip.addr) => (
+            "/address",
+            format!("real server {endpoint} is the director itself, which does not have {vip}"),
+            "give the VIP to an interface of this host, `lo` for instance",
+        ),
+        (Method::Dr, _) => return Ok(()),
+        _ => (
+            "/method",
+            format!(
+                "real server {endpoint} is the director itself, whose answers pass no interface"
+            ),
+            "use direct routing (dr): the host serves the VIP at its port",
+        ),
+    };
+    let problem = adminapi::Problem::new(pointer, message, mend);
+    Err(adminapi::ControlError::Invalid(vec![problem]))
 }
 
 fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {

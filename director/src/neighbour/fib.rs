@@ -24,6 +24,16 @@ pub struct Hop {
     pub dst_mac: Mac,
 }
 
+impl Hop {
+    /// To the kernel of this host itself.
+    pub const HOME: Self = Self {
+        mtu: u32::MAX,
+        port: u16::MAX,
+        src_mac: [0; 6],
+        dst_mac: [0; 6],
+    };
+}
+
 /// Why there is no next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoHop {

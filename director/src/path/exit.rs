@@ -4,7 +4,7 @@ use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::forward::{self, Cuts, Outer, Tunnel};
 use crate::fragment::Name;
-use crate::neighbour::Hop;
+use crate::neighbour::{Hop, NoHop};
 use crate::service::Method;
 use crate::wire::{Addr, Layout, Mac, Piece, Protocol, Transport, Tuple, Version};
 use crate::wire::{ipv4, ipv6, tcp};
@@ -16,6 +16,8 @@ use crate::xsk::{Frame, Umem};
 pub(super) enum Departure {
     /// As it is, through this port.
     Plain(u16),
+    /// As it is, to the kernel of this host.
+    Home(Layout),
     /// When it has been made another.
     Remade(Remake),
     /// Later, when the first fragment of its datagram has shown the way.
@@ -42,11 +44,43 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         match method {
-            Method::Nat | Method::FullNat | Method::Dr => {
-                self.exit(frame, layout, to.dst.addr, flow_of(to))
-            }
+            Method::Nat | Method::FullNat => self.exit(frame, layout, to.dst.addr, flow_of(to)),
+            Method::Dr => self.hop_by_direct_routing(frame, layout, to),
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
         }
+    }
+
+    /// By direct routing this host itself can be the real server, if it has the VIP.
+    fn hop_by_direct_routing(
+        &self,
+        frame: &[u8],
+        layout: &Layout,
+        to: &Tuple,
+    ) -> Result<Hop, Refusal<'s>> {
+        match self.exit(frame, layout, to.dst.addr, flow_of(to)) {
+            Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
+                match self.is_served_here(frame, layout) {
+                    true => Ok(Hop::HOME),
+                    false => Err(refusal),
+                }
+            }
+            hop => hop,
+        }
+    }
+
+    #[inline(never)]
+    fn is_served_here(&self, frame: &[u8], layout: &Layout) -> bool {
+        let vip = layout.addrs(frame).map(|[_, dst]| dst);
+        let is_own = |vip| self.fib.next_hop(vip, 0) == Err(NoHop::Local);
+        self.door.is_some() && vip.is_some_and(is_own)
+    }
+
+    /// Hands a packet to the kernel of this host; false when that does not take it.
+    #[inline(never)]
+    pub(super) fn hand_over(&self, frame: &[u8], layout: &Layout) -> bool {
+        let taken = (self.door).is_some_and(|door| door.hand(layout.datagram(frame)));
+        self.stats.sent.add(taken.into());
+        taken
     }
 
     // Not inlined, as all that only tunnels need: it would crowd the way of NAT.
@@ -88,6 +122,7 @@ impl<'s> View<'s> {
         }
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
+            Method::Dr if *hop == Hop::HOME => return Departure::Home(packet.layout),
             Method::Dr => {}
             Method::Tun(tunnel) => {
                 if self.policy.clamp_mss {

@@ -9,6 +9,7 @@ use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;
+use crate::neighbour::Hop;
 use crate::sched::Newcomer;
 use crate::service::{Method, Real};
 use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
@@ -99,6 +100,7 @@ impl<'s> View<'s> {
                 };
                 forward::translate_error(frame, error, src, quote.src.addr, &quote);
             }
+            Method::Dr if hop == Hop::HOME => return Ok(Departure::Home(error.layout)),
             Method::Dr => {}
             Method::Tun(tunnel) => {
                 return Ok(self.enter_tunnel(frame, &error.layout, tunnel, to, &hop));

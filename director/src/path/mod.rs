@@ -31,13 +31,14 @@ mod view;
 mod voice;
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::defence::Lottery;
-use crate::drops::DropReason;
+use crate::door::Door;
+use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::fragment::Fragments;
 use crate::neighbour::{Asker, Fib};
@@ -80,6 +81,8 @@ pub struct Shared {
     pub path_mtus: Arc<ArcSwap<PathMtus>>,
     /// Which new connections are dropped when some are.
     pub lottery: Lottery,
+    /// The way to the kernel of this host, once a real server needs it.
+    pub door: OnceLock<Door>,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Number of workers.
@@ -145,6 +148,7 @@ impl Walk for Path {
             latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            door: self.shared.door.get(),
             fragments: &self.shared.fragments,
             policy: self.shared.policy,
             path_mtus: self.path_mtus.load(),
@@ -200,6 +204,7 @@ impl Path {
             latest: &self.shared.pool,
             fib: self.fib.load(),
             timeouts: self.timeouts.load(),
+            door: self.shared.door.get(),
             fragments: &self.shared.fragments,
             policy: self.shared.policy,
             path_mtus: self.path_mtus.load(),
@@ -238,6 +243,17 @@ impl View<'_> {
         };
         match departure {
             Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
+            Ok(Departure::Home(layout)) => match self.hand_over(frame, &layout) {
+                true => out.discard(umem.reset(arrival.frame)),
+                false => refused.take(
+                    umem,
+                    self,
+                    arrival,
+                    reading,
+                    &Cause::HostRefused.into(),
+                    out,
+                ),
+            },
             Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {
                 match self.remake(umem, &mut arrival.frame, &remake, out) {

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use super::fragment::Course;
 use super::policy::Policy;
 use crate::defence::Lottery;
+use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
@@ -34,6 +35,7 @@ pub(super) struct View<'s> {
     pub(super) fib: &'s Fib,
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
+    pub(super) door: Option<&'s Door>,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) stats: &'s WorkerStats,

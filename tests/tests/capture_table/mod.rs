@@ -67,7 +67,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("211", Replayed),
     ("212", Replayed),
     ("214", Replayed),
-    ("215", NotYet("local real servers")),
+    ("215", Apart("NAT to the director itself")),
     ("216", Replayed),
     ("217", Replayed),
     ("218", Replayed),
