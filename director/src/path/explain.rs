@@ -56,6 +56,7 @@ impl Shared {
             fib: &self.fib.load(),
             timeouts: &self.timeouts.load(),
             lottery: &self.lottery,
+            door: self.door.get(),
             policy: self.policy,
             path_mtus: &self.path_mtus.load(),
             fragments: &self.fragments,
