@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
-use director::defence::Lottery;
+use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
+use director::ftp::Expectations;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
@@ -88,11 +89,13 @@ impl Scene {
         };
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
+            expectations: Expectations::default(),
             table: Table::new(&limits).unwrap(),
             pool: Arc::new(ArcSwap::from_pointee(pool())),
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             door: Default::default(),
+            orders: Orders::default(),
             fragments: Fragments::default(),
             policy: Policy::default(),
             path_mtus: Arc::default(),

@@ -50,6 +50,16 @@ static __always_inline __u32 role(const struct endpoint *endpoint)
 	return roles ? *roles : 0;
 }
 
+// The same, if the endpoint has none itself, for all ports of its address.
+static __always_inline __u32 any_role(const struct endpoint *endpoint)
+{
+	struct endpoint all = *endpoint;
+	__u32 roles = role(endpoint);
+
+	all.port = 0;
+	return roles ? roles : role(&all);
+}
+
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
 // that the director speaks from. A fragment has no port, and may be for either.
 static __always_inline bool is_hosts(const struct endpoint *end)
@@ -68,7 +78,7 @@ static __always_inline bool is_ours(const struct packet *p)
 {
 	if (role(&p->dst) & SERVICE)
 		return true;
-	return (role(&p->src) & REAL) && !is_hosts(&p->dst);
+	return (any_role(&p->src) & REAL) && !is_hosts(&p->dst);
 }
 
 // An error quotes a packet that was sent earlier: one from a service to a client, or one to a real
@@ -77,7 +87,7 @@ static __always_inline bool is_about_ours(const struct packet *quoted)
 {
 	if (role(&quoted->src) & SERVICE)
 		return true;
-	return (role(&quoted->dst) & REAL) && !is_hosts(&quoted->src);
+	return (any_role(&quoted->dst) & REAL) && !is_hosts(&quoted->src);
 }
 
 static __always_inline bool is_for_us(struct xdp_md *ctx)

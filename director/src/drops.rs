@@ -48,8 +48,12 @@ causes! {
     RealRemoved = "real_removed",
     /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",
+    /// The same, and nobody is told, since a lost connection may come back.
+    NoConnectionYet = "no_connection_yet",
     /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
+    /// The same, and it was told so.
+    ReplyRefused = "reply_refused",
     /// An ICMP error about no connection, and not to be routed.
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::ftp;
 use crate::sched;
 use crate::service::{Drain, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
 use crate::speakers::Speakers;
@@ -143,6 +144,11 @@ impl Pool {
         self.answering.has(protocol, endpoint)
     }
 
+    /// The real server that answers from `endpoint` through the director, if only one does.
+    pub fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<&Arc<Real>> {
+        self.real(self.answering.sole(protocol, endpoint)?)
+    }
+
     /// The configured real servers with this endpoint; those that were removed do not count.
     pub fn present(
         &self,
@@ -195,6 +201,15 @@ impl Pool {
     /// Whether a real server that is listed no more is still remembered.
     pub const fn has_unlisted(&self) -> bool {
         self.unlisted > 0
+    }
+
+    /// Whether data connections of FTP have `endpoint`.
+    pub fn takes_data(&self, endpoint: Endpoint) -> bool {
+        let control = Endpoint::new(endpoint.addr, ftp::PORT);
+        (endpoint.port == ftp::DATA_PORT || ftp::DATA_PORTS.contains(&endpoint.port))
+            && self
+                .services
+                .contains_key(&ServiceKey::at(Protocol::Tcp, control))
     }
 
     /// Whether any service has this VIP.
@@ -533,7 +548,8 @@ impl Pool {
 /// connections included. One without a port stands behind all ports of its address.
 #[derive(Clone, Debug, Default)]
 struct Census {
-    endpoints: Map<(Protocol, Endpoint), u32>,
+    /// How many, and their numbers, one XORed with the other: of a single one it is its number.
+    endpoints: Map<(Protocol, Endpoint), (u32, u32)>,
     addrs: Map<Addr, u32>,
     /// How many have no port.
     wide: u32,
@@ -541,19 +557,31 @@ struct Census {
 
 impl Census {
     fn enter(&mut self, real: &Real) {
-        for protocol in real.service.protocols() {
-            enter(&mut self.endpoints, (protocol, real.endpoint));
+        for key in places(real) {
+            let (count, ids) = self.endpoints.entry(key).or_default();
+            (*count, *ids) = (*count + 1, *ids ^ real.id.0);
+            self.wide += u32::from(key.1.port == 0);
         }
-        self.wide += u32::from(real.endpoint.port == 0);
         enter(&mut self.addrs, real.endpoint.addr);
     }
 
     fn leave(&mut self, real: &Real) {
-        for protocol in real.service.protocols() {
-            leave(&mut self.endpoints, (protocol, real.endpoint));
+        for key in places(real) {
+            match self.endpoints.get_mut(&key) {
+                Some((count, ids)) if *count > 1 => (*count, *ids) = (*count - 1, *ids ^ real.id.0),
+                _ => drop(self.endpoints.remove(&key)),
+            }
+            self.wide -= u32::from(key.1.port == 0);
         }
-        self.wide -= u32::from(real.endpoint.port == 0);
         leave(&mut self.addrs, real.endpoint.addr);
+    }
+
+    /// The only one at `endpoint`, if there is just one.
+    fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<RealId> {
+        match self.endpoints.get(&(protocol, endpoint)) {
+            Some((1, id)) => Some(RealId(*id)),
+            _ => None,
+        }
     }
 
     /// Whether one gets packets at `endpoint`.
@@ -571,6 +599,18 @@ impl Census {
     fn widely(&self, protocol: Protocol, addr: Addr) -> bool {
         self.exactly(protocol, Endpoint::new(addr, 0))
     }
+}
+
+/// Where a real server counts: at its endpoint, and on all ports of its address if data
+/// connections may come from any.
+fn places(real: &Real) -> impl Iterator<Item = (Protocol, Endpoint)> {
+    let endpoint = real.endpoint;
+    let own = real
+        .service
+        .protocols()
+        .map(move |protocol| (protocol, endpoint));
+    let anywhere = (Protocol::Tcp, Endpoint::new(endpoint.addr, 0));
+    own.chain(real.follows_ftp().then_some(anywhere))
 }
 
 fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {

@@ -16,9 +16,10 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
@@ -145,15 +146,16 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         door: OnceLock::new(),
+        orders: Orders::default(),
         fragments: Fragments::default(),
         policy: Policy {
             clamp_mss: config.datapath.clamp_mss,
             path_mtu_answers: config.datapath.path_mtu_answers,
-            ..Policy::default()
         },
         path_mtus: Arc::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
+        expectations: Expectations::default(),
         workers,
     })
 }

@@ -14,7 +14,7 @@ use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::{Endpoint, Protocol};
-use crate::{sctp, tcp};
+use crate::{ftp, sctp, tcp};
 
 mod reals;
 
@@ -69,6 +69,17 @@ impl ServiceKey {
             Self::Address { protocol: own, .. } => *own == protocol,
             Self::Mark { .. } => true,
         }
+    }
+
+    /// Whether its connections are those that FTP is controlled by.
+    pub const fn is_ftp(&self) -> bool {
+        matches!(
+            self,
+            Self::Address {
+                protocol: Protocol::Tcp,
+                vip,
+            } if vip.port == ftp::PORT
+        )
     }
 
     /// The protocols of its packets.
@@ -305,6 +316,12 @@ pub struct Real {
 }
 
 impl Real {
+    /// Whether what its clients and it say to each other of FTP is followed: both ways have to
+    /// pass here.
+    pub const fn follows_ftp(&self) -> bool {
+        self.service.is_ftp() && matches!(self.method, Method::Nat)
+    }
+
     /// Active connections at this moment.
     #[inline]
     pub fn active(&self) -> u32 {

@@ -15,6 +15,7 @@ pub mod api;
 pub mod bpf;
 pub mod director;
 pub mod floor;
+pub mod ftp;
 pub mod generator;
 pub mod l2fwd;
 pub mod namespace;

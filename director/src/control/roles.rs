@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::ftp;
 use crate::gate::{Gate, GateError, Roles};
 use crate::pool::Pool;
 use crate::service::{Method, Real, ServiceKey};
@@ -23,12 +24,20 @@ impl Touched {
         let vip = key.vip().into_iter();
         let endpoints = vip.flat_map(|vip| key.protocols().map(move |p| (p, vip)));
         self.endpoints.extend(endpoints);
+        if let (true, Some(vip)) = (key.is_ftp(), key.vip()) {
+            let data = ftp::data_ports().map(|port| Endpoint::new(vip.addr, port));
+            self.endpoints.extend(data.map(|vip| (Protocol::Tcp, vip)));
+        }
     }
 
     /// A real server of a service came or went.
     pub(super) fn real(&mut self, service: &ServiceKey, endpoint: Endpoint) {
         let endpoints = service.protocols().map(|protocol| (protocol, endpoint));
         self.endpoints.extend(endpoints);
+        if service.is_ftp() {
+            let anywhere = Endpoint::new(endpoint.addr, 0);
+            self.endpoints.insert((Protocol::Tcp, anywhere));
+        }
         self.reals = true;
     }
 
@@ -132,7 +141,8 @@ fn refuse_unserved(real: &Real, locals: &[Addr]) -> adminapi::error::Result<()> 
 }
 
 fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
-    let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some();
+    let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some()
+        || protocol == Protocol::Tcp && pool.takes_data(endpoint);
     of(service, pool.answers(protocol, endpoint))
 }
 

@@ -5,13 +5,14 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Shared;
+use super::farewell::Farewells;
 use super::reading::Reading;
 use super::view::{Owner, Refusal, View};
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Direction, Entry, Place};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
-use crate::service::{Real, ServiceKey};
+use crate::service::{Real, Service, ServiceKey};
 use crate::stats::WorkerStats;
 use crate::time::Tick;
 use crate::wire::{Protocol, Transport, Tuple};
@@ -56,7 +57,10 @@ impl Shared {
             fib: &self.fib.load(),
             timeouts: &self.timeouts.load(),
             lottery: &self.lottery,
+            expectations: &self.expectations,
             door: self.door.get(),
+            orders: &self.orders,
+            farewells: &Farewells::default(),
             policy: self.policy,
             path_mtus: &self.path_mtus.load(),
             fragments: &self.fragments,
@@ -104,7 +108,8 @@ impl<'s> View<'s> {
         if way == Direction::Reply {
             return Err(Cause::NoConnection.into());
         }
-        let (service, tracked) = self.admit(frame, packet)?;
+        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        let tracked = self.admit(service, frame, packet)?;
         found.service = Some(service.key);
         let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.peek(&service.reals, &newcomer);

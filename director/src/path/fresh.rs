@@ -5,7 +5,7 @@ use adminapi::sysctl::Sysctl;
 use super::exit::Departure;
 use super::judge::segment_of;
 use super::view::{Refusal, View};
-use crate::defence::{Posture, Share};
+use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::sched::Newcomer;
@@ -23,7 +23,11 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
-        let (service, tracked) = self.admit(frame, packet)?;
+        let Some(service) = self.service_of(&packet.tuple) else {
+            return self.opened_by_client(shard, frame, packet, place);
+        };
+        let service: &Service = service;
+        let tracked = self.admit(service, frame, packet)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
@@ -56,27 +60,33 @@ impl<'s> View<'s> {
             // Under the lock: whoever finds the connection may already take it off again.
             self.entered(real, &entry);
             drop(shard);
-            self.opened(real, packet);
+            self.opened(real, packet, Direction::Original);
             return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
         Err(refused(why.into()))
     }
 
-    /// The service that `packet` may open a connection to, and what is tracked of it.
+    /// A client is not told that it has no connection while that may come back.
+    fn told(&self, cause: Cause) -> Cause {
+        match (cause, self.orders.strays()) {
+            (Cause::NoConnection, Strays::Resurrect) => Cause::NoConnectionYet,
+            _ => cause,
+        }
+    }
+
+    /// What is tracked of a connection to `service` that `packet` opens, if it may open one.
     #[inline]
     pub(super) fn admit(
         &self,
+        service: &'s Service,
         frame: &[u8],
         packet: &Transport,
-    ) -> Result<(&'s Service, Tracked), Refusal<'s>> {
-        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+    ) -> Result<Tracked, Refusal<'s>> {
         if self.pool.speakers().has(packet.tuple.src.addr) {
             return Err(Refusal::from(Cause::ForgedSource).of_service(service));
         }
-        match self.opening(frame, packet) {
-            Ok(tracked) => Ok((service, tracked)),
-            Err(cause) => Err(Refusal::from(cause).of_service(service)),
-        }
+        let tracked = self.opening(frame, packet);
+        tracked.map_err(|cause| Refusal::from(self.told(cause)).of_service(service))
     }
 
     /// What the scheduler is told of a connection to be.
@@ -153,20 +163,23 @@ impl<'s> View<'s> {
         let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracked = tracked;
+        if real.follows_ftp() {
+            entry.set_ftp();
+        }
         entry.count_packet();
         entry
     }
 
-    fn entered(&self, real: &Real, entry: &Entry) {
+    pub(super) fn entered(&self, real: &Real, entry: &Entry) {
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
     }
 
-    fn opened(&self, real: &Real, packet: &Transport) {
+    pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
-        self.count(real, &packet.layout, Direction::Original);
+        self.count(real, &packet.layout, way);
     }
 }
 

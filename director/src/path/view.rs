@@ -7,14 +7,16 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::ArcSwap;
 
+use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -36,6 +38,8 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
     pub(super) door: Option<&'s Door>,
+    pub(super) orders: &'s Orders,
+    pub(super) farewells: &'s Farewells,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) stats: &'s WorkerStats,
@@ -44,6 +48,7 @@ pub(super) struct View<'s> {
     /// How the last first fragment was sent.
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     pub(super) sysctls: &'s Sysctls,
+    pub(super) expectations: &'s Expectations,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
