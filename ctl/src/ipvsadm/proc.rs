@@ -14,18 +14,22 @@ use crate::director::{Director, Result};
 
 /// A file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[clap(rename_all = "snake_case")]
 pub(crate) enum File {
     /// Services and real servers.
-    IpVs,
+    #[value(name = "ip_vs")]
+    Services,
     /// Connections.
-    IpVsConn,
+    #[value(name = "ip_vs_conn")]
+    Connections,
     /// Connections, and whether another director has told of them.
-    IpVsConnSync,
+    #[value(name = "ip_vs_conn_sync")]
+    Origins,
     /// Counters and rates of all services together.
-    IpVsStats,
+    #[value(name = "ip_vs_stats")]
+    Stats,
     /// Helpers of protocols.
-    IpVsApp,
+    #[value(name = "ip_vs_app")]
+    Apps,
 }
 
 const SERVICES_TITLE: &str = "\
@@ -45,11 +49,11 @@ const APPS: &str = "prot port    usecnt name\n";
 /// The text of `file`.
 pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String> {
     Ok(match file {
-        File::IpVs => services(&director.services().await?),
-        File::IpVsConn => connections(director, CONNECTIONS_TITLE, row).await?,
-        File::IpVsConnSync => connections(director, ORIGINS_TITLE, row_of_origin).await?,
-        File::IpVsStats => stats(&director.stats().await?),
-        File::IpVsApp => APPS.to_owned(),
+        File::Services => services(&director.services().await?),
+        File::Connections => connections(director, CONNECTIONS_TITLE, row).await?,
+        File::Origins => connections(director, ORIGINS_TITLE, row_of_origin).await?,
+        File::Stats => stats(&director.stats().await?),
+        File::Apps => APPS.to_owned(),
     })
 }
 

@@ -567,7 +567,7 @@ fn the_files_of_proc_read_as_the_kernel_writes_them() {
         assert_eq!(ipvsadm(&director, line).status, 0, "{line}");
     }
     assert_eq!(
-        proc_text(&director, File::IpVs),
+        proc_text(&director, File::Services),
         "\
 IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
@@ -581,7 +581,7 @@ FWM  00000007 rr
 "
     );
     assert_eq!(
-        proc_text(&director, File::IpVsConn),
+        proc_text(&director, File::Connections),
         "\
 Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
 TCP CB007109 C93A C000020A 0050 0A00000B 1F90 ESTABLISHED     897
@@ -589,7 +589,7 @@ TCP CB007109 C93A C000020A 0050 0A00000B 1F90 ESTABLISHED     897
     );
     director.services.borrow_mut()[0].stats = traffic([255, 16, 0, 4096, 0]);
     assert_eq!(
-        proc_text(&director, File::IpVsStats),
+        proc_text(&director, File::Stats),
         "   Total Incoming Outgoing         Incoming         Outgoing
    Conns  Packets  Packets            Bytes            Bytes
       FF       10        0             1000                0
