@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 use crate::control::Put;
 use crate::model::{
     Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Health, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
-    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
+    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
@@ -125,6 +125,26 @@ impl Client {
     /// Removes all services.
     pub async fn flush(&self) -> Result<()> {
         self.delete(path::SERVICES).await
+    }
+
+    /// The rules that mark packets.
+    pub async fn marks(&self) -> Result<Vec<MarkRule>> {
+        self.get(path::MARKS).await
+    }
+
+    /// Makes the rules these.
+    pub async fn put_marks(&self, rules: &[MarkRule]) -> Result<Vec<MarkRule>> {
+        self.send(Method::PUT, path::MARKS, &rules).await
+    }
+
+    /// Adds a rule behind the others.
+    pub async fn add_mark(&self, rule: &MarkRule) -> Result<MarkRule> {
+        self.send(Method::POST, path::MARKS, rule).await
+    }
+
+    /// Removes the rule at a place, from 0.
+    pub async fn remove_mark(&self, place: usize) -> Result<()> {
+        self.delete(&path::mark(place)).await
     }
 
     /// The real servers of a service.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::error::Result;
 use crate::model::{
     Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Health, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
-    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
+    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -91,6 +91,18 @@ pub trait Control: Send + Sync + 'static {
 
     /// One page of the connections that match `query`.
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage>;
+
+    /// The rules that mark packets, in their order.
+    fn marks(&self) -> Result<Vec<MarkRule>>;
+
+    /// Makes the rules these, in one step.
+    fn put_marks(&self, rules: Vec<MarkRule>) -> Result<()>;
+
+    /// Adds a rule behind the others; its place, from 0.
+    fn add_mark(&self, rule: MarkRule) -> Result<usize>;
+
+    /// Removes the rule at a place; false when there is none.
+    fn remove_mark(&self, place: usize) -> Result<bool>;
 
     /// Zeroes the counters of a service and its real servers, or of all of them (`-Z`).
     fn zero(&self, service: Option<ServiceId>) -> Result<()>;

@@ -25,6 +25,9 @@ pub const EVENTS: &str = "/v1/events";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
+/// `GET`, `PUT`, `POST`: the rules that mark packets.
+pub const MARKS: &str = "/v1/marks";
+
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
 /// `GET`, `POST`: synchronisation daemons.
@@ -88,6 +91,11 @@ pub fn explain(query: &ExplainQuery) -> String {
         "{EXPLAIN}?protocol={}&from={from}&to={to}",
         query.protocol.name()
     )
+}
+
+/// The rule at this place, from 0: `DELETE`.
+pub fn mark(place: usize) -> String {
+    format!("{MARKS}/{place}")
 }
 
 /// One synchronisation daemon.

@@ -61,6 +61,8 @@ impl Control for Fake {
             naming: service.id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
             stats: Traffic::default(),
             rates: Rates::default(),
             drops: Default::default(),
@@ -78,6 +80,8 @@ impl Control for Fake {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             Ok(service.clone())
         })
     }
@@ -123,6 +127,7 @@ impl Control for Fake {
                 active: 0,
                 inactive: 0,
                 draining: None,
+                persistent: 0,
                 local_ports: None,
                 stats: Traffic::default(),
                 rates: Rates::default(),
@@ -160,7 +165,8 @@ impl Control for Fake {
         let page = query.cursor.map_or(0, |cursor| cursor.0);
         let connection = Connection {
             service: "tcp:192.0.2.10:80".parse().unwrap(),
-            protocol: Protocol::Tcp,
+            protocol: Some(Protocol::Tcp),
+            template: false,
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
@@ -172,6 +178,22 @@ impl Control for Fake {
             connections: vec![connection],
             next: (page < 2).then_some(Cursor(page + 1)),
         })
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        not_asked()
+    }
+
+    fn put_marks(&self, _: Vec<MarkRule>) -> Result<()> {
+        not_asked()
+    }
+
+    fn add_mark(&self, _: MarkRule) -> Result<usize> {
+        not_asked()
+    }
+
+    fn remove_mark(&self, _: usize) -> Result<bool> {
+        not_asked()
     }
 
     fn zero(&self, id: Option<ServiceId>) -> Result<()> {

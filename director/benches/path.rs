@@ -20,6 +20,7 @@ use director::path::{Path, Policy, Shared};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
+use director::templates::Templates;
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol};
 use director::worker::{BATCH, Outbox, Walk};
@@ -87,11 +88,13 @@ impl Scene {
             half_open: flows as usize + 1024,
             workers: 1,
         };
+        let pool = Arc::new(ArcSwap::from_pointee(pool()));
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
             expectations: Expectations::default(),
             table: Table::new(&limits).unwrap(),
-            pool: Arc::new(ArcSwap::from_pointee(pool())),
+            templates: Templates::new(1024, 1, Arc::clone(&pool)).unwrap(),
+            pool,
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             door: Default::default(),

@@ -58,6 +58,8 @@ causes! {
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.
     TableFull = "table_full",
+    /// No room is left to remember the client of a persistent service.
+    TemplatesFull = "templates_full",
     /// It would have opened a connection, and the defence drops a share of those.
     DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.

@@ -25,6 +25,7 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
 use crate::rate;
+use crate::templates::Templates;
 use crate::time::Clock;
 use crate::wire::Version;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
@@ -139,10 +140,14 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         workers,
     };
     let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = Arc::new(ArcSwap::from_pointee(pool));
+    let templates = config.limits.templates as usize;
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
-        pool: Arc::new(ArcSwap::from_pointee(pool)),
+        templates: Templates::new(templates, workers, Arc::clone(&pool))
+            .context("cannot get memory for templates; lower [limits] templates")?,
+        pool,
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         door: OnceLock::new(),
@@ -226,6 +231,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
     director.apply_speaking_from(&addrs, &config.services)?;
+    director.put_marks(config.marks.clone())?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);

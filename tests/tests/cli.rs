@@ -117,7 +117,9 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
     ] {
         assert!(foreseen.contains(line), "{line}: {foreseen}");
     }
-    let row = connections.lines().last().context("no connection")?;
+    let mut rows = connections.lines();
+    let row = rows.find(|row| row.contains("ESTABLISHED"));
+    let row = row.context("no connection")?;
     let client = row.split_whitespace().nth(3).context("no client")?;
     let known = cli.say(&format!("explain -t {VIP} --from {client}"))?;
     assert!(

@@ -128,7 +128,7 @@ sysctls! {
     /// Clients of a persistent service leave a real server of weight 0 with their next
     /// connection.
     ExpireQuiescentTemplate expire_quiescent_template = Number(0), INT,
-        Effect::None("there is no persistence yet");
+        Effect::Works;
     /// Packets of protocols that IPVS does not know are left alone.
     IgnoreTunneled ignore_tunneled = Number(0), INT,
         Effect::None("always so: other protocols are the host's");

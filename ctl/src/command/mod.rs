@@ -4,6 +4,7 @@ mod defense;
 mod drain;
 mod explain;
 mod generate;
+mod mark;
 mod status;
 mod sysctl;
 mod top;
@@ -65,6 +66,8 @@ enum Question {
     Events(defense::EventsLine),
     /// Takes a real server out of service when its connections have ended, or at a deadline.
     Drain(drain::Line),
+    /// Shows and changes the rules that mark packets for services of `-f`.
+    Mark(mark::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
     /// Says what the director would do with a packet, and why. Nothing is sent or changed.
@@ -193,6 +196,7 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
                 Ok(said)
             }
         },
+        Question::Mark(mark) => mark::run(mark, director, as_json).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
         Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
     }

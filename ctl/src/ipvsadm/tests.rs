@@ -55,6 +55,7 @@ fn view(real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         draining: None,
+        persistent: 0,
         local_ports: None,
         stats: Traffic::default(),
         rates: Rates::default(),
@@ -72,6 +73,8 @@ fn service_view(service: &Service) -> ServiceView {
         naming: service.id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
+        persistence: service.persistence,
+        one_packet: service.one_packet,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -100,6 +103,8 @@ impl Edit for &MemoryDirector {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
         })
     }
 
@@ -392,7 +397,8 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
     let [client, vip, real] = ends.map(|end| end.parse().unwrap());
     Connection {
         service: ServiceId::at(protocol, vip),
-        protocol,
+        protocol: Some(protocol),
+        template: false,
         client,
         vip,
         real,
@@ -454,6 +460,8 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         naming: Default::default(),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
+        persistence: None,
+        one_packet: false,
         stats: traffic([
             123_456_789,
             9_876_543_210,
@@ -481,6 +489,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             active: 12,
             inactive: 340,
             draining: None,
+            persistent: 0,
             local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             rates: Rates::default(),
@@ -558,7 +567,7 @@ fn the_files_of_proc_read_as_the_kernel_writes_them() {
         assert_eq!(ipvsadm(&director, line).status, 0, "{line}");
     }
     assert_eq!(
-        proc_text(&director, File::IpVs),
+        proc_text(&director, File::Services),
         "\
 IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
@@ -572,7 +581,7 @@ FWM  00000007 rr
 "
     );
     assert_eq!(
-        proc_text(&director, File::IpVsConn),
+        proc_text(&director, File::Connections),
         "\
 Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
 TCP CB007109 C93A C000020A 0050 0A00000B 1F90 ESTABLISHED     897
@@ -580,7 +589,7 @@ TCP CB007109 C93A C000020A 0050 0A00000B 1F90 ESTABLISHED     897
     );
     director.services.borrow_mut()[0].stats = traffic([255, 16, 0, 4096, 0]);
     assert_eq!(
-        proc_text(&director, File::IpVsStats),
+        proc_text(&director, File::Stats),
         "   Total Incoming Outgoing         Incoming         Outgoing
    Conns  Packets  Packets            Bytes            Bytes
       FF       10        0             1000                0

@@ -10,6 +10,7 @@ use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
+use crate::templates;
 use crate::time::Tick;
 use crate::wire::Addr;
 use crate::wire::Tuple;
@@ -21,6 +22,9 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         naming: id.into(),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
+        persistence: (service.handling.persistence)
+            .map(|persistence| translate::api_persistence(&service.key, &persistence)),
+        one_packet: service.handling.one_packet,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -46,6 +50,7 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
             until: drain.since + u64::from(drain.seconds),
             connections: real.load.connections().into(),
         }),
+        persistent: real.load.sticking(),
         local_ports: (real.method == Method::FullNat).then(|| model::PortUse {
             used: real.load.connections().into(),
             total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
@@ -69,13 +74,28 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
     let real = pool.real(entry.real())?;
     Some(model::Connection {
         service: translate::id(&real.service),
-        protocol: translate::api_protocol(entry.protocol()),
+        protocol: Some(translate::api_protocol(entry.protocol())),
+        template: false,
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
         local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: entry.tracked.state_name().to_owned(),
         expires: now.until(entry.expires()).as_seconds_ceil(),
+    })
+}
+
+/// A template, as the kernel lists it among the connections.
+pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
+    let shown = templates::shown(entry, &pool.real(entry.real())?.service);
+    let connection = connection(pool, entry, now)?;
+    Some(model::Connection {
+        protocol: shown.protocol.map(translate::api_protocol),
+        template: true,
+        client: shown.client.into(),
+        vip: shown.vip.into(),
+        state: shown.state.to_owned(),
+        ..connection
     })
 }
 

@@ -47,8 +47,8 @@ pub struct Entry {
     /// Class in the low four bits, 0 = free; bits 4, 5 and 7: see `FTP` and
     /// its like; bit 6 = no reply passes here.
     kind: u8,
-    /// For the packet path; the table does not look at it.
-    pub flags: u8,
+    /// The prefix of the client in the template that controls it, and one; 0 = none does.
+    control: u8,
     real: u32,
     expires: Tick,
     /// Protocol, and what its state machine keeps.
@@ -174,6 +174,17 @@ impl Entry {
             dst: peer,
         };
         reply == *tuple && !self.is_one_way()
+    }
+
+    /// Says that a template controls it, one that is filed under so many bits of the client.
+    pub const fn control(&mut self, prefix: u8) {
+        self.control = prefix + 1;
+    }
+
+    /// Under how many bits of the client the template is filed that controls it, if one does.
+    #[inline]
+    pub const fn controlled_by(&self) -> Option<u8> {
+        self.control.checked_sub(1)
     }
 
     /// Whether what one real server answers to the two could not be told apart.

@@ -250,7 +250,18 @@ impl<'a> Shard<'a> {
     pub fn expire(
         &mut self,
         now: Tick,
+        budget: u32,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        self.expire_unless(now, budget, &mut |_| None, departed)
+    }
+
+    /// The same, but for those to which `stays` gives more time.
+    pub fn expire_unless(
+        &mut self,
+        now: Tick,
         mut budget: u32,
+        stays: &mut impl FnMut(&Entry) -> Option<Tick>,
         departed: &mut impl FnMut(&Entry, Departed),
     ) -> bool {
         loop {
@@ -258,6 +269,10 @@ impl<'a> Shard<'a> {
             let Some(at) = wheel.next_dead(slab.entries_mut(), now, &mut budget) else {
                 return self.state.wheel.is_pending(now);
             };
+            if let Some(later) = stays(&slab[at]) {
+                wheel.touch(slab.entries_mut(), at, later);
+                continue;
+            }
             let dead = self.remove(Handle(at));
             departed(&dead, Departed::Expired);
         }

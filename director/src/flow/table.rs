@@ -242,6 +242,20 @@ impl Table {
         }
     }
 
+    /// [`Shard::expire_unless`] of shard number `shard`; false for one that does not exist.
+    pub fn expire_unless(
+        &self,
+        shard: usize,
+        now: Tick,
+        budget: u32,
+        stays: &mut impl FnMut(&Entry) -> Option<Tick>,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        self.cells
+            .get(shard)
+            .is_some_and(|cell| self.open(cell).expire_unless(now, budget, stays, departed))
+    }
+
     /// Shows at most `limit` connections to `each`, from `cursor` on, under one short lock.
     /// Returns where to go on; `None` at the end. What comes or goes in between may be missed.
     pub fn page(&self, cursor: Cursor, limit: u32, mut each: impl FnMut(&Entry)) -> Option<Cursor> {

@@ -51,7 +51,9 @@ impl Shared {
         let view = View {
             worker: 0,
             now,
+            port: 0,
             table: &self.table,
+            templates: &self.templates,
             pool: &pool,
             latest: &self.pool,
             fib: &self.fib.load(),

@@ -157,18 +157,30 @@ impl View<'_> {
         handle
     }
 
+    /// Tells the template that controls a connection, if one does, that the real server has
+    /// answered it.
+    #[inline]
+    fn assured<'a, 'b>(&self, shard: &'a mut Shard<'b>, handle: Handle) -> &'a mut Shard<'b> {
+        let entry = shard.entry(handle);
+        if entry.controlled_by().is_some() {
+            self.templates.assure(self.pool, entry);
+        }
+        shard
+    }
+
     /// Brings what a connection is worth after its state. One that is half-open stays so until it
     /// is established; if the main pool has no room for it, longer: it works, but goes first.
     #[inline]
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, new: Class) -> Handle {
         match (shard.entry(handle).class(), new) {
-            (Class::HalfOpen, Class::Established) => shard
+            (Class::HalfOpen, Class::Established) => self
+                .assured(shard, handle)
                 .establish(handle, &mut |gone, _| self.departed(gone))
                 .unwrap_or(handle),
             (Class::HalfOpen, _) => handle,
             (old, new) => {
                 if old != new {
-                    shard.set_class(handle, new);
+                    self.assured(shard, handle).set_class(handle, new);
                 }
                 handle
             }

@@ -155,7 +155,7 @@ impl<'s> View<'s> {
 
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
-        view::leave(self.pool, self.latest, entry);
+        view::leave(self.pool, self.latest, self.templates, entry);
         self.bid_farewell(entry);
     }
 }

@@ -29,6 +29,7 @@ mod policy;
 mod reading;
 mod refused;
 mod resurrect;
+mod sticky;
 mod stray;
 mod view;
 mod voice;
@@ -51,6 +52,7 @@ use crate::pool::Pool;
 use crate::service::Method;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
+use crate::templates::Templates;
 use crate::time::{Tick, Ticks};
 use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
@@ -72,6 +74,8 @@ pub(crate) use view::leave;
 pub struct Shared {
     /// All connections.
     pub table: Table,
+    /// What persistent services remember of their clients.
+    pub templates: Templates,
     /// Services and real servers.
     pub pool: Arc<ArcSwap<Pool>>,
     /// Routes and neighbours.
@@ -104,6 +108,7 @@ pub struct Path {
     readings: Vec<Reading>,
     refused: Refused,
     expiry: Expiry,
+    clients_expiry: Expiry,
     /// When half-open connections were last dropped before their time.
     thinned: Tick,
 }
@@ -124,13 +129,15 @@ struct Sight {
 }
 
 impl Sight {
-    /// The view at `now`.
+    /// The view at `now` of packets that came in through `port`.
     #[inline]
-    fn view(&mut self, now: Tick) -> View<'_> {
+    fn view(&mut self, port: u16, now: Tick) -> View<'_> {
         View {
             worker: self.worker,
             now,
+            port,
             table: &self.shared.table,
+            templates: &self.shared.templates,
             pool: self.pool.load(),
             latest: &self.shared.pool,
             fib: self.fib.load(),
@@ -165,6 +172,7 @@ impl Path {
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
             expiry: Expiry::of(worker, shared.workers),
+            clients_expiry: Expiry::of(worker, shared.workers),
             thinned: Tick::default(),
             sight: Sight {
                 worker,
@@ -192,7 +200,7 @@ impl Walk for Path {
         out: &mut Outbox,
         now: Tick,
     ) {
-        let view = self.sight.view(now);
+        let view = self.sight.view(port, now);
         for frame in batch.iter() {
             self.readings.push(view.read(umem.packet(frame)));
         }
@@ -214,12 +222,15 @@ impl Walk for Path {
         if self.refused.waiting() > 0 {
             self.retry(umem, out, now);
         }
-        let view = self.sight.view(now);
+        let view = self.sight.view(0, now);
         let expire = |shard| {
             let gone = &mut |entry: &_, _| view.departed(entry);
             view.table.expire(shard, now, EXPIRY_BUDGET, gone)
         };
         self.expiry.round(view.table.shards(), now, expire);
+        let expire = |shard| (view.templates).expire(view.pool, shard, now, EXPIRY_BUDGET);
+        self.clients_expiry
+            .round(view.templates.shards(), now, expire);
         if view.orders.drops_entries() && self.thinned != now {
             self.thinned = now;
             view.thin(self.expiry.shards(view.table.shards()));
@@ -236,9 +247,10 @@ impl Path {
     /// Walks the packets again that waited: for a neighbour, or for a first fragment.
     #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
-        let view = self.sight.view(now);
+        let mut view = self.sight.view(0, now);
         let mut due = self.refused.due(view.fib, now);
         for arrival in due.drain(..) {
+            view.port = arrival.port;
             let reading = view.read(umem.packet(&arrival.frame));
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }

@@ -55,6 +55,16 @@ impl Addr {
         self.bits() >> 118 == 0xfe80 >> 6
     }
 
+    /// The address that stands for all that share its first `bits`, of 128.
+    pub const fn masked(self, bits: u8) -> Self {
+        let host = 128u32.saturating_sub(bits as u32);
+        let mask = match u128::MAX.checked_shl(host) {
+            Some(mask) => mask,
+            None => 0,
+        };
+        Self((self.bits() & mask).to_be_bytes())
+    }
+
     /// How many leading bits both have in common.
     pub const fn common_prefix(self, other: Self) -> u32 {
         (self.bits() ^ other.bits()).leading_zeros()

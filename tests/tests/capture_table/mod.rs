@@ -37,7 +37,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ),
     ("104", Replayed),
     ("105", Replayed),
-    ("107", NotYet("one-packet scheduling")),
+    ("107", Replayed),
     ("108", Replayed),
     (
         "109",
@@ -73,8 +73,8 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
             "it quotes what nobody has sent, and the director believes no such error: tests/tests/icmp.rs",
         ),
     ),
-    ("204", NotYet("persistence")),
-    ("206", NotYet("persistence")),
+    ("204", Replayed),
+    ("206", Replayed),
     ("207", NotYet("persistence, the engine sip")),
     ("208", Replayed),
     ("210", Replayed),
@@ -124,7 +124,11 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
     ("107", "answers of 10 bytes", "answer 10 20000 20001"),
     ("107", "5.2 s pass, then", "wait 5.2; then; udp 5 20000"),
     ("107", "one-packet service: 5", "udp 5 *5 20000"),
-    ("107", "answer of R1", "answer 10 20000"),
+    (
+        "107",
+        "answer of R1",
+        "say s1 10 10.2.1.1:54>172.16.0.1:20000",
+    ),
     ("107", "--set 0 0 10", "udp 5 20005>53"),
     ("116", "SYN from port 20000", "client S 20000"),
     (
@@ -148,6 +152,22 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
     ("201", "UDP to 84", "udp 5 20000>84"),
     ("202", "real 10.0.2.1 has no listener", ""),
     ("202", "UDP datagram", "udp 5 20000>53"),
+    (
+        "204",
+        "ACK on 172.16.0.1:20000",
+        "real SA 20000; client A 20000",
+    ),
+    (
+        "204",
+        "the real of 172.16.0.1 is set",
+        "then; client S 20010 172.16.0.9:20010",
+    ),
+    (
+        "204",
+        "one more SYN from 172.16.0.1:20011",
+        "client S 20011 20012",
+    ),
+    ("204", "the new real of 172.16.0.1", "then; client S 20013"),
     ("206", "SYN, ACK, RST", "open 20000; client R 20000"),
     ("206", "a new SYN", "client S 20001"),
     ("208", "data (PSH+ACK)", "client PA 20000..20003"),
@@ -190,6 +210,7 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
 const NEVER_OPENED: &str = "no client opens a connection so";
 const NEVER_CUT: &str = "a short datagram without an identification says so (RFC 6864)";
 const NOT_FORWARDED: &str = "a packet whose hops end here opens nothing";
+const OWN_TIMEOUT: &str = "a template that was kept for its connections has its timeout again";
 const ON_PROBATION: &str = "a connection that only its client speaks of is on probation";
 const NO_QUEUE: &str =
     "nothing is synchronised, and so nothing waits; the kernel's is by its memory";
@@ -216,6 +237,12 @@ const fn differs(
 
 /// What docs/compatibility.md lists, where a capture shows it.
 const DIFFERENCES: &[Difference] = &[
+    differs(
+        "206",
+        "TCP 00:59  ASSURED     172.16.0.1:0       10.9.9.9:80        10.2.2.1:80",
+        "TCP 00:05  ASSURED     172.16.0.1:0       10.9.9.9:80        10.2.2.1:80",
+        OWN_TIMEOUT,
+    ),
     differs(
         "108",
         "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:90        10.2.1.1:90",
