@@ -27,7 +27,7 @@ BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-d
 	libbpf-dev:/usr/include/bpf/bpf_helpers.h linux-libc-dev:/usr/include/linux/bpf.h \
 	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
 TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nftables:/sbin/nft \
-	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl iputils-ping:/bin/ping
+	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping
 
 PREFIX ?= /usr/local
 SHELLS := bash zsh fish

@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
+    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
+    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
@@ -127,6 +127,26 @@ impl Client {
         self.delete(path::SERVICES).await
     }
 
+    /// The rules that mark packets.
+    pub async fn marks(&self) -> Result<Vec<MarkRule>> {
+        self.get(path::MARKS).await
+    }
+
+    /// Makes the rules these.
+    pub async fn put_marks(&self, rules: &[MarkRule]) -> Result<Vec<MarkRule>> {
+        self.send(Method::PUT, path::MARKS, &rules).await
+    }
+
+    /// Adds a rule behind the others.
+    pub async fn add_mark(&self, rule: &MarkRule) -> Result<MarkRule> {
+        self.send(Method::POST, path::MARKS, rule).await
+    }
+
+    /// Removes the rule at a place, from 0.
+    pub async fn remove_mark(&self, place: usize) -> Result<()> {
+        self.delete(&path::mark(place)).await
+    }
+
     /// The real servers of a service.
     pub async fn reals(&self, service: ServiceId) -> Result<Vec<RealView>> {
         self.get(&path::reals(service)).await
@@ -223,6 +243,11 @@ impl Client {
         let path = format!("{}?dry_run=true", path::CONFIG);
         let body = Some(json(wanted)?);
         self.call(Method::PUT, &path, body).await.map(drop)
+    }
+
+    /// What would become of a packet.
+    pub async fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        self.get(&path::explain(query)).await
     }
 
     /// The synchronisation daemons, the master first.

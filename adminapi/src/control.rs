@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, Health, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
+    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
+    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -92,6 +92,18 @@ pub trait Control: Send + Sync + 'static {
     /// One page of the connections that match `query`.
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage>;
 
+    /// The rules that mark packets, in their order.
+    fn marks(&self) -> Result<Vec<MarkRule>>;
+
+    /// Makes the rules these, in one step.
+    fn put_marks(&self, rules: Vec<MarkRule>) -> Result<()>;
+
+    /// Adds a rule behind the others; its place, from 0.
+    fn add_mark(&self, rule: MarkRule) -> Result<usize>;
+
+    /// Removes the rule at a place; false when there is none.
+    fn remove_mark(&self, place: usize) -> Result<bool>;
+
     /// Zeroes the counters of a service and its real servers, or of all of them (`-Z`).
     fn zero(&self, service: Option<ServiceId>) -> Result<()>;
 
@@ -115,6 +127,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Whether [`Control::put_config`] would do it. Changes nothing.
     fn check_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// What would become of a packet. Changes nothing.
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation>;
 
     /// The synchronisation daemons, the master first.
     fn daemons(&self) -> Result<Vec<SyncDaemon>>;

@@ -26,6 +26,7 @@ pub(crate) struct State {
     timeouts: Timeouts,
     daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,
+    marks: Vec<MarkRule>,
     levels: HashMap<Option<ServiceId>, u8>,
 }
 
@@ -63,6 +64,7 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         draining: None,
+        persistent: 0,
         local_ports: None,
         stats: carried(),
         rates: Rates::default(),
@@ -77,6 +79,8 @@ fn service_view(service: &Service) -> ServiceView {
         naming: id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
+        persistence: service.persistence,
+        one_packet: service.one_packet,
         stats: carried(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -159,6 +163,8 @@ impl Control for Fake {
             let service = state.service(id)?;
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             Ok(service.clone())
         })
     }
@@ -260,6 +266,34 @@ impl Control for Fake {
         })
     }
 
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        self.with(|state| Ok(state.marks.clone()))
+    }
+
+    fn put_marks(&self, rules: Vec<MarkRule>) -> Result<()> {
+        self.with(|state| {
+            state.marks = rules;
+            Ok(())
+        })
+    }
+
+    fn add_mark(&self, rule: MarkRule) -> Result<usize> {
+        self.with(|state| {
+            state.marks.push(rule);
+            Ok(state.marks.len() - 1)
+        })
+    }
+
+    fn remove_mark(&self, place: usize) -> Result<bool> {
+        self.with(|state| {
+            let there = place < state.marks.len();
+            if there {
+                state.marks.remove(place);
+            }
+            Ok(there)
+        })
+    }
+
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {
         self.with(|state| {
             let views = match service {
@@ -331,6 +365,23 @@ impl Control for Fake {
 
     fn check_config(&self, _: &Configuration) -> Result<()> {
         self.with(|_| Ok(()))
+    }
+
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        self.with(|state| {
+            let service = ServiceId::at(query.protocol, query.to);
+            let known = state.place(service).is_some();
+            Ok(Explanation {
+                fate: if known { Fate::Forward } else { Fate::Pass },
+                reason: None,
+                service: known.then_some(service),
+                connection: None,
+                scheduler: None,
+                real: None,
+                method: None,
+                next_hop: None,
+            })
+        })
     }
 
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {

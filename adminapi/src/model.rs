@@ -7,7 +7,10 @@ mod config;
 mod connection;
 mod daemon;
 mod defense;
+mod explanation;
 mod id;
+mod mark;
+mod persistence;
 mod rates;
 mod real;
 mod scheduler;
@@ -24,7 +27,10 @@ pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
+pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
+pub use persistence::{Persistence, masked};
 pub use rates::Rates;
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
@@ -46,6 +52,20 @@ where
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads a field of a patch that may be `null`: the value is taken away then.
+fn given_or_null<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// Whether a switch is off, and so left out.
+const fn is_off(switch: &bool) -> bool {
+    !*switch
 }
 
 #[cfg(test)]

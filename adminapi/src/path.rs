@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{ConnectionQuery, ServiceId, SyncRole};
+use crate::model::{ConnectionQuery, ExplainQuery, ServiceId, SyncRole};
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -25,12 +25,18 @@ pub const EVENTS: &str = "/v1/events";
 /// `GET`, `PUT`, `PATCH`: timeouts.
 pub const TIMEOUTS: &str = "/v1/timeouts";
 
+/// `GET`, `PUT`, `POST`: the rules that mark packets.
+pub const MARKS: &str = "/v1/marks";
+
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
 /// `GET`, `POST`: synchronisation daemons.
 pub const DAEMONS: &str = "/v1/sync/daemons";
 /// `GET`: all sysctls of IPVS.
 pub const SYSCTLS: &str = "/v1/sysctls";
+
+/// `GET`: what would become of a packet.
+pub const EXPLAIN: &str = "/v1/explain";
 
 /// What a path segment must escape: brackets above all (RFC 3986, section 3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -75,6 +81,21 @@ pub fn reals(id: ServiceId) -> String {
 /// One real server.
 pub fn real(id: ServiceId, real: SocketAddr) -> String {
     format!("{}/{}", reals(id), escaped(&real.to_string()))
+}
+
+/// What would become of a packet.
+pub fn explain(query: &ExplainQuery) -> String {
+    let ends = [query.from, query.to].map(|end| escaped(&end.to_string()));
+    let [from, to] = ends;
+    format!(
+        "{EXPLAIN}?protocol={}&from={from}&to={to}",
+        query.protocol.name()
+    )
+}
+
+/// The rule at this place, from 0: `DELETE`.
+pub fn mark(place: usize) -> String {
+    format!("{MARKS}/{place}")
 }
 
 /// One synchronisation daemon.

@@ -6,6 +6,7 @@ mod daemon;
 mod defense;
 mod director;
 mod extract;
+mod mark;
 mod real;
 mod service;
 mod sysctl;
@@ -44,6 +45,8 @@ pub fn router(control: Arc<dyn Control>) -> Router {
                 .put(director::put_timeouts)
                 .patch(director::change_timeouts),
         )
+        .route(path::MARKS, get(mark::list).put(mark::put).post(mark::add))
+        .route("/v1/marks/{place}", delete(mark::remove))
         .route(path::SYSCTLS, get(sysctl::list))
         .route(
             "/v1/sysctls/{sysctl}",
@@ -57,6 +60,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             path::SERVICES_STATS,
             get(service::all_stats).delete(service::zero_all),
         )
+        .route(path::EXPLAIN, get(director::explain))
         .route(
             path::CONFIG,
             get(config::show)

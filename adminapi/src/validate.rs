@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, Family, ForwardingMethod, MAX_SPAN, Protocol,
-    Real, RealPatch, RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch,
-    TunnelChecksum, TunnelType,
+    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, MAX_SPAN,
+    MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service, ServiceId,
+    SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -29,6 +29,11 @@ pub fn validate_local_address(address: IpAddr) -> Option<Problem> {
 pub fn validate_service(service: &Service) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(bad_name(service));
+    problems.extend(bad_handling(
+        service.id,
+        service.persistence,
+        service.one_packet,
+    ));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
@@ -44,9 +49,8 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
 fn bad_name(service: &Service) -> Vec<Problem> {
     match service.id {
         ServiceId::Address { vip, .. } => {
-            let zero = (vip.port() == 0).then(|| zero_port("/port"));
             let address = unusable(vip.ip(), Role::Vip).map(|p| p.below("/address"));
-            address.into_iter().chain(zero).collect()
+            address.into_iter().collect()
         }
         ServiceId::Mark { mark: 0, .. } => {
             let message = "mark 0 is that of packets without a mark";
@@ -54,6 +58,82 @@ fn bad_name(service: &Service) -> Vec<Problem> {
         }
         ServiceId::Mark { .. } => Vec::new(),
     }
+}
+
+/// Judges the rules that mark packets, all together.
+pub fn validate_marks(rules: &[MarkRule]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let prefix = format!("/{index}");
+        let of_rule = validate_mark(rule).into_iter();
+        problems.extend(of_rule.map(|problem| problem.below(&prefix)));
+    }
+    problems.extend(too_many_marks(rules.len()));
+    problems
+}
+
+/// Judges the number of rules that mark packets.
+pub fn too_many_marks(rules: usize) -> Option<Problem> {
+    (rules > MarkRule::MAX).then(|| {
+        let message = format!("{rules} rules are too many");
+        let mend = format!("use {} at most", MarkRule::MAX);
+        Problem::new("", message, mend)
+    })
+}
+
+/// Judges a rule that marks packets.
+pub fn validate_mark(rule: &MarkRule) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if rule.mark == 0 {
+        let message = "mark 0 is that of packets without a mark";
+        problems.push(Problem::new("/mark", message, "use 1 to 4294967295"));
+    }
+    let family = |prefix: Option<Prefix>| prefix.map(|prefix| Family::of(prefix.address));
+    if let (Some(source), Some(destination)) = (family(rule.source), family(rule.destination))
+        && source != destination
+    {
+        let message = format!("the source is {source}, the destination is {destination}");
+        let problem = Problem::new("/source", message, "no packet is both; use two rules");
+        problems.push(problem.with_other("/destination"));
+    }
+    problems
+}
+
+/// Judges how the service `id` treats connections.
+pub fn bad_handling(
+    id: ServiceId,
+    persistence: Option<Persistence>,
+    one_packet: bool,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if id.vip().is_some_and(|vip| vip.port() == 0) && persistence.is_none() {
+        let message = "a service for every port has to be persistent";
+        let mend = "set persistence, or a port from 1 to 65535";
+        problems.push(Problem::new("/port", message, mend).with_other("/persistence"));
+    }
+    problems.extend(persistence.and_then(|persistence| bad_persistence(id, persistence)));
+    if one_packet && id.protocol().is_some_and(|p| p != Protocol::Udp) {
+        let message = "one-packet scheduling is for UDP";
+        problems.push(Problem::new("/one_packet", message, "leave it out"));
+    }
+    problems
+}
+
+fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
+    let (timeout, bits) = (persistence.timeout, id.family().bits());
+    if !(1..=Persistence::MAX_TIMEOUT).contains(&timeout) {
+        return Some(Problem::new(
+            "/persistence/timeout",
+            format!("{timeout} seconds is no timeout"),
+            format!("use 1 to {}", Persistence::MAX_TIMEOUT),
+        ));
+    }
+    let prefix = persistence.prefix.filter(|prefix| *prefix > bits)?;
+    Some(Problem::new(
+        "/persistence/prefix",
+        format!("an {} address has no {prefix} bits", id.family()),
+        format!("use 0 to {bits}"),
+    ))
 }
 
 /// Judges the services of a whole configuration.
@@ -78,6 +158,14 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     let timeouts = validate_timeouts(config.timeouts.into());
     problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
     problems
+}
+
+/// Judges a question about a packet: it has one address family.
+pub fn validate_explain(query: &ExplainQuery) -> Vec<Problem> {
+    let mixed = query.from.is_ipv4() != query.to.is_ipv4();
+    let message = "a packet is from and to addresses of one family";
+    let problem = Problem::new("/from", message, "name two of the same").with_other("/to");
+    mixed.then_some(problem).into_iter().collect()
 }
 
 /// Judges a synchronisation daemon.

@@ -1,19 +1,35 @@
 //! Finds the director: `--api`, else `BULWARK_API`, else the default socket.
 
+use std::time::Duration;
+
 use adminapi::Client;
 
-use crate::director::Result;
+use crate::director::{DirectorError, Result};
 
 /// A client of the director that `flag`, the value of `--api`, or the environment names, with the
-/// token of `BULWARK_TOKEN`. Sends nothing yet.
+/// token of `BULWARK_TOKEN` and the patience of `BULWARK_TIMEOUT`. Sends nothing yet.
 pub(crate) fn find(flag: Option<&str>) -> Result<Client> {
     let variable = |name| std::env::var(name).ok();
     let address = address(flag, variable("BULWARK_API").as_deref());
-    let client = Client::connect(&address)?;
+    let mut client = Client::connect(&address)?;
+    if let Some(seconds) = given(variable("BULWARK_TIMEOUT").as_deref()) {
+        client = client.with_patience(patience(seconds)?);
+    }
     Ok(match given(variable("BULWARK_TOKEN").as_deref()) {
         Some(token) => client.with_token(token),
         None => client,
     })
+}
+
+/// Seconds that a call may take.
+fn patience(text: &str) -> Result<Duration> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=3600).contains(seconds));
+    let bad =
+        || DirectorError::BadAddress(format!("BULWARK_TIMEOUT={text}: write 1 to 3600 seconds"));
+    seconds.map(Duration::from_secs).ok_or_else(bad)
 }
 
 /// An empty variable is as good as none.

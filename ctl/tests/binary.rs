@@ -61,6 +61,8 @@ impl Control for Fake {
             naming: service.id.into(),
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
             stats: Traffic::default(),
             rates: Rates::default(),
             drops: Default::default(),
@@ -78,6 +80,8 @@ impl Control for Fake {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             Ok(service.clone())
         })
     }
@@ -123,6 +127,7 @@ impl Control for Fake {
                 active: 0,
                 inactive: 0,
                 draining: None,
+                persistent: 0,
                 local_ports: None,
                 stats: Traffic::default(),
                 rates: Rates::default(),
@@ -160,7 +165,8 @@ impl Control for Fake {
         let page = query.cursor.map_or(0, |cursor| cursor.0);
         let connection = Connection {
             service: "tcp:192.0.2.10:80".parse().unwrap(),
-            protocol: Protocol::Tcp,
+            protocol: Some(Protocol::Tcp),
+            template: false,
             client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
             vip: SocketAddr::from(([192, 0, 2, 10], 80)),
             real: SocketAddr::from(([10, 0, 0, 1], 8080)),
@@ -172,6 +178,22 @@ impl Control for Fake {
             connections: vec![connection],
             next: (page < 2).then_some(Cursor(page + 1)),
         })
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        not_asked()
+    }
+
+    fn put_marks(&self, _: Vec<MarkRule>) -> Result<()> {
+        not_asked()
+    }
+
+    fn add_mark(&self, _: MarkRule) -> Result<usize> {
+        not_asked()
+    }
+
+    fn remove_mark(&self, _: usize) -> Result<bool> {
+        not_asked()
     }
 
     fn zero(&self, id: Option<ServiceId>) -> Result<()> {
@@ -213,6 +235,10 @@ impl Control for Fake {
     }
 
     fn check_config(&self, _: &Configuration) -> Result<()> {
+        not_asked()
+    }
+
+    fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
         not_asked()
     }
 
@@ -384,4 +410,68 @@ async fn what_is_no_director_is_told_apart() {
     });
     let output = run(bulwark(), &stranger, "-Ln");
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+}
+
+/// A director that takes connections and never answers.
+fn mute(socket: &Path) -> std::os::unix::net::UnixListener {
+    std::os::unix::net::UnixListener::bind(socket).unwrap()
+}
+
+#[test]
+fn a_director_that_does_not_answer_is_told_by_its_own_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("api.sock");
+    let _listener = mute(&socket);
+    let api = format!("unix:{}", socket.display());
+    for (program, status) in [("bulwark", 5), ("ipvsadm", 2)] {
+        let named = folder.path().join(program);
+        std::os::unix::fs::symlink(bulwark(), &named).unwrap();
+        let output = Command::new(&named)
+            .arg("-Ln")
+            .env("BULWARK_API", &api)
+            .env("BULWARK_TIMEOUT", "1")
+            .output()
+            .unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{told}");
+        assert!(told.contains("no answer") && told.contains("1"), "{told}");
+    }
+    let output = Command::new(bulwark())
+        .arg("-Ln")
+        .env("BULWARK_TIMEOUT", "soon")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+/// Root may connect to any socket, so somebody else has to try.
+#[test]
+fn a_socket_of_others_is_told_by_its_own_status() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("api.sock");
+    let _listener = mute(&socket);
+    let permissions = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    permissions(folder.path(), 0o755);
+    permissions(&socket, 0o600);
+    let program = folder.path().join("bulwark");
+    std::fs::copy(bulwark(), &program).unwrap();
+    permissions(&program, 0o755);
+    let tried = Command::new(&program)
+        .arg("-Ln")
+        .env("BULWARK_API", format!("unix:{}", socket.display()))
+        .uid(65_534)
+        .gid(65_534)
+        .output();
+    match tried {
+        Ok(output) => {
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(4), "{told}");
+            assert!(told.contains("permission"), "{told}");
+        }
+        Err(error) => eprintln!("SKIPPED: cannot become another user: {error}"),
+    }
 }

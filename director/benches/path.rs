@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
-use director::defence::Lottery;
+use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
+use director::ftp::Expectations;
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
@@ -19,6 +20,7 @@ use director::path::{Path, Policy, Shared};
 use director::pool::Pool;
 use director::service::{ServiceKey, Settings};
 use director::stats::WorkerStats;
+use director::templates::Templates;
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol};
 use director::worker::{BATCH, Outbox, Walk};
@@ -86,13 +88,17 @@ impl Scene {
             half_open: flows as usize + 1024,
             workers: 1,
         };
+        let pool = Arc::new(ArcSwap::from_pointee(pool()));
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
+            expectations: Expectations::default(),
             table: Table::new(&limits).unwrap(),
-            pool: Arc::new(ArcSwap::from_pointee(pool())),
+            templates: Templates::new(1024, 1, Arc::clone(&pool)).unwrap(),
+            pool,
             fib: Arc::new(ArcSwap::from_pointee(tables().snapshot())),
             timeouts: Arc::default(),
             door: Default::default(),
+            orders: Orders::default(),
             fragments: Fragments::default(),
             policy: Policy::default(),
             path_mtus: Arc::default(),

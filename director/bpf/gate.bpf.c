@@ -15,6 +15,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "maps.h"
+#include "marks.h"
 #include "parse.h"
 
 const volatile __u32 PORT;
@@ -50,6 +51,25 @@ static __always_inline __u32 role(const struct endpoint *endpoint)
 	return roles ? *roles : 0;
 }
 
+static __always_inline bool is_ftp_data(__be16 port)
+{
+	return port == bpf_htons(20) || bpf_ntohs(port) >= 1024;
+}
+
+// The same, for endpoints of every port too.
+static __always_inline __u32 roles_of(const struct endpoint *end, const struct scope *scope)
+{
+	__u32 roles = role(end);
+	struct endpoint all = *end;
+	__u32 wide;
+
+	if (roles || !scope->wide)
+		return roles;
+	all.port = 0;
+	wide = role(&all);
+	return wide & FTP_DATA && is_ftp_data(end->port) ? wide | SERVICE : wide;
+}
+
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
 // that the director speaks from. A fragment has no port, and may be for either.
 static __always_inline bool is_hosts(const struct endpoint *end)
@@ -64,20 +84,24 @@ static __always_inline bool is_hosts(const struct endpoint *end)
 
 // A packet goes to a service when its destination is one. It is a reply when its source is a
 // real server and its destination is not this host itself (a health check's answer, say).
-static __always_inline bool is_ours(const struct packet *p)
+static __always_inline bool is_ours(const struct packet *p, const struct scope *scope)
 {
-	if (role(&p->dst) & SERVICE)
+	if (roles_of(&p->dst, scope) & SERVICE)
 		return true;
-	return (role(&p->src) & REAL) && !is_hosts(&p->dst);
+	if ((roles_of(&p->src, scope) & REAL) && !is_hosts(&p->dst))
+		return true;
+	return scope->rules && is_marked(scope, &p->src, &p->dst, PORT);
 }
 
 // An error quotes a packet that was sent earlier: one from a service to a client, or one to a real
 // server that this host has not sent itself.
-static __always_inline bool is_about_ours(const struct packet *quoted)
+static __always_inline bool is_about_ours(const struct packet *quoted, const struct scope *scope)
 {
-	if (role(&quoted->src) & SERVICE)
+	if (roles_of(&quoted->src, scope) & SERVICE)
 		return true;
-	return (role(&quoted->dst) & REAL) && !is_hosts(&quoted->src);
+	if ((roles_of(&quoted->dst, scope) & REAL) && !is_hosts(&quoted->src))
+		return true;
+	return scope->rules && is_marked(scope, &quoted->dst, &quoted->src, PORT);
 }
 
 static __always_inline bool is_for_us(struct xdp_md *ctx)
@@ -97,18 +121,23 @@ SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
 	struct packet packet = {};
+	struct scope *scope;
+	__u32 only = 0;
 	bool ours;
 
 	count(RECEIVED);
 	if (!is_for_us(ctx))
 		return pass();
+	scope = bpf_map_lookup_elem(&scopes, &only);
+	if (!scope)
+		return pass();
 	switch (parse(ctx, &packet)) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
-		ours = is_ours(&packet);
+		ours = is_ours(&packet, scope);
 		break;
 	case QUOTE:
-		ours = is_about_ours(&packet);
+		ours = is_about_ours(&packet, scope);
 		break;
 	default:
 		ours = false;

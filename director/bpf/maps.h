@@ -11,7 +11,7 @@
 
 struct endpoint {
 	struct address addr;
-	__be16 port; // 0 with protocol 0: the address as a whole, for fragments
+	__be16 port; // 0: every port; with protocol 0 the address as a whole, for fragments
 	__u8 protocol;
 	__u8 zero;
 };
@@ -19,6 +19,7 @@ struct endpoint {
 // Roles of an endpoint, a bit each.
 #define SERVICE 1
 #define REAL 2
+#define FTP_DATA 4 // with port 0: a service at the ports that FTP has its data on
 
 enum counter {
 	RECEIVED,
@@ -35,6 +36,52 @@ struct {
 	__type(key, struct endpoint);
 	__type(value, __u32);
 } endpoints SEC(".maps");
+
+// A rule that marks packets, the first one that fits. Fields that say nothing fit everything.
+struct rule {
+	struct address src;
+	struct address src_mask;
+	struct address dst;
+	struct address dst_mask;
+	__u16 src_first;
+	__u16 src_last;
+	__u16 dst_first;
+	__u16 dst_last;
+	__u16 port; // ANY_PORT
+	__u8 protocol;
+	__u8 wanted; // the families (V4, V6) in which a service has its mark
+};
+
+#define RULES 64
+#define ANY_PORT 0xffff
+#define V4 1
+#define V6 2
+
+struct rules {
+	struct rule rule[RULES];
+};
+
+// Two lists, of which `scope` says which one holds: the other one is being written.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct rules);
+} rules SEC(".maps");
+
+// What there is beyond endpoints with a port.
+struct scope {
+	__u32 wide;  // whether endpoints without a port
+	__u32 rules; // how many rules
+	__u32 list;  // in which list
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scope);
+} scopes SEC(".maps");
 
 // Ports of one of the host's own addresses that the director speaks from; none when first > last.
 struct own {

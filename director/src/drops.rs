@@ -48,12 +48,18 @@ causes! {
     RealRemoved = "real_removed",
     /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",
+    /// The same, and nobody is told, since a lost connection may come back.
+    NoConnectionYet = "no_connection_yet",
     /// From a real server, no connection, and not to be routed.
     ReplyWithoutConnection = "reply_without_connection",
+    /// The same, and it was told so.
+    ReplyRefused = "reply_refused",
     /// An ICMP error about no connection, and not to be routed.
     ErrorWithoutConnection = "error_without_connection",
     /// The connection table has no room for a connection of this worth.
     TableFull = "table_full",
+    /// No room is left to remember the client of a persistent service.
+    TemplatesFull = "templates_full",
     /// It would have opened a connection, and the defence drops a share of those.
     DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.

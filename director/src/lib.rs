@@ -18,6 +18,7 @@
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sctp       states, state tables, verification tags
 //!     |- defence    levels: what is done under attack, and when
+//!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
 //!     |- fragment   the ways of fragmented datagrams
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
@@ -40,7 +41,9 @@ pub mod drops;
 pub mod flow;
 pub mod forward;
 pub mod fragment;
+pub mod ftp;
 pub mod gate;
+pub mod marks;
 pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
@@ -53,6 +56,7 @@ pub mod service;
 pub mod speakers;
 pub mod stats;
 pub mod tcp;
+pub mod templates;
 pub mod time;
 pub mod wire;
 pub mod worker;

@@ -9,12 +9,21 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::ftp;
+use crate::marks;
 use crate::sched;
-use crate::service::{Drain, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing};
+use crate::service::{
+    Drain, Handling, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing,
+};
 use crate::speakers::Speakers;
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+
+/// FTP's ports (RFC 959), and the first that programs may take without privilege.
+const FTP: u16 = 21;
+const FTP_DATA: u16 = 20;
+const FIRST_UNPRIVILEGED: u16 = 1024;
 
 type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
 
@@ -48,6 +57,10 @@ pub struct Pool {
     vips: Map<Addr, u32>,
     /// How many of them take every port.
     catch_alls: u32,
+    /// How many of them take the data connections of FTP too.
+    data_ports: u32,
+    /// The rules that mark packets.
+    marks: Arc<[marks::Rule]>,
     /// All real servers.
     known: Census,
     /// Those whose answers pass through the director.
@@ -101,19 +114,65 @@ impl Pool {
         self.services.get(key)
     }
 
-    /// The service that a packet of this tuple is for: that of its port, else one for every port.
+    /// The service that a packet of this tuple is for, which comes in through `port`: that of its
+    /// mark, else that of its address.
     #[inline]
-    pub fn service_for(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
+    pub fn service_for(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
+        match self.marks.is_empty() {
+            true => self.service_at(tuple),
+            false => self.marked(tuple, port).or_else(|| self.service_at(tuple)),
+        }
+    }
+
+    #[inline(never)]
+    fn marked(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
+        let mark = marks::mark_of(&self.marks, tuple, port)?;
+        let family = marks::family_of(tuple.dst.addr);
+        self.service(&ServiceKey::Mark { mark, family })
+    }
+
+    /// The rules that mark packets.
+    pub const fn marks(&self) -> &Arc<[marks::Rule]> {
+        &self.marks
+    }
+
+    /// Makes the rules that mark packets these.
+    pub fn set_marks(&mut self, rules: Arc<[marks::Rule]>) {
+        self.marks = rules;
+    }
+
+    /// Whether any endpoint that the gate has to know is every port of an address.
+    pub const fn is_wide(&self) -> bool {
+        self.catch_alls + self.data_ports + self.answering.wide > 0
+    }
+
+    /// The service at the address that a packet of this tuple goes to: that of its port, else a persistent one of
+    /// FTP if it may be data of it, else one for every port (`ip_vs_service_find`).
+    #[inline]
+    pub fn service_at(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
         let exact = self.service(&ServiceKey::at(tuple.protocol, tuple.dst));
         match exact {
-            None if self.catch_alls > 0 => self.catch_all(tuple.protocol, tuple.dst.addr),
+            None if self.catch_alls + self.data_ports > 0 => self.wide(tuple),
             exact => exact,
         }
     }
 
     #[inline(never)]
-    fn catch_all(&self, protocol: Protocol, vip: Addr) -> Option<&Arc<Service>> {
-        self.service(&ServiceKey::at(protocol, Endpoint::new(vip, 0)))
+    fn wide(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
+        let at = |port| {
+            let vip = Endpoint::new(tuple.dst.addr, port);
+            self.service(&ServiceKey::at(tuple.protocol, vip))
+        };
+        let is_data = tuple.dst.port == FTP_DATA || tuple.dst.port >= FIRST_UNPRIVILEGED;
+        let ftp = (is_data && self.data_ports > 0).then(|| at(FTP)).flatten();
+        let ftp = ftp.filter(|service| service.takes_ftp_data());
+        ftp.or_else(|| at(0))
+    }
+
+    /// Whether a service of `protocol` at `vip` takes the data connections of FTP too.
+    pub fn takes_ftp_data(&self, protocol: Protocol, vip: Addr) -> bool {
+        let control = self.service(&ServiceKey::at(protocol, Endpoint::new(vip, FTP)));
+        control.is_some_and(|service| service.takes_ftp_data())
     }
 
     /// Whether a service takes packets to `endpoint`; with port 0, to any port there.
@@ -141,6 +200,11 @@ impl Pool {
     #[inline]
     pub fn answers(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
         self.answering.has(protocol, endpoint)
+    }
+
+    /// The real server that answers from `endpoint` through the director, if only one does.
+    pub fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<&Arc<Real>> {
+        self.real(self.answering.sole(protocol, endpoint)?)
     }
 
     /// The configured real servers with this endpoint; those that were removed do not count.
@@ -197,6 +261,15 @@ impl Pool {
         self.unlisted > 0
     }
 
+    /// Whether data connections of FTP have `endpoint`.
+    pub fn takes_data(&self, endpoint: Endpoint) -> bool {
+        let control = Endpoint::new(endpoint.addr, ftp::PORT);
+        (endpoint.port == ftp::DATA_PORT || ftp::DATA_PORTS.contains(&endpoint.port))
+            && self
+                .services
+                .contains_key(&ServiceKey::at(Protocol::Tcp, control))
+    }
+
     /// Whether any service has this VIP.
     pub fn has_vip(&self, vip: Addr) -> bool {
         self.vips.contains_key(&vip)
@@ -226,6 +299,7 @@ impl Pool {
             algorithm,
             scheduler: sched::build(algorithm, &Reals::default()),
             flags: model::SchedulerFlags::NONE,
+            handling: Handling::default(),
             reals: Reals::default(),
             traffic: Arc::new(PerWorker::new(self.workers)),
             stance: Arc::default(),
@@ -259,6 +333,22 @@ impl Pool {
         Ok(())
     }
 
+    /// Says how a service treats connections from now on.
+    ///
+    /// # Errors
+    /// [`PoolError::NoService`].
+    pub fn set_handling(&mut self, key: &ServiceKey, handling: Handling) -> Result<(), PoolError> {
+        let service = self.edit(key)?;
+        self.data_ports -= u32::from(service.takes_ftp_data());
+        let service = Service {
+            handling,
+            ..service
+        };
+        self.data_ports += u32::from(service.takes_ftp_data());
+        self.services.insert(*key, Arc::new(service));
+        Ok(())
+    }
+
     /// Lets the schedulers see the lists that have changed. To be called before a pool is
     /// published: once for all its changes, since some schedulers build a table each time.
     pub fn settle(&mut self) {
@@ -279,6 +369,7 @@ impl Pool {
     /// [`PoolError::NoService`].
     pub fn remove_service(&mut self, key: &ServiceKey) -> Result<(), PoolError> {
         let service = self.services.remove(key).ok_or(PoolError::NoService)?;
+        self.data_ports -= u32::from(service.takes_ftp_data());
         if let Some(vip) = key.vip() {
             leave(&mut self.vips, vip.addr);
             self.catch_alls -= u32::from(vip.port == 0);
@@ -385,8 +476,7 @@ impl Pool {
     /// worker can hold an earlier snapshot: in none were they listed then, and a slot is given to
     /// somebody else only when all show it empty.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
-        let gone =
-            |real: &Arc<Real>| real.standing != Standing::Listed && real.load.connections() == 0;
+        let gone = |real: &Arc<Real>| real.standing != Standing::Listed && real.load.is_idle();
         let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
         self.unlisted -= dead.len() as u32;
         self.free.append(std::mem::take(&mut self.resting));
@@ -533,7 +623,8 @@ impl Pool {
 /// connections included. One without a port stands behind all ports of its address.
 #[derive(Clone, Debug, Default)]
 struct Census {
-    endpoints: Map<(Protocol, Endpoint), u32>,
+    /// How many, and their numbers, one XORed with the other: of a single one it is its number.
+    endpoints: Map<(Protocol, Endpoint), (u32, u32)>,
     addrs: Map<Addr, u32>,
     /// How many have no port.
     wide: u32,
@@ -541,19 +632,31 @@ struct Census {
 
 impl Census {
     fn enter(&mut self, real: &Real) {
-        for protocol in real.service.protocols() {
-            enter(&mut self.endpoints, (protocol, real.endpoint));
+        for key in places(real) {
+            let (count, ids) = self.endpoints.entry(key).or_default();
+            (*count, *ids) = (*count + 1, *ids ^ real.id.0);
+            self.wide += u32::from(key.1.port == 0);
         }
-        self.wide += u32::from(real.endpoint.port == 0);
         enter(&mut self.addrs, real.endpoint.addr);
     }
 
     fn leave(&mut self, real: &Real) {
-        for protocol in real.service.protocols() {
-            leave(&mut self.endpoints, (protocol, real.endpoint));
+        for key in places(real) {
+            match self.endpoints.get_mut(&key) {
+                Some((count, ids)) if *count > 1 => (*count, *ids) = (*count - 1, *ids ^ real.id.0),
+                _ => drop(self.endpoints.remove(&key)),
+            }
+            self.wide -= u32::from(key.1.port == 0);
         }
-        self.wide -= u32::from(real.endpoint.port == 0);
         leave(&mut self.addrs, real.endpoint.addr);
+    }
+
+    /// The only one at `endpoint`, if there is just one.
+    fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<RealId> {
+        match self.endpoints.get(&(protocol, endpoint)) {
+            Some((1, id)) => Some(RealId(*id)),
+            _ => None,
+        }
     }
 
     /// Whether one gets packets at `endpoint`.
@@ -571,6 +674,18 @@ impl Census {
     fn widely(&self, protocol: Protocol, addr: Addr) -> bool {
         self.exactly(protocol, Endpoint::new(addr, 0))
     }
+}
+
+/// Where a real server counts: at its endpoint, and on all ports of its address if data
+/// connections may come from any.
+fn places(real: &Real) -> impl Iterator<Item = (Protocol, Endpoint)> {
+    let endpoint = real.endpoint;
+    let own = real
+        .service
+        .protocols()
+        .map(move |protocol| (protocol, endpoint));
+    let anywhere = (Protocol::Tcp, Endpoint::new(endpoint.addr, 0));
+    own.chain(real.follows_ftp().then_some(anywhere))
 }
 
 fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {

@@ -16,14 +16,16 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
 use crate::rate;
+use crate::templates::Templates;
 use crate::time::Clock;
 use crate::wire::Version;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
@@ -138,22 +140,27 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         workers,
     };
     let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = Arc::new(ArcSwap::from_pointee(pool));
+    let templates = config.limits.templates as usize;
     Ok(Shared {
         table: Table::new(&limits)
             .context("cannot get memory for the connection table; lower [limits] connections")?,
-        pool: Arc::new(ArcSwap::from_pointee(pool)),
+        templates: Templates::new(templates, workers, Arc::clone(&pool))
+            .context("cannot get memory for templates; lower [limits] templates")?,
+        pool,
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         door: OnceLock::new(),
+        orders: Orders::default(),
         fragments: Fragments::default(),
         policy: Policy {
             clamp_mss: config.datapath.clamp_mss,
             path_mtu_answers: config.datapath.path_mtu_answers,
-            ..Policy::default()
         },
         path_mtus: Arc::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
+        expectations: Expectations::default(),
         workers,
     })
 }
@@ -224,6 +231,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
     director.apply_speaking_from(&addrs, &config.services)?;
+    director.put_marks(config.marks.clone())?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);

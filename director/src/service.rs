@@ -12,9 +12,9 @@ use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
 use crate::stats::PerWorker;
-use crate::time::Tick;
+use crate::time::{Tick, Ticks};
 use crate::wire::{Endpoint, Protocol};
-use crate::{sctp, tcp};
+use crate::{ftp, sctp, tcp};
 
 mod reals;
 
@@ -71,6 +71,17 @@ impl ServiceKey {
         }
     }
 
+    /// Whether its connections are those that FTP is controlled by.
+    pub const fn is_ftp(&self) -> bool {
+        matches!(
+            self,
+            Self::Address {
+                protocol: Protocol::Tcp,
+                vip,
+            } if vip.port == ftp::PORT
+        )
+    }
+
     /// The protocols of its packets.
     pub fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
         let this = *self;
@@ -123,6 +134,7 @@ pub struct Load {
     inactive: AtomicU32,
     /// Whether the upper threshold has been reached and not left since.
     overloaded: AtomicBool,
+    sticking: AtomicU32,
 }
 
 impl Load {
@@ -134,6 +146,7 @@ impl Load {
             active: active.into(),
             inactive: inactive.into(),
             overloaded: false.into(),
+            sticking: 0.into(),
         }
     }
 
@@ -157,6 +170,26 @@ impl Load {
     /// All its connections.
     pub fn connections(&self) -> u32 {
         self.active().saturating_add(self.inactive())
+    }
+
+    /// Clients that stick to it (PersistConn).
+    pub fn sticking(&self) -> u32 {
+        self.sticking.load(Relaxed)
+    }
+
+    /// A client sticks to it from now on.
+    pub fn stick(&self) {
+        self.sticking.fetch_add(1, Relaxed);
+    }
+
+    /// A client does not stick to it any more.
+    pub fn unstick(&self) {
+        self.sticking.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether nothing in the director's tables leads to it.
+    pub fn is_idle(&self) -> bool {
+        self.connections() == 0 && self.sticking() == 0
     }
 
     /// A connection has come.
@@ -305,6 +338,12 @@ pub struct Real {
 }
 
 impl Real {
+    /// Whether what its clients and it say to each other of FTP is followed: both ways have to
+    /// pass here.
+    pub const fn follows_ftp(&self) -> bool {
+        self.service.is_ftp() && matches!(self.method, Method::Nat)
+    }
+
     /// Active connections at this moment.
     #[inline]
     pub fn active(&self) -> u32 {
@@ -321,7 +360,8 @@ impl Real {
     #[inline]
     pub const fn destination(&self, vip: Endpoint) -> Endpoint {
         let Endpoint { addr, port } = self.endpoint;
-        Endpoint::new(addr, if port == 0 { vip.port } else { port })
+        let kept = port == 0 || self.method.is_one_way();
+        Endpoint::new(addr, if kept { vip.port } else { port })
     }
 
     /// Whether a scheduler may choose it.
@@ -414,6 +454,32 @@ impl Real {
     }
 }
 
+/// How the clients of a service stick to their real servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Persistence {
+    /// How long a client is remembered after its last new connection.
+    pub timeout: Ticks,
+    /// Leading bits, of 128, of the addresses that count as one client.
+    pub prefix: u8,
+}
+
+/// How a service treats connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handling {
+    /// Clients stick to their real servers.
+    pub persistence: Option<Persistence>,
+    /// Each datagram is scheduled by itself.
+    pub one_packet: bool,
+}
+
+impl Handling {
+    /// Whether a packet of this protocol leaves no connection behind.
+    #[inline]
+    pub fn is_once(&self, protocol: Protocol) -> bool {
+        self.one_packet && protocol == Protocol::Udp
+    }
+}
+
 /// A virtual service with its real servers.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -427,12 +493,23 @@ pub struct Service {
     pub scheduler: Arc<dyn Scheduler>,
     /// The options of the scheduler.
     pub flags: model::SchedulerFlags,
+    /// How it treats connections.
+    pub handling: Handling,
     /// Real servers.
     pub reals: Reals,
     /// What it has carried.
     pub traffic: Arc<PerWorker>,
     /// How it meets new connections.
     pub stance: Arc<Stance>,
+}
+
+impl Service {
+    /// Whether it takes connections to the ports of FTP data too: the control connection's client
+    /// sticks to its real server.
+    pub fn takes_ftp_data(&self) -> bool {
+        let ftp = matches!(self.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port == 21);
+        ftp && self.handling.persistence.is_some()
+    }
 }
 
 #[cfg(test)]

@@ -100,6 +100,11 @@ impl Outbox {
         into.append(&mut self.free);
     }
 
+    /// A frame at rest, for a packet of the director's own; none when all are under way.
+    pub fn blank(&mut self) -> Option<Frame> {
+        self.free.pop()
+    }
+
     /// Gives the frame of a dropped packet back.
     pub fn discard(&mut self, frame: Frame) {
         self.free.push(frame);

@@ -140,6 +140,8 @@ pub fn service(
         id: ServiceId::at(protocol, vip),
         scheduler,
         scheduler_flags: SchedulerFlags::NONE,
+        persistence: None,
+        one_packet: false,
         reals: reals.collect(),
     }
 }

@@ -16,6 +16,7 @@ pub mod bpf;
 pub mod director;
 pub mod flood;
 pub mod floor;
+pub mod ftp;
 pub mod generator;
 pub mod l2fwd;
 pub mod namespace;

@@ -103,6 +103,19 @@ impl Scene {
     /// # Errors
     /// When a part does not come up.
     pub fn start_with(plan: Plan, scheduler: Scheduler, weights: &[u32]) -> Result<Self> {
+        Self::start_shaped(plan, scheduler, weights, |configuration| configuration)
+    }
+
+    /// A scene of another shape, whose configuration says more.
+    ///
+    /// # Errors
+    /// When a part does not come up.
+    pub fn start_shaped(
+        plan: Plan,
+        scheduler: Scheduler,
+        weights: &[u32],
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(plan)?;
         let web = topology
             .reals
@@ -115,7 +128,7 @@ impl Scene {
             .map(UdpEcho::start)
             .collect::<Result<_>>()?;
         let configuration = services(&topology, scheduler, weights).into_iter().fold(
-            Configuration::new(topology.interfaces()),
+            shape(Configuration::new(topology.interfaces())),
             Configuration::service,
         );
         topology.meet_neighbours()?;

@@ -104,6 +104,34 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
         "{connections}"
     );
 
+    let foreseen = cli.say(&format!("explain -t {VIP} --from 10.0.1.1:40000"))?;
+    assert_eq!(
+        cli.say(&format!("explain -t {VIP} --from 10.0.1.1:40000"))?,
+        foreseen
+    );
+    for line in [
+        "fate         forwarded",
+        "scheduler    wrr",
+        "real server  10.0.2.",
+        "next hop     02:",
+    ] {
+        assert!(foreseen.contains(line), "{line}: {foreseen}");
+    }
+    let mut rows = connections.lines();
+    let row = rows.find(|row| row.contains("ESTABLISHED"));
+    let row = row.context("no connection")?;
+    let client = row.split_whitespace().nth(3).context("no client")?;
+    let known = cli.say(&format!("explain -t {VIP} --from {client}"))?;
+    assert!(
+        known.contains("connection   ESTABLISHED, expires in "),
+        "{known}"
+    );
+    let passed = cli.say("explain -u 10.9.9.9:1 --from 10.0.1.1:40000")?;
+    assert!(
+        passed.contains("fate         left to the kernel"),
+        "{passed}"
+    );
+
     cli.say(&format!("-e -t {VIP} -r 10.0.2.1:8080 -m -w 0"))?;
     assert_eq!(cli.served(4)?, counts(&[("rs2", 4)]));
     cli.say(&format!("-E -t {VIP} -s rr"))?;

@@ -31,6 +31,10 @@ struct Bench {
 impl Bench {
     /// Three real servers by NAT; the levels change within seconds.
     fn start() -> Result<Self> {
+        Self::start_with(|configuration| configuration.limit("half_open", POOL))
+    }
+
+    fn start_with(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         topology
             .director
@@ -38,12 +42,13 @@ impl Bench {
         let web = topology.reals.iter().map(Nginx::start);
         let web = web.collect::<Result<_>>()?;
         let bare = Configuration::new(topology.interfaces())
-            .limit("half_open", POOL)
             .defense("dwell", 1)
             .defense("syn_recv", 1)
             .defense("syn_ack", 2);
         let services = services(&topology, Scheduler::Rr, &[1, 1, 1]);
-        let configuration = services.into_iter().fold(bare, Configuration::service);
+        let configuration = services
+            .into_iter()
+            .fold(shape(bare), Configuration::service);
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,
@@ -62,6 +67,17 @@ impl Bench {
             frame: 60,
         };
         Generator::new(&self.topology.client, &flows)?.send(&self.topology.client, count)
+    }
+
+    fn write(&self, name: &str, value: i64) -> Result<()> {
+        let value = adminapi::sysctl::Value::Number(value);
+        let api = self.director.api();
+        api.call(async |api| api.change_sysctl(name, value.clone()).await)?;
+        Ok(())
+    }
+
+    fn half_open(&self) -> Result<u64> {
+        Ok(self.director.api().status()?.connections.half_open)
     }
 
     fn level(&self) -> Result<u8> {
@@ -161,12 +177,8 @@ fn a_rate_drops_new_connections_only() -> Result<()> {
     let (api, client) = (bench.director.api(), &bench.topology.client);
     let mut live = HttpConnection::open(client, HTTP.http())?;
     let name = live.ask_name()?;
-    let write = |name: &'static str, value: i64| {
-        let value = adminapi::sysctl::Value::Number(value);
-        api.call(async |api| api.change_sysctl(name, value.clone()).await)
-    };
-    write("net.ipv4.vs.am_droprate", 4)?;
-    write("net.ipv4.vs.drop_packet", 3)?;
+    bench.write("net.ipv4.vs.am_droprate", 4)?;
+    bench.write("net.ipv4.vs.drop_packet", 3)?;
     assert_eq!(api.defense(None)?.drop_rate, 0.25);
     bench.flood(1000)?;
     let some = wait::until("drops", PATIENCE, || {
@@ -179,8 +191,68 @@ fn a_rate_drops_new_connections_only() -> Result<()> {
     for _ in 0..50 {
         assert_eq!(live.ask_name()?, name);
     }
-    write("net.ipv4.vs.drop_packet", 0)?;
+    bench.write("net.ipv4.vs.drop_packet", 0)?;
     assert_eq!(fetch_names(client, HTTP.http(), 3)?.len(), 3);
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// `drop_entry` empties a 32nd of the half-open pool in a second, and nothing else.
+#[test]
+fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let mut live = HttpConnection::open(&bench.topology.client, HTTP.http())?;
+    let name = live.ask_name()?;
+    bench.flood(300)?;
+    let held = wait::until("a pool with something in it", PATIENCE, || {
+        let held = bench.half_open()?;
+        ensure!(held > 100, "{held} of 300 are held");
+        Ok(held)
+    })?;
+    bench.write("net.ipv4.vs.drop_entry", 3)?;
+    wait::until("a tenth to be dropped", PATIENCE, || {
+        let now = bench.half_open()?;
+        ensure!(now > 0 && now < held * 9 / 10, "{now} of {held} are left");
+        Ok(())
+    })?;
+    assert_eq!((bench.level()?, live.ask_name()?), (0, name));
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// What the director gives up, its real server need not keep either.
+#[test]
+fn real_servers_are_told_of_what_is_dropped() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start_with(|configuration| {
+        let small = configuration.limit("half_open", 50);
+        small.defense("tell_reals", "reset").defense("syn_ack", 60)
+    })?;
+    bench.flood(250)?;
+    let backlogs = || -> Result<usize> {
+        let reals = bench.topology.reals.iter();
+        let listed = reals.map(|real| {
+            let listed = real.namespace.run("ss", &["-Htn", "state", "syn-recv"])?;
+            Ok(listed.lines().count())
+        });
+        listed.sum()
+    };
+    wait::until("the backlogs to be as short as the pool", PATIENCE, || {
+        let held = backlogs()?;
+        ensure!(
+            (1..=60).contains(&held),
+            "{held} half-open at the real servers"
+        );
+        Ok(())
+    })?;
+    let status = bench.director.api().status()?;
+    let told: u64 = status.workers.iter().map(|worker| worker.answered).sum();
+    assert!(told >= 150, "{told} were told");
     assert_accounts(&bench.director);
     Ok(())
 }

@@ -93,12 +93,12 @@ impl Bench {
         (address, self.real_port).into()
     }
 
-    fn from_client(&self, packet: &[u8]) -> Result<()> {
+    fn by_client(&self, packet: &[u8]) -> Result<()> {
         let (from, to) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
         self.at_client.send(&ethernet(from, to, packet))
     }
 
-    fn from_real(&self, packet: &[u8]) -> Result<()> {
+    fn by_real(&self, packet: &[u8]) -> Result<()> {
         let (from, to) = (Mac::of_host(2, 1), Mac::of_host(2, 0xfe));
         self.at_real.send(&ethernet(from, to, packet))
     }
@@ -106,7 +106,7 @@ impl Bench {
     /// Sends it from the client; what arrives at the real server has its ends and is intact.
     fn asks(&self, family: Family, tag: u32, chunks: Chunks<'_>) -> Result<()> {
         let sent = sctp(Self::client(family), Self::vip(family), tag, chunks);
-        self.from_client(&sent)?;
+        self.by_client(&sent)?;
         let ends = (Self::client(family), self.real(family));
         let is_it = |p: &Packet| is_sctp(p) && p.source == ends.0.ip();
         let got = self.at_real.expect("chunk of the client", is_it)?;
@@ -117,7 +117,7 @@ impl Bench {
     /// The other way.
     fn answers(&self, family: Family, tag: u32, chunks: Chunks<'_>) -> Result<()> {
         let sent = sctp(self.real(family), Self::client(family), tag, chunks);
-        self.from_real(&sent)?;
+        self.by_real(&sent)?;
         let ends = (Self::vip(family), Self::client(family));
         let is_it = |p: &Packet| is_sctp(p) && p.source == ends.0.ip();
         let got = self.at_client.expect("chunk of the real", is_it)?;
@@ -213,14 +213,14 @@ fn who_does_not_know_the_tag_ends_nothing() -> Result<()> {
         );
         for kind in [ABORT, SHUTDOWN_COMPLETE] {
             for flags in [0, 1] {
-                bench.from_client(&sctp(client, vip, 0x0bad, &[(kind, flags, b"")]))?;
+                bench.by_client(&sctp(client, vip, 0x0bad, &[(kind, flags, b"")]))?;
             }
         }
         bench.counted("sctp_tag", counted)?;
         bench.shows(family, "ESTABLISHED")?;
         bench.asks(family, REAL_TAG, &[(DATA, 3, b"still there")])?;
         // A host that has lost its association answers with the tag that it got.
-        bench.from_real(&sctp(real, client, REAL_TAG, &[(ABORT, 1, b"")]))?;
+        bench.by_real(&sctp(real, client, REAL_TAG, &[(ABORT, 1, b"")]))?;
         bench.shows(family, "CLOSED")?;
     }
     assert_accounts(&bench.director);
@@ -235,7 +235,7 @@ fn what_opens_no_association_is_dropped_and_a_wrong_checksum_stays_wrong() -> Re
     let bench = Bench::start(ForwardingMethod::Nat, None, 5001)?;
     for (family, counted) in [(Family::V4, 1), (Family::V6, 2)] {
         let (client, vip) = (Bench::client(family), Bench::vip(family));
-        bench.from_client(&sctp(
+        bench.by_client(&sctp(
             client,
             vip,
             REAL_TAG,
@@ -243,12 +243,12 @@ fn what_opens_no_association_is_dropped_and_a_wrong_checksum_stays_wrong() -> Re
         ))?;
         bench.counted("no_connection", counted)?;
         let bundled = [(INIT, 0, &init(CLIENT_TAG)[..]), (DATA, 3, b"d")];
-        bench.from_client(&sctp(client, vip, 0, &bundled))?;
+        bench.by_client(&sctp(client, vip, 0, &bundled))?;
         bench.counted("sctp_chunks", counted)?;
         bench.open(family)?;
         let mut damaged = sctp(client, vip, REAL_TAG, &[(DATA, 3, b"damaged")]);
         *damaged.last_mut().expect("not empty") ^= 0x10;
-        bench.from_client(&damaged)?;
+        bench.by_client(&damaged)?;
         let got = bench.at_real.expect("damaged chunk", is_sctp)?;
         assert!(!got.payload_intact(), "a wrong checksum was made right");
         assert_eq!(got.sockets(), Some((client, bench.real(family))));
@@ -272,9 +272,9 @@ fn errors_about_an_association_are_translated() -> Result<()> {
         };
         let about = |tag| sctp(client, real, tag, &[(DATA, 3, b"data")]);
         let is_error = |p: &Packet| p.icmp() == Some((error.0, error.1));
-        bench.from_real(&icmp(real.ip(), client.ip(), error, &about(0x0bad)))?;
+        bench.by_real(&icmp(real.ip(), client.ip(), error, &about(0x0bad)))?;
         bench.counted("icmp_sequence", counted)?;
-        bench.from_real(&icmp(real.ip(), client.ip(), error, &about(REAL_TAG)))?;
+        bench.by_real(&icmp(real.ip(), client.ip(), error, &about(REAL_TAG)))?;
         let got = bench.at_client.expect("error", is_error)?;
         assert_eq!((got.source, got.destination), (family.vip(), client.ip()));
         assert!(got.header_intact && got.payload_intact(), "{got:?}");
@@ -305,7 +305,7 @@ fn the_client_alone_is_followed_by_dr_and_in_tunnels() -> Result<()> {
                 (REAL_TAG, ABORT, b"", "CLOSED"),
             ] {
                 let sent = sctp(client, vip, tag, &[(kind, 0, value)]);
-                bench.from_client(&sent)?;
+                bench.by_client(&sent)?;
                 let arrives = |p: &Packet| match method {
                     ForwardingMethod::Dr => is_sctp(p),
                     _ => matches!(p.protocol, protocol::IPIP | protocol::IPV6),

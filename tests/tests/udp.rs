@@ -1,14 +1,19 @@
 //! UDP through the director: echo in both families, and datagrams without a checksum.
 
-use adminapi::model::Scheduler;
-use anyhow::Result;
+use std::time::Duration;
+
+use adminapi::model::{RealView, Scheduler, ServicePatch};
+use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::packet::{Packet, protocol};
 use testbed::raw::Tap;
 use testbed::scene::{Family, Scene};
 use testbed::topology::{HOST_SIDE, Plan};
 use testbed::traffic::{UdpClient, tally};
+use testbed::wait;
 use testbed::{floor, require};
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn each_client_is_echoed_by_one_real() -> Result<()> {
@@ -82,6 +87,67 @@ fn no_checksum_stays_no_checksum() -> Result<()> {
     let arrived = tap.expect("datagram", is_udp)?;
     assert_eq!(arrived.payload[6..8], [0, 0], "RFC 768: zero means none");
     assert!(arrived.header_intact);
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_flow_of_a_removed_real_server_goes_to_another_at_once() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let (api, id) = (scene.director.api(), family.echo_service());
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        let first = client.echo(b"first")?;
+        let mut connections = api.connections(id)?;
+        let gone = connections.remove(0).real;
+        assert!(connections.is_empty());
+        api.remove_real(id, gone)?;
+        let next = client.echo(b"next")?;
+        assert_ne!(next, first);
+        assert_eq!(client.echo(b"again")?, next);
+        let connections = api.connections(id)?;
+        assert_eq!(connections.len(), 1);
+        assert_ne!(connections[0].real, gone);
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn each_datagram_is_scheduled_by_itself_with_one_packet() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let (api, id) = (scene.director.api(), family.echo_service());
+        let patch = ServicePatch {
+            one_packet: Some(true),
+            ..ServicePatch::default()
+        };
+        api.call(async |client| client.change_service(id, patch).await)?;
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        for _ in 0..9 {
+            client.socket().send(b"alone")?;
+        }
+        wait::until("all datagrams to be sent on", PATIENCE, || {
+            let reals = api.service(id)?.reals;
+            let carried = |real: &RealView| (real.stats.connections, real.stats.in_packets);
+            let carried: Vec<_> = reals.iter().map(carried).collect();
+            ensure!(carried == [(3, 3); 3], "{carried:?}");
+            Ok(())
+        })?;
+        assert!(api.connections(id)?.is_empty());
+        let view = api.service(id)?;
+        assert!(
+            view.reals
+                .iter()
+                .all(|real| real.active + real.inactive == 0)
+        );
+    }
     assert_accounts(&scene.director);
     Ok(())
 }

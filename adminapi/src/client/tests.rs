@@ -44,6 +44,8 @@ fn web() -> Service {
         id: ServiceId::at(Protocol::Tcp, "[2001:db8::1]:80".parse().unwrap()),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
+        persistence: None,
+        one_packet: false,
         reals: Vec::new(),
     }
 }

@@ -13,8 +13,12 @@ use super::{Protocol, ServiceId};
 pub struct Connection {
     /// The virtual service that it belongs to.
     pub service: ServiceId,
-    /// Transport protocol.
-    pub protocol: Protocol,
+    /// Transport protocol; none in what is remembered of a client of a mark service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// Whether this is what a persistent service remembers of a client, and no connection.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub template: bool,
     /// Client.
     pub client: SocketAddr,
     /// Where it came to.

@@ -81,7 +81,8 @@ impl Real {
     /// RIP and port; `service_port` when the real server names none of its own, or cannot have
     /// one since it gets packets for the VIP.
     pub fn endpoint(&self, service_port: u16) -> SocketAddr {
-        let own = self.port.filter(|_| !self.method.keeps_destination());
+        let free = !self.method.keeps_destination() || service_port == 0;
+        let own = self.port.filter(|_| free);
         SocketAddr::new(self.address, own.unwrap_or(service_port))
     }
 
@@ -218,6 +219,9 @@ pub struct RealView {
     /// That it is being drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draining: Option<Draining>,
+    /// Clients that stick to it (PersistConn).
+    #[serde(default)]
+    pub persistent: u32,
     /// With the method `fullnat`: the director's ports towards it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_ports: Option<PortUse>,

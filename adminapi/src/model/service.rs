@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Drops, Family, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags, ServiceId, Traffic,
+    Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags,
+    ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -99,6 +100,10 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// Its options.
     pub scheduler_flags: SchedulerFlags,
+    /// How clients stick to their real servers, if they do.
+    pub persistence: Option<Persistence>,
+    /// Whether each datagram is scheduled by itself; for UDP.
+    pub one_packet: bool,
     /// Real servers, in the order they were added.
     pub reals: Vec<Real>,
 }
@@ -121,6 +126,10 @@ struct Fields {
     scheduler: Scheduler,
     #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
     scheduler_flags: SchedulerFlags,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    persistence: Option<Persistence>,
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    one_packet: bool,
     #[serde(default, rename = "real", alias = "reals")]
     reals: Vec<Real>,
 }
@@ -140,6 +149,8 @@ impl TryFrom<Fields> for Service {
             id: naming.id()?,
             scheduler: fields.scheduler,
             scheduler_flags: fields.scheduler_flags,
+            persistence: fields.persistence,
+            one_packet: fields.one_packet,
             reals: fields.reals,
         })
     }
@@ -156,6 +167,8 @@ impl From<Service> for Fields {
             family: naming.family,
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
             reals: service.reals,
         }
     }
@@ -179,6 +192,20 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub scheduler_flags: Option<SchedulerFlags>,
+    /// New persistence, or `null` for none.
+    #[serde(
+        default,
+        deserialize_with = "super::given_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub persistence: Option<Option<Persistence>>,
+    /// Whether each datagram is to be scheduled by itself.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub one_packet: Option<bool>,
 }
 
 impl ServicePatch {
@@ -187,10 +214,14 @@ impl ServicePatch {
         let Self {
             scheduler,
             scheduler_flags,
+            persistence,
+            one_packet,
         } = self;
         Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
+            persistence: persistence.unwrap_or(now.persistence),
+            one_packet: one_packet.unwrap_or(now.one_packet),
             ..now.clone()
         }
     }
@@ -209,6 +240,12 @@ pub struct ServiceView {
     /// Its options.
     #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
     pub scheduler_flags: SchedulerFlags,
+    /// How clients stick to their real servers, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<Persistence>,
+    /// Whether each datagram is scheduled by itself.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub one_packet: bool,
     /// What it has carried.
     pub stats: Traffic,
     /// What it carries in a second.
@@ -228,6 +265,8 @@ impl From<&ServiceView> for Service {
             id: view.id,
             scheduler: view.scheduler,
             scheduler_flags: view.scheduler_flags,
+            persistence: view.persistence,
+            one_packet: view.one_packet,
             reals: view.reals.iter().map(Real::from).collect(),
         }
     }

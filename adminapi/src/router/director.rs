@@ -8,9 +8,10 @@ use super::answer::Failure;
 use super::extract::{Body, Parameters};
 use crate::error::ControlError;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, Health, Stats, Status, Timeouts, TimeoutsPatch,
+    ConnectionPage, ConnectionQuery, ExplainQuery, Explanation, Health, Stats, Status, Timeouts,
+    TimeoutsPatch,
 };
-use crate::validate::{validate_query, validate_timeouts};
+use crate::validate::{validate_explain, validate_query, validate_timeouts};
 
 type Answer<T> = Result<Json<T>, Failure>;
 
@@ -32,6 +33,16 @@ pub(super) async fn connections(
 ) -> Answer<ConnectionPage> {
     ControlError::unless_valid(validate_query(&query))?;
     ask.run(move |control| control.connections(&query))
+        .await
+        .map(Json)
+}
+
+pub(super) async fn explain(
+    State(ask): State<Ask>,
+    Parameters(query): Parameters<ExplainQuery>,
+) -> Answer<Explanation> {
+    ControlError::unless_valid(validate_explain(&query))?;
+    ask.run(move |control| control.explain(&query))
         .await
         .map(Json)
 }

@@ -478,7 +478,8 @@ async fn sysctls_are_shown_and_written() {
 async fn connections_come_by_page_and_filter() {
     let connection = |client: &str, real: &str| crate::model::Connection {
         service: "tcp:10.0.0.1:80".parse().unwrap(),
-        protocol: crate::model::Protocol::Tcp,
+        protocol: Some(crate::model::Protocol::Tcp),
+        template: false,
         client: client.parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         real: real.parse().unwrap(),

@@ -44,7 +44,6 @@ const fn number(from: i64, to: i64) -> Kind {
 }
 
 const NO_SYNC: Effect = Effect::None("nothing is synchronised with another director");
-const NO_DEFENCE: Effect = Effect::None("there are no levels of defence yet");
 const NO_ESTIMATOR: Effect = Effect::None("rates need no thread of their own");
 const FIXED_TABLES: Effect =
     Effect::None("[limits] sizes the connection table; services need none");
@@ -117,7 +116,7 @@ sysctls! {
     Conntrack conntrack = Number(0), INT,
         Effect::None("forwarded packets do not pass netfilter");
     /// Half-open connections are dropped at random.
-    DropEntry drop_entry = Number(0), Kind::Defence, NO_DEFENCE;
+    DropEntry drop_entry = Number(0), Kind::Defence, Effect::Works;
     /// New connections are dropped at a rate.
     DropPacket drop_packet = Number(0), Kind::Defence, Effect::Works;
     /// CPUs of the threads that estimate rates.
@@ -129,7 +128,7 @@ sysctls! {
     /// Clients of a persistent service leave a real server of weight 0 with their next
     /// connection.
     ExpireQuiescentTemplate expire_quiescent_template = Number(0), INT,
-        Effect::None("there is no persistence yet");
+        Effect::Works;
     /// Packets of protocols that IPVS does not know are left alone.
     IgnoreTunneled ignore_tunneled = Number(0), INT,
         Effect::None("always so: other protocols are the host's");

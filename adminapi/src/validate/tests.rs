@@ -29,7 +29,7 @@ fn each_bad_value_is_named() {
         (
             "/port",
             json!(0),
-            "/port: port 0 is no port; use 1 to 65535",
+            "/port: a service for every port has to be persistent (see /persistence); set persistence, or a port from 1 to 65535",
         ),
         (
             "/address",

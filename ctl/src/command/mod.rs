@@ -2,9 +2,12 @@
 
 mod defense;
 mod drain;
+mod explain;
 mod generate;
+mod mark;
 mod status;
 mod sysctl;
+mod top;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -63,8 +66,14 @@ enum Question {
     Events(defense::EventsLine),
     /// Takes a real server out of service when its connections have ended, or at a deadline.
     Drain(drain::Line),
+    /// Shows and changes the rules that mark packets for services of `-f`.
+    Mark(mark::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
     Status,
+    /// Says what the director would do with a packet, and why. Nothing is sent or changed.
+    Explain(explain::Line),
+    /// Shows rates of services and real servers, live.
+    Top,
     /// Prints what IPVS has under /proc/net, in the kernel's format.
     Proc {
         /// Which file.
@@ -160,13 +169,34 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
             let status = director.status().await?;
             let text = match as_json {
                 true => json(&status),
-                false => status::text(&status),
+                false => status::text(&status, &director.defense(None).await?),
             };
             Ok(text.into())
         }
         Question::Defense(defense) => defense::run(defense, director, as_json).await,
         Question::Events(events) => defense::events(events, director, as_json).await,
         Question::Drain(drain) => drain::run(drain, director, as_json).await,
+        Question::Explain(packet) => {
+            let Some(query) = packet.query() else {
+                return Ok(Said::default());
+            };
+            let found = director.explain(&query).await?;
+            let text = match as_json {
+                true => json(&found),
+                false => explain::text(&query, &found),
+            };
+            Ok(text.into())
+        }
+        Question::Top => match top::run(director).await {
+            Ok(()) => Ok(Said::default()),
+            Err(top::Error::Director(error)) => Err(error),
+            Err(top::Error::Terminal(error)) => {
+                let mut said = Said::default();
+                said.fail(&format!("the terminal: {error}"));
+                Ok(said)
+            }
+        },
+        Question::Mark(mark) => mark::run(mark, director, as_json).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
         Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
     }

@@ -2,21 +2,35 @@
 
 use std::fmt::Write as _;
 
-use adminapi::model::{ConnectionUse, Drops, InterfaceStatus, LocalAddress, Status, WorkerStatus};
+use adminapi::model::{
+    ConnectionUse, Defense, Drops, InterfaceStatus, LocalAddress, Status, WorkerStatus,
+};
 
 /// The status for people.
-pub(super) fn text(status: &Status) -> String {
+pub(super) fn text(status: &Status, defense: &Defense) -> String {
     let mut text = format!(
         "bulwarkd {}, up {}\n",
         status.version,
         duration(status.uptime)
     );
+    text += &level(defense);
     text += &connections(&status.connections);
     text += &local_addresses(&status.local_addresses);
     text += &interfaces(&status.interfaces);
     text += &workers(&status.workers);
     text += &drops(&status.drops);
     text
+}
+
+fn level(defense: &Defense) -> String {
+    let way = match defense.automatic {
+        true => "automatic",
+        false => "set",
+    };
+    format!(
+        "defence level {} ({way}): {}\n",
+        defense.level, defense.reason
+    )
 }
 
 fn connections(table: &ConnectionUse) -> String {
@@ -152,6 +166,14 @@ mod tests {
 
     use super::*;
 
+    fn normal() -> Defense {
+        Defense {
+            automatic: true,
+            reason: "no attack".to_owned(),
+            ..Defense::default()
+        }
+    }
+
     #[test]
     fn a_status_reads_like_this() {
         let status = Status {
@@ -202,9 +224,10 @@ mod tests {
             }],
         };
         assert_eq!(
-            text(&status),
+            text(&status, &normal()),
             "\
 bulwarkd 0.1.0, up 1 h 2 min
+defence level 0 (automatic): no attack
 connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 
 local address  assigned  connections  ports
@@ -225,7 +248,7 @@ no_connection        2
 
     #[test]
     fn a_director_that_does_nothing_yet_has_no_tables() {
-        assert_eq!(text(&Status::default()).lines().count(), 2);
+        assert_eq!(text(&Status::default(), &normal()).lines().count(), 3);
     }
 
     #[test]

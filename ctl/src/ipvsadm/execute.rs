@@ -140,8 +140,8 @@ async fn list<D: Director>(
             }
             write_services(&services, columns, style, out)
         }
-        (What::Connections, false) => connections(director, style, out).await,
-        (What::Connections, true) => connections_json(director, out).await,
+        (What::Connections { engines }, false) => connections(director, engines, style, out).await,
+        (What::Connections { .. }, true) => connections_json(director, out).await,
         (What::Timeouts, json) => {
             let timeouts = director.timeouts().await.map_err(on_service)?;
             if json {
@@ -190,11 +190,12 @@ fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> R
 
 async fn connections<D: Director>(
     director: &D,
+    engines: bool,
     style: Style<'_>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut page = director.connections(None).await.map_err(on_service)?;
-    out.write_all(print::CONNECTIONS_TITLE.as_bytes())?;
+    out.write_all(print::connections_title(engines).as_bytes())?;
     loop {
         for each in &page.connections {
             out.write_all(print::connection(each, style).as_bytes())?;

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use adminapi::model::{SyncDaemon, SyncRole};
+use adminapi::model::{Persistence, SyncDaemon, SyncRole};
 
 use super::address::{self, HostPort};
 use super::failure::Failure;
@@ -123,6 +123,7 @@ pub(crate) struct Line {
     pub(crate) thresholds: [u32; 2],
     pub(crate) scheduler: Option<String>,
     pub(crate) sched_flags: String,
+    pub(crate) persistence: Persistence,
     pub(crate) tunnel: TunnelType,
     pub(crate) tunnel_port: Option<u16>,
     /// tcp, tcpfin, udp in seconds; 0 = leave as it is.
@@ -146,6 +147,7 @@ impl Line {
             thresholds: [0; 2],
             scheduler: None,
             sched_flags: String::new(),
+            persistence: Persistence::default(),
             tunnel: TunnelType::default(),
             tunnel_port: None,
             timeouts: [0; 3],
@@ -300,11 +302,12 @@ fn option(
         Opt::Scheduler => line.scheduler = Some(value.chars().take(15).collect()),
         Opt::SchedFlags => line.sched_flags = value.to_owned(),
         Opt::Persistent => {
-            given.map(|text| value::timeout(text, 1)).transpose()?;
+            let timeout = given.map(|text| value::timeout(text, 1)).transpose()?;
+            line.persistence.timeout = timeout.unwrap_or(Persistence::DEFAULT_TIMEOUT);
         }
         Opt::Netmask => {
             let ipv6 = line.service.as_ref().is_some_and(Selector::is_ipv6);
-            value::client_mask(value, ipv6)?;
+            line.persistence.prefix = value::client_mask(value, ipv6)?;
         }
         Opt::RealServer => line.real = Some(real(value, line, context)?),
         Opt::Weight => line.weight = value::bounded(value, COUNT, "illegal weight specified")?,

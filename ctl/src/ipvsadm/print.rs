@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Connection, Family, ForwardingMethod, Protocol, Rates, RealView, ServiceId, ServiceView,
-    SyncDaemon, Timeouts, Traffic, Tunnel, TunnelChecksum, TunnelType,
+    Connection, Family, ForwardingMethod, Persistence, Protocol, Rates, RealView, ServiceId,
+    ServiceView, SyncDaemon, Timeouts, Traffic, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -18,8 +18,20 @@ use super::request::Columns;
 pub(crate) const BANNER: &str = "IP Virtual Server version 1.2.1 (size=4096)\n";
 
 /// First lines of a listing of connections.
-pub(crate) const CONNECTIONS_TITLE: &str = "IPVS connection entries\n\
-    pro expire state       source             virtual            destination\n";
+pub(crate) const fn connections_title(engines: bool) -> &'static str {
+    if engines {
+        concat!(
+            "IPVS connection entries\n",
+            "pro expire state       source             virtual            destination        ",
+            "pe name          pe_data\n"
+        )
+    } else {
+        concat!(
+            "IPVS connection entries\n",
+            "pro expire state       source             virtual            destination\n"
+        )
+    }
+}
 
 const SERVICE_WIDTH: usize = 33;
 const REAL_WIDTH: usize = 28;
@@ -38,6 +50,10 @@ impl Columns {
             ),
             Self::Thresholds => concat!(
                 "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n",
+                "  -> RemoteAddress:Port\n"
+            ),
+            Self::Persistent => concat!(
+                "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n",
                 "  -> RemoteAddress:Port\n"
             ),
             Self::Stats | Self::ExactStats => concat!(
@@ -88,7 +104,8 @@ pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>)
         None => {
             let flags = flags::names(service.scheduler, service.scheduler_flags);
             let flags = flags.map_or_else(String::new, |flags| format!(" ({flags})"));
-            format!("{name} {}{flags}", service.scheduler.name())
+            let handling = handling(service);
+            format!("{name} {}{flags}{handling}", service.scheduler.name())
         }
         Some(numbers) => format!("{name:<SERVICE_WIDTH$}{numbers}"),
     };
@@ -97,6 +114,31 @@ pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>)
         real(&mut text, each, service, columns, style);
     }
     text
+}
+
+/// How it treats connections.
+fn handling(service: &ServiceView) -> String {
+    let mut text = String::new();
+    if let Some(persistence) = service.persistence {
+        text += &format!(" persistent {}", persistence.timeout);
+        let mask = client_mask(service.id.family(), persistence);
+        text += &mask.map_or_else(String::new, |mask| format!(" mask {mask}"));
+    }
+    if service.one_packet {
+        text += " ops";
+    }
+    text
+}
+
+/// The mask of clients that count as one, unless each counts by itself.
+pub(crate) fn client_mask(family: Family, persistence: Persistence) -> Option<String> {
+    let prefix = persistence
+        .prefix
+        .filter(|prefix| *prefix < family.bits())?;
+    Some(match family {
+        Family::Ipv4 => Persistence::netmask(prefix).to_string(),
+        Family::Ipv6 => prefix.to_string(),
+    })
 }
 
 fn service_name(id: ServiceId, style: Style<'_>) -> String {
@@ -148,6 +190,11 @@ fn real(
             text,
             "  -> {name:<REAL_WIDTH$} {:<10} {:<10} {:<10} {:<10}",
             real.upper, real.lower, real.active, real.inactive
+        ),
+        Columns::Persistent => writeln!(
+            text,
+            "  -> {name:<REAL_WIDTH$} {:<9} {:<11} {:<10} {:<10}",
+            real.weight, real.persistent, real.active, real.inactive
         ),
         Columns::Stats | Columns::ExactStats | Columns::Rates | Columns::ExactRates => {
             let numbers = numbers(real.stats.into(), real.rates.into(), columns);
@@ -228,7 +275,9 @@ impl From<Rates> for Five {
 /// What the columns of counters or rates show; none for other columns.
 fn numbers(stats: Five, rates: Five, columns: Columns) -> Option<String> {
     let write: fn(usize, u64) -> String = match columns {
-        Columns::Plain | Columns::Tunnels | Columns::Thresholds => return None,
+        Columns::Plain | Columns::Tunnels | Columns::Thresholds | Columns::Persistent => {
+            return None;
+        }
         Columns::Stats => |_, value| short(value),
         Columns::ExactStats | Columns::ExactRates => |_, value| exact(value),
         // ipvsadm shortens rates of bytes only.
@@ -273,7 +322,8 @@ fn exact(value: u64) -> String {
 
 /// The line of a connection.
 pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
-    let text = |at| style.text(at, transport(connection.protocol));
+    let kind = connection.protocol.map_or(Transport::Tcp, transport);
+    let text = |at| style.text(at, kind);
     let expires = format!(
         "{:02}:{:02}",
         connection.expires / 60,
@@ -281,7 +331,7 @@ pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
     );
     format!(
         "{:<3} {expires:<6} {:<11} {:<18} {:<18} {}\n",
-        protocol_name(connection.protocol),
+        connection.protocol.map_or("IP", protocol_name),
         connection.state,
         text(connection.client),
         text(connection.vip),

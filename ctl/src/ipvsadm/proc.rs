@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use adminapi::model::{
-    Connection, Cursor, Family, Rates, RealView, ServiceId, ServiceView, Stats, Traffic,
+    Connection, Cursor, Family, Persistence, Rates, RealView, ServiceId, ServiceView, Stats,
+    Traffic,
 };
 
 use super::print::{BANNER, method_name, protocol_name};
@@ -13,18 +14,22 @@ use crate::director::{Director, Result};
 
 /// A file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[clap(rename_all = "snake_case")]
 pub(crate) enum File {
     /// Services and real servers.
-    IpVs,
+    #[value(name = "ip_vs")]
+    Services,
     /// Connections.
-    IpVsConn,
+    #[value(name = "ip_vs_conn")]
+    Connections,
     /// Connections, and whether another director has told of them.
-    IpVsConnSync,
+    #[value(name = "ip_vs_conn_sync")]
+    Origins,
     /// Counters and rates of all services together.
-    IpVsStats,
+    #[value(name = "ip_vs_stats")]
+    Stats,
     /// Helpers of protocols.
-    IpVsApp,
+    #[value(name = "ip_vs_app")]
+    Apps,
 }
 
 const SERVICES_TITLE: &str = "\
@@ -44,11 +49,11 @@ const APPS: &str = "prot port    usecnt name\n";
 /// The text of `file`.
 pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String> {
     Ok(match file {
-        File::IpVs => services(&director.services().await?),
-        File::IpVsConn => connections(director, CONNECTIONS_TITLE, row).await?,
-        File::IpVsConnSync => connections(director, ORIGINS_TITLE, row_of_origin).await?,
-        File::IpVsStats => stats(&director.stats().await?),
-        File::IpVsApp => APPS.to_owned(),
+        File::Services => services(&director.services().await?),
+        File::Connections => connections(director, CONNECTIONS_TITLE, row).await?,
+        File::Origins => connections(director, ORIGINS_TITLE, row_of_origin).await?,
+        File::Stats => stats(&director.stats().await?),
+        File::Apps => APPS.to_owned(),
     })
 }
 
@@ -65,17 +70,32 @@ fn services(services: &[ServiceView]) -> String {
 
 fn service(service: &ServiceView) -> String {
     let scheduler = service.scheduler.name();
+    let ops = if service.one_packet { "ops " } else { "" };
+    let persistent = service
+        .persistence
+        .map(|p| persistent(service.id.family(), p));
+    let persistent = persistent.unwrap_or_default();
     match service.id {
-        ServiceId::Mark { mark, .. } => format!("FWM  {mark:08X} {scheduler} \n"),
+        ServiceId::Mark { mark, .. } => format!("FWM  {mark:08X} {scheduler} {ops}{persistent}\n"),
         ServiceId::Address { protocol, vip } => {
             let (name, at) = (protocol_name(protocol), address_and_port(vip));
             // For IPv6 the kernel has no room for `ops`.
             match service.id.family() {
-                Family::Ipv4 => format!("{name:<4} {at} {scheduler}  \n"),
-                Family::Ipv6 => format!("{name:<4} {at} {scheduler} \n"),
+                Family::Ipv4 => format!("{name:<4} {at} {scheduler} {ops} {persistent}\n"),
+                Family::Ipv6 => format!("{name:<4} {at} {scheduler} {persistent}\n"),
             }
         }
     }
+}
+
+/// The timeout in ticks of the kernel (250 a second), and the netmask; for IPv6 the length.
+fn persistent(family: Family, persistence: Persistence) -> String {
+    let prefix = persistence.prefix.unwrap_or(family.bits());
+    let mask = match family {
+        Family::Ipv4 => Persistence::netmask(prefix).to_bits(),
+        Family::Ipv6 => prefix.into(),
+    };
+    format!("persistent {} {mask:08X}", persistence.timeout * 250)
 }
 
 fn real(real: &RealView) -> String {
@@ -133,7 +153,7 @@ fn row_of_origin(connection: &Connection) -> String {
 }
 
 fn ends_and_state(connection: &Connection) -> String {
-    let mut text = format!("{:<3}", protocol_name(connection.protocol));
+    let mut text = format!("{:<3}", connection.protocol.map_or("IP", protocol_name));
     for end in [connection.client, connection.vip, connection.real] {
         // Writing to a string can't fail.
         let _ = write!(text, " {} {:04X}", address(end.ip()), end.port());

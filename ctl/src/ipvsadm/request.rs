@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Family, ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId,
-    ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel, TunnelChecksum,
+    Family, ForwardingMethod, Persistence, Protocol, Real, Scheduler, SchedulerFlags, Service,
+    ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
@@ -59,8 +59,8 @@ pub(crate) enum What {
         columns: Columns,
         order: Order,
     },
-    /// The connection table.
-    Connections,
+    /// The connection table; with the columns of persistence engines or without.
+    Connections { engines: bool },
     /// The timeouts.
     Timeouts,
     /// The synchronisation daemons.
@@ -84,6 +84,8 @@ pub(crate) enum Columns {
     Tunnels,
     /// Connection thresholds and connections.
     Thresholds,
+    /// Weight, clients that stick and connections.
+    Persistent,
 }
 
 /// The order of a listing of services.
@@ -96,13 +98,7 @@ pub(crate) enum Order {
 }
 
 /// Options of the grammar that the director has no function for.
-const MISSING: [(Opt, &str); 5] = [
-    (Opt::Persistent, "persistence (-p)"),
-    (Opt::Netmask, "persistence (-M)"),
-    (Opt::Pe, "persistence engines (--pe)"),
-    (Opt::Ops, "one-packet scheduling (-o)"),
-    (Opt::PersistentConn, "persistence (--persistent-conn)"),
-];
+const MISSING: [(Opt, &str); 1] = [(Opt::Pe, "persistence engines (--pe)")];
 
 fn missing(what: &str) -> Failure {
     Failure::operation(format!("{what}: not supported by this director yet"))
@@ -188,11 +184,19 @@ fn scheduler_flags(line: &Line) -> SchedulerFlags {
     named.filter_map(flags::by_name).collect()
 }
 
+/// A mask alone makes no service persistent.
+fn persistence(line: &Line) -> Option<Persistence> {
+    let wanted = line.set.has(Opt::Persistent);
+    wanted.then_some(line.persistence)
+}
+
 /// What a line does not name is reset.
 fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
     Ok(ServicePatch {
         scheduler: Some(scheduler(line)?),
         scheduler_flags: Some(scheduler_flags(line)),
+        persistence: Some(persistence(line)),
+        one_packet: Some(line.set.has(Opt::Ops)),
     })
 }
 
@@ -201,6 +205,8 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         id: service(line)?,
         scheduler: scheduler(line)?,
         scheduler_flags: scheduler_flags(line),
+        persistence: persistence(line),
+        one_packet: line.set.has(Opt::Ops),
         reals: Vec::new(),
     }))
 }
@@ -236,8 +242,13 @@ fn real(line: &Line) -> Result<Real, Failure> {
         lower,
         tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
     };
+    let of_address = matches!(line.service, Some(Selector::Address { .. }));
+    let port = match of_address && method.keeps_destination() {
+        true => service_port,
+        false => at.port(),
+    };
     Ok(Real {
-        port: Some(named.endpoint(service_port).port()),
+        port: Some(port),
         ..named
     })
 }
@@ -274,6 +285,7 @@ const fn columns(set: OptSet) -> Columns {
         true if set.has(Opt::Rate) => Columns::ExactRates,
         false if set.has(Opt::Rate) => Columns::Rates,
         _ if set.has(Opt::Thresholds) => Columns::Thresholds,
+        _ if set.has(Opt::PersistentConn) => Columns::Persistent,
         _ if set.has(Opt::TunInfo) => Columns::Tunnels,
         _ => Columns::Plain,
     }
@@ -282,7 +294,9 @@ const fn columns(set: OptSet) -> Columns {
 fn list(line: &Line) -> Result<List, Failure> {
     let set = line.set;
     let what = if set.has(Opt::Connection) {
-        What::Connections
+        What::Connections {
+            engines: set.has(Opt::PersistentConn),
+        }
     } else if set.has(Opt::Timeout) {
         What::Timeouts
     } else if set.has(Opt::Daemon) {

@@ -7,7 +7,7 @@ use adminapi::model::{
 
 use super::address::Style;
 use super::flags;
-use super::print::{signed, transport, transport_of};
+use super::print::{client_mask, signed, transport, transport_of};
 
 /// How much is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,14 @@ pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> St
     let kind = transport_of(service.id);
     let selector = selector(service.id, style, extent);
     let mut text = format!("-A {selector} -s {}", service.scheduler.name());
+    if let Some(persistence) = service.persistence {
+        text += &format!(" -p {}", persistence.timeout);
+        let mask = client_mask(service.id.family(), persistence);
+        text += &mask.map_or_else(String::new, |mask| format!(" -M {mask}"));
+    }
+    if service.one_packet {
+        text += " -o";
+    }
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
     }

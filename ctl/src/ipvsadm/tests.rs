@@ -55,6 +55,7 @@ fn view(real: &Real) -> RealView {
         active: 0,
         inactive: 0,
         draining: None,
+        persistent: 0,
         local_ports: None,
         stats: Traffic::default(),
         rates: Rates::default(),
@@ -72,6 +73,8 @@ fn service_view(service: &Service) -> ServiceView {
         naming: service.id.into(),
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
+        persistence: service.persistence,
+        one_packet: service.one_packet,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -100,6 +103,8 @@ impl Edit for &MemoryDirector {
         self.with(id, |service| {
             service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
+            service.persistence = patch.persistence.unwrap_or(service.persistence);
+            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
         })
     }
 
@@ -392,7 +397,8 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
     let [client, vip, real] = ends.map(|end| end.parse().unwrap());
     Connection {
         service: ServiceId::at(protocol, vip),
-        protocol,
+        protocol: Some(protocol),
+        template: false,
         client,
         vip,
         real,
@@ -454,6 +460,8 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         naming: Default::default(),
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
+        persistence: None,
+        one_packet: false,
         stats: traffic([
             123_456_789,
             9_876_543_210,
@@ -481,6 +489,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             active: 12,
             inactive: 340,
             draining: None,
+            persistent: 0,
             local_ports: None,
             stats: traffic([61_728_394, 4_938_271_605, 0, 617_283_945_061, 0]),
             rates: Rates::default(),
@@ -524,6 +533,71 @@ fn json_holds_what_the_tables_hold() {
     );
     let none = bulwark(&MemoryDirector::default(), "-Lc --json").out;
     assert_eq!(none, "[]\n");
+}
+
+/// What `bulwark proc` prints.
+fn proc_text(director: &MemoryDirector, file: super::proc::File) -> String {
+    let future = pin!(super::proc::text(file, &director));
+    match future.poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(text) => text.unwrap(),
+        Poll::Pending => panic!("the director in memory never waits"),
+    }
+}
+
+#[test]
+fn the_files_of_proc_read_as_the_kernel_writes_them() {
+    use super::proc::File;
+    let director = MemoryDirector {
+        connections: vec![connection(
+            Protocol::Tcp,
+            ["203.0.113.9:51514", "192.0.2.10:80", "10.0.0.11:8080"],
+            "ESTABLISHED",
+            897,
+        )],
+        ..MemoryDirector::default()
+    };
+    for line in [
+        "-A -t 192.0.2.10:80 -s rr",
+        "-a -t 192.0.2.10:80 -r 10.0.0.11:80 -m -w 5",
+        "-a -t 192.0.2.10:80 -r 10.0.0.12:8080 -m",
+        "-A -t [2001:db8::1]:80 -s rr",
+        "-a -t [2001:db8::1]:80 -r [2001:db8:0:1::11]:80 -g",
+        "-A -f 7 -s rr",
+    ] {
+        assert_eq!(ipvsadm(&director, line).status, 0, "{line}");
+    }
+    assert_eq!(
+        proc_text(&director, File::Services),
+        "\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  C000020A:0050 rr  
+  -> 0A00000C:1F90      Masq    1      0          0         
+  -> 0A00000B:0050      Masq    5      0          0         
+TCP  [2001:0db8:0000:0000:0000:0000:0000:0001]:0050 rr 
+  -> [2001:0db8:0000:0001:0000:0000:0000:0011]:0050      Route   1      0          0         
+FWM  00000007 rr 
+"
+    );
+    assert_eq!(
+        proc_text(&director, File::Connections),
+        "\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP CB007109 C93A C000020A 0050 0A00000B 1F90 ESTABLISHED     897
+"
+    );
+    director.services.borrow_mut()[0].stats = traffic([255, 16, 0, 4096, 0]);
+    assert_eq!(
+        proc_text(&director, File::Stats),
+        "   Total Incoming Outgoing         Incoming         Outgoing
+   Conns  Packets  Packets            Bytes            Bytes
+      FF       10        0             1000                0
+
+ Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s
+       0        0        0                0                0
+"
+    );
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use adminapi::model::Persistence;
+
 use super::address;
 use super::failure::Failure;
 use super::grammar::TunnelType;
@@ -41,13 +43,17 @@ pub(crate) fn fwmark(text: &str) -> Result<u32, Failure> {
 }
 
 /// The mask of clients that count as one: dotted for IPv4, a length for IPv6.
-pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<(), Failure> {
+/// None when that is each by itself.
+pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<Option<u8>, Failure> {
     if ipv6 {
-        bounded::<u8>(text, 1..=128, "illegal ipv6 netmask specified").map(|_| ())
-    } else {
-        let bad = || Failure::argument("illegal virtual server persistent mask specified");
-        address::loose_ipv4(text).map(|_| ()).ok_or_else(bad)
+        let prefix = bounded(text, 1..=128, "illegal ipv6 netmask specified")?;
+        return Ok(Some(prefix).filter(|prefix| *prefix < 128));
     }
+    let bad = || Failure::argument("illegal virtual server persistent mask specified");
+    let mask = address::loose_ipv4(text).ok_or_else(bad)?;
+    let holes = || Failure::operation(format!("mask {mask}: the director takes none with holes"));
+    let prefix = Persistence::of_netmask(mask).ok_or_else(holes)?;
+    Ok(Some(prefix).filter(|prefix| *prefix < 32))
 }
 
 /// The group of the sync daemons.

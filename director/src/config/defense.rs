@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::limits;
 use super::read::{Expected, Section};
-use crate::defence::{Level, Marks, Policy};
+use crate::defence::{Level, Marks, Policy, Strays};
 use crate::tcp::Brief;
 use crate::time::Ticks;
 
@@ -17,6 +17,10 @@ pub struct Defense {
     pub policy: Policy,
     /// Timeouts of handshakes under attack.
     pub brief: Brief,
+    /// Whether real servers are told of half-open connections that were dropped.
+    pub tell_reals: bool,
+    /// What becomes of packets of real servers that belong to no connection.
+    pub strays: Strays,
 }
 
 const PERCENT: RangeInclusive<i64> = 0..=100;
@@ -85,11 +89,24 @@ pub(super) fn read(mut section: Section<'_>) -> Defense {
         syn_recv: seconds(&mut section, "syn_recv", brief.syn_recv),
         syn_ack: seconds(&mut section, "syn_ack", brief.syn_ack),
     };
+    let tell_reals = word(&mut section, "tell_reals", &["no", "reset"]) == 1;
+    let strays = match word(
+        &mut section,
+        "strays",
+        &["route", "answer", "drop", "resurrect"],
+    ) {
+        1 => Strays::Answer,
+        2 => Strays::Drop,
+        3 => Strays::Resurrect,
+        _ => Strays::Route,
+    };
     section.finish();
     Defense {
         level: Level::from_number(level).unwrap_or_default(),
         policy,
         brief,
+        tell_reals,
+        strays,
     }
 }
 
@@ -119,6 +136,19 @@ fn number(
 ) -> f64 {
     let number = section.optional::<u32>(key, &Expected::Number(range));
     number.map_or(default, f64::from)
+}
+
+/// Which of `words` stands there; the first one when none does.
+fn word(section: &mut Section<'_>, key: &'static str, words: &'static [&'static str]) -> usize {
+    let given = section.optional::<String>(key, &Expected::Word(words));
+    let place = given
+        .as_deref()
+        .map(|given| words.iter().position(|word| *word == given));
+    if place == Some(None) {
+        let message = format!("must be one of {}", words.join(", "));
+        section.refuse(key, message, "");
+    }
+    place.flatten().unwrap_or(0)
 }
 
 fn seconds(section: &mut Section<'_>, key: &'static str, default: u32) -> u32 {

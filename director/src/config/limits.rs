@@ -9,6 +9,8 @@ pub struct Limits {
     pub connections: u32,
     /// Most half-open connections, beside those.
     pub half_open: u32,
+    /// Most clients that persistent services remember.
+    pub templates: u32,
 }
 
 impl Limits {
@@ -28,6 +30,8 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
     let connections = section.optional("connections", &Expected::Number(bounds));
     let bounds = 1..=i64::from(Limits::MAX_CONNECTIONS);
     let half_open = section.optional("half_open", &Expected::Number(bounds));
+    let bounds = 1..=i64::from(Limits::MAX_CONNECTIONS);
+    let templates = section.optional("templates", &Expected::Number(bounds));
     let rest = |places: u32| places.saturating_sub(half_open.unwrap_or(places / 5));
     let connections = connections.or(places.map(rest));
     let connections = connections.unwrap_or(Limits::DEFAULT_CONNECTIONS);
@@ -46,6 +50,7 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
     Limits {
         connections,
         half_open,
+        templates: templates.unwrap_or(connections / 8).max(1),
     }
 }
 

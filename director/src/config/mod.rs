@@ -13,6 +13,7 @@ mod error;
 mod limits;
 mod local;
 mod log;
+mod mark;
 mod outline;
 mod read;
 mod service;
@@ -22,7 +23,7 @@ mod sysctl;
 use std::ops::Deref;
 use std::path::Path;
 
-use adminapi::model::{Service, Timeouts};
+use adminapi::model::{MarkRule, Service, Timeouts};
 use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
@@ -70,6 +71,8 @@ pub struct Settings {
     pub sysctls: Sysctls,
     /// `[log]`: what is logged, and how.
     pub log: Log,
+    /// `[[mark]]`: rules that mark packets, in the order of the file.
+    pub marks: Vec<MarkRule>,
     /// `[[service]]`: virtual services, in the order of the file.
     pub services: Vec<Service>,
 }
@@ -125,6 +128,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let timeouts = read_timeouts(root.section("timeouts"));
     let sysctls = sysctl::read(root.section("sysctl"));
     let log = log::read(root.section("log"));
+    let marks = mark::read(&mut root);
     let defense = defense::read(root.section("defense"));
     let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.finish();
@@ -136,6 +140,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         timeouts,
         sysctls,
         log,
+        marks,
         services,
     })
 }

@@ -3,7 +3,9 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{Family, ForwardingMethod, Real, Scheduler, Service, ServiceId, Tunnel};
+use adminapi::model::{
+    Family, ForwardingMethod, Persistence, Real, Scheduler, Service, ServiceId, Tunnel,
+};
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
@@ -20,6 +22,8 @@ const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
+const TIMEOUT: Expected = Expected::Number(1..=Persistence::MAX_TIMEOUT as i64);
+const PREFIX: Expected = Expected::Number(0..=128);
 const VIP_PORT: Expected = Expected::Number(0..=u16::MAX as i64);
 const MARK: Expected = Expected::Number(1..=u32::MAX as i64);
 const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
@@ -61,6 +65,10 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     let flags = section.list("scheduler_flags", &Expected::Word(FLAGS));
     let scheduler_flags = flags.into_iter().flat_map(|(_, flags)| flags);
     let scheduler_flags = scheduler_flags.map(|(_, flag)| flag).collect();
+    let persistence = section
+        .has("persistence")
+        .then(|| read_persistence(section.section("persistence")));
+    let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
     let reals: Vec<(usize, Real)> = section
         .sections("real")
         .into_iter()
@@ -72,6 +80,8 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         id: id?,
         scheduler,
         scheduler_flags,
+        persistence,
+        one_packet,
         reals,
     };
     Some(Placed {
@@ -79,6 +89,13 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         place,
         reals: places,
     })
+}
+
+fn read_persistence(mut section: Section<'_>) -> Persistence {
+    let timeout = section.or("timeout", &TIMEOUT, Persistence::DEFAULT_TIMEOUT);
+    let prefix = section.optional("prefix", &PREFIX);
+    section.finish();
+    Persistence { timeout, prefix }
 }
 
 fn read_address(section: &mut Section<'_>) -> Option<ServiceId> {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
-    DefenseLevel, Events, ForwardingMethod, Health, PacketTotals, Real, RealPatch, RealView,
-    Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    DefenseLevel, Events, ExplainQuery, Explanation, ForwardingMethod, Health, MarkRule,
+    PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
+    Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
-use adminapi::validate::validate_changed_real;
+use adminapi::validate::{bad_handling, validate_changed_real};
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
@@ -60,6 +60,18 @@ fn refuse_voiceless(pool: &Pool, endpoint: Endpoint, real: &Real) -> Result<()> 
     ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
 }
 
+/// What a director's own address has sent has to come back to it, and a datagram that leaves no
+/// connection behind could not be told whose answer that is.
+fn refuse_answerless(pool: &Pool, key: &ServiceKey, method: ForwardingMethod) -> Result<()> {
+    let once = known(pool, key)?.handling.one_packet;
+    let problem = || {
+        let message = "one-packet scheduling and the method fullnat do not go together";
+        adminapi::Problem::new("/method", message, "use another method")
+    };
+    let answerless = once && method == ForwardingMethod::FullNat;
+    ControlError::unless_valid(answerless.then(problem).into_iter().collect())
+}
+
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
     if let ServiceKey::Address { protocol, vip } = key
@@ -72,8 +84,7 @@ fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Res
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
-    pool.set_scheduler(&key, service.scheduler, service.scheduler_flags)
-        .map_err(|e| translate::error(e, &key, None))?;
+    configure(pool, &key, service)?;
     touched.service(key);
     service
         .reals
@@ -91,16 +102,31 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     }
     refuse_speaker(pool, endpoint)?;
     refuse_voiceless(pool, endpoint, real)?;
+    refuse_answerless(pool, key, real.method)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
     added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key, endpoint);
     Ok(())
 }
 
+/// Gives a service the scheduler and the handling of `wanted`.
+fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
+    let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
+    pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
+        .and_then(|()| pool.set_handling(key, handling))
+        .map_err(|e| translate::error(e, key, None))?;
+    let reals = known(pool, key)?.reals.iter();
+    let methods = reals.map(|real| translate::api_method(real.method).0);
+    let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
+    full.next()
+        .map_or(Ok(()), |method| refuse_answerless(pool, key, method))
+}
+
 /// True when the real server is new.
 fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
     refuse_voiceless(pool, endpoint, real)?;
+    refuse_answerless(pool, key, real.method)?;
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
@@ -154,8 +180,8 @@ fn put_service(
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
-    pool.set_scheduler(&key, wanted.scheduler, wanted.scheduler_flags)
-        .map_err(|e| translate::error(e, &key, None))?;
+    configure(pool, &key, wanted)?;
+    touched.service(key);
     remove_unwanted(pool, touched, wanted, grace)?;
     for real in &wanted.reals {
         put_real(pool, touched, &key, real)?;
@@ -222,6 +248,9 @@ pub(super) fn put_services(
     Ok(())
 }
 
+/// In the cursor of a listing: the connections are through, the templates are not.
+const IN_TEMPLATES: u64 = 1 << 63;
+
 const fn put<T>(created: bool, now: T) -> Put<T> {
     match created {
         true => Put::Created(now),
@@ -281,12 +310,20 @@ impl Control for Director {
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
-        self.change(|pool, _| {
-            let service = known(pool, &key)?;
-            let scheduler = patch.scheduler.unwrap_or(service.algorithm);
-            let flags = patch.scheduler_flags.unwrap_or(service.flags);
-            pool.set_scheduler(&key, scheduler, flags)
-                .map_err(|e| translate::error(e, &key, None))
+        self.change(|pool, touched| {
+            let now = view::service(pool, known(pool, &key)?);
+            let wanted = Service {
+                id,
+                scheduler: patch.scheduler.unwrap_or(now.scheduler),
+                scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
+                persistence: patch.persistence.unwrap_or(now.persistence),
+                one_packet: patch.one_packet.unwrap_or(now.one_packet),
+                reals: Vec::new(),
+            };
+            let problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+            ControlError::unless_valid(problems)?;
+            touched.service(key);
+            configure(pool, &key, &wanted)
         })?;
         self.service(id)
     }
@@ -359,20 +396,53 @@ impl Control for Director {
         let pool = self.shared.pool.load();
         let now = self.facts.clock.now();
         let mut page = ConnectionPage::default();
-        let mut cursor = Some(flow::Cursor::from_bits(query.cursor.map_or(0, |c| c.0)));
+        let mut cursor = Some(query.cursor.map_or(0, |cursor| cursor.0));
         while let Some(here) = cursor {
-            let room = (query.limit as usize).saturating_sub(page.connections.len());
+            let room = (query.limit as usize).saturating_sub(page.connections.len()) as u32;
             if room == 0 {
                 break;
             }
             let wanted = |c: &Connection| query.matches(c);
-            cursor = self.shared.table.page(here, room as u32, |entry| {
-                page.connections
-                    .extend(view::connection(&pool, entry, now).filter(wanted));
-            });
+            let at = flow::Cursor::from_bits(here & !IN_TEMPLATES);
+            let found = &mut page.connections;
+            cursor = if here & IN_TEMPLATES == 0 {
+                let next = self.shared.table.page(at, room, |entry| {
+                    found.extend(view::connection(&pool, entry, now).filter(wanted));
+                });
+                Some(next.map_or(IN_TEMPLATES, flow::Cursor::to_bits))
+            } else {
+                let next = self.shared.templates.page(at, room, |entry| {
+                    found.extend(view::template(&pool, entry, now).filter(wanted));
+                });
+                next.map(|next| next.to_bits() | IN_TEMPLATES)
+            };
         }
-        page.next = cursor.map(|cursor| Cursor(cursor.to_bits()));
+        page.next = cursor.map(Cursor);
         Ok(page)
+    }
+
+    fn marks(&self) -> Result<Vec<MarkRule>> {
+        Ok(self.rules.lock().clone())
+    }
+
+    fn put_marks(&self, rules: Vec<MarkRule>) -> Result<()> {
+        self.change_marks(|_| rules)
+    }
+
+    fn add_mark(&self, rule: MarkRule) -> Result<usize> {
+        let add = |rules: &[MarkRule]| [rules, std::slice::from_ref(&rule)].concat();
+        self.change_marks(add)?;
+        Ok(self.rules.lock().len().saturating_sub(1))
+    }
+
+    fn remove_mark(&self, place: usize) -> Result<bool> {
+        let mut there = false;
+        self.change_marks(|rules| {
+            there = place < rules.len();
+            let kept = rules.iter().enumerate().filter(|(at, _)| *at != place);
+            kept.map(|(_, rule)| rule.clone()).collect()
+        })?;
+        Ok(there)
     }
 
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {
@@ -431,6 +501,10 @@ impl Control for Director {
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
         self.check(&wanted.services)
+    }
+
+    fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
+        Ok(self.explained(query))
     }
 
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {

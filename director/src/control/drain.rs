@@ -60,7 +60,7 @@ impl Director {
         let gone: HashSet<RealId> = pool.reals().filter(is_gone).map(|real| real.id).collect();
         self.shared.table.sweep(
             |entry| gone.contains(&entry.real()),
-            |entry| crate::path::leave(&pool, &self.shared.pool, entry),
+            |entry| crate::path::leave(&pool, &self.shared.pool, &self.shared.templates, entry),
         );
         Ok(())
     }

@@ -7,6 +7,7 @@ mod api;
 mod daemons;
 mod drain;
 mod events;
+mod marks;
 mod path_mtu;
 mod roles;
 mod translate;
@@ -73,6 +74,8 @@ pub struct Director {
     master: Mutex<Master>,
     /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
     grace: AtomicU32,
+    /// The rules that mark packets, as they were given.
+    rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
 }
@@ -125,6 +128,7 @@ impl Director {
             neighbourhood,
             master,
             grace: AtomicU32::new(0),
+            rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
         }
@@ -175,7 +179,7 @@ impl Director {
         let of = |entry: &Entry| pool.real(entry.real());
         self.shared.table.sweep(
             |entry| of(entry).is_some_and(is_removed),
-            |entry| path::leave(&pool, &self.shared.pool, entry),
+            |entry| path::leave(&pool, &self.shared.pool, &self.shared.templates, entry),
         );
     }
 
@@ -193,11 +197,18 @@ impl Director {
             self.tell_locals(locals, &new)?;
         }
         touched.close(&self.gate, old, &new)?;
+        let (scope, former) = (roles::scope(&new), roles::scope(old));
+        if scope != former {
+            self.gate.set_scope(&scope)?;
+        }
         self.shared.pool.store(Arc::clone(&new));
         if let Err(error) = touched.open(&self.gate, &new) {
             self.shared.pool.store(Arc::clone(old));
             touched.close(&self.gate, &new, old)?;
             touched.open(&self.gate, old)?;
+            if scope != former {
+                self.gate.set_scope(&former)?;
+            }
             if speaks_anew {
                 self.tell_locals(locals, old)?;
             }

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::gate::{Gate, GateError, Roles};
+use adminapi::model::Family;
+
+use crate::ftp;
+use crate::gate::{Gate, GateError, Roles, Scope};
+use crate::marks::Rule;
 use crate::pool::Pool;
 use crate::service::{Method, Real, ServiceKey};
 use crate::wire::{Addr, Endpoint, Protocol};
@@ -23,12 +27,25 @@ impl Touched {
         let vip = key.vip().into_iter();
         let endpoints = vip.flat_map(|vip| key.protocols().map(move |p| (p, vip)));
         self.endpoints.extend(endpoints);
+        if let (true, Some(vip)) = (key.is_ftp(), key.vip()) {
+            let data = ftp::data_ports().map(|port| Endpoint::new(vip.addr, port));
+            self.endpoints.extend(data.map(|vip| (Protocol::Tcp, vip)));
+        }
+        if let ServiceKey::Address { protocol, vip } = key {
+            // It may be one of FTP, whose data has other ports.
+            self.endpoints
+                .insert((protocol, Endpoint::new(vip.addr, 0)));
+        }
     }
 
     /// A real server of a service came or went.
     pub(super) fn real(&mut self, service: &ServiceKey, endpoint: Endpoint) {
         let endpoints = service.protocols().map(|protocol| (protocol, endpoint));
         self.endpoints.extend(endpoints);
+        if service.is_ftp() {
+            let anywhere = Endpoint::new(endpoint.addr, 0);
+            self.endpoints.insert((Protocol::Tcp, anywhere));
+        }
         self.reals = true;
     }
 
@@ -132,8 +149,25 @@ fn refuse_unserved(real: &Real, locals: &[Addr]) -> adminapi::error::Result<()> 
 }
 
 fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
-    let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some();
-    of(service, pool.answers(protocol, endpoint))
+    let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some()
+        || protocol == Protocol::Tcp && pool.takes_data(endpoint);
+    let roles = of(service, pool.answers(protocol, endpoint));
+    let data = endpoint.port == 0 && pool.takes_ftp_data(protocol, endpoint.addr);
+    roles.and(if data { Roles::FTP_DATA } else { Roles::NONE })
+}
+
+/// What the gate takes beyond endpoints with a port.
+pub(super) fn scope(pool: &Pool) -> Scope {
+    let has = |mark, family| pool.service(&ServiceKey::Mark { mark, family }).is_some();
+    let wanted = |rule: &Rule| {
+        let families = Family::ALL.into_iter();
+        families.filter(|family| has(rule.mark, *family)).collect()
+    };
+    let rules = pool.marks().iter();
+    Scope {
+        wide: pool.is_wide(),
+        rules: rules.map(|rule| (*rule, wanted(rule))).collect(),
+    }
 }
 
 fn address_roles(pool: &Pool, addr: Addr) -> Roles {

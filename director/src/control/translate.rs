@@ -7,8 +7,9 @@ use adminapi::model::{self, ServiceId};
 
 use crate::forward::{GueChecksum, Tunnel};
 use crate::pool::PoolError;
-use crate::service::{Method, ServiceKey, Settings};
+use crate::service::{Handling, Method, Persistence, ServiceKey, Settings};
 use crate::stats::TrafficSum;
+use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
 
 pub(super) const fn protocol(protocol: model::Protocol) -> Protocol {
@@ -38,6 +39,31 @@ pub(super) fn id(key: &ServiceKey) -> ServiceId {
     match *key {
         ServiceKey::Address { protocol, vip } => ServiceId::at(api_protocol(protocol), vip.into()),
         ServiceKey::Mark { mark, family } => ServiceId::Mark { mark, family },
+    }
+}
+
+/// How a service is to treat connections.
+pub(super) fn handling(
+    id: ServiceId,
+    persistence: Option<model::Persistence>,
+    one_packet: bool,
+) -> Handling {
+    let bits = id.family().bits();
+    let persistence = persistence.map(|wanted| Persistence {
+        timeout: Ticks::seconds(wanted.timeout),
+        prefix: 128 - bits + wanted.prefix.unwrap_or(bits),
+    });
+    Handling {
+        persistence,
+        one_packet,
+    }
+}
+
+pub(super) fn api_persistence(key: &ServiceKey, persistence: &Persistence) -> model::Persistence {
+    let host = 128 - persistence.prefix;
+    model::Persistence {
+        timeout: persistence.timeout.as_seconds_ceil(),
+        prefix: (host > 0).then(|| id(key).family().bits() - host),
     }
 }
 

@@ -4,13 +4,16 @@ use adminapi::error::Result;
 use adminapi::model::{self, RealView, ServiceView};
 
 use super::{Director, refused, translate};
-use crate::drops::DropReason;
+use crate::drops::{Cause, DropReason};
 use crate::flow::Entry;
+use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
 use crate::stats::PerWorker;
+use crate::templates;
 use crate::time::Tick;
 use crate::wire::Addr;
+use crate::wire::Tuple;
 
 pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
@@ -19,6 +22,9 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         naming: id.into(),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
+        persistence: (service.handling.persistence)
+            .map(|persistence| translate::api_persistence(&service.key, &persistence)),
+        one_packet: service.handling.one_packet,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -44,6 +50,7 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
             until: drain.since + u64::from(drain.seconds),
             connections: real.load.connections().into(),
         }),
+        persistent: real.load.sticking(),
         local_ports: (real.method == Method::FullNat).then(|| model::PortUse {
             used: real.load.connections().into(),
             total: pool.speakers().capacity(real.endpoint.addr.is_v4()),
@@ -67,13 +74,28 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
     let real = pool.real(entry.real())?;
     Some(model::Connection {
         service: translate::id(&real.service),
-        protocol: translate::api_protocol(entry.protocol()),
+        protocol: Some(translate::api_protocol(entry.protocol())),
+        template: false,
         client: entry.client().into(),
         vip: entry.vip().into(),
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
         local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: entry.tracked.state_name().to_owned(),
         expires: now.until(entry.expires()).as_seconds_ceil(),
+    })
+}
+
+/// A template, as the kernel lists it among the connections.
+pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
+    let shown = templates::shown(entry, &pool.real(entry.real())?.service);
+    let connection = connection(pool, entry, now)?;
+    Some(model::Connection {
+        protocol: shown.protocol.map(translate::api_protocol),
+        template: true,
+        client: shown.client.into(),
+        vip: shown.vip.into(),
+        state: shown.state.to_owned(),
+        ..connection
     })
 }
 
@@ -161,5 +183,44 @@ impl Director {
         }
         add("no_socket", interfaces.iter().map(|i| i.dropped).sum());
         drops
+    }
+
+    /// What would become of a packet.
+    pub(super) fn explained(&self, query: &model::ExplainQuery) -> model::Explanation {
+        let tuple = Tuple {
+            protocol: translate::protocol(query.protocol),
+            src: query.from.into(),
+            dst: query.to.into(),
+        };
+        let now = self.facts.clock.now();
+        let found = self.shared.explain(&tuple, now);
+        let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
+        let connection = found.connection.as_ref();
+        model::Explanation {
+            fate: match found.refused {
+                None => model::Fate::Forward,
+                Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
+                Some(_) => model::Fate::Drop,
+            },
+            reason: found.refused.map(|reason| reason.name().to_owned()),
+            service: found.service.as_ref().map(translate::id),
+            connection: connection.and_then(|entry| self::connection(&found.pool, entry, now)),
+            scheduler: found.connection.is_none().then(scheduler).flatten(),
+            real: found.real.as_ref().map(|real| real.endpoint.into()),
+            method: found
+                .real
+                .as_ref()
+                .map(|real| translate::api_method(real.method).0),
+            next_hop: found.hop.and_then(|hop| self.next_hop(&hop)),
+        }
+    }
+
+    fn next_hop(&self, hop: &Hop) -> Option<model::NextHop> {
+        let (interface, _) = self.facts.interfaces.get(usize::from(hop.port))?;
+        Some(model::NextHop {
+            interface: interface.name.clone(),
+            station: hop.dst_mac.map(|byte| format!("{byte:02x}")).join(":"),
+            mtu: hop.mtu,
+        })
     }
 }

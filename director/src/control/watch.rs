@@ -13,6 +13,7 @@ use super::{Director, translate};
 use crate::config::Defense;
 use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Share, Signal, Signals};
 use crate::drops::Cause;
+use crate::flow::Tracked;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
 use crate::stats::Drops;
@@ -22,8 +23,9 @@ use crate::time::{Tick, Ticks};
 pub const PERIOD: Ticks = Ticks(2);
 
 /// What a client's ACK is dropped for when it belongs to nothing.
-const REJECTED: [Cause; 3] = [
+const REJECTED: [Cause; 4] = [
     Cause::NoConnection,
+    Cause::NoConnectionYet,
     Cause::TcpHandshake,
     Cause::TcpAckAboveSent,
 ];
@@ -111,7 +113,7 @@ pub(super) struct Strategies {
     /// `drop_packet`, as a share of the new connections.
     drop_packet: f64,
     /// `drop_entry`.
-    pub(super) drop_entry: bool,
+    drop_entry: bool,
 }
 
 impl Strategies {
@@ -240,11 +242,34 @@ impl Director {
         let mut watch = self.watch.lock();
         let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
         watch.strategies = Strategies::of(&self.shared.sysctls.load(), pages);
+        self.shared
+            .orders
+            .set_drop_entry(watch.strategies.drop_entry);
         self.watch_all(&mut watch, &measured, machine, now);
         watch_services(&mut watch, &pool, &measured, now);
+        let mut hurried = false;
         for service in pool.iter() {
-            service.stance.take(watch.posture(&service.key));
+            let posture = watch.posture(&service.key);
+            hurried |= posture.brief && !service.stance.posture().brief;
+            service.stance.take(posture);
         }
+        drop(watch);
+        if hurried {
+            self.hurry(&pool, now);
+        }
+    }
+
+    /// Has the handshakes that are under way live as briefly as those to come.
+    fn hurry(&self, pool: &Pool, now: Tick) {
+        let timeouts = self.shared.timeouts.load();
+        self.shared.table.hasten(|entry| {
+            let Tracked::Tcp(tcp) = &entry.tracked else {
+                return None;
+            };
+            let posture = pool.real(entry.real())?.stance.posture();
+            let lifetime = posture.lifetime(&timeouts, tcp.state);
+            (!tcp.is_proved()).then(|| now.after(lifetime))
+        });
     }
 
     fn watch_all(&self, watch: &mut Watch, measured: &Signals, machine: Option<u64>, now: Tick) {
@@ -280,6 +305,9 @@ impl Director {
 
     /// Takes other marks; a level that the file sets anew is set.
     pub fn adopt_defense(&self, defense: &Defense) {
+        let orders = &self.shared.orders;
+        orders.set_tell_reals(defense.tell_reals);
+        orders.set_strays(defense.strays);
         let mut watch = self.watch.lock();
         let old = std::mem::replace(&mut watch.defense, defense.clone());
         if old.level != defense.level {

@@ -16,10 +16,12 @@
 
 mod controller;
 mod lottery;
+mod orders;
 mod signals;
 mod stance;
 
 pub use controller::{Change, Controller, Grounds, Level};
 pub use lottery::Lottery;
+pub use orders::{Orders, Strays};
 pub use signals::{Left, Marks, Policy, Reason, Signal, Signals};
 pub use stance::{Posture, Share, Stance};

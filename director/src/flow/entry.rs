@@ -1,6 +1,7 @@
 //! What the table keeps of one connection.
 
 use super::tracked::Tracked;
+use crate::direction::Direction;
 use crate::service::RealId;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
@@ -43,10 +44,11 @@ pub struct Entry {
     pub local_port: u16,
     /// The number of the director's own address that goes with `local_port`.
     pub local_id: u16,
-    /// Class in the low four bits, 0 = free; bit 6 = no reply passes here.
+    /// Class in the low four bits, 0 = free; bits 4, 5 and 7: see `FTP` and
+    /// its like; bit 6 = no reply passes here.
     kind: u8,
-    /// For the packet path; the table does not look at it.
-    pub flags: u8,
+    /// The prefix of the client in the template that controls it, and one; 0 = none does.
+    control: u8,
     real: u32,
     expires: Tick,
     /// Protocol, and what its state machine keeps.
@@ -64,6 +66,12 @@ const _: () = assert!(size_of::<Entry>() == 104);
 
 const CLASS_MASK: u8 = 0x0f;
 const ONE_WAY: u8 = 0x40;
+/// A control connection of FTP.
+const FTP: u8 = 0x10;
+/// Its client has last asked where to open a data connection to.
+const ASKED: u8 = 0x20;
+/// The real server has opened it.
+const BY_REAL: u8 = 0x80;
 
 impl Entry {
     /// How many leading bytes a packet of a known connection reads or writes.
@@ -168,6 +176,17 @@ impl Entry {
         reply == *tuple && !self.is_one_way()
     }
 
+    /// Says that a template controls it, one that is filed under so many bits of the client.
+    pub const fn control(&mut self, prefix: u8) {
+        self.control = prefix + 1;
+    }
+
+    /// Under how many bits of the client the template is filed that controls it, if one does.
+    #[inline]
+    pub const fn controlled_by(&self) -> Option<u8> {
+        self.control.checked_sub(1)
+    }
+
     /// Whether what one real server answers to the two could not be told apart.
     pub(super) fn is_answered_like(&self, other: &Self) -> bool {
         let same_peer = match (self.local_port, other.local_port) {
@@ -187,6 +206,44 @@ impl Entry {
     #[inline]
     pub const fn is_one_way(&self) -> bool {
         self.kind & ONE_WAY != 0
+    }
+
+    /// Whether it is a control connection of FTP.
+    #[inline]
+    pub const fn is_ftp(&self) -> bool {
+        self.kind & FTP != 0
+    }
+
+    /// Says that it is a control connection of FTP.
+    pub const fn set_ftp(&mut self) {
+        self.kind |= FTP;
+    }
+
+    /// Whether its client has last asked where to open a data connection to.
+    pub const fn has_asked(&self) -> bool {
+        self.kind & ASKED != 0
+    }
+
+    /// Says whether it has.
+    pub const fn set_asked(&mut self, asked: bool) {
+        self.kind = match asked {
+            true => self.kind | ASKED,
+            false => self.kind & !ASKED,
+        };
+    }
+
+    /// Says that the real server opens it.
+    pub const fn set_by_real(&mut self) {
+        self.kind |= BY_REAL;
+    }
+
+    /// The way of a packet as its state machine has it, where who opens is the client.
+    #[inline]
+    pub const fn side(&self, way: Direction) -> Direction {
+        match self.kind & BY_REAL {
+            0 => way,
+            _ => way.reversed(),
+        }
     }
 
     /// Keeps the hash of its reply tuple, if replies pass here.

@@ -10,12 +10,16 @@ use super::index::{Index, Slot};
 use super::place::{Keyed, Place, reduce};
 use super::slab::{Pool, Slab};
 use super::wheel::Wheel;
+use crate::service::Phase;
 use crate::time::Tick;
 
 /// How many entries are looked at for the one to evict.
 const SAMPLES: usize = 16;
 /// Places tried to find them; some may be free.
 const TRIES: u32 = 64;
+
+/// Most entries that are dropped under one lock before their time.
+const MOST_THINNED: u32 = 256;
 
 /// An entry of a locked shard: good until the shard is unlocked or the entry leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,7 +250,18 @@ impl<'a> Shard<'a> {
     pub fn expire(
         &mut self,
         now: Tick,
+        budget: u32,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        self.expire_unless(now, budget, &mut |_| None, departed)
+    }
+
+    /// The same, but for those to which `stays` gives more time.
+    pub fn expire_unless(
+        &mut self,
+        now: Tick,
         mut budget: u32,
+        stays: &mut impl FnMut(&Entry) -> Option<Tick>,
         departed: &mut impl FnMut(&Entry, Departed),
     ) -> bool {
         loop {
@@ -254,9 +269,55 @@ impl<'a> Shard<'a> {
             let Some(at) = wheel.next_dead(slab.entries_mut(), now, &mut budget) else {
                 return self.state.wheel.is_pending(now);
             };
+            if let Some(later) = stays(&slab[at]) {
+                wheel.touch(slab.entries_mut(), at, later);
+                continue;
+            }
             let dead = self.remove(Handle(at));
             departed(&dead, Departed::Expired);
         }
+    }
+
+    /// Empties one in `one_in` places of the half-open pool, at most [`MOST_THINNED`], picked by
+    /// lot. What both ends have agreed on stays.
+    pub fn thin(&mut self, one_in: u32, departed: &mut impl FnMut(&Entry, Departed)) {
+        let State { slab, random, .. } = &mut *self.state;
+        let used = slab.used(Pool::HalfOpen);
+        // What is left over of a share is a chance.
+        let places = (used + random.next() % one_in) / one_in;
+        for _ in 0..places.min(MOST_THINNED) {
+            let State { slab, random, .. } = &mut *self.state;
+            let place = reduce(random.next(), used);
+            let Some(at) = slab.live(Pool::HalfOpen, place) else {
+                continue;
+            };
+            if slab[at].tracked.phase() == Phase::HalfOpen {
+                self.evict(at, departed);
+            }
+        }
+    }
+
+    /// Gives connections of the half-open pool an earlier time to die at: those in `count` places
+    /// from number `from` on for which `latest` says one. Returns where to go on.
+    pub(super) fn hasten(
+        &mut self,
+        from: u32,
+        count: u32,
+        latest: &impl Fn(&Entry) -> Option<Tick>,
+    ) -> Option<u32> {
+        let used = self.state.slab.used(Pool::HalfOpen);
+        let end = from.saturating_add(count).min(used);
+        for place in from..end {
+            let slab = &self.state.slab;
+            let Some(at) = slab.live(Pool::HalfOpen, place) else {
+                continue;
+            };
+            let entry = &slab[at];
+            if let Some(expires) = latest(entry).filter(|latest| *latest < entry.expires()) {
+                self.touch(Handle(at), expires);
+            }
+        }
+        (end < used).then_some(end)
     }
 
     /// Refuses what the table has already. Two replies are the same when hash, peer and real

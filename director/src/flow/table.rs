@@ -224,6 +224,38 @@ impl Table {
             .is_some_and(|cell| self.open(cell).expire(now, budget, departed))
     }
 
+    /// [`Shard::thin`] of shard number `shard`.
+    pub fn thin(&self, shard: usize, one_in: u32, departed: &mut impl FnMut(&Entry, Departed)) {
+        if let Some(cell) = self.cells.get(shard) {
+            self.open(cell).thin(one_in, departed);
+        }
+    }
+
+    /// Gives connections of the half-open pool for which `latest` says one an earlier time to die
+    /// at; a shard is locked for a page of them at once.
+    pub fn hasten(&self, latest: impl Fn(&Entry) -> Option<Tick>) {
+        for cell in &self.cells {
+            let mut from = Some(0);
+            while let Some(place) = from {
+                from = self.open(cell).hasten(place, PAGE, &latest);
+            }
+        }
+    }
+
+    /// [`Shard::expire_unless`] of shard number `shard`; false for one that does not exist.
+    pub fn expire_unless(
+        &self,
+        shard: usize,
+        now: Tick,
+        budget: u32,
+        stays: &mut impl FnMut(&Entry) -> Option<Tick>,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        self.cells
+            .get(shard)
+            .is_some_and(|cell| self.open(cell).expire_unless(now, budget, stays, departed))
+    }
+
     /// Shows at most `limit` connections to `each`, from `cursor` on, under one short lock.
     /// Returns where to go on; `None` at the end. What comes or goes in between may be missed.
     pub fn page(&self, cursor: Cursor, limit: u32, mut each: impl FnMut(&Entry)) -> Option<Cursor> {

@@ -8,6 +8,7 @@ mod cut;
 mod icmp;
 mod mss;
 mod nat;
+pub mod notice;
 pub mod reply;
 mod tunnel;
 

@@ -3,11 +3,13 @@
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use adminapi::model::Family;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
-use crate::wire::{Addr, Endpoint, Mac};
+use crate::marks::{MAX_RULES, Rule};
+use crate::wire::{Addr, Endpoint, Mac, Protocol};
 
 /// What an endpoint is to the gate: a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ impl Roles {
     pub const SERVICE: Self = Self(1);
     /// A NAT real server.
     pub const REAL: Self = Self(2);
+    /// With port 0: a virtual service at the ports that FTP has its data on.
+    pub const FTP_DATA: Self = Self(4);
 
     /// All roles of both.
     pub const fn and(self, other: Self) -> Self {
@@ -53,12 +57,50 @@ pub struct GateCounters {
 /// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
 const COUNTERS: u32 = 4;
 
+/// What the gate takes beyond endpoints with a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Whether there are endpoints of every port.
+    pub wide: bool,
+    /// The rules that mark packets, and the families in which a service has the mark.
+    pub rules: Vec<(Rule, Vec<Family>)>,
+}
+
+/// Size of `struct rule`.
+const RULE_BYTES: usize = 76;
+/// `ANY_PORT`.
+const ANY_PORT: u16 = u16::MAX;
+
+fn bytes_of((rule, families): &(Rule, Vec<Family>)) -> [u8; RULE_BYTES] {
+    let mut bytes = [0; RULE_BYTES];
+    let mask = |bits| Addr::v6([0xff; 16]).masked(bits);
+    let nets = [rule.src, rule.dst];
+    let addrs = nets.into_iter().flat_map(|net| [net.addr, mask(net.bits)]);
+    for (to, addr) in bytes.chunks_exact_mut(16).zip(addrs) {
+        to.copy_from_slice(addr.octets());
+    }
+    let ((a, b), (c, d)) = (rule.src_ports, rule.dst_ports);
+    let numbers = [a, b, c, d, rule.port.unwrap_or(ANY_PORT)];
+    for (to, number) in bytes[64..74].chunks_exact_mut(2).zip(numbers) {
+        to.copy_from_slice(&number.to_ne_bytes());
+    }
+    bytes[74] = rule.protocol.map_or(0, Protocol::number);
+    let wanted = |family: &Family| match family {
+        Family::Ipv4 => 1,
+        Family::Ipv6 => 2,
+    };
+    bytes[75] = families.iter().map(wanted).sum();
+    bytes
+}
+
 #[derive(Debug)]
 pub(super) struct Maps {
     endpoints: MapHandle,
     locals: MapHandle,
     sockets: MapHandle,
     stations: MapHandle,
+    rules: MapHandle,
+    scopes: MapHandle,
     counters: MapHandle,
 }
 
@@ -77,6 +119,8 @@ impl Maps {
             locals: MapHandle::try_from(&skel.maps.locals)?,
             sockets: MapHandle::try_from(&skel.maps.sockets)?,
             stations: MapHandle::try_from(&skel.maps.stations)?,
+            rules: MapHandle::try_from(&skel.maps.rules)?,
+            scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
         })
     }
@@ -87,6 +131,8 @@ impl Maps {
         open.maps.locals.reuse_fd(self.locals.as_fd())?;
         open.maps.sockets.reuse_fd(self.sockets.as_fd())?;
         open.maps.stations.reuse_fd(self.stations.as_fd())?;
+        open.maps.rules.reuse_fd(self.rules.as_fd())?;
+        open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())
     }
 
@@ -133,6 +179,26 @@ impl Maps {
             map: "locals",
             error,
         })
+    }
+
+    /// Writes the list of rules that does not hold, and then lets it.
+    pub(super) fn set_scope(&self, scope: &Scope) -> Result<(), GateError> {
+        let map = |map| move |error| GateError::Map { map, error };
+        let only = 0u32.to_ne_bytes();
+        let now = self.scopes.lookup(&only, MapFlags::ANY);
+        let now = now.map_err(map("scopes"))?.unwrap_or_default();
+        let list = now.get(8..12).and_then(|word| word.try_into().ok());
+        let other = 1 - u32::from_ne_bytes(list.unwrap_or_default()).min(1);
+        let mut rules: Vec<u8> = scope.rules.iter().flat_map(bytes_of).collect();
+        rules.resize(RULE_BYTES * MAX_RULES, 0);
+        self.rules
+            .update(&other.to_ne_bytes(), &rules, MapFlags::ANY)
+            .map_err(map("rules"))?;
+        let words = [u32::from(scope.wide), scope.rules.len() as u32, other];
+        let words: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.scopes
+            .update(&only, &words, MapFlags::ANY)
+            .map_err(map("scopes"))
     }
 
     pub(super) fn set_station(&self, port: usize, mac: Mac) -> Result<(), GateError> {

@@ -12,7 +12,7 @@ mod program;
 
 pub use error::GateError;
 pub use interface::Interface;
-pub use maps::{GateCounters, Roles};
+pub use maps::{GateCounters, Roles, Scope};
 pub use program::XdpMode;
 
 use std::ops::RangeInclusive;
@@ -117,6 +117,14 @@ impl Gate {
     /// The kernel's.
     pub fn forget_local(&self, addr: Addr) -> Result<(), GateError> {
         self.maps.set_local(addr, None)
+    }
+
+    /// Says what there is beyond endpoints with a port.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_scope(&self, scope: &Scope) -> Result<(), GateError> {
+        self.maps.set_scope(scope)
     }
 
     /// Says which Ethernet address `port` has; until then all its packets are passed.

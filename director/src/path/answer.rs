@@ -64,7 +64,8 @@ impl Allowance {
         length.is_some()
     }
 
-    fn take(&mut self, now: Tick) -> bool {
+    /// Whether one more may be sent.
+    pub(super) fn take(&mut self, now: Tick) -> bool {
         let Ticks(passed) = self.filled.until(now);
         let earned = passed.saturating_mul(RATE / Ticks::PER_SECOND);
         self.tokens = self
@@ -87,7 +88,7 @@ fn say(
         return None;
     };
     let problem = match cause {
-        Cause::NoConnection if packet.tuple.protocol == Protocol::Tcp => None,
+        Cause::NoConnection | Cause::ReplyRefused if packet.tuple.protocol == Protocol::Tcp => None,
         Cause::NoReal => Some(Problem::PortUnreachable),
         Cause::ReplyWithoutConnection if refusal.vip.is_some() => Some(Problem::PortUnreachable),
         Cause::NoRoute => Some(Problem::NoRoute),

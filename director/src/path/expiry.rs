@@ -28,6 +28,11 @@ impl Expiry {
         }
     }
 
+    /// The numbers of the worker's own shards, of so many.
+    pub(super) fn shards(&self, shards: usize) -> impl Iterator<Item = usize> + use<> {
+        (self.worker..shards).step_by(self.workers)
+    }
+
     /// A round. `expire` does a bounded piece of work in a shard and says whether there is more.
     pub(super) fn round(
         &mut self,

@@ -5,12 +5,13 @@ use adminapi::sysctl::Sysctl;
 use super::exit::Departure;
 use super::judge::segment_of;
 use super::view::{Refusal, View};
-use crate::defence::{Posture, Share};
+use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
+use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard, Tracked};
+use crate::neighbour::Hop;
 use crate::sched::Newcomer;
 use crate::service::{Real, Service};
-use crate::wire::{Piece, Protocol, Transport};
+use crate::wire::{Piece, Protocol, Transport, Tuple};
 use crate::{sctp, tcp};
 
 impl<'s> View<'s> {
@@ -23,56 +24,130 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
-        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
-        if self.pool.speakers().has(packet.tuple.src.addr) {
-            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
-        }
+        let Some(service) = self.service_of(&packet.tuple) else {
+            return self.opened_by_client(shard, frame, packet, place);
+        };
+        let service: &Service = service;
+        let tracked = self.admit(service, frame, packet)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        let tracked = self.opening(frame, packet);
-        let tracked = tracked.map_err(|cause| refused(cause.into()))?;
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
-        let newcomer = Newcomer {
-            tuple: &packet.tuple,
-            now: self.now,
-            flags: service.flags,
-        };
-        let picked = service.scheduler.pick(&service.reals, &newcomer);
-        let first = picked.ok_or_else(|| refused(Cause::NoReal.into()))?;
-
+        let handling = &service.handling;
+        if let Some(persistence) = &handling.persistence {
+            return self.sticky(shard, frame, packet, place, service, persistence, tracked);
+        }
+        let first = self
+            .pick(service, packet)
+            .map_err(|cause| refused(cause.into()))?;
+        if handling.is_once(packet.tuple.protocol) {
+            drop(shard);
+            return self.once(frame, packet, first);
+        }
         let mut why = Cause::TupleTaken;
         for real in candidates(service, first) {
-            let mut entry = self.entry(packet, real, tracked);
-            let lead = match self.lead(&shard, packet, place, real, entry.class()) {
-                Ok(lead) => lead,
-                Err(cause) => {
-                    why = cause;
-                    continue;
+            let entry = self.entry(packet, real, tracked);
+            match self.take_in(&mut shard, frame, packet, place, real, entry)? {
+                Err(cause) => why = cause,
+                Ok((to, hop)) => {
+                    drop(shard);
+                    return Ok(self.forward(frame, packet, real, &to, &hop));
                 }
-            };
-            let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
-            let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-            self.make_way(&mut shard, &lead);
-            lead.note(&mut entry);
-            match shard.insert(entry, place, lead.reply.as_ref(), &mut |gone, _| {
-                self.departed(gone)
-            }) {
-                Ok(_) => {}
-                Err(Refused::ReplyTaken) => continue,
-                Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
             }
-            // Under the lock: whoever finds the connection may already take it off again.
-            self.entered(real, &entry);
-            drop(shard);
-            self.opened(real, packet);
-            return Ok(self.send(frame, packet, real.method, &lead.to, &hop));
         }
         Err(refused(why.into()))
     }
 
+    /// The real server that the scheduler picks.
+    pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Result<&'s Real, Cause> {
+        let newcomer = self.newcomer(service, packet);
+        let picked = service.scheduler.pick(&service.reals, &newcomer);
+        picked.map(|real| &**real).ok_or(Cause::NoReal)
+    }
+
+    /// Takes a connection to `real` into the table, and says what its packet becomes, or why this
+    /// real server cannot have it.
+    pub(super) fn take_in(
+        &self,
+        shard: &mut Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+        real: &'s Real,
+        mut entry: Entry,
+    ) -> Result<std::result::Result<(Tuple, Hop), Cause>, Refusal<'s>> {
+        let lead = match self.lead(shard, packet, place, real, entry.class()) {
+            Ok(lead) => lead,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
+        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        self.make_way(shard, &lead);
+        lead.note(&mut entry);
+        let gone = &mut |gone: &Entry, _: Departed| self.departed(gone);
+        match shard.insert(entry, place, lead.reply.as_ref(), gone) {
+            Ok(_) => {}
+            Err(Refused::ReplyTaken) => return Ok(Err(Cause::TupleTaken)),
+            Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
+        }
+        // Under the lock: whoever finds the connection may already take it off again.
+        self.entered(real, &entry);
+        Ok(Ok((lead.to, hop)))
+    }
+
+    /// Sends a packet that has opened a connection.
+    pub(super) fn forward(
+        &self,
+        frame: &mut [u8],
+        packet: &Transport,
+        real: &Real,
+        to: &Tuple,
+        hop: &Hop,
+    ) -> Departure {
+        self.opened(real, packet, Direction::Original);
+        self.send(frame, packet, real.method, to, hop)
+    }
+
+    /// A client is not told that it has no connection while that may come back.
+    fn told(&self, cause: Cause) -> Cause {
+        match (cause, self.orders.strays()) {
+            (Cause::NoConnection, Strays::Resurrect) => Cause::NoConnectionYet,
+            _ => cause,
+        }
+    }
+
+    /// What is tracked of a connection to `service` that `packet` opens, if it may open one.
+    #[inline]
+    pub(super) fn admit(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Result<Tracked, Refusal<'s>> {
+        if self.pool.speakers().has(packet.tuple.src.addr) {
+            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
+        }
+        let tracked = self.opening(frame, packet);
+        tracked.map_err(|cause| Refusal::from(self.told(cause)).of_service(service))
+    }
+
+    /// What the scheduler is told of a connection to be.
+    #[inline]
+    pub(super) fn newcomer<'p>(&self, service: &Service, packet: &'p Transport) -> Newcomer<'p> {
+        Newcomer {
+            tuple: &packet.tuple,
+            now: self.now,
+            flags: service.flags,
+        }
+    }
+
     /// Whether a packet that would open a connection is among those that the defence drops.
-    fn is_drawn(&self, service: &Service, packet: &Transport, tracked: &Tracked) -> bool {
+    pub(super) fn is_drawn(
+        &self,
+        service: &Service,
+        packet: &Transport,
+        tracked: &Tracked,
+    ) -> bool {
         let Posture { syns, all, .. } = service.stance.posture();
         let (share, isn) = match tracked {
             Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
@@ -116,7 +191,7 @@ impl<'s> View<'s> {
         }
     }
 
-    fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
+    pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
         let (class, lifetime) = match &tracked {
             Tracked::Tcp(tcp) => {
                 let posture = real.stance.posture();
@@ -130,20 +205,23 @@ impl<'s> View<'s> {
         let port = real.destination(packet.tuple.dst).port;
         let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
         entry.tracked = tracked;
+        if real.follows_ftp() {
+            entry.set_ftp();
+        }
         entry.count_packet();
         entry
     }
 
-    fn entered(&self, real: &Real, entry: &Entry) {
+    pub(super) fn entered(&self, real: &Real, entry: &Entry) {
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
     }
 
-    fn opened(&self, real: &Real, packet: &Transport) {
+    pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
-        self.count(real, &packet.layout, Direction::Original);
+        self.count(real, &packet.layout, way);
     }
 }
 

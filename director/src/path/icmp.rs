@@ -114,7 +114,7 @@ impl<'s> View<'s> {
 fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
     match &entry.tracked {
         Tracked::Tcp(tcp) if entry.is_one_way() => tcp.may_have_been_answered(number),
-        Tracked::Tcp(tcp) => tcp.has_sent(direction, number),
+        Tracked::Tcp(tcp) => tcp.has_sent(entry.side(direction), number),
         Tracked::Sctp(sctp) => sctp.may_have_sent(direction, number),
         Tracked::Udp => true,
     }

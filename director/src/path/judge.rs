@@ -43,15 +43,15 @@ impl View<'_> {
     ) -> Result<Verdict, Cause> {
         let segment = packet.layout.segment(frame);
         let entry = shard.entry_mut(handle);
-        let class = entry.class();
+        let (class, side) = (entry.class(), entry.side(way));
         match &mut entry.tracked {
             Tracked::Tcp(tracking) => {
                 let segment = segment_of(segment, packet.layout.piece)?;
                 let segment = match packet.layout.piece {
                     Piece::Whole => segment,
-                    _ => tracking.open_ended(way, segment),
+                    _ => tracking.open_ended(side, segment),
                 };
-                self.judge_tcp(tracking, &segment, way, class, real)
+                self.judge_tcp(tracking, &segment, side, class, real)
             }
             Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
             Tracked::Udp => Ok(Verdict::Moves(Step {
@@ -138,7 +138,7 @@ impl View<'_> {
         real.stance.posture().lifetime(self.timeouts, state)
     }
 
-    /// Does to a connection what its packet has brought about.
+    /// Does to a connection what its packet has brought about. Its handle may change.
     #[inline]
     pub(super) fn take(
         &self,
@@ -147,13 +147,25 @@ impl View<'_> {
         handle: Handle,
         way: Direction,
         real: &Real,
-    ) {
+    ) -> Handle {
         if way == Direction::Original {
             shard.entry_mut(handle).count_packet();
         }
         real.load.turn(step.was, step.is);
         let handle = self.reclass(shard, handle, step.class);
         shard.touch(handle, self.now.after(step.lifetime));
+        handle
+    }
+
+    /// Tells the template that controls a connection, if one does, that the real server has
+    /// answered it.
+    #[inline]
+    fn assured<'a, 'b>(&self, shard: &'a mut Shard<'b>, handle: Handle) -> &'a mut Shard<'b> {
+        let entry = shard.entry(handle);
+        if entry.controlled_by().is_some() {
+            self.templates.assure(self.pool, entry);
+        }
+        shard
     }
 
     /// Brings what a connection is worth after its state. One that is half-open stays so until it
@@ -161,13 +173,14 @@ impl View<'_> {
     #[inline]
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, new: Class) -> Handle {
         match (shard.entry(handle).class(), new) {
-            (Class::HalfOpen, Class::Established) => shard
+            (Class::HalfOpen, Class::Established) => self
+                .assured(shard, handle)
                 .establish(handle, &mut |gone, _| self.departed(gone))
                 .unwrap_or(handle),
             (Class::HalfOpen, _) => handle,
             (old, new) => {
                 if old != new {
-                    shard.set_class(handle, new);
+                    self.assured(shard, handle).set_class(handle, new);
                 }
                 handle
             }

@@ -31,10 +31,10 @@ impl<'s> View<'s> {
         let plan = match (found, way) {
             (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
             (None, Direction::Original) => Plan::Fresh,
-            (None, Direction::Reply) => {
-                drop(shard);
-                return self.stray(frame, packet);
-            }
+            (None, Direction::Reply) => match self.resurrect(&mut shard, frame, packet, place) {
+                Some(handle) => self.known(&mut shard, handle, frame, packet, way)?,
+                None => return self.of_nobody(shard, frame, packet, place),
+            },
         };
         match plan {
             Plan::Fresh => self.fresh(shard, frame, packet, place),
@@ -63,7 +63,7 @@ impl<'s> View<'s> {
         &self,
         shard: &mut Shard<'_>,
         handle: Handle,
-        frame: &[u8],
+        frame: &mut [u8],
         packet: &Transport,
         way: Direction,
     ) -> Result<Plan, Refusal<'s>> {
@@ -86,13 +86,16 @@ impl<'s> View<'s> {
             Err(refusal) => return Err(refused(refusal)),
         };
         let verdict = self.judge(shard, handle, frame, packet, way, real);
-        match verdict.map_err(|cause| refused(cause.into()))? {
+        let handle = match verdict.map_err(|cause| refused(cause.into()))? {
             Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
-            Verdict::Stays => {}
+            Verdict::Stays => handle,
             Verdict::Reopens => {
                 self.forget(shard, handle);
                 return Ok(Plan::Fresh);
             }
+        };
+        if shard.entry(handle).is_ftp() {
+            self.listen_in(shard.entry_mut(handle), frame, packet, way, real);
         }
         self.count(real, &packet.layout, way);
         Ok(Plan::Send(to, method_of(real, way), hop))
@@ -152,7 +155,8 @@ impl<'s> View<'s> {
 
     /// Takes a connection that had to make room off its real server.
     pub(super) fn departed(&self, entry: &Entry) {
-        view::leave(self.pool, self.latest, entry);
+        view::leave(self.pool, self.latest, self.templates, entry);
+        self.bid_farewell(entry);
     }
 }
 

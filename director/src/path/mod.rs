@@ -16,8 +16,11 @@ mod anew;
 mod answer;
 mod exit;
 mod expiry;
+mod explain;
+mod farewell;
 mod fragment;
 mod fresh;
+mod ftp;
 mod held;
 mod icmp;
 mod judge;
@@ -25,6 +28,8 @@ mod known;
 mod policy;
 mod reading;
 mod refused;
+mod resurrect;
+mod sticky;
 mod stray;
 mod view;
 mod voice;
@@ -35,26 +40,31 @@ use std::sync::{Arc, OnceLock};
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
 use crate::service::Method;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
-use crate::time::Tick;
+use crate::templates::Templates;
+use crate::time::{Tick, Ticks};
 use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
+pub use explain::Explanation;
+
 use exit::Departure;
 use expiry::Expiry;
+use farewell::Farewells;
 pub use fragment::Course;
-pub use policy::{Policy, Strays};
+pub use policy::Policy;
 use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
@@ -64,6 +74,8 @@ pub(crate) use view::leave;
 pub struct Shared {
     /// All connections.
     pub table: Table,
+    /// What persistent services remember of their clients.
+    pub templates: Templates,
     /// Services and real servers.
     pub pool: Arc<ArcSwap<Pool>>,
     /// Routes and neighbours.
@@ -80,14 +92,29 @@ pub struct Shared {
     pub lottery: Lottery,
     /// The way to the kernel of this host, once a real server needs it.
     pub door: OnceLock<Door>,
+    /// What else the defence does.
+    pub orders: Orders,
     /// The sysctls of IPVS.
     pub sysctls: Arc<ArcSwap<Sysctls>>,
+    /// Data connections of FTP that are to come.
+    pub expectations: Expectations,
     /// Number of workers.
     pub workers: usize,
 }
 
 /// One worker's way through the path.
 pub struct Path {
+    sight: Sight,
+    readings: Vec<Reading>,
+    refused: Refused,
+    expiry: Expiry,
+    clients_expiry: Expiry,
+    /// When half-open connections were last dropped before their time.
+    thinned: Tick,
+}
+
+/// All that a worker sees packets with.
+struct Sight {
     worker: usize,
     shared: Arc<Shared>,
     pool: Cache<Arc<ArcSwap<Pool>>, Arc<Pool>>,
@@ -96,34 +123,70 @@ pub struct Path {
     path_mtus: Cache<Arc<ArcSwap<PathMtus>>, Arc<PathMtus>>,
     stats: Arc<WorkerStats>,
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
-    readings: Vec<Reading>,
-    refused: Refused,
+    farewells: Farewells,
     sent: Cell<Option<(Method, Tuple)>>,
     ident: Cell<u16>,
-    expiry: Expiry,
+}
+
+impl Sight {
+    /// The view at `now` of packets that came in through `port`.
+    #[inline]
+    fn view(&mut self, port: u16, now: Tick) -> View<'_> {
+        View {
+            worker: self.worker,
+            now,
+            port,
+            table: &self.shared.table,
+            templates: &self.shared.templates,
+            pool: self.pool.load(),
+            latest: &self.shared.pool,
+            fib: self.fib.load(),
+            timeouts: self.timeouts.load(),
+            door: self.shared.door.get(),
+            fragments: &self.shared.fragments,
+            policy: self.shared.policy,
+            path_mtus: self.path_mtus.load(),
+            stats: &self.stats,
+            sent: &self.sent,
+            sysctls: self.sysctls.load(),
+            lottery: &self.shared.lottery,
+            orders: &self.shared.orders,
+            farewells: &self.farewells,
+            expectations: &self.shared.expectations,
+            ident: &self.ident,
+        }
+    }
 }
 
 /// Entries and seconds that expiry looks at in one shard at once.
 const EXPIRY_BUDGET: u32 = 32;
 
+/// Of so many places of the half-open pool one is emptied in a tick, when entries are dropped before
+/// their time: a 32nd in a second, as in IPVS.
+const THINNING: u32 = 32 * Ticks::PER_SECOND;
+
 impl Path {
     /// The path of worker number `worker`.
     pub fn new(worker: usize, shared: Arc<Shared>, stats: Arc<WorkerStats>, asker: Asker) -> Self {
-        let expiry = Expiry::of(worker, shared.workers);
         Self {
-            worker,
-            pool: Cache::new(Arc::clone(&shared.pool)),
-            fib: Cache::new(Arc::clone(&shared.fib)),
-            timeouts: Cache::new(Arc::clone(&shared.timeouts)),
-            path_mtus: Cache::new(Arc::clone(&shared.path_mtus)),
-            sysctls: Cache::new(Arc::clone(&shared.sysctls)),
-            shared,
             readings: Vec::with_capacity(BATCH),
             refused: Refused::new(Arc::clone(&stats), asker),
-            stats,
-            sent: Cell::new(None),
-            ident: Cell::new(rand::random()),
-            expiry,
+            expiry: Expiry::of(worker, shared.workers),
+            clients_expiry: Expiry::of(worker, shared.workers),
+            thinned: Tick::default(),
+            sight: Sight {
+                worker,
+                pool: Cache::new(Arc::clone(&shared.pool)),
+                fib: Cache::new(Arc::clone(&shared.fib)),
+                timeouts: Cache::new(Arc::clone(&shared.timeouts)),
+                path_mtus: Cache::new(Arc::clone(&shared.path_mtus)),
+                sysctls: Cache::new(Arc::clone(&shared.sysctls)),
+                farewells: Farewells::default(),
+                sent: Cell::new(None),
+                ident: Cell::new(rand::random()),
+                shared,
+                stats,
+            },
         }
     }
 }
@@ -137,24 +200,7 @@ impl Walk for Path {
         out: &mut Outbox,
         now: Tick,
     ) {
-        let view = View {
-            worker: self.worker,
-            now,
-            table: &self.shared.table,
-            pool: self.pool.load(),
-            latest: &self.shared.pool,
-            fib: self.fib.load(),
-            timeouts: self.timeouts.load(),
-            door: self.shared.door.get(),
-            fragments: &self.shared.fragments,
-            policy: self.shared.policy,
-            path_mtus: self.path_mtus.load(),
-            stats: &self.stats,
-            sent: &self.sent,
-            sysctls: self.sysctls.load(),
-            lottery: &self.shared.lottery,
-            ident: &self.ident,
-        };
+        let view = self.sight.view(port, now);
         for frame in batch.iter() {
             self.readings.push(view.read(umem.packet(frame)));
         }
@@ -176,12 +222,20 @@ impl Walk for Path {
         if self.refused.waiting() > 0 {
             self.retry(umem, out, now);
         }
-        let pool = self.pool.load();
-        let table = &self.shared.table;
-        let latest = &self.shared.pool;
-        let gone = &mut |entry: &_, _| view::leave(pool, latest, entry);
-        let expire = |shard| table.expire(shard, now, EXPIRY_BUDGET, gone);
-        self.expiry.round(table.shards(), now, expire);
+        let view = self.sight.view(0, now);
+        let expire = |shard| {
+            let gone = &mut |entry: &_, _| view.departed(entry);
+            view.table.expire(shard, now, EXPIRY_BUDGET, gone)
+        };
+        self.expiry.round(view.table.shards(), now, expire);
+        let expire = |shard| (view.templates).expire(view.pool, shard, now, EXPIRY_BUDGET);
+        self.clients_expiry
+            .round(view.templates.shards(), now, expire);
+        if view.orders.drops_entries() && self.thinned != now {
+            self.thinned = now;
+            view.thin(self.expiry.shards(view.table.shards()));
+        }
+        view.say_farewells(umem, out);
     }
 
     fn held(&self) -> usize {
@@ -193,26 +247,10 @@ impl Path {
     /// Walks the packets again that waited: for a neighbour, or for a first fragment.
     #[cold]
     fn retry(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
-        let view = View {
-            worker: self.worker,
-            now,
-            table: &self.shared.table,
-            pool: self.pool.load(),
-            latest: &self.shared.pool,
-            fib: self.fib.load(),
-            timeouts: self.timeouts.load(),
-            door: self.shared.door.get(),
-            fragments: &self.shared.fragments,
-            policy: self.shared.policy,
-            path_mtus: self.path_mtus.load(),
-            stats: &self.stats,
-            sent: &self.sent,
-            sysctls: self.sysctls.load(),
-            lottery: &self.shared.lottery,
-            ident: &self.ident,
-        };
+        let mut view = self.sight.view(0, now);
         let mut due = self.refused.due(view.fib, now);
         for arrival in due.drain(..) {
+            view.port = arrival.port;
             let reading = view.read(umem.packet(&arrival.frame));
             view.pass(umem, arrival, &reading, &mut self.refused, out);
         }
@@ -222,6 +260,13 @@ impl Path {
 }
 
 impl View<'_> {
+    /// Drops a few of the half-open connections in some shards, by lot.
+    #[cold]
+    fn thin(&self, shards: impl Iterator<Item = usize>) {
+        let gone = &mut |entry: &_, _| self.departed(entry);
+        shards.for_each(|shard| self.table.thin(shard, THINNING, gone));
+    }
+
     /// Takes one packet all the way.
     fn pass(
         &self,

@@ -80,7 +80,7 @@ impl View<'_> {
     /// As the gate has it: what comes from a real server is a reply, unless it goes to a service.
     fn way(&self, tuple: &Tuple) -> Direction {
         let from_real = self.pool.answers(tuple.protocol, tuple.src);
-        match from_real && self.service_of(tuple).is_none() {
+        match from_real && self.pool.service_at(tuple).is_none() {
             true => Direction::Reply,
             false => Direction::Original,
         }

@@ -6,8 +6,8 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
-use super::policy::Strays;
 use super::view::{Refusal, View, flow_of};
+use crate::defence::Strays;
 use crate::drops::Cause;
 use crate::wire::tcp::{self, Flags};
 use crate::wire::{Addr, IcmpError, Protocol, Transport};
@@ -24,8 +24,10 @@ impl<'s> View<'s> {
         if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
             return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
         }
-        if self.policy.strays == Strays::Drop {
-            return Err(Cause::ReplyWithoutConnection.into());
+        match self.orders.strays() {
+            Strays::Route | Strays::Resurrect => {}
+            Strays::Answer => return Err(Cause::ReplyRefused.into()),
+            Strays::Drop => return Err(Cause::ReplyWithoutConnection.into()),
         }
         let to = tuple.dst.addr;
         let hop = self.exit(frame, layout, to, flow_of(tuple));
@@ -41,7 +43,7 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         error: &IcmpError,
     ) -> Result<Departure, Refusal<'s>> {
-        if self.policy.strays == Strays::Drop {
+        if matches!(self.orders.strays(), Strays::Answer | Strays::Drop) {
             return Err(Cause::ErrorWithoutConnection.into());
         }
         let quoted = &error.quote.tuple;

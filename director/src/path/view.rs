@@ -7,20 +7,23 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 use arc_swap::ArcSwap;
 
+use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
-use crate::defence::Lottery;
+use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
+use crate::ftp::Expectations;
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
+use crate::templates::Templates;
 use crate::time::Tick;
 use crate::wire::{Addr, Layout, Tuple};
 
@@ -28,7 +31,10 @@ use crate::wire::{Addr, Layout, Tuple};
 pub(super) struct View<'s> {
     pub(super) worker: usize,
     pub(super) now: Tick,
+    /// Where the packets have come in.
+    pub(super) port: u16,
     pub(super) table: &'s Table,
+    pub(super) templates: &'s Templates,
     pub(super) pool: &'s Pool,
     /// Where the next snapshot of `pool` comes from.
     pub(super) latest: &'s ArcSwap<Pool>,
@@ -36,6 +42,8 @@ pub(super) struct View<'s> {
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
     pub(super) door: Option<&'s Door>,
+    pub(super) orders: &'s Orders,
+    pub(super) farewells: &'s Farewells,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) stats: &'s WorkerStats,
@@ -44,6 +52,7 @@ pub(super) struct View<'s> {
     /// How the last first fragment was sent.
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     pub(super) sysctls: &'s Sysctls,
+    pub(super) expectations: &'s Expectations,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -111,7 +120,7 @@ impl<'a> Refusal<'a> {
 impl<'s> View<'s> {
     /// The service that a packet from a client is for.
     pub(super) fn service_of(&self, tuple: &Tuple) -> Option<&'s Arc<Service>> {
-        self.pool.service_for(tuple)
+        self.pool.service_for(tuple, self.port)
     }
 
     /// The next hop of a packet that will go to `to`, if it may go: it needs a next hop whose MTU it
@@ -175,12 +184,16 @@ fn fitting(
     }
 }
 
-/// Takes a connection that has left the table off its real server. Another worker may have opened
-/// it with a later snapshot, whose real servers `pool` does not know yet: the `latest` one does.
-pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, entry: &Entry) {
+/// Takes a connection that has left the table off its real server, and off the template that
+/// controlled it. Another worker may have opened it with a later snapshot, whose real servers
+/// `pool` does not know yet: the `latest` one does.
+pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, entry: &Entry) {
     match pool.real(entry.real()) {
         Some(real) => real.load.leave(entry.tracked.phase()),
         None => leave_newcomer(&latest.load(), entry),
+    }
+    if entry.controlled_by().is_some() {
+        templates.release(pool, entry);
     }
     if entry.local_port != 0 {
         latest.load().speakers().leave(entry);
@@ -226,7 +239,9 @@ mod tests {
         let real = Arc::clone(later.reals().next().unwrap());
         real.enter(Phase::Inactive);
         let entry = Entry::new(&tuple, real.id, 80, Class::Unverified, Tick(9));
-        leave(&earlier, &ArcSwap::from_pointee(later), &entry);
+        let latest = Arc::new(ArcSwap::from_pointee(later));
+        let templates = Templates::new(1, 1, Arc::clone(&latest)).unwrap();
+        leave(&earlier, &latest, &templates, &entry);
         assert_eq!(real.load.connections(), 0);
     }
 }

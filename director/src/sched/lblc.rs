@@ -17,17 +17,24 @@ pub(super) struct LocalityLeastConnections(Arc<Localities<Endpoint>>);
 impl Scheduler for LocalityLeastConnections {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let destination = newcomer.tuple.dst.addr;
-        self.0.visit(destination, newcomer.now, |kept| {
-            let present = kept.and_then(|endpoint| reals.find(endpoint));
-            if let Some(real) = present.filter(|real| real.is_willing() && !is_crowded(real, reals))
-            {
-                return Some(real);
-            }
-            let chosen = least(willing(reals), overhead)?;
-            *kept = Some(chosen.endpoint);
-            Some(chosen)
-        })
+        let now = newcomer.now;
+        self.0.visit(destination, now, |kept| choose(kept, reals))
     }
+
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let mut kept = self.0.copied(newcomer.tuple.dst.addr, newcomer.now);
+        choose(&mut kept, reals)
+    }
+}
+
+fn choose<'r>(kept: &mut Option<Endpoint>, reals: &'r Reals) -> Option<&'r Arc<Real>> {
+    let present = kept.and_then(|endpoint| reals.find(endpoint));
+    if let Some(real) = present.filter(|real| real.is_willing() && !is_crowded(real, reals)) {
+        return Some(real);
+    }
+    let chosen = least(willing(reals), overhead)?;
+    *kept = Some(chosen.endpoint);
+    Some(chosen)
 }
 
 /// Whether a real server has more active connections than its weight, while another has less than

@@ -17,7 +17,7 @@ use crate::wire::Endpoint;
 pub(super) struct ReplicatedLocality(Arc<Localities<Replicas>>);
 
 /// The real servers of one destination address; the one that joined last stands first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Replicas {
     members: Vec<Endpoint>,
     changed: Tick,
@@ -54,22 +54,31 @@ impl Replicas {
 impl Scheduler for ReplicatedLocality {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
-        self.0.visit(destination, now, |kept| {
-            if let Some(replicas) = kept {
-                let members = replicas.present(reals).filter(|real| real.is_willing());
-                let best = least(members, overhead);
-                replicas.shrink(reals, now);
-                if let Some(real) = best.filter(|real| !is_crowded(real, reals)) {
-                    return Some(real);
-                }
-            }
-            let chosen = least(willing(reals), overhead)?;
-            let replicas = kept.get_or_insert_with(|| Replicas {
-                members: Vec::new(),
-                changed: now,
-            });
-            replicas.join(chosen, reals, now);
-            Some(chosen)
-        })
+        self.0
+            .visit(destination, now, |kept| choose(kept, reals, now))
     }
+
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
+        let mut kept = self.0.copied(destination, now);
+        choose(&mut kept, reals, now)
+    }
+}
+
+fn choose<'r>(kept: &mut Option<Replicas>, reals: &'r Reals, now: Tick) -> Option<&'r Arc<Real>> {
+    if let Some(replicas) = kept {
+        let members = replicas.present(reals).filter(|real| real.is_willing());
+        let best = least(members, overhead);
+        replicas.shrink(reals, now);
+        if let Some(real) = best.filter(|real| !is_crowded(real, reals)) {
+            return Some(real);
+        }
+    }
+    let chosen = least(willing(reals), overhead)?;
+    let replicas = kept.get_or_insert_with(|| Replicas {
+        members: Vec::new(),
+        changed: now,
+    });
+    replicas.join(chosen, reals, now);
+    Some(chosen)
 }

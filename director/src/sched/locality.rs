@@ -64,6 +64,18 @@ impl<V> Localities<V> {
     }
 }
 
+impl<V: Clone> Localities<V> {
+    /// A copy of what is remembered of `destination`.
+    pub(super) fn copied(&self, destination: Addr, now: Tick) -> Option<V> {
+        let bucket = self.hasher.hash_one(destination) as usize % BUCKETS;
+        let bucket = self.buckets[bucket].lock();
+        let lives = |entry: &&Entry<V>| entry.used.until(now) < EXPIRATION;
+        let mut entries = bucket.iter().filter(lives);
+        let found = entries.find(|entry| entry.destination == destination);
+        found.map(|entry| entry.value.clone())
+    }
+}
+
 fn make_room<V>(bucket: &mut Vec<Entry<V>>) {
     if bucket.len() < BUCKET {
         return;

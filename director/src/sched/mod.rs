@@ -53,6 +53,12 @@ pub trait Scheduler: Debug + Send + Sync {
     /// The real server for a connection; `None` when none can take it.
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>>;
 
+    /// Whom [`Scheduler::pick`] would choose now. Who remembers something from one connection to
+    /// the next remembers nothing of this.
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        self.pick(reals, newcomer)
+    }
+
     /// The scheduler for `reals`, which the list has become, off the packet path; `None` when
     /// this one will do.
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {

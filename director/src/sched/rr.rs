@@ -113,6 +113,10 @@ impl Scheduler for RoundRobin {
         chosen.map(|(_, real)| real)
     }
 
+    fn peek<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        next(reals, self.last.load(Relaxed).into()).map(|(_, real)| real)
+    }
+
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
         let moved = |last| Some(Cursor::from(last).moved(&self.list, reals).into());
         let _ = self.last.fetch_update(Relaxed, Relaxed, moved);

@@ -144,7 +144,11 @@ impl Farm {
             now: self.now,
             flags: self.flags,
         };
-        self.scheduler.pick(&self.reals, &newcomer)
+        let name = |real: Option<&Arc<Real>>| real.map(|real| real.id);
+        let foreseen = [(); 2].map(|()| name(self.scheduler.peek(&self.reals, &newcomer)));
+        let picked = self.scheduler.pick(&self.reals, &newcomer);
+        assert_eq!(foreseen, [name(picked); 2], "peek leaves no trace");
+        picked
     }
 
     /// Opens a connection for each tuple, and says who got them: `3 2 1`, `-` for nobody.

@@ -34,6 +34,10 @@ impl TwoChoices {
 }
 
 impl Scheduler for TwoChoices {
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        Self(AtomicU64::new(self.0.load(Relaxed))).pick(reals, newcomer)
+    }
+
     fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let total = willing(reals).map(|real| u64::from(real.weight)).sum();
         let draws = [self.below(total), self.below(total)];

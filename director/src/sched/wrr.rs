@@ -20,7 +20,7 @@ pub(super) struct WeightedRoundRobin {
 }
 
 /// Where the cycle stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Mark {
     /// Place of the next real server to ask; the list's length = the level sinks first.
     next: usize,
@@ -101,12 +101,12 @@ impl WeightedRoundRobin {
     }
 }
 
-impl Scheduler for WeightedRoundRobin {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+impl WeightedRoundRobin {
+    /// Moves `mark` to the next who is chosen.
+    fn advance<'r>(&self, mark: &mut Mark, reals: &'r Reals) -> Option<&'r Arc<Real>> {
         if self.scale.top == 0 {
             return None;
         }
-        let mut mark = self.mark.lock();
         if let Some(real) = mark.seek(reals) {
             return Some(real);
         }
@@ -114,6 +114,17 @@ impl Scheduler for WeightedRoundRobin {
         mark.next = 0;
         mark.level = self.scale.below(mark.level, heaviest);
         mark.seek(reals)
+    }
+}
+
+impl Scheduler for WeightedRoundRobin {
+    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        self.advance(&mut self.mark.lock(), reals)
+    }
+
+    fn peek<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let mut copy = self.mark.lock().clone();
+        self.advance(&mut copy, reals)
     }
 
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {

@@ -11,7 +11,7 @@ mod midway;
 mod one_way;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
-use super::window::{Misfit, Peer, after, later, right_edge};
+use super::window::{ACK_SLACK, Misfit, Peer, after, later, right_edge};
 use super::{Event, State, StateTable};
 use crate::direction::Direction;
 use crate::wire::tcp::{Flags, Segment};
@@ -47,6 +47,9 @@ const LONGEST_SEGMENT: u32 = 65_535;
 
 /// How far back an ICMP error may quote at least: a window without scaling.
 const QUOTED_WINDOW: u32 = 65_535;
+
+/// How much a real server may have under way when it is first heard, bytes.
+const UNDER_WAY: u32 = 8 << 20;
 
 /// The real server's half is known.
 const ANSWERED: u8 = 1 << 0;
@@ -97,6 +100,36 @@ impl Tracking {
         };
         opened.store(Direction::Original, client, server);
         opened
+    }
+
+    /// A connection that is picked up in the middle, from what its real server says. Windows and their
+    /// scales are not known: the largest are assumed. The client has yet to agree.
+    pub fn resumed(said: &Segment) -> Self {
+        let mut resumed = Self {
+            scales: offered(Some(14)) | offered(Some(14)) << 4,
+            flags: ANSWERED,
+            state: State::SynAck,
+            ..Self::default()
+        };
+        let widest = u32::from(u16::MAX) << 14;
+        let server = Peer {
+            // What comes again after a loss is the oldest of what is under way.
+            end: said.end().wrapping_add(UNDER_WAY),
+            max_end: said.end().wrapping_add(widest),
+            max_ack: said.ack,
+            max_window: widest,
+            ..Peer::default()
+        };
+        let client = Peer {
+            end: said.ack,
+            max_end: said.ack.wrapping_add(widest),
+            // It may not have heard what is said for the first time here.
+            max_ack: said.seq.wrapping_sub(ACK_SLACK),
+            max_window: widest,
+            ..Peer::default()
+        };
+        resumed.store(Direction::Original, client, server);
+        resumed
     }
 
     /// What `segment`, going in `direction`, means; takes it in when it is the connection's.

@@ -55,6 +55,16 @@ impl Addr {
         self.bits() >> 118 == 0xfe80 >> 6
     }
 
+    /// The address that stands for all that share its first `bits`, of 128.
+    pub const fn masked(self, bits: u8) -> Self {
+        let host = 128u32.saturating_sub(bits as u32);
+        let mask = match u128::MAX.checked_shl(host) {
+            Some(mask) => mask,
+            None => 0,
+        };
+        Self((self.bits() & mask).to_be_bytes())
+    }
+
     /// How many leading bits both have in common.
     pub const fn common_prefix(self, other: Self) -> u32 {
         (self.bits() ^ other.bits()).leading_zeros()
@@ -155,7 +165,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
     /// The protocol with this IANA number, if a service can have it.
     pub const fn from_number(number: u8) -> Option<Self> {

@@ -10,19 +10,22 @@ use std::sync::mpsc;
 use adminapi::model::{Scheduler, Traffic};
 use anyhow::{Context, Result};
 use testbed::accounts;
-use testbed::director::binary;
+use testbed::director::{Configuration, binary};
+use testbed::generator::{Flows, Generator, Kind};
 use testbed::namespace::{self, Namespace};
 use testbed::process::output;
 use testbed::scene::{Family, Scene};
 use testbed::servers::{Served, big_file};
 use testbed::topology::{Plan, RealHost};
-use testbed::traffic::{download_sha256, file_sha256, tally};
+use testbed::traffic::{HttpConnection, download_sha256, file_sha256, tally};
 use testbed::wait;
 
 const WEIGHTS: [u32; 3] = [3, 2, 1];
 const CURLS: usize = 12;
 const WRK: [&str; 3] = ["-t2", "-c60", "-d5s"];
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const FLOOD: u32 = 20_000;
+const FLOOD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 fn main() -> ExitCode {
     match run_until_interrupted() {
@@ -60,14 +63,15 @@ fn run_until_interrupted() -> Result<bool> {
 
 fn demo() -> Result<bool> {
     title("Set-up");
-    let mut scene = Scene::start_with(Plan::default(), Scheduler::Wrr, &WEIGHTS)?;
+    let mut scene = Scene::start_shaped(Plan::default(), Scheduler::Wrr, &WEIGHTS, brief)?;
     describe(&scene);
     let mut checks = Checks::default();
     curls(&scene, &mut checks)?;
     download(&scene, &mut checks)?;
     load(&scene, &mut checks)?;
     compare(&scene, &mut checks)?;
-    show_listing(&scene);
+    show(&scene, &["-Ln", "--stats"]);
+    flood(&scene, &mut checks)?;
     take_down(&mut scene, &mut checks)?;
     Ok(checks.all_held)
 }
@@ -219,16 +223,62 @@ fn settled(served: impl Fn() -> Result<Served>, expected: u64) -> Result<Served>
     served()
 }
 
+/// A director whose levels change within seconds, so that one can wait for them.
+fn brief(configuration: Configuration) -> Configuration {
+    configuration
+        .limit("half_open", 4000)
+        .defense("dwell", 2)
+        .defense("syn_recv", 2)
+        .defense("syn_ack", 3)
+}
+
+/// SYNs of clients that are not there: the level rises by itself and falls again, and who is
+/// connected does not notice.
+fn flood(scene: &Scene, checks: &mut Checks) -> Result<()> {
+    let client = &scene.topology.client;
+    let director = &scene.topology.director;
+    director.ip("route add 172.16.0.0/12 via 10.0.1.1\n")?;
+    let mut live = HttpConnection::open(client, Family::V4.http())?;
+    let name = live.ask_name()?;
+
+    title(&format!("A flood of {FLOOD} SYNs from addresses at random"));
+    let flows = Flows {
+        kind: Kind::TcpSyn,
+        source: "172.16.0.0:1024".parse()?,
+        destination: Family::V4.http(),
+        count: 0,
+        frame: 60,
+    };
+    Generator::new(client, &flows)?.send(client, FLOOD)?;
+    checks.note(reaches(scene, 1), "the level rises to 1 by itself");
+    show(scene, &["defense"]);
+    let expected = file_sha256(&big_file()?)?;
+    let sum = download_sha256(client, Family::V4.http(), "/big")?;
+    checks.note(sum == expected, "a new client downloads the file, whole");
+    checks.note(live.ask_name()? == name, "the open connection goes on");
+
+    title("When it is over");
+    checks.note(reaches(scene, 0), "the level falls back to 0 by itself");
+    show(scene, &["events"]);
+    checks.note(live.ask_name()? == name, "the open connection goes on");
+    Ok(())
+}
+
+/// Whether the director comes to this level in time.
+fn reaches(scene: &Scene, level: u8) -> bool {
+    let is_there = || {
+        let now = scene.director.api().defense(None);
+        now.is_ok_and(|defense| defense.level == level)
+    };
+    wait::until_true("the level", FLOOD_PATIENCE, is_there).is_ok()
+}
+
 /// What a user would see.
-fn show_listing(scene: &Scene) {
-    title("bulwark -Ln --stats");
+fn show(scene: &Scene, words: &[&str]) {
+    title(&format!("bulwark {}", words.join(" ")));
     let listing = binary("bulwark").and_then(|bulwark| {
         let api = format!("unix:{}", scene.director.socket().display());
-        output(
-            Command::new(bulwark)
-                .args(["-Ln", "--stats"])
-                .env("BULWARK_API", api),
-        )
+        output(Command::new(bulwark).args(words).env("BULWARK_API", api))
     });
     match listing {
         Ok(text) => print!("{text}"),

@@ -229,6 +229,9 @@ impl Run<'_> {
                 };
                 self.by_host(host, &packet::tcp(from, to, segment))
             }
+            Act::Say(host, length, from, to) => {
+                self.by_host(host, &packet::udp(from, to, &vec![0; length]))
+            }
             Act::Echo(from, to) => {
                 let request = packet::icmp(from, to, (8, 0, 0x0001_0001), b"ping");
                 self.by_client(&[request])

@@ -13,6 +13,8 @@
 //!                             an ICMP error about a segment, sent by host c, s1, s2...
 //! stray HOST FROM:PORT>TO:PORT
 //!                             an ACK that belongs to no connection, sent by host s1, s2...
+//! say HOST LENGTH FROM:PORT>TO:PORT
+//!                             a datagram that belongs to no connection, sent by a real server
 //! echo FROM>TO                an echo request of the client
 //! wait SECONDS
 //! skip SECONDS                time that nothing here depends on
@@ -56,6 +58,8 @@ pub enum Act {
     Header(u8, bool),
     /// An ACK that belongs to no connection, sent by the host with this number, from 0.
     Stray(usize, SocketAddr, SocketAddr),
+    /// A datagram that belongs to no connection, with so many bytes.
+    Say(usize, usize, SocketAddr, SocketAddr),
     /// An ICMP error.
     Error(IcmpError),
     /// An echo request of the client.
@@ -123,6 +127,11 @@ fn act(part: &str, service: u16) -> Result<Act> {
                 from,
                 to,
             )
+        }
+        "say" => {
+            let (from, to) = pair(word(3)?)?;
+            let host = host(word(1)?)?.context("a real server is wanted")?;
+            Act::Say(host, word(2)?.parse()?, from, to)
         }
         "echo" => {
             let (from, to) = pair(word(1)?)?;

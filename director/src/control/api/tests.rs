@@ -22,6 +22,8 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         id: ServiceId::at(Protocol::Tcp, vip),
         scheduler: Scheduler::Rr,
         scheduler_flags: Default::default(),
+        persistence: None,
+        one_packet: false,
         reals: reals.iter().map(real).collect(),
     }
 }

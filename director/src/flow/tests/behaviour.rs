@@ -280,3 +280,55 @@ fn churn(table: &Table, seed: u32) -> i64 {
     }
     balance
 }
+
+/// `count` half-open connections, all of them with a SYN seen.
+fn half_open(count: u16) -> Table {
+    let table = table(100, usize::from(count));
+    for client in 0..count {
+        insert(&table, &tcp(client), Class::HalfOpen);
+        with(&table, &tcp(client), |shard, handle| {
+            let syn = crate::wire::tcp::Segment::default();
+            shard.entry_mut(handle).tracked = Tracked::Tcp(crate::tcp::Tracking::opening(&syn));
+        });
+    }
+    table
+}
+
+#[test]
+fn thinning_takes_its_share_of_the_half_open_ones_only() {
+    let table = half_open(3200);
+    insert(&table, &tcp(5000), Class::Established);
+    let mut gone = 0;
+    for _ in 0..10 {
+        table.thin(0, 320, &mut |entry, _| {
+            assert_eq!(entry.class(), Class::HalfOpen);
+            gone += 1;
+        });
+    }
+    assert!((90..=110).contains(&gone), "{gone} of 3200");
+    assert_eq!(table.half_open_len(), 3200 - gone);
+    assert!(look_up(&table, &tcp(5000)).is_some());
+    assert_consistent(&table);
+}
+
+#[test]
+fn haste_shortens_lives_and_lengthens_none() {
+    let table = half_open(2000);
+    for client in 0..2000 {
+        let expires = if client % 2 == 0 { 600 } else { 50 };
+        with(&table, &tcp(client), |shard, handle| {
+            shard.touch(handle, Tick(expires))
+        });
+    }
+    table.hasten(|entry| (entry.client().port > 0).then_some(Tick(100)));
+    let mut lives = [0; 2];
+    table.for_each(|entry| match entry.expires() {
+        Tick(100) => lives[0] += 1,
+        Tick(50) => lives[1] += 1,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(lives, [1000, 1000]);
+    let mut gone = 0;
+    while table.expire(0, Tick(110), 1000, &mut |_, _| gone += 1) {}
+    assert_eq!((gone, table.len()), (2000, 0));
+}

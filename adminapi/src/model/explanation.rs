@@ -1,0 +1,70 @@
+//! What a director would do with a packet.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Connection, ForwardingMethod, Protocol, Scheduler, ServiceId};
+
+/// The packet in question: one that opens a connection, unless there is one of these ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Who sends it.
+    pub from: SocketAddr,
+    /// Whom it is for.
+    pub to: SocketAddr,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is forwarded.
+    Forward,
+    /// It is dropped.
+    Drop,
+    /// It is left to the kernel.
+    Pass,
+}
+
+/// How a packet leaves the director.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextHop {
+    /// The interface.
+    pub interface: String,
+    /// Ethernet address of the station that gets it.
+    pub station: String,
+    /// The largest IP packet that goes this way.
+    pub mtu: u32,
+}
+
+/// What a director would do with a packet, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Why it is dropped: a reason of the drop counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The service that it is for; one with a mark when a rule has marked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+    /// The connection that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// Who has chosen the real server, when there is no connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<Scheduler>,
+    /// The real server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<SocketAddr>,
+    /// How packets reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<ForwardingMethod>,
+    /// How the packet leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<NextHop>,
+}

@@ -1,0 +1,132 @@
+//! `bulwark explain`.
+
+use std::net::SocketAddr;
+
+use adminapi::model::{ExplainQuery, Explanation, Fate, Protocol};
+use clap::Args;
+
+/// A packet.
+#[derive(Debug, Args)]
+pub(super) struct Line {
+    #[command(flatten)]
+    to: To,
+    /// Who sends it.
+    #[arg(long, value_name = "IP:PORT")]
+    from: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct To {
+    /// A TCP segment to VIP:PORT.
+    #[arg(short = 't', long, value_name = "VIP:PORT")]
+    tcp_service: Option<SocketAddr>,
+    /// A UDP datagram to VIP:PORT.
+    #[arg(short = 'u', long, value_name = "VIP:PORT")]
+    udp_service: Option<SocketAddr>,
+    /// An SCTP packet to VIP:PORT.
+    #[arg(long, value_name = "VIP:PORT")]
+    sctp_service: Option<SocketAddr>,
+}
+
+impl Line {
+    /// What the director is asked.
+    pub(super) fn query(&self) -> Option<ExplainQuery> {
+        let ends = [
+            (Protocol::Tcp, self.to.tcp_service),
+            (Protocol::Udp, self.to.udp_service),
+            (Protocol::Sctp, self.to.sctp_service),
+        ];
+        let (protocol, to) = ends.into_iter().find_map(|(p, to)| Some((p, to?)))?;
+        let from = self.from;
+        Some(ExplainQuery { protocol, from, to })
+    }
+}
+
+/// The explanation for people.
+pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
+    let ExplainQuery { protocol, from, to } = query;
+    let reason = found.reason.as_deref().unwrap_or_default();
+    let fate = match found.fate {
+        Fate::Forward => "forwarded".to_owned(),
+        Fate::Drop => format!("dropped: {reason}"),
+        Fate::Pass => "left to the kernel: no service has this address".to_owned(),
+    };
+    let connection = found.connection.as_ref().map(|connection| {
+        let (state, expires) = (&connection.state, connection.expires);
+        format!("{state}, expires in {expires} s")
+    });
+    let hop = found.next_hop.as_ref().map(|hop| {
+        let (interface, station, mtu) = (&hop.interface, &hop.station, hop.mtu);
+        format!("{station} on {interface}, MTU {mtu}")
+    });
+    let rows = [
+        (
+            "packet",
+            Some(format!("{} {from} -> {to}", protocol.name())),
+        ),
+        ("fate", Some(fate)),
+        ("service", found.service.map(|id| id.to_string())),
+        ("connection", connection),
+        (
+            "scheduler",
+            found.scheduler.map(|each| each.name().to_owned()),
+        ),
+        ("real server", found.real.map(|real| real.to_string())),
+        (
+            "method",
+            found.method.map(|method| method.name().to_owned()),
+        ),
+        ("next hop", hop),
+    ];
+    let known = rows
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    known
+        .map(|(name, value)| format!("{name:<12} {value}\n"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::{ForwardingMethod, NextHop, Scheduler, ServiceId};
+
+    use super::*;
+
+    #[test]
+    fn an_explanation_reads_like_this() {
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from: "203.0.113.9:1024".parse().unwrap(),
+            to: "192.0.2.10:80".parse().unwrap(),
+        };
+        let mut found = Explanation {
+            fate: Fate::Forward,
+            reason: None,
+            service: Some(ServiceId::at(query.protocol, query.to)),
+            connection: None,
+            scheduler: Some(Scheduler::Wlc),
+            real: Some("10.0.0.11:8080".parse().unwrap()),
+            method: Some(ForwardingMethod::Nat),
+            next_hop: Some(NextHop {
+                interface: "eth1".to_owned(),
+                station: "02:00:00:00:00:01".to_owned(),
+                mtu: 1500,
+            }),
+        };
+        assert_eq!(
+            text(&query, &found),
+            "\
+packet       tcp 203.0.113.9:1024 -> 192.0.2.10:80
+fate         forwarded
+service      tcp:192.0.2.10:80
+scheduler    wlc
+real server  10.0.0.11:8080
+method       nat
+next hop     02:00:00:00:00:01 on eth1, MTU 1500
+"
+        );
+        (found.fate, found.reason) = (Fate::Drop, Some("no_real".to_owned()));
+        assert!(text(&query, &found).contains("fate         dropped: no_real\n"));
+    }
+}

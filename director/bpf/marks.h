@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// Whether a packet bears a mark that a service has, by the rules that the director knows too.
+
+#pragma once
+
+#include "parse.h"
+
+static __always_inline bool is_within(const struct address *a, const struct address *net,
+				      const struct address *mask)
+{
+	__u32 differs = 0;
+
+	for (int i = 0; i < 4; i++)
+		differs |= (a->word[i] ^ net->word[i]) & mask->word[i];
+	return !differs;
+}
+
+static __always_inline __u8 family_of(const struct address *a)
+{
+	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff) ? V4 : V6;
+}
+
+// A fragment has neither ports nor, behind an extension, a protocol: it is judged by the rest.
+static __noinline bool fits(const struct rule *rule, const struct endpoint *src,
+			    const struct endpoint *dst, __u32 port)
+{
+	__u16 from = bpf_ntohs(src->port);
+	__u16 to = bpf_ntohs(dst->port);
+
+	if (rule->port != ANY_PORT && rule->port != port)
+		return false;
+	if (!is_within(&dst->addr, &rule->dst, &rule->dst_mask) ||
+	    !is_within(&src->addr, &rule->src, &rule->src_mask))
+		return false;
+	if (!src->protocol)
+		return true;
+	return (!rule->protocol || rule->protocol == src->protocol) && from >= rule->src_first &&
+	       from <= rule->src_last && to >= rule->dst_first && to <= rule->dst_last;
+}
+
+static __always_inline bool is_marked(const struct scope *scope, const struct endpoint *src,
+				      const struct endpoint *dst, __u32 port)
+{
+	__u32 list = scope->list & 1;
+	struct rules *all = bpf_map_lookup_elem(&rules, &list);
+
+	if (!all)
+		return false;
+	for (__u32 i = 0; i < RULES; i++) {
+		if (i >= scope->rules)
+			return false;
+		if (fits(&all->rule[i], src, dst, port))
+			return all->rule[i].wanted & family_of(&dst->addr);
+	}
+	return false;
+}

@@ -1,0 +1,75 @@
+//! The rules that mark packets: their names made numbers, and all of them published at once.
+
+use adminapi::error::Result;
+use adminapi::model::{MarkRule, PortRange, Prefix};
+use adminapi::validate::too_many_marks;
+use adminapi::{ControlError, Problem};
+
+use super::{Director, translate};
+use crate::marks::{ALL_PORTS, Net, Ports, Rule};
+use crate::wire::Addr;
+
+impl Director {
+    /// Makes the rules what `change` makes of them.
+    pub(super) fn change_marks(
+        &self,
+        change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
+    ) -> Result<()> {
+        let mut rules = self.rules.lock();
+        let wanted = change(&rules);
+        ControlError::unless_valid(too_many_marks(wanted.len()).into_iter().collect())?;
+        let compiled = self.compile(&wanted)?;
+        self.change(|pool, _| {
+            pool.set_marks(compiled.into());
+            Ok(())
+        })?;
+        *rules = wanted;
+        Ok(())
+    }
+
+    fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
+        let interfaces = &self.facts.interfaces;
+        let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
+        let mut problems = Vec::new();
+        let mut compile = |(index, rule): (usize, &MarkRule)| {
+            let named = rule.interface.as_deref();
+            let port = named.and_then(port_of);
+            if let (Some(name), None) = (named, port) {
+                let message = format!("{name:?} is no interface of the director");
+                let mend = "name one of [datapath] interfaces";
+                problems.push(Problem::new(format!("/{index}/interface"), message, mend));
+            }
+            compiled(rule, port.map(|port| port as u16))
+        };
+        let compiled = rules.iter().enumerate().map(&mut compile).collect();
+        ControlError::unless_valid(problems)?;
+        Ok(compiled)
+    }
+}
+
+fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
+    Rule {
+        mark: rule.mark,
+        protocol: rule.protocol.map(translate::protocol),
+        src: net(rule.source),
+        dst: net(rule.destination),
+        src_ports: ports(rule.source_ports),
+        dst_ports: ports(rule.destination_ports),
+        port,
+    }
+}
+
+fn net(prefix: Option<Prefix>) -> Net {
+    prefix.map_or_else(Net::default, |prefix| {
+        let addr = Addr::from(prefix.address);
+        let outer = if addr.is_v4() { 96 } else { 0 };
+        Net {
+            addr,
+            bits: outer + prefix.length,
+        }
+    })
+}
+
+fn ports(range: Option<PortRange>) -> Ports {
+    range.map_or(ALL_PORTS, |range| (range.first, range.last))
+}

@@ -1,0 +1,149 @@
+//! Data connections that are expected, until they come or have been waited for long enough.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use super::DATA_PORTS;
+use crate::service::RealId;
+use crate::time::{Tick, Ticks};
+use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+
+/// The most that are expected at once; further ones are not.
+const MOST: usize = 8192;
+
+/// How long one is waited for: as IPVS does (TCP state LISTEN).
+const PATIENCE: Ticks = Ticks::seconds(120);
+
+/// Ports of a VIP that are tried for a client.
+const TRIES: u16 = 16;
+
+/// A data connection that is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The real server of the control connection.
+    pub real: RealId,
+    /// Its port.
+    pub port: u16,
+    /// The end that the client sees.
+    pub vip: Endpoint,
+}
+
+/// All of them, by the packet that opens one; where the client opens it, its port is 0.
+#[derive(Debug, Default)]
+pub struct Expectations(Mutex<HashMap<Tuple, (Expected, Tick)>>);
+
+impl Expectations {
+    /// Expects `client` to open a connection to a port of `vip` that is to become `port` of
+    /// `real`, and says which port; none when there is no room.
+    pub fn passive(
+        &self,
+        client: Addr,
+        vip: Addr,
+        real: RealId,
+        port: u16,
+        now: Tick,
+    ) -> Option<u16> {
+        let count = DATA_PORTS.len() as u16;
+        let offered = |n: u16| DATA_PORTS.start() + port.wrapping_add(n) % count;
+        (0..TRIES).map(offered).find(|&offered| {
+            let vip = Endpoint::new(vip, offered);
+            self.expect(to_vip(client, vip), Expected { real, port, vip }, now)
+        })
+    }
+
+    /// Expects a real server to open a connection whose first packet is of this tuple. False when
+    /// there is no room.
+    pub fn active(&self, tuple: Tuple, expected: Expected, now: Tick) -> bool {
+        self.expect(tuple, expected, now)
+    }
+
+    /// What is expected of a client that opens a connection of this tuple; from now on it is not.
+    pub fn take_passive(&self, tuple: &Tuple, now: Tick) -> Option<Expected> {
+        self.take(&to_vip(tuple.src.addr, tuple.dst), now)
+    }
+
+    /// What is expected of a real server that opens a connection of this tuple; from now on it is
+    /// not.
+    pub fn take_active(&self, tuple: &Tuple, now: Tick) -> Option<Expected> {
+        self.take(tuple, now)
+    }
+
+    /// Takes one in, unless the place is another one's. One that is said again is the same.
+    fn expect(&self, key: Tuple, expected: Expected, now: Tick) -> bool {
+        let mut all = self.0.lock();
+        let is_over = |until: Tick| now.until(until) == Ticks(0);
+        if let Some((old, until)) = all.get(&key)
+            && *old != expected
+            && !is_over(*until)
+        {
+            return false;
+        }
+        if all.len() >= MOST {
+            all.retain(|_, (_, until)| !is_over(*until));
+        }
+        if all.len() >= MOST {
+            return false;
+        }
+        all.insert(key, (expected, now.after(PATIENCE)));
+        true
+    }
+
+    fn take(&self, key: &Tuple, now: Tick) -> Option<Expected> {
+        let (expected, until) = self.0.lock().remove(key)?;
+        (now.until(until) > Ticks(0)).then_some(expected)
+    }
+}
+
+/// A packet from any port of a client.
+const fn to_vip(client: Addr, vip: Endpoint) -> Tuple {
+    Tuple {
+        protocol: Protocol::Tcp,
+        src: Endpoint::new(client, 0),
+        dst: vip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: Addr = Addr::v4([10, 0, 1, 1]);
+    const VIP: Addr = Addr::v4([10, 9, 9, 9]);
+
+    fn syn(port: u16) -> Tuple {
+        Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(CLIENT, 40_000),
+            dst: Endpoint::new(VIP, port),
+        }
+    }
+
+    #[test]
+    fn what_is_expected_comes_once_and_in_time() {
+        let all = Expectations::default();
+        let passive = |real, now| all.passive(CLIENT, VIP, RealId(real), 5000, Tick(now));
+        let first = passive(1, 0).unwrap();
+        assert!(DATA_PORTS.contains(&first));
+        assert_eq!(passive(1, 5), Some(first), "said again, it is the same");
+        let second = passive(2, 5).unwrap();
+        assert_ne!(second, first);
+        let taken = all.take_passive(&syn(first), Tick(9)).unwrap();
+        assert_eq!((taken.real, taken.port), (RealId(1), 5000));
+        assert_eq!(all.take_passive(&syn(first), Tick(9)), None);
+        let late = Tick(5).after(PATIENCE);
+        assert_eq!(all.take_passive(&syn(second), late), None);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many() {
+        let all = Expectations::default();
+        let from = |n: u32, now| {
+            let [_, b, c, d] = n.to_be_bytes();
+            all.passive(Addr::v4([10, b, c, d]), VIP, RealId(1), 5000, Tick(now))
+        };
+        assert!((0..MOST as u32).all(|n| from(n, 0).is_some()));
+        assert_eq!(from(1 << 20, 0), None);
+        assert!(from(1 << 20, PATIENCE.0).is_some());
+    }
+}

@@ -1,0 +1,34 @@
+//! FTP: what the ends of a control connection say of their data connections (RFC 959, RFC 2428),
+//! and which ones are expected after that.
+//!
+//! A line is read only where it begins a segment and ends in it, as clients and servers send
+//! them; any other is left alone, and its data connection does not come about.
+
+mod expected;
+mod line;
+mod reply;
+
+use std::ops::RangeInclusive;
+
+pub use expected::{Expectations, Expected};
+pub use line::{Command, command};
+pub use reply::Offer;
+
+/// The port of control connections.
+pub const PORT: u16 = 21;
+
+/// The port that data connections come from which the server opens.
+pub const DATA_PORT: u16 = PORT - 1;
+
+/// Ports of a VIP that clients open data connections to. Beyond those that Linux chooses
+/// from by itself.
+pub const DATA_PORTS: RangeInclusive<u16> = 61_000..=61_255;
+
+/// All ports of a VIP that data connections have.
+pub fn data_ports() -> impl Iterator<Item = u16> {
+    DATA_PORTS.chain([DATA_PORT])
+}
+
+/// The lowest port that a data connection may go to: none of them belongs to a service of the
+/// system, which a forged line could name (RFC 2577 §3).
+pub const LOWEST_PORT: u16 = 1024;

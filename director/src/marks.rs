@@ -1,0 +1,250 @@
+//! Marks: rules that give packets a number by which a service takes them, whatever they are
+//! addressed to. They stand for the firewall's marks of IPVS, which an XDP packet does not have.
+//!
+//! The first rule that fits a packet marks it. The gate goes through the same rules
+//! (`bpf/marks.h`) and hands over what a service has the mark of.
+
+use adminapi::model::Family;
+
+use crate::wire::{Addr, Protocol, Tuple};
+
+/// Rules at most (`RULES` in `bpf/maps.h`).
+pub const MAX_RULES: usize = 64;
+
+/// The addresses that share their first `bits`, of 128; with 0 all of both families.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Net {
+    /// One of them.
+    pub addr: Addr,
+    /// How many bits they share.
+    pub bits: u8,
+}
+
+impl Net {
+    #[inline]
+    fn has(&self, addr: Addr) -> bool {
+        self.addr.common_prefix(addr) >= self.bits.into()
+    }
+}
+
+/// The ports from the first to the second.
+pub type Ports = (u16, u16);
+
+/// What a packet must be to get a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The mark.
+    pub mark: u32,
+    /// Its protocol, any if none.
+    pub protocol: Option<Protocol>,
+    /// Where it comes from.
+    pub src: Net,
+    /// Where it goes.
+    pub dst: Net,
+    /// Its source port.
+    pub src_ports: Ports,
+    /// Its destination port.
+    pub dst_ports: Ports,
+    /// The port (interface) of the director that it comes in through, any if none.
+    pub port: Option<u16>,
+}
+
+/// All ports.
+pub const ALL_PORTS: Ports = (0, u16::MAX);
+
+impl Rule {
+    fn fits(&self, tuple: &Tuple, port: u16) -> bool {
+        let within = |(first, last): Ports, port| (first..=last).contains(&port);
+        self.port.is_none_or(|own| own == port)
+            && self.protocol.is_none_or(|own| own == tuple.protocol)
+            && self.dst.has(tuple.dst.addr)
+            && self.src.has(tuple.src.addr)
+            && within(self.dst_ports, tuple.dst.port)
+            && within(self.src_ports, tuple.src.port)
+    }
+}
+
+/// The mark of a packet that comes in through `port`, if a rule fits it.
+#[inline(never)]
+pub fn mark_of(rules: &[Rule], tuple: &Tuple, port: u16) -> Option<u32> {
+    let rule = rules.iter().find(|rule| rule.fits(tuple, port))?;
+    Some(rule.mark)
+}
+
+/// The family of an address.
+pub const fn family_of(addr: Addr) -> Family {
+    match addr.is_v4() {
+        true => Family::Ipv4,
+        false => Family::Ipv6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Endpoint;
+
+    fn net(addr: &str, bits: u8) -> Net {
+        let addr: std::net::IpAddr = addr.parse().unwrap();
+        let outer = if addr.is_ipv4() { 96 } else { 0 };
+        Net {
+            addr: addr.into(),
+            bits: outer + bits,
+        }
+    }
+
+    fn tuple(protocol: Protocol, src: &str, dst: &str) -> Tuple {
+        let end = |text: &str| Endpoint::from(text.parse::<std::net::SocketAddr>().unwrap());
+        Tuple {
+            protocol,
+            src: end(src),
+            dst: end(dst),
+        }
+    }
+
+    const ANY: Rule = Rule {
+        mark: 1,
+        protocol: None,
+        src: Net {
+            addr: Addr::v6([0; 16]),
+            bits: 0,
+        },
+        dst: Net {
+            addr: Addr::v6([0; 16]),
+            bits: 0,
+        },
+        src_ports: ALL_PORTS,
+        dst_ports: ALL_PORTS,
+        port: None,
+    };
+
+    #[test]
+    fn every_field_of_a_rule_counts() {
+        let packet = tuple(Protocol::Tcp, "172.16.0.1:2000", "10.99.1.1:80");
+        let fits = |rule: Rule| mark_of(&[rule], &packet, 3).is_some();
+        assert!(fits(ANY));
+        for (rule, want) in [
+            (
+                Rule {
+                    protocol: Some(Protocol::Tcp),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    protocol: Some(Protocol::Udp),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    dst: net("10.99.0.0", 16),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    dst: net("10.98.0.0", 16),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    dst: net("0.0.0.0", 0),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    dst: net("8000::", 1),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    src: net("172.16.0.1", 32),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    src: net("172.16.0.0", 32),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    dst_ports: (80, 80),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    dst_ports: (81, 90),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    src_ports: (0, 2000),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    src_ports: (2001, 9000),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    port: Some(3),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    port: Some(4),
+                    ..ANY
+                },
+                false,
+            ),
+        ] {
+            assert_eq!(fits(rule), want, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_counts() {
+        let packet = tuple(Protocol::Udp, "[fd00::1]:1", "[fd00::2]:53");
+        let rules = [
+            Rule {
+                mark: 1,
+                dst: net("10.0.0.0", 8),
+                ..ANY
+            },
+            Rule {
+                mark: 2,
+                dst: net("fd00::", 8),
+                ..ANY
+            },
+            Rule { mark: 3, ..ANY },
+        ];
+        assert_eq!(mark_of(&rules, &packet, 0), Some(2));
+        assert_eq!(mark_of(&rules[2..], &packet, 0), Some(3));
+        assert_eq!(mark_of(&rules[..1], &packet, 0), None);
+    }
+}

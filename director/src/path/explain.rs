@@ -1,0 +1,164 @@
+//! What would become of a packet, by the steps that packets take, but without a trace: nothing is
+//! opened, counted, or remembered by a scheduler.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::Shared;
+use super::farewell::Farewells;
+use super::reading::Reading;
+use super::view::{Owner, Refusal, View};
+use crate::drops::{Cause, DropReason};
+use crate::flow::{Direction, Entry, Place};
+use crate::neighbour::Hop;
+use crate::pool::Pool;
+use crate::service::{Real, Service, ServiceKey};
+use crate::stats::WorkerStats;
+use crate::time::Tick;
+use crate::wire::{Protocol, Transport, Tuple};
+
+mod probe;
+
+/// What would become of a packet.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The services and real servers that were looked at.
+    pub pool: Arc<Pool>,
+    /// The service that it is for.
+    pub service: Option<ServiceKey>,
+    /// The connection that it belongs to.
+    pub connection: Option<Entry>,
+    /// The real server that it would go to.
+    pub real: Option<Real>,
+    /// How it would leave.
+    pub hop: Option<Hop>,
+    /// Why it would not.
+    pub refused: Option<DropReason>,
+}
+
+impl Shared {
+    /// What would become of a packet that opens a connection with `tuple`, or belongs to one.
+    pub fn explain(&self, tuple: &Tuple, now: Tick) -> Explanation {
+        let pool = self.pool.load_full();
+        let mut found = Explanation {
+            pool: Arc::clone(&pool),
+            service: None,
+            connection: None,
+            real: None,
+            hop: None,
+            refused: None,
+        };
+        let view = View {
+            worker: 0,
+            now,
+            port: 0,
+            table: &self.table,
+            templates: &self.templates,
+            pool: &pool,
+            latest: &self.pool,
+            fib: &self.fib.load(),
+            timeouts: &self.timeouts.load(),
+            lottery: &self.lottery,
+            expectations: &self.expectations,
+            door: self.door.get(),
+            orders: &self.orders,
+            farewells: &Farewells::default(),
+            policy: self.policy,
+            path_mtus: &self.path_mtus.load(),
+            fragments: &self.fragments,
+            sent: &Cell::new(None),
+            stats: &WorkerStats::default(),
+            sysctls: &self.sysctls.load(),
+            ident: &Cell::new(0),
+        };
+        let frame = probe::frame(tuple);
+        let done = match view.read(&frame) {
+            Reading::Packet { packet, way, place } => {
+                view.explain(&frame, &packet, way, &place, &mut found)
+            }
+            Reading::Unreadable(malformed) => Err(DropReason::from(malformed).into()),
+            _ => Ok(()),
+        };
+        if let Err(refusal) = done {
+            match refusal.owner {
+                Owner::Nobody => {}
+                Owner::Service(service) => found.service = Some(service.key),
+                Owner::Real(real) => found.real = Some(real.clone()),
+            }
+            found.refused = Some(refusal.reason);
+        }
+        found
+    }
+}
+
+impl<'s> View<'s> {
+    fn explain(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+        place: &Place,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
+        let shard = self.table.lock(place);
+        let known = shard.find(place, |entry| self.is_of(entry, way, &packet.tuple));
+        if let Some(handle) = known {
+            let entry = *shard.entry(handle);
+            drop(shard);
+            return self.explain_known(frame, packet, way, entry, found);
+        }
+        if way == Direction::Reply {
+            return Err(Cause::NoConnection.into());
+        }
+        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        let tracked = self.admit(service, frame, packet)?;
+        found.service = Some(service.key);
+        let newcomer = self.newcomer(service, packet);
+        let picked = service.scheduler.peek(&service.reals, &newcomer);
+        let real = picked.ok_or_else(|| Refusal::from(Cause::NoReal).of_service(service))?;
+        found.real = Some(Real::clone(real));
+        let class = self.entry(packet, real, tracked).class();
+        let lead = self.lead(&shard, packet, place, real, class);
+        drop(shard);
+        let to = lead.map_err(|cause| Refusal::from(cause).of_real(real))?.to;
+        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+        found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
+        match self.is_drawn(service, packet, &tracked) {
+            true => Err(Refusal::from(Cause::DefenceRate).of_service(service)),
+            false => Ok(()),
+        }
+    }
+
+    fn explain_known(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+        entry: Entry,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
+        found.connection = Some(entry);
+        let real: &'s Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+        found.service = Some(real.service);
+        found.real = Some(real.clone());
+        let to = self.translated(&entry, real, way);
+        let hop = match way {
+            Direction::Original => self.hop_by(frame, &packet.layout, real.method, &to),
+            Direction::Reply => {
+                let flow = super::view::flow_of(&to);
+                self.exit(frame, &packet.layout, to.dst.addr, flow)
+            }
+        };
+        found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
+        Ok(())
+    }
+}
+
+/// The protocols that a probe can be made of.
+const fn length(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Tcp => 20,
+        Protocol::Udp => 8,
+        Protocol::Sctp => 32,
+    }
+}

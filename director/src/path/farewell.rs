@@ -1,0 +1,84 @@
+//! Real servers are told of half-open connections that the director has given up, so that their
+//! backlogs empty: a reset with the number that they expect, as the client would send it. It is
+//! for those whose SYN has reached them by NAT; no more than so many a second.
+
+use std::cell::RefCell;
+
+use super::answer::Allowance;
+use super::view::{View, flow_of};
+use crate::flow::{Direction, Entry, Tracked};
+use crate::forward::{self, notice};
+use crate::wire::{Mac, Tuple};
+use crate::worker::Outbox;
+use crate::xsk::Umem;
+
+/// How many may wait to be said; of others nobody is told.
+const ROOM: usize = 256;
+
+/// What is to be said.
+#[derive(Clone, Copy, Debug)]
+struct Farewell {
+    /// From the client's side to the real server.
+    to: Tuple,
+    /// What the real server expects next.
+    seq: u32,
+}
+
+/// What a worker has still to say.
+#[derive(Debug, Default)]
+pub(super) struct Farewells {
+    waiting: RefCell<Vec<Farewell>>,
+    allowance: RefCell<Allowance>,
+}
+
+impl View<'_> {
+    /// Has the real server of a connection that is gone told, if it holds a place for it.
+    pub(super) fn bid_farewell(&self, entry: &Entry) {
+        if !self.orders.tells_reals() {
+            return;
+        }
+        if let Some(farewell) = self.farewell_of(entry) {
+            let mut waiting = self.farewells.waiting.borrow_mut();
+            if waiting.len() < ROOM {
+                waiting.push(farewell);
+            }
+        }
+    }
+
+    fn farewell_of(&self, entry: &Entry) -> Option<Farewell> {
+        let Tracked::Tcp(tcp) = &entry.tracked else {
+            return None;
+        };
+        let held = tcp.state.is_half_open() && !entry.is_one_way();
+        let real = self.pool.real(entry.real()).filter(|_| held)?;
+        Some(Farewell {
+            to: self.translated(entry, real, Direction::Original),
+            seq: tcp.peer(Direction::Original).end,
+        })
+    }
+
+    /// Says what waits, as far as it may be said now.
+    pub(super) fn say_farewells(&self, umem: &Umem, out: &mut Outbox) {
+        let mut waiting = self.farewells.waiting.borrow_mut();
+        let mut allowance = self.farewells.allowance.borrow_mut();
+        while let Some(farewell) = waiting.last() {
+            if !allowance.take(self.now) {
+                return;
+            }
+            self.say(umem, out, farewell);
+            waiting.pop();
+        }
+    }
+
+    fn say(&self, umem: &Umem, out: &mut Outbox, Farewell { to, seq }: &Farewell) {
+        let (Ok(hop), Some(mut frame)) = (self.fib.next_hop(to.dst.addr, flow_of(to)), out.blank())
+        else {
+            return;
+        };
+        let length = notice::reset_at(umem.room_mut(&mut frame), to, *seq);
+        frame.set_len(length.unwrap_or(0));
+        let bytes = umem.packet_mut(&mut frame);
+        forward::set_ethernet(bytes, Mac(hop.src_mac), Mac(hop.dst_mac));
+        out.answer(hop.port, frame);
+    }
+}

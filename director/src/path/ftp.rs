@@ -1,0 +1,223 @@
+//! FTP: its control connections are listened in on, and the data connections that they speak of
+//! go to the same real server.
+
+use super::exit::Departure;
+use super::judge::segment_of;
+use super::view::{Refusal, View};
+use crate::drops::Cause;
+use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
+use crate::ftp::{self, Command, Expected, Offer};
+use crate::service::{Method, Real, Standing};
+use crate::tcp::{State, Tracking};
+use crate::wire::checksum::{Change, Sum};
+use crate::wire::{Addr, Endpoint, Protocol, Transport, Tuple, tcp};
+
+/// A data connection to be.
+struct Data<'s, 'a> {
+    real: &'s Real,
+    entry: Entry,
+    /// Of its first packet.
+    way: Direction,
+    /// Those of its original and of its reply tuple.
+    places: [&'a Place; 2],
+    /// What the tuple of its first packet becomes.
+    to: Tuple,
+}
+
+impl<'s> View<'s> {
+    /// Takes in what a segment of a control connection says; where the real server names an end
+    /// of its own, it names one of the VIP instead.
+    #[inline(never)]
+    pub(super) fn listen_in(
+        &self,
+        entry: &mut Entry,
+        frame: &mut [u8],
+        packet: &Transport,
+        way: Direction,
+        real: &Real,
+    ) {
+        let segment = packet.layout.segment_mut(frame);
+        let Ok(header) = tcp::checked(segment) else {
+            return;
+        };
+        let (from, checksum) = (header.data_offset(), header.checksum());
+        let Some(payload) = segment.get_mut(from..).filter(|said| !said.is_empty()) else {
+            return;
+        };
+        match way {
+            Direction::Original => self.client_says(entry, payload, real),
+            Direction::Reply if entry.has_asked() => {
+                let before = Sum::default().bytes(payload).fold();
+                if self.server_says(entry, payload, real) {
+                    let after = Sum::default().bytes(payload).fold();
+                    let checksum = Change::default().word(before, after).apply(checksum);
+                    if let Some(mut header) = tcp::header_mut(segment) {
+                        header.set_checksum(checksum);
+                    }
+                }
+            }
+            Direction::Reply => {}
+        }
+    }
+
+    /// An address that is not the client's own is none of its business (RFC 2577 §3).
+    fn client_says(&self, entry: &mut Entry, payload: &[u8], real: &Real) {
+        let command = ftp::command(payload);
+        entry.set_asked(command == Some(Command::Passive));
+        let client = entry.client().addr;
+        let Some(Command::Active(dst)) = command.filter(|_| real.method == Method::Nat) else {
+            return;
+        };
+        let Some(port) = entry.real_port().checked_sub(1) else {
+            return;
+        };
+        if dst.addr != client {
+            return;
+        }
+        let tuple = Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(real.endpoint.addr, port),
+            dst,
+        };
+        let expected = Expected {
+            real: real.id,
+            port,
+            vip: Endpoint::new(entry.vip().addr, ftp::DATA_PORT),
+        };
+        self.expectations.active(tuple, expected, self.now);
+    }
+
+    /// True when the reply has been changed.
+    fn server_says(&self, entry: &Entry, payload: &mut [u8], real: &Real) -> bool {
+        let vip = entry.vip().addr;
+        let is_its_own = |addr: Addr| addr == real.endpoint.addr || addr == vip;
+        let Some(offer) = Offer::read(payload).filter(|offer| offer.addr.is_none_or(is_its_own))
+        else {
+            return false;
+        };
+        let client = entry.client().addr;
+        self.expectations
+            .passive(client, vip, real.id, offer.port, self.now)
+            .is_some_and(|port| offer.write(payload, Endpoint::new(vip, port)))
+    }
+
+    /// A packet from a client that no service is there for: the data connection that it was told
+    /// to open, or nothing.
+    #[inline(never)]
+    pub(super) fn opened_by_client(
+        &self,
+        shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+    ) -> Result<Departure, Refusal<'s>> {
+        let opening = self.opening_of_data(frame, packet);
+        let tracked = opening.ok_or(Cause::NoService)?;
+        let expected = self.expectations.take_passive(&packet.tuple, self.now);
+        let expected = expected.ok_or(Cause::NoService)?;
+        let real = self.expecting(&expected)?;
+        let entry = self.data_entry(&packet.tuple, &expected, tracked);
+        let to = Tuple {
+            dst: Endpoint::new(real.endpoint.addr, expected.port),
+            ..packet.tuple
+        };
+        let reply = self.table.locate(Direction::Reply, &to.reversed());
+        let data = Data {
+            real,
+            entry,
+            way: Direction::Original,
+            places: [place, &reply],
+            to,
+        };
+        self.admit_data(shard, frame, packet, &data)
+    }
+
+    /// A packet from a real server that belongs to no connection: the data connection that it was
+    /// told to open, or a stray.
+    pub(super) fn of_nobody(
+        &self,
+        shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+    ) -> Result<Departure, Refusal<'s>> {
+        let opening = self.opening_of_data(frame, packet);
+        let expected = opening.and_then(|tracked| {
+            let expected = self.expectations.take_active(&packet.tuple, self.now)?;
+            Some((tracked, expected))
+        });
+        let Some((tracked, expected)) = expected else {
+            drop(shard);
+            return self.stray(frame, packet);
+        };
+        let real = self.expecting(&expected)?;
+        let to = Tuple {
+            src: expected.vip,
+            ..packet.tuple
+        };
+        let mut entry = self.data_entry(&to.reversed(), &expected, tracked);
+        entry.set_by_real();
+        let original = self.table.locate(Direction::Original, &to.reversed());
+        let data = Data {
+            real,
+            entry,
+            way: Direction::Reply,
+            places: [&original, place],
+            to,
+        };
+        self.admit_data(shard, frame, packet, &data)
+    }
+
+    fn opening_of_data(&self, frame: &[u8], packet: &Transport) -> Option<Tracked> {
+        if packet.tuple.protocol != Protocol::Tcp {
+            return None;
+        }
+        let Transport { layout, .. } = packet;
+        let segment = segment_of(layout.segment(frame), layout.piece).ok()?;
+        let tracked = || Tracked::Tcp(Tracking::opening(&segment));
+        segment.flags.opens().then(tracked)
+    }
+
+    fn expecting(&self, expected: &Expected) -> Result<&'s Real, Cause> {
+        let real: &Real = self.pool.real(expected.real).ok_or(Cause::RealRemoved)?;
+        match real.standing {
+            Standing::Removed => Err(Cause::RealRemoved),
+            _ => Ok(real),
+        }
+    }
+
+    fn data_entry(&self, original: &Tuple, expected: &Expected, tracked: Tracked) -> Entry {
+        let lifetime = self.timeouts.tcp(State::SynRecv);
+        let expires = self.now.after(lifetime);
+        let class = Class::HalfOpen;
+        let mut entry = Entry::new(original, expected.real, expected.port, class, expires);
+        entry.tracked = tracked;
+        entry
+    }
+
+    /// Takes a data connection into the table, and sends its first packet on.
+    fn admit_data(
+        &self,
+        mut shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        data: &Data<'s, '_>,
+    ) -> Result<Departure, Refusal<'s>> {
+        let Data { real, to, .. } = data;
+        let [original, reply] = data.places;
+        let hop = self.hop_by(frame, &packet.layout, Method::Nat, to);
+        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        let gone = &mut |gone: &Entry, _| self.departed(gone);
+        match shard.insert(data.entry, original, Some(reply), gone) {
+            Ok(_) => {}
+            Err(Refused::ReplyTaken) => {
+                return Err(Refusal::from(Cause::TupleTaken).of_real(real));
+            }
+            Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
+        }
+        self.entered(real, &data.entry);
+        drop(shard);
+        self.opened(real, packet, data.way);
+        Ok(self.send(frame, packet, Method::Nat, to, &hop))
+    }
+}

@@ -1,0 +1,78 @@
+//! A new connection of a persistent service, and a datagram that is scheduled by itself: the rare
+//! ways to open one.
+
+use adminapi::sysctl::Sysctl;
+
+use super::exit::Departure;
+use super::view::{Refusal, View};
+use crate::flow::{Place, Shard, Tracked};
+use crate::service::{Persistence, Real, Service};
+use crate::templates::Client;
+use crate::wire::{Transport, Tuple};
+
+impl<'s> View<'s> {
+    /// Opens a connection to the real server that the client sticks to, which the scheduler
+    /// chooses the first time. No other one will do.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn sticky(
+        &self,
+        mut shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+        service: &'s Service,
+        persistence: &Persistence,
+        tracked: Tracked,
+    ) -> Result<Departure, Refusal<'s>> {
+        let client = Client::of(&service.key, persistence, &packet.tuple);
+        let choose = || self.pick(service, packet).ok();
+        let takes = |real: &Real| self.keeps(real);
+        let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
+        let real = held.map_err(|cause| Refusal::from(cause).of_service(service))?;
+        let mut entry = self.entry(packet, real, tracked);
+        entry.control(persistence.prefix);
+        if service.handling.is_once(packet.tuple.protocol) {
+            drop(shard);
+            self.templates.release(self.pool, &entry);
+            return self.once(frame, packet, real);
+        }
+        let admitted = self.take_in(&mut shard, frame, packet, place, real, entry);
+        drop(shard);
+        match admitted {
+            Ok(Ok((to, hop))) => Ok(self.forward(frame, packet, real, &to, &hop)),
+            Ok(Err(cause)) => {
+                self.templates.release(self.pool, &entry);
+                Err(Refusal::from(cause).of_real(real))
+            }
+            Err(refusal) => {
+                self.templates.release(self.pool, &entry);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Sends a datagram that leaves no connection behind.
+    #[inline(never)]
+    pub(super) fn once(
+        &self,
+        frame: &mut [u8],
+        packet: &Transport,
+        real: &'s Real,
+    ) -> Result<Departure, Refusal<'s>> {
+        let to = Tuple {
+            dst: real.destination(packet.tuple.dst),
+            ..packet.tuple
+        };
+        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        Ok(self.forward(frame, packet, real, &to, &hop))
+    }
+
+    /// Whether a client that sticks to `real` goes there with its next connection: a weight of 0
+    /// does not send it away, unless `expire_quiescent_template` says so; a drain does.
+    fn keeps(&self, real: &Real) -> bool {
+        let stays = || !self.sysctls.is_on(Sysctl::ExpireQuiescentTemplate);
+        real.weight > 0 || real.drain.is_none() && stays()
+    }
+}

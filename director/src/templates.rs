@@ -1,0 +1,344 @@
+//! What persistent services remember of their clients.
+//!
+//! A template says which real server a client (all addresses that share a prefix) sticks to. It
+//! is kept as IPVS keeps it, as an entry like that of a connection, with port 0 for the client:
+//!
+//! ```text
+//!  service          protocol  client        virtual           shown as
+//!  VIP:PORT         its own   masked:0      VIP:PORT          TCP 172.16.0.1:0  10.9.9.9:80
+//!  VIP:21, VIP:0    its own   masked:0      VIP:0             TCP 172.16.0.1:0  10.9.9.9:0
+//!  mark             none      masked:0      MARK:0            IP  172.16.0.1:0  0.0.0.7:0
+//! ```
+//!
+//! Each new connection of the client prolongs it, and it outlives the connections that it
+//! controls. A template whose real server takes the client no more is set aside, at port 65535,
+//! until its connections are gone.
+//!
+//! Templates have a table of their own, so that neither they nor connections take the other's
+//! room. In a full one those without connections go first, and those of clients that have never
+//! talked to a real server; one that a client that has talks through stays. A shard of it is
+//! locked while one of the connection table is, never the other way round.
+
+use std::io;
+use std::sync::Arc;
+
+use adminapi::model::Family;
+use arc_swap::ArcSwap;
+
+use crate::drops::Cause;
+use crate::flow::{Class, Cursor, Departed, Direction, Entry, Handle, Limits, Shard, Table};
+use crate::pool::Pool;
+use crate::service::{Persistence, Real, RealId, ServiceKey, Standing};
+use crate::time::{Tick, Ticks};
+use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+
+/// How much longer a template lives whose time is up while it controls connections
+/// (`ip_vs_conn_expire`).
+const EXTENSION: Ticks = Ticks::seconds(60);
+/// The virtual port of a template that is set aside (`ip_vs_check_template`).
+const SET_ASIDE: u16 = 0xffff;
+const FTP: u16 = 21;
+/// The client's port in the table for a mark, which could be mistaken for an address else.
+const OF_MARK: u16 = 1;
+
+/// The clients of all persistent services.
+pub struct Templates {
+    table: Table,
+    /// For real servers that a worker's snapshot does not know yet.
+    latest: Arc<ArcSwap<Pool>>,
+}
+
+impl Templates {
+    /// An empty table with room for so many clients.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn new(clients: usize, workers: usize, latest: Arc<ArcSwap<Pool>>) -> io::Result<Self> {
+        let limits = Limits {
+            connections: clients,
+            half_open: 0,
+            workers,
+        };
+        Ok(Self {
+            table: Table::new(&limits)?,
+            latest,
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How many there may be.
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    /// The real server for a new connection of a client: the one that it sticks to if `takes` lets
+    /// it, else the one that `choose` finds and that it sticks to from now on. The template controls
+    /// one connection more.
+    pub(crate) fn hold<'p>(
+        &self,
+        pool: &'p Pool,
+        client: &Client,
+        now: Tick,
+        takes: impl Fn(&Real) -> bool,
+        choose: impl FnOnce() -> Option<&'p Real>,
+    ) -> Result<&'p Real, Cause> {
+        let place = self.table.locate(Direction::Original, &client.key);
+        let mut shard = self.table.lock(&place);
+        let expires = now.after(client.timeout);
+        let mut heir = None;
+        while let Some(handle) = shard.find(&place, |entry| entry.matches_original(&client.key)) {
+            match standing(pool, shard.entry(handle), &takes) {
+                Ok(real) => {
+                    take_control(&mut shard, handle);
+                    shard.touch(handle, expires);
+                    return Ok(real);
+                }
+                Err(successor) => {
+                    heir = successor;
+                    self.set_aside(pool, shard, handle);
+                    shard = self.table.lock(&place);
+                }
+            }
+        }
+        let real = heir.or_else(choose).ok_or(Cause::NoReal)?;
+        let port = match client.key.dst.port {
+            0 => 0,
+            port => {
+                real.destination(Endpoint::new(client.key.dst.addr, port))
+                    .port
+            }
+        };
+        let mut entry = Entry::new(&client.key, real.id, port, Class::Unverified, expires);
+        entry.count_packet();
+        let evicted = &mut |gone: &Entry, _: Departed| self.gone(pool, gone);
+        shard
+            .insert(entry, &place, None, evicted)
+            .map_err(|_| Cause::TemplatesFull)?;
+        real.load.stick();
+        Ok(real)
+    }
+
+    /// A connection has gone that a template may have controlled.
+    pub(crate) fn release(&self, pool: &Pool, connection: &Entry) {
+        self.of_connection(pool, connection, |shard, handle| {
+            let entry = shard.entry_mut(handle);
+            entry.packets = entry.packets.saturating_sub(1);
+            if entry.packets == 0 && entry.class() == Class::Established {
+                shard.set_class(handle, Class::Closing);
+            }
+        });
+    }
+
+    /// A connection that a template may control has been answered.
+    pub(crate) fn assure(&self, pool: &Pool, connection: &Entry) {
+        self.of_connection(pool, connection, |shard, handle| {
+            shard.set_class(handle, Class::Established);
+        });
+    }
+
+    /// Looks for the dead in shard number `shard`, as [`Table::expire`].
+    pub(crate) fn expire(&self, pool: &Pool, shard: usize, now: Tick, budget: u32) -> bool {
+        let stays = &mut |entry: &Entry| (entry.packets > 0).then(|| now.after(EXTENSION));
+        let gone = &mut |entry: &Entry, _: Departed| self.gone(pool, entry);
+        self.table.expire_unless(shard, now, budget, stays, gone)
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> usize {
+        self.table.shards()
+    }
+
+    /// A page, as [`Table::page`].
+    pub(crate) fn page(
+        &self,
+        cursor: Cursor,
+        limit: u32,
+        each: impl FnMut(&Entry),
+    ) -> Option<Cursor> {
+        self.table.page(cursor, limit, each)
+    }
+
+    /// Does something to the template that controls a connection: the one in force or one that
+    /// was set aside, whichever leads to its real server.
+    #[inline(never)]
+    fn of_connection(
+        &self,
+        pool: &Pool,
+        connection: &Entry,
+        what: impl FnOnce(&mut Shard<'_>, Handle),
+    ) {
+        let Some(prefix) = connection.controlled_by() else {
+            return;
+        };
+        let Some(service) = self.real(pool, connection.real(), |real| real.service) else {
+            return;
+        };
+        let key = key(&service, prefix, &connection.original());
+        for key in [key, aside(&key, connection.real())] {
+            let place = self.table.locate(Direction::Original, &key);
+            let mut shard = self.table.lock(&place);
+            let is_it =
+                |entry: &Entry| entry.matches_original(&key) && entry.real() == connection.real();
+            if let Some(handle) = shard.find(&place, is_it) {
+                return what(&mut shard, handle);
+            }
+        }
+    }
+
+    fn gone(&self, pool: &Pool, template: &Entry) {
+        self.real(pool, template.real(), |real| real.load.unstick());
+    }
+
+    /// What `what` says of a real server, whose snapshot `pool` need not be.
+    fn real<T>(&self, pool: &Pool, id: RealId, what: impl FnOnce(&Real) -> T) -> Option<T> {
+        match pool.real(id) {
+            Some(real) => Some(what(real)),
+            None => self.latest.load().real(id).map(|real| what(real)),
+        }
+    }
+
+    /// Keeps a template for its connections only, together with those of one that was set aside
+    /// before.
+    fn set_aside(&self, pool: &Pool, mut shard: Shard<'_>, handle: Handle) {
+        let old = shard.remove(handle);
+        drop(shard);
+        let key = aside(&old.original(), old.real());
+        let mut entry = Entry::new(&key, old.real(), SET_ASIDE, old.class(), old.expires());
+        entry.packets = old.packets;
+        let place = self.table.locate(Direction::Original, &key);
+        let mut shard = self.table.lock(&place);
+        if let Some(before) = shard.find(&place, |entry| entry.matches_original(&key)) {
+            let before = shard.remove(before);
+            entry.packets = entry.packets.saturating_add(before.packets);
+            self.gone(pool, &before);
+        }
+        let evicted = &mut |gone: &Entry, _: Departed| self.gone(pool, gone);
+        if shard.insert(entry, &place, None, evicted).is_err() {
+            self.gone(pool, &entry);
+        }
+    }
+}
+
+/// A client of a persistent service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    key: Tuple,
+    timeout: Ticks,
+}
+
+impl Client {
+    /// The client that sends `tuple` to a service.
+    pub(crate) fn of(service: &ServiceKey, persistence: &Persistence, tuple: &Tuple) -> Self {
+        Self {
+            key: key(service, persistence.prefix, tuple),
+            timeout: persistence.timeout,
+        }
+    }
+}
+
+/// What a template is filed under.
+fn key(service: &ServiceKey, prefix: u8, tuple: &Tuple) -> Tuple {
+    let client = tuple.src.addr.masked(prefix);
+    match *service {
+        ServiceKey::Address { protocol, vip } => Tuple {
+            protocol,
+            src: Endpoint::new(client, 0),
+            dst: Endpoint::new(vip.addr, if vip.port == FTP { 0 } else { vip.port }),
+        },
+        ServiceKey::Mark { mark, family } => Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(client, OF_MARK),
+            dst: Endpoint::new(address_of(mark, family), 0),
+        },
+    }
+}
+
+/// A mark as IPVS writes it into an address: its first four bytes.
+fn address_of(mark: u32, family: Family) -> Addr {
+    let [a, b, c, d] = mark.to_be_bytes();
+    match family {
+        Family::Ipv4 => Addr::v4([a, b, c, d]),
+        Family::Ipv6 => Addr::v6([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    }
+}
+
+/// What it is filed under when it is set aside: several real servers may have lost one client.
+fn aside(key: &Tuple, real: RealId) -> Tuple {
+    let addr = Addr::v6(u128::from(real.0).to_be_bytes());
+    Tuple {
+        dst: Endpoint::new(addr, SET_ASIDE),
+        ..*key
+    }
+}
+
+/// The real server that a template leads to, if it still takes the client; else the one that has
+/// taken its place.
+fn standing<'p>(
+    pool: &'p Pool,
+    template: &Entry,
+    takes: impl Fn(&Real) -> bool,
+) -> Result<&'p Real, Option<&'p Real>> {
+    let real: &Real = pool.real(template.real()).ok_or(None)?;
+    match real.standing {
+        Standing::Listed if takes(real) => Ok(real),
+        Standing::Listed | Standing::Removed => Err(None),
+        Standing::Replaced => {
+            let service = pool.service(&real.service).ok_or(None)?;
+            let now = service
+                .reals
+                .find(real.endpoint)
+                .map(|real: &Arc<Real>| &**real);
+            Err(now.filter(|real| takes(real)))
+        }
+    }
+}
+
+fn take_control(shard: &mut Shard<'_>, handle: Handle) {
+    shard.entry_mut(handle).count_packet();
+    if shard.entry(handle).class() == Class::Closing {
+        shard.set_class(handle, Class::Established);
+    }
+}
+
+/// A template as listings show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// None for a mark.
+    pub(crate) protocol: Option<Protocol>,
+    /// Whether its client has talked to the real server.
+    pub(crate) state: &'static str,
+    /// The client, port 0.
+    pub(crate) client: Endpoint,
+    /// Where it goes.
+    pub(crate) vip: Endpoint,
+}
+
+/// A template of `service` as listings show it.
+pub(crate) fn shown(template: &Entry, service: &ServiceKey) -> Shown {
+    let client = template.client();
+    let addr = match *service {
+        ServiceKey::Address { vip, .. } => vip.addr,
+        ServiceKey::Mark { mark, family } => address_of(mark, family),
+    };
+    Shown {
+        protocol: (client.port != OF_MARK).then_some(template.protocol()),
+        state: match template.class() {
+            Class::Closing | Class::Established => "ASSURED",
+            _ => "NONE",
+        },
+        client: Endpoint::new(client.addr, 0),
+        vip: Endpoint::new(addr, template.vip().port),
+    }
+}
+
+#[cfg(test)]
+mod tests;

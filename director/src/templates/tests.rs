@@ -1,0 +1,231 @@
+//! What persistence promises.
+
+use super::*;
+use crate::service::{Handling, Settings};
+use adminapi::model::Scheduler;
+
+const NOW: Tick = Tick(1000);
+
+fn vip(port: u16) -> Endpoint {
+    Endpoint::new(Addr::v4([10, 9, 9, 9]), port)
+}
+
+fn rip(host: u8) -> Endpoint {
+    Endpoint::new(Addr::v4([10, 0, 2, host]), 80)
+}
+
+fn persistence(prefix: u8) -> Persistence {
+    Persistence {
+        timeout: Ticks::seconds(100),
+        prefix: 96 + prefix,
+    }
+}
+
+fn from(host: u8, port: u16) -> Tuple {
+    Tuple {
+        protocol: Protocol::Tcp,
+        src: Endpoint::new(Addr::v4([172, 16, 0, host]), port),
+        dst: vip(80),
+    }
+}
+
+/// A service of two real servers, whose clients stick.
+struct Farm {
+    key: ServiceKey,
+    pool: Pool,
+    templates: Templates,
+    persistence: Persistence,
+}
+
+impl Farm {
+    fn new(key: ServiceKey, prefix: u8, room: usize) -> Self {
+        let mut pool = Pool::new(1);
+        pool.add_service(key, Scheduler::Rr).unwrap();
+        let handling = Handling {
+            persistence: Some(persistence(prefix)),
+            one_packet: false,
+        };
+        pool.set_handling(&key, handling).unwrap();
+        for host in [1, 2] {
+            pool.add_real(&key, rip(host), Settings::weight(1)).unwrap();
+        }
+        Self {
+            key,
+            pool,
+            templates: Templates::new(room, 1, Arc::default()).unwrap(),
+            persistence: persistence(prefix),
+        }
+    }
+
+    fn real(&self, host: u8) -> &Real {
+        let service = self.pool.service(&self.key).unwrap();
+        service.reals.find(rip(host)).unwrap()
+    }
+
+    /// A new connection, for which the scheduler would choose real server `choice`; who gets it.
+    fn open(&self, tuple: &Tuple, choice: u8, now: Tick) -> Result<Entry, Cause> {
+        let client = Client::of(&self.key, &self.persistence, tuple);
+        let choose = || Some(self.real(choice));
+        let takes = |real: &Real| real.weight > 0;
+        let real = self
+            .templates
+            .hold(&self.pool, &client, now, takes, choose)?;
+        let mut entry = Entry::new(tuple, real.id, 80, Class::Unverified, now);
+        entry.control(self.persistence.prefix);
+        Ok(entry)
+    }
+
+    fn close(&self, connection: &Entry) {
+        self.templates.release(&self.pool, connection);
+    }
+
+    fn goes_to(&self, tuple: &Tuple, choice: u8) -> Addr {
+        let entry = self.open(tuple, choice, NOW).unwrap();
+        self.close(&entry);
+        self.pool.real(entry.real()).unwrap().endpoint.addr
+    }
+
+    fn expire(&self, now: Tick) {
+        for shard in 0..self.templates.shards() {
+            while self.templates.expire(&self.pool, shard, now, 32) {}
+        }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.templates.table.for_each(|entry| {
+            let shown = shown(entry, &self.key);
+            let protocol = shown.protocol.map_or(0, Protocol::number);
+            let Shown {
+                state, client, vip, ..
+            } = shown;
+            lines.push(format!("{protocol} {state} {client} {vip}"));
+        });
+        lines.sort();
+        lines
+    }
+}
+
+fn tcp(port: u16) -> ServiceKey {
+    ServiceKey::at(Protocol::Tcp, vip(port))
+}
+
+#[test]
+fn a_client_sticks_and_another_does_not() {
+    let farm = Farm::new(tcp(80), 32, 64);
+    assert_eq!(farm.goes_to(&from(1, 1000), 1), rip(1).addr);
+    assert_eq!(farm.goes_to(&from(1, 1001), 2), rip(1).addr);
+    assert_eq!(farm.goes_to(&from(2, 1001), 2), rip(2).addr);
+    assert_eq!(farm.real(1).load.sticking(), 1);
+}
+
+#[test]
+fn addresses_of_one_prefix_are_one_client() {
+    let farm = Farm::new(tcp(80), 30, 64);
+    assert_eq!(farm.goes_to(&from(1, 1000), 1), rip(1).addr);
+    assert_eq!(farm.goes_to(&from(3, 1000), 2), rip(1).addr);
+    assert_eq!(farm.goes_to(&from(4, 1000), 2), rip(2).addr);
+    assert_eq!(
+        farm.listed(),
+        [
+            "6 NONE 172.16.0.0:0 10.9.9.9:80",
+            "6 NONE 172.16.0.4:0 10.9.9.9:80"
+        ]
+    );
+}
+
+#[test]
+fn a_template_outlives_its_connections_and_no_more() {
+    let farm = Farm::new(tcp(80), 32, 64);
+    let connection = farm.open(&from(1, 1000), 1, NOW).unwrap();
+    let over = NOW.after(Ticks::seconds(101));
+    farm.expire(over);
+    assert_eq!(farm.templates.len(), 1, "it has a connection");
+    farm.close(&connection);
+    farm.expire(over.after(Ticks::seconds(59)));
+    assert_eq!(farm.templates.len(), 1, "an extension lasts 60 s");
+    farm.expire(over.after(Ticks::seconds(62)));
+    assert!(farm.templates.is_empty());
+    assert_eq!(farm.real(1).load.sticking(), 0);
+}
+
+#[test]
+fn a_real_server_that_takes_no_more_loses_the_client_but_not_its_connections() {
+    let mut farm = Farm::new(tcp(80), 32, 64);
+    let old = farm.open(&from(1, 1000), 1, NOW).unwrap();
+    farm.templates.assure(&farm.pool, &old);
+    let settings = Settings::weight(0);
+    farm.pool.set_real(&tcp(80), rip(1), settings).unwrap();
+    let new = farm.open(&from(1, 1001), 2, NOW).unwrap();
+    assert_ne!(new.real(), old.real());
+    let both = [
+        "6 ASSURED 172.16.0.1:0 10.9.9.9:65535",
+        "6 NONE 172.16.0.1:0 10.9.9.9:80",
+    ];
+    assert_eq!(farm.listed(), both);
+    let over = NOW.after(Ticks::seconds(101));
+    farm.close(&new);
+    farm.expire(over);
+    assert_eq!(farm.listed(), both[..1], "the old one has a connection");
+    farm.close(&old);
+    farm.expire(over.after(Ticks::seconds(61)));
+    assert!(farm.templates.is_empty());
+}
+
+#[test]
+fn a_removed_real_server_is_remembered_as_long_as_a_client_is() {
+    let mut farm = Farm::new(tcp(80), 32, 64);
+    let connection = farm.open(&from(1, 1000), 1, NOW).unwrap();
+    farm.close(&connection);
+    farm.pool.remove_real(&tcp(80), rip(1)).unwrap();
+    assert!(farm.pool.reap().is_empty());
+    assert_eq!(farm.goes_to(&from(1, 1001), 2), rip(2).addr);
+    farm.expire(NOW.after(Ticks::seconds(101)));
+    assert_eq!(farm.pool.reap().len(), 1);
+}
+
+#[test]
+fn templates_are_named_as_ipvs_names_them() {
+    let mark = ServiceKey::Mark {
+        mark: 7,
+        family: Family::Ipv4,
+    };
+    for (key, want) in [
+        (tcp(80), "6 NONE 172.16.0.1:0 10.9.9.9:80"),
+        (tcp(21), "6 NONE 172.16.0.1:0 10.9.9.9:0"),
+        (tcp(0), "6 NONE 172.16.0.1:0 10.9.9.9:0"),
+        (mark, "0 NONE 172.16.0.1:0 0.0.0.7:0"),
+    ] {
+        let farm = Farm::new(key, 32, 64);
+        farm.goes_to(&from(1, 1000), 1);
+        assert_eq!(farm.listed(), [want]);
+    }
+}
+
+#[test]
+fn a_flood_of_clients_displaces_only_its_like() {
+    let farm = Farm::new(tcp(80), 32, 8);
+    let kept = farm.open(&from(1, 1000), 1, NOW).unwrap();
+    farm.templates.assure(&farm.pool, &kept);
+    for host in 2..=200 {
+        let connection = farm.open(&from(host, 1000), 2, NOW).unwrap();
+        farm.close(&connection);
+    }
+    assert_eq!(farm.templates.len(), farm.templates.capacity());
+    assert_eq!(farm.goes_to(&from(1, 1001), 2), rip(1).addr);
+    let sticking = farm.real(1).load.sticking() + farm.real(2).load.sticking();
+    assert_eq!(sticking as usize, farm.templates.len());
+}
+
+#[test]
+fn a_table_of_clients_that_all_talk_takes_no_more() {
+    let farm = Farm::new(tcp(80), 32, 4);
+    let room = farm.templates.capacity() as u8;
+    for host in 1..=room {
+        let connection = farm.open(&from(host, 1000), 1, NOW).unwrap();
+        farm.templates.assure(&farm.pool, &connection);
+    }
+    let refused = farm.open(&from(room + 1, 1000), 1, NOW);
+    assert_eq!(refused.err(), Some(Cause::TemplatesFull));
+    assert_eq!(farm.real(1).load.sticking(), u32::from(room));
+}

@@ -1,0 +1,188 @@
+//! FTP through the director: data connections of every kind find the real server of their control
+//! connection, and nobody else's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use adminapi::model::{Protocol, Scheduler, ServiceId};
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, service};
+use testbed::ftp::Vsftpd;
+use testbed::packet::{Mac, Packet, Segment, ethernet, flag, protocol, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, Topology, VIP_V4};
+use testbed::traffic::file_sha256;
+
+const SIZE: usize = 3 << 20;
+
+/// How curl asks for a data connection: PASV, EPSV, PORT, EPRT.
+const MODES: [(&str, &[&str]); 4] = [
+    ("PASV", &["--disable-epsv", "--no-ftp-skip-pasv-ip"]),
+    ("EPSV", &[]),
+    ("PORT", &["--ftp-port", "-", "--disable-eprt"]),
+    ("EPRT", &["--ftp-port", "-"]),
+];
+
+/// Two real servers, in turn.
+struct Bench {
+    director: Director,
+    servers: Vec<Vsftpd>,
+    topology: Topology,
+}
+
+impl Bench {
+    fn start() -> Result<Option<Self>> {
+        if !require::machine() || !require::programs(&["vsftpd"]) {
+            return Ok(None);
+        }
+        let topology = Topology::build(Plan {
+            reals: 2,
+            ..Plan::default()
+        })?;
+        let servers = topology.reals.iter().map(|host| Vsftpd::start(host, SIZE));
+        let servers = servers.collect::<Result<_>>()?;
+        let configuration = Family::BOTH
+            .map(|family| {
+                let reals = topology.reals.iter().map(|host| {
+                    let address = host.address(family.vip());
+                    (SocketAddr::new(address, 21), 1)
+                });
+                let vip = SocketAddr::new(family.vip(), 21);
+                service(Protocol::Tcp, vip, Scheduler::Rr, reals)
+            })
+            .into_iter()
+            .fold(
+                Configuration::new(topology.interfaces()),
+                Configuration::service,
+            );
+        topology.meet_neighbours()?;
+        Ok(Some(Self {
+            director: Director::start(&topology.director, &configuration)?,
+            servers,
+            topology,
+        }))
+    }
+
+    /// Fetches files over one control connection; what curl says is on standard error.
+    fn fetch(&self, family: Family, mode: &[&str], files: &[(&str, &Path)]) -> Result<String> {
+        let vip = match family.vip() {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("[{v6}]"),
+        };
+        let mut arguments = vec!["-sS", "-v", "--max-time", "30", "--stderr", "-"];
+        arguments.extend(mode);
+        let urls: Vec<String> = files
+            .iter()
+            .map(|(name, _)| format!("ftp://{vip}/{name}"))
+            .collect();
+        for (url, (_, into)) in urls.iter().zip(files) {
+            arguments.extend([url.as_str(), "-o", into.to_str().context("a path")?]);
+        }
+        self.topology.client.run("curl", &arguments)
+    }
+}
+
+#[test]
+fn every_kind_of_data_connection_goes_to_the_right_real_server() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let directory = tempfile::tempdir()?;
+    let into = |name: &str| directory.path().join(name);
+    let expected = file_sha256(&bench.servers[0].data())?;
+    for family in Family::BOTH {
+        for (name, mode) in MODES {
+            let is_v4_only = matches!(name, "PASV" | "PORT");
+            if is_v4_only && family == Family::V6 {
+                continue;
+            }
+            let mut names = Vec::new();
+            for _ in 0..2 {
+                let paths = ["a", "b", "c", "d"].map(into);
+                let [first, data, again, last] = &paths;
+                let files = [
+                    ("name", first.as_path()),
+                    ("data", data),
+                    ("data", again),
+                    ("name", last),
+                ];
+                let said = bench.fetch(family, mode, &files)?;
+                ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
+                assert_eq!(said.matches("> USER").count(), 1, "{said}");
+                let [first, last] = [first, last].map(std::fs::read_to_string);
+                let (first, last) = (first?, last?);
+                assert_eq!(first, last, "{name}: another real server has answered");
+                assert_eq!(file_sha256(data)?, expected, "{name}");
+                assert_eq!(file_sha256(again)?, expected, "{name}");
+                names.push(first);
+            }
+            names.sort();
+            assert_eq!(names, ["rs1", "rs2"], "{name}");
+        }
+        let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
+        let stats = bench.director.api().service(id)?.stats;
+        let runs = if family == Family::V4 { 8 } else { 4 };
+        assert_eq!(stats.connections, runs * 5, "control and data connections");
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// What the client sees of a passive reply is the VIP, and a port of the director's choice; who
+/// has not been told of it gets nowhere.
+#[test]
+fn the_ports_of_the_vip_are_for_those_who_were_told() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let directory = tempfile::tempdir()?;
+    let (_, mode) = MODES[0];
+    let into = directory.path().join("name");
+    let said = bench.fetch(Family::V4, mode, &[("name", &into)])?;
+    let reply = said
+        .lines()
+        .find(|line| line.contains("< 227"))
+        .context("no reply to PASV")?;
+    assert!(reply.contains("(10,9,9,9,23"), "{reply}");
+
+    let at_client = Tap::open(&bench.topology.client, HOST_SIDE)?;
+    let at_real = Tap::open(&bench.topology.reals[0].namespace, HOST_SIDE)?;
+    let syn = |port| {
+        let segment = Segment {
+            flags: flag::SYN,
+            sequence: 1,
+            ..Segment::default()
+        };
+        tcp((CLIENT_V4, 50_000).into(), (VIP_V4, port).into(), segment)
+    };
+    let (from, to) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
+    for port in [61_000, 61_100, 61_255] {
+        at_client.send(&ethernet(from, to, &syn(port)))?;
+    }
+    let is_it = |p: &Packet| p.protocol == protocol::TCP && p.source == CLIENT_V4;
+    assert!(at_real.drain(is_it)?.is_empty());
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A client that names another host in PORT does not have the real server connect there through
+/// the director as the VIP (RFC 2577 section 3).
+#[test]
+fn a_client_names_nobody_else() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let client = &bench.topology.client;
+    let script = "exec 3<>/dev/tcp/10.9.9.9/21; \
+                  printf 'USER anonymous\\r\\nPASS x\\r\\nPORT 10,0,1,77,156,64\\r\\n' >&3; \
+                  head -n 4 <&3";
+    let said = client.run("timeout", &["10", "bash", "-c", script])?;
+    ensure!(said.contains("230"), "not let in: {said}");
+    let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
+    assert_eq!(bench.director.api().service(id)?.stats.connections, 1);
+    assert_accounts(&bench.director);
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Services of a mark take what the rules mark, whatever it is addressed to, and nothing else.
+
+use std::net::{IpAddr, SocketAddr};
+
+use adminapi::model::{Family as Of, MarkRule, Scheduler, Service, ServiceId};
+use anyhow::Result;
+use testbed::accounts::assert_accounts;
+use testbed::director::service;
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, Scene};
+use testbed::servers::OTHER_HTTP_PORT;
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::traffic::{HttpConnection, tally};
+
+/// A network that is nobody's, and an address of it.
+fn network(family: Family, host: u8) -> (&'static str, IpAddr) {
+    match family {
+        Family::V4 => ("10.99.0.0/16", IpAddr::from([10, 99, 0, host])),
+        Family::V6 => (
+            "fd00:99::/32",
+            IpAddr::from([0xfd00, 0x99, 0, 0, 0, 0, 0, host.into()]),
+        ),
+    }
+}
+
+fn marked(scene: &Scene, family: Family) -> Service {
+    let reals = scene.topology.reals.iter();
+    let at = |host: IpAddr| SocketAddr::new(host, OTHER_HTTP_PORT);
+    let reals = reals.map(|host| (at(host.address(family.vip())), 1));
+    let by_address = service(
+        adminapi::model::Protocol::Tcp,
+        family.http(),
+        Scheduler::Rr,
+        reals,
+    );
+    Service {
+        id: ServiceId::Mark {
+            mark: 7,
+            family: match family {
+                Family::V4 => Of::Ipv4,
+                Family::V6 => Of::Ipv6,
+            },
+        },
+        ..by_address
+    }
+}
+
+fn rule(family: Family) -> Result<MarkRule> {
+    Ok(MarkRule {
+        mark: 7,
+        protocol: Some(adminapi::model::Protocol::Tcp),
+        destination: Some(network(family, 0).0.parse()?),
+        destination_ports: Some("80".parse()?),
+        interface: Some("cl0".to_owned()),
+        ..MarkRule::default()
+    })
+}
+
+#[test]
+fn marked_packets_are_taken_and_others_left_alone() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        api.add_service(&marked(&scene, family))?;
+        let rule = rule(family)?;
+        api.call(async |client| client.add_mark(&rule).await)?;
+    }
+    for family in Family::BOTH {
+        let ask = |host| {
+            let at = SocketAddr::new(network(family, host).1, 80);
+            HttpConnection::open(&scene.topology.client, at)?.ask_name()
+        };
+        let names = (1..=6).map(ask).collect::<Result<Vec<_>>>()?;
+        assert!(tally(names).values().all(|&count| count == 2));
+        let id = marked(&scene, family).id;
+        assert_eq!(api.service(id)?.stats.connections, 6);
+        assert_eq!(api.connections(id)?.len(), 6);
+
+        let passed = || Ok::<_, anyhow::Error>(api.stats()?.total.passed);
+        let before = passed()?;
+        let other = SocketAddr::new(network(family, 1).1, 81);
+        let syn = Segment {
+            flags: flag::SYN,
+            ..Segment::default()
+        };
+        let client: SocketAddr = match family {
+            Family::V4 => (CLIENT_V4, 40_000).into(),
+            Family::V6 => (CLIENT_V6, 40_000).into(),
+        };
+        let syn = tcp(client, other, syn);
+        let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+        tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &syn))?;
+        testbed::wait::until("the kernel to get it", PATIENCE, || {
+            anyhow::ensure!(passed()? > before, "nothing passed");
+            Ok(())
+        })?;
+    }
+    assert_eq!(api.stats()?.drops.get("no_service"), None);
+    api.call(async |client| client.remove_mark(0).await)?;
+    let left = api.call(async |client| client.marks().await)?;
+    assert_eq!(left, [rule(Family::V6)?]);
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[test]
+fn bad_rules_are_refused_and_change_nothing() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let elsewhere = MarkRule {
+        interface: Some("eth9".to_owned()),
+        ..rule(Family::V4)?
+    };
+    let refused = api.call(async |client| client.add_mark(&elsewhere).await);
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("no interface of the director"), "{told}");
+    let many = vec![rule(Family::V4)?; MarkRule::MAX + 1];
+    assert!(
+        api.call(async |client| client.put_marks(&many).await)
+            .is_err()
+    );
+    let full = vec![rule(Family::V4)?; MarkRule::MAX];
+    api.call(async |client| client.put_marks(&full).await)?;
+    let more = rule(Family::V6)?;
+    assert!(
+        api.call(async |client| client.add_mark(&more).await)
+            .is_err()
+    );
+    let now = api.call(async |client| client.marks().await)?;
+    assert_eq!(now, full);
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Clients of a persistent service stick to a real server, over all ports if it has all.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adminapi::model::{
+    Connection, Persistence, Protocol, RealPatch, Scheduler, Service, ServiceId, ServicePatch,
+};
+use anyhow::{Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::service;
+use testbed::require;
+use testbed::scene::{Family, Scene};
+use testbed::servers::{HTTP_PORT, OTHER_HTTP_PORT};
+use testbed::traffic::HttpConnection;
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn stick(scene: &Scene, id: ServiceId) -> Result<()> {
+    let patch = ServicePatch {
+        persistence: Some(Some(Persistence::default())),
+        ..ServicePatch::default()
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.change_service(id, patch).await)?;
+    Ok(())
+}
+
+fn name(scene: &Scene, at: SocketAddr) -> Result<String> {
+    HttpConnection::open(&scene.topology.client, at)?.ask_name()
+}
+
+fn templates(scene: &Scene, id: ServiceId) -> Result<Vec<Connection>> {
+    let mut all = scene.director.api().connections(id)?;
+    all.retain(|connection| connection.template);
+    Ok(all)
+}
+
+#[test]
+fn a_client_stays_with_its_real_server_until_that_takes_it_no_more() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let id = family.http_service();
+        stick(&scene, id)?;
+        let first = name(&scene, family.http())?;
+        for _ in 0..4 {
+            assert_eq!(name(&scene, family.http())?, first);
+        }
+        wait::until("the client to be assured", PATIENCE, || {
+            let templates = templates(&scene, id)?;
+            let states: Vec<_> = templates.iter().map(|t| t.state.as_str()).collect();
+            ensure!(states == ["ASSURED"], "{states:?}");
+            Ok(())
+        })?;
+        let api = scene.director.api();
+        let reals = api.service(id)?.reals;
+        let sticking: Vec<_> = reals.iter().filter(|real| real.persistent == 1).collect();
+        assert_eq!(sticking.len(), 1);
+        let at = sticking[0].endpoint();
+        let quiesced = RealPatch {
+            weight: Some(0),
+            ..RealPatch::default()
+        };
+        api.change_real(id, at, quiesced)?;
+        assert_eq!(
+            name(&scene, family.http())?,
+            first,
+            "weight 0 keeps clients"
+        );
+        api.remove_real(id, at)?;
+        let next = name(&scene, family.http())?;
+        assert_ne!(next, first);
+        assert_eq!(name(&scene, family.http())?, next);
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_service_of_every_port_keeps_the_port_and_the_real_server() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let api = scene.director.api();
+        api.remove_service(family.http_service())?;
+        let reals = scene.topology.reals.iter();
+        let reals = reals.map(|host| (SocketAddr::new(host.address(family.vip()), 0), 1));
+        let every = SocketAddr::new(family.vip(), 0);
+        let service = service(Protocol::Tcp, every, Scheduler::Rr, reals);
+        let refused = api.add_service(&service).unwrap_err().to_string();
+        assert!(refused.contains("has to be persistent"), "{refused}");
+        let service = Service {
+            persistence: Some(Persistence::default()),
+            ..service
+        };
+        api.add_service(&service)?;
+        let ports = [HTTP_PORT, OTHER_HTTP_PORT];
+        let at = |port| SocketAddr::new(family.vip(), port);
+        let names: Vec<_> = (ports.iter().cycle().take(6))
+            .map(|port| name(&scene, at(*port)))
+            .collect::<Result<_>>()?;
+        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+        let templates = templates(&scene, service.id)?;
+        assert_eq!(templates.len(), 1);
+        assert_eq!(templates[0].vip, every);
+        let connections = api.connections(service.id)?;
+        assert!(ports.iter().all(|port| {
+            let to_it = |c: &Connection| c.vip.port() == *port && c.real.port() == *port;
+            connections.iter().any(to_it)
+        }));
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
