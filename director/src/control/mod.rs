@@ -201,6 +201,7 @@ impl Director {
         if scope != former {
             self.gate.set_scope(&scope)?;
         }
+        self.take_stances(&new);
         self.shared.pool.store(Arc::clone(&new));
         if let Err(error) = touched.open(&self.gate, &new) {
             self.shared.pool.store(Arc::clone(old));

@@ -259,6 +259,14 @@ impl Director {
         }
     }
 
+    /// Has what is new in `pool` meet an attack that others know of already.
+    pub(super) fn take_stances(&self, pool: &Pool) {
+        let watch = self.watch.lock();
+        for service in pool.iter() {
+            service.stance.take(watch.posture(&service.key));
+        }
+    }
+
     /// Has the handshakes that are under way live as briefly as those to come.
     fn hurry(&self, pool: &Pool, now: Tick) {
         let timeouts = self.shared.timeouts.load();
