@@ -45,25 +45,11 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
             "a SYN moves FIN_WAIT there, and an ACK is proof enough for 15 minutes; neither is here",
         ),
     ),
-    (
-        "111",
-        Apart("it is capture 108 once more, with secure_tcp = 1 and memory enough"),
-    ),
-    (
-        "112",
-        Apart(
-            "a client's segment before the handshake moves nothing here; else as there: tests/tests/levels.rs",
-        ),
-    ),
-    (
-        "113",
-        Apart("a SYN and an ACK are not proof enough for 15 minutes here"),
-    ),
+    ("111", Replayed),
+    ("112", Replayed),
+    ("113", Replayed),
     ("114", Replayed),
-    (
-        "116",
-        Apart("an ACK to a real server that has not answered moves nothing here"),
-    ),
+    ("116", Replayed),
     ("117", Replayed),
     ("201", Replayed),
     ("202", Replayed),
@@ -219,6 +205,10 @@ const NOT_ANSWERED: &str =
     "a SYN on a connection that is not over means nothing before the real server answers it";
 const NOT_REACHED: &str = "a packet that cannot be sent on opens nothing";
 const UNCONFIRMED: &str = "what a real server says counts when the client has acknowledged its SYN";
+const ONE_WAY_SYN: &str = "a SYN alone is SYN_RECV; the client's ACK makes it SYNACK";
+const NOT_PROVED: &str =
+    "both data and an acknowledgement of more establish by DR under secure_tcp";
+const HALF_OPEN_RESET: &str = "under secure_tcp a client's RST does not end a half-open connection";
 const NO_HANDSHAKE: &str = "a client's ACK moves nothing before the real server has answered";
 
 const fn differs(
@@ -308,6 +298,120 @@ const DIFFERENCES: &[Difference] = &[
         "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
         "TCP 01:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
         ON_PROBATION,
+    ),
+    differs(
+        "111",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:89        10.2.1.1:89",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:89        10.2.1.1:89",
+        UNCONFIRMED,
+    ),
+    differs(
+        "111",
+        "TCP 01:59  TIME_WAIT   172.16.0.1:20000   10.9.9.9:90        10.2.1.1:90",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:90        10.2.1.1:90",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "111",
+        "  -> 10.2.1.1:90                  Masq    1      0          1         ",
+        "  -> 10.2.1.1:90                  Masq    1      1          0         ",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "112",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:89        10.2.1.1:89",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:89        10.2.1.1:89",
+        UNCONFIRMED,
+    ),
+    differs(
+        "112",
+        "TCP 01:59  TIME_WAIT   172.16.0.1:20000   10.9.9.9:90        10.2.1.1:90",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:90        10.2.1.1:90",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "112",
+        "  -> 10.2.1.1:90                  Masq    1      0          1         ",
+        "  -> 10.2.1.1:90                  Masq    1      1          0         ",
+        NO_HANDSHAKE,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        ONE_WAY_SYN,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:82        10.2.1.1:82",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:82        10.2.1.1:82",
+        ONE_WAY_SYN,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:83        10.2.1.1:83",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:83        10.2.1.1:83",
+        ONE_WAY_SYN,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        ONE_WAY_SYN,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:85        10.2.1.1:85",
+        ONE_WAY_SYN,
+    ),
+    differs(
+        "113",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        NOT_PROVED,
+    ),
+    differs(
+        "113",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:82        10.2.1.1:82",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:82        10.2.1.1:82",
+        NOT_PROVED,
+    ),
+    differs(
+        "113",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        "TCP 01:59  SYNACK      172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        NOT_PROVED,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  FIN_WAIT    172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        "TCP 01:59  TIME_WAIT   172.16.0.1:20000   10.9.9.9:81        10.2.1.1:81",
+        NOT_PROVED,
+    ),
+    differs(
+        "113",
+        "TCP 01:59  FIN_WAIT    172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        "TCP 01:59  TIME_WAIT   172.16.0.1:20000   10.9.9.9:84        10.2.1.1:84",
+        NOT_PROVED,
+    ),
+    differs(
+        "113",
+        "TCP 00:09  CLOSE       172.16.0.1:20000   10.9.9.9:83        10.2.1.1:83",
+        "TCP 00:59  SYN_RECV    172.16.0.1:20000   10.9.9.9:83        10.2.1.1:83",
+        HALF_OPEN_RESET,
+    ),
+    differs(
+        "113",
+        "  -> 10.2.1.1:83                  Route   1      0          1         ",
+        "  -> 10.2.1.1:83                  Route   1      1          0         ",
+        HALF_OPEN_RESET,
+    ),
+    differs(
+        "116",
+        "TCP 14:59  ESTABLISHED 172.16.0.1:20000   10.9.9.9:80        10.2.1.1:80",
+        "TCP 00:56  SYN_RECV    172.16.0.1:20000   10.9.9.9:80        10.2.1.1:80",
+        NO_HANDSHAKE,
     ),
     differs(
         "218",
