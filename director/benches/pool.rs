@@ -4,6 +4,9 @@
 //!
 //! An addition is what the control plane does for one: the next pool from the present one, the
 //! real server in it, the scheduler told. The median of many stands.
+//!
+//! Then what it costs a service to be listed, removed, and listed again while what was removed is
+//! still remembered: the same for each of many as for each of a few.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -85,6 +88,37 @@ fn choice(scheduler: Scheduler, size: u32) -> f64 {
     median((0..ROUNDS).map(round).collect())
 }
 
+/// Services of ten real servers each, as a configuration has them.
+fn list_services(pool: &mut Pool, count: u32) {
+    for n in 0..count {
+        let key = nth(n);
+        pool.add_service(key, Scheduler::Wlc).unwrap();
+        for m in 0..10 {
+            pool.add_real(&key, real(n * 10 + m), Settings::weight(1))
+                .unwrap();
+        }
+    }
+    pool.settle();
+}
+
+fn nth(n: u32) -> ServiceKey {
+    let vip = Addr::v4((0x0a09_0000 + n).to_be_bytes());
+    ServiceKey::at(Protocol::Tcp, Endpoint::new(vip, 80))
+}
+
+/// Microseconds a service when there are `count`: listed, removed, listed again.
+fn configuration(count: u32) -> [f64; 3] {
+    let mut pool = Pool::new(2);
+    let mut timed = |change: &dyn Fn(&mut Pool)| {
+        let start = Instant::now();
+        change(&mut pool);
+        start.elapsed().as_nanos() as f64 / 1000.0 / f64::from(count)
+    };
+    let list = |pool: &mut Pool| list_services(pool, count);
+    let remove = |pool: &mut Pool| (0..count).for_each(|n| pool.remove_service(&nth(n)).unwrap());
+    [timed(&list), timed(&remove), timed(&list)]
+}
+
 fn main() {
     println!("microseconds to add the n-th real server | to choose one of n");
     print!("{:6}", "");
@@ -101,5 +135,10 @@ fn main() {
             print!("{:9.2}", choice(scheduler, size));
         }
         println!();
+    }
+    println!("\nmicroseconds a service of 10 real servers | listed, removed, listed again");
+    for count in [10, 100, 1_000, 4_000] {
+        let [listed, removed, again] = configuration(count);
+        println!("{count:6}{listed:9.2}{removed:9.2}{again:9.2}");
     }
 }

@@ -3,6 +3,7 @@
 //! Workers read a snapshot without a lock; the control plane builds the next one from it, sharing
 //! all that stays, and publishes it in one step. A worker sees all of a change or none of it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -68,8 +69,10 @@ pub struct Pool {
     /// What the director speaks from to the real servers of FullNAT.
     speakers: Arc<Speakers>,
     added: u64,
-    /// Real servers that are listed no more and still have a slot.
-    unlisted: u32,
+    /// Where the listed real servers are.
+    listed: imbl::OrdSet<(Endpoint, RealId)>,
+    /// Whose the real servers are that are listed no more and still have a slot.
+    unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.
     unsettled: imbl::OrdSet<ServiceKey>,
 }
@@ -213,25 +216,28 @@ impl Pool {
         protocol: Protocol,
         endpoint: Endpoint,
     ) -> impl Iterator<Item = &Arc<Real>> {
-        let this = move |real: &&Arc<Real>| {
-            real.standing == Standing::Listed
-                && real.service.has(protocol)
-                && real.endpoint == endpoint
-        };
-        let any = self.known.exactly(protocol, endpoint);
-        any.then(|| self.reals().filter(this)).into_iter().flatten()
+        self.listed(endpoint, endpoint)
+            .filter(move |real| real.service.has(protocol))
     }
 
     /// Whether a configured real server gets packets at `endpoint`; with port 0, at any port.
     pub fn has_real_within(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        let within = |real: &Arc<Real>| {
-            let ports = [real.endpoint.port, endpoint.port];
-            real.standing == Standing::Listed
-                && real.service.has(protocol)
-                && real.endpoint.addr == endpoint.addr
-                && (ports[0] == ports[1] || ports.contains(&0))
+        let anywhere = Endpoint::new(endpoint.addr, 0);
+        let mut within: Box<dyn Iterator<Item = _>> = match endpoint.port {
+            0 => Box::new(self.listed(anywhere, Endpoint::new(endpoint.addr, u16::MAX))),
+            _ => Box::new(
+                self.listed(anywhere, anywhere)
+                    .chain(self.listed(endpoint, endpoint)),
+            ),
         };
-        self.known.addrs.contains_key(&endpoint.addr) && self.reals().any(within)
+        within.any(|real| real.service.has(protocol))
+    }
+
+    /// The listed real servers from one endpoint to another.
+    fn listed(&self, first: Endpoint, last: Endpoint) -> impl Iterator<Item = &Arc<Real>> {
+        let range = (first, RealId(0))..=(last, RealId(u32::MAX));
+        let listed = self.listed.range(range);
+        listed.filter_map(|(_, id)| self.real(*id))
     }
 
     /// All services, in no order.
@@ -257,8 +263,8 @@ impl Pool {
     }
 
     /// Whether a real server that is listed no more is still remembered.
-    pub const fn has_unlisted(&self) -> bool {
-        self.unlisted > 0
+    pub fn has_unlisted(&self) -> bool {
+        !self.unlisted.is_empty()
     }
 
     /// Whether data connections of FTP have `endpoint`.
@@ -293,7 +299,7 @@ impl Pool {
             return Err(PoolError::ServiceExists);
         }
         self.added += 1;
-        let service = Service {
+        let mut service = Service {
             key,
             serial: self.added,
             algorithm,
@@ -301,9 +307,13 @@ impl Pool {
             flags: model::SchedulerFlags::NONE,
             handling: Handling::default(),
             reals: Reals::default(),
+            bypass: None,
             traffic: Arc::new(PerWorker::new(self.workers)),
             stance: Arc::default(),
         };
+        if let ServiceKey::Mark { family, .. } = key {
+            service.bypass = Some(self.new_bypass(&service, family));
+        }
         self.services.insert(key, Arc::new(service));
         if let Some(vip) = key.vip() {
             enter(&mut self.vips, vip.addr);
@@ -376,6 +386,10 @@ impl Pool {
         }
         for real in service.reals.iter() {
             self.retire(real);
+        }
+        if let Some(bypass) = &service.bypass {
+            // Its connections have lost nothing.
+            self.unlist(bypass, Standing::Replaced);
         }
         Ok(())
     }
@@ -476,14 +490,17 @@ impl Pool {
     /// worker can hold an earlier snapshot: in none were they listed then, and a slot is given to
     /// somebody else only when all show it empty.
     pub fn reap(&mut self) -> Vec<Arc<Real>> {
-        let gone = |real: &Arc<Real>| real.standing != Standing::Listed && real.load.is_idle();
-        let dead: Vec<_> = self.reals().filter(|real| gone(real)).cloned().collect();
-        self.unlisted -= dead.len() as u32;
+        let gone = self.unlisted.iter().filter_map(|(_, _, id)| self.real(*id));
+        let dead: Vec<_> = gone.filter(|real| real.load.is_idle()).cloned().collect();
         self.free.append(std::mem::take(&mut self.resting));
         for real in &dead {
+            self.unlisted
+                .remove(&(real.service, real.endpoint, real.id));
             self.slots.set(real.id.0 as usize, None);
             self.resting.push_back(real.id);
-            self.known.leave(real);
+            if real.method != Method::Bypass {
+                self.known.leave(real);
+            }
             if !real.method.is_one_way() {
                 self.answering.leave(real);
             }
@@ -520,7 +537,6 @@ impl Pool {
     ) -> Arc<Real> {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
-                self.unlisted -= 1;
                 let traffic = match old.load.connections() {
                     0 => Arc::new(PerWorker::new(self.workers)),
                     _ => Arc::clone(&old.traffic),
@@ -544,6 +560,20 @@ impl Pool {
 
     fn put(&mut self, real: Real) -> Arc<Real> {
         let real = Arc::new(real);
+        let (here, whose) = (
+            (real.endpoint, real.id),
+            (real.service, real.endpoint, real.id),
+        );
+        match real.standing {
+            Standing::Listed => {
+                self.unlisted.remove(&whose);
+                self.listed.insert(here);
+            }
+            Standing::Replaced | Standing::Removed => {
+                self.listed.remove(&here);
+                self.unlisted.insert(whose);
+            }
+        }
         self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
         real
     }
@@ -562,12 +592,9 @@ impl Pool {
 
     /// The real servers of a service at an endpoint that are listed no more.
     fn others(&self, key: &ServiceKey, endpoint: Endpoint) -> impl Iterator<Item = &Arc<Real>> {
-        let known = |protocol| self.known.exactly(protocol, endpoint);
-        let any = self.unlisted > 0 && key.protocols().any(known);
-        let same = move |real: &&Arc<Real>| {
-            real.standing != Standing::Listed && real.service == *key && real.endpoint == endpoint
-        };
-        any.then(|| self.reals().filter(same)).into_iter().flatten()
+        let [first, last] = [0, u32::MAX].map(|id| (*key, endpoint, RealId(id)));
+        let unlisted = self.unlisted.range(first..=last);
+        unlisted.filter_map(|(_, _, id)| self.real(*id))
     }
 
     fn new_real(&mut self, service: &Service, endpoint: Endpoint, method: Method) -> Real {
@@ -591,11 +618,23 @@ impl Pool {
             service_traffic: Arc::clone(&service.traffic),
             stance: Arc::clone(&service.stance),
         };
-        self.known.enter(&real);
+        if method != Method::Bypass {
+            self.known.enter(&real);
+        }
         if !method.is_one_way() {
             self.answering.enter(&real);
         }
         real
+    }
+
+    /// What stands in the place of a real server when `service` has none.
+    fn new_bypass(&mut self, service: &Service, family: model::Family) -> Arc<Real> {
+        let anywhere = match family {
+            model::Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            model::Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let real = self.new_real(service, Endpoint::new(anywhere.into(), 0), Method::Bypass);
+        self.put(Real { weight: 1, ..real })
     }
 
     /// Removes a listed real server, with what it was before in another way.
@@ -611,7 +650,6 @@ impl Pool {
     }
 
     fn unlist(&mut self, real: &Arc<Real>, standing: Standing) {
-        self.unlisted += 1;
         self.put(Real {
             standing,
             ..Real::clone(real)

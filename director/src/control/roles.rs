@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use adminapi::model::Family;
 
@@ -68,14 +69,10 @@ impl Touched {
     ) -> adminapi::error::Result<bool> {
         let mut any = false;
         for &(protocol, endpoint) in &self.endpoints {
-            let loopback = IpAddr::from(endpoint.addr).is_loopback();
-            let local = loopback || locals.contains(&endpoint.addr);
-            for real in new.present(protocol, endpoint) {
-                if !local && !is_service_itself(real) {
-                    continue;
-                }
-                let known = |old: &Real| old.service == real.service && old.method == real.method;
-                if !old.present(protocol, endpoint).any(|old| known(old)) {
+            for real in served_here(new, protocol, endpoint, locals) {
+                let before = old.service(&real.service);
+                let before = before.and_then(|service| service.reals.find(endpoint));
+                if before.is_none_or(|old| old.method != real.method) {
                     refuse_unserved(real, locals)?;
                 }
                 any |= real.method == Method::Dr;
@@ -123,8 +120,22 @@ impl Touched {
     }
 }
 
-fn is_service_itself(real: &Real) -> bool {
-    matches!(real.service, ServiceKey::Address { vip, .. } if vip == real.endpoint)
+/// The real servers at `endpoint` that are this host: all if the address is its own, else one that
+/// is the service itself.
+fn served_here<'p>(
+    pool: &'p Pool,
+    protocol: Protocol,
+    endpoint: Endpoint,
+    locals: &[Addr],
+) -> impl Iterator<Item = &'p Arc<Real>> {
+    let local = IpAddr::from(endpoint.addr).is_loopback() || locals.contains(&endpoint.addr);
+    let present = local.then(|| pool.present(protocol, endpoint));
+    let itself = || {
+        let service = pool.service(&ServiceKey::at(protocol, endpoint))?;
+        service.reals.find(endpoint)
+    };
+    let itself = if local { None } else { itself() };
+    present.into_iter().flatten().chain(itself)
 }
 
 fn refuse_unserved(real: &Real, locals: &[Addr]) -> adminapi::error::Result<()> {

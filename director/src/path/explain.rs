@@ -115,8 +115,11 @@ impl<'s> View<'s> {
         found.service = Some(service.key);
         let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.peek(&service.reals, &newcomer);
-        let real = picked.ok_or_else(|| Refusal::from(Cause::NoReal).of_service(service))?;
-        found.real = Some(Real::clone(real));
+        let real = match picked {
+            Some(real) => &**real,
+            None => self.way_past(service)?,
+        };
+        found.real = Some(real.clone());
         let class = self.entry(packet, real, tracked).class();
         let lead = self.lead(&shard, packet, place, real, class);
         drop(shard);

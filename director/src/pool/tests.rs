@@ -288,3 +288,65 @@ fn a_method_that_comes_back_finds_its_connections() {
         assert_eq!(pool.real(RealId(id)).unwrap().standing, Standing::Removed);
     }
 }
+
+#[test]
+fn a_way_past_the_real_servers_outlives_its_service_as_long_as_it_has_connections() {
+    let mark = ServiceKey::Mark {
+        mark: 7,
+        family: model::Family::Ipv4,
+    };
+    let mut pool = Pool::new(1);
+    pool.add_service(mark, model::Scheduler::Rr).unwrap();
+    let bypass = pool.service(&mark).unwrap().bypass.clone().unwrap();
+    assert!(pool.rips().is_empty());
+    bypass.enter(Phase::Active);
+    pool.remove_service(&mark).unwrap();
+    assert!(pool.reap().is_empty());
+    let left = pool.real(bypass.id).unwrap();
+    assert_eq!(left.standing, Standing::Replaced);
+    bypass.load.leave(Phase::Active);
+    assert_eq!(pool.reap().len(), 1);
+    assert!(pool.real(bypass.id).is_none() && !pool.has_unlisted());
+}
+
+#[test]
+fn the_lists_say_what_the_slots_say() {
+    let mut pool = Pool::new(1);
+    let services = [80, 81].map(key);
+    for key in &services {
+        pool.add_service(*key, model::Scheduler::Rr).unwrap();
+    }
+    let ways = [Method::Nat, Method::Dr];
+    let mut state = 1u32;
+    for _ in 0..2_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let bits = (state >> 16) as usize;
+        let (key, there) = (&services[bits & 1], endpoint((bits >> 1 & 3) as u8, 8080));
+        let settings = Settings {
+            method: ways[bits >> 3 & 1],
+            ..Settings::weight(1)
+        };
+        let _ = match bits >> 4 & 3 {
+            0 => pool.add_real(key, there, settings),
+            1 => pool.set_real(key, there, settings),
+            2 => pool.remove_real(key, there),
+            _ => {
+                pool.reap();
+                Ok(())
+            }
+        };
+        let of = |listed: bool| {
+            let reals = pool.reals();
+            let these = reals.filter(move |real| (real.standing == Standing::Listed) == listed);
+            these.map(|real| (real.service, real.endpoint, real.id))
+        };
+        let mut listed: Vec<_> = of(true).map(|(_, at, id)| (at, id)).collect();
+        let mut unlisted: Vec<_> = of(false).collect();
+        listed.sort_unstable();
+        unlisted.sort_unstable();
+        assert!(pool.listed.iter().eq(&listed) && pool.unlisted.iter().eq(&unlisted));
+        let here = pool.present(Protocol::Tcp, there).count();
+        assert_eq!(here, listed.iter().filter(|(at, _)| *at == there).count());
+        assert_eq!(pool.has_real_within(Protocol::Tcp, there), here > 0);
+    }
+}

@@ -16,11 +16,11 @@ use clap::ValueEnum;
 
 pub use options::Options;
 pub use report::print;
-pub use stage::{Held, brisk, spoofed_syns};
-pub use storm::Storm;
-pub use visitors::{Visits, visit};
+pub use stage::Held;
+pub use visitors::Visits;
 
 use stage::Stage;
+use storm::Storm;
 use stream::Stream;
 
 const LOOK: Duration = Duration::from_millis(100);

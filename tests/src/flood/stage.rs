@@ -68,6 +68,7 @@ impl Stage {
     pub(super) fn set(peer: Peer, pace: Pace) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         let director = &topology.director;
+        director.ip(&format!("route add {SPOOFED} via {CLIENT_AT_DIRECTOR}\n"))?;
         for interface in topology.interfaces() {
             // As NICs have it; and veth passes XDP frames to a far end with NAPI only.
             director.run("ethtool", &["-K", &interface, "gro", "on"])?;
@@ -108,7 +109,14 @@ impl Stage {
 
     /// A source of spoofed SYNs to the service.
     pub(super) fn generator(&self) -> Result<Generator> {
-        spoofed_syns(&self.topology, self.vip())
+        let flows = Flows {
+            kind: Kind::SpoofedSyn,
+            source: FIRST_SPOOFED.parse()?,
+            destination: self.vip(),
+            count: 0,
+            frame: FRAME,
+        };
+        Generator::new(self.client(), &flows)
     }
 
     pub(super) fn held(&self) -> Result<Held> {
@@ -133,24 +141,6 @@ impl Stage {
             }
         }
     }
-}
-
-/// A source of spoofed SYNs to `service`; the director sends answers to them to the client, which
-/// ignores them.
-///
-/// # Errors
-/// When the kernel refuses the programs, or the route, as it does a second time.
-pub fn spoofed_syns(topology: &Topology, service: SocketAddr) -> Result<Generator> {
-    let way = format!("route add {SPOOFED} via {CLIENT_AT_DIRECTOR}\n");
-    topology.director.ip(&way)?;
-    let flows = Flows {
-        kind: Kind::SpoofedSyn,
-        source: FIRST_SPOOFED.parse()?,
-        destination: service,
-        count: 0,
-        frame: FRAME,
-    };
-    Generator::new(&topology.client, &flows)
 }
 
 fn forwarder(peer: Peer, pace: Pace, topology: &Topology) -> Result<Forwarder> {
@@ -181,7 +171,7 @@ fn forwarder(peer: Peer, pace: Pace, topology: &Topology) -> Result<Forwarder> {
 }
 
 /// Levels that change within seconds, and few places for half-open connections.
-pub fn brisk(configuration: Configuration) -> Configuration {
+fn brisk(configuration: Configuration) -> Configuration {
     configuration
         .limit("half_open", FEW_HALF_OPEN)
         .defense("dwell", 1)

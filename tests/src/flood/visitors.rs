@@ -46,14 +46,6 @@ impl Visits {
     }
 }
 
-/// Has users come to `server` for `length`.
-///
-/// # Errors
-/// When the client's namespace is gone.
-pub fn visit(client: &Namespace, server: SocketAddr, length: Duration) -> Result<Visits> {
-    join(send(client, server, length)?)
-}
-
 /// What became of all.
 pub(super) fn join(visitors: Vec<JoinHandle<Result<Visits>>>) -> Result<Visits> {
     let mut visits = Visits::default();
@@ -64,7 +56,7 @@ pub(super) fn join(visitors: Vec<JoinHandle<Result<Visits>>>) -> Result<Visits> 
     Ok(visits)
 }
 
-/// Sends them; each is a thread.
+/// Sends them to `server` for `length`; each is a thread.
 pub(super) fn send(
     client: &Namespace,
     server: SocketAddr,
