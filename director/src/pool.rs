@@ -10,7 +10,6 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
-use crate::ftp;
 use crate::marks;
 use crate::sched;
 use crate::service::{
@@ -19,12 +18,12 @@ use crate::service::{
 use crate::speakers::Speakers;
 use crate::stats::PerWorker;
 use crate::time::Tick;
-use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+use crate::wire::{Addr, Endpoint};
 
-/// FTP's ports (RFC 959), and the first that programs may take without privilege.
-const FTP: u16 = 21;
-const FTP_DATA: u16 = 20;
-const FIRST_UNPRIVILEGED: u16 = 1024;
+mod census;
+mod find;
+
+use census::{Census, enter, leave};
 
 type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
 
@@ -111,179 +110,9 @@ impl Pool {
         Arc::ptr_eq(&self.speakers, &other.speakers)
     }
 
-    /// The service with this name.
-    #[inline]
-    pub fn service(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
-        self.services.get(key)
-    }
-
-    /// The service that a packet of this tuple is for, which comes in through `port`: that of its
-    /// mark, else that of its address.
-    #[inline]
-    pub fn service_for(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
-        match self.marks.is_empty() {
-            true => self.service_at(tuple),
-            false => self.marked(tuple, port).or_else(|| self.service_at(tuple)),
-        }
-    }
-
-    #[inline(never)]
-    fn marked(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
-        let mark = marks::mark_of(&self.marks, tuple, port)?;
-        let family = marks::family_of(tuple.dst.addr);
-        self.service(&ServiceKey::Mark { mark, family })
-    }
-
-    /// The rules that mark packets.
-    pub const fn marks(&self) -> &Arc<[marks::Rule]> {
-        &self.marks
-    }
-
     /// Makes the rules that mark packets these.
     pub fn set_marks(&mut self, rules: Arc<[marks::Rule]>) {
         self.marks = rules;
-    }
-
-    /// Whether any endpoint that the gate has to know is every port of an address.
-    pub const fn is_wide(&self) -> bool {
-        self.catch_alls + self.data_ports + self.answering.wide > 0
-    }
-
-    /// The service at the address that a packet of this tuple goes to: that of its port, else a persistent one of
-    /// FTP if it may be data of it, else one for every port (`ip_vs_service_find`).
-    #[inline]
-    pub fn service_at(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
-        let exact = self.service(&ServiceKey::at(tuple.protocol, tuple.dst));
-        match exact {
-            None if self.catch_alls + self.data_ports > 0 => self.wide(tuple),
-            exact => exact,
-        }
-    }
-
-    #[inline(never)]
-    fn wide(&self, tuple: &Tuple) -> Option<&Arc<Service>> {
-        let at = |port| {
-            let vip = Endpoint::new(tuple.dst.addr, port);
-            self.service(&ServiceKey::at(tuple.protocol, vip))
-        };
-        let is_data = tuple.dst.port == FTP_DATA || tuple.dst.port >= FIRST_UNPRIVILEGED;
-        let ftp = (is_data && self.data_ports > 0).then(|| at(FTP)).flatten();
-        let ftp = ftp.filter(|service| service.takes_ftp_data());
-        ftp.or_else(|| at(0))
-    }
-
-    /// Whether a service of `protocol` at `vip` takes the data connections of FTP too.
-    pub fn takes_ftp_data(&self, protocol: Protocol, vip: Addr) -> bool {
-        let control = self.service(&ServiceKey::at(protocol, Endpoint::new(vip, FTP)));
-        control.is_some_and(|service| service.takes_ftp_data())
-    }
-
-    /// Whether a service takes packets to `endpoint`; with port 0, to any port there.
-    pub fn serves_within(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        let to_it = |port| {
-            let key = ServiceKey::at(protocol, Endpoint::new(endpoint.addr, port));
-            self.services.contains_key(&key)
-        };
-        let at_address = |key: &ServiceKey| {
-            key.has(protocol) && key.vip().is_some_and(|vip| vip.addr == endpoint.addr)
-        };
-        match endpoint.port {
-            0 => self.has_vip(endpoint.addr) && self.services.keys().any(at_address),
-            port => to_it(port) || to_it(0),
-        }
-    }
-
-    /// The real server in this slot.
-    #[inline]
-    pub fn real(&self, id: RealId) -> Option<&Arc<Real>> {
-        self.slots.get(id.0 as usize)?.as_ref()
-    }
-
-    /// Whether a real server answers from `endpoint` through the director.
-    #[inline]
-    pub fn answers(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        self.answering.has(protocol, endpoint)
-    }
-
-    /// The real server that answers from `endpoint` through the director, if only one does.
-    pub fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<&Arc<Real>> {
-        self.real(self.answering.sole(protocol, endpoint)?)
-    }
-
-    /// The configured real servers with this endpoint; those that were removed do not count.
-    pub fn present(
-        &self,
-        protocol: Protocol,
-        endpoint: Endpoint,
-    ) -> impl Iterator<Item = &Arc<Real>> {
-        self.listed(endpoint, endpoint)
-            .filter(move |real| real.service.has(protocol))
-    }
-
-    /// Whether a configured real server gets packets at `endpoint`; with port 0, at any port.
-    pub fn has_real_within(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        let anywhere = Endpoint::new(endpoint.addr, 0);
-        let mut within: Box<dyn Iterator<Item = _>> = match endpoint.port {
-            0 => Box::new(self.listed(anywhere, Endpoint::new(endpoint.addr, u16::MAX))),
-            _ => Box::new(
-                self.listed(anywhere, anywhere)
-                    .chain(self.listed(endpoint, endpoint)),
-            ),
-        };
-        within.any(|real| real.service.has(protocol))
-    }
-
-    /// The listed real servers from one endpoint to another.
-    fn listed(&self, first: Endpoint, last: Endpoint) -> impl Iterator<Item = &Arc<Real>> {
-        let range = (first, RealId(0))..=(last, RealId(u32::MAX));
-        let listed = self.listed.range(range);
-        listed.filter_map(|(_, id)| self.real(*id))
-    }
-
-    /// All services, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.services.values()
-    }
-
-    /// All services, in the order in which they were added.
-    pub fn services(&self) -> Vec<Arc<Service>> {
-        let mut all: Vec<_> = self.services.values().cloned().collect();
-        all.sort_by_key(|service| service.serial);
-        all
-    }
-
-    /// All real servers, removed ones that still have connections included.
-    pub fn reals(&self) -> impl Iterator<Item = &Arc<Real>> {
-        self.slots.iter().flatten()
-    }
-
-    /// The addresses of all real servers.
-    pub fn rips(&self) -> Vec<Addr> {
-        self.known.addrs.keys().copied().collect()
-    }
-
-    /// Whether a real server that is listed no more is still remembered.
-    pub fn has_unlisted(&self) -> bool {
-        !self.unlisted.is_empty()
-    }
-
-    /// Whether data connections of FTP have `endpoint`.
-    pub fn takes_data(&self, endpoint: Endpoint) -> bool {
-        let control = Endpoint::new(endpoint.addr, ftp::PORT);
-        (endpoint.port == ftp::DATA_PORT || ftp::DATA_PORTS.contains(&endpoint.port))
-            && self
-                .services
-                .contains_key(&ServiceKey::at(Protocol::Tcp, control))
-    }
-
-    /// Whether any service has this VIP.
-    pub fn has_vip(&self, vip: Addr) -> bool {
-        self.vips.contains_key(&vip)
-    }
-
-    /// Whether any real server answers from this address through the director.
-    pub fn address_answers(&self, rip: Addr) -> bool {
-        self.answering.addrs.contains_key(&rip)
     }
 
     /// Adds a service without real servers.
@@ -654,86 +483,6 @@ impl Pool {
             standing,
             ..Real::clone(real)
         });
-    }
-}
-
-/// How many real servers stand behind each endpoint and each address, unlisted ones with
-/// connections included. One without a port stands behind all ports of its address.
-#[derive(Clone, Debug, Default)]
-struct Census {
-    /// How many, and their numbers, one XORed with the other: of a single one it is its number.
-    endpoints: Map<(Protocol, Endpoint), (u32, u32)>,
-    addrs: Map<Addr, u32>,
-    /// How many have no port.
-    wide: u32,
-}
-
-impl Census {
-    fn enter(&mut self, real: &Real) {
-        for key in places(real) {
-            let (count, ids) = self.endpoints.entry(key).or_default();
-            (*count, *ids) = (*count + 1, *ids ^ real.id.0);
-            self.wide += u32::from(key.1.port == 0);
-        }
-        enter(&mut self.addrs, real.endpoint.addr);
-    }
-
-    fn leave(&mut self, real: &Real) {
-        for key in places(real) {
-            match self.endpoints.get_mut(&key) {
-                Some((count, ids)) if *count > 1 => (*count, *ids) = (*count - 1, *ids ^ real.id.0),
-                _ => drop(self.endpoints.remove(&key)),
-            }
-            self.wide -= u32::from(key.1.port == 0);
-        }
-        leave(&mut self.addrs, real.endpoint.addr);
-    }
-
-    /// The only one at `endpoint`, if there is just one.
-    fn sole(&self, protocol: Protocol, endpoint: Endpoint) -> Option<RealId> {
-        match self.endpoints.get(&(protocol, endpoint)) {
-            Some((1, id)) => Some(RealId(*id)),
-            _ => None,
-        }
-    }
-
-    /// Whether one gets packets at `endpoint`.
-    #[inline]
-    fn has(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        self.exactly(protocol, endpoint) || self.wide > 0 && self.widely(protocol, endpoint.addr)
-    }
-
-    #[inline]
-    fn exactly(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        self.endpoints.contains_key(&(protocol, endpoint))
-    }
-
-    #[inline(never)]
-    fn widely(&self, protocol: Protocol, addr: Addr) -> bool {
-        self.exactly(protocol, Endpoint::new(addr, 0))
-    }
-}
-
-/// Where a real server counts: at its endpoint, and on all ports of its address if data
-/// connections may come from any.
-fn places(real: &Real) -> impl Iterator<Item = (Protocol, Endpoint)> {
-    let endpoint = real.endpoint;
-    let own = real
-        .service
-        .protocols()
-        .map(move |protocol| (protocol, endpoint));
-    let anywhere = (Protocol::Tcp, Endpoint::new(endpoint.addr, 0));
-    own.chain(real.follows_ftp().then_some(anywhere))
-}
-
-fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
-    *counts.entry(key).or_insert(0) += 1;
-}
-
-fn leave<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {
-    match counts.get_mut(&key) {
-        Some(count) if *count > 1 => *count -= 1,
-        _ => drop(counts.remove(&key)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::service::Phase;
+use crate::wire::Protocol;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
 
