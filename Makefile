@@ -93,12 +93,13 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 	$(BUILD) test --workspace --no-run
 	cargo test --workspace --no-fail-fast
 
-demo: deps release ## Serve HTTP through a director in namespaces and show the distribution
+demo: deps release ## Serve HTTP through a director in namespaces, show the distribution, flood it
 	target/release/demo
 
 bench: deps release ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
 	target/release/bench
+	target/release/bench --flood
 
 fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing. Run: cargo install cargo-fuzz" >&2; exit 1; }

@@ -3,6 +3,7 @@
 //! Workers read a snapshot without a lock; the control plane builds the next one from it, sharing
 //! all that stays, and publishes it in one step. A worker sees all of a change or none of it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -298,7 +299,7 @@ impl Pool {
             return Err(PoolError::ServiceExists);
         }
         self.added += 1;
-        let service = Service {
+        let mut service = Service {
             key,
             serial: self.added,
             algorithm,
@@ -306,9 +307,13 @@ impl Pool {
             flags: model::SchedulerFlags::NONE,
             handling: Handling::default(),
             reals: Reals::default(),
+            bypass: None,
             traffic: Arc::new(PerWorker::new(self.workers)),
             stance: Arc::default(),
         };
+        if let ServiceKey::Mark { family, .. } = key {
+            service.bypass = Some(self.new_bypass(&service, family));
+        }
         self.services.insert(key, Arc::new(service));
         if let Some(vip) = key.vip() {
             enter(&mut self.vips, vip.addr);
@@ -381,6 +386,10 @@ impl Pool {
         }
         for real in service.reals.iter() {
             self.retire(real);
+        }
+        if let Some(bypass) = &service.bypass {
+            // Its connections have lost nothing.
+            self.unlist(bypass, Standing::Replaced);
         }
         Ok(())
     }
@@ -489,7 +498,9 @@ impl Pool {
                 .remove(&(real.service, real.endpoint, real.id));
             self.slots.set(real.id.0 as usize, None);
             self.resting.push_back(real.id);
-            self.known.leave(real);
+            if real.method != Method::Bypass {
+                self.known.leave(real);
+            }
             if !real.method.is_one_way() {
                 self.answering.leave(real);
             }
@@ -607,11 +618,23 @@ impl Pool {
             service_traffic: Arc::clone(&service.traffic),
             stance: Arc::clone(&service.stance),
         };
-        self.known.enter(&real);
+        if method != Method::Bypass {
+            self.known.enter(&real);
+        }
         if !method.is_one_way() {
             self.answering.enter(&real);
         }
         real
+    }
+
+    /// What stands in the place of a real server when `service` has none.
+    fn new_bypass(&mut self, service: &Service, family: model::Family) -> Arc<Real> {
+        let anywhere = match family {
+            model::Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            model::Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let real = self.new_real(service, Endpoint::new(anywhere.into(), 0), Method::Bypass);
+        self.put(Real { weight: 1, ..real })
     }
 
     /// Removes a listed real server, with what it was before in another way.

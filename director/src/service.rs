@@ -234,6 +234,8 @@ pub enum Method {
     Dr,
     /// Wrapped, to the real server's address; it answers the client itself.
     Tun(Tunnel),
+    /// As they are, to where the client has sent them, since no real server is there.
+    Bypass,
 }
 
 impl Method {
@@ -356,12 +358,16 @@ impl Real {
         self.load.inactive()
     }
 
-    /// Where a packet to `vip` goes.
+    /// Where a packet to `vip` goes; past the real servers that is nothing of this one's.
     #[inline]
     pub const fn destination(&self, vip: Endpoint) -> Endpoint {
         let Endpoint { addr, port } = self.endpoint;
-        let kept = port == 0 || self.method.is_one_way();
-        Endpoint::new(addr, if kept { vip.port } else { port })
+        let port = match self.method {
+            Method::Bypass => port,
+            method if port == 0 || method.is_one_way() => vip.port,
+            _ => port,
+        };
+        Endpoint::new(addr, port)
     }
 
     /// Whether a scheduler may choose it.
@@ -497,6 +503,8 @@ pub struct Service {
     pub handling: Handling,
     /// Real servers.
     pub reals: Reals,
+    /// Of a mark, what stands for the destinations of packets that no real server is there for.
+    pub bypass: Option<Arc<Real>>,
     /// What it has carried.
     pub traffic: Arc<PerWorker>,
     /// How it meets new connections.

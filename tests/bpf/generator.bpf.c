@@ -18,6 +18,7 @@ struct config {
 	__u32 payload_sum;
 	__u32 ipv6;
 	__u32 tcp;
+	__u32 spoof; /* every frame its own source, port and sequence number, at random */
 };
 
 struct {
@@ -47,20 +48,30 @@ static __always_inline void write_sum(void *transport, const struct config *c, _
 		((struct udphdr *)transport)->check = fold(sum) ?: 0xffff;
 }
 
+static __always_inline __u32 low_bits(__u32 value, __u32 bits)
+{
+	return value & ((1u << (bits & 31)) - 1);
+}
+
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 zero = 0, flow, source, port, sum;
+	__u32 zero = 0, flow, source, port, sum, more, sequence = 0;
 	struct config *c = bpf_map_lookup_elem(&config, &zero);
 	void *transport;
 
 	if (!c)
 		return XDP_ABORTED;
 	flow = next_flow(c);
-	source = c->source + (flow & ((1u << (c->address_bits & 31)) - 1));
-	port = c->port + ((flow >> (c->address_bits & 31)) & ((1u << (c->port_bits & 15)) - 1));
-	sum = c->payload_sum + words(source) + port;
+	more = flow >> (c->address_bits & 31);
+	if (c->spoof) {
+		more = bpf_get_prandom_u32();
+		sequence = bpf_get_prandom_u32();
+	}
+	source = c->source + low_bits(flow, c->address_bits);
+	port = c->port + low_bits(more, c->port_bits);
+	sum = c->payload_sum + words(source) + port + words(sequence);
 	if (c->ipv6) {
 		struct ipv6hdr *ip = data + sizeof(struct ethhdr);
 
@@ -80,6 +91,8 @@ int generate(struct xdp_md *ctx)
 		transport = ip + 1;
 	}
 	*(__be16 *)transport = bpf_htons(port);
+	if (c->spoof)
+		((struct tcphdr *)transport)->seq = bpf_htonl(sequence);
 	write_sum(transport, c, sum);
 	return XDP_TX;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::director::binary;
+use crate::director::{binary, is_test};
 use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::wait;
@@ -134,6 +134,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        eprintln!("--- agent ---\n{}", self.log());
+        if is_test() {
+            eprintln!("--- agent ---\n{}", self.log());
+        }
     }
 }

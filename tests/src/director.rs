@@ -306,7 +306,7 @@ pub fn run_to_end(
 }
 
 /// Whether this is a test program, whose output is shown only when a test fails.
-fn is_test() -> bool {
+pub(crate) fn is_test() -> bool {
     std::env::current_exe().is_ok_and(|path| path.parent().is_some_and(|dir| dir.ends_with("deps")))
 }
 

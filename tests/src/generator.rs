@@ -28,6 +28,9 @@ pub enum Kind {
     Udp,
     /// The first segment of a connection.
     TcpSyn,
+    /// The same from nobody: address, port and sequence number of each at random, the address
+    /// from the /8 (IPv6: /104) of the first source. `count` means nothing.
+    SpoofedSyn,
     /// A segment with data in the window of a connection that the responder has answered.
     TcpData,
 }
@@ -51,6 +54,7 @@ pub struct Flows {
 /// Addresses of a counted set of flows, as a power of two; the rest goes to the port.
 const ADDRESS_BITS: u32 = 8;
 const RANDOM_BITS: (u32, u32) = (20, 12);
+const SPOOFED_BITS: (u32, u32) = (24, 15);
 const PORT_BITS: u32 = 14;
 
 /// A source of frames on the client's interface.
@@ -158,6 +162,11 @@ fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
             sequence: CLIENT_ISN,
             ..Segment::default()
         },
+        Kind::SpoofedSyn => Segment {
+            flags: flag::SYN,
+            sequence: 0,
+            ..Segment::default()
+        },
         Kind::TcpData => Segment {
             flags: flag::PSH | flag::ACK,
             sequence: CLIENT_ISN + 1,
@@ -174,16 +183,19 @@ fn settings(flows: &Flows, frame: &[u8]) -> Vec<u8> {
         IpAddr::V4(v4) => (u32::from(v4), false),
         IpAddr::V6(v6) => (u128::from(v6) as u32, true),
     };
+    let is_spoofed = flows.kind == Kind::SpoofedSyn;
     let (address_bits, port_bits) = match flows.count {
+        _ if is_spoofed => SPOOFED_BITS,
         0 => RANDOM_BITS,
         _ => (ADDRESS_BITS, PORT_BITS),
     };
+    let count = if is_spoofed { 0 } else { flows.count };
     let port = u32::from(flows.source.port());
     let is_tcp = flows.kind != Kind::Udp;
     let mut value = frame[..frame.len().min(HEADER_ROOM)].to_vec();
     value.resize(HEADER_ROOM, 0);
     for word in [
-        flows.count,
+        count,
         address_bits,
         port_bits,
         source,
@@ -192,6 +204,7 @@ fn settings(flows: &Flows, frame: &[u8]) -> Vec<u8> {
         without(payload_words(frame, is_v6, is_tcp), source, port),
         u32::from(is_v6),
         u32::from(is_tcp),
+        u32::from(is_spoofed),
     ] {
         value.extend(word.to_ne_bytes());
     }

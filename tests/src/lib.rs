@@ -14,6 +14,7 @@ pub mod agent;
 pub mod api;
 pub mod bpf;
 pub mod director;
+pub mod flood;
 pub mod floor;
 pub mod ftp;
 pub mod generator;

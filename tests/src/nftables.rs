@@ -21,8 +21,28 @@ impl<'a> Rules<'a> {
     /// # Errors
     /// When nft is missing or refuses.
     pub fn load(director: &'a Namespace, services: &[Service]) -> Result<Self> {
-        let rules = ruleset(services);
-        output_with_input(director.command("nft").args(["-f", "-"]), &rules)?;
+        Self::load_text(director, &ruleset(services, "prerouting"))
+    }
+
+    /// The same behind the kernel's SYN proxy (`nft_synproxy`). What it proxies, it sends itself,
+    /// so that DNAT is done on output; what opens no connection is left to it (`tcp_loose`).
+    ///
+    /// # Errors
+    /// When nft is missing or refuses.
+    pub fn load_behind_synproxy(director: &'a Namespace, services: &[Service]) -> Result<Self> {
+        let rules = ruleset(services, "output") + &guard(services);
+        let rules = Self::load_text(director, &rules)?;
+        director.sysctl(&["net.netfilter.nf_conntrack_tcp_loose=0"])?;
+        Ok(rules)
+    }
+
+    /// Leaves the rules in place until the end of the namespace.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+
+    fn load_text(director: &'a Namespace, rules: &str) -> Result<Self> {
+        output_with_input(director.command("nft").args(["-f", "-"]), rules)?;
         Ok(Self { director })
     }
 }
@@ -33,9 +53,9 @@ impl Drop for Rules<'_> {
     }
 }
 
-fn ruleset(services: &[Service]) -> String {
-    let mut text = String::from(
-        "table inet director {\n  chain services {\n    type nat hook prerouting priority dstnat;\n",
+fn ruleset(services: &[Service], hook: &str) -> String {
+    let mut text = format!(
+        "table inet director {{\n  chain services {{\n    type nat hook {hook} priority -100;\n",
     );
     for service in services {
         let ServiceId::Address { protocol, vip } = service.id else {
@@ -59,4 +79,29 @@ fn ruleset(services: &[Service]) -> String {
     }
     text.push_str("  }\n}\n");
     text
+}
+
+/// No SYN is tracked; cookies are sent for them, and what answers none is dropped.
+fn guard(services: &[Service]) -> String {
+    let mut untracked = String::new();
+    let mut proxied = String::new();
+    for service in services {
+        let ServiceId::Address { vip, .. } = service.id else {
+            continue;
+        };
+        let family = if vip.is_ipv4() { "ip" } else { "ip6" };
+        let to = format!("{family} daddr {} tcp dport {}", vip.ip(), vip.port());
+        let _ = writeln!(
+            untracked,
+            "    {to} tcp flags & (fin | syn | rst | ack) == syn notrack"
+        );
+        let _ = writeln!(
+            proxied,
+            "    {to} ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm\n    {to} ct state invalid drop"
+        );
+    }
+    format!(
+        "table inet guard {{\n  chain early {{\n    type filter hook prerouting priority raw;\n{untracked}  }}\n\
+         \x20 chain arriving {{\n    type filter hook input priority filter;\n{proxied}  }}\n}}\n"
+    )
 }

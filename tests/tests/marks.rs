@@ -10,7 +10,7 @@ use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
-use testbed::servers::OTHER_HTTP_PORT;
+use testbed::servers::{HTTP_PORT, OTHER_HTTP_PORT};
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
 use testbed::traffic::{HttpConnection, tally};
 
@@ -138,5 +138,60 @@ fn bad_rules_are_refused_and_change_nothing() -> Result<()> {
     );
     let now = api.call(async |client| client.marks().await)?;
     assert_eq!(now, full);
+    Ok(())
+}
+
+/// Clients of real servers that speak to them by their own addresses, port 80, which nobody serves.
+#[test]
+fn what_no_real_server_is_there_for_is_bypassed_if_so_configured() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let emptied = Service {
+            reals: Vec::new(),
+            ..marked(&scene, family)
+        };
+        api.set_sysctl("cache_bypass", 0)?;
+        api.add_service(&emptied)?;
+        let origin = scene.topology.reals[1].address(family.vip());
+        let rule = MarkRule {
+            destination: Some(origin.to_string().parse()?),
+            ..rule(family)?
+        };
+        api.call(async |client| client.add_mark(&rule).await)?;
+        let origin = SocketAddr::new(origin, HTTP_PORT);
+        let id = emptied.id;
+
+        assert!(HttpConnection::open(&scene.topology.client, origin).is_err());
+        let shown = api.service(id)?;
+        assert!(shown.drops.get("no_real").is_some_and(|&n| n > 0));
+        assert_eq!(shown.stats.connections, 0);
+
+        api.set_sysctl("cache_bypass", 1)?;
+        let mut open = HttpConnection::open(&scene.topology.client, origin)?;
+        let name = open.ask_name()?;
+        assert_eq!(name, scene.topology.reals[1].name);
+        let connections = api.connections(id)?;
+        let [connection] = &connections[..] else {
+            panic!("{connections:?}");
+        };
+        assert_eq!(
+            (connection.client, connection.vip),
+            (open.client()?, origin)
+        );
+        assert!(connection.real.ip().is_unspecified() && connection.real.port() == 0);
+        assert_eq!(connection.state, "ESTABLISHED");
+        let shown = api.service(id)?;
+        assert_eq!((shown.stats.connections, shown.stats.out_packets), (1, 0));
+        assert!(shown.stats.in_packets > 2 && shown.reals.is_empty());
+
+        api.set_sysctl("cache_bypass", 0)?;
+        api.remove_service(id)?;
+        open.ask_name()?;
+    }
+    assert_accounts(&scene.director);
     Ok(())
 }

@@ -105,8 +105,8 @@ sysctls! {
     Amemthresh amemthresh = Number(1024), INT, Effect::Works;
     /// A backup director does not forward.
     BackupOnly backup_only = Number(0), INT, NO_SYNC;
-    /// Packets of a service without real servers are routed on.
-    CacheBypass cache_bypass = Number(0), INT, Effect::None("there is no bypass yet");
+    /// Packets of a mark's service without real servers are routed on.
+    CacheBypass cache_bypass = Number(0), INT, Works;
     /// How full the table of connections may be before it grows.
     ConnLfactor conn_lfactor = Number(-4), number(-8, 8), FIXED_TABLES;
     /// When a client port that comes again is scheduled anew: bit 0 after TIME_WAIT and CLOSE,

@@ -106,7 +106,8 @@ pub(super) const fn api_method(method: Method) -> (model::ForwardingMethod, Opti
     match method {
         Method::Nat => (model::ForwardingMethod::Nat, None),
         Method::FullNat => (model::ForwardingMethod::FullNat, None),
-        Method::Dr => (model::ForwardingMethod::Dr, None),
+        // A bypass is nobody's setting; it does to packets what direct routing does.
+        Method::Dr | Method::Bypass => (model::ForwardingMethod::Dr, None),
         Method::Tun(tunnel) => (model::ForwardingMethod::Tun, Some(api_tunnel(tunnel))),
     }
 }

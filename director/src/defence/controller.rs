@@ -74,7 +74,7 @@ pub struct Change {
 }
 
 /// How fast the share of dropped SYNs moves, a second: an attack that pulses drags it along
-/// slowly.
+/// slowly. At level 0 nothing is dropped.
 const STRIDE: f64 = 0.2;
 
 /// Decides on a level, step by step.
@@ -171,10 +171,11 @@ impl Controller {
     fn stride(&mut self, signals: &Signals, policy: &Policy, now: Tick) {
         let Ticks(passed) = self.stepped.until(now);
         self.stepped = now;
-        let wanted = match self.level {
-            Level::Calm => 0.0,
-            Level::Attacked | Level::Pinned => policy.wanted(signals),
-        };
+        if self.level == Level::Calm {
+            self.dropped = 0.0;
+            return;
+        }
+        let wanted = policy.wanted(signals);
         let most = STRIDE * f64::from(passed) / f64::from(Ticks::PER_SECOND);
         self.dropped += (wanted - self.dropped).clamp(-most, most);
     }
@@ -256,7 +257,7 @@ mod tests {
         }
         assert_eq!(dropped, [20, 40, 50, 50]);
         controller.set(Level::Calm, Tick(40));
-        controller.step(&full(0), &policy, Tick(70));
+        controller.step(&full(0), &policy, Tick(41));
         assert_eq!(controller.dropped(), 0.0);
     }
 

@@ -278,7 +278,7 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// Empties one in `one_in` places of the half-open pool, at most [`MOST_THINNED`], picked by
+    /// Empties one in `one_in` places of the half-open pool, at most 256, picked by
     /// lot. What both ends have agreed on stays.
     pub fn thin(&mut self, one_in: u32, departed: &mut impl FnMut(&Entry, Departed)) {
         let State { slab, random, .. } = &mut *self.state;

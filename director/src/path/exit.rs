@@ -47,6 +47,7 @@ impl<'s> View<'s> {
             Method::Nat | Method::FullNat => self.exit(frame, layout, to.dst.addr, flow_of(to)),
             Method::Dr => self.hop_by_direct_routing(frame, layout, to),
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
+            Method::Bypass => self.hop_by_bypass(frame, layout, to),
         }
     }
 
@@ -123,7 +124,7 @@ impl<'s> View<'s> {
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
             Method::Dr if *hop == Hop::HOME => return Departure::Home(packet.layout),
-            Method::Dr => {}
+            Method::Dr | Method::Bypass => {}
             Method::Tun(tunnel) => {
                 if self.policy.clamp_mss {
                     clamp(frame, packet, tunnel.overhead(to.dst.addr), hop);

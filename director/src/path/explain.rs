@@ -129,7 +129,10 @@ impl<'s> View<'s> {
             None => {
                 let newcomer = self.newcomer(service, packet);
                 let picked = service.scheduler.peek(&service.reals, &newcomer);
-                picked.ok_or_else(|| Refusal::from(Cause::NoReal).of_service(service))?
+                match picked {
+                    Some(real) => &**real,
+                    None => self.way_past(service)?,
+                }
             }
         };
         found.real = Some(Real::clone(real));

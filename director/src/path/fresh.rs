@@ -37,9 +37,9 @@ impl<'s> View<'s> {
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, tracked);
         }
-        let first = self
-            .pick(service, packet)
-            .map_err(|cause| refused(cause.into()))?;
+        let Some(first) = self.pick(service, packet) else {
+            return self.bypass(shard, frame, packet, place, service, tracked);
+        };
         if handling.is_once(packet.tuple.protocol) {
             drop(shard);
             return self.once(frame, packet, first);
@@ -59,10 +59,10 @@ impl<'s> View<'s> {
     }
 
     /// The real server that the scheduler picks.
-    pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Result<&'s Real, Cause> {
+    pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Option<&'s Real> {
         let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.pick(&service.reals, &newcomer);
-        picked.map(|real| &**real).ok_or(Cause::NoReal)
+        picked.map(|real| &**real)
     }
 
     /// Takes a connection to `real` into the table, and says what its packet becomes, or why this

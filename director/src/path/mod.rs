@@ -14,6 +14,7 @@
 
 mod anew;
 mod answer;
+mod bypass;
 mod exit;
 mod expiry;
 mod explain;

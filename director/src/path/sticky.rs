@@ -5,6 +5,7 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::view::{Refusal, View};
+use crate::drops::Cause;
 use crate::flow::{Entry, Place, Shard, Tracked};
 use crate::service::{Persistence, Real, Service};
 use crate::templates::Client;
@@ -26,10 +27,16 @@ impl<'s> View<'s> {
         tracked: Tracked,
     ) -> Result<Departure, Refusal<'s>> {
         let client = Client::of(&service.key, persistence, &packet.tuple);
-        let choose = || self.pick(service, packet).ok();
+        let choose = || self.pick(service, packet);
         let takes = |real: &Real| self.keeps(real);
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
-        let real = held.map_err(|cause| Refusal::from(cause).of_service(service))?;
+        let real = match held {
+            Ok(real) => real,
+            Err(Cause::NoReal) => {
+                return self.bypass(shard, frame, packet, place, service, tracked);
+            }
+            Err(cause) => return Err(Refusal::from(cause).of_service(service)),
+        };
         let mut entry = self.entry(packet, real, tracked);
         entry.control(persistence.prefix);
         if service.handling.is_once(packet.tuple.protocol) {

@@ -51,7 +51,7 @@ impl View<'_> {
                 displaced: None,
             }),
             Method::FullNat => self.voiced(shard, to, place, class),
-            Method::Dr | Method::Tun(_) => Ok(Lead {
+            Method::Dr | Method::Tun(_) | Method::Bypass => Ok(Lead {
                 to,
                 reply: None,
                 voice: None,

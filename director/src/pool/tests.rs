@@ -290,6 +290,26 @@ fn a_method_that_comes_back_finds_its_connections() {
 }
 
 #[test]
+fn a_way_past_the_real_servers_outlives_its_service_as_long_as_it_has_connections() {
+    let mark = ServiceKey::Mark {
+        mark: 7,
+        family: model::Family::Ipv4,
+    };
+    let mut pool = Pool::new(1);
+    pool.add_service(mark, model::Scheduler::Rr).unwrap();
+    let bypass = pool.service(&mark).unwrap().bypass.clone().unwrap();
+    assert!(pool.rips().is_empty());
+    bypass.enter(Phase::Active);
+    pool.remove_service(&mark).unwrap();
+    assert!(pool.reap().is_empty());
+    let left = pool.real(bypass.id).unwrap();
+    assert_eq!(left.standing, Standing::Replaced);
+    bypass.load.leave(Phase::Active);
+    assert_eq!(pool.reap().len(), 1);
+    assert!(pool.real(bypass.id).is_none() && !pool.has_unlisted());
+}
+
+#[test]
 fn the_lists_say_what_the_slots_say() {
     let mut pool = Pool::new(1);
     let services = [80, 81].map(key);

@@ -9,6 +9,7 @@ use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, Tu
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use testbed::director::{Configuration, Director, by, service};
+use testbed::flood;
 use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
 use testbed::l2fwd::L2Forward;
 use testbed::nftables::Rules;
@@ -44,6 +45,9 @@ struct Options {
     /// Who forwards, in this order.
     #[arg(long, value_delimiter = ',', default_values_t = Peer::ALL)]
     peers: Vec<Peer>,
+    /// What a flood of spoofed SYNs does to users, instead.
+    #[command(flatten)]
+    flood: flood::Options,
 }
 
 /// Who forwards.
@@ -134,6 +138,9 @@ struct Figure {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if options.flood.is_wanted() {
+        return options.flood.run();
+    }
     let cpus = std::thread::available_parallelism()?.get();
     println!(
         "1 service, 3 real servers, {} established flows, {FRAME_V4}-byte frames (IPv6: {FRAME_V6}), {} rounds of {} ms, {cpus} CPUs",
@@ -256,7 +263,7 @@ impl Bench {
     fn establish(&self, generator: &mut Generator, flows: &Flows) -> Result<()> {
         let opening = match flows.kind {
             Kind::Udp => vec![Kind::Udp],
-            Kind::TcpSyn | Kind::TcpData => vec![Kind::TcpSyn, Kind::TcpData],
+            Kind::TcpSyn | Kind::SpoofedSyn | Kind::TcpData => vec![Kind::TcpSyn, Kind::TcpData],
         };
         for kind in opening {
             generator.aim(&Flows { kind, ..*flows })?;

@@ -1,13 +1,13 @@
 //! A director under attack, the connection that is attacked, and the attacker's means.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use adminapi::model::{Connection, ForwardingMethod, Scheduler};
+use adminapi::model::{Connection, ConnectionQuery, ForwardingMethod, Scheduler};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by};
@@ -21,6 +21,12 @@ use testbed::wait;
 
 pub(super) const HTTP: Family = Family::V4;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Where the director speaks from by FullNAT, with few ports.
+const LOCAL: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(10, 0, 2, 240)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xf0)),
+];
+const LOCAL_PORTS: &str = "20000-21023";
 
 /// A director with real servers, and downloads that go on and on beside whatever is tried.
 pub(super) struct Bench {
@@ -39,8 +45,10 @@ impl Bench {
         topology
             .director
             .ip("route add 172.16.0.0/12 via 10.0.1.1\n")?;
-        if method != ForwardingMethod::Nat {
-            topology.bypass_director()?;
+        match method {
+            ForwardingMethod::Nat => {}
+            ForwardingMethod::FullNat => topology.isolate_reals(&LOCAL)?,
+            ForwardingMethod::Dr | ForwardingMethod::Tun => topology.bypass_director()?,
         }
         let web = topology.reals.iter().map(Nginx::start);
         let web = web.collect::<Result<_>>()?;
@@ -54,6 +62,15 @@ impl Bench {
                 Configuration::new(topology.interfaces()),
                 Configuration::service,
             );
+        let configuration = match method {
+            ForwardingMethod::FullNat => configuration
+                .datapath(
+                    "local_addresses",
+                    LOCAL.map(|each| each.to_string()).to_vec(),
+                )
+                .datapath("local_ports", LOCAL_PORTS),
+            _ => configuration,
+        };
         topology.meet_neighbours()?;
         let director = Director::start(&topology.director, &configuration)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -80,8 +97,15 @@ impl Bench {
 
     /// The entry of the connection from `client`.
     pub(super) fn entry(&self, client: SocketAddr) -> Result<Option<Connection>> {
-        let all = self.director.api().connections(HTTP.http_service())?;
-        Ok(all.into_iter().find(|entry| entry.client == client))
+        let query = ConnectionQuery {
+            service: Some(HTTP.http_service()),
+            client: Some(client.ip()),
+            ..ConnectionQuery::default()
+        };
+        let api = self.director.api();
+        let page = api.call(async |api| api.connections(&query).await)?;
+        let mut all = page.connections.into_iter();
+        Ok(all.find(|entry| entry.client == client))
     }
 
     pub(super) fn state(&self, client: SocketAddr) -> Result<String> {

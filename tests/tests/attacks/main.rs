@@ -2,5 +2,7 @@
 //! does not move, what is dropped is counted, and the live connection's transfer is whole.
 
 mod bench;
+mod fragments;
 mod half_open;
+mod ports;
 mod stranger;

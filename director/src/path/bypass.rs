@@ -1,0 +1,58 @@
+//! A connection that no real server is there for: with `cache_bypass` it goes on to where the
+//! client has sent it, as `ip_vs_leave` lets it.
+
+use adminapi::sysctl::Sysctl;
+
+use super::exit::Departure;
+use super::view::{Refusal, View, flow_of};
+use crate::drops::Cause;
+use crate::flow::{Place, Shard, Tracked};
+use crate::neighbour::Hop;
+use crate::service::{Real, Service};
+use crate::wire::{Layout, Transport, Tuple};
+
+impl<'s> View<'s> {
+    /// What stands for the destinations of a service's packets when it has no real server for
+    /// them.
+    pub(super) fn way_past(&self, service: &'s Service) -> Result<&'s Real, Refusal<'s>> {
+        let bypass = service.bypass.as_deref();
+        bypass
+            .filter(|_| self.sysctls.is_on(Sysctl::CacheBypass))
+            .ok_or_else(|| Refusal::from(Cause::NoReal).of_service(service))
+    }
+
+    /// Opens a connection past the real servers, if that is wanted.
+    #[inline(never)]
+    pub(super) fn bypass(
+        &self,
+        mut shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+        service: &'s Service,
+        tracked: Tracked,
+    ) -> Result<Departure, Refusal<'s>> {
+        let real = self.way_past(service)?;
+        if service.handling.is_once(packet.tuple.protocol) {
+            drop(shard);
+            return self.once(frame, packet, real);
+        }
+        let entry = self.entry(packet, real, tracked);
+        let admitted = self.take_in(&mut shard, frame, packet, place, real, entry)?;
+        drop(shard);
+        let (to, hop) = admitted.map_err(|cause| Refusal::from(cause).of_real(real))?;
+        Ok(self.forward(frame, packet, real, &to, &hop))
+    }
+
+    /// The next hop to a packet's own destination.
+    #[inline(never)]
+    pub(super) fn hop_by_bypass(
+        &self,
+        frame: &[u8],
+        layout: &Layout,
+        to: &Tuple,
+    ) -> Result<Hop, Refusal<'s>> {
+        let [_, dst] = layout.addrs(frame).ok_or(Cause::NoRoute)?;
+        self.exit(frame, layout, dst, flow_of(to))
+    }
+}

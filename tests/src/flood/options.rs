@@ -1,0 +1,96 @@
+//! `bench --flood`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{Pace, Peer, Trial, measure, print};
+
+/// The longest time without the flood that it is compared with.
+const CALM: Duration = Duration::from_secs(20);
+
+/// What is flooded, how fast and for how long.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub struct Options {
+    /// Flood with spoofed SYNs; nothing else is measured.
+    #[arg(long)]
+    flood: bool,
+    /// Length of each flood.
+    #[arg(long, default_value_t = 60, requires = "flood")]
+    seconds: u64,
+    /// SYNs a second, or max: generator and director share cores.
+    #[arg(long, default_value = "50000", requires = "flood", value_parser = rate)]
+    rate: Rate,
+    /// Mbit/s of the download that began before the flood.
+    #[arg(long, default_value_t = 50, requires = "flood", value_parser = clap::value_parser!(u64).range(1..))]
+    stream: u64,
+    /// Seconds of little flood against directors whose levels change fast: shows that it works,
+    /// measures nothing.
+    #[arg(long, requires = "flood")]
+    quick: bool,
+    /// Who is flooded, in this order.
+    #[arg(long, value_delimiter = ',', requires = "flood", default_values_t = Peer::ALL)]
+    flooded: Vec<Peer>,
+}
+
+/// SYNs a second; none: no limit.
+#[derive(Clone, Copy, Debug)]
+struct Rate(Option<u64>);
+
+impl Options {
+    /// Whether a flood was asked for.
+    pub fn is_wanted(&self) -> bool {
+        self.flood
+    }
+
+    /// Floods one after the other and prints what came of it.
+    ///
+    /// # Errors
+    /// When a part of the testbed does not come up.
+    pub fn run(&self) -> Result<()> {
+        let trial = self.trial();
+        let mut outcomes = Vec::new();
+        for &peer in &self.flooded {
+            eprintln!("flooding {}", peer.name());
+            outcomes.push((peer, measure(peer, &trial).with_context(|| peer.name())?));
+        }
+        print(&trial, &outcomes);
+        Ok(())
+    }
+
+    fn trial(&self) -> Trial {
+        let stream = self.stream * 1_000_000 / 8;
+        if self.quick {
+            return Trial {
+                stream,
+                ..Trial::QUICK
+            };
+        }
+        let flood = Duration::from_secs(self.seconds.max(1));
+        Trial {
+            flood,
+            calm: flood.min(CALM),
+            rate: self.rate.0,
+            stream,
+            pace: Pace::Default,
+        }
+    }
+}
+
+fn rate(text: &str) -> Result<Rate> {
+    if text == "max" {
+        return Ok(Rate(None));
+    }
+    let number: u64 = text.parse().context("a number or max")?;
+    anyhow::ensure!(number >= 1000, "at least 1000");
+    Ok(Rate(Some(number)))
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = clap::ValueEnum::to_possible_value(self);
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}

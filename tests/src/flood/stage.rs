@@ -1,0 +1,235 @@
+//! The network of one trial: client, real servers with nginx, and who is flooded between them.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+
+use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelType};
+use anyhow::{Context, Result};
+
+use super::{Pace, Peer};
+use crate::agent::Agent;
+use crate::director::{Configuration, Director, by, service};
+use crate::generator::{Flows, Generator, Kind};
+use crate::namespace::Namespace;
+use crate::nftables::Rules;
+use crate::scene::Family;
+use crate::servers::{HTTP_PORT, Nginx};
+use crate::topology::{Plan, Topology};
+
+/// Nobody has these; who answers them gets no answer, not even a RST.
+const SPOOFED: &str = "44.0.0.0/8";
+const FIRST_SPOOFED: &str = "44.0.0.0:1024";
+const FRAME: usize = 60;
+/// The client on the links of the director and, for direct routing, of the real servers.
+const CLIENT_AT_DIRECTOR: &str = "10.0.1.1";
+const CLIENT_AT_REALS: &str = "10.0.2.200";
+const AGENT: &str = "[agent]\ninterface = \"eth0\"\n";
+const FEW_HALF_OPEN: i64 = 2000;
+
+/// What the peer holds, and what it does about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// The level of defence; 0 where there is none.
+    pub level: u8,
+    /// The share of SYNs dropped by it.
+    pub drop_rate: f64,
+    /// Half-open connections; of conntrack: all entries.
+    pub entries: u64,
+    /// Memory: of the daemon, or of the machine's conntrack entries.
+    pub bytes: u64,
+}
+
+impl Held {
+    pub(super) fn or_more(self, other: Self) -> Self {
+        Self {
+            level: self.level.max(other.level),
+            drop_rate: self.drop_rate.max(other.drop_rate),
+            entries: self.entries.max(other.entries),
+            bytes: self.bytes.max(other.bytes),
+        }
+    }
+}
+
+pub(super) struct Stage {
+    forwarder: Forwarder,
+    _agents: Vec<Agent>,
+    _web: Vec<Nginx>,
+    topology: Topology,
+}
+
+/// Ends before the network does.
+enum Forwarder {
+    /// Its process id beside it.
+    Bulwark(u32, Box<Director>),
+    Kernel,
+}
+
+impl Stage {
+    pub(super) fn set(peer: Peer, pace: Pace) -> Result<Self> {
+        let topology = Topology::build(Plan::default())?;
+        let director = &topology.director;
+        director.ip(&format!("route add {SPOOFED} via {CLIENT_AT_DIRECTOR}\n"))?;
+        for interface in topology.interfaces() {
+            // As NICs have it; and veth passes XDP frames to a far end with NAPI only.
+            director.run("ethtool", &["-K", &interface, "gro", "on"])?;
+        }
+        if matches!(peer, Peer::Dr | Peer::Ipip) {
+            topology.bypass_director()?;
+            for real in &topology.reals {
+                let way = format!("route add {SPOOFED} via {CLIENT_AT_REALS}\n");
+                real.namespace.ip(&way)?;
+            }
+        }
+        let web = topology.reals.iter().map(Nginx::start);
+        let web = web.collect::<Result<_>>()?;
+        let agents = match peer {
+            Peer::Ipip => {
+                let reals = topology.reals.iter();
+                let agents = reals.map(|real| Agent::start(&real.namespace, AGENT));
+                agents.collect::<Result<_>>()?
+            }
+            _ => Vec::new(),
+        };
+        topology.meet_neighbours()?;
+        Ok(Self {
+            forwarder: forwarder(peer, pace, &topology)?,
+            _agents: agents,
+            _web: web,
+            topology,
+        })
+    }
+
+    pub(super) fn client(&self) -> &Namespace {
+        &self.topology.client
+    }
+
+    pub(super) fn vip(&self) -> SocketAddr {
+        Family::V4.http()
+    }
+
+    /// A source of spoofed SYNs to the service.
+    pub(super) fn generator(&self) -> Result<Generator> {
+        let flows = Flows {
+            kind: Kind::SpoofedSyn,
+            source: FIRST_SPOOFED.parse()?,
+            destination: self.vip(),
+            count: 0,
+            frame: FRAME,
+        };
+        Generator::new(self.client(), &flows)
+    }
+
+    pub(super) fn held(&self) -> Result<Held> {
+        match &self.forwarder {
+            Forwarder::Bulwark(process, director) => {
+                let defense = director.api().defense(None)?;
+                Ok(Held {
+                    level: defense.level,
+                    drop_rate: defense.drop_rate,
+                    entries: defense.half_open,
+                    bytes: resident(*process)?,
+                })
+            }
+            Forwarder::Kernel => {
+                let file = "/proc/sys/net/netfilter/nf_conntrack_count";
+                let entries = self.topology.director.run("cat", &[file])?;
+                Ok(Held {
+                    entries: entries.trim().parse()?,
+                    bytes: conntrack_slab()?,
+                    ..Held::default()
+                })
+            }
+        }
+    }
+}
+
+fn forwarder(peer: Peer, pace: Pace, topology: &Topology) -> Result<Forwarder> {
+    let service = with_method(peer, nat_service(topology));
+    match peer {
+        Peer::Nat | Peer::Dr | Peer::Ipip => {
+            let bare = Configuration::new(topology.interfaces());
+            let configuration = match pace {
+                Pace::Default => bare,
+                Pace::Brisk => brisk(bare),
+            };
+            let mut director =
+                Director::start(&topology.director, &configuration.service(service))?;
+            Ok(Forwarder::Bulwark(
+                director.process().id(),
+                Box::new(director),
+            ))
+        }
+        Peer::Nftables => {
+            Rules::load(&topology.director, &[service])?.keep();
+            Ok(Forwarder::Kernel)
+        }
+        Peer::Synproxy => {
+            Rules::load_behind_synproxy(&topology.director, &[service])?.keep();
+            Ok(Forwarder::Kernel)
+        }
+    }
+}
+
+/// Levels that change within seconds, and few places for half-open connections.
+fn brisk(configuration: Configuration) -> Configuration {
+    configuration
+        .limit("half_open", FEW_HALF_OPEN)
+        .defense("dwell", 1)
+        .defense("syn_recv", 1)
+        .defense("syn_ack", 2)
+}
+
+fn nat_service(topology: &Topology) -> Service {
+    let rip = |address: IpAddr| (SocketAddr::new(address, HTTP_PORT), 1);
+    let reals = topology.reals.iter().map(|real| rip(real.v4.into()));
+    service(Protocol::Tcp, Family::V4.http(), Scheduler::Rr, reals)
+}
+
+fn with_method(peer: Peer, service: Service) -> Service {
+    match peer {
+        Peer::Nat | Peer::Nftables | Peer::Synproxy => service,
+        Peer::Dr => by(service, ForwardingMethod::Dr, None),
+        Peer::Ipip => {
+            let tunnel = Tunnel {
+                kind: TunnelType::Ipip,
+                ..Tunnel::default()
+            };
+            by(service, ForwardingMethod::Tun, Some(tunnel))
+        }
+    }
+}
+
+/// The resident memory of a process.
+fn resident(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes: u64 = number.context("no VmRSS")?.parse()?;
+    Ok(kibibytes << 10)
+}
+
+/// Memory of the conntrack entries of the whole machine.
+fn conntrack_slab() -> Result<u64> {
+    slab(&fs::read_to_string("/proc/slabinfo")?).context("no nf_conntrack in /proc/slabinfo")
+}
+
+/// `name <active_objs> <num_objs> <objsize> ...`
+fn slab(slabinfo: &str) -> Option<u64> {
+    let line = slabinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("nf_conntrack "))?;
+    let mut numbers = line.split_whitespace().skip(1).map(str::parse::<u64>);
+    Some(numbers.next()?.ok()? * numbers.next()?.ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slab;
+
+    #[test]
+    fn a_slab_is_its_objects_times_their_size() {
+        let info = "slabinfo - version: 2.1\nnf_conntrack_expect 0 0 208 19\nnf_conntrack  10 32 256 16 1 : tunables\n";
+        assert_eq!(slab(info), Some(32 * 256));
+        assert_eq!(slab("slabinfo - version: 2.1\n"), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! A download that began before the flood and is read at a steady rate: what it loses is lost to
+//! the flood, not to who else wants the core.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::namespace::Namespace;
+use crate::servers::BIG_SIZE;
+
+const REQUEST: &[u8] = b"GET /big HTTP/1.1\r\nhost: vip\r\n\r\n";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A download under way; it ends with its connection, or with this.
+pub(super) struct Stream {
+    received: Arc<AtomicU64>,
+    socket: TcpStream,
+}
+
+impl Stream {
+    /// Connects and asks for as much as `rate` bytes a second need for `length`.
+    pub(super) fn open(
+        client: &Namespace,
+        server: SocketAddr,
+        rate: u64,
+        length: Duration,
+    ) -> Result<Self> {
+        let mut socket = client.enter(|| Ok(TcpStream::connect_timeout(&server, PATIENCE)?))?;
+        let files = rate * length.as_secs() / BIG_SIZE + 2;
+        for _ in 0..files {
+            socket.write_all(REQUEST)?;
+        }
+        let received = Arc::new(AtomicU64::new(0));
+        let (mut reader, count) = (socket.try_clone()?, received.clone());
+        std::thread::spawn(move || read_at(&mut reader, rate, &count));
+        Ok(Self { received, socket })
+    }
+
+    /// Bytes so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Reads until the end; never faster than `rate`, and what a stall has cost is not caught up.
+fn read_at(reader: &mut impl Read, rate: u64, received: &AtomicU64) {
+    let mut buffer = vec![0u8; 1 << 16];
+    let mut due = Instant::now();
+    while let Ok(length @ 1..) = reader.read(&mut buffer) {
+        received.fetch_add(length as u64, Relaxed);
+        let worth = Duration::from_secs_f64(length as f64 / rate as f64);
+        due = due.max(Instant::now()) + worth;
+        sleep(due.saturating_duration_since(Instant::now()));
+    }
+}

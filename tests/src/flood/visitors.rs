@@ -1,0 +1,117 @@
+//! Users who come while it is flooded: each connects, asks for one page and goes.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::namespace::Namespace;
+
+/// How many come side by side.
+const VISITORS: u32 = 32;
+/// From one visit of a visitor to his next.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// What a user waits for a connection, and for its answer: two SYNs may be lost.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What became of the visits.
+#[derive(Clone, Debug, Default)]
+pub struct Visits {
+    /// All.
+    pub attempts: u64,
+    /// How long connecting took in those that were served.
+    pub connected: Vec<Duration>,
+}
+
+impl Visits {
+    /// The share that was served.
+    pub fn served(&self) -> f64 {
+        self.connected.len() as f64 / (self.attempts as f64).max(1.0)
+    }
+
+    /// What `share` of those served stayed below, while connecting.
+    pub fn percentile(&self, share: f64) -> Duration {
+        let mut times = self.connected.clone();
+        times.sort();
+        let last = times.len().saturating_sub(1);
+        let index = (last as f64 * share).round() as usize;
+        times.get(index).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, other: Self) {
+        self.attempts += other.attempts;
+        self.connected.extend(other.connected);
+    }
+}
+
+/// What became of all.
+pub(super) fn join(visitors: Vec<JoinHandle<Result<Visits>>>) -> Result<Visits> {
+    let mut visits = Visits::default();
+    for visitor in visitors {
+        let of_one = visitor.join().ok().context("a visitor panicked")?;
+        visits.add(of_one?);
+    }
+    Ok(visits)
+}
+
+/// Sends them to `server` for `length`; each is a thread.
+pub(super) fn send(
+    client: &Namespace,
+    server: SocketAddr,
+    length: Duration,
+) -> Result<Vec<JoinHandle<Result<Visits>>>> {
+    let began = Instant::now();
+    let visitor = |number| {
+        let first = began + INTERVAL * number / VISITORS;
+        client.spawn(move || Ok(visit_often(server, first, began + length)))
+    };
+    (0..VISITORS).map(visitor).collect()
+}
+
+fn visit_often(server: SocketAddr, first: Instant, end: Instant) -> Visits {
+    let mut visits = Visits::default();
+    let mut next = first;
+    while next < end {
+        sleep(next.saturating_duration_since(Instant::now()));
+        visits.attempts += 1;
+        visits.connected.extend(come(server));
+        next = (next + INTERVAL).max(Instant::now());
+    }
+    visits
+}
+
+/// How long it took to connect, if an answer came then.
+fn come(server: SocketAddr) -> Option<Duration> {
+    let began = Instant::now();
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
+    let connected = began.elapsed();
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: vip\r\nconnection: close\r\n\r\n")
+        .ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    answer.starts_with(b"HTTP/1.1 200").then_some(connected)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Visits;
+
+    #[test]
+    fn shares_and_percentiles_are_of_all_visits_and_of_those_served() {
+        let visits = Visits {
+            attempts: 202,
+            connected: (0..=100).rev().map(Duration::from_millis).collect(),
+        };
+        assert_eq!(visits.served(), 0.5);
+        assert_eq!(visits.percentile(0.5), Duration::from_millis(50));
+        assert_eq!(visits.percentile(0.99), Duration::from_millis(99));
+        assert_eq!(Visits::default().served(), 0.0);
+        assert_eq!(Visits::default().percentile(0.99), Duration::ZERO);
+    }
+}

@@ -1,0 +1,90 @@
+//! Segments cut up so that whoever looks at one piece only is deceived (T11).
+
+use adminapi::model::ForwardingMethod;
+use anyhow::Result;
+use testbed::packet::{Segment, flag, fragment, tcp};
+use testbed::require;
+
+use super::bench::{Bench, HTTP, Victim, hand_made};
+
+/// Of an IPv4 packet without options.
+const HEADER: usize = 20;
+const COPIES: u32 = 20;
+
+/// One fragment: the bytes of the payload, and whether others follow.
+type Part = (std::ops::Range<usize>, bool);
+
+/// `COPIES` datagrams, each cut into these parts.
+fn cut(packet: &[u8], first_ident: u32, parts: &[Part]) -> Vec<Vec<u8>> {
+    (first_ident..first_ident + COPIES)
+        .flat_map(|ident| {
+            let part = |(part, more): &Part| fragment(packet, ident, part.clone(), *more);
+            parts.iter().map(part).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// A SYN in fragments reaches nobody: neither one so small that its flags come in the second, nor
+/// one whose flags are seen at once.
+#[test]
+fn a_syn_in_fragments_opens_nothing() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(ForwardingMethod::Nat)?;
+    let mut victim = Victim::open(&bench)?;
+    let syn = Segment {
+        flags: flag::SYN,
+        sequence: 1000,
+        payload: &[7; 64],
+        ..Segment::default()
+    };
+    let client = hand_made(26_000);
+    let packet = tcp(client, HTTP.http(), syn);
+    let end = packet.len() - HEADER;
+    let tiny = cut(&packet, 100, &[(0..8, true), (8..end, false)]);
+    bench.expect_drops(&tiny, "fragment_first_too_small", COPIES.into())?;
+    let flags_seen = cut(&packet, 200, &[(0..40, true), (40..end, false)]);
+    bench.expect_drops(&flags_seen, "tcp_flags", COPIES.into())?;
+    victim.use_once()?;
+    assert_eq!(bench.state(client)?, "none");
+    bench.end()
+}
+
+/// An innocent beginning, and a fragment that would put other flags over it.
+#[test]
+fn an_overlapping_fragment_rewrites_no_segment() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(ForwardingMethod::Nat)?;
+    let mut victim = Victim::open(&bench)?;
+    for (ident, name, flags) in [
+        (300, "RST", flag::RST | flag::ACK),
+        (400, "FIN", flag::FIN | flag::ACK),
+        (500, "SYN", flag::SYN),
+    ] {
+        let segment = |flags| Segment {
+            flags,
+            sequence: victim.next,
+            acknowledgement: victim.awaited,
+            payload: &[7; 64],
+        };
+        let innocent = tcp(victim.client, HTTP.http(), segment(flag::ACK));
+        let wicked = tcp(victim.client, HTTP.http(), segment(flags));
+        let end = innocent.len() - HEADER;
+        let packets: Vec<_> = (ident..ident + COPIES)
+            .flat_map(|ident| {
+                [
+                    fragment(&innocent, ident, 0..40, true),
+                    fragment(&wicked, ident, 8..48, true),
+                    fragment(&innocent, ident, 40..end, false),
+                ]
+            })
+            .collect();
+        bench.expect_drops(&packets, "fragment_overlap", COPIES.into())?;
+        victim.use_once()?;
+        assert_eq!(bench.state(victim.client)?, "ESTABLISHED", "{name}");
+    }
+    bench.end()
+}

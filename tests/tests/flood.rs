@@ -1,0 +1,60 @@
+//! The benchmark's flood: that it floods, that users are counted, that levels are seen to change. The
+//! figures are no business of a test.
+
+use anyhow::Result;
+use testbed::flood::{Outcome, Peer, Trial, measure};
+use testbed::require;
+
+/// Floods `peer` for seconds; none: not on this machine.
+fn flood(peer: Peer) -> Result<Option<Outcome>> {
+    if !require::programs(&["ip", "ethtool", "nginx", "sysctl", "ping", "nft"]) {
+        return Ok(None);
+    }
+    let outcome = measure(peer, &Trial::QUICK)?;
+    assert!(outcome.rate > 0.0, "no flood");
+    assert!(outcome.flooded.visits.attempts > 0, "no visits");
+    let served = outcome.calm.visits.served();
+    assert!(served > 0.5, "{served} served without a flood");
+    assert!(outcome.calm.goodput > 0.0, "no download");
+    assert!(outcome.most.entries > 0 && outcome.most.bytes > 0);
+    Ok(Some(outcome))
+}
+
+fn flood_with_levels(peer: Peer) -> Result<()> {
+    if let Some(outcome) = flood(peer)? {
+        assert!(outcome.raised.is_some(), "{:?}", outcome.most);
+        assert!(outcome.lowered.is_some(), "{:?}", outcome.most);
+    }
+    Ok(())
+}
+
+#[test]
+fn nat_is_flooded() -> Result<()> {
+    flood_with_levels(Peer::Nat)
+}
+
+#[test]
+fn direct_routing_is_flooded() -> Result<()> {
+    flood_with_levels(Peer::Dr)
+}
+
+#[test]
+fn tunnels_are_flooded() -> Result<()> {
+    flood_with_levels(Peer::Ipip)
+}
+
+#[test]
+fn the_kernels_nat_is_flooded() -> Result<()> {
+    flood(Peer::Nftables).map(drop)
+}
+
+/// A proxy that does not proxy would track every SYN.
+#[test]
+fn the_kernels_syn_proxy_is_flooded_and_tracks_users_only() -> Result<()> {
+    if let Some(outcome) = flood(Peer::Synproxy)? {
+        let users = outcome.calm.visits.attempts + outcome.flooded.visits.attempts;
+        let tracked = outcome.most.entries;
+        assert!(tracked <= users + 10, "{tracked} for {users} users");
+    }
+    Ok(())
+}
