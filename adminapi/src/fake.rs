@@ -376,6 +376,8 @@ impl Control for Fake {
                 reason: None,
                 service: known.then_some(service),
                 connection: None,
+                template: None,
+                one_packet: false,
                 scheduler: None,
                 real: None,
                 method: None,

@@ -87,9 +87,12 @@ pub fn real(id: ServiceId, real: SocketAddr) -> String {
 pub fn explain(query: &ExplainQuery) -> String {
     let ends = [query.from, query.to].map(|end| escaped(&end.to_string()));
     let [from, to] = ends;
+    let interface = query.interface.as_deref();
+    let through = interface.map(|name| format!("&interface={}", escaped(name)));
     format!(
-        "{EXPLAIN}?protocol={}&from={from}&to={to}",
-        query.protocol.name()
+        "{EXPLAIN}?protocol={}&from={from}&to={to}{}",
+        query.protocol.name(),
+        through.unwrap_or_default()
     )
 }
 

@@ -127,6 +127,23 @@ impl Templates {
         Ok(real)
     }
 
+    /// The template of a client and the real server that [`Templates::hold`] would give it, left
+    /// as they are; none when it would have to choose one.
+    pub(crate) fn held<'p>(
+        &self,
+        pool: &'p Pool,
+        client: &Client,
+        takes: impl Fn(&Real) -> bool,
+    ) -> Option<(Entry, &'p Real)> {
+        let place = self.table.locate(Direction::Original, &client.key);
+        let shard = self.table.lock(&place);
+        let handle = shard.find(&place, |entry| entry.matches_original(&client.key))?;
+        let template = *shard.entry(handle);
+        drop(shard);
+        let real = standing(pool, &template, takes).map_or_else(|heir| heir, Some)?;
+        Some((template, real))
+    }
+
     /// A connection has gone that a template may have controlled.
     pub(crate) fn release(&self, pool: &Pool, connection: &Entry) {
         self.of_connection(pool, connection, |shard, handle| {

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::model::{
-    Connection, Persistence, Protocol, RealPatch, Scheduler, Service, ServiceId, ServicePatch,
+    Connection, ExplainQuery, Persistence, Protocol, RealPatch, Scheduler, Service, ServiceId,
+    ServicePatch,
 };
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -12,6 +13,7 @@ use testbed::director::service;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::{HTTP_PORT, OTHER_HTTP_PORT};
+use testbed::topology::{CLIENT_V4, CLIENT_V6};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
@@ -114,6 +116,54 @@ fn a_service_of_every_port_keeps_the_port_and_the_real_server() -> Result<()> {
             let to_it = |c: &Connection| c.vip.port() == *port && c.real.port() == *port;
             connections.iter().any(to_it)
         }));
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn what_is_foreseen_for_a_client_is_what_becomes_of_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let id = family.http_service();
+        stick(&scene, id)?;
+        let query = |from: SocketAddr| ExplainQuery {
+            protocol: Protocol::Tcp,
+            from,
+            to: family.http(),
+            interface: Some("cl0".to_owned()),
+        };
+        let ask = |query: ExplainQuery| api.call(async |client| client.explain(&query).await);
+        let client = match family {
+            Family::V4 => SocketAddr::from((CLIENT_V4, 1)),
+            Family::V6 => SocketAddr::from((CLIENT_V6, 1)),
+        };
+        let stranger = ask(query(client))?;
+        assert!(stranger.template.is_none() && stranger.scheduler.is_some());
+        name(&scene, family.http())?;
+        let before = templates(&scene, id)?;
+        for _ in 0..3 {
+            let known = ask(query(client))?;
+            let template = known.template.expect("a template");
+            assert!(known.scheduler.is_none());
+            assert_eq!(known.real, Some(template.real));
+            assert_eq!(
+                (template.client.ip(), template.real),
+                (client.ip(), before[0].real)
+            );
+        }
+        assert_eq!(templates(&scene, id)?.len(), 1);
+        let reals = api.service(id)?.reals;
+        assert_eq!(reals.iter().map(|real| real.persistent).sum::<u32>(), 1);
+        let elsewhere = ExplainQuery {
+            interface: Some("eth9".to_owned()),
+            ..query(client)
+        };
+        assert!(ask(elsewhere).is_err());
     }
     assert_accounts(&scene.director);
     Ok(())

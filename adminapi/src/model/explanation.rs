@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Connection, ForwardingMethod, Protocol, Scheduler, ServiceId};
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// Transport protocol.
@@ -16,6 +16,10 @@ pub struct ExplainQuery {
     pub from: SocketAddr,
     /// Whom it is for.
     pub to: SocketAddr,
+    /// The director's interface that it comes in through, which rules of marks may ask for; the
+    /// first one if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// What becomes of a packet.
@@ -55,7 +59,13 @@ pub struct Explanation {
     /// The connection that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
-    /// Who has chosen the real server, when there is no connection.
+    /// What the service, a persistent one, remembers of the client: the real server is that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Connection>,
+    /// Whether it is scheduled by itself and leaves no connection behind.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub one_packet: bool,
+    /// Who chooses the real server, when neither a connection nor a template says which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler>,
     /// The real server.

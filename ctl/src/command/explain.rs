@@ -13,6 +13,9 @@ pub(super) struct Line {
     /// Who sends it.
     #[arg(long, value_name = "IP:PORT")]
     from: SocketAddr,
+    /// The interface that it comes in through, for rules that ask; else the director's first.
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -38,23 +41,37 @@ impl Line {
             (Protocol::Sctp, self.to.sctp_service),
         ];
         let (protocol, to) = ends.into_iter().find_map(|(p, to)| Some((p, to?)))?;
-        let from = self.from;
-        Some(ExplainQuery { protocol, from, to })
+        Some(ExplainQuery {
+            protocol,
+            from: self.from,
+            to,
+            interface: self.interface.clone(),
+        })
     }
 }
 
 /// The explanation for people.
 pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
-    let ExplainQuery { protocol, from, to } = query;
+    let ExplainQuery {
+        protocol, from, to, ..
+    } = query;
+    let through = query.interface.as_deref();
+    let through = through.map_or_else(String::new, |name| format!(" on {name}"));
     let reason = found.reason.as_deref().unwrap_or_default();
     let fate = match found.fate {
         Fate::Forward => "forwarded".to_owned(),
         Fate::Drop => format!("dropped: {reason}"),
         Fate::Pass => "left to the kernel: no service has this address".to_owned(),
     };
+    let once = "none: the datagram is scheduled by itself".to_owned();
     let connection = found.connection.as_ref().map(|connection| {
         let (state, expires) = (&connection.state, connection.expires);
         format!("{state}, expires in {expires} s")
+    });
+    let connection = connection.or(found.one_packet.then_some(once));
+    let template = found.template.as_ref().map(|template| {
+        let (client, real, expires) = (template.client.ip(), template.real, template.expires);
+        format!("{client} sticks to {real}, expires in {expires} s")
     });
     let hop = found.next_hop.as_ref().map(|hop| {
         let (interface, station, mtu) = (&hop.interface, &hop.station, hop.mtu);
@@ -63,11 +80,12 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     let rows = [
         (
             "packet",
-            Some(format!("{} {from} -> {to}", protocol.name())),
+            Some(format!("{} {from} -> {to}{through}", protocol.name())),
         ),
         ("fate", Some(fate)),
         ("service", found.service.map(|id| id.to_string())),
         ("connection", connection),
+        ("persistence", template),
         (
             "scheduler",
             found.scheduler.map(|each| each.name().to_owned()),
@@ -89,7 +107,7 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::{ForwardingMethod, NextHop, Scheduler, ServiceId};
+    use adminapi::model::{Connection, ForwardingMethod, NextHop, Scheduler, ServiceId};
 
     use super::*;
 
@@ -99,12 +117,15 @@ mod tests {
             protocol: Protocol::Tcp,
             from: "203.0.113.9:1024".parse().unwrap(),
             to: "192.0.2.10:80".parse().unwrap(),
+            interface: None,
         };
         let mut found = Explanation {
             fate: Fate::Forward,
             reason: None,
             service: Some(ServiceId::at(query.protocol, query.to)),
             connection: None,
+            template: None,
+            one_packet: false,
             scheduler: Some(Scheduler::Wlc),
             real: Some("10.0.0.11:8080".parse().unwrap()),
             method: Some(ForwardingMethod::Nat),
@@ -126,6 +147,31 @@ method       nat
 next hop     02:00:00:00:00:01 on eth1, MTU 1500
 "
         );
+        found.template = Some(Connection {
+            service: ServiceId::at(query.protocol, query.to),
+            protocol: Some(query.protocol),
+            template: true,
+            client: "203.0.113.0:0".parse().unwrap(),
+            vip: query.to,
+            real: "10.0.0.11:8080".parse().unwrap(),
+            local: None,
+            state: "ASSURED".to_owned(),
+            expires: 300,
+        });
+        assert!(
+            text(&query, &found)
+                .contains("persistence  203.0.113.0 sticks to 10.0.0.11:8080, expires in 300 s\n")
+        );
+        found.one_packet = true;
+        assert!(
+            text(&query, &found)
+                .contains("connection   none: the datagram is scheduled by itself\n")
+        );
+        let query = ExplainQuery {
+            interface: Some("eth0".to_owned()),
+            ..query
+        };
+        assert!(text(&query, &found).contains("-> 192.0.2.10:80 on eth0\n"));
         (found.fate, found.reason) = (Fate::Drop, Some("no_real".to_owned()));
         assert!(text(&query, &found).contains("fate         dropped: no_real\n"));
     }

@@ -504,7 +504,7 @@ impl Control for Director {
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
-        Ok(self.explained(query))
+        self.explained(query)
     }
 
     fn daemons(&self) -> Result<Vec<SyncDaemon>> {

@@ -1,5 +1,6 @@
 //! What the API shows.
 
+use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model::{self, RealView, ServiceView};
 
@@ -186,17 +187,23 @@ impl Director {
     }
 
     /// What would become of a packet.
-    pub(super) fn explained(&self, query: &model::ExplainQuery) -> model::Explanation {
+    pub(super) fn explained(&self, query: &model::ExplainQuery) -> Result<model::Explanation> {
         let tuple = Tuple {
             protocol: translate::protocol(query.protocol),
             src: query.from.into(),
             dst: query.to.into(),
         };
         let now = self.facts.clock.now();
-        let found = self.shared.explain(&tuple, now);
+        let port = match &query.interface {
+            Some(name) => self.port_of(name)?,
+            None => 0,
+        };
+        let found = self.shared.explain(&tuple, port, now);
+        let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let connection = found.connection.as_ref();
-        model::Explanation {
+        let template = found.template.as_ref();
+        Ok(model::Explanation {
             fate: match found.refused {
                 None => model::Fate::Forward,
                 Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
@@ -205,14 +212,24 @@ impl Director {
             reason: found.refused.map(|reason| reason.name().to_owned()),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(|entry| self::connection(&found.pool, entry, now)),
-            scheduler: found.connection.is_none().then(scheduler).flatten(),
+            template: template.and_then(|entry| self::template(&found.pool, entry, now)),
+            one_packet: found.one_packet,
+            scheduler: chosen.then(scheduler).flatten(),
             real: found.real.as_ref().map(|real| real.endpoint.into()),
             method: found
                 .real
                 .as_ref()
                 .map(|real| translate::api_method(real.method).0),
             next_hop: found.hop.and_then(|hop| self.next_hop(&hop)),
-        }
+        })
+    }
+
+    /// The number of the interface `name`.
+    fn port_of(&self, name: &str) -> Result<u16> {
+        let mut interfaces = self.facts.interfaces.iter();
+        let port = interfaces.position(|(interface, _)| interface.name == name);
+        let unknown = || ControlError::NoInterface(name.to_owned());
+        port.map(|port| port as u16).ok_or_else(unknown)
     }
 
     fn next_hop(&self, hop: &Hop) -> Option<model::NextHop> {

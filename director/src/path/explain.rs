@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::farewell::Farewells;
 use super::reading::Reading;
+use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Direction, Entry, Place};
@@ -28,6 +29,10 @@ pub struct Explanation {
     pub service: Option<ServiceKey>,
     /// The connection that it belongs to.
     pub connection: Option<Entry>,
+    /// What the service remembers of the client.
+    pub template: Option<Entry>,
+    /// Whether it would be scheduled by itself.
+    pub one_packet: bool,
     /// The real server that it would go to.
     pub real: Option<Real>,
     /// How it would leave.
@@ -37,13 +42,16 @@ pub struct Explanation {
 }
 
 impl Shared {
-    /// What would become of a packet that opens a connection with `tuple`, or belongs to one.
-    pub fn explain(&self, tuple: &Tuple, now: Tick) -> Explanation {
+    /// What would become of a packet that comes in through `port` and opens a connection with
+    /// `tuple`, or belongs to one.
+    pub fn explain(&self, tuple: &Tuple, port: u16, now: Tick) -> Explanation {
         let pool = self.pool.load_full();
         let mut found = Explanation {
             pool: Arc::clone(&pool),
             service: None,
             connection: None,
+            template: None,
+            one_packet: false,
             real: None,
             hop: None,
             refused: None,
@@ -51,7 +59,7 @@ impl Shared {
         let view = View {
             worker: 0,
             now,
-            port: 0,
+            port,
             table: &self.table,
             templates: &self.templates,
             pool: &pool,
@@ -113,17 +121,31 @@ impl<'s> View<'s> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let tracked = self.admit(service, frame, packet)?;
         found.service = Some(service.key);
-        let newcomer = self.newcomer(service, packet);
-        let picked = service.scheduler.peek(&service.reals, &newcomer);
-        let real = match picked {
-            Some(real) => &**real,
-            None => self.way_past(service)?,
+        let real = match self.held(service, packet) {
+            Some((template, real)) => {
+                found.template = Some(template);
+                real
+            }
+            None => {
+                let newcomer = self.newcomer(service, packet);
+                let picked = service.scheduler.peek(&service.reals, &newcomer);
+                match picked {
+                    Some(real) => &**real,
+                    None => self.way_past(service)?,
+                }
+            }
         };
-        found.real = Some(real.clone());
-        let class = self.entry(packet, real, tracked).class();
-        let lead = self.lead(&shard, packet, place, real, class);
+        found.real = Some(Real::clone(real));
+        found.one_packet = service.handling.is_once(packet.tuple.protocol);
+        let to = match found.one_packet {
+            true => once(packet, real),
+            false => {
+                let class = self.entry(packet, real, tracked).class();
+                let lead = self.lead(&shard, packet, place, real, class);
+                lead.map_err(|cause| Refusal::from(cause).of_real(real))?.to
+            }
+        };
         drop(shard);
-        let to = lead.map_err(|cause| Refusal::from(cause).of_real(real))?.to;
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
         match self.is_drawn(service, packet, &tracked) {

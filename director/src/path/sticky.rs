@@ -6,7 +6,7 @@ use adminapi::sysctl::Sysctl;
 use super::exit::Departure;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
-use crate::flow::{Place, Shard, Tracked};
+use crate::flow::{Entry, Place, Shard, Tracked};
 use crate::service::{Persistence, Real, Service};
 use crate::templates::Client;
 use crate::wire::{Transport, Tuple};
@@ -67,13 +67,19 @@ impl<'s> View<'s> {
         packet: &Transport,
         real: &'s Real,
     ) -> Result<Departure, Refusal<'s>> {
-        let to = Tuple {
-            dst: real.destination(packet.tuple.dst),
-            ..packet.tuple
-        };
+        let to = once(packet, real);
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         Ok(self.forward(frame, packet, real, &to, &hop))
+    }
+
+    /// The template of the client that has sent `packet` to a persistent service, and the real
+    /// server that it would lead to.
+    pub(super) fn held(&self, service: &Service, packet: &Transport) -> Option<(Entry, &'s Real)> {
+        let persistence = service.handling.persistence.as_ref()?;
+        let client = Client::of(&service.key, persistence, &packet.tuple);
+        let takes = |real: &Real| self.keeps(real);
+        self.templates.held(self.pool, &client, takes)
     }
 
     /// Whether a client that sticks to `real` goes there with its next connection: a weight of 0
@@ -81,5 +87,13 @@ impl<'s> View<'s> {
     fn keeps(&self, real: &Real) -> bool {
         let stays = || !self.sysctls.is_on(Sysctl::ExpireQuiescentTemplate);
         real.weight > 0 || real.drain.is_none() && stays()
+    }
+}
+
+/// What a datagram becomes that is scheduled by itself.
+pub(super) fn once(packet: &Transport, real: &Real) -> Tuple {
+    Tuple {
+        dst: real.destination(packet.tuple.dst),
+        ..packet.tuple
     }
 }
