@@ -223,15 +223,27 @@ fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {
     Ok(())
 }
 
-/// What the director gives up, its real server need not keep either.
 #[test]
-fn real_servers_are_told_of_what_is_dropped() -> Result<()> {
+fn real_servers_are_told_of_what_is_dropped_by_a_reset() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
+    real_servers_are_told("reset")
+}
+
+#[test]
+fn real_servers_are_told_of_what_is_dropped_by_icmp() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    real_servers_are_told("icmp")
+}
+
+/// What the director gives up, its real server need not keep either.
+fn real_servers_are_told(how: &str) -> Result<()> {
     let bench = Bench::start_with(|configuration| {
         let small = configuration.limit("half_open", 50);
-        small.defense("tell_reals", "reset").defense("syn_ack", 60)
+        small.defense("tell_reals", how).defense("syn_ack", 60)
     })?;
     bench.flood(250)?;
     let backlogs = || -> Result<usize> {
