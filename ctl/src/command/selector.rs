@@ -20,7 +20,13 @@ pub(super) struct Selector {
     #[arg(long, value_name = "VIP:PORT", value_parser = sctp, group = "service", global = true)]
     sctp_service: Option<ServiceId>,
     /// The service of a mark.
-    #[arg(short = 'f', long, value_name = "MARK", group = "service", global = true)]
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "MARK",
+        group = "service",
+        global = true
+    )]
     fwmark_service: Option<NonZeroU32>,
     /// Of a mark: that for IPv6 packets.
     #[arg(short = '6', long, requires = "fwmark_service", global = true)]

@@ -19,8 +19,7 @@ const CLIENTS: usize = 2000;
 fn jhash(words: [u32; 3]) -> u32 {
     const START: u32 = 0xdead_beef + (3 << 2);
     let [mut a, mut b, mut c] = words.map(|word| word.wrapping_add(START));
-    let mix =
-        |x: &mut u32, y: u32, shift: u32| *x = (*x ^ y).wrapping_sub(y.rotate_left(shift));
+    let mix = |x: &mut u32, y: u32, shift: u32| *x = (*x ^ y).wrapping_sub(y.rotate_left(shift));
     mix(&mut c, b, 14);
     mix(&mut a, c, 11);
     mix(&mut b, a, 25);
