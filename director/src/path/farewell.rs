@@ -61,15 +61,15 @@ impl View<'_> {
         };
         let held = tcp.state.is_half_open() && !entry.is_one_way();
         let real = self.pool.real(entry.real()).filter(|_| held)?;
-        let words = match self.orders.tell_reals() {
-            Tell::No => return None,
-            Tell::Reset => Words::Reset {
-                seq: tcp.peer(Direction::Original).end,
-            },
-            // Of one that has said nothing yet, an error could quote nothing.
-            Tell::Unreachable => Words::Unreachable {
-                isn: tcp.server_isn()?,
+        let words = match (self.orders.tell_reals(), tcp.server_isn()) {
+            (Tell::No, _) => return None,
+            (Tell::Unreachable, Some(isn)) => Words::Unreachable {
+                isn,
                 from: entry.vip().addr,
+            },
+            // Of one that has said nothing yet an error could quote nothing.
+            (Tell::Unreachable | Tell::Reset, _) => Words::Reset {
+                seq: tcp.peer(Direction::Original).end,
             },
         };
         Some(Farewell {
