@@ -250,8 +250,8 @@ pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
 /// Judges a real server of `service`; pointers are relative to the real server.
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let host_itself = real.method == ForwardingMethod::Dr && real.address.is_loopback();
-    let unusable = unusable(real.address, Role::Real).filter(|_| !host_itself);
+    // A loopback address is the director itself.
+    let unusable = unusable(real.address, Role::Real).filter(|_| !real.address.is_loopback());
     problems.extend(unusable.map(|p| p.below("/address")));
     if real.method != ForwardingMethod::Tun {
         problems.extend(other_family(service, real.address));
