@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use crate::error::Result;
 use crate::model::{
     Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
-    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Explanation, Filter, FilterRules, Health, Listing, ListingPage, ListingQuery, ListingView,
+    MarkRule, Prefix, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
+    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -103,6 +104,24 @@ pub trait Control: Send + Sync + 'static {
 
     /// Removes the rule at a place; false when there is none.
     fn remove_mark(&self, place: usize) -> Result<bool>;
+
+    /// The filters as they are now.
+    fn filter(&self) -> Result<Filter>;
+
+    /// Makes what is filtered besides the lists this, in one step.
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter>;
+
+    /// One page of the listed networks.
+    fn listings(&self, query: &ListingQuery) -> Result<ListingPage>;
+
+    /// One listed network, if it is listed as just that.
+    fn listing(&self, network: Prefix) -> Result<Option<ListingView>>;
+
+    /// Lists a network, or changes how it is listed. That of a black hole ends its connections.
+    fn put_listing(&self, listing: Listing) -> Result<Put<ListingView>>;
+
+    /// Takes a network off its list; false when it is on none.
+    fn remove_listing(&self, network: Prefix) -> Result<bool>;
 
     /// Zeroes the counters of a service and its real servers, or of all of them (`-Z`).
     fn zero(&self, service: Option<ServiceId>) -> Result<()>;

@@ -27,6 +27,8 @@ pub(crate) struct State {
     daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,
     marks: Vec<MarkRule>,
+    rules: FilterRules,
+    listings: Vec<Listing>,
     levels: HashMap<Option<ServiceId>, u8>,
 }
 
@@ -284,6 +286,60 @@ impl Control for Fake {
         })
     }
 
+    fn filter(&self) -> Result<Filter> {
+        self.with(|state| {
+            Ok(Filter {
+                rules: state.rules.clone(),
+                ..Filter::default()
+            })
+        })
+    }
+
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
+        self.with(|state| {
+            state.rules = rules;
+            Ok(())
+        })?;
+        self.filter()
+    }
+
+    fn listings(&self, query: &ListingQuery) -> Result<ListingPage> {
+        let wanted = |listing: &&Listing| query.list.is_none_or(|list| list == listing.list);
+        self.with(|state| {
+            let listings = state.listings.iter().filter(wanted).map(listed).collect();
+            Ok(ListingPage {
+                listings,
+                next: None,
+            })
+        })
+    }
+
+    fn listing(&self, network: Prefix) -> Result<Option<ListingView>> {
+        let is_it = |listing: &&Listing| listing.network == network;
+        self.with(|state| Ok(state.listings.iter().find(is_it).map(listed)))
+    }
+
+    fn put_listing(&self, listing: Listing) -> Result<Put<ListingView>> {
+        let view = listed(&listing);
+        let replaced = self.remove_listing(listing.network)?;
+        self.with(|state| {
+            state.listings.push(listing);
+            Ok(())
+        })?;
+        Ok(match replaced {
+            true => Put::Replaced(view),
+            false => Put::Created(view),
+        })
+    }
+
+    fn remove_listing(&self, network: Prefix) -> Result<bool> {
+        self.with(|state| {
+            let before = state.listings.len();
+            state.listings.retain(|listing| listing.network != network);
+            Ok(state.listings.len() < before)
+        })
+    }
+
     fn remove_mark(&self, place: usize) -> Result<bool> {
         self.with(|state| {
             let there = place < state.marks.len();
@@ -431,5 +487,16 @@ impl Control for Fake {
                 ..Stats::default()
             })
         })
+    }
+}
+
+fn listed(listing: &Listing) -> ListingView {
+    ListingView {
+        network: listing.network,
+        list: listing.list,
+        left: listing.seconds,
+        why: listing.why.clone(),
+        configured: false,
+        packets: 0,
     }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod daemon;
 mod defense;
 mod explanation;
+mod filter;
 mod id;
 mod mark;
 mod persistence;
@@ -28,6 +29,10 @@ pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cur
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
+pub use filter::{
+    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listing, ListingPage, ListingQuery,
+    ListingView, ListingWish, RateLimit,
+};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};

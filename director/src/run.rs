@@ -232,6 +232,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.set_grace(config.datapath.drain);
     director.apply_speaking_from(&addrs, &config.services)?;
     director.put_marks(config.marks.clone())?;
+    director.adopt_filter(&config.filter)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);
@@ -271,6 +272,9 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = second.tick() => {
                 director.keep_neighbours();
+                if let Err(error) = director.end_listings() {
+                    warn!(%error, "a network is not taken off its list yet");
+                }
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
-    DefenseLevel, Events, ExplainQuery, Explanation, ForwardingMethod, Health, MarkRule,
-    PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
-    Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, ForwardingMethod, Health,
+    Listing, ListingPage, ListingQuery, ListingView, MarkRule, PacketTotals, Prefix, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::validate::{bad_handling, validate_changed_real};
@@ -443,6 +444,31 @@ impl Control for Director {
             kept.map(|(_, rule)| rule.clone()).collect()
         })?;
         Ok(there)
+    }
+
+    fn filter(&self) -> Result<Filter> {
+        self.show_filter()
+    }
+
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
+        self.change_filter(rules)?;
+        self.show_filter()
+    }
+
+    fn listings(&self, query: &ListingQuery) -> Result<ListingPage> {
+        self.page_of_listings(query)
+    }
+
+    fn listing(&self, network: Prefix) -> Result<Option<ListingView>> {
+        self.find_listing(network)
+    }
+
+    fn put_listing(&self, listing: Listing) -> Result<Put<ListingView>> {
+        self.change_listing(&listing)
+    }
+
+    fn remove_listing(&self, network: Prefix) -> Result<bool> {
+        self.take_off(network)
     }
 
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {

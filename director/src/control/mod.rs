@@ -7,6 +7,7 @@ mod api;
 mod daemons;
 mod drain;
 mod events;
+mod filter;
 mod marks;
 mod path_mtu;
 mod roles;
@@ -78,6 +79,7 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    filters: Mutex<filter::Filters>,
 }
 
 /// What only one change at a time may touch.
@@ -131,6 +133,7 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            filters: Mutex::default(),
         }
     }
 
