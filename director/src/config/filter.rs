@@ -197,7 +197,7 @@ mod tests {
         for (text, told) in [
             (
                 "allow = [\"10.0.0.0/8\"]\ndeny = [\"10.0.0.0/8\"]",
-                "f:5: filter.deny[0]: 10.0.0.0/8 is on another list too; name it on one",
+                "f:5: filter.deny: 10.0.0.0/8 is on another list too; name it on one",
             ),
             (
                 "black_hole = [\"0.0.0.0/0\"]",
@@ -217,7 +217,7 @@ mod tests {
             ),
             (
                 "[[filter.limit]]\nname = \"a b\"\nof = \"syns\"\nper = \"source\"\nrate = 1",
-                "f:5: filter.limit",
+                "is no name",
             ),
         ] {
             let lines = parse(text).expect_err(text);
