@@ -28,7 +28,7 @@ pub(crate) struct State {
     sysctls: Sysctls,
     marks: Vec<MarkRule>,
     rules: FilterRules,
-    listings: Vec<Listing>,
+    listings: Vec<Listed>,
     levels: HashMap<Option<ServiceId>, u8>,
 }
 
@@ -303,25 +303,25 @@ impl Control for Fake {
         self.filter()
     }
 
-    fn listings(&self, query: &ListingQuery) -> Result<ListingPage> {
-        let wanted = |listing: &&Listing| query.list.is_none_or(|list| list == listing.list);
+    fn listed_networks(&self, query: &NetworkQuery) -> Result<NetworkPage> {
+        let wanted = |listing: &&Listed| query.list.is_none_or(|list| list == listing.list);
         self.with(|state| {
             let listings = state.listings.iter().filter(wanted).map(listed).collect();
-            Ok(ListingPage {
+            Ok(NetworkPage {
                 listings,
                 next: None,
             })
         })
     }
 
-    fn listing(&self, network: Prefix) -> Result<Option<ListingView>> {
-        let is_it = |listing: &&Listing| listing.network == network;
+    fn listed_network(&self, network: Prefix) -> Result<Option<ListedView>> {
+        let is_it = |listing: &&Listed| listing.network == network;
         self.with(|state| Ok(state.listings.iter().find(is_it).map(listed)))
     }
 
-    fn put_listing(&self, listing: Listing) -> Result<Put<ListingView>> {
+    fn put_network(&self, listing: Listed) -> Result<Put<ListedView>> {
         let view = listed(&listing);
-        let replaced = self.remove_listing(listing.network)?;
+        let replaced = self.remove_network(listing.network)?;
         self.with(|state| {
             state.listings.push(listing);
             Ok(())
@@ -332,7 +332,7 @@ impl Control for Fake {
         })
     }
 
-    fn remove_listing(&self, network: Prefix) -> Result<bool> {
+    fn remove_network(&self, network: Prefix) -> Result<bool> {
         self.with(|state| {
             let before = state.listings.len();
             state.listings.retain(|listing| listing.network != network);
@@ -389,6 +389,22 @@ impl Control for Fake {
             Ok(())
         })?;
         self.defense(service)
+    }
+
+    fn sources(&self, query: &SourceQuery) -> Result<Sources> {
+        let source = Source {
+            source: "192.0.2.1".parse().unwrap(),
+            packets: 10,
+            margin: 0,
+            bytes: 600,
+            opens: 10,
+        };
+        self.with(|_| {
+            Ok(Sources {
+                packets: 20,
+                sources: vec![source; query.limit.min(2) as usize],
+            })
+        })
     }
 
     fn events(&self, since: u64) -> Result<Events> {
@@ -490,8 +506,8 @@ impl Control for Fake {
     }
 }
 
-fn listed(listing: &Listing) -> ListingView {
-    ListingView {
+fn listed(listing: &Listed) -> ListedView {
+    ListedView {
         network: listing.network,
         list: listing.list,
         left: listing.seconds,

@@ -1,6 +1,7 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
 mod answer;
+mod change;
 mod config;
 mod daemon;
 mod defense;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use crate::control::Control;
 use crate::error;
@@ -28,7 +29,7 @@ use answer::Failure;
 /// The largest body that is read: a service with some 10,000 real servers.
 pub const BODY_LIMIT: usize = 1 << 20;
 
-/// The largest configuration that is read: some 100,000 real servers.
+/// The largest configuration, or the most changes at once, that are read: some 100,000 real servers.
 pub const CONFIG_LIMIT: usize = 16 << 20;
 
 /// The API over `control`.
@@ -38,6 +39,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .route(path::STATUS, get(director::status))
         .route(path::STATS, get(director::stats))
         .route(path::CONNECTIONS, get(director::connections))
+        .route(path::SOURCES, get(director::sources))
         .route(path::EVENTS, get(defense::events))
         .route(path::DEFENSE, get(defense::show).put(defense::set))
         .route(
@@ -49,7 +51,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .route(path::MARKS, get(mark::list).put(mark::put).post(mark::add))
         .route("/v1/marks/{place}", delete(mark::remove))
         .route(path::FILTER, get(filter::show).put(filter::put))
-        .route(path::LISTINGS, get(filter::list).post(filter::add))
+        .route(path::NETWORKS, get(filter::list).post(filter::add))
         .route(
             "/v1/filter/networks/{network}",
             get(filter::show_one)
@@ -65,6 +67,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             path::SERVICES,
             get(service::list).post(service::add).delete(service::flush),
         )
+        .route(path::LISTING, get(service::listing))
         .route(
             path::SERVICES_STATS,
             get(service::all_stats).delete(service::zero_all),
@@ -75,6 +78,10 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             get(config::show)
                 .put(config::put)
                 .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
+        )
+        .route(
+            path::CHANGES,
+            post(change::make_all).layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
         .route(path::DAEMONS, get(daemon::list).post(daemon::start))
         .route("/v1/sync/daemons/{role}", delete(daemon::stop))

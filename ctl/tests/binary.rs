@@ -180,6 +180,19 @@ impl Control for Fake {
         })
     }
 
+    fn sources(&self, _: &SourceQuery) -> Result<Sources> {
+        Ok(Sources {
+            packets: 10,
+            sources: vec![Source {
+                source: "203.0.113.9".parse().unwrap(),
+                packets: 10,
+                margin: 0,
+                bytes: 600,
+                opens: 5,
+            }],
+        })
+    }
+
     fn marks(&self) -> Result<Vec<MarkRule>> {
         not_asked()
     }
@@ -189,6 +202,30 @@ impl Control for Fake {
     }
 
     fn add_mark(&self, _: MarkRule) -> Result<usize> {
+        not_asked()
+    }
+
+    fn filter(&self) -> Result<Filter> {
+        not_asked()
+    }
+
+    fn put_filter(&self, _: FilterRules) -> Result<Filter> {
+        not_asked()
+    }
+
+    fn listed_networks(&self, _: &NetworkQuery) -> Result<NetworkPage> {
+        not_asked()
+    }
+
+    fn listed_network(&self, _: Prefix) -> Result<Option<ListedView>> {
+        not_asked()
+    }
+
+    fn put_network(&self, _: Listed) -> Result<Put<ListedView>> {
+        not_asked()
+    }
+
+    fn remove_network(&self, _: Prefix) -> Result<bool> {
         not_asked()
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    FilterList, FilterRules, LimitOf, LimitPer, Listing, ListingQuery, Prefix, RateLimit,
+    FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery, Prefix, RateLimit,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -30,20 +30,20 @@ fn alone(addr: IpAddr) -> Result<Prefix> {
 }
 
 fn list(scene: &Scene, network: Prefix, list: FilterList, seconds: Option<u32>) -> Result<()> {
-    let listing = Listing {
+    let listing = Listed {
         network,
         list,
         seconds,
         why: Some("a test".to_owned()),
     };
     let api = scene.director.api();
-    api.call(async |client| client.put_listing(&listing).await)?;
+    api.call(async |client| client.put_network(&listing).await)?;
     Ok(())
 }
 
 fn unlist(scene: &Scene, network: Prefix) -> Result<()> {
     let api = scene.director.api();
-    api.call(async |client| client.remove_listing(network).await)
+    api.call(async |client| client.remove_network(network).await)
 }
 
 fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
@@ -115,8 +115,8 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
         let before = dropped(&scene, "black_hole")?;
         send_syns(&scene, from, to, 1)?;
         until_dropped(&scene, "black_hole", before)?;
-        let query = ListingQuery::default();
-        let page = api.call(async |client| client.listings(&query).await)?;
+        let query = NetworkQuery::default();
+        let page = api.call(async |client| client.listed_networks(&query).await)?;
         let [listed] = &page.listings[..] else {
             panic!("{page:?}");
         };
@@ -142,7 +142,7 @@ fn a_ban_ends_by_itself() -> Result<()> {
     list(&scene, network, FilterList::BlackHole, Some(1))?;
     let api = scene.director.api();
     wait::until("the ban to end", PATIENCE, || {
-        let found = api.call(async |client| client.listing(network).await);
+        let found = api.call(async |client| client.listed_network(network).await);
         ensure!(found.is_err(), "{found:?}");
         Ok(())
     })?;

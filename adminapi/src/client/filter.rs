@@ -5,7 +5,7 @@ use hyper::Method;
 use super::{Client, Result};
 use crate::control::Put;
 use crate::model::{
-    Filter, FilterRules, Listing, ListingPage, ListingQuery, ListingView, ListingWish, Prefix,
+    Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
 };
 use crate::path;
 
@@ -21,27 +21,27 @@ impl Client {
     }
 
     /// A page of the listed networks.
-    pub async fn listings(&self, query: &ListingQuery) -> Result<ListingPage> {
-        self.get(&path::listings(query)).await
+    pub async fn listed_networks(&self, query: &NetworkQuery) -> Result<NetworkPage> {
+        self.get(&path::networks(query)).await
     }
 
     /// One listed network.
-    pub async fn listing(&self, network: Prefix) -> Result<ListingView> {
-        self.get(&path::listing(network)).await
+    pub async fn listed_network(&self, network: Prefix) -> Result<ListedView> {
+        self.get(&path::network(network)).await
     }
 
     /// Lists a network, or changes how it is listed.
-    pub async fn put_listing(&self, listing: &Listing) -> Result<Put<ListingView>> {
-        let wish = ListingWish {
+    pub async fn put_network(&self, listing: &Listed) -> Result<Put<ListedView>> {
+        let wish = ListedWish {
             list: listing.list,
             seconds: listing.seconds,
             why: listing.why.clone(),
         };
-        self.put(&path::listing(listing.network), &wish).await
+        self.put(&path::network(listing.network), &wish).await
     }
 
     /// Takes a network off its list.
-    pub async fn remove_listing(&self, network: Prefix) -> Result<()> {
-        self.delete(&path::listing(network)).await
+    pub async fn remove_network(&self, network: Prefix) -> Result<()> {
+        self.delete(&path::network(network)).await
     }
 }

@@ -43,7 +43,7 @@ impl fmt::Display for FilterList {
 /// counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Listing {
+pub struct Listed {
     /// The network.
     pub network: Prefix,
     /// What is done.
@@ -56,7 +56,7 @@ pub struct Listing {
     pub why: Option<String>,
 }
 
-impl Listing {
+impl Listed {
     /// Networks of one family that can be listed at most.
     pub const MAX: usize = 1 << 20;
     /// The longest `why`, in bytes.
@@ -66,7 +66,7 @@ impl Listing {
 /// What a network is to be from now on; it stands in the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListingWish {
+pub struct ListedWish {
     /// What is done.
     pub list: FilterList,
     /// For how long, in seconds; for ever when left out.
@@ -77,10 +77,10 @@ pub struct ListingWish {
     pub why: Option<String>,
 }
 
-impl ListingWish {
+impl ListedWish {
     /// The listing of `network` as it is wished for.
-    pub fn of(self, network: Prefix) -> Listing {
-        Listing {
+    pub fn of(self, network: Prefix) -> Listed {
+        Listed {
             network,
             list: self.list,
             seconds: self.seconds,
@@ -91,7 +91,7 @@ impl ListingWish {
 
 /// A listed network as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListingView {
+pub struct ListedView {
     /// The network.
     pub network: Prefix,
     /// What is done with its packets.
@@ -112,19 +112,19 @@ pub struct ListingView {
 /// Which listings are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListingQuery {
+pub struct NetworkQuery {
     /// Those of one list only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<FilterList>,
     /// So many at most.
-    #[serde(default = "ListingQuery::limit")]
+    #[serde(default = "NetworkQuery::limit")]
     pub limit: u32,
     /// Those behind this one: `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Prefix>,
 }
 
-impl ListingQuery {
+impl NetworkQuery {
     /// The largest page.
     pub const MAX_LIMIT: u32 = 10_000;
 
@@ -133,7 +133,7 @@ impl ListingQuery {
     }
 }
 
-impl Default for ListingQuery {
+impl Default for NetworkQuery {
     fn default() -> Self {
         Self {
             list: None,
@@ -145,9 +145,9 @@ impl Default for ListingQuery {
 
 /// A page of listings, in the order of their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListingPage {
+pub struct NetworkPage {
     /// They.
-    pub listings: Vec<ListingView>,
+    pub listings: Vec<ListedView>,
     /// Where the next page begins, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Prefix>,

@@ -10,11 +10,11 @@ use super::answer::{self, Failure};
 use super::extract::{Body, Parameters};
 use crate::error::ControlError;
 use crate::model::{
-    Filter, FilterRules, Listing, ListingPage, ListingQuery, ListingView, ListingWish, Prefix,
+    Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
 };
 use crate::path;
 use crate::problem::ProblemKind;
-use crate::validate::{validate_filter_rules, validate_listing, validate_listing_query};
+use crate::validate::{validate_filter_rules, validate_listed, validate_network_query};
 
 pub(super) async fn show(State(ask): State<Ask>) -> Result<Json<Filter>, Failure> {
     ask.run(|control| control.filter()).await.map(Json)
@@ -32,17 +32,17 @@ pub(super) async fn put(
 
 pub(super) async fn list(
     State(ask): State<Ask>,
-    Parameters(query): Parameters<ListingQuery>,
-) -> Result<Json<ListingPage>, Failure> {
-    ControlError::unless_valid(validate_listing_query(&query))?;
-    ask.run(move |control| control.listings(&query))
+    Parameters(query): Parameters<NetworkQuery>,
+) -> Result<Json<NetworkPage>, Failure> {
+    ControlError::unless_valid(validate_network_query(&query))?;
+    ask.run(move |control| control.listed_networks(&query))
         .await
         .map(Json)
 }
 
 pub(super) async fn add(
     State(ask): State<Ask>,
-    Body(listing): Body<Listing>,
+    Body(listing): Body<Listed>,
 ) -> Result<Response, Failure> {
     set(&ask, listing).await
 }
@@ -50,16 +50,18 @@ pub(super) async fn add(
 pub(super) async fn show_one(
     State(ask): State<Ask>,
     Path(network): Path<String>,
-) -> Result<Json<ListingView>, Failure> {
+) -> Result<Json<ListedView>, Failure> {
     let network = named(&network)?;
-    let found = ask.run(move |control| control.listing(network)).await?;
+    let found = ask
+        .run(move |control| control.listed_network(network))
+        .await?;
     found.map(Json).ok_or_else(|| unlisted(network))
 }
 
 pub(super) async fn put_one(
     State(ask): State<Ask>,
     Path(network): Path<String>,
-    Body(wish): Body<ListingWish>,
+    Body(wish): Body<ListedWish>,
 ) -> Result<Response, Failure> {
     let listing = wish.of(named(&network)?);
     set(&ask, listing).await
@@ -71,7 +73,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Failure> {
     let network = named(&network)?;
     match ask
-        .run(move |control| control.remove_listing(network))
+        .run(move |control| control.remove_network(network))
         .await?
     {
         true => Ok(StatusCode::NO_CONTENT),
@@ -79,10 +81,10 @@ pub(super) async fn remove(
     }
 }
 
-async fn set(ask: &Ask, listing: Listing) -> Result<Response, Failure> {
-    ControlError::unless_valid(validate_listing(&listing))?;
-    let location = path::listing(listing.network);
-    let done = ask.run(move |control| control.put_listing(listing)).await?;
+async fn set(ask: &Ask, listing: Listed) -> Result<Response, Failure> {
+    ControlError::unless_valid(validate_listed(&listing))?;
+    let location = path::network(listing.network);
+    let done = ask.run(move |control| control.put_network(listing)).await?;
     Ok(answer::put(done, location))
 }
 

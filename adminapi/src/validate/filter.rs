@@ -3,12 +3,10 @@
 use std::collections::HashSet;
 
 use crate::error::Problem;
-use crate::model::{
-    FilterList, FilterRules, Listing, ListingQuery, MAX_SPAN, RateLimit, ServiceId,
-};
+use crate::model::{FilterList, FilterRules, Listed, MAX_SPAN, NetworkQuery, RateLimit, ServiceId};
 
 /// Judges a listing.
-pub fn validate_listing(listing: &Listing) -> Vec<Problem> {
+pub fn validate_listed(listing: &Listed) -> Vec<Problem> {
     let mut problems = Vec::new();
     if listing.network.length == 0 && listing.list == FilterList::BlackHole {
         let message = format!("{} would take nothing from anybody", listing.network);
@@ -22,16 +20,16 @@ pub fn validate_listing(listing: &Listing) -> Vec<Problem> {
         problems.push(Problem::new("/for", "is no time", mend));
     }
     let why = listing.why.as_deref().unwrap_or_default();
-    if why.len() > Listing::MAX_WHY || why.chars().any(char::is_control) {
-        let mend = format!("write one line of {} bytes at most", Listing::MAX_WHY);
+    if why.len() > Listed::MAX_WHY || why.chars().any(char::is_control) {
+        let mend = format!("write one line of {} bytes at most", Listed::MAX_WHY);
         problems.push(Problem::new("/why", "is too long a reason", mend));
     }
     problems
 }
 
 /// Judges a question for listings.
-pub fn validate_listing_query(query: &ListingQuery) -> Vec<Problem> {
-    let most = ListingQuery::MAX_LIMIT;
+pub fn validate_network_query(query: &NetworkQuery) -> Vec<Problem> {
+    let most = NetworkQuery::MAX_LIMIT;
     let fits = (1..=most).contains(&query.limit);
     let problem = || Problem::new("/limit", "is no size of a page", format!("use 1 to {most}"));
     (!fits).then(problem).into_iter().collect()
@@ -161,13 +159,13 @@ mod tests {
             ]
         );
         assert_eq!(validate_filter_rules(&FilterRules::default()), []);
-        let listing = Listing {
+        let listing = Listed {
             network: "0.0.0.0/0".parse().unwrap(),
             list: FilterList::BlackHole,
             seconds: Some(0),
             why: Some("x".repeat(201)),
         };
-        let found = validate_listing(&listing);
+        let found = validate_listed(&listing);
         assert_eq!(pointers(&found), ["/network", "/for", "/why"]);
     }
 }

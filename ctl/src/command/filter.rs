@@ -2,7 +2,7 @@
 
 use adminapi::Client;
 use adminapi::model::{
-    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listing, ListingQuery, ListingView, Prefix,
+    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, NetworkQuery, Prefix,
     RateLimit, ServiceId, span,
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -160,8 +160,8 @@ impl From<ListName> for FilterList {
 }
 
 impl Network {
-    fn on(&self, list: FilterList) -> Listing {
-        Listing {
+    fn on(&self, list: FilterList) -> Listed {
+        Listed {
             network: self.network,
             list,
             seconds: self.seconds,
@@ -216,11 +216,11 @@ pub(super) async fn run(
         }
         Some(What::Add(entry)) => {
             let listing = entry.network.on(entry.list.into());
-            director.put_listing(&listing).await?;
+            director.put_network(&listing).await?;
             Ok(Said::default())
         }
         Some(What::Remove { network }) => {
-            director.remove_listing(*network).await?;
+            director.remove_network(*network).await?;
             Ok(Said::default())
         }
         Some(change) => {
@@ -238,13 +238,13 @@ pub(super) async fn run(
 /// Takes nothing of a network any more.
 pub(super) async fn ban(network: &Network, director: &Client) -> Result<Said, DirectorError> {
     let listing = network.on(FilterList::BlackHole);
-    director.put_listing(&listing).await?;
+    director.put_network(&listing).await?;
     Ok(Said::default())
 }
 
 /// Takes packets of a network again.
 pub(super) async fn unban(line: &Unban, director: &Client) -> Result<Said, DirectorError> {
-    director.remove_listing(line.network).await?;
+    director.remove_network(line.network).await?;
     Ok(Said::default())
 }
 
@@ -285,15 +285,15 @@ fn set(names: &mut Vec<String>, name: &str, wanted: bool) {
 async fn all(
     director: &Client,
     list: Option<FilterList>,
-) -> Result<Vec<ListingView>, DirectorError> {
-    let mut query = ListingQuery {
+) -> Result<Vec<ListedView>, DirectorError> {
+    let mut query = NetworkQuery {
         list,
-        limit: ListingQuery::MAX_LIMIT,
+        limit: NetworkQuery::MAX_LIMIT,
         cursor: None,
     };
     let mut listings = Vec::new();
     loop {
-        let page = director.listings(&query).await?;
+        let page = director.listed_networks(&query).await?;
         listings.extend(page.listings);
         match page.next {
             Some(next) => query.cursor = Some(next),
@@ -302,7 +302,7 @@ async fn all(
     }
 }
 
-fn line_of(listing: &ListingView) -> String {
+fn line_of(listing: &ListedView) -> String {
     let left = listing.left.map(|left| format!(", {left} s left"));
     let why = listing.why.as_ref().map(|why| format!(": {why}"));
     format!(

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Filter, FilterRules, LimitOf, LimitPer, Listing, ListingPage, ListingQuery, ListingView,
-    Prefix, RateLimit, ServiceId,
+    Filter, FilterRules, LimitOf, LimitPer, Listed, ListedView, NetworkPage, NetworkQuery, Prefix,
+    RateLimit, ServiceId,
 };
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
@@ -103,7 +103,7 @@ impl Director {
         }
     }
 
-    pub(super) fn change_listing(&self, wanted: &Listing) -> Result<Put<ListingView>> {
+    pub(super) fn change_listing(&self, wanted: &Listed) -> Result<Put<ListedView>> {
         let net = translate::net(wanted.network);
         let now = self.facts.clock.now();
         let listing = filter::Listing {
@@ -127,16 +127,16 @@ impl Director {
         self.unlist(translate::net(network))
     }
 
-    pub(super) fn find_listing(&self, network: Prefix) -> Result<Option<ListingView>> {
+    pub(super) fn find_listing(&self, network: Prefix) -> Result<Option<ListedView>> {
         let filters = self.filters.lock();
         let net = translate::net(network);
         let view = filters.book.get(net).map(|found| self.view_of(net, found));
         view.transpose()
     }
 
-    fn view_of(&self, net: Net, listing: &filter::Listing) -> Result<ListingView> {
+    fn view_of(&self, net: Net, listing: &filter::Listing) -> Result<ListedView> {
         let now = self.facts.clock.now();
-        Ok(ListingView {
+        Ok(ListedView {
             network: translate::prefix(net),
             list: translate::api_list(listing.list),
             left: listing
@@ -148,7 +148,7 @@ impl Director {
         })
     }
 
-    pub(super) fn page_of_listings(&self, query: &ListingQuery) -> Result<ListingPage> {
+    pub(super) fn page_of_listings(&self, query: &NetworkQuery) -> Result<NetworkPage> {
         let filters = self.filters.lock();
         let wanted = query.list.map(translate::list);
         let behind = filters.book.behind(query.cursor.map(translate::net));
@@ -157,7 +157,7 @@ impl Director {
         let last = page.last().map(|(net, _)| *net);
         let more = found.next().is_some();
         let views = page.into_iter().map(|(net, l)| self.view_of(net, l));
-        Ok(ListingPage {
+        Ok(NetworkPage {
             listings: views.collect::<Result<_>>()?,
             next: last.filter(|_| more).map(translate::prefix),
         })
