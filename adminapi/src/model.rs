@@ -34,7 +34,7 @@ pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use filter::{
-    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listing, ListingView, ListingWish,
+    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
     NetworkPage, NetworkQuery, RateLimit,
 };
 pub use id::{BadServiceId, Family, Protocol, ServiceId};

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use adminapi::model::Family;
+use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::filters::Filters;
@@ -128,6 +129,8 @@ pub(super) struct Maps {
     scopes: MapHandle,
     counters: MapHandle,
     pub(super) filters: Filters,
+    /// All of them, by name.
+    pub(super) all: Vec<(String, MapHandle)>,
 }
 
 fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
@@ -149,6 +152,7 @@ impl Maps {
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
             filters: Filters::of(skel)?,
+            all: named(skel)?,
         })
     }
 
@@ -258,6 +262,16 @@ impl Maps {
         }
         Ok(counters)
     }
+}
+
+/// The maps of `bpf/`, without those that libbpf makes for constants, whose names have dots.
+fn named(skel: &GateSkel<'_>) -> libbpf_rs::Result<Vec<(String, MapHandle)>> {
+    let maps = skel.object().maps();
+    let named = maps.map(|map| (map.name().to_string_lossy().into_owned(), map));
+    named
+        .filter(|(name, _)| !name.contains('.'))
+        .map(|(name, map)| Ok((name, MapHandle::try_from(&map)?)))
+        .collect()
 }
 
 /// The sum over all CPUs of the counter at `slot`.
