@@ -8,6 +8,7 @@ mod daemons;
 mod drain;
 mod edit;
 mod events;
+mod filter;
 mod keeping;
 mod marks;
 mod meter;
@@ -87,6 +88,7 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    filters: Mutex<filter::Filters>,
     keeping: Keeping,
 }
 
@@ -142,6 +144,7 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            filters: Mutex::default(),
             keeping: Keeping::new(keep),
         }
     }
