@@ -19,7 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
@@ -161,6 +161,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
+        shifts: Shifts::default(),
         workers,
     })
 }

@@ -146,7 +146,10 @@ fn the_ports_of_the_vip_are_for_those_who_were_told() -> Result<()> {
         .lines()
         .find(|line| line.contains("< 227"))
         .context("no reply to PASV")?;
-    assert!(reply.contains("(10,9,9,9,23"), "{reply}");
+    assert!(
+        reply.contains("227 Entering Passive Mode (10,9,9,9,23"),
+        "{reply}"
+    );
 
     let at_client = Tap::open(&bench.topology.client, HOST_SIDE)?;
     let at_real = Tap::open(&bench.topology.reals[0].namespace, HOST_SIDE)?;

@@ -68,6 +68,7 @@ impl Shared {
             timeouts: &self.timeouts.load(),
             lottery: &self.lottery,
             expectations: &self.expectations,
+            shifts: &self.shifts,
             door: self.door.get(),
             orders: &self.orders,
             farewells: &Farewells::default(),

@@ -46,7 +46,7 @@ use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -99,6 +99,8 @@ pub struct Shared {
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Data connections of FTP that are to come.
     pub expectations: Expectations,
+    /// How far the numbers of its control connections are shifted.
+    pub shifts: Shifts,
     /// Number of workers.
     pub workers: usize,
 }
@@ -154,6 +156,7 @@ impl Sight {
             orders: &self.shared.orders,
             farewells: &self.farewells,
             expectations: &self.shared.expectations,
+            shifts: &self.shared.shifts,
             ident: &self.ident,
         }
     }
@@ -297,6 +300,11 @@ impl View<'_> {
                     out,
                 ),
             },
+            Ok(Departure::Saying(port, speech)) => {
+                let length = speech.put(umem.room_mut(&mut arrival.frame));
+                arrival.frame.set_len(length);
+                out.forward(port, arrival.frame);
+            }
             Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {
                 match self.remake(umem, &mut arrival.frame, &remake, out) {

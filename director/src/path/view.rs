@@ -16,7 +16,7 @@ use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -53,6 +53,7 @@ pub(super) struct View<'s> {
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     pub(super) sysctls: &'s Sysctls,
     pub(super) expectations: &'s Expectations,
+    pub(super) shifts: &'s Shifts,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
