@@ -115,8 +115,7 @@ impl<'s> View<'s> {
 
     /// An address of the director's own to speak from to `dst`.
     pub(super) fn source(&self, hop: &Hop, dst: Addr) -> Option<Addr> {
-        self.fib
-            .source(hop.port, dst, |addr| self.pool.has_vip(addr))
+        self.ways.source(hop, dst)
     }
 
     /// Does to a packet what `method` asks for, as far as it can be done in its place; NAT makes

@@ -34,6 +34,7 @@ mod sticky;
 mod stray;
 mod view;
 mod voice;
+mod ways;
 
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
@@ -70,6 +71,7 @@ use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
 pub(crate) use view::leave;
+use ways::Ways;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -126,6 +128,7 @@ struct Sight {
     path_mtus: Cache<Arc<ArcSwap<PathMtus>>, Arc<PathMtus>>,
     stats: Arc<WorkerStats>,
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
+    ways: Ways,
     farewells: Farewells,
     sent: Cell<Option<(Method, Tuple)>>,
     ident: Cell<u16>,
@@ -135,15 +138,18 @@ impl Sight {
     /// The view at `now` of packets that came in through `port`.
     #[inline]
     fn view(&mut self, port: u16, now: Tick) -> View<'_> {
+        let (pool, fib) = (self.pool.load(), self.fib.load());
+        self.ways.renew(pool, fib);
         View {
             worker: self.worker,
             now,
             port,
             table: &self.shared.table,
             templates: &self.shared.templates,
-            pool: self.pool.load(),
+            pool,
             latest: &self.shared.pool,
-            fib: self.fib.load(),
+            fib,
+            ways: &self.ways,
             timeouts: self.timeouts.load(),
             door: self.shared.door.get(),
             fragments: &self.shared.fragments,
@@ -185,6 +191,7 @@ impl Path {
                 timeouts: Cache::new(Arc::clone(&shared.timeouts)),
                 path_mtus: Cache::new(Arc::clone(&shared.path_mtus)),
                 sysctls: Cache::new(Arc::clone(&shared.sysctls)),
+                ways: Ways::new(&shared.pool.load(), &shared.fib.load()),
                 farewells: Farewells::default(),
                 sent: Cell::new(None),
                 ident: Cell::new(rand::random()),

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
+use super::ways::Ways;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
@@ -39,6 +40,8 @@ pub(super) struct View<'s> {
     /// Where the next snapshot of `pool` comes from.
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
+    /// What is known of it.
+    pub(super) ways: &'s Ways,
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
     pub(super) door: Option<&'s Door>,
@@ -169,7 +172,7 @@ impl<'s> View<'s> {
         flow: u64,
     ) -> Result<Hop, Refusal<'static>> {
         match forward::has_hop_left(frame, layout) {
-            true => Ok(self.fib.next_hop(to, flow)?),
+            true => Ok(self.ways.next_hop(to, flow)?),
             false => Err(Cause::TtlExceeded.into()),
         }
     }
