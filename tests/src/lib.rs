@@ -18,6 +18,7 @@ pub mod flood;
 pub mod floor;
 pub mod ftp;
 pub mod generator;
+pub mod growth;
 pub mod l2fwd;
 pub mod namespace;
 pub mod nftables;

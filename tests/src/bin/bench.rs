@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 use testbed::director::{Configuration, Director, by, service};
 use testbed::flood;
 use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
+use testbed::growth;
 use testbed::l2fwd::L2Forward;
 use testbed::nftables::Rules;
 use testbed::scene::Family;
@@ -45,6 +46,9 @@ struct Options {
     /// Who forwards, in this order.
     #[arg(long, value_delimiter = ',', default_values_t = Peer::ALL)]
     peers: Vec<Peer>,
+    /// What it costs to add a real server to a service that has many, instead.
+    #[arg(long)]
+    growth: bool,
     /// What a flood of spoofed SYNs does to users, instead.
     #[command(flatten)]
     flood: flood::Options,
@@ -140,6 +144,9 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if options.flood.is_wanted() {
         return options.flood.run();
+    }
+    if options.growth {
+        return growth::run();
     }
     let cpus = std::thread::available_parallelism()?.get();
     println!(
