@@ -219,10 +219,11 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts, sysctls and local addresses those of `config`.
+/// Makes services, marks, timeouts, sysctls and local addresses those of `config`; services and
+/// marks in one step.
 ///
 /// # Errors
-/// What the director refuses; the services are as they were then.
+/// What the director refuses; services and marks are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let local = &config.datapath.local;
     ensure!(
@@ -231,8 +232,7 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &config.services)?;
-    director.put_marks(config.marks.clone())?;
+    director.apply_all(&addrs, config.marks.clone(), &config.services)?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);
