@@ -69,7 +69,6 @@ fn of_a_few_real_servers_more_clients_of_others_move() {
             let (moved, others) = moved(&before, &owners(&rest), gone);
             worst = worst.max(moved as f64 / others as f64);
         }
-        eprintln!("WORST {count} {worst}");
         assert!(worst < 0.03, "{count}: {worst}");
     }
 }
