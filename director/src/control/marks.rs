@@ -5,7 +5,7 @@ use adminapi::model::{MarkRule, PortRange, Prefix, Service};
 use adminapi::validate::too_many_marks;
 use adminapi::{ControlError, Problem};
 
-use super::api::put_services;
+use super::edit::put_services;
 use super::roles::Touched;
 use super::{Director, translate};
 use crate::marks::{ALL_PORTS, Net, Ports, Rule};
@@ -57,7 +57,8 @@ impl Director {
         Ok(())
     }
 
-    fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
+    /// `rules` as packets meet them.
+    pub(super) fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
         let interfaces = &self.facts.interfaces;
         let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
         let mut problems = Vec::new();

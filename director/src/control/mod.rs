@@ -6,10 +6,12 @@
 mod api;
 mod daemons;
 mod drain;
+mod edit;
 mod events;
 mod marks;
 mod path_mtu;
 mod roles;
+mod settings;
 mod translate;
 mod view;
 mod watch;
@@ -320,7 +322,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
+        self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
     }
 
     /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
@@ -329,7 +331,7 @@ impl Director {
     /// As [`Self::apply`].
     pub fn check(&self, desired: &[model::Service]) -> Result<()> {
         let put = |pool: &mut Pool, touched: &mut Touched| {
-            api::put_services(pool, touched, desired, None)
+            edit::put_services(pool, touched, desired, None)
         };
         plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }

@@ -15,7 +15,7 @@ mod speech;
 mod tunnel;
 
 pub use cut::{Cuts, lift_dont_fragment, may_be_cut};
-pub use icmp::translate_error;
+pub use icmp::{translate_error, widen_path};
 pub use mss::clamp_mss;
 pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
 pub use numbers::{change_acks, set_seq};
