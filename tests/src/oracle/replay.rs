@@ -1,7 +1,8 @@
 //! Does what a capture did, and holds what is seen against what was seen.
 
+mod chosen;
+
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -434,6 +435,9 @@ impl Run<'_> {
         if what.starts_with("chosen real per new connection") {
             return self.chosen(lines);
         }
+        if what.starts_with("chosen real per destination") {
+            return self.chosen_by_destination(lines);
+        }
         if let Some(host) = what.strip_prefix("packets arriving in ") {
             return self.packets(host, lines);
         }
@@ -445,45 +449,6 @@ impl Run<'_> {
             return Ok(());
         }
         bail!("how to see that is not known")
-    }
-
-    /// Sends what the last sentence says from each client in turn, and sees where it went.
-    fn chosen(&mut self, lines: &[String]) -> Result<()> {
-        let expected: Vec<(SocketAddr, &str)> = lines
-            .iter()
-            .map(|line| {
-                let (client, real) = line.split_once(' ').context("CLIENT REAL is wanted")?;
-                Ok((client.parse()?, real))
-            })
-            .collect::<Result<_>>()?;
-        let flows = expected
-            .iter()
-            .map(|(client, _)| script::flow(*client, self.service));
-        self.open_new(&flows.collect::<Vec<_>>())?;
-        eventually(|| {
-            let rows = self.listing("ipvsadm -Lnc")?;
-            let got: Vec<String> = expected
-                .iter()
-                .map(|(client, _)| {
-                    let flow = script::flow(*client, self.service);
-                    let row = rows.iter().find(|row| of_flow(row, flow));
-                    let real = row.and_then(|row| row.split_whitespace().last());
-                    format!("{client} {}", real.unwrap_or(NO_CONNECTION))
-                })
-                .collect();
-            compare::lines(lines, &got)
-        })
-    }
-
-    fn open_new(&mut self, flows: &[Flow]) -> Result<()> {
-        let says = |words: &str| self.sentence.contains(words);
-        if says("UDP") || says("datagram") {
-            return self.act(Act::Datagram(5, flows.to_vec()));
-        }
-        if says("then SYNs") || !(says("ESTABLISHED") || says("followed by the client's ACK")) {
-            return self.act(Act::Client(flag::SYN, flows.to_vec()));
-        }
-        self.act(Act::Open(flows.to_vec()))
     }
 
     /// The flow that the sentences are about.
