@@ -3,6 +3,7 @@
 use super::exit::Departure;
 use super::judge::segment_of;
 use super::view::{Refusal, View};
+use super::voice::Lead;
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::ftp::Expected;
@@ -24,6 +25,8 @@ struct Data<'s, 'a> {
     places: [&'a Place; 2],
     /// What the tuple of its first packet becomes.
     to: Tuple,
+    /// How it is led to the real server, when the client opens it.
+    lead: Option<&'a Lead>,
 }
 
 impl<'s> View<'s> {
@@ -42,18 +45,22 @@ impl<'s> View<'s> {
         let expected = self.expectations.take_passive(&packet.tuple, self.now);
         let expected = expected.ok_or(Cause::NoService)?;
         let real = self.expecting(&expected)?;
-        let entry = self.data_entry(&packet.tuple, &expected, tracked);
+        let mut entry = self.data_entry(&packet.tuple, &expected, tracked);
         let to = Tuple {
             dst: Endpoint::new(real.endpoint.addr, expected.port),
             ..packet.tuple
         };
-        let reply = self.table.locate(Direction::Reply, &to.reversed());
+        let lead = self.lead_to(&shard, to, place, real, entry.class());
+        let lead = lead.map_err(|cause| Refusal::from(cause).of_real(real))?;
+        let reply = lead.reply.ok_or(Cause::NoService)?;
+        lead.note(&mut entry);
         let data = Data {
             real,
             entry,
             way: Direction::Original,
             places: [place, &reply],
-            to,
+            to: lead.to,
+            lead: Some(&lead),
         };
         self.admit_data(shard, frame, packet, &data)
     }
@@ -90,6 +97,7 @@ impl<'s> View<'s> {
             way: Direction::Reply,
             places: [&original, place],
             to,
+            lead: None,
         };
         self.admit_data(shard, frame, packet, &data)
     }
@@ -133,6 +141,9 @@ impl<'s> View<'s> {
         let [original, reply] = data.places;
         let hop = self.hop_by(frame, &packet.layout, Method::Nat, to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        if let Some(lead) = data.lead {
+            self.make_way(&mut shard, lead);
+        }
         let gone = &mut |gone: &Entry, _| self.departed(gone);
         match shard.insert(data.entry, original, Some(reply), gone) {
             Ok(_) => {}
