@@ -8,6 +8,7 @@ mod daemons;
 mod drain;
 mod edit;
 mod events;
+mod filter;
 mod keeping;
 mod marks;
 mod meter;
@@ -87,6 +88,7 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    filters: Mutex<filter::Filters>,
     keeping: Keeping,
 }
 
@@ -142,6 +144,7 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            filters: Mutex::default(),
             keeping: Keeping::new(keep),
         }
     }
@@ -346,18 +349,6 @@ impl Director {
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
-    }
-
-    /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
-    /// that speak from another address keep it.
-    ///
-    /// # Errors
-    /// As [`Director::apply`].
-    pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| {
-            pool.list_speakers(local);
-            edit::put_services(pool, touched, desired, self.grace())
-        })
     }
 
     /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
