@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 
-use super::{NO_CONNECTION, Run, eventually, of_flow};
+use super::sights::{NO_CONNECTION, of_flow};
+use super::{Run, eventually};
 use crate::oracle::compare;
 use crate::oracle::script::{self, Act};
 use crate::oracle::talk::Flow;
