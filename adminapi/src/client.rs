@@ -1,7 +1,8 @@
-//! The typed client of the API, over a Unix socket or plain HTTP.
+//! The typed client of the API, over a Unix socket, TLS or plain HTTP.
 
 mod address;
 mod error;
+mod tls;
 mod transport;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
+pub use tls::Trust;
 use transport::{Answer, Broken, Request, Transport};
 
 /// The answer of every call.
@@ -33,7 +35,8 @@ pub type Result<T> = std::result::Result<T, ClientError>;
 #[derive(Debug)]
 pub struct Client {
     address: Address,
-    token: Option<String>,
+    token: Option<Bearer>,
+    trust: Trust,
     patience: Duration,
     transport: Mutex<Option<Transport>>,
 }
@@ -42,7 +45,7 @@ impl Client {
     /// How long a call may take unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// A client of the director at `unix:/path` or `http://host:port`. Sends nothing yet: a
+    /// A client of the director at `unix:/path`, `https://host:port` or `http://host:port`. Sends nothing yet: a
     /// director that is not there is an error of the first call.
     pub fn connect(address: &str) -> Result<Self> {
         Ok(Self::new(address.parse()?))
@@ -53,6 +56,7 @@ impl Client {
         Self {
             address,
             token: None,
+            trust: Trust::default(),
             patience: Self::PATIENCE,
             transport: Mutex::new(None),
         }
@@ -61,7 +65,14 @@ impl Client {
     /// The same client, which sends `token` as `Authorization: Bearer`.
     #[must_use]
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(Bearer(token.into()));
+        self
+    }
+
+    /// The same client, which believes a director that `trust` says to believe.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 
@@ -245,6 +256,11 @@ impl Client {
         self.call(Method::PUT, &path, body).await.map(drop)
     }
 
+    /// Has the director read its configuration file again: all of it or nothing.
+    pub async fn reload(&self) -> Result<()> {
+        self.call(Method::POST, path::RELOAD, None).await.map(drop)
+    }
+
     /// What would become of a packet.
     pub async fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
         self.get(&path::explain(query)).await
@@ -323,7 +339,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.host_header());
-        if let Some(token) = &self.token {
+        if let Some(Bearer(token)) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         if body.is_some() {
@@ -348,7 +364,7 @@ impl Client {
                 Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }
-        let mut transport = Transport::open(&self.address).await?;
+        let mut transport = Transport::open(&self.address, &self.trust).await?;
         match transport.exchange(request).await {
             Ok(answer) => {
                 *kept = Some(transport);
@@ -359,6 +375,15 @@ impl Client {
                 "the connection was closed at once".to_owned(),
             )),
         }
+    }
+}
+
+/// A token to send. It does not show itself.
+struct Bearer(String);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer(..)")
     }
 }
 

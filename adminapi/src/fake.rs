@@ -28,6 +28,7 @@ pub(crate) struct State {
     sysctls: Sysctls,
     marks: Vec<MarkRule>,
     levels: HashMap<Option<ServiceId>, u8>,
+    pub(crate) changes: Vec<Change>,
 }
 
 impl State {
@@ -365,6 +366,17 @@ impl Control for Fake {
 
     fn check_config(&self, _: &Configuration) -> Result<()> {
         self.with(|_| Ok(()))
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.with(|state| {
+            state.timeouts = Timeouts::default();
+            Ok(())
+        })
+    }
+
+    fn record(&self, change: Change) {
+        self.state.lock().unwrap().changes.push(change);
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {

@@ -3,6 +3,7 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod change;
 mod config;
 mod connection;
 mod daemon;
@@ -23,6 +24,7 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use change::Change;
 pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use daemon::{SyncDaemon, SyncRole};

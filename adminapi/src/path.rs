@@ -30,6 +30,8 @@ pub const MARKS: &str = "/v1/marks";
 
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
+/// `POST`: read the configuration file again.
+pub const RELOAD: &str = "/v1/reload";
 /// `GET`, `POST`: synchronisation daemons.
 pub const DAEMONS: &str = "/v1/sync/daemons";
 /// `GET`: all sysctls of IPVS.

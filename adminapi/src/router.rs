@@ -1,6 +1,6 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
-mod answer;
+pub(crate) mod answer;
 mod config;
 mod daemon;
 mod defense;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use crate::control::Control;
 use crate::error;
@@ -67,6 +67,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
                 .put(config::put)
                 .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
+        .route(path::RELOAD, post(config::reload))
         .route(path::DAEMONS, get(daemon::list).post(daemon::start))
         .route("/v1/sync/daemons/{role}", delete(daemon::stop))
         .nest("/v1/services/{service}", one_service())

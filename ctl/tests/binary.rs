@@ -362,7 +362,7 @@ async fn options_and_words_reach_a_director() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("api.sock");
     let router = adminapi::router(Arc::new(Fake::default()));
-    let bound = adminapi::serve::bind_unix(&socket).await.unwrap();
+    let bound = adminapi::serve::bind_unix(&socket, None).await.unwrap();
     tokio::spawn(adminapi::serve::serve_unix(
         bound,
         router,

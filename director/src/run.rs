@@ -1,19 +1,16 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
-use std::io::IsTerminal;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adminapi::{Control, model};
-use anyhow::{Context, Result, bail, ensure};
+use adminapi::model;
+use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use nix::sys::utsname::uname;
-use nix::unistd::geteuid;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Log, LogFormat, ModeChoice};
+use crate::config::{self, Config, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
@@ -21,9 +18,11 @@ use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
 use crate::ftp::Expectations;
 use crate::gate::XdpMode;
+use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
+use crate::privilege::{self, Capability};
 use crate::rate;
 use crate::templates::Templates;
 use crate::time::Clock;
@@ -45,28 +44,12 @@ pub struct Running {
     pub workers: Vec<datapath::Running>,
 }
 
-/// Starts logging to standard error. `RUST_LOG` goes before what is configured.
-pub fn log(log: &Log) {
-    let level = tracing::Level::from(log.level).to_string();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
-}
-
-/// Says what is missing on this host, before anything is touched.
+/// Says what is missing on this host, before anything is touched; `needed` are the capabilities.
 ///
 /// # Errors
-/// Not root, or a kernel that is too old.
-pub fn check_host() -> Result<()> {
-    ensure!(
-        geteuid().is_root(),
-        "not root: AF_XDP and BPF need it; start bulwarkd as root"
-    );
+/// A capability that is missing, or a kernel that is too old.
+pub fn check_host<'a>(needed: impl IntoIterator<Item = &'a Capability>) -> Result<()> {
+    privilege::check(needed)?;
     let uname = uname().context("cannot ask for the kernel's version")?;
     let release = uname.release().to_string_lossy().into_owned();
     let numbers: Vec<u32> = release
@@ -109,7 +92,7 @@ pub async fn start(
         .context("cannot start the workers")?;
     let facts = facts(&datapath, &settings, clock, &workers);
     let director = Director::new(facts, shared, datapath.gate, neighbourhood);
-    let configured = settle(&director).and_then(|()| configure(&director, config));
+    let configured = settle(&director).and_then(|()| Ok(director.configure(config)?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
         return Err(problem);
@@ -218,27 +201,6 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts, sysctls and local addresses those of `config`.
-///
-/// # Errors
-/// What the director refuses; the services are as they were then.
-pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    let local = &config.datapath.local;
-    ensure!(
-        director.speaks_from(&local.ports),
-        "local_ports under [datapath] cannot be changed while the director runs; restart it"
-    );
-    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
-    director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &config.services)?;
-    director.put_marks(config.marks.clone())?;
-    director.change_timeouts(config.timeouts.into())?;
-    director.set_sysctls(config.sysctls.clone());
-    director.set_brief(config.defense.brief);
-    director.adopt_defense(&config.defense);
-    Ok(())
-}
-
 /// Hears of the path MTUs of tunnels. Never ends.
 pub async fn hear(director: Arc<Director>) {
     let listen = async |version| {
@@ -267,9 +229,11 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.beat();
                 Ok(())
             }
             _ = second.tick() => {
+                logging::tell_held_back();
                 director.keep_neighbours();
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");

@@ -7,6 +7,7 @@ mod generate;
 mod mark;
 mod status;
 mod sysctl;
+mod token;
 mod top;
 
 use std::ffi::OsString;
@@ -29,10 +30,8 @@ use crate::ipvsadm::proc;
     after_help = "ipvsadm's options work too, without a word: bulwark -Ln. `bulwark -h` lists them."
 )]
 struct Line {
-    /// Where the director is: unix:/PATH or http://HOST:PORT
-    /// [default: $BULWARK_API, else unix:/run/bulwark/api.sock].
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    api: Option<String>,
+    #[command(flatten)]
+    place: connect::Place,
     /// Answers as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -44,6 +43,9 @@ struct Line {
 enum Word {
     #[command(flatten)]
     Question(Question),
+    /// Makes tokens for the API.
+    #[command(subcommand)]
+    Token(token::Line),
     /// Prints the completions of a shell.
     Completions {
         /// The shell.
@@ -72,6 +74,8 @@ enum Question {
     Status,
     /// Says what the director would do with a packet, and why. Nothing is sent or changed.
     Explain(explain::Line),
+    /// Has the director read its configuration file again: all of it or nothing.
+    Reload,
     /// Shows rates of services and real servers, live.
     Top,
     /// Prints what IPVS has under /proc/net, in the kernel's format.
@@ -112,14 +116,15 @@ impl From<String> for Said {
     }
 }
 
-/// Whether the line is a word and not options. `--api` and `--json` may stand before either.
+/// Whether the line is a word and not options. `--api`, `--ca` and `--json` may stand
+/// before either.
 pub(crate) fn has_word(args: &[String]) -> bool {
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         match arg {
             "--json" => {}
-            "--api" => drop(args.next()),
-            _ if arg.starts_with("--api=") => {}
+            "--api" | "--ca" => drop(args.next()),
+            _ if arg.starts_with("--api=") || arg.starts_with("--ca=") => {}
             _ => return !arg.starts_with('-'),
         }
     }
@@ -155,9 +160,10 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
 async fn answer(line: &Line) -> Result<Said, DirectorError> {
     match &line.word {
         Word::Question(question) => {
-            let director = connect::find(line.api.as_deref())?;
+            let director = connect::find(&line.place)?;
             ask(question, &director, line.json).await
         }
+        Word::Token(token) => Ok(token::run(token, line.json)),
         Word::Completions { shell } => Ok(generate::completions(*shell).into()),
         Word::Man { directory } => Ok(man(directory)),
     }
@@ -196,6 +202,10 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
                 Ok(said)
             }
         },
+        Question::Reload => {
+            director.reload().await?;
+            Ok(Said::default())
+        }
         Question::Mark(mark) => mark::run(mark, director, as_json).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
         Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
@@ -239,6 +249,8 @@ mod tests {
             ("--json status", true),
             ("--api unix:/x status", true),
             ("--api=unix:/x status -h", true),
+            ("--api https://x:1 --ca /ca status", true),
+            ("--ca=/ca -L", false),
             ("-L", false),
             ("--api unix:/x -L", false),
             ("--json", false),

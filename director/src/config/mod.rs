@@ -28,7 +28,7 @@ use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
 pub use agent::{AgentConfig, HookChoice, Tunnel};
-pub use api::Api;
+pub use api::{Api, Listen};
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor, Defense,
-    DefenseLevel, Events, ExplainQuery, Explanation, ForwardingMethod, Health, MarkRule,
+    Change, Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor,
+    Defense, DefenseLevel, Events, ExplainQuery, Explanation, ForwardingMethod, Health, MarkRule,
     PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, Stats,
     Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
@@ -501,6 +501,14 @@ impl Control for Director {
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
         self.check(&wanted.services)
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.read_again()
+    }
+
+    fn record(&self, change: Change) {
+        self.remember(change);
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {

@@ -9,14 +9,19 @@ mod drain;
 mod events;
 mod marks;
 mod path_mtu;
+mod reload;
 mod roles;
 mod translate;
 mod view;
 mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed},
+    fence,
+};
+use std::sync::{Arc, OnceLock, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
@@ -38,6 +43,7 @@ use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
 pub use path_mtu::listen as listen_for_path_mtus;
+use reload::Source;
 use roles::Touched;
 use watch::Watch;
 
@@ -78,6 +84,9 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    source: OnceLock<Source>,
+    /// Grows as long as the control makes progress.
+    beats: AtomicU64,
 }
 
 /// What only one change at a time may touch.
@@ -131,6 +140,8 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            source: OnceLock::new(),
+            beats: AtomicU64::new(0),
         }
     }
 
@@ -151,6 +162,28 @@ impl Director {
             self.expire_abandoned();
         }
         Ok(done)
+    }
+
+    /// Says that the control makes progress. To be called several times a second.
+    pub fn beat(&self) {
+        // Whoever holds the lock for good stops the beat.
+        drop(self.master.lock());
+        self.beats.fetch_add(1, Relaxed);
+    }
+
+    /// Numbers that all grow as long as everything moves: of the control first, then of each
+    /// worker.
+    pub fn pulse(&self) -> Vec<u64> {
+        let workers = self.facts.workers.iter();
+        let workers = workers.map(|worker| worker.stats.beats.get());
+        std::iter::once(self.beats.load(Relaxed))
+            .chain(workers)
+            .collect()
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.shared.pool.load().services().len()
     }
 
     /// Makes the way to the kernel of this host, if there is none yet.

@@ -455,7 +455,7 @@ fn page_size() -> u64 {
         .unwrap_or(4096)
 }
 
-fn unix_now() -> u64 {
+pub(super) fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }
