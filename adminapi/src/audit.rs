@@ -6,6 +6,7 @@
 //! client keeps nobody waiting.
 
 mod difference;
+mod subject;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +14,24 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tower::ServiceExt;
 
 use crate::auth::Caller;
 use crate::control::Control;
-use crate::model::{Change, Configuration};
-use crate::path;
+use crate::model::{AuditEntry, Configuration};
 use crate::problem::ProblemKind;
 use crate::router::answer::Failure;
 use crate::router::{CONFIG_LIMIT, router};
 
 pub use difference::change;
+use subject::Subject;
 
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +53,7 @@ pub fn of_config(
     what: &str,
     before: &Configuration,
     after: &Configuration,
-) -> Option<Change> {
+) -> Option<AuditEntry> {
     let [before, after] = [before, after].map(|config| serde_json::to_value(config).ok());
     change(who.to_owned(), what.to_owned(), before, after)
 }
@@ -69,25 +71,30 @@ async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Respo
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let request = match whole(request).await {
+    let (parts, body) = match whole(request).await {
         Ok(request) => request,
         Err(failure) => return failure.into_response(),
     };
-    let what = format!("{} {}", request.method(), request.uri());
-    let who = request.extensions().get::<Caller>();
+    let what = format!("{} {}", parts.method, parts.uri);
+    let who = parts.extensions.get::<Caller>();
     let who = who.map_or_else(|| "unknown".to_owned(), Caller::to_string);
-    let subject = subject(request.method(), request.uri());
-    let is_trial = request.uri().query().is_some_and(is_dry_run);
+    let subject = Subject::of(&parts.method, &parts.uri, &body);
+    let is_trial = parts.uri.query().is_some_and(is_dry_run);
 
     let _turn = audit.turn.lock().await;
-    let before = audit.look(subject.as_deref()).await;
-    let answer = next.run(request).await;
+    let before = audit.look(&subject).await;
+    let answer = next.run(Request::from_parts(parts, body.into())).await;
     if !answer.status().is_success() || is_trial {
         return answer;
     }
-    let made = answer.headers().get(header::LOCATION);
-    let made = made.and_then(|place| place.to_str().ok());
-    let after = audit.look(made.or(subject.as_deref())).await;
+    let after = match answer
+        .headers()
+        .get(header::LOCATION)
+        .map(HeaderValue::to_str)
+    {
+        Some(Ok(place)) => audit.get(place).await,
+        _ => audit.look(&subject).await,
+    };
     if let Some(change) = change(who, what, before, after) {
         audit.tell(change).await;
     }
@@ -96,8 +103,24 @@ async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Respo
 
 impl Audit {
     /// What is there; nothing when there is nothing.
-    async fn look(&self, subject: Option<&str>) -> Option<Value> {
-        let request = Request::get(subject?).body(Body::empty()).ok()?;
+    async fn look(&self, subject: &Subject) -> Option<Value> {
+        match subject {
+            Subject::New => None,
+            Subject::One(path) => self.get(path).await,
+            Subject::Several(paths) => {
+                let mut found = Map::new();
+                for path in paths {
+                    if let Some(value) = self.get(path).await {
+                        found.insert(path.clone(), value);
+                    }
+                }
+                Some(Value::Object(found))
+            }
+        }
+    }
+
+    async fn get(&self, path: &str) -> Option<Value> {
+        let request = Request::get(path).body(Body::empty()).ok()?;
         let Ok(answer) = self.api.clone().oneshot(request).await;
         if answer.status() != StatusCode::OK {
             return None;
@@ -106,7 +129,7 @@ impl Audit {
         serde_json::from_slice(&body).ok()
     }
 
-    async fn tell(&self, change: Change) {
+    async fn tell(&self, change: AuditEntry) {
         let control = Arc::clone(&self.control);
         let told = tokio::task::spawn_blocking(move || control.record(change)).await;
         if let Err(fault) = told {
@@ -115,21 +138,12 @@ impl Audit {
     }
 }
 
-/// What a request changes; nothing when it adds something that has no name yet.
-fn subject(method: &Method, uri: &Uri) -> Option<String> {
-    match (method.as_str(), uri.path()) {
-        ("DELETE", path::SERVICES) | ("POST", path::RELOAD) => Some(path::CONFIG.to_owned()),
-        ("POST", _) => None,
-        (_, path) => Some(path.to_owned()),
-    }
-}
-
 fn is_dry_run(query: &str) -> bool {
     query.split('&').any(|pair| pair == "dry_run=true")
 }
 
-/// The same request with a body that has come in whole.
-async fn whole(request: Request) -> Result<Request, Failure> {
+/// The request, once its body has come in whole.
+async fn whole(request: Request) -> Result<(Parts, Bytes), Failure> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, CONFIG_LIMIT).collect();
     let body: Bytes = match tokio::time::timeout(PATIENCE, body).await {
@@ -144,7 +158,7 @@ async fn whole(request: Request) -> Result<Request, Failure> {
             return Err(Failure::new(ProblemKind::RequestTimeout, detail));
         }
     };
-    Ok(Request::from_parts(parts, body.into()))
+    Ok((parts, body))
 }
 
 #[cfg(test)]

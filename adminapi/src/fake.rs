@@ -28,7 +28,7 @@ pub(crate) struct State {
     sysctls: Sysctls,
     marks: Vec<MarkRule>,
     levels: HashMap<Option<ServiceId>, u8>,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<AuditEntry>,
 }
 
 impl State {
@@ -336,6 +336,22 @@ impl Control for Fake {
         self.defense(service)
     }
 
+    fn sources(&self, query: &SourceQuery) -> Result<Sources> {
+        let source = Source {
+            source: "192.0.2.1".parse().unwrap(),
+            packets: 10,
+            margin: 0,
+            bytes: 600,
+            opens: 10,
+        };
+        self.with(|_| {
+            Ok(Sources {
+                packets: 20,
+                sources: vec![source; query.limit.min(2) as usize],
+            })
+        })
+    }
+
     fn events(&self, since: u64) -> Result<Events> {
         self.with(|_| {
             Ok(Events {
@@ -375,7 +391,7 @@ impl Control for Fake {
         })
     }
 
-    fn record(&self, change: Change) {
+    fn record(&self, change: AuditEntry) {
         self.state.lock().unwrap().changes.push(change);
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::director::{DirectorError, Result};
 
 /// Where a line says that the director is, and whom to believe that it is he.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Place {
     /// Where the director is: unix:/PATH, https://HOST:PORT or http://HOST:PORT
     /// [default: $BULWARK_API, else unix:/run/bulwark/api.sock].
@@ -19,6 +19,14 @@ pub(crate) struct Place {
     /// [default: $BULWARK_CA, else whom the system believes].
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) ca: Option<String>,
+}
+
+impl Place {
+    /// The name of an option that says something of it.
+    pub(crate) fn option(&self) -> Option<&'static str> {
+        let given = |option: &Option<String>, name| option.as_ref().map(|_| name);
+        given(&self.api, "api").or_else(|| given(&self.ca, "ca"))
+    }
 }
 
 /// A client of the director that `place` or the environment names, with the token of

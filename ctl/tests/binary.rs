@@ -180,6 +180,19 @@ impl Control for Fake {
         })
     }
 
+    fn sources(&self, _: &SourceQuery) -> Result<Sources> {
+        Ok(Sources {
+            packets: 10,
+            sources: vec![Source {
+                source: "203.0.113.9".parse().unwrap(),
+                packets: 10,
+                margin: 0,
+                bytes: 600,
+                opens: 5,
+            }],
+        })
+    }
+
     fn marks(&self) -> Result<Vec<MarkRule>> {
         not_asked()
     }
@@ -237,6 +250,12 @@ impl Control for Fake {
     fn check_config(&self, _: &Configuration) -> Result<()> {
         not_asked()
     }
+
+    fn reload(&self) -> Result<()> {
+        not_asked()
+    }
+
+    fn record(&self, _: AuditEntry) {}
 
     fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
         not_asked()

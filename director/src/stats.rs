@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::drops::DropReason;
 use crate::rate::Estimate;
+use crate::sources::Shown;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
@@ -213,4 +214,6 @@ pub struct WorkerStats {
     pub no_frame: Counter,
     /// Grows several times a second, as long as the worker makes progress.
     pub beats: Counter,
+    /// Who sends it most.
+    pub sources: Shown,
 }

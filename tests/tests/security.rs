@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
-use adminapi::model::{Change, Timeouts, TimeoutsPatch};
+use adminapi::model::{AuditEntry, Timeouts, TimeoutsPatch};
 use anyhow::{Context, Result, ensure};
 use testbed::director::{Configuration, Director, binary};
 use testbed::papers::Papers;
@@ -76,7 +76,7 @@ impl Guarded {
     }
 
     /// The changes that the director remembers.
-    fn changes(&self) -> Result<Vec<Change>> {
+    fn changes(&self) -> Result<Vec<AuditEntry>> {
         let events = self.director.api().call(async |api| api.events(0).await)?;
         Ok(events
             .events

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::model::Change;
+use crate::model::AuditEntry;
 
 /// What comes and goes by itself and is nobody's change.
 const LIVE: [&str; 12] = [
@@ -35,7 +35,7 @@ pub fn change(
     what: String,
     before: Option<Value>,
     after: Option<Value>,
-) -> Option<Change> {
+) -> Option<AuditEntry> {
     let (mut before, mut after) = (
         before.unwrap_or_default().clone(),
         after.unwrap_or_default(),
@@ -48,7 +48,7 @@ pub fn change(
         return None;
     }
     reduce(&mut before, &mut after);
-    Some(Change {
+    Some(AuditEntry {
         who,
         what,
         before: shortened(before),

@@ -37,6 +37,17 @@ async fn every_change_is_told_with_what_was_before_and_after() {
             json!({"weight": 4}),
             Some(json!([{"weight": 3}, {"weight": 4}])),
         ),
+        (
+            "POST /v1/changes",
+            json!([{"change_real": {"service": "tcp:10.0.0.1:80", "real": "10.0.2.1:8080",
+                                    "patch": {"weight": 5}}}]),
+            Some(json!([{real.clone(): {"weight": 4}}, {real.clone(): {"weight": 5}}])),
+        ),
+        (
+            &weight,
+            json!({"weight": 4}),
+            Some(json!([{"weight": 5}, {"weight": 4}])),
+        ),
         // Nothing changes.
         (&weight, json!({"weight": 4}), None),
         (
@@ -64,7 +75,7 @@ async fn every_change_is_told_with_what_was_before_and_after() {
                 assert_eq!(change.who, "uid 7, pid 8");
             }
             (None, []) => {}
-            (None, [change]) if line.starts_with("POST") => {
+            (None, [change]) if line == "POST /v1/services" => {
                 assert_eq!(change.before, Value::Null);
                 assert_eq!(change.after["id"], "tcp:10.0.0.1:80");
                 assert_eq!(change.after["reals"][0]["weight"], 3);

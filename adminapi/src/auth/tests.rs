@@ -14,7 +14,7 @@ use crate::fake::Fake;
 use crate::kept::Kept;
 
 /// Every path that the router knows.
-const PATHS: [&str; 23] = [
+const PATHS: [&str; 26] = [
     "/v1/health",
     "/v1/status",
     "/v1/stats",
@@ -36,6 +36,9 @@ const PATHS: [&str; 23] = [
     "/v1/explain",
     "/v1/config",
     "/v1/reload",
+    "/v1/changes",
+    "/v1/sources",
+    "/v1/listing",
     "/v1/sync/daemons",
     "/v1/nowhere",
 ];

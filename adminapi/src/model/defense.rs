@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, ServiceId};
+use super::{AuditEntry, ServiceId};
 
 /// The defence of the whole director or of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub struct Event {
     pub message: String,
     /// Who changed what, if that is what has happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<Change>,
+    pub change: Option<AuditEntry>,
 }
 
 /// Which events are asked for.

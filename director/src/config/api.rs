@@ -118,15 +118,17 @@ fn check_listen(section: &Section<'_>, listen: &Listen, insecure: bool) {
     let address = listen.address;
     // What is there but wrong has been reported.
     let (tokens, tls) = (section.has("token_file"), section.has("tls"));
+    let local = address.ip().is_loopback();
+    let guarded = tokens && (tls || local);
     let (message, mend) = if address.port() == 0 {
         ("port 0 is no port".to_owned(), "use 1 to 65535")
-    } else if !address.ip().is_loopback() && !(tokens && tls) {
+    } else if !local && !guarded {
         (
             format!("{address} is open to other hosts, which need tokens and TLS"),
             "set token_file and [api.tls], or use the Unix socket; \
              `bulwark token new` makes a token",
         )
-    } else if address.ip().is_loopback() && !tokens && !insecure {
+    } else if local && !guarded && !insecure {
         (
             format!("{address} is open to every user of this host, and asks for no token"),
             "set token_file, or use the Unix socket, or set insecure_loopback = true to accept that",

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use adminapi::model::{Change, Event, Events};
+use adminapi::model::{AuditEntry, Event, Events};
 
 use super::translate;
 use crate::service::ServiceKey;
@@ -42,7 +42,7 @@ impl EventLog {
     }
 
     /// Remembers that somebody has changed something.
-    pub(super) fn add_change(&mut self, at: u64, change: Change) {
+    pub(super) fn add_change(&mut self, at: u64, change: AuditEntry) {
         let message = format!("{}: {}", change.who, change.what);
         self.add(at, "change", None, message);
         if let Some(event) = self.events.back_mut() {

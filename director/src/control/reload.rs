@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use adminapi::error::Result;
-use adminapi::model::Change;
+use adminapi::model::AuditEntry;
 use adminapi::{Control, ControlError, Problem, audit};
 use tracing::{info, warn};
 
@@ -83,8 +83,8 @@ impl Director {
     }
 
     /// [`Control::record`].
-    pub(super) fn remember(&self, change: Change) {
-        let Change {
+    pub(super) fn remember(&self, change: AuditEntry) {
+        let AuditEntry {
             who,
             what,
             before,
