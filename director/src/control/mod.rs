@@ -8,11 +8,13 @@ mod daemons;
 mod drain;
 mod edit;
 mod events;
+mod keeping;
 mod marks;
 mod path_mtu;
 mod reload;
 mod roles;
 mod settings;
+mod takeover;
 mod translate;
 mod view;
 mod watch;
@@ -34,6 +36,7 @@ use parking_lot::Mutex;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
+use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
 use crate::pool::Pool;
@@ -44,6 +47,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use reload::Source;
 use roles::Touched;
@@ -89,6 +93,7 @@ pub struct Director {
     source: OnceLock<Source>,
     /// Grows as long as the control makes progress.
     beats: AtomicU64,
+    keeping: Keeping,
 }
 
 /// What only one change at a time may touch.
@@ -119,12 +124,13 @@ impl Master {
 }
 
 impl Director {
-    /// Puts the control plane over a data path.
+    /// Puts the control plane over a data path. What it knows is left to the next one in `keep`.
     pub fn new(
         facts: Facts,
         shared: Arc<Shared>,
         gate: Gate,
         neighbourhood: Neighbourhood,
+        keep: Option<Keep>,
     ) -> Self {
         let master = Mutex::new(Master {
             replaced: Vec::new(),
@@ -144,6 +150,7 @@ impl Director {
             watch,
             source: OnceLock::new(),
             beats: AtomicU64::new(0),
+            keeping: Keeping::new(keep),
         }
     }
 
@@ -222,13 +229,15 @@ impl Director {
     fn publish(
         &self,
         old: &Arc<Pool>,
-        new: Pool,
+        mut new: Pool,
         touched: &Touched,
         locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
+        self.keeping.name(&mut new);
         let new = Arc::new(new);
         let speaks_anew = !old.speaks_like(&new);
         if speaks_anew {
+            self.keeping.name_speakers(new.speakers().numbers());
             self.tell_locals(locals, &new)?;
         }
         touched.close(&self.gate, old, &new)?;
@@ -279,12 +288,16 @@ impl Director {
         }
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
-        for real in new.reap() {
+        let dead = new.reap();
+        for real in &dead {
             touched.real(&real.service, real.endpoint);
         }
         if touched.reals() || !old.speaks_like(&new) {
             self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
+        }
+        if let Some(keep) = &self.keeping.keep {
+            keep.forget(dead.iter().map(|real| real.id));
         }
         Ok(())
     }
@@ -314,6 +327,11 @@ impl Director {
             }
         }
         Ok(())
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The host's network, followed live.

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::Director;
 use super::watch::unix_now;
 use crate::config::{Config, ConfigErrors, Datapath, Local};
+use crate::keep::Wishes;
 
 /// The file, and what it said when the director started.
 #[derive(Debug)]
@@ -31,6 +32,19 @@ impl Director {
     /// # Errors
     /// What the director refuses; everything is as it was then.
     pub fn configure(&self, config: &Config) -> Result<()> {
+        let wishes = Wishes::of(config);
+        self.adopt(config, &wishes)?;
+        self.adopt_defense(&config.defense);
+        self.note_file(wishes);
+        Ok(())
+    }
+
+    /// Makes services, marks, timeouts and sysctls those of `wishes`, and of the rest of `config`
+    /// what can change while the director runs.
+    ///
+    /// # Errors
+    /// What the director refuses; everything is as it was then.
+    pub fn adopt(&self, config: &Config, wishes: &Wishes) -> Result<()> {
         let local = &config.datapath.local;
         if !self.speaks_from(&local.ports) {
             return Err(invalid(Problem::new(
@@ -42,16 +56,15 @@ impl Director {
         let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
         // Marks are judged first: what can fail after the services would leave them changed.
         let former = self.marks()?;
-        self.put_marks(config.marks.clone())?;
+        self.put_marks(wishes.marks.clone())?;
         self.set_grace(config.datapath.drain);
-        if let Err(refusal) = self.apply_speaking_from(&addrs, &config.services) {
+        if let Err(refusal) = self.apply_speaking_from(&addrs, &wishes.services) {
             self.put_marks(former)?;
             return Err(refusal);
         }
-        self.change_timeouts(config.timeouts.into())?;
-        self.set_sysctls(config.sysctls.clone());
+        self.change_timeouts(wishes.timeouts.into())?;
+        self.set_sysctls(wishes.sysctls());
         self.set_brief(config.defense.brief);
-        self.adopt_defense(&config.defense);
         Ok(())
     }
 
