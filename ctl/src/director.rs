@@ -266,7 +266,7 @@ impl From<&ProblemDocument> for DirectorError {
             | ProblemKind::BadRequest
             | ProblemKind::NoSuchSysctl => Self::Refused(text),
             ProblemKind::Limit => Self::Full(text),
-            ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NoPermission(text),
+            _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
             _ => Self::Fault(text),
         }
     }

@@ -60,7 +60,7 @@ inside test -s /etc/bulwark/bulwark.toml
 inside dpkg --purge bulwark
 rm root/bulwark.deb status
 cd upper
-find . -type f -o -type c -o -type l | grep -Ev '^./(var/(lib/dpkg|log|cache|lib/systemd/deb-systemd-helper)|etc/(group|gshadow))' || true
+find . -type f -o -type c -o -type l | grep -Ev '^./(var/(lib/dpkg|log|cache|lib/systemd/deb-systemd-helper)|etc/(group|gshadow|\.pwd\.lock))' || true
 "#;
 
 fn build() -> Result<PathBuf> {

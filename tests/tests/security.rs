@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use adminapi::model::{AuditEntry, Timeouts, TimeoutsPatch};
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use testbed::director::{Configuration, Director, binary};
 use testbed::papers::Papers;
 use testbed::process::{Signal, output};
 use testbed::topology::{Plan, Topology};
 use testbed::{require, wait};
-use toml::{Table, Value};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The director as the client sees it.
 const DIRECTOR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 254);
+
+/// The service of the tests.
+const WEB: &str = "/v1/services/tcp:10.9.9.9:80";
 
 /// A director that other hosts reach, with one token of each role.
 struct Guarded {
@@ -43,14 +46,14 @@ impl Guarded {
         })?;
         let papers = Papers::of(DIRECTOR.into())?;
         let (read, admin) = (token(&papers, "read")?, token(&papers, "admin")?);
-        let mut tls = Table::new();
+        let mut tls = toml::Table::new();
         for (key, file) in [("certificate", "director.crt"), ("key", "director.key")] {
             tls.insert(key.to_owned(), papers.text(file).into());
         }
         let configuration = Configuration::new(topology.interfaces())
             .api("listen", format!("{DIRECTOR}:7070"))
             .api("token_file", papers.text("tokens"))
-            .api("tls", Value::Table(tls));
+            .api("tls", toml::Value::Table(tls));
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self {
             director,
@@ -119,13 +122,11 @@ fn over_the_network_a_token_opens_what_its_role_says() -> Result<()> {
         added.who.starts_with("token admin from 10.0.1.1:"),
         "{added:?}"
     );
-    assert_eq!(
-        (added.what.as_str(), &added.before),
-        ("POST /v1/services", &serde_json::Value::Null)
-    );
-    assert_eq!(added.after["id"], "tcp:10.9.9.9:80");
-    assert_eq!(edited.before["scheduler"], "rr");
-    assert_eq!(edited.after["scheduler"], "wlc");
+    assert_eq!(added.what, "POST /v1/changes");
+    assert_eq!(added.before[WEB], Value::Null);
+    assert_eq!(added.after[WEB]["id"], "tcp:10.9.9.9:80");
+    assert_eq!(edited.before[WEB]["scheduler"], "rr");
+    assert_eq!(edited.after[WEB]["scheduler"], "wlc");
     let log = guarded.director.log();
     assert!(log.contains("audit"), "{log}");
     for secret in [read, admin] {
