@@ -16,7 +16,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
 use crate::keep::{self, Former, Keep, Wishes};
 use crate::logging;
@@ -255,6 +255,7 @@ fn shared(
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
+        shifts: Shifts::default(),
         workers: datapath.worker_count(),
     }
 }
@@ -368,6 +369,9 @@ pub async fn follow(director: Arc<Director>) {
                 logging::tell_held_back();
                 director.keep_tally();
                 director.keep_neighbours();
+                if let Err(error) = director.end_listings() {
+                    warn!(%error, "a network is not taken off its list yet");
+                }
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }

@@ -30,7 +30,7 @@ impl Director {
     /// of `config`.
     ///
     /// # Errors
-    /// What the director refuses; everything is as it was then.
+    /// What the director refuses; services and marks are as they were then.
     pub fn configure(&self, config: &Config) -> Result<()> {
         let wishes = Wishes::of(config);
         self.adopt(config, &wishes)?;
@@ -43,7 +43,7 @@ impl Director {
     /// what can change while the director runs.
     ///
     /// # Errors
-    /// What the director refuses; everything is as it was then.
+    /// What the director refuses; services and marks are as they were then.
     pub fn adopt(&self, config: &Config, wishes: &Wishes) -> Result<()> {
         let local = &config.datapath.local;
         if !self.speaks_from(&local.ports) {
@@ -54,14 +54,9 @@ impl Director {
             )));
         }
         let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
-        // Marks are judged first: what can fail after the services would leave them changed.
-        let former = self.marks()?;
-        self.put_marks(wishes.marks.clone())?;
         self.set_grace(config.datapath.drain);
-        if let Err(refusal) = self.apply_speaking_from(&addrs, &wishes.services) {
-            self.put_marks(former)?;
-            return Err(refusal);
-        }
+        self.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
+        self.adopt_filter(&config.filter)?;
         self.change_timeouts(wishes.timeouts.into())?;
         self.set_sysctls(wishes.sysctls());
         self.set_brief(config.defense.brief);
