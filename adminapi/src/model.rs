@@ -5,6 +5,7 @@
 
 mod config;
 mod connection;
+mod cookies;
 mod daemon;
 mod defense;
 mod explanation;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};

@@ -14,6 +14,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "cookie.h"
 #include "maps.h"
 #include "marks.h"
 #include "parse.h"
@@ -117,6 +118,21 @@ static __always_inline bool is_for_us(struct xdp_md *ctx)
 	       to->mac[2] == own->mac[2];
 }
 
+// TCP of the director's, before it gets there.
+static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet)
+{
+	switch (meet(ctx, packet)) {
+	case ANSWER:
+		count(ANSWERED);
+		return XDP_TX;
+	case REFUSE:
+		count(BAD_COOKIE);
+		return XDP_DROP;
+	default:
+		return to_director(ctx->rx_queue_index);
+	}
+}
+
 SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
@@ -133,6 +149,10 @@ int gate(struct xdp_md *ctx)
 		return pass();
 	switch (parse(ctx, &packet)) {
 	case TRANSPORT:
+		if (!is_ours(&packet, scope))
+			return pass();
+		return packet.dst.protocol == IPPROTO_TCP ? greet(ctx, &packet)
+							  : to_director(ctx->rx_queue_index);
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
 		ours = is_ours(&packet, scope);
 		break;

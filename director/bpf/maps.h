@@ -26,6 +26,8 @@ enum counter {
 	PASSED,
 	REDIRECTED,
 	NO_SOCKET,
+	ANSWERED,   // with a cookie
+	BAD_COOKIE, // neither of a connection nor with a cookie
 	COUNTERS,
 };
 
@@ -122,7 +124,7 @@ struct {
 // Slot: port * COUNTERS + counter.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 64);
+	__uint(max_entries, 16 * COUNTERS);
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");

@@ -51,6 +51,8 @@ pub struct Settings {
     pub frames: u32,
     /// Entries of each ring.
     pub ring: u32,
+    /// Connections that the gate is to know of.
+    pub connections: usize,
 }
 
 /// Why the data path could not be opened.
@@ -139,7 +141,7 @@ impl Datapath {
             .map(|name| Interface::find(name))
             .collect();
         let interfaces = found?;
-        let gate = Gate::attach(&interfaces, xdp_mode(settings.mode))?;
+        let gate = Gate::attach(&interfaces, xdp_mode(settings.mode), settings.connections)?;
         let native = (0..interfaces.len()).all(|port| gate.mode(port) == XdpMode::Native);
         let plan = Plan::of(&interfaces, settings);
         let (copy, workers) = match settings.mode {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::cookie::Roll;
 use crate::marks;
 use crate::sched;
 use crate::service::{
@@ -67,6 +68,8 @@ pub struct Pool {
     answering: Census,
     /// What the director speaks from to the real servers of FullNAT.
     speakers: Arc<Speakers>,
+    /// Who has a connection, for the gate to see.
+    roll: Arc<Roll>,
     added: u64,
     /// Where the listed real servers are.
     listed: imbl::OrdSet<(Endpoint, RealId)>,
@@ -98,6 +101,18 @@ impl Pool {
     #[inline]
     pub fn speakers(&self) -> &Speakers {
         &self.speakers
+    }
+
+    /// The same, writing who has a connection on `roll`.
+    #[must_use]
+    pub fn enrolling(self, roll: Arc<Roll>) -> Self {
+        Self { roll, ..self }
+    }
+
+    /// Who has a connection.
+    #[inline]
+    pub fn roll(&self) -> &Roll {
+        &self.roll
     }
 
     /// Makes `addrs` the addresses that it speaks from.
@@ -139,6 +154,7 @@ impl Pool {
             bypass: None,
             traffic: Arc::new(PerWorker::new(self.workers)),
             stance: Arc::default(),
+            cookies: Arc::default(),
         };
         if let ServiceKey::Mark { family, .. } = key {
             service.bypass = Some(self.new_bypass(&service, family));
@@ -376,6 +392,7 @@ impl Pool {
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
                     stance: Arc::clone(&service.stance),
+                    cookies: Arc::clone(&service.cookies),
                     ..Real::clone(&old)
                 }
             }
@@ -446,6 +463,7 @@ impl Pool {
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
             stance: Arc::clone(&service.stance),
+            cookies: Arc::clone(&service.cookies),
         };
         if method != Method::Bypass {
             self.known.enter(&real);

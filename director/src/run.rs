@@ -13,7 +13,8 @@ use nix::unistd::geteuid;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Log, LogFormat, ModeChoice};
+use crate::agents::Door;
+use crate::config::{Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
@@ -93,7 +94,7 @@ pub async fn start(
     ended: impl Fn(usize, String) + Clone + Send + 'static,
 ) -> Result<Running> {
     let clock = Clock::start();
-    let settings = settings(&config.datapath);
+    let settings = settings(config);
     let mut datapath = Datapath::open(&settings)?;
     let neighbourhood = Neighbourhood::follow(&settings.interfaces).await;
     let neighbourhood =
@@ -117,7 +118,10 @@ pub async fn start(
     Ok(Running { director, workers })
 }
 
-fn settings(config: &config::Datapath) -> Settings {
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let connections = limits.connections as usize + limits.half_open as usize;
+    let config = &config.datapath;
     Settings {
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mode: match config.mode {
@@ -129,6 +133,7 @@ fn settings(config: &config::Datapath) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
+        connections,
     }
 }
 
@@ -140,6 +145,7 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         workers,
     };
     let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = pool.enrolling(Arc::clone(datapath.gate.roll()));
     let pool = Arc::new(ArcSwap::from_pointee(pool));
     let templates = config.limits.templates as usize;
     Ok(Shared {
@@ -236,7 +242,21 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);
     director.adopt_defense(&config.defense);
+    director.set_cookie_period(config.cookies.rotation);
     Ok(())
+}
+
+/// Opens the door for agents of real servers, if there is to be one.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
+    let Some(wanted) = &config.agents else {
+        return Ok(None);
+    };
+    let door = Door::open(wanted.listen, &wanted.identity).await;
+    let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
+    Ok(Some(door))
 }
 
 /// Hears of the path MTUs of tunnels. Never ends.
@@ -267,6 +287,7 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.tend_cookies();
                 Ok(())
             }
             _ = second.tick() => {

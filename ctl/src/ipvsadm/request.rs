@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Family, ForwardingMethod, Persistence, Protocol, Real, Scheduler, SchedulerFlags, Service,
-    ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel, TunnelChecksum,
+    CookiePolicy, Family, ForwardingMethod, Persistence, Protocol, Real, Scheduler, SchedulerFlags,
+    Service, ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
@@ -197,6 +197,8 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
         scheduler_flags: Some(scheduler_flags(line)),
         persistence: Some(persistence(line)),
         one_packet: Some(line.set.has(Opt::Ops)),
+        // ipvsadm does not know them.
+        cookies: None,
     })
 }
 
@@ -207,6 +209,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         scheduler_flags: scheduler_flags(line),
         persistence: persistence(line),
         one_packet: line.set.has(Opt::Ops),
+        cookies: CookiePolicy::default(),
         reals: Vec::new(),
     }))
 }

@@ -75,6 +75,7 @@ fn service_view(service: &Service) -> ServiceView {
         scheduler_flags: service.scheduler_flags,
         persistence: service.persistence,
         one_packet: service.one_packet,
+        cookies: service.cookies,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -105,6 +106,7 @@ impl Edit for &MemoryDirector {
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
             service.persistence = patch.persistence.unwrap_or(service.persistence);
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
+            service.cookies = patch.cookies.unwrap_or(service.cookies);
         })
     }
 
@@ -462,6 +464,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        cookies: Default::default(),
         stats: traffic([
             123_456_789,
             9_876_543_210,

@@ -12,7 +12,7 @@ use adminapi::model::{
     Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
-use adminapi::validate::{bad_handling, validate_changed_real};
+use adminapi::validate::{bad_cookies, bad_handling, validate_changed_real};
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
@@ -111,7 +111,12 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
 
 /// Gives a service the scheduler and the handling of `wanted`.
 fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
-    let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
+    let handling = translate::handling(
+        wanted.id,
+        wanted.persistence,
+        wanted.one_packet,
+        wanted.cookies,
+    );
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
         .map_err(|e| translate::error(e, key, None))?;
@@ -264,14 +269,14 @@ impl Control for Director {
     }
 
     fn status(&self) -> Result<Status> {
-        let interfaces = self.interface_status()?;
+        let gate = self.gate_counters()?;
         let table = &self.shared.table;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: self.facts.clock.uptime().as_secs(),
             workers: self.worker_status(),
-            drops: self.drops(&interfaces),
-            interfaces,
+            drops: self.drops(&gate),
+            interfaces: self.interface_status(&gate),
             connections: ConnectionUse {
                 entries: (table.len() - table.half_open_len().min(table.len())) as u64,
                 half_open: table.half_open_len() as u64,
@@ -318,10 +323,12 @@ impl Control for Director {
                 scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
                 persistence: patch.persistence.unwrap_or(now.persistence),
                 one_packet: patch.one_packet.unwrap_or(now.one_packet),
+                cookies: patch.cookies.unwrap_or(now.cookies),
                 reals: Vec::new(),
             };
             let problems = bad_handling(id, wanted.persistence, wanted.one_packet);
-            ControlError::unless_valid(problems)?;
+            let cookies = bad_cookies(id, wanted.cookies);
+            ControlError::unless_valid(problems.into_iter().chain(cookies).collect())?;
             touched.service(key);
             configure(pool, &key, &wanted)
         })?;
@@ -535,9 +542,10 @@ impl Control for Director {
     }
 
     fn stats(&self) -> Result<Stats> {
-        let interfaces = self.interface_status()?;
+        let gate = self.gate_counters()?;
+        let interfaces = self.interface_status(&gate);
         let workers = self.worker_status();
-        let drops = self.drops(&interfaces);
+        let drops = self.drops(&gate);
         let pool = self.shared.pool.load();
         let services = pool.services();
         let carried = services.iter().map(|s| s.traffic.sum());
@@ -547,6 +555,7 @@ impl Control for Director {
                 received: interfaces.iter().map(|i| i.rx).sum(),
                 sent: workers.iter().map(|w| w.sent).sum(),
                 passed: interfaces.iter().map(|i| i.passed).sum(),
+                answered: interfaces.iter().map(|i| i.answered).sum(),
                 dropped: drops.values().sum(),
             },
             traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),

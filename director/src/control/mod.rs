@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod cookies;
 mod daemons;
 mod drain;
 mod events;
@@ -24,6 +25,7 @@ use adminapi::model;
 use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 
+use crate::agents::Agents;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
@@ -78,6 +80,8 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    mint: cookies::Minting,
+    agents: Arc<Agents>,
 }
 
 /// What only one change at a time may touch.
@@ -131,6 +135,8 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            mint: Mutex::default(),
+            agents: Arc::default(),
         }
     }
 

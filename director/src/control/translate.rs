@@ -47,6 +47,7 @@ pub(super) fn handling(
     id: ServiceId,
     persistence: Option<model::Persistence>,
     one_packet: bool,
+    cookies: model::CookiePolicy,
 ) -> Handling {
     let bits = id.family().bits();
     let persistence = persistence.map(|wanted| Persistence {
@@ -56,6 +57,7 @@ pub(super) fn handling(
     Handling {
         persistence,
         one_packet,
+        cookies,
     }
 }
 

@@ -7,6 +7,7 @@ use adminapi::model::{self, RealView, ServiceView};
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
 use crate::flow::Entry;
+use crate::gate::{GateCounters, Interface};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
@@ -26,6 +27,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         persistence: (service.handling.persistence)
             .map(|persistence| translate::api_persistence(&service.key, &persistence)),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -101,11 +103,17 @@ pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::C
 }
 
 impl Director {
-    pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
-        let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
-            let interface: &crate::gate::Interface = interface;
-            let counters = self.gate.counters(port).map_err(refused)?;
-            Ok(model::InterfaceStatus {
+    /// What the gate has counted, by port.
+    pub(super) fn gate_counters(&self) -> Result<Vec<GateCounters>> {
+        let ports = 0..self.facts.interfaces.len();
+        ports
+            .map(|port| self.gate.counters(port).map_err(refused))
+            .collect()
+    }
+
+    pub(super) fn interface_status(&self, gate: &[GateCounters]) -> Vec<model::InterfaceStatus> {
+        let status = |((interface, mode), counters): (&(Interface, _), &GateCounters)| {
+            model::InterfaceStatus {
                 name: interface.name.clone(),
                 ifindex: interface.index,
                 mode: *mode,
@@ -113,15 +121,11 @@ impl Director {
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,
-                dropped: counters.no_socket,
-            })
+                answered: counters.answered,
+                dropped: counters.no_socket + counters.bad_cookie,
+            }
         };
-        self.facts
-            .interfaces
-            .iter()
-            .enumerate()
-            .map(status)
-            .collect()
+        self.facts.interfaces.iter().zip(gate).map(status).collect()
     }
 
     pub(super) fn local_addresses(&self) -> Vec<model::LocalAddress> {
@@ -166,7 +170,7 @@ impl Director {
     }
 
     /// All drops by reason: those of the workers, of the kernel at their sockets, of the gate.
-    pub(super) fn drops(&self, interfaces: &[model::InterfaceStatus]) -> model::Drops {
+    pub(super) fn drops(&self, gate: &[GateCounters]) -> model::Drops {
         let mut drops = model::Drops::new();
         let mut add = |name: &str, n: u64| {
             if n > 0 {
@@ -182,7 +186,8 @@ impl Director {
             add("rx_ring_full", worker.stats.ring_full.get());
             add("no_frame", worker.stats.no_frame.get());
         }
-        add("no_socket", interfaces.iter().map(|i| i.dropped).sum());
+        add("no_socket", gate.iter().map(|port| port.no_socket).sum());
+        add("bad_cookie", gate.iter().map(|port| port.bad_cookie).sum());
         drops
     }
 

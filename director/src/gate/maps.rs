@@ -6,8 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use adminapi::model::Family;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
+use super::cookies::CookieMaps;
+use super::program::RollPlan;
+use super::roll::{self, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
+use crate::cookie::Roll;
 use crate::marks::{MAX_RULES, Rule};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 
@@ -52,10 +56,14 @@ pub struct GateCounters {
     pub redirected: u64,
     /// Dropped, since their queue had no socket.
     pub no_socket: u64,
+    /// SYNs, answered with a cookie.
+    pub answered: u64,
+    /// Dropped: neither of a connection nor with a cookie.
+    pub bad_cookie: u64,
 }
 
 /// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
-const COUNTERS: u32 = 4;
+const COUNTERS: u32 = 6;
 
 /// What the gate takes beyond endpoints with a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,9 +110,11 @@ pub(super) struct Maps {
     rules: MapHandle,
     scopes: MapHandle,
     counters: MapHandle,
+    roll: MapHandle,
+    pub(super) cookies: CookieMaps,
 }
 
-fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
+pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
     let mut key = [0; 20];
     key[..16].copy_from_slice(endpoint.addr.octets());
     key[16..18].copy_from_slice(&endpoint.port.to_be_bytes());
@@ -122,6 +132,11 @@ impl Maps {
             rules: MapHandle::try_from(&skel.maps.rules)?,
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
+            roll: MapHandle::try_from(&skel.maps.roll)?,
+            cookies: CookieMaps {
+                services: MapHandle::try_from(&skel.maps.cookies)?,
+                counts: MapHandle::try_from(&skel.maps.cookie_counts)?,
+            },
         })
     }
 
@@ -133,7 +148,22 @@ impl Maps {
         open.maps.stations.reuse_fd(self.stations.as_fd())?;
         open.maps.rules.reuse_fd(self.rules.as_fd())?;
         open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
+        open.maps.roll.reuse_fd(self.roll.as_fd())?;
+        open.maps.cookies.reuse_fd(self.cookies.services.as_fd())?;
+        open.maps
+            .cookie_counts
+            .reuse_fd(self.cookies.counts.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())
+    }
+
+    /// The roll, on the memory that the gate sees.
+    pub(super) fn map_roll(&self, plan: &RollPlan) -> Result<Roll, GateError> {
+        let shared = Shared::of(self.roll.as_fd(), plan.lines * roll::LINE);
+        let shared = shared.map_err(|error| GateError::Map {
+            map: "roll",
+            error: error.into(),
+        })?;
+        Ok(Roll::new(Box::new(shared), plan.key))
     }
 
     pub(super) fn connect(
@@ -212,28 +242,32 @@ impl Maps {
     }
 
     pub(super) fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
-        let sum = |counter: u32| -> Result<u64, GateError> {
-            let slot = (port as u32 * COUNTERS + counter).to_ne_bytes();
-            let values = self
-                .counters
-                .lookup_percpu(&slot, MapFlags::ANY)
-                .map_err(|error| GateError::Map {
-                    map: "counters",
-                    error,
-                })?;
-            let words = values.unwrap_or_default();
-            Ok(words
-                .iter()
-                .filter_map(|w| Some(u64::from_ne_bytes(*w.first_chunk()?)))
-                .sum())
+        let sum = |counter: u32| {
+            let slot = port as u32 * COUNTERS + counter;
+            sum(&self.counters, slot).map_err(|error| GateError::Map {
+                map: "counters",
+                error,
+            })
         };
         Ok(GateCounters {
             received: sum(0)?,
             passed: sum(1)?,
             redirected: sum(2)?,
             no_socket: sum(3)?,
+            answered: sum(4)?,
+            bad_cookie: sum(5)?,
         })
     }
+}
+
+/// The sum of a counter that each CPU has.
+pub(super) fn sum(counters: &MapHandle, slot: u32) -> libbpf_rs::Result<u64> {
+    let values = counters.lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)?;
+    let words = values.unwrap_or_default();
+    Ok(words
+        .iter()
+        .filter_map(|w| Some(u64::from_ne_bytes(*w.first_chunk()?)))
+        .sum())
 }
 
 fn put(map: &MapHandle, key: &[u8], value: Option<[u8; 4]>) -> libbpf_rs::Result<()> {

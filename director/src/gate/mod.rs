@@ -5,19 +5,26 @@
 //! way: an orderly stop, a panic, `kill -9`.
 #![allow(unsafe_code)]
 
+mod cookies;
 mod error;
 mod interface;
 mod maps;
 mod program;
+mod roll;
+mod trial;
 
+pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
 pub use interface::Interface;
 pub use maps::{GateCounters, Roles, Scope};
 pub use program::XdpMode;
+pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
+use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use maps::Maps;
 
@@ -36,25 +43,54 @@ pub const MAX_PORTS: usize = 16;
 #[derive(Debug)]
 pub struct Gate {
     maps: Maps,
+    roll: Arc<Roll>,
     links: Vec<(XdpMode, OwnedFd)>,
 }
 
 impl Gate {
     /// Loads the gate and attaches it to `interfaces`, whose places in the list are the port
-    /// numbers from then on. Until endpoints are set it passes everything.
+    /// numbers from then on. Until endpoints are set it passes everything. The roll has room for
+    /// so many `connections`.
     ///
     /// # Errors
     /// Which interface, why, and what to do about it. Nothing stays attached.
-    pub fn attach(interfaces: &[Interface], wanted: Option<XdpMode>) -> Result<Self, GateError> {
+    pub fn attach(
+        interfaces: &[Interface],
+        wanted: Option<XdpMode>,
+        connections: usize,
+    ) -> Result<Self, GateError> {
+        let plan = program::RollPlan::of(connections);
         let mut loaded = None;
         let mut links = Vec::with_capacity(interfaces.len());
         for (port, interface) in interfaces.iter().enumerate() {
-            let (program, maps) = program::load(port as u32, loaded.as_ref())?;
+            let (program, maps) = program::load(port as u32, &plan, loaded.as_ref())?;
             links.push(program::attach(&program, interface, wanted)?);
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
-        Ok(Self { maps, links })
+        let roll = Arc::new(maps.map_roll(&plan)?);
+        Ok(Self { maps, roll, links })
+    }
+
+    /// Who has a connection, for the gate to see.
+    pub fn roll(&self) -> &Arc<Roll> {
+        &self.roll
+    }
+
+    /// Says how the cookies of the TCP service at `vip` are made; none ends them.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
+        self.maps.cookies.set(vip, recipe)
+    }
+
+    /// What the gate has counted of a service with cookies.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn cookie_counts(&self, service: u16) -> Result<CookieCounts, GateError> {
+        self.maps.cookies.counts(service)
     }
 
     /// How the gate is attached to `port`.

@@ -25,7 +25,7 @@ use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Tuple};
+use crate::wire::{Addr, Layout, Protocol, Tuple};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -198,6 +198,9 @@ pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, 
     if entry.local_port != 0 {
         latest.load().speakers().leave(entry);
     }
+    if entry.protocol() == Protocol::Tcp {
+        pool.roll().leave(&entry.original());
+    }
 }
 
 #[cold]
@@ -219,7 +222,7 @@ mod tests {
     use super::*;
     use crate::flow::Class;
     use crate::service::{Phase, ServiceKey, Settings};
-    use crate::wire::{Endpoint, Protocol};
+    use crate::wire::Endpoint;
 
     #[test]
     fn a_connection_that_a_later_snapshot_has_opened_is_taken_off_by_an_earlier_one() {
