@@ -3,6 +3,7 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod change;
 mod config;
 mod connection;
 mod cookies;
@@ -10,12 +11,14 @@ mod daemon;
 mod defense;
 mod explanation;
 mod id;
+pub mod listing;
 mod mark;
 mod persistence;
 mod rates;
 mod real;
 mod scheduler;
 mod service;
+mod source;
 mod span;
 mod stats;
 mod status;
@@ -24,19 +27,22 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
-pub use config::{Configuration, PutQuery};
+pub use change::Change;
+pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};
 pub use rates::Rates;
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
+pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{

@@ -14,6 +14,7 @@ pub mod agent;
 pub mod api;
 pub mod bpf;
 pub mod certificates;
+pub mod command_line;
 pub mod director;
 pub mod flood;
 pub mod floor;

@@ -7,10 +7,12 @@ mod api;
 mod cookies;
 mod daemons;
 mod drain;
+mod edit;
 mod events;
 mod marks;
 mod path_mtu;
 mod roles;
+mod settings;
 mod translate;
 mod view;
 mod watch;
@@ -326,7 +328,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
+        self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
     }
 
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
@@ -337,7 +339,7 @@ impl Director {
     pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| {
             pool.list_speakers(local);
-            api::put_services(pool, touched, desired, self.grace())
+            edit::put_services(pool, touched, desired, self.grace())
         })
     }
 
@@ -347,7 +349,7 @@ impl Director {
     /// As [`Self::apply`].
     pub fn check(&self, desired: &[model::Service]) -> Result<()> {
         let put = |pool: &mut Pool, touched: &mut Touched| {
-            api::put_services(pool, touched, desired, None)
+            edit::put_services(pool, touched, desired, None)
         };
         plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }

@@ -94,6 +94,7 @@ impl Watched {
                 half_open: 0,
                 connections: 0,
                 pool: 0,
+                displaced: 0.0,
                 rejected: 0.0,
                 lost_cookies: None,
             },
@@ -178,6 +179,7 @@ pub(super) struct Watch {
     defense: Defense,
     all: Watched,
     services: HashMap<ServiceKey, Watched>,
+    displaced: Meter,
     strategies: Strategies,
     pub(super) events: EventLog,
 }
@@ -188,6 +190,7 @@ impl Watch {
             defense: Defense::default(),
             all: Watched::new(Counts::default(), now),
             services: HashMap::new(),
+            displaced: Meter::new(0, now),
             strategies: Strategies::default(),
             events: EventLog::default(),
         }
@@ -195,6 +198,14 @@ impl Watch {
 
     pub(super) const fn strategies(&self) -> &Strategies {
         &self.strategies
+    }
+
+    /// Whether a user has pinned the level of all, and which services' levels.
+    pub(super) fn pinned(&self) -> (bool, impl Iterator<Item = &ServiceKey>) {
+        let is_pinned = |watched: &Watched| watched.controller.level() == Level::Pinned;
+        let services = self.services.iter();
+        let services = services.filter(move |(_, watched)| is_pinned(watched));
+        (is_pinned(&self.all), services.map(|(key, _)| key))
     }
 
     /// The controller that is asked for.
@@ -261,10 +272,10 @@ impl Director {
     pub fn watch(&self) {
         let now = self.facts.clock.now();
         let pool = self.shared.pool.load();
-        let measured = self.measure();
         let machine = machine_memory();
         let cookies = self.cookies_counted(&pool);
         let mut watch = self.watch.lock();
+        let measured = self.measure(&mut watch.displaced, now);
         let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
         watch.strategies = Strategies::of(&self.shared.sysctls.load(), pages);
         self.shared
@@ -329,12 +340,13 @@ impl Director {
         }
     }
 
-    fn measure(&self) -> Signals {
+    fn measure(&self, displaced: &mut Meter, now: Tick) -> Signals {
         let table = &self.shared.table;
         Signals {
             half_open: table.half_open_len() as u64,
             connections: table.len() as u64,
             pool: table.half_open_capacity() as u64,
+            displaced: displaced.read(table.half_open_displaced(), now),
             ..Signals::default()
         }
     }

@@ -25,6 +25,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         persistence: None,
         one_packet: false,
         cookies: Default::default(),
+        cookies: Default::default(),
         reals: reals.iter().map(real).collect(),
     }
 }
