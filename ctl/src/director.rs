@@ -3,8 +3,8 @@
 use adminapi::client::ClientError;
 use adminapi::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
-    ListingQuery, MarkRule, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole,
-    Timeouts, TimeoutsPatch,
+    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, ServiceView, Stats, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::Value;
 use adminapi::{Client, ProblemDocument, ProblemKind};
