@@ -11,6 +11,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::cookie::Roll;
+use crate::flow::Entry;
 use crate::marks;
 use crate::sched;
 use crate::service::{
@@ -19,12 +20,15 @@ use crate::service::{
 use crate::speakers::Speakers;
 use crate::stats::PerWorker;
 use crate::time::Tick;
-use crate::wire::{Addr, Endpoint};
+use crate::wire::{Addr, Endpoint, Protocol};
 
 mod census;
 mod find;
+mod remember;
 
 use census::{Census, enter, leave};
+pub use remember::Name;
+use remember::Remembered;
 
 type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
 
@@ -77,6 +81,10 @@ pub struct Pool {
     unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.
     unsettled: imbl::OrdSet<ServiceKey>,
+    /// Real servers of a former process that nobody has added again yet.
+    remembered: Map<Remembered, Name>,
+    /// Slots that were given out since [`Pool::take_named`].
+    named: imbl::Vector<RealId>,
 }
 
 impl Pool {
@@ -97,6 +105,14 @@ impl Pool {
         }
     }
 
+    /// Gives addresses that it is to speak from the numbers that they had with a former process.
+    pub fn remember_speakers(&mut self, numbers: impl IntoIterator<Item = (u16, Addr)>) {
+        let speakers = Arc::make_mut(&mut self.speakers);
+        for (id, addr) in numbers {
+            speakers.remember(id, addr);
+        }
+    }
+
     /// What the director speaks from to the real servers of FullNAT.
     #[inline]
     pub fn speakers(&self) -> &Speakers {
@@ -109,10 +125,20 @@ impl Pool {
         Self { roll, ..self }
     }
 
-    /// Who has a connection.
+    /// Writes a connection that has come on the roll.
     #[inline]
-    pub fn roll(&self) -> &Roll {
-        &self.roll
+    pub fn enrol(&self, entry: &Entry) {
+        if entry.protocol() == Protocol::Tcp {
+            self.roll.enter(&entry.original());
+        }
+    }
+
+    /// Takes one that has gone from the roll.
+    #[inline]
+    pub fn strike(&self, entry: &Entry) {
+        if entry.protocol() == Protocol::Tcp {
+            self.roll.leave(&entry.original());
+        }
     }
 
     /// Makes `addrs` the addresses that it speaks from.
@@ -444,10 +470,7 @@ impl Pool {
     }
 
     fn new_real(&mut self, service: &Service, endpoint: Endpoint, method: Method) -> Real {
-        let id = self.free.pop_front().unwrap_or_else(|| {
-            self.slots.push_back(None);
-            RealId(self.slots.len() as u32 - 1)
-        });
+        let id = self.slot_for(&service.key, endpoint, method);
         let real = Real {
             id,
             service: service.key,
@@ -465,13 +488,17 @@ impl Pool {
             stance: Arc::clone(&service.stance),
             cookies: Arc::clone(&service.cookies),
         };
-        if method != Method::Bypass {
-            self.known.enter(&real);
-        }
-        if !method.is_one_way() {
-            self.answering.enter(&real);
-        }
+        self.count(&real);
         real
+    }
+
+    fn count(&mut self, real: &Real) {
+        if real.method != Method::Bypass {
+            self.known.enter(real);
+        }
+        if !real.method.is_one_way() {
+            self.answering.enter(real);
+        }
     }
 
     /// What stands in the place of a real server when `service` has none.

@@ -9,10 +9,12 @@ mod daemons;
 mod drain;
 mod edit;
 mod events;
+mod keeping;
 mod marks;
 mod path_mtu;
 mod roles;
 mod settings;
+mod takeover;
 mod translate;
 mod view;
 mod watch;
@@ -31,6 +33,7 @@ use crate::agents::Agents;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
+use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
 use crate::pool::Pool;
@@ -41,6 +44,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
@@ -84,6 +88,7 @@ pub struct Director {
     watch: Mutex<Watch>,
     mint: cookies::Minting,
     agents: Arc<Agents>,
+    keeping: Keeping,
 }
 
 /// What only one change at a time may touch.
@@ -114,12 +119,13 @@ impl Master {
 }
 
 impl Director {
-    /// Puts the control plane over a data path.
+    /// Puts the control plane over a data path. What it knows is left to the next one in `keep`.
     pub fn new(
         facts: Facts,
         shared: Arc<Shared>,
         gate: Gate,
         neighbourhood: Neighbourhood,
+        keep: Option<Keep>,
     ) -> Self {
         let master = Mutex::new(Master {
             replaced: Vec::new(),
@@ -139,6 +145,7 @@ impl Director {
             watch,
             mint: Mutex::default(),
             agents: Arc::default(),
+            keeping: Keeping::new(keep),
         }
     }
 
@@ -195,13 +202,15 @@ impl Director {
     fn publish(
         &self,
         old: &Arc<Pool>,
-        new: Pool,
+        mut new: Pool,
         touched: &Touched,
         locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
+        self.keeping.name(&mut new);
         let new = Arc::new(new);
         let speaks_anew = !old.speaks_like(&new);
         if speaks_anew {
+            self.keeping.name_speakers(new.speakers().numbers());
             self.tell_locals(locals, &new)?;
         }
         touched.close(&self.gate, old, &new)?;
@@ -252,12 +261,16 @@ impl Director {
         }
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
-        for real in new.reap() {
+        let dead = new.reap();
+        for real in &dead {
             touched.real(&real.service, real.endpoint);
         }
         if touched.reals() || !old.speaks_like(&new) {
             self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
+        }
+        if let Some(keep) = &self.keeping.keep {
+            keep.forget(dead.iter().map(|real| real.id));
         }
         Ok(())
     }
@@ -287,6 +300,11 @@ impl Director {
             }
         }
         Ok(())
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The host's network, followed live.

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use adminapi::model::Family;
+use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::cookies::CookieMaps;
@@ -112,6 +113,8 @@ pub(super) struct Maps {
     counters: MapHandle,
     roll: MapHandle,
     pub(super) cookies: CookieMaps,
+    /// All of them, by name.
+    pub(super) all: Vec<(String, MapHandle)>,
 }
 
 pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
@@ -137,6 +140,7 @@ impl Maps {
                 services: MapHandle::try_from(&skel.maps.cookies)?,
                 counts: MapHandle::try_from(&skel.maps.cookie_counts)?,
             },
+            all: named(skel)?,
         })
     }
 
@@ -268,6 +272,16 @@ pub(super) fn sum(counters: &MapHandle, slot: u32) -> libbpf_rs::Result<u64> {
         .iter()
         .filter_map(|w| Some(u64::from_ne_bytes(*w.first_chunk()?)))
         .sum())
+}
+
+/// The maps of `bpf/`, without those that libbpf makes for constants, whose names have dots.
+fn named(skel: &GateSkel<'_>) -> libbpf_rs::Result<Vec<(String, MapHandle)>> {
+    let maps = skel.object().maps();
+    let named = maps.map(|map| (map.name().to_string_lossy().into_owned(), map));
+    named
+        .filter(|(name, _)| !name.contains('.'))
+        .map(|(name, map)| Ok((name, MapHandle::try_from(&map)?)))
+        .collect()
 }
 
 fn put(map: &MapHandle, key: &[u8], value: Option<[u8; 4]>) -> libbpf_rs::Result<()> {

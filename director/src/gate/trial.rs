@@ -10,7 +10,8 @@ use std::time::Duration;
 use libbpf_rs::libbpf_sys;
 
 use super::maps::Maps;
-use super::{CookieCounts, GateCounters, GateError, Roles, program};
+use super::program::{self, Base};
+use super::{CookieCounts, GateCounters, GateError, Roles};
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Endpoint, Mac, Protocol};
 
@@ -50,7 +51,7 @@ impl Trial {
     /// What the kernel refuses: most often, not root.
     pub fn new(connections: usize) -> Result<Self, GateError> {
         let roll = program::RollPlan::of(connections);
-        let (program, maps) = program::load(PORT as u32, &roll, None)?;
+        let (program, maps) = program::load(PORT as u32, &roll, Base::New(&[]))?;
         let roll = Arc::new(maps.map_roll(&roll)?);
         Ok(Self {
             program,

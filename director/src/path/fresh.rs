@@ -234,9 +234,7 @@ impl<'s> View<'s> {
     pub(super) fn entered(&self, real: &Real, entry: &Entry) {
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
-        if entry.protocol() == Protocol::Tcp {
-            self.pool.roll().enter(&entry.original());
-        }
+        self.pool.enrol(entry);
     }
 
     pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {

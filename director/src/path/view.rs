@@ -25,7 +25,7 @@ use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Protocol, Tuple, Version};
+use crate::wire::{Addr, Layout, Tuple, Version};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -206,9 +206,7 @@ pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, 
     if entry.local_port != 0 {
         latest.load().speakers().leave(entry);
     }
-    if entry.protocol() == Protocol::Tcp {
-        pool.roll().leave(&entry.original());
-    }
+    pool.strike(entry);
 }
 
 #[cold]
@@ -230,7 +228,7 @@ mod tests {
     use super::*;
     use crate::flow::Class;
     use crate::service::{Phase, ServiceKey, Settings};
-    use crate::wire::Endpoint;
+    use crate::wire::{Endpoint, Protocol};
 
     #[test]
     fn a_connection_that_a_later_snapshot_has_opened_is_taken_off_by_an_earlier_one() {
