@@ -165,8 +165,8 @@ pub async fn start(
 fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
     let connections = limits.connections as usize + limits.half_open as usize;
-    let survive = config.survive.as_ref();
     let config = &config.datapath;
+    let survive = config.survive.as_ref();
     Settings {
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mode: match config.mode {

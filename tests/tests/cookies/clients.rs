@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use adminapi::model::CookiePolicy;
 use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use testbed::accounts::balanced;
@@ -11,7 +12,7 @@ use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::topology::HOST_SIDE;
-use testbed::traffic::fetch_names;
+use testbed::traffic::{HttpConnection, fetch_names};
 use testbed::wait;
 
 use crate::bed::{Bed, PATIENCE, Shape};
@@ -49,6 +50,52 @@ fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
     // Some are lost on the way to a director that is busy.
     ensure!(status.sent > u64::from(FLOOD) / 4, "{status:?}");
     ensure!(bed.syns()? == 0 && bed.half_open()? == 0);
+    balanced(&bed.director)
+}
+
+/// Fills the half-open pool more than once.
+const ATTACK: u32 = 6000;
+
+#[test]
+fn under_attack_cookies_come_by_themselves_and_go_when_it_is_over() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let shape = Shape {
+        policy: CookiePolicy::Auto,
+        ..Shape::NAT
+    };
+    let bed = Bed::build_with(shape, |configuration| {
+        configuration
+            .limit("half_open", 2000)
+            .defense("dwell", 3)
+            .defense("syn_recv", 2)
+            .defense("syn_ack", 2)
+    })?;
+    let client = &bed.topology.client;
+    let director = &bed.topology.director;
+    director.ip("route add 172.16.0.0/12 via 10.0.1.1\n")?;
+    bed.await_cookies(HTTP, 3, false)?;
+    let mut live = HttpConnection::open(client, HTTP.http())?;
+    let name = live.ask_name()?;
+
+    let flows = Flows {
+        kind: Kind::TcpSyn,
+        source: "172.16.0.0:1024".parse()?,
+        destination: HTTP.http(),
+        count: 0,
+        frame: 60,
+    };
+    Generator::beside(client, &flows)?.send(client, ATTACK)?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let syns = bed.syns()?;
+    ensure!(fetch_names(client, HTTP.http(), 6)?.len() == 6);
+    ensure!(bed.syns()? == syns, "{} SYNs more", bed.syns()? - syns);
+
+    bed.await_cookies(HTTP, 3, false)?;
+    ensure!(live.ask_name()? == name);
+    ensure!(fetch_names(client, HTTP.http(), 1)?.len() == 1);
+    ensure!(bed.syns()? == syns + 1);
     balanced(&bed.director)
 }
 
