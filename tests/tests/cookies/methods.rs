@@ -77,8 +77,8 @@ fn agreed_on_options(bed: &Bed, family: Family) -> Result<()> {
     let real = real.expect("a real server has answered");
     let port = connection.client()?.port();
     let filter = format!("dport = :{port}");
-    let shown = real.namespace.run("ss", &["-tinH", &filter])?;
-    for option in ["ts", "sack", "wscale:"] {
+    let shown = real.namespace.run("ss", &["-tinoH", &filter])?;
+    for option in [" ts ", " sack ", " wscale:"] {
         ensure!(shown.contains(option), "{family:?}: no {option} in {shown}");
     }
     Ok(())

@@ -25,7 +25,6 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         persistence: None,
         one_packet: false,
         cookies: Default::default(),
-        cookies: Default::default(),
         reals: reals.iter().map(real).collect(),
     }
 }
