@@ -10,6 +10,7 @@ mod cookies;
 mod daemon;
 mod defense;
 mod explanation;
+mod filter;
 mod id;
 pub mod listing;
 mod mark;
@@ -34,6 +35,10 @@ pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
+pub use filter::{
+    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
+    NetworkPage, NetworkQuery, RateLimit,
+};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};

@@ -143,7 +143,7 @@ static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet
 	struct cookie_service *service = bpf_map_lookup_elem(&cookies, &p->dst);
 	struct segment s;
 
-	if (!service || !(service->flags & MINTS) || may_be_known(&p->src, &p->dst) ||
+	if (!service || !(service->flags & MINTS) || is_on_roll(&p->src, &p->dst) ||
 	    !read_segment(ctx, &s))
 		return GO_ON;
 	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN)

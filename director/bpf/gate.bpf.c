@@ -15,6 +15,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "cookie.h"
+#include "filter.h"
+#include "limit.h"
 #include "maps.h"
 #include "marks.h"
 #include "parse.h"
@@ -34,6 +36,12 @@ static __always_inline int pass(void)
 {
 	count(PASSED);
 	return XDP_PASS;
+}
+
+static __always_inline int drop(enum counter why)
+{
+	count(why);
+	return XDP_DROP;
 }
 
 static __always_inline int to_director(__u32 queue)
@@ -126,8 +134,7 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 		count(ANSWERED);
 		return XDP_TX;
 	case REFUSE:
-		count(BAD_COOKIE);
-		return XDP_DROP;
+		return drop(BAD_COOKIE);
 	default:
 		return to_director(ctx->rx_queue_index);
 	}
@@ -137,22 +144,26 @@ SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
 	struct packet packet = {};
+	bool ours, allowed = false;
+	struct filter *filter;
 	struct scope *scope;
+	enum reading reading;
+	enum counter refused;
 	__u32 only = 0;
-	bool ours;
 
 	count(RECEIVED);
 	if (!is_for_us(ctx))
 		return pass();
 	scope = bpf_map_lookup_elem(&scopes, &only);
-	if (!scope)
+	filter = bpf_map_lookup_elem(&filters, &only);
+	if (!scope || !filter)
 		return pass();
-	switch (parse(ctx, &packet)) {
+	reading = parse(ctx, &packet);
+	refused = filtered(ctx, &packet, filter, PORT, &allowed);
+	if (refused != ADMITTED)
+		return drop(refused);
+	switch (reading) {
 	case TRANSPORT:
-		if (!is_ours(&packet, scope))
-			return pass();
-		return packet.dst.protocol == IPPROTO_TCP ? greet(ctx, &packet)
-							  : to_director(ctx->rx_queue_index);
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
 		ours = is_ours(&packet, scope);
 		break;
@@ -162,7 +173,16 @@ int gate(struct xdp_md *ctx)
 	default:
 		ours = false;
 	}
-	return ours ? to_director(ctx->rx_queue_index) : pass();
+	if (!ours)
+		return pass();
+	if (filter->limits && !allowed && !is_real(&packet.from)) {
+		refused = over_limit(&packet, filter->limits);
+		if (refused != ADMITTED)
+			return drop(refused);
+	}
+	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
+		return greet(ctx, &packet);
+	return to_director(ctx->rx_queue_index);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

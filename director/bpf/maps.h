@@ -45,10 +45,17 @@ enum counter {
 	RECEIVED,
 	PASSED,
 	REDIRECTED,
+	ANSWERED, // with a cookie
 	NO_SOCKET,
-	ANSWERED,   // with a cookie
+	DENIED,
+	BLACK_HOLED,
+	BOGON,
+	REVERSE_PATH,
+	SOURCE_LIMIT,
+	SERVICE_LIMIT,
 	BAD_COOKIE, // neither of a connection nor with a cookie
 	COUNTERS,
+	ADMITTED = COUNTERS, // nothing that is counted
 };
 
 struct {

@@ -378,6 +378,7 @@ fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
     director.set_grace(config.datapath.drain);
     director.apply_speaking_from(&addrs, &wishes.services)?;
     director.put_marks(wishes.marks.clone())?;
+    director.adopt_filter(&config.filter)?;
     director.change_timeouts(wishes.timeouts.into())?;
     director.set_sysctls(wishes.sysctls());
     director.set_brief(config.defense.brief);
@@ -433,6 +434,9 @@ pub async fn follow(director: Arc<Director>) {
             _ = second.tick() => {
                 director.keep_tally();
                 director.keep_neighbours();
+                if let Err(error) = director.end_listings() {
+                    warn!(%error, "a network is not taken off its list yet");
+                }
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }

@@ -191,6 +191,7 @@ mod tests {
                 redirected: 990,
                 answered: 0,
                 dropped: 0,
+                drops: Drops::default(),
             }],
             workers: vec![WorkerStatus {
                 id: 0,

@@ -11,6 +11,7 @@ mod datapath;
 mod defense;
 mod duplicate;
 mod error;
+mod filter;
 mod identity;
 mod limits;
 mod local;
@@ -36,6 +37,7 @@ pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
+pub use filter::Filter;
 pub use limits::Limits;
 pub use local::Local;
 pub(crate) use local::{speaks, voiceless};
@@ -74,6 +76,8 @@ pub struct Settings {
     pub agents: Option<Agents>,
     /// `[cookies]`: how cookies are made.
     pub cookies: Cookies,
+    /// `[filter]`: whose packets are taken.
+    pub filter: Filter,
     /// `[timeouts]`: how long idle connections are kept.
     pub timeouts: Timeouts,
     /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
@@ -142,6 +146,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let wants_agents = root.has("agents");
     let agents = wants_agents.then(|| agents::read(root.section("agents")));
     let cookies = agents::read_cookies(root.section("cookies"));
+    let filter = filter::read(root.section("filter"));
     let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.finish();
     Some(Settings {
@@ -151,6 +156,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         defense,
         agents: agents.flatten(),
         cookies,
+        filter,
         timeouts,
         sysctls,
         log,

@@ -196,7 +196,7 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, defense, limits, log, mark, service, \
+            "f:3: data: unknown key; known here: api, datapath, defense, filter, limits, log, mark, service, \
              sysctl, timeouts",
         ),
         (
@@ -376,7 +376,7 @@ scheduler = "wrrr"
 protocol = "tcp"
 address = "10.0.0.1"
 port = 80
-real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }]
+real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "224.0.0.1" }]
 "#;
     let text = format!("{MINIMAL}{text}");
     assert_eq!(
@@ -403,9 +403,8 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
              put all its real servers into one",
             "f:36: service.real.weight: must be a whole number from 0 to 2147483647, \
              not 2147483648",
-            "f:36: service.real.address: 127.0.0.1 is a loopback address and cannot be the \
-             address of a real server; packets with it never leave a host; use one that the \
-             network routes",
+            "f:36: service.real.address: 224.0.0.1 is a multicast address and cannot be the \
+             address of a real server; name one host",
         ]
     );
 }

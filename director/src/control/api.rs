@@ -6,10 +6,10 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Change, Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor,
-    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Health, ListingQuery, MarkRule,
-    PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow,
-    ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Listed,
+    ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, PacketTotals, Prefix, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
+    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, Put};
@@ -38,14 +38,14 @@ impl Control for Director {
     }
 
     fn status(&self) -> Result<Status> {
-        let gate = self.gate_counters()?;
+        let interfaces = self.interface_status()?;
         let table = &self.shared.table;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: self.facts.clock.uptime().as_secs(),
             workers: self.worker_status(),
-            drops: self.drops(&gate),
-            interfaces: self.interface_status(&gate),
+            drops: self.drops(&interfaces),
+            interfaces,
             connections: ConnectionUse {
                 entries: (table.len() - table.half_open_len().min(table.len())) as u64,
                 half_open: table.half_open_len() as u64,
@@ -201,6 +201,31 @@ impl Control for Director {
         Ok(there)
     }
 
+    fn filter(&self) -> Result<Filter> {
+        self.show_filter()
+    }
+
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
+        self.change_filter(rules)?;
+        self.show_filter()
+    }
+
+    fn listed_networks(&self, query: &NetworkQuery) -> Result<NetworkPage> {
+        self.page_of_listings(query)
+    }
+
+    fn listed_network(&self, network: Prefix) -> Result<Option<ListedView>> {
+        self.find_listing(network)
+    }
+
+    fn put_network(&self, listing: Listed) -> Result<Put<ListedView>> {
+        self.change_listing(&listing)
+    }
+
+    fn remove_network(&self, network: Prefix) -> Result<bool> {
+        self.take_off(network)
+    }
+
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {
         let pool = self.shared.pool.load();
         let services = match service {
@@ -310,10 +335,9 @@ impl Control for Director {
     }
 
     fn stats(&self) -> Result<Stats> {
-        let gate = self.gate_counters()?;
-        let interfaces = self.interface_status(&gate);
+        let interfaces = self.interface_status()?;
         let workers = self.worker_status();
-        let drops = self.drops(&gate);
+        let drops = self.drops(&interfaces);
         let pool = self.shared.pool.load();
         let services = pool.services();
         let carried = services.iter().map(|s| s.traffic.sum());

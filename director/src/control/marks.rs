@@ -1,13 +1,13 @@
 //! The rules that mark packets: their names made numbers, and all of them published at once.
 
 use adminapi::error::Result;
-use adminapi::model::{MarkRule, PortRange, Prefix};
+use adminapi::model::{MarkRule, PortRange};
 use adminapi::validate::too_many_marks;
 use adminapi::{ControlError, Problem};
 
 use super::{Director, translate};
-use crate::marks::{ALL_PORTS, Net, Ports, Rule};
-use crate::wire::Addr;
+use crate::marks::{ALL_PORTS, Ports, Rule};
+use crate::wire::Net;
 
 impl Director {
     /// Makes the rules what `change` makes of them.
@@ -52,23 +52,12 @@ fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
     Rule {
         mark: rule.mark,
         protocol: rule.protocol.map(translate::protocol),
-        src: net(rule.source),
-        dst: net(rule.destination),
+        src: rule.source.map_or_else(Net::default, translate::net),
+        dst: rule.destination.map_or_else(Net::default, translate::net),
         src_ports: ports(rule.source_ports),
         dst_ports: ports(rule.destination_ports),
         port,
     }
-}
-
-fn net(prefix: Option<Prefix>) -> Net {
-    prefix.map_or_else(Net::default, |prefix| {
-        let addr = Addr::from(prefix.address);
-        let outer = if addr.is_v4() { 96 } else { 0 };
-        Net {
-            addr,
-            bits: outer + prefix.length,
-        }
-    })
 }
 
 fn ports(range: Option<PortRange>) -> Ports {

@@ -7,7 +7,6 @@ use adminapi::model::{self, RealRow, RealView, ServiceRow, ServiceView};
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
 use crate::flow::Entry;
-use crate::gate::{GateCounters, Interface};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
@@ -62,6 +61,10 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
         rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
     }
+}
+
+fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
+    drops.map(|(name, n)| (name.to_owned(), n)).collect()
 }
 
 /// A service as it is configured.
@@ -196,17 +199,11 @@ pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::C
 }
 
 impl Director {
-    /// What the gate has counted, by port.
-    pub(super) fn gate_counters(&self) -> Result<Vec<GateCounters>> {
-        let ports = 0..self.facts.interfaces.len();
-        ports
-            .map(|port| self.gate.counters(port).map_err(refused))
-            .collect()
-    }
-
-    pub(super) fn interface_status(&self, gate: &[GateCounters]) -> Vec<model::InterfaceStatus> {
-        let status = |((interface, mode), counters): (&(Interface, _), &GateCounters)| {
-            model::InterfaceStatus {
+    pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
+        let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
+            let interface: &crate::gate::Interface = interface;
+            let counters = self.gate.counters(port).map_err(refused)?;
+            Ok(model::InterfaceStatus {
                 name: interface.name.clone(),
                 ifindex: interface.index,
                 mode: *mode,
@@ -215,10 +212,16 @@ impl Director {
                 passed: counters.passed,
                 redirected: counters.redirected,
                 answered: counters.answered,
-                dropped: counters.no_socket + counters.bad_cookie,
-            }
+                dropped: counters.drops.iter().sum(),
+                drops: named(counters.dropped()),
+            })
         };
-        self.facts.interfaces.iter().zip(gate).map(status).collect()
+        self.facts
+            .interfaces
+            .iter()
+            .enumerate()
+            .map(status)
+            .collect()
     }
 
     pub(super) fn local_addresses(&self) -> Vec<model::LocalAddress> {
@@ -263,7 +266,7 @@ impl Director {
     }
 
     /// All drops by reason: those of the workers, of the kernel at their sockets, of the gate.
-    pub(super) fn drops(&self, gate: &[GateCounters]) -> model::Drops {
+    pub(super) fn drops(&self, interfaces: &[model::InterfaceStatus]) -> model::Drops {
         let mut drops = model::Drops::new();
         let mut add = |name: &str, n: u64| {
             if n > 0 {
@@ -279,8 +282,8 @@ impl Director {
             add("rx_ring_full", worker.stats.ring_full.get());
             add("no_frame", worker.stats.no_frame.get());
         }
-        add("no_socket", gate.iter().map(|port| port.no_socket).sum());
-        add("bad_cookie", gate.iter().map(|port| port.bad_cookie).sum());
+        let gate = interfaces.iter().flat_map(|interface| &interface.drops);
+        gate.for_each(|(name, n)| add(name, *n));
         drops
     }
 

@@ -4,7 +4,7 @@
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::maps::{endpoint_key, sum};
+use super::maps::{endpoint_key, sum_percpu};
 use crate::cookie::Recipe;
 use crate::wire::{Endpoint, Protocol};
 
@@ -64,9 +64,11 @@ impl CookieMaps {
 
     pub(super) fn counts(&self, service: u16) -> Result<CookieCounts, GateError> {
         let count = |n: u32| {
-            sum(&self.counts, u32::from(service) * COUNTERS + n).map_err(|error| GateError::Map {
-                map: "cookie_counts",
-                error,
+            sum_percpu(&self.counts, u32::from(service) * COUNTERS + n).map_err(|error| {
+                GateError::Map {
+                    map: "cookie_counts",
+                    error,
+                }
             })
         };
         Ok(CookieCounts {

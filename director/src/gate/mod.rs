@@ -7,6 +7,7 @@
 
 mod cookies;
 mod error;
+mod filters;
 mod interface;
 mod maps;
 mod pins;
@@ -16,8 +17,9 @@ mod trial;
 
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
+pub use filters::Filters;
 pub use interface::Interface;
-pub use maps::{GateCounters, Roles, Scope};
+pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
 pub use trial::{Trial, Verdict};
@@ -235,6 +237,11 @@ impl Gate {
     /// The kernel's.
     pub fn set_station(&self, port: usize, mac: Mac) -> Result<(), GateError> {
         self.maps.set_station(port, mac)
+    }
+
+    /// What it filters.
+    pub const fn filters(&self) -> &Filters {
+        &self.maps.filters
     }
 
     /// What the gate has counted on `port`.

@@ -45,20 +45,28 @@ impl<'s> View<'s> {
     ) -> Result<Hop, Refusal<'s>> {
         match method {
             Method::Nat | Method::FullNat => self.exit(frame, layout, to.dst.addr, flow_of(to)),
-            Method::Dr => self.hop_by_direct_routing(frame, layout, to),
-            Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
+            Method::Dr => self.or_home(
+                self.exit(frame, layout, to.dst.addr, flow_of(to)),
+                frame,
+                layout,
+            ),
+            Method::Tun(tunnel) => {
+                self.or_home(self.hop_by_tunnel(frame, layout, tunnel, to), frame, layout)
+            }
             Method::Bypass => self.hop_by_bypass(frame, layout, to),
         }
     }
 
-    /// By direct routing this host itself can be the real server, if it has the VIP.
-    fn hop_by_direct_routing(
+    /// By direct routing and through a tunnel this host itself can be the real server, if it has the
+    /// VIP: what is for it needs no wrapping.
+    #[inline]
+    fn or_home(
         &self,
+        hop: Result<Hop, Refusal<'s>>,
         frame: &[u8],
         layout: &Layout,
-        to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
-        match self.exit(frame, layout, to.dst.addr, flow_of(to)) {
+        match hop {
             Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
                 match self.is_served_here(frame, layout) {
                     true => Ok(Hop::HOME),
@@ -123,7 +131,9 @@ impl<'s> View<'s> {
         }
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
-            Method::Dr if *hop == Hop::HOME => return Departure::Home(packet.layout),
+            Method::Dr | Method::Tun(_) if *hop == Hop::HOME => {
+                return Departure::Home(packet.layout);
+            }
             Method::Dr | Method::Bypass => {}
             Method::Tun(tunnel) => {
                 if self.policy.clamp_mss {
