@@ -20,7 +20,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
 use crate::keep::{self, Former, Keep, Wishes};
 use crate::neighbour::{Link, Neighbourhood};
@@ -279,6 +279,7 @@ fn shared(
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
+        shifts: Shifts::default(),
         workers: datapath.worker_count(),
     }
 }
@@ -336,10 +337,11 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts, sysctls and local addresses those of `config`.
+/// Makes services, marks, timeouts, sysctls and local addresses those of `config`; services and
+/// marks in one step.
 ///
 /// # Errors
-/// What the director refuses; the services are as they were then.
+/// What the director refuses; services and marks are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let wishes = Wishes::of(config);
     adopt(director, config, &wishes)?;
@@ -376,8 +378,7 @@ fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &wishes.services)?;
-    director.put_marks(wishes.marks.clone())?;
+    director.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
     director.adopt_filter(&config.filter)?;
     director.change_timeouts(wishes.timeouts.into())?;
     director.set_sysctls(wishes.sysctls());

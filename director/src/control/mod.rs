@@ -357,18 +357,6 @@ impl Director {
         self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
     }
 
-    /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
-    /// that speak from another address keep it.
-    ///
-    /// # Errors
-    /// As [`Director::apply`].
-    pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| {
-            pool.list_speakers(local);
-            edit::put_services(pool, touched, desired, self.grace())
-        })
-    }
-
     /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::forward::{self, Cuts, Outer, Tunnel};
+use crate::forward::{self, Cuts, Outer, Speech, Tunnel};
 use crate::fragment::Name;
 use crate::neighbour::{Hop, NoHop};
 use crate::service::Method;
@@ -20,8 +20,20 @@ pub(super) enum Departure {
     Home(Layout),
     /// When it has been made another.
     Remade(Remake),
+    /// When it says something else, through this port.
+    Saying(u16, Speech),
     /// Later, when the first fragment of its datagram has shown the way.
     Held(Name),
+}
+
+impl Departure {
+    /// The same, of a packet that is to say something else.
+    pub(super) fn saying(self, speech: Speech) -> Self {
+        match self {
+            Self::Plain(port) => Self::Saying(port, speech),
+            other => other,
+        }
+    }
 }
 
 /// What is to be made of a packet that needs more than the place that it came with: it is wrapped,
@@ -111,8 +123,7 @@ impl<'s> View<'s> {
 
     /// An address of the director's own to speak from to `dst`.
     pub(super) fn source(&self, hop: &Hop, dst: Addr) -> Option<Addr> {
-        self.fib
-            .source(hop.port, dst, |addr| self.pool.has_vip(addr))
+        self.ways.source(hop, dst)
     }
 
     /// Does to a packet what `method` asks for, as far as it can be done in its place; NAT makes

@@ -27,7 +27,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("012", Replayed),
     ("013", Replayed),
     ("015", Replayed),
-    ("017", NotYet("firewall marks")),
+    ("017", Replayed),
     ("019", Replayed),
     ("020", Replayed),
     ("022", Replayed),

@@ -1,6 +1,7 @@
 //! Does what a capture did, and holds what is seen against what was seen.
 
 mod acts;
+mod chosen;
 mod sights;
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,6 +1,5 @@
 //! What is seen, held against what a capture shows.
 
-use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -8,13 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{INTERVAL, PATIENCE, Run, eventually};
 use crate::oracle::case::Command;
-use crate::oracle::script::{self, Act};
 use crate::oracle::talk::Flow;
 use crate::oracle::{compare, notation};
-use crate::packet::{Packet, flag, protocol};
+use crate::packet::{Packet, protocol};
 
 const NOTHING: &str = "(none)";
-const NO_CONNECTION: &str = "(no connection)";
+pub(super) const NO_CONNECTION: &str = "(no connection)";
 
 impl Run<'_> {
     pub(super) fn run_and_check(&self, command: &Command) -> Result<()> {
@@ -53,6 +51,9 @@ impl Run<'_> {
         if what.starts_with("chosen real per new connection") {
             return self.chosen(lines);
         }
+        if what.starts_with("chosen real per destination") {
+            return self.chosen_by_destination(lines);
+        }
         if let Some(host) = what.strip_prefix("packets arriving in ") {
             return self.packets(host, lines);
         }
@@ -64,45 +65,6 @@ impl Run<'_> {
             return Ok(());
         }
         bail!("how to see that is not known")
-    }
-
-    /// Sends what the last sentence says from each client in turn, and sees where it went.
-    fn chosen(&mut self, lines: &[String]) -> Result<()> {
-        let expected: Vec<(SocketAddr, &str)> = lines
-            .iter()
-            .map(|line| {
-                let (client, real) = line.split_once(' ').context("CLIENT REAL is wanted")?;
-                Ok((client.parse()?, real))
-            })
-            .collect::<Result<_>>()?;
-        let flows = expected
-            .iter()
-            .map(|(client, _)| script::flow(*client, self.service));
-        self.open_new(&flows.collect::<Vec<_>>())?;
-        eventually(|| {
-            let rows = self.listing("ipvsadm -Lnc")?;
-            let got: Vec<String> = expected
-                .iter()
-                .map(|(client, _)| {
-                    let flow = script::flow(*client, self.service);
-                    let row = rows.iter().find(|row| of_flow(row, flow));
-                    let real = row.and_then(|row| row.split_whitespace().last());
-                    format!("{client} {}", real.unwrap_or(NO_CONNECTION))
-                })
-                .collect();
-            compare::lines(lines, &got)
-        })
-    }
-
-    fn open_new(&mut self, flows: &[Flow]) -> Result<()> {
-        let says = |words: &str| self.sentence.contains(words);
-        if says("UDP") || says("datagram") {
-            return self.act(Act::Datagram(5, flows.to_vec()));
-        }
-        if says("then SYNs") || !(says("ESTABLISHED") || says("followed by the client's ACK")) {
-            return self.act(Act::Client(flag::SYN, flows.to_vec()));
-        }
-        self.act(Act::Open(flows.to_vec()))
     }
 
     /// The row of the flow that the last sentence is about, and that of its real server in `-Ln`.
@@ -178,7 +140,7 @@ fn check_sums(packets: &[Vec<u8>]) -> Result<()> {
 }
 
 /// `... SOURCE VIRTUAL DESTINATION`.
-fn of_flow(row: &str, flow: Flow) -> bool {
+pub(super) fn of_flow(row: &str, flow: Flow) -> bool {
     let words: Vec<&str> = row.split_whitespace().collect();
     let [.., source, service, _] = words.as_slice() else {
         return false;
