@@ -83,6 +83,7 @@ fn service_view(service: &Service) -> ServiceView {
         scheduler_flags: service.scheduler_flags,
         persistence: service.persistence,
         one_packet: service.one_packet,
+        cookies: service.cookies,
         stats: carried(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -167,6 +168,7 @@ impl Control for Fake {
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
             service.persistence = patch.persistence.unwrap_or(service.persistence);
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
+            service.cookies = patch.cookies.unwrap_or(service.cookies);
             Ok(service.clone())
         })
     }

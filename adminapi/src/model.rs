@@ -6,6 +6,7 @@
 mod change;
 mod config;
 mod connection;
+mod cookies;
 mod daemon;
 mod defense;
 mod explanation;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Deserializer};
 pub use change::Change;
 pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};

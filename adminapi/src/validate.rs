@@ -11,9 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Change, Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod,
-    Levels, MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service,
-    ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Change, Configuration, ConnectionQuery, CookiePolicy, DefenseLevel, ExplainQuery, Family,
+    ForwardingMethod, Levels, MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch,
+    RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 use crate::sysctl::{Sysctl, Value};
 
@@ -39,6 +39,7 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
         service.persistence,
         service.one_packet,
     ));
+    problems.extend(bad_cookies(service.id, service.cookies));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
@@ -122,6 +123,16 @@ pub fn bad_handling(
         problems.push(Problem::new("/one_packet", message, "leave it out"));
     }
     problems
+}
+
+/// Judges when the SYNs of the service `id` are to be answered with cookies.
+pub fn bad_cookies(id: ServiceId, policy: CookiePolicy) -> Option<Problem> {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 0);
+    let can = id.protocol() == Some(Protocol::Tcp) && has_port;
+    (policy == CookiePolicy::Always && !can).then(|| {
+        let message = "cookies are for TCP services with an address and a port";
+        Problem::new("/cookies", message, "leave it out")
+    })
 }
 
 fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {

@@ -63,6 +63,7 @@ impl Control for Fake {
             scheduler_flags: service.scheduler_flags,
             persistence: service.persistence,
             one_packet: service.one_packet,
+            cookies: service.cookies,
             stats: Traffic::default(),
             rates: Rates::default(),
             drops: Default::default(),

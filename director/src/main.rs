@@ -12,6 +12,7 @@ use adminapi::serve::{bind_unix, serve_tcp, serve_unix};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use director::agent;
+use director::agents;
 use director::config::Config;
 use director::control::Director;
 use director::datapath;
@@ -114,6 +115,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     let claim = run::claim(config)?;
     let unix = bind_unix(&config.api.unix).await?;
     let tcp = listen(config.api.listen).await?;
+    let door = run::door_for_agents(config).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, mut failures) = mpsc::unbounded_channel();
     let Running { director, workers } = run::start(config, claim, &stop, move |id, why| {
@@ -129,6 +131,10 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
         api.spawn(serve_tcp(tcp, router.clone(), after(ending.clone())));
     }
     api.spawn(serve_unix(unix, router, after(ending)));
+    if let Some(door) = door {
+        let agents = Arc::clone(director.agents());
+        tokio::spawn(agents::serve(door, agents, director.clock()));
+    }
     let followers = tokio::spawn(run::follow(Arc::clone(&director)));
     let hearers = tokio::spawn(run::hear(Arc::clone(&director)));
     info!(api = %config.api.unix.display(), "ready");

@@ -13,7 +13,8 @@ use nix::unistd::geteuid;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Log, LogFormat, ModeChoice};
+use crate::agents::Door;
+use crate::config::{Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
@@ -132,7 +133,7 @@ pub async fn start(
         None => (None, None),
     };
     let clock = former.as_ref().map_or_else(Clock::start, Former::clock);
-    let settings = settings(&config.datapath);
+    let settings = settings(config);
     let mut datapath = Datapath::open(&settings)?;
     let neighbourhood = Neighbourhood::follow(&settings.interfaces).await;
     let neighbourhood =
@@ -161,7 +162,11 @@ pub async fn start(
     Ok(Running { director, workers })
 }
 
-fn settings(config: &config::Datapath) -> Settings {
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let connections = limits.connections as usize + limits.half_open as usize;
+    let config = &config.datapath;
+    let survive = config.survive.as_ref();
     Settings {
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mode: match config.mode {
@@ -173,7 +178,8 @@ fn settings(config: &config::Datapath) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
-        pin: config.survive.as_ref().map(|survive| survive.pin.clone()),
+        connections,
+        pin: survive.map(|survive| survive.pin.clone()),
     }
 }
 
@@ -192,7 +198,8 @@ fn tables(
     clock: Clock,
 ) -> Result<Tables> {
     let workers = datapath.worker_count();
-    let mut pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let mut pool = pool.enrolling(Arc::clone(datapath.gate.roll()));
     if let Some(former) = former {
         pool.remember(former.names.iter().copied());
         pool.remember_speakers(former.speakers.iter().copied());
@@ -376,7 +383,21 @@ fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
     director.change_timeouts(wishes.timeouts.into())?;
     director.set_sysctls(wishes.sysctls());
     director.set_brief(config.defense.brief);
+    director.set_cookie_period(config.cookies.rotation);
     Ok(())
+}
+
+/// Opens the door for agents of real servers, if there is to be one.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
+    let Some(wanted) = &config.agents else {
+        return Ok(None);
+    };
+    let door = Door::open(wanted.listen, &wanted.identity).await;
+    let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
+    Ok(Some(door))
 }
 
 /// Hears of the path MTUs of tunnels. Never ends.
@@ -407,6 +428,7 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.tend_cookies();
                 director.keep_running();
                 Ok(())
             }

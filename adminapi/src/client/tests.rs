@@ -46,6 +46,7 @@ fn web() -> Service {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        cookies: Default::default(),
         reals: Vec::new(),
     }
 }

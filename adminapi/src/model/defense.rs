@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ServiceId;
+use super::{CookieStatus, ServiceId};
 
 /// The defence of the whole director or of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,12 +26,16 @@ pub struct Defense {
     pub signals: Vec<DefenseSignal>,
     /// What changes the level next.
     pub next: String,
+    /// The cookies of a TCP service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<CookieStatus>,
 }
 
 /// Something that is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DefenseSignal {
-    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share` or `rejected_acks`.
+    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share`, `rejected_acks`
+    /// or `lost_cookies`.
     pub name: String,
     /// As it was measured last.
     pub value: f64,

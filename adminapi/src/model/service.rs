@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags,
-    ServiceId, Traffic,
+    CookiePolicy, Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler,
+    SchedulerFlags, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -104,6 +104,8 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// Whether each datagram is scheduled by itself; for UDP.
     pub one_packet: bool,
+    /// When its SYNs are answered with cookies; for TCP.
+    pub cookies: CookiePolicy,
     /// Real servers, in the order they were added.
     pub reals: Vec<Real>,
 }
@@ -130,6 +132,8 @@ struct Fields {
     persistence: Option<Persistence>,
     #[serde(default, skip_serializing_if = "super::is_off")]
     one_packet: bool,
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    cookies: CookiePolicy,
     #[serde(default, rename = "real", alias = "reals")]
     reals: Vec<Real>,
 }
@@ -151,6 +155,7 @@ impl TryFrom<Fields> for Service {
             scheduler_flags: fields.scheduler_flags,
             persistence: fields.persistence,
             one_packet: fields.one_packet,
+            cookies: fields.cookies,
             reals: fields.reals,
         })
     }
@@ -169,6 +174,7 @@ impl From<Service> for Fields {
             scheduler_flags: service.scheduler_flags,
             persistence: service.persistence,
             one_packet: service.one_packet,
+            cookies: service.cookies,
             reals: service.reals,
         }
     }
@@ -206,6 +212,13 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub one_packet: Option<bool>,
+    /// When its SYNs are to be answered with cookies.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cookies: Option<CookiePolicy>,
 }
 
 impl ServicePatch {
@@ -216,12 +229,14 @@ impl ServicePatch {
             scheduler_flags,
             persistence,
             one_packet,
+            cookies,
         } = self;
         Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
             persistence: persistence.unwrap_or(now.persistence),
             one_packet: one_packet.unwrap_or(now.one_packet),
+            cookies: cookies.unwrap_or(now.cookies),
             ..now.clone()
         }
     }
@@ -246,6 +261,9 @@ pub struct ServiceView {
     /// Whether each datagram is scheduled by itself.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub one_packet: bool,
+    /// When its SYNs are answered with cookies.
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    pub cookies: CookiePolicy,
     /// What it has carried.
     pub stats: Traffic,
     /// What it carries in a second.
@@ -267,6 +285,7 @@ impl From<&ServiceView> for Service {
             scheduler_flags: view.scheduler_flags,
             persistence: view.persistence,
             one_packet: view.one_packet,
+            cookies: view.cookies,
             reals: view.reals.iter().map(Real::from).collect(),
         }
     }

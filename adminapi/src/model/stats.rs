@@ -25,7 +25,7 @@ pub struct Traffic {
 pub type Drops = BTreeMap<String, u64>;
 
 /// What the director has done with packets since it started:
-/// `received` = `sent` + `passed` + `dropped` + frames under way.
+/// `received` = `sent` + `passed` + `answered` + `dropped` + frames under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PacketTotals {
     /// Seen by the gates of all interfaces.
@@ -34,6 +34,9 @@ pub struct PacketTotals {
     pub sent: u64,
     /// Left to the kernel.
     pub passed: u64,
+    /// SYNs that the gate has answered with a cookie.
+    #[serde(default)]
+    pub answered: u64,
     /// Dropped, for any reason.
     pub dropped: u64,
 }
@@ -64,6 +67,9 @@ pub struct InterfaceStats {
     pub passed: u64,
     /// Packets handed to a worker.
     pub redirected: u64,
+    /// SYNs answered by the gate with a cookie.
+    #[serde(default)]
+    pub answered: u64,
     /// Packets dropped by the gate.
     pub dropped: u64,
 }
@@ -105,6 +111,7 @@ impl From<InterfaceStatus> for InterfaceStats {
             rx: status.rx,
             passed: status.passed,
             redirected: status.redirected,
+            answered: status.answered,
             dropped: status.dropped,
         }
     }

@@ -69,6 +69,9 @@ pub struct InterfaceStatus {
     pub passed: u64,
     /// Packets handed to a worker.
     pub redirected: u64,
+    /// SYNs answered by the gate with a cookie.
+    #[serde(default)]
+    pub answered: u64,
     /// Packets dropped by the gate.
     pub dropped: u64,
     /// The same by reason.

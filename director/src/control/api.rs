@@ -347,6 +347,7 @@ impl Control for Director {
                 received: interfaces.iter().map(|i| i.rx).sum(),
                 sent: workers.iter().map(|w| w.sent).sum(),
                 passed: interfaces.iter().map(|i| i.passed).sum(),
+                answered: interfaces.iter().map(|i| i.answered).sum(),
                 dropped: drops.values().sum(),
             },
             traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),

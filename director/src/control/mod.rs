@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod cookies;
 mod daemons;
 mod drain;
 mod edit;
@@ -32,6 +33,7 @@ use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 use tracing::warn;
 
+use crate::agents::Agents;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
@@ -88,6 +90,8 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    mint: cookies::Minting,
+    agents: Arc<Agents>,
     filters: Mutex<filter::Filters>,
     keeping: Keeping,
 }
@@ -144,6 +148,8 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            mint: Mutex::default(),
+            agents: Arc::default(),
             filters: Mutex::default(),
             keeping: Keeping::new(keep),
         }

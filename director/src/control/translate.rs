@@ -78,6 +78,7 @@ pub(super) fn handling(
     id: ServiceId,
     persistence: Option<model::Persistence>,
     one_packet: bool,
+    cookies: model::CookiePolicy,
 ) -> Handling {
     let bits = id.family().bits();
     let persistence = persistence.map(|wanted| Persistence {
@@ -87,6 +88,7 @@ pub(super) fn handling(
     Handling {
         persistence,
         one_packet,
+        cookies,
     }
 }
 

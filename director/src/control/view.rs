@@ -26,6 +26,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -74,6 +75,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         reals: service
             .reals
             .iter()
@@ -209,6 +211,7 @@ impl Director {
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,
+                answered: counters.answered,
                 dropped: counters.drops.iter().sum(),
                 drops: named(counters.dropped()),
             })
