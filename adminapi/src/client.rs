@@ -1,8 +1,9 @@
-//! The typed client of the API, over a Unix socket or plain HTTP.
+//! The typed client of the API, over a Unix socket, TLS or plain HTTP.
 
 mod address;
 mod error;
 mod filter;
+mod tls;
 mod transport;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
+pub use tls::Trust;
 use transport::{Answer, Broken, Request, Transport};
 
 /// The answer of every call.
@@ -37,7 +39,8 @@ pub type Result<T> = std::result::Result<T, ClientError>;
 #[derive(Debug)]
 pub struct Client {
     address: Address,
-    token: Option<String>,
+    token: Option<Bearer>,
+    trust: Trust,
     patience: Duration,
     transport: Mutex<Option<Transport>>,
 }
@@ -46,7 +49,7 @@ impl Client {
     /// How long a call may take unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// A client of the director at `unix:/path` or `http://host:port`. Sends nothing yet: a
+    /// A client of the director at `unix:/path`, `https://host:port` or `http://host:port`. Sends nothing yet: a
     /// director that is not there is an error of the first call.
     pub fn connect(address: &str) -> Result<Self> {
         Ok(Self::new(address.parse()?))
@@ -57,6 +60,7 @@ impl Client {
         Self {
             address,
             token: None,
+            trust: Trust::default(),
             patience: Self::PATIENCE,
             transport: Mutex::new(None),
         }
@@ -65,7 +69,14 @@ impl Client {
     /// The same client, which sends `token` as `Authorization: Bearer`.
     #[must_use]
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(Bearer(token.into()));
+        self
+    }
+
+    /// The same client, which believes a director that `trust` says to believe.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 
@@ -263,6 +274,11 @@ impl Client {
         self.call(Method::PUT, &path, body).await.map(drop)
     }
 
+    /// Has the director read its configuration file again: all of it or nothing.
+    pub async fn reload(&self) -> Result<()> {
+        self.call(Method::POST, path::RELOAD, None).await.map(drop)
+    }
+
     /// Makes changes in their order, each by itself; what went wrong with each, if something did.
     pub async fn make(&self, changes: &[Change]) -> Result<Vec<Option<ProblemDocument>>> {
         self.send(Method::POST, path::CHANGES, &changes).await
@@ -346,7 +362,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.host_header());
-        if let Some(token) = &self.token {
+        if let Some(Bearer(token)) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         if body.is_some() {
@@ -371,7 +387,7 @@ impl Client {
                 Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }
-        let mut transport = Transport::open(&self.address).await?;
+        let mut transport = Transport::open(&self.address, &self.trust).await?;
         match transport.exchange(request).await {
             Ok(answer) => {
                 *kept = Some(transport);
@@ -382,6 +398,15 @@ impl Client {
                 "the connection was closed at once".to_owned(),
             )),
         }
+    }
+}
+
+/// A token to send. It does not show itself.
+struct Bearer(String);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer(..)")
     }
 }
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::model::{
-    Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
-    ExplainQuery, Explanation, Filter, FilterRules, Health, Listed, ListedView, ListingQuery,
-    MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch, RealView, Service, ServiceId,
-    ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    AuditEntry, Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
+    Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Listed, ListedView,
+    ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch, RealView, Service,
+    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -186,6 +186,13 @@ pub trait Control: Send + Sync + 'static {
 
     /// Whether [`Control::put_config`] would do it. Changes nothing.
     fn check_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// Reads the configuration file again and makes everything in it that can change what it says:
+    /// all of it or nothing.
+    fn reload(&self) -> Result<()>;
+
+    /// Remembers among the events, and in the log, that somebody has changed something.
+    fn record(&self, change: AuditEntry);
 
     /// What would become of a packet. Changes nothing.
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation>;

@@ -30,6 +30,7 @@ pub(crate) struct State {
     rules: FilterRules,
     listings: Vec<Listed>,
     levels: HashMap<Option<ServiceId>, u8>,
+    pub(crate) changes: Vec<AuditEntry>,
 }
 
 impl State {
@@ -439,6 +440,17 @@ impl Control for Fake {
 
     fn check_config(&self, _: &Configuration) -> Result<()> {
         self.with(|_| Ok(()))
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.with(|state| {
+            state.timeouts = Timeouts::default();
+            Ok(())
+        })
+    }
+
+    fn record(&self, change: AuditEntry) {
+        self.state.lock().unwrap().changes.push(change);
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {

@@ -3,6 +3,7 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod audit;
 mod change;
 mod config;
 mod connection;
@@ -28,6 +29,7 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use audit::AuditEntry;
 pub use change::Change;
 pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};

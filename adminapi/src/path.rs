@@ -41,6 +41,8 @@ pub const NETWORKS: &str = "/v1/filter/networks";
 
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
+/// `POST`: read the configuration file again.
+pub const RELOAD: &str = "/v1/reload";
 /// `POST`: many changes of services and real servers.
 pub const CHANGES: &str = "/v1/changes";
 /// `GET`, `POST`: synchronisation daemons.

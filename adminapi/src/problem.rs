@@ -37,8 +37,14 @@ pub enum ProblemKind {
     MalformedJson,
     /// A path or query that cannot be read.
     BadRequest,
+    /// Who asks is not known: no token, or a wrong one.
+    Unauthorized,
+    /// Who asks is known, and may not.
+    Forbidden,
     /// The resource knows no such method.
     MethodNotAllowed,
+    /// The body did not come in time.
+    RequestTimeout,
     /// The body is too large.
     TooLarge,
     /// The body says that it is no JSON.
@@ -55,7 +61,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::NoSuchService,
         Self::NoSuchReal,
         Self::NoSuchSysctl,
@@ -68,7 +74,10 @@ impl ProblemKind {
         Self::Invalid,
         Self::MalformedJson,
         Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Busy,
@@ -91,6 +100,9 @@ impl ProblemKind {
             Self::Invalid => ("invalid", 422, "Invalid values"),
             Self::MalformedJson => ("malformed-json", 400, "Malformed JSON"),
             Self::BadRequest => ("bad-request", 400, "Bad request"),
+            Self::Unauthorized => ("unauthorized", 401, "Not let in"),
+            Self::Forbidden => ("forbidden", 403, "Not allowed"),
+            Self::RequestTimeout => ("request-timeout", 408, "Body too slow"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed"),
             Self::TooLarge => ("too-large", 413, "Body too large"),
             Self::UnsupportedMediaType => ("unsupported-media-type", 415, "Body is not JSON"),

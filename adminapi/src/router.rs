@@ -1,6 +1,6 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
-mod answer;
+pub(crate) mod answer;
 mod change;
 mod config;
 mod daemon;
@@ -79,6 +79,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
                 .put(config::put)
                 .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
+        .route(path::RELOAD, post(config::reload))
         .route(
             path::CHANGES,
             post(change::make_all).layer(DefaultBodyLimit::max(CONFIG_LIMIT)),

@@ -39,7 +39,7 @@ pub(crate) enum DirectorError {
     /// The director failed or its answer made no sense.
     #[error("{0}")]
     Fault(String),
-    /// The address of the director can't be read.
+    /// The address of the director can't be read, or a file that says whom to believe.
     #[error("{0}")]
     BadAddress(String),
     /// Nobody answers there.
@@ -51,6 +51,9 @@ pub(crate) enum DirectorError {
     /// No answer in time.
     #[error("{0}")]
     TimedOut(String),
+    /// TLS: one side does not believe the other.
+    #[error("{0}")]
+    NotTrusted(String),
 }
 
 impl DirectorError {
@@ -74,6 +77,7 @@ impl DirectorError {
             Self::NoPermission(_) => 4,
             Self::TimedOut(_) => 5,
             Self::Fault(_) => 6,
+            Self::NotTrusted(_) => 7,
         }
     }
 }
@@ -242,11 +246,12 @@ impl From<ClientError> for DirectorError {
     fn from(error: ClientError) -> Self {
         let text = error.to_string();
         match error {
-            ClientError::BadAddress(_) => Self::BadAddress(text),
+            ClientError::BadAddress(_) | ClientError::BadTrust(_) => Self::BadAddress(text),
             ClientError::SocketMissing(_)
             | ClientError::Refused(_)
             | ClientError::Unreachable { .. } => Self::NotRunning(text),
             ClientError::PermissionDenied(_) => Self::NoPermission(text),
+            ClientError::Tls { .. } => Self::NotTrusted(text),
             ClientError::Timeout { .. } => Self::TimedOut(text),
             ClientError::Problem(document) => document.as_ref().into(),
             ClientError::Protocol(_) => Self::Fault(text),
@@ -312,6 +317,14 @@ mod tests {
                 5,
             ),
             (ClientError::Protocol("no HTTP".to_owned()), 6),
+            (
+                ClientError::Tls {
+                    address: address(),
+                    why: "unknown issuer".to_owned(),
+                },
+                7,
+            ),
+            (ClientError::BadTrust("no such file".to_owned()), 2),
         ] {
             let text = error.to_string();
             let error = DirectorError::from(error);
@@ -332,6 +345,7 @@ mod tests {
                 409 => DirectorError::Exists,
                 404 if kind == ProblemKind::NoSuchSysctl => DirectorError::Refused(text),
                 400 | 422 => DirectorError::Refused(text),
+                401 | 403 => DirectorError::NoPermission(text),
                 507 => DirectorError::Full(text),
                 _ => DirectorError::Fault(text),
             };

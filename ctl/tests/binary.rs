@@ -276,6 +276,12 @@ impl Control for Fake {
         not_asked()
     }
 
+    fn reload(&self) -> Result<()> {
+        not_asked()
+    }
+
+    fn record(&self, _: AuditEntry) {}
+
     fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
         not_asked()
     }
@@ -400,7 +406,7 @@ async fn options_and_words_reach_a_director() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("api.sock");
     let router = adminapi::router(Arc::new(Fake::default()));
-    let bound = adminapi::serve::bind_unix(&socket).await.unwrap();
+    let bound = adminapi::serve::bind_unix(&socket, None).await.unwrap();
     tokio::spawn(adminapi::serve::serve_unix(
         bound,
         router,

@@ -1,20 +1,17 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
-use std::io::IsTerminal;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adminapi::{Control, model};
-use anyhow::{Context, Result, bail, ensure};
+use adminapi::model;
+use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use nix::sys::utsname::uname;
-use nix::unistd::geteuid;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::agents::Door;
-use crate::config::{Config, Log, LogFormat, ModeChoice};
+use crate::config::{Config, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
@@ -23,9 +20,11 @@ use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
 use crate::keep::{self, Former, Keep, Wishes};
+use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
+use crate::privilege::{self, Capability};
 use crate::rate;
 use crate::templates::Templates;
 use crate::time::Clock;
@@ -47,28 +46,12 @@ pub struct Running {
     pub workers: Vec<datapath::Running>,
 }
 
-/// Starts logging to standard error. `RUST_LOG` goes before what is configured.
-pub fn log(log: &Log) {
-    let level = tracing::Level::from(log.level).to_string();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
-}
-
-/// Says what is missing on this host, before anything is touched.
+/// Says what is missing on this host, before anything is touched; `needed` are the capabilities.
 ///
 /// # Errors
-/// Not root, or a kernel that is too old.
-pub fn check_host() -> Result<()> {
-    ensure!(
-        geteuid().is_root(),
-        "not root: AF_XDP and BPF need it; start bulwarkd as root"
-    );
+/// A capability that is missing, or a kernel that is too old.
+pub fn check_host<'a>(needed: impl IntoIterator<Item = &'a Capability>) -> Result<()> {
+    privilege::check(needed)?;
     let uname = uname().context("cannot ask for the kernel's version")?;
     let release = uname.release().to_string_lossy().into_owned();
     let numbers: Vec<u32> = release
@@ -337,53 +320,23 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, marks, timeouts, sysctls and local addresses those of `config`; services and
-/// marks in one step.
-///
-/// # Errors
-/// What the director refuses; services and marks are as they were then.
-pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    let wishes = Wishes::of(config);
-    adopt(director, config, &wishes)?;
-    director.adopt_defense(&config.defense);
-    director.note_file(wishes);
-    Ok(())
-}
-
 /// Configures a director that has just started. What has not changed in the file since the `former`
 /// one read it is as that one had it in the end.
 fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
     let Some(former) = former else {
-        return configure(director, config);
+        return Ok(director.configure(config)?);
     };
     let file = Wishes::of(config);
     let running = former.running.as_ref();
     let wishes = running.map_or_else(|| file.clone(), |running| running.resume(&file));
-    let adopted = adopt(director, config, &wishes).or_else(|error| {
+    let adopted = director.adopt(config, &wishes).or_else(|error| {
         warn!(%error, "what was in force does not hold any more: the file is");
-        adopt(director, config, &file)
+        director.adopt(config, &file)
     });
     adopted?;
     director.adopt_defense(&config.defense);
     director.take_over(former, wishes.level);
     director.note_file(file);
-    Ok(())
-}
-
-fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
-    let local = &config.datapath.local;
-    ensure!(
-        director.speaks_from(&local.ports),
-        "local_ports under [datapath] cannot be changed while the director runs; restart it"
-    );
-    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
-    director.set_grace(config.datapath.drain);
-    director.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
-    director.adopt_filter(&config.filter)?;
-    director.change_timeouts(wishes.timeouts.into())?;
-    director.set_sysctls(wishes.sysctls());
-    director.set_brief(config.defense.brief);
-    director.set_cookie_period(config.cookies.rotation);
     Ok(())
 }
 
@@ -430,9 +383,11 @@ pub async fn follow(director: Arc<Director>) {
                 director.watch();
                 director.tend_cookies();
                 director.keep_running();
+                director.beat();
                 Ok(())
             }
             _ = second.tick() => {
+                logging::tell_held_back();
                 director.keep_tally();
                 director.keep_neighbours();
                 if let Err(error) = director.end_listings() {

@@ -219,6 +219,8 @@ pub struct WorkerStats {
     pub ring_full: Counter,
     /// Packets that the kernel dropped since it had no frame to receive into.
     pub no_frame: Counter,
+    /// Grows several times a second, as long as the worker makes progress.
+    pub beats: Counter,
     /// Who sends it most.
     pub sources: Shown,
 }

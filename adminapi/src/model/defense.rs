@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CookieStatus, ServiceId};
+use super::{AuditEntry, CookieStatus, ServiceId};
 
 /// The defence of the whole director or of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,13 +67,16 @@ pub struct Event {
     pub id: u64,
     /// When, seconds since 1970.
     pub at: u64,
-    /// What: `defense_level`.
+    /// What: `defense_level`, `change`.
     pub kind: String,
     /// Which service it is about; none: the whole director.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
     /// What has happened, with figures.
     pub message: String,
+    /// Who changed what, if that is what has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<AuditEntry>,
 }
 
 /// Which events are asked for.

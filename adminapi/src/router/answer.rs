@@ -10,10 +10,10 @@ use crate::problem::{MEDIA_TYPE, ProblemDocument, ProblemKind};
 
 /// An answer that is no success.
 #[derive(Debug)]
-pub(super) struct Failure(Box<ProblemDocument>);
+pub(crate) struct Failure(Box<ProblemDocument>);
 
 impl Failure {
-    pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         ProblemDocument::new(kind, detail).into()
     }
 }

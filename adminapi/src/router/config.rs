@@ -30,3 +30,8 @@ pub(super) async fn put(
     }
     Ok(StatusCode::NO_CONTENT)
 }
+
+pub(super) async fn reload(State(ask): State<Ask>) -> Result<StatusCode, Failure> {
+    ask.run(|control| control.reload()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

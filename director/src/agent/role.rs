@@ -13,7 +13,9 @@ use tracing::{error, info, warn};
 use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
 use crate::config::AgentConfig;
+use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
+use crate::privilege;
 use crate::run;
 use crate::wire::Addr;
 
@@ -46,7 +48,7 @@ pub fn main(args: &Args) -> ExitCode {
         println!("{}: ok", args.config.display());
         return ExitCode::SUCCESS;
     }
-    run::log(&config.log);
+    logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -102,7 +104,7 @@ impl Host {
 }
 
 async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
-    run::check_host()?;
+    run::check_host(privilege::AGENT)?;
     let mut host = Host::follow().await?;
     let link = host.interface(config.interface.as_str())?;
     let program = Decapsulator::attach(&config, &link)?;

@@ -33,7 +33,7 @@ use toml_edit::Document;
 
 pub use agent::{AgentConfig, HookChoice, Source, Tunnel};
 pub use agents::{Agents, Cookies};
-pub use api::Api;
+pub use api::{Api, Listen};
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};

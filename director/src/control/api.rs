@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Change, Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor,
-    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Listed,
-    ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, PacketTotals, Prefix, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
-    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    AuditEntry, Change, Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse,
+    Cursor, Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health,
+    Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, PacketTotals, Prefix,
+    Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView,
+    SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, Put};
@@ -301,6 +301,14 @@ impl Control for Director {
         let marks = wanted.marks.as_deref().unwrap_or_default();
         self.compile(marks)?;
         self.check(&wanted.services)
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.read_again()
+    }
+
+    fn record(&self, change: AuditEntry) {
+        self.remember(change);
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use adminapi::model::{Event, Events};
+use adminapi::model::{AuditEntry, Event, Events};
 
 use super::translate;
 use crate::service::ServiceKey;
@@ -37,7 +37,17 @@ impl EventLog {
             kind: kind.to_owned(),
             service: service.map(translate::id),
             message,
+            change: None,
         });
+    }
+
+    /// Remembers that somebody has changed something.
+    pub(super) fn add_change(&mut self, at: u64, change: AuditEntry) {
+        let message = format!("{}: {}", change.who, change.what);
+        self.add(at, "change", None, message);
+        if let Some(event) = self.events.back_mut() {
+            event.change = Some(change);
+        }
     }
 
     /// Those with a number above `id`.

@@ -14,6 +14,7 @@ mod keeping;
 mod marks;
 mod meter;
 mod path_mtu;
+mod reload;
 mod roles;
 mod settings;
 mod strategies;
@@ -23,8 +24,12 @@ mod view;
 mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed},
+    fence,
+};
+use std::sync::{Arc, OnceLock, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
@@ -50,6 +55,7 @@ use crate::wire::{Addr, Mac};
 use daemons::Daemons;
 use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
+use reload::Source;
 use roles::Touched;
 use watch::Watch;
 
@@ -92,6 +98,9 @@ pub struct Director {
     watch: Mutex<Watch>,
     mint: cookies::Minting,
     agents: Arc<Agents>,
+    source: OnceLock<Source>,
+    /// Grows as long as the control makes progress.
+    beats: AtomicU64,
     filters: Mutex<filter::Filters>,
     keeping: Keeping,
 }
@@ -150,6 +159,8 @@ impl Director {
             watch,
             mint: Mutex::default(),
             agents: Arc::default(),
+            source: OnceLock::new(),
+            beats: AtomicU64::new(0),
             filters: Mutex::default(),
             keeping: Keeping::new(keep),
         }
@@ -174,6 +185,28 @@ impl Director {
             self.expire_abandoned();
         }
         Ok(done)
+    }
+
+    /// Says that the control makes progress. To be called several times a second.
+    pub fn beat(&self) {
+        // Whoever holds the lock for good stops the beat.
+        drop(self.master.lock());
+        self.beats.fetch_add(1, Relaxed);
+    }
+
+    /// Numbers that all grow as long as everything moves: of the control first, then of each
+    /// worker.
+    pub fn pulse(&self) -> Vec<u64> {
+        let workers = self.facts.workers.iter();
+        let workers = workers.map(|worker| worker.stats.beats.get());
+        std::iter::once(self.beats.load(Relaxed))
+            .chain(workers)
+            .collect()
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.shared.pool.load().services().len()
     }
 
     /// Makes the way to the kernel of this host, if there is none yet.

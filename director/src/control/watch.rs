@@ -407,7 +407,7 @@ fn rejected_of(service: &Service) -> u64 {
         .sum()
 }
 
-fn unix_now() -> u64 {
+pub(super) fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }
