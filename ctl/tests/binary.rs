@@ -426,6 +426,13 @@ async fn options_and_words_reach_a_director() {
     let output = run(bulwark(), &api, "status --json");
     let status: Status = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status.version, "9.9");
+    let output = run(bulwark(), &api, "sources");
+    let row = "203.0.113.9                      10  100.0 %          5          600        0\n";
+    assert!(
+        text(&output.stdout).ends_with(row),
+        "{}",
+        text(&output.stdout)
+    );
     let nowhere = format!("--api unix:{}/no.sock status", folder.path().display());
     assert_eq!(run(bulwark(), &api, &nowhere).status.code(), Some(3));
 }
