@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::model::{ServiceId, SyncRole};
 use crate::sysctl::BadValue;
@@ -39,7 +40,7 @@ impl fmt::Display for Subject {
 }
 
 /// One bad value: where it stands, what is wrong, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// JSON pointer (RFC 6901) to the value, `/real/0/weight`; empty for the whole document.
     pub pointer: String,

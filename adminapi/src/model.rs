@@ -18,6 +18,7 @@ mod service;
 mod span;
 mod stats;
 mod status;
+mod text;
 mod timeouts;
 mod tunnel;
 
@@ -41,6 +42,7 @@ pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
     WorkerStatus, XdpMode,
 };
+pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 

@@ -6,6 +6,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{ConnectionQuery, ExplainQuery, ServiceId, SyncRole};
 
+/// `GET`: the description of the API.
+pub const OPENAPI: &str = "/openapi.json";
+
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
 /// `GET`: the director as it is now.

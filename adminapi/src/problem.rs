@@ -1,6 +1,7 @@
 //! `application/problem+json` (RFC 9457): what a request that failed is answered with.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::{ControlError, Problem, Subject};
 
@@ -37,6 +38,8 @@ pub enum ProblemKind {
     MalformedJson,
     /// A path or query that cannot be read.
     BadRequest,
+    /// What `If-Match` or `If-None-Match` asks for is not so.
+    PreconditionFailed,
     /// The resource knows no such method.
     MethodNotAllowed,
     /// The body is too large.
@@ -55,7 +58,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoSuchService,
         Self::NoSuchReal,
         Self::NoSuchSysctl,
@@ -68,6 +71,7 @@ impl ProblemKind {
         Self::Invalid,
         Self::MalformedJson,
         Self::BadRequest,
+        Self::PreconditionFailed,
         Self::MethodNotAllowed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -91,6 +95,7 @@ impl ProblemKind {
             Self::Invalid => ("invalid", 422, "Invalid values"),
             Self::MalformedJson => ("malformed-json", 400, "Malformed JSON"),
             Self::BadRequest => ("bad-request", 400, "Bad request"),
+            Self::PreconditionFailed => ("precondition-failed", 412, "Precondition failed"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed"),
             Self::TooLarge => ("too-large", 413, "Body too large"),
             Self::UnsupportedMediaType => ("unsupported-media-type", 415, "Body is not JSON"),
@@ -118,7 +123,7 @@ impl ProblemKind {
 }
 
 /// The body of an answer that is no success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDocument {
     /// `urn:bulwark:problem:` and the name of the kind.
     #[serde(rename = "type")]

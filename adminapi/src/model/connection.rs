@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::text::{AddressText, EndpointText};
 use super::{Protocol, ServiceId};
 
 /// A connection as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Connection {
     /// The virtual service that it belongs to.
     pub service: ServiceId,
@@ -20,13 +22,17 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub template: bool,
     /// Client.
+    #[schema(value_type = EndpointText)]
     pub client: SocketAddr,
     /// Where it came to.
+    #[schema(value_type = EndpointText)]
     pub vip: SocketAddr,
     /// Real server that has it.
+    #[schema(value_type = EndpointText)]
     pub real: SocketAddr,
     /// What the director speaks from to the real server, with the method `fullnat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EndpointText>)]
     pub local: Option<SocketAddr>,
     /// State, in IPVS' names: `ESTABLISHED`, `SYN_RECV`, `UDP`...
     pub state: String,
@@ -75,17 +81,20 @@ impl<'de> Deserialize<'de> for Cursor {
 }
 
 /// Which connections to list: those that match everything that is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ConnectionQuery {
     /// Only of this virtual service.
     #[serde(default)]
     pub service: Option<ServiceId>,
     /// Only with this real server.
     #[serde(default)]
+    #[param(value_type = Option<EndpointText>)]
     pub real: Option<SocketAddr>,
     /// Only from this client.
     #[serde(default)]
+    #[param(value_type = Option<AddressText>)]
     pub client: Option<IpAddr>,
     /// At most this many, 1 to [`ConnectionQuery::MAX_LIMIT`].
     #[serde(default = "default_limit")]
@@ -130,7 +139,7 @@ impl Default for ConnectionQuery {
 /// One page of connections.
 ///
 /// Connections come and go while one pages: what is born or dies between two pages may be missed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionPage {
     /// The connections, at most the limit of the query; may be fewer although more follow.
     pub connections: Vec<Connection>,

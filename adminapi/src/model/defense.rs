@@ -1,11 +1,12 @@
 //! The defence, and what happens to it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::ServiceId;
 
 /// The defence of the whole director or of one service.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Defense {
     /// The level in force: 0 normal, 1 under attack, 2 as 1 and never left by itself. Of a
     /// service: the higher one of its own and the director's.
@@ -29,7 +30,7 @@ pub struct Defense {
 }
 
 /// Something that is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DefenseSignal {
     /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share` or `rejected_acks`.
     pub name: String,
@@ -44,7 +45,7 @@ pub struct DefenseSignal {
 }
 
 /// A level to be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefenseLevel {
     /// 0: by itself, from level 0 on. 1: by itself, from level 1 on. 2: stays.
@@ -57,7 +58,7 @@ impl DefenseLevel {
 }
 
 /// Something that has happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Its number; they grow by one.
     pub id: u64,
@@ -73,8 +74,9 @@ pub struct Event {
 }
 
 /// Which events are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct EventQuery {
     /// Those with a higher number than this.
     #[serde(default)]
@@ -82,7 +84,7 @@ pub struct EventQuery {
 }
 
 /// The latest events, the oldest first. The director remembers a bounded number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Events {
     /// They.
     pub events: Vec<Event>,

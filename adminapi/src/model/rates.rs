@@ -1,10 +1,11 @@
 //! Rates.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a service or a real server carries in a second, as IPVS estimates it: every two seconds
 /// the last two count a quarter, and all before them three.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rates {
     /// Connections scheduled.
     pub connections: u64,

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::text::AddressText;
 use super::{Drops, Rates, Traffic, Tunnel};
 
 /// How packets reach a real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForwardingMethod {
     /// Network address translation (`-m`, `Masq` in listings).
@@ -43,10 +45,11 @@ impl ForwardingMethod {
 }
 
 /// A real server as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Real {
     /// RIP.
+    #[schema(value_type = AddressText)]
     pub address: IpAddr,
     /// Port; the service's own when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +96,7 @@ impl Real {
 }
 
 /// A change of a real server: what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RealPatch {
     /// New weight.
@@ -102,6 +105,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub weight: Option<u32>,
     /// New way for packets to reach it.
     #[serde(
@@ -109,6 +113,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub method: Option<ForwardingMethod>,
     /// New way for a tunnel to wrap them.
     #[serde(
@@ -116,6 +121,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub tun: Option<Tunnel>,
     /// New number of connections that overloads it.
     #[serde(
@@ -123,6 +129,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub upper: Option<u32>,
     /// New number of connections below which it is no longer overloaded.
     #[serde(
@@ -130,6 +137,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub lower: Option<u32>,
     /// Gives it no new connections any more, and removes it when the last one has gone, or after
     /// so many seconds with those that are left.
@@ -138,6 +146,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub drain: Option<u32>,
 }
 
@@ -170,7 +179,7 @@ impl RealPatch {
 }
 
 /// A real server on its way out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Draining {
     /// Since when, in seconds of Unix time.
     pub since: u64,
@@ -181,7 +190,7 @@ pub struct Draining {
 }
 
 /// How many connections a real server of FullNAT has, and how many there are ports for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortUse {
     /// Ports in use.
     pub used: u64,
@@ -190,9 +199,10 @@ pub struct PortUse {
 }
 
 /// A real server as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RealView {
     /// RIP.
+    #[schema(value_type = AddressText)]
     pub address: IpAddr,
     /// Port.
     pub port: u16,
@@ -232,6 +242,7 @@ pub struct RealView {
     pub rates: Rates,
     /// Packets dropped that were known to be for it or from it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
 }
 

@@ -1,9 +1,10 @@
 //! Schedulers and their flags.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The name of a scheduling algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheduler {
     /// Round robin.
@@ -79,7 +80,7 @@ impl Scheduler {
 
 /// An option of a scheduler. IPVS has three bits, and each scheduler gives them its own meaning;
 /// one that has no use for a flag ignores it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum SchedulerFlag {
     /// `sh-fallback`, `mh-fallback`: a client whose real server cannot take it gets another.
     #[serde(rename = "fallback")]
@@ -115,8 +116,9 @@ impl SchedulerFlag {
 }
 
 /// A set of [`SchedulerFlag`]; on the wire a list, each at most once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Vec<SchedulerFlag>", into = "Vec<SchedulerFlag>")]
+#[schema(value_type = Vec<SchedulerFlag>)]
 pub struct SchedulerFlags(u8);
 
 impl SchedulerFlags {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{InterfaceStatus, Rates, WorkerStatus};
 
 /// What a service or a real server has carried since it was added.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Traffic {
     /// Connections scheduled.
     pub connections: u64,
@@ -26,7 +27,7 @@ pub type Drops = BTreeMap<String, u64>;
 
 /// What the director has done with packets since it started:
 /// `received` = `sent` + `passed` + `dropped` + frames under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PacketTotals {
     /// Seen by the gates of all interfaces.
     pub received: u64,
@@ -39,7 +40,7 @@ pub struct PacketTotals {
 }
 
 /// What one worker has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerStats {
     /// Its number, from 0.
     pub id: u32,
@@ -54,7 +55,7 @@ pub struct WorkerStats {
 }
 
 /// What the gate of one interface has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InterfaceStats {
     /// Name of the interface.
     pub name: String,
@@ -69,7 +70,7 @@ pub struct InterfaceStats {
 }
 
 /// Statistics of the whole director.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
     /// Packets, all interfaces and workers together.
     pub total: PacketTotals,
@@ -79,6 +80,7 @@ pub struct Stats {
     #[serde(default)]
     pub rates: Rates,
     /// Drops by reason; their sum is `total.dropped`.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
     /// Each worker.
     pub workers: Vec<WorkerStats>,

@@ -13,7 +13,7 @@ use serde_path_to_error::Segment;
 use super::BODY_LIMIT;
 use super::answer::Failure;
 use crate::error::Problem;
-use crate::model::ServiceId;
+use crate::model::{EndpointText, ServiceId};
 use crate::problem::{ProblemDocument, ProblemKind};
 
 /// The body of a request.
@@ -109,6 +109,26 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             .map(|Query(parameters)| Self(parameters))
             .map_err(|rejection| Failure::new(ProblemKind::BadRequest, rejection.body_text()))
     }
+}
+
+/// What a path to a service says.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes what [`ServicePath`] reads")]
+pub(super) struct ServiceParams {
+    /// The service.
+    service: ServiceId,
+}
+
+/// What a path to a real server says.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes what [`RealPath`] reads")]
+pub(super) struct RealParams {
+    /// The service.
+    service: ServiceId,
+    /// The real server.
+    real: EndpointText,
 }
 
 /// The service that a path names.

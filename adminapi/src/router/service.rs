@@ -6,8 +6,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Ask;
-use super::answer::{self, Created, Failure};
-use super::extract::{Body, ServicePath};
+use super::answer::{self, Created, Failure, Shown};
+use super::extract::{Body, ServiceParams, ServicePath};
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::{ControlError, Problem};
 use crate::model::{Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
 use crate::path;
@@ -15,85 +18,143 @@ use crate::validate::validate_service;
 
 type Answer<T> = Result<T, Failure>;
 
-pub(super) async fn list(State(ask): State<Ask>) -> Answer<Json<Vec<ServiceView>>> {
-    ask.run(|control| control.services()).await.map(Json)
+fn all(control: &dyn Control) -> Result<Vec<ServiceView>, ControlError> {
+    control.services()
 }
 
+/// Lists the services, in the order they were added
+#[utoipa::path(get, path = "/v1/services", tag = "services",
+    responses((status = 200, body = Vec<ServiceView>), Refusals))]
+pub(super) async fn list(State(ask): State<Ask>) -> Answer<Shown<Vec<ServiceView>>> {
+    ask.look(all).await.map(Shown)
+}
+
+/// Shows a service
+#[utoipa::path(get, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    responses((status = 200, body = ServiceView), Refusals))]
 pub(super) async fn show(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
-) -> Answer<Json<ServiceView>> {
-    ask.run(move |control| control.service(id)).await.map(Json)
+) -> Answer<Shown<ServiceView>> {
+    ask.look(move |control| control.service(id))
+        .await
+        .map(Shown)
 }
 
+/// Adds a service with its real servers
+#[utoipa::path(post, path = "/v1/services", tag = "services", request_body = Service,
+    responses((status = 201, body = ServiceView), Refusals))]
 pub(super) async fn add(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(service): Body<Service>,
 ) -> Answer<Created<ServiceView>> {
     ControlError::unless_valid(validate_service(&service))?;
     let location = path::service(service.id);
-    let body = ask.run(|control| control.add_service(service)).await?;
+    let add = |control: &dyn Control| control.add_service(service);
+    let body = ask.change(condition, all, add).await?;
     Ok(Created { location, body })
 }
 
+/// Adds a service, or makes the one of its name look like the body
+///
+/// Real servers that are in both keep their connections and counters.
+#[utoipa::path(put, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    request_body = Service,
+    responses((status = 200, body = ServiceView), (status = 201, body = ServiceView), Refusals))]
 pub(super) async fn put(
     State(ask): State<Ask>,
+    condition: Condition,
     ServicePath(id): ServicePath,
     Body(service): Body<Service>,
 ) -> Answer<Response> {
     let mut problems = validate_service(&service);
     problems.extend(other_identity(id, &service));
     ControlError::unless_valid(problems)?;
-    let done = ask.run(|control| control.put_service(service)).await?;
-    Ok(answer::put(done, path::service(id)))
+    let done = ask.change(
+        condition,
+        move |control| control.service(id),
+        |control| control.put_service(service),
+    );
+    Ok(answer::put(done.await?, path::service(id)))
 }
 
+/// Changes what the body names of a service
+#[utoipa::path(patch, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    request_body = ServicePatch, responses((status = 200, body = ServiceView), Refusals))]
 pub(super) async fn change(
     State(ask): State<Ask>,
+    condition: Condition,
     ServicePath(id): ServicePath,
     Body(patch): Body<ServicePatch>,
-) -> Answer<Json<ServiceView>> {
-    ask.run(move |control| control.change_service(id, patch))
-        .await
-        .map(Json)
+) -> Answer<Shown<ServiceView>> {
+    let done = ask.change(
+        condition,
+        move |control| control.service(id),
+        move |control| control.change_service(id, patch),
+    );
+    done.await.map(Shown)
 }
 
+/// Removes a service and its real servers
+#[utoipa::path(delete, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    responses((status = 204), Refusals))]
 pub(super) async fn remove(
     State(ask): State<Ask>,
+    condition: Condition,
     ServicePath(id): ServicePath,
 ) -> Answer<StatusCode> {
-    ask.run(move |control| control.remove_service(id)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let done = ask.change(
+        condition,
+        move |control| control.service(id),
+        move |control| control.remove_service(id),
+    );
+    done.await.map(|()| StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn flush(State(ask): State<Ask>) -> Answer<StatusCode> {
-    ask.run(|control| control.flush()).await?;
-    Ok(StatusCode::NO_CONTENT)
+/// Removes all services
+#[utoipa::path(delete, path = "/v1/services", tag = "services",
+    responses((status = 204), Refusals))]
+pub(super) async fn flush(State(ask): State<Ask>, condition: Condition) -> Answer<StatusCode> {
+    let done = ask.change(condition, all, |control| control.flush());
+    done.await.map(|()| StatusCode::NO_CONTENT)
 }
 
+/// Shows what a service has carried
+#[utoipa::path(get, path = "/v1/services/{service}/stats", tag = "services",
+    params(ServiceParams), responses((status = 200, body = Traffic), Refusals))]
 pub(super) async fn stats(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
 ) -> Answer<Json<Traffic>> {
-    let service = ask.run(move |control| control.service(id)).await?;
+    let service = ask.look(move |control| control.service(id)).await?;
     Ok(Json(service.stats))
 }
 
+/// Zeroes the counters of a service and its real servers
+#[utoipa::path(delete, path = "/v1/services/{service}/stats", tag = "services",
+    params(ServiceParams), responses((status = 204), Refusals))]
 pub(super) async fn zero(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
 ) -> Answer<StatusCode> {
-    ask.run(move |control| control.zero(Some(id))).await?;
+    ask.look(move |control| control.zero(Some(id))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Shows what all services together have carried
+#[utoipa::path(get, path = "/v1/services/stats", tag = "services",
+    responses((status = 200, body = Traffic), Refusals))]
 pub(super) async fn all_stats(State(ask): State<Ask>) -> Answer<Json<Traffic>> {
-    let stats = ask.run(|control| control.stats()).await?;
+    let stats = ask.look(|control| control.stats()).await?;
     Ok(Json(stats.traffic))
 }
 
+/// Zeroes the counters of all services
+#[utoipa::path(delete, path = "/v1/services/stats", tag = "services",
+    responses((status = 204), Refusals))]
 pub(super) async fn zero_all(State(ask): State<Ask>) -> Answer<StatusCode> {
-    ask.run(|control| control.zero(None)).await?;
+    ask.look(|control| control.zero(None)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

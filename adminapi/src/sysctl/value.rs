@@ -4,17 +4,19 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::table::{Kind, Sysctl};
 
 /// The value of a sysctl.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = SysctlValue)]
 pub enum Value {
     /// A number.
     Number(i64),
     /// Two numbers.
-    Pair([i64; 2]),
+    Pair(#[schema(min_items = 2, max_items = 2)] [i64; 2]),
     /// Text; in a write also one of the others, as `echo` would write it.
     Text(String),
 }
