@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use tokio::sync::watch;
+
 use crate::error::Result;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
-    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Carried, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
+    Events, ExplainQuery, Explanation, Health, Limits, MarkRule, Real, RealPatch, RealView, Sample,
+    Service, ServiceId, ServicePatch, ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts,
+    TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -26,6 +29,15 @@ impl<T> Put<T> {
             Self::Created(now) | Self::Replaced(now) => now,
         }
     }
+}
+
+/// The numbers of the latest event and the latest sample, as they come.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// Of events.
+    pub events: watch::Receiver<u64>,
+    /// Of samples.
+    pub samples: watch::Receiver<u64>,
 }
 
 /// What the router asks of a director.
@@ -92,6 +104,21 @@ pub trait Control: Send + Sync + 'static {
     /// One page of the connections that match `query`.
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage>;
 
+    /// Forgets a connection. Its client is told at its next packet.
+    fn close_connection(&self, id: ConnectionId) -> Result<()>;
+
+    /// How much there is room for.
+    fn limits(&self) -> Result<Limits>;
+
+    /// What a service, or a real server of it, has carried.
+    fn carried(&self, service: ServiceId, real: Option<SocketAddr>) -> Result<Carried>;
+
+    /// The statistics of the seconds after number `since` that are remembered.
+    fn samples(&self, since: u64) -> Result<Vec<Sample>>;
+
+    /// Hears of events and samples.
+    fn news(&self) -> News;
+
     /// The rules that mark packets, in their order.
     fn marks(&self) -> Result<Vec<MarkRule>>;
 
@@ -113,20 +140,24 @@ pub trait Control: Send + Sync + 'static {
     /// Changes what `patch` names; the answer is what is in force then.
     fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts>;
 
-    /// Services and timeouts, as they are configured now.
-    fn config(&self) -> Result<Configuration> {
-        Ok(Configuration {
-            timeouts: self.timeouts()?,
-            services: self.services()?.iter().map(Service::from).collect(),
-        })
-    }
+    /// All that is configured now.
+    fn config(&self) -> Result<Configuration>;
 
-    /// Makes services and timeouts those of `wanted`, in one step: all of it or nothing. Services
-    /// and real servers that are there and in `wanted` keep their connections and counters.
+    /// Makes all that is configured `wanted`, in one step: all of it or nothing. What `wanted`
+    /// leaves out stays; services and real servers that are there and in `wanted` keep their
+    /// connections and counters.
     fn put_config(&self, wanted: &Configuration) -> Result<()>;
 
     /// Whether [`Control::put_config`] would do it. Changes nothing.
     fn check_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// Makes what was changed last for good. Called after each change, before the next one.
+    ///
+    /// # Errors
+    /// When it cannot be written down; the change is taken back then.
+    fn keep(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// What would become of a packet. Changes nothing.
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation>;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{ServiceId, SyncRole};
+use crate::model::{ConnectionId, ServiceId, SyncRole};
 use crate::sysctl::BadValue;
 
 /// The answer of every [`crate::control::Control`] call.
@@ -27,6 +27,8 @@ pub enum Subject {
     },
     /// A synchronisation daemon.
     Daemon(SyncRole),
+    /// A connection.
+    Connection(ConnectionId),
 }
 
 impl fmt::Display for Subject {
@@ -34,6 +36,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Service(id) => write!(f, "service {id}"),
             Self::Real { service, real } => write!(f, "real server {real} of service {service}"),
+            Self::Connection(id) => write!(f, "connection {id}"),
             Self::Daemon(role) => write!(f, "{} synchronisation daemon", role.name()),
         }
     }
@@ -137,7 +140,7 @@ pub enum ControlError {
     Internal(String),
 }
 
-fn join(problems: &[Problem]) -> String {
+pub(crate) fn join(problems: &[Problem]) -> String {
     let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
     lines.join("\n")
 }

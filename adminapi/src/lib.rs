@@ -7,6 +7,8 @@ pub mod control;
 pub mod error;
 #[cfg(test)]
 mod fake;
+pub mod json;
+pub mod metrics;
 pub mod model;
 pub mod path;
 pub mod problem;
@@ -16,7 +18,7 @@ pub mod sysctl;
 pub mod validate;
 
 pub use client::{Client, ClientError};
-pub use control::{Control, Put};
+pub use control::{Control, News, Put};
 pub use error::{ControlError, Problem, Subject};
 pub use problem::{ProblemDocument, ProblemKind};
 pub use router::router;

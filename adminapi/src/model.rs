@@ -7,12 +7,15 @@ mod config;
 mod connection;
 mod daemon;
 mod defense;
+mod difference;
 mod explanation;
 mod id;
+mod limits;
 mod mark;
 mod persistence;
 mod rates;
 mod real;
+mod sample;
 mod scheduler;
 mod service;
 mod span;
@@ -24,20 +27,27 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
-pub use config::{Configuration, PutQuery};
-pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use config::{Configuration, Levels, PutQuery};
+pub use connection::{
+    BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
+};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
+pub use difference::{Difference, ResourceChange};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use limits::{Limits, Use};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};
-pub use rates::Rates;
+pub use rates::{RateWindows, Rates};
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
-pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
+pub use sample::{Sample, StreamQuery};
+pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use span::{MAX_SPAN, span};
-pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
+pub use stats::{
+    Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
+};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
     WorkerStatus, XdpMode,

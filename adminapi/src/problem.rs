@@ -18,6 +18,8 @@ pub enum ProblemKind {
     NoSuchService,
     /// The service exists, the real server does not.
     NoSuchReal,
+    /// There is no such connection.
+    NoSuchConnection,
     /// There is no sysctl of this name.
     NoSuchSysctl,
     /// The path leads nowhere.
@@ -58,9 +60,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoSuchService,
         Self::NoSuchReal,
+        Self::NoSuchConnection,
         Self::NoSuchSysctl,
         Self::NoSuchResource,
         Self::ServiceExists,
@@ -85,6 +88,7 @@ impl ProblemKind {
         match self {
             Self::NoSuchService => ("no-such-service", 404, "No such service"),
             Self::NoSuchReal => ("no-such-real", 404, "No such real server"),
+            Self::NoSuchConnection => ("no-such-connection", 404, "No such connection"),
             Self::NoSuchSysctl => ("no-such-sysctl", 404, "No such sysctl"),
             Self::NoSuchResource => ("no-such-resource", 404, "No such resource"),
             Self::ServiceExists => ("service-exists", 409, "Service already exists"),
@@ -124,6 +128,7 @@ impl ProblemKind {
 
 /// The body of an answer that is no success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"type": "urn:bulwark:problem:invalid", "title": "Invalid values", "status": 422, "detail": "1 value is not valid", "errors": [{"pointer": "/port", "message": "port 0 is no port", "mend": "use 1 to 65535"}]}))]
 pub struct ProblemDocument {
     /// `urn:bulwark:problem:` and the name of the kind.
     #[serde(rename = "type")]
@@ -179,6 +184,9 @@ impl From<ControlError> for ProblemDocument {
         let kind = match &error {
             ControlError::NotFound(Subject::Service(_)) => ProblemKind::NoSuchService,
             ControlError::NotFound(Subject::Real { .. }) => ProblemKind::NoSuchReal,
+            // A connection is never added over the API.
+            ControlError::NotFound(Subject::Connection(_))
+            | ControlError::AlreadyExists(Subject::Connection(_)) => ProblemKind::NoSuchConnection,
             ControlError::NotFound(Subject::Daemon(_)) => ProblemKind::NoSuchDaemon,
             ControlError::AlreadyExists(Subject::Daemon(_)) => ProblemKind::DaemonExists,
             ControlError::NoInterface(_) => ProblemKind::NoSuchInterface,

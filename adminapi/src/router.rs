@@ -2,10 +2,12 @@
 
 mod answer;
 mod config;
+mod connection;
 mod daemon;
 mod defense;
 mod director;
 mod extract;
+mod live;
 mod mark;
 mod openapi;
 mod real;
@@ -48,14 +50,21 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(director::health))
         .routes(routes!(director::status))
         .routes(routes!(director::stats))
-        .routes(routes!(director::connections))
-        .routes(routes!(director::explain))
+        .routes(routes!(director::drops))
+        .routes(routes!(director::limits))
+        .routes(routes!(director::schedulers))
+        .routes(routes!(live::metrics))
+        .routes(routes!(live::stats))
+        .routes(routes!(live::events))
+        .routes(routes!(connection::list))
+        .routes(routes!(connection::templates))
+        .routes(routes!(connection::close))
+        .routes(routes!(connection::explain))
         .routes(routes!(
             director::timeouts,
             director::put_timeouts,
             director::change_timeouts
         ))
-        .routes(routes!(defense::events))
         .routes(routes!(defense::show, defense::set))
         .routes(routes!(mark::list, mark::put, mark::add))
         .routes(routes!(mark::remove))
@@ -84,6 +93,7 @@ fn services() -> OpenApiRouter<Ask> {
         .routes(routes!(service::stats, service::zero))
         .routes(routes!(defense::show_service, defense::set_service))
         .routes(routes!(real::list, real::add))
+        .routes(routes!(real::stats))
         .routes(routes!(real::show, real::put, real::change, real::remove))
 }
 
@@ -140,7 +150,9 @@ impl Ask {
             // A change that has panicked has left nothing half done: the director saw to that.
             let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
             condition.judge(|| present(control))?;
-            call(control).map_err(Failure::from)
+            let done = call(control)?;
+            control.keep()?;
+            Ok(done)
         })
         .await
     }

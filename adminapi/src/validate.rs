@@ -9,10 +9,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, MAX_SPAN,
-    MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service, ServiceId,
-    SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, Levels,
+    MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service,
+    ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
+
+use crate::sysctl::Sysctls;
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
@@ -152,11 +154,64 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
     problems
 }
 
-/// Judges a configuration: its services and its timeouts.
+/// Judges a configuration: all of its sections.
 pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     let mut problems = validate_config(&config.services);
-    let timeouts = validate_timeouts(config.timeouts.into());
-    problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
+    let mut add = |section: &str, found: Vec<Problem>| {
+        problems.extend(found.into_iter().map(|problem| problem.below(section)));
+    };
+    add("/timeouts", validate_timeouts(config.timeouts.into()));
+    if let Some(marks) = &config.marks {
+        add("/mark", validate_marks(marks));
+    }
+    if let Some(Err(found)) = config.sysctls.as_ref().map(Sysctls::try_from) {
+        add("/sysctl", found);
+    }
+    for (index, daemon) in config.daemons.iter().flatten().enumerate() {
+        add(&format!("/daemon/{index}"), validate_daemon(daemon));
+    }
+    add(
+        "/daemon",
+        repeated_daemons(config.daemons.as_deref().unwrap_or_default()),
+    );
+    if let Some(levels) = &config.defense {
+        add("/defense", validate_levels(levels, &config.services));
+    }
+    problems
+}
+
+fn repeated_daemons(daemons: &[SyncDaemon]) -> Vec<Problem> {
+    let repeated = |(index, daemon): (usize, &SyncDaemon)| {
+        let first = daemons.iter().position(|d| d.role == daemon.role)?;
+        let message = format!("there is a {} already", daemon.role.name());
+        let problem = Problem::new(format!("/{index}/role"), message, "leave one out");
+        (first < index).then(|| problem.with_other(format!("/{first}/role")))
+    };
+    daemons.iter().enumerate().filter_map(repeated).collect()
+}
+
+/// Judges levels that are to stay: 2, or 0 for those that do not.
+fn validate_levels(levels: &Levels, services: &[Service]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut judge = |pointer: String, level: u8| {
+        if !matches!(level, 0 | 2) {
+            let message = format!("level {level} does not stay");
+            problems.push(Problem::new(pointer, message, "use 2, or 0 for by itself"));
+        }
+    };
+    judge("/level".to_owned(), levels.level);
+    for (id, level) in &levels.services {
+        judge(format!("/service/{id}"), *level);
+    }
+    let is_there = |id: &ServiceId| services.iter().any(|service| service.id == *id);
+    for id in levels.services.keys().filter(|id| !is_there(id)) {
+        let message = format!("there is no service {id}");
+        problems.push(Problem::new(
+            format!("/service/{id}"),
+            message,
+            "leave it out",
+        ));
+    }
     problems
 }
 

@@ -47,6 +47,7 @@ pub mod marks;
 pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
+pub mod persist;
 pub mod pool;
 pub mod rate;
 pub mod run;

@@ -23,12 +23,13 @@ use crate::ftp::Expectations;
 use crate::gate::XdpMode;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::rate;
 use crate::templates::Templates;
 use crate::time::Clock;
-use crate::wire::Version;
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
+use crate::wire::{Addr, Version};
 use crate::xsk::{CopyMode, MAX_PACKET};
 
 /// Oldest kernel with all that is needed: one UMEM for sockets of several interfaces.
@@ -109,8 +110,7 @@ pub async fn start(
         .context("cannot start the workers")?;
     let facts = facts(&datapath, &settings, clock, &workers);
     let director = Director::new(facts, shared, datapath.gate, neighbourhood);
-    let configured = settle(&director).and_then(|()| configure(&director, config));
-    if let Err(problem) = configured {
+    if let Err(problem) = begin(&director, config) {
         datapath::stop(stop, workers);
         return Err(problem);
     }
@@ -218,25 +218,51 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts, sysctls and local addresses those of `config`.
+/// Makes the director what `config` says and, where something is kept, what the API has made of it
+/// before.
+fn begin(director: &Director, config: &Config) -> Result<()> {
+    settle(director)?;
+    if let Some(path) = &config.api.persist {
+        adopt(director, config);
+        director.speak_from(&speakers(config))?;
+        director.resume(Store::at(path))?;
+    }
+    configure(director, config)
+}
+
+/// Makes services, timeouts, marks, sysctls and local addresses those of `config`. What is kept
+/// over restarts stays as it is once it has been changed over the API.
 ///
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    let local = &config.datapath.local;
     ensure!(
-        director.speaks_from(&local.ports),
+        director.speaks_from(&config.datapath.local.ports),
         "local_ports under [datapath] cannot be changed while the director runs; restart it"
     );
-    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
-    director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &config.services)?;
+    adopt(director, config);
+    if director.is_resumed() {
+        director.speak_from(&speakers(config))?;
+        return Ok(());
+    }
+    director.apply_speaking_from(&speakers(config), &config.services)?;
     director.put_marks(config.marks.clone())?;
     director.change_timeouts(config.timeouts.into())?;
     director.set_sysctls(config.sysctls.clone());
+    director.settle()?;
+    Ok(())
+}
+
+/// Adopts what only the file says.
+fn adopt(director: &Director, config: &Config) {
+    director.set_grace(config.datapath.drain);
     director.set_brief(config.defense.brief);
     director.adopt_defense(&config.defense);
-    Ok(())
+}
+
+fn speakers(config: &Config) -> Vec<Addr> {
+    let addresses = config.datapath.local.addresses.iter();
+    addresses.map(|address| (*address).into()).collect()
 }
 
 /// Hears of the path MTUs of tunnels. Never ends.
@@ -270,6 +296,7 @@ pub async fn follow(director: Arc<Director>) {
                 Ok(())
             }
             _ = second.tick() => {
+                director.sample();
                 director.keep_neighbours();
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 
 use crate::drops::DropReason;
-use crate::rate::Estimate;
+use crate::rate::{Estimate, Windows};
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
@@ -125,6 +125,7 @@ pub struct PerWorker {
     /// What is taken off every sum: what was counted when the counters were zeroed.
     zero: Mutex<TrafficSum>,
     rates: Mutex<Estimate>,
+    windows: Mutex<Windows>,
 }
 
 impl PerWorker {
@@ -134,6 +135,7 @@ impl PerWorker {
             workers: (0..workers).map(|_| Traffic::default()).collect(),
             zero: Mutex::default(),
             rates: Mutex::default(),
+            windows: Mutex::default(),
         }
     }
 
@@ -161,6 +163,16 @@ impl PerWorker {
     /// What comes in a second.
     pub fn rates(&self) -> TrafficSum {
         self.rates.lock().per_second()
+    }
+
+    /// Notes what has been counted by this second. To be called once a second.
+    pub fn note_second(&self) {
+        self.windows.lock().take_in(self.total());
+    }
+
+    /// What came in a second, over the last one, ten and sixty.
+    pub fn windows(&self) -> [TrafficSum; 3] {
+        self.windows.lock().per_second()
     }
 
     /// The sum over all workers, since the start or the last [`PerWorker::zero`].

@@ -47,6 +47,8 @@ struct Datapath {
 #[derive(Clone, Debug, Default, Serialize)]
 struct ApiPlace {
     unix: PathBuf,
+    #[serde(flatten)]
+    more: toml::Table,
 }
 
 impl Configuration {
@@ -78,6 +80,13 @@ impl Configuration {
     #[must_use]
     pub fn datapath(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.datapath.more.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a key of `[api]`.
+    #[must_use]
+    pub fn api(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.api.more.insert(key.to_owned(), value.into());
         self
     }
 

@@ -40,6 +40,59 @@ pub struct Connection {
     pub expires: u32,
 }
 
+/// What names a connection: `tcp:203.0.113.7:40112-192.0.2.10:80`, from its client to the VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Client.
+    pub client: SocketAddr,
+    /// Where it came to.
+    pub vip: SocketAddr,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}-{}", self.protocol.name(), self.client, self.vip)
+    }
+}
+
+/// A text that names no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no connection; write tcp:203.0.113.7:40112-192.0.2.10:80")]
+pub struct BadConnectionId(String);
+
+impl FromStr for ConnectionId {
+    type Err = BadConnectionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (protocol, ends) = text.split_once(':')?;
+            let mut known = Protocol::ALL.into_iter();
+            let protocol = known.find(|known| known.name() == protocol)?;
+            let (client, vip) = ends.split_once('-')?;
+            Some(Self {
+                protocol,
+                client: client.parse().ok()?,
+                vip: vip.parse().ok()?,
+            })
+        };
+        parse().ok_or_else(|| BadConnectionId(text.to_owned()))
+    }
+}
+
+impl Connection {
+    /// What names it; a template has no name.
+    pub fn id(&self) -> Option<ConnectionId> {
+        let protocol = self.protocol.filter(|_| !self.template)?;
+        Some(ConnectionId {
+            protocol,
+            client: self.client,
+            vip: self.vip,
+        })
+    }
+}
+
 /// Where the next page starts. What the number means is the director's own affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(pub u64);
@@ -96,8 +149,12 @@ pub struct ConnectionQuery {
     #[serde(default)]
     #[param(value_type = Option<AddressText>)]
     pub client: Option<IpAddr>,
+    /// Only what persistent services remember of clients, or only connections; both when left out.
+    #[serde(default)]
+    pub template: Option<bool>,
     /// At most this many, 1 to [`ConnectionQuery::MAX_LIMIT`].
     #[serde(default = "default_limit")]
+    #[param(minimum = 1, maximum = 10_000)]
     pub limit: u32,
     /// Go on from here; from the start when left out.
     #[serde(default)]
@@ -121,6 +178,9 @@ impl ConnectionQuery {
             && self
                 .client
                 .is_none_or(|client| client == connection.client.ip())
+            && self
+                .template
+                .is_none_or(|template| template == connection.template)
     }
 }
 
@@ -130,6 +190,7 @@ impl Default for ConnectionQuery {
             service: None,
             real: None,
             client: None,
+            template: None,
             limit: Self::DEFAULT_LIMIT,
             cursor: None,
         }
@@ -140,6 +201,7 @@ impl Default for ConnectionQuery {
 ///
 /// Connections come and go while one pages: what is born or dies between two pages may be missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"connections": [{"service": "tcp:192.0.2.10:80", "protocol": "tcp", "client": "203.0.113.7:40112", "vip": "192.0.2.10:80", "real": "10.0.2.1:8080", "state": "ESTABLISHED", "expires": 897}], "next": "1f4"}))]
 pub struct ConnectionPage {
     /// The connections, at most the limit of the query; may be fewer although more follow.
     pub connections: Vec<Connection>,

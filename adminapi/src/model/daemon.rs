@@ -35,6 +35,7 @@ impl SyncRole {
 /// A synchronisation daemon as it is configured. What is left out has the default of IPVS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "master", "interface": "eth0", "syncid": 1}))]
 pub struct SyncDaemon {
     /// Which end.
     pub role: SyncRole,

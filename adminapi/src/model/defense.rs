@@ -7,6 +7,7 @@ use super::ServiceId;
 
 /// The defence of the whole director or of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"level": 1, "automatic": true, "reason": "half_open_pool is 31 %", "since": 1795000000, "drop_rate": 0.1, "half_open": 77500, "half_open_limit": 250000, "signals": [{"name": "half_open_pool", "value": 31.0, "enter": 25.0, "leave": 12.0, "unit": "%"}], "next": "0 waits for half_open_pool"}))]
 pub struct Defense {
     /// The level in force: 0 normal, 1 under attack, 2 as 1 and never left by itself. Of a
     /// service: the higher one of its own and the director's.
@@ -47,6 +48,7 @@ pub struct DefenseSignal {
 /// A level to be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"level": 2}))]
 pub struct DefenseLevel {
     /// 0: by itself, from level 0 on. 1: by itself, from level 1 on. 2: stays.
     pub level: u8,
@@ -85,6 +87,7 @@ pub struct EventQuery {
 
 /// The latest events, the oldest first. The director remembers a bounded number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"events": [{"id": 1, "at": 1795000000, "kind": "defense_level", "message": "defence level 0 -> 1: half_open_pool is 31 %"}], "last": 1}))]
 pub struct Events {
     /// They.
     pub events: Vec<Event>,

@@ -52,6 +52,7 @@ pub struct NextHop {
 
 /// What a director would do with a packet, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"fate": "forward", "service": "tcp:192.0.2.10:80", "scheduler": "wrr", "real": "10.0.2.1:8080", "method": "nat", "next_hop": {"interface": "eth1", "station": "02:00:00:00:00:01", "mtu": 1500}}))]
 pub struct Explanation {
     /// What becomes of it.
     pub fate: Fate,

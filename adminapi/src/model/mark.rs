@@ -13,6 +13,7 @@ use super::{Family, Protocol, masked};
 /// fits counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"mark": 7, "protocol": "tcp", "destination": "192.0.2.0/24", "destination_ports": "8000-8099"}))]
 pub struct MarkRule {
     /// The mark, not 0.
     pub mark: u32,

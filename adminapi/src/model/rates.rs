@@ -30,3 +30,27 @@ impl std::iter::Sum for Rates {
         })
     }
 }
+
+/// What is carried in a second, over three lengths of time. As long as there was less, over that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RateWindows {
+    /// Over the last second.
+    #[serde(rename = "1s")]
+    pub second: Rates,
+    /// Over the last ten.
+    #[serde(rename = "10s")]
+    pub ten_seconds: Rates,
+    /// Over the last minute, give or take ten seconds.
+    #[serde(rename = "60s")]
+    pub minute: Rates,
+}
+
+impl std::iter::Sum for RateWindows {
+    fn sum<I: Iterator<Item = Self>>(windows: I) -> Self {
+        windows.fold(Self::default(), |sum, each| Self {
+            second: [sum.second, each.second].into_iter().sum(),
+            ten_seconds: [sum.ten_seconds, each.ten_seconds].into_iter().sum(),
+            minute: [sum.minute, each.minute].into_iter().sum(),
+        })
+    }
+}

@@ -47,6 +47,7 @@ impl ForwardingMethod {
 /// A real server as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"address": "10.0.2.1", "port": 8080, "weight": 2}))]
 pub struct Real {
     /// RIP.
     #[schema(value_type = AddressText)]
@@ -98,6 +99,7 @@ impl Real {
 /// A change of a real server: what is left out stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"weight": 0}))]
 pub struct RealPatch {
     /// New weight.
     #[serde(
@@ -200,6 +202,7 @@ pub struct PortUse {
 
 /// A real server as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"address": "10.0.2.1", "port": 8080, "weight": 2, "method": "nat", "upper": 0, "lower": 0, "overloaded": false, "active": 1, "inactive": 0, "persistent": 0, "stats": {"connections": 3, "in_packets": 5, "out_packets": 2, "in_bytes": 420, "out_bytes": 180}, "rates": {"connections": 1, "in_packets": 2, "out_packets": 1, "in_bytes": 140, "out_bytes": 60}}))]
 pub struct RealView {
     /// RIP.
     #[schema(value_type = AddressText)]

@@ -115,6 +115,7 @@ pub struct Service {
 /// [`Service`] on the wire.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "wrr", "real": [{"address": "10.0.2.1", "port": 8080, "weight": 2}]}))]
 struct Fields {
     /// Transport protocol; with `address` and `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,6 +193,7 @@ impl From<Service> for Fields {
 /// A change of a virtual service: what is left out stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"scheduler": "lc"}))]
 pub struct ServicePatch {
     /// New scheduling algorithm.
     #[serde(
@@ -247,6 +249,7 @@ impl ServicePatch {
 
 /// A virtual service as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"id": "tcp:192.0.2.10:80", "protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "wrr", "stats": {"connections": 3, "in_packets": 5, "out_packets": 2, "in_bytes": 420, "out_bytes": 180}, "rates": {"connections": 1, "in_packets": 2, "out_packets": 1, "in_bytes": 140, "out_bytes": 60}, "reals": []}))]
 pub struct ServiceView {
     /// Its name in paths.
     pub id: ServiceId,

@@ -11,6 +11,7 @@ use super::text::AddressText;
 
 /// The answer of a director that is ready to forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"status": "ok"}))]
 pub struct Health {
     /// Always `ok`: a director that is not ready answers with a problem.
     pub status: HealthStatus,
@@ -150,6 +151,7 @@ pub struct LocalAddress {
 
 /// The director as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"version": "0.1.0", "uptime": 5, "interfaces": [], "workers": [], "drops": {"no_real": 1}, "connections": {"entries": 3, "half_open": 1, "limit": 1000000, "half_open_limit": 250000, "bytes": 156000000}}))]
 pub struct Status {
     /// Version of the director.
     pub version: String,

@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Cursor, PortRange, Prefix, ServiceId};
+use super::{ConnectionId, Cursor, PortRange, Prefix, ServiceId};
 
 /// An IPv4 or IPv6 address.
 pub(crate) struct AddressText;
@@ -56,10 +56,57 @@ macro_rules! patterns {
 /// An address and a port.
 pub(crate) struct EndpointText;
 
-/// Loose on purpose: that an octet ends at 255 and how zeros are left out is for the reader.
+/// 0 to 255.
+macro_rules! octet {
+    () => {
+        "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    };
+}
+
+/// RFC 3986, section 3.2.2, but for IPv4 in IPv6, which nobody needs to write.
+macro_rules! v4 {
+    () => {
+        concat!(octet!(), r"(\.", octet!(), "){3}")
+    };
+}
+
+macro_rules! v6 {
+    () => {
+        concat!(
+            "(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}",
+            "|([0-9a-fA-F]{1,4}:){1,7}:",
+            "|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}",
+            "|([0-9a-fA-F]{1,4}:){1,5}(:[0-9a-fA-F]{1,4}){1,2}",
+            "|([0-9a-fA-F]{1,4}:){1,4}(:[0-9a-fA-F]{1,4}){1,3}",
+            "|([0-9a-fA-F]{1,4}:){1,3}(:[0-9a-fA-F]{1,4}){1,4}",
+            "|([0-9a-fA-F]{1,4}:){1,2}(:[0-9a-fA-F]{1,4}){1,5}",
+            "|[0-9a-fA-F]{1,4}:(:[0-9a-fA-F]{1,4}){1,6}",
+            "|:((:[0-9a-fA-F]{1,4}){1,7}|:))"
+        )
+    };
+}
+
+/// 0 to 65535.
+macro_rules! port {
+    () => {
+        "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+    };
+}
+
+/// 1 to 4294967295.
+macro_rules! mark {
+    () => {
+        concat!(
+            "([1-9][0-9]{0,8}|[1-3][0-9]{9}|4[01][0-9]{8}|42[0-8][0-9]{7}|429[0-3][0-9]{6}",
+            "|4294[0-8][0-9]{5}|42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[01][0-9]{2}",
+            "|42949672[0-8][0-9]|429496729[0-5])"
+        )
+    };
+}
+
 macro_rules! endpoint {
     () => {
-        r"([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-fA-F:.]{2,45}\]):[0-9]{1,5}"
+        concat!("(", v4!(), r"|\[", v6!(), r"\]):", port!())
     };
 }
 
@@ -67,12 +114,15 @@ patterns! {
     EndpointText, "Endpoint", "An address and a port.",
         concat!("^", endpoint!(), "$"), ["10.0.2.1:8080", "[2001:db8::1]:53"];
     ServiceId, "ServiceId", "What names a virtual service.",
-        concat!("^((tcp|udp|sctp):", endpoint!(), "|fwm6?:[0-9]{1,10})$"),
+        concat!("^((tcp|udp|sctp):", endpoint!(), "|fwm6?:", mark!(), ")$"),
         ["tcp:192.0.2.10:80", "udp:[2001:db8::10]:53", "fwm:7"];
+    ConnectionId, "ConnectionId", "What names a connection: protocol, client and VIP.",
+        concat!("^(tcp|udp|sctp):", endpoint!(), "-", endpoint!(), "$"),
+        ["tcp:203.0.113.7:40112-192.0.2.10:80"];
     Prefix, "Prefix", "A network or one address.",
-        r"^[0-9a-fA-F:.]{2,45}(/[0-9]{1,3})?$", ["10.0.0.0/8", "2001:db8::/32"];
+        concat!("^(", v4!(), "|", v6!(), ")(/[0-9]{1,3})?$"), ["10.0.0.0/8", "2001:db8::/32"];
     PortRange, "PortRange", "A port or a range of ports.",
-        "^[0-9]{1,5}(-[0-9]{1,5})?$", ["80", "8000-8099"];
+        concat!("^", port!(), "(-", port!(), ")?$"), ["80", "8000-8099"];
     Cursor, "Cursor", "Where the next page starts.",
         "^[0-9a-fA-F]{1,16}$", ["1f4"];
 }

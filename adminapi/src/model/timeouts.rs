@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 /// The three timeouts of `ipvsadm --set`, in seconds, 1 to [`Timeouts::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"tcp": 900, "tcpfin": 120, "udp": 300}))]
 pub struct Timeouts {
     /// Established TCP connections.
     pub tcp: u32,
@@ -43,6 +44,7 @@ impl Default for Timeouts {
 /// A change of the timeouts: what is left out stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"udp": 60}))]
 pub struct TimeoutsPatch {
     /// Established TCP connections.
     #[serde(

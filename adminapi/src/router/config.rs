@@ -1,15 +1,18 @@
 //! The configuration as a whole over HTTP.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 
 use super::Ask;
 use super::answer::{Failure, Shown};
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
+use crate::control::Control;
 use crate::error::ControlError;
-use crate::model::{Configuration, PutQuery};
+use crate::model::{Configuration, Difference, PutQuery};
 use crate::validate::validate_whole;
 
 /// Shows what is configured
@@ -22,28 +25,27 @@ pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Configuration>,
 /// Makes the configuration this, in one step
 ///
 /// All of it or nothing. What is there and in the new configuration keeps its connections and
-/// counters.
+/// counters. With `dry_run` nothing changes, and the answer is what would.
 #[utoipa::path(put, path = "/v1/config", tag = "director", params(PutQuery),
-    request_body = Configuration, responses((status = 204), Refusals))]
+    request_body = Configuration,
+    responses((status = 200, body = Difference, description = "What would change"),
+        (status = 204, description = "Done"), Refusals))]
 pub(super) async fn put(
     State(ask): State<Ask>,
     condition: Condition,
     Parameters(query): Parameters<PutQuery>,
     Body(wanted): Body<Configuration>,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_whole(&wanted))?;
-    let present = |control: &dyn crate::Control| control.config();
-    match query.dry_run {
-        true => {
-            ask.look(move |control| control.check_config(&wanted))
-                .await?
-        }
-        false => {
-            ask.change(condition, present, move |control| {
-                control.put_config(&wanted)
-            })
-            .await?
-        }
+    if query.dry_run {
+        let difference = ask.look(move |control| {
+            control.check_config(&wanted)?;
+            Ok(Difference::between(&control.config()?, &wanted))
+        });
+        return Ok(Json(difference.await?).into_response());
     }
-    Ok(StatusCode::NO_CONTENT)
+    let put = move |control: &dyn Control| control.put_config(&wanted);
+    ask.change(condition, |control| control.config(), put)
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

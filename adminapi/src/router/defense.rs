@@ -1,15 +1,14 @@
-//! The defence and its events over HTTP.
+//! The defence over HTTP.
 
-use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
 use super::answer::{Failure, Shown};
-use super::extract::{Body, Parameters, ServiceParams, ServicePath};
+use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::ControlError;
-use crate::model::{Defense, DefenseLevel, EventQuery, Events, ServiceId};
+use crate::model::{Defense, DefenseLevel, ServiceId};
 use crate::validate::validate_level;
 
 /// Shows the defence of the whole director
@@ -53,18 +52,6 @@ pub(super) async fn set_service(
     Body(level): Body<DefenseLevel>,
 ) -> Result<Shown<Defense>, Failure> {
     set_any(ask, condition, Some(id), level).await
-}
-
-/// Lists what has happened
-#[utoipa::path(get, path = "/v1/events", tag = "defence", params(EventQuery),
-    responses((status = 200, body = Events), Refusals))]
-pub(super) async fn events(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<EventQuery>,
-) -> Result<Json<Events>, Failure> {
-    ask.look(move |control| control.events(query.since))
-        .await
-        .map(Json)
 }
 
 async fn set_any(

@@ -1,19 +1,18 @@
-//! The director as a whole over HTTP: health, status, statistics, connections, timeouts.
+//! The director as a whole over HTTP: health, status, statistics, limits, timeouts.
 
 use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
 use super::answer::{Failure, Shown};
-use super::extract::{Body, Parameters};
+use super::extract::Body;
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::ControlError;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, ExplainQuery, Explanation, Health, Stats, Status, Timeouts,
-    TimeoutsPatch,
+    DropReport, Health, Limits, Scheduler, SchedulerView, Stats, Status, Timeouts, TimeoutsPatch,
 };
-use crate::validate::{validate_explain, validate_query, validate_timeouts};
+use crate::validate::validate_timeouts;
 
 type Answer<T> = Result<Json<T>, Failure>;
 
@@ -38,30 +37,26 @@ pub(super) async fn stats(State(ask): State<Ask>) -> Answer<Stats> {
     ask.look(|control| control.stats()).await.map(Json)
 }
 
-/// Lists connections, a page at a time
-#[utoipa::path(get, path = "/v1/connections", tag = "connections", params(ConnectionQuery),
-    responses((status = 200, body = ConnectionPage), Refusals))]
-pub(super) async fn connections(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<ConnectionQuery>,
-) -> Answer<ConnectionPage> {
-    ControlError::unless_valid(validate_query(&query))?;
-    ask.look(move |control| control.connections(&query))
-        .await
-        .map(Json)
+/// Shows what packets were dropped for
+#[utoipa::path(get, path = "/v1/drops", tag = "director",
+    responses((status = 200, body = DropReport), Refusals))]
+pub(super) async fn drops(State(ask): State<Ask>) -> Answer<DropReport> {
+    let status = ask.look(|control| control.status()).await?;
+    Ok(Json(status.into()))
 }
 
-/// Tells what would become of a packet
-#[utoipa::path(get, path = "/v1/explain", tag = "connections", params(ExplainQuery),
-    responses((status = 200, body = Explanation), Refusals))]
-pub(super) async fn explain(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<ExplainQuery>,
-) -> Answer<Explanation> {
-    ControlError::unless_valid(validate_explain(&query))?;
-    ask.look(move |control| control.explain(&query))
-        .await
-        .map(Json)
+/// Shows how much there is room for
+#[utoipa::path(get, path = "/v1/limits", tag = "director",
+    responses((status = 200, body = Limits), Refusals))]
+pub(super) async fn limits(State(ask): State<Ask>) -> Answer<Limits> {
+    ask.look(|control| control.limits()).await.map(Json)
+}
+
+/// Lists the schedulers
+#[utoipa::path(get, path = "/v1/schedulers", tag = "services",
+    responses((status = 200, body = Vec<SchedulerView>), Refusals))]
+pub(super) async fn schedulers() -> Json<Vec<SchedulerView>> {
+    Json(Scheduler::ALL.map(SchedulerView::from).into())
 }
 
 /// Shows the timeouts

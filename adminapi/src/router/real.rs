@@ -12,7 +12,7 @@ use super::extract::{Body, Parameters, RealParams, RealPath, ServiceParams, Serv
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::{ControlError, Problem};
-use crate::model::{Real, RealPatch, RealView, span};
+use crate::model::{Carried, Real, RealPatch, RealView, span};
 use crate::path;
 use crate::validate::{validate_real, validate_real_patch};
 
@@ -38,6 +38,18 @@ pub(super) async fn show(
     ask.look(move |control| control.real(id, real))
         .await
         .map(Shown)
+}
+
+/// Shows what a real server has carried
+#[utoipa::path(get, path = "/v1/services/{service}/reals/{real}/stats", tag = "services",
+    params(RealParams), responses((status = 200, body = Carried), Refusals))]
+pub(super) async fn stats(
+    State(ask): State<Ask>,
+    RealPath(id, real): RealPath,
+) -> Answer<Json<Carried>> {
+    ask.look(move |control| control.carried(id, Some(real)))
+        .await
+        .map(Json)
 }
 
 /// Adds a real server

@@ -12,7 +12,7 @@ use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::{ControlError, Problem};
-use crate::model::{Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
+use crate::model::{Carried, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
 use crate::path;
 use crate::validate::validate_service;
 
@@ -122,13 +122,14 @@ pub(super) async fn flush(State(ask): State<Ask>, condition: Condition) -> Answe
 
 /// Shows what a service has carried
 #[utoipa::path(get, path = "/v1/services/{service}/stats", tag = "services",
-    params(ServiceParams), responses((status = 200, body = Traffic), Refusals))]
+    params(ServiceParams), responses((status = 200, body = Carried), Refusals))]
 pub(super) async fn stats(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
-) -> Answer<Json<Traffic>> {
-    let service = ask.look(move |control| control.service(id)).await?;
-    Ok(Json(service.stats))
+) -> Answer<Json<Carried>> {
+    ask.look(move |control| control.carried(id, None))
+        .await
+        .map(Json)
 }
 
 /// Zeroes the counters of a service and its real servers

@@ -4,12 +4,14 @@
 //! `net/netfilter/ipvs/ip_vs_ctl.c`), so that a script finds what it knows. A sysctl that has no
 //! effect here keeps what is written to it and says why it has none.
 
+mod settings;
 mod table;
 mod value;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use settings::Settings;
 pub use table::{Effect, Kind, NoSysctl, Sysctl};
 pub use value::{BadValue, Value};
 
@@ -88,6 +90,7 @@ impl Sysctls {
 
 /// A sysctl in an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"name": "net.ipv4.vs.conn_reuse_mode", "value": 0, "default": 1, "effective": true}))]
 pub struct SysctlView {
     /// Name, `net.ipv4.vs.conn_reuse_mode`.
     pub name: String,
@@ -107,6 +110,7 @@ pub struct SysctlView {
 /// A write to a sysctl.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"value": 0}))]
 pub struct SysctlWrite {
     /// The new value: as it is, or as text that is read as the kernel reads it.
     #[schema(value_type = SysctlValue)]

@@ -16,7 +16,7 @@ pub enum Value {
     /// A number.
     Number(i64),
     /// Two numbers.
-    Pair(#[schema(min_items = 2, max_items = 2)] [i64; 2]),
+    Pair([i64; 2]),
     /// Text; in a write also one of the others, as `echo` would write it.
     Text(String),
 }

@@ -20,7 +20,7 @@ impl Draft {
     pub(crate) fn starting(timeouts: Timeouts) -> Self {
         Self(RefCell::new(Configuration {
             timeouts,
-            services: Vec::new(),
+            ..Configuration::default()
         }))
     }
 

@@ -171,6 +171,7 @@ impl Director for &MemoryDirector {
         Ok(Configuration {
             timeouts: *self.timeouts.borrow(),
             services: self.services.borrow().iter().map(Service::from).collect(),
+            ..Configuration::default()
         })
     }
 

@@ -13,6 +13,8 @@ pub struct Api {
     pub unix: PathBuf,
     /// TCP address, always a loopback one; none unless the file says so.
     pub listen: Option<SocketAddr>,
+    /// File in which what the API changes outlives the director; none unless the file says so.
+    pub persist: Option<PathBuf>,
 }
 
 /// The longest path of a Unix socket, in bytes (unix(7): 108 with the zero).
@@ -25,6 +27,11 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
     let address = Expected::Text("an address and a port, as in \"127.0.0.1:7070\"");
     let listen = section.optional("listen", &address);
     let insecure = section.or("insecure_loopback", &Expected::BOOLEAN, false);
+    let persist: Option<PathBuf> = section.optional("persist", &path);
+    if let Some(path) = persist.as_ref().filter(|path| !path.is_absolute()) {
+        let message = format!("{path:?} is not an absolute path");
+        section.refuse("persist", message, "begin it with /");
+    }
     section.not_yet("token_file");
     if let Some(address) = listen {
         check_listen(&section, address, insecure);
@@ -33,6 +40,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
     Some(Api {
         unix: unix?,
         listen,
+        persist,
     })
 }
 

@@ -51,12 +51,18 @@ fn the_sample_files_are_good() {
 }
 
 /// A comment in the sample that looks like a key shows the default: nothing changes when it is
-/// made one (but for the two that need a decision).
+/// made one (but for those that need a decision).
 #[test]
 fn what_the_sample_shows_is_the_default() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/bulwark.toml");
     let text = fs::read_to_string(path).unwrap();
-    let chosen = ["#workers", "#memory", "#listen", "#insecure_loopback"];
+    let chosen = [
+        "#workers",
+        "#memory",
+        "#listen",
+        "#insecure_loopback",
+        "#persist",
+    ];
     let shown: String = text
         .lines()
         .map(|line| match line.strip_prefix('#') {

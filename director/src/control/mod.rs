@@ -7,16 +7,19 @@ mod api;
 mod daemons;
 mod drain;
 mod events;
+mod history;
+mod kept;
 mod marks;
 mod path_mtu;
 mod roles;
 mod translate;
 mod view;
 mod watch;
+mod whole;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
@@ -29,6 +32,7 @@ use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
@@ -37,6 +41,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use history::History;
 pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
@@ -78,6 +83,9 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    history: History,
+    /// Where what is configured outlives the director, if anywhere.
+    store: OnceLock<Store>,
 }
 
 /// What only one change at a time may touch.
@@ -131,6 +139,8 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            history: History::default(),
+            store: OnceLock::new(),
         }
     }
 
@@ -323,6 +333,18 @@ impl Director {
         self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
     }
 
+    /// Speaks to the real servers of FullNAT from `local` from now on. Connections that speak from
+    /// another address keep it.
+    ///
+    /// # Errors
+    /// When the gate refuses.
+    pub fn speak_from(&self, local: &[Addr]) -> Result<()> {
+        self.change(|pool, _| {
+            pool.list_speakers(local);
+            Ok(())
+        })
+    }
+
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
     /// that speak from another address keep it.
     ///
@@ -333,17 +355,6 @@ impl Director {
             pool.list_speakers(local);
             api::put_services(pool, touched, desired, self.grace())
         })
-    }
-
-    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
-    ///
-    /// # Errors
-    /// As [`Self::apply`].
-    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
-        let put = |pool: &mut Pool, touched: &mut Touched| {
-            api::put_services(pool, touched, desired, None)
-        };
-        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].

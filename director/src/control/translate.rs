@@ -8,7 +8,7 @@ use adminapi::model::{self, ServiceId};
 use crate::forward::{GueChecksum, Tunnel};
 use crate::pool::PoolError;
 use crate::service::{Handling, Method, Persistence, ServiceKey, Settings};
-use crate::stats::TrafficSum;
+use crate::stats::{PerWorker, TrafficSum};
 use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
 
@@ -168,6 +168,16 @@ pub(super) const fn rates(sum: TrafficSum) -> model::Rates {
         out_packets: sum.out_packets,
         in_bytes: sum.in_bytes,
         out_bytes: sum.out_bytes,
+    }
+}
+
+/// The same over the last one, ten and sixty seconds.
+pub(super) fn windows(traffic: &PerWorker) -> model::RateWindows {
+    let [second, ten_seconds, minute] = traffic.windows().map(rates);
+    model::RateWindows {
+        second,
+        ten_seconds,
+        minute,
     }
 }
 

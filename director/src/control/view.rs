@@ -62,6 +62,22 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     }
 }
 
+pub(super) fn carried(traffic: &PerWorker) -> model::Carried {
+    model::Carried {
+        traffic: traffic.sum().into(),
+        rates: translate::rates(traffic.rates()),
+        windows: translate::windows(traffic),
+        drops: drops_of(traffic),
+    }
+}
+
+pub(super) const fn used(used: usize, limit: usize) -> model::Use {
+    model::Use {
+        used: used as u64,
+        limit: limit as u64,
+    }
+}
+
 fn drops_of(traffic: &PerWorker) -> model::Drops {
     let dropped = |reason: DropReason| (reason.name().to_owned(), traffic.dropped(reason));
     DropReason::all()

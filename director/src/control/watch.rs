@@ -182,6 +182,14 @@ impl Watch {
         &self.strategies
     }
 
+    /// Whose level is pinned: services, and `None` for the whole director.
+    pub(super) fn pinned(&self) -> impl Iterator<Item = Option<ServiceKey>> + '_ {
+        let all = std::iter::once((None, &self.all));
+        let services = self.services.iter().map(|(key, own)| (Some(*key), own));
+        let pinned = |(_, watched): &(_, &Watched)| watched.controller.level() == Level::Pinned;
+        all.chain(services).filter(pinned).map(|(key, _)| key)
+    }
+
     /// The controller that is asked for.
     fn watched(&mut self, service: Option<&Service>, now: Tick) -> &mut Watched {
         match service {

@@ -11,7 +11,10 @@ async fn a_configuration_is_put_as_a_whole() {
     let mut wanted = config.clone();
     wanted["service"] = json!([dns()]);
     wanted["timeouts"]["udp"] = json!(7);
-    ok(&api, "PUT /v1/config?dry_run=true", wanted.clone(), 204).await;
+    let would = ok(&api, "PUT /v1/config?dry_run=true", wanted.clone(), 200).await;
+    let resources = would["changes"].as_array().unwrap().iter();
+    let resources: Vec<_> = resources.map(|change| &change["resource"]).collect();
+    assert_eq!(resources, ["/v1/timeouts", WEB, DNS]);
     assert_eq!(ok(&api, "GET /v1/config", Value::Null, 200).await, config);
     ok(&api, "PUT /v1/config", wanted, 204).await;
     ok(&api, &format!("GET {DNS}"), Value::Null, 200).await;

@@ -23,7 +23,7 @@ async fn levels_are_shown_and_set() {
     let line = "GET /v1/services/tcp:10.0.0.9:80/defense";
     no(&api, line, Value::Null, ProblemKind::NoSuchService).await;
     let events = ok(&api, "GET /v1/events?since=7", Value::Null, 200).await;
-    assert_eq!(events, json!({"events": [], "last": 7}));
+    assert_eq!(events, json!({"events": [], "last": 0}));
 }
 
 #[tokio::test]
@@ -86,6 +86,22 @@ async fn connections_come_by_page_and_filter() {
     assert_eq!(page("?real=10.0.2.1:80&client=10.9.0.1").await.0, Some(1));
     assert_eq!(page("?service=tcp:10.0.0.1:80").await.0, Some(3));
     assert_eq!(page("?service=udp:10.0.0.1:80").await.0, Some(0));
+    assert_eq!(page("?template=false").await.0, Some(3));
+    let line = "GET /v1/templates";
+    let templates = ok(&api, line, Value::Null, 200).await;
+    assert_eq!(templates, json!({"connections": []}));
+    let close = |id: &str| format!("DELETE /v1/connections/{id}");
+    let one = close("tcp:10.9.0.1:1000-10.0.0.1:80");
+    ok(&api, &one, Value::Null, 204).await;
+    let none = close("tcp:10.9.0.9:1000-10.0.0.1:80");
+    no(&api, &none, Value::Null, ProblemKind::NoSuchConnection).await;
+    no(
+        &api,
+        &close("10.9.0.9:1000"),
+        Value::Null,
+        ProblemKind::BadRequest,
+    )
+    .await;
     for query in [
         "cleint=10.9.0.1",
         "client=x",
@@ -111,4 +127,11 @@ async fn the_director_tells_of_itself() {
     assert_eq!(status["version"], "1.2.3");
     let stats = ok(&api, "GET /v1/stats", Value::Null, 200).await;
     assert_eq!(stats["total"]["received"], 0);
+    let drops = ok(&api, "GET /v1/drops", Value::Null, 200).await;
+    assert_eq!(drops, json!({"total": 0, "drops": {}, "workers": []}));
+    let limits = ok(&api, "GET /v1/limits", Value::Null, 200).await;
+    assert_eq!(limits["connections"], json!({"used": 0, "limit": 0}));
+    let schedulers = ok(&api, "GET /v1/schedulers", Value::Null, 200).await;
+    assert_eq!(schedulers[12]["name"], "mh");
+    assert_eq!(schedulers[12]["flags"], json!(["fallback", "port"]));
 }

@@ -3,6 +3,7 @@
 mod config;
 mod director;
 mod ipvs;
+mod live;
 mod openapi;
 mod real;
 mod request;

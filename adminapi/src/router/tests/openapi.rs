@@ -37,3 +37,71 @@ async fn every_operation_says_what_it_is_and_what_it_answers() {
     }
     assert!(names.len() > 30);
 }
+
+/// What stands for the parameters of a path.
+const PARAMETERS: [(&str, &str); 7] = [
+    ("{service}", "tcp:192.0.2.10:80"),
+    ("{real}", "10.0.2.1:8080"),
+    ("{place}", "0"),
+    ("{role}", "master"),
+    ("{sysctl}", "conn_reuse_mode"),
+    ("{connection}", "tcp:203.0.113.7:40112-192.0.2.10:80"),
+    ("{", "no other parameter"),
+];
+
+/// The schema of a body, with what it refers to.
+fn schema<'a>(document: &'a Value, body: &'a Value) -> Option<&'a Value> {
+    let schema = &body["content"]["application/json"]["schema"];
+    let schema = schema.get("items").unwrap_or(schema);
+    let reference = schema["$ref"].as_str()?;
+    document.pointer(reference.trim_start_matches('#'))
+}
+
+#[tokio::test]
+async fn every_body_has_an_example_and_those_of_requests_work() {
+    let document = document().await;
+    let mut tried = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let line = format!("{} {path}", method.to_uppercase());
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let schema = schema(&document, answer).filter(|_| status.starts_with('2'));
+                let shown = schema.is_none_or(|schema| schema.get("example").is_some());
+                assert!(shown, "{line}: {status} has no example");
+            }
+            if let Some(schema) = schema(&document, &operation["requestBody"]) {
+                let mut example = schema["example"].clone();
+                assert!(!example.is_null(), "{line} has no example");
+                if operation["requestBody"]["content"]["application/json"]["schema"]
+                    .get("items")
+                    .is_some()
+                {
+                    example = json!([example]);
+                }
+                try_example(&line, example).await;
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 15, "{tried}");
+}
+
+/// Sends the example to a director that has what its path names.
+async fn try_example(line: &str, example: Value) {
+    let api = empty();
+    let named = PARAMETERS
+        .iter()
+        .fold(line.to_owned(), |line, (name, value)| {
+            line.replace(name, value)
+        });
+    if line != "POST /v1/services" {
+        let mut service = web();
+        service["address"] = json!("192.0.2.10");
+        if line.starts_with("POST") {
+            service["real"] = json!([]);
+        }
+        ok(&api, "POST /v1/services", service, 201).await;
+    }
+    let got = ask(&api, &named, example).await;
+    assert!(got.status.is_success(), "{line}: {}", got.body);
+}

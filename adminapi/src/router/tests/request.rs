@@ -181,3 +181,13 @@ async fn a_panic_of_the_director_is_an_internal_error() {
     no(&api, "GET /v1/status", Value::Null, ProblemKind::Internal).await;
     ok(&api, "GET /v1/health", Value::Null, 200).await;
 }
+
+#[tokio::test]
+#[ignore]
+async fn serve_fake() {
+    let api = router(Arc::new(Fake::default()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:17070")
+        .await
+        .unwrap();
+    axum::serve(listener, api).await.unwrap();
+}
