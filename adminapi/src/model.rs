@@ -3,6 +3,7 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod change;
 mod config;
 mod connection;
 mod daemon;
@@ -11,6 +12,7 @@ mod difference;
 mod explanation;
 mod id;
 mod limits;
+pub mod listing;
 mod mark;
 mod persistence;
 mod rates;
@@ -18,6 +20,7 @@ mod real;
 mod sample;
 mod scheduler;
 mod service;
+mod source;
 mod span;
 mod stats;
 mod status;
@@ -27,6 +30,7 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use change::Change;
 pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{
     BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
@@ -37,6 +41,7 @@ pub use difference::{Difference, ResourceChange};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
+pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};
 pub use rates::{RateWindows, Rates};
@@ -44,6 +49,7 @@ pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use sample::{Sample, StreamQuery};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
+pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
 pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,

@@ -1,6 +1,7 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
 mod answer;
+mod change;
 mod config;
 mod connection;
 mod daemon;
@@ -32,7 +33,7 @@ use tag::{Condition, Tagged};
 /// The largest body that is read: a service with some 10,000 real servers.
 pub const BODY_LIMIT: usize = 1 << 20;
 
-/// The largest configuration that is read: some 100,000 real servers.
+/// The largest configuration, or the most changes at once, that are read: some 100,000 real servers.
 pub const CONFIG_LIMIT: usize = 16 << 20;
 
 /// The API over `control`.
@@ -60,6 +61,7 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(connection::templates))
         .routes(routes!(connection::close))
         .routes(routes!(connection::explain))
+        .routes(routes!(director::sources))
         .routes(routes!(
             director::timeouts,
             director::put_timeouts,
@@ -75,6 +77,7 @@ fn routes() -> OpenApiRouter<Ask> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(config::show, config::put))
+                .routes(routes!(change::make_all))
                 .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
         .merge(services())
@@ -83,6 +86,7 @@ fn routes() -> OpenApiRouter<Ask> {
 fn services() -> OpenApiRouter<Ask> {
     OpenApiRouter::new()
         .routes(routes!(service::list, service::add, service::flush))
+        .routes(routes!(service::listing))
         .routes(routes!(service::all_stats, service::zero_all))
         .routes(routes!(
             service::show,

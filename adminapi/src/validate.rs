@@ -3,18 +3,17 @@
 //! Every function returns all problems, not only the first. Pointers are relative to what was
 //! given: `/real/0/weight` for a service, `/service/2/real/0/weight` for a configuration.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, Levels,
-    MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service,
+    Change, Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod,
+    Levels, MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service,
     ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
-
-use crate::sysctl::Sysctls;
+use crate::sysctl::{Sysctl, Value};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
@@ -154,63 +153,88 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
     problems
 }
 
-/// Judges a configuration: all of its sections.
+/// Judges one change of many as the request that makes it alone.
+pub fn validate_change(change: &Change) -> Vec<Problem> {
+    match change {
+        Change::AddService(service) => validate_service(service),
+        Change::AddReal { service, real } => validate_real(*service, real),
+        Change::ChangeReal { patch, .. } => validate_real_patch(*patch),
+        Change::ChangeService { .. }
+        | Change::RemoveService { .. }
+        | Change::RemoveReal { .. }
+        | Change::RemoveServices {} => Vec::new(),
+    }
+}
+
+/// Judges a configuration: its services, its timeouts and its settings.
 pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     let mut problems = validate_config(&config.services);
-    let mut add = |section: &str, found: Vec<Problem>| {
-        problems.extend(found.into_iter().map(|problem| problem.below(section)));
-    };
-    add("/timeouts", validate_timeouts(config.timeouts.into()));
-    if let Some(marks) = &config.marks {
-        add("/mark", validate_marks(marks));
-    }
-    if let Some(Err(found)) = config.sysctls.as_ref().map(Sysctls::try_from) {
-        add("/sysctl", found);
-    }
-    for (index, daemon) in config.daemons.iter().flatten().enumerate() {
-        add(&format!("/daemon/{index}"), validate_daemon(daemon));
-    }
-    add(
-        "/daemon",
-        repeated_daemons(config.daemons.as_deref().unwrap_or_default()),
+    let timeouts = validate_timeouts(config.timeouts.into());
+    problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
+    problems.extend(bad_sysctls(&config.sysctls));
+    problems.extend(bad_levels(config));
+    let marks = validate_marks(config.marks.as_deref().unwrap_or_default());
+    problems.extend(marks.into_iter().map(|p| p.below("/marks")));
+    let daemons = config.daemons.as_deref().unwrap_or_default();
+    problems.extend(
+        bad_daemons(daemons)
+            .into_iter()
+            .map(|p| p.below("/daemons")),
     );
-    if let Some(levels) = &config.defense {
-        add("/defense", validate_levels(levels, &config.services));
+    problems
+}
+
+fn bad_daemons(daemons: &[SyncDaemon]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, daemon) in daemons.iter().enumerate() {
+        let own = validate_daemon(daemon).into_iter();
+        problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
+        let first = daemons.iter().position(|other| other.role == daemon.role);
+        if let Some(first) = first.filter(|first| *first < index) {
+            let message = format!("there is a {} already", daemon.role.name());
+            let problem = Problem::new(format!("/{index}/role"), message, "leave one out");
+            problems.push(problem.with_other(format!("/{first}/role")));
+        }
     }
     problems
 }
 
-fn repeated_daemons(daemons: &[SyncDaemon]) -> Vec<Problem> {
-    let repeated = |(index, daemon): (usize, &SyncDaemon)| {
-        let first = daemons.iter().position(|d| d.role == daemon.role)?;
-        let message = format!("there is a {} already", daemon.role.name());
-        let problem = Problem::new(format!("/{index}/role"), message, "leave one out");
-        (first < index).then(|| problem.with_other(format!("/{first}/role")))
-    };
-    daemons.iter().enumerate().filter_map(repeated).collect()
-}
-
-/// Judges levels that are to stay: 2, or 0 for those that do not.
-fn validate_levels(levels: &Levels, services: &[Service]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut judge = |pointer: String, level: u8| {
-        if !matches!(level, 0 | 2) {
-            let message = format!("level {level} does not stay");
-            problems.push(Problem::new(pointer, message, "use 2, or 0 for by itself"));
+fn bad_sysctls(sysctls: &BTreeMap<String, Value>) -> Vec<Problem> {
+    let judge = |(name, value): (&String, &Value)| {
+        let problem =
+            |message: String, mend: String| Problem::new(format!("/sysctls/{name}"), message, mend);
+        match name.parse::<Sysctl>() {
+            Err(unknown) => Some(problem(unknown.to_string(), String::new())),
+            Ok(sysctl) => {
+                let judged = sysctl.accept(value, &sysctl.default_value());
+                judged
+                    .err()
+                    .map(|bad| problem(bad.to_string(), String::new()))
+            }
         }
     };
-    judge("/level".to_owned(), levels.level);
-    for (id, level) in &levels.services {
-        judge(format!("/service/{id}"), *level);
+    sysctls.iter().filter_map(judge).collect()
+}
+
+fn bad_levels(config: &Configuration) -> Vec<Problem> {
+    let Levels { level, services } = &config.defense;
+    let mut problems = Vec::new();
+    if let Some(level) = *level {
+        let bad = validate_level(DefenseLevel { level });
+        problems.extend(bad.into_iter().map(|p| p.below("/defense")));
     }
-    let is_there = |id: &ServiceId| services.iter().any(|service| service.id == *id);
-    for id in levels.services.keys().filter(|id| !is_there(id)) {
-        let message = format!("there is no service {id}");
-        problems.push(Problem::new(
-            format!("/service/{id}"),
-            message,
-            "leave it out",
-        ));
+    for (id, level) in services {
+        let pointer = format!("/defense/services/{id}");
+        let bad = validate_level(DefenseLevel { level: *level });
+        problems.extend(bad.into_iter().map(|p| p.below(&pointer)));
+        if !config.services.iter().any(|service| service.id == *id) {
+            let message = format!("there is no service {id}");
+            problems.push(Problem::new(
+                pointer,
+                message,
+                "name one of this configuration",
+            ));
+        }
     }
     problems
 }

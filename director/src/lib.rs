@@ -54,6 +54,7 @@ pub mod run;
 pub mod sched;
 pub mod sctp;
 pub mod service;
+pub mod sources;
 pub mod speakers;
 pub mod stats;
 pub mod tcp;

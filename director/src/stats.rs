@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::drops::DropReason;
 use crate::rate::{Estimate, Windows};
+use crate::sources::Shown;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
@@ -223,4 +224,6 @@ pub struct WorkerStats {
     pub ring_full: Counter,
     /// Packets that the kernel dropped since it had no frame to receive into.
     pub no_frame: Counter,
+    /// Who sends it most.
+    pub sources: Shown,
 }

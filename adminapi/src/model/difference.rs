@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Configuration, Real, Service, ServiceId};
+use super::{Configuration, Levels, Real, Service, ServiceId};
 use crate::path;
-use crate::sysctl::{Settings, Sysctl, Sysctls};
+use crate::sysctl::Sysctl;
 
 /// What would change: resource by resource, and nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -49,12 +49,8 @@ impl Difference {
         if let Some(daemons) = &wanted.daemons {
             difference.note(path::DAEMONS, now.daemons.as_ref(), Some(daemons));
         }
-        if let Some(levels) = &wanted.defense {
-            difference.note(path::DEFENSE, now.defense.as_ref(), Some(levels));
-        }
-        if let Some(sysctls) = &wanted.sysctls {
-            difference.sysctls(now.sysctls.as_ref(), sysctls);
-        }
+        difference.sysctls(now, wanted);
+        difference.levels(&now.defense, &wanted.defense);
         difference
     }
 
@@ -112,15 +108,33 @@ impl Difference {
         }
     }
 
-    fn sysctls(&mut self, now: Option<&Settings>, wanted: &Settings) {
-        let all = |settings: Option<&Settings>| {
-            let read = settings.and_then(|settings| Sysctls::try_from(settings).ok());
-            read.unwrap_or_default()
+    fn sysctls(&mut self, now: &Configuration, wanted: &Configuration) {
+        let present = |sysctl: Sysctl| {
+            let set = now.sysctls.iter();
+            let mut set = set.filter(|(name, _)| name.parse() == Ok(sysctl));
+            set.next()
+                .map_or_else(|| sysctl.default_value(), |(_, value)| value.clone())
         };
-        let (now, wanted) = (all(now), all(Some(wanted)));
-        for sysctl in Sysctl::ALL {
-            let path = path::sysctl(&sysctl.to_string());
-            self.note(&path, Some(now.get(sysctl)), Some(wanted.get(sysctl)));
+        for (name, value) in &wanted.sysctls {
+            // A name that is none is refused before anybody asks for the difference.
+            if let Ok(sysctl) = name.parse::<Sysctl>() {
+                let path = path::sysctl(&sysctl.to_string());
+                self.note(&path, Some(&present(sysctl)), Some(value));
+            }
+        }
+    }
+
+    fn levels(&mut self, now: &Levels, wanted: &Levels) {
+        if let Some(level) = &wanted.level {
+            self.note(
+                path::DEFENSE,
+                Some(&now.level.unwrap_or_default()),
+                Some(level),
+            );
+        }
+        for (id, level) in &wanted.services {
+            let present = now.services.get(id).copied().unwrap_or_default();
+            self.note(&path::defense(Some(*id)), Some(&present), Some(level));
         }
     }
 }
@@ -153,12 +167,12 @@ mod tests {
         let reals = json!([{"address": "10.0.2.1"}, {"address": "10.0.2.2", "weight": 2}]);
         let now = config(json!({
             "service": [service("rr", reals), {"fwmark": 1}],
-            "sysctl": {"secure_tcp": 3}, "mark": [],
+            "sysctls": {"secure_tcp": 3}, "marks": [],
         }));
         let reals = json!([{"address": "10.0.2.3"}, {"address": "10.0.2.1", "port": 80}]);
         let wanted = config(json!({
             "service": [{"fwmark": 2}, service("wrr", reals)],
-            "sysctl": {"drop_entry": 1},
+            "sysctls": {"drop_entry": 1, "secure_tcp": 3}, "defense": {"level": 2},
         }));
         let difference = Difference::between(&now, &wanted);
         let changes = difference.changes.iter();
@@ -182,7 +196,7 @@ mod tests {
                 ("/v1/services/fwm:1", true, false),
                 ("/v1/services/fwm:2", false, true),
                 ("/v1/sysctls/net.ipv4.vs.drop_entry", true, true),
-                ("/v1/sysctls/net.ipv4.vs.secure_tcp", true, true),
+                ("/v1/defense", true, true),
             ]
         );
         assert_eq!(Difference::between(&now, &now), Difference::default());

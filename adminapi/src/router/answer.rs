@@ -35,6 +35,12 @@ impl From<ControlError> for Failure {
     }
 }
 
+impl From<Failure> for ProblemDocument {
+    fn from(failure: Failure) -> Self {
+        *failure.0
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status =

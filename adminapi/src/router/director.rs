@@ -5,12 +5,13 @@ use axum::extract::State;
 
 use super::Ask;
 use super::answer::{Failure, Shown};
-use super::extract::Body;
+use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::ControlError;
 use crate::model::{
-    DropReport, Health, Limits, Scheduler, SchedulerView, Stats, Status, Timeouts, TimeoutsPatch,
+    DropReport, Health, Limits, Scheduler, SchedulerView, SourceQuery, Sources, Stats, Status,
+    Timeouts, TimeoutsPatch,
 };
 use crate::validate::validate_timeouts;
 
@@ -50,6 +51,18 @@ pub(super) async fn drops(State(ask): State<Ask>) -> Answer<DropReport> {
     responses((status = 200, body = Limits), Refusals))]
 pub(super) async fn limits(State(ask): State<Ask>) -> Answer<Limits> {
     ask.look(|control| control.limits()).await.map(Json)
+}
+
+/// Tells who sends most
+#[utoipa::path(get, path = "/v1/sources", tag = "connections", params(SourceQuery),
+    responses((status = 200, body = Sources), Refusals))]
+pub(super) async fn sources(
+    State(ask): State<Ask>,
+    Parameters(query): Parameters<SourceQuery>,
+) -> Answer<Sources> {
+    ask.look(move |control| control.sources(&query))
+        .await
+        .map(Json)
 }
 
 /// Lists the schedulers

@@ -4,19 +4,17 @@
 //! `net/netfilter/ipvs/ip_vs_ctl.c`), so that a script finds what it knows. A sysctl that has no
 //! effect here keeps what is written to it and says why it has none.
 
-mod settings;
 mod table;
 mod value;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use settings::Settings;
 pub use table::{Effect, Kind, NoSysctl, Sysctl};
 pub use value::{BadValue, Value};
 
 /// [`Value`] by a name that the description of the API does not take for any JSON.
-type SysctlValue = Value;
+pub(crate) type SysctlValue = Value;
 
 /// What all names begin with, as `sysctl` writes them.
 pub const PREFIX: &str = "net.ipv4.vs.";

@@ -37,13 +37,17 @@ impl Daemons {
         Ok(())
     }
 
-    /// Makes them these, whose interfaces are among `links`; all or none.
-    pub(super) fn replace(&self, wanted: &[SyncDaemon], links: &[Link]) -> Result<()> {
+    /// What these would be over `links`, which have their interfaces.
+    pub(super) fn settled(wanted: &[SyncDaemon], links: &[Link]) -> Result<Vec<SyncDaemon>> {
         let settled = wanted.iter().cloned().map(|daemon| settled(daemon, links));
         let mut all = settled.collect::<Result<Vec<_>>>()?;
         all.sort_by_key(|daemon| daemon.role);
-        *self.0.lock() = all;
-        Ok(())
+        Ok(all)
+    }
+
+    /// Makes them these, which are settled.
+    pub(super) fn replace(&self, settled: Vec<SyncDaemon>) {
+        *self.0.lock() = settled;
     }
 }
 

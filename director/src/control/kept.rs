@@ -1,6 +1,8 @@
 //! What is configured over the API outlives the director, when `[api] persist` says where.
 
 use adminapi::error::{ControlError, Result};
+use adminapi::model::Configuration;
+use adminapi::sysctl::Sysctl;
 use tracing::{error, info, warn};
 
 use super::Director;
@@ -30,7 +32,7 @@ impl Director {
                 path: path.clone(),
                 source,
             };
-            self.configure(state).map_err(refused)?;
+            self.put_whole(state).map_err(refused)?;
             info!("services, timeouts, marks, sysctls and levels are those of {path}");
         }
         // A director resumes once.
@@ -67,11 +69,28 @@ impl Director {
         let path = store.path().display();
         error!(%error, "{path} cannot be written");
         if let Some(before) = store.kept() {
-            self.configure(&before)?;
+            self.put_whole(&instead(before, &self.configuration()?))?;
         }
         let text = format!("{path} cannot be written, so the change was taken back: {error}");
         Err(ControlError::Limit(text))
     }
+}
+
+/// `before`, with what has been set since and is to be as if nobody had.
+fn instead(mut before: Configuration, now: &Configuration) -> Configuration {
+    for name in now.sysctls.keys() {
+        if let (false, Ok(sysctl)) = (before.sysctls.contains_key(name), name.parse::<Sysctl>()) {
+            before.sysctls.insert(name.clone(), sysctl.default_value());
+        }
+    }
+    before.defense.level.get_or_insert_default();
+    for id in now.defense.services.keys() {
+        let is_there = before.services.iter().any(|service| service.id == *id);
+        if is_there {
+            before.defense.services.entry(*id).or_default();
+        }
+    }
+    before
 }
 
 /// Why a director cannot be as it was left.

@@ -27,6 +27,7 @@ impl Director {
         Ok(())
     }
 
+    /// `rules` as packets meet them.
     pub(super) fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
         let interfaces = &self.facts.interfaces;
         let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);

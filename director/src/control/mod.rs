@@ -6,16 +6,17 @@
 mod api;
 mod daemons;
 mod drain;
+mod edit;
 mod events;
 mod history;
 mod kept;
 mod marks;
 mod path_mtu;
 mod roles;
+mod settings;
 mod translate;
 mod view;
 mod watch;
-mod whole;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
@@ -330,7 +331,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
+        self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
     }
 
     /// Speaks to the real servers of FullNAT from `local` from now on. Connections that speak from
@@ -353,8 +354,19 @@ impl Director {
     pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| {
             pool.list_speakers(local);
-            api::put_services(pool, touched, desired, self.grace())
+            edit::put_services(pool, touched, desired, self.grace())
         })
+    }
+
+    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
+        let put = |pool: &mut Pool, touched: &mut Touched| {
+            edit::put_services(pool, touched, desired, None)
+        };
+        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].

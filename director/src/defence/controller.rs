@@ -175,7 +175,7 @@ impl Controller {
             self.dropped = 0.0;
             return;
         }
-        let wanted = policy.wanted(signals);
+        let wanted = policy.wanted(signals, self.dropped);
         let most = STRIDE * f64::from(passed) / f64::from(Ticks::PER_SECOND);
         self.dropped += (wanted - self.dropped).clamp(-most, most);
     }
@@ -192,6 +192,8 @@ mod tests {
             half_open: percent,
             connections: 1_000_000,
             pool: 100,
+            // A flood without end, as soon as the pool is full.
+            displaced: if percent == 100 { 1e9 } else { 0.0 },
             ..Signals::default()
         }
     }

@@ -311,6 +311,11 @@ impl Table {
         self.gauges[Pool::HalfOpen as usize].live()
     }
 
+    /// How many connections have had to leave the half-open pool for others, ever.
+    pub fn half_open_displaced(&self) -> u64 {
+        self.gauges[Pool::HalfOpen as usize].displaced()
+    }
+
     /// How many connections the main pool may hold.
     pub fn capacity(&self) -> usize {
         self.gauges[Pool::Main as usize].limit()

@@ -13,7 +13,7 @@ fn state(number: u32) -> Configuration {
         json!({"protocol": "tcp", "address": "10.0.0.1", "port": port, "real": reals})
     };
     let services: Vec<_> = (1..=20).map(service).collect();
-    let state = json!({"service": services, "mark": [{"mark": number}]});
+    let state = json!({"service": services, "marks": [{"mark": number}]});
     serde_json::from_value(state).unwrap()
 }
 

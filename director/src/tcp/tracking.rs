@@ -191,6 +191,12 @@ impl Tracking {
         self.max_ack[Direction::Reply as usize]
     }
 
+    /// The real server's initial sequence number, as long as its SYN is all that it has said.
+    pub fn server_isn(&self) -> Option<u32> {
+        let answered = self.has(ANSWERED) && self.state.is_half_open();
+        answered.then(|| self.peer(Direction::Reply).end.wrapping_sub(1))
+    }
+
     /// What is known of the end that sends in `direction`.
     pub fn peer(&self, direction: Direction) -> Peer {
         let side = direction as usize;
