@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::drops::DropReason;
 use crate::rate::{Estimate, Windows};
@@ -81,7 +82,7 @@ pub struct Traffic {
 }
 
 /// A sum of [`Traffic`] over the workers, or the difference of two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficSum {
     /// Connections scheduled.
     pub connections: u64,
@@ -154,6 +155,12 @@ impl PerWorker {
         let total = self.total();
         *self.zero.lock() = total;
         *self.rates.lock() = Estimate::starting(total);
+    }
+
+    /// Goes on from `carried`, which others have counted.
+    pub fn go_on(&self, carried: &TrafficSum) {
+        let mut zero = self.zero.lock();
+        *zero = zero.since(carried);
     }
 
     /// Estimates rates anew. To be called every [`crate::rate::INTERVAL`].

@@ -18,6 +18,7 @@ mod outline;
 mod read;
 mod service;
 mod suggest;
+mod survive;
 mod sysctl;
 
 use std::ops::Deref;
@@ -36,6 +37,7 @@ pub use limits::Limits;
 pub use local::Local;
 pub(crate) use local::{speaks, voiceless};
 pub use log::{Log, LogFormat, LogLevel};
+pub use survive::Survive;
 
 use error::Report;
 use outline::Outline;

@@ -280,7 +280,12 @@ fn drain_of(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Option<Drain> 
     pool.service(key)?.reals.find(endpoint)?.drain
 }
 
-fn drain_real(pool: &mut Pool, key: &ServiceKey, endpoint: Endpoint, drain: Drain) -> Result<()> {
+pub(super) fn drain_real(
+    pool: &mut Pool,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+    drain: Drain,
+) -> Result<()> {
     let drained = pool.drain_real(key, endpoint, drain);
     drained.map_err(|e| translate::error(e, key, Some(endpoint)))
 }

@@ -9,48 +9,40 @@ use super::Director;
 use crate::persist::{Found, Store, Unusable};
 
 impl Director {
-    /// Makes the director as `store` says that it was left, if it says anything, and writes there
-    /// from now on what the API changes.
+    /// Writes to `store` from now on what the API changes, and says what is in it.
     ///
     /// # Errors
-    /// When what is in the store is of no use, or cannot be done here.
-    pub fn resume(&self, store: Store) -> std::result::Result<(), ResumeError> {
+    /// When what is in it is of no use.
+    pub fn open_store(&self, store: Store) -> std::result::Result<Option<Configuration>, Unusable> {
         let path = store.path().display().to_string();
         let state = match store.read()? {
             Found::Nothing => None,
             Found::State(state) => Some(state),
             Found::Before { state, why } => {
                 error!("{why}");
-                warn!(
-                    "{path}.last is used, the state before the last change; the file is {path}.corrupt now"
-                );
+                warn!("the state before is used, {path}.last; the file is {path}.corrupt now");
                 Some(state)
             }
         };
-        if let Some(state) = &state {
-            let refused = |source| ResumeError::Refused {
-                path: path.clone(),
-                source,
-            };
-            self.put_whole(state).map_err(refused)?;
+        if state.is_some() {
             info!("services, timeouts, marks, sysctls and levels are those of {path}");
         }
-        // A director resumes once.
+        // A director opens one store.
         let _ = self.store.set(store);
-        Ok(())
+        Ok(state)
     }
 
-    /// Whether services and what else the API can change come from a store now, and not from the
-    /// configuration file.
-    pub fn is_resumed(&self) -> bool {
-        self.store.get().is_some_and(Store::is_written)
+    /// What is kept, if anything has been.
+    pub fn stored(&self) -> Option<Configuration> {
+        let store = self.store.get()?;
+        store.is_written().then(|| store.kept()).flatten()
     }
 
-    /// Takes what is configured now for the state to go back to, until there is a stored one.
+    /// Takes what is configured now for the state to go back to, until one is kept.
     ///
     /// # Errors
     /// As [`Director::configuration`].
-    pub fn settle(&self) -> Result<()> {
+    pub fn assume(&self) -> Result<()> {
         match self.store.get() {
             Some(store) if !store.is_written() => store.assume(self.configuration()?),
             _ => {}
@@ -91,20 +83,4 @@ fn instead(mut before: Configuration, now: &Configuration) -> Configuration {
         }
     }
     before
-}
-
-/// Why a director cannot be as it was left.
-#[derive(Debug, thiserror::Error)]
-pub enum ResumeError {
-    /// Nothing can be read.
-    #[error(transparent)]
-    Unusable(#[from] Unusable),
-    /// It does not go together with this host, or with the configuration file.
-    #[error("{path}: {source}")]
-    Refused {
-        /// The file.
-        path: String,
-        /// What is refused of it.
-        source: ControlError,
-    },
 }

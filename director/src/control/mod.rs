@@ -9,11 +9,13 @@ mod drain;
 mod edit;
 mod events;
 mod history;
+mod keeping;
 mod kept;
 mod marks;
 mod path_mtu;
 mod roles;
 mod settings;
+mod takeover;
 mod translate;
 mod view;
 mod watch;
@@ -31,6 +33,7 @@ use parking_lot::Mutex;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
+use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
 use crate::persist::Store;
@@ -43,6 +46,7 @@ use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
 use history::History;
+use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
@@ -87,6 +91,7 @@ pub struct Director {
     history: History,
     /// Where what is configured outlives the director, if anywhere.
     store: OnceLock<Store>,
+    keeping: Keeping,
 }
 
 /// What only one change at a time may touch.
@@ -117,12 +122,13 @@ impl Master {
 }
 
 impl Director {
-    /// Puts the control plane over a data path.
+    /// Puts the control plane over a data path. What it knows is left to the next one in `keep`.
     pub fn new(
         facts: Facts,
         shared: Arc<Shared>,
         gate: Gate,
         neighbourhood: Neighbourhood,
+        keep: Option<Keep>,
     ) -> Self {
         let master = Mutex::new(Master {
             replaced: Vec::new(),
@@ -142,6 +148,7 @@ impl Director {
             watch,
             history: History::default(),
             store: OnceLock::new(),
+            keeping: Keeping::new(keep),
         }
     }
 
@@ -198,13 +205,15 @@ impl Director {
     fn publish(
         &self,
         old: &Arc<Pool>,
-        new: Pool,
+        mut new: Pool,
         touched: &Touched,
         locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
+        self.keeping.name(&mut new);
         let new = Arc::new(new);
         let speaks_anew = !old.speaks_like(&new);
         if speaks_anew {
+            self.keeping.name_speakers(new.speakers().numbers());
             self.tell_locals(locals, &new)?;
         }
         touched.close(&self.gate, old, &new)?;
@@ -255,12 +264,16 @@ impl Director {
         }
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
-        for real in new.reap() {
+        let dead = new.reap();
+        for real in &dead {
             touched.real(&real.service, real.endpoint);
         }
         if touched.reals() || !old.speaks_like(&new) {
             self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
+        }
+        if let Some(keep) = &self.keeping.keep {
+            keep.forget(dead.iter().map(|real| real.id));
         }
         Ok(())
     }
@@ -290,6 +303,11 @@ impl Director {
             }
         }
         Ok(())
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The host's network, followed live.
@@ -332,18 +350,6 @@ impl Director {
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
-    }
-
-    /// Speaks to the real servers of FullNAT from `local` from now on. Connections that speak from
-    /// another address keep it.
-    ///
-    /// # Errors
-    /// When the gate refuses.
-    pub fn speak_from(&self, local: &[Addr]) -> Result<()> {
-        self.change(|pool, _| {
-            pool.list_speakers(local);
-            Ok(())
-        })
     }
 
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections

@@ -1,5 +1,7 @@
 //! The watch: measures, lets the controllers decide, and tells the workers.
 
+mod held;
+
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 

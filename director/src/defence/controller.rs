@@ -42,6 +42,8 @@ pub enum Grounds {
     Start,
     /// A user has set it.
     User,
+    /// It was so before the director was started again.
+    Kept,
     /// A signal has reached its mark.
     Alarm(Reason),
     /// All signals have been below their leave marks for so long.
@@ -53,6 +55,7 @@ impl fmt::Display for Grounds {
         match self {
             Self::Start => f.write_str("nothing calls for more"),
             Self::User => f.write_str("set by the user"),
+            Self::Kept => f.write_str("as it was before the restart"),
             Self::Alarm(reason) => reason.fmt(f),
             Self::Over(dwell) => {
                 let seconds = dwell.as_seconds_ceil();
@@ -143,6 +146,16 @@ impl Controller {
     /// Does what the user says.
     pub fn set(&mut self, level: Level, now: Tick) -> Option<Change> {
         self.turn(level, Grounds::User, now)
+    }
+
+    /// Goes on at the level that another director has held since `since`.
+    pub fn go_on(&mut self, level: Level, since: Tick, now: Tick) {
+        let cause = match level {
+            Level::Pinned => Grounds::User,
+            Level::Calm | Level::Attacked => Grounds::Kept,
+        };
+        self.turn(level, cause, now);
+        self.since = since;
     }
 
     fn outlast(&mut self, signals: &Signals, policy: &Policy, now: Tick) -> Option<Change> {

@@ -174,7 +174,7 @@ impl<'a> Shard<'a> {
             _ => Pool::Main,
         };
         let at = self.make_place(pool, entry.class(), departed)?;
-        self.state.slab[at] = entry;
+        self.state.slab.put(at, entry);
         self.file(at, original, reply, departed)?;
         let State { slab, wheel, .. } = &mut *self.state;
         wheel.link(slab.entries_mut(), at);
@@ -202,8 +202,9 @@ impl<'a> Shard<'a> {
         }
         let State { slab, wheel, .. } = &mut *self.state;
         wheel.unlink(slab.entries_mut(), from);
-        slab[to] = slab[from];
-        slab[to].set_class(Class::Established);
+        let mut moved = slab[from];
+        moved.set_class(Class::Established);
+        slab.put(to, moved);
         wheel.link(slab.entries_mut(), to);
         slab.give(from);
         self.gauges[Pool::HalfOpen as usize].give();

@@ -18,6 +18,7 @@ use crate::wire::tcp::{Flags, Segment};
 
 /// All that is tracked of one TCP connection, packed for the connection table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Tracking {
     /// [`Peer::end`] of client and real server.
     end: [u32; 2],
