@@ -83,7 +83,7 @@ impl Windows {
             (self.seconds, self.tens) = ([counted; 11], [counted; 7]);
         }
         self.seconds[self.told % 11] = counted;
-        if self.told.is_multiple_of(10) {
+        if self.told % 10 == 0 {
             self.tens[self.told / 10 % 7] = counted;
         }
         self.told += 1;

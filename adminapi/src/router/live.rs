@@ -109,7 +109,7 @@ pub(super) async fn stats(
 #[utoipa::path(get, path = "/metrics", tag = "director",
     responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn metrics(State(ask): State<Ask>) -> std::result::Result<Response, Failure> {
-    let text = ask.look(|control| metrics::expose(control)).await?;
+    let text = ask.look(metrics::expose).await?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }
 
@@ -191,7 +191,7 @@ impl<T: Told> Feed<T> {
         loop {
             while let Some(item) = self.waiting.pop_front() {
                 self.last = item.number();
-                if self.last.is_multiple_of(self.every) {
+                if self.last % self.every == 0 {
                     return message(&item);
                 }
             }

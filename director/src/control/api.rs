@@ -18,9 +18,11 @@ use super::edit::{self, known, known_real};
 use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::flow;
+use crate::pool::PoolError;
 use crate::service;
 use crate::sources;
 use crate::stats::TrafficSum;
+use crate::wire::Endpoint;
 
 /// In the cursor of a listing: the connections are through, the templates are not.
 const IN_TEMPLATES: u64 = 1 << 63;

@@ -8,6 +8,13 @@ use testbed::require;
 
 use crate::bed::{Bed, PATIENCE};
 
+/// What may come of a request; 0 is a connection that is closed without a word.
+const REFUSED: &[u16] = &[400];
+const BAD: &[u16] = &[0, 400];
+const BAD_VERSION: &[u16] = &[0, 400, 505];
+const TOO_LONG: &[u16] = &[0, 400, 414, 431];
+const TOO_LARGE: &[u16] = &[0, 400, 413];
+
 /// The status of an answer; 0 when the connection was closed without one.
 fn status(answer: &str) -> u16 {
     let status = answer
@@ -34,58 +41,54 @@ fn what_makes_no_sense_is_refused() -> Result<()> {
     let deep = "[".repeat(100_000);
     let length = |body: &str| format!("Content-Length: {}\r\n", body.len());
     for (what, request, expected) in [
-        ("no HTTP", "\0\u{1}\u{2}\r\n\r\n".to_owned(), &[0, 400][..]),
+        ("no HTTP", "\0\u{1}\u{2}\r\n\r\n".to_owned(), BAD),
         (
             "TLS",
             "\u{16}\u{3}\u{1}\u{2}\0\u{1}\r\n\r\n".to_owned(),
-            &[0, 400],
+            BAD,
         ),
-        (
-            "HTTP/9",
-            "GET / HTTP/9.9\r\n\r\n".to_owned(),
-            &[0, 400, 505],
-        ),
+        ("HTTP/9", "GET / HTTP/9.9\r\n\r\n".to_owned(), BAD_VERSION),
         (
             "a long path",
             format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"),
-            &[0, 400, 414, 431],
+            TOO_LONG,
         ),
         (
             "a long header",
             put_services(&format!("X: {long}\r\n"), ""),
-            &[0, 400, 431],
+            TOO_LONG,
         ),
         (
             "many headers",
             put_services(&"X: y\r\n".repeat(1000), ""),
-            &[0, 400, 431],
+            TOO_LONG,
         ),
-        ("no length", put_services("", "{}"), &[400]),
+        ("no length", put_services("", "{}"), REFUSED),
         (
             "two lengths",
             put_services("Content-Length: 2\r\nContent-Length: 3\r\n", "{}"),
-            &[0, 400],
+            BAD,
         ),
         (
             "a bad length",
             put_services("Content-Length: -1\r\n", ""),
-            &[0, 400],
+            BAD,
         ),
         (
             "a large body",
             put_services("Content-Length: 99999999999\r\n", &long),
-            &[0, 413],
+            TOO_LARGE,
         ),
         (
             "a bad chunk",
             put_services("Transfer-Encoding: chunked\r\n", "zz\r\n"),
-            &[0, 400],
+            BAD,
         ),
-        ("a deep body", put_services(&length(&deep), &deep), &[400]),
+        ("a deep body", put_services(&length(&deep), &deep), REFUSED),
         (
             "no UTF-8",
             put_services("Content-Length: 2\r\n", "\u{80}"),
-            &[400],
+            REFUSED,
         ),
     ] {
         let answer = bed.say(request.as_bytes()).unwrap_or_default();
