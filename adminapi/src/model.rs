@@ -10,6 +10,7 @@ mod daemon;
 mod defense;
 mod difference;
 mod explanation;
+mod filter;
 mod id;
 mod limits;
 pub mod listing;
@@ -39,6 +40,10 @@ pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use difference::{Difference, ResourceChange};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
+pub use filter::{
+    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
+    NetworkPage, NetworkQuery, RateLimit,
+};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};

@@ -8,6 +8,7 @@ mod daemon;
 mod defense;
 mod director;
 mod extract;
+mod filter;
 mod live;
 mod mark;
 mod openapi;
@@ -70,6 +71,9 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(defense::show, defense::set))
         .routes(routes!(mark::list, mark::put, mark::add))
         .routes(routes!(mark::remove))
+        .routes(routes!(filter::show, filter::put))
+        .routes(routes!(filter::list, filter::add))
+        .routes(routes!(filter::show_one, filter::put_one, filter::remove))
         .routes(routes!(sysctl::list))
         .routes(routes!(sysctl::show, sysctl::put, sysctl::change))
         .routes(routes!(daemon::list, daemon::start))

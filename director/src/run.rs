@@ -19,7 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
 use crate::keep::{self, Former, Keep, Wishes};
 use crate::neighbour::{Link, Neighbourhood};
@@ -273,6 +273,7 @@ fn shared(
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
+        shifts: Shifts::default(),
         workers: datapath.worker_count(),
     }
 }
@@ -345,11 +346,11 @@ fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Resul
     Ok(())
 }
 
-/// Makes services, timeouts, marks, sysctls and local addresses those of `config`. What is kept of
-/// the API's changes stays as it is.
+/// Makes services, marks, timeouts, sysctls and local addresses those of `config`; services and
+/// marks in one step. What is kept of the API's changes stays as it is.
 ///
 /// # Errors
-/// What the director refuses; the services are as they were then.
+/// What the director refuses; services and marks are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let file = Wishes::of(config);
     let stored = director.stored().as_ref().map(Wishes::stored);
@@ -407,8 +408,8 @@ fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &wishes.services)?;
-    director.put_marks(wishes.marks.clone())?;
+    director.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
+    director.adopt_filter(&config.filter)?;
     director.change_timeouts(wishes.timeouts.into())?;
     director.set_sysctls(wishes.sysctls());
     director.set_brief(config.defense.brief);
@@ -450,6 +451,9 @@ pub async fn follow(director: Arc<Director>) {
                 director.sample();
                 director.keep_tally();
                 director.keep_neighbours();
+                if let Err(error) = director.end_listings() {
+                    warn!(%error, "a network is not taken off its list yet");
+                }
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }

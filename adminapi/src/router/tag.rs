@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::answer::Failure;
 use crate::error::{self, ControlError};
 use crate::model::{
-    Configuration, Defense, MarkRule, Real, RealView, Service, ServiceView, SyncDaemon, Timeouts,
+    Configuration, Defense, FilterRules, ListedView, MarkRule, Real, RealView, Service,
+    ServiceView, SyncDaemon, Timeouts,
 };
 use crate::problem::ProblemKind;
 use crate::sysctl::SysctlView;
@@ -98,7 +99,7 @@ macro_rules! all_of_it {
     };
 }
 
-all_of_it! { Configuration MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
+all_of_it! { Configuration FilterRules ListedView MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
 
 /// On what a change depends: `If-Match` and `If-None-Match` of its request.
 #[derive(Clone, Debug, Default)]

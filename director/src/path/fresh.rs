@@ -207,6 +207,7 @@ impl<'s> View<'s> {
         entry.tracked = tracked;
         if real.follows_ftp() {
             entry.set_ftp();
+            self.shifts.forget(&packet.tuple);
         }
         entry.count_packet();
         entry

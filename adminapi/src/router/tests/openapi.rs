@@ -39,10 +39,11 @@ async fn every_operation_says_what_it_is_and_what_it_answers() {
 }
 
 /// What stands for the parameters of a path.
-const PARAMETERS: [(&str, &str); 7] = [
+const PARAMETERS: [(&str, &str); 8] = [
     ("{service}", "tcp:192.0.2.10:80"),
     ("{real}", "10.0.2.1:8080"),
     ("{place}", "0"),
+    ("{network}", "203.0.113.0%2F24"),
     ("{role}", "master"),
     ("{sysctl}", "conn_reuse_mode"),
     ("{connection}", "tcp:203.0.113.7:40112-192.0.2.10:80"),
