@@ -83,6 +83,12 @@ impl Tagged for Defense {
     }
 }
 
+impl Tagged for ListedView {
+    fn tag(&self) -> Tag {
+        Tag::of(&(self.list, &self.why, self.left.is_some()))
+    }
+}
+
 impl Tagged for SysctlView {
     fn tag(&self) -> Tag {
         Tag::of(&self.value)
@@ -99,7 +105,7 @@ macro_rules! all_of_it {
     };
 }
 
-all_of_it! { Configuration FilterRules ListedView MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
+all_of_it! { Configuration FilterRules MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
 
 /// On what a change depends: `If-Match` and `If-None-Match` of its request.
 #[derive(Clone, Debug, Default)]
