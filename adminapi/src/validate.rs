@@ -190,6 +190,27 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     problems.extend(bad_levels(config));
     let marks = validate_marks(config.marks.as_deref().unwrap_or_default());
     problems.extend(marks.into_iter().map(|p| p.below("/marks")));
+    let daemons = config.daemons.as_deref().unwrap_or_default();
+    problems.extend(
+        bad_daemons(daemons)
+            .into_iter()
+            .map(|p| p.below("/daemons")),
+    );
+    problems
+}
+
+fn bad_daemons(daemons: &[SyncDaemon]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, daemon) in daemons.iter().enumerate() {
+        let own = validate_daemon(daemon).into_iter();
+        problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
+        let first = daemons.iter().position(|other| other.role == daemon.role);
+        if let Some(first) = first.filter(|first| *first < index) {
+            let message = format!("there is a {} already", daemon.role.name());
+            let problem = Problem::new(format!("/{index}/role"), message, "leave one out");
+            problems.push(problem.with_other(format!("/{first}/role")));
+        }
+    }
     problems
 }
 

@@ -204,7 +204,8 @@ impl Director for Client {
     }
 
     async fn check_config(&self, wanted: &Configuration) -> Result<()> {
-        Ok(self.check_config(wanted).await?)
+        self.check_config(wanted).await?;
+        Ok(())
     }
 
     async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {

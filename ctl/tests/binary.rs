@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use adminapi::control::{Control, Put};
+use adminapi::control::{Control, News, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
@@ -266,6 +266,34 @@ impl Control for Fake {
         let mut timeouts = self.timeouts.lock().unwrap();
         *timeouts = timeouts.changed(patch);
         Ok(*timeouts)
+    }
+
+    fn close_connection(&self, _: ConnectionId) -> Result<()> {
+        not_asked()
+    }
+
+    fn limits(&self) -> Result<Limits> {
+        not_asked()
+    }
+
+    fn carried(&self, _: ServiceId, _: Option<SocketAddr>) -> Result<Carried> {
+        not_asked()
+    }
+
+    fn samples(&self, _: u64) -> Result<Vec<Sample>> {
+        not_asked()
+    }
+
+    fn news(&self) -> News {
+        unreachable!("nobody asks for news")
+    }
+
+    fn config(&self) -> Result<Configuration> {
+        Ok(Configuration {
+            timeouts: self.timeouts()?,
+            services: self.services()?.iter().map(Service::from).collect(),
+            ..Configuration::default()
+        })
     }
 
     fn put_config(&self, _: &Configuration) -> Result<()> {

@@ -55,6 +55,7 @@ pub mod marks;
 pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
+pub mod persist;
 pub mod pool;
 pub mod privilege;
 pub mod rate;

@@ -23,6 +23,7 @@ use crate::keep::{self, Former, Keep, Wishes};
 use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::privilege::{self, Capability};
 use crate::rate;
@@ -135,7 +136,7 @@ pub async fn start(
     let facts = facts(&datapath, &settings, clock, &workers);
     let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
     let configured = settle(&director)
-        .and_then(|()| resume(&director, config, former.as_ref()))
+        .and_then(|()| begin(&director, config, former.as_ref()))
         .and_then(|()| director.complete().context("nothing can be kept"))
         .and_then(|()| Ok(director.gate().take_over()?));
     if let Err(problem) = configured {
@@ -320,6 +321,40 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
+/// Configures a director that has just started. Where the API's changes are kept, as it was left;
+/// else as a former one, or the file, has it.
+fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
+    let stored = match &config.api.persist {
+        Some(path) => director.open_store(Store::at(path))?,
+        None => None,
+    };
+    match &stored {
+        Some(state) => restore(director, config, state, former)?,
+        None => resume(director, config, former)?,
+    }
+    director.assume()?;
+    Ok(())
+}
+
+/// Configures a director that has just started as the API has left it.
+fn restore(
+    director: &Director,
+    config: &Config,
+    state: &model::Configuration,
+    former: Option<&Former>,
+) -> Result<()> {
+    let wishes = Wishes::stored(state);
+    let refused = || "what was kept cannot be done any more ([api] persist)";
+    director.adopt(config, &wishes).with_context(refused)?;
+    director.adopt_defense(&config.defense);
+    if let Some(former) = former {
+        director.take_over(former, wishes.level);
+    }
+    director.put_whole(state).with_context(refused)?;
+    director.note_file(Wishes::of(config));
+    Ok(())
+}
+
 /// Configures a director that has just started. What has not changed in the file since the `former`
 /// one read it is as that one had it in the end.
 fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
@@ -388,6 +423,7 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = second.tick() => {
                 logging::tell_held_back();
+                director.sample();
                 director.keep_tally();
                 director.keep_neighbours();
                 if let Err(error) = director.end_listings() {

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// When the SYNs of a service are answered with cookies, which keep nothing in the director. That
 /// needs real servers with an agent: without any it does not begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CookiePolicy {
     /// Never.
@@ -44,7 +45,7 @@ impl fmt::Display for CookiePolicy {
 }
 
 /// The cookies of a service, as they are now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CookieStatus {
     /// What is configured.
     pub policy: CookiePolicy,

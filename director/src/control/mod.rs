@@ -10,7 +10,9 @@ mod drain;
 mod edit;
 mod events;
 mod filter;
+mod history;
 mod keeping;
+mod kept;
 mod marks;
 mod meter;
 mod path_mtu;
@@ -45,6 +47,7 @@ use crate::gate::{Gate, GateError, Interface};
 use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
@@ -53,6 +56,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use history::History;
 use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use reload::Source;
@@ -101,6 +105,9 @@ pub struct Director {
     source: OnceLock<Source>,
     /// Grows as long as the control makes progress.
     beats: AtomicU64,
+    history: History,
+    /// Where what is configured outlives the director, if anywhere.
+    store: OnceLock<Store>,
     filters: Mutex<filter::Filters>,
     keeping: Keeping,
 }
@@ -161,6 +168,8 @@ impl Director {
             agents: Arc::default(),
             source: OnceLock::new(),
             beats: AtomicU64::new(0),
+            history: History::default(),
+            store: OnceLock::new(),
             filters: Mutex::default(),
             keeping: Keeping::new(keep),
         }

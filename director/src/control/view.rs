@@ -63,6 +63,22 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     }
 }
 
+pub(super) fn carried(traffic: &PerWorker) -> model::Carried {
+    model::Carried {
+        traffic: traffic.sum().into(),
+        rates: translate::rates(traffic.rates()),
+        windows: translate::windows(traffic),
+        drops: drops_of(traffic),
+    }
+}
+
+pub(super) const fn used(used: usize, limit: usize) -> model::Use {
+    model::Use {
+        used: used as u64,
+        limit: limit as u64,
+    }
+}
+
 fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
     drops.map(|(name, n)| (name.to_owned(), n)).collect()
 }
