@@ -14,7 +14,7 @@ use crate::fake::Fake;
 use crate::kept::Kept;
 
 /// Every path that the router knows.
-const PATHS: [&str; 26] = [
+const PATHS: [&str; 29] = [
     "/v1/health",
     "/v1/status",
     "/v1/stats",
@@ -38,6 +38,9 @@ const PATHS: [&str; 26] = [
     "/v1/reload",
     "/v1/changes",
     "/v1/sources",
+    "/v1/filter",
+    "/v1/filter/networks",
+    "/v1/filter/networks/192.0.2.0%2F24",
     "/v1/listing",
     "/v1/sync/daemons",
     "/v1/nowhere",
