@@ -17,7 +17,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 # Under sudo, what is built still belongs to the user whose tree this is.
 OWNER := $(shell stat -c %U .)
-BUILD := $(if $(and $(SUDO_USER),$(filter $(SUDO_USER),$(OWNER))),sudo -H -u $(SUDO_USER) env PATH="$(PATH)" cargo,cargo)
+AS_OWNER := $(if $(and $(SUDO_USER),$(filter $(SUDO_USER),$(OWNER))),sudo -H -u $(SUDO_USER) env PATH="$(PATH)")
+BUILD := $(strip $(AS_OWNER) cargo)
 
 # The oldest rustc that builds this, as in Cargo.toml.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -28,7 +29,12 @@ BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-d
 	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
 TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nftables:/sbin/nft \
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping \
-	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh
+	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh \
+	prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+
+# What the tests hold the API against its own description with.
+SCHEMATHESIS := target/schemathesis
+SCHEMATHESIS_VERSION := 4.32.5
 
 PREFIX ?= /usr/local
 # What is installed and packaged: release or debug.
@@ -66,6 +72,9 @@ build-deps: rust
 
 test-deps:
 	$(call install_missing,$(TEST_PACKAGES))
+	@[ -x $(SCHEMATHESIS)/bin/schemathesis ] || { echo "installing with pip: schemathesis"; \
+	  $(AS_OWNER) /usr/bin/python3 -m venv $(SCHEMATHESIS) && \
+	  $(AS_OWNER) $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS_VERSION); }
 
 # Debian's own rustc is taken when it is new enough; otherwise the user has to decide.
 rust:
@@ -137,7 +146,8 @@ stage: generated
 	install -D -m 644 $(BUILT)/completions/bulwark.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulwark
 	install -D -m 644 $(BUILT)/completions/bulwark.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_bulwark
 	install -D -m 644 $(BUILT)/completions/bulwark.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/bulwark.fish
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml conf/agent.toml conf/bulwarkd-unprivileged.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml conf/agent.toml conf/bulwarkd-unprivileged.conf \
+	  conf/prometheus/bulwark.rules.yml conf/grafana/bulwark.json
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in bulwarkd bulwark-agent; do \
 	  sed 's,/usr/local/,$(PREFIX)/,' conf/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done

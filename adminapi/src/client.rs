@@ -17,10 +17,10 @@ use tokio::sync::Mutex;
 use crate::control::Put;
 use crate::model::listing;
 use crate::model::{
-    Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
-    ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
-    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
+    Difference, Events, ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch,
+    RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources,
+    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -211,6 +211,11 @@ impl Client {
         self.get(&path::connections(query)).await
     }
 
+    /// Closes a connection.
+    pub async fn close_connection(&self, id: ConnectionId) -> Result<()> {
+        self.delete(&path::connection(id)).await
+    }
+
     /// Zeroes the counters of a service and its real servers, or of all of them.
     pub async fn zero(&self, service: Option<ServiceId>) -> Result<()> {
         match service {
@@ -267,11 +272,10 @@ impl Client {
         self.call(Method::PUT, path::CONFIG, body).await.map(drop)
     }
 
-    /// Whether [`Client::put_config`] would do it. Changes nothing.
-    pub async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+    /// What [`Client::put_config`] would change. Changes nothing.
+    pub async fn check_config(&self, wanted: &Configuration) -> Result<Difference> {
         let path = format!("{}?dry_run=true", path::CONFIG);
-        let body = Some(json(wanted)?);
-        self.call(Method::PUT, &path, body).await.map(drop)
+        self.send(Method::PUT, &path, wanted).await
     }
 
     /// Has the director read its configuration file again: all of it or nothing.

@@ -9,7 +9,9 @@ pub mod control;
 pub mod error;
 #[cfg(test)]
 mod fake;
+pub mod json;
 pub mod kept;
+pub mod metrics;
 pub mod model;
 pub mod path;
 pub mod problem;
@@ -20,7 +22,7 @@ pub mod validate;
 
 pub use audit::audited;
 pub use client::{Client, ClientError};
-pub use control::{Control, Put};
+pub use control::{Control, News, Put};
 pub use error::{ControlError, Problem, Subject};
 pub use problem::{ProblemDocument, ProblemKind};
 pub use router::router;

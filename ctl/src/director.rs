@@ -2,9 +2,9 @@
 
 use adminapi::client::ClientError;
 use adminapi::model::{
-    Change, Configuration, ConnectionPage, ConnectionQuery, Cursor, DefenseLevel, ListingQuery,
-    MarkRule, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
+    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, ServiceView, Stats, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::Value;
 use adminapi::{Client, ProblemDocument, ProblemKind};
@@ -94,6 +94,8 @@ pub(crate) enum Setting {
     Sysctl(String, Value),
     /// The level of defence of a service, or of the whole director.
     Level(Option<ServiceId>, DefenseLevel),
+    /// When the SYNs of a service are answered with cookies.
+    Cookies(ServiceId, CookiePolicy),
     /// No rules that mark packets.
     NoMarks,
     /// A rule that marks packets, behind the others.
@@ -166,6 +168,13 @@ impl Edit for Client {
             Setting::Timeouts(patch) => drop(self.change_timeouts(patch).await?),
             Setting::Sysctl(name, value) => drop(self.change_sysctl(&name, value).await?),
             Setting::Level(service, level) => drop(self.set_defense(service, level).await?),
+            Setting::Cookies(service, policy) => {
+                let patch = ServicePatch {
+                    cookies: Some(policy),
+                    ..ServicePatch::default()
+                };
+                drop(self.change_service(service, patch).await?);
+            }
             Setting::NoMarks => drop(self.put_marks(&[]).await?),
             Setting::Mark(rule) => drop(self.add_mark(&rule).await?),
         }
@@ -195,7 +204,8 @@ impl Director for Client {
     }
 
     async fn check_config(&self, wanted: &Configuration) -> Result<()> {
-        Ok(self.check_config(wanted).await?)
+        self.check_config(wanted).await?;
+        Ok(())
     }
 
     async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {

@@ -17,6 +17,7 @@
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sctp       states, state tables, verification tags
+//!     |- cookie     SYNs that are answered without keeping anything
 //!     |- defence    levels: what is done under attack, and when
 //!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
@@ -30,9 +31,12 @@
 //! is the other role of the program: it runs on real servers.
 
 pub mod agent;
+pub mod agents;
 mod bpf_link;
+pub mod channel;
 pub mod config;
 pub mod control;
+pub mod cookie;
 pub mod datapath;
 pub mod defence;
 pub mod direction;
@@ -51,6 +55,7 @@ pub mod marks;
 pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
+pub mod persist;
 pub mod pool;
 pub mod privilege;
 pub mod rate;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use director::agent;
+use director::agents;
 use director::config::Config;
 use director::control::Director;
 use director::datapath;
@@ -125,6 +126,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     run::check_host(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
     let claim = run::claim(config)?;
     let listeners = Listeners::bind(&config.api).await?;
+    let door = run::door_for_agents(config).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, mut failures) = mpsc::unbounded_channel();
     let Running { director, workers } = run::start(config, claim, &stop, move |id, why| {
@@ -136,6 +138,10 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     let director = Arc::new(director);
     let (end, ending) = watch::channel(());
     let serving = listeners.serve(director.clone(), &ending);
+    if let Some(door) = door {
+        let agents = Arc::clone(director.agents());
+        tokio::spawn(agents::serve(door, agents, director.clock()));
+    }
     let background = [
         tokio::spawn(run::follow(Arc::clone(&director))),
         tokio::spawn(run::hear(Arc::clone(&director))),

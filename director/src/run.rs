@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 use nix::sys::utsname::uname;
 use tracing::{info, warn};
 
-use crate::config::{self, Config, ModeChoice};
+use crate::agents::Door;
+use crate::config::{Config, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
@@ -22,6 +23,7 @@ use crate::keep::{self, Former, Keep, Wishes};
 use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::privilege::{self, Capability};
 use crate::rate;
@@ -115,7 +117,7 @@ pub async fn start(
         None => (None, None),
     };
     let clock = former.as_ref().map_or_else(Clock::start, Former::clock);
-    let settings = settings(&config.datapath);
+    let settings = settings(config);
     let mut datapath = Datapath::open(&settings)?;
     let neighbourhood = Neighbourhood::follow(&settings.interfaces).await;
     let neighbourhood =
@@ -134,7 +136,7 @@ pub async fn start(
     let facts = facts(&datapath, &settings, clock, &workers);
     let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
     let configured = settle(&director)
-        .and_then(|()| resume(&director, config, former.as_ref()))
+        .and_then(|()| begin(&director, config, former.as_ref()))
         .and_then(|()| director.complete().context("nothing can be kept"))
         .and_then(|()| Ok(director.gate().take_over()?));
     if let Err(problem) = configured {
@@ -144,7 +146,11 @@ pub async fn start(
     Ok(Running { director, workers })
 }
 
-fn settings(config: &config::Datapath) -> Settings {
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let connections = limits.connections as usize + limits.half_open as usize;
+    let config = &config.datapath;
+    let survive = config.survive.as_ref();
     Settings {
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mode: match config.mode {
@@ -156,7 +162,8 @@ fn settings(config: &config::Datapath) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
-        pin: config.survive.as_ref().map(|survive| survive.pin.clone()),
+        connections,
+        pin: survive.map(|survive| survive.pin.clone()),
     }
 }
 
@@ -175,7 +182,8 @@ fn tables(
     clock: Clock,
 ) -> Result<Tables> {
     let workers = datapath.worker_count();
-    let mut pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let mut pool = pool.enrolling(Arc::clone(datapath.gate.roll()));
     if let Some(former) = former {
         pool.remember(former.names.iter().copied());
         pool.remember_speakers(former.speakers.iter().copied());
@@ -313,6 +321,40 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
+/// Configures a director that has just started. Where the API's changes are kept, as it was left;
+/// else as a former one, or the file, has it.
+fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
+    let stored = match &config.api.persist {
+        Some(path) => director.open_store(Store::at(path))?,
+        None => None,
+    };
+    match &stored {
+        Some(state) => restore(director, config, state, former)?,
+        None => resume(director, config, former)?,
+    }
+    director.assume()?;
+    Ok(())
+}
+
+/// Configures a director that has just started as the API has left it.
+fn restore(
+    director: &Director,
+    config: &Config,
+    state: &model::Configuration,
+    former: Option<&Former>,
+) -> Result<()> {
+    let wishes = Wishes::stored(state);
+    let refused = || "what was kept cannot be done any more ([api] persist)";
+    director.adopt(config, &wishes).with_context(refused)?;
+    director.adopt_defense(&config.defense);
+    if let Some(former) = former {
+        director.take_over(former, wishes.level);
+    }
+    director.put_whole(state).with_context(refused)?;
+    director.note_file(Wishes::of(config));
+    Ok(())
+}
+
 /// Configures a director that has just started. What has not changed in the file since the `former`
 /// one read it is as that one had it in the end.
 fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
@@ -331,6 +373,19 @@ fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Resu
     director.take_over(former, wishes.level);
     director.note_file(file);
     Ok(())
+}
+
+/// Opens the door for agents of real servers, if there is to be one.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
+    let Some(wanted) = &config.agents else {
+        return Ok(None);
+    };
+    let door = Door::open(wanted.listen, &wanted.identity).await;
+    let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
+    Ok(Some(door))
 }
 
 /// Hears of the path MTUs of tunnels. Never ends.
@@ -361,12 +416,14 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.tend_cookies();
                 director.keep_running();
                 director.beat();
                 Ok(())
             }
             _ = second.tick() => {
                 logging::tell_held_back();
+                director.sample();
                 director.keep_tally();
                 director.keep_neighbours();
                 if let Err(error) = director.end_listings() {

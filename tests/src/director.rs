@@ -14,6 +14,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::api::Api;
+use crate::certificates::Files;
 use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::wait;
@@ -29,6 +30,10 @@ pub struct Configuration {
     limits: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     defense: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    agents: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    cookies: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
@@ -63,6 +68,8 @@ impl Configuration {
             api: ApiPlace::default(),
             limits: toml::Table::new(),
             defense: toml::Table::new(),
+            agents: toml::Table::new(),
+            cookies: toml::Table::new(),
             timeouts: toml::Table::new(),
             sysctl: toml::Table::new(),
             service: Vec::new(),
@@ -101,6 +108,28 @@ impl Configuration {
     #[must_use]
     pub fn defense(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.defense.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Takes agents in at `listen`, with what `files` say.
+    #[must_use]
+    pub fn agents(mut self, listen: SocketAddr, files: &Files) -> Self {
+        let path = |path: &Path| path.display().to_string();
+        let pairs = [
+            ("listen", listen.to_string()),
+            ("certificate", path(&files.certificate)),
+            ("key", path(&files.key)),
+            ("client_ca", path(&files.authority)),
+        ];
+        let pairs = pairs.map(|(key, value)| (key.to_owned(), value.into()));
+        self.agents.extend(pairs);
+        self
+    }
+
+    /// Sets a key of `[cookies]`.
+    #[must_use]
+    pub fn cookies(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.cookies.insert(key.to_owned(), value.into());
         self
     }
 
@@ -151,6 +180,7 @@ pub fn service(
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        cookies: Default::default(),
         reals: reals.collect(),
     }
 }

@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod agent;
 pub mod api;
 pub mod bpf;
+pub mod certificates;
 pub mod command_line;
 pub mod director;
 pub mod flood;

@@ -48,6 +48,7 @@ fn web() -> Service {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        cookies: Default::default(),
         reals: Vec::new(),
     }
 }
@@ -114,6 +115,7 @@ async fn every_call_reaches_the_director() {
         service: Some(id),
         real: Some(endpoint),
         client: Some(endpoint.ip()),
+        template: Some(false),
         limit: 5,
         cursor: Some(crate::model::Cursor(255)),
     };

@@ -1,9 +1,11 @@
-//! Answers: problems, and what was created.
+//! Answers: problems, what is there, and what was created.
 
 use axum::Json;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
+use super::tag::{Tag, Tagged};
 use crate::control::Put;
 use crate::error::ControlError;
 use crate::problem::{MEDIA_TYPE, ProblemDocument, ProblemKind};
@@ -24,18 +26,18 @@ impl From<ProblemDocument> for Failure {
     }
 }
 
-impl From<Failure> for ProblemDocument {
-    fn from(failure: Failure) -> Self {
-        *failure.0
-    }
-}
-
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         if let ControlError::Internal(fault) = &error {
             tracing::error!(fault, "a request failed inside the director");
         }
         ProblemDocument::from(error).into()
+    }
+}
+
+impl From<Failure> for ProblemDocument {
+    fn from(failure: Failure) -> Self {
+        *failure.0
     }
 }
 
@@ -47,23 +49,42 @@ impl IntoResponse for Failure {
     }
 }
 
-/// 201 with the place of what was created.
+/// 200 with what is there now, and its entity tag.
+pub(super) struct Shown<T>(pub(super) T);
+
+impl<T: Serialize + Tagged> IntoResponse for Shown<T> {
+    fn into_response(self) -> Response {
+        let tag = self.0.tag();
+        tagged(&tag, Json(self.0))
+    }
+}
+
+/// 201 with the place of what was created, and its entity tag.
 pub(super) struct Created<T> {
     pub(super) location: String,
     pub(super) body: T,
 }
 
-impl<T: serde::Serialize> IntoResponse for Created<T> {
+impl<T: Serialize + Tagged> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
+        let tag = self.body.tag();
         let location: [(HeaderName, String); 1] = [(header::LOCATION, self.location)];
-        (StatusCode::CREATED, location, Json(self.body)).into_response()
+        tagged(&tag, (StatusCode::CREATED, location, Json(self.body)))
     }
 }
 
 /// 201 or 200, as it was new or not.
-pub(super) fn put<T: serde::Serialize>(done: Put<T>, location: String) -> Response {
+pub(super) fn put<T: Serialize + Tagged>(done: Put<T>, location: String) -> Response {
     match done {
         Put::Created(body) => Created { location, body }.into_response(),
-        Put::Replaced(body) => Json(body).into_response(),
+        Put::Replaced(body) => Shown(body).into_response(),
     }
+}
+
+fn tagged(tag: &Tag, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    if let Some(tag) = tag.header() {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }

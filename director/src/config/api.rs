@@ -15,6 +15,8 @@ pub struct Api {
     pub unix: PathBuf,
     /// The group that may use it; by default that of the process.
     pub unix_group: Option<String>,
+    /// File in which what the API changes outlives the director; none unless the file says so.
+    pub persist: Option<PathBuf>,
     /// A TCP address; none unless the file says so.
     pub listen: Option<Listen>,
 }
@@ -42,6 +44,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
     let address = Expected::Text("an address and a port, as in \"127.0.0.1:7070\"");
     let listen = section.optional("listen", &address);
     let insecure = section.or("insecure_loopback", &Expected::BOOLEAN, false);
+    let persist = optional_path(&mut section, "persist");
     let token_file = optional_path(&mut section, "token_file");
     let tls = section.has("tls").then(|| read_tls(section.section("tls")));
     if !section.has("listen") {
@@ -64,6 +67,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
         unix: unix?,
         unix_group,
         listen,
+        persist,
     })
 }
 

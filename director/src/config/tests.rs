@@ -51,7 +51,7 @@ fn the_sample_files_are_good() {
 }
 
 /// A comment in the sample that looks like a key shows the default: nothing changes when it is
-/// made one (but for the two that need a decision).
+/// made one (but for those that need a decision).
 #[test]
 fn other_hosts_come_with_tokens_and_tls() {
     let text = "[datapath]\ninterfaces = [\"a\"]\n[api]\nlisten = \"192.0.2.1:7070\"\n\
@@ -80,6 +80,7 @@ fn what_the_sample_shows_is_the_default() {
         "#key",
         "#client_ca",
         "#insecure_loopback",
+        "#persist",
     ];
     let shown: String = text
         .lines()

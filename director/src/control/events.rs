@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use adminapi::model::{AuditEntry, Event, Events};
 
+use tokio::sync::watch;
+
 use super::translate;
 use crate::service::ServiceKey;
 
@@ -15,6 +17,7 @@ const ROOM: usize = 256;
 pub(super) struct EventLog {
     events: VecDeque<Event>,
     last: u64,
+    news: watch::Sender<u64>,
 }
 
 impl EventLog {
@@ -39,6 +42,12 @@ impl EventLog {
             message,
             change: None,
         });
+        self.news.send_replace(self.last);
+    }
+
+    /// Hears of the number of each new one.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     /// Remembers that somebody has changed something.

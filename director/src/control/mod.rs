@@ -4,12 +4,15 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod cookies;
 mod daemons;
 mod drain;
 mod edit;
 mod events;
 mod filter;
+mod history;
 mod keeping;
+mod kept;
 mod marks;
 mod meter;
 mod path_mtu;
@@ -37,12 +40,14 @@ use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 use tracing::warn;
 
+use crate::agents::Agents;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
@@ -51,6 +56,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use history::History;
 use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use reload::Source;
@@ -94,9 +100,14 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    mint: cookies::Minting,
+    agents: Arc<Agents>,
     source: OnceLock<Source>,
     /// Grows as long as the control makes progress.
     beats: AtomicU64,
+    history: History,
+    /// Where what is configured outlives the director, if anywhere.
+    store: OnceLock<Store>,
     filters: Mutex<filter::Filters>,
     keeping: Keeping,
 }
@@ -153,8 +164,12 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            mint: Mutex::default(),
+            agents: Arc::default(),
             source: OnceLock::new(),
             beats: AtomicU64::new(0),
+            history: History::default(),
+            store: OnceLock::new(),
             filters: Mutex::default(),
             keeping: Keeping::new(keep),
         }

@@ -27,16 +27,17 @@ impl Director {
     }
 
     /// Makes services, marks, timeouts, sysctls, local addresses and the policy of defence those
-    /// of `config`.
+    /// of `config`. What is kept of the API's changes stays as it is.
     ///
     /// # Errors
     /// What the director refuses; services and marks are as they were then.
     pub fn configure(&self, config: &Config) -> Result<()> {
-        let wishes = Wishes::of(config);
-        self.adopt(config, &wishes)?;
+        let file = Wishes::of(config);
+        let stored = self.stored().as_ref().map(Wishes::stored);
+        self.adopt(config, stored.as_ref().unwrap_or(&file))?;
         self.adopt_defense(&config.defense);
-        self.note_file(wishes);
-        Ok(())
+        self.note_file(file);
+        self.assume()
     }
 
     /// Makes services, marks, timeouts and sysctls those of `wishes`, and of the rest of `config`
@@ -60,6 +61,7 @@ impl Director {
         self.change_timeouts(wishes.timeouts.into())?;
         self.set_sysctls(wishes.sysctls());
         self.set_brief(config.defense.brief);
+        self.set_cookie_period(config.cookies.rotation);
         Ok(())
     }
 
