@@ -11,7 +11,7 @@ const MANY: usize = 64;
 /// What a request changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// It adds something that has no name yet.
+    /// Nothing that could be shown before: it adds something that has no name yet.
     New,
     /// One resource.
     One(String),
@@ -24,7 +24,8 @@ impl Subject {
         match (method.as_str(), uri.path()) {
             ("POST", path::CHANGES) => Self::of_changes(body),
             ("DELETE", path::SERVICES) | ("POST", path::RELOAD) => Self::whole(),
-            ("POST", _) => Self::New,
+            // A connection that is closed is gone with all that could be shown of it.
+            ("POST", _) | ("DELETE", path::CONNECTIONS) => Self::New,
             (_, path) => Self::One(path.to_owned()),
         }
     }
