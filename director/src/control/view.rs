@@ -26,6 +26,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -62,6 +63,22 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     }
 }
 
+pub(super) fn carried(traffic: &PerWorker) -> model::Carried {
+    model::Carried {
+        traffic: traffic.sum().into(),
+        rates: translate::rates(traffic.rates()),
+        windows: translate::windows(traffic),
+        drops: drops_of(traffic),
+    }
+}
+
+pub(super) const fn used(used: usize, limit: usize) -> model::Use {
+    model::Use {
+        used: used as u64,
+        limit: limit as u64,
+    }
+}
+
 fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
     drops.map(|(name, n)| (name.to_owned(), n)).collect()
 }
@@ -74,6 +91,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         reals: service
             .reals
             .iter()
@@ -209,6 +227,7 @@ impl Director {
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,
+                answered: counters.answered,
                 dropped: counters.drops.iter().sum(),
                 drops: named(counters.dropped()),
             })
