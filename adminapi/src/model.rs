@@ -49,8 +49,8 @@ pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{
-    ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
-    WorkerStatus, XdpMode,
+    ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress,
+    Status, WorkerStatus, XdpMode,
 };
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};

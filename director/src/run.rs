@@ -17,7 +17,8 @@ use crate::config::{self, Config, Log, LogFormat, ModeChoice};
 use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
-use crate::flow::{Limits, Table};
+use crate::fast::Fast;
+use crate::flow::{Elsewhere, Limits, Table};
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
@@ -26,6 +27,7 @@ use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
 use crate::rate;
+use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Clock;
 use crate::wire::Version;
@@ -152,12 +154,16 @@ pub async fn start(
     let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
     let configured = settle(&director)
         .and_then(|()| resume(&director, config, former.as_ref()))
-        .and_then(|()| director.complete().context("nothing can be kept"))
+        .and_then(|()| {
+            director.adopt_flows();
+            director.complete().context("nothing can be kept")
+        })
         .and_then(|()| Ok(director.gate().take_over()?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
         return Err(problem);
     }
+    director.begin_fast_path();
     Ok(Running { director, workers })
 }
 
@@ -173,6 +179,7 @@ fn settings(config: &config::Datapath) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
+        flows: config.flows,
         pin: config.survive.as_ref().map(|survive| survive.pin.clone()),
     }
 }
@@ -182,6 +189,8 @@ struct Tables {
     pool: Arc<ArcSwap<Pool>>,
     connections: Table,
     templates: Templates,
+    timeouts: Arc<ArcSwap<Timeouts>>,
+    fast: Option<Arc<Fast>>,
 }
 
 fn tables(
@@ -227,9 +236,14 @@ fn tables(
         keep.check_room((connections.kept_bytes() + templates.kept_bytes()) as u64)?;
     }
     let pool = Arc::new(ArcSwap::from_pointee(pool));
+    let timeouts = Arc::<ArcSwap<Timeouts>>::default();
+    let fast = fast(config, datapath, &timeouts)?;
+    let elsewhere = fast.clone().map(|fast| fast as Arc<dyn Elsewhere>);
     Ok(Tables {
         templates: Templates::of(templates, Arc::clone(&pool)),
-        connections,
+        connections: connections.seen_by(elsewhere),
+        timeouts,
+        fast,
         pool,
     })
 }
@@ -260,7 +274,8 @@ fn shared(
         templates: tables.templates,
         pool: tables.pool,
         fib: Arc::clone(neighbourhood.fib()),
-        timeouts: Arc::default(),
+        timeouts: tables.timeouts,
+        fast: tables.fast,
         door: OnceLock::new(),
         orders: Orders::default(),
         fragments: Fragments::default(),
@@ -275,6 +290,19 @@ fn shared(
         shifts: Shifts::default(),
         workers: datapath.worker_count(),
     }
+}
+
+/// The fast path, if it is wanted.
+fn fast(
+    config: &Config,
+    datapath: &Datapath,
+    timeouts: &Arc<ArcSwap<Timeouts>>,
+) -> Result<Option<Arc<Fast>>> {
+    if config.datapath.flows == 0 {
+        return Ok(None);
+    }
+    let flows = datapath.gate.flows()?;
+    Ok(Some(Arc::new(Fast::new(flows, Arc::clone(timeouts)))))
 }
 
 fn facts(
@@ -316,6 +344,7 @@ fn settle(director: &Director) -> Result<()> {
     }
     director.set_links(&links)?;
     director.set_locals(&neighbourhood.addresses().borrow())?;
+    director.look_at_lanes();
     Ok(())
 }
 
@@ -399,7 +428,10 @@ pub async fn follow(director: Arc<Director>) {
     let mut look = tokio::time::interval(WATCH_PERIOD.into());
     loop {
         let told = tokio::select! {
-            Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
+            Ok(()) = links.changed() => {
+                director.look_at_lanes();
+                director.set_links(&links.borrow_and_update().clone())
+            }
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
             _ = estimation.tick() => {
                 director.estimate_rates();
@@ -407,12 +439,14 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.follow_ways();
                 director.keep_running();
                 Ok(())
             }
             _ = second.tick() => {
                 director.keep_tally();
                 director.keep_neighbours();
+                director.look_at_lanes();
                 if let Err(error) = director.end_listings() {
                     warn!(%error, "a network is not taken off its list yet");
                 }

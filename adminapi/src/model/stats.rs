@@ -66,6 +66,9 @@ pub struct InterfaceStats {
     pub redirected: u64,
     /// Packets dropped by the gate.
     pub dropped: u64,
+    /// Packets that the gate has forwarded by itself.
+    #[serde(default)]
+    pub forwarded: u64,
 }
 
 /// Statistics of the whole director.
@@ -106,6 +109,7 @@ impl From<InterfaceStatus> for InterfaceStats {
             passed: status.passed,
             redirected: status.redirected,
             dropped: status.dropped,
+            forwarded: status.forwarded,
         }
     }
 }

@@ -8,6 +8,7 @@ use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::filters::Filters;
+use super::flows::FlowMaps;
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
 use crate::marks::{MAX_RULES, Rule};
@@ -52,6 +53,8 @@ pub struct GateCounters {
     pub passed: u64,
     /// Given to an AF_XDP socket.
     pub redirected: u64,
+    /// Forwarded by itself.
+    pub forwarded: u64,
     /// Dropped, for each of [`GATE_DROPS`].
     pub drops: [u64; GATE_DROPS.len()],
 }
@@ -78,7 +81,7 @@ pub const GATE_DROPS: [&str; 7] = [
 ];
 
 /// Counters of one port before those of the drops.
-const OTHERS: u32 = 3;
+const OTHERS: u32 = 4;
 
 /// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
 const COUNTERS: u32 = OTHERS + GATE_DROPS.len() as u32;
@@ -128,6 +131,7 @@ pub(super) struct Maps {
     rules: MapHandle,
     scopes: MapHandle,
     counters: MapHandle,
+    pub(super) flows: FlowMaps,
     pub(super) filters: Filters,
     /// All of them, by name.
     pub(super) all: Vec<(String, MapHandle)>,
@@ -151,6 +155,7 @@ impl Maps {
             rules: MapHandle::try_from(&skel.maps.rules)?,
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
+            flows: FlowMaps::of(skel)?,
             filters: Filters::of(skel)?,
             all: named(skel)?,
         })
@@ -165,6 +170,7 @@ impl Maps {
         open.maps.rules.reuse_fd(self.rules.as_fd())?;
         open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())?;
+        self.flows.lend(open)?;
         self.filters.lend(open)
     }
 
@@ -255,6 +261,7 @@ impl Maps {
             received: counter(0)?,
             passed: counter(1)?,
             redirected: counter(2)?,
+            forwarded: counter(3)?,
             ..GateCounters::default()
         };
         for (n, dropped) in (OTHERS..).zip(&mut counters.drops) {

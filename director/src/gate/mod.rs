@@ -7,7 +7,9 @@
 
 mod error;
 mod filters;
+pub mod flows;
 mod interface;
+mod lanes;
 mod maps;
 mod pins;
 mod program;
@@ -15,6 +17,7 @@ mod program;
 pub use error::GateError;
 pub use filters::Filters;
 pub use interface::Interface;
+pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
@@ -24,8 +27,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::bpf_link;
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
+use flows::Flows;
 use maps::Maps;
-use program::Base;
+use program::{Base, Instance};
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -56,16 +60,34 @@ struct Attachment {
     successor: Option<OwnedFd>,
 }
 
+impl Attachment {
+    const fn on(
+        interface: &Interface,
+        mode: XdpMode,
+        link: OwnedFd,
+        successor: Option<OwnedFd>,
+    ) -> Self {
+        Self {
+            ifindex: interface.index,
+            mode,
+            link,
+            successor,
+        }
+    }
+}
+
 impl Gate {
     /// Loads the gate and attaches it to `interfaces`, whose places in the list are the port
-    /// numbers from then on. Until endpoints are set it passes everything. Where `pins` hold the gate
-    /// of another director, that one stays until [`Gate::take_over`].
+    /// numbers from then on. It may know so many `flows`; with 0 it has no fast path. Until
+    /// endpoints are set it passes everything. Where `pins` hold the gate of another director, that
+    /// one stays until [`Gate::take_over`].
     ///
     /// # Errors
     /// Which interface, why, and what to do about it. Nothing new stays attached.
     pub fn attach(
         interfaces: &[Interface],
         wanted: Option<XdpMode>,
+        flows: u32,
         pins: Option<Pins>,
     ) -> Result<Self, GateError> {
         let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
@@ -73,25 +95,22 @@ impl Gate {
         let mut links = Vec::with_capacity(interfaces.len());
         for (port, interface) in interfaces.iter().enumerate() {
             let base = loaded.as_ref().map_or(Base::New(&carried), Base::Earlier);
-            let (program, maps) = program::load(port as u32, base)?;
+            let port = port as u32;
+            let instance = Instance { port, flows };
             let held = held(pins.as_ref(), interface, wanted);
-            links.push(match held {
-                Some((mode, link)) => Attachment {
-                    ifindex: interface.index,
-                    mode,
-                    link,
-                    successor: Some(program),
-                },
-                None => {
-                    let (mode, link) = program::attach(&program, interface, wanted)?;
-                    Attachment {
-                        ifindex: interface.index,
-                        mode,
-                        link,
-                        successor: None,
-                    }
+            let (attachment, maps) = match held {
+                Some((mode, link)) => {
+                    let (program, maps) = program::load(instance, mode, &base)?;
+                    let successor = Some(program);
+                    (Attachment::on(interface, mode, link, successor), maps)
                 }
-            });
+                None => {
+                    let attached = program::attach(instance, interface, wanted, &base)?;
+                    let attachment = Attachment::on(interface, attached.mode, attached.link, None);
+                    (attachment, attached.maps)
+                }
+            };
+            links.push(attachment);
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
@@ -121,6 +140,30 @@ impl Gate {
             Some(pins) => pins.settle(&self.maps.all, links),
             None => Ok(()),
         }
+    }
+
+    /// The flow cache, in this process's memory.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn flows(&self) -> Result<Flows, GateError> {
+        self.maps.flows.map()
+    }
+
+    /// Lets the fast path leave through `port`, which is the interface with the index `ifindex`.
+    ///
+    /// # Errors
+    /// When the driver takes no redirected frames.
+    pub fn open_exit(&self, port: usize, ifindex: u32) -> Result<(), GateError> {
+        self.maps.flows.open_exit(port, ifindex)
+    }
+
+    /// Starts to watch whether the interfaces deliver what is redirected to them.
+    ///
+    /// # Errors
+    /// When this kernel cannot tell.
+    pub fn watch_lanes(&self) -> Result<Lanes, GateError> {
+        Lanes::watch(&self.maps.flows).map_err(GateError::Lanes)
     }
 
     /// How the gate is attached to `port`.

@@ -9,6 +9,9 @@
 
 mod midway;
 mod one_way;
+mod said;
+
+pub use said::Said;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
 use super::window::{ACK_SLACK, Misfit, Peer, after, later, right_edge};
