@@ -54,7 +54,11 @@ fn check_packets(stats: &Stats) -> Result<()> {
     );
     for interface in &stats.interfaces {
         ensure!(
-            interface.rx == interface.passed + interface.redirected + interface.dropped,
+            interface.rx
+                == interface.passed
+                    + interface.redirected
+                    + interface.forwarded
+                    + interface.dropped,
             "the gate of {} lost packets",
             interface.name
         );
@@ -66,6 +70,13 @@ fn check_packets(stats: &Stats) -> Result<()> {
             worker.id
         );
     }
+    let forwarded: u64 = stats.interfaces.iter().map(|i| i.forwarded).sum();
+    let sent: u64 = stats.workers.iter().map(|w| w.sent).sum();
+    ensure!(
+        total.sent == sent + forwarded,
+        "sent {} != by workers {sent} + by the gate {forwarded}",
+        total.sent
+    );
     let redirected: u64 = stats.interfaces.iter().map(|i| i.redirected).sum();
     let taken: u64 = stats.workers.iter().map(|w| w.received + w.missed).sum();
     ensure!(
