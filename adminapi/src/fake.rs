@@ -446,6 +446,7 @@ impl Control for Fake {
             Ok(Explanation {
                 fate: if known { Fate::Forward } else { Fate::Pass },
                 reason: None,
+                listed: None,
                 service: known.then_some(service),
                 connection: None,
                 template: None,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, ForwardingMethod, Protocol, Scheduler, ServiceId};
+use super::{Connection, ForwardingMethod, ListedView, Protocol, Scheduler, ServiceId};
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Explanation {
     /// Why it is dropped: a reason of the drop counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How the network that it comes from is listed, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<ListedView>,
     /// The service that it is for; one with a mark when a rule has marked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,

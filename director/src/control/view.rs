@@ -309,6 +309,7 @@ impl Director {
             None => 0,
         };
         let found = self.shared.explain(&tuple, port, now);
+        let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
         let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
@@ -316,11 +317,15 @@ impl Director {
         let template = found.template.as_ref();
         Ok(model::Explanation {
             fate: match found.refused {
+                _ if origin.refused.is_some() => model::Fate::Drop,
                 None => model::Fate::Forward,
                 Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
                 Some(_) => model::Fate::Drop,
             },
-            reason: found.refused.map(|reason| reason.name().to_owned()),
+            reason: (origin.refused)
+                .or(found.refused.map(DropReason::name))
+                .map(str::to_owned),
+            listed: origin.listed,
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),
             template: template.and_then(|entry| self::template(&found.pool, entry, now)),
