@@ -3,55 +3,71 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod audit;
 mod change;
 mod config;
 mod connection;
+mod cookies;
 mod daemon;
 mod defense;
+mod difference;
 mod explanation;
 mod filter;
 mod id;
+mod limits;
 pub mod listing;
 mod mark;
 mod persistence;
 mod rates;
 mod real;
+mod sample;
 mod scheduler;
 mod service;
 mod source;
 mod span;
 mod stats;
 mod status;
+mod text;
 mod timeouts;
 mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use audit::AuditEntry;
 pub use change::Change;
 pub use config::{Configuration, Levels, PutQuery};
-pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use connection::{
+    BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
+};
+pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
+pub use difference::{Difference, ResourceChange};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use filter::{
     Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
     NetworkPage, NetworkQuery, RateLimit,
 };
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use persistence::{Persistence, masked};
-pub use rates::Rates;
+pub use rates::{RateWindows, Rates};
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
-pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
+pub use sample::{Sample, StreamQuery};
+pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
-pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
+pub use stats::{
+    Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
+};
 pub use status::{
     ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress,
     Status, WorkerStatus, XdpMode,
 };
+pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 

@@ -68,12 +68,12 @@ static __always_inline bool may_go(const struct found *f, void *l4, void *end, _
 {
 	struct tcphdr *tcp = l4;
 	struct udphdr *udp = l4;
-	struct segment segment;
+	struct claim claim;
 
 	if (!(f->way->kind & WAY_TCP))
 		return (void *)(udp + 1) <= end && bpf_ntohs(udp->len) == length;
-	return (void *)(tcp + 1) <= end && read_segment(tcp, end, length, &segment) &&
-	       moves(f->way, f->other, &segment);
+	return (void *)(tcp + 1) <= end && read_claim(tcp, end, length, &claim) &&
+	       moves(f->way, f->other, &claim);
 }
 
 static __always_inline bool is_transport(__u8 protocol)

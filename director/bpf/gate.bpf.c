@@ -15,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "cookie.h"
 #include "fast.h"
 #include "filter.h"
 #include "limit.h"
@@ -138,6 +139,20 @@ static __noinline int forward_flow(struct xdp_md *ctx)
 	return verdict;
 }
 
+// TCP of the director's, before it gets there.
+static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet)
+{
+	switch (meet(ctx, packet)) {
+	case ANSWER:
+		count(ANSWERED);
+		return XDP_TX;
+	case REFUSE:
+		return drop(BAD_COOKIE);
+	default:
+		return to_director(ctx->rx_queue_index);
+	}
+}
+
 SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
@@ -184,6 +199,8 @@ int gate(struct xdp_md *ctx)
 	}
 	if (!open && (verdict = forward_flow(ctx)) != MISS)
 		return verdict;
+	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
+		return greet(ctx, &packet);
 	return to_director(ctx->rx_queue_index);
 }
 

@@ -46,6 +46,7 @@ enum counter {
 	PASSED,
 	REDIRECTED,
 	FORWARDED,
+	ANSWERED, // with a cookie
 	NO_SOCKET,
 	DENIED,
 	BLACK_HOLED,
@@ -53,6 +54,7 @@ enum counter {
 	REVERSE_PATH,
 	SOURCE_LIMIT,
 	SERVICE_LIMIT,
+	BAD_COOKIE, // neither of a connection nor with a cookie
 	COUNTERS,
 	ADMITTED = COUNTERS, // nothing that is counted
 };

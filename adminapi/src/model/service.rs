@@ -3,21 +3,25 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::text::AddressText;
 use super::{
-    Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags,
-    ServiceId, Traffic,
+    CookiePolicy, Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler,
+    SchedulerFlags, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
 /// IPv4, `family`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Naming {
     /// Transport protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
     /// VIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     pub address: Option<IpAddr>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,32 +108,48 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// Whether each datagram is scheduled by itself; for UDP.
     pub one_packet: bool,
+    /// When its SYNs are answered with cookies; for TCP.
+    pub cookies: CookiePolicy,
     /// Real servers, in the order they were added.
     pub reals: Vec<Real>,
 }
 
 /// [`Service`] on the wire.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "wrr", "real": [{"address": "10.0.2.1", "port": 8080, "weight": 2}]}))]
 struct Fields {
+    /// Transport protocol; with `address` and `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     protocol: Option<Protocol>,
+    /// VIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     address: Option<IpAddr>,
+    /// Port of the VIP; 0 is every port that no other service of the VIP has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Mark of the packets, instead of the three above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fwmark: Option<u32>,
+    /// Address family of the marked packets; `ipv4` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     family: Option<Family>,
+    /// Scheduling algorithm.
     #[serde(default)]
     scheduler: Scheduler,
+    /// Its options.
     #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
     scheduler_flags: SchedulerFlags,
+    /// How clients stick to their real servers, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     persistence: Option<Persistence>,
+    /// Whether each datagram is scheduled by itself; for UDP.
     #[serde(default, skip_serializing_if = "super::is_off")]
     one_packet: bool,
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    cookies: CookiePolicy,
+    /// Real servers, in the order they were added.
     #[serde(default, rename = "real", alias = "reals")]
     reals: Vec<Real>,
 }
@@ -151,6 +171,7 @@ impl TryFrom<Fields> for Service {
             scheduler_flags: fields.scheduler_flags,
             persistence: fields.persistence,
             one_packet: fields.one_packet,
+            cookies: fields.cookies,
             reals: fields.reals,
         })
     }
@@ -169,14 +190,16 @@ impl From<Service> for Fields {
             scheduler_flags: service.scheduler_flags,
             persistence: service.persistence,
             one_packet: service.one_packet,
+            cookies: service.cookies,
             reals: service.reals,
         }
     }
 }
 
 /// A change of a virtual service: what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"scheduler": "lc"}))]
 pub struct ServicePatch {
     /// New scheduling algorithm.
     #[serde(
@@ -184,6 +207,7 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub scheduler: Option<Scheduler>,
     /// New options of the scheduler: all of them.
     #[serde(
@@ -191,6 +215,7 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub scheduler_flags: Option<SchedulerFlags>,
     /// New persistence, or `null` for none.
     #[serde(
@@ -205,7 +230,15 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub one_packet: Option<bool>,
+    /// When its SYNs are to be answered with cookies.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cookies: Option<CookiePolicy>,
 }
 
 impl ServicePatch {
@@ -216,19 +249,22 @@ impl ServicePatch {
             scheduler_flags,
             persistence,
             one_packet,
+            cookies,
         } = self;
         Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
             persistence: persistence.unwrap_or(now.persistence),
             one_packet: one_packet.unwrap_or(now.one_packet),
+            cookies: cookies.unwrap_or(now.cookies),
             ..now.clone()
         }
     }
 }
 
 /// A virtual service as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"id": "tcp:192.0.2.10:80", "protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "wrr", "stats": {"connections": 3, "in_packets": 5, "out_packets": 2, "in_bytes": 420, "out_bytes": 180}, "rates": {"connections": 1, "in_packets": 2, "out_packets": 1, "in_bytes": 140, "out_bytes": 60}, "reals": []}))]
 pub struct ServiceView {
     /// Its name in paths.
     pub id: ServiceId,
@@ -246,6 +282,9 @@ pub struct ServiceView {
     /// Whether each datagram is scheduled by itself.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub one_packet: bool,
+    /// When its SYNs are answered with cookies.
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    pub cookies: CookiePolicy,
     /// What it has carried.
     pub stats: Traffic,
     /// What it carries in a second.
@@ -253,6 +292,7 @@ pub struct ServiceView {
     pub rates: Rates,
     /// Packets dropped that were known to be for it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
@@ -267,7 +307,20 @@ impl From<&ServiceView> for Service {
             scheduler_flags: view.scheduler_flags,
             persistence: view.persistence,
             one_packet: view.one_packet,
+            cookies: view.cookies,
             reals: view.reals.iter().map(Real::from).collect(),
         }
+    }
+}
+
+impl PartialSchema for Service {
+    fn schema() -> RefOr<Schema> {
+        Fields::schema()
+    }
+}
+
+impl ToSchema for Service {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Fields::schemas(schemas);
     }
 }

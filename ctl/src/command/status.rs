@@ -78,6 +78,7 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
         "rx",
         "passed",
         "redirected",
+        "answered",
         "dropped",
         "forwarded",
         "fast path",
@@ -90,6 +91,7 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
             interface.rx.to_string(),
             interface.passed.to_string(),
             interface.redirected.to_string(),
+            interface.answered.to_string(),
             interface.dropped.to_string(),
             interface.forwarded.to_string(),
             if interface.fast_path { "on" } else { "off" }.to_owned(),
@@ -213,6 +215,7 @@ mod tests {
                 rx: 3000,
                 passed: 10,
                 redirected: 990,
+                answered: 0,
                 dropped: 0,
                 forwarded: 2000,
                 fast_path: false,
@@ -271,8 +274,8 @@ fast path off on eth0: a probe did not leave the interface
 local address  assigned  connections  ports
 10.0.2.200          yes            7  64512
 
-interface       mode  queues    rx  passed  redirected  dropped  forwarded  fast path
-eth0       zero-copy       4  3000      10         990        0       2000        off
+interface       mode  queues    rx  passed  redirected  answered  dropped  forwarded  fast path
+eth0       zero-copy       4  3000      10         990         0        0       2000        off
 
 worker  cpu  received  sent  dropped  missed  answered  routed  frames  free  filling  sending
 0         3       990   988        2       4         1       5    4096  2000     2090        6

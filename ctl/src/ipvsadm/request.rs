@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Change, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch, Scheduler,
-    SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel,
-    TunnelChecksum,
+    Change, CookiePolicy, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch,
+    Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
+    TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
@@ -198,6 +198,8 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
         scheduler_flags: Some(scheduler_flags(line)),
         persistence: Some(persistence(line)),
         one_packet: Some(line.set.has(Opt::Ops)),
+        // ipvsadm does not know them.
+        cookies: None,
     })
 }
 
@@ -208,6 +210,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         scheduler_flags: scheduler_flags(line),
         persistence: persistence(line),
         one_packet: line.set.has(Opt::Ops),
+        cookies: CookiePolicy::default(),
         reals: Vec::new(),
     }))
 }

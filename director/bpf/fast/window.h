@@ -24,7 +24,7 @@
 #define SACK 0x010105
 #define SACK_BLOCKS 3
 
-struct segment {
+struct claim {
 	__u32 seq;
 	__u32 ack;
 	__u32 end;
@@ -51,7 +51,7 @@ static __always_inline __u32 away(__u32 a, __u32 b)
 
 // Reads SACK in the last `length` bytes of a header; false for other options.
 static __always_inline bool read_sack(const __be32 *option, void *end, __u32 length,
-				      struct segment *s)
+				      struct claim *s)
 {
 	__u32 blocks = (length - 4) / 8;
 	__u32 head;
@@ -74,8 +74,8 @@ static __always_inline bool read_sack(const __be32 *option, void *end, __u32 len
 }
 
 // Reads the options of a header of `length` bytes, its first 20 not counted.
-static __always_inline bool read_options(const __be32 *option, void *end, __u32 length,
-					 struct segment *s)
+static __always_inline bool read_known_options(const __be32 *option, void *end, __u32 length,
+					 struct claim *s)
 {
 	if (!length)
 		return true;
@@ -88,8 +88,8 @@ static __always_inline bool read_options(const __be32 *option, void *end, __u32 
 
 // Reads a segment of `length` bytes that neither opens nor ends anything; false for others, and
 // for options that nobody expects.
-static __always_inline bool read_segment(const struct tcphdr *tcp, void *end, __u32 length,
-					 struct segment *s)
+static __always_inline bool read_claim(const struct tcphdr *tcp, void *end, __u32 length,
+					 struct claim *s)
 {
 	const __u8 *byte = (void *)tcp;
 	__u32 header = (byte[12] >> 4) * 4;
@@ -103,11 +103,11 @@ static __always_inline bool read_segment(const struct tcphdr *tcp, void *end, __
 	s->end = s->seq + length - header;
 	s->window = bpf_ntohs(tcp->window);
 	s->acked = s->ack;
-	return read_options((void *)(tcp + 1), end, header - sizeof(*tcp), s);
+	return read_known_options((void *)(tcp + 1), end, header - sizeof(*tcp), s);
 }
 
 static __always_inline bool is_within_windows(const struct way *sender, const struct way *receiver,
-					      const struct segment *s)
+					      const struct claim *s)
 {
 	__u32 slack = sender->window > ACK_SLACK ? sender->window : ACK_SLACK;
 
@@ -117,7 +117,7 @@ static __always_inline bool is_within_windows(const struct way *sender, const st
 	       !after(sender->ack - slack, s->acked);                    // IV
 }
 
-static __always_inline bool is_near(const struct way *sender, const struct segment *s)
+static __always_inline bool is_near(const struct way *sender, const struct claim *s)
 {
 	__u32 seq = away(s->seq, sender->end);
 	__u32 ack = away(s->ack, sender->ack);
@@ -126,7 +126,7 @@ static __always_inline bool is_near(const struct way *sender, const struct segme
 }
 
 static __always_inline bool moves(struct way *sender, const struct way *receiver,
-				  const struct segment *s)
+				  const struct claim *s)
 {
 	__u32 window = s->window << (sender->shift & 15);
 

@@ -9,7 +9,7 @@ use adminapi::error::Result;
 use adminapi::model::{
     Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
 };
-use adminapi::validate::{bad_handling, validate_changed_real};
+use adminapi::validate::{bad_cookies, bad_handling, validate_changed_real};
 use adminapi::{Control, ControlError};
 
 use super::roles::Touched;
@@ -162,7 +162,12 @@ pub(super) fn add_real(
 
 /// Gives a service the scheduler and the handling of `wanted`.
 fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
-    let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
+    let handling = translate::handling(
+        wanted.id,
+        wanted.persistence,
+        wanted.one_packet,
+        wanted.cookies,
+    );
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
         .map_err(|e| translate::error(e, key, None))?;
@@ -328,10 +333,12 @@ pub(super) fn change_service(
         scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
         persistence: patch.persistence.unwrap_or(now.persistence),
         one_packet: patch.one_packet.unwrap_or(now.one_packet),
+        cookies: patch.cookies.unwrap_or(now.cookies),
         reals: Vec::new(),
     };
     let problems = bad_handling(id, wanted.persistence, wanted.one_packet);
-    ControlError::unless_valid(problems)?;
+    let cookies = bad_cookies(id, wanted.cookies);
+    ControlError::unless_valid(problems.into_iter().chain(cookies).collect())?;
     touched.service(key);
     configure(pool, &key, &wanted)
 }

@@ -257,7 +257,7 @@ impl Director {
         let mut dropped = adminapi::model::Drops::new();
         for interface in self.interface_status()? {
             for (name, packets) in interface.drops {
-                if name != "no_socket" {
+                if name != "no_socket" && name != "bad_cookie" {
                     *dropped.entry(name).or_default() += packets;
                 }
             }

@@ -27,6 +27,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -63,6 +64,22 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     }
 }
 
+pub(super) fn carried(traffic: &PerWorker) -> model::Carried {
+    model::Carried {
+        traffic: traffic.sum().into(),
+        rates: translate::rates(traffic.rates()),
+        windows: translate::windows(traffic),
+        drops: drops_of(traffic),
+    }
+}
+
+pub(super) const fn used(used: usize, limit: usize) -> model::Use {
+    model::Use {
+        used: used as u64,
+        limit: limit as u64,
+    }
+}
+
 fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
     drops.map(|(name, n)| (name.to_owned(), n)).collect()
 }
@@ -75,6 +92,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        cookies: service.handling.cookies,
         reals: service
             .reals
             .iter()
@@ -221,6 +239,7 @@ impl Director {
                 forwarded: counters.forwarded,
                 fast_path: *lane == Lane::On,
                 slow_because: (*lane != Lane::On).then(|| lane.to_string()),
+                answered: counters.answered,
                 dropped: counters.drops.iter().sum(),
                 drops: named(counters.dropped()),
             })

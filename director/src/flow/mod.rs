@@ -33,6 +33,7 @@ mod wheel;
 
 pub use elsewhere::Elsewhere;
 pub use entry::{Class, Entry};
+pub(crate) use kept::data_from;
 pub use kept::{Found, Shape, layout, read as read_kept};
 pub use place::{Lot, Place};
 pub use shard::{Departed, Handle, Refused, Shard};

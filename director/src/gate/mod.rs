@@ -5,6 +5,7 @@
 //! way: an orderly stop, a panic, `kill -9`. Or it stays, when it is to (`pins`).
 #![allow(unsafe_code)]
 
+mod cookies;
 mod error;
 mod filters;
 pub mod flows;
@@ -13,7 +14,10 @@ mod lanes;
 mod maps;
 mod pins;
 mod program;
+mod roll;
+mod trial;
 
+pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
 pub use filters::Filters;
 pub use interface::Interface;
@@ -21,15 +25,18 @@ pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
+pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use crate::bpf_link;
+use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use flows::Flows;
 use maps::Maps;
-use program::{Base, Instance};
+use program::{Base, Instance, RollPlan};
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -46,8 +53,18 @@ pub const MAX_PORTS: usize = 16;
 #[derive(Debug)]
 pub struct Gate {
     maps: Maps,
+    roll: Arc<Roll>,
     links: Vec<Attachment>,
     pins: Option<Pins>,
+}
+
+/// What a gate is to have room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Connections that it may forward by itself; with 0 it has no fast path.
+    pub flows: u32,
+    /// Connections on the roll.
+    pub connections: usize,
 }
 
 /// The gate on one interface.
@@ -78,25 +95,29 @@ impl Attachment {
 
 impl Gate {
     /// Loads the gate and attaches it to `interfaces`, whose places in the list are the port
-    /// numbers from then on. It may know so many `flows`; with 0 it has no fast path. Until
-    /// endpoints are set it passes everything. Where `pins` hold the gate of another director, that
-    /// one stays until [`Gate::take_over`].
+    /// numbers from then on. It has `room` for so much. Until endpoints are set it passes everything.
+    /// Where `pins` hold the gate of another director, that one stays until [`Gate::take_over`].
     ///
     /// # Errors
     /// Which interface, why, and what to do about it. Nothing new stays attached.
     pub fn attach(
         interfaces: &[Interface],
         wanted: Option<XdpMode>,
-        flows: u32,
+        room: Room,
         pins: Option<Pins>,
     ) -> Result<Self, GateError> {
         let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
+        let plan = RollPlan::of(room.connections);
         let mut loaded: Option<Maps> = None;
         let mut links = Vec::with_capacity(interfaces.len());
         for (port, interface) in interfaces.iter().enumerate() {
             let base = loaded.as_ref().map_or(Base::New(&carried), Base::Earlier);
             let port = port as u32;
-            let instance = Instance { port, flows };
+            let instance = Instance {
+                port,
+                flows: room.flows,
+                roll: &plan,
+            };
             let held = held(pins.as_ref(), interface, wanted);
             let (attachment, maps) = match held {
                 Some((mode, link)) => {
@@ -114,7 +135,34 @@ impl Gate {
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
-        Ok(Self { maps, links, pins })
+        let roll = Arc::new(maps.map_roll(&plan)?);
+        Ok(Self {
+            maps,
+            roll,
+            links,
+            pins,
+        })
+    }
+
+    /// Who has a connection, for the gate to see.
+    pub fn roll(&self) -> &Arc<Roll> {
+        &self.roll
+    }
+
+    /// Says how the cookies of the TCP service at `vip` are made; none ends them.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
+        self.maps.cookies.set(vip, recipe)
+    }
+
+    /// What the gate has counted of a service with cookies.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn cookie_counts(&self, service: u16) -> Result<CookieCounts, GateError> {
+        self.maps.cookies.counts(service)
     }
 
     /// Whether the gate of another director is still in the place of this one.

@@ -12,6 +12,7 @@ use super::maps::Maps;
 use super::skel::{GateSkelBuilder, OpenGateSkel};
 use super::{GateError, Interface, flows};
 use crate::bpf_link::{self, Hook};
+use crate::cookie::Roll;
 
 /// Where the kernel runs the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +43,34 @@ impl XdpMode {
 }
 
 /// How an instance of the gate is to be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Instance {
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'a> {
     /// The number of its interface.
     pub(super) port: u32,
     /// Flows that it may know; 0 = no fast path.
     pub(super) flows: u32,
+    pub(super) roll: &'a RollPlan,
+}
+
+/// What the roll is to be: the same for all instances.
+pub(super) struct RollPlan {
+    pub(super) lines: usize,
+    pub(super) key: [u8; 16],
+}
+
+impl RollPlan {
+    pub(super) fn of(connections: usize) -> Self {
+        Self {
+            lines: Roll::lines(connections),
+            key: rand::random(),
+        }
+    }
+
+    /// The key as the program has it.
+    fn words(&self) -> [u64; 2] {
+        let key = u128::from_le_bytes(self.key);
+        [key as u64, (key >> 64) as u64]
+    }
 }
 
 /// The maps that an instance of the gate is to have.
@@ -60,7 +83,7 @@ pub(super) enum Base<'a> {
 
 /// Loads an instance of the gate.
 pub(super) fn load(
-    instance: Instance,
+    instance: Instance<'_>,
     mode: XdpMode,
     base: &Base<'_>,
 ) -> Result<(OwnedFd, Maps), GateError> {
@@ -71,7 +94,11 @@ pub(super) fn load(
     if let Some(data) = open.maps.rodata_data.as_deref_mut() {
         data.PORT = instance.port;
         data.FAST_PATH = u32::from(instance.flows > 0 && mode == XdpMode::Native);
+        data.ROLL_KEY = instance.roll.words();
+        data.ROLL_MASK = instance.roll.lines as u32 - 1;
     }
+    let lines = open.maps.roll.set_max_entries(instance.roll.lines as u32);
+    lines.map_err(refused)?;
     match base {
         Base::New(carried) => {
             flows::size(&mut open, instance.flows).map_err(refused)?;
@@ -126,7 +153,7 @@ pub(super) struct Attached {
 /// Attaches an instance of the gate: natively when the driver can, else generically, unless one is
 /// `wanted`.
 pub(super) fn attach(
-    instance: Instance,
+    instance: Instance<'_>,
     interface: &Interface,
     wanted: Option<XdpMode>,
     base: &Base<'_>,

@@ -81,6 +81,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        cookies: Default::default(),
         stats: traffic([
             123_456_789,
             9_876_543_210,

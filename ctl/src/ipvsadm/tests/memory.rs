@@ -59,6 +59,7 @@ fn service_view(service: &Service) -> ServiceView {
         scheduler_flags: service.scheduler_flags,
         persistence: service.persistence,
         one_packet: service.one_packet,
+        cookies: service.cookies,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -149,6 +150,7 @@ impl Edit for &MemoryDirector {
                 self.with(id, |_| ())?;
                 settings.defense.services.insert(id, level.level);
             }
+            Setting::Cookies(id, policy) => self.with(id, |service| service.cookies = policy)?,
             Setting::NoMarks => settings.marks = None,
             Setting::Mark(rule) => settings.marks.get_or_insert_default().push(rule),
         }

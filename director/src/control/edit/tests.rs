@@ -24,6 +24,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         scheduler_flags: Default::default(),
         persistence: None,
         one_packet: false,
+        cookies: Default::default(),
         reals: reals.iter().map(real).collect(),
     }
 }
