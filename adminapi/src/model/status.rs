@@ -92,7 +92,7 @@ pub struct InterfaceStatus {
 }
 
 /// The connections that the gate forwards by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FastPathUse {
     /// How many.
     pub flows: u64,
