@@ -64,8 +64,8 @@ pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
 };
 pub use status::{
-    ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
-    WorkerStatus, XdpMode,
+    ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress,
+    Status, WorkerStatus, XdpMode,
 };
 pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
