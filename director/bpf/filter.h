@@ -188,13 +188,6 @@ static __always_inline bool is_empty(const struct address *a)
 	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
 }
 
-// Whether nothing is filtered.
-static __always_inline bool lets_all_in(const struct filter *filter)
-{
-	return !(filter->listed | filter->bogons | filter->strict | filter->loose |
-		 filter->limits);
-}
-
 // Why a packet is not taken, or ADMITTED. `allowed` says whether a list lets it in.
 static __always_inline enum counter filtered(struct xdp_md *ctx, const struct packet *p,
 					     const struct filter *filter, __u32 port,

@@ -129,8 +129,8 @@ static __always_inline bool is_for_us(struct xdp_md *ctx)
 	       to->mac[2] == own->mac[2];
 }
 
-// Forwards what needs no decision. Not inlined: it is called from two places.
-static __noinline int forward_flow(struct xdp_md *ctx)
+// Forwards what needs no decision.
+static __always_inline int forward_flow(struct xdp_md *ctx)
 {
 	int verdict = FAST_PATH ? forward(ctx) : MISS;
 
@@ -157,7 +157,7 @@ SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
 	struct packet packet = {};
-	bool ours, open, allowed = false;
+	bool ours, allowed = false;
 	struct filter *filter;
 	struct scope *scope;
 	enum reading reading;
@@ -168,13 +168,13 @@ int gate(struct xdp_md *ctx)
 	count(RECEIVED);
 	if (!is_for_us(ctx))
 		return pass();
+	verdict = forward_flow(ctx); // established connections come first
+	if (verdict != MISS)
+		return verdict;
 	scope = bpf_map_lookup_elem(&scopes, &only);
 	filter = bpf_map_lookup_elem(&filters, &only);
 	if (!scope || !filter)
 		return pass();
-	open = lets_all_in(filter);
-	if (open && (verdict = forward_flow(ctx)) != MISS)
-		return verdict;
 	reading = parse(ctx, &packet);
 	refused = filtered(ctx, &packet, filter, PORT, &allowed);
 	if (refused != ADMITTED)
@@ -197,8 +197,6 @@ int gate(struct xdp_md *ctx)
 		if (refused != ADMITTED)
 			return drop(refused);
 	}
-	if (!open && (verdict = forward_flow(ctx)) != MISS)
-		return verdict;
 	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
 		return greet(ctx, &packet);
 	return to_director(ctx->rx_queue_index);
