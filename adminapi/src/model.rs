@@ -3,13 +3,17 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod check;
 mod config;
 mod connection;
 mod daemon;
 mod defense;
 mod explanation;
+mod health;
 mod id;
 mod mark;
+mod millis;
+mod octets;
 mod persistence;
 mod rates;
 mod real;
@@ -18,18 +22,26 @@ mod service;
 mod span;
 mod stats;
 mod status;
+mod status_set;
 mod timeouts;
 mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use check::{Check, CheckKind, Pace};
 pub use config::{Configuration, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
+pub use health::{
+    AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
+    ServiceCondition,
+};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
+pub use millis::{BadMillis, Millis};
+pub use octets::{BadOctets, Octets};
 pub use persistence::{Persistence, masked};
 pub use rates::Rates;
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
@@ -41,6 +53,7 @@ pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
     WorkerStatus, XdpMode,
 };
+pub use status_set::{BadStatusSet, StatusSet};
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 

@@ -7,12 +7,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+mod health;
+
 use crate::error::Problem;
 use crate::model::{
     Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, MAX_SPAN,
     MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service, ServiceId,
     SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
+
+pub use health::{bad_check, bad_health};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
@@ -34,6 +38,9 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
         service.persistence,
         service.one_packet,
     ));
+    let reals = service.reals.iter();
+    let endpoints = reals.map(|real| real.endpoint(service.id.port()));
+    problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
@@ -204,6 +211,11 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     problems.extend(bad_weight(real.weight));
     problems.extend(bad_tunnel(real).into_iter().map(|p| p.below("/tun")));
     problems.extend(bad_thresholds(real.upper, real.lower));
+    let check = real
+        .check
+        .iter()
+        .flat_map(|check| bad_check(service, check));
+    problems.extend(check.map(|problem| problem.below("/check")));
     if let Some(vip) = service
         .vip()
         .filter(|vip| *vip == real.endpoint(vip.port()))
@@ -220,7 +232,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
 
 /// Judges a change of a real server as far as that is possible without the real server;
 /// [`validate_changed_real`] does the rest.
-pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
+pub fn validate_real_patch(patch: &RealPatch) -> Vec<Problem> {
     let mut problems: Vec<_> = patch.weight.and_then(bad_weight).into_iter().collect();
     problems.extend(patch.drain.and_then(bad_drain));
     if patch.drain.is_some() && patch.weight.is_some_and(|weight| weight > 0) {
@@ -486,7 +498,14 @@ fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
     }
     let mut problems = Vec::new();
     for (index, service) in services.iter().enumerate() {
-        for (place, real) in service.reals.iter().enumerate() {
+        let reals = service.reals.iter().enumerate();
+        let reals = reals.map(|(place, real)| (format!("real/{place}"), real));
+        let sorry = service
+            .health
+            .as_ref()
+            .and_then(|health| health.sorry.as_ref());
+        let sorry = sorry.map(|real| ("health/sorry".to_owned(), real));
+        for (place, real) in reals.chain(sorry) {
             let endpoint = real.endpoint(service.id.port());
             let there = by_address
                 .get(&endpoint.ip())
@@ -498,7 +517,7 @@ fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
             if let Some(other) = other {
                 problems.push(
                     Problem::new(
-                        format!("/service/{index}/real/{place}/address"),
+                        format!("/service/{index}/{place}/address"),
                         format!("real server {endpoint} is a virtual service of this director"),
                         "name real servers of that service instead",
                     )

@@ -171,7 +171,7 @@ impl Edit for Client {
             tun: real.tunnel(),
             upper: Some(real.upper),
             lower: Some(real.lower),
-            drain: None,
+            ..RealPatch::default()
         };
         let at = real.endpoint(id.port());
         self.change_real(id, at, patch).await?;

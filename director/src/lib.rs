@@ -43,6 +43,7 @@ pub mod forward;
 pub mod fragment;
 pub mod ftp;
 pub mod gate;
+pub mod health;
 pub mod marks;
 pub mod neighbour;
 pub mod path;

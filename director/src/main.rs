@@ -99,7 +99,8 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     if let Some(tcp) = tcp {
         api.spawn(serve_tcp(tcp, router.clone(), after(ending.clone())));
     }
-    api.spawn(serve_unix(unix, router, after(ending)));
+    api.spawn(serve_unix(unix, router, after(ending.clone())));
+    run::look_after(Arc::clone(&director), after(ending))?;
     let followers = tokio::spawn(run::follow(Arc::clone(&director)));
     let hearers = tokio::spawn(run::hear(Arc::clone(&director)));
     info!(api = %config.api.unix.display(), "ready");

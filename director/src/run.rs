@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Log, LogFormat, ModeChoice};
-use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
+use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
@@ -236,7 +236,27 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     director.set_sysctls(config.sysctls.clone());
     director.set_brief(config.defense.brief);
     director.adopt_defense(&config.defense);
+    director.adopt_health(&config.health);
     Ok(())
+}
+
+/// Looks after the real servers until `end`, on a thread of its own: what checks cost is kept from
+/// the API.
+///
+/// # Errors
+/// That there is no thread to be had.
+pub fn look_after(
+    director: Arc<Director>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = std::thread::Builder::new().name("health".to_owned());
+    let work = move || runtime.block_on(control::look_after(director, end));
+    thread
+        .spawn(work)
+        .context("cannot start a thread for health checks")
 }
 
 /// Hears of the path MTUs of tunnels. Never ends.

@@ -135,6 +135,7 @@ pub fn service(
         tun: None,
         upper: 0,
         lower: 0,
+        check: None,
     });
     Service {
         id: ServiceId::at(protocol, vip),
@@ -142,6 +143,7 @@ pub fn service(
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        health: None,
         reals: reals.collect(),
     }
 }

@@ -46,6 +46,7 @@ fn web() -> Service {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        health: None,
         reals: Vec::new(),
     }
 }
@@ -59,6 +60,7 @@ fn server(weight: u32) -> Real {
         tun: None,
         upper: 0,
         lower: 0,
+        check: None,
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler, SchedulerFlags,
-    ServiceId, Traffic,
+    Drops, Family, HealthPolicy, Persistence, Protocol, Rates, Real, RealView, Scheduler,
+    SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -104,6 +104,8 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// Whether each datagram is scheduled by itself; for UDP.
     pub one_packet: bool,
+    /// How the health of its real servers is watched, if it is.
+    pub health: Option<HealthPolicy>,
     /// Real servers, in the order they were added.
     pub reals: Vec<Real>,
 }
@@ -130,6 +132,8 @@ struct Fields {
     persistence: Option<Persistence>,
     #[serde(default, skip_serializing_if = "super::is_off")]
     one_packet: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<HealthPolicy>,
     #[serde(default, rename = "real", alias = "reals")]
     reals: Vec<Real>,
 }
@@ -151,6 +155,7 @@ impl TryFrom<Fields> for Service {
             scheduler_flags: fields.scheduler_flags,
             persistence: fields.persistence,
             one_packet: fields.one_packet,
+            health: fields.health,
             reals: fields.reals,
         })
     }
@@ -169,13 +174,14 @@ impl From<Service> for Fields {
             scheduler_flags: service.scheduler_flags,
             persistence: service.persistence,
             one_packet: service.one_packet,
+            health: service.health,
             reals: service.reals,
         }
     }
 }
 
 /// A change of a virtual service: what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePatch {
     /// New scheduling algorithm.
@@ -206,6 +212,13 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub one_packet: Option<bool>,
+    /// New watch over the health of its real servers, all of it, or `null` for none.
+    #[serde(
+        default,
+        deserialize_with = "super::given_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub health: Option<Option<HealthPolicy>>,
 }
 
 impl ServicePatch {
@@ -216,12 +229,14 @@ impl ServicePatch {
             scheduler_flags,
             persistence,
             one_packet,
+            health,
         } = self;
         Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
             persistence: persistence.unwrap_or(now.persistence),
             one_packet: one_packet.unwrap_or(now.one_packet),
+            health: health.unwrap_or_else(|| now.health.clone()),
             ..now.clone()
         }
     }
@@ -246,6 +261,15 @@ pub struct ServiceView {
     /// Whether each datagram is scheduled by itself.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub one_packet: bool,
+    /// How the health of its real servers is watched, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthPolicy>,
+    /// How it is, if the health of its real servers is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ServiceCondition>,
+    /// Its sorry server, while that gets the new connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sorry: Option<RealView>,
     /// What it has carried.
     pub stats: Traffic,
     /// What it carries in a second.
@@ -267,6 +291,7 @@ impl From<&ServiceView> for Service {
             scheduler_flags: view.scheduler_flags,
             persistence: view.persistence,
             one_packet: view.one_packet,
+            health: view.health.clone(),
             reals: view.reals.iter().map(Real::from).collect(),
         }
     }

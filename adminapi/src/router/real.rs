@@ -73,7 +73,7 @@ pub(super) async fn change(
     RealPath(id, real): RealPath,
     Body(patch): Body<RealPatch>,
 ) -> Answer<Json<RealView>> {
-    ControlError::unless_valid(validate_real_patch(patch))?;
+    ControlError::unless_valid(validate_real_patch(&patch))?;
     ask.run(move |control| control.change_real(id, real, patch))
         .await
         .map(Json)

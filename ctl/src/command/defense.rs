@@ -49,11 +49,11 @@ pub(super) struct EventsLine {
     since: u64,
 }
 
-fn tcp(address: &str) -> Result<ServiceId, String> {
+pub(super) fn tcp(address: &str) -> Result<ServiceId, String> {
     service("tcp", address)
 }
 
-fn udp(address: &str) -> Result<ServiceId, String> {
+pub(super) fn udp(address: &str) -> Result<ServiceId, String> {
     service("udp", address)
 }
 
@@ -150,7 +150,7 @@ fn text(defense: &Defense) -> String {
 }
 
 /// `2026-11-21 09:56:19Z`; the civil date by H. Hinnant's `civil_from_days`.
-fn utc(at: u64) -> String {
+pub(super) fn utc(at: u64) -> String {
     let (days, second) = (at / 86_400, at % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

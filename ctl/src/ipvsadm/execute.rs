@@ -5,6 +5,7 @@ use std::io::Write;
 use adminapi::model::{Real, Service, ServiceId, ServiceView};
 
 use super::address::Style;
+use super::effect;
 use super::failure::Failure;
 use super::names::Names;
 use super::request::{Change, Columns, List, Order, Request, What};
@@ -127,14 +128,15 @@ async fn list<D: Director>(
             },
             json,
         ) => {
-            let found = match only {
+            let mut found = match only {
                 Some(id) => vec![director.service(id).await.map_err(on_listed)?],
                 None => director.services().await.map_err(on_service)?,
             };
-            let services = ordered(found, order);
             if json {
-                return write_json(&services, out);
+                return write_json(&ordered(found, order), out);
             }
+            found.iter_mut().for_each(effect::show);
+            let services = ordered(found, order);
             if only.is_none() {
                 out.write_all(print::BANNER.as_bytes())?;
             }

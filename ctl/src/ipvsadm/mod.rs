@@ -10,6 +10,7 @@ mod address;
 mod check;
 mod difference;
 mod draft;
+mod effect;
 mod execute;
 mod failure;
 mod flags;

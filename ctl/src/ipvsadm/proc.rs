@@ -9,6 +9,7 @@ use adminapi::model::{
     Traffic,
 };
 
+use super::effect;
 use super::print::{BANNER, method_name, protocol_name};
 use crate::director::{Director, Result};
 
@@ -49,7 +50,11 @@ const APPS: &str = "prot port    usecnt name\n";
 /// The text of `file`.
 pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String> {
     Ok(match file {
-        File::Services => services(&director.services().await?),
+        File::Services => {
+            let mut all = director.services().await?;
+            all.iter_mut().for_each(effect::show);
+            services(&all)
+        }
         File::Connections => connections(director, CONNECTIONS_TITLE, row).await?,
         File::Origins => connections(director, ORIGINS_TITLE, row_of_origin).await?,
         File::Stats => stats(&director.stats().await?),

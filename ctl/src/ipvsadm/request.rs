@@ -197,6 +197,7 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
         scheduler_flags: Some(scheduler_flags(line)),
         persistence: Some(persistence(line)),
         one_packet: Some(line.set.has(Opt::Ops)),
+        ..ServicePatch::default()
     })
 }
 
@@ -207,6 +208,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         scheduler_flags: scheduler_flags(line),
         persistence: persistence(line),
         one_packet: line.set.has(Opt::Ops),
+        health: None,
         reals: Vec::new(),
     }))
 }
@@ -241,6 +243,7 @@ fn real(line: &Line) -> Result<Real, Failure> {
         upper,
         lower,
         tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
+        check: None,
     };
     let of_address = matches!(line.service, Some(Selector::Address { .. }));
     let port = match of_address && method.keeps_destination() {

@@ -9,6 +9,7 @@ use adminapi::model::{
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
+use super::health;
 use super::local::Local;
 use super::read::{Expected, Section};
 
@@ -69,6 +70,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         .has("persistence")
         .then(|| read_persistence(section.section("persistence")));
     let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
+    let health = health::read_policy(&mut section, read_real);
     let reals: Vec<(usize, Real)> = section
         .sections("real")
         .into_iter()
@@ -82,6 +84,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         scheduler_flags,
         persistence,
         one_packet,
+        health,
         reals,
     };
     Some(Placed {
@@ -125,6 +128,7 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
         .then(|| read_tunnel(section.section("tun")));
     let upper = section.or("upper", &THRESHOLD, 0);
     let lower = section.or("lower", &THRESHOLD, 0);
+    let check = health::read_check(&mut section);
     section.finish();
     Some(Real {
         address: address?,
@@ -134,6 +138,7 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
         tun,
         upper,
         lower,
+        check,
     })
 }
 

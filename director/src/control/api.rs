@@ -12,7 +12,7 @@ use adminapi::model::{
     Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
-use adminapi::validate::{bad_handling, validate_changed_real};
+use adminapi::validate::{bad_handling, bad_health, validate_changed_real};
 use adminapi::{Control, ControlError, Put};
 
 use super::roles::Touched;
@@ -33,7 +33,7 @@ fn known<'a>(pool: &'a Pool, key: &ServiceKey) -> Result<&'a Arc<crate::service:
 
 /// The real server that must be there.
 fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
-    let found = known(pool, key)?.reals.find(endpoint);
+    let found = known(pool, key)?.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
     found.map(|real| view::real(pool, real)).ok_or_else(missing)
 }
@@ -72,6 +72,17 @@ fn refuse_answerless(pool: &Pool, key: &ServiceKey, method: ForwardingMethod) ->
     ControlError::unless_valid(answerless.then(problem).into_iter().collect())
 }
 
+/// The same for a sorry server.
+pub(super) fn refuse_sorry(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<()> {
+    if key
+        .protocols()
+        .any(|protocol| pool.serves_within(protocol, endpoint))
+    {
+        return Err(refuse_circle(endpoint));
+    }
+    refuse_speaker(pool, endpoint)
+}
+
 fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
     if let ServiceKey::Address { protocol, vip } = key
@@ -104,7 +115,8 @@ fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Rea
     refuse_voiceless(pool, endpoint, real)?;
     refuse_answerless(pool, key, real.method)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
-    added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
+    let checked = added.and_then(|()| pool.set_check(key, endpoint, real.check.as_ref()));
+    checked.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key, endpoint);
     Ok(())
 }
@@ -114,8 +126,9 @@ fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> 
     let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
+        .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
         .map_err(|e| translate::error(e, key, None))?;
-    let reals = known(pool, key)?.reals.iter();
+    let reals = known(pool, key)?.configured();
     let methods = reals.map(|real| translate::api_method(real.method).0);
     let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
     full.next()
@@ -142,6 +155,7 @@ fn set_real(
     real: &Real,
 ) -> std::result::Result<(), PoolError> {
     pool.set_real(key, endpoint, translate::settings(real))?;
+    pool.set_check(key, endpoint, real.check.as_ref())?;
     touched.real(key, endpoint);
     Ok(())
 }
@@ -159,13 +173,12 @@ pub(super) fn remove_real(
 }
 
 fn remove_service(pool: &mut Pool, touched: &mut Touched, key: ServiceKey) -> Result<()> {
-    let reals = known(pool, &key)?.reals.clone();
+    let service = Arc::clone(known(pool, &key)?);
     pool.remove_service(&key)
         .map_err(|e| translate::error(e, &key, None))?;
     touched.service(key);
-    reals
-        .iter()
-        .for_each(|real| touched.real(&key, real.endpoint));
+    let reals = service.configured().chain(&service.sorry);
+    reals.for_each(|real| touched.real(&key, real.endpoint));
     Ok(())
 }
 
@@ -207,8 +220,7 @@ fn remove_unwanted(
         .map(|r| Endpoint::from(r.endpoint(key.port())))
         .collect();
     present
-        .reals
-        .iter()
+        .configured()
         .filter(|real| !keep.contains(&real.endpoint) && real.drain.is_none())
         .try_for_each(|gone| match grace {
             Some(drain) => drain_real(pool, &key, gone.endpoint, drain),
@@ -217,7 +229,7 @@ fn remove_unwanted(
 }
 
 fn drain_of(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Option<Drain> {
-    pool.service(key)?.reals.find(endpoint)?.drain
+    pool.service(key)?.find(endpoint)?.drain
 }
 
 fn drain_real(pool: &mut Pool, key: &ServiceKey, endpoint: Endpoint, drain: Drain) -> Result<()> {
@@ -285,24 +297,23 @@ impl Control for Director {
 
     fn services(&self) -> Result<Vec<ServiceView>> {
         let pool = self.shared.pool.load();
-        Ok(pool
-            .services()
-            .iter()
-            .map(|service| view::service(&pool, service))
-            .collect())
+        let shown = |service: &Arc<crate::service::Service>| self.shown(&pool, service);
+        Ok(pool.services().iter().map(shown).collect())
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {
         let pool = self.shared.pool.load();
-        known(&pool, &translate::key(id)).map(|service| view::service(&pool, service))
+        known(&pool, &translate::key(id)).map(|service| self.shown(&pool, service))
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
+        self.refuse_commands_of(std::slice::from_ref(&service))?;
         self.change(|pool, touched| add_service(pool, touched, &service))?;
         self.service(service.id)
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
+        self.refuse_commands_of(std::slice::from_ref(&service))?;
         let created =
             self.change(|pool, touched| put_service(pool, touched, &service, self.grace()))?;
         Ok(put(created, self.service(service.id)?))
@@ -310,6 +321,9 @@ impl Control for Director {
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         let key = translate::key(id);
+        let health = patch.health.iter().flatten();
+        let check = health.filter_map(|health| health.check.as_ref());
+        self.refuse_commands(check.map(|check| ("/health/check".to_owned(), check)))?;
         self.change(|pool, touched| {
             let now = view::service(pool, known(pool, &key)?);
             let wanted = Service {
@@ -318,9 +332,13 @@ impl Control for Director {
                 scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
                 persistence: patch.persistence.unwrap_or(now.persistence),
                 one_packet: patch.one_packet.unwrap_or(now.one_packet),
+                health: patch.health.unwrap_or(now.health),
                 reals: Vec::new(),
             };
-            let problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+            let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+            let reals = known(pool, &key)?.configured();
+            let reals = reals.map(|real| SocketAddr::from(real.endpoint));
+            problems.extend(bad_health(id, wanted.health.as_ref(), reals));
             ControlError::unless_valid(problems)?;
             touched.service(key);
             configure(pool, &key, &wanted)
@@ -341,20 +359,21 @@ impl Control for Director {
     }
 
     fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
-        known_real(
-            &self.shared.pool.load(),
-            &translate::key(service),
-            real.into(),
-        )
+        let key = translate::key(service);
+        let mut view = known_real(&self.shared.pool.load(), &key, real.into())?;
+        self.examine_real(&key, &mut view);
+        Ok(view)
     }
 
     fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
+        self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
         self.change(|pool, touched| add_real(pool, touched, &key, &real))?;
         self.real(service, real.endpoint(key.port()))
     }
 
     fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
+        self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
         let created = self.change(|pool, touched| put_real(pool, touched, &key, &real))?;
         Ok(put(created, self.real(service, real.endpoint(key.port()))?))
@@ -367,6 +386,7 @@ impl Control for Director {
         patch: RealPatch,
     ) -> Result<RealView> {
         let key = translate::key(service);
+        self.refuse_command(patch.check.iter().flatten().next())?;
         self.change(|pool, touched| {
             let now = known_real(pool, &key, real.into())?;
             let wanted = patch.applied(&now);
@@ -495,11 +515,13 @@ impl Control for Director {
     }
 
     fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.refuse_commands_of(&wanted.services)?;
         self.apply(&wanted.services)?;
         self.change_timeouts(wanted.timeouts.into()).map(drop)
     }
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        self.refuse_commands_of(&wanted.services)?;
         self.check(&wanted.services)
     }
 

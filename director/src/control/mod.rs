@@ -7,6 +7,7 @@ mod api;
 mod daemons;
 mod drain;
 mod events;
+mod health;
 mod marks;
 mod path_mtu;
 mod roles;
@@ -37,6 +38,8 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use health::Ward;
+pub use health::look_after;
 pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
@@ -78,6 +81,7 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    ward: Ward,
 }
 
 /// What only one change at a time may touch.
@@ -131,6 +135,7 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            ward: Ward::default(),
         }
     }
 
@@ -150,6 +155,7 @@ impl Director {
         if touched.reals() {
             self.expire_abandoned();
         }
+        self.ward.wake();
         Ok(done)
     }
 

@@ -26,10 +26,13 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         persistence: (service.handling.persistence)
             .map(|persistence| translate::api_persistence(&service.key, &persistence)),
         one_packet: service.handling.one_packet,
+        health: service.health.as_deref().cloned(),
+        condition: None,
+        sorry: service.sorry.as_deref().map(|sorry| real(pool, sorry)),
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
-        reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
+        reals: service.configured().map(|r| real(pool, r)).collect(),
     }
 }
 
@@ -38,7 +41,7 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     RealView {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
-        weight: real.weight,
+        weight: real.configured,
         method,
         tun,
         upper: real.upper,
@@ -46,6 +49,8 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
         overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
+        check: real.check.as_deref().cloned(),
+        condition: None,
         draining: real.drain.map(|drain| model::Draining {
             since: drain.since,
             until: drain.since + u64::from(drain.seconds),

@@ -58,8 +58,11 @@ impl<'s> View<'s> {
         Err(refused(why.into()))
     }
 
-    /// The real server that the scheduler picks.
+    /// The real server that the scheduler picks; the sorry server while that takes all.
     pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Option<&'s Real> {
+        if let Some(sorry) = &service.sorry {
+            return Some(sorry);
+        }
         let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         picked.map(|real| &**real)
@@ -229,5 +232,6 @@ impl<'s> View<'s> {
 /// replies could not be told apart there.
 fn candidates<'s>(service: &'s Service, first: &'s Real) -> impl Iterator<Item = &'s Real> {
     let others = service.reals.iter().map(|real| &**real);
+    let others = others.filter(|_| service.sorry.is_none());
     std::iter::once(first).chain(others.filter(|real| real.id != first.id && real.is_willing()))
 }

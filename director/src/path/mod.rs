@@ -22,6 +22,7 @@ mod farewell;
 mod fragment;
 mod fresh;
 mod ftp;
+mod handshake;
 mod held;
 mod icmp;
 mod judge;
