@@ -40,7 +40,9 @@ fn spent() -> Result<Duration> {
 
 /// What share of a core the checks of `kind` take of `server`.
 fn measure(kind: CheckKind, server: SocketAddr) -> Result<f64> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let beds: HashMap<Place, Arc<Bed>> = (0..RATE).map(|n| bed(kind, server, n)).collect();
         let mut rounds = Rounds::new(Arc::default());
@@ -86,7 +88,10 @@ fn bare(kind: CheckKind, server: SocketAddr) -> Result<f64> {
         let mut stream = TcpStream::connect(server)?;
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         if kind == CheckKind::Http {
-            write!(stream, "GET / HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n")?;
+            write!(
+                stream,
+                "GET / HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n"
+            )?;
             let mut answer = [0; 2048];
             let length = stream.read(&mut answer)?;
             ensure!(answer[..length].starts_with(b"HTTP/1.1 200"));
@@ -120,7 +125,11 @@ fn main() -> Result<()> {
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (checks, peer, rate) in &rows {
             let (checks, peer) = (checks * 100.0, peer * 100.0);
-            println!("{:<5} checks {checks:5.2}  bare {peer:5.2}  ratio {:4.2}  ({rate:.0}/s seen by nginx)", kind.name(), checks / peer);
+            println!(
+                "{:<5} checks {checks:5.2}  bare {peer:5.2}  ratio {:4.2}  ({rate:.0}/s seen by nginx)",
+                kind.name(),
+                checks / peer
+            );
         }
     }
     Ok(())

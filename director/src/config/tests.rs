@@ -186,7 +186,7 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, defense, limits, log, mark, service, \
+            "f:3: data: unknown key; known here: api, datapath, defense, health, limits, log, mark, service, \
              sysctl, timeouts",
         ),
         (

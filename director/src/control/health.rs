@@ -299,7 +299,10 @@ impl Books {
             .collect();
         let up = match is_watched(service) {
             true => self.count(service, &policy, news),
-            false => true,
+            false => {
+                self.up.remove(&service.key);
+                true
+            }
         };
         let sorry = policy.sorry.as_ref().filter(|_| !up).map(|real| {
             let endpoint = real.endpoint(service.key.port()).into();

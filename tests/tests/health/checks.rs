@@ -351,7 +351,18 @@ fn checks_tell_the_well_from_the_ill() -> Result<()> {
     let wanted = Service { reals, ..empty };
 
     // Over the API only what is among the scripts may be run.
-    let refused = scene.director.api().add_service(&wanted).unwrap_err();
+    let is_command = |real: &&Real| real.check.as_ref().is_some_and(|c| !c.command.is_empty());
+    let commanded = Service {
+        reals: wanted
+            .reals
+            .iter()
+            .filter(is_command)
+            .take(1)
+            .cloned()
+            .collect(),
+        ..wanted.clone()
+    };
+    let refused = scene.director.api().add_service(&commanded).unwrap_err();
     assert!(
         format!("{refused:#}").contains("is not in /etc/bulwark/checks"),
         "{refused:#}"

@@ -92,13 +92,15 @@ impl Exec {
         let mut said = Vec::new();
         let status = {
             let mut listening = pin!(listen(stdout, &mut said));
-            let status = tokio::select! {
-                status = child.wait() => status,
-                () = &mut listening => child.wait().await,
+            let (status, heard) = tokio::select! {
+                status = child.wait() => (status, false),
+                () = &mut listening => (child.wait().await, true),
             };
             group.0 = None;
-            // Something that it has started may hold the pipe open.
-            let _ = timeout(LAST_WORDS, listening).await;
+            if !heard {
+                // Something that it has started may hold the pipe open.
+                let _ = timeout(LAST_WORDS, listening).await;
+            }
             status
         };
         let status = status.map_err(|error| Words::from(format!("{program}: {error}")))?;
