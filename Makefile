@@ -99,6 +99,7 @@ demo: deps release ## Serve HTTP through a director in namespaces, show the dist
 bench: deps release ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
 	target/release/bench
+	target/release/bench --command-line
 	target/release/bench --flood
 
 fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)

@@ -13,12 +13,15 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use crate::control::Put;
+use crate::model::listing;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
-    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
+    ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch, RealView, Service,
+    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
+use crate::problem::ProblemDocument;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
@@ -95,6 +98,13 @@ impl Client {
     /// All services.
     pub async fn services(&self) -> Result<Vec<ServiceView>> {
         self.get(path::SERVICES).await
+    }
+
+    /// Services in a row each, all or one.
+    pub async fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
+        let path = path::listing(query);
+        let answer = self.call(Method::GET, &path, None).await?;
+        listing::decode(answer.body()).map_err(|error| ClientError::Protocol(error.to_string()))
     }
 
     /// One service.
@@ -212,6 +222,12 @@ impl Client {
         self.send(Method::PUT, &path, &level).await
     }
 
+    /// Who sends most.
+    pub async fn sources(&self, query: SourceQuery) -> Result<Sources> {
+        let path = format!("{}?limit={}", path::SOURCES, query.limit);
+        self.get(&path).await
+    }
+
     /// What has happened after event number `since`.
     pub async fn events(&self, since: u64) -> Result<Events> {
         self.get(&path::events(since)).await
@@ -227,12 +243,13 @@ impl Client {
         self.send(Method::PATCH, path::TIMEOUTS, &patch).await
     }
 
-    /// Services and timeouts as a whole.
+    /// Services, timeouts and settings as a whole.
     pub async fn config(&self) -> Result<Configuration> {
         self.get(path::CONFIG).await
     }
 
-    /// Makes services and timeouts those of `wanted`: all of it or nothing.
+    /// Makes services and timeouts those of `wanted`, and the settings that it names: all of it or
+    /// nothing.
     pub async fn put_config(&self, wanted: &Configuration) -> Result<()> {
         let body = Some(json(wanted)?);
         self.call(Method::PUT, path::CONFIG, body).await.map(drop)
@@ -243,6 +260,11 @@ impl Client {
         let path = format!("{}?dry_run=true", path::CONFIG);
         let body = Some(json(wanted)?);
         self.call(Method::PUT, &path, body).await.map(drop)
+    }
+
+    /// Makes changes in their order, each by itself; what went wrong with each, if something did.
+    pub async fn make(&self, changes: &[Change]) -> Result<Vec<Option<ProblemDocument>>> {
+        self.send(Method::POST, path::CHANGES, &changes).await
     }
 
     /// What would become of a packet.

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use crate::error::Result;
 use crate::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Health, MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
-    ServiceView, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
+    ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch, RealView, Service,
+    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -46,6 +47,16 @@ pub trait Control: Send + Sync + 'static {
 
     /// All services, in the order they were added.
     fn services(&self) -> Result<Vec<ServiceView>>;
+
+    /// Services in a row each, in the order they were added: all, or the one that is asked for.
+    fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
+        let services = match query.service {
+            Some(id) => vec![self.service(id)?],
+            None => self.services()?,
+        };
+        let row = |view: &ServiceView| ServiceRow::of(view, query.numbers);
+        Ok(services.iter().map(row).collect())
+    }
 
     /// One service.
     fn service(&self, id: ServiceId) -> Result<ServiceView>;
@@ -89,6 +100,33 @@ pub trait Control: Send + Sync + 'static {
     /// Removes a real server.
     fn remove_real(&self, service: ServiceId, real: SocketAddr) -> Result<()>;
 
+    /// Makes a change, whatever its kind.
+    fn make(&self, change: Change) -> Result<()> {
+        match change {
+            Change::AddService(service) => self.add_service(service).map(drop),
+            Change::ChangeService { service, patch } => {
+                self.change_service(service, patch).map(drop)
+            }
+            Change::RemoveService { service } => self.remove_service(service),
+            Change::AddReal { service, real } => self.add_real(service, real).map(drop),
+            Change::ChangeReal {
+                service,
+                real,
+                patch,
+            } => self.change_real(service, real, patch).map(drop),
+            Change::RemoveReal { service, real } => self.remove_real(service, real),
+            Change::RemoveServices {} => self.flush(),
+        }
+    }
+
+    /// Makes all changes in their order, and says what came of each.
+    fn make_all(&self, changes: Vec<Change>) -> Vec<Result<()>> {
+        changes
+            .into_iter()
+            .map(|change| self.make(change))
+            .collect()
+    }
+
     /// One page of the connections that match `query`.
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage>;
 
@@ -113,16 +151,18 @@ pub trait Control: Send + Sync + 'static {
     /// Changes what `patch` names; the answer is what is in force then.
     fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts>;
 
-    /// Services and timeouts, as they are configured now.
+    /// Services, timeouts and settings, as they are now.
     fn config(&self) -> Result<Configuration> {
         Ok(Configuration {
             timeouts: self.timeouts()?,
             services: self.services()?.iter().map(Service::from).collect(),
+            ..Configuration::default()
         })
     }
 
-    /// Makes services and timeouts those of `wanted`, in one step: all of it or nothing. Services
-    /// and real servers that are there and in `wanted` keep their connections and counters.
+    /// Makes services and timeouts those of `wanted`, and settings as far as it names them, in one
+    /// step: all of it or nothing. Services and real servers that are there and in `wanted` keep
+    /// their connections and counters.
     fn put_config(&self, wanted: &Configuration) -> Result<()>;
 
     /// Whether [`Control::put_config`] would do it. Changes nothing.
@@ -150,6 +190,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Sets the level of a service, or of the whole director; the answer is what is in force then.
     fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense>;
+
+    /// Who sends most.
+    fn sources(&self, query: &SourceQuery) -> Result<Sources>;
 
     /// What has happened after event number `since`.
     fn events(&self, since: u64) -> Result<Events>;

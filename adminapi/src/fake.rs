@@ -342,6 +342,22 @@ impl Control for Fake {
         self.defense(service)
     }
 
+    fn sources(&self, query: &SourceQuery) -> Result<Sources> {
+        let source = Source {
+            source: "192.0.2.1".parse().unwrap(),
+            packets: 10,
+            margin: 0,
+            bytes: 600,
+            opens: 10,
+        };
+        self.with(|_| {
+            Ok(Sources {
+                packets: 20,
+                sources: vec![source; query.limit.min(2) as usize],
+            })
+        })
+    }
+
     fn events(&self, since: u64) -> Result<Events> {
         self.with(|_| {
             Ok(Events {

@@ -3,6 +3,7 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod change;
 mod check;
 mod config;
 mod connection;
@@ -11,6 +12,7 @@ mod defense;
 mod explanation;
 mod health;
 mod id;
+pub mod listing;
 mod mark;
 mod millis;
 mod octets;
@@ -19,6 +21,7 @@ mod rates;
 mod real;
 mod scheduler;
 mod service;
+mod source;
 mod span;
 mod stats;
 mod status;
@@ -28,8 +31,9 @@ mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use change::Change;
 pub use check::{Check, CheckKind, Pace};
-pub use config::{Configuration, PutQuery};
+pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
@@ -39,6 +43,7 @@ pub use health::{
     ServiceCondition,
 };
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use millis::{BadMillis, Millis};
 pub use octets::{BadOctets, Octets};
@@ -47,6 +52,7 @@ pub use rates::Rates;
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
+pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
 pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
 pub use status::{

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{ConnectionQuery, ExplainQuery, ServiceId, SyncRole};
+use crate::model::{ConnectionQuery, ExplainQuery, ListingQuery, Numbers, ServiceId, SyncRole};
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -12,6 +12,8 @@ pub const HEALTH: &str = "/v1/health";
 pub const STATUS: &str = "/v1/status";
 /// `GET`, `POST`, `DELETE`: all services.
 pub const SERVICES: &str = "/v1/services";
+/// `GET`: services and real servers in a row each.
+pub const LISTING: &str = "/v1/listing";
 /// `GET`: connections.
 pub const CONNECTIONS: &str = "/v1/connections";
 /// `GET`: statistics.
@@ -20,6 +22,8 @@ pub const STATS: &str = "/v1/stats";
 pub const SERVICES_STATS: &str = "/v1/services/stats";
 /// `GET`, `PUT`: the defence of the whole director.
 pub const DEFENSE: &str = "/v1/defense";
+/// `GET`: who sends most.
+pub const SOURCES: &str = "/v1/sources";
 /// `GET`: what has happened.
 pub const EVENTS: &str = "/v1/events";
 /// `GET`, `PUT`, `PATCH`: timeouts.
@@ -30,6 +34,8 @@ pub const MARKS: &str = "/v1/marks";
 
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
+/// `POST`: many changes of services and real servers.
+pub const CHANGES: &str = "/v1/changes";
 /// `GET`, `POST`: synchronisation daemons.
 pub const DAEMONS: &str = "/v1/sync/daemons";
 /// `GET`: all sysctls of IPVS.
@@ -120,9 +126,28 @@ pub fn connections(query: &ConnectionQuery) -> String {
         ("limit", Some(query.limit.to_string())),
         ("cursor", query.cursor.map(|cursor| cursor.to_string())),
     ];
+    format!("{CONNECTIONS}?{}", parameters(given))
+}
+
+/// A listing.
+pub fn listing(query: &ListingQuery) -> String {
+    let numbers = match query.numbers {
+        Numbers::None => "none",
+        Numbers::Stats => "stats",
+        Numbers::Rates => "rates",
+    };
+    let given = [
+        ("service", query.service.map(|id| id.to_string())),
+        ("numbers", Some(numbers.to_owned())),
+    ];
+    format!("{LISTING}?{}", parameters(given))
+}
+
+/// Those of a query that are given.
+fn parameters<const N: usize>(given: [(&str, Option<String>); N]) -> String {
     let pairs: Vec<_> = given
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| format!("{name}={}", escaped(&value))))
         .collect();
-    format!("{CONNECTIONS}?{}", pairs.join("&"))
+    pairs.join("&")
 }

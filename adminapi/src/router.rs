@@ -1,6 +1,7 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
 mod answer;
+mod change;
 mod config;
 mod daemon;
 mod defense;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use crate::control::Control;
 use crate::error;
@@ -27,7 +28,7 @@ use answer::Failure;
 /// The largest body that is read: a service with some 10,000 real servers.
 pub const BODY_LIMIT: usize = 1 << 20;
 
-/// The largest configuration that is read: some 100,000 real servers.
+/// The largest configuration, or the most changes at once, that are read: some 100,000 real servers.
 pub const CONFIG_LIMIT: usize = 16 << 20;
 
 /// The API over `control`.
@@ -37,6 +38,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .route(path::STATUS, get(director::status))
         .route(path::STATS, get(director::stats))
         .route(path::CONNECTIONS, get(director::connections))
+        .route(path::SOURCES, get(director::sources))
         .route(path::EVENTS, get(defense::events))
         .route(path::DEFENSE, get(defense::show).put(defense::set))
         .route(
@@ -56,6 +58,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             path::SERVICES,
             get(service::list).post(service::add).delete(service::flush),
         )
+        .route(path::LISTING, get(service::listing))
         .route(
             path::SERVICES_STATS,
             get(service::all_stats).delete(service::zero_all),
@@ -66,6 +69,10 @@ pub fn router(control: Arc<dyn Control>) -> Router {
             get(config::show)
                 .put(config::put)
                 .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
+        )
+        .route(
+            path::CHANGES,
+            post(change::make_all).layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
         .route(path::DAEMONS, get(daemon::list).post(daemon::start))
         .route("/v1/sync/daemons/{role}", delete(daemon::stop))

@@ -3,18 +3,19 @@
 //! Every function returns all problems, not only the first. Pointers are relative to what was
 //! given: `/real/0/weight` for a service, `/service/2/real/0/weight` for a configuration.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 mod health;
 
 use crate::error::Problem;
 use crate::model::{
-    Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod, MAX_SPAN,
-    MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service, ServiceId,
-    SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Change, Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod,
+    Levels, MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service,
+    ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
+use crate::sysctl::{Sysctl, Value};
 
 pub use health::{bad_check, bad_health};
 
@@ -159,11 +160,68 @@ pub fn validate_config(services: &[Service]) -> Vec<Problem> {
     problems
 }
 
-/// Judges a configuration: its services and its timeouts.
+/// Judges one change of many as the request that makes it alone.
+pub fn validate_change(change: &Change) -> Vec<Problem> {
+    match change {
+        Change::AddService(service) => validate_service(service),
+        Change::AddReal { service, real } => validate_real(*service, real),
+        Change::ChangeReal { patch, .. } => validate_real_patch(patch),
+        Change::ChangeService { .. }
+        | Change::RemoveService { .. }
+        | Change::RemoveReal { .. }
+        | Change::RemoveServices {} => Vec::new(),
+    }
+}
+
+/// Judges a configuration: its services, its timeouts and its settings.
 pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     let mut problems = validate_config(&config.services);
     let timeouts = validate_timeouts(config.timeouts.into());
     problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
+    problems.extend(bad_sysctls(&config.sysctls));
+    problems.extend(bad_levels(config));
+    let marks = validate_marks(config.marks.as_deref().unwrap_or_default());
+    problems.extend(marks.into_iter().map(|p| p.below("/marks")));
+    problems
+}
+
+fn bad_sysctls(sysctls: &BTreeMap<String, Value>) -> Vec<Problem> {
+    let judge = |(name, value): (&String, &Value)| {
+        let problem =
+            |message: String, mend: String| Problem::new(format!("/sysctls/{name}"), message, mend);
+        match name.parse::<Sysctl>() {
+            Err(unknown) => Some(problem(unknown.to_string(), String::new())),
+            Ok(sysctl) => {
+                let judged = sysctl.accept(value, &sysctl.default_value());
+                judged
+                    .err()
+                    .map(|bad| problem(bad.to_string(), String::new()))
+            }
+        }
+    };
+    sysctls.iter().filter_map(judge).collect()
+}
+
+fn bad_levels(config: &Configuration) -> Vec<Problem> {
+    let Levels { level, services } = &config.defense;
+    let mut problems = Vec::new();
+    if let Some(level) = *level {
+        let bad = validate_level(DefenseLevel { level });
+        problems.extend(bad.into_iter().map(|p| p.below("/defense")));
+    }
+    for (id, level) in services {
+        let pointer = format!("/defense/services/{id}");
+        let bad = validate_level(DefenseLevel { level: *level });
+        problems.extend(bad.into_iter().map(|p| p.below(&pointer)));
+        if !config.services.iter().any(|service| service.id == *id) {
+            let message = format!("there is no service {id}");
+            problems.push(Problem::new(
+                pointer,
+                message,
+                "name one of this configuration",
+            ));
+        }
+    }
     problems
 }
 

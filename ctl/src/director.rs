@@ -1,12 +1,12 @@
 //! What the command line asks of a director, apart from how it reaches it.
 
-use std::net::SocketAddr;
-
 use adminapi::client::ClientError;
 use adminapi::model::{
-    Configuration, ConnectionPage, ConnectionQuery, Cursor, Real, RealPatch, Service, ServiceId,
-    ServicePatch, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Change, Configuration, ConnectionPage, ConnectionQuery, Cursor, DefenseLevel, ListingQuery,
+    MarkRule, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts,
+    TimeoutsPatch,
 };
+use adminapi::sysctl::Value;
 use adminapi::{Client, ProblemDocument, ProblemKind};
 
 /// The exit status when the director says no.
@@ -81,27 +81,30 @@ impl DirectorError {
 /// The answer of every call.
 pub(crate) type Result<T> = std::result::Result<T, DirectorError>;
 
-/// What has services, real servers and timeouts that commands change: a director, or a
+/// What a line sets beside services and real servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// Timeouts.
+    Timeouts(TimeoutsPatch),
+    /// A sysctl, by its name.
+    Sysctl(String, Value),
+    /// The level of defence of a service, or of the whole director.
+    Level(Option<ServiceId>, DefenseLevel),
+    /// No rules that mark packets.
+    NoMarks,
+    /// A rule that marks packets, behind the others.
+    Mark(MarkRule),
+}
+
+/// What has services, real servers and settings that commands change: a director, or a
 /// configuration that is being written.
 pub(crate) trait Edit {
     /// Whether there is this service.
     async fn has_service(&self, id: ServiceId) -> Result<bool>;
-    /// Adds a service.
-    async fn add_service(&self, service: Service) -> Result<()>;
-    /// Changes what `patch` names of a service.
-    async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<()>;
-    /// Removes a service and its real servers.
-    async fn remove_service(&self, id: ServiceId) -> Result<()>;
-    /// Removes all services.
-    async fn flush(&self) -> Result<()>;
-    /// Adds a real server.
-    async fn add_real(&self, id: ServiceId, real: Real) -> Result<()>;
-    /// Makes the real server of this address and port look like `real`.
-    async fn change_real(&self, id: ServiceId, real: Real) -> Result<()>;
-    /// Removes a real server.
-    async fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()>;
-    /// Changes what `patch` names.
-    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()>;
+    /// Makes changes in their order, each by itself; what came of each.
+    async fn make(&self, changes: Vec<Change>) -> Result<Vec<Result<()>>>;
+    /// Sets something.
+    async fn set(&self, setting: Setting) -> Result<()>;
 }
 
 /// A director, as ipvsadm's commands need it.
@@ -110,9 +113,12 @@ pub(crate) trait Director: Edit {
     async fn services(&self) -> Result<Vec<ServiceView>>;
     /// One service.
     async fn service(&self, id: ServiceId) -> Result<ServiceView>;
-    /// Services and timeouts as they are configured.
+    /// Services in a row each, all or one.
+    async fn listing(&self, query: ListingQuery) -> Result<Vec<ServiceRow>>;
+    /// Services, timeouts and settings as they are configured.
     async fn config(&self) -> Result<Configuration>;
-    /// Makes services and timeouts those of `wanted`: all of it or nothing.
+    /// Makes services and timeouts those of `wanted`, and the settings that it names: all of it or
+    /// nothing.
     async fn put_config(&self, wanted: &Configuration) -> Result<()>;
     /// Whether [`Director::put_config`] would do it.
     async fn check_config(&self, wanted: &Configuration) -> Result<()>;
@@ -141,49 +147,24 @@ impl Edit for Client {
         }
     }
 
-    async fn add_service(&self, service: Service) -> Result<()> {
-        self.add_service(&service).await?;
-        Ok(())
+    async fn make(&self, changes: Vec<Change>) -> Result<Vec<Result<()>>> {
+        let came = self.make(&changes).await?.into_iter();
+        Ok(came
+            .map(|problem| match problem {
+                None => Ok(()),
+                Some(document) => Err((&document).into()),
+            })
+            .collect())
     }
 
-    async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<()> {
-        self.change_service(id, patch).await?;
-        Ok(())
-    }
-
-    async fn remove_service(&self, id: ServiceId) -> Result<()> {
-        Ok(self.remove_service(id).await?)
-    }
-
-    async fn flush(&self) -> Result<()> {
-        Ok(self.flush().await?)
-    }
-
-    async fn add_real(&self, id: ServiceId, real: Real) -> Result<()> {
-        self.add_real(id, &real).await?;
-        Ok(())
-    }
-
-    async fn change_real(&self, id: ServiceId, real: Real) -> Result<()> {
-        let patch = RealPatch {
-            weight: Some(real.weight),
-            method: Some(real.method),
-            tun: real.tunnel(),
-            upper: Some(real.upper),
-            lower: Some(real.lower),
-            ..RealPatch::default()
-        };
-        let at = real.endpoint(id.port());
-        self.change_real(id, at, patch).await?;
-        Ok(())
-    }
-
-    async fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()> {
-        Ok(self.remove_real(id, real).await?)
-    }
-
-    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
-        self.change_timeouts(patch).await?;
+    async fn set(&self, setting: Setting) -> Result<()> {
+        match setting {
+            Setting::Timeouts(patch) => drop(self.change_timeouts(patch).await?),
+            Setting::Sysctl(name, value) => drop(self.change_sysctl(&name, value).await?),
+            Setting::Level(service, level) => drop(self.set_defense(service, level).await?),
+            Setting::NoMarks => drop(self.put_marks(&[]).await?),
+            Setting::Mark(rule) => drop(self.add_mark(&rule).await?),
+        }
         Ok(())
     }
 }
@@ -195,6 +176,10 @@ impl Director for Client {
 
     async fn service(&self, id: ServiceId) -> Result<ServiceView> {
         Ok(self.service(id).await?)
+    }
+
+    async fn listing(&self, query: ListingQuery) -> Result<Vec<ServiceRow>> {
+        Ok(self.listing(&query).await?)
     }
 
     async fn config(&self) -> Result<Configuration> {
@@ -271,9 +256,10 @@ impl From<&ProblemDocument> for DirectorError {
             ProblemKind::ServiceExists | ProblemKind::RealExists | ProblemKind::DaemonExists => {
                 Self::Exists
             }
-            ProblemKind::Invalid | ProblemKind::MalformedJson | ProblemKind::BadRequest => {
-                Self::Refused(text)
-            }
+            ProblemKind::Invalid
+            | ProblemKind::MalformedJson
+            | ProblemKind::BadRequest
+            | ProblemKind::NoSuchSysctl => Self::Refused(text),
             ProblemKind::Limit => Self::Full(text),
             _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
             _ => Self::Fault(text),
@@ -335,6 +321,7 @@ mod tests {
                 404 if kind == ProblemKind::NoSuchDaemon => DirectorError::NoDaemon,
                 422 if kind == ProblemKind::NoSuchInterface => DirectorError::NoInterface(text),
                 409 => DirectorError::Exists,
+                404 if kind == ProblemKind::NoSuchSysctl => DirectorError::Refused(text),
                 400 | 422 => DirectorError::Refused(text),
                 507 => DirectorError::Full(text),
                 _ => DirectorError::Fault(text),

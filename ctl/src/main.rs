@@ -39,6 +39,7 @@ async fn run_options(program: &str, dialect: Dialect, args: &[String]) -> u8 {
         program,
         dialect,
         names: &SystemNames::default(),
+        settings: command::settings,
     };
     let streams = Streams {
         input: &mut io::stdin().lock(),

@@ -185,6 +185,19 @@ impl Control for Fake {
         })
     }
 
+    fn sources(&self, _: &SourceQuery) -> Result<Sources> {
+        Ok(Sources {
+            packets: 10,
+            sources: vec![Source {
+                source: "203.0.113.9".parse().unwrap(),
+                packets: 10,
+                margin: 0,
+                bytes: 600,
+                opens: 5,
+            }],
+        })
+    }
+
     fn marks(&self) -> Result<Vec<MarkRule>> {
         not_asked()
     }

@@ -6,10 +6,13 @@
 //! Half of the connections are IPv4, half IPv6. Packets hit random connections in both
 //! directions; each is found, counted and its connection prolonged, in batches as a worker does
 //! it. The best of many short rounds stands, since a shared machine only ever adds time.
+//!
+//! At the end, the same for tables that outlive their process, as a ratio to those that do not, and how
+//! fast such a one is taken over. They are files in `BULWARK_KEEP`, a tmpfs; `/dev/shm` by default.
 
 use std::time::{Duration, Instant};
 
-use director::flow::{Class, Direction, Entry, Limits, Place, Table, Tracked};
+use director::flow::{Class, Direction, Entry, Found, Limits, Place, Table, Tracked, read_kept};
 use director::service::RealId;
 use director::tcp::State;
 use director::time::Tick;
@@ -203,6 +206,53 @@ fn measure(connections: u32) {
     );
 }
 
+/// A table in a file beside one in memory of its own, and how a third one takes it over.
+fn measure_kept(directory: &str, connections: u32) {
+    let limits = Limits {
+        connections: connections as usize,
+        half_open: connections as usize / 16,
+        workers: 2,
+    };
+    let file = || tempfile::tempfile_in(directory).expect("there is a tmpfs");
+    let (left, heir_file) = (file(), file());
+    let own = Table::new(&limits).expect("there is address space");
+    let kept = Table::kept(&limits, &left, None, Tick(0)).expect("there is address space");
+    let spent = [&own, &kept].map(|table| {
+        let start = Instant::now();
+        fill(table, connections);
+        start.elapsed().as_nanos() as f64
+    });
+    let time = |table| nanoseconds(table, connections, 64, Ahead::BucketsAndEntries);
+    let (own_time, kept_time) = (time(&own), time(&kept));
+    let shape = kept.shape();
+    drop((own, kept));
+    let heir = Table::kept(&limits, &heir_file, Some(&shape), Tick(0)).expect("address space");
+    let start = Instant::now();
+    read_kept(&left, &shape, |found| {
+        let Found::Entry(entry) = found else {
+            panic!("damaged")
+        };
+        let back = Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(real_addr(entry.real()), entry.real_port()),
+            dst: entry.client(),
+        };
+        let forth = heir.locate(Direction::Original, &entry.original());
+        let back = heir.locate(Direction::Reply, &back);
+        heir.take_in(entry, &forth, Some(&back), &mut |_, _| panic!("evicted"))
+            .expect("there is room");
+    })
+    .expect("it can be read");
+    let taken = start.elapsed();
+    assert_eq!(heir.len(), connections as usize);
+    println!(
+        "{connections:>11} {own_time:>8.1} {kept_time:>8.1} {:>7.2} {:>14.2} {:>14.2}",
+        kept_time / own_time,
+        spent[1] / spent[0],
+        f64::from(connections) / taken.as_secs_f64() / 1e6,
+    );
+}
+
 fn main() {
     let asked: Vec<u32> = std::env::args()
         .skip(1)
@@ -220,5 +270,12 @@ fn main() {
     );
     for &connections in sizes {
         measure(connections);
+    }
+    let directory = std::env::var("BULWARK_KEEP").unwrap_or_else(|_| "/dev/shm".to_owned());
+    println!();
+    println!("                ns a packet             insert, as   taken over,");
+    println!("connections      own     kept   ratio        a ratio    M a second");
+    for &connections in sizes {
+        measure_kept(&directory, connections);
     }
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // What the director tells the gate, and what the gate counts.
+//
+// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters`; all others it fills
+// anew.
 
 #pragma once
 
@@ -8,6 +11,23 @@
 
 // Queues of one interface at most; the director refuses more.
 #define QUEUES 64
+
+// Goes up with each change of a map that a later director goes on with.
+#define PINNED_LAYOUT 1
+
+// Who has pinned these maps.
+struct record {
+	__u32 layout;
+	__u32 zero;
+	__u64 network; // number of the network namespace
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct record);
+} record SEC(".maps");
 
 struct endpoint {
 	struct address addr;

@@ -1,10 +1,14 @@
 //! BPF links: a program on an interface for as long as a descriptor is open, so that any end of
-//! this process takes it off. Part of the unsafe floor.
+//! this process takes it off; or as long as a name in a BPF file system stands for it. Part of the
+//! unsafe floor.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use libbpf_rs::libbpf_sys;
 
@@ -56,6 +60,66 @@ pub(crate) fn attach(program: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> io::R
     }
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Puts `program` in the place of the one that `link` holds, in one step.
+///
+/// # Errors
+/// What `BPF_LINK_UPDATE` says (bpf(2)).
+pub(crate) fn update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: two descriptors that are open, and no options.
+    checked(unsafe {
+        libbpf_sys::bpf_link_update(link.as_raw_fd(), program.as_raw_fd(), std::ptr::null())
+    })
+    .map(drop)
+}
+
+/// The interface that a link of XDP is on; 0 when that is gone.
+///
+/// # Errors
+/// What `BPF_OBJ_GET_INFO_BY_FD` says; `InvalidData` when it is no such link.
+pub(crate) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: plain numbers, for which zero is a value.
+    let mut info: libbpf_sys::bpf_link_info = unsafe { zeroed() };
+    let mut size = size_of_val(&info) as u32;
+    // SAFETY: an open descriptor, and room of the size that is told.
+    checked(unsafe {
+        libbpf_sys::bpf_link_get_info_by_fd(link.as_raw_fd(), &raw mut info, &raw mut size)
+    })?;
+    if info.type_ != libbpf_sys::BPF_LINK_TYPE_XDP {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: the kernel has filled in this member of the union for a link of this type.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+}
+
+/// Gives `object`, a link or a map, a name in a BPF file system, which keeps it alive.
+///
+/// # Errors
+/// What `BPF_OBJ_PIN` says.
+pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: an open descriptor and a string that ends in zero.
+    checked(unsafe { libbpf_sys::bpf_obj_pin(object.as_raw_fd(), path.as_ptr()) }).map(drop)
+}
+
+/// What has this name.
+///
+/// # Errors
+/// What `BPF_OBJ_GET` says.
+pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: a string that ends in zero.
+    let fd = checked(unsafe { libbpf_sys::bpf_obj_get(path.as_ptr()) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn checked(result: i32) -> io::Result<i32> {
+    match result {
+        error @ ..0 => Err(io::Error::from_raw_os_error(-error)),
+        result => Ok(result),
+    }
 }
 
 /// Whether the kernel refuses for want of privilege (`EPERM`), and not because its verifier or a

@@ -11,14 +11,16 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::gate::{Gate, GateError, Interface, MAX_PORTS, XdpMode};
+use crate::gate::{Gate, GateError, Interface, MAX_PORTS, Pins, XdpMode};
 use crate::stats::WorkerStats;
 use crate::time::Clock;
 use crate::worker::{Walk, Worker};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub frames: u32,
     /// Entries of each ring.
     pub ring: u32,
+    /// Where the gate is pinned, if it is to outlive this process.
+    pub pin: Option<PathBuf>,
 }
 
 /// Why the data path could not be opened.
@@ -85,6 +89,15 @@ pub enum DatapathError {
         /// What the kernel said.
         error: io::Error,
     },
+}
+
+/// The kernel takes sockets apart after their process has ended.
+const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(2);
+
+impl DatapathError {
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Socket { error, .. } if error.raw_os_error() == Some(libc::EBUSY))
+    }
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -139,9 +152,14 @@ impl Datapath {
             .map(|name| Interface::find(name))
             .collect();
         let interfaces = found?;
-        let gate = Gate::attach(&interfaces, xdp_mode(settings.mode))?;
+        let pins = settings.pin.as_deref().map(Pins::claim).transpose()?;
+        let gate = Gate::attach(&interfaces, xdp_mode(settings.mode), pins)?;
         let native = (0..interfaces.len()).all(|port| gate.mode(port) == XdpMode::Native);
-        let plan = Plan::of(&interfaces, settings);
+        let patience = match gate.is_awaited() {
+            true => TAKE_OVER_PATIENCE,
+            false => Duration::ZERO,
+        };
+        let plan = Plan::of(&interfaces, settings, patience);
         let (copy, workers) = match settings.mode {
             Mode::ZeroCopy => (CopyMode::ZeroCopy, plan.workers(CopyMode::ZeroCopy)?),
             Mode::Auto if native => match plan.workers(CopyMode::ZeroCopy) {
@@ -258,10 +276,12 @@ struct Plan<'a> {
     interfaces: &'a [Interface],
     settings: &'a Settings,
     workers: usize,
+    /// How long to wait for queues that somebody has.
+    patience: Duration,
 }
 
 impl<'a> Plan<'a> {
-    fn of(interfaces: &'a [Interface], settings: &'a Settings) -> Self {
+    fn of(interfaces: &'a [Interface], settings: &'a Settings, patience: Duration) -> Self {
         let queues = interfaces
             .iter()
             .map(|i| i.queues as usize)
@@ -272,11 +292,20 @@ impl<'a> Plan<'a> {
             interfaces,
             settings,
             workers,
+            patience,
         }
     }
 
     fn workers(&self, mode: CopyMode) -> Result<Vec<Worker>, DatapathError> {
-        (0..self.workers).map(|id| self.worker(id, mode)).collect()
+        let start = Instant::now();
+        loop {
+            match (0..self.workers).map(|id| self.worker(id, mode)).collect() {
+                Err(error) if error.is_busy() && start.elapsed() < self.patience => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn worker(&self, id: usize, mode: CopyMode) -> Result<Worker, DatapathError> {

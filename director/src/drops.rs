@@ -114,6 +114,8 @@ causes! {
     NoHeadroom = "no_headroom",
     /// The tx ring was full.
     TxFull = "tx_full",
+    /// In the hands of a director that ended, and which the next one has followed.
+    Restart = "restart",
 }
 
 impl DropReason {

@@ -25,6 +25,8 @@ use tracing::{error, info, warn};
 /// How long API clients get to finish when the director stops.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+const DEFAULT_CONFIG: &str = "/etc/bulwark/bulwark.toml";
+
 /// The Bulwark director: a layer-4 load balancer on AF_XDP.
 #[derive(Parser, Debug)]
 #[command(name = "bulwarkd", version, args_conflicts_with_subcommands = true)]
@@ -33,7 +35,7 @@ struct Args {
     role: Option<Role>,
 
     /// The configuration file (TOML).
-    #[arg(long, value_name = "FILE", default_value = "/etc/bulwark/bulwark.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 
     /// Only check the configuration: print what is wrong with it, and exit 1 if anything is.
@@ -45,12 +47,24 @@ struct Args {
 #[derive(Subcommand, Debug)]
 enum Role {
     Agent(agent::Args),
+    Detach(Detach),
+}
+
+/// Removes the gate, and what was kept, of a director that does not run and is not to be started
+/// again.
+#[derive(clap::Args, Debug)]
+struct Detach {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(Role::Agent(args)) = &args.role {
-        return agent::main(args);
+    match &args.role {
+        Some(Role::Agent(args)) => return agent::main(args),
+        Some(Role::Detach(args)) => return detach(args),
+        None => {}
     }
     let config = match Config::load(&args.config) {
         Ok(config) => config,
@@ -80,14 +94,29 @@ fn main() -> ExitCode {
     }
 }
 
+fn detach(args: &Detach) -> ExitCode {
+    let loaded = Config::load(&args.config).map_err(anyhow::Error::new);
+    match loaded.and_then(|config| run::detach(&config)) {
+        Ok(done) => {
+            println!("{done}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("bulwarkd: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs a director from the first socket to the last.
 async fn serve(args: &Args, config: &Config) -> Result<()> {
     run::check_host()?;
+    let claim = run::claim(config)?;
     let unix = bind_unix(&config.api.unix).await?;
     let tcp = listen(config.api.listen).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, mut failures) = mpsc::unbounded_channel();
-    let Running { director, workers } = run::start(config, &stop, move |id, why| {
+    let Running { director, workers } = run::start(config, claim, &stop, move |id, why| {
         // The receiver lives until the workers are joined.
         let _ = ended.send(format!("worker {id} ended: {why}"));
     })
@@ -120,6 +149,8 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     }
     let stopped = tokio::task::spawn_blocking(move || datapath::stop(&stop, workers)).await;
     stopped.context("stopping the workers")?;
+    director.keep_running();
+    director.keep_tally();
     info!("stopped");
     outcome
 }

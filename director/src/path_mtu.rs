@@ -4,15 +4,10 @@
 use rustc_hash::FxHashMap;
 
 use crate::time::{Tick, Ticks};
-use crate::wire::Addr;
+use crate::wire::{Addr, Version, icmp};
 
 /// How long one is believed (`net.ipv4.route.mtu_expires`).
 const LIFETIME: Ticks = Ticks::seconds(600);
-
-/// The least that is believed (`net.ipv4.route.min_pmtu`; RFC 8200 §5): whoever says less would
-/// only have us send in small pieces.
-const LEAST_V4: u32 = 552;
-const LEAST_V6: u32 = 1280;
 
 /// Tunnel ends that are remembered.
 const MOST: usize = 4096;
@@ -43,7 +38,12 @@ impl PathMtus {
     /// The next snapshot, when a router has said that no packet to `addr` may be longer than
     /// `mtu`; none when that is no news.
     pub fn learn(&self, addr: Addr, mtu: u32, now: Tick) -> Option<Self> {
-        let mtu = mtu.max(if addr.is_v4() { LEAST_V4 } else { LEAST_V6 });
+        let version = if addr.is_v4() {
+            Version::V4
+        } else {
+            Version::V6
+        };
+        let mtu = mtu.max(icmp::least_mtu(version));
         let until = now.after(LIFETIME);
         let before = self.known.get(&addr);
         let is_news = match before.filter(|known| now < known.until) {

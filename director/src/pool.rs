@@ -23,8 +23,11 @@ use crate::wire::{Addr, Endpoint};
 mod census;
 mod find;
 mod health;
+mod remember;
 
 use census::{Census, enter, leave};
+pub use remember::Name;
+use remember::Remembered;
 
 type Map<K, V> = imbl::GenericHashMap<K, V, FxBuildHasher, imbl::shared_ptr::DefaultSharedPtr>;
 
@@ -77,6 +80,10 @@ pub struct Pool {
     unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.
     unsettled: imbl::OrdSet<ServiceKey>,
+    /// Real servers of a former process that nobody has added again yet.
+    remembered: Map<Remembered, Name>,
+    /// Slots that were given out since [`Pool::take_named`].
+    named: imbl::Vector<RealId>,
 }
 
 impl Pool {
@@ -94,6 +101,14 @@ impl Pool {
         Self {
             speakers: Arc::new(Speakers::new(ports)),
             ..self
+        }
+    }
+
+    /// Gives addresses that it is to speak from the numbers that they had with a former process.
+    pub fn remember_speakers(&mut self, numbers: impl IntoIterator<Item = (u16, Addr)>) {
+        let speakers = Arc::make_mut(&mut self.speakers);
+        for (id, addr) in numbers {
+            speakers.remember(id, addr);
         }
     }
 
@@ -451,10 +466,7 @@ impl Pool {
     }
 
     fn new_real(&mut self, service: &Service, endpoint: Endpoint, method: Method) -> Real {
-        let id = self.free.pop_front().unwrap_or_else(|| {
-            self.slots.push_back(None);
-            RealId(self.slots.len() as u32 - 1)
-        });
+        let id = self.slot_for(&service.key, endpoint, method);
         let real = Real {
             id,
             service: service.key,
@@ -474,13 +486,17 @@ impl Pool {
             service_traffic: Arc::clone(&service.traffic),
             stance: Arc::clone(&service.stance),
         };
-        if method != Method::Bypass {
-            self.known.enter(&real);
-        }
-        if !method.is_one_way() {
-            self.answering.enter(&real);
-        }
+        self.count(&real);
         real
+    }
+
+    fn count(&mut self, real: &Real) {
+        if real.method != Method::Bypass {
+            self.known.enter(real);
+        }
+        if !real.method.is_one_way() {
+            self.answering.enter(real);
+        }
     }
 
     /// What stands in the place of a real server when `service` has none.

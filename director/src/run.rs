@@ -20,7 +20,8 @@ use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
 use crate::ftp::Expectations;
-use crate::gate::XdpMode;
+use crate::gate::{self, XdpMode};
+use crate::keep::{self, Former, Keep, Wishes};
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
 use crate::pool::Pool;
@@ -83,22 +84,62 @@ pub fn check_host() -> Result<()> {
     Ok(())
 }
 
-/// Starts a director as `config` has it. `ended` hears of a worker that ends by itself.
+/// Where this daemon keeps what outlives it, if anything is to, and what another one has left there.
+pub type Claim = Option<(Keep, Option<Former>)>;
+
+/// Claims the directory of `[datapath] state`: no two daemons have it.
+///
+/// # Errors
+/// What is wrong with it, and what to do.
+pub fn claim(config: &Config) -> Result<Claim> {
+    let survive = config.datapath.survive.as_ref();
+    Ok(survive
+        .map(|survive| Keep::claim(&survive.state))
+        .transpose()?)
+}
+
+/// Removes the gate and all that was kept of a director that does not run. Says what there was.
+///
+/// # Errors
+/// A director runs, or the file system's.
+pub fn detach(config: &Config) -> Result<String> {
+    let Some(survive) = &config.datapath.survive else {
+        return Ok("nothing outlives this director: no `pin` is set under [datapath]".to_owned());
+    };
+    let kept = keep::remove(&survive.state)?;
+    let gate = gate::remove_pins(&survive.pin)?;
+    Ok(match (gate, kept) {
+        (false, false) => "there was nothing".to_owned(),
+        (true, false) => "the gate is removed".to_owned(),
+        (false, true) => "what was kept is removed".to_owned(),
+        (true, true) => "the gate and what was kept are removed".to_owned(),
+    })
+}
+
+/// Starts a director as `config` has it, which goes on where another one ended that has left
+/// something to it. `ended` hears of a worker that ends by itself.
 ///
 /// # Errors
 /// What could not be opened or started, and what to do; everything is then as it was before.
 pub async fn start(
     config: &Config,
+    claim: Claim,
     stop: &Arc<AtomicBool>,
     ended: impl Fn(usize, String) + Clone + Send + 'static,
 ) -> Result<Running> {
-    let clock = Clock::start();
+    let (keep, former) = match claim {
+        Some((keep, former)) => (Some(keep), former),
+        None => (None, None),
+    };
+    let clock = former.as_ref().map_or_else(Clock::start, Former::clock);
     let settings = settings(&config.datapath);
     let mut datapath = Datapath::open(&settings)?;
     let neighbourhood = Neighbourhood::follow(&settings.interfaces).await;
     let neighbourhood =
         neighbourhood.context("cannot follow the kernel's routes and neighbours")?;
-    let shared = Arc::new(shared(config, &datapath, &neighbourhood)?);
+    let tables = tables(config, &datapath, keep.as_ref(), former.as_ref(), clock)?;
+    let shared = Arc::new(shared(config, &datapath, &neighbourhood, tables));
+    count_on(&datapath, former.as_ref())?;
     let make = |id| {
         let stats = Arc::clone(datapath.stats(id));
         Path::new(id, Arc::clone(&shared), stats, neighbourhood.asker())
@@ -108,8 +149,11 @@ pub async fn start(
         .start(clock, stop, paths, ended)
         .context("cannot start the workers")?;
     let facts = facts(&datapath, &settings, clock, &workers);
-    let director = Director::new(facts, shared, datapath.gate, neighbourhood);
-    let configured = settle(&director).and_then(|()| configure(&director, config));
+    let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
+    let configured = settle(&director)
+        .and_then(|()| resume(&director, config, former.as_ref()))
+        .and_then(|()| director.complete().context("nothing can be kept"))
+        .and_then(|()| Ok(director.gate().take_over()?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
         return Err(problem);
@@ -129,25 +173,92 @@ fn settings(config: &config::Datapath) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
+        pin: config.survive.as_ref().map(|survive| survive.pin.clone()),
     }
 }
 
-fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -> Result<Shared> {
+/// The pool and the tables that know it.
+struct Tables {
+    pool: Arc<ArcSwap<Pool>>,
+    connections: Table,
+    templates: Templates,
+}
+
+fn tables(
+    config: &Config,
+    datapath: &Datapath,
+    keep: Option<&Keep>,
+    former: Option<&Former>,
+    clock: Clock,
+) -> Result<Tables> {
     let workers = datapath.worker_count();
+    let mut pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    if let Some(former) = former {
+        pool.remember(former.names.iter().copied());
+        pool.remember_speakers(former.speakers.iter().copied());
+    }
     let limits = Limits {
         connections: config.limits.connections as usize,
         half_open: config.limits.half_open as usize,
         workers,
     };
-    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let clients = Templates::limits(config.limits.templates as usize, workers);
+    let now = clock.now();
+    let about = former.map(|former| &former.about);
+    let connections = match keep {
+        Some(keep) => {
+            let shape = about.map(|about| &about.connections);
+            Table::kept(&limits, &keep.connections()?, shape, now)
+        }
+        None => Table::new(&limits),
+    };
+    let connections = connections
+        .context("cannot get memory for the connection table; lower [limits] connections")?;
+    let templates = match keep {
+        Some(keep) => {
+            let shape = about.map(|about| &about.templates);
+            Table::kept(&clients, &keep.templates()?, shape, now)
+        }
+        None => Table::new(&clients),
+    };
+    let templates =
+        templates.context("cannot get memory for templates; lower [limits] templates")?;
+    if let Some(keep) = keep {
+        keep.check_room((connections.kept_bytes() + templates.kept_bytes()) as u64)?;
+    }
     let pool = Arc::new(ArcSwap::from_pointee(pool));
-    let templates = config.limits.templates as usize;
-    Ok(Shared {
-        table: Table::new(&limits)
-            .context("cannot get memory for the connection table; lower [limits] connections")?,
-        templates: Templates::new(templates, workers, Arc::clone(&pool))
-            .context("cannot get memory for templates; lower [limits] templates")?,
+    Ok(Tables {
+        templates: Templates::of(templates, Arc::clone(&pool)),
+        connections,
         pool,
+    })
+}
+
+/// Counts on where the workers of before ended, if the gate does.
+fn count_on(datapath: &Datapath, former: Option<&Former>) -> Result<()> {
+    let mut redirected = 0;
+    for port in 0..datapath.interfaces.len() {
+        redirected += datapath.gate.counters(port)?.redirected;
+    }
+    if redirected > 0 {
+        let tally = former.and_then(|former| former.tally.clone());
+        let workers = 0..datapath.worker_count();
+        let workers = workers.map(|id| &**datapath.stats(id));
+        tally.unwrap_or_default().carry(redirected, workers);
+    }
+    Ok(())
+}
+
+fn shared(
+    config: &Config,
+    datapath: &Datapath,
+    neighbourhood: &Neighbourhood,
+    tables: Tables,
+) -> Shared {
+    Shared {
+        table: tables.connections,
+        templates: tables.templates,
+        pool: tables.pool,
         fib: Arc::clone(neighbourhood.fib()),
         timeouts: Arc::default(),
         door: OnceLock::new(),
@@ -161,8 +272,8 @@ fn shared(config: &Config, datapath: &Datapath, neighbourhood: &Neighbourhood) -
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
-        workers,
-    })
+        workers: datapath.worker_count(),
+    }
 }
 
 fn facts(
@@ -223,6 +334,34 @@ fn warn_of_long_packets(link: &Link) {
 /// # Errors
 /// What the director refuses; the services are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
+    let wishes = Wishes::of(config);
+    adopt(director, config, &wishes)?;
+    director.adopt_defense(&config.defense);
+    director.note_file(wishes);
+    Ok(())
+}
+
+/// Configures a director that has just started. What has not changed in the file since the `former`
+/// one read it is as that one had it in the end.
+fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
+    let Some(former) = former else {
+        return configure(director, config);
+    };
+    let file = Wishes::of(config);
+    let running = former.running.as_ref();
+    let wishes = running.map_or_else(|| file.clone(), |running| running.resume(&file));
+    let adopted = adopt(director, config, &wishes).or_else(|error| {
+        warn!(%error, "what was in force does not hold any more: the file is");
+        adopt(director, config, &file)
+    });
+    adopted?;
+    director.adopt_defense(&config.defense);
+    director.take_over(former, wishes.level);
+    director.note_file(file);
+    Ok(())
+}
+
+fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
     let local = &config.datapath.local;
     ensure!(
         director.speaks_from(&local.ports),
@@ -230,12 +369,11 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &config.services)?;
-    director.put_marks(config.marks.clone())?;
-    director.change_timeouts(config.timeouts.into())?;
-    director.set_sysctls(config.sysctls.clone());
+    director.apply_speaking_from(&addrs, &wishes.services)?;
+    director.put_marks(wishes.marks.clone())?;
+    director.change_timeouts(wishes.timeouts.into())?;
+    director.set_sysctls(wishes.sysctls());
     director.set_brief(config.defense.brief);
-    director.adopt_defense(&config.defense);
     director.adopt_health(&config.health);
     Ok(())
 }
@@ -287,9 +425,11 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.keep_running();
                 Ok(())
             }
             _ = second.tick() => {
+                director.keep_tally();
                 director.keep_neighbours();
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");

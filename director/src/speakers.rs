@@ -95,6 +95,27 @@ impl Speakers {
         }
     }
 
+    /// The numbers of all addresses.
+    pub fn numbers(&self) -> impl Iterator<Item = (u16, Addr)> + '_ {
+        let places = (0..).zip(&self.places);
+        places.filter_map(|(id, place)| Some((id, place.as_ref()?.addr)))
+    }
+
+    /// Gives an address that is not listed the number that it had with another process.
+    pub fn remember(&mut self, id: u16, addr: Addr) {
+        let id = usize::from(id);
+        if self.places.len() <= id {
+            self.places.resize(id + 1, None);
+        }
+        if self.places[id].is_none() && !self.has(addr) {
+            self.places[id] = Some(Speaker {
+                addr,
+                listed: false,
+                used: Arc::default(),
+            });
+        }
+    }
+
     fn add(&mut self, addr: Addr) {
         let speaker = Some(Speaker {
             addr,

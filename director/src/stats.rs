@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::drops::DropReason;
 use crate::rate::Estimate;
+use crate::sources::Shown;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
 #[derive(Debug, Default)]
@@ -108,7 +110,7 @@ impl Handshakes {
 }
 
 /// A sum of [`Traffic`] over the workers, or the difference of two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficSum {
     /// Connections scheduled.
     pub connections: u64,
@@ -181,6 +183,12 @@ impl PerWorker {
         *self.rates.lock() = Estimate::starting(total);
     }
 
+    /// Goes on from `carried`, which others have counted.
+    pub fn go_on(&self, carried: &TrafficSum) {
+        let mut zero = self.zero.lock();
+        *zero = zero.since(carried);
+    }
+
     /// Estimates rates anew. To be called every [`crate::rate::INTERVAL`].
     pub fn estimate(&self) {
         self.rates.lock().take_in(self.total());
@@ -249,4 +257,6 @@ pub struct WorkerStats {
     pub ring_full: Counter,
     /// Packets that the kernel dropped since it had no frame to receive into.
     pub no_frame: Counter,
+    /// Who sends it most.
+    pub sources: Shown,
 }

@@ -54,15 +54,53 @@ impl Templates {
     /// # Errors
     /// When there is no memory.
     pub fn new(clients: usize, workers: usize, latest: Arc<ArcSwap<Pool>>) -> io::Result<Self> {
-        let limits = Limits {
+        let table = Table::new(&Self::limits(clients, workers))?;
+        Ok(Self::of(table, latest))
+    }
+
+    /// A table for so many clients.
+    pub const fn limits(clients: usize, workers: usize) -> Limits {
+        Limits {
             connections: clients,
             half_open: 0,
             workers,
+        }
+    }
+
+    /// Those that `table`, an empty one, is for.
+    pub fn of(table: Table, latest: Arc<ArcSwap<Pool>>) -> Self {
+        Self { table, latest }
+    }
+
+    /// Takes one over from a former process. It controls nothing yet: [`Templates::readopt`] counts
+    /// its connections anew.
+    pub(crate) fn take_over(&self, mut template: Entry) -> bool {
+        let pool = self.latest.load();
+        let Some(real) = pool.real(template.real()) else {
+            return false;
         };
-        Ok(Self {
-            table: Table::new(&limits)?,
-            latest,
-        })
+        template.packets = 0;
+        let place = self.table.locate(Direction::Original, &template.original());
+        let mut shard = self.table.lock(&place);
+        let gone = &mut |gone: &Entry, _: Departed| self.gone(&pool, gone);
+        let Ok(handle) = shard.insert(template, &place, None, gone) else {
+            return false;
+        };
+        if template.class() == Class::Established {
+            shard.set_class(handle, Class::Closing);
+        }
+        real.load.stick();
+        true
+    }
+
+    /// A connection has been taken over that a template may control.
+    pub(crate) fn readopt(&self, connection: &Entry) {
+        self.of_connection(&self.latest.load(), connection, take_control);
+    }
+
+    /// How the table lies in its file.
+    pub(crate) fn shape(&self) -> crate::flow::Shape {
+        self.table.shape()
     }
 
     /// How many there are.

@@ -1,8 +1,11 @@
 //! Time on the packet path: a coarse tick that is read once a batch and passed down.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A moment, in ticks of 100 ms since the director started.
+use nix::time::{ClockId, clock_gettime};
+
+/// A moment, in ticks of 100 ms since the director started, or since the first of those did whose
+/// state it has taken over.
 ///
 /// 32 bits last 13 years; `now` is always a parameter, never read inside a data structure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,8 @@ impl Tick {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// How long after tick zero that was.
+    before: Duration,
 }
 
 impl Clock {
@@ -56,7 +61,21 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             start: Instant::now(),
+            before: Duration::ZERO,
         }
+    }
+
+    /// A clock that goes on where another process's does, whose [`Clock::zero`] is given.
+    pub fn go_on(zero: Duration) -> Self {
+        Self {
+            before: since_boot().saturating_sub(zero),
+            ..Self::start()
+        }
+    }
+
+    /// When tick zero was, on the machine's own clock.
+    pub fn zero(&self) -> Duration {
+        since_boot().saturating_sub(self.before + self.start.elapsed())
     }
 
     /// How long it has run.
@@ -66,6 +85,11 @@ impl Clock {
 
     /// The present tick.
     pub fn now(&self) -> Tick {
-        Tick((self.start.elapsed().as_millis() / 100) as u32)
+        Tick(((self.before + self.start.elapsed()).as_millis() / 100) as u32)
     }
+}
+
+/// What `Instant` counts from, on Linux: the same for all processes.
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }

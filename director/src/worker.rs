@@ -122,6 +122,8 @@ pub struct Worker {
     batch: Vec<Frame>,
     out: Outbox,
     stats: Arc<WorkerStats>,
+    /// What was missed before it began, by workers of before.
+    missed_before: RingDrops,
 }
 
 impl Worker {
@@ -142,6 +144,7 @@ impl Worker {
             batch: Vec::with_capacity(BATCH),
             out,
             stats,
+            missed_before: RingDrops::default(),
         };
         worker.refill();
         worker
@@ -170,6 +173,10 @@ impl Worker {
         let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
         let mut idle = 0;
         let mut published = clock.now();
+        self.missed_before = RingDrops {
+            ring_full: self.stats.ring_full.get(),
+            no_frame: self.stats.no_frame.get(),
+        };
         while !stop.load(Relaxed) {
             let now = clock.now();
             let received = self.round(walk, now)?;
@@ -252,7 +259,7 @@ impl Worker {
         self.stats
             .sending
             .set(sockets().map(|s| s.sending() as u64).sum());
-        let mut drops = RingDrops::default();
+        let mut drops = self.missed_before;
         for socket in sockets() {
             socket.check()?;
             drops = drops.plus(socket.drops()?);

@@ -200,6 +200,18 @@ impl Director {
         Ok(director)
     }
 
+    /// What a role of `bulwarkd` says that is given the same file, and how it ends.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn ask(&self, namespace: &Namespace, role: &str) -> Result<(ExitStatus, String)> {
+        let mut command = namespace.command(binary("bulwarkd")?);
+        let file = self.directory.path().join("bulwark.toml");
+        let output = command.arg(role).arg("--config").arg(file).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status, String::from_utf8_lossy(&said).into_owned()))
+    }
+
     /// Its API.
     pub fn api(&self) -> &Api {
         &self.api

@@ -1,7 +1,10 @@
 //! The command line against a running director: each command of ipvsadm that it has, by its effect
 //! on real traffic and in the listing.
 
-use anyhow::{Context, Result};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, binary};
 use testbed::process::output_with_input;
@@ -9,7 +12,9 @@ use testbed::require;
 use testbed::servers::Nginx;
 use testbed::topology::{Plan, Topology};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
+use testbed::wait;
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const VIP: &str = "10.9.9.9:80";
 const TITLES: &str = "\
 IP Virtual Server version 1.2.1 (size=4096)
@@ -47,16 +52,19 @@ impl Cli {
         })
     }
 
+    fn bulwark(&self) -> Result<Command> {
+        let mut command = self.topology.director.command(binary("bulwark")?);
+        let socket = self.director.socket();
+        command.env("BULWARK_API", format!("unix:{}", socket.display()));
+        Ok(command)
+    }
+
     fn say(&self, words: &str) -> Result<String> {
         self.say_with(words, "")
     }
 
     fn say_with(&self, words: &str, input: &str) -> Result<String> {
-        let mut command = self.topology.director.command(binary("bulwark")?);
-        command.env(
-            "BULWARK_API",
-            format!("unix:{}", self.director.socket().display()),
-        );
+        let mut command = self.bulwark()?;
         command.args(words.split_whitespace());
         output_with_input(&mut command, input).with_context(|| format!("bulwark {words}"))
     }
@@ -150,10 +158,59 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
     assert_eq!(cli.say("-Sn")?, saved);
     assert_eq!(cli.served(2)?, counts(&[("rs2", 2)]));
 
+    wait::until("the client among the sources", PATIENCE, || {
+        cli.served(1)?;
+        let sources = cli.say("sources")?;
+        ensure!(sources.contains("\n10.0.1.1 "), "{sources}");
+        Ok(())
+    })?;
+
     cli.say(&format!("-d -t {VIP} -r 10.0.2.2:8080"))?;
     cli.say(&format!("-D -t {VIP}"))?;
     assert_eq!(cli.say("-Ln")?, TITLES);
     assert!(cli.say("status")?.starts_with("bulwarkd "));
+    assert_accounts(&cli.director);
+    Ok(())
+}
+
+/// What is set beside the defaults, in the order in which it is saved.
+const SETTINGS: &str = "\
+--set 800 100 200
+sysctl -w net.ipv4.vs.drop_packet=1
+sysctl -w net.ipv4.vs.sync_threshold=5 60
+mark clear
+mark add 7 --protocol tcp --destination 10.9.9.0/24 --dport 8000-8099 --interface cl0
+-A -t 10.9.9.9:80 -s wrr
+-a -t 10.9.9.9:80 -r 10.0.2.1:8080 -m -w 2 -x 100 -y 50
+-A -f 7 -s rr -p 60
+defense level 2
+defense level 2 -f 7
+";
+
+#[test]
+fn settings_are_saved_and_come_back() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let cli = Cli::start()?;
+    for how in ["-R", "-R --atomic"] {
+        cli.say_with(how, SETTINGS)?;
+        assert_eq!(cli.say("-Sn --full")?, SETTINGS, "{how}");
+        assert!(cli.say("defense")?.starts_with("level      2, pinned"));
+        for line in [
+            "-C",
+            "--set 900 120 300",
+            "sysctl -qw net.ipv4.vs.drop_packet=0",
+            "mark clear",
+            "defense level 0",
+        ] {
+            cli.say(line)?;
+        }
+        let mut threshold = cli.bulwark()?;
+        threshold.args(["sysctl", "-qw", "net.ipv4.vs.sync_threshold=3 50"]);
+        output_with_input(&mut threshold, "")?;
+        assert_eq!(cli.say("-Sn --full")?, "--set 900 120 300\n", "{how}");
+    }
     assert_accounts(&cli.director);
     Ok(())
 }

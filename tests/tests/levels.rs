@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::model::Scheduler;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director};
 use testbed::generator::{Flows, Generator, Kind};
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, big_file};
-use testbed::topology::{Plan, Topology};
+use testbed::topology::{Plan, RealHost, Topology};
 use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256};
 use testbed::wait;
 
@@ -58,7 +58,10 @@ impl Bench {
     }
 
     fn flood(&self, count: u32) -> Result<()> {
-        let source: SocketAddr = "172.16.0.0:1024".parse()?;
+        self.flood_from("172.16.0.0:1024".parse()?, count)
+    }
+
+    fn flood_from(&self, source: SocketAddr, count: u32) -> Result<()> {
         let flows = Flows {
             kind: Kind::TcpSyn,
             source,
@@ -223,17 +226,43 @@ fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {
     Ok(())
 }
 
-/// What the director gives up, its real server need not keep either.
 #[test]
-fn real_servers_are_told_of_what_is_dropped() -> Result<()> {
+fn real_servers_are_told_of_what_is_dropped_by_a_reset() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
+    real_servers_are_told("reset")
+}
+
+#[test]
+fn real_servers_are_told_of_what_is_dropped_by_icmp() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    real_servers_are_told("icmp")
+}
+
+/// How often a real server was told by ICMP that something is unreachable.
+fn unreachables(real: &RealHost) -> Result<u64> {
+    let snmp = real.namespace.run("cat", &["/proc/net/snmp"])?;
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+    let (names, values) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+    let mut fields = names.split(' ').zip(values.split(' '));
+    let found = fields.find(|(name, _)| *name == "InDestUnreachs");
+    Ok(found.context("no such counter")?.1.parse()?)
+}
+
+/// What the director gives up, its real server need not keep either.
+fn real_servers_are_told(how: &str) -> Result<()> {
     let bench = Bench::start_with(|configuration| {
         let small = configuration.limit("half_open", 50);
-        small.defense("tell_reals", "reset").defense("syn_ack", 60)
+        small.defense("tell_reals", how).defense("syn_ack", 60)
     })?;
-    bench.flood(250)?;
+    for few in 0..10 {
+        bench.flood_from(([172, 16, few, 0], 1024).into(), 25)?;
+        // So that the real servers have answered those who have to go for the next.
+        fetch_names(&bench.topology.client, HTTP.http(), 1)?;
+    }
     let backlogs = || -> Result<usize> {
         let reals = bench.topology.reals.iter();
         let listed = reals.map(|real| {
@@ -253,6 +282,13 @@ fn real_servers_are_told_of_what_is_dropped() -> Result<()> {
     let status = bench.director.api().status()?;
     let told: u64 = status.workers.iter().map(|worker| worker.answered).sum();
     assert!(told >= 150, "{told} were told");
+    let errors: u64 = bench
+        .topology
+        .reals
+        .iter()
+        .map(unreachables)
+        .sum::<Result<u64>>()?;
+    assert_eq!(errors >= 100, how == "icmp", "{errors} errors");
     assert_accounts(&bench.director);
     Ok(())
 }

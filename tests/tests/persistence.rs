@@ -83,6 +83,38 @@ fn a_client_stays_with_its_real_server_until_that_takes_it_no_more() -> Result<(
 }
 
 #[test]
+fn expire_quiescent_template_sends_clients_away_from_weight_0() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let id = family.http_service();
+        stick(&scene, id)?;
+        let first = name(&scene, family.http())?;
+        let template = &templates(&scene, id)?[0];
+        let quiesced = RealPatch {
+            weight: Some(0),
+            ..RealPatch::default()
+        };
+        api.change_real(id, template.real, quiesced)?;
+        for (value, stays) in [(0, true), (1, false)] {
+            api.set_sysctl("expire_quiescent_template", value)?;
+            let now = name(&scene, family.http())?;
+            assert_eq!(now == first, stays, "{family:?}, {value}");
+        }
+        let next = &templates(&scene, id)?;
+        let moved = |t: &&Connection| t.real.ip() != template.real.ip();
+        assert_eq!(next.iter().filter(moved).count(), 1);
+        api.set_sysctl("expire_quiescent_template", 0)?;
+        assert_ne!(name(&scene, family.http())?, first, "it has a new one");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
 fn a_service_of_every_port_keeps_the_port_and_the_real_server() -> Result<()> {
     if !require::machine() {
         return Ok(());

@@ -49,7 +49,7 @@ impl FromStr for Millis {
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            millis if !millis.is_multiple_of(1000) => write!(f, "{millis}ms"),
+            millis if millis % 1000 != 0 => write!(f, "{millis}ms"),
             millis => write!(f, "{}s", millis / 1000),
         }
     }

@@ -162,11 +162,16 @@ impl RealPatch {
 
     /// `now` with this change.
     pub fn applied(&self, now: &RealView) -> Real {
+        self.changed(&Real::from(now))
+    }
+
+    /// The same, of a real server as it is configured.
+    pub fn changed(&self, now: &Real) -> Real {
         let method = self.method.unwrap_or(now.method);
         let tunnelled = method == ForwardingMethod::Tun;
         Real {
             address: now.address,
-            port: Some(now.port),
+            port: now.port,
             weight: match self.drain {
                 Some(_) => 0,
                 None => self.weight.unwrap_or(now.weight),
@@ -275,6 +280,15 @@ impl RealView {
 impl From<&RealView> for Real {
     /// How it is configured.
     fn from(view: &RealView) -> Self {
-        RealPatch::default().applied(view)
+        Self {
+            address: view.address,
+            port: Some(view.port),
+            weight: view.weight,
+            method: view.method,
+            upper: view.upper,
+            lower: view.lower,
+            tun: view.tun,
+            check: view.check.clone(),
+        }
     }
 }

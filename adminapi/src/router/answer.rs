@@ -24,6 +24,12 @@ impl From<ProblemDocument> for Failure {
     }
 }
 
+impl From<Failure> for ProblemDocument {
+    fn from(failure: Failure) -> Self {
+        *failure.0
+    }
+}
+
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         if let ControlError::Internal(fault) = &error {

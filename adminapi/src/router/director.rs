@@ -8,8 +8,8 @@ use super::answer::Failure;
 use super::extract::{Body, Parameters};
 use crate::error::ControlError;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, ExplainQuery, Explanation, Health, Stats, Status, Timeouts,
-    TimeoutsPatch,
+    ConnectionPage, ConnectionQuery, ExplainQuery, Explanation, Health, SourceQuery, Sources,
+    Stats, Status, Timeouts, TimeoutsPatch,
 };
 use crate::validate::{validate_explain, validate_query, validate_timeouts};
 
@@ -33,6 +33,15 @@ pub(super) async fn connections(
 ) -> Answer<ConnectionPage> {
     ControlError::unless_valid(validate_query(&query))?;
     ask.run(move |control| control.connections(&query))
+        .await
+        .map(Json)
+}
+
+pub(super) async fn sources(
+    State(ask): State<Ask>,
+    Parameters(query): Parameters<SourceQuery>,
+) -> Answer<Sources> {
+    ask.run(move |control| control.sources(&query))
         .await
         .map(Json)
 }

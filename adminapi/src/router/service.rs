@@ -2,14 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use super::Ask;
 use super::answer::{self, Created, Failure};
-use super::extract::{Body, ServicePath};
+use super::extract::{Body, Parameters, ServicePath};
 use crate::error::{ControlError, Problem};
-use crate::model::{Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
+use crate::model::listing;
+use crate::model::{ListingQuery, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
 use crate::path;
 use crate::validate::validate_service;
 
@@ -17,6 +18,19 @@ type Answer<T> = Result<T, Failure>;
 
 pub(super) async fn list(State(ask): State<Ask>) -> Answer<Json<Vec<ServiceView>>> {
     ask.run(|control| control.services()).await.map(Json)
+}
+
+/// Many rows at once: in the compact form of [`listing`].
+pub(super) async fn listing(
+    State(ask): State<Ask>,
+    Parameters(query): Parameters<ListingQuery>,
+) -> Answer<Response> {
+    let encoded = ask.run(move |control| {
+        let rows = control.listing(&query)?;
+        listing::encode(&rows).map_err(|error| ControlError::Internal(error.to_string()))
+    });
+    let kind = [(header::CONTENT_TYPE, listing::MEDIA_TYPE)];
+    Ok((kind, encoded.await?).into_response())
 }
 
 pub(super) async fn show(

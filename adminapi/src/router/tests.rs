@@ -14,10 +14,10 @@ use crate::sysctl::Sysctl;
 const WEB: &str = "/v1/services/tcp:10.0.0.1:80";
 const DNS: &str = "/v1/services/udp:%5B2001:db8::1%5D:53";
 
-struct Got {
-    status: StatusCode,
+pub(super) struct Got {
+    pub(super) status: StatusCode,
     headers: HeaderMap,
-    body: Value,
+    pub(super) body: Value,
 }
 
 impl Got {
@@ -55,7 +55,7 @@ async fn send(router: &Router, method: &str, path: &str, kind: &str, body: Vec<u
 }
 
 /// `METHOD PATH` with a JSON body.
-async fn ask(router: &Router, line: &str, body: Value) -> Got {
+pub(super) async fn ask(router: &Router, line: &str, body: Value) -> Got {
     let (method, path) = line.split_once(' ').unwrap();
     let body = match body {
         Value::Null => Vec::new(),
@@ -65,7 +65,7 @@ async fn ask(router: &Router, line: &str, body: Value) -> Got {
 }
 
 /// The call succeeds with `status`; its body.
-async fn ok(router: &Router, line: &str, body: Value, status: u16) -> Value {
+pub(super) async fn ok(router: &Router, line: &str, body: Value, status: u16) -> Value {
     let got = ask(router, line, body).await;
     assert_eq!(got.status.as_u16(), status, "{line}: {}", got.body);
     got.body

@@ -139,7 +139,7 @@ sysctls! {
     /// A real server whose packet belongs to no connection is told so.
     NatIcmpSend nat_icmp_send = Number(0), INT, Works;
     /// Whether a tunnel keeps DF and tells clients of its MTU.
-    PmtuDisc pmtu_disc = Number(1), INT, Effect::None("always as 1: what a tunnel cannot take is never fragmented against its DF");
+    PmtuDisc pmtu_disc = Number(1), INT, Works;
     /// Whether rates are estimated.
     RunEstimation run_estimation = Number(1), INT, Works;
     /// An ICMP error about no connection is given to a real server of the service.

@@ -3,19 +3,30 @@
 use std::fmt::Write as _;
 
 use adminapi::Client;
-use adminapi::model::{Defense, DefenseLevel, Event, ServiceId};
+use adminapi::model::{Defense, DefenseLevel, Event};
 use clap::{Args, Subcommand};
 
+use super::selector::Selector;
 use super::{Said, json};
-use crate::director::DirectorError;
+use crate::director::{DirectorError, Setting};
 
 /// What is asked of the defence.
 #[derive(Debug, Args)]
 pub(super) struct Line {
     #[command(subcommand)]
     act: Option<Act>,
+    /// Of one service; of the whole director without.
     #[command(flatten)]
-    service: Service,
+    service: Selector,
+}
+
+impl Line {
+    /// What the line sets, if it sets something.
+    pub(super) fn setting(&self) -> Option<Setting> {
+        let Act::Level { level } = self.act.as_ref()?;
+        let level = DefenseLevel { level: *level };
+        Some(Setting::Level(self.service.id(), level))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -29,18 +40,6 @@ enum Act {
     },
 }
 
-/// Of one service; of the whole director without.
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-struct Service {
-    /// A TCP service, VIP:PORT.
-    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = tcp, global = true)]
-    tcp_service: Option<ServiceId>,
-    /// A UDP service, VIP:PORT.
-    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = udp, global = true)]
-    udp_service: Option<ServiceId>,
-}
-
 /// Which events are shown.
 #[derive(Debug, Args)]
 pub(super) struct EventsLine {
@@ -49,27 +48,13 @@ pub(super) struct EventsLine {
     since: u64,
 }
 
-pub(super) fn tcp(address: &str) -> Result<ServiceId, String> {
-    service("tcp", address)
-}
-
-pub(super) fn udp(address: &str) -> Result<ServiceId, String> {
-    service("udp", address)
-}
-
-fn service(protocol: &str, address: &str) -> Result<ServiceId, String> {
-    format!("{protocol}:{address}")
-        .parse()
-        .map_err(|_| "write VIP:PORT, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
-}
-
 /// Shows the defence, or sets the level and shows what is in force then.
 pub(super) async fn run(
     line: &Line,
     director: &Client,
     as_json: bool,
 ) -> Result<Said, DirectorError> {
-    let service = line.service.tcp_service.or(line.service.udp_service);
+    let service = line.service.id();
     let defense = match line.act {
         None => director.defense(service).await?,
         Some(Act::Level { level }) => {
@@ -218,16 +203,6 @@ half_open_pool           31.0         25.0         12.0 %
             (4_107_542_400, "2100-03-01 00:00:00Z"),
         ] {
             assert_eq!(utc(at), want);
-        }
-    }
-
-    #[test]
-    fn a_service_is_an_address_and_a_port() {
-        for good in ["10.0.0.1:80", "[2001:db8::1]:80"] {
-            assert!(tcp(good).is_ok() && udp(good).is_ok(), "{good}");
-        }
-        for bad in ["", "10.0.0.1", "web:80", "10.0.0.1:80:1"] {
-            assert!(tcp(bad).is_err(), "{bad}");
         }
     }
 }

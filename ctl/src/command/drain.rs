@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::Client;
-use adminapi::model::{RealPatch, RealView, ServiceId, span};
-use clap::{ArgGroup, Args};
+use adminapi::model::{RealPatch, RealView, span};
+use clap::Args;
 
+use super::selector::Selector;
 use super::{Said, json};
 use crate::director::DirectorError;
 
@@ -14,14 +15,10 @@ use crate::director::DirectorError;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("service").required(true))]
+#[command(mut_group("service", |service| service.required(true)))]
 pub(super) struct Line {
-    /// The TCP service: VIP:PORT.
-    #[arg(short = 't', long, value_name = "VIP:PORT", group = "service", value_parser = tcp)]
-    tcp_service: Option<ServiceId>,
-    /// The UDP service: VIP:PORT.
-    #[arg(short = 'u', long, value_name = "VIP:PORT", group = "service", value_parser = udp)]
-    udp_service: Option<ServiceId>,
+    #[command(flatten)]
+    service: Selector,
     /// The real server: RIP:PORT.
     #[arg(short = 'r', long, value_name = "RIP:PORT")]
     real_server: SocketAddr,
@@ -31,19 +28,6 @@ pub(super) struct Line {
     /// Does not wait for the end.
     #[arg(long)]
     no_wait: bool,
-}
-
-fn tcp(text: &str) -> Result<ServiceId, String> {
-    service("tcp", text)
-}
-
-fn udp(text: &str) -> Result<ServiceId, String> {
-    service("udp", text)
-}
-
-fn service(protocol: &str, text: &str) -> Result<ServiceId, String> {
-    let id = format!("{protocol}:{text}").parse();
-    id.map_err(|_| format!("{text:?} is not VIP:PORT"))
 }
 
 fn deadline(text: &str) -> Result<u32, String> {
@@ -56,7 +40,7 @@ pub(super) async fn run(
     director: &Client,
     as_json: bool,
 ) -> Result<Said, DirectorError> {
-    let Some(service) = line.tcp_service.or(line.udp_service) else {
+    let Some(service) = line.service.id() else {
         return Err(DirectorError::NoService);
     };
     let at = line.real_server;

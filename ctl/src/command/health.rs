@@ -6,29 +6,16 @@ use clap::Args;
 use serde::Serialize;
 
 use super::defense::utc;
+use super::selector::Selector;
 use super::status::table;
 use super::{Said, json};
 use crate::director::DirectorError;
 
 /// Of which service; of all that are watched without.
 #[derive(Debug, Args)]
-#[group(multiple = false)]
 pub(super) struct Line {
-    /// A TCP service, VIP:PORT.
-    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = super::defense::tcp)]
-    tcp_service: Option<ServiceId>,
-    /// A UDP service, VIP:PORT.
-    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = super::defense::udp)]
-    udp_service: Option<ServiceId>,
-    /// A service by its mark.
-    #[arg(short = 'f', long, value_name = "MARK", value_parser = mark)]
-    fwmark_service: Option<ServiceId>,
-}
-
-fn mark(text: &str) -> Result<ServiceId, String> {
-    format!("fwm:{text}")
-        .parse()
-        .map_err(|_| format!("{text:?} is no mark"))
+    #[command(flatten)]
+    service: Selector,
 }
 
 /// A service as it is shown.
@@ -52,10 +39,7 @@ pub(super) async fn run(
     director: &Client,
     as_json: bool,
 ) -> Result<Said, DirectorError> {
-    let only = line
-        .tcp_service
-        .or(line.udp_service)
-        .or(line.fwmark_service);
+    let only = line.service.id();
     let services = match only {
         Some(id) => vec![director.service(id).await?],
         None => director.services().await?,

@@ -5,7 +5,7 @@ use adminapi::model::{MarkRule, PortRange, Prefix, Protocol};
 use clap::{Args, Subcommand};
 
 use super::{Said, json};
-use crate::director::DirectorError;
+use crate::director::{DirectorError, Setting};
 
 #[derive(Debug, Args)]
 pub(super) struct Line {
@@ -57,6 +57,17 @@ fn protocol(text: &str) -> Result<Protocol, String> {
         .into_iter()
         .find(|protocol| protocol.name() == text)
         .ok_or_else(|| "write tcp, udp or sctp".to_owned())
+}
+
+impl Line {
+    /// What the line sets, as far as that can be set again.
+    pub(super) fn setting(&self) -> Option<Setting> {
+        match self.what.as_ref()? {
+            What::Add(rule) => Some(Setting::Mark(rule.to_model())),
+            What::Clear => Some(Setting::NoMarks),
+            What::List | What::Remove { .. } => None,
+        }
+    }
 }
 
 /// Does what the line says.

@@ -6,6 +6,8 @@ mod explain;
 mod generate;
 mod health;
 mod mark;
+mod selector;
+mod sources;
 mod status;
 mod sysctl;
 mod top;
@@ -19,7 +21,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::connect;
-use crate::director::DirectorError;
+use crate::director::{DirectorError, Setting};
 use crate::ipvsadm::proc;
 
 #[derive(Debug, Parser)]
@@ -75,7 +77,9 @@ enum Question {
     Status,
     /// Says what the director would do with a packet, and why. Nothing is sent or changed.
     Explain(explain::Line),
-    /// Shows rates of services and real servers, live.
+    /// Shows who sends most.
+    Sources(sources::Line),
+    /// Shows rates of services and real servers, the level of defence and who sends most, live.
     Top,
     /// Prints what IPVS has under /proc/net, in the kernel's format.
     Proc {
@@ -127,6 +131,19 @@ pub(crate) fn has_word(args: &[String]) -> bool {
         }
     }
     false
+}
+
+/// What a line of `-R` with a word sets, the word first.
+pub(crate) fn settings(words: &[String]) -> Result<Vec<Setting>, String> {
+    let args = std::iter::once("bulwark").chain(words.iter().map(String::as_str));
+    let line = Line::try_parse_from(args).map_err(|error| error.to_string())?;
+    let settings = match &line.word {
+        Word::Question(Question::Defense(defense)) => defense.setting().map(|one| vec![one]),
+        Word::Question(Question::Mark(mark)) => mark.setting().map(|one| vec![one]),
+        Word::Question(Question::Sysctl(sysctl)) => sysctl.settings(),
+        _ => None,
+    };
+    settings.ok_or_else(|| format!("'{}' sets nothing", words.join(" ")))
 }
 
 /// Runs a line with a word, the program's name first; the exit status.
@@ -188,6 +205,14 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
             let text = match as_json {
                 true => json(&found),
                 false => explain::text(&query, &found),
+            };
+            Ok(text.into())
+        }
+        Question::Sources(line) => {
+            let found = director.sources(line.query()).await?;
+            let text = match as_json {
+                true => json(&found),
+                false => sources::text(&found),
             };
             Ok(text.into())
         }

@@ -8,7 +8,7 @@ use adminapi::{Client, ProblemDocument, ProblemKind};
 use clap::Args;
 
 use super::{Said, json};
-use crate::director::DirectorError;
+use crate::director::{DirectorError, Setting};
 
 /// `sysctl`'s options that make sense for one subtree.
 #[derive(Debug, Args)]
@@ -28,6 +28,25 @@ pub(super) struct Line {
     /// net.ipv4.vs.NAME to show one, net.ipv4.vs.NAME=VALUE to write it.
     #[arg(value_name = "NAME[=VALUE]")]
     names: Vec<String>,
+}
+
+impl Line {
+    /// What the line writes, if it does nothing else. The second number of a pair stands behind a
+    /// blank, since a saved line has no quotes.
+    pub(super) fn settings(&self) -> Option<Vec<Setting>> {
+        let mut written: Vec<(&str, String)> = Vec::new();
+        for argument in &self.names {
+            match (argument.split_once('='), written.last_mut()) {
+                (Some((name, value)), _) => written.push((name, value.to_owned())),
+                (None, Some((_, value))) => *value += &format!(" {argument}"),
+                (None, None) => return None,
+            }
+        }
+        let setting =
+            |(name, value): (&str, String)| Setting::Sysctl(name.to_owned(), Value::Text(value));
+        let settings: Vec<_> = written.into_iter().map(setting).collect();
+        (!settings.is_empty()).then_some(settings)
+    }
 }
 
 /// Does what the line says, one argument after the other; one that fails does not keep the

@@ -13,6 +13,9 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
     let mut text = String::new();
     let timeouts = |config: &Configuration| save::timeouts(config.timeouts);
     changes(&mut text, &timeouts(old), &timeouts(new));
+    // What the new one does not set stays.
+    let come = |now: String, then: String| missing(&now, &then, '+');
+    text += &come(save::settings(old), save::settings(new));
     let kept: HashMap<_, _> = new.services.iter().map(|each| (each.id, each)).collect();
     for service in &old.services {
         let successor = kept.get(&service.id).map(|each| lines(each));
@@ -24,6 +27,7 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
             changes(&mut text, "", &lines(service));
         }
     }
+    text += &come(save::levels(&old.defense), save::levels(&new.defense));
     text
 }
 
@@ -32,9 +36,13 @@ fn lines(service: &Service) -> String {
 }
 
 fn changes(text: &mut String, old: &str, new: &str) {
-    let (before, after): (HashSet<_>, HashSet<_>) = (old.lines().collect(), new.lines().collect());
-    let gone = old.lines().filter(|line| !after.contains(line));
-    let come = new.lines().filter(|line| !before.contains(line));
-    gone.for_each(|line| *text += &format!("- {line}\n"));
-    come.for_each(|line| *text += &format!("+ {line}\n"));
+    *text += &missing(new, old, '-');
+    *text += &missing(old, new, '+');
+}
+
+/// The lines of `other` that `text` does not have, after a sign.
+fn missing(text: &str, other: &str, sign: char) -> String {
+    let there: HashSet<_> = text.lines().collect();
+    let missing = other.lines().filter(|line| !there.contains(line));
+    missing.map(|line| format!("{sign} {line}\n")).collect()
 }

@@ -3,25 +3,26 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 
-use adminapi::model::{
-    Configuration, Real, Service, ServiceId, ServicePatch, Timeouts, TimeoutsPatch,
-};
+use adminapi::model::{Change, Configuration, MarkRule, Service, ServiceId};
 use adminapi::validate::{validate_real, validate_service};
 use adminapi::{Problem, ProblemDocument};
 
-use crate::director::{DirectorError, Edit, Result};
+use crate::director::{DirectorError, Edit, Result, Setting};
 
-/// The configuration as the lines so far have made it.
+/// The configuration as the lines so far have made it, and the rules that mark packets where it
+/// began.
 #[derive(Debug)]
-pub(crate) struct Draft(RefCell<Configuration>);
+pub(crate) struct Draft(RefCell<Configuration>, Vec<MarkRule>);
 
 impl Draft {
-    /// Without services.
-    pub(crate) fn starting(timeouts: Timeouts) -> Self {
-        Self(RefCell::new(Configuration {
-            timeouts,
-            services: Vec::new(),
-        }))
+    /// As `present` is, without services: settings stay unless a line sets them.
+    pub(crate) fn starting(present: &Configuration) -> Self {
+        let empty = Configuration {
+            timeouts: present.timeouts,
+            ..Configuration::default()
+        };
+        let marks = present.marks.clone().unwrap_or_default();
+        Self(RefCell::new(empty), marks)
     }
 
     /// What it has become. Lines say nothing of health: what stays is watched as it is at
@@ -68,72 +69,88 @@ fn place(service: &Service, at: SocketAddr) -> Option<usize> {
     reals.position(|real| real.endpoint(port) == at)
 }
 
-impl Edit for Draft {
-    async fn has_service(&self, id: ServiceId) -> Result<bool> {
-        Ok(self.with(id, |_| Ok(())).is_ok())
+impl Draft {
+    fn change(&self, change: Change) -> Result<()> {
+        match change {
+            Change::AddService(service) => self.add_service(service),
+            Change::ChangeService { service, patch } => self.with(service, |known| {
+                let changed = patch.applied(known);
+                unless_valid(validate_service(&changed))?;
+                *known = changed;
+                Ok(())
+            }),
+            Change::RemoveService { service } => {
+                self.with(service, |_| Ok(()))?;
+                let services = &mut self.0.borrow_mut().services;
+                services.retain(|known| known.id != service);
+                Ok(())
+            }
+            Change::AddReal { service, real } => self.with(service, |known| {
+                if place(known, real.endpoint(service.port())).is_some() {
+                    return Err(DirectorError::Exists);
+                }
+                unless_valid(validate_real(service, &real))?;
+                known.reals.push(real);
+                Ok(())
+            }),
+            Change::ChangeReal {
+                service,
+                real,
+                patch,
+            } => self.with(service, |known| {
+                let place = place(known, real).ok_or(DirectorError::NoReal)?;
+                let changed = patch.changed(&known.reals[place]);
+                unless_valid(validate_real(service, &changed))?;
+                known.reals[place] = changed;
+                Ok(())
+            }),
+            Change::RemoveReal { service, real } => self.with(service, |known| {
+                let place = place(known, real).ok_or(DirectorError::NoReal)?;
+                known.reals.remove(place);
+                Ok(())
+            }),
+            Change::RemoveServices {} => {
+                self.0.borrow_mut().services.clear();
+                Ok(())
+            }
+        }
     }
 
-    async fn add_service(&self, service: Service) -> Result<()> {
-        if self.has_service(service.id).await? {
+    fn add_service(&self, service: Service) -> Result<()> {
+        if self.with(service.id, |_| Ok(())).is_ok() {
             return Err(DirectorError::Exists);
         }
         unless_valid(validate_service(&service))?;
         self.0.borrow_mut().services.push(service);
         Ok(())
     }
+}
 
-    async fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<()> {
-        self.with(id, |service| {
-            let changed = patch.applied(service);
-            unless_valid(validate_service(&changed))?;
-            *service = changed;
-            Ok(())
-        })
+impl Edit for Draft {
+    async fn has_service(&self, id: ServiceId) -> Result<bool> {
+        Ok(self.with(id, |_| Ok(())).is_ok())
     }
 
-    async fn remove_service(&self, id: ServiceId) -> Result<()> {
-        self.with(id, |_| Ok(()))?;
-        self.0.borrow_mut().services.retain(|known| known.id != id);
-        Ok(())
+    async fn make(&self, changes: Vec<Change>) -> Result<Vec<Result<()>>> {
+        Ok(changes.into_iter().map(|one| self.change(one)).collect())
     }
 
-    async fn flush(&self) -> Result<()> {
-        self.0.borrow_mut().services.clear();
-        Ok(())
-    }
-
-    async fn add_real(&self, id: ServiceId, real: Real) -> Result<()> {
-        self.with(id, |service| {
-            if place(service, real.endpoint(service.id.port())).is_some() {
-                return Err(DirectorError::Exists);
-            }
-            unless_valid(validate_real(id, &real))?;
-            service.reals.push(real);
-            Ok(())
-        })
-    }
-
-    async fn change_real(&self, id: ServiceId, real: Real) -> Result<()> {
-        self.with(id, |service| {
-            let place =
-                place(service, real.endpoint(service.id.port())).ok_or(DirectorError::NoReal)?;
-            unless_valid(validate_real(id, &real))?;
-            service.reals[place] = real;
-            Ok(())
-        })
-    }
-
-    async fn remove_real(&self, id: ServiceId, real: SocketAddr) -> Result<()> {
-        self.with(id, |service| {
-            let place = place(service, real).ok_or(DirectorError::NoReal)?;
-            service.reals.remove(place);
-            Ok(())
-        })
-    }
-
-    async fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<()> {
+    async fn set(&self, setting: Setting) -> Result<()> {
         let mut config = self.0.borrow_mut();
-        config.timeouts = config.timeouts.changed(patch);
+        match setting {
+            Setting::Timeouts(patch) => config.timeouts = config.timeouts.changed(patch),
+            Setting::Sysctl(name, value) => drop(config.sysctls.insert(name, value)),
+            Setting::Level(None, level) => config.defense.level = Some(level.level),
+            Setting::Level(Some(id), level) => {
+                config.defense.services.insert(id, level.level);
+            }
+            Setting::NoMarks => config.marks = Some(Vec::new()),
+            Setting::Mark(rule) => {
+                let mut marks = config.marks.take().unwrap_or_else(|| self.1.clone());
+                marks.push(rule);
+                config.marks = Some(marks);
+            }
+        }
         Ok(())
     }
 }

@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use adminapi::model::{Real, Service, ServiceId, ServiceView};
+use adminapi::model::{Change, ListingQuery, ServiceId, ServiceRow};
 
 use super::address::Style;
-use super::effect;
 use super::failure::Failure;
 use super::names::Names;
-use super::request::{Change, Columns, List, Order, Request, What};
+use super::print;
+use super::request::{Columns, List, Order, Request, What};
 use super::save::{self, Extent};
-use super::{print, sort};
-use crate::director::{Director, DirectorError, Edit};
+use super::sort::{self, Listed};
+use crate::director::{Director, DirectorError, Edit, Setting};
 
 /// Asks `director` for `request` and writes the answer to `out`.
 pub(crate) async fn execute<D: Director>(
@@ -22,6 +22,7 @@ pub(crate) async fn execute<D: Director>(
 ) -> Result<(), Failure> {
     match request {
         Request::Change(wanted) => change(wanted, director).await,
+        Request::Set(setting) => set(setting, director).await,
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
         Request::StartDaemon(daemon) => director.start_daemon(daemon).await.map_err(on_daemon),
         Request::StopDaemon(role) => director.stop_daemon(role).await.map_err(on_daemon),
@@ -32,35 +33,62 @@ pub(crate) async fn execute<D: Director>(
     }
 }
 
-/// Changes what `edited` has.
+/// Makes one change of what `edited` has.
 pub(crate) async fn change<E: Edit>(wanted: Change, edited: &E) -> Result<(), Failure> {
-    match wanted {
-        Change::AddService(service) => edited.add_service(service).await.map_err(on_service),
-        Change::EditService(id, patch) => {
-            let done = edited.change_service(id, patch).await;
-            done.map_err(on_service)
-        }
-        Change::DeleteService(id) => edited.remove_service(id).await.map_err(on_service),
-        Change::Flush => edited.flush().await.map_err(on_service),
-        Change::AddReal(id, real) => {
-            thresholds(id, &real, edited).await?;
-            edited.add_real(id, real).await.map_err(on_real)
-        }
-        Change::EditReal(id, real) => {
-            thresholds(id, &real, edited).await?;
-            edited.change_real(id, real).await.map_err(on_real)
-        }
-        Change::DeleteReal(id, at) => edited.remove_real(id, at).await.map_err(on_real),
-        Change::SetTimeouts(to) => edited.change_timeouts(to).await.map_err(on_service),
+    let call = naming(&wanted);
+    check_thresholds(&wanted, edited).await?;
+    let came = edited.make(vec![wanted]).await.map_err(Failure::Director)?;
+    came.into_iter().try_for_each(|came| came.map_err(call))
+}
+
+/// Makes several, of which [`stands_alone`] says of none that it does; what came of each.
+pub(crate) async fn change_all<E: Edit>(
+    wanted: Vec<Change>,
+    edited: &E,
+) -> Result<Vec<Result<(), Failure>>, Failure> {
+    let names: Vec<_> = wanted.iter().map(naming).collect();
+    let came = edited.make(wanted).await.map_err(Failure::Director)?;
+    let named = came.into_iter().zip(names);
+    Ok(named.map(|(came, call)| came.map_err(call)).collect())
+}
+
+/// Whether a change can only be made by itself.
+pub(crate) fn stands_alone(change: &Change) -> bool {
+    thresholds(change).is_some()
+}
+
+/// Sets something.
+pub(crate) async fn set<E: Edit>(setting: Setting, edited: &E) -> Result<(), Failure> {
+    edited.set(setting).await.map_err(on_service)
+}
+
+/// What a change that failed is called.
+const fn naming(change: &Change) -> fn(DirectorError) -> Failure {
+    match change {
+        Change::AddService(_)
+        | Change::ChangeService { .. }
+        | Change::RemoveService { .. }
+        | Change::RemoveServices {} => on_service,
+        Change::AddReal { .. } | Change::ChangeReal { .. } | Change::RemoveReal { .. } => on_real,
     }
+}
+
+/// The service that a change gives a real server of with thresholds that contradict each other.
+fn thresholds(change: &Change) -> Option<ServiceId> {
+    let (service, upper, lower) = match change {
+        Change::AddReal { service, real } => (service, real.upper, real.lower),
+        Change::ChangeReal { service, patch, .. } => (service, patch.upper?, patch.lower?),
+        _ => return None,
+    };
+    (lower > upper).then_some(*service)
 }
 
 /// Thresholds that contradict each other have the kernel's words (ERANGE), after those for a
 /// service that is missing.
-async fn thresholds<E: Edit>(id: ServiceId, real: &Real, edited: &E) -> Result<(), Failure> {
-    if real.lower <= real.upper {
+async fn check_thresholds<E: Edit>(change: &Change, edited: &E) -> Result<(), Failure> {
+    let Some(id) = thresholds(change) else {
         return Ok(());
-    }
+    };
     match edited.has_service(id).await.map_err(on_real)? {
         true => Err(Failure::operation("Numerical result out of range")),
         false => Err(on_real(DirectorError::NoService)),
@@ -128,19 +156,22 @@ async fn list<D: Director>(
             },
             json,
         ) => {
-            let mut found = match only {
-                Some(id) => vec![director.service(id).await.map_err(on_listed)?],
-                None => director.services().await.map_err(on_service)?,
-            };
             if json {
+                let found = match only {
+                    Some(id) => vec![director.service(id).await.map_err(on_listed)?],
+                    None => director.services().await.map_err(on_service)?,
+                };
                 return write_json(&ordered(found, order), out);
             }
-            found.iter_mut().for_each(effect::show);
-            let services = ordered(found, order);
+            let query = ListingQuery {
+                service: only,
+                numbers: columns.numbers(),
+            };
+            let found = director.listing(query).await.map_err(on_listed)?;
             if only.is_none() {
                 out.write_all(print::BANNER.as_bytes())?;
             }
-            write_services(&services, columns, style, out)
+            write_services(&ordered(found, order), columns, style, out)
         }
         (What::Connections { engines }, false) => connections(director, engines, style, out).await,
         (What::Connections { .. }, true) => connections_json(director, out).await,
@@ -164,24 +195,24 @@ async fn list<D: Director>(
     }
 }
 
-fn ordered(mut services: Vec<ServiceView>, order: Order) -> Vec<ServiceView> {
-    if order == Order::Sorted {
-        sort::services(&mut services);
+fn ordered<S: Listed>(services: Vec<S>, order: Order) -> Vec<S> {
+    match order {
+        Order::Sorted => sort::services(services),
+        Order::AsIs => services,
     }
-    services
 }
 
 fn write_services(
-    services: &[ServiceView],
+    services: &[ServiceRow],
     columns: Columns,
     style: Style<'_>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    out.write_all(columns.title().as_bytes())?;
+    let mut text = columns.title().to_owned();
     for service in services {
-        out.write_all(print::service(service, columns, style).as_bytes())?;
+        print::service(&mut text, service, columns, style);
     }
-    Ok(())
+    Ok(out.write_all(text.as_bytes())?)
 }
 
 fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> Result<(), Failure> {
@@ -238,14 +269,8 @@ async fn save_all<D: Director>(
     extent: Extent,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    if extent == Extent::Full {
-        let timeouts = director.timeouts().await.map_err(on_service)?;
-        out.write_all(save::timeouts(timeouts).as_bytes())?;
-    }
-    let services = director.services().await.map_err(on_service)?;
-    for service in ordered(services, Order::Sorted) {
-        let lines = save::service(&Service::from(&service), style, extent);
-        out.write_all(lines.as_bytes())?;
-    }
-    Ok(())
+    let mut config = director.config().await.map_err(on_service)?;
+    config.services = ordered(config.services, Order::Sorted);
+    let text = save::whole(&config, style, extent);
+    Ok(out.write_all(text.as_bytes())?)
 }

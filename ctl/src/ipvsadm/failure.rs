@@ -1,5 +1,6 @@
 //! Why a line failed: the text for standard error and the exit status, as ipvsadm has them.
 
+use super::popt::UNKNOWN;
 use crate::director::DirectorError;
 
 /// A line that failed.
@@ -51,6 +52,14 @@ impl Failure {
     /// A bad argument, with its message.
     pub(crate) fn argument(text: impl Into<String>) -> Self {
         Self::Argument(text.into())
+    }
+
+    /// An option that there is not.
+    pub(crate) fn unknown_option(culprit: impl Into<String>) -> Self {
+        Self::Option {
+            culprit: culprit.into(),
+            why: UNKNOWN.0,
+        }
     }
 
     /// A refused operation, with its message.

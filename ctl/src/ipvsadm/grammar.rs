@@ -316,6 +316,16 @@ pub(crate) enum Own {
     DryRun,
 }
 
+impl Own {
+    /// The name in messages.
+    pub(crate) fn name(self) -> &'static str {
+        let mut rules = OWN_RULES.iter();
+        rules
+            .find(|(own, ..)| *own == self)
+            .map_or("", |(_, name, _)| name)
+    }
+}
+
 /// What each is called in messages, and the one command that it goes with.
 pub(crate) const OWN_RULES: [(Own, &str, Command); 5] = [
     (Own::Json, "json", Command::List),

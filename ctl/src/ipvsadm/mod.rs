@@ -10,7 +10,6 @@ mod address;
 mod check;
 mod difference;
 mod draft;
-mod effect;
 mod execute;
 mod failure;
 mod flags;

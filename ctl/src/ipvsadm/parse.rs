@@ -13,6 +13,7 @@ use super::grammar::{
 use super::names::Names;
 use super::popt::{Given, Reader};
 use super::value;
+use crate::director::Setting;
 
 /// Seconds between two listings of `--watch`.
 const WATCH_INTERVAL: u64 = 2;
@@ -47,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) dialect: Dialect,
     /// Names of hosts and ports.
     pub(crate) names: &'a dyn Names,
+    /// Reads a line of `-R` that begins with a word of `bulwark`.
+    pub(crate) settings: fn(&[String]) -> Result<Vec<Setting>, String>,
 }
 
 impl Context<'_> {

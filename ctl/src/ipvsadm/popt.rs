@@ -17,7 +17,8 @@ pub(crate) struct Given {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadSwitch(pub(crate) &'static str);
 
-const UNKNOWN: BadSwitch = BadSwitch("unknown option");
+/// No such switch.
+pub(crate) const UNKNOWN: BadSwitch = BadSwitch("unknown option");
 const NO_VALUE: BadSwitch = BadSwitch("missing argument");
 const UNWANTED_VALUE: BadSwitch = BadSwitch("option does not take an argument");
 

@@ -1,11 +1,11 @@
 //! The listings, to the byte.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Connection, Family, ForwardingMethod, Persistence, Protocol, Rates, RealView, ServiceId,
-    ServiceView, SyncDaemon, Timeouts, Traffic, Tunnel, TunnelChecksum, TunnelType,
+    Connection, Family, Five, ForwardingMethod, Numbers, Persistence, Protocol, RealRow, ServiceId,
+    ServiceRow, SyncDaemon, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -37,6 +37,15 @@ const SERVICE_WIDTH: usize = 33;
 const REAL_WIDTH: usize = 28;
 
 impl Columns {
+    /// Which numbers it shows.
+    pub(crate) const fn numbers(self) -> Numbers {
+        match self {
+            Self::Plain | Self::Tunnels | Self::Thresholds | Self::Persistent => Numbers::None,
+            Self::Stats | Self::ExactStats => Numbers::Stats,
+            Self::Rates | Self::ExactRates => Numbers::Rates,
+        }
+    }
+
     /// The title lines.
     pub(crate) const fn title(self) -> &'static str {
         match self {
@@ -96,28 +105,30 @@ pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The lines of a service and its real servers.
-pub(crate) fn service(service: &ServiceView, columns: Columns, style: Style<'_>) -> String {
+/// Writes the lines of a service and its real servers behind `text`.
+pub(crate) fn service(text: &mut String, service: &ServiceRow, columns: Columns, style: Style<'_>) {
     let name = service_name(service.id, style);
-    let numbers = numbers(service.stats.into(), service.rates.into(), columns);
-    let mut text = match numbers {
+    match service.numbers {
         None => {
             let flags = flags::names(service.scheduler, service.scheduler_flags);
             let flags = flags.map_or_else(String::new, |flags| format!(" ({flags})"));
-            let handling = handling(service);
-            format!("{name} {}{flags}{handling}", service.scheduler.name())
+            let (scheduler, handling) = (service.scheduler.name(), handling(service));
+            *text += &format!("{name} {scheduler}{flags}{handling}");
         }
-        Some(numbers) => format!("{name:<SERVICE_WIDTH$}{numbers}"),
-    };
-    text.push('\n');
-    for each in &service.reals {
-        real(&mut text, each, service, columns, style);
+        Some(numbers) => {
+            pad(text, &name, SERVICE_WIDTH);
+            write_numbers(text, numbers, columns);
+        }
     }
-    text
+    text.push('\n');
+    let kind = transport_of(service.id);
+    for each in &service.reals {
+        real(text, each, kind, columns, style);
+    }
 }
 
 /// How it treats connections.
-fn handling(service: &ServiceView) -> String {
+fn handling(service: &ServiceRow) -> String {
     let mut text = String::new();
     if let Some(persistence) = service.persistence {
         text += &format!(" persistent {}", persistence.timeout);
@@ -158,53 +169,71 @@ fn service_name(id: ServiceId, style: Style<'_>) -> String {
     }
 }
 
-fn real(
-    text: &mut String,
-    real: &RealView,
-    service: &ServiceView,
-    columns: Columns,
-    style: Style<'_>,
-) {
-    let at = SocketAddr::new(real.address, real.port);
-    let name = cut(style.text(at, transport_of(service.id)), at, REAL_WIDTH);
-    // Writing to a string can't fail.
-    let _ = match columns {
-        Columns::Plain => writeln!(
-            text,
-            "  -> {name:<REAL_WIDTH$} {:<7} {:<6} {:<10} {:<10}",
-            method_name(real.method),
-            real.weight,
-            real.active,
-            real.inactive
-        ),
-        Columns::Tunnels => writeln!(
-            text,
-            "  -> {name:<REAL_WIDTH$} {:<7} {:<13} {:<6} {:<10} {:<10}",
-            method_name(real.method),
-            tunnel_info(real.tun),
-            real.weight,
-            real.active,
-            real.inactive
-        ),
-        Columns::Thresholds => writeln!(
-            text,
-            "  -> {name:<REAL_WIDTH$} {:<10} {:<10} {:<10} {:<10}",
-            real.upper, real.lower, real.active, real.inactive
-        ),
-        Columns::Persistent => writeln!(
-            text,
-            "  -> {name:<REAL_WIDTH$} {:<9} {:<11} {:<10} {:<10}",
-            real.weight, real.persistent, real.active, real.inactive
-        ),
+fn real(text: &mut String, real: &RealRow, kind: Transport, columns: Columns, style: Style<'_>) {
+    let at = real.endpoint();
+    text.push_str("  -> ");
+    match (style, at) {
+        // By far the most of a long listing, and never longer than its column.
+        (Style::Numeric, SocketAddr::V4(at)) => write_padded(text, REAL_WIDTH, at),
+        _ => pad(text, &cut(style.text(at, kind), at, REAL_WIDTH), REAL_WIDTH),
+    }
+    let cells: &[(usize, u32)] = match columns {
+        Columns::Plain => {
+            cell(text, method_name(real.method), 7);
+            &[(6, real.weight), (10, real.active), (10, real.inactive)]
+        }
+        Columns::Tunnels => {
+            cell(text, method_name(real.method), 7);
+            cell(text, &tunnel_info(real.tun), 13);
+            &[(6, real.weight), (10, real.active), (10, real.inactive)]
+        }
+        Columns::Thresholds => &[
+            (10, real.upper),
+            (10, real.lower),
+            (10, real.active),
+            (10, real.inactive),
+        ],
+        Columns::Persistent => &[
+            (9, real.weight),
+            (11, real.persistent),
+            (10, real.active),
+            (10, real.inactive),
+        ],
         Columns::Stats | Columns::ExactStats | Columns::Rates | Columns::ExactRates => {
-            let numbers = numbers(real.stats.into(), real.rates.into(), columns);
-            writeln!(
-                text,
-                "  -> {name:<REAL_WIDTH$}{}",
-                numbers.unwrap_or_default()
-            )
+            write_numbers(text, real.numbers.unwrap_or_default(), columns);
+            &[]
         }
     };
+    for (width, number) in cells {
+        text.push(' ');
+        write_padded(text, *width, number);
+    }
+    text.push('\n');
+}
+
+/// A blank and a cell of `width`.
+fn cell(text: &mut String, value: &str, width: usize) {
+    text.push(' ');
+    pad(text, value, width);
+}
+
+/// Writes `value` at the left of a column.
+fn pad(text: &mut String, value: &str, width: usize) {
+    text.push_str(value);
+    blanks(text, width.saturating_sub(value.chars().count()));
+}
+
+/// The same of what is written in ASCII.
+fn write_padded(text: &mut String, width: usize, value: impl Display) {
+    let before = text.len();
+    // Writing to a string can't fail.
+    let _ = write!(text, "{value}");
+    blanks(text, width.saturating_sub(text.len() - before));
+}
+
+fn blanks(text: &mut String, count: usize) {
+    const BLANKS: &str = "                                        ";
+    text.push_str(&BLANKS[..count.min(BLANKS.len())]);
 }
 
 /// How a listing calls the way to a real server.
@@ -245,57 +274,16 @@ fn cut(text: String, at: SocketAddr, width: usize) -> String {
     }
 }
 
-/// Connections; packets in and out; bytes in and out.
-struct Five([u64; 5]);
-
-impl From<Traffic> for Five {
-    fn from(stats: Traffic) -> Self {
-        Self([
-            stats.connections,
-            stats.in_packets,
-            stats.out_packets,
-            stats.in_bytes,
-            stats.out_bytes,
-        ])
-    }
-}
-
-impl From<Rates> for Five {
-    fn from(rates: Rates) -> Self {
-        Self([
-            rates.connections,
-            rates.in_packets,
-            rates.out_packets,
-            rates.in_bytes,
-            rates.out_bytes,
-        ])
-    }
-}
-
-/// What the columns of counters or rates show; none for other columns.
-fn numbers(stats: Five, rates: Five, columns: Columns) -> Option<String> {
-    let write: fn(usize, u64) -> String = match columns {
-        Columns::Plain | Columns::Tunnels | Columns::Thresholds | Columns::Persistent => {
-            return None;
-        }
-        Columns::Stats => |_, value| short(value),
-        Columns::ExactStats | Columns::ExactRates => |_, value| exact(value),
-        // ipvsadm shortens rates of bytes only.
-        Columns::Rates => |column, value| match column {
-            0..3 => format!(" {value:8}"),
+/// Writes what the columns of counters or rates show.
+fn write_numbers(text: &mut String, numbers: Five, columns: Columns) {
+    for (column, value) in numbers.into_iter().enumerate() {
+        *text += &match (columns, column) {
+            // ipvsadm shortens rates of bytes only.
+            (Columns::Rates, 0..3) => format!(" {value:8}"),
+            (Columns::ExactStats | Columns::ExactRates, _) => exact(value),
             _ => short(value),
-        },
-    };
-    let Five(values) = match columns {
-        Columns::Rates | Columns::ExactRates => rates,
-        _ => stats,
-    };
-    let columns = values.into_iter().enumerate();
-    Some(
-        columns
-            .map(|(column, value)| write(column, value))
-            .collect(),
-    )
+        };
+    }
 }
 
 /// Nine characters, from 9 digits on in thousands, millions, ...; cut, not rounded.

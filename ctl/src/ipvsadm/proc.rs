@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use adminapi::model::{
-    Connection, Cursor, Family, Persistence, Rates, RealView, ServiceId, ServiceView, Stats,
-    Traffic,
+    Connection, Cursor, Family, ListingQuery, Persistence, Rates, RealRow, ServiceId, ServiceRow,
+    Stats, Traffic,
 };
 
-use super::effect;
 use super::print::{BANNER, method_name, protocol_name};
 use crate::director::{Director, Result};
 
@@ -50,11 +49,7 @@ const APPS: &str = "prot port    usecnt name\n";
 /// The text of `file`.
 pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String> {
     Ok(match file {
-        File::Services => {
-            let mut all = director.services().await?;
-            all.iter_mut().for_each(effect::show);
-            services(&all)
-        }
+        File::Services => services(&director.listing(ListingQuery::default()).await?),
         File::Connections => connections(director, CONNECTIONS_TITLE, row).await?,
         File::Origins => connections(director, ORIGINS_TITLE, row_of_origin).await?,
         File::Stats => stats(&director.stats().await?),
@@ -62,7 +57,7 @@ pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String
     })
 }
 
-fn services(services: &[ServiceView]) -> String {
+fn services(services: &[ServiceRow]) -> String {
     let mut text = format!("{BANNER}{SERVICES_TITLE}");
     for each in services {
         // The kernel names the real server first that was added last.
@@ -73,7 +68,7 @@ fn services(services: &[ServiceView]) -> String {
     text
 }
 
-fn service(service: &ServiceView) -> String {
+fn service(service: &ServiceRow) -> String {
     let scheduler = service.scheduler.name();
     let ops = if service.one_packet { "ops " } else { "" };
     let persistent = service
@@ -103,8 +98,8 @@ fn persistent(family: Family, persistence: Persistence) -> String {
     format!("persistent {} {mask:08X}", persistence.timeout * 250)
 }
 
-fn real(real: &RealView) -> String {
-    let RealView {
+fn real(real: &RealRow) -> String {
+    let RealRow {
         weight,
         active,
         inactive,

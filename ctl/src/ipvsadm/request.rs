@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Family, ForwardingMethod, Persistence, Protocol, Real, Scheduler, SchedulerFlags, Service,
-    ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel, TunnelChecksum,
+    Change, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch, Scheduler,
+    SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel,
+    TunnelChecksum,
 };
 
 use super::check;
@@ -14,29 +15,18 @@ use super::flags;
 use super::grammar::{Command, Method, Opt, OptSet, Own, Transport, TunnelType};
 use super::parse::{Dialect, Line, Selector};
 use super::save::Extent;
+use crate::director::Setting;
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Change(Change),
+    Set(Setting),
     Zero(Option<ServiceId>),
     StartDaemon(SyncDaemon),
     StopDaemon(SyncRole),
     List(List),
     Save { numeric: bool, extent: Extent },
-}
-
-/// A change of services, real servers or timeouts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    AddService(Service),
-    EditService(ServiceId, ServicePatch),
-    DeleteService(ServiceId),
-    Flush,
-    AddReal(ServiceId, Real),
-    EditReal(ServiceId, Real),
-    DeleteReal(ServiceId, SocketAddr),
-    SetTimeouts(TimeoutsPatch),
 }
 
 /// A listing.
@@ -112,13 +102,24 @@ pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure>
     }
     Ok(Request::Change(match line.command {
         Command::AddService => add_service(line)?,
-        Command::EditService => Change::EditService(service(line)?, service_patch(line)?),
-        Command::DeleteService => Change::DeleteService(service(line)?),
-        Command::Flush => Change::Flush,
-        Command::AddServer => Change::AddReal(service(line)?, real(line)?),
-        Command::EditServer => Change::EditReal(service(line)?, real(line)?),
-        Command::DeleteServer => Change::DeleteReal(service(line)?, endpoint(line)?),
-        Command::Set => set_timeouts(line),
+        Command::EditService => Change::ChangeService {
+            service: service(line)?,
+            patch: service_patch(line)?,
+        },
+        Command::DeleteService => Change::RemoveService {
+            service: service(line)?,
+        },
+        Command::Flush => Change::RemoveServices {},
+        Command::AddServer => Change::AddReal {
+            service: service(line)?,
+            real: real(line)?,
+        },
+        Command::EditServer => edit_real(service(line)?, &real(line)?),
+        Command::DeleteServer => Change::RemoveReal {
+            service: service(line)?,
+            real: endpoint(line)?,
+        },
+        Command::Set => return Ok(Request::Set(set_timeouts(line))),
         Command::Zero => return Ok(Request::Zero(maybe_service(line)?)),
         Command::List => return Ok(Request::List(list(line)?)),
         Command::Save => {
@@ -256,6 +257,22 @@ fn real(line: &Line) -> Result<Real, Failure> {
     })
 }
 
+/// What a line does not name is reset.
+fn edit_real(service: ServiceId, real: &Real) -> Change {
+    Change::ChangeReal {
+        service,
+        real: real.endpoint(service.port()),
+        patch: RealPatch {
+            weight: Some(real.weight),
+            method: Some(real.method),
+            tun: real.tunnel(),
+            upper: Some(real.upper),
+            lower: Some(real.lower),
+            ..RealPatch::default()
+        },
+    }
+}
+
 fn tunnel(line: &Line) -> Tunnel {
     let checksum = if line.set.has(Opt::TunRemcsum) {
         TunnelChecksum::Remcsum
@@ -276,9 +293,9 @@ fn tunnel(line: &Line) -> Tunnel {
 }
 
 /// 0 leaves a timeout as it is.
-fn set_timeouts(line: &Line) -> Change {
+fn set_timeouts(line: &Line) -> Setting {
     let [tcp, tcpfin, udp] = line.timeouts.map(|to| (to != 0).then_some(to));
-    Change::SetTimeouts(TimeoutsPatch { tcp, tcpfin, udp })
+    Setting::Timeouts(TimeoutsPatch { tcp, tcpfin, udp })
 }
 
 const fn columns(set: OptSet) -> Columns {

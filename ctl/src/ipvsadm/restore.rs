@@ -1,5 +1,9 @@
 //! `-R`: the lines of standard input as command lines.
 
+use std::ops::ControlFlow;
+
+use adminapi::model::Change;
+
 use super::difference::difference;
 use super::draft::Draft;
 use super::failure::Failure;
@@ -9,6 +13,9 @@ use super::request::Request;
 use super::{Streams, check, execute, inform, report, request};
 use crate::director::Director;
 
+/// Changes that are made in one request at most.
+const MOST: usize = 4096;
+
 /// Runs the lines. Ends at the first that can't be read and goes on after one that the director
 /// refuses; `-h` and `-v` end it too. The status is that of the last line.
 pub(super) async fn restore<D: Director>(
@@ -16,22 +23,100 @@ pub(super) async fn restore<D: Director>(
     context: Context<'_>,
     streams: &mut Streams<'_>,
 ) -> Result<u8, Failure> {
-    let mut status = 0;
+    let mut restore = Restore {
+        director,
+        waiting: Vec::new(),
+        status: 0,
+    };
     let mut bytes = Vec::new();
     while streams.input.read_until(b'\n', &mut bytes)? > 0 {
         let words = words(&String::from_utf8_lossy(&bytes));
         bytes.clear();
-        if words.is_empty() {
-            continue;
+        if !words.is_empty() && restore.line(&words, context, streams).await?.is_break() {
+            return Ok(0);
         }
-        status = match run_line(&words, director, context, streams).await {
-            Ok(Command::Help | Command::Version) => return Ok(0),
-            Ok(_) => 0,
+    }
+    restore.make_waiting(context, streams).await?;
+    Ok(restore.status)
+}
+
+/// Lines under way.
+struct Restore<'d, D> {
+    director: &'d D,
+    /// Changes of the lines before that have not been made yet: one request makes many.
+    waiting: Vec<Change>,
+    /// Of the last line that was run.
+    status: u8,
+}
+
+impl<D: Director> Restore<'_, D> {
+    async fn line(
+        &mut self,
+        words: &[String],
+        context: Context<'_>,
+        streams: &mut Streams<'_>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let doings = match read(words, context) {
+            Ok(doings) => doings,
+            Err(failure) => {
+                self.make_waiting(context, streams).await?;
+                self.note(Err(failure), context, streams)?;
+                return Ok(ControlFlow::Continue(()));
+            }
+        };
+        for doing in doings {
+            match doing {
+                Doing::Request(Request::Change(change)) if !execute::stands_alone(&change) => {
+                    self.waiting.push(change);
+                    if self.waiting.len() >= MOST {
+                        self.make_waiting(context, streams).await?;
+                    }
+                }
+                Doing::Request(request) => {
+                    self.make_waiting(context, streams).await?;
+                    let director = self.director;
+                    let done = execute::execute(request, director, context.names, streams.out);
+                    let done = done.await;
+                    self.note(done, context, streams)?;
+                }
+                Doing::Inform(command) => {
+                    self.make_waiting(context, streams).await?;
+                    inform(command, &context, streams.out)?;
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    async fn make_waiting(
+        &mut self,
+        context: Context<'_>,
+        streams: &mut Streams<'_>,
+    ) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let came = execute::change_all(waiting, self.director).await?;
+        came.into_iter()
+            .try_for_each(|came| self.note(came, context, streams))
+    }
+
+    /// What came of a line: a failure is reported, unless it ends the run.
+    fn note(
+        &mut self,
+        came: Result<(), Failure>,
+        context: Context<'_>,
+        streams: &mut Streams<'_>,
+    ) -> Result<(), Failure> {
+        self.status = match came {
+            Ok(()) => 0,
             Err(failure) if failure.ends_restore() => return Err(failure),
             Err(failure) => report(&failure, context.dialect, streams.err),
         };
+        Ok(())
     }
-    Ok(status)
 }
 
 /// Makes the director look as the lines say, all of them or none: services that they do not name
@@ -43,7 +128,7 @@ pub(super) async fn restore_atomically<D: Director>(
     streams: &mut Streams<'_>,
 ) -> Result<(), Failure> {
     let present = director.config().await.map_err(Failure::Director)?;
-    let draft = Draft::starting(present.timeouts);
+    let draft = Draft::starting(&present);
     let (mut number, mut bytes) = (0, Vec::new());
     while streams.input.read_until(b'\n', &mut bytes)? > 0 {
         number += 1;
@@ -66,19 +151,18 @@ pub(super) async fn restore_atomically<D: Director>(
 }
 
 async fn draft_line(words: &[String], draft: &Draft, context: Context<'_>) -> Result<(), Failure> {
-    let line = read(words, context)?;
-    let name = line.command.rule().name;
-    let lists = || Failure::argument(format!("'{name}' is no part of a configuration"));
-    if matches!(
-        line.command,
-        Command::Restore | Command::Help | Command::Version
-    ) {
-        return Err(lists());
+    for doing in read(words, context)? {
+        match doing {
+            Doing::Request(Request::Change(change)) => execute::change(change, draft).await?,
+            Doing::Request(Request::Set(setting)) => execute::set(setting, draft).await?,
+            Doing::Request(_) | Doing::Inform(_) => {
+                let line = words.join(" ");
+                let text = format!("'{line}' is no part of a configuration");
+                return Err(Failure::argument(text));
+            }
+        }
     }
-    match request::request(&line, context.dialect)? {
-        Request::Change(change) => execute::change(change, draft).await,
-        _ => Err(lists()),
-    }
+    Ok(())
 }
 
 /// No quotes, no comments; a leading `ipvsadm` says nothing.
@@ -88,32 +172,38 @@ fn words(line: &str) -> Vec<String> {
     words.skip(usize::from(named)).collect()
 }
 
-/// Runs a line and says what its command was.
-async fn run_line<D: Director>(
-    words: &[String],
-    director: &D,
-    context: Context<'_>,
-    streams: &mut Streams<'_>,
-) -> Result<Command, Failure> {
-    let line = read(words, context)?;
-    match line.command {
-        Command::Restore => return Err(context.try_help()),
-        Command::Help | Command::Version => inform(line.command, &context, streams.out)?,
-        _ => {
-            let request = request::request(&line, context.dialect)?;
-            execute::execute(request, director, context.names, streams.out).await?;
-        }
-    }
-    Ok(line.command)
+/// What a line asks for.
+enum Doing {
+    /// This of the director.
+    Request(Request),
+    /// `-h` and `-v`.
+    Inform(Command),
 }
 
-/// What `bulwark` has beyond ipvsadm is for its own command line only.
-fn read(words: &[String], context: Context<'_>) -> Result<Line, Failure> {
-    let context = Context {
-        dialect: Dialect::Ipvsadm,
-        ..context
-    };
+/// A line with options asks for one thing; one with a word, which only `bulwark` has, may set several.
+fn read(words: &[String], context: Context<'_>) -> Result<Vec<Doing>, Failure> {
+    let has_word = words.first().is_some_and(|word| !word.starts_with('-'));
+    if has_word && context.dialect == Dialect::Bulwark {
+        let settings = (context.settings)(words).map_err(Failure::argument)?;
+        let set = |setting| Doing::Request(Request::Set(setting));
+        return Ok(settings.into_iter().map(set).collect());
+    }
     let line = parse(words, &context)?;
+    unless_own(&line)?;
     check::check(&line)?;
-    Ok(line)
+    Ok(vec![match line.command {
+        Command::Restore => return Err(context.try_help()),
+        Command::Help | Command::Version => Doing::Inform(line.command),
+        _ => Doing::Request(request::request(&line, context.dialect)?),
+    }])
+}
+
+/// What `bulwark` has beyond ipvsadm to say how it goes about things is for its own command line
+/// only.
+fn unless_own(line: &Line) -> Result<(), Failure> {
+    let own = line.own.first().map(|own| own.name());
+    match own.or(line.api.as_ref().map(|_| "api")) {
+        Some(name) => Err(Failure::unknown_option(format!("--{name}"))),
+        None => Ok(()),
+    }
 }

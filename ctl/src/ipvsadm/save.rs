@@ -1,8 +1,8 @@
 //! `-S`: what is configured as lines that `-R` takes.
 
 use adminapi::model::{
-    Family, ForwardingMethod, Protocol, Real, Service, ServiceId, Timeouts, Tunnel, TunnelChecksum,
-    TunnelType,
+    Configuration, Family, ForwardingMethod, Levels, MarkRule, Protocol, Real, Service, ServiceId,
+    Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -16,14 +16,71 @@ pub(crate) enum Extent {
     Ipvsadm,
     /// Services and real servers.
     Services,
-    /// Timeouts too.
+    /// Timeouts and settings too.
     Full,
+}
+
+/// All lines of a configuration.
+pub(crate) fn whole(config: &Configuration, style: Style<'_>, extent: Extent) -> String {
+    let mut text = match extent {
+        Extent::Full => timeouts(config.timeouts) + &settings(config),
+        Extent::Ipvsadm | Extent::Services => String::new(),
+    };
+    for each in &config.services {
+        text += &service(each, style, extent);
+    }
+    if extent == Extent::Full {
+        text += &levels(&config.defense);
+    }
+    text
 }
 
 /// The line that sets these timeouts.
 pub(crate) fn timeouts(timeouts: Timeouts) -> String {
     let Timeouts { tcp, tcpfin, udp } = timeouts;
     format!("--set {tcp} {tcpfin} {udp}\n")
+}
+
+/// The lines of what is set beside timeouts, before there are services.
+pub(crate) fn settings(config: &Configuration) -> String {
+    let mut text = String::new();
+    for (name, value) in &config.sysctls {
+        text += &format!(
+            "sysctl -w {name}={}\n",
+            value.to_string().replace('\t', " ")
+        );
+    }
+    if let Some(rules) = &config.marks {
+        text += "mark clear\n";
+        text.extend(rules.iter().map(mark));
+    }
+    text
+}
+
+fn mark(rule: &MarkRule) -> String {
+    let switch = |name: &str, value: Option<String>| {
+        value.map_or_else(String::new, |value| format!(" --{name} {value}"))
+    };
+    format!(
+        "mark add {}{}{}{}{}{}{}\n",
+        rule.mark,
+        switch("protocol", rule.protocol.map(|of| of.name().to_owned())),
+        switch("source", rule.source.map(|of| of.to_string())),
+        switch("sport", rule.source_ports.map(|of| of.to_string())),
+        switch("destination", rule.destination.map(|of| of.to_string())),
+        switch("dport", rule.destination_ports.map(|of| of.to_string())),
+        switch("interface", rule.interface.clone()),
+    )
+}
+
+/// The lines of levels of defence.
+pub(crate) fn levels(levels: &Levels) -> String {
+    let all = levels.level.map(|level| format!("defense level {level}\n"));
+    let services = levels.services.iter().map(|(id, level)| {
+        let selector = selector(*id, Style::Numeric, Extent::Full);
+        format!("defense level {level} {selector}\n")
+    });
+    all.into_iter().chain(services).collect()
 }
 
 /// The lines that make this service and its real servers.

@@ -4,21 +4,59 @@
 //! below takes any comparison, and takes them in the order of glibc's `qsort`.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
+use std::mem::take;
+use std::net::{IpAddr, SocketAddr};
 
-use adminapi::model::{Protocol, RealView, ServiceId, ServiceView};
+use adminapi::model::{Protocol, Service, ServiceId, ServiceRow, ServiceView};
 
-/// Sorts services by mark, family, protocol, address and port, and the real servers of each.
-pub(crate) fn services(services: &mut Vec<ServiceView>) {
-    merge_sort(services, &compare_services);
-    for service in services {
-        merge_sort(&mut service.reals, &compare_reals);
+/// A service that is listed, in one form or another.
+pub(crate) trait Listed {
+    /// Its name.
+    fn id(&self) -> ServiceId;
+    /// Sorts its real servers by address and port.
+    fn sort_reals(&mut self);
+}
+
+impl Listed for ServiceView {
+    fn id(&self) -> ServiceId {
+        self.id
+    }
+
+    fn sort_reals(&mut self) {
+        self.reals = sorted(take(&mut self.reals), |real| real.endpoint(), compare_reals);
     }
 }
 
-fn compare_services(a: &ServiceView, b: &ServiceView) -> Ordering {
+impl Listed for ServiceRow {
+    fn id(&self) -> ServiceId {
+        self.id
+    }
+
+    fn sort_reals(&mut self) {
+        self.reals = sorted(take(&mut self.reals), |real| real.endpoint(), compare_reals);
+    }
+}
+
+impl Listed for Service {
+    fn id(&self) -> ServiceId {
+        self.id
+    }
+
+    fn sort_reals(&mut self) {
+        let endpoint = |real: &adminapi::model::Real| real.endpoint(self.id.port());
+        self.reals = sorted(take(&mut self.reals), endpoint, compare_reals);
+    }
+}
+
+/// Sorts services by mark, family, protocol, address and port, and the real servers of each.
+pub(crate) fn services<S: Listed>(services: Vec<S>) -> Vec<S> {
+    let mut services = sorted(services, S::id, compare_services);
+    services.iter_mut().for_each(S::sort_reals);
+    services
+}
+
+fn compare_services(a: ServiceId, b: ServiceId) -> Ordering {
     let rank = |id: ServiceId| (id.family(), id.protocol().map(protocol));
-    let (a, b) = (a.id, b.id);
     compare_words(mark(a), mark(b))
         .then_with(|| rank(a).cmp(&rank(b)))
         .then_with(|| match (a.vip(), b.vip()) {
@@ -36,8 +74,8 @@ const fn mark(id: ServiceId) -> u32 {
     }
 }
 
-fn compare_reals(a: &RealView, b: &RealView) -> Ordering {
-    compare_addresses(a.address, b.address).then(a.port.cmp(&b.port))
+fn compare_reals(a: SocketAddr, b: SocketAddr) -> Ordering {
+    compare_addresses(a.ip(), b.ip()).then(a.port().cmp(&b.port()))
 }
 
 /// Assigned number (IANA).
@@ -73,36 +111,66 @@ fn words(address: IpAddr) -> [u32; 4] {
     }
 }
 
-fn merge_sort<T>(items: &mut Vec<T>, compare: &impl Fn(&T, &T) -> Ordering) {
-    if items.len() < 2 {
+/// `items` in the order of their keys.
+fn sorted<T, K: Copy>(
+    items: Vec<T>,
+    key: impl Fn(&T) -> K,
+    compare: impl Fn(K, K) -> Ordering,
+) -> Vec<T> {
+    let keys: Vec<K> = items.iter().map(key).collect();
+    let mut places: Vec<usize> = (0..items.len()).collect();
+    let is_behind = |a: usize, b: usize| compare(keys[a], keys[b]).is_gt();
+    merge_sort(&mut places, &mut Vec::new(), &is_behind);
+    if places.is_sorted() {
+        return items;
+    }
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    places
+        .into_iter()
+        .filter_map(|at| items[at].take())
+        .collect()
+}
+
+fn merge_sort(
+    places: &mut [usize],
+    front: &mut Vec<usize>,
+    is_behind: &impl Fn(usize, usize) -> bool,
+) {
+    let middle = places.len() / 2;
+    if middle == 0 {
         return;
     }
-    let mut right = items.split_off(items.len() / 2);
-    merge_sort(items, compare);
-    merge_sort(&mut right, compare);
-    let mut left = std::mem::take(items).into_iter().peekable();
-    let mut right = right.into_iter().peekable();
-    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let first = if compare(a, b).is_gt() {
-            right.next()
+    merge_sort(&mut places[..middle], front, is_behind);
+    merge_sort(&mut places[middle..], front, is_behind);
+    front.clear();
+    front.extend_from_slice(&places[..middle]);
+    let (mut of_front, mut of_back, mut to) = (0, middle, 0);
+    while of_front < middle && of_back < places.len() {
+        if is_behind(front[of_front], places[of_back]) {
+            places[to] = places[of_back];
+            of_back += 1;
         } else {
-            left.next()
-        };
-        items.extend(first);
+            places[to] = front[of_front];
+            of_front += 1;
+        }
+        to += 1;
     }
-    items.extend(left);
-    items.extend(right);
+    places[to..of_back].copy_from_slice(&front[of_front..]);
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{IpAddr, Ordering, compare_addresses, words};
+
+    fn sorted_by<T: Copy>(items: Vec<T>, compare: impl Fn(T, T) -> Ordering) -> Vec<T> {
+        super::sorted(items, |item| *item, compare)
+    }
 
     fn sorted(addresses: &[&str]) -> Vec<String> {
-        let mut addresses: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        merge_sort(&mut addresses, &|a, b| compare_addresses(*a, *b));
+        let addresses: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        let addresses = sorted_by(addresses, compare_addresses);
         addresses.iter().map(IpAddr::to_string).collect()
     }
 
@@ -137,9 +205,9 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_or_made_up(mut bits in proptest::collection::vec(any::<u32>(), 0..200)) {
-            let mut addresses: Vec<IpAddr> =
+            let addresses: Vec<IpAddr> =
                 bits.iter().map(|bits| IpAddr::V4((*bits).into())).collect();
-            merge_sort(&mut addresses, &|a, b| compare_addresses(*a, *b));
+            let addresses = sorted_by(addresses, compare_addresses);
             let mut after: Vec<u32> = addresses.into_iter().map(|a| words(a)[0]).collect();
             after.sort_unstable();
             bits.sort_unstable();
@@ -147,11 +215,10 @@ mod tests {
         }
 
         #[test]
-        fn a_true_order_is_kept(mut numbers in proptest::collection::vec(any::<u16>(), 0..200)) {
+        fn a_true_order_is_kept(numbers in proptest::collection::vec(any::<u16>(), 0..200)) {
             let mut want = numbers.clone();
             want.sort_unstable();
-            merge_sort(&mut numbers, &u16::cmp);
-            prop_assert_eq!(numbers, want);
+            prop_assert_eq!(sorted_by(numbers, |a, b| a.cmp(&b)), want);
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::local::{self, Local};
 use super::read::{Expected, Section};
+use super::survive::{self, Survive};
 
 /// Receives and sends packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Datapath {
     pub local: Local,
     /// For how long real servers are drained that a reload takes away, in seconds.
     pub drain: Option<u32>,
+    /// What outlives the daemon; nothing when `None`.
+    pub survive: Option<Survive>,
 }
 
 impl Datapath {
@@ -109,6 +112,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
     let frames = section.or("frames", &frames, Datapath::DEFAULT_FRAMES);
     let local = local::read(&mut section);
     let drain = read_drain(&mut section);
+    let survive = survive::read(&mut section);
     if section.or("fast_path", &Expected::BOOLEAN, false) {
         section.refuse("fast_path", "is not built yet", "set false or leave it out");
     }
@@ -136,6 +140,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
         path_mtu_answers,
         local,
         drain,
+        survive,
     })
 }
 

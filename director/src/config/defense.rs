@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::limits;
 use super::read::{Expected, Section};
-use crate::defence::{Level, Marks, Policy, Strays};
+use crate::defence::{Level, Marks, Policy, Strays, Tell};
 use crate::tcp::Brief;
 use crate::time::Ticks;
 
@@ -17,8 +17,8 @@ pub struct Defense {
     pub policy: Policy,
     /// Timeouts of handshakes under attack.
     pub brief: Brief,
-    /// Whether real servers are told of half-open connections that were dropped.
-    pub tell_reals: bool,
+    /// How real servers are told of half-open connections that were dropped.
+    pub tell_reals: Tell,
     /// What becomes of packets of real servers that belong to no connection.
     pub strays: Strays,
 }
@@ -89,7 +89,11 @@ pub(super) fn read(mut section: Section<'_>) -> Defense {
         syn_recv: seconds(&mut section, "syn_recv", brief.syn_recv),
         syn_ack: seconds(&mut section, "syn_ack", brief.syn_ack),
     };
-    let tell_reals = word(&mut section, "tell_reals", &["no", "reset"]) == 1;
+    let tell_reals = match word(&mut section, "tell_reals", &["no", "reset", "icmp"]) {
+        1 => Tell::Reset,
+        2 => Tell::Unreachable,
+        _ => Tell::No,
+    };
     let strays = match word(
         &mut section,
         "strays",

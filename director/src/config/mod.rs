@@ -19,6 +19,7 @@ mod outline;
 mod read;
 mod service;
 mod suggest;
+mod survive;
 mod sysctl;
 
 use std::ops::Deref;
@@ -38,6 +39,7 @@ pub use limits::Limits;
 pub use local::Local;
 pub(crate) use local::{speaks, voiceless};
 pub use log::{Log, LogFormat, LogLevel};
+pub use survive::Survive;
 
 use error::Report;
 use outline::Outline;

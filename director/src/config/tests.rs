@@ -174,7 +174,17 @@ fn each_bad_line_is_named() {
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
              known here: clamp_mss, drain, fast_path, frames, interfaces, local_addresses, local_ports, \
-             mode, path_mtu_answers, ring, workers",
+             mode, path_mtu_answers, pin, ring, state, workers",
+        ),
+        (
+            "pin = \"gate\"",
+            "f:3: datapath.pin: \"gate\" is not the absolute path of a directory; \
+             begin it with /, and name a directory of its own",
+        ),
+        (
+            "state = \"/run/bulwark/state\"",
+            "f:3: datapath.state: is of no use without pin; \
+             set pin as well, as in pin = \"/sys/fs/bpf/bulwark\"",
         ),
         (
             "interfaces = [\"eth1\"]",

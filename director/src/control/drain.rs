@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::error::Result;
 
-use super::{Director, api};
+use super::{Director, edit};
 use crate::service::{Drain, Real, RealId, Standing};
 use crate::time::Ticks;
 
@@ -49,7 +49,7 @@ impl Director {
         let over: HashSet<_> = self.change(|pool, touched| {
             let over: HashSet<_> = pool.drained(now).map(|r| (r.service, r.endpoint)).collect();
             for (service, endpoint) in &over {
-                api::remove_real(pool, touched, service, *endpoint)?;
+                edit::remove_real(pool, touched, service, *endpoint)?;
             }
             Ok(over)
         })?;

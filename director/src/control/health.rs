@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Check, Condition, HealthPolicy, LastCheck, OnFailure, RealState, RealView, Scheduler, Service,
-    ServiceCondition, ServiceView,
+    Change as ApiChange, Check, Condition, HealthPolicy, LastCheck, OnFailure, RealState, RealView,
+    Scheduler, Service, ServiceCondition, ServiceView,
 };
 use adminapi::{ControlError, Problem};
 use parking_lot::Mutex;
@@ -242,6 +242,31 @@ impl Director {
         let mut view = view::service(pool, service);
         self.examine(service, &mut view);
         view
+    }
+}
+
+/// The check of a policy that a change sets, with a pointer to it.
+pub(super) fn command_of_policy(
+    policy: Option<&Option<HealthPolicy>>,
+) -> impl Iterator<Item = (String, &Check)> {
+    let policy = policy.into_iter().flatten();
+    let check = policy.filter_map(|policy| policy.check.as_ref());
+    check.map(|check| ("/health/check".to_owned(), check))
+}
+
+/// The checks that one of many changes sets, with pointers to them.
+pub(super) fn commands_of(change: &ApiChange) -> Vec<(String, &Check)> {
+    let of_real = |check| ("/check".to_owned(), check);
+    match change {
+        ApiChange::AddService(service) => checks_of(std::slice::from_ref(service)).collect(),
+        ApiChange::ChangeService { patch, .. } => {
+            command_of_policy(patch.health.as_ref()).collect()
+        }
+        ApiChange::AddReal { real, .. } => real.check.iter().map(of_real).collect(),
+        ApiChange::ChangeReal { patch, .. } => patch.check.iter().flatten().map(of_real).collect(),
+        ApiChange::RemoveService { .. }
+        | ApiChange::RemoveReal { .. }
+        | ApiChange::RemoveServices {} => Vec::new(),
     }
 }
 
@@ -497,7 +522,7 @@ fn carry_out(pool: &mut Pool, touched: &mut Touched, orders: &[(ServiceKey, Orde
             Order::Fit(..) | Order::Out(_) => {}
             Order::Sorry(sorry) => {
                 if let Some((endpoint, _)) = sorry {
-                    super::api::refuse_sorry(pool, key, *endpoint)?;
+                    super::edit::refuse_sorry(pool, key, *endpoint)?;
                 }
                 pool.set_sorry(key, *sorry).map_err(error)?;
                 let changed = sorry.map(|(endpoint, _)| endpoint);

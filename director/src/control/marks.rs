@@ -27,7 +27,8 @@ impl Director {
         Ok(())
     }
 
-    fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
+    /// `rules` as packets meet them.
+    pub(super) fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
         let interfaces = &self.facts.interfaces;
         let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
         let mut problems = Vec::new();

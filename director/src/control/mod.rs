@@ -6,11 +6,15 @@
 mod api;
 mod daemons;
 mod drain;
+mod edit;
 mod events;
 mod health;
+mod keeping;
 mod marks;
 mod path_mtu;
 mod roles;
+mod settings;
+mod takeover;
 mod translate;
 mod view;
 mod watch;
@@ -28,6 +32,7 @@ use parking_lot::Mutex;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
+use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
 use crate::pool::Pool;
@@ -40,6 +45,7 @@ use crate::wire::{Addr, Mac};
 use daemons::Daemons;
 use health::Ward;
 pub use health::look_after;
+use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use roles::Touched;
 use watch::Watch;
@@ -82,6 +88,7 @@ pub struct Director {
     daemons: Daemons,
     watch: Mutex<Watch>,
     ward: Ward,
+    keeping: Keeping,
 }
 
 /// What only one change at a time may touch.
@@ -112,12 +119,13 @@ impl Master {
 }
 
 impl Director {
-    /// Puts the control plane over a data path.
+    /// Puts the control plane over a data path. What it knows is left to the next one in `keep`.
     pub fn new(
         facts: Facts,
         shared: Arc<Shared>,
         gate: Gate,
         neighbourhood: Neighbourhood,
+        keep: Option<Keep>,
     ) -> Self {
         let master = Mutex::new(Master {
             replaced: Vec::new(),
@@ -136,6 +144,7 @@ impl Director {
             daemons: Daemons::default(),
             watch,
             ward: Ward::default(),
+            keeping: Keeping::new(keep),
         }
     }
 
@@ -193,13 +202,15 @@ impl Director {
     fn publish(
         &self,
         old: &Arc<Pool>,
-        new: Pool,
+        mut new: Pool,
         touched: &Touched,
         locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
+        self.keeping.name(&mut new);
         let new = Arc::new(new);
         let speaks_anew = !old.speaks_like(&new);
         if speaks_anew {
+            self.keeping.name_speakers(new.speakers().numbers());
             self.tell_locals(locals, &new)?;
         }
         touched.close(&self.gate, old, &new)?;
@@ -250,12 +261,16 @@ impl Director {
         }
         let mut new = Pool::clone(&old);
         let mut touched = Touched::default();
-        for real in new.reap() {
+        let dead = new.reap();
+        for real in &dead {
             touched.real(&real.service, real.endpoint);
         }
         if touched.reals() || !old.speaks_like(&new) {
             self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
+        }
+        if let Some(keep) = &self.keeping.keep {
+            keep.forget(dead.iter().map(|real| real.id));
         }
         Ok(())
     }
@@ -285,6 +300,11 @@ impl Director {
             }
         }
         Ok(())
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The host's network, followed live.
@@ -326,7 +346,7 @@ impl Director {
     /// # Errors
     /// As [`adminapi::Control::put_service`]; nothing is changed then.
     pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| api::put_services(pool, touched, desired, self.grace()))
+        self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
     }
 
     /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
@@ -337,7 +357,7 @@ impl Director {
     pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
         self.change(|pool, touched| {
             pool.list_speakers(local);
-            api::put_services(pool, touched, desired, self.grace())
+            edit::put_services(pool, touched, desired, self.grace())
         })
     }
 
@@ -347,7 +367,7 @@ impl Director {
     /// As [`Self::apply`].
     pub fn check(&self, desired: &[model::Service]) -> Result<()> {
         let put = |pool: &mut Pool, touched: &mut Touched| {
-            api::put_services(pool, touched, desired, None)
+            edit::put_services(pool, touched, desired, None)
         };
         plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
     }

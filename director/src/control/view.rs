@@ -2,7 +2,7 @@
 
 use adminapi::ControlError;
 use adminapi::error::Result;
-use adminapi::model::{self, RealView, ServiceView};
+use adminapi::model::{self, RealRow, RealView, ServiceRow, ServiceView};
 
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
@@ -10,6 +10,7 @@ use crate::flow::Entry;
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
+use crate::sources::{Heavy, NETWORK};
 use crate::stats::PerWorker;
 use crate::templates;
 use crate::time::Tick;
@@ -23,8 +24,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         naming: id.into(),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
-        persistence: (service.handling.persistence)
-            .map(|persistence| translate::api_persistence(&service.key, &persistence)),
+        persistence: persistence(service),
         one_packet: service.handling.one_packet,
         health: service.health.as_deref().cloned(),
         condition: None,
@@ -64,6 +64,95 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
         stats: real.traffic.sum().into(),
         rates: translate::rates(real.traffic.rates()),
         drops: drops_of(&real.traffic),
+    }
+}
+
+/// A service as it is configured.
+pub(super) fn configured(service: &Service) -> model::Service {
+    model::Service {
+        id: translate::id(&service.key),
+        scheduler: service.algorithm,
+        scheduler_flags: service.flags,
+        persistence: persistence(service),
+        one_packet: service.handling.one_packet,
+        health: service.health.as_deref().cloned(),
+        reals: service.configured().map(|r| configured_real(r)).collect(),
+    }
+}
+
+fn configured_real(real: &Real) -> model::Real {
+    let (method, tun) = translate::api_method(real.method);
+    model::Real {
+        address: real.endpoint.addr.into(),
+        port: Some(real.endpoint.port),
+        weight: real.configured,
+        method,
+        upper: real.upper,
+        lower: real.lower,
+        tun,
+        check: real.check.as_deref().cloned(),
+    }
+}
+
+fn persistence(service: &Service) -> Option<model::Persistence> {
+    let persistence = service.handling.persistence.as_ref()?;
+    Some(translate::api_persistence(&service.key, persistence))
+}
+
+/// A service in a listing.
+/// What the kernel would have, told by a tool that watches the health of real servers: weights in
+/// force, nobody who is out of service, and the sorry server when it has its turn.
+pub(super) fn row(service: &Service, numbers: model::Numbers) -> ServiceRow {
+    ServiceRow {
+        id: translate::id(&service.key),
+        scheduler: service.algorithm,
+        scheduler_flags: service.flags,
+        persistence: persistence(service),
+        one_packet: service.handling.one_packet,
+        numbers: five(&service.traffic, numbers),
+        reals: (service.reals.iter().rev())
+            .chain(&service.sorry)
+            .map(|r| real_row(r, numbers))
+            .collect(),
+    }
+}
+
+fn real_row(real: &Real, numbers: model::Numbers) -> RealRow {
+    let (method, tun) = translate::api_method(real.method);
+    RealRow {
+        address: real.endpoint.addr.into(),
+        port: real.endpoint.port,
+        weight: real.fitness.shown_of(real.configured),
+        method,
+        tun,
+        upper: real.upper,
+        lower: real.lower,
+        active: real.active(),
+        inactive: real.inactive(),
+        persistent: real.load.sticking(),
+        numbers: five(&real.traffic, numbers),
+    }
+}
+
+fn five(traffic: &PerWorker, numbers: model::Numbers) -> Option<model::Five> {
+    match numbers {
+        model::Numbers::None => None,
+        model::Numbers::Stats => Some(model::Traffic::from(traffic.sum()).into()),
+        model::Numbers::Rates => Some(translate::rates(traffic.rates()).into()),
+    }
+}
+
+/// A source: an address, or for IPv6 the network that counts as one.
+pub(super) fn source(heavy: &Heavy) -> model::Source {
+    model::Source {
+        source: model::Prefix {
+            address: heavy.source.into(),
+            length: if heavy.source.is_v4() { 32 } else { NETWORK },
+        },
+        packets: heavy.packets,
+        margin: heavy.margin,
+        bytes: heavy.bytes,
+        opens: heavy.opens,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The watch: measures, lets the controllers decide, and tells the workers.
 
+mod held;
+
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -82,6 +84,7 @@ impl Watched {
                 half_open: 0,
                 connections: 0,
                 pool: 0,
+                displaced: 0.0,
                 rejected: 0.0,
             },
         }
@@ -163,6 +166,7 @@ pub(super) struct Watch {
     defense: Defense,
     all: Watched,
     services: HashMap<ServiceKey, Watched>,
+    displaced: Meter,
     strategies: Strategies,
     pub(super) events: EventLog,
 }
@@ -173,6 +177,7 @@ impl Watch {
             defense: Defense::default(),
             all: Watched::new(0, now),
             services: HashMap::new(),
+            displaced: Meter::new(0, now),
             strategies: Strategies::default(),
             events: EventLog::default(),
         }
@@ -180,6 +185,14 @@ impl Watch {
 
     pub(super) const fn strategies(&self) -> &Strategies {
         &self.strategies
+    }
+
+    /// Whether a user has pinned the level of all, and which services' levels.
+    pub(super) fn pinned(&self) -> (bool, impl Iterator<Item = &ServiceKey>) {
+        let is_pinned = |watched: &Watched| watched.controller.level() == Level::Pinned;
+        let services = self.services.iter();
+        let services = services.filter(move |(_, watched)| is_pinned(watched));
+        (is_pinned(&self.all), services.map(|(key, _)| key))
     }
 
     /// The controller that is asked for.
@@ -237,9 +250,9 @@ impl Director {
     pub fn watch(&self) {
         let now = self.facts.clock.now();
         let pool = self.shared.pool.load();
-        let measured = self.measure();
         let machine = machine_memory();
         let mut watch = self.watch.lock();
+        let measured = self.measure(&mut watch.displaced, now);
         let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
         watch.strategies = Strategies::of(&self.shared.sysctls.load(), pages);
         self.shared
@@ -301,12 +314,13 @@ impl Director {
         }
     }
 
-    fn measure(&self) -> Signals {
+    fn measure(&self, displaced: &mut Meter, now: Tick) -> Signals {
         let table = &self.shared.table;
         Signals {
             half_open: table.half_open_len() as u64,
             connections: table.len() as u64,
             pool: table.half_open_capacity() as u64,
+            displaced: displaced.read(table.half_open_displaced(), now),
             ..Signals::default()
         }
     }

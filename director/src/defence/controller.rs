@@ -42,6 +42,8 @@ pub enum Grounds {
     Start,
     /// A user has set it.
     User,
+    /// It was so before the director was started again.
+    Kept,
     /// A signal has reached its mark.
     Alarm(Reason),
     /// All signals have been below their leave marks for so long.
@@ -53,6 +55,7 @@ impl fmt::Display for Grounds {
         match self {
             Self::Start => f.write_str("nothing calls for more"),
             Self::User => f.write_str("set by the user"),
+            Self::Kept => f.write_str("as it was before the restart"),
             Self::Alarm(reason) => reason.fmt(f),
             Self::Over(dwell) => {
                 let seconds = dwell.as_seconds_ceil();
@@ -145,6 +148,16 @@ impl Controller {
         self.turn(level, Grounds::User, now)
     }
 
+    /// Goes on at the level that another director has held since `since`.
+    pub fn go_on(&mut self, level: Level, since: Tick, now: Tick) {
+        let cause = match level {
+            Level::Pinned => Grounds::User,
+            Level::Calm | Level::Attacked => Grounds::Kept,
+        };
+        self.turn(level, cause, now);
+        self.since = since;
+    }
+
     fn outlast(&mut self, signals: &Signals, policy: &Policy, now: Tick) -> Option<Change> {
         if policy.unrest(signals).is_some() {
             self.calm_since = None;
@@ -175,7 +188,7 @@ impl Controller {
             self.dropped = 0.0;
             return;
         }
-        let wanted = policy.wanted(signals);
+        let wanted = policy.wanted(signals, self.dropped);
         let most = STRIDE * f64::from(passed) / f64::from(Ticks::PER_SECOND);
         self.dropped += (wanted - self.dropped).clamp(-most, most);
     }
@@ -192,6 +205,8 @@ mod tests {
             half_open: percent,
             connections: 1_000_000,
             pool: 100,
+            // A flood without end, as soon as the pool is full.
+            displaced: if percent == 100 { 1e9 } else { 0.0 },
             ..Signals::default()
         }
     }

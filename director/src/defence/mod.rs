@@ -22,6 +22,6 @@ mod stance;
 
 pub use controller::{Change, Controller, Grounds, Level};
 pub use lottery::Lottery;
-pub use orders::{Orders, Strays};
+pub use orders::{Orders, Strays, Tell};
 pub use signals::{Left, Marks, Policy, Reason, Signal, Signals};
 pub use stance::{Posture, Share, Stance};

@@ -2,6 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
+/// How a real server is told of a half-open connection that was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Tell {
+    /// It is not.
+    #[default]
+    No = 0,
+    /// By a reset that the client might send.
+    Reset = 1,
+    /// By an ICMP error about its SYN+ACK.
+    Unreachable = 2,
+}
+
 /// What becomes of a packet that a real server sends and that belongs to no connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -22,7 +35,7 @@ pub enum Strays {
 #[derive(Debug, Default)]
 pub struct Orders {
     drop_entry: AtomicBool,
-    tell_reals: AtomicBool,
+    tell_reals: AtomicU8,
     strays: AtomicU8,
 }
 
@@ -33,10 +46,14 @@ impl Orders {
         self.drop_entry.load(Relaxed)
     }
 
-    /// Whether a real server is told of a half-open connection that was dropped.
+    /// How a real server is told of a half-open connection that was dropped.
     #[inline]
-    pub fn tells_reals(&self) -> bool {
-        self.tell_reals.load(Relaxed)
+    pub fn tell_reals(&self) -> Tell {
+        match self.tell_reals.load(Relaxed) {
+            1 => Tell::Reset,
+            2 => Tell::Unreachable,
+            _ => Tell::No,
+        }
     }
 
     /// What becomes of strays.
@@ -54,9 +71,9 @@ impl Orders {
         self.drop_entry.store(on, Relaxed);
     }
 
-    /// Turns telling real servers on or off.
-    pub fn set_tell_reals(&self, on: bool) {
-        self.tell_reals.store(on, Relaxed);
+    /// Says how real servers are told.
+    pub fn set_tell_reals(&self, how: Tell) {
+        self.tell_reals.store(how as u8, Relaxed);
     }
 
     /// Says what becomes of strays.
@@ -72,6 +89,11 @@ mod tests {
     #[test]
     fn what_is_ordered_is_read() {
         let orders = Orders::default();
+        assert_eq!(orders.tell_reals(), Tell::No);
+        for how in [Tell::Reset, Tell::Unreachable, Tell::No] {
+            orders.set_tell_reals(how);
+            assert_eq!(orders.tell_reals(), how);
+        }
         assert_eq!(orders.strays(), Strays::Route);
         for strays in [
             Strays::Answer,

@@ -18,6 +18,8 @@ pub struct Signals {
     pub connections: u64,
     /// Places for half-open connections, of all services together.
     pub pool: u64,
+    /// Half-open connections a second that have to leave a full pool for others.
+    pub displaced: f64,
     /// ACKs a second that belong to no connection or do not fit their handshake.
     pub rejected: f64,
 }
@@ -71,7 +73,7 @@ pub struct Policy {
     pub rejected_acks: Marks,
     /// How long all signals have to be below their leave marks.
     pub dwell: Ticks,
-    /// Percent of the half-open pool from which SYNs are dropped.
+    /// Percent of the half-open pool that one who fills it has to have for his SYNs to be dropped.
     pub drop_from: f64,
     /// The most that is dropped, as a share of the SYNs.
     pub drop_most: f64,
@@ -94,6 +96,10 @@ impl Default for Policy {
 }
 
 const MIB: f64 = 1_048_576.0;
+
+/// How long a half-open connection is to last on average in a pool where each newcomer takes the
+/// place of another, seconds: of clients whose handshake takes 100 ms that costs one in twenty a try.
+const LIFE: f64 = 2.0;
 
 /// `part` of `whole` in percent; of nothing it is nothing.
 fn percent(part: u64, whole: u64) -> f64 {
@@ -220,11 +226,10 @@ impl Policy {
         })
     }
 
-    /// The share of the SYNs that these signals call to drop: it grows evenly, from none at a
-    /// mark to the most when nothing is left.
-    pub fn wanted(&self, signals: &Signals) -> f64 {
-        let fullness = percent(signals.half_open, signals.pool);
-        let pool = (fullness - self.drop_from) / (100.0 - self.drop_from).max(1.0);
+    /// The share of the SYNs that these signals call to drop when `dropped` are: with the memory
+    /// that is missing it grows evenly to the most; where the pool is full it is as much as has
+    /// those who are in it last long enough, and no more.
+    pub fn wanted(&self, signals: &Signals, dropped: f64) -> f64 {
         let scarcity = [Signal::Budget, Signal::Machine].into_iter().map(|signal| {
             let left = signals.value(signal).unwrap_or(f64::INFINITY);
             let mark = self.marks(signal, signals).enter;
@@ -234,8 +239,20 @@ impl Policy {
                 0.0
             }
         });
-        let pressure = scarcity.fold(pool, f64::max);
-        pressure.clamp(0.0, 1.0) * self.drop_most
+        let pressure = scarcity.fold(0.0, f64::max).clamp(0.0, 1.0) * self.drop_most;
+        pressure.max(self.excess(signals, dropped))
+    }
+
+    /// What of all that comes has to stay out of the pool, so that the others are not displaced
+    /// too soon.
+    fn excess(&self, signals: &Signals, dropped: f64) -> f64 {
+        let fullness = percent(signals.half_open, signals.pool);
+        let bearable = signals.pool as f64 / LIFE;
+        let coming = signals.displaced / (1.0 - dropped).max(f64::EPSILON);
+        match fullness >= self.drop_from && coming > bearable {
+            true => (1.0 - bearable / coming).min(self.drop_most),
+            false => 0.0,
+        }
     }
 }
 
@@ -372,23 +389,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_grows_evenly_and_has_no_cliff() {
+    fn what_is_dropped_for_memory_grows_evenly() {
         let policy = Policy::default();
-        let at = |half_open| {
-            policy.wanted(&Signals {
-                half_open,
-                ..quiet()
-            })
-        };
-        assert_eq!([0, 7500, 8750, 10_000].map(at), [0.0, 0.0, 0.25, 0.5]);
-        let steps = (0..10_000).map(|n| at(n + 1) - at(n));
-        assert!(steps.clone().all(|step| (0.0..0.001).contains(&step)));
         let memory = |mib: u64| {
-            policy.wanted(&Signals {
+            let signals = Signals {
                 machine: Some(mib << 20),
                 ..quiet()
-            })
+            };
+            policy.wanted(&signals, 0.0)
         };
         assert_eq!([10, 5, 0].map(memory), [0.0, 0.25, 0.5]);
+    }
+
+    #[test]
+    fn a_full_pool_drops_what_it_cannot_bear_and_no_more() {
+        let policy = Policy::default();
+        let at = |half_open, displaced, dropped| {
+            let signals = Signals {
+                half_open,
+                displaced,
+                ..quiet()
+            };
+            policy.wanted(&signals, dropped)
+        };
+        // 10,000 places, each for two seconds: 5,000 a second.
+        for (displaced, dropped, wanted) in [
+            (0.0, 0.0, 0.0),
+            (5_000.0, 0.0, 0.0),
+            (6_250.0, 0.0, 0.2),
+            // The same flood when a fifth of it stays out.
+            (5_000.0, 0.2, 0.2),
+            (10_000.0, 0.0, 0.5),
+            (1e6, 0.0, 0.5),
+            (1e6, 0.5, 0.5),
+        ] {
+            let found = at(10_000, displaced, dropped);
+            assert!(
+                (found - wanted).abs() < 1e-9,
+                "{displaced} {dropped}: {found}"
+            );
+        }
+        // A service that has little of the pool has not filled it.
+        assert_eq!(at(7_499, 1e6, 0.0), 0.0);
     }
 }

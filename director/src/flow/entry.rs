@@ -1,5 +1,7 @@
 //! What the table keeps of one connection.
 
+use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+
 use super::tracked::Tracked;
 use crate::direction::Direction;
 use crate::service::RealId;
@@ -246,6 +248,24 @@ impl Entry {
         }
     }
 
+    /// Fills a free place. A process that is killed meanwhile leaves it free: the class comes last.
+    pub(super) fn move_in(&mut self, entry: Self) {
+        *self = Self { kind: 0, ..entry };
+        compiler_fence(SeqCst);
+        self.kind = entry.kind;
+    }
+
+    /// Makes its place free, the first of a list that goes on at `next`. In one that a killed process
+    /// has half emptied nothing lives: the class goes first.
+    pub(super) fn leave(&mut self, next: u32) {
+        self.kind = 0;
+        compiler_fence(SeqCst);
+        *self = Self {
+            next,
+            ..Self::default()
+        };
+    }
+
     /// Keeps the hash of its reply tuple, if replies pass here.
     pub(super) fn set_reply(&mut self, hash: Option<u32>) {
         self.reply_hash = hash.unwrap_or(0);
@@ -266,6 +286,11 @@ impl Entry {
     #[inline]
     pub(super) const fn is_free(&self) -> bool {
         self.kind & CLASS_MASK == 0
+    }
+
+    /// Whether it is of a class that there is.
+    pub(super) const fn has_class(&self) -> bool {
+        matches!(self.kind & CLASS_MASK, 1..=5)
     }
 
     #[inline]

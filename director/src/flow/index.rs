@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Direction;
-use super::floor::Region;
+use super::floor::{Memory, Region};
 use super::place::reduce;
 
 /// Slots in a bucket.
@@ -122,7 +122,7 @@ impl Index {
 
     pub(super) fn new(buckets: usize) -> io::Result<Self> {
         Ok(Self {
-            buckets: Region::zeroed(buckets, buckets)?,
+            buckets: Region::zeroed(Memory::Own, buckets, buckets)?,
         })
     }
 

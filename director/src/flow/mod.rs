@@ -18,8 +18,9 @@
 //! pool of their own, so that a flood of them displaces only its like.
 
 mod entry;
-mod floor;
+pub(crate) mod floor;
 mod index;
+mod kept;
 mod place;
 mod shard;
 mod slab;
@@ -30,6 +31,7 @@ mod tracked;
 mod wheel;
 
 pub use entry::{Class, Entry};
+pub use kept::{Found, Shape, layout, read as read_kept};
 pub use place::{Lot, Place};
 pub use shard::{Departed, Handle, Refused, Shard};
 pub use table::{Cursor, Limits, Table};

@@ -54,6 +54,7 @@ const fn step(number: u32) -> u32 {
 /// shard or bucket.
 #[derive(Clone, Copy)]
 pub(super) struct Keyed {
+    key: [u64; 2],
     start: SipHasher13,
 }
 
@@ -69,10 +70,15 @@ impl Keyed {
         Self::with_key(rand::random())
     }
 
-    pub(super) fn with_key([k0, k1]: [u64; 2]) -> Self {
+    pub(super) fn with_key(key @ [k0, k1]: [u64; 2]) -> Self {
         Self {
+            key,
             start: SipHasher13::new_with_keys(k0, k1),
         }
+    }
+
+    pub(super) const fn key(&self) -> [u64; 2] {
+        self.key
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! One shard of the table, locked: find, insert, promote, expire and evict.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::MutexGuard;
 
@@ -54,6 +54,8 @@ pub enum Refused {
 pub(super) struct Gauge {
     live: AtomicUsize,
     limit: usize,
+    /// How many have had to go for others, ever.
+    displaced: AtomicU64,
 }
 
 /// What the lock of a shard guards.
@@ -79,7 +81,12 @@ impl Gauge {
         Self {
             live: AtomicUsize::new(0),
             limit,
+            displaced: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn displaced(&self) -> u64 {
+        self.displaced.load(Relaxed)
     }
 
     pub(super) fn live(&self) -> usize {
@@ -167,7 +174,7 @@ impl<'a> Shard<'a> {
             _ => Pool::Main,
         };
         let at = self.make_place(pool, entry.class(), departed)?;
-        self.state.slab[at] = entry;
+        self.state.slab.put(at, entry);
         self.file(at, original, reply, departed)?;
         let State { slab, wheel, .. } = &mut *self.state;
         wheel.link(slab.entries_mut(), at);
@@ -195,8 +202,9 @@ impl<'a> Shard<'a> {
         }
         let State { slab, wheel, .. } = &mut *self.state;
         wheel.unlink(slab.entries_mut(), from);
-        slab[to] = slab[from];
-        slab[to].set_class(Class::Established);
+        let mut moved = slab[from];
+        moved.set_class(Class::Established);
+        slab.put(to, moved);
         wheel.link(slab.entries_mut(), to);
         slab.give(from);
         self.gauges[Pool::HalfOpen as usize].give();
@@ -367,6 +375,7 @@ impl<'a> Shard<'a> {
             gauge.give();
         }
         let dead = self.detach(victim.ok_or(Refused::Full)?);
+        gauge.displaced.fetch_add(1, Relaxed);
         departed(&dead, Departed::Evicted);
         self.state.slab.take(pool).ok_or(Refused::Full)
     }

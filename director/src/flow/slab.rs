@@ -4,7 +4,7 @@ use std::io;
 use std::ops::{Index, IndexMut};
 
 use super::entry::Entry;
-use super::floor::Region;
+use super::floor::{HUGE_PAGE, Memory, Region};
 
 /// No entry.
 pub(super) const NIL: u32 = u32::MAX;
@@ -47,11 +47,19 @@ impl Part {
 impl Slab {
     /// Room for that many entries in the two pools. Memory is used as entries are. The half-open
     /// pool stands last and in small pages, so that it costs nothing in times of peace.
-    pub(super) fn new(half_open: u32, main: u32) -> io::Result<Self> {
+    pub(super) fn new(memory: Memory<'_>, half_open: u32, main: u32) -> io::Result<Self> {
+        let places = main as usize + half_open as usize;
         Ok(Self {
-            entries: Region::zeroed(main as usize + half_open as usize, main as usize)?,
+            entries: Region::zeroed(memory, places, main as usize)?,
             parts: [Part::new(main, half_open), Part::new(0, main)],
         })
+    }
+
+    /// Bytes from one slab of so many places to the next one in a file.
+    pub(super) const fn stride(places: usize) -> u64 {
+        let bytes = (places * size_of::<Entry>()).next_multiple_of(HUGE_PAGE);
+        // A region takes a huge page more than it needs.
+        (bytes + HUGE_PAGE) as u64
     }
 
     /// A free place of `pool`; its contents are stale.
@@ -73,9 +81,13 @@ impl Slab {
     pub(super) fn give(&mut self, at: u32) {
         let part = &mut self.parts[self.pool_of(at) as usize];
         let entry = &mut self.entries[at as usize];
-        *entry = Entry::default();
-        entry.next = part.free;
+        entry.leave(part.free);
         part.free = at;
+    }
+
+    /// Lets `entry` live in the place `at`.
+    pub(super) fn put(&mut self, at: u32, entry: Entry) {
+        self.entries[at as usize].move_in(entry);
     }
 
     /// The pool that a place belongs to.

@@ -1,16 +1,18 @@
 //! The connection table: shards behind a lock each, picked by a keyed hash of the client, which
 //! both directions of a connection know.
 
+use std::fs::File;
 use std::io;
 
 use parking_lot::Mutex;
 
 use super::Direction;
 use super::entry::Entry;
-use super::floor;
+use super::floor::{self, Memory};
 use super::index::Index;
+use super::kept::Shape;
 use super::place::{Keyed, Lot, Place, reduce};
-use super::shard::{Departed, Gauge, Random, Shard, State};
+use super::shard::{Departed, Gauge, Random, Refused, Shard, State};
 use super::slab::{NIL, Pool, Slab};
 use super::wheel::Wheel;
 use crate::time::Tick;
@@ -33,6 +35,8 @@ pub struct Table {
     keyed: Keyed,
     /// Buckets in the index of one shard.
     buckets: u32,
+    /// Entries in the slab of one shard.
+    places: usize,
     gauges: [Gauge; 2],
     cells: Box<[Cell]>,
 }
@@ -80,7 +84,7 @@ pub(super) struct Plan {
 
 /// A shard is worth its overhead from this size on, in connections.
 const LEAST_SHARE: usize = 16 << 10;
-const MOST_SHARDS: usize = 256;
+pub(super) const MOST_SHARDS: usize = 256;
 /// With this many shards to choose from a worker seldom meets another one.
 const SHARDS_PER_WORKER: usize = 8;
 /// Entries that a listing looks at under one lock.
@@ -90,7 +94,10 @@ impl Plan {
     fn new(limits: &Limits) -> Self {
         let by_workers = (limits.workers.max(1) * SHARDS_PER_WORKER).next_power_of_two();
         let by_size = (limits.connections / LEAST_SHARE + 1).next_power_of_two();
-        let shards = by_workers.min(by_size).min(MOST_SHARDS);
+        Self::of_shards(limits, by_workers.min(by_size).min(MOST_SHARDS))
+    }
+
+    fn of_shards(limits: &Limits, shards: usize) -> Self {
         let main = share(limits.connections, shards);
         let half_open = share(limits.half_open, shards);
         Self {
@@ -121,19 +128,62 @@ impl Table {
     /// The kernel's, when there is no address space, or when `limits` go beyond 2^31 entries a
     /// shard.
     pub fn new(limits: &Limits) -> io::Result<Self> {
-        Self::with(limits, Plan::new(limits), Keyed::random())
+        Self::with(limits, Plan::new(limits), Keyed::random(), None, Tick(0))
     }
 
-    pub(super) fn with(limits: &Limits, plan: Plan, keyed: Keyed) -> io::Result<Self> {
+    /// The same, with its entries in an empty file, from which [`super::read_kept`] has them when
+    /// this process is gone; its time begins at `now`. The connections of a `former` table all find a place: a shard of the
+    /// new one has those of a shard of the other.
+    ///
+    /// # Errors
+    /// As [`Table::new`].
+    pub fn kept(
+        limits: &Limits,
+        file: &File,
+        former: Option<&Shape>,
+        now: Tick,
+    ) -> io::Result<Self> {
+        let (plan, keyed) = match former.filter(|former| former.is_sound()) {
+            Some(former) => (
+                Plan::of_shards(limits, former.shards),
+                Keyed::with_key(former.key),
+            ),
+            None => (Plan::new(limits), Keyed::random()),
+        };
+        Self::with(limits, plan, keyed, Some(file), now)
+    }
+
+    /// What a later process needs to know of the file of [`Table::kept`].
+    pub fn shape(&self) -> Shape {
+        Shape {
+            shards: self.cells.len(),
+            places: self.places,
+            key: self.keyed.key(),
+        }
+    }
+
+    pub(super) fn with(
+        limits: &Limits,
+        plan: Plan,
+        keyed: Keyed,
+        file: Option<&File>,
+        now: Tick,
+    ) -> io::Result<Self> {
         if plan.main.saturating_add(plan.half_open) >= 1 << 31 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let places = plan.main + plan.half_open;
+        let memory = |shard| match file {
+            Some(file) => Memory::Kept(file, shard as u64 * Slab::stride(places)),
+            None => Memory::Own,
+        };
         let cells = (0..plan.shards)
-            .map(|_| Cell::new(&plan))
+            .map(|shard| Cell::new(&plan, memory(shard), now))
             .collect::<io::Result<_>>()?;
         Ok(Self {
             keyed,
             buckets: plan.buckets as u32,
+            places,
             gauges: [limits.half_open, limits.connections].map(Gauge::new),
             cells,
         })
@@ -201,6 +251,27 @@ impl Table {
     #[inline]
     pub fn lock(&self, place: &Place) -> Shard<'_> {
         self.open(self.cell(place))
+    }
+
+    /// [`Shard::insert`], for those who do nothing else with the shard. Tuples that do not meet in one
+    /// shard are those of no connection.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_in(
+        &self,
+        entry: Entry,
+        original: &Place,
+        reply: Option<&Place>,
+        departed: &mut impl FnMut(&Entry, Departed),
+    ) -> Result<(), Refused> {
+        match reply.is_none_or(|reply| reply.shard == original.shard) {
+            true => self
+                .lock(original)
+                .insert(entry, original, reply, departed)
+                .map(drop),
+            false => Err(Refused::ReplyTaken),
+        }
     }
 
     /// Takes the connection of the packet `tuple`, client to virtual service, out.
@@ -311,6 +382,11 @@ impl Table {
         self.gauges[Pool::HalfOpen as usize].live()
     }
 
+    /// How many connections have had to leave the half-open pool for others, ever.
+    pub fn half_open_displaced(&self) -> u64 {
+        self.gauges[Pool::HalfOpen as usize].displaced()
+    }
+
     /// How many connections the main pool may hold.
     pub fn capacity(&self) -> usize {
         self.gauges[Pool::Main as usize].limit()
@@ -330,6 +406,12 @@ impl Table {
     pub fn footprint(&self) -> usize {
         let of_cell = |cell: &Cell| cell.index.bytes() + cell.state.lock().slab.bytes();
         size_of_val::<[Cell]>(&self.cells) + self.cells.iter().map(of_cell).sum::<usize>()
+    }
+
+    /// Bytes that may come to be written in the file of [`Table::kept`].
+    pub fn kept_bytes(&self) -> usize {
+        let of_cell = |cell: &Cell| cell.state.lock().slab.bytes();
+        self.cells.iter().map(of_cell).sum()
     }
 
     #[cfg(test)]
@@ -354,14 +436,14 @@ impl Table {
 }
 
 impl Cell {
-    fn new(plan: &Plan) -> io::Result<Self> {
-        let slab = Slab::new(plan.half_open as u32, plan.main as u32)?;
+    fn new(plan: &Plan, memory: Memory<'_>, now: Tick) -> io::Result<Self> {
+        let slab = Slab::new(memory, plan.half_open as u32, plan.main as u32)?;
         Ok(Self {
             index: Index::new(plan.buckets)?,
             entries: slab.address(),
             state: Mutex::new(State {
                 slab,
-                wheel: Wheel::new(),
+                wheel: Wheel::new(now),
                 random: Random::new(rand::random()),
             }),
         })

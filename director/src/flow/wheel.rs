@@ -38,10 +38,10 @@ const fn second_of(expires: Tick) -> u32 {
 }
 
 impl Wheel {
-    /// An empty wheel at tick 0.
-    pub(super) const fn new() -> Self {
+    /// An empty wheel that begins at `now`.
+    pub(super) const fn new(now: Tick) -> Self {
         Self {
-            second: 0,
+            second: now.0 / Ticks::PER_SECOND,
             heads: [NIL; LEVELS * SLOTS],
             near: 0,
         }
@@ -201,7 +201,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             Self {
-                wheel: Wheel::new(),
+                wheel: Wheel::new(Tick(0)),
                 entries: vec![Entry::default(); ENTRIES as usize],
                 model: vec![None; ENTRIES as usize],
                 now: Tick(0),

@@ -1,5 +1,6 @@
 //! Fragmentation of IPv4 datagrams, as a router does it (RFC 791 §3.2, RFC 1812 §4.2.2.7).
 
+use super::from;
 use crate::wire::{Layout, Version, ipv4};
 
 /// The fewest bytes of payload that a fragment may have: no link takes less (RFC 791 §3.2).
@@ -10,6 +11,17 @@ const LEAST: usize = 8;
 pub fn may_be_cut(frame: &[u8], layout: &Layout) -> bool {
     let header = ipv4::header(layout.datagram(frame));
     layout.version == Version::V4 && header.is_some_and(|header| !header.dont_fragment())
+}
+
+/// Lets routers fragment the datagram although its sender has not; `ident` is one that is free.
+#[inline(never)]
+pub fn lift_dont_fragment(frame: &mut [u8], layout: &Layout, ident: u16) {
+    if layout.version == Version::V4
+        && let Some(mut header) = ipv4::header_mut(from(frame, layout.network))
+        && header.dont_fragment()
+    {
+        header.lift_dont_fragment(ident);
+    }
 }
 
 /// How a datagram, or a fragment of one, is cut.

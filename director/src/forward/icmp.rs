@@ -26,6 +26,20 @@ pub fn translate_error(frame: &mut [u8], error: &IcmpError, src: Addr, dst: Addr
     }
 }
 
+/// Has an error that tells of a path narrower than any is believed to be tell of the narrowest.
+pub fn widen_path(frame: &mut [u8], error: &IcmpError) {
+    let version = error.layout.version;
+    let least = icmp::least_mtu(version);
+    let Some(mtu) = error.mtu.filter(|mtu| *mtu < least) else {
+        return;
+    };
+    if let Some(mut header) = icmp::header_mut(from(frame, error.layout.transport)) {
+        let checksum = Change::default().words(mtu, least).apply(header.checksum());
+        header.set_mtu(version, least);
+        header.set_checksum(checksum);
+    }
+}
+
 /// Rewrites the quoted packet; returns all that changes in the bytes of the quote.
 fn translate_quote(frame: &mut [u8], quote: &Quote, to: &Tuple) -> Change {
     let Quote { layout, tuple, .. } = quote;
@@ -63,7 +77,9 @@ fn set_checksum(segment: &mut [u8], protocol: Protocol, change: Change) -> Chang
 mod tests {
     use super::*;
     use crate::wire::sample::{self, Sample};
-    use crate::wire::{Packet, parse};
+    use std::net::IpAddr;
+
+    use crate::wire::{Endpoint, Packet, parse};
     use proptest::prelude::*;
 
     fn read(frame: &[u8]) -> IcmpError {
@@ -84,6 +100,31 @@ mod tests {
         quote.truncate(header + 8 + more);
         let kind = if router.is_v4() { [3, 4] } else { [2, 0] };
         sample::icmp_error([router, sample.tuple.src.addr], kind, 1400, &quote)
+    }
+
+    #[test]
+    fn no_path_is_narrower_than_the_narrowest() {
+        for (ends, kind, told, kept) in [
+            (["192.0.2.1", "198.51.100.1"], [3, 4], 68, 552),
+            (["192.0.2.1", "198.51.100.1"], [3, 4], 600, 600),
+            (["192.0.2.1", "198.51.100.1"], [3, 1], 68, 0),
+            (["2001:db8::1", "2001:db8::2"], [2, 0], 600, 1280),
+            (["2001:db8::1", "2001:db8::2"], [2, 0], 1400, 1400),
+        ] {
+            let [router, sender] = ends.map(|end| Addr::from(end.parse::<IpAddr>().unwrap()));
+            let tuple = Tuple {
+                protocol: Protocol::Udp,
+                src: Endpoint::new(sender, 1),
+                dst: Endpoint::new(router, 2),
+            };
+            let quote = Sample::of(tuple).datagram();
+            let mut frame = sample::icmp_error([router, sender], kind, told, &quote);
+            let error = read(&frame);
+            widen_path(&mut frame, &error);
+            let after = read(&frame);
+            assert_eq!(after.mtu.unwrap_or(0), kept, "{kind:?} {told}");
+            sample::assert_valid(error.layout.datagram(&frame));
+        }
     }
 
     /// A quote cut inside of the TCP checksum, whose first byte then stays as it was quoted, as

@@ -12,8 +12,8 @@ pub mod notice;
 pub mod reply;
 mod tunnel;
 
-pub use cut::{Cuts, may_be_cut};
-pub use icmp::translate_error;
+pub use cut::{Cuts, lift_dont_fragment, may_be_cut};
+pub use icmp::{translate_error, widen_path};
 pub use mss::clamp_mss;
 pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
 pub use tunnel::{GueChecksum, Outer, Tunnel};

@@ -58,6 +58,8 @@ pub struct Outer {
     /// A hash of the flow, for those who spread packets: the flow label of IPv6, the source
     /// port of GUE.
     pub entropy: u32,
+    /// Whether it may not be fragmented where the datagram inside may not.
+    pub keeps_df: bool,
     /// Identification of a datagram that may be fragmented.
     pub ident: u16,
 }
@@ -149,6 +151,7 @@ impl Outer {
         let payload = inner.length + self.tunnel.shim();
         match self.dst.is_v4() {
             true => {
+                let may_fragment = inner.may_fragment || !self.keeps_df;
                 let repr = ipv4::Repr {
                     src: self.src,
                     dst: self.dst,
@@ -156,7 +159,7 @@ impl Outer {
                     tos: inner.class,
                     ttl: inner.hops,
                     payload,
-                    ident: inner.may_fragment.then_some(self.ident),
+                    ident: may_fragment.then_some(self.ident),
                 };
                 if let Some(header) = bytes.first_chunk_mut() {
                     repr.write(header);

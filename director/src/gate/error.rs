@@ -1,6 +1,7 @@
 //! What can go wrong on the way to an attached gate, each with its mend.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why the gate could not be loaded, attached or told.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum GateError {
     },
     /// Somebody else's XDP program is there.
     #[error(
-        "interface `{0}` already has an XDP program: another bulwarkd, or one that `ip link show {0}` names and `ip link set dev {0} xdp off` removes"
+        "interface `{0}` already has an XDP program: another bulwarkd, or one that `ip link show {0}` names and `ip link set dev {0} xdp off` removes, or one that `bulwarkd detach` does"
     )]
     Busy(String),
     /// No privilege.
@@ -53,6 +54,31 @@ pub enum GateError {
         /// What libbpf said.
         error: libbpf_rs::Error,
     },
+    /// Nothing can be pinned there.
+    #[error(
+        "{} is in no BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`; `ip netns exec` hides it), or set `pin` under [datapath] to a directory in one",
+        .0.display()
+    )]
+    NoBpffs(PathBuf),
+    /// Another director's gate is there.
+    #[error(
+        "another bulwarkd has the gate of {}; stop that one, or give this one a `pin` of its own under [datapath]",
+        .0.display()
+    )]
+    Pinned(PathBuf),
+    /// The BPF file system's.
+    #[error("cannot pin the gate: {}: {error}", path.display())]
+    Pin {
+        /// Of what.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The program that was there stays.
+    #[error(
+        "cannot put the gate in the place of the pinned one: {0}; `bulwarkd detach` removes that"
+    )]
+    Successor(io::Error),
     /// The list of interfaces is empty.
     #[error("no interface is configured; set [datapath] interfaces = [\"eth0\"]")]
     NoInterface,

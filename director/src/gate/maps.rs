@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use adminapi::model::Family;
+use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::skel::{GateSkel, OpenGateSkel};
@@ -102,6 +103,8 @@ pub(super) struct Maps {
     rules: MapHandle,
     scopes: MapHandle,
     counters: MapHandle,
+    /// All of them, by name.
+    pub(super) all: Vec<(String, MapHandle)>,
 }
 
 fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
@@ -122,6 +125,7 @@ impl Maps {
             rules: MapHandle::try_from(&skel.maps.rules)?,
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
+            all: named(skel)?,
         })
     }
 
@@ -234,6 +238,16 @@ impl Maps {
             no_socket: sum(3)?,
         })
     }
+}
+
+/// The maps of `bpf/`, without those that libbpf makes for constants, whose names have dots.
+fn named(skel: &GateSkel<'_>) -> libbpf_rs::Result<Vec<(String, MapHandle)>> {
+    let maps = skel.object().maps();
+    let named = maps.map(|map| (map.name().to_string_lossy().into_owned(), map));
+    named
+        .filter(|(name, _)| !name.contains('.'))
+        .map(|(name, map)| Ok((name, MapHandle::try_from(&map)?)))
+        .collect()
 }
 
 fn put(map: &MapHandle, key: &[u8], value: Option<[u8; 4]>) -> libbpf_rs::Result<()> {

@@ -2,24 +2,28 @@
 //! The other unsafe floor.
 //!
 //! The program is held by a BPF link, so the kernel detaches it when the director ends in any
-//! way: an orderly stop, a panic, `kill -9`.
+//! way: an orderly stop, a panic, `kill -9`. Or it stays, when it is to (`pins`).
 #![allow(unsafe_code)]
 
 mod error;
 mod interface;
 mod maps;
+mod pins;
 mod program;
 
 pub use error::GateError;
 pub use interface::Interface;
 pub use maps::{GateCounters, Roles, Scope};
+pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
 
 use std::ops::RangeInclusive;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::bpf_link;
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use maps::Maps;
+use program::Base;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -32,34 +36,94 @@ pub const MAX_QUEUES: u32 = 64;
 /// Interfaces of one director at most (the maps of `bpf/maps.h` have room for as many).
 pub const MAX_PORTS: usize = 16;
 
-/// The gate on all interfaces of the director. Dropping it detaches it.
+/// The gate on all interfaces of the director. Dropping it detaches it, unless it is pinned.
 #[derive(Debug)]
 pub struct Gate {
     maps: Maps,
-    links: Vec<(XdpMode, OwnedFd)>,
+    links: Vec<Attachment>,
+    pins: Option<Pins>,
+}
+
+/// The gate on one interface.
+#[derive(Debug)]
+struct Attachment {
+    ifindex: u32,
+    mode: XdpMode,
+    link: OwnedFd,
+    /// What is to take the place of another director's program, which the link still holds.
+    successor: Option<OwnedFd>,
 }
 
 impl Gate {
     /// Loads the gate and attaches it to `interfaces`, whose places in the list are the port
-    /// numbers from then on. Until endpoints are set it passes everything.
+    /// numbers from then on. Until endpoints are set it passes everything. Where `pins` hold the gate
+    /// of another director, that one stays until [`Gate::take_over`].
     ///
     /// # Errors
-    /// Which interface, why, and what to do about it. Nothing stays attached.
-    pub fn attach(interfaces: &[Interface], wanted: Option<XdpMode>) -> Result<Self, GateError> {
-        let mut loaded = None;
+    /// Which interface, why, and what to do about it. Nothing new stays attached.
+    pub fn attach(
+        interfaces: &[Interface],
+        wanted: Option<XdpMode>,
+        pins: Option<Pins>,
+    ) -> Result<Self, GateError> {
+        let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
+        let mut loaded: Option<Maps> = None;
         let mut links = Vec::with_capacity(interfaces.len());
         for (port, interface) in interfaces.iter().enumerate() {
-            let (program, maps) = program::load(port as u32, loaded.as_ref())?;
-            links.push(program::attach(&program, interface, wanted)?);
+            let base = loaded.as_ref().map_or(Base::New(&carried), Base::Earlier);
+            let (program, maps) = program::load(port as u32, base)?;
+            let held = held(pins.as_ref(), interface, wanted);
+            links.push(match held {
+                Some((mode, link)) => Attachment {
+                    ifindex: interface.index,
+                    mode,
+                    link,
+                    successor: Some(program),
+                },
+                None => {
+                    let (mode, link) = program::attach(&program, interface, wanted)?;
+                    Attachment {
+                        ifindex: interface.index,
+                        mode,
+                        link,
+                        successor: None,
+                    }
+                }
+            });
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
-        Ok(Self { maps, links })
+        Ok(Self { maps, links, pins })
+    }
+
+    /// Whether the gate of another director is still in the place of this one.
+    pub fn is_awaited(&self) -> bool {
+        self.links.iter().any(|link| link.successor.is_some())
+    }
+
+    /// Puts this gate in the place of another director's, and gives it the names by which the next
+    /// one finds it. To be called when it knows all that it has to know.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn take_over(&self) -> Result<(), GateError> {
+        for link in &self.links {
+            if let Some(program) = &link.successor {
+                let updated = bpf_link::update(link.link.as_fd(), program.as_fd());
+                updated.map_err(GateError::Successor)?;
+            }
+        }
+        let links = self.links.iter();
+        let links = links.map(|link| (link.ifindex, link.mode, link.link.as_fd()));
+        match &self.pins {
+            Some(pins) => pins.settle(&self.maps.all, links),
+            None => Ok(()),
+        }
     }
 
     /// How the gate is attached to `port`.
     pub fn mode(&self, port: usize) -> XdpMode {
-        self.links[port].0
+        self.links[port].mode
     }
 
     /// Sends what is the director's on `queue` of `port` to `socket`.
@@ -142,4 +206,19 @@ impl Gate {
     pub fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
         self.maps.counters(port)
     }
+}
+
+/// The gate of another director on an interface, if it may stay in the mode that it has.
+fn held(
+    pins: Option<&Pins>,
+    interface: &Interface,
+    wanted: Option<XdpMode>,
+) -> Option<(XdpMode, OwnedFd)> {
+    let pins = pins?;
+    let (mode, link) = pins.link(interface.index)?;
+    if wanted.is_some_and(|wanted| wanted != mode) {
+        pins.drop_link(interface.index, mode);
+        return None;
+    }
+    Some((mode, link))
 }

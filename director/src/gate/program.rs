@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapCore, MapHandle};
 
 use super::maps::Maps;
-use super::skel::GateSkelBuilder;
+use super::skel::{GateSkelBuilder, OpenGateSkel};
 use super::{GateError, Interface};
 use crate::bpf_link::{self, Hook};
 
@@ -22,6 +23,9 @@ pub enum XdpMode {
 }
 
 impl XdpMode {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Native, Self::Generic];
+
     const fn flags(self) -> u32 {
         match self {
             Self::Native => libbpf_sys::XDP_FLAGS_DRV_MODE,
@@ -29,7 +33,7 @@ impl XdpMode {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Generic => "generic",
@@ -37,8 +41,16 @@ impl XdpMode {
     }
 }
 
-/// Loads an instance of the gate for `port`, on the maps of an earlier one if there is one.
-pub(super) fn load(port: u32, earlier: Option<&Maps>) -> Result<(OwnedFd, Maps), GateError> {
+/// The maps that an instance of the gate is to have.
+pub(super) enum Base<'a> {
+    /// New ones, but for those of another director that fit.
+    New(&'a [MapHandle]),
+    /// Those of an earlier instance.
+    Earlier(&'a Maps),
+}
+
+/// Loads an instance of the gate for `port`.
+pub(super) fn load(port: u32, base: Base<'_>) -> Result<(OwnedFd, Maps), GateError> {
     let mut storage = MaybeUninit::uninit();
     let mut open = GateSkelBuilder::default()
         .open(&mut storage)
@@ -46,13 +58,28 @@ pub(super) fn load(port: u32, earlier: Option<&Maps>) -> Result<(OwnedFd, Maps),
     if let Some(data) = open.maps.rodata_data.as_deref_mut() {
         data.PORT = port;
     }
-    if let Some(maps) = earlier {
-        maps.lend(&mut open).map_err(refused)?;
+    match base {
+        Base::New(carried) => carry(carried, &mut open).map_err(refused)?,
+        Base::Earlier(maps) => maps.lend(&mut open).map_err(refused)?,
     }
     let skel = open.load().map_err(refused)?;
     let program = skel.progs.gate.as_fd().try_clone_to_owned();
     let program = program.map_err(|e| GateError::Load(e.to_string()))?;
     Ok((program, Maps::of(&skel).map_err(refused)?))
+}
+
+fn carry(maps: &[MapHandle], open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+    for mut own in open.open_object_mut().maps_mut() {
+        let fits = |map: &&MapHandle| {
+            let same_size = (map.key_size(), map.value_size(), map.max_entries())
+                == (own.key_size(), own.value_size(), own.max_entries());
+            map.name() == own.name() && map.map_type() == own.map_type() && same_size
+        };
+        if let Some(map) = maps.iter().find(fits) {
+            own.reuse_fd(map.as_fd())?;
+        }
+    }
+    Ok(())
 }
 
 fn refused(error: libbpf_rs::Error) -> GateError {

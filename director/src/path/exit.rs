@@ -171,6 +171,7 @@ impl<'s> View<'s> {
             src: self.source(hop, dst).unwrap_or_default(),
             dst,
             entropy: entropy_of(to),
+            keeps_df: self.keeps_df(),
             ident: self.next_ident(),
         };
         Departure::Remade(Remake {
@@ -194,6 +195,10 @@ impl<'s> View<'s> {
         let overhead = outer.map_or(0, |outer| outer.overhead());
         let room = hop.mtu.saturating_sub(overhead.into());
         if u32::from(layout.datagram_len()) > room {
+            if outer.is_some_and(|outer| !outer.keeps_df) {
+                let ident = self.next_ident();
+                forward::lift_dont_fragment(umem.packet_mut(frame), &layout, ident);
+            }
             // `exit` has found that it may be cut: it is too long for a link that takes nothing.
             let cuts = Cuts::of(umem.packet(frame), &layout, room);
             let cuts = cuts.ok_or(Cause::FragmentNoRoom)?;

@@ -1,14 +1,16 @@
 //! Real servers are told of half-open connections that the director has given up, so that their
-//! backlogs empty: a reset with the number that they expect, as the client would send it. It is
-//! for those whose SYN has reached them by NAT; no more than so many a second.
+//! backlogs empty: by a reset with the number that they expect, as the client would send it, or by
+//! an ICMP error about their SYN+ACK. It is for those whose SYN has reached them by NAT; no more
+//! than so many a second.
 
 use std::cell::RefCell;
 
 use super::answer::Allowance;
 use super::view::{View, flow_of};
+use crate::defence::Tell;
 use crate::flow::{Direction, Entry, Tracked};
 use crate::forward::{self, notice};
-use crate::wire::{Mac, Tuple};
+use crate::wire::{Addr, Mac, Tuple};
 use crate::worker::Outbox;
 use crate::xsk::Umem;
 
@@ -20,8 +22,16 @@ const ROOM: usize = 256;
 struct Farewell {
     /// From the client's side to the real server.
     to: Tuple,
-    /// What the real server expects next.
-    seq: u32,
+    words: Words,
+}
+
+/// How it is said.
+#[derive(Clone, Copy, Debug)]
+enum Words {
+    /// The client resets, at the number that the real server expects next.
+    Reset { seq: u32 },
+    /// `from` has not got the SYN+ACK with this number any further.
+    Unreachable { isn: u32, from: Addr },
 }
 
 /// What a worker has still to say.
@@ -34,7 +44,7 @@ pub(super) struct Farewells {
 impl View<'_> {
     /// Has the real server of a connection that is gone told, if it holds a place for it.
     pub(super) fn bid_farewell(&self, entry: &Entry) {
-        if !self.orders.tells_reals() {
+        if self.orders.tell_reals() == Tell::No {
             return;
         }
         if let Some(farewell) = self.farewell_of(entry) {
@@ -51,9 +61,20 @@ impl View<'_> {
         };
         let held = tcp.state.is_half_open() && !entry.is_one_way();
         let real = self.pool.real(entry.real()).filter(|_| held)?;
+        let words = match (self.orders.tell_reals(), tcp.server_isn()) {
+            (Tell::No, _) => return None,
+            (Tell::Unreachable, Some(isn)) => Words::Unreachable {
+                isn,
+                from: entry.vip().addr,
+            },
+            // Of one that has said nothing yet an error could quote nothing.
+            (Tell::Unreachable | Tell::Reset, _) => Words::Reset {
+                seq: tcp.peer(Direction::Original).end,
+            },
+        };
         Some(Farewell {
             to: self.translated(entry, real, Direction::Original),
-            seq: tcp.peer(Direction::Original).end,
+            words,
         })
     }
 
@@ -70,12 +91,18 @@ impl View<'_> {
         }
     }
 
-    fn say(&self, umem: &Umem, out: &mut Outbox, Farewell { to, seq }: &Farewell) {
+    fn say(&self, umem: &Umem, out: &mut Outbox, Farewell { to, words }: &Farewell) {
         let (Ok(hop), Some(mut frame)) = (self.fib.next_hop(to.dst.addr, flow_of(to)), out.blank())
         else {
             return;
         };
-        let length = notice::reset_at(umem.room_mut(&mut frame), to, *seq);
+        let room = umem.room_mut(&mut frame);
+        let length = match *words {
+            Words::Reset { seq } => notice::reset_at(room, to, seq),
+            Words::Unreachable { isn, from } => {
+                notice::unreachable_at(room, &to.reversed(), isn, from)
+            }
+        };
         frame.set_len(length.unwrap_or(0));
         let bytes = umem.packet_mut(&mut frame);
         forward::set_ethernet(bytes, Mac(hop.src_mac), Mac(hop.dst_mac));

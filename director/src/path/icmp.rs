@@ -90,6 +90,7 @@ impl<'s> View<'s> {
         let hop = self.hop_by(frame, &error.layout, method, to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         self.count(real, &error.layout, way);
+        forward::widen_path(frame, error);
         match method {
             Method::Nat | Method::FullNat => {
                 let quote = to.reversed();

@@ -52,6 +52,7 @@ use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
 use crate::service::Method;
+use crate::sources::Sampler;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
@@ -111,6 +112,7 @@ pub struct Path {
     refused: Refused,
     expiry: Expiry,
     clients_expiry: Expiry,
+    sampler: Sampler,
     /// When half-open connections were last dropped before their time.
     thinned: Tick,
 }
@@ -175,6 +177,7 @@ impl Path {
             refused: Refused::new(Arc::clone(&stats), asker),
             expiry: Expiry::of(worker, shared.workers),
             clients_expiry: Expiry::of(worker, shared.workers),
+            sampler: Sampler::default(),
             thinned: Tick::default(),
             sight: Sight {
                 worker,
@@ -209,6 +212,8 @@ impl Walk for Path {
         for reading in &mut self.readings {
             view.approach(reading);
         }
+        let sight = |n: usize, reading: &Reading| reading.sighting(umem.packet(&batch[n]));
+        self.sampler.look(&self.readings, sight);
         for (frame, reading) in batch.drain(..).zip(&self.readings) {
             let arrival = Arrival {
                 frame,
@@ -224,6 +229,7 @@ impl Walk for Path {
         if self.refused.waiting() > 0 {
             self.retry(umem, out, now);
         }
+        self.sampler.tick(now, &self.sight.stats.sources);
         let view = self.sight.view(0, now);
         let expire = |shard| {
             let gone = &mut |entry: &_, _| view.departed(entry);

@@ -2,7 +2,8 @@
 
 use super::view::View;
 use crate::flow::{Direction, Place};
-use crate::wire::{self, Malformed, Packet, Transport, Tuple};
+use crate::sources::Sighting;
+use crate::wire::{self, Malformed, Packet, Protocol, Transport, Tuple};
 
 /// What the first look has found.
 #[derive(Debug)]
@@ -28,6 +29,28 @@ pub(super) enum Reading {
         /// Where the connection is if there is one.
         place: Place,
     },
+}
+
+impl Reading {
+    /// What it says of who sends packets; nothing of real servers.
+    pub(super) fn sighting(&self, frame: &[u8]) -> Option<Sighting> {
+        let Reading::Packet {
+            packet,
+            way: Direction::Original,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let Transport { tuple, layout } = packet;
+        let opens = tuple.protocol == Protocol::Tcp
+            && wire::tcp::Segment::parse(layout.segment(frame)).is_ok_and(|it| it.flags.opens());
+        Some(Sighting {
+            source: tuple.src.addr,
+            bytes: layout.datagram_len(),
+            opens,
+        })
+    }
 }
 
 impl View<'_> {

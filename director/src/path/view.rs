@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use adminapi::sysctl::Sysctls;
+use adminapi::sysctl::{Sysctl, Sysctls};
 use arc_swap::ArcSwap;
 
 use super::farewell::Farewells;
@@ -25,7 +25,7 @@ use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Tuple};
+use crate::wire::{Addr, Layout, Tuple, Version};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -148,7 +148,15 @@ impl<'s> View<'s> {
     ) -> Result<Hop, Refusal<'static>> {
         let mut hop = self.onward(frame, layout, to, flow)?;
         hop.mtu = hop.mtu.min(self.path_mtus.to(to, self.now));
-        fitting(frame, layout, hop, overhead)
+        match layout.version == Version::V4 && !self.keeps_df() {
+            true => Ok(hop),
+            false => fitting(frame, layout, hop, overhead),
+        }
+    }
+
+    /// Whether what may not be fragmented is not in a tunnel either (`pmtu_disc`).
+    pub(super) fn keeps_df(&self) -> bool {
+        self.sysctls.is_on(Sysctl::PmtuDisc)
     }
 
     #[inline]

@@ -10,6 +10,7 @@ use crate::direction::Direction;
 
 /// All that is tracked of one association, packed for the connection table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Tracking {
     /// The tags of this association.
     tags: Tags,

@@ -18,6 +18,7 @@ use crate::wire::tcp::{Flags, Segment};
 
 /// All that is tracked of one TCP connection, packed for the connection table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Tracking {
     /// [`Peer::end`] of client and real server.
     end: [u32; 2],
@@ -194,6 +195,12 @@ impl Tracking {
     /// where it is never heard, for good.
     pub const fn client_isn(&self) -> u32 {
         self.max_ack[Direction::Reply as usize]
+    }
+
+    /// The real server's initial sequence number, as long as its SYN is all that it has said.
+    pub fn server_isn(&self) -> Option<u32> {
+        let answered = self.has(ANSWERED) && self.state.is_half_open();
+        answered.then(|| self.peer(Direction::Reply).end.wrapping_sub(1))
     }
 
     /// What is known of the end that sends in `direction`.

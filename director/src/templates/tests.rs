@@ -229,3 +229,34 @@ fn a_table_of_clients_that_all_talk_takes_no_more() {
     assert_eq!(refused.err(), Some(Cause::TemplatesFull));
     assert_eq!(farm.real(1).load.sticking(), u32::from(room));
 }
+
+#[test]
+fn templates_that_are_taken_over_count_their_connections_anew() {
+    let farm = Farm::new(ServiceKey::at(Protocol::Tcp, vip(80)), 32, 10);
+    let connections = [1, 2].map(|host| farm.open(&from(host, 4000), host, NOW).unwrap());
+    farm.templates.assure(&farm.pool, &connections[0]);
+    let mut left = Vec::new();
+    farm.templates
+        .page(Cursor::default(), 10, |entry| left.push(*entry));
+
+    let mut heir = Farm::new(farm.key, 32, 10);
+    let latest = Arc::new(ArcSwap::from_pointee(heir.pool.clone()));
+    heir.templates = Templates::new(10, 1, latest).unwrap();
+    assert!(
+        left.iter()
+            .all(|template| heir.templates.take_over(*template))
+    );
+    heir.templates.readopt(&connections[0]);
+    assert_eq!(
+        (heir.real(1).load.sticking(), heir.real(2).load.sticking()),
+        (1, 1)
+    );
+    for (host, packets, class) in [(1, 1, Class::Established), (2, 0, Class::Unverified)] {
+        let client = Client::of(&heir.key, &heir.persistence, &from(host, 5000));
+        let (template, real) = heir.templates.held(&heir.pool, &client, |_| true).unwrap();
+        assert_eq!(real.endpoint, rip(host));
+        assert_eq!((template.packets, template.class()), (packets, class));
+    }
+    let stray = Entry::new(&from(9, 1), RealId(77), 80, Class::Closing, NOW);
+    assert!(!heir.templates.take_over(stray));
+}

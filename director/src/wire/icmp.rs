@@ -40,6 +40,15 @@ mod v6 {
     pub(super) const PARAMETER_PROBLEM: u8 = 4;
 }
 
+/// The least path MTU that is believed, bytes: that of IPv6 (RFC 8200 §5), and for IPv4 what Linux
+/// believes (`net.ipv4.route.min_pmtu`). Whoever says less would have packets cut to pieces.
+pub const fn least_mtu(version: Version) -> u32 {
+    match version {
+        Version::V4 => 552,
+        Version::V6 => 1280,
+    }
+}
+
 /// A view of the header.
 #[derive(Debug)]
 pub struct Header<T>(T);
@@ -103,6 +112,15 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
 }
 
 impl<T: BorrowMut<[u8; LEN]>> Header<T> {
+    /// Sets the next hop's MTU, which an error of this version tells, and not the checksum.
+    pub fn set_mtu(&mut self, version: Version, mtu: u32) {
+        let header = self.0.borrow_mut();
+        match version {
+            Version::V4 => put_u16(header, field::V4_MTU, mtu as u16),
+            Version::V6 => put(header, field::REST, mtu.to_be_bytes()),
+        }
+    }
+
     /// Sets the checksum.
     #[inline]
     pub fn set_checksum(&mut self, checksum: u16) {

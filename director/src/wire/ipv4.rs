@@ -165,6 +165,20 @@ impl<T: BorrowMut<[u8; LEN]>> Header<T> {
         put_u16(self.0.borrow_mut(), field::CHECKSUM, checksum);
     }
 
+    /// Lets routers fragment the datagram, and brings the checksum after it. A whole one gets
+    /// `ident` to tell its fragments by: while it could not have any, it needed none (RFC 6864
+    /// §4.1).
+    pub fn lift_dont_fragment(&mut self, ident: u16) {
+        let (flags, old) = (self.fragment(), self.ident());
+        let ident = if self.is_fragment() { old } else { ident };
+        let lifted = flags & !DONT_FRAGMENT;
+        put_u16(self.0.borrow_mut(), field::FRAGMENT, lifted);
+        put_u16(self.0.borrow_mut(), field::IDENT, ident);
+        let change = Change::default().word(flags, lifted).word(old, ident);
+        let checksum = change.apply(self.checksum());
+        self.set_checksum(checksum);
+    }
+
     /// Sets the hops left and brings the checksum after it.
     #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelType};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use testbed::command_line;
 use testbed::director::{Configuration, Director, by, service};
 use testbed::flood;
 use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
@@ -48,6 +49,9 @@ struct Options {
     /// What a flood of spoofed SYNs does to users, instead.
     #[command(flatten)]
     flood: flood::Options,
+    /// How long the command line takes, instead.
+    #[command(flatten)]
+    command_line: command_line::Options,
 }
 
 /// Who forwards.
@@ -140,6 +144,9 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if options.flood.is_wanted() {
         return options.flood.run();
+    }
+    if options.command_line.is_wanted() {
+        return options.command_line.run();
     }
     let cpus = std::thread::available_parallelism()?.get();
     println!(

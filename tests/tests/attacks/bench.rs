@@ -1,5 +1,6 @@
 //! A director under attack, the connection that is attacked, and the attacker's means.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use testbed::traffic::{HttpConnection, file_sha256};
 use testbed::wait;
 
 pub(super) const HTTP: Family = Family::V4;
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// What hand-made clients begin with.
+pub(super) const ISN: u32 = 1_000_000;
 /// Where the director speaks from by FullNAT, with few ports.
 const LOCAL: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(10, 0, 2, 240)),
@@ -41,6 +44,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn start(method: ForwardingMethod) -> Result<Self> {
+        Self::start_with(method, |configuration| configuration)
+    }
+
+    /// The same, with a configuration that `shape` has changed.
+    pub(super) fn start_with(
+        method: ForwardingMethod,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         topology
             .director
@@ -72,7 +83,7 @@ impl Bench {
             _ => configuration,
         };
         topology.meet_neighbours()?;
-        let director = Director::start(&topology.director, &configuration)?;
+        let director = Director::start(&topology.director, &shape(configuration))?;
         let stop = Arc::new(AtomicBool::new(false));
         let downloads = Some(download_until(&topology, Arc::clone(&stop))?);
         Ok(Self {
@@ -140,6 +151,33 @@ impl Bench {
             Ok(())
         })
     }
+}
+
+/// What comes of handshakes that are made by hand: for each client the number that the real server
+/// has begun with, plus one.
+pub(super) fn shake_hands(bench: &Bench, clients: &[SocketAddr]) -> Result<Vec<u32>> {
+    let tap = Tap::open(&bench.topology.client, HOST_SIDE)?;
+    let syns: Vec<_> = clients
+        .iter()
+        .map(|client| segment(*client, flag::SYN, ISN, 0))
+        .collect();
+    let mut answered = HashMap::new();
+    wait::until("all SYN+ACKs", PATIENCE, || {
+        // What was lost on the way is sent again.
+        let missing = clients.iter().zip(&syns);
+        let missing = missing.filter(|(client, _)| !answered.contains_key(*client));
+        bench.send(&missing.map(|(_, syn)| syn.clone()).collect::<Vec<_>>())?;
+        for packet in tap.drain(|packet| packet.source == HTTP.vip())? {
+            if let Some((_, client)) = packet.sockets() {
+                answered.insert(client, numbers(&packet).0);
+            }
+        }
+        let found: Option<Vec<u32>> = clients
+            .iter()
+            .map(|client| answered.get(client).copied())
+            .collect();
+        found.context("some are missing")
+    })
 }
 
 /// Downloads the big file again and again, and says how often.

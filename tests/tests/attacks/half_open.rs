@@ -11,9 +11,8 @@ use testbed::require;
 use testbed::topology::HOST_SIDE;
 use testbed::wait;
 
-use super::bench::{Bench, HTTP, Victim, hand_made, numbers, segment};
+use super::bench::{Bench, HTTP, ISN, Victim, hand_made, numbers, segment};
 
-const ISN: u32 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn await_state(bench: &Bench, port: u16, wanted: &str) -> Result<()> {

@@ -2,7 +2,10 @@
 //! does not move, what is dropped is counted, and the live connection's transfer is whole.
 
 mod bench;
+mod collisions;
+mod flapping;
 mod fragments;
 mod half_open;
 mod ports;
+mod slow;
 mod stranger;

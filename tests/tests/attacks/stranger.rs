@@ -2,9 +2,11 @@
 //! all, roughly or exactly (T1-T3, T7, T8, T10, T12 and T13 of the list in docs/defence.md).
 
 use adminapi::model::ForwardingMethod;
-use anyhow::{Result, ensure};
-use testbed::packet::{flag, icmp};
+use anyhow::{Context, Result, ensure};
+use testbed::packet::{Segment, flag, icmp, protocol, tcp};
+use testbed::raw::Tap;
 use testbed::require;
+use testbed::topology::HOST_SIDE;
 
 use super::bench::{Bench, HTTP, Victim, hand_made, segment};
 
@@ -160,12 +162,12 @@ fn errors_and_floods_of_answers_find_nothing() -> Result<()> {
 
     let quote = |by: i64| {
         // What the service is said to have sent to the client.
-        let sent = testbed::packet::Segment {
+        let sent = Segment {
             flags: DATA,
             sequence: victim.awaited.wrapping_add(by as u32),
-            ..Default::default()
+            ..Segment::default()
         };
-        let quoted = testbed::packet::tcp(HTTP.http(), victim.client, sent);
+        let quoted = tcp(HTTP.http(), victim.client, sent);
         icmp(victim.client.ip(), HTTP.vip(), (3, 4, 68), &quoted[..28])
     };
     bench.expect_drops(&[quote(FAR), quote(-FAR)], "icmp_sequence", 2)?;
@@ -202,5 +204,33 @@ fn an_exact_reset_ends_and_nothing_brings_it_back() -> Result<()> {
     let other = Victim::open(&bench)?;
     assert_eq!(bench.state(other.client)?, "ESTABLISHED");
     is_closed()?;
+    bench.end()
+}
+
+/// T10: an error whose quote fits is believed, but no narrower path than there are.
+#[test]
+fn an_error_that_fits_cuts_nothing_to_pieces() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(ForwardingMethod::Nat)?;
+    let mut victim = Victim::open(&bench)?;
+    let entry = bench.entry(victim.client)?.context("no entry")?;
+    let mut reals = bench.topology.reals.iter();
+    let real = reals.find(|real| real.address(HTTP.vip()) == entry.real.ip());
+    let real = real.context("an unknown real server")?;
+    let at_real = Tap::open(&real.namespace, HOST_SIDE)?;
+    let sent = Segment {
+        flags: DATA,
+        sequence: victim.awaited.wrapping_sub(1),
+        ..Segment::default()
+    };
+    let quoted = tcp(HTTP.http(), victim.client, sent);
+    let error = icmp(victim.client.ip(), HTTP.vip(), (3, 4, 68), &quoted[..28]);
+    bench.send(&[error])?;
+    let error = at_real.expect("an error", |packet| packet.protocol == protocol::ICMP)?;
+    let told = error.payload.get(6..8).context("no MTU")?;
+    assert_eq!(u16::from_be_bytes([told[0], told[1]]), 552);
+    victim.use_once()?;
     bench.end()
 }

@@ -175,7 +175,7 @@ proptest! {
             Plan { shards: 2, main: 5, half_open: 3, buckets: 40 }
         };
         let mut pair = Pair {
-            table: Table::with(&limits(200, 200), plan, Keyed::with_key(key)).unwrap(),
+            table: Table::with(&limits(200, 200), plan, Keyed::with_key(key), None, Tick(0)).unwrap(),
             model: Model::new(),
             now: Tick(0),
         };

@@ -112,6 +112,30 @@ fn what_may_not_be_fragmented_is_not() {
 }
 
 #[test]
+fn df_can_be_lifted_and_gives_the_fragments_an_identification() {
+    let with = |ident: u16, flags: u8| {
+        let mut frame = a_datagram(100);
+        frame[18..20].copy_from_slice(&ident.to_be_bytes());
+        frame[20] = flags;
+        sample::seal_v4(&mut frame[14..]);
+        frame
+    };
+    let mut whole = with(0, 0x40);
+    let layout = layout_of(&whole);
+    lift_dont_fragment(&mut whole, &layout, 9);
+    assert_eq!(whole, with(9, 0));
+    assert_eq!(
+        pieces(&whole, &layout, 80).map(|pieces| pieces.len()),
+        Some(2)
+    );
+    lift_dont_fragment(&mut whole, &layout, 10);
+    assert_eq!(whole, with(9, 0), "it had none");
+    let mut part = with(3, 0x60);
+    lift_dont_fragment(&mut part, &layout, 9);
+    assert_eq!(part, with(3, 0x20), "others have that, too");
+}
+
+#[test]
 fn options_that_are_not_copied_stay_with_the_first() {
     // Record route (7), router alert (148), no operation.
     let options = [7, 3, 4, 148, 4, 1, 2, 1];

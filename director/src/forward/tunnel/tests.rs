@@ -42,6 +42,7 @@ fn any_outer() -> impl Strategy<Value = Outer> {
             src,
             dst,
             entropy,
+            keeps_df: true,
             ident,
         },
     )

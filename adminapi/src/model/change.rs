@@ -1,0 +1,53 @@
+//! Many changes in one request.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Real, RealPatch, Service, ServiceId, ServicePatch};
+
+/// One of several changes that are made in their order, each by itself: one that fails does not
+/// keep the others from being made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Change {
+    /// Adds a service with its real servers.
+    AddService(Service),
+    /// Changes what `patch` names of a service.
+    ChangeService {
+        /// Which.
+        service: ServiceId,
+        /// To what.
+        patch: ServicePatch,
+    },
+    /// Removes a service and its real servers.
+    RemoveService {
+        /// Which.
+        service: ServiceId,
+    },
+    /// Adds a real server.
+    AddReal {
+        /// To this service.
+        service: ServiceId,
+        /// What it is to be.
+        real: Real,
+    },
+    /// Changes what `patch` names of a real server.
+    ChangeReal {
+        /// Of this service.
+        service: ServiceId,
+        /// RIP and port.
+        real: SocketAddr,
+        /// To what.
+        patch: RealPatch,
+    },
+    /// Removes a real server.
+    RemoveReal {
+        /// From this service.
+        service: ServiceId,
+        /// RIP and port.
+        real: SocketAddr,
+    },
+    /// Removes all services.
+    RemoveServices {},
+}

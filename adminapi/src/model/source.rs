@@ -1,0 +1,55 @@
+//! Who sends most.
+
+use serde::{Deserialize, Serialize};
+
+use super::Prefix;
+
+/// The heaviest sources of the last seconds, the heaviest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// Packets of all clients a second.
+    pub packets: u64,
+    /// The sources.
+    pub sources: Vec<Source>,
+}
+
+/// A client, or for IPv6 its network of 64 bits. Counts are a second, taken from samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Who.
+    pub source: Prefix,
+    /// Packets; it may be fewer by `margin`.
+    pub packets: u64,
+    /// How many of the packets may be another's.
+    pub margin: u64,
+    /// Bytes at least, IP header included.
+    pub bytes: u64,
+    /// Packets at least that would open a TCP connection.
+    pub opens: u64,
+}
+
+/// Which sources are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceQuery {
+    /// So many at most.
+    #[serde(default = "default_limit")]
+    pub limit: u32,
+}
+
+const fn default_limit() -> u32 {
+    SourceQuery::DEFAULT_LIMIT
+}
+
+impl SourceQuery {
+    /// How many are shown when nobody says otherwise.
+    pub const DEFAULT_LIMIT: u32 = 20;
+}
+
+impl Default for SourceQuery {
+    fn default() -> Self {
+        Self {
+            limit: Self::DEFAULT_LIMIT,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A service in a line with a word: the options that name it are ipvsadm's.
+
+use std::num::NonZeroU32;
+
+use adminapi::model::{Family, ServiceId};
+use clap::{ArgGroup, Args};
+
+/// A service.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("service").multiple(false))]
+#[group(skip)]
+pub(super) struct Selector {
+    /// A TCP service, VIP:PORT.
+    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = tcp, group = "service", global = true)]
+    tcp_service: Option<ServiceId>,
+    /// A UDP service, VIP:PORT.
+    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = udp, group = "service", global = true)]
+    udp_service: Option<ServiceId>,
+    /// An SCTP service, VIP:PORT.
+    #[arg(long, value_name = "VIP:PORT", value_parser = sctp, group = "service", global = true)]
+    sctp_service: Option<ServiceId>,
+    /// The service of a mark.
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "MARK",
+        group = "service",
+        global = true
+    )]
+    fwmark_service: Option<NonZeroU32>,
+    /// Of a mark: that for IPv6 packets.
+    #[arg(short = '6', long, requires = "fwmark_service", global = true)]
+    ipv6: bool,
+}
+
+impl Selector {
+    /// The service that was named.
+    pub(super) fn id(&self) -> Option<ServiceId> {
+        let family = match self.ipv6 {
+            true => Family::Ipv6,
+            false => Family::Ipv4,
+        };
+        let marked = self.fwmark_service.map(|mark| ServiceId::Mark {
+            mark: mark.get(),
+            family,
+        });
+        let addressed = self.tcp_service.or(self.udp_service).or(self.sctp_service);
+        addressed.or(marked)
+    }
+}
+
+fn tcp(address: &str) -> Result<ServiceId, String> {
+    service("tcp", address)
+}
+
+fn udp(address: &str) -> Result<ServiceId, String> {
+    service("udp", address)
+}
+
+fn sctp(address: &str) -> Result<ServiceId, String> {
+    service("sctp", address)
+}
+
+fn service(protocol: &str, address: &str) -> Result<ServiceId, String> {
+    format!("{protocol}:{address}")
+        .parse()
+        .map_err(|_| "write VIP:PORT, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        selector: Selector,
+    }
+
+    fn read(line: &str) -> Option<Option<String>> {
+        let words = std::iter::once("bulwark").chain(line.split_whitespace());
+        let line = Line::try_parse_from(words).ok()?;
+        Some(line.selector.id().map(|id| id.to_string()))
+    }
+
+    #[test]
+    fn a_service_is_named_as_ipvsadm_names_it() {
+        for (line, id) in [
+            ("", None),
+            ("-t 10.0.0.1:80", Some("tcp:10.0.0.1:80")),
+            ("-u [2001:db8::1]:53", Some("udp:[2001:db8::1]:53")),
+            ("--sctp-service 10.0.0.1:80", Some("sctp:10.0.0.1:80")),
+            ("-f 7", Some("fwm:7")),
+            ("-f 7 -6", Some("fwm6:7")),
+        ] {
+            assert_eq!(read(line), Some(id.map(str::to_owned)), "{line}");
+        }
+        for bad in [
+            "-t 10.0.0.1",
+            "-t web:80",
+            "-t 10.0.0.1:80:1",
+            "-f 0",
+            "-6",
+            "-t 10.0.0.1:80 -f 7",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

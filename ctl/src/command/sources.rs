@@ -1,0 +1,93 @@
+//! `bulwark sources`.
+
+use std::fmt::Write as _;
+
+use adminapi::model::{SourceQuery, Sources};
+use clap::Args;
+
+/// Which sources.
+#[derive(Debug, Args)]
+pub(super) struct Line {
+    /// So many at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = SourceQuery::DEFAULT_LIMIT)]
+    limit: u32,
+}
+
+impl Line {
+    /// What the director is asked.
+    pub(super) const fn query(&self) -> SourceQuery {
+        SourceQuery { limit: self.limit }
+    }
+}
+
+/// Names of the columns.
+pub(super) const COLUMNS: [&str; 6] = ["source", "PPS", "of all", "SYN/s", "BPS", "margin"];
+
+/// A row for each source.
+pub(super) fn rows(found: &Sources) -> Vec<[String; 6]> {
+    let share = |packets: u64| match found.packets {
+        0 => String::new(),
+        all => format!("{:.1} %", packets as f64 / all as f64 * 100.0),
+    };
+    let row = |of: &adminapi::model::Source| {
+        [
+            of.source.to_string(),
+            of.packets.to_string(),
+            share(of.packets),
+            of.opens.to_string(),
+            of.bytes.to_string(),
+            of.margin.to_string(),
+        ]
+    };
+    found.sources.iter().map(row).collect()
+}
+
+/// The sources for people.
+pub(super) fn text(found: &Sources) -> String {
+    let mut text = format!("{} packets of clients a second\n", found.packets);
+    if found.sources.is_empty() {
+        return text;
+    }
+    let title = COLUMNS.map(str::to_owned);
+    for [source, packets, share, opens, bytes, margin] in std::iter::once(title).chain(rows(found))
+    {
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "{source:<24} {packets:>10} {share:>8} {opens:>10} {bytes:>12} {margin:>8}"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Source;
+
+    use super::*;
+
+    #[test]
+    fn sources_read_like_this() {
+        let source = |name: &str, packets| Source {
+            source: name.parse().unwrap(),
+            packets,
+            margin: 2,
+            bytes: packets * 60,
+            opens: packets,
+        };
+        let found = Sources {
+            packets: 2000,
+            sources: vec![source("192.0.2.1", 900), source("2001:db8::/64", 50)],
+        };
+        assert_eq!(
+            text(&found),
+            "\
+2000 packets of clients a second
+source                          PPS   of all      SYN/s          BPS   margin
+192.0.2.1                       900   45.0 %        900        54000        2
+2001:db8::/64                    50    2.5 %         50         3000        2
+"
+        );
+        assert_eq!(text(&Sources::default()), "0 packets of clients a second\n");
+    }
+}

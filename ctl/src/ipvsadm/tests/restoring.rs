@@ -1,0 +1,124 @@
+//! `-S` and `-R`, there and back.
+
+use super::memory::MemoryDirector;
+use super::{Dialect, Said, bulwark, say, words};
+
+fn restore(director: &MemoryDirector, line: &str, saved: &str) -> Said {
+    say(director, Dialect::Bulwark, &words(line), saved.as_bytes())
+}
+
+const DONE: Said = Said {
+    out: String::new(),
+    err: String::new(),
+    status: 0,
+};
+
+/// All that there is to save.
+const LINES: &str = "\
+--set 800 100 200
+sysctl -w net.ipv4.vs.drop_packet=3
+sysctl -w net.ipv4.vs.sync_threshold=3 50
+mark clear
+mark add 7 --protocol tcp --source 10.0.0.0/8 --destination 192.0.2.0/24 --dport 80-89
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -m -w 2 -x 100 -y 50
+-a -t 192.0.2.10:80 -r 10.0.0.2:80 --fullnat -w 1
+-A -f 7 -6 -s rr -p 60 -M 64
+defense level 2
+defense level 2 -t 192.0.2.10:80
+defense level 2 -f 7 -6
+";
+
+#[test]
+fn all_that_is_saved_comes_back() {
+    for line in ["-R", "-R --atomic"] {
+        let director = MemoryDirector::default();
+        let restored = restore(&director, line, LINES);
+        assert_eq!((restored.err.as_str(), restored.status), ("", 0), "{line}");
+        assert_eq!(bulwark(&director, "-Sn --full").out, LINES, "{line}");
+    }
+}
+
+#[test]
+fn a_second_restoring_changes_nothing() {
+    let director = MemoryDirector::default();
+    assert_eq!(restore(&director, "-R", LINES), DONE);
+    assert_eq!(restore(&director, "-R --atomic", LINES), DONE);
+    assert_eq!(bulwark(&director, "-Sn --full").out, LINES);
+}
+
+#[test]
+fn many_lines_are_one_request() {
+    let director = MemoryDirector::default();
+    let mut lines = String::from("-A -t 192.0.2.10:80\n");
+    for host in 1..=200 {
+        lines += &format!("-a -t 192.0.2.10:80 -r 10.0.0.{host}:80 -m\n");
+    }
+    assert_eq!(restore(&director, "-R", &lines), DONE);
+    assert_eq!(director.requests.get(), 1);
+    assert_eq!(director.services.borrow()[0].reals.len(), 200);
+}
+
+#[test]
+fn each_line_fails_by_itself_and_in_its_place() {
+    let director = MemoryDirector::default();
+    let restored = restore(
+        &director,
+        "-R",
+        "-A -t 192.0.2.10:80
+-a -t 192.0.2.11:80 -r 10.0.0.1:80 -m
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -m
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -m
+-a -t 192.0.2.10:80 -r 10.0.0.2:80 -m -y 5
+-Ln -t 192.0.2.10:80
+defense level 2 -t 192.0.2.99:80
+-A -t 192.0.2.10:80
+-a -t 192.0.2.10:80 -r 10.0.0.3:80 -m -w x
+-A -t 192.0.2.12:80
+",
+    );
+    let listing = "\
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  192.0.2.10:80 wlc
+  -> 10.0.0.1:80                  Masq    1      0          0         
+";
+    let errors = "\
+Service not defined
+Destination already exists
+Numerical result out of range
+No such service
+Service already exists
+illegal weight specified
+";
+    assert_eq!(
+        restored,
+        Said {
+            out: listing.to_owned(),
+            err: errors.to_owned(),
+            status: 2,
+        }
+    );
+    assert_eq!(bulwark(&director, "-Sn").out.lines().count(), 2);
+}
+
+#[test]
+fn a_word_that_sets_nothing_is_no_line() {
+    let director = MemoryDirector::default();
+    for (line, error) in [
+        ("status", "'status' sets nothing\n"),
+        ("defense", "'defense' sets nothing\n"),
+        ("mark remove 0", "'mark remove 0' sets nothing\n"),
+    ] {
+        let said = restore(&director, "-R", line);
+        assert_eq!((said.err.as_str(), said.status), (error, 2), "{line}");
+    }
+    let said = say(
+        &director,
+        Dialect::Ipvsadm,
+        &words("-R"),
+        b"defense level 2\n",
+    );
+    assert_eq!(said.status, 255, "{said:?}");
+    assert!(said.err.starts_with("Try `ipvsadm -h'"), "{said:?}");
+}

@@ -1,0 +1,378 @@
+//! Changes of services and real servers: of the pool that is to be, with a note of what the gate has
+//! to hear of.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use adminapi::error::Result;
+use adminapi::model::{
+    Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
+};
+use adminapi::validate::{bad_handling, bad_health, validate_changed_real};
+use adminapi::{Control, ControlError};
+
+use super::health::commands_of;
+use super::roles::Touched;
+use super::{Director, translate, view};
+use crate::config;
+use crate::pool::{Pool, PoolError};
+use crate::service::{Drain, ServiceKey};
+use crate::wire::Endpoint;
+
+impl Director {
+    /// Makes all of `changes` in one step, those that can be made; what came of each.
+    pub(super) fn edit_all(&self, changes: &[Change]) -> Vec<Result<()>> {
+        let together = self.change(|pool, touched| {
+            let attempt = |change| self.attempt(pool, touched, change);
+            Ok(changes.iter().map(attempt).collect())
+        });
+        // What the gate or the door refuses is told of the change that it is about.
+        together.unwrap_or_else(|_| changes.iter().map(|one| self.make(one.clone())).collect())
+    }
+
+    /// Makes one change of `pool`, or none.
+    fn attempt(&self, pool: &mut Pool, touched: &mut Touched, change: &Change) -> Result<()> {
+        let before = pool.clone();
+        let made = self.edit(pool, touched, change);
+        if made.is_err() {
+            *pool = before;
+        }
+        made
+    }
+
+    fn edit(&self, pool: &mut Pool, touched: &mut Touched, change: &Change) -> Result<()> {
+        self.refuse_commands(commands_of(change))?;
+        match change {
+            Change::AddService(service) => add_service(pool, touched, service),
+            Change::ChangeService { service, patch } => {
+                change_service(pool, touched, *service, patch.clone())
+            }
+            Change::RemoveService { service } => {
+                remove_service(pool, touched, translate::key(*service))
+            }
+            Change::AddReal { service, real } => {
+                add_real(pool, touched, &translate::key(*service), real)
+            }
+            Change::ChangeReal {
+                service,
+                real,
+                patch,
+            } => {
+                let drain = patch.drain.map(|seconds| self.drain_for(seconds));
+                change_real(pool, touched, *service, *real, patch, drain)
+            }
+            Change::RemoveReal { service, real } => {
+                remove_real(pool, touched, &translate::key(*service), (*real).into())
+            }
+            Change::RemoveServices {} => put_services(pool, touched, &[], self.grace()),
+        }
+    }
+}
+
+/// The service that must be there.
+pub(super) fn known<'a>(
+    pool: &'a Pool,
+    key: &ServiceKey,
+) -> Result<&'a Arc<crate::service::Service>> {
+    let missing = || translate::error(PoolError::NoService, key, None);
+    pool.service(key).ok_or_else(missing)
+}
+
+/// The real server that must be there.
+pub(super) fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
+    let found = known(pool, key)?.find(endpoint);
+    let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
+    found.map(|real| view::real(pool, real)).ok_or_else(missing)
+}
+
+/// A service that is another's real server would send its packets round in a circle.
+fn refuse_circle(endpoint: Endpoint) -> ControlError {
+    let message = format!("{endpoint} is a virtual service and a real server of another");
+    let mend = "name the real servers' own addresses";
+    ControlError::Invalid(vec![adminapi::Problem::new("/address", message, mend)])
+}
+
+/// Nobody else can have an address that the director speaks from.
+fn refuse_speaker(pool: &Pool, endpoint: Endpoint) -> Result<()> {
+    let problem = || config::speaks(endpoint.addr.into()).below("/address");
+    let speaker = pool.speakers().has(endpoint.addr);
+    ControlError::unless_valid(speaker.then(problem).into_iter().collect())
+}
+
+/// FullNAT needs an address to speak from.
+fn refuse_voiceless(pool: &Pool, endpoint: Endpoint, real: &Real) -> Result<()> {
+    let has_voice = pool.speakers().capacity(endpoint.addr.is_v4()) > 0;
+    let voiceless = real.method == ForwardingMethod::FullNat && !has_voice;
+    let problem = || config::voiceless(endpoint.addr.into());
+    ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
+}
+
+/// What a director's own address has sent has to come back to it, and a datagram that leaves no
+/// connection behind could not be told whose answer that is.
+fn refuse_answerless(pool: &Pool, key: &ServiceKey, method: ForwardingMethod) -> Result<()> {
+    let once = known(pool, key)?.handling.one_packet;
+    let problem = || {
+        let message = "one-packet scheduling and the method fullnat do not go together";
+        adminapi::Problem::new("/method", message, "use another method")
+    };
+    let answerless = once && method == ForwardingMethod::FullNat;
+    ControlError::unless_valid(answerless.then(problem).into_iter().collect())
+}
+
+/// A sorry server that is a service would send its packets round in a circle, too.
+pub(super) fn refuse_sorry(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<()> {
+    let mut protocols = key.protocols();
+    if protocols.any(|protocol| pool.serves_within(protocol, endpoint)) {
+        return Err(refuse_circle(endpoint));
+    }
+    refuse_speaker(pool, endpoint)
+}
+
+pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
+    let key = translate::key(service.id);
+    if let ServiceKey::Address { protocol, vip } = key
+        && pool.has_real_within(protocol, vip)
+    {
+        return Err(refuse_circle(vip));
+    }
+    if let ServiceKey::Address { vip, .. } = key {
+        refuse_speaker(pool, vip)?;
+    }
+    pool.add_service(key, service.scheduler)
+        .map_err(|e| translate::error(e, &key, None))?;
+    configure(pool, &key, service)?;
+    touched.service(key);
+    service
+        .reals
+        .iter()
+        .try_for_each(|real| add_real(pool, touched, &key, real))
+}
+
+pub(super) fn add_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    real: &Real,
+) -> Result<()> {
+    let endpoint = Endpoint::from(real.endpoint(key.port()));
+    // A service may be its own real server: `Touched::locals` sees to it that this host serves it.
+    let itself = matches!(key, ServiceKey::Address { vip, .. } if *vip == endpoint);
+    let serves = |protocol| pool.serves_within(protocol, endpoint);
+    if !itself && key.protocols().any(serves) {
+        return Err(refuse_circle(endpoint));
+    }
+    refuse_speaker(pool, endpoint)?;
+    refuse_voiceless(pool, endpoint, real)?;
+    refuse_answerless(pool, key, real.method)?;
+    let added = pool.add_real(key, endpoint, translate::settings(real));
+    let checked = added.and_then(|()| pool.set_check(key, endpoint, real.check.as_ref()));
+    checked.map_err(|e| translate::error(e, key, Some(endpoint)))?;
+    touched.real(key, endpoint);
+    Ok(())
+}
+
+/// Gives a service the scheduler and the handling of `wanted`.
+fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
+    let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
+    pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
+        .and_then(|()| pool.set_handling(key, handling))
+        .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
+        .map_err(|e| translate::error(e, key, None))?;
+    let reals = known(pool, key)?.configured();
+    let methods = reals.map(|real| translate::api_method(real.method).0);
+    let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
+    full.next()
+        .map_or(Ok(()), |method| refuse_answerless(pool, key, method))
+}
+
+/// True when the real server is new.
+pub(super) fn put_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    real: &Real,
+) -> Result<bool> {
+    let endpoint = Endpoint::from(real.endpoint(key.port()));
+    refuse_voiceless(pool, endpoint, real)?;
+    refuse_answerless(pool, key, real.method)?;
+    match set_real(pool, touched, key, endpoint, real) {
+        Ok(()) => Ok(false),
+        Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
+        Err(e) => Err(translate::error(e, key, Some(endpoint))),
+    }
+}
+
+fn set_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+    real: &Real,
+) -> std::result::Result<(), PoolError> {
+    pool.set_real(key, endpoint, translate::settings(real))?;
+    pool.set_check(key, endpoint, real.check.as_ref())?;
+    touched.real(key, endpoint);
+    Ok(())
+}
+
+pub(super) fn remove_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+) -> Result<()> {
+    let removed = pool.remove_real(key, endpoint);
+    removed.map_err(|e| translate::error(e, key, Some(endpoint)))?;
+    touched.real(key, endpoint);
+    Ok(())
+}
+
+pub(super) fn remove_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: ServiceKey,
+) -> Result<()> {
+    let service = Arc::clone(known(pool, &key)?);
+    pool.remove_service(&key)
+        .map_err(|e| translate::error(e, &key, None))?;
+    touched.service(key);
+    let reals = service.configured().chain(&service.sorry);
+    reals.for_each(|real| touched.real(&key, real.endpoint));
+    Ok(())
+}
+
+/// Makes a service look like `wanted`. True when it is new.
+pub(super) fn put_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    wanted: &Service,
+    grace: Option<Drain>,
+) -> Result<bool> {
+    let key = translate::key(wanted.id);
+    if pool.service(&key).is_none() {
+        return add_service(pool, touched, wanted).map(|()| true);
+    }
+    configure(pool, &key, wanted)?;
+    touched.service(key);
+    remove_unwanted(pool, touched, wanted, grace)?;
+    for real in &wanted.reals {
+        put_real(pool, touched, &key, real)?;
+    }
+    Ok(false)
+}
+
+/// Removes the real servers of a service, if it is there, that `wanted` does not have, or drains
+/// them if there is a `grace`. What is being drained already goes on.
+fn remove_unwanted(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    wanted: &Service,
+    grace: Option<Drain>,
+) -> Result<()> {
+    let key = translate::key(wanted.id);
+    let Some(present) = pool.service(&key).cloned() else {
+        return Ok(());
+    };
+    let keep: HashSet<_> = wanted
+        .reals
+        .iter()
+        .map(|r| Endpoint::from(r.endpoint(key.port())))
+        .collect();
+    present
+        .configured()
+        .filter(|real| !keep.contains(&real.endpoint) && real.drain.is_none())
+        .try_for_each(|gone| match grace {
+            Some(drain) => drain_real(pool, &key, gone.endpoint, drain),
+            None => remove_real(pool, touched, &key, gone.endpoint),
+        })
+}
+
+fn drain_of(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Option<Drain> {
+    pool.service(key)?.find(endpoint)?.drain
+}
+
+pub(super) fn drain_real(
+    pool: &mut Pool,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+    drain: Drain,
+) -> Result<()> {
+    let drained = pool.drain_real(key, endpoint, drain);
+    drained.map_err(|e| translate::error(e, key, Some(endpoint)))
+}
+
+/// Makes the services those of `desired`. What goes is removed first: a real server of before
+/// may be a service now, and the other way round.
+pub(super) fn put_services(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    desired: &[Service],
+    grace: Option<Drain>,
+) -> Result<()> {
+    let wanted: HashSet<_> = desired.iter().map(|s| translate::key(s.id)).collect();
+    for service in pool.services() {
+        if !wanted.contains(&service.key) {
+            remove_service(pool, touched, service.key)?;
+        }
+    }
+    for service in desired {
+        remove_unwanted(pool, touched, service, grace)?;
+    }
+    for service in desired {
+        put_service(pool, touched, service, grace)?;
+    }
+    Ok(())
+}
+
+/// Changes what `patch` names of a service.
+pub(super) fn change_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    id: ServiceId,
+    patch: ServicePatch,
+) -> Result<()> {
+    let key = translate::key(id);
+    let now = view::service(pool, known(pool, &key)?);
+    let wanted = Service {
+        id,
+        scheduler: patch.scheduler.unwrap_or(now.scheduler),
+        scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
+        persistence: patch.persistence.unwrap_or(now.persistence),
+        one_packet: patch.one_packet.unwrap_or(now.one_packet),
+        health: patch.health.unwrap_or(now.health),
+        reals: Vec::new(),
+    };
+    let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+    let reals = now.reals.iter().map(RealView::endpoint);
+    problems.extend(bad_health(id, wanted.health.as_ref(), reals));
+    ControlError::unless_valid(problems)?;
+    touched.service(key);
+    configure(pool, &key, &wanted)
+}
+
+/// Changes what `patch` names of a real server; `drain` is how it is to be drained, if it is.
+pub(super) fn change_real(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    service: ServiceId,
+    real: SocketAddr,
+    patch: &RealPatch,
+    drain: Option<Drain>,
+) -> Result<()> {
+    let key = translate::key(service);
+    let now = known_real(pool, &key, real.into())?;
+    let wanted = patch.applied(&now);
+    ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+    refuse_voiceless(pool, wanted.endpoint(key.port()).into(), &wanted)?;
+    let goes_on = drain_of(pool, &key, real.into()).filter(|_| wanted.weight == 0);
+    let changed = set_real(pool, touched, &key, real.into(), &wanted);
+    changed.map_err(|e| translate::error(e, &key, Some(real.into())))?;
+    match drain.or(goes_on) {
+        Some(drain) => drain_real(pool, &key, real.into(), drain),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! What the control plane writes down for the next daemon.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use adminapi::model;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::{Director, translate, view};
+use crate::keep::{
+    Drained, Keep, KeepError, RealTally, Running, ServiceTally, Tally, Wishes, WorkerTally,
+};
+use crate::pool::Pool;
+use crate::wire::Addr;
+
+/// The place where it is kept, if anything is, and what was written there last.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    pub(super) keep: Option<Keep>,
+    /// What the file said when it was last read.
+    file: Mutex<Wishes>,
+    written: Mutex<Written>,
+    /// Whether the last attempt to write failed, and that was told.
+    troubled: AtomicBool,
+}
+
+/// What was written last; of the services only which snapshot they were of.
+#[derive(Debug, Default)]
+struct Written {
+    pool: Weak<Pool>,
+    rest: Option<Running>,
+}
+
+impl Keeping {
+    pub(super) fn new(keep: Option<Keep>) -> Self {
+        Self {
+            keep,
+            ..Self::default()
+        }
+    }
+
+    /// The slots of real servers that `new` has given out. To be called before a packet can meet
+    /// them.
+    pub(super) fn name(&self, new: &mut Pool) {
+        let named = new.take_named();
+        if let Some(keep) = &self.keep {
+            keep.name(&named);
+        }
+    }
+
+    /// The numbers of the addresses that the director speaks from.
+    pub(super) fn name_speakers(&self, numbers: impl Iterator<Item = (u16, Addr)>) {
+        if let Some(keep) = &self.keep {
+            keep.name_speakers(numbers);
+        }
+    }
+
+    fn told(&self, outcome: Result<(), KeepError>) {
+        let failed = outcome.is_err();
+        if let (Err(error), false) = (outcome, self.troubled.swap(failed, Relaxed)) {
+            warn!(%error, "the next daemon will know less than this one");
+        }
+    }
+}
+
+impl Director {
+    /// Says what the configuration file asks for.
+    pub fn note_file(&self, wishes: Wishes) {
+        *self.keeping.file.lock() = wishes;
+    }
+
+    /// Writes down what is in force, if that has changed. To be called a few times a second.
+    pub fn keep_running(&self) {
+        let Some(keep) = &self.keeping.keep else {
+            return;
+        };
+        let pool = self.shared.pool.load_full();
+        let snapshot = Arc::downgrade(&pool);
+        let rest = self.in_force(&pool);
+        let mut written = self.keeping.written.lock();
+        if written.rest.as_ref() == Some(&rest) && written.pool.ptr_eq(&snapshot) {
+            return;
+        }
+        let mut running = rest.clone();
+        let services = pool.services();
+        let services = services.iter().map(|service| view::configured(service));
+        running.now.services = services.collect();
+        self.keeping.told(keep.save_running(&running));
+        *written = Written {
+            pool: snapshot,
+            rest: Some(rest),
+        };
+    }
+
+    /// What is in force, without the services.
+    fn in_force(&self, pool: &Pool) -> Running {
+        let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
+        let levels = self.watch.lock().held();
+        let all = levels.iter().find(|held| held.service.is_none());
+        let mut now = Wishes::default().with_sysctls(&self.shared.sysctls.load());
+        now.marks = self.rules.lock().clone();
+        now.timeouts = model::Timeouts { tcp, tcpfin, udp };
+        now.level = all.map_or(0, |held| held.level);
+        let drained = |real: &Arc<crate::service::Real>| {
+            let drain = real.drain?;
+            Some(Drained {
+                service: translate::id(&real.service),
+                real: real.endpoint.into(),
+                since: drain.since,
+                seconds: drain.seconds,
+                until: drain.until.0,
+            })
+        };
+        Running {
+            file: self.keeping.file.lock().clone(),
+            now,
+            drains: pool.reals().filter_map(drained).collect(),
+            levels,
+            daemons: self.daemons.all(),
+        }
+    }
+
+    /// Writes down what is counted. To be called about once a second, and when the workers have
+    /// ended.
+    pub fn keep_tally(&self) {
+        let Some(keep) = &self.keeping.keep else {
+            return;
+        };
+        let pool = self.shared.pool.load();
+        let tally = |service: &Arc<crate::service::Service>| ServiceTally {
+            service: translate::id(&service.key),
+            traffic: service.traffic.sum(),
+            reals: service
+                .reals
+                .iter()
+                .map(|real| RealTally {
+                    real: real.endpoint.into(),
+                    traffic: real.traffic.sum(),
+                })
+                .collect(),
+        };
+        let workers = self.facts.workers.iter();
+        let tally = Tally {
+            services: pool.iter().map(tally).collect(),
+            workers: workers
+                .map(|worker| WorkerTally::of(&worker.stats))
+                .collect(),
+        };
+        self.keeping.told(keep.save_tally(&tally));
+    }
+}

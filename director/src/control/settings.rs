@@ -1,0 +1,107 @@
+//! The configuration as a whole: services, and the settings that are made beside them while the
+//! director runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use adminapi::error::Result;
+use adminapi::model::{Configuration, Levels, Timeouts};
+use adminapi::sysctl::{Sysctl, Sysctls};
+use adminapi::{Control, ControlError};
+
+use super::{Director, edit, translate, view};
+use crate::defence::Level;
+use crate::service::ServiceKey;
+use crate::tcp;
+
+impl Director {
+    /// What is set now.
+    pub(super) fn configuration(&self) -> Result<Configuration> {
+        let pool = self.shared.pool.load();
+        let marks = self.rules.lock().clone();
+        Ok(Configuration {
+            timeouts: self.timeouts()?,
+            sysctls: written(&self.shared.sysctls.load()),
+            defense: self.levels(),
+            marks: (!marks.is_empty()).then_some(marks),
+            services: pool
+                .services()
+                .iter()
+                .map(|s| view::configured(s))
+                .collect(),
+        })
+    }
+
+    fn levels(&self) -> Levels {
+        let watch = self.watch.lock();
+        let (all, services) = watch.pinned();
+        let pinned = Level::Pinned.number();
+        Levels {
+            level: all.then_some(pinned),
+            services: services.map(|key| (translate::id(key), pinned)).collect(),
+        }
+    }
+
+    /// Makes services and timeouts those of `wanted`, and the settings that it names.
+    pub(super) fn put_whole(&self, wanted: &Configuration) -> Result<()> {
+        self.refuse_commands_of(&wanted.services)?;
+        let timeouts = self.timeouts_with(wanted.timeouts)?;
+        let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
+        for (name, value) in &wanted.sysctls {
+            // Validation has refused names that are none.
+            if let Ok(sysctl) = name.parse::<Sysctl>() {
+                sysctls.set(sysctl, value)?;
+            }
+        }
+        let mut rules = self.rules.lock();
+        let marks = wanted.marks.as_ref();
+        let compiled = marks.map(|rules| self.compile(rules)).transpose()?;
+        self.change(|pool, touched| {
+            if let Some(compiled) = compiled {
+                pool.set_marks(compiled.into());
+            }
+            edit::put_services(pool, touched, &wanted.services, self.grace())
+        })?;
+        // Nothing is left that could fail.
+        if let Some(marks) = marks {
+            rules.clone_from(marks);
+        }
+        drop(rules);
+        self.shared.timeouts.store(Arc::new(timeouts));
+        self.set_sysctls(sysctls);
+        self.put_levels(&wanted.defense);
+        self.watch();
+        Ok(())
+    }
+
+    fn timeouts_with(&self, wanted: Timeouts) -> Result<tcp::Timeouts> {
+        let Timeouts { tcp, tcpfin, udp } = wanted;
+        let mut timeouts = tcp::Timeouts::clone(&self.shared.timeouts.load());
+        let set = timeouts.set(tcp, tcpfin, udp);
+        set.map_err(|e| ControlError::Limit(e.to_string()))?;
+        Ok(timeouts)
+    }
+
+    fn put_levels(&self, wanted: &Levels) {
+        let pool = self.shared.pool.load();
+        let level = |number: u8| Level::from_number(number).unwrap_or_default();
+        if let Some(number) = wanted.level {
+            self.set_level(None, level(number));
+        }
+        for (id, number) in &wanted.services {
+            let key: ServiceKey = translate::key(*id);
+            if let Some(service) = pool.service(&key) {
+                self.set_level(Some(service), level(*number));
+            }
+        }
+    }
+}
+
+/// Those that are not at their default.
+fn written(sysctls: &Sysctls) -> BTreeMap<String, adminapi::sysctl::Value> {
+    let all = Sysctl::ALL.into_iter();
+    let other = all.filter(|sysctl| *sysctls.get(*sysctl) != sysctl.default_value());
+    other
+        .map(|sysctl| (sysctl.to_string(), sysctls.get(sysctl).clone()))
+        .collect()
+}

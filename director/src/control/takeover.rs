@@ -1,0 +1,199 @@
+//! What a daemon takes over from the one before: connections, templates, counters, levels.
+//!
+//! It is done before the first packet is judged. Real servers have the slots that they had
+//! ([`Pool::remember`](crate::pool::Pool::remember)), so a connection is taken in as it was.
+
+use std::sync::Arc;
+
+use adminapi::error::Result;
+use tracing::{info, warn};
+
+use super::{Director, translate};
+use crate::flow::{Direction, Entry, Found, read_kept};
+use crate::keep::{Drained, Former, KeepError, Running, Tally};
+use crate::path;
+use crate::pool::Pool;
+use crate::service::Drain;
+use crate::time::Tick;
+use crate::wire::{Endpoint, Tuple};
+
+/// How many entries of a table were taken over, and how many not.
+#[derive(Debug, Default)]
+struct Taken {
+    over: u64,
+    lost: u64,
+}
+
+impl Taken {
+    fn count(&mut self, done: bool) {
+        match done {
+            true => self.over += 1,
+            false => self.lost += 1,
+        }
+    }
+}
+
+impl Director {
+    /// Goes on where `former` ended; the services are already there. `level` is the one that the whole
+    /// director is to have.
+    pub fn take_over(&self, former: &Former, level: u8) {
+        if let Err(error) = self.admit_remembered() {
+            warn!(%error, "connections of real servers that are configured no more are lost");
+        }
+        if let Some(running) = &former.running {
+            self.resume(running, level);
+        }
+        if let Some(tally) = &former.tally {
+            self.count_on(tally);
+        }
+        let templates = self.take_templates(former);
+        let connections = self.take_connections(former);
+        info!(
+            connections = connections.over,
+            connections_lost = connections.lost,
+            templates = templates.over,
+            templates_lost = templates.lost,
+            "taken over from the daemon before"
+        );
+    }
+
+    /// Says that all is in place that the next daemon needs.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn complete(&self) -> std::result::Result<(), KeepError> {
+        let Some(keep) = &self.keeping.keep else {
+            return Ok(());
+        };
+        self.keep_running();
+        self.keep_tally();
+        let shapes = [self.shared.table.shape(), self.shared.templates.shape()];
+        keep.complete(&self.facts.clock, shapes)
+    }
+
+    /// Real servers that are listed no more have their connections still.
+    fn admit_remembered(&self) -> Result<()> {
+        self.change(|pool, touched| {
+            for (service, endpoint) in pool.admit_remembered() {
+                touched.real(&service, endpoint);
+            }
+            Ok(())
+        })
+    }
+
+    fn resume(&self, running: &Running, level: u8) {
+        self.hold(&running.levels, level);
+        let links = self.neighbourhood.links().borrow().clone();
+        for daemon in &running.daemons {
+            if let Err(error) = self.daemons.start(daemon.clone(), &links) {
+                warn!(%error, "a synchronisation daemon is not taken over");
+            }
+        }
+        for drained in &running.drains {
+            if let Err(error) = self.drain_on(drained) {
+                warn!(%error, "a drain is not taken over");
+            }
+        }
+    }
+
+    /// A drain goes on, unless the file gives the real server a weight again.
+    fn drain_on(&self, drained: &Drained) -> Result<()> {
+        let (key, endpoint) = (
+            translate::key(drained.service),
+            Endpoint::from(drained.real),
+        );
+        let drain = Drain {
+            since: drained.since,
+            seconds: drained.seconds,
+            until: Tick(drained.until),
+        };
+        self.change(|pool, _| {
+            let real = pool
+                .service(&key)
+                .and_then(|service| service.reals.find(endpoint));
+            match real.is_some_and(|real| real.weight == 0) {
+                true => super::edit::drain_real(pool, &key, endpoint, drain),
+                false => Ok(()),
+            }
+        })
+    }
+
+    fn count_on(&self, tally: &Tally) {
+        let pool = self.shared.pool.load();
+        for counted in &tally.services {
+            let Some(service) = pool.service(&translate::key(counted.service)) else {
+                continue;
+            };
+            service.traffic.go_on(&counted.traffic);
+            for counted in &counted.reals {
+                if let Some(real) = service.reals.find(counted.real.into()) {
+                    real.traffic.go_on(&counted.traffic);
+                }
+            }
+        }
+    }
+
+    fn take_templates(&self, former: &Former) -> Taken {
+        let mut taken = Taken::default();
+        let read = former.templates().and_then(|file| {
+            read_kept(&file, &former.about.templates, |found| {
+                taken.count(match found {
+                    Found::Entry(template) => self.shared.templates.take_over(template),
+                    Found::Damaged => false,
+                });
+            })
+        });
+        if let Err(error) = read {
+            warn!(%error, "templates cannot be taken over to the end");
+        }
+        taken
+    }
+
+    fn take_connections(&self, former: &Former) -> Taken {
+        let pool = self.shared.pool.load();
+        let mut taken = Taken::default();
+        let read = former.connections().and_then(|file| {
+            read_kept(&file, &former.about.connections, |found| {
+                taken.count(match found {
+                    Found::Entry(entry) => self.take_connection(&pool, entry).is_some(),
+                    Found::Damaged => false,
+                });
+            })
+        });
+        if let Err(error) = read {
+            warn!(%error, "connections cannot be taken over to the end");
+        }
+        taken
+    }
+
+    /// Takes a connection in as if it had just come, in the state that it is in. One that fits its real
+    /// server no more is none.
+    fn take_connection(&self, pool: &Arc<Pool>, entry: Entry) -> Option<()> {
+        let real = pool.real(entry.real())?;
+        if !real.service.has(entry.protocol()) || entry.is_one_way() != real.method.is_one_way() {
+            return None;
+        }
+        let table = &self.shared.table;
+        let forth = table.locate(Direction::Original, &entry.original());
+        let reply = Tuple {
+            protocol: entry.protocol(),
+            src: Endpoint::new(real.endpoint.addr, entry.real_port()),
+            dst: pool.speakers().peer(&entry),
+        };
+        let back = match (entry.is_one_way(), entry.local_port) {
+            (true, _) => None,
+            (false, 0) => Some(table.locate(Direction::Reply, &reply)),
+            (false, _) => Some(table.locate_by_port(&reply)),
+        };
+        let gone = &mut |gone: &Entry, _| {
+            path::leave(pool, &self.shared.pool, &self.shared.templates, gone);
+        };
+        table.take_in(entry, &forth, back.as_ref(), gone).ok()?;
+        real.enter(entry.tracked.phase());
+        pool.speakers().enter(&entry);
+        if entry.controlled_by().is_some() {
+            self.shared.templates.readopt(&entry);
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,192 @@
+//! The gate under names in a BPF file system: it stays on its interfaces when the director ends, and
+//! the next one goes on with it.
+//!
+//! ```text
+//!  PIN/
+//!    maps/NAME              all maps; `record` says of which layout they are
+//!    links/IFINDEX-MODE     what holds the program on an interface
+//! ```
+//!
+//! The next director loads a gate of its own, with maps of its own but for those that count, fills
+//! them, and then puts its program in the place of the old one: the gate is on its interfaces all
+//! the time, and knows either all of the old services or all of the new ones.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use tracing::warn;
+
+use super::{GateError, XdpMode};
+use crate::bpf_link;
+
+/// `PINNED_LAYOUT` in `bpf/maps.h`.
+const LAYOUT: u32 = 1;
+/// The maps that a later director goes on with.
+const CARRIED: [&str; 1] = ["counters"];
+const RECORD: &str = "record";
+const ONLY: [u8; 4] = [0; 4];
+
+/// The names of one director's gate, for as long as it runs.
+#[derive(Debug)]
+pub struct Pins {
+    directory: PathBuf,
+    _lock: Flock<File>,
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> GateError + '_ {
+    |error| GateError::Pin {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+impl Pins {
+    /// Claims `directory`, which is made if need be.
+    ///
+    /// # Errors
+    /// It is in no BPF file system, or another director has it.
+    pub fn claim(directory: &Path) -> Result<Self, GateError> {
+        let there = directory.ancestors().find(|path| path.exists());
+        let system = there.and_then(|path| statfs(path).ok());
+        if system.is_none_or(|system| system.filesystem_type() != BPF_FS_MAGIC) {
+            return Err(GateError::NoBpffs(directory.to_owned()));
+        }
+        for folder in ["maps", "links"] {
+            let path = directory.join(folder);
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(&path);
+            made.map_err(failed(&path))?;
+        }
+        let lock = lock(directory)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The link on an interface, with the mode of its program.
+    pub(super) fn link(&self, ifindex: u32) -> Option<(XdpMode, OwnedFd)> {
+        XdpMode::ALL.into_iter().find_map(|mode| {
+            let link = bpf_link::open_pinned(&self.link_path(ifindex, mode)).ok()?;
+            let is_there = bpf_link::interface_of(link.as_fd()).ok() == Some(ifindex);
+            is_there.then_some((mode, link))
+        })
+    }
+
+    /// Takes the program off an interface.
+    pub(super) fn drop_link(&self, ifindex: u32, mode: XdpMode) {
+        let _ = fs::remove_file(self.link_path(ifindex, mode));
+    }
+
+    /// The maps to go on with; none when they are of another layout or another network.
+    pub(super) fn carried(&self) -> Vec<MapHandle> {
+        let written = self.map(RECORD).and_then(|map| {
+            let record = map.lookup(&ONLY, MapFlags::ANY);
+            record.ok().flatten()
+        });
+        match written {
+            None => Vec::new(),
+            Some(written) if written == record() => {
+                CARRIED.iter().filter_map(|name| self.map(name)).collect()
+            }
+            Some(_) => {
+                warn!(
+                    "the pinned gate is of another version or network namespace: it is replaced, and counts from zero"
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// Gives names to what the gate has now, and takes away those of what it had.
+    pub(super) fn settle<'a>(
+        &self,
+        maps: &[(String, MapHandle)],
+        links: impl Iterator<Item = (u32, XdpMode, BorrowedFd<'a>)>,
+    ) -> Result<(), GateError> {
+        let mut own = Vec::new();
+        for (ifindex, mode, link) in links {
+            let path = self.link_path(ifindex, mode);
+            if self.link(ifindex).is_none() {
+                renew(&path, link)?;
+            }
+            own.push(path);
+        }
+        let folder = self.directory.join("links");
+        for other in paths_in(&folder).map_err(failed(&folder))? {
+            if !own.contains(&other) {
+                fs::remove_file(&other).map_err(failed(&other))?;
+            }
+        }
+        for (name, map) in maps {
+            if name == RECORD {
+                let written = map.update(&ONLY, &record(), MapFlags::ANY);
+                written.map_err(|error| GateError::Map { map: RECORD, error })?;
+            }
+            renew(&self.map_path(name), map.as_fd())?;
+        }
+        Ok(())
+    }
+
+    fn map(&self, name: &str) -> Option<MapHandle> {
+        MapHandle::from_pinned_path(self.map_path(name)).ok()
+    }
+
+    fn map_path(&self, name: &str) -> PathBuf {
+        self.directory.join("maps").join(name)
+    }
+
+    /// A BPF file system takes no dots, which names of interfaces may have.
+    fn link_path(&self, ifindex: u32, mode: XdpMode) -> PathBuf {
+        let name = format!("{ifindex}-{}", mode.name());
+        self.directory.join("links").join(name)
+    }
+}
+
+/// Takes the gate of `directory` off its interfaces, with all that it knows, unless a director has
+/// it. False when there was none.
+///
+/// # Errors
+/// [`GateError::Pinned`], or the file system's.
+pub fn remove(directory: &Path) -> Result<bool, GateError> {
+    if !directory.exists() {
+        return Ok(false);
+    }
+    let lock = lock(directory)?;
+    let removed = fs::remove_dir_all(directory);
+    drop(lock);
+    removed.map(|()| true).map_err(failed(directory))
+}
+
+/// What this program writes into `record`.
+fn record() -> Vec<u8> {
+    let network = fs::metadata("/proc/self/ns/net").map_or(0, |file| file.ino());
+    let head = u64::from(LAYOUT).to_le_bytes();
+    head.into_iter().chain(network.to_ne_bytes()).collect()
+}
+
+fn lock(directory: &Path) -> Result<Flock<File>, GateError> {
+    let file = File::open(directory).map_err(failed(directory))?;
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    lock.map_err(|_| GateError::Pinned(directory.to_owned()))
+}
+
+/// Lets `path` stand for `object`, whatever it stood for.
+fn renew(path: &Path, object: BorrowedFd<'_>) -> Result<(), GateError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
+        _ => bpf_link::pin(object, path).map_err(failed(path)),
+    }
+}
+
+fn paths_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect()
+}

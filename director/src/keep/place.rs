@@ -1,0 +1,187 @@
+//! The directory itself: on a tmpfs, locked, with a directory for each generation.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+
+use super::KeepError;
+
+const OWNER: &str = "owner";
+/// A killed process gives its lock up when the kernel has taken it apart.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The directory of `[datapath] state`, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Place {
+    directory: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// What one daemon has written.
+#[derive(Debug)]
+pub(super) struct Generation(PathBuf);
+
+fn failed(path: PathBuf) -> impl FnOnce(io::Error) -> KeepError {
+    |error| KeepError::File { path, error }
+}
+
+impl Place {
+    pub(super) fn claim(directory: &Path) -> Result<Self, KeepError> {
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(directory);
+        made.map_err(failed(directory.to_owned()))?;
+        let system = statfs(directory).map_err(|e| failed(directory.to_owned())(e.into()))?;
+        if system.filesystem_type() != TMPFS_MAGIC {
+            return Err(KeepError::NotInMemory(directory.to_owned()));
+        }
+        let lock = lock(directory, PATIENCE)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The number of the next generation, and the last one that has a file `mark`.
+    pub(super) fn generations(&self, mark: &str) -> Result<(u64, Option<Generation>), KeepError> {
+        let numbers = self.numbers()?;
+        let complete = numbers.iter().filter(|number| {
+            let path = self.generation(**number).path(mark);
+            path.exists()
+        });
+        let last = complete.max().map(|number| self.generation(*number));
+        let next = numbers.iter().max().map_or(1, |number| number + 1);
+        Ok((next, last))
+    }
+
+    /// An empty generation.
+    pub(super) fn begin(&self, number: u64) -> Result<Generation, KeepError> {
+        let own = self.generation(number);
+        let made = DirBuilder::new().mode(0o700).create(&own.0);
+        made.map_err(failed(own.0.clone()))?;
+        Ok(own)
+    }
+
+    /// Removes all generations but `own`. One that cannot be removed does no harm: it is older.
+    pub(super) fn remove_others(&self, own: &Generation) {
+        for number in self.numbers().unwrap_or_default() {
+            let other = self.generation(number);
+            if other.0 != own.0 {
+                let _ = fs::remove_dir_all(other.0);
+            }
+        }
+    }
+
+    pub(super) fn check_room(&self, needed: u64) -> Result<(), KeepError> {
+        let system = statfs(&self.directory);
+        let system = system.map_err(|e| failed(self.directory.clone())(e.into()))?;
+        let free = system.blocks_available() * system.block_size() as u64;
+        // A tmpfs without a limit says that it has no blocks at all.
+        match system.blocks() == 0 || needed <= free {
+            true => Ok(()),
+            false => Err(KeepError::Small {
+                directory: self.directory.clone(),
+                free,
+                needed,
+            }),
+        }
+    }
+
+    fn numbers(&self) -> Result<Vec<u64>, KeepError> {
+        let entries = fs::read_dir(&self.directory).map_err(failed(self.directory.clone()))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn generation(&self, number: u64) -> Generation {
+        Generation(self.directory.join(number.to_string()))
+    }
+}
+
+impl Generation {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn failed(&self, name: &str) -> impl FnOnce(io::Error) -> KeepError + use<> {
+        failed(self.path(name))
+    }
+
+    pub(super) fn open(&self, name: &str) -> io::Result<File> {
+        File::open(self.path(name))
+    }
+
+    pub(super) fn create(&self, name: &str) -> Result<File, KeepError> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create_new(true).mode(0o600);
+        options.open(self.path(name)).map_err(self.failed(name))
+    }
+
+    /// Replaces a file: whoever reads it sees the old contents or the new ones.
+    pub(super) fn write(&self, name: &str, contents: &[u8]) -> Result<(), KeepError> {
+        let next = self.path("next");
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(&next);
+        let written = file.and_then(|mut file| file.write_all(contents));
+        let written = written.and_then(|()| fs::rename(&next, self.path(name)));
+        written.map_err(self.failed(name))
+    }
+}
+
+/// The lock of a directory, with this process's id in it.
+fn lock(directory: &Path, patience: Duration) -> Result<Flock<File>, KeepError> {
+    let path = directory.join(OWNER);
+    let failed = |error: io::Error| failed(path.clone())(error);
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.mode(0o600).open(&path).map_err(failed)?;
+    let start = Instant::now();
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                lock.set_len(0).map_err(failed)?;
+                writeln!(lock, "{}", std::process::id()).map_err(failed)?;
+                return Ok(lock);
+            }
+            Err((file, Errno::EWOULDBLOCK)) if start.elapsed() < patience => file,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                return Err(KeepError::Taken {
+                    directory: directory.to_owned(),
+                    owner: text.trim().parse().ok(),
+                });
+            }
+            Err((_, error)) => return Err(failed(error.into())),
+        };
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Removes all that is kept in `directory`, unless a daemon has it. False when there was nothing.
+///
+/// # Errors
+/// [`KeepError::Taken`], or the file system's.
+pub fn remove(directory: &Path) -> Result<bool, KeepError> {
+    if !directory.exists() {
+        return Ok(false);
+    }
+    let lock = lock(directory, Duration::ZERO)?;
+    let removed = fs::remove_dir_all(directory).or_else(|error| {
+        // It may be where a tmpfs is mounted.
+        let left = fs::read_dir(directory)?.next().is_some();
+        if left { Err(error) } else { Ok(()) }
+    });
+    drop(lock);
+    removed.map(|()| true).map_err(failed(directory.to_owned()))
+}

@@ -1,0 +1,166 @@
+//! What is in force, as it was asked for: by the configuration file, and by whom since then.
+
+use adminapi::model::{MarkRule, Service, ServiceId, SyncDaemon, Timeouts};
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// What can be asked for both ways.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// Virtual services.
+    pub services: Vec<Service>,
+    /// Rules that mark packets.
+    pub marks: Vec<MarkRule>,
+    /// How long idle connections are kept.
+    pub timeouts: Timeouts,
+    /// The sysctls that are not what they are by default.
+    sysctls: Vec<(String, Value)>,
+    /// The level of defence: what the file says, or what is in force.
+    pub level: u8,
+}
+
+impl Wishes {
+    /// What a file asks for.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            services: config.services.clone(),
+            marks: config.marks.clone(),
+            timeouts: config.timeouts,
+            sysctls: written(&config.sysctls),
+            level: config.defense.level.number(),
+        }
+    }
+
+    /// The same with other sysctls.
+    #[must_use]
+    pub fn with_sysctls(self, sysctls: &Sysctls) -> Self {
+        Self {
+            sysctls: written(sysctls),
+            ..self
+        }
+    }
+
+    /// All sysctls.
+    pub fn sysctls(&self) -> Sysctls {
+        let mut all = Sysctls::default();
+        for (name, value) in &self.sysctls {
+            // One that another version does not know stays what it is by default.
+            if let Ok(sysctl) = name.parse::<Sysctl>() {
+                let _ = all.set(sysctl, value);
+            }
+        }
+        all
+    }
+}
+
+fn written(sysctls: &Sysctls) -> Vec<(String, Value)> {
+    let changed = |sysctl: &Sysctl| *sysctls.get(*sysctl) != sysctl.default_value();
+    let named = |sysctl: Sysctl| (sysctl.to_string(), sysctls.get(sysctl).clone());
+    Sysctl::ALL.into_iter().filter(changed).map(named).collect()
+}
+
+/// A level of defence that is held, and since which tick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Of a service; of the whole director without.
+    pub service: Option<ServiceId>,
+    /// The level.
+    pub level: u8,
+    /// The tick.
+    pub since: u32,
+}
+
+/// A real server that is being drained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Its service.
+    pub service: ServiceId,
+    /// RIP and port.
+    pub real: std::net::SocketAddr,
+    /// Since when, in seconds of Unix time.
+    pub since: u64,
+    /// For how long.
+    pub seconds: u32,
+    /// The tick at which it is over.
+    pub until: u32,
+}
+
+/// The file `running`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    /// What the file said when it was last read.
+    pub file: Wishes,
+    /// What holds.
+    pub now: Wishes,
+    /// Levels of defence.
+    pub levels: Vec<Held>,
+    /// Drains.
+    pub drains: Vec<Drained>,
+    /// Synchronisation daemons.
+    pub daemons: Vec<SyncDaemon>,
+}
+
+impl Running {
+    /// What is to hold when a file says `file` now: as to what it says anew, that; else what held.
+    pub fn resume(&self, file: &Wishes) -> Wishes {
+        let Self { file: old, now, .. } = self;
+        Wishes {
+            services: pick(&old.services, &file.services, &now.services),
+            marks: pick(&old.marks, &file.marks, &now.marks),
+            timeouts: pick(&old.timeouts, &file.timeouts, &now.timeouts),
+            sysctls: pick(&old.sysctls, &file.sysctls, &now.sysctls),
+            level: pick(&old.level, &file.level, &now.level),
+        }
+    }
+}
+
+fn pick<T: Clone + PartialEq>(old: &T, new: &T, held: &T) -> T {
+    match old == new {
+        true => held.clone(),
+        false => new.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_anew_holds_and_else_what_held() {
+        let timeouts = |tcp| Timeouts {
+            tcp,
+            ..Timeouts::default()
+        };
+        let wishes = |tcp, level| Wishes {
+            timeouts: timeouts(tcp),
+            level,
+            ..Wishes::default()
+        };
+        let running = Running {
+            file: wishes(100, 0),
+            now: wishes(7, 2),
+            ..Running::default()
+        };
+        assert_eq!(running.resume(&wishes(100, 0)), wishes(7, 2));
+        assert_eq!(running.resume(&wishes(200, 0)), wishes(200, 2));
+        assert_eq!(running.resume(&wishes(100, 1)), wishes(7, 1));
+    }
+
+    #[test]
+    fn sysctls_are_kept_by_name() {
+        let mut sysctls = Sysctls::default();
+        sysctls
+            .set(Sysctl::ConnReuseMode, &Value::Number(0))
+            .unwrap();
+        let kept = Wishes::default().with_sysctls(&sysctls);
+        assert_eq!(kept.sysctls.len(), 1);
+        assert_eq!(kept.sysctls(), sysctls);
+        let strange = Wishes {
+            sysctls: vec![("no_such".to_owned(), Value::Number(1))],
+            ..Wishes::default()
+        };
+        assert_eq!(strange.sysctls(), Sysctls::default());
+    }
+}

@@ -1,0 +1,137 @@
+//! What has been counted, for the next daemon to count on from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use adminapi::model::ServiceId;
+use serde::{Deserialize, Serialize};
+
+use crate::drops::{Cause, DropReason};
+use crate::stats::{TrafficSum, WorkerStats};
+
+/// The file `tally`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Of each service.
+    pub services: Vec<ServiceTally>,
+    /// Of each worker.
+    pub workers: Vec<WorkerTally>,
+}
+
+/// What a service has carried, and each of its real servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceTally {
+    /// The service.
+    pub service: ServiceId,
+    /// What it has carried.
+    pub traffic: TrafficSum,
+    /// Its real servers.
+    pub reals: Vec<RealTally>,
+}
+
+/// What a real server has carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealTally {
+    /// RIP and port.
+    pub real: SocketAddr,
+    /// What it has carried.
+    pub traffic: TrafficSum,
+}
+
+/// What a worker has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerTally {
+    received: u64,
+    sent: u64,
+    routed: u64,
+    answered: u64,
+    ring_full: u64,
+    no_frame: u64,
+    drops: BTreeMap<String, u64>,
+}
+
+impl WorkerTally {
+    /// What `stats` say now.
+    pub fn of(stats: &WorkerStats) -> Self {
+        let named = |(reason, count): (DropReason, u64)| (reason.name().to_owned(), count);
+        Self {
+            received: stats.received.get(),
+            sent: stats.sent.get(),
+            routed: stats.routed.get(),
+            answered: stats.answered.get(),
+            ring_full: stats.ring_full.get(),
+            no_frame: stats.no_frame.get(),
+            drops: stats.drops.seen().map(named).collect(),
+        }
+    }
+
+    /// Counts on from it in `stats`, whose worker does not run yet. What was received and is neither
+    /// sent nor dropped was lost with the process.
+    pub fn carry(&self, stats: &WorkerStats) {
+        let dropped = stats.drops.sum();
+        for reason in DropReason::all() {
+            let count = self.drops.get(reason.name()).copied().unwrap_or(0);
+            stats.drops.of(reason).add(count);
+        }
+        let told = self.sent + stats.drops.sum() - dropped;
+        stats.received.add(self.received.max(told));
+        stats.sent.add(self.sent);
+        stats.routed.add(self.routed);
+        stats.answered.add(self.answered);
+        stats.ring_full.add(self.ring_full);
+        stats.no_frame.add(self.no_frame);
+        lose(stats, self.received.saturating_sub(told));
+    }
+
+    /// What it was given by the kernel, taken or missed.
+    pub const fn taken(&self) -> u64 {
+        self.received + self.ring_full + self.no_frame
+    }
+}
+
+/// Counts packets as lost with a process, which has not told what became of them.
+fn lose(stats: &WorkerStats, count: u64) {
+    stats.drops.of(Cause::Restart.into()).add(count);
+}
+
+impl Tally {
+    /// Has the workers count on, of which there may be more or fewer now. The gate had given
+    /// `redirected` packets to those of before.
+    pub fn carry<'a>(&self, redirected: u64, workers: impl Iterator<Item = &'a WorkerStats>) {
+        let stats: Vec<_> = workers.collect();
+        for (former, id) in self.workers.iter().zip((0..stats.len()).cycle()) {
+            former.carry(stats[id]);
+        }
+        let taken: u64 = self.workers.iter().map(WorkerTally::taken).sum();
+        if let Some(first) = stats.first() {
+            let lost = redirected.saturating_sub(taken);
+            first.received.add(lost);
+            lose(first, lost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_of_a_killed_worker_balance() {
+        let dead = WorkerStats::default();
+        dead.received.add(100);
+        dead.sent.add(60);
+        dead.ring_full.set(5);
+        dead.drops.of(Cause::NoRoute.into()).add(30);
+        let tally = Tally {
+            services: Vec::new(),
+            workers: vec![WorkerTally::of(&dead), WorkerTally::of(&dead)],
+        };
+        let heir = WorkerStats::default();
+        tally.carry(220, std::iter::once(&heir));
+        assert_eq!((heir.received.get(), heir.sent.get()), (210, 120));
+        assert_eq!(heir.drops.of(Cause::NoRoute.into()).get(), 60);
+        assert_eq!(heir.drops.of(Cause::Restart.into()).get(), 30);
+        assert_eq!(heir.received.get(), heir.sent.get() + heir.drops.sum());
+        assert_eq!(heir.received.get() + heir.ring_full.get(), 220);
+    }
+}

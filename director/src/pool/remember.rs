@@ -1,0 +1,200 @@
+//! What real servers were called by a former process: a connection that was taken over from it knows
+//! its real server by its slot, and so does the gate. The same real server has the same slot again.
+
+use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
+
+use super::Pool;
+use crate::service::{Fitness, Method, Real, RealId, ServiceKey, Standing};
+use crate::stats::PerWorker;
+use crate::wire::Endpoint;
+
+/// Which real server has a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The slot.
+    pub id: RealId,
+    /// The service.
+    pub service: ServiceKey,
+    /// RIP and port.
+    pub endpoint: Endpoint,
+    /// How packets reach it; of those that are not one-way, what else belongs to it may change.
+    pub method: Method,
+}
+
+/// What a real server is found again by.
+pub(super) type Remembered = (ServiceKey, Endpoint, Discriminant<Method>);
+
+impl Name {
+    fn key(&self) -> Remembered {
+        (self.service, self.endpoint, discriminant(&self.method))
+    }
+}
+
+impl From<&Real> for Name {
+    fn from(real: &Real) -> Self {
+        Self {
+            id: real.id,
+            service: real.service,
+            endpoint: real.endpoint,
+            method: real.method,
+        }
+    }
+}
+
+impl Pool {
+    /// Keeps the slots of a former process for the real servers that had them. To be called before
+    /// the first service is added.
+    pub fn remember(&mut self, names: impl IntoIterator<Item = Name>) {
+        for name in names {
+            self.remembered.insert(name.key(), name);
+        }
+        let taken: std::collections::HashSet<_> =
+            self.remembered.values().map(|name| name.id).collect();
+        let slots = taken.iter().map(|id| id.0 + 1).max().unwrap_or(0);
+        self.slots = (0..slots).map(|_| None).collect();
+        let free = (0..slots).map(RealId).filter(|id| !taken.contains(id));
+        self.free = free.collect();
+    }
+
+    /// Makes the real servers that were not added again ones that are listed no more, for as long as
+    /// they have connections. Returns which.
+    pub fn admit_remembered(&mut self) -> Vec<(ServiceKey, Endpoint)> {
+        let names: Vec<_> = std::mem::take(&mut self.remembered)
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect();
+        names.into_iter().map(|name| self.admit(name)).collect()
+    }
+
+    fn admit(&mut self, name: Name) -> (ServiceKey, Endpoint) {
+        let Name {
+            id,
+            service: key,
+            endpoint,
+            method,
+        } = name;
+        let service = self.services.get(&key);
+        let listed = service.is_some_and(|service| service.reals.find(endpoint).is_some());
+        let fresh = || Arc::new(PerWorker::new(self.workers));
+        let real = Real {
+            id,
+            service: key,
+            endpoint,
+            weight: 0,
+            configured: 0,
+            fitness: Fitness::default(),
+            check: None,
+            last_weight: 0,
+            upper: 0,
+            lower: 0,
+            method,
+            drain: None,
+            standing: match listed || method == Method::Bypass {
+                true => Standing::Replaced,
+                false => Standing::Removed,
+            },
+            load: Arc::default(),
+            traffic: fresh(),
+            service_traffic: service.map_or_else(fresh, |service| Arc::clone(&service.traffic)),
+            stance: service.map_or_else(Arc::default, |service| Arc::clone(&service.stance)),
+        };
+        self.count(&real);
+        self.put(real);
+        self.named.push_back(id);
+        (key, endpoint)
+    }
+
+    /// The slot of a new real server: the one that it had, or one that nobody has.
+    pub(super) fn slot_for(
+        &mut self,
+        service: &ServiceKey,
+        endpoint: Endpoint,
+        method: Method,
+    ) -> RealId {
+        let key = (*service, endpoint, discriminant(&method));
+        let former = self.remembered.remove(&key).map(|name| name.id);
+        let id = former.or_else(|| self.free.pop_front());
+        let id = id.unwrap_or_else(|| {
+            self.slots.push_back(None);
+            RealId(self.slots.len() as u32 - 1)
+        });
+        self.named.push_back(id);
+        id
+    }
+
+    /// Who was given a slot since this was last asked.
+    pub fn take_named(&mut self) -> Vec<Name> {
+        let named = std::mem::take(&mut self.named);
+        let reals = named.iter().filter_map(|id| self.real(*id));
+        reals.map(|real| Name::from(&**real)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Scheduler;
+
+    use super::*;
+    use crate::service::{Phase, Settings};
+    use crate::wire::{Addr, Protocol};
+
+    fn at(host: u8) -> Endpoint {
+        Endpoint::new(Addr::v4([10, 0, 2, host]), 80)
+    }
+
+    fn key() -> ServiceKey {
+        ServiceKey::at(Protocol::Tcp, at(99))
+    }
+
+    fn pool(names: &[Name], hosts: &[u8]) -> Pool {
+        let mut pool = Pool::new(1);
+        pool.remember(names.iter().copied());
+        pool.add_service(key(), Scheduler::Rr).unwrap();
+        for host in hosts {
+            pool.add_real(&key(), at(*host), Settings::weight(1))
+                .unwrap();
+        }
+        pool
+    }
+
+    fn id(pool: &Pool, host: u8) -> RealId {
+        let service = pool.service(&key()).unwrap();
+        service.reals.find(at(host)).unwrap().id
+    }
+
+    #[test]
+    fn a_real_server_has_the_slot_again_that_it_had() {
+        let mut former = pool(&[], &[1, 2, 3, 4]);
+        let names = former.take_named();
+        assert!(names.len() == 4 && former.take_named().is_empty());
+        let mut heir = pool(&names, &[7, 4, 3, 1]);
+        for host in [1, 3, 4] {
+            assert_eq!(id(&heir, host), id(&former, host));
+        }
+        assert_eq!(id(&heir, 7), RealId(4), "no slot is free");
+        assert_eq!(heir.admit_remembered(), [(key(), at(2))]);
+        assert!(heir.admit_remembered().is_empty());
+        let left = Arc::clone(heir.real(id(&former, 2)).unwrap());
+        assert_eq!((left.endpoint, left.standing), (at(2), Standing::Removed));
+
+        left.enter(Phase::Active);
+        assert!(heir.reap().is_empty());
+        heir.add_real(&key(), at(2), Settings::weight(1)).unwrap();
+        assert_eq!(id(&heir, 2), left.id);
+        assert!(Arc::ptr_eq(&heir.real(left.id).unwrap().load, &left.load));
+    }
+
+    #[test]
+    fn what_is_reached_in_another_way_goes_on_in_the_old_one() {
+        let mut former = pool(&[], &[1]);
+        let mut names = former.take_named();
+        names[0].method = Method::Dr;
+        let mut heir = pool(&names, &[1]);
+        heir.admit_remembered();
+        let old = Arc::clone(heir.real(names[0].id).unwrap());
+        assert_eq!((old.method, old.standing), (Method::Dr, Standing::Replaced));
+        assert_ne!(id(&heir, 1), old.id);
+        assert_eq!(heir.reap().len(), 1, "it has no connections");
+    }
+}

@@ -1,0 +1,106 @@
+//! Datagrams in fragments, in any order and of either side, and errors about them.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use testbed::accounts::assert_accounts;
+use testbed::packet::{Mac, Packet, ethernet, fragment, icmp, ip, udp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::topology::HOST_SIDE;
+use testbed::traffic::UdpClient;
+
+use crate::bed::{ByHand, bytes, client, dropped, header, nat};
+
+#[test]
+fn fragments_come_in_any_order() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = nat(1)?;
+    let by_hand = ByHand::open(&scene.topology)?;
+    let message = bytes(1200);
+    for family in Family::BOTH {
+        let packet = udp(client(family), family.echo(), &message);
+        let end = packet.len() - header(family);
+        let parts = [(0..400, true), (400..800, true), (800..end, false)];
+        let orders = [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ];
+        for (ident, order) in (1..).zip(orders) {
+            for (part, more) in order.map(|n| parts[n].clone()) {
+                by_hand.send(&fragment(&packet, ident, part, more))?;
+            }
+            by_hand.expect_echo(family, &message)?;
+        }
+    }
+    assert_eq!(dropped(&scene.director, "fragment_orphan")?, 0);
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// An error that quotes a first fragment reaches the real server that has sent it.
+#[test]
+fn an_error_about_a_fragment_reaches_its_sender() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = nat(1)?;
+    let by_hand = ByHand::open(&scene.topology)?;
+    let at_real = Tap::open(&scene.topology.reals[0].namespace, HOST_SIDE)?;
+    for (family, kind) in [(Family::V4, (3, 4, 1400)), (Family::V6, (2, 0, 1400))] {
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        client.echo(&bytes(8_000))?;
+        // The next are the fragments of the answer.
+        let is_answer = |p: &Packet| p.source == family.vip();
+        let first = by_hand.tap.expect("first fragment", is_answer)?;
+        let (vip, host) = (first.source, first.destination);
+        let mut quoted = ip(vip, host, first.protocol, &first.payload[..200]);
+        if family == Family::V4 {
+            quoted[6..8].copy_from_slice(&0x2000u16.to_be_bytes());
+        }
+        by_hand.send(&icmp(host, vip, kind, &quoted))?;
+        let is_error = |p: &Packet| p.icmp() == Some((kind.0, kind.1));
+        let error = at_real.expect("error", is_error)?;
+        let real = scene.topology.reals[0].address(family.vip());
+        assert_eq!((error.source, error.destination), (host, real));
+        assert_eq!(error.quoted().expect("a quote").source, real);
+        assert!(error.payload_intact());
+        by_hand.tap.drain(|_| true)?;
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// What a real server sends in fragments on its own account is routed.
+#[test]
+fn a_real_server_sends_fragments_of_its_own() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = nat(1)?;
+    let at_client = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    let at_real = Tap::open(&scene.topology.reals[0].namespace, HOST_SIDE)?;
+    for family in Family::BOTH {
+        let real = scene.topology.reals[0].address(family.vip());
+        let packet = udp(SocketAddr::new(real, 5000), client(family), &bytes(800));
+        let end = packet.len() - header(family);
+        for (part, more) in [(400..end, false), (0..400, true)] {
+            let piece = fragment(&packet, 9, part, more);
+            let frame = ethernet(Mac::of_host(2, 1), Mac::of_host(2, 0xfe), &piece);
+            at_real.send(&frame)?;
+        }
+        for _ in 0..2 {
+            let got = at_client.expect("fragment", |p| p.source == real)?;
+            assert_eq!(got.hops, 63);
+        }
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}

@@ -1,0 +1,364 @@
+//! A director that is killed, or stopped, and started again: what was connected goes on, and what
+//! was known is known again.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use adminapi::model::{ForwardingMethod, Persistence, Protocol, Scheduler, ServicePatch};
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, by, run_to_end, service};
+use testbed::haven::Haven;
+use testbed::process::Signal;
+use testbed::require;
+use testbed::scene::{Family, services};
+use testbed::servers::{Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
+use testbed::topology::{CLIENT_SIDE, Plan, Topology, VIP_V4, VIP_V6};
+use testbed::traffic::{HttpConnection, UdpClient, fetch_names, file_sha256};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A director that keeps everything, with three real servers.
+struct Bench {
+    director: Director,
+    configuration: Configuration,
+    haven: Haven,
+    _web: Vec<Nginx>,
+    _echo: Vec<UdpEcho>,
+    topology: Topology,
+}
+
+impl Bench {
+    fn start(method: ForwardingMethod) -> Result<Self> {
+        let topology = Topology::build(Plan::default())?;
+        let web = topology.reals.iter().map(Nginx::start);
+        let echo = topology.reals.iter().map(|host| match method {
+            ForwardingMethod::Nat => UdpEcho::start(host),
+            _ => UdpEcho::start_at(host, [VIP_V4.into(), VIP_V6.into()]),
+        });
+        if method != ForwardingMethod::Nat {
+            topology.bypass_director()?;
+        }
+        let (web, echo) = (web.collect::<Result<_>>()?, echo.collect::<Result<_>>()?);
+        let haven = Haven::new()?;
+        let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
+            .into_iter()
+            .map(|service| by(service, method, None))
+            .fold(
+                haven.shelter(Configuration::new(topology.interfaces())),
+                Configuration::service,
+            );
+        topology.meet_neighbours()?;
+        Ok(Self {
+            director: Director::start(&topology.director, &configuration)?,
+            configuration,
+            haven,
+            _web: web,
+            _echo: echo,
+            topology,
+        })
+    }
+
+    /// Ends the director by `signal` and starts another one.
+    fn restart(&mut self, signal: Signal) -> Result<()> {
+        self.director.end_by(signal)?;
+        assert!(self.has_gate()?, "the gate went with the director");
+        self.director = Director::start(&self.topology.director, &self.configuration)?;
+        Ok(())
+    }
+
+    /// Whether a program of XDP is on the interface towards the client.
+    fn has_gate(&self) -> Result<bool> {
+        let link = self
+            .topology
+            .director
+            .run("ip", &["link", "show", "dev", CLIENT_SIDE])?;
+        Ok(link.contains("xdp"))
+    }
+
+    /// A download that takes a while: its SHA-256.
+    fn download(&self, family: Family) -> Result<JoinHandle<Result<String>>> {
+        let url = format!("http://{}/big", family.http());
+        let pipeline = format!(
+            "set -o pipefail; curl -gsS --fail --max-time 60 --limit-rate 15M {url} | sha256sum"
+        );
+        let download = self.topology.client.spawn(move || {
+            let output = Command::new("bash").args(["-c", &pipeline]).output()?;
+            ensure!(output.status.success(), "{output:?}");
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        })?;
+        wait::until("the download to begin", PATIENCE, || {
+            let carried = self.director.api().service(family.http_service())?.stats;
+            ensure!(carried.in_packets > 100, "{carried:?}");
+            Ok(())
+        })?;
+        Ok(download)
+    }
+
+    /// Waits until `word` is written down for the next director.
+    fn wait_kept(&self, word: &str) -> Result<()> {
+        wait::until("it to be kept", PATIENCE, || {
+            let kept = fs::read_to_string(self.haven.kept("running")?)?;
+            ensure!(kept.contains(word), "{kept}");
+            Ok(())
+        })
+    }
+}
+
+/// A connection over HTTP that is asked before and after, in each family, and a flow of UDP.
+struct Talk {
+    http: Vec<(HttpConnection, String)>,
+    echo: Vec<(UdpClient, String)>,
+}
+
+impl Talk {
+    fn begin(bench: &Bench) -> Result<Self> {
+        let client = &bench.topology.client;
+        let http = Family::BOTH.map(|family| {
+            let mut open = HttpConnection::open(client, family.http())?;
+            let name = open.ask_name()?;
+            Ok((open, name))
+        });
+        let echo = Family::BOTH.map(|family| {
+            let open = UdpClient::open(client, family.echo())?;
+            let name = open.echo(b"before")?;
+            Ok((open, name))
+        });
+        Ok(Self {
+            http: http.into_iter().collect::<Result<_>>()?,
+            echo: echo.into_iter().collect::<Result<_>>()?,
+        })
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        for (open, name) in &mut self.http {
+            ensure!(open.ask_name()? == *name, "another real server answers");
+        }
+        for (open, name) in &mut self.echo {
+            ensure!(open.echo(b"after")? == *name, "another real server answers");
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_connected_outlives_a_killed_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let expected = file_sha256(&big_file()?)?;
+    for method in [ForwardingMethod::Nat, ForwardingMethod::Dr] {
+        let mut bench = Bench::start(method)?;
+        let mut talk = Talk::begin(&bench)?;
+        let downloads = Family::BOTH.map(|family| bench.download(family));
+        bench.restart(Signal::Kill)?;
+        fetch_names(&bench.topology.client, Family::V4.http(), 3)?;
+        talk.go_on()?;
+        for download in downloads {
+            let sum = download?.join().expect("the download panicked")?;
+            assert!(sum.starts_with(&expected), "{method:?}: {sum}");
+        }
+        bench.restart(Signal::Kill)?;
+        talk.go_on()?;
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_known_outlives_a_killed_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let client = &bench.topology.client;
+    let (sticky, plain) = (Family::V4, Family::V6);
+    let patch = ServicePatch {
+        persistence: Some(Some(Persistence::default())),
+        ..ServicePatch::default()
+    };
+    let id = sticky.http_service();
+    let api = bench.director.api();
+    api.call(async |client| client.change_service(id, patch).await)?;
+    let chosen = fetch_names(client, sticky.http(), 2)?;
+    api.set_level(None, 2)?;
+    let reals = bench.topology.reals.iter();
+    let reals = reals.map(|real| ((real.v4, OTHER_HTTP_PORT).into(), 1));
+    let added = service(Protocol::Tcp, (VIP_V4, 8000).into(), Scheduler::Rr, reals);
+    api.add_service(&added)?;
+    fetch_names(client, plain.http(), 3)?;
+    let before = api.service(plain.http_service())?.stats;
+    bench.wait_kept("8000")?;
+    bench.wait_kept("\"level\":2")?;
+    wait::until("the counters to be kept", PATIENCE, || {
+        let kept = fs::read_to_string(bench.haven.kept("tally")?)?;
+        ensure!(
+            kept.contains(&format!("\"in_bytes\":{}", before.in_bytes)),
+            "{kept}"
+        );
+        Ok(())
+    })?;
+
+    bench.restart(Signal::Kill)?;
+
+    let client = &bench.topology.client;
+    let api = bench.director.api();
+    let defense = api.defense(None)?;
+    assert_eq!((defense.level, defense.automatic), (2, false));
+    let after = api.service(plain.http_service())?.stats;
+    assert!(after.connections >= before.connections && after.in_bytes >= before.in_bytes);
+    assert_eq!(
+        fetch_names(client, sticky.http(), 3)?,
+        vec![chosen[0].clone(); 3]
+    );
+    fetch_names(client, (VIP_V4, 8000).into(), 1)?;
+    let templates = api.connections(id)?;
+    let templates = templates.iter().filter(|connection| connection.template);
+    assert_eq!(templates.count(), 1);
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn a_planned_restart_refuses_nobody() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let mut talk = Talk::begin(&bench)?;
+    let over = Arc::new((AtomicBool::new(false), AtomicU32::new(0)));
+    let told = Arc::clone(&over);
+    let clients = bench.topology.client.spawn(move || {
+        let (over, served) = &*told;
+        while !over.load(Relaxed) {
+            let name = HttpConnection::open_here(Family::V4.http())?.ask_name();
+            name.with_context(|| format!("after {served:?}"))?;
+            served.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    })?;
+    for _ in 0..2 {
+        let before = over.1.load(Relaxed);
+        bench.restart(Signal::Term)?;
+        talk.go_on()?;
+        wait::until("clients to be served again", PATIENCE, || {
+            ensure!(over.1.load(Relaxed) > before + 10 || clients.is_finished());
+            Ok(())
+        })?;
+    }
+    over.0.store(true, Relaxed);
+    clients.join().expect("the clients panicked")?;
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn what_was_kept_goes_when_it_is_detached() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let namespace = &bench.topology.director;
+    let (status, said) = bench.director.ask(namespace, "detach")?;
+    assert!(
+        !status.success() && said.contains("another bulwarkd (process "),
+        "{said}"
+    );
+    let second = bench
+        .configuration
+        .text(&bench.haven.state().join("other.sock"))?;
+    let (status, said) = run_to_end(namespace, &[], &second)?;
+    assert!(
+        !status.success() && said.contains("of its own under [datapath]"),
+        "{said}"
+    );
+
+    bench.director.stop()?;
+    assert!(bench.has_gate()?);
+    let (status, said) = bench.director.ask(&bench.topology.director, "detach")?;
+    assert!(status.success(), "{said}");
+    wait::until("the gate to go", PATIENCE, || {
+        ensure!(!bench.has_gate()?);
+        Ok(())
+    })?;
+    assert!(!bench.haven.pin().exists() && !bench.haven.state().exists());
+    let (status, said) = bench.director.ask(&bench.topology.director, "detach")?;
+    assert!(status.success() && said.contains("nothing"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_or_given_up() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    fetch_names(&bench.topology.client, Family::V4.http(), 3)?;
+    bench.director.end_by(Signal::Kill)?;
+    let about = bench.haven.kept("about")?;
+    let whole = fs::read_to_string(&about)?;
+    fs::write(&about, whole.replace("\"format\":", "\"format\":9"))?;
+    let text = bench
+        .configuration
+        .text(&bench.haven.state().join("other.sock"))?;
+    let (status, said) = run_to_end(&bench.topology.director, &[], &text)?;
+    assert!(
+        !status.success() && said.contains("bulwarkd detach"),
+        "{said}"
+    );
+    fs::write(&about, whole)?;
+
+    let connections = fs::File::options()
+        .write(true)
+        .open(bench.haven.kept("connections")?)?;
+    connections.set_len(1000)?;
+    fs::write(bench.haven.kept("running")?, b"{\"now\":")?;
+    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    fetch_names(&bench.topology.client, Family::V4.http(), 3)?;
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn where_nothing_can_be_kept_the_start_says_so() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let haven = Haven::new()?;
+    let socket = haven.state().join("api.sock");
+    let bare = || Configuration::new(topology.interfaces());
+    let state = || haven.state().display().to_string();
+    let (disk, nowhere) = (
+        std::env::current_dir()?.join("state"),
+        "/sys/fs/bpf/bulwark",
+    );
+    let cases = [
+        (
+            bare().datapath("pin", nowhere).datapath("state", state()),
+            "mount -t bpf",
+        ),
+        (
+            haven
+                .shelter(bare())
+                .datapath("state", disk.display().to_string()),
+            "is not on a tmpfs",
+        ),
+        (
+            bare().datapath("state", state()),
+            "is of no use without pin",
+        ),
+        (bare().datapath("pin", "gate"), "begin it with /"),
+    ];
+    for (configuration, expected) in cases {
+        let text = configuration.text(&socket)?;
+        let (status, said) = run_to_end(&topology.director, &[], &text)?;
+        assert!(!status.success() && said.contains(expected), "{said}");
+    }
+    Ok(())
+}
