@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod filter;
 mod transport;
 
 use std::net::SocketAddr;

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use crate::error::Result;
 use crate::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
-    ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
-    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    ExplainQuery, Explanation, Filter, FilterRules, Health, Listed, ListedView, ListingQuery,
+    MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch, RealView, Service, ServiceId,
+    ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -141,6 +142,24 @@ pub trait Control: Send + Sync + 'static {
 
     /// Removes the rule at a place; false when there is none.
     fn remove_mark(&self, place: usize) -> Result<bool>;
+
+    /// The filters as they are now.
+    fn filter(&self) -> Result<Filter>;
+
+    /// Makes what is filtered besides the lists this, in one step.
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter>;
+
+    /// One page of the listed networks.
+    fn listed_networks(&self, query: &NetworkQuery) -> Result<NetworkPage>;
+
+    /// One listed network, if it is listed as just that.
+    fn listed_network(&self, network: Prefix) -> Result<Option<ListedView>>;
+
+    /// Lists a network, or changes how it is listed. That of a black hole ends its connections.
+    fn put_network(&self, listing: Listed) -> Result<Put<ListedView>>;
+
+    /// Takes a network off its list; false when it is on none.
+    fn remove_network(&self, network: Prefix) -> Result<bool>;
 
     /// Zeroes the counters of a service and its real servers, or of all of them (`-Z`).
     fn zero(&self, service: Option<ServiceId>) -> Result<()>;

@@ -27,6 +27,8 @@ pub(crate) struct State {
     daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,
     marks: Vec<MarkRule>,
+    rules: FilterRules,
+    listings: Vec<Listed>,
     levels: HashMap<Option<ServiceId>, u8>,
 }
 
@@ -291,6 +293,60 @@ impl Control for Fake {
         })
     }
 
+    fn filter(&self) -> Result<Filter> {
+        self.with(|state| {
+            Ok(Filter {
+                rules: state.rules.clone(),
+                ..Filter::default()
+            })
+        })
+    }
+
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
+        self.with(|state| {
+            state.rules = rules;
+            Ok(())
+        })?;
+        self.filter()
+    }
+
+    fn listed_networks(&self, query: &NetworkQuery) -> Result<NetworkPage> {
+        let wanted = |listing: &&Listed| query.list.is_none_or(|list| list == listing.list);
+        self.with(|state| {
+            let listings = state.listings.iter().filter(wanted).map(listed).collect();
+            Ok(NetworkPage {
+                listings,
+                next: None,
+            })
+        })
+    }
+
+    fn listed_network(&self, network: Prefix) -> Result<Option<ListedView>> {
+        let is_it = |listing: &&Listed| listing.network == network;
+        self.with(|state| Ok(state.listings.iter().find(is_it).map(listed)))
+    }
+
+    fn put_network(&self, listing: Listed) -> Result<Put<ListedView>> {
+        let view = listed(&listing);
+        let replaced = self.remove_network(listing.network)?;
+        self.with(|state| {
+            state.listings.push(listing);
+            Ok(())
+        })?;
+        Ok(match replaced {
+            true => Put::Replaced(view),
+            false => Put::Created(view),
+        })
+    }
+
+    fn remove_network(&self, network: Prefix) -> Result<bool> {
+        self.with(|state| {
+            let before = state.listings.len();
+            state.listings.retain(|listing| listing.network != network);
+            Ok(state.listings.len() < before)
+        })
+    }
+
     fn remove_mark(&self, place: usize) -> Result<bool> {
         self.with(|state| {
             let there = place < state.marks.len();
@@ -454,5 +510,16 @@ impl Control for Fake {
                 ..Stats::default()
             })
         })
+    }
+}
+
+fn listed(listing: &Listed) -> ListedView {
+    ListedView {
+        network: listing.network,
+        list: listing.list,
+        left: listing.seconds,
+        why: listing.why.clone(),
+        configured: false,
+        packets: 0,
     }
 }

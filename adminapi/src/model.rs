@@ -10,6 +10,7 @@ mod connection;
 mod daemon;
 mod defense;
 mod explanation;
+mod filter;
 mod health;
 mod id;
 pub mod listing;
@@ -38,6 +39,10 @@ pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cur
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
+pub use filter::{
+    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
+    NetworkPage, NetworkQuery, RateLimit,
+};
 pub use health::{
     AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
     ServiceCondition,

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{ConnectionQuery, ExplainQuery, ListingQuery, Numbers, ServiceId, SyncRole};
+use crate::model::{
+    ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix, ServiceId, SyncRole,
+};
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -31,6 +33,11 @@ pub const TIMEOUTS: &str = "/v1/timeouts";
 
 /// `GET`, `PUT`, `POST`: the rules that mark packets.
 pub const MARKS: &str = "/v1/marks";
+
+/// `GET`, `PUT`: what is filtered besides the lists.
+pub const FILTER: &str = "/v1/filter";
+/// `GET`, `POST`: listed networks.
+pub const NETWORKS: &str = "/v1/filter/networks";
 
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
@@ -105,6 +112,24 @@ pub fn explain(query: &ExplainQuery) -> String {
 /// The rule at this place, from 0: `DELETE`.
 pub fn mark(place: usize) -> String {
     format!("{MARKS}/{place}")
+}
+
+/// One listed network.
+pub fn network(network: Prefix) -> String {
+    format!("{NETWORKS}/{}", escaped(&network.to_string()))
+}
+
+/// A page of listed networks.
+pub fn networks(query: &NetworkQuery) -> String {
+    let list = query.list.map(|list| format!("&list={list}"));
+    let cursor = query.cursor.map(|cursor| cursor.to_string());
+    let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(&cursor)));
+    format!(
+        "{NETWORKS}?limit={}{}{}",
+        query.limit,
+        list.unwrap_or_default(),
+        cursor.unwrap_or_default()
+    )
 }
 
 /// One synchronisation daemon.

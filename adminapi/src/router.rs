@@ -7,6 +7,7 @@ mod daemon;
 mod defense;
 mod director;
 mod extract;
+mod filter;
 mod mark;
 mod real;
 mod service;
@@ -49,6 +50,14 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         )
         .route(path::MARKS, get(mark::list).put(mark::put).post(mark::add))
         .route("/v1/marks/{place}", delete(mark::remove))
+        .route(path::FILTER, get(filter::show).put(filter::put))
+        .route(path::NETWORKS, get(filter::list).post(filter::add))
+        .route(
+            "/v1/filter/networks/{network}",
+            get(filter::show_one)
+                .put(filter::put_one)
+                .delete(filter::remove),
+        )
         .route(path::SYSCTLS, get(sysctl::list))
         .route(
             "/v1/sysctls/{sysctl}",

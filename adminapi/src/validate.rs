@@ -3,6 +3,8 @@
 //! Every function returns all problems, not only the first. Pointers are relative to what was
 //! given: `/real/0/weight` for a service, `/service/2/real/0/weight` for a configuration.
 
+mod filter;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,6 +19,7 @@ use crate::model::{
 };
 use crate::sysctl::{Sysctl, Value};
 
+pub use filter::{validate_filter_rules, validate_listed, validate_network_query};
 pub use health::{bad_check, bad_health};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -257,8 +260,8 @@ pub fn validate_daemon(daemon: &SyncDaemon) -> Vec<Problem> {
 /// Judges a real server of `service`; pointers are relative to the real server.
 pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let host_itself = real.method == ForwardingMethod::Dr && real.address.is_loopback();
-    let unusable = unusable(real.address, Role::Real).filter(|_| !host_itself);
+    // A loopback address is the director itself.
+    let unusable = unusable(real.address, Role::Real).filter(|_| !real.address.is_loopback());
     problems.extend(unusable.map(|p| p.below("/address")));
     if real.method != ForwardingMethod::Tun {
         problems.extend(other_family(service, real.address));

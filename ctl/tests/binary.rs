@@ -210,6 +210,30 @@ impl Control for Fake {
         not_asked()
     }
 
+    fn filter(&self) -> Result<Filter> {
+        not_asked()
+    }
+
+    fn put_filter(&self, _: FilterRules) -> Result<Filter> {
+        not_asked()
+    }
+
+    fn listed_networks(&self, _: &NetworkQuery) -> Result<NetworkPage> {
+        not_asked()
+    }
+
+    fn listed_network(&self, _: Prefix) -> Result<Option<ListedView>> {
+        not_asked()
+    }
+
+    fn put_network(&self, _: Listed) -> Result<Put<ListedView>> {
+        not_asked()
+    }
+
+    fn remove_network(&self, _: Prefix) -> Result<bool> {
+        not_asked()
+    }
+
     fn remove_mark(&self, _: usize) -> Result<bool> {
         not_asked()
     }

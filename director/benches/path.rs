@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
-use director::ftp::Expectations;
+use director::ftp::{Expectations, Shifts};
 use director::neighbour::{
     Asker, Change, Link, Neighbour, Placement, Prefix, Route, Tables, Target, Via,
 };
@@ -92,6 +92,7 @@ impl Scene {
         let shared = Arc::new(Shared {
             lottery: Lottery::random(),
             expectations: Expectations::default(),
+            shifts: Shifts::default(),
             table: Table::new(&limits).unwrap(),
             templates: Templates::new(1024, 1, Arc::clone(&pool)).unwrap(),
             pool,

@@ -26,6 +26,17 @@ static __always_inline void set_v4(struct address *address, __be32 v4)
 	address->word[3] = v4;
 }
 
+static __always_inline bool is_v4(const struct address *a)
+{
+	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool is_same(const struct address *a, const struct address *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] &&
+	       a->word[2] == b->word[2] && a->word[3] == b->word[3];
+}
+
 static __always_inline void set_v6(struct address *address, const struct in6_addr *v6)
 {
 	__builtin_memcpy(address, v6, sizeof(*address));

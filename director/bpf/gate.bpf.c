@@ -14,6 +14,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "filter.h"
+#include "limit.h"
 #include "maps.h"
 #include "marks.h"
 #include "parse.h"
@@ -33,6 +35,12 @@ static __always_inline int pass(void)
 {
 	count(PASSED);
 	return XDP_PASS;
+}
+
+static __always_inline int drop(enum counter why)
+{
+	count(why);
+	return XDP_DROP;
 }
 
 static __always_inline int to_director(__u32 queue)
@@ -121,17 +129,25 @@ SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
 	struct packet packet = {};
+	bool ours, allowed = false;
+	struct filter *filter;
 	struct scope *scope;
+	enum reading reading;
+	enum counter refused;
 	__u32 only = 0;
-	bool ours;
 
 	count(RECEIVED);
 	if (!is_for_us(ctx))
 		return pass();
 	scope = bpf_map_lookup_elem(&scopes, &only);
-	if (!scope)
+	filter = bpf_map_lookup_elem(&filters, &only);
+	if (!scope || !filter)
 		return pass();
-	switch (parse(ctx, &packet)) {
+	reading = parse(ctx, &packet);
+	refused = filtered(ctx, &packet, filter, PORT, &allowed);
+	if (refused != ADMITTED)
+		return drop(refused);
+	switch (reading) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
 		ours = is_ours(&packet, scope);
@@ -142,7 +158,14 @@ int gate(struct xdp_md *ctx)
 	default:
 		ours = false;
 	}
-	return ours ? to_director(ctx->rx_queue_index) : pass();
+	if (!ours)
+		return pass();
+	if (filter->limits && !allowed && !is_real(&packet.from)) {
+		refused = over_limit(&packet, filter->limits);
+		if (refused != ADMITTED)
+			return drop(refused);
+	}
+	return to_director(ctx->rx_queue_index);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -46,7 +46,14 @@ enum counter {
 	PASSED,
 	REDIRECTED,
 	NO_SOCKET,
+	DENIED,
+	BLACK_HOLED,
+	BOGON,
+	REVERSE_PATH,
+	SOURCE_LIMIT,
+	SERVICE_LIMIT,
 	COUNTERS,
+	ADMITTED = COUNTERS, // nothing that is counted
 };
 
 struct {
@@ -142,7 +149,7 @@ struct {
 // Slot: port * COUNTERS + counter.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 64);
+	__uint(max_entries, 16 * COUNTERS);
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");

@@ -18,7 +18,7 @@ static __always_inline bool is_within(const struct address *a, const struct addr
 
 static __always_inline __u8 family_of(const struct address *a)
 {
-	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff) ? V4 : V6;
+	return is_v4(a) ? V4 : V6;
 }
 
 // A fragment has neither ports nor, behind an extension, a protocol: it is judged by the rest.

@@ -11,6 +11,9 @@
 
 #include "maps.h"
 
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET 0x1fff
 
@@ -26,8 +29,18 @@ enum reading {
 };
 
 struct packet {
+	struct address from; // source of the packet itself, also when it quotes another
 	struct endpoint src;
 	struct endpoint dst;
+	__u8 flags; // of TCP, when they are there
+};
+
+// Follows the ports of TCP (RFC 9293 3.1).
+struct tcp_rest {
+	__be32 seq;
+	__be32 ack;
+	__u8 offset;
+	__u8 flags;
 };
 
 struct cursor {
@@ -82,7 +95,19 @@ static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, 
 	p->dst.port = *port;
 	p->src.protocol = protocol;
 	p->dst.protocol = protocol;
+	if (protocol == IPPROTO_TCP) {
+		struct tcp_rest *rest = c->at;
+
+		if ((void *)(rest + 1) <= c->end)
+			p->flags = rest->flags;
+	}
 	return TRANSPORT;
+}
+
+// A SYN, and not the answer to one.
+static __always_inline bool opens(const struct packet *p)
+{
+	return (p->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, __u8 *protocol)
@@ -188,6 +213,7 @@ static __always_inline enum reading parse_v4(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v4(c, p, &protocol);
 
+	p->from = p->src.addr;
 	if (reading == FRAGMENT || reading == BEGINNING)
 		return read_fragment(protocol);
 	if (reading != TRANSPORT)
@@ -207,6 +233,7 @@ static __always_inline enum reading parse_v6(struct cursor *c, struct packet *p)
 	__u8 protocol;
 	enum reading reading = read_v6(c, p, &protocol);
 
+	p->from = p->src.addr;
 	if (reading == FRAGMENT || reading == BEGINNING)
 		return read_fragment(protocol);
 	if (reading != TRANSPORT)

@@ -38,6 +38,7 @@ pub mod defence;
 pub mod direction;
 pub mod door;
 pub mod drops;
+pub mod filter;
 pub mod flow;
 pub mod forward;
 pub mod fragment;

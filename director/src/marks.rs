@@ -6,26 +6,10 @@
 
 use adminapi::model::Family;
 
-use crate::wire::{Addr, Protocol, Tuple};
+use crate::wire::{Addr, Net, Protocol, Tuple};
 
 /// Rules at most (`RULES` in `bpf/maps.h`).
 pub const MAX_RULES: usize = 64;
-
-/// The addresses that share their first `bits`, of 128; with 0 all of both families.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Net {
-    /// One of them.
-    pub addr: Addr,
-    /// How many bits they share.
-    pub bits: u8,
-}
-
-impl Net {
-    #[inline]
-    fn has(&self, addr: Addr) -> bool {
-        self.addr.common_prefix(addr) >= self.bits.into()
-    }
-}
 
 /// The ports from the first to the second.
 pub type Ports = (u16, u16);

@@ -19,7 +19,7 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::flow::{Limits, Table};
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
 use crate::keep::{self, Former, Keep, Wishes};
 use crate::neighbour::{Link, Neighbourhood};
@@ -272,6 +272,7 @@ fn shared(
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),
+        shifts: Shifts::default(),
         workers: datapath.worker_count(),
     }
 }
@@ -329,10 +330,11 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, timeouts, sysctls and local addresses those of `config`.
+/// Makes services, marks, timeouts, sysctls and local addresses those of `config`; services and
+/// marks in one step.
 ///
 /// # Errors
-/// What the director refuses; the services are as they were then.
+/// What the director refuses; services and marks are as they were then.
 pub fn configure(director: &Director, config: &Config) -> Result<()> {
     let wishes = Wishes::of(config);
     adopt(director, config, &wishes)?;
@@ -369,8 +371,8 @@ fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
     );
     let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
     director.set_grace(config.datapath.drain);
-    director.apply_speaking_from(&addrs, &wishes.services)?;
-    director.put_marks(wishes.marks.clone())?;
+    director.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
+    director.adopt_filter(&config.filter)?;
     director.change_timeouts(wishes.timeouts.into())?;
     director.set_sysctls(wishes.sysctls());
     director.set_brief(config.defense.brief);
@@ -431,6 +433,9 @@ pub async fn follow(director: Arc<Director>) {
             _ = second.tick() => {
                 director.keep_tally();
                 director.keep_neighbours();
+                if let Err(error) = director.end_listings() {
+                    warn!(%error, "a network is not taken off its list yet");
+                }
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }

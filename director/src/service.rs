@@ -352,7 +352,7 @@ impl Real {
     /// Whether what its clients and it say to each other of FTP is followed: both ways have to
     /// pass here.
     pub const fn follows_ftp(&self) -> bool {
-        self.service.is_ftp() && matches!(self.method, Method::Nat)
+        self.service.is_ftp() && !self.method.is_one_way()
     }
 
     /// Active connections at this moment.

@@ -15,7 +15,7 @@ use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A vsftpd that serves to everybody `name`, which holds the name of its host, and `data`.
+/// A vsftpd that serves to everybody, its passive ports of fewer digits than those of a director, `name`, which holds the name of its host, and `data`.
 #[derive(Debug)]
 pub struct Vsftpd {
     _process: Process,
@@ -75,6 +75,8 @@ fn configuration(path: &Path) -> String {
          secure_chroot_dir={path}/empty\n\
          ftp_username=daemon\n\
          connect_from_port_20=YES\n\
+         pasv_min_port=10000\n\
+         pasv_max_port=10040\n\
          seccomp_sandbox=NO\n\
          isolate_network=NO\n\
          xferlog_enable=NO\n"

@@ -19,6 +19,7 @@ pub mod flood;
 pub mod floor;
 pub mod ftp;
 pub mod generator;
+pub mod growth;
 pub mod haven;
 pub mod l2fwd;
 pub mod namespace;

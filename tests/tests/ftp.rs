@@ -4,10 +4,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use adminapi::model::{Protocol, Scheduler, ServiceId};
+use adminapi::model::{ForwardingMethod, Protocol, Scheduler, ServiceId};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director, service};
+use testbed::director::{Configuration, Director, by, service};
 use testbed::ftp::Vsftpd;
 use testbed::packet::{Mac, Packet, Segment, ethernet, flag, protocol, tcp};
 use testbed::raw::Tap;
@@ -17,6 +17,9 @@ use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, Topology, VIP_V4};
 use testbed::traffic::file_sha256;
 
 const SIZE: usize = 3 << 20;
+
+/// What the director speaks from by FullNAT.
+const LOCAL: [&str; 2] = ["10.0.2.240", "fd00:2::f0"];
 
 /// How curl asks for a data connection: PASV, EPSV, PORT, EPRT.
 const MODES: [(&str, &[&str]); 4] = [
@@ -35,6 +38,10 @@ struct Bench {
 
 impl Bench {
     fn start() -> Result<Option<Self>> {
+        Self::start_by(ForwardingMethod::Nat)
+    }
+
+    fn start_by(method: ForwardingMethod) -> Result<Option<Self>> {
         if !require::machine() || !require::programs(&["vsftpd"]) {
             return Ok(None);
         }
@@ -42,6 +49,14 @@ impl Bench {
             reals: 2,
             ..Plan::default()
         })?;
+        topology.meet_neighbours()?;
+        let local: Vec<IpAddr> = LOCAL
+            .map(str::parse)
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        if method == ForwardingMethod::FullNat {
+            topology.isolate_reals(&local)?;
+        }
         let servers = topology.reals.iter().map(|host| Vsftpd::start(host, SIZE));
         let servers = servers.collect::<Result<_>>()?;
         let configuration = Family::BOTH
@@ -51,14 +66,18 @@ impl Bench {
                     (SocketAddr::new(address, 21), 1)
                 });
                 let vip = SocketAddr::new(family.vip(), 21);
-                service(Protocol::Tcp, vip, Scheduler::Rr, reals)
+                let service = service(Protocol::Tcp, vip, Scheduler::Rr, reals);
+                by(service, method, None)
             })
             .into_iter()
             .fold(
                 Configuration::new(topology.interfaces()),
                 Configuration::service,
             );
-        topology.meet_neighbours()?;
+        let configuration = match method {
+            ForwardingMethod::FullNat => configuration.datapath("local_addresses", LOCAL.to_vec()),
+            _ => configuration,
+        };
         Ok(Some(Self {
             director: Director::start(&topology.director, &configuration)?,
             servers,
@@ -131,6 +150,40 @@ fn every_kind_of_data_connection_goes_to_the_right_real_server() -> Result<()> {
     Ok(())
 }
 
+/// Real servers that know nobody but the director: what they offer, the client can use.
+#[test]
+fn passive_data_connections_work_by_fullnat() -> Result<()> {
+    let Some(bench) = Bench::start_by(ForwardingMethod::FullNat)? else {
+        return Ok(());
+    };
+    let directory = tempfile::tempdir()?;
+    let expected = file_sha256(&bench.servers[0].data())?;
+    for (family, (name, mode)) in [
+        (Family::V4, MODES[0]),
+        (Family::V4, MODES[1]),
+        (Family::V6, MODES[1]),
+    ] {
+        let paths = ["name", "data", "again"].map(|name| directory.path().join(name));
+        let files = [
+            ("name", paths[0].as_path()),
+            ("data", &paths[1]),
+            ("data", &paths[2]),
+        ];
+        let said = bench.fetch(family, mode, &files)?;
+        ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
+        assert_eq!(file_sha256(&paths[1])?, expected, "{name}");
+        assert_eq!(file_sha256(&paths[2])?, expected, "{name}");
+        let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
+        let connections = bench.director.api().connections(id)?;
+        assert!(
+            connections.iter().all(|c| c.local.is_some()),
+            "{connections:?}"
+        );
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
 /// What the client sees of a passive reply is the VIP, and a port of the director's choice; who
 /// has not been told of it gets nowhere.
 #[test]
@@ -146,7 +199,10 @@ fn the_ports_of_the_vip_are_for_those_who_were_told() -> Result<()> {
         .lines()
         .find(|line| line.contains("< 227"))
         .context("no reply to PASV")?;
-    assert!(reply.contains("(10,9,9,9,23"), "{reply}");
+    assert!(
+        reply.contains("227 Entering Passive Mode (10,9,9,9,23"),
+        "{reply}"
+    );
 
     let at_client = Tap::open(&bench.topology.client, HOST_SIDE)?;
     let at_real = Tap::open(&bench.topology.reals[0].namespace, HOST_SIDE)?;

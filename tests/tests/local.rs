@@ -13,6 +13,8 @@ use testbed::traffic::{
 };
 
 /// The director's own address by which it is a real server.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 fn own(family: Family) -> std::net::IpAddr {
     match family {
         Family::V4 => [10, 0, 2, 254].into(),
@@ -110,13 +112,15 @@ fn a_service_can_be_served_by_the_host_alone() -> Result<()> {
     }
     let bench = Bench::start()?;
     let (api, client) = (bench.director.api(), &bench.topology.client);
+    let (dr, tun) = (ForwardingMethod::Dr, ForwardingMethod::Tun);
     for (family, loopback) in [(Family::V4, "127.0.0.1"), (Family::V6, "::1")] {
-        for address in [family.vip(), loopback.parse()?] {
+        let loopback = loopback.parse()?;
+        for (address, method) in [(family.vip(), dr), (loopback, dr), (loopback, tun)] {
             let service = api.service(family.http_service())?;
             for real in service.reals {
                 api.remove_real(service.id, real.endpoint())?;
             }
-            api.add_real(service.id, &real(address, ForwardingMethod::Dr)?)?;
+            api.add_real(service.id, &real(address, method)?)?;
             let names = tally(fetch_names(client, family.http(), 3)?);
             assert_eq!(
                 names.into_iter().collect::<Vec<_>>(),
@@ -128,39 +132,57 @@ fn a_service_can_be_served_by_the_host_alone() -> Result<()> {
     Ok(())
 }
 
+/// It is kept, as by IPVS; its packets are dropped, and the log says why.
 #[test]
-fn what_the_host_cannot_serve_is_refused() -> Result<()> {
+fn what_the_host_cannot_serve_is_dropped_and_told() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
     let bench = Bench::start()?;
-    let api = bench.director.api();
-    let id = Family::V4.http_service();
-    let refused = |real: &Real| match api.add_real(id, real) {
-        Ok(()) => String::new(),
-        Err(error) => format!("{error:#}"),
-    };
-    let nat = refused(&real(own(Family::V4), ForwardingMethod::Nat)?);
-    assert!(
-        nat.contains("is the director itself, whose answers pass no interface"),
-        "{nat}"
-    );
-    bench
-        .topology
-        .director
-        .ip(&format!("addr del {VIP_V4}/32 dev lo\n"))?;
-    testbed::wait::until(
-        "the address to be gone",
-        std::time::Duration::from_secs(5),
-        || {
-            let dr = refused(&real(own(Family::V4), ForwardingMethod::Dr)?);
-            ensure!(
-                dr.contains("is the director itself, which does not have 10.9.9.9:80"),
-                "{dr}"
-            );
-            Ok(())
-        },
-    )?;
+    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let service = api.service(Family::V4.http_service())?;
+    for real in &service.reals {
+        api.remove_real(service.id, real.endpoint())?;
+    }
+    for address in [own(Family::V4), [127, 0, 0, 1].into()] {
+        let nat = real(address, ForwardingMethod::Nat)?;
+        let before = dropped_here(&bench)?;
+        api.add_real(service.id, &nat)?;
+        ensure!(
+            fetch_names(client, Family::V4.http(), 1).is_err(),
+            "{address} serves"
+        );
+        ensure!(
+            dropped_here(&bench)? > before,
+            "nothing was dropped for {address}"
+        );
+        api.remove_real(service.id, nat.endpoint(service.id.port()))?;
+        let told = format!("real server {address}:80 is the director itself, whose answers pass");
+        ensure!(
+            bench.director.log().contains(&told),
+            "{}",
+            bench.director.log()
+        );
+    }
+    let lo = format!("addr del {VIP_V4}/32 dev lo\n");
+    bench.topology.director.ip(&lo)?;
+    let told = "10.0.2.254:80 is the director itself, which does not have 10.9.9.9:80";
+    testbed::wait::until("the address to be gone", PATIENCE, || {
+        let dr = real(own(Family::V4), ForwardingMethod::Dr)?;
+        api.add_real(service.id, &dr)?;
+        api.remove_real(service.id, dr.endpoint(service.id.port()))?;
+        ensure!(
+            bench.director.log().contains(told),
+            "{}",
+            bench.director.log()
+        );
+        Ok(())
+    })?;
     assert_accounts(&bench.director);
     Ok(())
+}
+
+fn dropped_here(bench: &Bench) -> Result<u64> {
+    let drops = bench.director.api().stats()?.drops;
+    Ok(drops.get("local_destination").copied().unwrap_or(0))
 }

@@ -71,6 +71,9 @@ pub struct InterfaceStatus {
     pub redirected: u64,
     /// Packets dropped by the gate.
     pub dropped: u64,
+    /// The same by reason.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub drops: Drops,
 }
 
 /// Where the UMEM frames of a worker are: `free` + `filling` + `sending` = `total` when no

@@ -316,7 +316,7 @@ async fn each_bad_field_has_its_pointer() {
         assert_eq!(got.pointers(), [expected], "{}", got.body);
     }
     let line = format!("POST {WEB}/reals");
-    let real = json!({"address": "::1", "weight": 4_000_000_000_u32});
+    let real = json!({"address": "ff02::1", "weight": 4_000_000_000_u32});
     let got = no(&api, &line, real, ProblemKind::Invalid).await;
     assert_eq!(got.pointers(), ["/address", "/address", "/weight"]);
     let line = format!("PATCH {WEB}/reals/10.0.2.1:8080");

@@ -3,6 +3,7 @@
 mod defense;
 mod drain;
 mod explain;
+mod filter;
 mod generate;
 mod health;
 mod mark;
@@ -71,6 +72,12 @@ enum Question {
     Events(defense::EventsLine),
     /// Takes a real server out of service when its connections have ended, or at a deadline.
     Drain(drain::Line),
+    /// Shows and changes whose packets are taken: lists of networks, bogons, limits.
+    Filter(Box<filter::Line>),
+    /// Takes nothing of a network any more, and ends its connections.
+    Ban(filter::Network),
+    /// Takes packets of a network again.
+    Unban(filter::Unban),
     /// Shows and changes the rules that mark packets for services of `-f`.
     Mark(mark::Line),
     /// Shows how the director does: interfaces, workers, connections, drops.
@@ -225,6 +232,9 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
                 Ok(said)
             }
         },
+        Question::Filter(filter) => filter::run(filter, director, as_json).await,
+        Question::Ban(network) => filter::ban(network, director).await,
+        Question::Unban(network) => filter::unban(network, director).await,
         Question::Mark(mark) => mark::run(mark, director, as_json).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
         Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,

@@ -191,6 +191,7 @@ mod tests {
                 passed: 10,
                 redirected: 990,
                 dropped: 0,
+                drops: Drops::default(),
             }],
             workers: vec![WorkerStatus {
                 id: 0,

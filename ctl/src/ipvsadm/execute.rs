@@ -202,6 +202,9 @@ fn ordered<S: Listed>(services: Vec<S>, order: Order) -> Vec<S> {
     }
 }
 
+/// What is written at once of a long listing, bytes: as much as a pipe holds.
+const PORTION: usize = 64 << 10;
+
 fn write_services(
     services: &[ServiceRow],
     columns: Columns,
@@ -211,6 +214,10 @@ fn write_services(
     let mut text = columns.title().to_owned();
     for service in services {
         print::service(&mut text, service, columns, style);
+        if text.len() >= PORTION {
+            out.write_all(text.as_bytes())?;
+            text.clear();
+        }
     }
     Ok(out.write_all(text.as_bytes())?)
 }

@@ -1,7 +1,6 @@
 //! The listings, to the byte.
 
-use std::fmt::{Display, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use adminapi::model::{
     Connection, Family, Five, ForwardingMethod, Numbers, Persistence, Protocol, RealRow, ServiceId,
@@ -174,7 +173,7 @@ fn real(text: &mut String, real: &RealRow, kind: Transport, columns: Columns, st
     text.push_str("  -> ");
     match (style, at) {
         // By far the most of a long listing, and never longer than its column.
-        (Style::Numeric, SocketAddr::V4(at)) => write_padded(text, REAL_WIDTH, at),
+        (Style::Numeric, SocketAddr::V4(at)) => endpoint(text, at, REAL_WIDTH),
         _ => pad(text, &cut(style.text(at, kind), at, REAL_WIDTH), REAL_WIDTH),
     }
     let cells: &[(usize, u32)] = match columns {
@@ -205,8 +204,7 @@ fn real(text: &mut String, real: &RealRow, kind: Transport, columns: Columns, st
         }
     };
     for (width, number) in cells {
-        text.push(' ');
-        write_padded(text, *width, number);
+        cell(text, itoa::Buffer::new().format(*number), *width);
     }
     text.push('\n');
 }
@@ -223,11 +221,19 @@ fn pad(text: &mut String, value: &str, width: usize) {
     blanks(text, width.saturating_sub(value.chars().count()));
 }
 
-/// The same of what is written in ASCII.
-fn write_padded(text: &mut String, width: usize, value: impl Display) {
+/// Writes an address at the left of a column, without the detour of the formatter: a long listing
+/// is little else.
+fn endpoint(text: &mut String, at: SocketAddrV4, width: usize) {
     let before = text.len();
-    // Writing to a string can't fail.
-    let _ = write!(text, "{value}");
+    let mut number = itoa::Buffer::new();
+    for (place, octet) in at.ip().octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        text.push_str(number.format(octet));
+    }
+    text.push(':');
+    text.push_str(number.format(at.port()));
     blanks(text, width.saturating_sub(text.len() - before));
 }
 

@@ -24,6 +24,13 @@ impl Limits {
     pub const BYTES_PER_CONNECTION: u64 = 128;
 }
 
+/// How memory is divided unless the file says otherwise: into eleven parts, of which eight are for
+/// connections, two for half-open ones, one for clients. Beside a number of connections the others
+/// are in the same proportion.
+const PARTS: u64 = 11;
+const HALF_OPEN_PARTS: u64 = 2;
+const TEMPLATE_PARTS: u64 = 1;
+
 pub(super) fn read(mut section: Section<'_>) -> Limits {
     let places = read_memory(&mut section);
     let bounds = i64::from(Limits::MIN_CONNECTIONS)..=i64::from(Limits::MAX_CONNECTIONS);
@@ -32,25 +39,46 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
     let half_open = section.optional("half_open", &Expected::Number(bounds));
     let bounds = 1..=i64::from(Limits::MAX_CONNECTIONS);
     let templates = section.optional("templates", &Expected::Number(bounds));
-    let rest = |places: u32| places.saturating_sub(half_open.unwrap_or(places / 5));
+    let share = |parts| match (connections, places) {
+        (None, Some(places)) => (u64::from(places) * parts / PARTS) as u32,
+        (given, _) => {
+            let connections = u64::from(given.unwrap_or(Limits::DEFAULT_CONNECTIONS));
+            (connections * parts / (PARTS - HALF_OPEN_PARTS - TEMPLATE_PARTS)) as u32
+        }
+    };
+    let half_open = half_open.unwrap_or_else(|| share(HALF_OPEN_PARTS));
+    let templates = templates.unwrap_or_else(|| share(TEMPLATE_PARTS)).max(1);
+    let rest = |places: u32| places.saturating_sub(half_open).saturating_sub(templates);
     let connections = connections.or(places.map(rest));
     let connections = connections.unwrap_or(Limits::DEFAULT_CONNECTIONS);
-    let half_open = half_open.unwrap_or(connections / 4);
-    let needed = u64::from(connections) + u64::from(half_open);
+    let limits = Limits {
+        connections,
+        half_open,
+        templates,
+    };
+    refuse_excess(&mut section, &limits, places);
+    section.finish();
+    limits
+}
+
+/// All three have to fit into the memory that is given for them.
+fn refuse_excess(section: &mut Section<'_>, limits: &Limits, places: Option<u32>) {
+    let Limits {
+        connections,
+        half_open,
+        templates,
+    } = *limits;
+    let needed = [connections, half_open, templates].map(u64::from);
+    let needed: u64 = needed.iter().sum();
     if let Some(places) = places.filter(|places| needed > u64::from(*places) || connections == 0) {
         section.refuse(
             "memory",
             format!(
-                "{connections} connections and {half_open} half-open ones do not fit, {places} do"
+                "{connections} connections, {half_open} half-open ones and {templates} clients do \
+                 not fit, {places} do"
             ),
             "give more memory, or lower the others",
         );
-    }
-    section.finish();
-    Limits {
-        connections,
-        half_open,
-        templates: templates.unwrap_or(connections / 8).max(1),
     }
 }
 

@@ -10,6 +10,7 @@ mod datapath;
 mod defense;
 mod duplicate;
 mod error;
+mod filter;
 mod health;
 mod limits;
 mod local;
@@ -34,6 +35,7 @@ pub use api::Api;
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
+pub use filter::Filter;
 pub use health::Health;
 pub use limits::Limits;
 pub use local::Local;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[defense]`: when the level changes, and what is done then.
     pub defense: Defense,
+    /// `[filter]`: whose packets are taken.
+    pub filter: Filter,
     /// `[timeouts]`: how long idle connections are kept.
     pub timeouts: Timeouts,
     /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
@@ -137,6 +141,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let log = log::read(root.section("log"));
     let marks = mark::read(&mut root);
     let defense = defense::read(root.section("defense"));
+    let filter = filter::read(root.section("filter"));
     let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.finish();
     Some(Settings {
@@ -144,6 +149,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         api: api?,
         limits,
         defense,
+        filter,
         timeouts,
         sysctls,
         health,

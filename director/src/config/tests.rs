@@ -46,7 +46,7 @@ fn the_sample_files_are_good() {
     assert_eq!(config.services[0].reals[1].weight, 1);
     assert_eq!(config.services[1].scheduler, Scheduler::Rr);
     let demo = sample("nat.toml");
-    assert_eq!(demo.limits.connections, 104_858);
+    assert_eq!(demo.limits.connections, 95_326);
     assert_eq!(demo.services[0].reals.len(), 3);
 }
 
@@ -89,9 +89,10 @@ unix = "/tmp/a.sock"
 listen = "[::1]:7070"
 insecure_loopback = true
 [limits]
-memory = "2MiB"
+memory = "3MiB"
 connections = 8192
 half_open = 8192
+templates = 8192
 [timeouts]
 tcp = 1
 tcpfin = 2678400
@@ -112,6 +113,7 @@ format = "json"
     assert_eq!(config.api.listen, Some("[::1]:7070".parse().unwrap()));
     assert_eq!(config.limits.connections, 8192);
     assert_eq!(config.limits.half_open, 8192);
+    assert_eq!(config.limits.templates, 8192);
     assert_eq!(config.timeouts.tcpfin, 2_678_400);
     let changed = [
         Sysctl::ConnReuseMode,
@@ -122,6 +124,16 @@ format = "json"
     assert_eq!(values, ["0", "5\t60", "1"]);
     assert_eq!(config.log.level, LogLevel::Trace);
     assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn memory_of_any_size_holds_its_own_parts() {
+    for size in 128..400 {
+        let text = format!("{MINIMAL}\n[limits]\nmemory = \"{size}KiB\"\n");
+        let limits = Config::parse(&text, "f").unwrap().limits;
+        let parts = limits.connections + limits.half_open + limits.templates;
+        assert_eq!(parts, size * 8, "{limits:?}");
+    }
 }
 
 /// Lines that follow the two of `MINIMAL` (so the first is line 3), and what is said of them.
@@ -196,7 +208,7 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, defense, health, limits, log, mark, service, \
+            "f:3: data: unknown key; known here: api, datapath, defense, filter, health, limits, log, mark, service, \
              sysctl, timeouts",
         ),
         (
@@ -272,8 +284,8 @@ fn each_bad_line_is_named() {
         ),
         (
             "[limits]\nmemory = \"1MiB\"\nconnections = 8000",
-            "f:4: limits.memory: 8000 connections and 2000 half-open ones do not fit, 8192 do; \
-             give more memory, or lower the others",
+            "f:4: limits.memory: 8000 connections, 2000 half-open ones and 1000 clients do \
+             not fit, 8192 do; give more memory, or lower the others",
         ),
         (
             "[limits]\nconnections = 2000\nhalf_open = 0",
@@ -376,7 +388,7 @@ scheduler = "wrrr"
 protocol = "tcp"
 address = "10.0.0.1"
 port = 80
-real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }]
+real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "224.0.0.1" }]
 "#;
     let text = format!("{MINIMAL}{text}");
     assert_eq!(
@@ -403,9 +415,8 @@ real = [{ address = "10.0.2.7", weight = 2147483648 }, { address = "127.0.0.1" }
              put all its real servers into one",
             "f:36: service.real.weight: must be a whole number from 0 to 2147483647, \
              not 2147483648",
-            "f:36: service.real.address: 127.0.0.1 is a loopback address and cannot be the \
-             address of a real server; packets with it never leave a host; use one that the \
-             network routes",
+            "f:36: service.real.address: 224.0.0.1 is a multicast address and cannot be the \
+             address of a real server; name one host",
         ]
     );
 }

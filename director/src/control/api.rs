@@ -6,10 +6,10 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::{
     Change, Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor,
-    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Health, ListingQuery, MarkRule,
-    PacketTotals, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow,
-    ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Listed,
+    ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, PacketTotals, Prefix, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
+    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, Put};
@@ -205,6 +205,31 @@ impl Control for Director {
             kept.map(|(_, rule)| rule.clone()).collect()
         })?;
         Ok(there)
+    }
+
+    fn filter(&self) -> Result<Filter> {
+        self.show_filter()
+    }
+
+    fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
+        self.change_filter(rules)?;
+        self.show_filter()
+    }
+
+    fn listed_networks(&self, query: &NetworkQuery) -> Result<NetworkPage> {
+        self.page_of_listings(query)
+    }
+
+    fn listed_network(&self, network: Prefix) -> Result<Option<ListedView>> {
+        self.find_listing(network)
+    }
+
+    fn put_network(&self, listing: Listed) -> Result<Put<ListedView>> {
+        self.change_listing(&listing)
+    }
+
+    fn remove_network(&self, network: Prefix) -> Result<bool> {
+        self.take_off(network)
     }
 
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {

@@ -1,27 +1,57 @@
 //! The rules that mark packets: their names made numbers, and all of them published at once.
 
 use adminapi::error::Result;
-use adminapi::model::{MarkRule, PortRange, Prefix};
+use adminapi::model::{MarkRule, PortRange, Service};
 use adminapi::validate::too_many_marks;
 use adminapi::{ControlError, Problem};
 
+use super::edit::put_services;
+use super::roles::Touched;
 use super::{Director, translate};
-use crate::marks::{ALL_PORTS, Net, Ports, Rule};
-use crate::wire::Addr;
+use crate::marks::{ALL_PORTS, Ports, Rule};
+use crate::pool::Pool;
+use crate::wire::{Addr, Net};
 
 impl Director {
+    /// Makes services and rules these in one step, speaking to the real servers of FullNAT from
+    /// `local` from now on. Connections that speak from another address keep it.
+    ///
+    /// # Errors
+    /// As [`adminapi::Control::put_service`] and [`adminapi::Control::put_marks`]; nothing is
+    /// changed then.
+    pub fn apply_all(
+        &self,
+        local: &[Addr],
+        rules: Vec<MarkRule>,
+        desired: &[Service],
+    ) -> Result<()> {
+        let services = |pool: &mut Pool, touched: &mut Touched| {
+            pool.list_speakers(local);
+            put_services(pool, touched, desired, self.grace())
+        };
+        self.change_with_marks(|_| rules, services)
+    }
+
     /// Makes the rules what `change` makes of them.
     pub(super) fn change_marks(
         &self,
         change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
     ) -> Result<()> {
+        self.change_with_marks(change, |_, _| Ok(()))
+    }
+
+    fn change_with_marks(
+        &self,
+        change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
+        further: impl FnOnce(&mut Pool, &mut Touched) -> Result<()>,
+    ) -> Result<()> {
         let mut rules = self.rules.lock();
         let wanted = change(&rules);
         ControlError::unless_valid(too_many_marks(wanted.len()).into_iter().collect())?;
         let compiled = self.compile(&wanted)?;
-        self.change(|pool, _| {
+        self.change(|pool, touched| {
             pool.set_marks(compiled.into());
-            Ok(())
+            further(pool, touched)
         })?;
         *rules = wanted;
         Ok(())
@@ -52,23 +82,12 @@ fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
     Rule {
         mark: rule.mark,
         protocol: rule.protocol.map(translate::protocol),
-        src: net(rule.source),
-        dst: net(rule.destination),
+        src: rule.source.map_or_else(Net::default, translate::net),
+        dst: rule.destination.map_or_else(Net::default, translate::net),
         src_ports: ports(rule.source_ports),
         dst_ports: ports(rule.destination_ports),
         port,
     }
-}
-
-fn net(prefix: Option<Prefix>) -> Net {
-    prefix.map_or_else(Net::default, |prefix| {
-        let addr = Addr::from(prefix.address);
-        let outer = if addr.is_v4() { 96 } else { 0 };
-        Net {
-            addr,
-            bits: outer + prefix.length,
-        }
-    })
 }
 
 fn ports(range: Option<PortRange>) -> Ports {

@@ -8,12 +8,15 @@ mod daemons;
 mod drain;
 mod edit;
 mod events;
+mod filter;
 mod health;
 mod keeping;
 mod marks;
+mod meter;
 mod path_mtu;
 mod roles;
 mod settings;
+mod strategies;
 mod takeover;
 mod translate;
 mod view;
@@ -28,6 +31,7 @@ use adminapi::error::Result;
 use adminapi::model;
 use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
+use tracing::warn;
 
 use crate::door::Door;
 use crate::flow::Entry;
@@ -87,6 +91,7 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    filters: Mutex<filter::Filters>,
     ward: Ward,
     keeping: Keeping,
 }
@@ -143,6 +148,7 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            filters: Mutex::default(),
             ward: Ward::default(),
             keeping: Keeping::new(keep),
         }
@@ -153,14 +159,16 @@ impl Director {
     fn change<T>(&self, change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>) -> Result<T> {
         let mut master = self.master.lock();
         let old = self.shared.pool.load_full();
-        let (mut new, touched, serves_here, done) = plan(&master, &old, change)?;
-        if serves_here {
+        let (mut new, touched, done) = plan(&old, change)?;
+        let here = touched.locals(&old, &new, &master.locals);
+        if here.any {
             self.open_door()?;
         }
         new.settle();
         let published = self.publish(&old, new, &touched, &master.locals);
         published.map_err(refused)?;
         master.note(&touched, &old);
+        here.unserved.iter().for_each(|why| warn!("{why}"));
         if touched.reals() {
             self.expire_abandoned();
         }
@@ -349,18 +357,6 @@ impl Director {
         self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
     }
 
-    /// The same, speaking to the real servers of FullNAT from `local` from now on. Connections
-    /// that speak from another address keep it.
-    ///
-    /// # Errors
-    /// As [`Director::apply`].
-    pub fn apply_speaking_from(&self, local: &[Addr], desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| {
-            pool.list_speakers(local);
-            edit::put_services(pool, touched, desired, self.grace())
-        })
-    }
-
     /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
     ///
     /// # Errors
@@ -369,7 +365,7 @@ impl Director {
         let put = |pool: &mut Pool, touched: &mut Touched| {
             edit::put_services(pool, touched, desired, None)
         };
-        plan(&self.master.lock(), &self.shared.pool.load_full(), put).map(drop)
+        plan(&self.shared.pool.load_full(), put).map(drop)
     }
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
@@ -387,18 +383,15 @@ impl Director {
     }
 }
 
-/// The pool that `change` makes of `old`, what the gate has to hear of, whether a real server of it
-/// is this host, and what `change` gives.
+/// The pool that `change` makes of `old`, what the gate has to hear of, and what `change` gives.
 fn plan<T>(
-    master: &Master,
     old: &Pool,
     change: impl FnOnce(&mut Pool, &mut Touched) -> Result<T>,
-) -> Result<(Pool, Touched, bool, T)> {
+) -> Result<(Pool, Touched, T)> {
     let mut new = old.clone();
     let mut touched = Touched::default();
     let done = change(&mut new, &mut touched)?;
-    let serves_here = touched.locals(old, &new, &master.locals)?;
-    Ok((new, touched, serves_here, done))
+    Ok((new, touched, done))
 }
 
 fn refused(error: GateError) -> ControlError {

@@ -22,6 +22,15 @@ pub(super) struct Touched {
 
 type Result = std::result::Result<(), GateError>;
 
+/// Real servers that are the director itself.
+#[derive(Debug, Default)]
+pub(super) struct Locals {
+    /// Whether there is one that packets are handed to.
+    pub(super) any: bool,
+    /// Why new ones get no packets.
+    pub(super) unserved: Vec<String>,
+}
+
 impl Touched {
     /// A service came or went.
     pub(super) fn service(&mut self, key: ServiceKey) {
@@ -55,30 +64,21 @@ impl Touched {
         self.reals
     }
 
-    /// Whether `new` has real servers that are the director itself. What is for those is handed to
-    /// the kernel as it is, so only direct routing reaches them, with the VIP on this host; others
-    /// are refused.
-    ///
-    /// # Errors
-    /// Which, and how to mend it.
-    pub(super) fn locals(
-        &self,
-        old: &Pool,
-        new: &Pool,
-        locals: &[Addr],
-    ) -> adminapi::error::Result<bool> {
-        let mut any = false;
+    /// The real servers of `new` that are the director itself.
+    pub(super) fn locals(&self, old: &Pool, new: &Pool, locals: &[Addr]) -> Locals {
+        let mut found = Locals::default();
         for &(protocol, endpoint) in &self.endpoints {
             for real in served_here(new, protocol, endpoint, locals) {
                 let before = old.service(&real.service);
                 let before = before.and_then(|service| service.reals.find(endpoint));
-                if before.is_none_or(|old| old.method != real.method) {
-                    refuse_unserved(real, locals)?;
-                }
-                any |= real.method == Method::Dr;
+                let is_new = before.is_none_or(|old| old.method != real.method);
+                found
+                    .unserved
+                    .extend(unserved(real, locals).filter(|_| is_new));
+                found.any |= is_handed_over(real.method);
             }
         }
-        Ok(any)
+        found
     }
 
     /// Takes from the gate the roles that `new` has no more.
@@ -138,25 +138,25 @@ fn served_here<'p>(
     present.into_iter().flatten().chain(itself)
 }
 
-fn refuse_unserved(real: &Real, locals: &[Addr]) -> adminapi::error::Result<()> {
+/// Whether packets by this method are handed to the kernel as they are when they are for this host.
+const fn is_handed_over(method: Method) -> bool {
+    matches!(method, Method::Dr | Method::Tun(_))
+}
+
+/// Why a real server that is this host gets no packets, if it gets none.
+fn unserved(real: &Real, locals: &[Addr]) -> Option<String> {
     let endpoint = real.endpoint;
-    let (pointer, message, mend) = match (real.method, real.service) {
-        (Method::Dr, ServiceKey::Address { vip, .. }) if !locals.contains(&vip.addr) => (
-            "/address",
-            format!("real server {endpoint} is the director itself, which does not have {vip}"),
-            "give the VIP to an interface of this host, `lo` for instance",
-        ),
-        (Method::Dr, _) => return Ok(()),
-        _ => (
-            "/method",
-            format!(
-                "real server {endpoint} is the director itself, whose answers pass no interface"
-            ),
-            "use direct routing (dr): the host serves the VIP at its port",
-        ),
-    };
-    let problem = adminapi::Problem::new(pointer, message, mend);
-    Err(adminapi::ControlError::Invalid(vec![problem]))
+    match real.service {
+        _ if !is_handed_over(real.method) => Some(format!(
+            "real server {endpoint} is the director itself, whose answers pass no interface: \
+             packets for it are dropped; use direct routing"
+        )),
+        ServiceKey::Address { vip, .. } if !locals.contains(&vip.addr) => Some(format!(
+            "real server {endpoint} is the director itself, which does not have {vip}: packets for \
+             it are dropped; give the VIP to an interface of this host, `lo` for instance"
+        )),
+        ServiceKey::Address { .. } | ServiceKey::Mark { .. } => None,
+    }
 }
 
 fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {

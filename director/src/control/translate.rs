@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use adminapi::ControlError;
-use adminapi::model::{self, ServiceId};
+use adminapi::model::{self, FilterList, Prefix, ServiceId};
 
+use crate::filter::List;
 use crate::forward::{GueChecksum, Tunnel};
 use crate::pool::PoolError;
 use crate::service::{Handling, Method, Persistence, ServiceKey, Settings};
 use crate::stats::TrafficSum;
 use crate::time::Ticks;
-use crate::wire::{Endpoint, Protocol};
+use crate::wire::{Addr, Endpoint, Net, Protocol};
 
 pub(super) const fn protocol(protocol: model::Protocol) -> Protocol {
     match protocol {
@@ -25,6 +26,36 @@ pub(super) const fn api_protocol(protocol: Protocol) -> model::Protocol {
         Protocol::Tcp => model::Protocol::Tcp,
         Protocol::Udp => model::Protocol::Udp,
         Protocol::Sctp => model::Protocol::Sctp,
+    }
+}
+
+pub(super) fn net(prefix: Prefix) -> Net {
+    let addr = Addr::from(prefix.address);
+    let outer = if addr.is_v4() { Net::V4_BITS } else { 0 };
+    Net::new(addr, outer + prefix.length)
+}
+
+pub(super) fn prefix(net: Net) -> Prefix {
+    let outer = if net.is_v4() { Net::V4_BITS } else { 0 };
+    Prefix {
+        address: net.addr.into(),
+        length: net.bits - outer,
+    }
+}
+
+pub(super) const fn list(list: FilterList) -> List {
+    match list {
+        FilterList::Allow => List::Allow,
+        FilterList::Deny => List::Deny,
+        FilterList::BlackHole => List::BlackHole,
+    }
+}
+
+pub(super) const fn api_list(list: List) -> FilterList {
+    match list {
+        List::Allow => FilterList::Allow,
+        List::Deny => FilterList::Deny,
+        List::BlackHole => FilterList::BlackHole,
     }
 }
 

@@ -67,6 +67,10 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     }
 }
 
+fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
+    drops.map(|(name, n)| (name.to_owned(), n)).collect()
+}
+
 /// A service as it is configured.
 pub(super) fn configured(service: &Service) -> model::Service {
     model::Service {
@@ -207,7 +211,8 @@ impl Director {
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,
-                dropped: counters.no_socket,
+                dropped: counters.drops.iter().sum(),
+                drops: named(counters.dropped()),
             })
         };
         self.facts
@@ -276,7 +281,8 @@ impl Director {
             add("rx_ring_full", worker.stats.ring_full.get());
             add("no_frame", worker.stats.no_frame.get());
         }
-        add("no_socket", interfaces.iter().map(|i| i.dropped).sum());
+        let gate = interfaces.iter().flat_map(|interface| &interface.drops);
+        gate.for_each(|(name, n)| add(name, *n));
         drops
     }
 

@@ -98,12 +98,20 @@ impl Keyed {
     }
 }
 
+/// An IPv4 endpoint as one word, an IPv6 one as three: the number of words counts in the hash, so
+/// that no two are taken for each other.
 #[inline(always)]
 fn absorb(hasher: &mut SipHasher13, endpoint: &Endpoint, tag: u8) {
-    let addr = u128::from_ne_bytes(*endpoint.addr.octets());
-    hasher.write_u64(addr as u64);
-    hasher.write_u64((addr >> 64) as u64);
-    hasher.write_u64(u64::from(endpoint.port) << 8 | u64::from(tag));
+    let port = u64::from(endpoint.port) << 8 | u64::from(tag);
+    match endpoint.addr.to_v4() {
+        Some(v4) => hasher.write_u64(u64::from(u32::from_ne_bytes(v4)) << 32 | port),
+        None => {
+            let addr = u128::from_ne_bytes(*endpoint.addr.octets());
+            hasher.write_u64(addr as u64);
+            hasher.write_u64((addr >> 64) as u64);
+            hasher.write_u64(port);
+        }
+    }
 }
 
 /// Maps `hash` evenly on `0..n` (multiply and shift; `n` need not be a power of two).

@@ -7,12 +7,14 @@
 mod expected;
 mod line;
 mod reply;
+mod shift;
 
 use std::ops::RangeInclusive;
 
 pub use expected::{Expectations, Expected};
 pub use line::{Command, command};
 pub use reply::Offer;
+pub use shift::{Shift, Shifts};
 
 /// The port of control connections.
 pub const PORT: u16 = 21;

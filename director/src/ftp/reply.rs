@@ -1,7 +1,4 @@
-//! Where a server says that it listens, and how it is made to say something else.
-//!
-//! A reply keeps its length, so that no sequence number of the connection changes: the text
-//! before the parenthesis, which says nothing that a client reads, is cut or padded.
+//! Where a server says that it listens, and how that is said of another place.
 
 use std::ops::Range;
 
@@ -19,8 +16,8 @@ pub struct Offer {
     pub addr: Option<Addr>,
     /// The port.
     pub port: u16,
-    /// Of the reply: the text and what follows it in parentheses.
-    text: Range<usize>,
+    /// Where they stand in the reply, with the parentheses.
+    pub words: Range<usize>,
 }
 
 impl Offer {
@@ -29,41 +26,28 @@ impl Offer {
         let line = line(payload)?;
         let (open, close) = (line.find('(')?, line.find(')')?);
         let inside = line.get(open + 1..close)?;
-        let text = PASSIVE.len()..close + 1;
+        let words = open..close + 1;
         if line.starts_with(PASSIVE) {
             let Endpoint { addr, port } = numbers(inside)?;
             let addr = Some(addr);
-            return Some(Self { addr, port, text });
+            return Some(Self { addr, port, words });
         }
         let port = port(bars(inside)?)?;
         let addr = None;
         line.starts_with(EXTENDED)
-            .then_some(Self { addr, port, text })
+            .then_some(Self { addr, port, words })
     }
 
-    /// Makes the reply that it was read from offer `to` instead, its length unchanged. False, and
-    /// nothing has changed, when there is no room.
-    pub fn write(&self, payload: &mut [u8], to: Endpoint) -> bool {
-        let inside = match (self.addr, to.addr.to_v4()) {
-            (None, _) => format!("(|||{}|)", to.port),
+    /// The words that offer `to` in the same form; none if that cannot name it.
+    pub fn naming(&self, to: Endpoint) -> Option<String> {
+        match (self.addr, to.addr.to_v4()) {
+            (None, _) => Some(format!("(|||{}|)", to.port)),
             (Some(_), Some([a, b, c, d])) => {
                 let [high, low] = to.port.to_be_bytes();
-                format!("({a},{b},{c},{d},{high},{low})")
+                Some(format!("({a},{b},{c},{d},{high},{low})"))
             }
-            (Some(_), None) => return false,
-        };
-        let Some(text) = payload.get_mut(self.text.clone()) else {
-            return false;
-        };
-        let Some(kept) = text.len().checked_sub(inside.len()) else {
-            return false;
-        };
-        let (front, back) = text.split_at_mut(kept);
-        if let Some(open) = front.iter().position(|&byte| byte == b'(') {
-            front[open..].fill(b' ');
+            (Some(_), None) => None,
         }
-        back.copy_from_slice(inside.as_bytes());
-        true
     }
 }
 
@@ -85,38 +69,37 @@ mod tests {
     use proptest::prelude::*;
 
     fn rewritten(text: &str, to: &str) -> Option<String> {
-        let mut bytes = text.as_bytes().to_vec();
         let to: SocketAddr = to.parse().unwrap();
-        let offer = Offer::read(&bytes)?;
-        offer.write(&mut bytes, to.into()).then_some(())?;
-        assert_eq!(bytes.len(), text.len());
-        Some(String::from_utf8(bytes).unwrap())
+        let offer = Offer::read(text.as_bytes())?;
+        let mut text = text.to_owned();
+        text.replace_range(offer.words.clone(), &offer.naming(to.into())?);
+        Some(text)
     }
 
     #[test]
-    fn replies_say_something_else_and_keep_their_length() {
+    fn replies_say_something_else() {
         for (text, to, expected) in [
-            (
-                "227 Entering Passive Mode (10,0,2,1,156,64).\r\n",
-                "10.9.9.9:61001",
-                Some("227 Entering Passive Mode (10,9,9,9,238,73).\r\n"),
-            ),
             (
                 "227 Entering Passive Mode (1,1,1,1,4,1)\r\n",
                 "192.168.100.200:61001",
-                Some("227 Entering Pa(192,168,100,200,238,73)\r\n"),
+                Some("227 Entering Passive Mode (192,168,100,200,238,73)\r\n"),
             ),
             (
                 "227 Mode (192,168,100,200,238,73).\r\n150 x\r\n",
                 "1.1.1.1:61001",
-                Some("227 Mode         (1,1,1,1,238,73).\r\n150 x\r\n"),
+                Some("227 Mode (1,1,1,1,238,73).\r\n150 x\r\n"),
+            ),
+            (
+                "227 (1,1,1,1,4,1)\r\n",
+                "192.168.100.200:61001",
+                Some("227 (192,168,100,200,238,73)\r\n"),
             ),
             (
                 "229 Entering Extended Passive Mode (|||4000|)\r\n",
                 "[fd00::1]:61001",
-                Some("229 Entering Extended Passive Mode(|||61001|)\r\n"),
+                Some("229 Entering Extended Passive Mode (|||61001|)\r\n"),
             ),
-            ("227 (1,1,1,1,4,1)\r\n", "192.168.100.200:61001", None),
+            ("227 Mode (1,1,1,1,4,1)\r\n", "[fd00::1]:61001", None),
             ("227 Mode (1,1,1,1,3,255)\r\n", "10.9.9.9:61001", None),
             ("229 Mode (|||22|)\r\n", "10.9.9.9:61001", None),
             ("229 Mode (||4000|)\r\n", "10.9.9.9:61001", None),
@@ -133,20 +116,16 @@ mod tests {
         #[test]
         fn what_is_written_is_read(text in "[A-Za-z ]{0,30}", a: [u8; 4], b: [u8; 4], port in 1024u16..) {
             let [c, d, e, f] = a;
-            let mut bytes = format!("227 {text}({c},{d},{e},{f},4,0).\r\n").into_bytes();
-            let offer = Offer::read(&bytes).unwrap();
-            let to = Endpoint::new(Addr::v4(b), port);
-            if offer.write(&mut bytes, to) {
-                let read = Offer::read(&bytes).unwrap();
-                prop_assert_eq!((read.addr, read.port), (Some(to.addr), port));
-            }
+            let said = format!("227 {text}({c},{d},{e},{f},4,0).\r\n");
+            let to = SocketAddr::from((b, port));
+            let read = Offer::read(rewritten(&said, &to.to_string()).unwrap().as_bytes()).unwrap();
+            prop_assert_eq!((read.addr, read.port), (Some(Addr::v4(b)), port));
         }
 
         #[test]
         fn any_bytes_are_survived(text in "22[79][ -~]{0,60}\r\n", port: u16) {
-            let mut bytes = text.into_bytes();
-            if let Some(offer) = Offer::read(&bytes) {
-                offer.write(&mut bytes, Endpoint::new(Addr::v4([1; 4]), port));
+            if let Some(offer) = Offer::read(text.as_bytes()) {
+                offer.naming(Endpoint::new(Addr::v4([1; 4]), port));
             }
         }
     }

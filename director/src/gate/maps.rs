@@ -7,6 +7,7 @@ use adminapi::model::Family;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
+use super::filters::Filters;
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
 use crate::marks::{MAX_RULES, Rule};
@@ -51,12 +52,36 @@ pub struct GateCounters {
     pub passed: u64,
     /// Given to an AF_XDP socket.
     pub redirected: u64,
-    /// Dropped, since their queue had no socket.
-    pub no_socket: u64,
+    /// Dropped, for each of [`GATE_DROPS`].
+    pub drops: [u64; GATE_DROPS.len()],
 }
 
+impl GateCounters {
+    /// The reasons that dropped something, and how many packets.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        GATE_DROPS
+            .into_iter()
+            .zip(self.drops)
+            .filter(|(_, n)| *n > 0)
+    }
+}
+
+/// Why the gate drops packets, in the order of `enum counter` in `bpf/maps.h`.
+pub const GATE_DROPS: [&str; 7] = [
+    "no_socket",
+    "denied",
+    "black_hole",
+    "bogon",
+    "reverse_path",
+    "source_limit",
+    "service_limit",
+];
+
+/// Counters of one port before those of the drops.
+const OTHERS: u32 = 3;
+
 /// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
-const COUNTERS: u32 = 4;
+const COUNTERS: u32 = OTHERS + GATE_DROPS.len() as u32;
 
 /// What the gate takes beyond endpoints with a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +128,7 @@ pub(super) struct Maps {
     rules: MapHandle,
     scopes: MapHandle,
     counters: MapHandle,
+    pub(super) filters: Filters,
     /// All of them, by name.
     pub(super) all: Vec<(String, MapHandle)>,
 }
@@ -125,6 +151,7 @@ impl Maps {
             rules: MapHandle::try_from(&skel.maps.rules)?,
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
+            filters: Filters::of(skel)?,
             all: named(skel)?,
         })
     }
@@ -137,7 +164,8 @@ impl Maps {
         open.maps.stations.reuse_fd(self.stations.as_fd())?;
         open.maps.rules.reuse_fd(self.rules.as_fd())?;
         open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
-        open.maps.counters.reuse_fd(self.counters.as_fd())
+        open.maps.counters.reuse_fd(self.counters.as_fd())?;
+        self.filters.lend(open)
     }
 
     pub(super) fn connect(
@@ -216,27 +244,23 @@ impl Maps {
     }
 
     pub(super) fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
-        let sum = |counter: u32| -> Result<u64, GateError> {
-            let slot = (port as u32 * COUNTERS + counter).to_ne_bytes();
-            let values = self
-                .counters
-                .lookup_percpu(&slot, MapFlags::ANY)
-                .map_err(|error| GateError::Map {
-                    map: "counters",
-                    error,
-                })?;
-            let words = values.unwrap_or_default();
-            Ok(words
-                .iter()
-                .filter_map(|w| Some(u64::from_ne_bytes(*w.first_chunk()?)))
-                .sum())
+        let counter = |counter: u32| {
+            let sum = sum_percpu(&self.counters, port as u32 * COUNTERS + counter);
+            sum.map_err(|error| GateError::Map {
+                map: "counters",
+                error,
+            })
         };
-        Ok(GateCounters {
-            received: sum(0)?,
-            passed: sum(1)?,
-            redirected: sum(2)?,
-            no_socket: sum(3)?,
-        })
+        let mut counters = GateCounters {
+            received: counter(0)?,
+            passed: counter(1)?,
+            redirected: counter(2)?,
+            ..GateCounters::default()
+        };
+        for (n, dropped) in (OTHERS..).zip(&mut counters.drops) {
+            *dropped = counter(n)?;
+        }
+        Ok(counters)
     }
 }
 
@@ -250,7 +274,20 @@ fn named(skel: &GateSkel<'_>) -> libbpf_rs::Result<Vec<(String, MapHandle)>> {
         .collect()
 }
 
-fn put(map: &MapHandle, key: &[u8], value: Option<[u8; 4]>) -> libbpf_rs::Result<()> {
+/// The sum over all CPUs of the counter at `slot`.
+pub(super) fn sum_percpu(map: &MapHandle, slot: u32) -> libbpf_rs::Result<u64> {
+    let values = map.lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)?;
+    let values = values.unwrap_or_default();
+    let counts = values.iter().filter_map(|value| value.first_chunk());
+    Ok(counts.map(|count| u64::from_ne_bytes(*count)).sum())
+}
+
+/// Sets what `key` has in a map; nothing takes it out.
+pub(super) fn put<const N: usize>(
+    map: &MapHandle,
+    key: &[u8],
+    value: Option<[u8; N]>,
+) -> libbpf_rs::Result<()> {
     let Some(value) = value else {
         return match map.delete(key) {
             Err(e) if e.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),

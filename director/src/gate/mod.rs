@@ -6,14 +6,16 @@
 #![allow(unsafe_code)]
 
 mod error;
+mod filters;
 mod interface;
 mod maps;
 mod pins;
 mod program;
 
 pub use error::GateError;
+pub use filters::Filters;
 pub use interface::Interface;
-pub use maps::{GateCounters, Roles, Scope};
+pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
 
@@ -197,6 +199,11 @@ impl Gate {
     /// The kernel's.
     pub fn set_station(&self, port: usize, mac: Mac) -> Result<(), GateError> {
         self.maps.set_station(port, mac)
+    }
+
+    /// What it filters.
+    pub const fn filters(&self) -> &Filters {
+        &self.maps.filters
     }
 
     /// What the gate has counted on `port`.

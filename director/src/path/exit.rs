@@ -2,7 +2,7 @@
 
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::forward::{self, Cuts, Outer, Tunnel};
+use crate::forward::{self, Cuts, Outer, Speech, Tunnel};
 use crate::fragment::Name;
 use crate::neighbour::{Hop, NoHop};
 use crate::service::Method;
@@ -20,8 +20,20 @@ pub(super) enum Departure {
     Home(Layout),
     /// When it has been made another.
     Remade(Remake),
+    /// When it says something else, through this port.
+    Saying(u16, Speech),
     /// Later, when the first fragment of its datagram has shown the way.
     Held(Name),
+}
+
+impl Departure {
+    /// The same, of a packet that is to say something else.
+    pub(super) fn saying(self, speech: Speech) -> Self {
+        match self {
+            Self::Plain(port) => Self::Saying(port, speech),
+            other => other,
+        }
+    }
 }
 
 /// What is to be made of a packet that needs more than the place that it came with: it is wrapped,
@@ -45,20 +57,28 @@ impl<'s> View<'s> {
     ) -> Result<Hop, Refusal<'s>> {
         match method {
             Method::Nat | Method::FullNat => self.exit(frame, layout, to.dst.addr, flow_of(to)),
-            Method::Dr => self.hop_by_direct_routing(frame, layout, to),
-            Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
+            Method::Dr => self.or_home(
+                self.exit(frame, layout, to.dst.addr, flow_of(to)),
+                frame,
+                layout,
+            ),
+            Method::Tun(tunnel) => {
+                self.or_home(self.hop_by_tunnel(frame, layout, tunnel, to), frame, layout)
+            }
             Method::Bypass => self.hop_by_bypass(frame, layout, to),
         }
     }
 
-    /// By direct routing this host itself can be the real server, if it has the VIP.
-    fn hop_by_direct_routing(
+    /// By direct routing and through a tunnel this host itself can be the real server, if it has the
+    /// VIP: what is for it needs no wrapping.
+    #[inline]
+    fn or_home(
         &self,
+        hop: Result<Hop, Refusal<'s>>,
         frame: &[u8],
         layout: &Layout,
-        to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
-        match self.exit(frame, layout, to.dst.addr, flow_of(to)) {
+        match hop {
             Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
                 match self.is_served_here(frame, layout) {
                     true => Ok(Hop::HOME),
@@ -103,8 +123,7 @@ impl<'s> View<'s> {
 
     /// An address of the director's own to speak from to `dst`.
     pub(super) fn source(&self, hop: &Hop, dst: Addr) -> Option<Addr> {
-        self.fib
-            .source(hop.port, dst, |addr| self.pool.has_vip(addr))
+        self.ways.source(hop, dst)
     }
 
     /// Does to a packet what `method` asks for, as far as it can be done in its place; NAT makes
@@ -123,7 +142,9 @@ impl<'s> View<'s> {
         }
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
-            Method::Dr if *hop == Hop::HOME => return Departure::Home(packet.layout),
+            Method::Dr | Method::Tun(_) if *hop == Hop::HOME => {
+                return Departure::Home(packet.layout);
+            }
             Method::Dr | Method::Bypass => {}
             Method::Tun(tunnel) => {
                 if self.policy.clamp_mss {

@@ -9,6 +9,7 @@ use super::farewell::Farewells;
 use super::reading::Reading;
 use super::sticky::once;
 use super::view::{Owner, Refusal, View};
+use super::ways::Ways;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Direction, Entry, Place};
 use crate::neighbour::Hop;
@@ -56,6 +57,7 @@ impl Shared {
             hop: None,
             refused: None,
         };
+        let fib = self.fib.load_full();
         let view = View {
             worker: 0,
             now,
@@ -64,10 +66,12 @@ impl Shared {
             templates: &self.templates,
             pool: &pool,
             latest: &self.pool,
-            fib: &self.fib.load(),
+            fib: &fib,
+            ways: &Ways::new(&pool, &fib),
             timeouts: &self.timeouts.load(),
             lottery: &self.lottery,
             expectations: &self.expectations,
+            shifts: &self.shifts,
             door: self.door.get(),
             orders: &self.orders,
             farewells: &Farewells::default(),

@@ -210,6 +210,7 @@ impl<'s> View<'s> {
         entry.tracked = tracked;
         if real.follows_ftp() {
             entry.set_ftp();
+            self.shifts.forget(&packet.tuple);
         }
         entry.count_packet();
         entry

@@ -1,16 +1,19 @@
-//! FTP: its control connections are listened in on, and the data connections that they speak of
-//! go to the same real server.
+//! FTP: the data connections that control connections speak of go to the same real server.
 
 use super::exit::Departure;
 use super::judge::segment_of;
 use super::view::{Refusal, View};
+use super::voice::Lead;
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
-use crate::ftp::{self, Command, Expected, Offer};
+use crate::ftp::Expected;
 use crate::service::{Method, Real, Standing};
 use crate::tcp::{State, Tracking};
-use crate::wire::checksum::{Change, Sum};
-use crate::wire::{Addr, Endpoint, Protocol, Transport, Tuple, tcp};
+use crate::wire::{Endpoint, Protocol, Transport, Tuple};
+
+mod control;
+
+pub(super) use control::Said;
 
 /// A data connection to be.
 struct Data<'s, 'a> {
@@ -22,85 +25,11 @@ struct Data<'s, 'a> {
     places: [&'a Place; 2],
     /// What the tuple of its first packet becomes.
     to: Tuple,
+    /// How it is led to the real server, when the client opens it.
+    lead: Option<&'a Lead>,
 }
 
 impl<'s> View<'s> {
-    /// Takes in what a segment of a control connection says; where the real server names an end
-    /// of its own, it names one of the VIP instead.
-    #[inline(never)]
-    pub(super) fn listen_in(
-        &self,
-        entry: &mut Entry,
-        frame: &mut [u8],
-        packet: &Transport,
-        way: Direction,
-        real: &Real,
-    ) {
-        let segment = packet.layout.segment_mut(frame);
-        let Ok(header) = tcp::checked(segment) else {
-            return;
-        };
-        let (from, checksum) = (header.data_offset(), header.checksum());
-        let Some(payload) = segment.get_mut(from..).filter(|said| !said.is_empty()) else {
-            return;
-        };
-        match way {
-            Direction::Original => self.client_says(entry, payload, real),
-            Direction::Reply if entry.has_asked() => {
-                let before = Sum::default().bytes(payload).fold();
-                if self.server_says(entry, payload, real) {
-                    let after = Sum::default().bytes(payload).fold();
-                    let checksum = Change::default().word(before, after).apply(checksum);
-                    if let Some(mut header) = tcp::header_mut(segment) {
-                        header.set_checksum(checksum);
-                    }
-                }
-            }
-            Direction::Reply => {}
-        }
-    }
-
-    /// An address that is not the client's own is none of its business (RFC 2577 §3).
-    fn client_says(&self, entry: &mut Entry, payload: &[u8], real: &Real) {
-        let command = ftp::command(payload);
-        entry.set_asked(command == Some(Command::Passive));
-        let client = entry.client().addr;
-        let Some(Command::Active(dst)) = command.filter(|_| real.method == Method::Nat) else {
-            return;
-        };
-        let Some(port) = entry.real_port().checked_sub(1) else {
-            return;
-        };
-        if dst.addr != client {
-            return;
-        }
-        let tuple = Tuple {
-            protocol: Protocol::Tcp,
-            src: Endpoint::new(real.endpoint.addr, port),
-            dst,
-        };
-        let expected = Expected {
-            real: real.id,
-            port,
-            vip: Endpoint::new(entry.vip().addr, ftp::DATA_PORT),
-        };
-        self.expectations.active(tuple, expected, self.now);
-    }
-
-    /// True when the reply has been changed.
-    fn server_says(&self, entry: &Entry, payload: &mut [u8], real: &Real) -> bool {
-        let vip = entry.vip().addr;
-        let is_its_own = |addr: Addr| addr == real.endpoint.addr || addr == vip;
-        let Some(offer) = Offer::read(payload).filter(|offer| offer.addr.is_none_or(is_its_own))
-        else {
-            return false;
-        };
-        let client = entry.client().addr;
-        self.expectations
-            .passive(client, vip, real.id, offer.port, self.now)
-            .is_some_and(|port| offer.write(payload, Endpoint::new(vip, port)))
-    }
-
     /// A packet from a client that no service is there for: the data connection that it was told
     /// to open, or nothing.
     #[inline(never)]
@@ -116,18 +45,22 @@ impl<'s> View<'s> {
         let expected = self.expectations.take_passive(&packet.tuple, self.now);
         let expected = expected.ok_or(Cause::NoService)?;
         let real = self.expecting(&expected)?;
-        let entry = self.data_entry(&packet.tuple, &expected, tracked);
+        let mut entry = self.data_entry(&packet.tuple, &expected, tracked);
         let to = Tuple {
             dst: Endpoint::new(real.endpoint.addr, expected.port),
             ..packet.tuple
         };
-        let reply = self.table.locate(Direction::Reply, &to.reversed());
+        let lead = self.lead_to(&shard, to, place, real, entry.class());
+        let lead = lead.map_err(|cause| Refusal::from(cause).of_real(real))?;
+        let reply = lead.reply.ok_or(Cause::NoService)?;
+        lead.note(&mut entry);
         let data = Data {
             real,
             entry,
             way: Direction::Original,
             places: [place, &reply],
-            to,
+            to: lead.to,
+            lead: Some(&lead),
         };
         self.admit_data(shard, frame, packet, &data)
     }
@@ -164,6 +97,7 @@ impl<'s> View<'s> {
             way: Direction::Reply,
             places: [&original, place],
             to,
+            lead: None,
         };
         self.admit_data(shard, frame, packet, &data)
     }
@@ -207,6 +141,9 @@ impl<'s> View<'s> {
         let [original, reply] = data.places;
         let hop = self.hop_by(frame, &packet.layout, Method::Nat, to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        if let Some(lead) = data.lead {
+            self.make_way(&mut shard, lead);
+        }
         let gone = &mut |gone: &Entry, _| self.departed(gone);
         match shard.insert(data.entry, original, Some(reply), gone) {
             Ok(_) => {}

@@ -1,10 +1,12 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
 use super::exit::Departure;
+use super::ftp::Said;
 use super::judge::Verdict;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Place, Shard};
+use crate::forward::Speech;
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
 use crate::wire::{Endpoint, Layout, Transport, Tuple};
@@ -13,6 +15,8 @@ use crate::wire::{Endpoint, Layout, Transport, Tuple};
 enum Plan {
     /// Make its tuple this if it is translated, and send it in this way.
     Send(Tuple, Method, Hop),
+    /// The same, and make it say this.
+    Say(Tuple, Method, Hop, Speech),
     /// It opens a connection of its own.
     Fresh,
 }
@@ -41,6 +45,10 @@ impl<'s> View<'s> {
             Plan::Send(to, method, hop) => {
                 drop(shard);
                 Ok(self.send(frame, packet, method, &to, &hop))
+            }
+            Plan::Say(to, method, hop, speech) => {
+                drop(shard);
+                Ok(self.send(frame, packet, method, &to, &hop).saying(speech))
             }
         }
     }
@@ -85,6 +93,9 @@ impl<'s> View<'s> {
             }
             Err(refusal) => return Err(refused(refusal)),
         };
+        if from_client && entry.is_ftp() {
+            self.hear_acks(entry, frame, packet);
+        }
         let verdict = self.judge(shard, handle, frame, packet, way, real);
         let handle = match verdict.map_err(|cause| refused(cause.into()))? {
             Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
@@ -94,11 +105,21 @@ impl<'s> View<'s> {
                 return Ok(Plan::Fresh);
             }
         };
-        if shard.entry(handle).is_ftp() {
-            self.listen_in(shard.entry_mut(handle), frame, packet, way, real);
-        }
         self.count(real, &packet.layout, way);
-        Ok(Plan::Send(to, method_of(real, way), hop))
+        let method = method_of(real, way);
+        if shard.entry(handle).is_ftp() {
+            let mtu = hop.mtu;
+            let said = Said {
+                packet,
+                way,
+                real,
+                mtu,
+            };
+            if let Some(speech) = self.listen_in(shard.entry_mut(handle), frame, &said) {
+                return Ok(Plan::Say(to, method, hop, speech));
+            }
+        }
+        Ok(Plan::Send(to, method, hop))
     }
 
     /// The next hop of a packet of a connection; none from a client to a real server that was

@@ -35,6 +35,7 @@ mod sticky;
 mod stray;
 mod view;
 mod voice;
+mod ways;
 
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
@@ -47,7 +48,7 @@ use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::Table;
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -72,6 +73,7 @@ use reading::Reading;
 use refused::{Arrival, Refused};
 use view::View;
 pub(crate) use view::leave;
+use ways::Ways;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -101,6 +103,8 @@ pub struct Shared {
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Data connections of FTP that are to come.
     pub expectations: Expectations,
+    /// How far the numbers of its control connections are shifted.
+    pub shifts: Shifts,
     /// Number of workers.
     pub workers: usize,
 }
@@ -127,6 +131,7 @@ struct Sight {
     path_mtus: Cache<Arc<ArcSwap<PathMtus>>, Arc<PathMtus>>,
     stats: Arc<WorkerStats>,
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
+    ways: Ways,
     farewells: Farewells,
     sent: Cell<Option<(Method, Tuple)>>,
     ident: Cell<u16>,
@@ -136,15 +141,18 @@ impl Sight {
     /// The view at `now` of packets that came in through `port`.
     #[inline]
     fn view(&mut self, port: u16, now: Tick) -> View<'_> {
+        let (pool, fib) = (self.pool.load(), self.fib.load());
+        self.ways.renew(pool, fib);
         View {
             worker: self.worker,
             now,
             port,
             table: &self.shared.table,
             templates: &self.shared.templates,
-            pool: self.pool.load(),
+            pool,
             latest: &self.shared.pool,
-            fib: self.fib.load(),
+            fib,
+            ways: &self.ways,
             timeouts: self.timeouts.load(),
             door: self.shared.door.get(),
             fragments: &self.shared.fragments,
@@ -157,6 +165,7 @@ impl Sight {
             orders: &self.shared.orders,
             farewells: &self.farewells,
             expectations: &self.shared.expectations,
+            shifts: &self.shared.shifts,
             ident: &self.ident,
         }
     }
@@ -186,6 +195,7 @@ impl Path {
                 timeouts: Cache::new(Arc::clone(&shared.timeouts)),
                 path_mtus: Cache::new(Arc::clone(&shared.path_mtus)),
                 sysctls: Cache::new(Arc::clone(&shared.sysctls)),
+                ways: Ways::new(&shared.pool.load(), &shared.fib.load()),
                 farewells: Farewells::default(),
                 sent: Cell::new(None),
                 ident: Cell::new(rand::random()),
@@ -304,6 +314,11 @@ impl View<'_> {
                     out,
                 ),
             },
+            Ok(Departure::Saying(port, speech)) => {
+                let length = speech.put(umem.room_mut(&mut arrival.frame));
+                arrival.frame.set_len(length);
+                out.forward(port, arrival.frame);
+            }
             Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {
                 match self.remake(umem, &mut arrival.frame, &remake, out) {

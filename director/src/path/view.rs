@@ -10,13 +10,14 @@ use arc_swap::ArcSwap;
 use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
+use super::ways::Ways;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
-use crate::ftp::Expectations;
+use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
@@ -39,6 +40,8 @@ pub(super) struct View<'s> {
     /// Where the next snapshot of `pool` comes from.
     pub(super) latest: &'s ArcSwap<Pool>,
     pub(super) fib: &'s Fib,
+    /// What is known of it.
+    pub(super) ways: &'s Ways,
     pub(super) timeouts: &'s Timeouts,
     pub(super) lottery: &'s Lottery,
     pub(super) door: Option<&'s Door>,
@@ -53,6 +56,7 @@ pub(super) struct View<'s> {
     pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
     pub(super) sysctls: &'s Sysctls,
     pub(super) expectations: &'s Expectations,
+    pub(super) shifts: &'s Shifts,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }
@@ -168,7 +172,7 @@ impl<'s> View<'s> {
         flow: u64,
     ) -> Result<Hop, Refusal<'static>> {
         match forward::has_hop_left(frame, layout) {
-            true => Ok(self.fib.next_hop(to, flow)?),
+            true => Ok(self.ways.next_hop(to, flow)?),
             false => Err(Cause::TtlExceeded.into()),
         }
     }

@@ -43,6 +43,18 @@ impl View<'_> {
             dst: real.destination(packet.tuple.dst),
             ..packet.tuple
         };
+        self.lead_to(shard, to, place, real, class)
+    }
+
+    /// The same, to an endpoint of `real` that its service does not name: the destination of `to`.
+    pub(super) fn lead_to(
+        &self,
+        shard: &Shard<'_>,
+        to: Tuple,
+        place: &Place,
+        real: &Real,
+        class: Class,
+    ) -> Result<Lead, Cause> {
         match real.method {
             Method::Nat => Ok(Lead {
                 to,

@@ -179,6 +179,14 @@ impl<T: BorrowMut<[u8; LEN]>> Header<T> {
         self.set_checksum(checksum);
     }
 
+    /// Sets the length of header and payload and brings the checksum after it.
+    pub fn set_total_len(&mut self, length: u16) {
+        let old = u16_at(self.0.borrow(), field::TOTAL_LEN);
+        put_u16(self.0.borrow_mut(), field::TOTAL_LEN, length);
+        let checksum = Change::default().word(old, length).apply(self.checksum());
+        self.set_checksum(checksum);
+    }
+
     /// Sets the hops left and brings the checksum after it.
     #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {

@@ -92,6 +92,11 @@ impl<T: BorrowMut<[u8; LEN]>> Header<T> {
         put(self.0.borrow_mut(), field::DST, *dst.octets());
     }
 
+    /// Sets the length of what follows the header, bytes.
+    pub fn set_payload_len(&mut self, length: u16) {
+        put_u16(self.0.borrow_mut(), field::PAYLOAD_LEN, length);
+    }
+
     /// Sets the hops left.
     #[inline]
     pub fn set_hop_limit(&mut self, hops: u8) {

@@ -15,6 +15,7 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 mod malformed;
+mod net;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod sctp;
@@ -30,3 +31,4 @@ pub use frame::{Layout, Packet, Transport, Version, is_intact, parse};
 pub use icmp::{IcmpError, Quote};
 pub use ipv6::Piece;
 pub use malformed::Malformed;
+pub use net::Net;

@@ -1,6 +1,7 @@
 //! TCP segments (RFC 9293 §3.1).
 
 use std::borrow::{Borrow, BorrowMut};
+use std::ops::Range;
 
 use super::Malformed;
 use super::bytes::{put_u16, put_u32, u16_at, u32_at};
@@ -119,6 +120,16 @@ impl<T: BorrowMut<[u8; LEN]>> Header<T> {
             field::PORTS,
             u32::from(src) << 16 | u32::from(dst),
         );
+    }
+
+    /// Sets the sequence number, and not the checksum.
+    pub fn set_seq(&mut self, seq: u32) {
+        put_u32(self.0.borrow_mut(), field::SEQ, seq);
+    }
+
+    /// Sets the acknowledgement number, and not the checksum.
+    pub fn set_ack(&mut self, ack: u32) {
+        put_u32(self.0.borrow_mut(), field::ACK, ack);
     }
 
     /// Sets the checksum.
@@ -320,6 +331,28 @@ impl Segment {
     /// The sequence number after the segment's last.
     pub const fn end(&self) -> u32 {
         self.seq.wrapping_add(self.length())
+    }
+}
+
+/// The edges of the SACK blocks (RFC 2018) in the options of a segment.
+pub fn sack_edges(options: &mut [u8]) -> impl Iterator<Item = &mut [u8; 4]> {
+    let blocks = sack_blocks(options).unwrap_or_default();
+    let blocks = options.get_mut(blocks).unwrap_or_default();
+    blocks
+        .chunks_exact_mut(4)
+        .filter_map(<[u8]>::first_chunk_mut)
+}
+
+fn sack_blocks(options: &[u8]) -> Option<Range<usize>> {
+    let mut at = 0;
+    loop {
+        at = match *options.get(at..)? {
+            [] | [option::END, ..] => return None,
+            [option::NOP, ..] => at + 1,
+            [option::SACK, length @ 2..=255, ..] => return Some(at + 2..at + usize::from(length)),
+            [_, length @ 2..=255, ..] => at + usize::from(length),
+            _ => return None,
+        };
     }
 }
 

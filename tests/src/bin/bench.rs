@@ -12,6 +12,7 @@ use testbed::command_line;
 use testbed::director::{Configuration, Director, by, service};
 use testbed::flood;
 use testbed::generator::{Flows, Generator, Kind, Pass, Sink};
+use testbed::growth;
 use testbed::l2fwd::L2Forward;
 use testbed::nftables::Rules;
 use testbed::scene::Family;
@@ -46,6 +47,9 @@ struct Options {
     /// Who forwards, in this order.
     #[arg(long, value_delimiter = ',', default_values_t = Peer::ALL)]
     peers: Vec<Peer>,
+    /// What it costs to add a real server to a service that has many, instead.
+    #[arg(long)]
+    growth: bool,
     /// What a flood of spoofed SYNs does to users, instead.
     #[command(flatten)]
     flood: flood::Options,
@@ -144,6 +148,9 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if options.flood.is_wanted() {
         return options.flood.run();
+    }
+    if options.growth {
+        return growth::run();
     }
     if options.command_line.is_wanted() {
         return options.command_line.run();

@@ -22,8 +22,8 @@ pub struct Shells {
 }
 
 impl Shells {
-    /// With `ipvsadm`, and with a `sysctl` and a `cat` that ask the director about what belongs
-    /// to it; `names` has what the captures' machine had in `etc`.
+    /// With `ipvsadm`, with a `sysctl` and a `cat` that ask the director about what belongs to
+    /// it, and with an `nft` whose marks are rules of the director; `names` has what the captures' machine had in `etc`.
     ///
     /// # Errors
     /// When `bulwark` is not built.
@@ -42,9 +42,15 @@ impl Shells {
                 "#!/bin/sh\ncase \"$*\" in {whose}) exec {bulwark} {asked};; esac\n\
                  PATH=/usr/sbin:/sbin:/usr/bin:/bin exec {name} \"$@\"\n"
             );
-            write(place.join(name), script)?;
-            set_permissions(place.join(name), Permissions::from_mode(0o755))?;
+            write_program(&place.join(name), &script)?;
         }
+        // `nft add rule ip TABLE CHAIN ip daddr NET meta mark set MARK`; tables and chains are
+        // nothing of the director's.
+        let script = format!(
+            "#!/bin/sh\n[ \"$2\" = rule ] || exit 0\n\
+             exec {bulwark} mark add \"${{12}}\" -d \"$8\" >/dev/null\n"
+        );
+        write_program(&place.join("nft"), &script)?;
         Ok(Self {
             programs,
             names: names.to_owned(),
@@ -77,4 +83,9 @@ impl Shells {
         shell.env("PATH", format!("{own}:{path}:/usr/sbin:/sbin"));
         shell.env("BULWARK_API", format!("unix:{}", socket.display()));
     }
+}
+
+fn write_program(path: &Path, script: &str) -> Result<()> {
+    write(path, script)?;
+    Ok(set_permissions(path, Permissions::from_mode(0o755))?)
 }

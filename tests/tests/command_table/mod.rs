@@ -24,7 +24,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 41] = [
     ("043", Replayed),
     ("046", Replayed),
     ("049", Replayed),
-    ("052", NotYet("local real servers")),
+    ("052", Replayed),
     ("055", Replayed),
     ("058", Replayed),
     ("061", Replayed),

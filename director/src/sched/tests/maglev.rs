@@ -52,6 +52,27 @@ proptest! {
     }
 }
 
+/// Up to 31 real servers share the kernel's table, where fewer slots for each mean more moves.
+#[test]
+fn of_a_few_real_servers_more_clients_of_others_move() {
+    for count in [2, 4, 8, 16, 31] {
+        let mut farm = Farm::empty("mh");
+        (1..=count).for_each(|number| farm.reals.add(real(number, 1)));
+        farm.settle();
+        let before = owners(&farm);
+        let mut worst = 0.0f64;
+        for gone in 1..=count {
+            let mut rest = Farm::empty("mh");
+            let others = (1..=count).filter(|number| *number != gone);
+            others.for_each(|number| rest.reals.add(real(number, 1)));
+            rest.settle();
+            let (moved, others) = moved(&before, &owners(&rest), gone);
+            worst = worst.max(moved as f64 / others as f64);
+        }
+        assert!(worst < 0.03, "{count}: {worst}");
+    }
+}
+
 #[test]
 fn a_table_that_has_grown_stays_so() {
     let mut farm = Farm::empty("mh");

@@ -1,0 +1,258 @@
+//! The filters: whose packets are taken at all, and how many of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Drops, Prefix, ServiceId};
+
+/// A list that a network can be on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterList {
+    /// Its packets pass all filters and limits.
+    Allow,
+    /// It opens no connections; those that it has go on.
+    Deny,
+    /// Nothing of it is taken, and its connections end.
+    BlackHole,
+}
+
+impl FilterList {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::BlackHole];
+
+    /// Its name: `allow`, `deny`, `black-hole`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::BlackHole => "black-hole",
+        }
+    }
+}
+
+impl fmt::Display for FilterList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A network and what is done with its packets. Of the networks that hold a source the longest
+/// counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// The network.
+    pub network: Prefix,
+    /// What is done.
+    pub list: FilterList,
+    /// For how long, in seconds; for ever when left out.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// Why, for whoever finds it later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Listed {
+    /// Networks of one family that can be listed at most.
+    pub const MAX: usize = 1 << 20;
+    /// The longest `why`, in bytes.
+    pub const MAX_WHY: usize = 200;
+}
+
+/// What a network is to be from now on; it stands in the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedWish {
+    /// What is done.
+    pub list: FilterList,
+    /// For how long, in seconds; for ever when left out.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl ListedWish {
+    /// The listing of `network` as it is wished for.
+    pub fn of(self, network: Prefix) -> Listed {
+        Listed {
+            network,
+            list: self.list,
+            seconds: self.seconds,
+            why: self.why,
+        }
+    }
+}
+
+/// A listed network as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedView {
+    /// The network.
+    pub network: Prefix,
+    /// What is done with its packets.
+    pub list: FilterList,
+    /// Seconds that are left; none: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u32>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Whether the configuration file has it.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub configured: bool,
+    /// Packets that it has decided about.
+    pub packets: u64,
+}
+
+/// Which listings are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkQuery {
+    /// Those of one list only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<FilterList>,
+    /// So many at most.
+    #[serde(default = "NetworkQuery::limit")]
+    pub limit: u32,
+    /// Those behind this one: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Prefix>,
+}
+
+impl NetworkQuery {
+    /// The largest page.
+    pub const MAX_LIMIT: u32 = 10_000;
+
+    const fn limit() -> u32 {
+        1000
+    }
+}
+
+impl Default for NetworkQuery {
+    fn default() -> Self {
+        Self {
+            list: None,
+            limit: Self::limit(),
+            cursor: None,
+        }
+    }
+}
+
+/// A page of listings, in the order of their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPage {
+    /// They.
+    pub listings: Vec<ListedView>,
+    /// Where the next page begins, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Prefix>,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitOf {
+    /// Packets that do not go the fast path.
+    Packets,
+    /// SYNs.
+    Syns,
+}
+
+/// What has a share of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitPer {
+    /// Each source: the addresses that share their first bits.
+    Source,
+    /// Each service, all sources together.
+    Service,
+}
+
+/// How much may come in; what is above is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// What it is called: letters, digits, `-` and `_`.
+    pub name: String,
+    /// What it counts.
+    pub of: LimitOf,
+    /// What has a share of its own.
+    pub per: LimitPer,
+    /// So many a second.
+    pub rate: u32,
+    /// So many at once; as many as in a second when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Bits that make one IPv4 source, 8 to 32.
+    #[serde(default = "RateLimit::all_v4")]
+    pub prefix_v4: u8,
+    /// Bits that make one IPv6 source, 16 to 128.
+    #[serde(default = "RateLimit::link_v6")]
+    pub prefix_v6: u8,
+    /// To this service only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+}
+
+impl RateLimit {
+    /// Limits that a director takes at most.
+    pub const MAX: usize = 16;
+    /// The highest rate: a packet each 100 ns.
+    pub const MAX_RATE: u32 = 10_000_000;
+    /// The longest name.
+    pub const MAX_NAME: usize = 32;
+
+    /// Each IPv4 address is a source.
+    pub const fn all_v4() -> u8 {
+        32
+    }
+
+    /// Each IPv6 network of one link is a source.
+    pub const fn link_v6() -> u8 {
+        64
+    }
+}
+
+/// What is filtered besides the lists. Interfaces are those of the director.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterRules {
+    /// Interfaces through which nothing comes from bogons: networks that are not on the internet.
+    #[serde(default)]
+    pub bogons: Vec<String>,
+    /// The bogons; those of RFC 6890 and its registries when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bogon_networks: Option<Vec<Prefix>>,
+    /// Interfaces whose packets must come from where their answers go (RFC 3704, section 2.2).
+    #[serde(default)]
+    pub strict: Vec<String>,
+    /// Interfaces whose packets must come from where any answer can go (section 2.4).
+    #[serde(default)]
+    pub loose: Vec<String>,
+    /// Limits; all that concern a packet hold.
+    #[serde(default)]
+    pub limits: Vec<RateLimit>,
+}
+
+impl FilterRules {
+    /// Bogons at most.
+    pub const MAX_BOGONS: usize = 1024;
+}
+
+/// The filters as they are now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Networks on each list.
+    pub listed: BTreeMap<FilterList, u64>,
+    /// What is filtered besides them.
+    pub rules: FilterRules,
+    /// Packets above each limit.
+    pub over: BTreeMap<String, u64>,
+    /// Packets dropped by the filters, by reason.
+    pub dropped: Drops,
+}

@@ -1,0 +1,171 @@
+//! What listings and the other filters must look like.
+
+use std::collections::HashSet;
+
+use crate::error::Problem;
+use crate::model::{FilterList, FilterRules, Listed, MAX_SPAN, NetworkQuery, RateLimit, ServiceId};
+
+/// Judges a listing.
+pub fn validate_listed(listing: &Listed) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if listing.network.length == 0 && listing.list == FilterList::BlackHole {
+        let message = format!("{} would take nothing from anybody", listing.network);
+        problems.push(Problem::new("/network", message, "use deny, or a network"));
+    }
+    if listing
+        .seconds
+        .is_some_and(|seconds| !(1..=MAX_SPAN).contains(&seconds))
+    {
+        let mend = format!("use 1 to {MAX_SPAN} seconds, or leave it out for ever");
+        problems.push(Problem::new("/for", "is no time", mend));
+    }
+    let why = listing.why.as_deref().unwrap_or_default();
+    if why.len() > Listed::MAX_WHY || why.chars().any(char::is_control) {
+        let mend = format!("write one line of {} bytes at most", Listed::MAX_WHY);
+        problems.push(Problem::new("/why", "is too long a reason", mend));
+    }
+    problems
+}
+
+/// Judges a question for listings.
+pub fn validate_network_query(query: &NetworkQuery) -> Vec<Problem> {
+    let most = NetworkQuery::MAX_LIMIT;
+    let fits = (1..=most).contains(&query.limit);
+    let problem = || Problem::new("/limit", "is no size of a page", format!("use 1 to {most}"));
+    (!fits).then(problem).into_iter().collect()
+}
+
+/// Judges what is filtered besides the lists.
+pub fn validate_filter_rules(rules: &FilterRules) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let bogons = rules.bogon_networks.as_deref().unwrap_or_default();
+    if bogons.len() > FilterRules::MAX_BOGONS {
+        let mend = format!("use {} at most", FilterRules::MAX_BOGONS);
+        let message = format!("{} bogons are too many", bogons.len());
+        problems.push(Problem::new("/bogon_networks", message, mend));
+    }
+    for (index, name) in rules.loose.iter().enumerate() {
+        if rules.strict.contains(name) {
+            let message = format!("{name:?} is checked strictly already");
+            let problem = Problem::new(format!("/loose/{index}"), message, "name it once");
+            problems.push(problem.with_other("/strict"));
+        }
+    }
+    if rules.limits.len() > RateLimit::MAX {
+        let mend = format!("use {} at most", RateLimit::MAX);
+        let message = format!("{} limits are too many", rules.limits.len());
+        problems.push(Problem::new("/limits", message, mend));
+    }
+    let mut names = HashSet::new();
+    for (index, limit) in rules.limits.iter().enumerate() {
+        let prefix = format!("/limits/{index}");
+        let of_limit = validate_limit(limit).into_iter();
+        problems.extend(of_limit.map(|problem| problem.below(&prefix)));
+        if !names.insert(&limit.name) {
+            let message = format!("{:?} is the name of another limit", limit.name);
+            problems.push(Problem::new(
+                format!("{prefix}/name"),
+                message,
+                "use another one",
+            ));
+        }
+    }
+    problems
+}
+
+fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut refuse = |pointer: &str, message: &str, mend: String| {
+        problems.push(Problem::new(pointer, message, mend));
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let length = limit.name.len();
+    if !(1..=RateLimit::MAX_NAME).contains(&length) || !limit.name.chars().all(is_plain) {
+        let mend = format!(
+            "use letters, digits, - and _, {} at most",
+            RateLimit::MAX_NAME
+        );
+        refuse("/name", "is no name", mend);
+    }
+    let numbers = 1..=RateLimit::MAX_RATE;
+    let mend = || format!("use 1 to {}", RateLimit::MAX_RATE);
+    if !numbers.contains(&limit.rate) {
+        refuse("/rate", "is no rate", mend());
+    }
+    if limit.burst.is_some_and(|burst| !numbers.contains(&burst)) {
+        refuse("/burst", "is no burst", mend());
+    }
+    if !(8..=32).contains(&limit.prefix_v4) {
+        refuse("/prefix_v4", "makes no source", "use 8 to 32".to_owned());
+    }
+    if !(16..=128).contains(&limit.prefix_v6) {
+        refuse("/prefix_v6", "makes no source", "use 16 to 128".to_owned());
+    }
+    if matches!(limit.service, Some(ServiceId::Mark { .. })) {
+        let mend = "name a service by its address, or leave it out for all".to_owned();
+        refuse("/service", "has a mark and no address", mend);
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LimitOf, LimitPer};
+
+    fn pointers(problems: &[Problem]) -> Vec<&str> {
+        problems.iter().map(|p| p.pointer.as_str()).collect()
+    }
+
+    fn limit() -> RateLimit {
+        RateLimit {
+            name: "a".to_owned(),
+            of: LimitOf::Syns,
+            per: LimitPer::Source,
+            rate: 1,
+            burst: None,
+            prefix_v4: 32,
+            prefix_v6: 64,
+            service: None,
+        }
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let bad = RateLimit {
+            name: "a b".to_owned(),
+            rate: 0,
+            burst: Some(0),
+            prefix_v4: 33,
+            prefix_v6: 1,
+            ..limit()
+        };
+        let rules = FilterRules {
+            strict: vec!["eth0".to_owned()],
+            loose: vec!["eth1".to_owned(), "eth0".to_owned()],
+            limits: vec![limit(), limit(), bad],
+            ..FilterRules::default()
+        };
+        assert_eq!(
+            pointers(&validate_filter_rules(&rules)),
+            [
+                "/loose/1",
+                "/limits/1/name",
+                "/limits/2/name",
+                "/limits/2/rate",
+                "/limits/2/burst",
+                "/limits/2/prefix_v4",
+                "/limits/2/prefix_v6",
+            ]
+        );
+        assert_eq!(validate_filter_rules(&FilterRules::default()), []);
+        let listing = Listed {
+            network: "0.0.0.0/0".parse().unwrap(),
+            list: FilterList::BlackHole,
+            seconds: Some(0),
+            why: Some("x".repeat(201)),
+        };
+        let found = validate_listed(&listing);
+        assert_eq!(pointers(&found), ["/network", "/for", "/why"]);
+    }
+}

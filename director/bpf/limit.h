@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+//
+// Limits: how many packets, or how many that open a connection, one source may send to a service
+// in a second, or all together.
+//
+// Each is a token bucket in its form with one number (GCRA, ITU-T I.371): the moment when the
+// bucket will be full again. A packet moves it on by its share of a second, and is over the limit
+// when it lies more than the burst ahead.
+
+#pragma once
+
+#include "filter.h"
+
+#define LIMITS 16
+#define BUCKETS (1 << 17)
+
+// What a limit counts.
+#define OF_PACKETS 0
+#define OF_SYNS 1
+
+// What has a bucket of its own.
+#define PER_SOURCE 0
+#define PER_SERVICE 1
+
+struct limit {
+	__u64 share; // nanoseconds of one packet
+	__u64 burst; // nanoseconds that may be ahead
+	struct endpoint service; // protocol 0: every one
+	struct address mask_v4;  // of the source
+	struct address mask_v6;
+	__u32 of;
+	__u32 per;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LIMITS);
+	__type(key, __u32);
+	__type(value, struct limit);
+} limits SEC(".maps");
+
+struct bucket_name {
+	struct address addr; // of the source, masked, or of the service
+	__be16 port;	     // of the service
+	__u8 protocol;
+	__u8 limit;
+};
+
+// The sources that are heard of least give way.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BUCKETS);
+	__type(key, struct bucket_name);
+	__type(value, __u64);
+} buckets SEC(".maps");
+
+// Packets over each limit.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LIMITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} over_limits SEC(".maps");
+
+static __always_inline bool concerns(const struct limit *limit, const struct packet *p)
+{
+	const struct endpoint *only = &limit->service;
+
+	if (limit->of == OF_SYNS && !(p->dst.protocol == IPPROTO_TCP && opens(p)))
+		return false;
+	return !only->protocol ||
+	       (only->protocol == p->dst.protocol && only->port == p->dst.port &&
+		is_same(&only->addr, &p->dst.addr));
+}
+
+static __always_inline struct bucket_name bucket_of(const struct limit *limit, __u32 number,
+						    const struct packet *p)
+{
+	const struct address *mask = is_v4(&p->from) ? &limit->mask_v4 : &limit->mask_v6;
+	struct bucket_name name = { .limit = number };
+
+	if (limit->per == PER_SERVICE) {
+		name.addr = p->dst.addr;
+		name.port = p->dst.port;
+		name.protocol = p->dst.protocol;
+		return name;
+	}
+	for (int i = 0; i < 4; i++)
+		name.addr.word[i] = p->from.word[i] & mask->word[i];
+	return name;
+}
+
+// Two CPUs may take the same token: that is not worth a lock.
+static __always_inline bool overflows(const struct limit *limit, const struct bucket_name *name,
+				      __u64 now)
+{
+	__u64 *full = bpf_map_lookup_elem(&buckets, name);
+	__u64 first = now + limit->share;
+
+	if (!full) {
+		bpf_map_update_elem(&buckets, name, &first, BPF_ANY);
+		return false;
+	}
+	if (*full <= now)
+		*full = first;
+	else if (*full - now > limit->burst)
+		return true;
+	else
+		*full += limit->share;
+	return false;
+}
+
+// Why a packet for a service is too many, or ADMITTED.
+static __noinline enum counter over_limit(const struct packet *p, __u32 count)
+{
+	__u64 now, *over;
+
+	if (!p)
+		return ADMITTED;
+	now = bpf_ktime_get_ns();
+	for (__u32 i = 0; i < LIMITS; i++) {
+		__u32 number = i;
+		struct limit *limit;
+		struct bucket_name name;
+
+		if (i >= count)
+			break;
+		limit = bpf_map_lookup_elem(&limits, &number);
+		if (!limit || !concerns(limit, p))
+			continue;
+		name = bucket_of(limit, number, p);
+		if (!overflows(limit, &name, now))
+			continue;
+		over = bpf_map_lookup_elem(&over_limits, &number);
+		if (over)
+			*over += 1;
+		return limit->per == PER_SOURCE ? SOURCE_LIMIT : SERVICE_LIMIT;
+	}
+	return ADMITTED;
+}

@@ -1,0 +1,227 @@
+//! `[filter]`: the lists of networks, and what is filtered besides them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use adminapi::Problem;
+use adminapi::model::{FilterRules, Prefix, RateLimit};
+use adminapi::validate::validate_filter_rules;
+
+use super::read::{Expected, Section};
+use crate::filter::List;
+use crate::wire::{Addr, Net};
+
+const NETWORK: Expected = Expected::Text("an address or a network, as in \"10.0.0.0/8\"");
+const INTERFACE: Expected = Expected::Text("the name of an interface");
+
+/// What is filtered from the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Networks, each on one list.
+    pub listed: BTreeMap<Net, List>,
+    /// All the rest.
+    pub rules: FilterRules,
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Filter {
+    let mut listed = BTreeMap::new();
+    for (key, file, list) in [
+        ("allow", "allow_file", List::Allow),
+        ("deny", "deny_file", List::Deny),
+        ("black_hole", "black_hole_file", List::BlackHole),
+    ] {
+        let networks = section.list::<Prefix>(key, &NETWORK);
+        for (index, network) in networks.into_iter().flat_map(|(_, found)| found) {
+            let pointer = format!("/{key}/{index}");
+            add(&mut listed, network, list, |text, mend| {
+                section.refuse_at(&pointer, text, mend);
+            });
+        }
+        let path = section.optional::<String>(file, &Expected::Text("the path of a file"));
+        if let Some(path) = path {
+            read_file(Path::new(&path), list, &mut listed, |text, mend| {
+                section.refuse(file, text, mend);
+            });
+        }
+    }
+    let rules = FilterRules {
+        bogons: names(&mut section, "bogons"),
+        bogon_networks: networks(&mut section, "bogon_networks"),
+        strict: names(&mut section, "strict"),
+        loose: names(&mut section, "loose"),
+        limits: limits(&mut section),
+    };
+    for problem in validate_filter_rules(&rules) {
+        let pointer = problem.pointer.replacen("/limits", "/limit", 1);
+        section.report(Problem { pointer, ..problem });
+    }
+    section.finish();
+    Filter { listed, rules }
+}
+
+fn add(
+    listed: &mut BTreeMap<Net, List>,
+    network: Prefix,
+    list: List,
+    refuse: impl Fn(String, &str),
+) {
+    if network.length == 0 && list == List::BlackHole {
+        refuse(
+            format!("{network} would take nothing from anybody"),
+            "use deny, or a network",
+        );
+        return;
+    }
+    let addr = Addr::from(network.address);
+    let outer = if addr.is_v4() { Net::V4_BITS } else { 0 };
+    let net = Net::new(addr, outer + network.length);
+    if listed.insert(net, list).is_some_and(|other| other != list) {
+        refuse(
+            format!("{network} is on another list too"),
+            "name it on one",
+        );
+    }
+}
+
+/// A network a line; `#` begins a comment.
+fn read_file(
+    path: &Path,
+    list: List,
+    listed: &mut BTreeMap<Net, List>,
+    refuse: impl Fn(String, &str),
+) {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return refuse(format!("{}: {error}", path.display()), ""),
+    };
+    for (number, line) in text.lines().enumerate() {
+        let word = line.split('#').next().unwrap_or_default().trim();
+        if word.is_empty() {
+            continue;
+        }
+        let place = format!("{}:{}", path.display(), number + 1);
+        match word.parse() {
+            Ok(network) => add(listed, network, list, |text, mend| {
+                refuse(format!("{place}: {text}"), mend);
+            }),
+            Err(error) => return refuse(format!("{place}: {error}"), ""),
+        }
+    }
+}
+
+fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let found = section.list(key, &INTERFACE);
+    let values = found.into_iter().flat_map(|(_, values)| values);
+    values.map(|(_, name)| name).collect()
+}
+
+fn networks(section: &mut Section<'_>, key: &'static str) -> Option<Vec<Prefix>> {
+    let (_, values) = section.list(key, &NETWORK)?;
+    Some(values.into_iter().map(|(_, network)| network).collect())
+}
+
+fn limits(section: &mut Section<'_>) -> Vec<RateLimit> {
+    let sections = section.sections("limit").into_iter();
+    sections
+        .filter_map(|(_, section)| read_limit(section))
+        .collect()
+}
+
+fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
+    let number = Expected::Number(1..=i64::from(RateLimit::MAX_RATE));
+    let name = Expected::Text("a name");
+    let name = section.required("name", &name, "name it, to find its counter");
+    let of = Expected::Word(&["packets", "syns"]);
+    let of = section.required("of", &of, "write packets or syns");
+    let per = Expected::Word(&["source", "service"]);
+    let per = section.required("per", &per, "write source or service");
+    let rate = section.required("rate", &number, "set so many a second");
+    let burst = section.optional("burst", &number);
+    let v4 = Expected::Number(8..=32);
+    let v6 = Expected::Number(16..=128);
+    let prefix_v4 = section.or("prefix_v4", &v4, RateLimit::all_v4());
+    let prefix_v6 = section.or("prefix_v6", &v6, RateLimit::link_v6());
+    let service = Expected::Text("a service, as in \"tcp:192.0.2.10:80\"");
+    let service = section.optional("service", &service);
+    section.finish();
+    Some(RateLimit {
+        name: name?,
+        of: of?,
+        per: per?,
+        rate: rate?,
+        burst,
+        prefix_v4,
+        prefix_v6,
+        service,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::Config;
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Vec<String>> {
+        let text = format!("[datapath]\ninterfaces = [\"eth0\"]\n[filter]\n{text}");
+        let said = |errors: super::super::ConfigErrors| {
+            let lines = errors.to_string();
+            lines.lines().map(str::to_owned).collect()
+        };
+        Config::parse(&text, "f").map_err(said)
+    }
+
+    #[test]
+    fn lists_files_and_limits_are_read() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"# bad ones\n203.0.113.0/24 # worst\n\n2001:db8::1\n")
+            .unwrap();
+        let text = format!(
+            "allow = [\"192.0.2.1\"]\nbogons = [\"eth0\"]\ndeny_file = {:?}\n[[filter.limit]]\n\
+             name = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 5\n",
+            file.path()
+        );
+        let filter = parse(&text).unwrap().filter.clone();
+        let lists: Vec<_> = filter.listed.values().copied().collect();
+        assert_eq!(lists, [List::Allow, List::Deny, List::Deny]);
+        assert_eq!(filter.rules.bogons, ["eth0"]);
+        let [limit] = &filter.rules.limits[..] else {
+            panic!("{filter:?}");
+        };
+        assert_eq!((limit.rate, limit.prefix_v4, limit.burst), (5, 32, None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, told) in [
+            (
+                "allow = [\"10.0.0.0/8\"]\ndeny = [\"10.0.0.0/8\"]",
+                "f:5: filter.deny: 10.0.0.0/8 is on another list too; name it on one",
+            ),
+            (
+                "black_hole = [\"0.0.0.0/0\"]",
+                "would take nothing from anybody",
+            ),
+            (
+                "deny_file = \"/nowhere\"",
+                "f:4: filter.deny_file: /nowhere",
+            ),
+            (
+                "strict = [\"a\"]\nloose = [\"a\"]",
+                "is checked strictly already",
+            ),
+            (
+                "[[filter.limit]]\nname = \"a\"\nof = \"syn\"\nper = \"source\"\nrate = 1",
+                "did you mean syns?",
+            ),
+            (
+                "[[filter.limit]]\nname = \"a b\"\nof = \"syns\"\nper = \"source\"\nrate = 1",
+                "is no name",
+            ),
+        ] {
+            let lines = parse(text).expect_err(text);
+            assert!(lines.iter().any(|line| line.contains(told)), "{lines:?}");
+        }
+    }
+}

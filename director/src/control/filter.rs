@@ -1,0 +1,296 @@
+//! The filters: what is asked for, told to the gate; and listings that come to their end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use adminapi::error::Result;
+use adminapi::model::{
+    Filter, FilterRules, LimitOf, LimitPer, Listed, ListedView, NetworkPage, NetworkQuery, Prefix,
+    RateLimit, ServiceId,
+};
+use adminapi::{ControlError, Problem, Put};
+use nix::time::{ClockId, clock_gettime};
+
+use super::{Director, refused, translate};
+use crate::config;
+use crate::filter::{self, BOGONS, Book, Limit, List, Of, Per, Rules};
+use crate::flow::Entry;
+use crate::gate::GateError;
+use crate::path;
+use crate::time::{Tick, Ticks};
+use crate::wire::Net;
+
+/// What is filtered now.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    book: Book,
+    /// As they were asked for.
+    wanted: FilterRules,
+    rules: Rules,
+    bogons: Vec<Net>,
+}
+
+impl Filters {
+    fn listed(&self) -> [bool; 2] {
+        self.book.families().map(|networks| networks > 0)
+    }
+}
+
+impl Director {
+    /// Lists a network; whether it was on a list before.
+    fn list(&self, net: Net, listing: filter::Listing) -> Result<bool> {
+        let mut filters = self.filters.lock();
+        let (list, until) = (listing.list, listing.until);
+        let nanos = until.map_or(0, |until| self.nanos_at(until));
+        (self.gate.filters().list(net, list, nanos)).map_err(refused)?;
+        let was_there = filters.book.put(net, listing).is_some();
+        self.tell_families(&filters)?;
+        drop(filters);
+        if list == List::BlackHole {
+            self.end_connections_of(net);
+        }
+        Ok(was_there)
+    }
+
+    /// Takes a network off its list; whether it was on one.
+    fn unlist(&self, net: Net) -> Result<bool> {
+        let mut filters = self.filters.lock();
+        self.gate.filters().unlist(net).map_err(refused)?;
+        let was_there = filters.book.remove(net).is_some();
+        self.tell_families(&filters)?;
+        Ok(was_there)
+    }
+
+    fn tell_families(&self, filters: &Filters) -> Result<()> {
+        let told = self.gate.filters();
+        let told = told.set_listed(&filters.rules, filters.listed());
+        told.map_err(refused)
+    }
+
+    /// A tick as the gate's clock has it, in nanoseconds.
+    fn nanos_at(&self, tick: Tick) -> u64 {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+        let left = Duration::from(self.facts.clock.now().until(tick));
+        (now.unwrap_or_default() + left).as_nanos() as u64
+    }
+
+    fn end_connections_of(&self, net: Net) {
+        let pool = self.shared.pool.load();
+        let is_of = |entry: &Entry| net.has(entry.client().addr);
+        let leave = |entry: &Entry| {
+            path::leave(&pool, &self.shared.pool, &self.shared.templates, entry);
+        };
+        self.shared.table.sweep(is_of, leave);
+    }
+
+    /// Takes networks off their lists whose time has come. To be called about once a second.
+    ///
+    /// # Errors
+    /// When the gate's map cannot be changed.
+    pub fn end_listings(&self) -> std::result::Result<(), GateError> {
+        let mut filters = self.filters.lock();
+        let due = filters.book.due(self.facts.clock.now());
+        for net in &due {
+            self.gate.filters().unlist(*net)?;
+            filters.book.remove(*net);
+        }
+        match due.is_empty() {
+            true => Ok(()),
+            false => {
+                let told = self.gate.filters();
+                told.set_listed(&filters.rules, filters.listed())
+            }
+        }
+    }
+
+    pub(super) fn change_listing(&self, wanted: &Listed) -> Result<Put<ListedView>> {
+        let net = translate::net(wanted.network);
+        let now = self.facts.clock.now();
+        let listing = filter::Listing {
+            list: translate::list(wanted.list),
+            until: wanted
+                .seconds
+                .map(|seconds| now.after(Ticks::seconds(seconds))),
+            why: wanted.why.as_deref().map(Into::into),
+            configured: false,
+        };
+        let was_there = self.list(net, listing)?;
+        let view = self.find_listing(wanted.network)?;
+        let view = view.ok_or_else(|| ControlError::Busy("it has been taken off again".into()))?;
+        Ok(match was_there {
+            true => Put::Replaced(view),
+            false => Put::Created(view),
+        })
+    }
+
+    pub(super) fn take_off(&self, network: Prefix) -> Result<bool> {
+        self.unlist(translate::net(network))
+    }
+
+    pub(super) fn find_listing(&self, network: Prefix) -> Result<Option<ListedView>> {
+        let filters = self.filters.lock();
+        let net = translate::net(network);
+        let view = filters.book.get(net).map(|found| self.view_of(net, found));
+        view.transpose()
+    }
+
+    fn view_of(&self, net: Net, listing: &filter::Listing) -> Result<ListedView> {
+        let now = self.facts.clock.now();
+        Ok(ListedView {
+            network: translate::prefix(net),
+            list: translate::api_list(listing.list),
+            left: listing
+                .until
+                .map(|until| now.until(until).as_seconds_ceil()),
+            why: listing.why.as_deref().map(str::to_owned),
+            configured: listing.configured,
+            packets: self.gate.filters().decided(net).map_err(refused)?,
+        })
+    }
+
+    pub(super) fn page_of_listings(&self, query: &NetworkQuery) -> Result<NetworkPage> {
+        let filters = self.filters.lock();
+        let wanted = query.list.map(translate::list);
+        let behind = filters.book.behind(query.cursor.map(translate::net));
+        let mut found = behind.filter(|(_, l)| wanted.is_none_or(|list| list == l.list));
+        let page: Vec<_> = found.by_ref().take(query.limit as usize).collect();
+        let last = page.last().map(|(net, _)| *net);
+        let more = found.next().is_some();
+        let views = page.into_iter().map(|(net, l)| self.view_of(net, l));
+        Ok(NetworkPage {
+            listings: views.collect::<Result<_>>()?,
+            next: last.filter(|_| more).map(translate::prefix),
+        })
+    }
+
+    /// Makes the filters besides the lists what `wanted` says.
+    pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
+        let rules = self.compile_filter(&wanted)?;
+        let bogons = bogons_of(&wanted);
+        let mut filters = self.filters.lock();
+        let gate = self.gate.filters();
+        gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
+        gate.set_rules(&rules, filters.listed()).map_err(refused)?;
+        filters.rules = rules;
+        filters.bogons = bogons;
+        filters.wanted = wanted;
+        Ok(())
+    }
+
+    fn compile_filter(&self, wanted: &FilterRules) -> Result<Rules> {
+        let mut problems = Vec::new();
+        let mut ports = |key: &str, names: &[String]| {
+            let mut bits = 0;
+            for (index, name) in names.iter().enumerate() {
+                let mut interfaces = self.facts.interfaces.iter();
+                match interfaces.position(|(interface, _)| interface.name == *name) {
+                    Some(port) => bits |= 1 << port,
+                    None => problems.push(Problem::new(
+                        format!("/{key}/{index}"),
+                        format!("{name:?} is no interface of the director"),
+                        "name one of [datapath] interfaces",
+                    )),
+                }
+            }
+            bits
+        };
+        let rules = Rules {
+            bogons: ports("bogons", &wanted.bogons),
+            strict: ports("strict", &wanted.strict),
+            loose: ports("loose", &wanted.loose),
+            limits: wanted.limits.iter().map(limit).collect(),
+        };
+        ControlError::unless_valid(problems)?;
+        Ok(rules)
+    }
+
+    pub(super) fn show_filter(&self) -> Result<Filter> {
+        let filters = self.filters.lock();
+        let mut listed = BTreeMap::new();
+        for (_, listing) in filters.book.behind(None) {
+            *listed.entry(translate::api_list(listing.list)).or_default() += 1;
+        }
+        let mut over = BTreeMap::new();
+        for (number, limit) in filters.wanted.limits.iter().enumerate() {
+            let packets = self.gate.filters().over(number).map_err(refused)?;
+            over.insert(limit.name.clone(), packets);
+        }
+        let mut dropped = adminapi::model::Drops::new();
+        for interface in self.interface_status()? {
+            for (name, packets) in interface.drops {
+                if name != "no_socket" {
+                    *dropped.entry(name).or_default() += packets;
+                }
+            }
+        }
+        Ok(Filter {
+            listed,
+            rules: filters.wanted.clone(),
+            over,
+            dropped,
+        })
+    }
+
+    /// Makes the filters those of a configuration. Networks that were listed otherwise stay so.
+    ///
+    /// # Errors
+    /// What the director refuses.
+    pub fn adopt_filter(&self, wanted: &config::Filter) -> Result<()> {
+        self.change_filter(wanted.rules.clone())?;
+        let is_gone = |(net, listing): &(Net, &filter::Listing)| {
+            listing.configured && !wanted.listed.contains_key(net)
+        };
+        let filters = self.filters.lock();
+        let gone: Vec<_> = filters.book.behind(None).filter(is_gone).collect();
+        let gone: Vec<_> = gone.into_iter().map(|(net, _)| net).collect();
+        let is_new = |net: Net, list: List| {
+            let there = filters.book.get(net);
+            there.is_none_or(|there| !there.configured || there.list != list)
+        };
+        let mut new = wanted.listed.clone();
+        new.retain(|net, list| is_new(*net, *list));
+        drop(filters);
+        for net in gone {
+            self.unlist(net)?;
+        }
+        for (net, list) in new {
+            let listing = filter::Listing {
+                list,
+                until: None,
+                why: None,
+                configured: true,
+            };
+            self.list(net, listing)?;
+        }
+        Ok(())
+    }
+}
+
+fn bogons_of(wanted: &FilterRules) -> Vec<Net> {
+    let built_in = || BOGONS.iter().filter_map(|text| text.parse().ok()).collect();
+    let networks: Vec<Prefix> = wanted.bogon_networks.clone().unwrap_or_else(built_in);
+    networks.into_iter().map(translate::net).collect()
+}
+
+fn limit(wanted: &RateLimit) -> Limit {
+    Limit {
+        of: match wanted.of {
+            LimitOf::Packets => Of::Packets,
+            LimitOf::Syns => Of::Syns,
+        },
+        per: match wanted.per {
+            LimitPer::Source => Per::Source,
+            LimitPer::Service => Per::Service,
+        },
+        rate: wanted.rate,
+        burst: wanted.burst.unwrap_or(wanted.rate),
+        bits_v4: wanted.prefix_v4,
+        bits_v6: wanted.prefix_v6,
+        service: wanted.service.and_then(|id| match id {
+            ServiceId::Address { protocol, vip } => {
+                Some((translate::protocol(protocol), vip.into()))
+            }
+            ServiceId::Mark { .. } => None,
+        }),
+    }
+}

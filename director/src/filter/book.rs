@@ -1,0 +1,150 @@
+//! The book of the lists: which network is on which one, until when, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::time::Tick;
+use crate::wire::{Addr, Net};
+
+/// A list that a network can be on; the numbers are those of `bpf/filter.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum List {
+    /// Its packets pass all filters and limits.
+    Allow = 1,
+    /// It opens no connections.
+    Deny = 2,
+    /// Nothing of it is taken.
+    BlackHole = 3,
+}
+
+/// What is known of a listed network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// What is done with its packets.
+    pub list: List,
+    /// Until when; none: for ever.
+    pub until: Option<Tick>,
+    /// Why.
+    pub why: Option<Box<str>>,
+    /// Whether the configuration file has it.
+    pub configured: bool,
+}
+
+/// All listed networks, in the order of their addresses.
+#[derive(Debug, Default)]
+pub struct Book {
+    listings: BTreeMap<Net, Listing>,
+    due: BTreeSet<(Tick, Net)>,
+    v4: usize,
+}
+
+impl Book {
+    /// Lists a network; returns how it was listed before.
+    pub fn put(&mut self, net: Net, listing: Listing) -> Option<Listing> {
+        let old = self.remove(net);
+        if let Some(until) = listing.until {
+            self.due.insert((until, net));
+        }
+        self.v4 += usize::from(net.is_v4());
+        self.listings.insert(net, listing);
+        old
+    }
+
+    /// Takes a network off its list.
+    pub fn remove(&mut self, net: Net) -> Option<Listing> {
+        let old = self.listings.remove(&net)?;
+        if let Some(until) = old.until {
+            self.due.remove(&(until, net));
+        }
+        self.v4 -= usize::from(net.is_v4());
+        Some(old)
+    }
+
+    /// How a network is listed, if just that one is.
+    pub fn get(&self, net: Net) -> Option<&Listing> {
+        self.listings.get(&net)
+    }
+
+    /// The longest listed network that holds an address.
+    pub fn decides(&self, addr: Addr) -> Option<(Net, &Listing)> {
+        let holds = |bits| {
+            let net = Net::new(addr, bits);
+            self.listings.get(&net).map(|listing| (net, listing))
+        };
+        let fewest = if addr.is_v4() { Net::V4_BITS } else { 0 };
+        (fewest..=128).rev().find_map(holds)
+    }
+
+    /// The networks whose time has come at `now`.
+    pub fn due(&self, now: Tick) -> Vec<Net> {
+        let due = self.due.iter().take_while(|(until, _)| *until <= now);
+        due.map(|(_, net)| *net).collect()
+    }
+
+    /// Those behind `after`.
+    pub fn behind(&self, after: Option<Net>) -> impl Iterator<Item = (Net, &Listing)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let listings = self.listings.range((from, Bound::Unbounded));
+        listings.map(|(net, listing)| (*net, listing))
+    }
+
+    /// How many of IPv4, and how many of IPv6, are listed.
+    pub fn families(&self) -> [usize; 2] {
+        [self.v4, self.listings.len() - self.v4]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> Net {
+        let prefix: adminapi::model::Prefix = text.parse().unwrap();
+        let addr = Addr::from(prefix.address);
+        let outer = if addr.is_v4() { Net::V4_BITS } else { 0 };
+        Net::new(addr, outer + prefix.length)
+    }
+
+    fn listing(list: List, until: Option<u32>) -> Listing {
+        Listing {
+            list,
+            until: until.map(Tick),
+            why: None,
+            configured: false,
+        }
+    }
+
+    #[test]
+    fn the_longest_network_decides() {
+        let mut book = Book::default();
+        book.put(net("10.0.0.0/8"), listing(List::Deny, None));
+        book.put(net("10.1.0.0/16"), listing(List::Allow, None));
+        book.put(net("::/0"), listing(List::BlackHole, None));
+        let decides = |text: &str| {
+            let addr: std::net::IpAddr = text.parse().unwrap();
+            book.decides(addr.into()).map(|(_, listing)| listing.list)
+        };
+        assert_eq!(decides("10.2.0.1"), Some(List::Deny));
+        assert_eq!(decides("10.1.0.1"), Some(List::Allow));
+        assert_eq!(decides("2001:db8::1"), Some(List::BlackHole));
+        assert_eq!(decides("192.0.2.1"), None, "::/0 is of IPv6 alone");
+        assert_eq!(book.families(), [2, 1]);
+    }
+
+    #[test]
+    fn what_is_due_is_named_until_it_is_taken_off() {
+        let mut book = Book::default();
+        let (a, b) = (net("10.0.0.0/8"), net("2001:db8::/32"));
+        book.put(a, listing(List::Deny, Some(5)));
+        book.put(b, listing(List::Deny, Some(7)));
+        assert_eq!(book.due(Tick(4)), []);
+        assert_eq!(book.due(Tick(5)), [a]);
+        book.put(a, listing(List::Deny, Some(9)));
+        assert_eq!(book.due(Tick(8)), [b]);
+        book.remove(b);
+        book.put(a, listing(List::Deny, None));
+        assert_eq!(book.due(Tick(u32::MAX)), []);
+        assert_eq!(book.families(), [1, 0]);
+    }
+}

@@ -1,0 +1,179 @@
+//! The maps of the filters, as `bpf/filter.h` and `bpf/limit.h` lay them out.
+
+use std::os::fd::AsFd;
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+
+use super::GateError;
+use super::maps::{put, sum_percpu};
+use super::skel::{GateSkel, OpenGateSkel};
+use crate::filter::{List, MAX_LIMITS, Rules};
+use crate::wire::Net;
+
+/// Size of `struct listing`.
+const LISTING_BYTES: usize = 24;
+
+/// What the gate filters.
+#[derive(Debug)]
+pub struct Filters {
+    listed_v4: MapHandle,
+    listed_v6: MapHandle,
+    bogons: MapHandle,
+    filters: MapHandle,
+    limits: MapHandle,
+    buckets: MapHandle,
+    over_limits: MapHandle,
+}
+
+fn map(map: &'static str) -> impl Fn(libbpf_rs::Error) -> GateError {
+    move |error| GateError::Map { map, error }
+}
+
+fn v6_key(net: Net) -> Vec<u8> {
+    let bits = u32::from(net.bits).to_ne_bytes();
+    [&bits[..], net.addr.octets()].concat()
+}
+
+impl Filters {
+    pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
+        Ok(Self {
+            listed_v4: MapHandle::try_from(&skel.maps.listed_v4)?,
+            listed_v6: MapHandle::try_from(&skel.maps.listed_v6)?,
+            bogons: MapHandle::try_from(&skel.maps.bogons)?,
+            filters: MapHandle::try_from(&skel.maps.filters)?,
+            limits: MapHandle::try_from(&skel.maps.limits)?,
+            buckets: MapHandle::try_from(&skel.maps.buckets)?,
+            over_limits: MapHandle::try_from(&skel.maps.over_limits)?,
+        })
+    }
+
+    pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+        open.maps.listed_v4.reuse_fd(self.listed_v4.as_fd())?;
+        open.maps.listed_v6.reuse_fd(self.listed_v6.as_fd())?;
+        open.maps.bogons.reuse_fd(self.bogons.as_fd())?;
+        open.maps.filters.reuse_fd(self.filters.as_fd())?;
+        open.maps.limits.reuse_fd(self.limits.as_fd())?;
+        open.maps.buckets.reuse_fd(self.buckets.as_fd())?;
+        open.maps.over_limits.reuse_fd(self.over_limits.as_fd())
+    }
+
+    /// The map that has a network, and its key there.
+    fn listed(&self, net: Net) -> (&'static str, &MapHandle, Vec<u8>) {
+        let v4 = net.addr.to_v4().filter(|_| net.is_v4());
+        match v4 {
+            Some(v4) => {
+                let bits = u32::from(net.bits - Net::V4_BITS).to_ne_bytes();
+                ("listed_v4", &self.listed_v4, [bits, v4].concat())
+            }
+            None => ("listed_v6", &self.listed_v6, v6_key(net)),
+        }
+    }
+
+    /// Lists a network until a time of the monotonic clock, in nanoseconds; 0 = for ever. What it has
+    /// decided about is counted anew.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn list(&self, net: Net, list: List, until: u64) -> Result<(), GateError> {
+        let (name, listed, key) = self.listed(net);
+        let mut value = [0; LISTING_BYTES];
+        value[..8].copy_from_slice(&until.to_ne_bytes());
+        value[16..20].copy_from_slice(&(list as u32).to_ne_bytes());
+        listed
+            .update(&key, &value, MapFlags::ANY)
+            .map_err(map(name))
+    }
+
+    /// Takes a network off its list.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn unlist(&self, net: Net) -> Result<(), GateError> {
+        let (name, listed, key) = self.listed(net);
+        put::<0>(listed, &key, None).map_err(map(name))
+    }
+
+    /// Packets that a listed network has decided about.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn decided(&self, net: Net) -> Result<u64, GateError> {
+        // The longest network that holds another one is that itself, when it is listed.
+        let (name, listed, key) = self.listed(net);
+        let value = listed.lookup(&key, MapFlags::ANY).map_err(map(name))?;
+        let packets = value.as_deref().and_then(|value| value.get(8..16));
+        let packets = packets.and_then(|packets| packets.try_into().ok());
+        Ok(packets.map_or(0, u64::from_ne_bytes))
+    }
+
+    /// Makes the bogons these instead of `old`.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_bogons(&self, old: &[Net], new: &[Net]) -> Result<(), GateError> {
+        let set = |net: &Net, value| put(&self.bogons, &v6_key(*net), value);
+        for net in new {
+            set(net, Some([1, 0, 0, 0])).map_err(map("bogons"))?;
+        }
+        for net in old.iter().filter(|net| !new.contains(net)) {
+            set(net, None::<[u8; 4]>).map_err(map("bogons"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets all but the listings: limits begin with full buckets, and nothing counted. `listed`
+    /// says which families, IPv4 and IPv6, have any listings.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_rules(&self, rules: &Rules, listed: [bool; 2]) -> Result<(), GateError> {
+        self.enforce(rules, listed, 0)?;
+        self.write_limits(rules)?;
+        self.set_listed(rules, listed)
+    }
+
+    /// Says which families have any listings, with the rules that hold.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_listed(&self, rules: &Rules, listed: [bool; 2]) -> Result<(), GateError> {
+        self.enforce(rules, listed, rules.limits.len().min(MAX_LIMITS) as u32)
+    }
+
+    fn enforce(&self, rules: &Rules, listed: [bool; 2], limits: u32) -> Result<(), GateError> {
+        let families = u32::from(listed[0]) | u32::from(listed[1]) << 1;
+        let words = [families, rules.bogons, rules.strict, rules.loose, limits];
+        let words: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.filters
+            .update(&0u32.to_ne_bytes(), &words, MapFlags::ANY)
+            .map_err(map("filters"))
+    }
+
+    fn write_limits(&self, rules: &Rules) -> Result<(), GateError> {
+        let names: Vec<_> = self.buckets.keys().collect();
+        for name in names {
+            put::<0>(&self.buckets, &name, None).map_err(map("buckets"))?;
+        }
+        let cpus = libbpf_rs::num_possible_cpus().map_err(map("over_limits"))?;
+        let zeroes = vec![0u64.to_ne_bytes().to_vec(); cpus];
+        for (number, limit) in rules.limits.iter().take(MAX_LIMITS).enumerate() {
+            let number = (number as u32).to_ne_bytes();
+            let zeroed = self
+                .over_limits
+                .update_percpu(&number, &zeroes, MapFlags::ANY);
+            zeroed.map_err(map("over_limits"))?;
+            self.limits
+                .update(&number, &limit.to_bytes(), MapFlags::ANY)
+                .map_err(map("limits"))?;
+        }
+        Ok(())
+    }
+
+    /// Packets over a limit.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn over(&self, limit: usize) -> Result<u64, GateError> {
+        sum_percpu(&self.over_limits, limit as u32).map_err(map("over_limits"))
+    }
+}

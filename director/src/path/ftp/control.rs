@@ -1,0 +1,122 @@
+//! What is said on a control connection of FTP. Where the real server names an end of its own, the
+//! client reads one of the VIP; what is said after that is numbered as if it had been said so.
+
+use crate::flow::{Direction, Entry};
+use crate::forward::{self, Speech};
+use crate::ftp::{self, Command, Expected, Offer, Shift};
+use crate::path::view::View;
+use crate::service::{Method, Real};
+use crate::wire::{Addr, Endpoint, Piece, Protocol, Transport, Tuple, tcp};
+
+/// A segment of a control connection that goes on.
+pub(in crate::path) struct Said<'a> {
+    pub(in crate::path) packet: &'a Transport,
+    pub(in crate::path) way: Direction,
+    pub(in crate::path) real: &'a Real,
+    /// The longest datagram that may become of it, bytes.
+    pub(in crate::path) mtu: u32,
+}
+
+impl View<'_> {
+    /// Has a client's segment acknowledge what the real server has said in truth.
+    #[inline(never)]
+    pub(in crate::path) fn hear_acks(&self, entry: &Entry, frame: &mut [u8], packet: &Transport) {
+        if let Some(shift) = self.shifts.of(&entry.original(), entry.expires()) {
+            let segment = packet.layout.segment_mut(frame);
+            forward::change_acks(segment, |number| shift.meant(number));
+        }
+    }
+
+    /// Takes in what a segment says, and gives the words that it is to say instead.
+    #[inline(never)]
+    pub(in crate::path) fn listen_in(
+        &self,
+        entry: &mut Entry,
+        frame: &mut [u8],
+        said: &Said<'_>,
+    ) -> Option<Speech> {
+        let segment = said.packet.layout.segment_mut(frame);
+        let header = tcp::checked(segment).ok()?;
+        let (seq, payload) = (header.seq(), header.data_offset());
+        let payload = segment.get(payload..).unwrap_or_default();
+        if said.way == Direction::Original {
+            if !payload.is_empty() {
+                self.client_says(entry, payload, said.real);
+            }
+            return None;
+        }
+        let shift = self.shifts.of(&entry.original(), entry.expires());
+        let speech = self.server_says(entry, payload, said, seq, shift);
+        if let Some(shift) = shift {
+            forward::set_seq(segment, shift.told(seq));
+        }
+        speech
+    }
+
+    /// An address that is not the client's own is none of its business (RFC 2577 §3).
+    fn client_says(&self, entry: &mut Entry, payload: &[u8], real: &Real) {
+        let command = ftp::command(payload);
+        entry.set_asked(command == Some(Command::Passive));
+        let client = entry.client().addr;
+        let Some(Command::Active(dst)) = command.filter(|_| real.method == Method::Nat) else {
+            return;
+        };
+        let Some(port) = entry.real_port().checked_sub(1) else {
+            return;
+        };
+        if dst.addr != client {
+            return;
+        }
+        let tuple = Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(real.endpoint.addr, port),
+            dst,
+        };
+        let expected = Expected {
+            real: real.id,
+            port,
+            vip: Endpoint::new(entry.vip().addr, ftp::DATA_PORT),
+        };
+        self.expectations.active(tuple, expected, self.now);
+    }
+
+    /// The words that a reply is to say instead. One that is sent again says the same again, since
+    /// those after it are numbered by its length.
+    fn server_says(
+        &self,
+        entry: &Entry,
+        payload: &[u8],
+        said: &Said<'_>,
+        seq: u32,
+        shift: Option<Shift>,
+    ) -> Option<Speech> {
+        let again = shift.filter(|shift| shift.at == seq);
+        let is_next = shift.is_none_or(|shift| shift.is_passed_by(seq));
+        if said.packet.layout.piece != Piece::Whole
+            || again.is_none() && !(is_next && entry.has_asked())
+        {
+            return None;
+        }
+        let vip = entry.vip().addr;
+        let is_its_own = |addr: Addr| addr == said.real.endpoint.addr || addr == vip;
+        let offer = Offer::read(payload).filter(|offer| offer.addr.is_none_or(is_its_own))?;
+        let port = match again {
+            Some(shift) => shift.said,
+            None => {
+                let client = entry.client().addr;
+                self.expectations
+                    .passive(client, vip, said.real.id, offer.port, self.now)?
+            }
+        };
+        let words = offer.naming(Endpoint::new(vip, port))?;
+        let speech = Speech::new(&said.packet.layout, offer.words, words.as_bytes())?;
+        let is_kept = || {
+            let shift = shift.unwrap_or_default().grown(seq, port, speech.growth());
+            let until = entry.expires();
+            (self.shifts).keep(entry.original(), shift, until, self.now)
+        };
+        let can_be_said = u32::from(speech.datagram_len()) <= said.mtu
+            && (again.is_some() || speech.growth() == 0 || is_kept());
+        can_be_said.then_some(speech)
+    }
+}

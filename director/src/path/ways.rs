@@ -1,0 +1,97 @@
+//! The ways that a worker's packets have gone last: where others have gone before, a packet needs no
+//! look-up of its route. Real servers are few, so that nearly all packets to them find theirs here.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::neighbour::{Fib, Hop, NoHop};
+use crate::pool::Pool;
+use crate::wire::Addr;
+
+/// How many are known at once, a power of two; an address has one place.
+const PLACES: usize = 64;
+
+/// The way to an address.
+#[derive(Clone, Copy)]
+struct Way {
+    to: Addr,
+    hop: Hop,
+    /// Who speaks to it from here, once that has been asked for.
+    source: Option<Addr>,
+}
+
+/// What is known, by these snapshots.
+pub(super) struct Ways {
+    pool: Arc<Pool>,
+    fib: Arc<Fib>,
+    places: [Cell<Option<Way>>; PLACES],
+}
+
+impl Ways {
+    pub(super) fn new(pool: &Arc<Pool>, fib: &Arc<Fib>) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            fib: Arc::clone(fib),
+            places: std::array::from_fn(|_| Cell::new(None)),
+        }
+    }
+
+    /// Forgets all of it when these are other snapshots. Those are held on to until then: what is
+    /// still held has its address to itself.
+    #[inline]
+    pub(super) fn renew(&mut self, pool: &Arc<Pool>, fib: &Arc<Fib>) {
+        if !Arc::ptr_eq(&self.pool, pool) || !Arc::ptr_eq(&self.fib, fib) {
+            *self = Self::new(pool, fib);
+        }
+    }
+
+    /// As [`Fib::next_hop`].
+    #[inline]
+    pub(super) fn next_hop(&self, to: Addr, flow: u64) -> Result<Hop, NoHop> {
+        match self.known(to) {
+            Some(way) => Ok(way.hop),
+            None => self.look_up(to, flow),
+        }
+    }
+
+    /// An address of the director's own, and no VIP, to speak from to `to` by way of `hop`.
+    pub(super) fn source(&self, hop: &Hop, to: Addr) -> Option<Addr> {
+        let known = self.known(to);
+        if let Some(Way {
+            source: Some(source),
+            ..
+        }) = known
+        {
+            return Some(source);
+        }
+        let is_vip = |addr| self.pool.has_vip(addr);
+        let source = self.fib.source(hop.port, to, is_vip);
+        if let Some(way) = known {
+            self.place(to).set(Some(Way { source, ..way }));
+        }
+        source
+    }
+
+    #[inline]
+    fn known(&self, to: Addr) -> Option<Way> {
+        self.place(to).get().filter(|way| way.to == to)
+    }
+
+    /// Keeps the way that all flows to an address take.
+    #[inline(never)]
+    fn look_up(&self, to: Addr, flow: u64) -> Result<Hop, NoHop> {
+        let (hop, is_only) = self.fib.way(to, flow)?;
+        if is_only {
+            let source = None;
+            self.place(to).set(Some(Way { to, hop, source }));
+        }
+        Ok(hop)
+    }
+
+    #[inline]
+    fn place(&self, to: Addr) -> &Cell<Option<Way>> {
+        let words = to.words();
+        let mixed = (words[2] ^ words[3]).wrapping_mul(0x9e37_79b1);
+        &self.places[mixed as usize >> (u32::BITS - PLACES.ilog2())]
+    }
+}

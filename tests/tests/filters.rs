@@ -1,0 +1,256 @@
+//! The filters of the gate: lists of networks, bogons, the way back, limits.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use adminapi::model::{
+    FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery, Prefix, RateLimit,
+};
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, Scene};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::traffic::HttpConnection;
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn client(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => CLIENT_V4.into(),
+        Family::V6 => CLIENT_V6.into(),
+    }
+}
+
+fn alone(addr: IpAddr) -> Result<Prefix> {
+    Ok(addr.to_string().parse()?)
+}
+
+fn list(scene: &Scene, network: Prefix, list: FilterList, seconds: Option<u32>) -> Result<()> {
+    let listing = Listed {
+        network,
+        list,
+        seconds,
+        why: Some("a test".to_owned()),
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.put_network(&listing).await)?;
+    Ok(())
+}
+
+fn unlist(scene: &Scene, network: Prefix) -> Result<()> {
+    let api = scene.director.api();
+    api.call(async |client| client.remove_network(network).await)
+}
+
+fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
+    let drops = scene.director.api().stats()?.drops;
+    Ok(drops.get(reason).copied().unwrap_or(0))
+}
+
+/// Sends SYNs by hand from the client's link, each from a port of its own.
+fn send_syns(scene: &Scene, from: IpAddr, to: SocketAddr, count: u16) -> Result<()> {
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    for port in 0..count {
+        let syn = Segment {
+            flags: flag::SYN,
+            ..Segment::default()
+        };
+        let packet = tcp(SocketAddr::new(from, 40_000 + port), to, syn);
+        tap.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &packet,
+        ))?;
+    }
+    Ok(())
+}
+
+fn until_dropped(scene: &Scene, reason: &str, before: u64) -> Result<()> {
+    wait::until("the gate to drop it", PATIENCE, || {
+        ensure!(dropped(scene, reason)? > before, "nothing {reason}");
+        Ok(())
+    })
+}
+
+#[test]
+fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let (from, to) = (client(family), family.http());
+        let network = alone(from)?;
+        let mut live = HttpConnection::open(&scene.topology.client, to)?;
+        live.ask_name()?;
+
+        list(&scene, network, FilterList::Deny, None)?;
+        let before = dropped(&scene, "denied")?;
+        send_syns(&scene, from, to, 1)?;
+        until_dropped(&scene, "denied", before)?;
+        live.ask_name()?;
+
+        let wide = match family {
+            Family::V4 => "10.0.0.0/8",
+            Family::V6 => "fd00::/16",
+        };
+        list(&scene, network, FilterList::Allow, None)?;
+        list(&scene, wide.parse()?, FilterList::Deny, None)?;
+        HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+        unlist(&scene, network)?;
+        live.ask_name()?;
+        unlist(&scene, wide.parse()?)?;
+
+        list(&scene, network, FilterList::BlackHole, None)?;
+        let id = family.http_service();
+        ensure!(
+            api.connections(id)?.is_empty(),
+            "connections outlive a black hole"
+        );
+        let before = dropped(&scene, "black_hole")?;
+        send_syns(&scene, from, to, 1)?;
+        until_dropped(&scene, "black_hole", before)?;
+        let query = NetworkQuery::default();
+        let page = api.call(async |client| client.listed_networks(&query).await)?;
+        let [listed] = &page.listings[..] else {
+            panic!("{page:?}");
+        };
+        assert_eq!(
+            (listed.network, listed.list),
+            (network, FilterList::BlackHole)
+        );
+        assert!(listed.packets > 0 && listed.why.as_deref() == Some("a test"));
+        unlist(&scene, network)?;
+        HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_ban_ends_by_itself() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let network = alone(client(Family::V4))?;
+    list(&scene, network, FilterList::BlackHole, Some(1))?;
+    let api = scene.director.api();
+    wait::until("the ban to end", PATIENCE, || {
+        let found = api.call(async |client| client.listed_network(network).await);
+        ensure!(found.is_err(), "{found:?}");
+        Ok(())
+    })?;
+    let mut open = HttpConnection::open(&scene.topology.client, Family::V4.http())?;
+    open.ask_name()?;
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let interfaces = scene.topology.interfaces();
+    let clients = interfaces.first().context("no interface")?.clone();
+    for family in Family::BOTH {
+        let to = family.http();
+        let rules = FilterRules {
+            bogons: vec![clients.clone()],
+            ..FilterRules::default()
+        };
+        api.call(async |client| client.put_filter(&rules).await)?;
+        let before = dropped(&scene, "bogon")?;
+        send_syns(&scene, client(family), to, 1)?;
+        until_dropped(&scene, "bogon", before)?;
+        let network = alone(client(family))?;
+        list(&scene, network, FilterList::Allow, None)?;
+        HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+        unlist(&scene, network)?;
+
+        let rules = FilterRules {
+            strict: vec![clients.clone()],
+            ..FilterRules::default()
+        };
+        api.call(async |client| client.put_filter(&rules).await)?;
+        let behind = scene.topology.reals[0].address(family.vip());
+        let before = dropped(&scene, "reverse_path")?;
+        send_syns(&scene, behind, to, 1)?;
+        until_dropped(&scene, "reverse_path", before)?;
+        HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+    }
+    let nowhere = FilterRules {
+        loose: vec!["eth9".to_owned()],
+        ..FilterRules::default()
+    };
+    let refused = api.call(async |client| client.put_filter(&nowhere).await);
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("no interface of the director"), "{told}");
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
+    RateLimit {
+        name: "syns".to_owned(),
+        of: LimitOf::Syns,
+        per,
+        rate,
+        burst: Some(burst),
+        prefix_v4: 24,
+        prefix_v6: 64,
+        service: None,
+    }
+}
+
+#[test]
+fn limits_hold_for_each_source_and_each_service() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    const SENT: u16 = 20;
+    const BURST: u32 = 5;
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let reasons = [
+        (LimitPer::Source, "source_limit"),
+        (LimitPer::Service, "service_limit"),
+    ];
+    for family in Family::BOTH {
+        let to = family.http();
+        let mut live = HttpConnection::open(&scene.topology.client, to)?;
+        for (per, reason) in reasons {
+            let rules = FilterRules {
+                limits: vec![limit(per, 1, BURST)],
+                ..FilterRules::default()
+            };
+            api.call(async |client| client.put_filter(&rules).await)?;
+            let before = dropped(&scene, reason)?;
+            let started = std::time::Instant::now();
+            send_syns(&scene, client(family), to, SENT)?;
+            let most = u64::from(SENT) - u64::from(BURST);
+            // A token a second may have come while they were sent.
+            let least = || most.saturating_sub(started.elapsed().as_secs() + 1);
+            wait::until("the limit to hold", PATIENCE, || {
+                let now = dropped(&scene, reason)? - before;
+                ensure!((least()..=most).contains(&now), "{now} of {most}");
+                Ok(())
+            })?;
+            let over = api.call(async |client| client.filter().await)?.over;
+            assert_eq!(over["syns"], dropped(&scene, reason)? - before);
+            live.ask_name()?;
+        }
+        api.call(async |client| client.put_filter(&FilterRules::default()).await)?;
+        HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
