@@ -17,7 +17,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 # Under sudo, what is built still belongs to the user whose tree this is.
 OWNER := $(shell stat -c %U .)
-BUILD := $(if $(and $(SUDO_USER),$(filter $(SUDO_USER),$(OWNER))),sudo -H -u $(SUDO_USER) env PATH="$(PATH)" cargo,cargo)
+AS_OWNER := $(if $(and $(SUDO_USER),$(filter $(SUDO_USER),$(OWNER))),sudo -H -u $(SUDO_USER) env PATH="$(PATH)")
+BUILD := $(strip $(AS_OWNER) cargo)
 
 # The oldest rustc that builds this, as in Cargo.toml.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -27,13 +28,22 @@ BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-d
 	libbpf-dev:/usr/include/bpf/bpf_helpers.h linux-libc-dev:/usr/include/linux/bpf.h \
 	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
 TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nftables:/sbin/nft \
-	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping
+	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping \
+	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh \
+	prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+
+# What the tests hold the API against its own description with.
+SCHEMATHESIS := target/schemathesis
+SCHEMATHESIS_VERSION := 4.32.5
 
 PREFIX ?= /usr/local
+# What is installed and packaged: release or debug.
+PROFILE ?= release
+BUILT := target/$(PROFILE)
 SHELLS := bash zsh fish
 FUZZ_SECONDS ?= 60
 
-.PHONY: help deps build-deps test-deps rust build release test demo bench fuzz fmt lint install clean
+.PHONY: help deps build-deps test-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -62,6 +72,9 @@ build-deps: rust
 
 test-deps:
 	$(call install_missing,$(TEST_PACKAGES))
+	@[ -x $(SCHEMATHESIS)/bin/schemathesis ] || { echo "installing with pip: schemathesis"; \
+	  $(AS_OWNER) /usr/bin/python3 -m venv $(SCHEMATHESIS) && \
+	  $(AS_OWNER) $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS_VERSION); }
 
 # Debian's own rustc is taken when it is new enough; otherwise the user has to decide.
 rust:
@@ -83,10 +96,14 @@ build: build-deps ## Build everything, debug
 
 release: build-deps ## Build bulwarkd and bulwark, completions and man pages into target/release
 	$(BUILD) build --release --workspace
-	mkdir -p target/release/man target/release/completions
-	target/release/bulwark man target/release/man
+	$(MAKE) --no-print-directory generated
+
+# What the command line says of itself.
+generated:
+	mkdir -p $(BUILT)/man $(BUILT)/completions
+	$(BUILT)/bulwark man $(BUILT)/man
 	for shell in $(SHELLS); do \
-	  target/release/bulwark completions $$shell >target/release/completions/bulwark.$$shell; done
+	  $(BUILT)/bulwark completions $$shell >$(BUILT)/completions/bulwark.$$shell; done
 
 test: deps ## Run every test (as root: the end-to-end tests make network namespaces)
 	$(BUILD) build --workspace
@@ -115,15 +132,22 @@ lint: build-deps ## What the CI refuses: format, clippy, rustdoc
 	$(BUILD) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-install: release ## Install programs, man pages, completions, samples and systemd units under PREFIX (/usr/local)
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin target/release/bulwarkd
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin target/release/bulwark
+install: release stage ## Install programs, man pages, completions, samples and systemd units under PREFIX (/usr/local)
+
+deb: release ## Build a Debian package, target/deb/bulwark_VERSION_ARCH.deb
+	packaging/deb/build
+
+# Copies what is built.
+stage: generated
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILT)/bulwarkd
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILT)/bulwark
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/bulwarkd.8
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/bulwark.1 target/release/man/*.1
-	install -D -m 644 target/release/completions/bulwark.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulwark
-	install -D -m 644 target/release/completions/bulwark.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_bulwark
-	install -D -m 644 target/release/completions/bulwark.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/bulwark.fish
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml conf/agent.toml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/bulwark.1 $(BUILT)/man/*.1
+	install -D -m 644 $(BUILT)/completions/bulwark.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bulwark
+	install -D -m 644 $(BUILT)/completions/bulwark.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_bulwark
+	install -D -m 644 $(BUILT)/completions/bulwark.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/bulwark.fish
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/bulwark conf/bulwark.toml conf/nat.toml conf/agent.toml conf/bulwarkd-unprivileged.conf \
+	  conf/prometheus/bulwark.rules.yml conf/grafana/bulwark.json
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in bulwarkd bulwark-agent; do \
 	  sed 's,/usr/local/,$(PREFIX)/,' conf/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done

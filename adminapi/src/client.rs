@@ -1,8 +1,9 @@
-//! The typed client of the API, over a Unix socket or plain HTTP.
+//! The typed client of the API, over a Unix socket, TLS or plain HTTP.
 
 mod address;
 mod error;
 mod filter;
+mod tls;
 mod transport;
 
 use std::net::SocketAddr;
@@ -16,10 +17,10 @@ use tokio::sync::Mutex;
 use crate::control::Put;
 use crate::model::listing;
 use crate::model::{
-    Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
-    ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch, RealView, Service,
-    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
-    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
+    Difference, Events, ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch,
+    RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources,
+    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -27,6 +28,7 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
+pub use tls::Trust;
 use transport::{Answer, Broken, Request, Transport};
 
 /// The answer of every call.
@@ -37,7 +39,8 @@ pub type Result<T> = std::result::Result<T, ClientError>;
 #[derive(Debug)]
 pub struct Client {
     address: Address,
-    token: Option<String>,
+    token: Option<Bearer>,
+    trust: Trust,
     patience: Duration,
     transport: Mutex<Option<Transport>>,
 }
@@ -46,7 +49,7 @@ impl Client {
     /// How long a call may take unless told otherwise.
     pub const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// A client of the director at `unix:/path` or `http://host:port`. Sends nothing yet: a
+    /// A client of the director at `unix:/path`, `https://host:port` or `http://host:port`. Sends nothing yet: a
     /// director that is not there is an error of the first call.
     pub fn connect(address: &str) -> Result<Self> {
         Ok(Self::new(address.parse()?))
@@ -57,6 +60,7 @@ impl Client {
         Self {
             address,
             token: None,
+            trust: Trust::default(),
             patience: Self::PATIENCE,
             transport: Mutex::new(None),
         }
@@ -65,7 +69,14 @@ impl Client {
     /// The same client, which sends `token` as `Authorization: Bearer`.
     #[must_use]
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(Bearer(token.into()));
+        self
+    }
+
+    /// The same client, which believes a director that `trust` says to believe.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 
@@ -200,6 +211,11 @@ impl Client {
         self.get(&path::connections(query)).await
     }
 
+    /// Closes a connection.
+    pub async fn close_connection(&self, id: ConnectionId) -> Result<()> {
+        self.delete(&path::connection(id)).await
+    }
+
     /// Zeroes the counters of a service and its real servers, or of all of them.
     pub async fn zero(&self, service: Option<ServiceId>) -> Result<()> {
         match service {
@@ -256,11 +272,15 @@ impl Client {
         self.call(Method::PUT, path::CONFIG, body).await.map(drop)
     }
 
-    /// Whether [`Client::put_config`] would do it. Changes nothing.
-    pub async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+    /// What [`Client::put_config`] would change. Changes nothing.
+    pub async fn check_config(&self, wanted: &Configuration) -> Result<Difference> {
         let path = format!("{}?dry_run=true", path::CONFIG);
-        let body = Some(json(wanted)?);
-        self.call(Method::PUT, &path, body).await.map(drop)
+        self.send(Method::PUT, &path, wanted).await
+    }
+
+    /// Has the director read its configuration file again: all of it or nothing.
+    pub async fn reload(&self) -> Result<()> {
+        self.call(Method::POST, path::RELOAD, None).await.map(drop)
     }
 
     /// Makes changes in their order, each by itself; what went wrong with each, if something did.
@@ -346,7 +366,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.host_header());
-        if let Some(token) = &self.token {
+        if let Some(Bearer(token)) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         if body.is_some() {
@@ -371,7 +391,7 @@ impl Client {
                 Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }
-        let mut transport = Transport::open(&self.address).await?;
+        let mut transport = Transport::open(&self.address, &self.trust).await?;
         match transport.exchange(request).await {
             Ok(answer) => {
                 *kept = Some(transport);
@@ -382,6 +402,15 @@ impl Client {
                 "the connection was closed at once".to_owned(),
             )),
         }
+    }
+}
+
+/// A token to send. It does not show itself.
+struct Bearer(String);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer(..)")
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
+use tokio::sync::watch;
+
 use crate::error::Result;
 use crate::model::{
-    Change, Configuration, ConnectionPage, ConnectionQuery, Defense, DefenseLevel, Events,
-    ExplainQuery, Explanation, Filter, FilterRules, Health, Listed, ListedView, ListingQuery,
-    MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch, RealView, Service, ServiceId,
-    ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
+    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Limits,
+    Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch,
+    RealView, Sample, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
+    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -28,6 +30,15 @@ impl<T> Put<T> {
             Self::Created(now) | Self::Replaced(now) => now,
         }
     }
+}
+
+/// The numbers of the latest event and the latest sample, as they come.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// Of events.
+    pub events: watch::Receiver<u64>,
+    /// Of samples.
+    pub samples: watch::Receiver<u64>,
 }
 
 /// What the router asks of a director.
@@ -131,6 +142,21 @@ pub trait Control: Send + Sync + 'static {
     /// One page of the connections that match `query`.
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage>;
 
+    /// Forgets a connection. Its client is told at its next packet.
+    fn close_connection(&self, id: ConnectionId) -> Result<()>;
+
+    /// How much there is room for.
+    fn limits(&self) -> Result<Limits>;
+
+    /// What a service, or a real server of it, has carried.
+    fn carried(&self, service: ServiceId, real: Option<SocketAddr>) -> Result<Carried>;
+
+    /// The statistics of the seconds after number `since` that are remembered.
+    fn samples(&self, since: u64) -> Result<Vec<Sample>>;
+
+    /// Hears of events and samples.
+    fn news(&self) -> News;
+
     /// The rules that mark packets, in their order.
     fn marks(&self) -> Result<Vec<MarkRule>>;
 
@@ -186,6 +212,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// Whether [`Control::put_config`] would do it. Changes nothing.
     fn check_config(&self, wanted: &Configuration) -> Result<()>;
+
+    /// Reads the configuration file again and makes everything in it that can change what it says:
+    /// all of it or nothing.
+    fn reload(&self) -> Result<()>;
+
+    /// Remembers among the events, and in the log, that somebody has changed something.
+    fn record(&self, change: AuditEntry);
+
+    /// Makes what was changed last for good. Called after each change, before the next one.
+    ///
+    /// # Errors
+    /// When it cannot be written down; the change is taken back then.
+    fn keep(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// What would become of a packet. Changes nothing.
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation>;

@@ -5,8 +5,9 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::model::{ServiceId, SyncRole};
+use crate::model::{ConnectionId, ServiceId, SyncRole};
 use crate::sysctl::BadValue;
 
 /// The answer of every [`crate::control::Control`] call.
@@ -26,6 +27,8 @@ pub enum Subject {
     },
     /// A synchronisation daemon.
     Daemon(SyncRole),
+    /// A connection.
+    Connection(ConnectionId),
 }
 
 impl fmt::Display for Subject {
@@ -33,13 +36,14 @@ impl fmt::Display for Subject {
         match self {
             Self::Service(id) => write!(f, "service {id}"),
             Self::Real { service, real } => write!(f, "real server {real} of service {service}"),
+            Self::Connection(id) => write!(f, "connection {id}"),
             Self::Daemon(role) => write!(f, "{} synchronisation daemon", role.name()),
         }
     }
 }
 
 /// One bad value: where it stands, what is wrong, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// JSON pointer (RFC 6901) to the value, `/real/0/weight`; empty for the whole document.
     pub pointer: String,
@@ -136,7 +140,7 @@ pub enum ControlError {
     Internal(String),
 }
 
-fn join(problems: &[Problem]) -> String {
+pub(crate) fn join(problems: &[Problem]) -> String {
     let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
     lines.join("\n")
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
-use crate::control::{Control, Put};
+use tokio::sync::watch;
+
+use crate::control::{Control, News, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
 use crate::sysctl::{Sysctl, Sysctls, Value};
@@ -16,6 +18,9 @@ pub(crate) struct Fake {
     pub(crate) connections: Vec<Connection>,
     /// What every call fails with.
     pub(crate) fault: Option<ControlError>,
+    /// The numbers of the latest event and sample.
+    pub(crate) happened: watch::Sender<u64>,
+    pub(crate) sampled: watch::Sender<u64>,
     /// Makes `status` panic.
     pub(crate) panics: bool,
 }
@@ -30,6 +35,7 @@ pub(crate) struct State {
     rules: FilterRules,
     listings: Vec<Listed>,
     levels: HashMap<Option<ServiceId>, u8>,
+    pub(crate) changes: Vec<AuditEntry>,
 }
 
 impl State {
@@ -88,6 +94,7 @@ fn service_view(service: &Service) -> ServiceView {
         health: service.health.clone(),
         condition: None,
         sorry: None,
+        cookies: service.cookies,
         stats: carried(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -173,6 +180,7 @@ impl Control for Fake {
             service.persistence = patch.persistence.unwrap_or(service.persistence);
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             service.health = patch.health.unwrap_or_else(|| service.health.take());
+            service.cookies = patch.cookies.unwrap_or(service.cookies);
             Ok(service.clone())
         })
     }
@@ -273,6 +281,48 @@ impl Control for Fake {
             let next = rest.next().map(|(place, _)| Cursor(place as u64));
             Ok(ConnectionPage { connections, next })
         })
+    }
+
+    fn close_connection(&self, id: ConnectionId) -> Result<()> {
+        let known = |connection: &Connection| connection.id() == Some(id);
+        match self.connections.iter().any(known) {
+            true => Ok(()),
+            false => Err(ControlError::NotFound(Subject::Connection(id))),
+        }
+    }
+
+    fn limits(&self) -> Result<Limits> {
+        self.with(|_| Ok(Limits::default()))
+    }
+
+    fn carried(&self, service: ServiceId, real: Option<SocketAddr>) -> Result<Carried> {
+        let traffic = match real {
+            Some(real) => self.real(service, real)?.stats,
+            None => self.service(service)?.stats,
+        };
+        Ok(Carried {
+            traffic,
+            ..Carried::default()
+        })
+    }
+
+    fn samples(&self, since: u64) -> Result<Vec<Sample>> {
+        let sample = |id| Sample {
+            id,
+            at: id,
+            stats: Stats::default(),
+        };
+        let last = *self.sampled.borrow();
+        Ok((last.saturating_sub(59).max(since + 1)..=last)
+            .map(sample)
+            .collect())
+    }
+
+    fn news(&self) -> News {
+        News {
+            events: self.happened.subscribe(),
+            samples: self.sampled.subscribe(),
+        }
     }
 
     fn marks(&self) -> Result<Vec<MarkRule>> {
@@ -415,10 +465,20 @@ impl Control for Fake {
     }
 
     fn events(&self, since: u64) -> Result<Events> {
+        let event = |id| Event {
+            id,
+            at: id,
+            kind: "defense_level".to_owned(),
+            service: None,
+            message: String::new(),
+            change: None,
+        };
+        let last = *self.happened.borrow();
+        let from = last.saturating_sub(255).max(since.saturating_add(1));
         self.with(|_| {
             Ok(Events {
-                last: since,
-                ..Events::default()
+                events: (from..=last).map(event).collect(),
+                last,
             })
         })
     }
@@ -434,16 +494,41 @@ impl Control for Fake {
         })
     }
 
+    fn config(&self) -> Result<Configuration> {
+        self.with(|state| {
+            Ok(Configuration {
+                timeouts: state.timeouts,
+                services: state.services.iter().map(Service::from).collect(),
+                marks: Some(state.marks.clone()),
+                daemons: Some(state.daemons.clone()),
+                ..Configuration::default()
+            })
+        })
+    }
+
     fn put_config(&self, wanted: &Configuration) -> Result<()> {
         self.with(|state| {
             state.timeouts = wanted.timeouts;
             state.services = wanted.services.iter().map(service_view).collect();
+            let stays = state.marks.clone();
+            state.marks = wanted.marks.clone().unwrap_or(stays);
             Ok(())
         })
     }
 
     fn check_config(&self, _: &Configuration) -> Result<()> {
         self.with(|_| Ok(()))
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.with(|state| {
+            state.timeouts = Timeouts::default();
+            Ok(())
+        })
+    }
+
+    fn record(&self, change: AuditEntry) {
+        self.state.lock().unwrap().changes.push(change);
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
@@ -453,6 +538,7 @@ impl Control for Fake {
             Ok(Explanation {
                 fate: if known { Fate::Forward } else { Fate::Pass },
                 reason: None,
+                listed: None,
                 service: known.then_some(service),
                 connection: None,
                 template: None,

@@ -2,11 +2,16 @@
 //! file share, the [`Control`] trait that a director implements, the HTTP [`router()`] over it,
 //! and the typed [`Client`] that the command line and the tests use.
 
+pub mod audit;
+pub mod auth;
 pub mod client;
 pub mod control;
 pub mod error;
 #[cfg(test)]
 mod fake;
+pub mod json;
+pub mod kept;
+pub mod metrics;
 pub mod model;
 pub mod path;
 pub mod problem;
@@ -15,8 +20,9 @@ pub mod serve;
 pub mod sysctl;
 pub mod validate;
 
+pub use audit::audited;
 pub use client::{Client, ClientError};
-pub use control::{Control, Put};
+pub use control::{Control, News, Put};
 pub use error::{ControlError, Problem, Subject};
 pub use problem::{ProblemDocument, ProblemKind};
 pub use router::router;

@@ -3,16 +3,20 @@
 //! What a client sends refuses unknown fields, so that a typing error is never silently without
 //! effect; what the director answers may grow fields, and an older client ignores them.
 
+mod audit;
 mod change;
 mod check;
 mod config;
 mod connection;
+mod cookies;
 mod daemon;
 mod defense;
+mod difference;
 mod explanation;
 mod filter;
 mod health;
 mod id;
+mod limits;
 pub mod listing;
 mod mark;
 mod millis;
@@ -20,6 +24,7 @@ mod octets;
 mod persistence;
 mod rates;
 mod real;
+mod sample;
 mod scheduler;
 mod service;
 mod source;
@@ -27,17 +32,23 @@ mod span;
 mod stats;
 mod status;
 mod status_set;
+mod text;
 mod timeouts;
 mod tunnel;
 
 use serde::{Deserialize, Deserializer};
 
+pub use audit::AuditEntry;
 pub use change::Change;
 pub use check::{Check, CheckKind, Pace};
 pub use config::{Configuration, Levels, PutQuery};
-pub use connection::{BadCursor, Connection, ConnectionPage, ConnectionQuery, Cursor};
+pub use connection::{
+    BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
+};
+pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
+pub use difference::{Difference, ResourceChange};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use filter::{
     Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
@@ -48,23 +59,28 @@ pub use health::{
     ServiceCondition,
 };
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
+pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use millis::{BadMillis, Millis};
 pub use octets::{BadOctets, Octets};
 pub use persistence::{Persistence, masked};
-pub use rates::Rates;
+pub use rates::{RateWindows, Rates};
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
-pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags};
+pub use sample::{Sample, StreamQuery};
+pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
-pub use stats::{Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats};
+pub use stats::{
+    Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
+};
 pub use status::{
     ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
     WorkerStatus, XdpMode,
 };
 pub use status_set::{BadStatusSet, StatusSet};
+pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 

@@ -5,8 +5,14 @@ use std::net::SocketAddr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix, ServiceId, SyncRole,
+    ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix,
+    ServiceId, SyncRole,
 };
+
+/// `GET`: metrics for Prometheus.
+pub const METRICS: &str = "/metrics";
+/// `GET`: the description of the API.
+pub const OPENAPI: &str = "/openapi.json";
 
 /// `GET`: is the director ready?
 pub const HEALTH: &str = "/v1/health";
@@ -41,6 +47,8 @@ pub const NETWORKS: &str = "/v1/filter/networks";
 
 /// `GET`, `PUT`: services and timeouts as a whole.
 pub const CONFIG: &str = "/v1/config";
+/// `POST`: read the configuration file again.
+pub const RELOAD: &str = "/v1/reload";
 /// `POST`: many changes of services and real servers.
 pub const CHANGES: &str = "/v1/changes";
 /// `GET`, `POST`: synchronisation daemons.
@@ -142,12 +150,18 @@ pub fn sysctl(name: &str) -> String {
     format!("{SYSCTLS}/{}", escaped(name))
 }
 
+/// One connection: `DELETE` closes it.
+pub fn connection(id: ConnectionId) -> String {
+    format!("{CONNECTIONS}/{}", escaped(&id.to_string()))
+}
+
 /// A page of connections.
 pub fn connections(query: &ConnectionQuery) -> String {
     let given = [
         ("service", query.service.map(|id| id.to_string())),
         ("real", query.real.map(|real| real.to_string())),
         ("client", query.client.map(|client| client.to_string())),
+        ("template", query.template.map(|only| only.to_string())),
         ("limit", Some(query.limit.to_string())),
         ("cursor", query.cursor.map(|cursor| cursor.to_string())),
     ];

@@ -1,6 +1,7 @@
 //! `application/problem+json` (RFC 9457): what a request that failed is answered with.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::{ControlError, Problem, Subject};
 
@@ -17,6 +18,8 @@ pub enum ProblemKind {
     NoSuchService,
     /// The service exists, the real server does not.
     NoSuchReal,
+    /// There is no such connection.
+    NoSuchConnection,
     /// There is no sysctl of this name.
     NoSuchSysctl,
     /// The path leads nowhere.
@@ -37,8 +40,16 @@ pub enum ProblemKind {
     MalformedJson,
     /// A path or query that cannot be read.
     BadRequest,
+    /// Who asks is not known: no token, or a wrong one.
+    Unauthorized,
+    /// Who asks is known, and may not.
+    Forbidden,
+    /// What `If-Match` or `If-None-Match` asks for is not so.
+    PreconditionFailed,
     /// The resource knows no such method.
     MethodNotAllowed,
+    /// The body did not come in time.
+    RequestTimeout,
     /// The body is too large.
     TooLarge,
     /// The body says that it is no JSON.
@@ -55,9 +66,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::NoSuchService,
         Self::NoSuchReal,
+        Self::NoSuchConnection,
         Self::NoSuchSysctl,
         Self::NoSuchResource,
         Self::ServiceExists,
@@ -68,7 +80,11 @@ impl ProblemKind {
         Self::Invalid,
         Self::MalformedJson,
         Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::PreconditionFailed,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Busy,
@@ -81,6 +97,7 @@ impl ProblemKind {
         match self {
             Self::NoSuchService => ("no-such-service", 404, "No such service"),
             Self::NoSuchReal => ("no-such-real", 404, "No such real server"),
+            Self::NoSuchConnection => ("no-such-connection", 404, "No such connection"),
             Self::NoSuchSysctl => ("no-such-sysctl", 404, "No such sysctl"),
             Self::NoSuchResource => ("no-such-resource", 404, "No such resource"),
             Self::ServiceExists => ("service-exists", 409, "Service already exists"),
@@ -91,6 +108,10 @@ impl ProblemKind {
             Self::Invalid => ("invalid", 422, "Invalid values"),
             Self::MalformedJson => ("malformed-json", 400, "Malformed JSON"),
             Self::BadRequest => ("bad-request", 400, "Bad request"),
+            Self::Unauthorized => ("unauthorized", 401, "Not let in"),
+            Self::Forbidden => ("forbidden", 403, "Not allowed"),
+            Self::RequestTimeout => ("request-timeout", 408, "Body too slow"),
+            Self::PreconditionFailed => ("precondition-failed", 412, "Precondition failed"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed"),
             Self::TooLarge => ("too-large", 413, "Body too large"),
             Self::UnsupportedMediaType => ("unsupported-media-type", 415, "Body is not JSON"),
@@ -118,7 +139,8 @@ impl ProblemKind {
 }
 
 /// The body of an answer that is no success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"type": "urn:bulwark:problem:invalid", "title": "Invalid values", "status": 422, "detail": "1 value is not valid", "errors": [{"pointer": "/port", "message": "port 0 is no port", "mend": "use 1 to 65535"}]}))]
 pub struct ProblemDocument {
     /// `urn:bulwark:problem:` and the name of the kind.
     #[serde(rename = "type")]
@@ -174,6 +196,9 @@ impl From<ControlError> for ProblemDocument {
         let kind = match &error {
             ControlError::NotFound(Subject::Service(_)) => ProblemKind::NoSuchService,
             ControlError::NotFound(Subject::Real { .. }) => ProblemKind::NoSuchReal,
+            // A connection is never added over the API.
+            ControlError::NotFound(Subject::Connection(_))
+            | ControlError::AlreadyExists(Subject::Connection(_)) => ProblemKind::NoSuchConnection,
             ControlError::NotFound(Subject::Daemon(_)) => ProblemKind::NoSuchDaemon,
             ControlError::AlreadyExists(Subject::Daemon(_)) => ProblemKind::DaemonExists,
             ControlError::NoInterface(_) => ProblemKind::NoSuchInterface,

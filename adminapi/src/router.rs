@@ -1,30 +1,35 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
-mod answer;
+pub(crate) mod answer;
 mod change;
 mod config;
+mod connection;
 mod daemon;
 mod defense;
 mod director;
 mod extract;
 mod filter;
+mod live;
 mod mark;
+mod openapi;
 mod real;
 mod service;
 mod sysctl;
+mod tag;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::control::Control;
 use crate::error;
-use crate::path;
 use crate::problem::ProblemKind;
 use answer::Failure;
+use tag::{Condition, Tagged};
 
 /// The largest body that is read: a service with some 10,000 real servers.
 pub const BODY_LIMIT: usize = 1 << 20;
@@ -34,86 +39,71 @@ pub const CONFIG_LIMIT: usize = 16 << 20;
 
 /// The API over `control`.
 pub fn router(control: Arc<dyn Control>) -> Router {
-    Router::new()
-        .route(path::HEALTH, get(director::health))
-        .route(path::STATUS, get(director::status))
-        .route(path::STATS, get(director::stats))
-        .route(path::CONNECTIONS, get(director::connections))
-        .route(path::SOURCES, get(director::sources))
-        .route(path::EVENTS, get(defense::events))
-        .route(path::DEFENSE, get(defense::show).put(defense::set))
-        .route(
-            path::TIMEOUTS,
-            get(director::timeouts)
-                .put(director::put_timeouts)
-                .patch(director::change_timeouts),
-        )
-        .route(path::MARKS, get(mark::list).put(mark::put).post(mark::add))
-        .route("/v1/marks/{place}", delete(mark::remove))
-        .route(path::FILTER, get(filter::show).put(filter::put))
-        .route(path::NETWORKS, get(filter::list).post(filter::add))
-        .route(
-            "/v1/filter/networks/{network}",
-            get(filter::show_one)
-                .put(filter::put_one)
-                .delete(filter::remove),
-        )
-        .route(path::SYSCTLS, get(sysctl::list))
-        .route(
-            "/v1/sysctls/{sysctl}",
-            get(sysctl::show).put(sysctl::write).patch(sysctl::write),
-        )
-        .route(
-            path::SERVICES,
-            get(service::list).post(service::add).delete(service::flush),
-        )
-        .route(path::LISTING, get(service::listing))
-        .route(
-            path::SERVICES_STATS,
-            get(service::all_stats).delete(service::zero_all),
-        )
-        .route(path::EXPLAIN, get(director::explain))
-        .route(
-            path::CONFIG,
-            get(config::show)
-                .put(config::put)
-                .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
-        )
-        .route(
-            path::CHANGES,
-            post(change::make_all).layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
-        )
-        .route(path::DAEMONS, get(daemon::list).post(daemon::start))
-        .route("/v1/sync/daemons/{role}", delete(daemon::stop))
-        .nest("/v1/services/{service}", one_service())
+    openapi::told(routes())
         .fallback(no_such_resource)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(Ask(control))
+        .with_state(Ask::new(control))
 }
 
-fn one_service() -> Router<Ask> {
-    Router::new()
-        .route(
-            "/",
-            get(service::show)
-                .put(service::put)
-                .patch(service::change)
-                .delete(service::remove),
+/// Every path with its methods; the handlers say what they take and answer.
+fn routes() -> OpenApiRouter<Ask> {
+    openapi::described()
+        .routes(routes!(director::health))
+        .routes(routes!(director::status))
+        .routes(routes!(director::stats))
+        .routes(routes!(director::drops))
+        .routes(routes!(director::limits))
+        .routes(routes!(director::schedulers))
+        .routes(routes!(live::metrics))
+        .routes(routes!(live::stats))
+        .routes(routes!(live::events))
+        .routes(routes!(connection::list))
+        .routes(routes!(connection::templates))
+        .routes(routes!(connection::close))
+        .routes(routes!(connection::explain))
+        .routes(routes!(director::sources))
+        .routes(routes!(
+            director::timeouts,
+            director::put_timeouts,
+            director::change_timeouts
+        ))
+        .routes(routes!(defense::show, defense::set))
+        .routes(routes!(mark::list, mark::put, mark::add))
+        .routes(routes!(mark::remove))
+        .routes(routes!(filter::show, filter::put))
+        .routes(routes!(filter::list, filter::add))
+        .routes(routes!(filter::show_one, filter::put_one, filter::remove))
+        .routes(routes!(sysctl::list))
+        .routes(routes!(sysctl::show, sysctl::put, sysctl::change))
+        .routes(routes!(config::reload))
+        .routes(routes!(daemon::list, daemon::start))
+        .routes(routes!(daemon::stop))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(config::show, config::put))
+                .routes(routes!(change::make_all))
+                .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
-        .route("/stats", get(service::stats).delete(service::zero))
-        .route(
-            "/defense",
-            get(defense::show_service).put(defense::set_service),
-        )
-        .route("/reals", get(real::list).post(real::add))
-        .route(
-            "/reals/{real}",
-            get(real::show)
-                .put(real::put)
-                .patch(real::change)
-                .delete(real::remove),
-        )
+        .merge(services())
+}
+
+fn services() -> OpenApiRouter<Ask> {
+    OpenApiRouter::new()
+        .routes(routes!(service::list, service::add, service::flush))
+        .routes(routes!(service::listing))
+        .routes(routes!(service::all_stats, service::zero_all))
+        .routes(routes!(
+            service::show,
+            service::put,
+            service::change,
+            service::remove
+        ))
+        .routes(routes!(service::stats, service::zero))
+        .routes(routes!(defense::show_service, defense::set_service))
+        .routes(routes!(real::list, real::add))
+        .routes(routes!(real::stats))
+        .routes(routes!(real::show, real::put, real::change, real::remove))
 }
 
 async fn no_such_resource(uri: Uri) -> Failure {
@@ -128,19 +118,64 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
 
 /// The way from a handler to the director.
 #[derive(Clone)]
-struct Ask(Arc<dyn Control>);
+struct Ask {
+    control: Arc<dyn Control>,
+    /// Held by the change that is being made, so that nothing comes between its condition and it.
+    changing: Arc<Mutex<()>>,
+}
 
 impl Ask {
+    fn new(control: Arc<dyn Control>) -> Self {
+        Self {
+            control,
+            changing: Arc::default(),
+        }
+    }
+
+    /// Runs `call`, which changes nothing that could be configured.
+    async fn look<T, F>(&self, call: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+    {
+        self.run(|control| call(control).map_err(Failure::from))
+            .await
+    }
+
+    /// Runs `call`, which changes what is configured, if `condition` holds for what `present`
+    /// finds. One change at a time.
+    async fn change<P, T>(
+        &self,
+        condition: Condition,
+        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
+        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        P: Tagged,
+        T: Send + 'static,
+    {
+        let changing = Arc::clone(&self.changing);
+        self.run(move |control| {
+            // A change that has panicked has left nothing half done: the director saw to that.
+            let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
+            condition.judge(|| present(control))?;
+            let done = call(control)?;
+            control.keep()?;
+            Ok(done)
+        })
+        .await
+    }
+
     /// Runs `call` where it may block. A panic in it is an internal error, not the end of the
     /// connection.
     async fn run<T, F>(&self, call: F) -> Result<T, Failure>
     where
         T: Send + 'static,
-        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+        F: FnOnce(&dyn Control) -> Result<T, Failure> + Send + 'static,
     {
-        let control = Arc::clone(&self.0);
+        let control = Arc::clone(&self.control);
         match tokio::task::spawn_blocking(move || call(control.as_ref())).await {
-            Ok(answer) => answer.map_err(Failure::from),
+            Ok(answer) => answer,
             Err(fault) => Err(error::ControlError::Internal(fault.to_string()).into()),
         }
     }

@@ -1,14 +1,27 @@
-//! Listening: on a Unix socket that only its owner and group may use, or on TCP.
+//! Listening: on a Unix socket that only its owner and group may use, or on TCP for those who
+//! have a token.
+
+mod connections;
+mod tls;
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::watch;
+
+use crate::auth::{Tokens, guard};
+use crate::kept::Kept;
+use connections::{Connections, Listener};
+
+pub use connections::CONNECTIONS;
+pub use tls::TlsFiles;
+pub(crate) use tls::{certificates, private_key, roots};
 
 /// Read and write for owner and group.
 const SOCKET_MODE: u32 = 0o660;
@@ -43,6 +56,7 @@ pub enum BindError {
 pub struct BoundUnix {
     listener: UnixListener,
     file: SocketFile,
+    group: Option<u32>,
 }
 
 /// The file of a socket, known by its inode: the file of a director that came after is not ours
@@ -63,9 +77,9 @@ impl Drop for SocketFile {
     }
 }
 
-/// Listens on `path`, mode 0660. The folder is made when it is missing; the file of a director
+/// Listens on `path`, mode 0660, for the owner and `group`, by default that of the process. The folder is made when it is missing; the file of a director
 /// that is gone is replaced, that of one that answers is not.
-pub async fn bind_unix(path: &Path) -> Result<BoundUnix, BindError> {
+pub async fn bind_unix(path: &Path, group: Option<u32>) -> Result<BoundUnix, BindError> {
     let failed = |source| BindError::Io {
         path: path.to_owned(),
         source,
@@ -76,7 +90,8 @@ pub async fn bind_unix(path: &Path) -> Result<BoundUnix, BindError> {
     make_room(path).await?;
     let socket = UnixSocket::new_stream().map_err(failed)?;
     socket.bind(path).map_err(failed)?;
-    // Between bind and listen nobody can connect, so nobody can before the mode is set.
+    // Between bind and listen nobody can connect, so nobody can before group and mode are set.
+    chown(path, None, group).map_err(failed)?;
     std::fs::set_permissions(path, PermissionsExt::from_mode(SOCKET_MODE)).map_err(failed)?;
     let inode = std::fs::symlink_metadata(path).map_err(failed)?.ino();
     let listener = socket.listen(BACKLOG).map_err(failed)?;
@@ -84,6 +99,7 @@ pub async fn bind_unix(path: &Path) -> Result<BoundUnix, BindError> {
     Ok(BoundUnix {
         listener,
         file: SocketFile { path, inode },
+        group,
     })
 }
 
@@ -111,32 +127,31 @@ async fn make_room(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Serves `router` until `end`, then lets requests under way finish, and removes the socket. When
-/// somebody removes its file before, it is made anew.
+/// Serves `api` to whom the socket's mode lets in until `end`, then lets requests under way
+/// finish, and removes the socket. When somebody removes its file before, it is made anew.
 pub async fn serve_unix(
     mut bound: BoundUnix,
-    router: Router,
+    api: Router,
     end: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (ended, ending) = watch::channel(false);
-    tokio::spawn(async move {
-        end.await;
-        ended.send_replace(true);
-    });
+) {
+    let ending = told_of(end);
+    let mut connections = Connections::new(guard(api, None), ending.clone());
     loop {
-        let BoundUnix { listener, file } = bound;
-        let file = Arc::new(file);
-        let until = ended_or_lost(ending.clone(), Arc::clone(&file));
-        axum::serve(listener, router.clone())
-            .with_graceful_shutdown(until)
-            .await?;
+        let BoundUnix {
+            listener,
+            file,
+            group,
+        } = bound;
+        let listener = Listener::Unix(listener);
+        let until = ended_or_lost(ending.clone(), &file);
+        connections.accept(&listener, until).await;
         if *ending.borrow() {
-            return Ok(());
+            return connections.finish().await;
         }
         bound = loop {
-            match bind_unix(&file.path).await {
+            match bind_unix(&file.path, group).await {
                 Ok(bound) => break bound,
-                Err(_) if *ending.borrow() => return Ok(()),
+                Err(_) if *ending.borrow() => return connections.finish().await,
                 Err(_) => tokio::time::sleep(LOOK).await,
             }
         };
@@ -145,7 +160,7 @@ pub async fn serve_unix(
 
 /// Waits for the end, or until the file of a socket is missing. One of somebody else in its place
 /// is not ours to judge.
-async fn ended_or_lost(mut ending: watch::Receiver<bool>, file: Arc<SocketFile>) {
+async fn ended_or_lost(mut ending: watch::Receiver<bool>, file: &SocketFile) {
     let is_lost = || {
         let found = std::fs::symlink_metadata(&file.path);
         found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -158,15 +173,68 @@ async fn ended_or_lost(mut ending: watch::Receiver<bool>, file: Arc<SocketFile>)
     }
 }
 
-/// Serves `router` until `end`, then lets requests under way finish.
+/// Turns true at `end`.
+fn told_of(end: impl Future<Output = ()> + Send + 'static) -> watch::Receiver<bool> {
+    let (ended, ending) = watch::channel(false);
+    tokio::spawn(async move {
+        end.await;
+        ended.send_replace(true);
+    });
+    ending
+}
+
+/// What a TCP listener asks of those who come.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// One of these tokens; without them everybody is let in.
+    pub tokens: Option<Arc<Kept<Tokens>>>,
+    /// To speak TLS; without it plain HTTP is spoken.
+    pub tls: Option<Arc<Kept<ServerConfig>>>,
+}
+
+impl Access {
+    /// Reads its files again.
+    pub fn refresh(&self) {
+        self.tokens.iter().for_each(|kept| kept.refresh());
+        self.tls.iter().for_each(|kept| kept.refresh());
+    }
+
+    /// Reads its files again whenever they have changed. Never ends.
+    pub async fn follow(self) {
+        let tokens = async {
+            match self.tokens {
+                Some(kept) => kept.follow().await,
+                None => std::future::pending().await,
+            }
+        };
+        let tls = async {
+            match self.tls {
+                Some(kept) => kept.follow().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(tokens, tls);
+    }
+}
+
+/// Serves `api` until `end` to those who have what `access` asks for, then lets requests under
+/// way finish.
 pub async fn serve_tcp(
     listener: TcpListener,
-    router: Router,
+    access: Access,
+    api: Router,
     end: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(end)
-        .await
+) {
+    let mut ending = told_of(end);
+    let mut connections = Connections::new(guard(api, access.tokens), ending.clone());
+    let until = async move {
+        // An error is the sender's end, which is what is awaited.
+        let _ = ending.wait_for(|end| *end).await;
+    };
+    connections
+        .accept(&Listener::Tcp(listener, access.tls), until)
+        .await;
+    connections.finish().await;
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ mod health;
 
 use crate::error::Problem;
 use crate::model::{
-    Change, Configuration, ConnectionQuery, DefenseLevel, ExplainQuery, Family, ForwardingMethod,
-    Levels, MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch, RealView, Service,
-    ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
+    Change, Configuration, ConnectionQuery, CookiePolicy, DefenseLevel, ExplainQuery, Family,
+    ForwardingMethod, Levels, MAX_SPAN, MarkRule, Persistence, Prefix, Protocol, Real, RealPatch,
+    RealView, Service, ServiceId, SyncDaemon, Timeouts, TimeoutsPatch, TunnelChecksum, TunnelType,
 };
 use crate::sysctl::{Sysctl, Value};
 
@@ -45,6 +45,7 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
     let reals = service.reals.iter();
     let endpoints = reals.map(|real| real.endpoint(service.id.port()));
     problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
+    problems.extend(bad_cookies(service.id, service.cookies));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
@@ -130,6 +131,16 @@ pub fn bad_handling(
     problems
 }
 
+/// Judges when the SYNs of the service `id` are to be answered with cookies.
+pub fn bad_cookies(id: ServiceId, policy: CookiePolicy) -> Option<Problem> {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 0);
+    let can = id.protocol() == Some(Protocol::Tcp) && has_port;
+    (policy == CookiePolicy::Always && !can).then(|| {
+        let message = "cookies are for TCP services with an address and a port";
+        Problem::new("/cookies", message, "leave it out")
+    })
+}
+
 fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
     let (timeout, bits) = (persistence.timeout, id.family().bits());
     if !(1..=Persistence::MAX_TIMEOUT).contains(&timeout) {
@@ -185,6 +196,27 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     problems.extend(bad_levels(config));
     let marks = validate_marks(config.marks.as_deref().unwrap_or_default());
     problems.extend(marks.into_iter().map(|p| p.below("/marks")));
+    let daemons = config.daemons.as_deref().unwrap_or_default();
+    problems.extend(
+        bad_daemons(daemons)
+            .into_iter()
+            .map(|p| p.below("/daemons")),
+    );
+    problems
+}
+
+fn bad_daemons(daemons: &[SyncDaemon]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, daemon) in daemons.iter().enumerate() {
+        let own = validate_daemon(daemon).into_iter();
+        problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
+        let first = daemons.iter().position(|other| other.role == daemon.role);
+        if let Some(first) = first.filter(|first| *first < index) {
+            let message = format!("there is a {} already", daemon.role.name());
+            let problem = Problem::new(format!("/{index}/role"), message, "leave one out");
+            problems.push(problem.with_other(format!("/{first}/role")));
+        }
+    }
     problems
 }
 

@@ -2,9 +2,9 @@
 
 use adminapi::client::ClientError;
 use adminapi::model::{
-    Change, Configuration, ConnectionPage, ConnectionQuery, Cursor, DefenseLevel, ListingQuery,
-    MarkRule, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts,
-    TimeoutsPatch,
+    Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
+    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, ServiceView, Stats, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::Value;
 use adminapi::{Client, ProblemDocument, ProblemKind};
@@ -39,7 +39,7 @@ pub(crate) enum DirectorError {
     /// The director failed or its answer made no sense.
     #[error("{0}")]
     Fault(String),
-    /// The address of the director can't be read.
+    /// The address of the director can't be read, or a file that says whom to believe.
     #[error("{0}")]
     BadAddress(String),
     /// Nobody answers there.
@@ -51,6 +51,9 @@ pub(crate) enum DirectorError {
     /// No answer in time.
     #[error("{0}")]
     TimedOut(String),
+    /// TLS: one side does not believe the other.
+    #[error("{0}")]
+    NotTrusted(String),
 }
 
 impl DirectorError {
@@ -74,6 +77,7 @@ impl DirectorError {
             Self::NoPermission(_) => 4,
             Self::TimedOut(_) => 5,
             Self::Fault(_) => 6,
+            Self::NotTrusted(_) => 7,
         }
     }
 }
@@ -90,6 +94,8 @@ pub(crate) enum Setting {
     Sysctl(String, Value),
     /// The level of defence of a service, or of the whole director.
     Level(Option<ServiceId>, DefenseLevel),
+    /// When the SYNs of a service are answered with cookies.
+    Cookies(ServiceId, CookiePolicy),
     /// No rules that mark packets.
     NoMarks,
     /// A rule that marks packets, behind the others.
@@ -162,6 +168,13 @@ impl Edit for Client {
             Setting::Timeouts(patch) => drop(self.change_timeouts(patch).await?),
             Setting::Sysctl(name, value) => drop(self.change_sysctl(&name, value).await?),
             Setting::Level(service, level) => drop(self.set_defense(service, level).await?),
+            Setting::Cookies(service, policy) => {
+                let patch = ServicePatch {
+                    cookies: Some(policy),
+                    ..ServicePatch::default()
+                };
+                drop(self.change_service(service, patch).await?);
+            }
             Setting::NoMarks => drop(self.put_marks(&[]).await?),
             Setting::Mark(rule) => drop(self.add_mark(&rule).await?),
         }
@@ -191,7 +204,8 @@ impl Director for Client {
     }
 
     async fn check_config(&self, wanted: &Configuration) -> Result<()> {
-        Ok(self.check_config(wanted).await?)
+        self.check_config(wanted).await?;
+        Ok(())
     }
 
     async fn connections(&self, from: Option<Cursor>) -> Result<ConnectionPage> {
@@ -233,11 +247,12 @@ impl From<ClientError> for DirectorError {
     fn from(error: ClientError) -> Self {
         let text = error.to_string();
         match error {
-            ClientError::BadAddress(_) => Self::BadAddress(text),
+            ClientError::BadAddress(_) | ClientError::BadTrust(_) => Self::BadAddress(text),
             ClientError::SocketMissing(_)
             | ClientError::Refused(_)
             | ClientError::Unreachable { .. } => Self::NotRunning(text),
             ClientError::PermissionDenied(_) => Self::NoPermission(text),
+            ClientError::Tls { .. } => Self::NotTrusted(text),
             ClientError::Timeout { .. } => Self::TimedOut(text),
             ClientError::Problem(document) => document.as_ref().into(),
             ClientError::Protocol(_) => Self::Fault(text),
@@ -303,6 +318,14 @@ mod tests {
                 5,
             ),
             (ClientError::Protocol("no HTTP".to_owned()), 6),
+            (
+                ClientError::Tls {
+                    address: address(),
+                    why: "unknown issuer".to_owned(),
+                },
+                7,
+            ),
+            (ClientError::BadTrust("no such file".to_owned()), 2),
         ] {
             let text = error.to_string();
             let error = DirectorError::from(error);
@@ -323,6 +346,7 @@ mod tests {
                 409 => DirectorError::Exists,
                 404 if kind == ProblemKind::NoSuchSysctl => DirectorError::Refused(text),
                 400 | 422 => DirectorError::Refused(text),
+                401 | 403 => DirectorError::NoPermission(text),
                 507 => DirectorError::Full(text),
                 _ => DirectorError::Fault(text),
             };

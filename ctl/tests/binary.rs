@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use adminapi::control::{Control, Put};
+use adminapi::control::{Control, News, Put};
 use adminapi::error::{ControlError, Result, Subject};
 use adminapi::model::*;
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
@@ -66,6 +66,7 @@ impl Control for Fake {
             health: None,
             condition: None,
             sorry: None,
+            cookies: service.cookies,
             stats: Traffic::default(),
             rates: Rates::default(),
             drops: Default::default(),
@@ -272,6 +273,34 @@ impl Control for Fake {
         Ok(*timeouts)
     }
 
+    fn close_connection(&self, _: ConnectionId) -> Result<()> {
+        not_asked()
+    }
+
+    fn limits(&self) -> Result<Limits> {
+        not_asked()
+    }
+
+    fn carried(&self, _: ServiceId, _: Option<SocketAddr>) -> Result<Carried> {
+        not_asked()
+    }
+
+    fn samples(&self, _: u64) -> Result<Vec<Sample>> {
+        not_asked()
+    }
+
+    fn news(&self) -> News {
+        unreachable!("nobody asks for news")
+    }
+
+    fn config(&self) -> Result<Configuration> {
+        Ok(Configuration {
+            timeouts: self.timeouts()?,
+            services: self.services()?.iter().map(Service::from).collect(),
+            ..Configuration::default()
+        })
+    }
+
     fn put_config(&self, _: &Configuration) -> Result<()> {
         not_asked()
     }
@@ -279,6 +308,12 @@ impl Control for Fake {
     fn check_config(&self, _: &Configuration) -> Result<()> {
         not_asked()
     }
+
+    fn reload(&self) -> Result<()> {
+        not_asked()
+    }
+
+    fn record(&self, _: AuditEntry) {}
 
     fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
         not_asked()
@@ -404,7 +439,7 @@ async fn options_and_words_reach_a_director() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("api.sock");
     let router = adminapi::router(Arc::new(Fake::default()));
-    let bound = adminapi::serve::bind_unix(&socket).await.unwrap();
+    let bound = adminapi::serve::bind_unix(&socket, None).await.unwrap();
     tokio::spawn(adminapi::serve::serve_unix(
         bound,
         router,
@@ -424,6 +459,13 @@ async fn options_and_words_reach_a_director() {
     let output = run(bulwark(), &api, "status --json");
     let status: Status = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status.version, "9.9");
+    let output = run(bulwark(), &api, "sources");
+    let row = "203.0.113.9                      10  100.0 %          5          600        0\n";
+    assert!(
+        text(&output.stdout).ends_with(row),
+        "{}",
+        text(&output.stdout)
+    );
     let nowhere = format!("--api unix:{}/no.sock status", folder.path().display());
     assert_eq!(run(bulwark(), &api, &nowhere).status.code(), Some(3));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The agent: on a real server, takes the packets of the directors out of their tunnels.
+// The agent: on a real server, takes the packets of the directors out of their tunnels, and the
+// connections in that cookies have proved to them.
 //
 //     Ethernet -> IPv4 | IPv6 -> (nothing | GRE | UDP + GUE) -> IPv4 | IPv6 -> ...
 //                 `----------- taken off -----------------'
@@ -15,6 +16,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "agent/cookie.h"
 #include "agent/inner.h"
 #include "agent/maps.h"
 #include "agent/outer.h"
@@ -64,6 +66,8 @@ int agent(struct __sk_buff *skb)
 	enum outcome outcome = decapsulate(skb);
 
 	count(outcome);
+	if (!is_drop(outcome))
+		welcome(skb);
 	// Unspecified: other programs of this interface see it next (TCX_NEXT).
 	return is_drop(outcome) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }

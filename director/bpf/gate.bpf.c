@@ -14,6 +14,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "cookie.h"
 #include "filter.h"
 #include "limit.h"
 #include "maps.h"
@@ -125,6 +126,20 @@ static __always_inline bool is_for_us(struct xdp_md *ctx)
 	       to->mac[2] == own->mac[2];
 }
 
+// TCP of the director's, before it gets there.
+static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet)
+{
+	switch (meet(ctx, packet)) {
+	case ANSWER:
+		count(ANSWERED);
+		return XDP_TX;
+	case REFUSE:
+		return drop(BAD_COOKIE);
+	default:
+		return to_director(ctx->rx_queue_index);
+	}
+}
+
 SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
@@ -165,6 +180,8 @@ int gate(struct xdp_md *ctx)
 		if (refused != ADMITTED)
 			return drop(refused);
 	}
+	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
+		return greet(ctx, &packet);
 	return to_director(ctx->rx_queue_index);
 }
 

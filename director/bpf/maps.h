@@ -45,6 +45,7 @@ enum counter {
 	RECEIVED,
 	PASSED,
 	REDIRECTED,
+	ANSWERED, // with a cookie
 	NO_SOCKET,
 	DENIED,
 	BLACK_HOLED,
@@ -52,6 +53,7 @@ enum counter {
 	REVERSE_PATH,
 	SOURCE_LIMIT,
 	SERVICE_LIMIT,
+	BAD_COOKIE, // neither of a connection nor with a cookie
 	COUNTERS,
 	ADMITTED = COUNTERS, // nothing that is counted
 };

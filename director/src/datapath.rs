@@ -53,6 +53,8 @@ pub struct Settings {
     pub frames: u32,
     /// Entries of each ring.
     pub ring: u32,
+    /// Connections that the gate is to know of.
+    pub connections: usize,
     /// Where the gate is pinned, if it is to outlive this process.
     pub pin: Option<PathBuf>,
 }
@@ -153,7 +155,8 @@ impl Datapath {
             .collect();
         let interfaces = found?;
         let pins = settings.pin.as_deref().map(Pins::claim).transpose()?;
-        let gate = Gate::attach(&interfaces, xdp_mode(settings.mode), pins)?;
+        let mode = xdp_mode(settings.mode);
+        let gate = Gate::attach(&interfaces, mode, pins, settings.connections)?;
         let native = (0..interfaces.len()).all(|port| gate.mode(port) == XdpMode::Native);
         let patience = match gate.is_awaited() {
             true => TAKE_OVER_PATIENCE,

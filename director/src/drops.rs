@@ -60,6 +60,13 @@ causes! {
     TableFull = "table_full",
     /// No room is left to remember the client of a persistent service.
     TemplatesFull = "templates_full",
+    /// A SYN that was answered with a cookie, by a worker: the gate has not known whether it belongs
+    /// to a connection.
+    Challenged = "challenged",
+    /// TCP to a service with cookies, no connection, and no cookie.
+    BadCookie = "bad_cookie",
+    /// A client came back with a cookie, and no real server is left that takes it.
+    NoAgent = "no_agent",
     /// It would have opened a connection, and the defence drops a share of those.
     DefenceRate = "defense_rate",
     /// No real server is left that could tell this client's connections apart.

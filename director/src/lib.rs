@@ -17,6 +17,7 @@
 //!     |- flow       the connection table: find, insert, expire, evict
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sctp       states, state tables, verification tags
+//!     |- cookie     SYNs that are answered without keeping anything
 //!     |- defence    levels: what is done under attack, and when
 //!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
@@ -30,9 +31,12 @@
 //! is the other role of the program: it runs on real servers.
 
 pub mod agent;
+pub mod agents;
 mod bpf_link;
+pub mod channel;
 pub mod config;
 pub mod control;
+pub mod cookie;
 pub mod datapath;
 pub mod defence;
 pub mod direction;
@@ -46,11 +50,15 @@ pub mod ftp;
 pub mod gate;
 pub mod health;
 pub mod keep;
+pub mod listeners;
+pub mod logging;
 pub mod marks;
 pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
+pub mod persist;
 pub mod pool;
+pub mod privilege;
 pub mod rate;
 pub mod run;
 pub mod sched;
@@ -59,6 +67,7 @@ pub mod service;
 pub mod sources;
 pub mod speakers;
 pub mod stats;
+pub mod supervisor;
 pub mod tcp;
 pub mod templates;
 pub mod time;

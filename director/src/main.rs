@@ -1,25 +1,25 @@
 //! `bulwarkd`: reads the configuration, opens the data path, serves the API; nothing else.
 //! `bulwarkd agent` is the other role, for real servers: see [`director::agent`].
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use adminapi::serve::{bind_unix, serve_tcp, serve_unix};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use director::agent;
+use director::agents;
 use director::config::Config;
 use director::control::Director;
 use director::datapath;
+use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
-use tokio::net::TcpListener;
+use director::{logging, privilege, supervisor};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 /// How long API clients get to finish when the director stops.
@@ -74,10 +74,9 @@ fn main() -> ExitCode {
         }
     };
     if args.check {
-        println!("{}: ok", args.config.display());
-        return ExitCode::SUCCESS;
+        return check(&args, &config);
     }
-    run::log(&config.log);
+    logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -90,6 +89,20 @@ fn main() -> ExitCode {
         Err(problem) => {
             eprintln!("bulwarkd: {problem:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Judges the files that the configuration names, too.
+fn check(args: &Args, config: &Config) -> ExitCode {
+    match config.api.listen.as_ref().map(listeners::access) {
+        Some(Err(problem)) => {
+            eprintln!("{problem:#}");
+            ExitCode::FAILURE
+        }
+        _ => {
+            println!("{}: ok", args.config.display());
+            ExitCode::SUCCESS
         }
     }
 }
@@ -110,10 +123,10 @@ fn detach(args: &Detach) -> ExitCode {
 
 /// Runs a director from the first socket to the last.
 async fn serve(args: &Args, config: &Config) -> Result<()> {
-    run::check_host()?;
+    run::check_host(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
     let claim = run::claim(config)?;
-    let unix = bind_unix(&config.api.unix).await?;
-    let tcp = listen(config.api.listen).await?;
+    let listeners = Listeners::bind(&config.api).await?;
+    let door = run::door_for_agents(config).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, mut failures) = mpsc::unbounded_channel();
     let Running { director, workers } = run::start(config, claim, &stop, move |id, why| {
@@ -121,29 +134,31 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
         let _ = ended.send(format!("worker {id} ended: {why}"));
     })
     .await?;
+    director.set_source(args.config.clone(), config.clone());
     let director = Arc::new(director);
     let (end, ending) = watch::channel(());
-    let router = adminapi::router(director.clone());
-    let mut api = JoinSet::new();
-    if let Some(tcp) = tcp {
-        api.spawn(serve_tcp(tcp, router.clone(), after(ending.clone())));
+    let serving = listeners.serve(director.clone(), &ending);
+    if let Some(door) = door {
+        let agents = Arc::clone(director.agents());
+        tokio::spawn(agents::serve(door, agents, director.clock()));
     }
-    api.spawn(serve_unix(unix, router, after(ending.clone())));
-    run::look_after(Arc::clone(&director), after(ending))?;
-    let followers = tokio::spawn(run::follow(Arc::clone(&director)));
-    let hearers = tokio::spawn(run::hear(Arc::clone(&director)));
+    run::look_after(Arc::clone(&director), after(ending.clone()))?;
+    let background = [
+        tokio::spawn(run::follow(Arc::clone(&director))),
+        tokio::spawn(run::hear(Arc::clone(&director))),
+        tokio::spawn(supervisor::inform(Arc::clone(&director))),
+    ];
     info!(api = %config.api.unix.display(), "ready");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    supervisor::ready();
 
     let outcome = tokio::select! {
-        outcome = obey_signals(args, &director) => outcome,
+        outcome = obey_signals(&director, &serving) => outcome,
         Some(failure) = failures.recv() => Err(anyhow::anyhow!(failure)),
     };
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    supervisor::stopping();
     drop(end);
-    followers.abort();
-    hearers.abort();
-    let finished = tokio::time::timeout(PATIENCE, api.join_all());
+    background.iter().for_each(JoinHandle::abort);
+    let finished = tokio::time::timeout(PATIENCE, serving.finish());
     if finished.await.is_err() {
         warn!("API clients did not finish in time");
     }
@@ -155,28 +170,19 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     outcome
 }
 
-async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let listener = TcpListener::bind(address).await;
-    let busy = || format!("cannot listen on {address}; set another `listen` under [api]");
-    listener.map(Some).with_context(busy)
-}
-
-async fn after(mut ending: watch::Receiver<()>) {
-    // An error is the sender's end, which is what is awaited.
-    let _ = ending.changed().await;
-}
-
-/// SIGHUP reloads the services; SIGTERM and SIGINT end.
-async fn obey_signals(args: &Args, director: &Arc<Director>) -> Result<()> {
+/// SIGHUP reads the files again; SIGTERM and SIGINT end.
+async fn obey_signals(director: &Arc<Director>, serving: &Serving) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(args, director).await,
+            _ = hangup.recv() => {
+                supervisor::reloading();
+                serving.refresh();
+                reload(director).await;
+                supervisor::ready();
+            }
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         }
@@ -184,18 +190,12 @@ async fn obey_signals(args: &Args, director: &Arc<Director>) -> Result<()> {
 }
 
 /// A file that does not hold leaves everything as it is.
-async fn reload(args: &Args, director: &Arc<Director>) {
-    let (path, director) = (args.config.clone(), Arc::clone(director));
-    let reloaded = tokio::task::spawn_blocking(move || {
-        let config = match Config::load(&path) {
-            Ok(config) => config,
-            Err(problems) => bail!("{problems}"),
-        };
-        run::configure(&director, &config)
-    });
+async fn reload(director: &Arc<Director>) {
+    let director = Arc::clone(director);
+    let reloaded = tokio::task::spawn_blocking(move || director.reload_by("SIGHUP"));
     match reloaded.await {
-        Ok(Ok(())) => info!("configuration reloaded: services, timeouts, sysctls, local addresses"),
-        Ok(Err(problem)) => error!("configuration not reloaded: {problem:#}"),
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => error!("configuration not reloaded: {problem}"),
         Err(fault) => error!("configuration not reloaded: {fault}"),
     }
 }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
+use crate::cookie::Roll;
+use crate::flow::Entry;
 use crate::marks;
 use crate::sched;
 use crate::service::{
@@ -18,7 +20,7 @@ use crate::service::{
 use crate::speakers::Speakers;
 use crate::stats::PerWorker;
 use crate::time::Tick;
-use crate::wire::{Addr, Endpoint};
+use crate::wire::{Addr, Endpoint, Protocol};
 
 mod census;
 mod find;
@@ -71,6 +73,8 @@ pub struct Pool {
     answering: Census,
     /// What the director speaks from to the real servers of FullNAT.
     speakers: Arc<Speakers>,
+    /// Who has a connection, for the gate to see.
+    roll: Arc<Roll>,
     added: u64,
     /// Where the listed real servers are.
     listed: imbl::OrdSet<(Endpoint, RealId)>,
@@ -118,6 +122,28 @@ impl Pool {
         &self.speakers
     }
 
+    /// The same, writing who has a connection on `roll`.
+    #[must_use]
+    pub fn enrolling(self, roll: Arc<Roll>) -> Self {
+        Self { roll, ..self }
+    }
+
+    /// Writes a connection that has come on the roll.
+    #[inline]
+    pub fn enrol(&self, entry: &Entry) {
+        if entry.protocol() == Protocol::Tcp {
+            self.roll.enter(&entry.original());
+        }
+    }
+
+    /// Takes one that has gone from the roll.
+    #[inline]
+    pub fn strike(&self, entry: &Entry) {
+        if entry.protocol() == Protocol::Tcp {
+            self.roll.leave(&entry.original());
+        }
+    }
+
     /// Makes `addrs` the addresses that it speaks from.
     pub fn list_speakers(&mut self, addrs: &[Addr]) {
         Arc::make_mut(&mut self.speakers).list(addrs);
@@ -160,6 +186,7 @@ impl Pool {
             bypass: None,
             traffic: Arc::new(PerWorker::new(self.workers)),
             stance: Arc::default(),
+            cookies: Arc::default(),
         };
         if let ServiceKey::Mark { family, .. } = key {
             service.bypass = Some(self.new_bypass(&service, family));
@@ -415,6 +442,7 @@ impl Pool {
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
                     stance: Arc::clone(&service.stance),
+                    cookies: Arc::clone(&service.cookies),
                     ..Real::clone(&old)
                 }
             }
@@ -485,6 +513,7 @@ impl Pool {
             traffic: Arc::new(PerWorker::new(self.workers)),
             service_traffic: Arc::clone(&service.traffic),
             stance: Arc::clone(&service.stance),
+            cookies: Arc::clone(&service.cookies),
         };
         self.count(&real);
         real

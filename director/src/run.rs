@@ -1,19 +1,17 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
-use std::io::IsTerminal;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use adminapi::{Control, model};
-use anyhow::{Context, Result, bail, ensure};
+use adminapi::model;
+use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use nix::sys::utsname::uname;
-use nix::unistd::geteuid;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Log, LogFormat, ModeChoice};
+use crate::agents::Door;
+use crate::config::{Config, ModeChoice};
 use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
@@ -22,9 +20,12 @@ use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
 use crate::keep::{self, Former, Keep, Wishes};
+use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{Path, Policy, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
+use crate::privilege::{self, Capability};
 use crate::rate;
 use crate::templates::Templates;
 use crate::time::Clock;
@@ -46,28 +47,12 @@ pub struct Running {
     pub workers: Vec<datapath::Running>,
 }
 
-/// Starts logging to standard error. `RUST_LOG` goes before what is configured.
-pub fn log(log: &Log) {
-    let level = tracing::Level::from(log.level).to_string();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
-}
-
-/// Says what is missing on this host, before anything is touched.
+/// Says what is missing on this host, before anything is touched; `needed` are the capabilities.
 ///
 /// # Errors
-/// Not root, or a kernel that is too old.
-pub fn check_host() -> Result<()> {
-    ensure!(
-        geteuid().is_root(),
-        "not root: AF_XDP and BPF need it; start bulwarkd as root"
-    );
+/// A capability that is missing, or a kernel that is too old.
+pub fn check_host<'a>(needed: impl IntoIterator<Item = &'a Capability>) -> Result<()> {
+    privilege::check(needed)?;
     let uname = uname().context("cannot ask for the kernel's version")?;
     let release = uname.release().to_string_lossy().into_owned();
     let numbers: Vec<u32> = release
@@ -132,7 +117,7 @@ pub async fn start(
         None => (None, None),
     };
     let clock = former.as_ref().map_or_else(Clock::start, Former::clock);
-    let settings = settings(&config.datapath);
+    let settings = settings(config);
     let mut datapath = Datapath::open(&settings)?;
     let neighbourhood = Neighbourhood::follow(&settings.interfaces).await;
     let neighbourhood =
@@ -151,7 +136,7 @@ pub async fn start(
     let facts = facts(&datapath, &settings, clock, &workers);
     let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
     let configured = settle(&director)
-        .and_then(|()| resume(&director, config, former.as_ref()))
+        .and_then(|()| begin(&director, config, former.as_ref()))
         .and_then(|()| director.complete().context("nothing can be kept"))
         .and_then(|()| Ok(director.gate().take_over()?));
     if let Err(problem) = configured {
@@ -161,7 +146,11 @@ pub async fn start(
     Ok(Running { director, workers })
 }
 
-fn settings(config: &config::Datapath) -> Settings {
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let connections = limits.connections as usize + limits.half_open as usize;
+    let config = &config.datapath;
+    let survive = config.survive.as_ref();
     Settings {
         interfaces: config.interfaces.iter().map(ToString::to_string).collect(),
         mode: match config.mode {
@@ -173,7 +162,8 @@ fn settings(config: &config::Datapath) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
-        pin: config.survive.as_ref().map(|survive| survive.pin.clone()),
+        connections,
+        pin: survive.map(|survive| survive.pin.clone()),
     }
 }
 
@@ -192,7 +182,8 @@ fn tables(
     clock: Clock,
 ) -> Result<Tables> {
     let workers = datapath.worker_count();
-    let mut pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let pool = Pool::new(workers).speaking_from(config.datapath.local.ports.clone());
+    let mut pool = pool.enrolling(Arc::clone(datapath.gate.roll()));
     if let Some(former) = former {
         pool.remember(former.names.iter().copied());
         pool.remember_speakers(former.speakers.iter().copied());
@@ -330,16 +321,37 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
-/// Makes services, marks, timeouts, sysctls and local addresses those of `config`; services and
-/// marks in one step.
-///
-/// # Errors
-/// What the director refuses; services and marks are as they were then.
-pub fn configure(director: &Director, config: &Config) -> Result<()> {
-    let wishes = Wishes::of(config);
-    adopt(director, config, &wishes)?;
+/// Configures a director that has just started. Where the API's changes are kept, as it was left;
+/// else as a former one, or the file, has it.
+fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
+    let stored = match &config.api.persist {
+        Some(path) => director.open_store(Store::at(path))?,
+        None => None,
+    };
+    match &stored {
+        Some(state) => restore(director, config, state, former)?,
+        None => resume(director, config, former)?,
+    }
+    director.assume()?;
+    Ok(())
+}
+
+/// Configures a director that has just started as the API has left it.
+fn restore(
+    director: &Director,
+    config: &Config,
+    state: &model::Configuration,
+    former: Option<&Former>,
+) -> Result<()> {
+    let wishes = Wishes::stored(state);
+    let refused = || "what was kept cannot be done any more ([api] persist)";
+    director.adopt(config, &wishes).with_context(refused)?;
     director.adopt_defense(&config.defense);
-    director.note_file(wishes);
+    if let Some(former) = former {
+        director.take_over(former, wishes.level);
+    }
+    director.put_whole(state).with_context(refused)?;
+    director.note_file(Wishes::of(config));
     Ok(())
 }
 
@@ -347,14 +359,14 @@ pub fn configure(director: &Director, config: &Config) -> Result<()> {
 /// one read it is as that one had it in the end.
 fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
     let Some(former) = former else {
-        return configure(director, config);
+        return Ok(director.configure(config)?);
     };
     let file = Wishes::of(config);
     let running = former.running.as_ref();
     let wishes = running.map_or_else(|| file.clone(), |running| running.resume(&file));
-    let adopted = adopt(director, config, &wishes).or_else(|error| {
+    let adopted = director.adopt(config, &wishes).or_else(|error| {
         warn!(%error, "what was in force does not hold any more: the file is");
-        adopt(director, config, &file)
+        director.adopt(config, &file)
     });
     adopted?;
     director.adopt_defense(&config.defense);
@@ -363,21 +375,17 @@ fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Resu
     Ok(())
 }
 
-fn adopt(director: &Director, config: &Config, wishes: &Wishes) -> Result<()> {
-    let local = &config.datapath.local;
-    ensure!(
-        director.speaks_from(&local.ports),
-        "local_ports under [datapath] cannot be changed while the director runs; restart it"
-    );
-    let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
-    director.set_grace(config.datapath.drain);
-    director.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
-    director.adopt_filter(&config.filter)?;
-    director.change_timeouts(wishes.timeouts.into())?;
-    director.set_sysctls(wishes.sysctls());
-    director.set_brief(config.defense.brief);
-    director.adopt_health(&config.health);
-    Ok(())
+/// Opens the door for agents of real servers, if there is to be one.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
+    let Some(wanted) = &config.agents else {
+        return Ok(None);
+    };
+    let door = Door::open(wanted.listen, &wanted.identity).await;
+    let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
+    Ok(Some(door))
 }
 
 /// Looks after the real servers until `end`, on a thread of its own: what checks cost is kept from
@@ -427,10 +435,14 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.tend_cookies();
                 director.keep_running();
+                director.beat();
                 Ok(())
             }
             _ = second.tick() => {
+                logging::tell_held_back();
+                director.sample();
                 director.keep_tally();
                 director.keep_neighbours();
                 if let Err(error) = director.end_listings() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use adminapi::model::{self, Check, Family, HealthPolicy};
 
+use crate::cookie::Cookies;
 use crate::defence::Stance;
 use crate::forward::Tunnel;
 use crate::sched::Scheduler;
@@ -137,6 +138,8 @@ pub struct Load {
     /// Whether the upper threshold has been reached and not left since.
     overloaded: AtomicBool,
     sticking: AtomicU32,
+    /// Whether its agent is there, and takes connections that cookies have proved.
+    takes_cookies: AtomicBool,
 }
 
 impl Load {
@@ -149,6 +152,7 @@ impl Load {
             inactive: inactive.into(),
             overloaded: false.into(),
             sticking: 0.into(),
+            takes_cookies: false.into(),
         }
     }
 
@@ -187,6 +191,16 @@ impl Load {
     /// A client does not stick to it any more.
     pub fn unstick(&self) {
         self.sticking.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether it takes connections that cookies have proved.
+    pub fn takes_cookies(&self) -> bool {
+        self.takes_cookies.load(Relaxed)
+    }
+
+    /// Says whether it does.
+    pub fn set_takes_cookies(&self, takes: bool) {
+        self.takes_cookies.store(takes, Relaxed);
     }
 
     /// Whether nothing in the director's tables leads to it.
@@ -346,6 +360,8 @@ pub struct Real {
     pub service_traffic: Arc<PerWorker>,
     /// How its service meets new connections.
     pub stance: Arc<Stance>,
+    /// How the cookies of its service are made, if it has any.
+    pub cookies: Arc<Cookies>,
 }
 
 impl Real {
@@ -515,6 +531,8 @@ pub struct Handling {
     pub persistence: Option<Persistence>,
     /// Each datagram is scheduled by itself.
     pub one_packet: bool,
+    /// When its SYNs are answered with cookies.
+    pub cookies: model::CookiePolicy,
 }
 
 impl Handling {
@@ -554,6 +572,8 @@ pub struct Service {
     pub traffic: Arc<PerWorker>,
     /// How it meets new connections.
     pub stance: Arc<Stance>,
+    /// How its cookies are made, if it has any.
+    pub cookies: Arc<Cookies>,
 }
 
 impl Service {

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::drops::DropReason;
-use crate::rate::Estimate;
+use crate::rate::{Estimate, Windows};
 use crate::sources::Shown;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
@@ -155,6 +155,7 @@ pub struct PerWorker {
     /// What is taken off every sum: what was counted when the counters were zeroed.
     zero: Mutex<TrafficSum>,
     rates: Mutex<Estimate>,
+    windows: Mutex<Windows>,
 }
 
 impl PerWorker {
@@ -164,6 +165,7 @@ impl PerWorker {
             workers: (0..workers).map(|_| Traffic::default()).collect(),
             zero: Mutex::default(),
             rates: Mutex::default(),
+            windows: Mutex::default(),
         }
     }
 
@@ -197,6 +199,16 @@ impl PerWorker {
     /// What comes in a second.
     pub fn rates(&self) -> TrafficSum {
         self.rates.lock().per_second()
+    }
+
+    /// Notes what has been counted by this second. To be called once a second.
+    pub fn note_second(&self) {
+        self.windows.lock().take_in(self.total());
+    }
+
+    /// What came in a second, over the last one, ten and sixty.
+    pub fn windows(&self) -> [TrafficSum; 3] {
+        self.windows.lock().per_second()
     }
 
     /// The sum over all workers, since the start or the last [`PerWorker::zero`].
@@ -257,6 +269,8 @@ pub struct WorkerStats {
     pub ring_full: Counter,
     /// Packets that the kernel dropped since it had no frame to receive into.
     pub no_frame: Counter,
+    /// Grows several times a second, as long as the worker makes progress.
+    pub beats: Counter,
     /// Who sends it most.
     pub sources: Shown,
 }

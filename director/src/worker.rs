@@ -252,6 +252,7 @@ impl Worker {
     /// Shows the frame ledger and the kernel's own drops to whoever reads the counters.
     fn publish(&self, held: usize) -> io::Result<()> {
         let sockets = || self.sockets().map(|(_, _, socket)| socket);
+        self.stats.beats.add(1);
         self.stats.free.set((self.out.free.len() + held) as u64);
         self.stats
             .filling

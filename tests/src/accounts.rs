@@ -35,15 +35,16 @@ pub fn balanced(director: &Director) -> Result<()> {
     })
 }
 
-/// Received = sent + passed + the sum of the drops, in total and as far as each part sees it.
+/// Received = sent + passed + answered + the sum of the drops, in total and as far as each part sees it.
 fn check_packets(stats: &Stats) -> Result<()> {
     let total = stats.total;
     ensure!(
-        total.received == total.sent + total.passed + total.dropped,
-        "received {} != sent {} + passed {} + dropped {}",
+        total.received == total.sent + total.passed + total.answered + total.dropped,
+        "received {} != sent {} + passed {} + answered {} + dropped {}",
         total.received,
         total.sent,
         total.passed,
+        total.answered,
         total.dropped
     );
     let reasons: u64 = stats.drops.values().sum();
@@ -53,8 +54,9 @@ fn check_packets(stats: &Stats) -> Result<()> {
         total.dropped
     );
     for interface in &stats.interfaces {
+        let taken = interface.redirected + interface.answered;
         ensure!(
-            interface.rx == interface.passed + interface.redirected + interface.dropped,
+            interface.rx == interface.passed + taken + interface.dropped,
             "the gate of {} lost packets",
             interface.name
         );

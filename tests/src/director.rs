@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use adminapi::model::{
@@ -14,6 +14,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::api::Api;
+use crate::certificates::Files;
 use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::wait;
@@ -29,6 +30,10 @@ pub struct Configuration {
     limits: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     defense: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    agents: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    cookies: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
@@ -47,6 +52,8 @@ struct Datapath {
 #[derive(Clone, Debug, Default, Serialize)]
 struct ApiPlace {
     unix: PathBuf,
+    #[serde(flatten)]
+    more: toml::Table,
 }
 
 impl Configuration {
@@ -61,6 +68,8 @@ impl Configuration {
             api: ApiPlace::default(),
             limits: toml::Table::new(),
             defense: toml::Table::new(),
+            agents: toml::Table::new(),
+            cookies: toml::Table::new(),
             timeouts: toml::Table::new(),
             sysctl: toml::Table::new(),
             service: Vec::new(),
@@ -81,6 +90,13 @@ impl Configuration {
         self
     }
 
+    /// Sets a key of `[api]`.
+    #[must_use]
+    pub fn api(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.api.more.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// Sets a key of `[limits]`.
     #[must_use]
     pub fn limit(mut self, key: &str, value: i64) -> Self {
@@ -92,6 +108,28 @@ impl Configuration {
     #[must_use]
     pub fn defense(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.defense.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Takes agents in at `listen`, with what `files` say.
+    #[must_use]
+    pub fn agents(mut self, listen: SocketAddr, files: &Files) -> Self {
+        let path = |path: &Path| path.display().to_string();
+        let pairs = [
+            ("listen", listen.to_string()),
+            ("certificate", path(&files.certificate)),
+            ("key", path(&files.key)),
+            ("client_ca", path(&files.authority)),
+        ];
+        let pairs = pairs.map(|(key, value)| (key.to_owned(), value.into()));
+        self.agents.extend(pairs);
+        self
+    }
+
+    /// Sets a key of `[cookies]`.
+    #[must_use]
+    pub fn cookies(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.cookies.insert(key.to_owned(), value.into());
         self
     }
 
@@ -144,6 +182,7 @@ pub fn service(
         persistence: None,
         one_packet: false,
         health: None,
+        cookies: Default::default(),
         reals: reals.collect(),
     }
 }
@@ -176,13 +215,41 @@ impl Director {
     /// When the program is missing or the director does not become ready; its log is in the
     /// message.
     pub fn start(namespace: &Namespace, configuration: &Configuration) -> Result<Self> {
+        Self::start_with(namespace, configuration, |_| ())
+    }
+
+    /// The same, after `prepare` has changed how it is started.
+    ///
+    /// # Errors
+    /// As [`Director::start`].
+    pub fn start_with(
+        namespace: &Namespace,
+        configuration: &Configuration,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        Self::start_by(configuration, |_| {
+            let mut command = namespace.command(binary("bulwarkd")?);
+            prepare(&mut command);
+            Ok(command)
+        })
+    }
+
+    /// The same, by a command that is given the folder of its files, and needs only the
+    /// configuration on top.
+    ///
+    /// # Errors
+    /// As [`Director::start`].
+    pub fn start_by(
+        configuration: &Configuration,
+        command: impl FnOnce(&Path) -> Result<Command>,
+    ) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("bulwark-director-")
             .tempdir()?;
         let socket = directory.path().join("api.sock");
         let file = directory.path().join("bulwark.toml");
         fs::write(&file, configuration.text(&socket)?)?;
-        let mut command = namespace.command(binary("bulwarkd")?);
+        let mut command = command(directory.path())?;
         command.env("RUST_BACKTRACE", "1");
         let log = File::create(directory.path().join("log"))?;
         command
@@ -222,6 +289,11 @@ impl Director {
         self.directory.path().join("api.sock")
     }
 
+    /// Its configuration file.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("bulwark.toml")
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -237,7 +309,7 @@ impl Director {
     /// # Errors
     /// When the file cannot be written.
     pub fn reload(&mut self, text: &str) -> Result<()> {
-        fs::write(self.directory.path().join("bulwark.toml"), text)?;
+        fs::write(self.file(), text)?;
         self.process.signal(Signal::Hup)
     }
 

@@ -64,7 +64,7 @@ pub struct Generator {
     frame: Vec<u8>,
     interface: u32,
     macs: (Mac, Mac),
-    _pass: Link,
+    _pass: Option<Link>,
 }
 
 impl Generator {
@@ -74,10 +74,20 @@ impl Generator {
     /// When the kernel refuses the programs.
     pub fn new(client: &Namespace, flows: &Flows) -> Result<Self> {
         let object = bpf::load(Source::Generator)?;
-        let (pass, interface) = client.enter(|| {
-            let pass = bpf::attach(&object, "pass", HOST_SIDE)?;
-            Ok((pass, floor::interface_index(HOST_SIDE)?))
-        })?;
+        let pass = client.enter(|| bpf::attach(&object, "pass", HOST_SIDE))?;
+        Self::with(client, flows, object, Some(pass))
+    }
+
+    /// The same where the interface has a [`Pass`] already.
+    ///
+    /// # Errors
+    /// As [`Generator::new`].
+    pub fn beside(client: &Namespace, flows: &Flows) -> Result<Self> {
+        Self::with(client, flows, bpf::load(Source::Generator)?, None)
+    }
+
+    fn with(client: &Namespace, flows: &Flows, object: Object, pass: Option<Link>) -> Result<Self> {
+        let interface = client.enter(|| Ok(floor::interface_index(HOST_SIDE)?))?;
         let mut generator = Self {
             settings: bpf::map(&object, "config")?,
             object,

@@ -2,7 +2,7 @@
 //! `BULWARK_REQUIRE_ALL=1` says that all must run.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const PROGRAMS: [&str; 6] = ["ip", "ethtool", "nginx", "curl", "sysctl", "ping"];
 
@@ -26,6 +26,27 @@ pub fn programs(names: &[&str]) -> bool {
             false
         }
     }
+}
+
+/// A tool that `make deps` puts below `target/`; without it the test cannot run.
+///
+/// # Panics
+/// As [`machine`].
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let place = [
+        env!("CARGO_MANIFEST_DIR"),
+        "..",
+        "target",
+        name,
+        "bin",
+        name,
+    ];
+    let path: PathBuf = place.iter().collect();
+    if !path.exists() {
+        skip(&format!("`{}` is missing (make deps)", path.display()));
+        return None;
+    }
+    Some(path)
 }
 
 fn lacking(names: &[&str]) -> Option<String> {

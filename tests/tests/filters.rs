@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery, Prefix, RateLimit,
+    ExplainQuery, Fate, FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery, Prefix,
+    Protocol, RateLimit,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -94,6 +95,18 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
         send_syns(&scene, from, to, 1)?;
         until_dropped(&scene, "denied", before)?;
         live.ask_name()?;
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from: SocketAddr::new(from, 40_000),
+            to,
+            interface: None,
+        };
+        let told = api.call(async |client| client.explain(&query).await)?;
+        assert_eq!(
+            (told.fate, told.reason.as_deref()),
+            (Fate::Drop, Some("denied"))
+        );
+        assert_eq!(told.listed.map(|listed| listed.network), Some(network));
 
         let wide = match family {
             Family::V4 => "10.0.0.0/8",

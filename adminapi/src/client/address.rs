@@ -6,18 +6,40 @@ use std::str::FromStr;
 
 use super::error::BadAddress;
 
-/// `unix:/path` or `http://host:port`.
+/// `unix:/path`, `https://host:port` or `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
-    /// Plain HTTP.
-    Http {
+    /// A host.
+    Host {
+        /// Whether TLS is spoken, or plain HTTP.
+        scheme: Scheme,
         /// A name, an IPv4 address or an IPv6 address without brackets.
         host: String,
         /// TCP port.
         port: u16,
     },
+}
+
+/// How a host is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    const ALL: [Self; 2] = [Self::Http, Self::Https];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -32,7 +54,9 @@ impl FromStr for Address {
                 .then_some(Self::Unix(path))
                 .ok_or_else(bad);
         }
-        let authority = text.strip_prefix("http://").ok_or_else(bad)?;
+        let (scheme, authority) = (Scheme::ALL.into_iter())
+            .find_map(|scheme| Some((scheme, text.strip_prefix(scheme.prefix())?)))
+            .ok_or_else(bad)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let (host, port) = authority.rsplit_once(':').ok_or_else(bad)?;
         let host = match host.strip_prefix('[') {
@@ -46,7 +70,7 @@ impl FromStr for Address {
         let host = host.filter(plain).ok_or_else(bad)?.to_owned();
         match port.parse() {
             Ok(0) | Err(_) => Err(bad()),
-            Ok(port) => Ok(Self::Http { host, port }),
+            Ok(port) => Ok(Self::Host { scheme, host, port }),
         }
     }
 }
@@ -56,8 +80,8 @@ impl Address {
     pub(super) fn host_header(&self) -> String {
         match self {
             Self::Unix(_) => "localhost".to_owned(),
-            Self::Http { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Http { host, port } => format!("{host}:{port}"),
+            Self::Host { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Host { host, port, .. } => format!("{host}:{port}"),
         }
     }
 }
@@ -66,7 +90,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Http { .. } => write!(f, "http://{}", self.host_header()),
+            Self::Host { scheme, .. } => write!(f, "{}{}", scheme.prefix(), self.host_header()),
         }
     }
 }
@@ -82,6 +106,8 @@ mod tests {
             "http://127.0.0.1:7070",
             "http://[::1]:7070",
             "http://director-1.example:80",
+            "https://director-1.example:443",
+            "https://[2001:db8::1]:7070",
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
@@ -94,8 +120,9 @@ mod tests {
             "/run/bulwark/api.sock",
             "unix:",
             "unix:api.sock",
-            "https://127.0.0.1:7070",
+            "ftp://127.0.0.1:7070",
             "http://127.0.0.1",
+            "https://",
             "http://127.0.0.1:0",
             "http://:7070",
             "http://::1:7070",

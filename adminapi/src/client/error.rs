@@ -9,7 +9,9 @@ use crate::problem::{ProblemDocument, ProblemKind};
 
 /// A text that is no [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address of a director; write unix:/path or http://host:port")]
+#[error(
+    "`{0}` is no address of a director; write unix:/path, https://host:port or http://host:port"
+)]
 pub struct BadAddress(pub String);
 
 /// Why a call failed.
@@ -35,6 +37,17 @@ pub enum ClientError {
         /// What the system said.
         source: io::Error,
     },
+    /// TLS failed: one side does not believe the other, or does not speak it.
+    #[error("{address}: TLS: {why}")]
+    Tls {
+        /// Where.
+        address: Address,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// A file of [`super::Trust`] is no use.
+    #[error("{0}")]
+    BadTrust(String),
     /// No answer within the time that the client may wait.
     #[error("{address}: no answer within {after:?}")]
     Timeout {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
@@ -6,21 +6,23 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::auth::{Token, Tokens};
 use crate::fake::Fake;
+use crate::kept::Kept;
 use crate::model::{ForwardingMethod, Protocol, Scheduler, SchedulerFlags};
 use crate::problem::ProblemKind;
 use crate::router::router;
-use crate::serve::{bind_unix, serve_tcp, serve_unix};
+use crate::serve::{Access, TlsFiles, bind_unix, serve_tcp, serve_unix};
 
 /// A director on a Unix socket.
 struct Director {
     end: oneshot::Sender<()>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Director {
     async fn start(path: &Path) -> Self {
-        let bound = bind_unix(path).await.unwrap();
+        let bound = bind_unix(path, None).await.unwrap();
         let (end, ended) = oneshot::channel::<()>();
         let api = router(Arc::new(Fake::default()));
         let serving = tokio::spawn(serve_unix(bound, api, async {
@@ -31,7 +33,7 @@ impl Director {
 
     async fn stop(self) {
         self.end.send(()).unwrap();
-        self.serving.await.unwrap().unwrap();
+        self.serving.await.unwrap();
     }
 }
 
@@ -47,6 +49,7 @@ fn web() -> Service {
         persistence: None,
         one_packet: false,
         health: None,
+        cookies: Default::default(),
         reals: Vec::new(),
     }
 }
@@ -114,6 +117,7 @@ async fn every_call_reaches_the_director() {
         service: Some(id),
         real: Some(endpoint),
         client: Some(endpoint.ip()),
+        template: Some(false),
         limit: 5,
         cursor: Some(crate::model::Cursor(255)),
     };
@@ -194,28 +198,160 @@ async fn a_silent_director_is_not_waited_for_forever() {
 
 #[tokio::test]
 async fn tcp_is_spoken_too_and_the_token_is_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let guarded = router(Arc::new(Fake::default())).layer(axum::middleware::from_fn(guard));
-    tokio::spawn(serve_tcp(listener, guarded, std::future::pending()));
-
-    let anonymous = Client::connect(&address).unwrap();
-    let error = anonymous.health().await.unwrap_err();
-    assert!(matches!(error, ClientError::Protocol(_)), "{error:?}");
-    let known = Client::connect(&address).unwrap().with_token("s3cret");
-    known.health().await.unwrap();
+    let known = Token::generate().unwrap();
+    let line = format!("ci read {}", known.digest());
+    let tokens = Kept::new("tokens", Vec::new(), move || {
+        Tokens::parse(&line, "f").map_err(|error| error.to_string())
+    });
+    let access = Access {
+        tokens: Some(Arc::new(tokens.unwrap())),
+        tls: None,
+    };
+    let address = serving("http", access).await;
+    let client = || Client::connect(&address).unwrap();
+    let unknown = Token::generate().unwrap();
+    for stranger in [client(), client().with_token(unknown.reveal())] {
+        let error = stranger.health().await.unwrap_err();
+        assert_eq!(error.kind(), Some(ProblemKind::Unauthorized), "{error:?}");
+    }
+    let reader = client().with_token(known.reveal());
+    reader.health().await.unwrap();
+    let error = reader.flush().await.unwrap_err();
+    assert_eq!(error.kind(), Some(ProblemKind::Forbidden), "{error:?}");
+    assert!(!format!("{reader:?}").contains(known.reveal()));
 }
 
-/// Lets only one token pass, and answers others with something that is no problem document.
-async fn guard(
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> axum::response::Response {
-    use axum::response::IntoResponse;
-    match request.headers().get("authorization") {
-        Some(value) if value == "Bearer s3cret" => next.run(request).await,
-        _ => StatusCode::UNAUTHORIZED.into_response(),
+/// A director behind TCP that asks for `access`; where it is.
+async fn serving(scheme: &str, access: Access) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("{scheme}://{}", listener.local_addr().unwrap());
+    let api = router(Arc::new(Fake::default()));
+    tokio::spawn(serve_tcp(listener, access, api, std::future::pending()));
+    address
+}
+
+/// Certificates in a folder: of a CA, and of a director and a client that it has signed.
+struct Papers {
+    folder: tempfile::TempDir,
+}
+
+impl Papers {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ca = rcgen::CertificateParams::new([]).unwrap();
+        let name = format!("ca {}", folder.path().display());
+        ca.distinguished_name.push(rcgen::DnType::CommonName, name);
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = ca.self_signed(&key).unwrap();
+        std::fs::write(folder.path().join("ca.crt"), certificate.pem()).unwrap();
+        let papers = Self { folder };
+        papers.issue("director", rcgen::Issuer::new(ca, key));
+        papers
     }
+
+    fn issue(&self, name: &str, issuer: rcgen::Issuer<'_, rcgen::KeyPair>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        std::fs::write(self.path(&format!("{name}.crt")), certificate.pem()).unwrap();
+        let key_path = self.path(&format!("{name}.key"));
+        std::fs::write(&key_path, key.serialize_pem()).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(key_path, mode).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What a director with these papers asks for.
+    fn access(&self, client_ca: Option<PathBuf>) -> Access {
+        let files = TlsFiles {
+            certificate: self.path("director.crt"),
+            key: self.path("director.key"),
+            client_ca,
+        };
+        Access {
+            tokens: None,
+            tls: Some(Arc::new(files.keep().unwrap())),
+        }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust {
+            ca: Some(self.path("ca.crt")),
+            identity: None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_a_director_that_the_client_believes() {
+    let papers = Papers::new();
+    let address = serving("https", papers.access(None)).await;
+    let client = || Client::connect(&address).unwrap();
+    client().with_trust(papers.trust()).health().await.unwrap();
+
+    let other_name = address.replace("127.0.0.1", "localhost");
+    let other_name = Client::connect(&other_name)
+        .unwrap()
+        .with_trust(papers.trust());
+    let plain = serving("https", Access::default()).await;
+    let plain = Client::connect(&plain).unwrap().with_trust(papers.trust());
+    for (client, want) in [
+        (client().with_trust(Papers::new().trust()), "--ca"),
+        (other_name, "a name or address that its certificate has"),
+        (plain, "try http://"),
+    ] {
+        let error = client.health().await.unwrap_err();
+        assert!(matches!(error, ClientError::Tls { .. }), "{error:?}");
+        assert!(error.to_string().contains(want), "{error}");
+    }
+    let missing = Trust {
+        ca: Some(papers.path("none")),
+        identity: None,
+    };
+    let error = client().with_trust(missing).health().await.unwrap_err();
+    assert!(matches!(error, ClientError::BadTrust(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_a_director_that_wants_one() {
+    let papers = Papers::new();
+    let access = papers.access(Some(papers.path("ca.crt")));
+    let address = serving("https", access).await;
+    let client = |trust| Client::connect(&address).unwrap().with_trust(trust);
+    let identity =
+        |papers: &Papers| Some((papers.path("director.crt"), papers.path("director.key")));
+    let known = Trust {
+        identity: identity(&papers),
+        ..papers.trust()
+    };
+    client(known).health().await.unwrap();
+    let others = Papers::new();
+    let foreign = Trust {
+        identity: identity(&others),
+        ..papers.trust()
+    };
+    for trust in [papers.trust(), foreign] {
+        let error = client(trust).health().await.unwrap_err();
+        assert!(matches!(error, ClientError::Tls { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_without_a_restart() {
+    let (old, new) = (Papers::new(), Papers::new());
+    let access = old.access(None);
+    let address = serving("https", access.clone()).await;
+    let client = || Client::connect(&address).unwrap().with_trust(new.trust());
+    assert!(client().health().await.is_err());
+    for file in ["director.crt", "director.key"] {
+        std::fs::copy(new.path(file), old.path(file)).unwrap();
+    }
+    access.refresh();
+    client().health().await.unwrap();
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Address, ClientError};
+use super::address::Scheme;
+use super::{Address, ClientError, Trust, tls};
 use crate::problem::ProblemDocument;
 
 /// The largest answer that is read.
@@ -21,6 +22,7 @@ pub(super) type Request = hyper::Request<Full<Bytes>>;
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Transport {
+    address: Address,
     sender: SendRequest<Full<Bytes>>,
 }
 
@@ -40,18 +42,23 @@ pub(super) struct Answer {
 }
 
 impl Transport {
-    pub(super) async fn open(address: &Address) -> Result<Self, ClientError> {
+    pub(super) async fn open(address: &Address, trust: &Trust) -> Result<Self, ClientError> {
         let refused = |source| ClientError::of_connect(address, source);
         let sender = match address {
             Address::Unix(path) => {
                 handshake(UnixStream::connect(path).await.map_err(refused)?).await?
             }
-            Address::Http { host, port } => {
+            Address::Host { scheme, host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await;
-                handshake(stream.map_err(refused)?).await?
+                let stream = stream.map_err(refused)?;
+                match scheme {
+                    Scheme::Http => handshake(stream).await?,
+                    Scheme::Https => handshake(trust.secure(stream, address, host).await?).await?,
+                }
             }
         };
-        Ok(Self { sender })
+        let address = address.clone();
+        Ok(Self { address, sender })
     }
 
     /// The answer to `request`.
@@ -59,7 +66,7 @@ impl Transport {
         let sent = self.sender.try_send_request(request).await;
         let response = sent.map_err(|mut error| match error.take_message() {
             Some(request) => Broken::Unsent(Box::new(request)),
-            None => Broken::Failed(protocol(error.into_error())),
+            None => Broken::Failed(broken(&self.address, &error.into_error())),
         })?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_LIMIT)
@@ -85,6 +92,18 @@ where
 
 fn protocol(error: hyper::Error) -> ClientError {
     ClientError::Protocol(error.to_string())
+}
+
+/// With TLS 1.3 a client hears only after the handshake that its certificate is refused.
+fn broken(address: &Address, error: &hyper::Error) -> ClientError {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    match source.and_then(tls::explain) {
+        Some(why) => ClientError::Tls {
+            address: address.clone(),
+            why,
+        },
+        None => ClientError::Protocol(error.to_string()),
+    }
 }
 
 impl Answer {

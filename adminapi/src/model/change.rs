@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::text::EndpointText;
 use super::{Real, RealPatch, Service, ServiceId, ServicePatch};
 
 /// One of several changes that are made in their order, each by itself: one that fails does not
 /// keep the others from being made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({"change_real": {"service": "tcp:192.0.2.10:80", "real": "10.0.2.1:8080", "patch": {"weight": 5}}}))]
 pub enum Change {
     /// Adds a service with its real servers.
     AddService(Service),
@@ -37,6 +40,7 @@ pub enum Change {
         /// Of this service.
         service: ServiceId,
         /// RIP and port.
+        #[schema(value_type = EndpointText)]
         real: SocketAddr,
         /// To what.
         patch: RealPatch,
@@ -46,6 +50,7 @@ pub enum Change {
         /// From this service.
         service: ServiceId,
         /// RIP and port.
+        #[schema(value_type = EndpointText)]
         real: SocketAddr,
     },
     /// Removes all services.

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::text::AddressText;
 use super::{Millis, Octets, StatusSet};
 
 /// What a real server is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckKind {
     /// Nothing: it counts as well.
@@ -100,7 +102,7 @@ impl Default for Pace {
 
 /// How a real server is checked. Which of the fields that may be left out go with which kind:
 /// [`Check::misplaced`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// What it is asked.
@@ -124,6 +126,7 @@ pub struct Check {
     pub jitter: u32,
     /// Where it is asked; the RIP when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     pub address: Option<IpAddr>,
     /// At which port; the real server's when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::text::{AddressText, EndpointText};
 use super::{Protocol, ServiceId};
 
 /// A connection as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Connection {
     /// The virtual service that it belongs to.
     pub service: ServiceId,
@@ -20,18 +22,75 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub template: bool,
     /// Client.
+    #[schema(value_type = EndpointText)]
     pub client: SocketAddr,
     /// Where it came to.
+    #[schema(value_type = EndpointText)]
     pub vip: SocketAddr,
     /// Real server that has it.
+    #[schema(value_type = EndpointText)]
     pub real: SocketAddr,
     /// What the director speaks from to the real server, with the method `fullnat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EndpointText>)]
     pub local: Option<SocketAddr>,
     /// State, in IPVS' names: `ESTABLISHED`, `SYN_RECV`, `UDP`...
     pub state: String,
     /// Seconds until it expires unless a packet comes.
     pub expires: u32,
+}
+
+/// What names a connection: `tcp:203.0.113.7:40112-192.0.2.10:80`, from its client to the VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Client.
+    pub client: SocketAddr,
+    /// Where it came to.
+    pub vip: SocketAddr,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}-{}", self.protocol.name(), self.client, self.vip)
+    }
+}
+
+/// A text that names no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no connection; write tcp:203.0.113.7:40112-192.0.2.10:80")]
+pub struct BadConnectionId(String);
+
+impl FromStr for ConnectionId {
+    type Err = BadConnectionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (protocol, ends) = text.split_once(':')?;
+            let mut known = Protocol::ALL.into_iter();
+            let protocol = known.find(|known| known.name() == protocol)?;
+            let (client, vip) = ends.split_once('-')?;
+            Some(Self {
+                protocol,
+                client: client.parse().ok()?,
+                vip: vip.parse().ok()?,
+            })
+        };
+        parse().ok_or_else(|| BadConnectionId(text.to_owned()))
+    }
+}
+
+impl Connection {
+    /// What names it; a template has no name.
+    pub fn id(&self) -> Option<ConnectionId> {
+        let protocol = self.protocol.filter(|_| !self.template)?;
+        Some(ConnectionId {
+            protocol,
+            client: self.client,
+            vip: self.vip,
+        })
+    }
 }
 
 /// Where the next page starts. What the number means is the director's own affair.
@@ -75,20 +134,27 @@ impl<'de> Deserialize<'de> for Cursor {
 }
 
 /// Which connections to list: those that match everything that is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ConnectionQuery {
     /// Only of this virtual service.
     #[serde(default)]
     pub service: Option<ServiceId>,
     /// Only with this real server.
     #[serde(default)]
+    #[param(value_type = Option<EndpointText>)]
     pub real: Option<SocketAddr>,
     /// Only from this client.
     #[serde(default)]
+    #[param(value_type = Option<AddressText>)]
     pub client: Option<IpAddr>,
+    /// Only what persistent services remember of clients, or only connections; both when left out.
+    #[serde(default)]
+    pub template: Option<bool>,
     /// At most this many, 1 to [`ConnectionQuery::MAX_LIMIT`].
     #[serde(default = "default_limit")]
+    #[param(minimum = 1, maximum = 10_000)]
     pub limit: u32,
     /// Go on from here; from the start when left out.
     #[serde(default)]
@@ -112,6 +178,9 @@ impl ConnectionQuery {
             && self
                 .client
                 .is_none_or(|client| client == connection.client.ip())
+            && self
+                .template
+                .is_none_or(|template| template == connection.template)
     }
 }
 
@@ -121,6 +190,7 @@ impl Default for ConnectionQuery {
             service: None,
             real: None,
             client: None,
+            template: None,
             limit: Self::DEFAULT_LIMIT,
             cursor: None,
         }
@@ -130,7 +200,8 @@ impl Default for ConnectionQuery {
 /// One page of connections.
 ///
 /// Connections come and go while one pages: what is born or dies between two pages may be missed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"connections": [{"service": "tcp:192.0.2.10:80", "protocol": "tcp", "client": "203.0.113.7:40112", "vip": "192.0.2.10:80", "real": "10.0.2.1:8080", "state": "ESTABLISHED", "expires": 897}], "next": "1f4"}))]
 pub struct ConnectionPage {
     /// The connections, at most the limit of the query; may be fewer although more follow.
     pub connections: Vec<Connection>,

@@ -3,9 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::text::AddressText;
 
 /// Which end of the synchronisation a daemon is. A director can have one of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncRole {
     /// Tells of its connections.
@@ -28,8 +33,9 @@ impl SyncRole {
 }
 
 /// A synchronisation daemon as it is configured. What is left out has the default of IPVS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "master", "interface": "eth0", "syncid": 1}))]
 pub struct SyncDaemon {
     /// Which end.
     pub role: SyncRole,
@@ -43,6 +49,7 @@ pub struct SyncDaemon {
     pub maxlen: Option<u16>,
     /// The multicast group.
     #[serde(default = "default_group")]
+    #[schema(value_type = AddressText)]
     pub group: IpAddr,
     /// The port of the group.
     #[serde(default = "default_port")]

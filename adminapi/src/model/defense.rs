@@ -1,11 +1,13 @@
 //! The defence, and what happens to it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::ServiceId;
+use super::{AuditEntry, CookieStatus, ServiceId};
 
 /// The defence of the whole director or of one service.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"level": 1, "automatic": true, "reason": "half_open_pool is 31 %", "since": 1795000000, "drop_rate": 0.1, "half_open": 77500, "half_open_limit": 250000, "signals": [{"name": "half_open_pool", "value": 31.0, "enter": 25.0, "leave": 12.0, "unit": "%"}], "next": "0 waits for half_open_pool"}))]
 pub struct Defense {
     /// The level in force: 0 normal, 1 under attack, 2 as 1 and never left by itself. Of a
     /// service: the higher one of its own and the director's.
@@ -26,12 +28,16 @@ pub struct Defense {
     pub signals: Vec<DefenseSignal>,
     /// What changes the level next.
     pub next: String,
+    /// The cookies of a TCP service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<CookieStatus>,
 }
 
 /// Something that is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DefenseSignal {
-    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share` or `rejected_acks`.
+    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share`, `rejected_acks`
+    /// or `lost_cookies`.
     pub name: String,
     /// As it was measured last.
     pub value: f64,
@@ -44,8 +50,9 @@ pub struct DefenseSignal {
 }
 
 /// A level to be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"level": 2}))]
 pub struct DefenseLevel {
     /// 0: by itself, from level 0 on. 1: by itself, from level 1 on. 2: stays.
     pub level: u8,
@@ -57,24 +64,28 @@ impl DefenseLevel {
 }
 
 /// Something that has happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Its number; they grow by one.
     pub id: u64,
     /// When, seconds since 1970.
     pub at: u64,
-    /// What: `defense_level`.
+    /// What: `defense_level`, `change`.
     pub kind: String,
     /// Which service it is about; none: the whole director.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
     /// What has happened, with figures.
     pub message: String,
+    /// Who changed what, if that is what has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<AuditEntry>,
 }
 
 /// Which events are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct EventQuery {
     /// Those with a higher number than this.
     #[serde(default)]
@@ -82,7 +93,8 @@ pub struct EventQuery {
 }
 
 /// The latest events, the oldest first. The director remembers a bounded number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"events": [{"id": 1, "at": 1795000000, "kind": "defense_level", "message": "defence level 0 -> 1: half_open_pool is 31 %"}], "last": 1}))]
 pub struct Events {
     /// They.
     pub events: Vec<Event>,

@@ -3,18 +3,23 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Connection, ForwardingMethod, Protocol, Scheduler, ServiceId};
+use super::text::EndpointText;
+use super::{Connection, ForwardingMethod, ListedView, Protocol, Scheduler, ServiceId};
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ExplainQuery {
     /// Transport protocol.
     pub protocol: Protocol,
     /// Who sends it.
+    #[param(value_type = EndpointText)]
     pub from: SocketAddr,
     /// Whom it is for.
+    #[param(value_type = EndpointText)]
     pub to: SocketAddr,
     /// The director's interface that it comes in through, which rules of marks may ask for; the
     /// first one if none.
@@ -23,7 +28,7 @@ pub struct ExplainQuery {
 }
 
 /// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
     /// It is forwarded.
@@ -35,7 +40,7 @@ pub enum Fate {
 }
 
 /// How a packet leaves the director.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextHop {
     /// The interface.
     pub interface: String,
@@ -46,13 +51,17 @@ pub struct NextHop {
 }
 
 /// What a director would do with a packet, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"fate": "forward", "service": "tcp:192.0.2.10:80", "scheduler": "wrr", "real": "10.0.2.1:8080", "method": "nat", "next_hop": {"interface": "eth1", "station": "02:00:00:00:00:01", "mtu": 1500}}))]
 pub struct Explanation {
     /// What becomes of it.
     pub fate: Fate,
     /// Why it is dropped: a reason of the drop counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How the network that it comes from is listed, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<ListedView>,
     /// The service that it is for; one with a mark when a rule has marked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
@@ -70,6 +79,7 @@ pub struct Explanation {
     pub scheduler: Option<Scheduler>,
     /// The real server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EndpointText>)]
     pub real: Option<SocketAddr>,
     /// How packets reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

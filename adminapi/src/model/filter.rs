@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Drops, Prefix, ServiceId};
 
 /// A list that a network can be on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum FilterList {
     /// Its packets pass all filters and limits.
@@ -41,8 +44,9 @@ impl fmt::Display for FilterList {
 
 /// A network and what is done with its packets. Of the networks that hold a source the longest
 /// counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"network": "203.0.113.0/24", "list": "deny", "for": 3600, "why": "a flood"}))]
 pub struct Listed {
     /// The network.
     pub network: Prefix,
@@ -64,8 +68,9 @@ impl Listed {
 }
 
 /// What a network is to be from now on; it stands in the path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"list": "deny", "for": 3600}))]
 pub struct ListedWish {
     /// What is done.
     pub list: FilterList,
@@ -90,7 +95,8 @@ impl ListedWish {
 }
 
 /// A listed network as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"network": "203.0.113.0/24", "list": "deny", "left": 3500, "packets": 12}))]
 pub struct ListedView {
     /// The network.
     pub network: Prefix,
@@ -110,8 +116,9 @@ pub struct ListedView {
 }
 
 /// Which listings are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct NetworkQuery {
     /// Those of one list only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +151,8 @@ impl Default for NetworkQuery {
 }
 
 /// A page of listings, in the order of their addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"listings": [{"network": "203.0.113.0/24", "list": "deny", "packets": 12}]}))]
 pub struct NetworkPage {
     /// They.
     pub listings: Vec<ListedView>,
@@ -154,7 +162,7 @@ pub struct NetworkPage {
 }
 
 /// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitOf {
     /// Packets that do not go the fast path.
@@ -164,7 +172,7 @@ pub enum LimitOf {
 }
 
 /// What has a share of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitPer {
     /// Each source: the addresses that share their first bits.
@@ -174,7 +182,7 @@ pub enum LimitPer {
 }
 
 /// How much may come in; what is above is dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// What it is called: letters, digits, `-` and `_`.
@@ -219,8 +227,9 @@ impl RateLimit {
 }
 
 /// What is filtered besides the lists. Interfaces are those of the director.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"bogons": [], "limits": [{"name": "syns", "of": "syns", "per": "source", "rate": 100}]}))]
 pub struct FilterRules {
     /// Interfaces through which nothing comes from bogons: networks that are not on the internet.
     #[serde(default)]
@@ -245,14 +254,17 @@ impl FilterRules {
 }
 
 /// The filters as they are now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"listed": {"deny": 1}, "rules": {"bogons": [], "strict": [], "loose": [], "limits": []}, "over": {}, "dropped": {}}))]
 pub struct Filter {
     /// Networks on each list.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub listed: BTreeMap<FilterList, u64>,
     /// What is filtered besides them.
     pub rules: FilterRules,
     /// Packets above each limit.
     pub over: BTreeMap<String, u64>,
     /// Packets dropped by the filters, by reason.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub dropped: Drops,
 }

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::text::AddressText;
 use super::{Check, Millis, Pace, Real};
 
 /// What becomes of a real server that is down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Its weight is 0: it gets no new connections, those that it has go on.
@@ -32,13 +34,14 @@ impl OnFailure {
 
 /// An agent of the real server that says how much it can bear, over TCP: a line of words, each
 /// `up`, `ready`, `drain`, `maint`, `down`, `failed`, `stopped`, a share (`75%`) or a weight (`40`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentCheck {
     /// Its port.
     pub port: u16,
     /// Its address; the RIP when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     pub address: Option<IpAddr>,
     /// From one question to the next; 2 s when left out.
     #[serde(default = "interval")]
@@ -89,7 +92,7 @@ impl AgentCheck {
 
 /// What clients meet, as the connection tracking sees it: new TCP connections that a real server
 /// resets or leaves without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PassiveCheck {
     /// So many of them take a real server out...
@@ -134,7 +137,7 @@ impl Default for PassiveCheck {
 }
 
 /// How the health of a service's real servers is watched, and what follows from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthPolicy {
     /// How they are checked; a real server may have a check of its own.
@@ -180,7 +183,7 @@ impl Default for HealthPolicy {
 }
 
 /// How a real server is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RealState {
     /// It has not been heard of yet; it is taken for well.
@@ -224,7 +227,7 @@ impl RealState {
 }
 
 /// How a real server is, as far as its health is watched.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
     /// In one word.
     pub state: RealState,
@@ -245,7 +248,7 @@ pub struct Condition {
 }
 
 /// The last check of a real server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastCheck {
     /// When it ended, in seconds of Unix time.
     pub at: u64,
@@ -258,7 +261,7 @@ pub struct LastCheck {
 }
 
 /// How a service is, as far as the health of its real servers is watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceCondition {
     /// Whether as many real servers are well as its quorum asks for.
     pub up: bool,

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ForwardingMethod, Persistence, Rates, RealView, Scheduler, SchedulerFlags, ServiceId,
@@ -11,7 +12,7 @@ use super::{
 };
 
 /// Which numbers of what is carried a listing has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Numbers {
     /// None.
@@ -62,8 +63,9 @@ impl From<Rates> for Five {
 }
 
 /// What is to be listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListingQuery {
     /// Only this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]

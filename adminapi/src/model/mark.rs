@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Family, Protocol, masked};
 
 /// What a packet must be to get a mark; what is left out fits every packet. The first rule that
 /// fits counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"mark": 7, "protocol": "tcp", "destination": "192.0.2.0/24", "destination_ports": "8000-8099"}))]
 pub struct MarkRule {
     /// The mark, not 0.
     pub mark: u32,

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::text::AddressText;
 use super::{Check, Condition, Drops, Rates, Traffic, Tunnel};
 
 /// How packets reach a real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForwardingMethod {
     /// Network address translation (`-m`, `Masq` in listings).
@@ -43,10 +45,12 @@ impl ForwardingMethod {
 }
 
 /// A real server as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"address": "10.0.2.1", "port": 8080, "weight": 2}))]
 pub struct Real {
     /// RIP.
+    #[schema(value_type = AddressText)]
     pub address: IpAddr,
     /// Port; the service's own when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,8 +100,9 @@ impl Real {
 }
 
 /// A change of a real server: what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"weight": 0}))]
 pub struct RealPatch {
     /// New weight.
     #[serde(
@@ -105,6 +110,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub weight: Option<u32>,
     /// New way for packets to reach it.
     #[serde(
@@ -112,6 +118,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub method: Option<ForwardingMethod>,
     /// New way for a tunnel to wrap them.
     #[serde(
@@ -119,6 +126,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub tun: Option<Tunnel>,
     /// New number of connections that overloads it.
     #[serde(
@@ -126,6 +134,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub upper: Option<u32>,
     /// New number of connections below which it is no longer overloaded.
     #[serde(
@@ -133,6 +142,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub lower: Option<u32>,
     /// Gives it no new connections any more, and removes it when the last one has gone, or after
     /// so many seconds with those that are left.
@@ -141,6 +151,7 @@ pub struct RealPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub drain: Option<u32>,
     /// New check of its own, or `null` to be checked as the service says.
     #[serde(
@@ -186,7 +197,7 @@ impl RealPatch {
 }
 
 /// A real server on its way out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Draining {
     /// Since when, in seconds of Unix time.
     pub since: u64,
@@ -197,7 +208,7 @@ pub struct Draining {
 }
 
 /// How many connections a real server of FullNAT has, and how many there are ports for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortUse {
     /// Ports in use.
     pub used: u64,
@@ -206,9 +217,11 @@ pub struct PortUse {
 }
 
 /// A real server as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"address": "10.0.2.1", "port": 8080, "weight": 2, "method": "nat", "upper": 0, "lower": 0, "overloaded": false, "active": 1, "inactive": 0, "persistent": 0, "stats": {"connections": 3, "in_packets": 5, "out_packets": 2, "in_bytes": 420, "out_bytes": 180}, "rates": {"connections": 1, "in_packets": 2, "out_packets": 1, "in_bytes": 140, "out_bytes": 60}}))]
 pub struct RealView {
     /// RIP.
+    #[schema(value_type = AddressText)]
     pub address: IpAddr,
     /// Port.
     pub port: u16,
@@ -254,6 +267,7 @@ pub struct RealView {
     pub rates: Rates,
     /// Packets dropped that were known to be for it or from it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
 }
 

@@ -1,9 +1,10 @@
 //! Schedulers and their flags.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The name of a scheduling algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheduler {
     /// Round robin.
@@ -75,11 +76,31 @@ impl Scheduler {
             Self::Twos => "twos",
         }
     }
+
+    /// What it does, in a few words.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Rr => "round robin",
+            Self::Wrr => "weighted round robin",
+            Self::Lc => "least connections",
+            Self::Wlc => "weighted least connections",
+            Self::Lblc => "locality-based least connections: a destination keeps its real server",
+            Self::Lblcr => "the same with replication: a destination keeps a set of real servers",
+            Self::Dh => "destination hashing",
+            Self::Sh => "source hashing",
+            Self::Sed => "shortest expected delay",
+            Self::Nq => "never queue: an idle one, else shortest expected delay",
+            Self::Fo => "failover: the heaviest that is there",
+            Self::Ovf => "overflow: the heaviest until it is full, then the next",
+            Self::Mh => "Maglev hashing of the source",
+            Self::Twos => "the better of two random choices",
+        }
+    }
 }
 
 /// An option of a scheduler. IPVS has three bits, and each scheduler gives them its own meaning;
 /// one that has no use for a flag ignores it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum SchedulerFlag {
     /// `sh-fallback`, `mh-fallback`: a client whose real server cannot take it gets another.
     #[serde(rename = "fallback")]
@@ -115,8 +136,9 @@ impl SchedulerFlag {
 }
 
 /// A set of [`SchedulerFlag`]; on the wire a list, each at most once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Vec<SchedulerFlag>", into = "Vec<SchedulerFlag>")]
+#[schema(value_type = Vec<SchedulerFlag>)]
 pub struct SchedulerFlags(u8);
 
 impl SchedulerFlags {
@@ -162,5 +184,33 @@ impl From<Vec<SchedulerFlag>> for SchedulerFlags {
 impl From<SchedulerFlags> for Vec<SchedulerFlag> {
     fn from(flags: SchedulerFlags) -> Self {
         flags.iter().collect()
+    }
+}
+
+/// A scheduler, for those who choose one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"name": "wrr", "description": "weighted round robin", "flags": []}))]
+pub struct SchedulerView {
+    /// Its name.
+    pub name: Scheduler,
+    /// What it does, in a few words.
+    pub description: String,
+    /// The flags that mean something to it.
+    pub flags: SchedulerFlags,
+}
+
+impl From<Scheduler> for SchedulerView {
+    fn from(name: Scheduler) -> Self {
+        let flags = match name {
+            Scheduler::Sh | Scheduler::Mh => {
+                [SchedulerFlag::Fallback, SchedulerFlag::Port].to_vec()
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            name,
+            description: name.description().to_owned(),
+            flags: flags.into(),
+        }
     }
 }

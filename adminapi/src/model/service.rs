@@ -3,21 +3,25 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::text::AddressText;
 use super::{
-    Drops, Family, HealthPolicy, Persistence, Protocol, Rates, Real, RealView, Scheduler,
-    SchedulerFlags, ServiceCondition, ServiceId, Traffic,
+    CookiePolicy, Drops, Family, HealthPolicy, Persistence, Protocol, Rates, Real, RealView,
+    Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
 /// IPv4, `family`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Naming {
     /// Transport protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
     /// VIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     pub address: Option<IpAddr>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,34 +110,50 @@ pub struct Service {
     pub one_packet: bool,
     /// How the health of its real servers is watched, if it is.
     pub health: Option<HealthPolicy>,
+    /// When its SYNs are answered with cookies; for TCP.
+    pub cookies: CookiePolicy,
     /// Real servers, in the order they were added.
     pub reals: Vec<Real>,
 }
 
 /// [`Service`] on the wire.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "wrr", "real": [{"address": "10.0.2.1", "port": 8080, "weight": 2}]}))]
 struct Fields {
+    /// Transport protocol; with `address` and `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     protocol: Option<Protocol>,
+    /// VIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     address: Option<IpAddr>,
+    /// Port of the VIP; 0 is every port that no other service of the VIP has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Mark of the packets, instead of the three above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fwmark: Option<u32>,
+    /// Address family of the marked packets; `ipv4` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     family: Option<Family>,
+    /// Scheduling algorithm.
     #[serde(default)]
     scheduler: Scheduler,
+    /// Its options.
     #[serde(default, skip_serializing_if = "SchedulerFlags::is_empty")]
     scheduler_flags: SchedulerFlags,
+    /// How clients stick to their real servers, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     persistence: Option<Persistence>,
+    /// Whether each datagram is scheduled by itself; for UDP.
     #[serde(default, skip_serializing_if = "super::is_off")]
     one_packet: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<HealthPolicy>,
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    cookies: CookiePolicy,
+    /// Real servers, in the order they were added.
     #[serde(default, rename = "real", alias = "reals")]
     reals: Vec<Real>,
 }
@@ -156,6 +176,7 @@ impl TryFrom<Fields> for Service {
             persistence: fields.persistence,
             one_packet: fields.one_packet,
             health: fields.health,
+            cookies: fields.cookies,
             reals: fields.reals,
         })
     }
@@ -175,14 +196,16 @@ impl From<Service> for Fields {
             persistence: service.persistence,
             one_packet: service.one_packet,
             health: service.health,
+            cookies: service.cookies,
             reals: service.reals,
         }
     }
 }
 
 /// A change of a virtual service: what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"scheduler": "lc"}))]
 pub struct ServicePatch {
     /// New scheduling algorithm.
     #[serde(
@@ -190,6 +213,7 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub scheduler: Option<Scheduler>,
     /// New options of the scheduler: all of them.
     #[serde(
@@ -197,6 +221,7 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub scheduler_flags: Option<SchedulerFlags>,
     /// New persistence, or `null` for none.
     #[serde(
@@ -211,6 +236,7 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub one_packet: Option<bool>,
     /// New watch over the health of its real servers, all of it, or `null` for none.
     #[serde(
@@ -219,6 +245,13 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub health: Option<Option<HealthPolicy>>,
+    /// When its SYNs are to be answered with cookies.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cookies: Option<CookiePolicy>,
 }
 
 impl ServicePatch {
@@ -230,6 +263,7 @@ impl ServicePatch {
             persistence,
             one_packet,
             health,
+            cookies,
         } = self;
         Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
@@ -237,13 +271,15 @@ impl ServicePatch {
             persistence: persistence.unwrap_or(now.persistence),
             one_packet: one_packet.unwrap_or(now.one_packet),
             health: health.unwrap_or_else(|| now.health.clone()),
+            cookies: cookies.unwrap_or(now.cookies),
             ..now.clone()
         }
     }
 }
 
 /// A virtual service as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"id": "tcp:192.0.2.10:80", "protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "wrr", "stats": {"connections": 3, "in_packets": 5, "out_packets": 2, "in_bytes": 420, "out_bytes": 180}, "rates": {"connections": 1, "in_packets": 2, "out_packets": 1, "in_bytes": 140, "out_bytes": 60}, "reals": []}))]
 pub struct ServiceView {
     /// Its name in paths.
     pub id: ServiceId,
@@ -270,6 +306,9 @@ pub struct ServiceView {
     /// Its sorry server, while that gets the new connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sorry: Option<RealView>,
+    /// When its SYNs are answered with cookies.
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    pub cookies: CookiePolicy,
     /// What it has carried.
     pub stats: Traffic,
     /// What it carries in a second.
@@ -277,6 +316,7 @@ pub struct ServiceView {
     pub rates: Rates,
     /// Packets dropped that were known to be for it, by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
     /// Its real servers, in the order they were added.
     pub reals: Vec<RealView>,
@@ -292,7 +332,20 @@ impl From<&ServiceView> for Service {
             persistence: view.persistence,
             one_packet: view.one_packet,
             health: view.health.clone(),
+            cookies: view.cookies,
             reals: view.reals.iter().map(Real::from).collect(),
         }
+    }
+}
+
+impl PartialSchema for Service {
+    fn schema() -> RefOr<Schema> {
+        Fields::schema()
+    }
+}
+
+impl ToSchema for Service {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Fields::schemas(schemas);
     }
 }

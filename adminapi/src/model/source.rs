@@ -1,11 +1,13 @@
 //! Who sends most.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Prefix;
 
 /// The heaviest sources of the last seconds, the heaviest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"packets": 1200, "sources": [{"source": "203.0.113.7", "packets": 900, "margin": 0, "bytes": 54000, "opens": 900}]}))]
 pub struct Sources {
     /// Packets of all clients a second.
     pub packets: u64,
@@ -14,7 +16,7 @@ pub struct Sources {
 }
 
 /// A client, or for IPv6 its network of 64 bits. Counts are a second, taken from samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
     /// Who.
     pub source: Prefix,
@@ -29,8 +31,9 @@ pub struct Source {
 }
 
 /// Which sources are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// So many at most.
     #[serde(default = "default_limit")]

@@ -4,18 +4,21 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Drops;
+use super::text::AddressText;
 
 /// The answer of a director that is ready to forward.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"status": "ok"}))]
 pub struct Health {
     /// Always `ok`: a director that is not ready answers with a problem.
     pub status: HealthStatus,
 }
 
 /// The one word of [`Health`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
     /// Ready.
@@ -24,7 +27,7 @@ pub enum HealthStatus {
 }
 
 /// How packets get from the NIC into user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum XdpMode {
     /// The driver puts them into the UMEM itself.
@@ -53,7 +56,7 @@ impl fmt::Display for XdpMode {
 }
 
 /// An interface that the director takes packets from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InterfaceStatus {
     /// Name.
     pub name: String,
@@ -69,6 +72,9 @@ pub struct InterfaceStatus {
     pub passed: u64,
     /// Packets handed to a worker.
     pub redirected: u64,
+    /// SYNs answered by the gate with a cookie.
+    #[serde(default)]
+    pub answered: u64,
     /// Packets dropped by the gate.
     pub dropped: u64,
     /// The same by reason.
@@ -78,7 +84,7 @@ pub struct InterfaceStatus {
 
 /// Where the UMEM frames of a worker are: `free` + `filling` + `sending` = `total` when no
 /// packet is in the worker's hands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Frames {
     /// All that the worker has.
     pub total: u64,
@@ -91,7 +97,7 @@ pub struct Frames {
 }
 
 /// A worker thread.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerStatus {
     /// Its number, from 0.
     pub id: u32,
@@ -112,6 +118,7 @@ pub struct WorkerStatus {
     pub dropped: u64,
     /// The same by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
     /// Packets that the kernel dropped at its sockets, since a ring was full or empty.
     pub missed: u64,
@@ -120,7 +127,7 @@ pub struct WorkerStatus {
 }
 
 /// The connection table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionUse {
     /// Connections tracked, half-open ones not counted.
     pub entries: u64,
@@ -135,9 +142,10 @@ pub struct ConnectionUse {
 }
 
 /// An address that the director speaks from to the real servers of FullNAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LocalAddress {
     /// The address.
+    #[schema(value_type = AddressText)]
     pub address: IpAddr,
     /// Whether the host has it on an interface. If not, the network has to route it here.
     pub assigned: bool,
@@ -148,7 +156,8 @@ pub struct LocalAddress {
 }
 
 /// The director as it is now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"version": "0.1.0", "uptime": 5, "interfaces": [], "workers": [], "drops": {"no_real": 1}, "connections": {"entries": 3, "half_open": 1, "limit": 1000000, "half_open_limit": 250000, "bytes": 156000000}}))]
 pub struct Status {
     /// Version of the director.
     pub version: String,
@@ -159,6 +168,7 @@ pub struct Status {
     /// Workers, by their number.
     pub workers: Vec<WorkerStatus>,
     /// Packets dropped, by reason.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub drops: Drops,
     /// The connection table.
     pub connections: ConnectionUse,

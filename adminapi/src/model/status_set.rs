@@ -5,9 +5,11 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Some status codes, 100 to 599.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, ToSchema)]
+#[schema(value_type = String, example = "200-299")]
 pub struct StatusSet(Vec<RangeInclusive<u16>>);
 
 impl StatusSet {

@@ -78,7 +78,7 @@ fn a_status_has_the_names_of_the_documentation() {
         json!({
             "version": "0.1.0", "uptime": 5,
             "interfaces": [{"name": "eth0", "ifindex": 2, "mode": "zero-copy", "queues": 4,
-                            "rx": 10, "passed": 1, "redirected": 8, "dropped": 1}],
+                            "rx": 10, "passed": 1, "redirected": 8, "answered": 0, "dropped": 1}],
             "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1, "missed": 0, "answered": 0, "routed": 0,
                          "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
             "drops": {"no_real": 1},

@@ -1,10 +1,12 @@
 //! How long an idle connection is kept.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The three timeouts of `ipvsadm --set`, in seconds, 1 to [`Timeouts::MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"tcp": 900, "tcpfin": 120, "udp": 300}))]
 pub struct Timeouts {
     /// Established TCP connections.
     pub tcp: u32,
@@ -40,8 +42,9 @@ impl Default for Timeouts {
 }
 
 /// A change of the timeouts: what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"udp": 60}))]
 pub struct TimeoutsPatch {
     /// Established TCP connections.
     #[serde(
@@ -49,6 +52,7 @@ pub struct TimeoutsPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub tcp: Option<u32>,
     /// TCP connections after a FIN.
     #[serde(
@@ -56,6 +60,7 @@ pub struct TimeoutsPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub tcpfin: Option<u32>,
     /// UDP.
     #[serde(
@@ -63,6 +68,7 @@ pub struct TimeoutsPatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub udp: Option<u32>,
 }
 

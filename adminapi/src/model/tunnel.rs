@@ -1,9 +1,10 @@
 //! How packets travel to a real server behind a tunnel.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a packet is wrapped in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TunnelType {
     /// IP in IP, of either version (RFC 2003, RFC 2473, RFC 4213).
@@ -30,7 +31,7 @@ impl TunnelType {
 }
 
 /// Which checksum the outer header has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TunnelChecksum {
     /// None (`--tun-nocsum`).
@@ -59,7 +60,7 @@ impl TunnelChecksum {
 }
 
 /// How a tunnel wraps packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tunnel {
     /// In what.

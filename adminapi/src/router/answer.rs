@@ -1,19 +1,21 @@
-//! Answers: problems, and what was created.
+//! Answers: problems, what is there, and what was created.
 
 use axum::Json;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
+use super::tag::{Tag, Tagged};
 use crate::control::Put;
 use crate::error::ControlError;
 use crate::problem::{MEDIA_TYPE, ProblemDocument, ProblemKind};
 
 /// An answer that is no success.
 #[derive(Debug)]
-pub(super) struct Failure(Box<ProblemDocument>);
+pub(crate) struct Failure(Box<ProblemDocument>);
 
 impl Failure {
-    pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         ProblemDocument::new(kind, detail).into()
     }
 }
@@ -21,12 +23,6 @@ impl Failure {
 impl From<ProblemDocument> for Failure {
     fn from(document: ProblemDocument) -> Self {
         Self(Box::new(document))
-    }
-}
-
-impl From<Failure> for ProblemDocument {
-    fn from(failure: Failure) -> Self {
-        *failure.0
     }
 }
 
@@ -39,6 +35,12 @@ impl From<ControlError> for Failure {
     }
 }
 
+impl From<Failure> for ProblemDocument {
+    fn from(failure: Failure) -> Self {
+        *failure.0
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status =
@@ -47,23 +49,42 @@ impl IntoResponse for Failure {
     }
 }
 
-/// 201 with the place of what was created.
+/// 200 with what is there now, and its entity tag.
+pub(super) struct Shown<T>(pub(super) T);
+
+impl<T: Serialize + Tagged> IntoResponse for Shown<T> {
+    fn into_response(self) -> Response {
+        let tag = self.0.tag();
+        tagged(&tag, Json(self.0))
+    }
+}
+
+/// 201 with the place of what was created, and its entity tag.
 pub(super) struct Created<T> {
     pub(super) location: String,
     pub(super) body: T,
 }
 
-impl<T: serde::Serialize> IntoResponse for Created<T> {
+impl<T: Serialize + Tagged> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
+        let tag = self.body.tag();
         let location: [(HeaderName, String); 1] = [(header::LOCATION, self.location)];
-        (StatusCode::CREATED, location, Json(self.body)).into_response()
+        tagged(&tag, (StatusCode::CREATED, location, Json(self.body)))
     }
 }
 
 /// 201 or 200, as it was new or not.
-pub(super) fn put<T: serde::Serialize>(done: Put<T>, location: String) -> Response {
+pub(super) fn put<T: Serialize + Tagged>(done: Put<T>, location: String) -> Response {
     match done {
         Put::Created(body) => Created { location, body }.into_response(),
-        Put::Replaced(body) => Json(body).into_response(),
+        Put::Replaced(body) => Shown(body).into_response(),
     }
+}
+
+fn tagged(tag: &Tag, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    if let Some(tag) = tag.header() {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }

@@ -6,14 +6,22 @@ use axum::extract::State;
 use super::Ask;
 use super::answer::Failure;
 use super::extract::Body;
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::ControlError;
 use crate::model::Change;
 use crate::problem::ProblemDocument;
 use crate::validate::validate_change;
 
+/// Makes changes in their order, each by itself
+///
 /// The answer has, for each change in its place, `null` or what went wrong.
+#[utoipa::path(post, path = "/v1/changes", tag = "services", request_body = Vec<Change>,
+    responses((status = 200, body = Vec<Option<ProblemDocument>>), Refusals))]
 pub(super) async fn make_all(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(changes): Body<Vec<Change>>,
 ) -> Result<Json<Vec<Option<ProblemDocument>>>, Failure> {
     let judge = |change: &Change| ControlError::unless_valid(validate_change(change));
@@ -21,10 +29,9 @@ pub(super) async fn make_all(
     let sound = changes.into_iter().zip(&judged);
     let sound = sound.filter_map(|(change, judged)| judged.is_ok().then_some(change));
     let sound = sound.collect();
-    let mut made = ask
-        .run(|control| Ok(control.make_all(sound)))
-        .await?
-        .into_iter();
+    let make = |control: &dyn Control| Ok(control.make_all(sound));
+    let made = ask.change(condition, |control| control.services(), make);
+    let mut made = made.await?.into_iter();
     let done = judged.into_iter().map(|judged| {
         // One answer for each change that was asked for.
         let made = judged.and_then(|()| made.next().unwrap_or(Ok(())));

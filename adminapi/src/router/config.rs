@@ -3,30 +3,64 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 
 use super::Ask;
-use super::answer::Failure;
+use super::answer::{Failure, Shown};
 use super::extract::{Body, Parameters};
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::ControlError;
-use crate::model::{Configuration, PutQuery};
+use crate::model::{Configuration, Difference, PutQuery};
 use crate::validate::validate_whole;
 
-pub(super) async fn show(State(ask): State<Ask>) -> Result<Json<Configuration>, Failure> {
-    ask.run(|control| control.config()).await.map(Json)
+/// Shows what is configured
+#[utoipa::path(get, path = "/v1/config", tag = "director",
+    responses((status = 200, body = Configuration), Refusals))]
+pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Configuration>, Failure> {
+    ask.look(|control| control.config()).await.map(Shown)
 }
 
+/// Makes the configuration this, in one step
+///
+/// All of it or nothing. What is there and in the new configuration keeps its connections and
+/// counters. With `dry_run` nothing changes, and the answer is what would.
+#[utoipa::path(put, path = "/v1/config", tag = "director", params(PutQuery),
+    request_body = Configuration,
+    responses((status = 200, body = Difference, description = "What would change"),
+        (status = 204, description = "Done"), Refusals))]
 pub(super) async fn put(
     State(ask): State<Ask>,
+    condition: Condition,
     Parameters(query): Parameters<PutQuery>,
     Body(wanted): Body<Configuration>,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_whole(&wanted))?;
-    match query.dry_run {
-        true => {
-            ask.run(move |control| control.check_config(&wanted))
-                .await?
-        }
-        false => ask.run(move |control| control.put_config(&wanted)).await?,
+    if query.dry_run {
+        let difference = ask.look(move |control| {
+            control.check_config(&wanted)?;
+            Ok(Difference::between(&control.config()?, &wanted))
+        });
+        return Ok(Json(difference.await?).into_response());
     }
+    let put = move |control: &dyn Control| control.put_config(&wanted);
+    ask.change(condition, |control| control.config(), put)
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Reads the configuration file again
+///
+/// As SIGHUP does: what differs is changed, all of it or nothing.
+#[utoipa::path(post, path = "/v1/reload", tag = "director",
+    responses((status = 204, description = "Done"), Refusals))]
+pub(super) async fn reload(
+    State(ask): State<Ask>,
+    condition: Condition,
+) -> Result<StatusCode, Failure> {
+    let again = |control: &dyn Control| control.reload();
+    ask.change(condition, |control| control.config(), again)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

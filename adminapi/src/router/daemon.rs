@@ -1,34 +1,53 @@
 //! Synchronisation daemons over HTTP.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Ask;
-use super::answer::{Created, Failure};
+use super::answer::{Created, Failure, Shown};
 use super::extract::Body;
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::ControlError;
 use crate::model::{SyncDaemon, SyncRole};
 use crate::path;
 use crate::problem::ProblemKind;
 use crate::validate::validate_daemon;
 
-pub(super) async fn list(State(ask): State<Ask>) -> Result<Json<Vec<SyncDaemon>>, Failure> {
-    ask.run(|control| control.daemons()).await.map(Json)
+fn present(control: &dyn Control) -> Result<Vec<SyncDaemon>, ControlError> {
+    control.daemons()
 }
 
+/// Lists the synchronisation daemons
+#[utoipa::path(get, path = "/v1/sync/daemons", tag = "ipvs",
+    responses((status = 200, body = Vec<SyncDaemon>), Refusals))]
+pub(super) async fn list(State(ask): State<Ask>) -> Result<Shown<Vec<SyncDaemon>>, Failure> {
+    ask.look(present).await.map(Shown)
+}
+
+/// Starts a synchronisation daemon
+#[utoipa::path(post, path = "/v1/sync/daemons", tag = "ipvs", request_body = SyncDaemon,
+    responses((status = 201, body = SyncDaemon), Refusals))]
 pub(super) async fn start(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(daemon): Body<SyncDaemon>,
 ) -> Result<Created<SyncDaemon>, Failure> {
     ControlError::unless_valid(validate_daemon(&daemon))?;
     let location = path::daemon(daemon.role);
-    let body = ask.run(|control| control.start_daemon(daemon)).await?;
+    let start = move |control: &dyn Control| control.start_daemon(daemon);
+    let body = ask.change(condition, present, start).await?;
     Ok(Created { location, body })
 }
 
+/// Stops a synchronisation daemon
+#[utoipa::path(delete, path = "/v1/sync/daemons/{role}", tag = "ipvs",
+    params(("role" = SyncRole, Path, description = "Which one")),
+    responses((status = 204), Refusals))]
 pub(super) async fn stop(
     State(ask): State<Ask>,
+    condition: Condition,
     Path(role): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let role = SyncRole::ALL.into_iter().find(|known| known.name() == role);
@@ -36,6 +55,7 @@ pub(super) async fn stop(
         let detail = "a daemon is called master or backup";
         Failure::new(ProblemKind::BadRequest, detail)
     })?;
-    ask.run(move |control| control.stop_daemon(role)).await?;
+    let stop = move |control: &dyn Control| control.stop_daemon(role);
+    ask.change(condition, present, stop).await?;
     Ok(StatusCode::NO_CONTENT)
 }

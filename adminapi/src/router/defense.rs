@@ -1,57 +1,71 @@
-//! The defence and its events over HTTP.
+//! The defence over HTTP.
 
-use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
-use super::answer::Failure;
-use super::extract::{Body, Parameters, ServicePath};
+use super::answer::{Failure, Shown};
+use super::extract::{Body, ServiceParams, ServicePath};
+use super::openapi::Refusals;
+use super::tag::Condition;
 use crate::error::ControlError;
-use crate::model::{Defense, DefenseLevel, EventQuery, Events, ServiceId};
+use crate::model::{Defense, DefenseLevel, ServiceId};
 use crate::validate::validate_level;
 
-type Answer<T> = Result<Json<T>, Failure>;
-
-pub(super) async fn show(State(ask): State<Ask>) -> Answer<Defense> {
-    ask.run(|control| control.defense(None)).await.map(Json)
+/// Shows the defence of the whole director
+#[utoipa::path(get, path = "/v1/defense", tag = "defence",
+    responses((status = 200, body = Defense), Refusals))]
+pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Defense>, Failure> {
+    ask.look(|control| control.defense(None)).await.map(Shown)
 }
 
+/// Sets the level of the whole director
+#[utoipa::path(put, path = "/v1/defense", tag = "defence", request_body = DefenseLevel,
+    responses((status = 200, body = Defense), Refusals))]
 pub(super) async fn set(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(level): Body<DefenseLevel>,
-) -> Answer<Defense> {
-    set_any(ask, None, level).await
+) -> Result<Shown<Defense>, Failure> {
+    set_any(ask, condition, None, level).await
 }
 
+/// Shows the defence of a service
+#[utoipa::path(get, path = "/v1/services/{service}/defense", tag = "defence",
+    params(ServiceParams), responses((status = 200, body = Defense), Refusals))]
 pub(super) async fn show_service(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
-) -> Answer<Defense> {
-    ask.run(move |control| control.defense(Some(id)))
+) -> Result<Shown<Defense>, Failure> {
+    ask.look(move |control| control.defense(Some(id)))
         .await
-        .map(Json)
+        .map(Shown)
 }
 
+/// Sets the level of a service
+#[utoipa::path(put, path = "/v1/services/{service}/defense", tag = "defence",
+    params(ServiceParams), request_body = DefenseLevel,
+    responses((status = 200, body = Defense), Refusals))]
 pub(super) async fn set_service(
     State(ask): State<Ask>,
+    condition: Condition,
     ServicePath(id): ServicePath,
     Body(level): Body<DefenseLevel>,
-) -> Answer<Defense> {
-    set_any(ask, Some(id), level).await
+) -> Result<Shown<Defense>, Failure> {
+    set_any(ask, condition, Some(id), level).await
 }
 
-pub(super) async fn events(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<EventQuery>,
-) -> Answer<Events> {
-    ask.run(move |control| control.events(query.since))
-        .await
-        .map(Json)
-}
-
-async fn set_any(ask: Ask, service: Option<ServiceId>, level: DefenseLevel) -> Answer<Defense> {
+async fn set_any(
+    ask: Ask,
+    condition: Condition,
+    service: Option<ServiceId>,
+    level: DefenseLevel,
+) -> Result<Shown<Defense>, Failure> {
     ControlError::unless_valid(validate_level(level))?;
-    ask.run(move |control| control.set_defense(service, level))
-        .await
-        .map(Json)
+    ask.change(
+        condition,
+        move |control| control.defense(service),
+        move |control| control.set_defense(service, level),
+    )
+    .await
+    .map(Shown)
 }

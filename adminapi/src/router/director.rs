@@ -1,78 +1,109 @@
-//! The director as a whole over HTTP: health, status, statistics, connections, timeouts.
+//! The director as a whole over HTTP: health, status, statistics, limits, timeouts.
 
 use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
-use super::answer::Failure;
+use super::answer::{Failure, Shown};
 use super::extract::{Body, Parameters};
+use super::openapi::Refusals;
+use super::tag::Condition;
 use crate::error::ControlError;
 use crate::model::{
-    ConnectionPage, ConnectionQuery, ExplainQuery, Explanation, Health, SourceQuery, Sources,
-    Stats, Status, Timeouts, TimeoutsPatch,
+    DropReport, Health, Limits, Scheduler, SchedulerView, SourceQuery, Sources, Stats, Status,
+    Timeouts, TimeoutsPatch,
 };
-use crate::validate::{validate_explain, validate_query, validate_timeouts};
+use crate::validate::validate_timeouts;
 
 type Answer<T> = Result<Json<T>, Failure>;
 
+/// Tells whether the director is ready
+#[utoipa::path(get, path = "/v1/health", tag = "director",
+    responses((status = 200, body = Health), Refusals))]
 pub(super) async fn health(State(ask): State<Ask>) -> Answer<Health> {
-    ask.run(|control| control.health()).await.map(Json)
+    ask.look(|control| control.health()).await.map(Json)
 }
 
+/// Shows the director as it is now
+#[utoipa::path(get, path = "/v1/status", tag = "director",
+    responses((status = 200, body = Status), Refusals))]
 pub(super) async fn status(State(ask): State<Ask>) -> Answer<Status> {
-    ask.run(|control| control.status()).await.map(Json)
+    ask.look(|control| control.status()).await.map(Json)
 }
 
+/// Shows what the director has done with packets
+#[utoipa::path(get, path = "/v1/stats", tag = "director",
+    responses((status = 200, body = Stats), Refusals))]
 pub(super) async fn stats(State(ask): State<Ask>) -> Answer<Stats> {
-    ask.run(|control| control.stats()).await.map(Json)
+    ask.look(|control| control.stats()).await.map(Json)
 }
 
-pub(super) async fn connections(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<ConnectionQuery>,
-) -> Answer<ConnectionPage> {
-    ControlError::unless_valid(validate_query(&query))?;
-    ask.run(move |control| control.connections(&query))
-        .await
-        .map(Json)
+/// Shows what packets were dropped for
+#[utoipa::path(get, path = "/v1/drops", tag = "director",
+    responses((status = 200, body = DropReport), Refusals))]
+pub(super) async fn drops(State(ask): State<Ask>) -> Answer<DropReport> {
+    let status = ask.look(|control| control.status()).await?;
+    Ok(Json(status.into()))
 }
 
+/// Shows how much there is room for
+#[utoipa::path(get, path = "/v1/limits", tag = "director",
+    responses((status = 200, body = Limits), Refusals))]
+pub(super) async fn limits(State(ask): State<Ask>) -> Answer<Limits> {
+    ask.look(|control| control.limits()).await.map(Json)
+}
+
+/// Tells who sends most
+#[utoipa::path(get, path = "/v1/sources", tag = "connections", params(SourceQuery),
+    responses((status = 200, body = Sources), Refusals))]
 pub(super) async fn sources(
     State(ask): State<Ask>,
     Parameters(query): Parameters<SourceQuery>,
 ) -> Answer<Sources> {
-    ask.run(move |control| control.sources(&query))
+    ask.look(move |control| control.sources(&query))
         .await
         .map(Json)
 }
 
-pub(super) async fn explain(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<ExplainQuery>,
-) -> Answer<Explanation> {
-    ControlError::unless_valid(validate_explain(&query))?;
-    ask.run(move |control| control.explain(&query))
-        .await
-        .map(Json)
+/// Lists the schedulers
+#[utoipa::path(get, path = "/v1/schedulers", tag = "services",
+    responses((status = 200, body = Vec<SchedulerView>), Refusals))]
+pub(super) async fn schedulers() -> Json<Vec<SchedulerView>> {
+    Json(Scheduler::ALL.map(SchedulerView::from).into())
 }
 
-pub(super) async fn timeouts(State(ask): State<Ask>) -> Answer<Timeouts> {
-    ask.run(|control| control.timeouts()).await.map(Json)
+/// Shows the timeouts
+#[utoipa::path(get, path = "/v1/timeouts", tag = "director",
+    responses((status = 200, body = Timeouts), Refusals))]
+pub(super) async fn timeouts(State(ask): State<Ask>) -> Result<Shown<Timeouts>, Failure> {
+    ask.look(|control| control.timeouts()).await.map(Shown)
 }
 
+/// Sets the timeouts
+#[utoipa::path(put, path = "/v1/timeouts", tag = "director", request_body = Timeouts,
+    responses((status = 200, body = Timeouts), Refusals))]
 pub(super) async fn put_timeouts(
     state: State<Ask>,
+    condition: Condition,
     Body(timeouts): Body<Timeouts>,
-) -> Answer<Timeouts> {
-    change_timeouts(state, Body(timeouts.into())).await
+) -> Result<Shown<Timeouts>, Failure> {
+    change_timeouts(state, condition, Body(timeouts.into())).await
 }
 
+/// Changes some timeouts
+#[utoipa::path(patch, path = "/v1/timeouts", tag = "director", request_body = TimeoutsPatch,
+    responses((status = 200, body = Timeouts), Refusals))]
 pub(super) async fn change_timeouts(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(patch): Body<TimeoutsPatch>,
-) -> Answer<Timeouts> {
+) -> Result<Shown<Timeouts>, Failure> {
     ControlError::unless_valid(validate_timeouts(patch))?;
-    ask.run(move |control| control.change_timeouts(patch))
-        .await
-        .map(Json)
+    ask.change(
+        condition,
+        |control| control.timeouts(),
+        move |control| control.change_timeouts(patch),
+    )
+    .await
+    .map(Shown)
 }

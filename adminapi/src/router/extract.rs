@@ -8,12 +8,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 
 use super::BODY_LIMIT;
 use super::answer::Failure;
-use crate::error::Problem;
-use crate::model::ServiceId;
+use crate::json::{self, Unread};
+use crate::model::{EndpointText, ServiceId};
 use crate::problem::{ProblemDocument, ProblemKind};
 
 /// The body of a request.
@@ -56,46 +55,10 @@ fn unread_body(status: StatusCode, text: &str) -> Failure {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(bad_json)?;
-    json.end().map_err(|error| malformed(&error))?;
-    Ok(value)
-}
-
-fn bad_json(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
-    if !error.inner().is_data() {
-        return malformed(error.inner());
-    }
-    let pointer = pointer(error.path());
-    let problem = Problem::new(pointer, without_position(error.inner()), "");
-    ProblemDocument::invalid(vec![problem]).into()
-}
-
-fn malformed(error: &serde_json::Error) -> Failure {
-    Failure::new(ProblemKind::MalformedJson, error.to_string())
-}
-
-/// The text of serde_json without its ` at line 1 column 2`: the pointer says it better.
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&position).unwrap_or(&text).to_owned()
-}
-
-/// RFC 6901, section 3: `~` and `/` in a key are escaped.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut pointer = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Unknown => {}
-        }
-    }
-    pointer
+    json::read(bytes).map_err(|unread| match unread {
+        Unread::Malformed(error) => Failure::new(ProblemKind::MalformedJson, error.to_string()),
+        Unread::Invalid(problems) => ProblemDocument::invalid(problems).into(),
+    })
 }
 
 /// The parameters of a request.
@@ -109,6 +72,26 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             .map(|Query(parameters)| Self(parameters))
             .map_err(|rejection| Failure::new(ProblemKind::BadRequest, rejection.body_text()))
     }
+}
+
+/// What a path to a service says.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes what [`ServicePath`] reads")]
+pub(super) struct ServiceParams {
+    /// The service.
+    service: ServiceId,
+}
+
+/// What a path to a real server says.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes what [`RealPath`] reads")]
+pub(super) struct RealParams {
+    /// The service.
+    service: ServiceId,
+    /// The real server.
+    real: EndpointText,
 }
 
 /// The service that a path names.

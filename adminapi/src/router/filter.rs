@@ -8,6 +8,9 @@ use axum::response::Response;
 use super::Ask;
 use super::answer::{self, Failure};
 use super::extract::{Body, Parameters};
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::ControlError;
 use crate::model::{
     Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
@@ -16,30 +19,46 @@ use crate::path;
 use crate::problem::ProblemKind;
 use crate::validate::{validate_filter_rules, validate_listed, validate_network_query};
 
-pub(super) async fn show(State(ask): State<Ask>) -> Result<Json<Filter>, Failure> {
-    ask.run(|control| control.filter()).await.map(Json)
+fn rules(control: &dyn Control) -> Result<FilterRules, ControlError> {
+    Ok(control.filter()?.rules)
 }
 
+/// Shows the filters
+#[utoipa::path(get, path = "/v1/filter", tag = "defence",
+    responses((status = 200, body = Filter), Refusals))]
+pub(super) async fn show(State(ask): State<Ask>) -> Result<Json<Filter>, Failure> {
+    ask.look(|control| control.filter()).await.map(Json)
+}
+
+/// Makes the rules of the filters these
+#[utoipa::path(put, path = "/v1/filter", tag = "defence", request_body = FilterRules,
+    responses((status = 200, body = Filter), Refusals))]
 pub(super) async fn put(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(rules): Body<FilterRules>,
 ) -> Result<Json<Filter>, Failure> {
     ControlError::unless_valid(validate_filter_rules(&rules))?;
-    ask.run(move |control| control.put_filter(rules))
-        .await
-        .map(Json)
+    let put = move |control: &dyn Control| control.put_filter(rules);
+    ask.change(condition, self::rules, put).await.map(Json)
 }
 
+/// Lists the networks that are on a list, a page at a time
+#[utoipa::path(get, path = "/v1/filter/networks", tag = "defence", params(NetworkQuery),
+    responses((status = 200, body = NetworkPage), Refusals))]
 pub(super) async fn list(
     State(ask): State<Ask>,
     Parameters(query): Parameters<NetworkQuery>,
 ) -> Result<Json<NetworkPage>, Failure> {
     ControlError::unless_valid(validate_network_query(&query))?;
-    ask.run(move |control| control.listed_networks(&query))
+    ask.look(move |control| control.listed_networks(&query))
         .await
         .map(Json)
 }
 
+/// Puts a network on a list
+#[utoipa::path(post, path = "/v1/filter/networks", tag = "defence", request_body = Listed,
+    responses((status = 200, body = ListedView), (status = 201, body = ListedView), Refusals))]
 pub(super) async fn add(
     State(ask): State<Ask>,
     Body(listing): Body<Listed>,
@@ -47,17 +66,25 @@ pub(super) async fn add(
     set(&ask, listing).await
 }
 
+/// Shows a network that is on a list
+#[utoipa::path(get, path = "/v1/filter/networks/{network}", tag = "defence",
+    params(("network" = Prefix, Path, description = "The network")),
+    responses((status = 200, body = ListedView), Refusals))]
 pub(super) async fn show_one(
     State(ask): State<Ask>,
     Path(network): Path<String>,
 ) -> Result<Json<ListedView>, Failure> {
     let network = named(&network)?;
     let found = ask
-        .run(move |control| control.listed_network(network))
+        .look(move |control| control.listed_network(network))
         .await?;
     found.map(Json).ok_or_else(|| unlisted(network))
 }
 
+/// Puts a network on a list
+#[utoipa::path(put, path = "/v1/filter/networks/{network}", tag = "defence",
+    params(("network" = Prefix, Path, description = "The network")), request_body = ListedWish,
+    responses((status = 200, body = ListedView), (status = 201, body = ListedView), Refusals))]
 pub(super) async fn put_one(
     State(ask): State<Ask>,
     Path(network): Path<String>,
@@ -67,13 +94,17 @@ pub(super) async fn put_one(
     set(&ask, listing).await
 }
 
+/// Takes a network off its list
+#[utoipa::path(delete, path = "/v1/filter/networks/{network}", tag = "defence",
+    params(("network" = Prefix, Path, description = "The network")),
+    responses((status = 204), Refusals))]
 pub(super) async fn remove(
     State(ask): State<Ask>,
     Path(network): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let network = named(&network)?;
     match ask
-        .run(move |control| control.remove_network(network))
+        .look(move |control| control.remove_network(network))
         .await?
     {
         true => Ok(StatusCode::NO_CONTENT),
@@ -84,7 +115,9 @@ pub(super) async fn remove(
 async fn set(ask: &Ask, listing: Listed) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_listed(&listing))?;
     let location = path::network(listing.network);
-    let done = ask.run(move |control| control.put_network(listing)).await?;
+    let done = ask
+        .look(move |control| control.put_network(listing))
+        .await?;
     Ok(answer::put(done, location))
 }
 

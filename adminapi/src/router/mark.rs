@@ -1,39 +1,58 @@
 //! The rules that mark packets over HTTP.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Ask;
-use super::answer::{Created, Failure};
+use super::answer::{Created, Failure, Shown};
 use super::extract::Body;
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::ControlError;
 use crate::model::MarkRule;
 use crate::path;
 use crate::problem::ProblemKind;
 use crate::validate::{validate_mark, validate_marks};
 
-pub(super) async fn list(State(ask): State<Ask>) -> Result<Json<Vec<MarkRule>>, Failure> {
-    ask.run(|control| control.marks()).await.map(Json)
+fn present(control: &dyn Control) -> Result<Vec<MarkRule>, ControlError> {
+    control.marks()
 }
 
+/// Lists the rules that mark packets, in their order
+#[utoipa::path(get, path = "/v1/marks", tag = "ipvs",
+    responses((status = 200, body = Vec<MarkRule>), Refusals))]
+pub(super) async fn list(State(ask): State<Ask>) -> Result<Shown<Vec<MarkRule>>, Failure> {
+    ask.look(present).await.map(Shown)
+}
+
+/// Makes the rules these
+#[utoipa::path(put, path = "/v1/marks", tag = "ipvs", request_body = Vec<MarkRule>,
+    responses((status = 200, body = Vec<MarkRule>), Refusals))]
 pub(super) async fn put(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(rules): Body<Vec<MarkRule>>,
-) -> Result<Json<Vec<MarkRule>>, Failure> {
+) -> Result<Shown<Vec<MarkRule>>, Failure> {
     ControlError::unless_valid(validate_marks(&rules))?;
     let new = rules.clone();
-    ask.run(move |control| control.put_marks(new)).await?;
-    Ok(Json(rules))
+    let put = move |control: &dyn Control| control.put_marks(new);
+    ask.change(condition, present, put).await?;
+    Ok(Shown(rules))
 }
 
+/// Adds a rule behind the others
+#[utoipa::path(post, path = "/v1/marks", tag = "ipvs", request_body = MarkRule,
+    responses((status = 201, body = MarkRule), Refusals))]
 pub(super) async fn add(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(rule): Body<MarkRule>,
 ) -> Result<Created<MarkRule>, Failure> {
     ControlError::unless_valid(validate_mark(&rule))?;
     let new = rule.clone();
-    let place = ask.run(move |control| control.add_mark(new)).await?;
+    let add = move |control: &dyn Control| control.add_mark(new);
+    let place = ask.change(condition, present, add).await?;
     let location = path::mark(place);
     Ok(Created {
         location,
@@ -41,11 +60,23 @@ pub(super) async fn add(
     })
 }
 
+/// Removes a rule
+///
+/// Those behind it move up.
+#[utoipa::path(delete, path = "/v1/marks/{place}", tag = "ipvs",
+    params(("place" = usize, Path, description = "Its place, from 0")),
+    responses((status = 204), Refusals))]
 pub(super) async fn remove(
     State(ask): State<Ask>,
-    Path(place): Path<usize>,
+    condition: Condition,
+    Path(place): Path<String>,
 ) -> Result<StatusCode, Failure> {
-    match ask.run(move |control| control.remove_mark(place)).await? {
+    let place: usize = place.parse().map_err(|_| {
+        let detail = "a rule is named by its place, counted from 0";
+        Failure::new(ProblemKind::BadRequest, detail)
+    })?;
+    let remove = move |control: &dyn Control| control.remove_mark(place);
+    match ask.change(condition, present, remove).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => {
             let detail = format!("there is no rule {place}; they are counted from 0");

@@ -6,26 +6,43 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Ask;
-use super::answer::{self, Created, Failure};
-use super::extract::{Body, Parameters, ServicePath};
+use super::answer::{self, Created, Failure, Shown};
+use super::extract::{Body, Parameters, ServiceParams, ServicePath};
+use super::openapi::Refusals;
+use super::tag::Condition;
+use crate::control::Control;
 use crate::error::{ControlError, Problem};
 use crate::model::listing;
-use crate::model::{ListingQuery, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
+use crate::model::{
+    Carried, ListingQuery, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic,
+};
 use crate::path;
 use crate::validate::validate_service;
 
 type Answer<T> = Result<T, Failure>;
 
-pub(super) async fn list(State(ask): State<Ask>) -> Answer<Json<Vec<ServiceView>>> {
-    ask.run(|control| control.services()).await.map(Json)
+fn all(control: &dyn Control) -> Result<Vec<ServiceView>, ControlError> {
+    control.services()
 }
 
-/// Many rows at once: in the compact form of [`listing`].
+/// Lists the services, in the order they were added
+#[utoipa::path(get, path = "/v1/services", tag = "services",
+    responses((status = 200, body = Vec<ServiceView>), Refusals))]
+pub(super) async fn list(State(ask): State<Ask>) -> Answer<Shown<Vec<ServiceView>>> {
+    ask.look(all).await.map(Shown)
+}
+
+/// Lists many services at once, in a compact form
+///
+/// A row each, in postcard, for programs that are written with the crate of this API.
+#[utoipa::path(get, path = "/v1/listing", tag = "services", params(ListingQuery),
+    responses((status = 200, body = Vec<u8>, content_type = "application/vnd.bulwark.listing"),
+        Refusals))]
 pub(super) async fn listing(
     State(ask): State<Ask>,
     Parameters(query): Parameters<ListingQuery>,
 ) -> Answer<Response> {
-    let encoded = ask.run(move |control| {
+    let encoded = ask.look(move |control| {
         let rows = control.listing(&query)?;
         listing::encode(&rows).map_err(|error| ControlError::Internal(error.to_string()))
     });
@@ -33,81 +50,133 @@ pub(super) async fn listing(
     Ok((kind, encoded.await?).into_response())
 }
 
+/// Shows a service
+#[utoipa::path(get, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    responses((status = 200, body = ServiceView), Refusals))]
 pub(super) async fn show(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
-) -> Answer<Json<ServiceView>> {
-    ask.run(move |control| control.service(id)).await.map(Json)
+) -> Answer<Shown<ServiceView>> {
+    ask.look(move |control| control.service(id))
+        .await
+        .map(Shown)
 }
 
+/// Adds a service with its real servers
+#[utoipa::path(post, path = "/v1/services", tag = "services", request_body = Service,
+    responses((status = 201, body = ServiceView), Refusals))]
 pub(super) async fn add(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(service): Body<Service>,
 ) -> Answer<Created<ServiceView>> {
     ControlError::unless_valid(validate_service(&service))?;
     let location = path::service(service.id);
-    let body = ask.run(|control| control.add_service(service)).await?;
+    let add = |control: &dyn Control| control.add_service(service);
+    let body = ask.change(condition, all, add).await?;
     Ok(Created { location, body })
 }
 
+/// Adds a service, or makes the one of its name look like the body
+///
+/// Real servers that are in both keep their connections and counters.
+#[utoipa::path(put, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    request_body = Service,
+    responses((status = 200, body = ServiceView), (status = 201, body = ServiceView), Refusals))]
 pub(super) async fn put(
     State(ask): State<Ask>,
+    condition: Condition,
     ServicePath(id): ServicePath,
     Body(service): Body<Service>,
 ) -> Answer<Response> {
     let mut problems = validate_service(&service);
     problems.extend(other_identity(id, &service));
     ControlError::unless_valid(problems)?;
-    let done = ask.run(|control| control.put_service(service)).await?;
-    Ok(answer::put(done, path::service(id)))
+    let done = ask.change(
+        condition,
+        move |control| control.service(id),
+        |control| control.put_service(service),
+    );
+    Ok(answer::put(done.await?, path::service(id)))
 }
 
+/// Changes what the body names of a service
+#[utoipa::path(patch, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    request_body = ServicePatch, responses((status = 200, body = ServiceView), Refusals))]
 pub(super) async fn change(
     State(ask): State<Ask>,
+    condition: Condition,
     ServicePath(id): ServicePath,
     Body(patch): Body<ServicePatch>,
-) -> Answer<Json<ServiceView>> {
-    ask.run(move |control| control.change_service(id, patch))
+) -> Answer<Shown<ServiceView>> {
+    let done = ask.change(
+        condition,
+        move |control| control.service(id),
+        move |control| control.change_service(id, patch),
+    );
+    done.await.map(Shown)
+}
+
+/// Removes a service and its real servers
+#[utoipa::path(delete, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
+    responses((status = 204), Refusals))]
+pub(super) async fn remove(
+    State(ask): State<Ask>,
+    condition: Condition,
+    ServicePath(id): ServicePath,
+) -> Answer<StatusCode> {
+    let done = ask.change(
+        condition,
+        move |control| control.service(id),
+        move |control| control.remove_service(id),
+    );
+    done.await.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Removes all services
+#[utoipa::path(delete, path = "/v1/services", tag = "services",
+    responses((status = 204), Refusals))]
+pub(super) async fn flush(State(ask): State<Ask>, condition: Condition) -> Answer<StatusCode> {
+    let done = ask.change(condition, all, |control| control.flush());
+    done.await.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Shows what a service has carried
+#[utoipa::path(get, path = "/v1/services/{service}/stats", tag = "services",
+    params(ServiceParams), responses((status = 200, body = Carried), Refusals))]
+pub(super) async fn stats(
+    State(ask): State<Ask>,
+    ServicePath(id): ServicePath,
+) -> Answer<Json<Carried>> {
+    ask.look(move |control| control.carried(id, None))
         .await
         .map(Json)
 }
 
-pub(super) async fn remove(
-    State(ask): State<Ask>,
-    ServicePath(id): ServicePath,
-) -> Answer<StatusCode> {
-    ask.run(move |control| control.remove_service(id)).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn flush(State(ask): State<Ask>) -> Answer<StatusCode> {
-    ask.run(|control| control.flush()).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub(super) async fn stats(
-    State(ask): State<Ask>,
-    ServicePath(id): ServicePath,
-) -> Answer<Json<Traffic>> {
-    let service = ask.run(move |control| control.service(id)).await?;
-    Ok(Json(service.stats))
-}
-
+/// Zeroes the counters of a service and its real servers
+#[utoipa::path(delete, path = "/v1/services/{service}/stats", tag = "services",
+    params(ServiceParams), responses((status = 204), Refusals))]
 pub(super) async fn zero(
     State(ask): State<Ask>,
     ServicePath(id): ServicePath,
 ) -> Answer<StatusCode> {
-    ask.run(move |control| control.zero(Some(id))).await?;
+    ask.look(move |control| control.zero(Some(id))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Shows what all services together have carried
+#[utoipa::path(get, path = "/v1/services/stats", tag = "services",
+    responses((status = 200, body = Traffic), Refusals))]
 pub(super) async fn all_stats(State(ask): State<Ask>) -> Answer<Json<Traffic>> {
-    let stats = ask.run(|control| control.stats()).await?;
+    let stats = ask.look(|control| control.stats()).await?;
     Ok(Json(stats.traffic))
 }
 
+/// Zeroes the counters of all services
+#[utoipa::path(delete, path = "/v1/services/stats", tag = "services",
+    responses((status = 204), Refusals))]
 pub(super) async fn zero_all(State(ask): State<Ask>) -> Answer<StatusCode> {
-    ask.run(|control| control.zero(None)).await?;
+    ask.look(|control| control.zero(None)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -4,8 +4,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use super::Ask;
-use super::answer::Failure;
+use super::answer::{Failure, Shown};
 use super::extract::Body;
+use super::openapi::Refusals;
+use super::tag::Condition;
 use crate::problem::ProblemKind;
 use crate::sysctl::{Sysctl, SysctlView, SysctlWrite};
 
@@ -15,28 +17,67 @@ fn named(text: &str) -> Result<Sysctl, Failure> {
     })
 }
 
+/// Lists the sysctls
+#[utoipa::path(get, path = "/v1/sysctls", tag = "ipvs",
+    responses((status = 200, body = Vec<SysctlView>), Refusals))]
 pub(super) async fn list(State(ask): State<Ask>) -> Result<Json<Vec<SysctlView>>, Failure> {
-    let sysctls = ask.run(|control| control.sysctls()).await?;
+    let sysctls = ask.look(|control| control.sysctls()).await?;
     Ok(Json(sysctls.views()))
 }
 
+/// Shows a sysctl
+#[utoipa::path(get, path = "/v1/sysctls/{sysctl}", tag = "ipvs",
+    params(("sysctl" = String, Path, description = "Its name, with or without net.ipv4.vs.",
+        example = "conn_reuse_mode")),
+    responses((status = 200, body = SysctlView), Refusals))]
 pub(super) async fn show(
     State(ask): State<Ask>,
     Path(name): Path<String>,
-) -> Result<Json<SysctlView>, Failure> {
+) -> Result<Shown<SysctlView>, Failure> {
     let sysctl = named(&name)?;
-    let sysctls = ask.run(|control| control.sysctls()).await?;
-    Ok(Json(sysctls.view(sysctl)))
+    let sysctls = ask.look(|control| control.sysctls()).await?;
+    Ok(Shown(sysctls.view(sysctl)))
 }
 
-pub(super) async fn write(
+/// Writes a sysctl
+#[utoipa::path(put, path = "/v1/sysctls/{sysctl}", tag = "ipvs",
+    params(("sysctl" = String, Path, description = "Its name, with or without net.ipv4.vs.",
+        example = "conn_reuse_mode")),
+    request_body = SysctlWrite,
+    responses((status = 200, body = SysctlView), Refusals))]
+pub(super) async fn put(
+    ask: State<Ask>,
+    condition: Condition,
+    name: Path<String>,
+    body: Body<SysctlWrite>,
+) -> Result<Shown<SysctlView>, Failure> {
+    write(ask, condition, name, body).await
+}
+
+/// Writes a sysctl; the same as PUT
+#[utoipa::path(patch, path = "/v1/sysctls/{sysctl}", tag = "ipvs",
+    params(("sysctl" = String, Path, description = "Its name, with or without net.ipv4.vs.",
+        example = "conn_reuse_mode")),
+    request_body = SysctlWrite,
+    responses((status = 200, body = SysctlView), Refusals))]
+pub(super) async fn change(
+    ask: State<Ask>,
+    condition: Condition,
+    name: Path<String>,
+    body: Body<SysctlWrite>,
+) -> Result<Shown<SysctlView>, Failure> {
+    write(ask, condition, name, body).await
+}
+
+async fn write(
     State(ask): State<Ask>,
+    condition: Condition,
     Path(name): Path<String>,
     Body(SysctlWrite { value }): Body<SysctlWrite>,
-) -> Result<Json<SysctlView>, Failure> {
+) -> Result<Shown<SysctlView>, Failure> {
     let sysctl = named(&name)?;
-    let sysctls = ask
-        .run(move |control| control.change_sysctl(sysctl, &value))
-        .await?;
-    Ok(Json(sysctls.view(sysctl)))
+    let present = move |control: &dyn crate::Control| Ok(control.sysctls()?.view(sysctl));
+    let write = move |control: &dyn crate::Control| control.change_sysctl(sysctl, &value);
+    let sysctls = ask.change(condition, present, write).await?;
+    Ok(Shown(sysctls.view(sysctl)))
 }

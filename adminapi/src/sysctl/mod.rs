@@ -8,9 +8,13 @@ mod table;
 mod value;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use table::{Effect, Kind, NoSysctl, Sysctl};
 pub use value::{BadValue, Value};
+
+/// [`Value`] by a name that the description of the API does not take for any JSON.
+pub(crate) type SysctlValue = Value;
 
 /// What all names begin with, as `sysctl` writes them.
 pub const PREFIX: &str = "net.ipv4.vs.";
@@ -83,13 +87,16 @@ impl Sysctls {
 }
 
 /// A sysctl in an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"name": "net.ipv4.vs.conn_reuse_mode", "value": 0, "default": 1, "effective": true}))]
 pub struct SysctlView {
     /// Name, `net.ipv4.vs.conn_reuse_mode`.
     pub name: String,
     /// Value.
+    #[schema(value_type = SysctlValue)]
     pub value: Value,
     /// What it is unless somebody writes to it.
+    #[schema(value_type = SysctlValue)]
     pub default: Value,
     /// Whether the director does something with it.
     pub effective: bool,
@@ -99,10 +106,12 @@ pub struct SysctlView {
 }
 
 /// A write to a sysctl.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"value": 0}))]
 pub struct SysctlWrite {
     /// The new value: as it is, or as text that is read as the kernel reads it.
+    #[schema(value_type = SysctlValue)]
     pub value: Value,
 }
 

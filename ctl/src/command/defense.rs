@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use adminapi::Client;
-use adminapi::model::{Defense, DefenseLevel, Event};
+use adminapi::model::{
+    CookiePolicy, CookieStatus, Defense, DefenseLevel, Event, Protocol, ServiceId, ServicePatch,
+};
 use clap::{Args, Subcommand};
 
 use super::selector::Selector;
@@ -23,9 +25,13 @@ pub(super) struct Line {
 impl Line {
     /// What the line sets, if it sets something.
     pub(super) fn setting(&self) -> Option<Setting> {
-        let Act::Level { level } = self.act.as_ref()?;
-        let level = DefenseLevel { level: *level };
-        Some(Setting::Level(self.service.id(), level))
+        match *self.act.as_ref()? {
+            Act::Level { level } => {
+                let level = DefenseLevel { level };
+                Some(Setting::Level(self.service.id(), level))
+            }
+            Act::Cookies { policy } => Some(Setting::Cookies(self.service.id()?, policy)),
+        }
     }
 }
 
@@ -38,6 +44,13 @@ enum Act {
         #[arg(value_parser = clap::value_parser!(u8).range(0..=i64::from(DefenseLevel::MAX)))]
         level: u8,
     },
+    /// Sets when the SYNs of a TCP service are answered with cookies: off, auto (under attack) or
+    /// always.
+    Cookies {
+        /// off, auto or always.
+        #[arg(value_parser = policy)]
+        policy: CookiePolicy,
+    },
 }
 
 /// Which events are shown.
@@ -46,6 +59,12 @@ pub(super) struct EventsLine {
     /// Those after this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     since: u64,
+}
+
+fn policy(word: &str) -> Result<CookiePolicy, String> {
+    let mut all = CookiePolicy::ALL.into_iter();
+    let found = all.find(|policy| policy.name() == word);
+    found.ok_or_else(|| "write off, auto or always".to_owned())
 }
 
 /// Shows the defence, or sets the level and shows what is in force then.
@@ -61,12 +80,44 @@ pub(super) async fn run(
             let level = DefenseLevel { level };
             director.set_defense(service, level).await?
         }
+        Some(Act::Cookies { policy }) => {
+            set_policy(director, service, policy).await?;
+            director.defense(service).await?
+        }
     };
     Ok(match as_json {
         true => json(&defense),
         false => text(&defense),
     }
     .into())
+}
+
+/// Sets the policy of a service, or of all TCP services.
+async fn set_policy(
+    director: &Client,
+    service: Option<ServiceId>,
+    policy: CookiePolicy,
+) -> Result<(), DirectorError> {
+    let patch = ServicePatch {
+        cookies: Some(policy),
+        ..ServicePatch::default()
+    };
+    let ids: Vec<_> = match service {
+        Some(id) => vec![id],
+        None => {
+            let all = director.services().await?.into_iter().map(|view| view.id);
+            all.filter(|id| takes_cookies(*id)).collect()
+        }
+    };
+    for id in ids {
+        director.change_service(id, patch).await?;
+    }
+    Ok(())
+}
+
+fn takes_cookies(id: ServiceId) -> bool {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 0);
+    id.protocol() == Some(Protocol::Tcp) && has_port
 }
 
 /// Shows what has happened.
@@ -105,6 +156,7 @@ fn text(defense: &Defense) -> String {
         half_open_limit,
         signals,
         next,
+        cookies,
     } = defense;
     let mode = if *automatic { "automatic" } else { "pinned" };
     let percent = drop_rate * 100.0;
@@ -116,6 +168,9 @@ fn text(defense: &Defense) -> String {
          half-open  {half_open} of {half_open_limit}\n",
         utc(*since)
     );
+    if let Some(status) = cookies {
+        text.push_str(&self::cookies(status));
+    }
     if !signals.is_empty() {
         let _ = writeln!(
             text,
@@ -132,6 +187,26 @@ fn text(defense: &Defense) -> String {
         );
     }
     text
+}
+
+/// The cookies of a service for people.
+fn cookies(status: &CookieStatus) -> String {
+    let CookieStatus {
+        policy,
+        active,
+        reason,
+        able,
+        reals,
+        sent,
+        accepted,
+        refused,
+    } = status;
+    let now = if *active { "on" } else { "not now" };
+    format!(
+        "cookies    {policy}, {now}: {reason}\n\
+         agents     {able} of {reals} real servers\n\
+         counted    {sent} sent, {accepted} accepted, {refused} refused\n"
+    )
 }
 
 /// `2026-11-21 09:56:19Z`; the civil date by H. Hinnant's `civil_from_days`.
@@ -178,6 +253,16 @@ mod tests {
                 unit: "%".to_owned(),
             }],
             next: "0 in 12 s".to_owned(),
+            cookies: Some(CookieStatus {
+                policy: CookiePolicy::Auto,
+                active: true,
+                reason: "under attack".to_owned(),
+                able: 2,
+                reals: 3,
+                sent: 1000,
+                accepted: 10,
+                refused: 7,
+            }),
         };
         assert_eq!(
             text(&defense),
@@ -187,6 +272,9 @@ reason     half-open pool taken: 31.0 %, the mark is 25.0 %
 next       0 in 12 s
 drop rate  12.5 % of new connections
 half-open  77500 of 250000
+cookies    auto, on: under attack
+agents     2 of 3 real servers
+counted    1000 sent, 10 accepted, 7 refused
 
 signal                    now        enter        leave
 half_open_pool           31.0         25.0         12.0 %

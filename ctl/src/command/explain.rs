@@ -77,12 +77,18 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         let (interface, station, mtu) = (&hop.interface, &hop.station, hop.mtu);
         format!("{station} on {interface}, MTU {mtu}")
     });
+    let listed = found.listed.as_ref().map(|listed| {
+        let why = listed.why.as_ref().map(|why| format!(": {why}"));
+        let (list, network) = (listed.list, listed.network);
+        format!("{list} {network}{}", why.unwrap_or_default())
+    });
     let rows = [
         (
             "packet",
             Some(format!("{} {from} -> {to}{through}", protocol.name())),
         ),
         ("fate", Some(fate)),
+        ("listed", listed),
         ("service", found.service.map(|id| id.to_string())),
         ("connection", connection),
         ("persistence", template),
@@ -122,6 +128,7 @@ mod tests {
         let mut found = Explanation {
             fate: Fate::Forward,
             reason: None,
+            listed: None,
             service: Some(ServiceId::at(query.protocol, query.to)),
             connection: None,
             template: None,

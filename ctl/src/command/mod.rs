@@ -11,6 +11,7 @@ mod selector;
 mod sources;
 mod status;
 mod sysctl;
+mod token;
 mod top;
 
 use std::ffi::OsString;
@@ -33,10 +34,8 @@ use crate::ipvsadm::proc;
     after_help = "ipvsadm's options work too, without a word: bulwark -Ln. `bulwark -h` lists them."
 )]
 struct Line {
-    /// Where the director is: unix:/PATH or http://HOST:PORT
-    /// [default: $BULWARK_API, else unix:/run/bulwark/api.sock].
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    api: Option<String>,
+    #[command(flatten)]
+    place: connect::Place,
     /// Answers as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -48,6 +47,9 @@ struct Line {
 enum Word {
     #[command(flatten)]
     Question(Question),
+    /// Makes tokens for the API.
+    #[command(subcommand)]
+    Token(token::Line),
     /// Prints the completions of a shell.
     Completions {
         /// The shell.
@@ -84,6 +86,8 @@ enum Question {
     Status,
     /// Says what the director would do with a packet, and why. Nothing is sent or changed.
     Explain(explain::Line),
+    /// Has the director read its configuration file again: all of it or nothing.
+    Reload,
     /// Shows who sends most.
     Sources(sources::Line),
     /// Shows rates of services and real servers, the level of defence and who sends most, live.
@@ -126,14 +130,15 @@ impl From<String> for Said {
     }
 }
 
-/// Whether the line is a word and not options. `--api` and `--json` may stand before either.
+/// Whether the line is a word and not options. `--api`, `--ca` and `--json` may stand
+/// before either.
 pub(crate) fn has_word(args: &[String]) -> bool {
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         match arg {
             "--json" => {}
-            "--api" => drop(args.next()),
-            _ if arg.starts_with("--api=") => {}
+            "--api" | "--ca" => drop(args.next()),
+            _ if arg.starts_with("--api=") || arg.starts_with("--ca=") => {}
             _ => return !arg.starts_with('-'),
         }
     }
@@ -182,9 +187,10 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
 async fn answer(line: &Line) -> Result<Said, DirectorError> {
     match &line.word {
         Word::Question(question) => {
-            let director = connect::find(line.api.as_deref())?;
+            let director = connect::find(&line.place)?;
             ask(question, &director, line.json).await
         }
+        Word::Token(token) => Ok(token::run(token, line.json)),
         Word::Completions { shell } => Ok(generate::completions(*shell).into()),
         Word::Man { directory } => Ok(man(directory)),
     }
@@ -232,6 +238,10 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
                 Ok(said)
             }
         },
+        Question::Reload => {
+            director.reload().await?;
+            Ok(Said::default())
+        }
         Question::Filter(filter) => filter::run(filter, director, as_json).await,
         Question::Ban(network) => filter::ban(network, director).await,
         Question::Unban(network) => filter::unban(network, director).await,
@@ -278,6 +288,8 @@ mod tests {
             ("--json status", true),
             ("--api unix:/x status", true),
             ("--api=unix:/x status -h", true),
+            ("--api https://x:1 --ca /ca status", true),
+            ("--ca=/ca -L", false),
             ("-L", false),
             ("--api unix:/x -L", false),
             ("--json", false),

@@ -56,6 +56,7 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
         "rx",
         "passed",
         "redirected",
+        "answered",
         "dropped",
     ];
     let rows = interfaces.iter().map(|interface| {
@@ -66,6 +67,7 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
             interface.rx.to_string(),
             interface.passed.to_string(),
             interface.redirected.to_string(),
+            interface.answered.to_string(),
             interface.dropped.to_string(),
         ]
     });
@@ -190,6 +192,7 @@ mod tests {
                 rx: 1000,
                 passed: 10,
                 redirected: 990,
+                answered: 0,
                 dropped: 0,
                 drops: Drops::default(),
             }],
@@ -237,8 +240,8 @@ connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 local address  assigned  connections  ports
 10.0.2.200          yes            7  64512
 
-interface       mode  queues    rx  passed  redirected  dropped
-eth0       zero-copy       4  1000      10         990        0
+interface       mode  queues    rx  passed  redirected  answered  dropped
+eth0       zero-copy       4  1000      10         990         0        0
 
 worker  cpu  received  sent  dropped  missed  answered  routed  frames  free  filling  sending
 0         3       990   988        2       4         1       5    4096  2000     2090        6

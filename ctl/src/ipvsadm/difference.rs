@@ -28,6 +28,7 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
         }
     }
     text += &come(save::levels(&old.defense), save::levels(&new.defense));
+    text += &come(save::cookies(&old.services), save::cookies(&new.services));
     text
 }
 

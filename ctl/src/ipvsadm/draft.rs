@@ -144,6 +144,13 @@ impl Edit for Draft {
             Setting::Level(Some(id), level) => {
                 config.defense.services.insert(id, level.level);
             }
+            Setting::Cookies(id, policy) => {
+                drop(config);
+                return self.with(id, |service| {
+                    service.cookies = policy;
+                    Ok(())
+                });
+            }
             Setting::NoMarks => config.marks = Some(Vec::new()),
             Setting::Mark(rule) => {
                 let mut marks = config.marks.take().unwrap_or_else(|| self.1.clone());

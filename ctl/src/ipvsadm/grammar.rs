@@ -297,8 +297,17 @@ pub(crate) enum Means {
     Sort,
     /// Not of ipvsadm.
     Own(Own),
-    /// `--api`, not of ipvsadm: where the director is.
+    /// `--api` and `--ca`, not of ipvsadm: where the director is, and who says that it is he.
+    Place(Whereabouts),
+}
+
+/// What a line says of where the director is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// Its address.
     Api,
+    /// Who signs its certificate.
+    Ca,
 }
 
 /// An option that only `bulwark` has.
@@ -438,7 +447,8 @@ pub(crate) const SWITCHES: &[Switch] = switches![
     ("sync-maxlen", None, Takes::Value, Means::Option(SyncMaxlen)),
 ];
 
-/// The spellings that only `bulwark` has. `--json` and `--api` may stand before the command.
+/// The spellings that only `bulwark` has. `--json`, `--api` and `--ca` may stand before the
+/// command.
 #[rustfmt::skip]
 pub(crate) const OWN_SWITCHES: &[Switch] = switches![
     ("json", None, Takes::Nothing, Means::Own(Own::Json)),
@@ -446,6 +456,7 @@ pub(crate) const OWN_SWITCHES: &[Switch] = switches![
     ("full", None, Takes::Nothing, Means::Own(Own::Full)),
     ("atomic", None, Takes::Nothing, Means::Own(Own::Atomic)),
     ("dry-run", None, Takes::Nothing, Means::Own(Own::DryRun)),
-    ("api", None, Takes::Value, Means::Api),
+    ("api", None, Takes::Value, Means::Place(Whereabouts::Api)),
+    ("ca", None, Takes::Value, Means::Place(Whereabouts::Ca)),
     ("fullnat", None, Takes::Nothing, Means::Forward(Method::FullNat)),
 ];

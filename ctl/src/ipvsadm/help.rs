@@ -88,8 +88,9 @@ Only PROGRAM has:
      --atomic           -R applies all lines or none, what they do not name
                         goes; says first what that changes
      --dry-run          with --atomic: only says it
-     --api ADDRESS      the director: unix:/PATH or http://HOST:PORT
+     --api ADDRESS      the director: unix:/PATH, https://HOST:PORT or http://HOST:PORT
                         (default: $BULWARK_API, else unix:/run/bulwark/api.sock)
+     --ca FILE          who signs its certificate (default: $BULWARK_CA)
   PROGRAM status        how the director does
   PROGRAM help          the other words
 ";

@@ -32,6 +32,7 @@ mod tests;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
+use crate::connect::Place;
 use crate::director::{Director, DirectorError};
 use failure::Failure;
 use grammar::{Command, Own};
@@ -79,11 +80,11 @@ pub(crate) struct Streams<'a> {
 }
 
 /// Runs the line `args` (without the program's name) and returns the exit status. `find` finds
-/// the director, given what `--api` said; a line that is wrong by itself never asks for one.
+/// the director, given where the line says that it is; a line that is wrong by itself never asks for one.
 pub(crate) async fn run<D: Director>(
     args: &[String],
     context: Context<'_>,
-    find: impl FnOnce(Option<&str>) -> Result<D, DirectorError>,
+    find: impl FnOnce(&Place) -> Result<D, DirectorError>,
     mut streams: Streams<'_>,
 ) -> u8 {
     let done = dispatch(args, context, find, &mut streams).await;
@@ -97,11 +98,11 @@ pub(crate) async fn run<D: Director>(
 async fn dispatch<D: Director>(
     args: &[String],
     context: Context<'_>,
-    find: impl FnOnce(Option<&str>) -> Result<D, DirectorError>,
+    find: impl FnOnce(&Place) -> Result<D, DirectorError>,
     streams: &mut Streams<'_>,
 ) -> Result<u8, Failure> {
     let line = parse::parse(args, &context)?;
-    let find = || find(line.api.as_deref()).map_err(Failure::Director);
+    let find = || find(&line.place).map_err(Failure::Director);
     match line.command {
         Command::Help | Command::Version => inform(line.command, &context, streams.out)?,
         Command::Restore => {

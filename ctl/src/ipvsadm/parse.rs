@@ -5,10 +5,13 @@ use std::net::IpAddr;
 
 use adminapi::model::{Persistence, SyncDaemon, SyncRole};
 
+use crate::connect::Place;
+
 use super::address::{self, HostPort};
 use super::failure::Failure;
 use super::grammar::{
-    Command, Means, Method, OWN_SWITCHES, Opt, OptSet, Own, SWITCHES, Switch, Transport, TunnelType,
+    Command, Means, Method, OWN_SWITCHES, Opt, OptSet, Own, SWITCHES, Switch, Transport,
+    TunnelType, Whereabouts,
 };
 use super::names::Names;
 use super::popt::{Given, Reader};
@@ -117,7 +120,7 @@ pub(crate) struct Line {
     /// Seconds between two listings.
     pub(crate) interval: u64,
     /// Where the director is.
-    pub(crate) api: Option<String>,
+    pub(crate) place: Place,
     pub(crate) service: Option<Selector>,
     pub(crate) real: Option<HostPort>,
     pub(crate) method: Method,
@@ -142,7 +145,7 @@ impl Line {
             set: OptSet::default(),
             own: Vec::new(),
             interval: WATCH_INTERVAL,
-            api: None,
+            place: Place::default(),
             service: None,
             real: None,
             method: Method::default(),
@@ -213,7 +216,7 @@ pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Fail
 }
 
 const fn is_own(means: Means) -> bool {
-    matches!(means, Means::Own(_) | Means::Api)
+    matches!(means, Means::Own(_) | Means::Place(_))
 }
 
 fn own(line: &mut Line, given: Given) -> Result<(), Failure> {
@@ -224,7 +227,8 @@ fn own(line: &mut Line, given: Given) -> Result<(), Failure> {
                 line.interval = value::bounded(&seconds, 1..=3600, "illegal interval specified")?;
             }
         }
-        (_, address) => line.api = address,
+        (Means::Place(Whereabouts::Ca), file) => line.place.ca = file,
+        (_, address) => line.place.api = address,
     }
     Ok(())
 }
@@ -273,7 +277,7 @@ fn take(
             option(line, opt, given.value.as_deref(), context)?;
         }
         Means::Sort => {}
-        Means::Own(_) | Means::Api => own(line, given)?,
+        Means::Own(_) | Means::Place(_) => own(line, given)?,
     }
     Ok(())
 }

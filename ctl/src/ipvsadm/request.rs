@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Change, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch, Scheduler,
-    SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole, TimeoutsPatch, Tunnel,
-    TunnelChecksum,
+    Change, CookiePolicy, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch,
+    Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
+    TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
 use super::check;
@@ -210,6 +210,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         persistence: persistence(line),
         one_packet: line.set.has(Opt::Ops),
         health: None,
+        cookies: CookiePolicy::default(),
         reals: Vec::new(),
     }))
 }

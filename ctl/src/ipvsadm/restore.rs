@@ -202,7 +202,7 @@ fn read(words: &[String], context: Context<'_>) -> Result<Vec<Doing>, Failure> {
 /// only.
 fn unless_own(line: &Line) -> Result<(), Failure> {
     let own = line.own.first().map(|own| own.name());
-    match own.or(line.api.as_ref().map(|_| "api")) {
+    match own.or_else(|| line.place.option()) {
         Some(name) => Err(Failure::unknown_option(format!("--{name}"))),
         None => Ok(()),
     }

@@ -31,6 +31,7 @@ pub(crate) fn whole(config: &Configuration, style: Style<'_>, extent: Extent) ->
     }
     if extent == Extent::Full {
         text += &levels(&config.defense);
+        text += &cookies(&config.services);
     }
     text
 }
@@ -81,6 +82,16 @@ pub(crate) fn levels(levels: &Levels) -> String {
         format!("defense level {level} {selector}\n")
     });
     all.into_iter().chain(services).collect()
+}
+
+/// The lines of when SYNs are answered with cookies, where that is not as usual.
+pub(crate) fn cookies(services: &[Service]) -> String {
+    let unusual = services.iter().filter(|each| !each.cookies.is_default());
+    let line = |each: &Service| {
+        let selector = selector(each.id, Style::Numeric, Extent::Full);
+        format!("defense cookies {} {selector}\n", each.cookies)
+    };
+    unusual.map(line).collect()
 }
 
 /// The lines that make this service and its real servers.

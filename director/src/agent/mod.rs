@@ -1,5 +1,6 @@
 //! The agent on a real server: takes the directors' packets out of their tunnels, where the
-//! kernel has no tunnel driver or nobody wants to set one up.
+//! kernel has no tunnel driver or nobody wants to set one up, and takes in the connections of
+//! clients that come with a cookie of a director.
 //!
 //! ```text
 //!  interface -> tc ingress: bpf/agent.bpf.c -> stack -> VIP on lo -> server
@@ -8,16 +9,22 @@
 //! ```
 //!
 //! * `program`: the BPF program, its maps, and where it is attached.
+//! * `keyring`: the keys for cookies that the program holds.
+//! * `listeners`: who listens on this host.
+//! * `reporter`: talks to the director.
 //! * `outcomes`: what became of the packets.
 //! * `role`: the process: start, signals, end.
 
 mod error;
+mod keyring;
+mod listeners;
 mod outcomes;
 mod program;
+mod reporter;
 mod role;
 
 pub use error::AgentError;
-pub use outcomes::Outcomes;
+pub use outcomes::{Outcomes, Welcomes};
 pub use program::{Decapsulator, Hook};
 pub use role::{Args, main};
 

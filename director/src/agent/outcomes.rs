@@ -46,6 +46,30 @@ impl fmt::Display for Outcomes {
     }
 }
 
+/// What became of segments that found a listener where there are keys: `enum welcome` of
+/// `bpf/agent/cookie.h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Welcomes {
+    /// With a cookie: connections of the kernel's now.
+    pub welcomed: u64,
+    /// Without.
+    pub stray: u64,
+    /// With a cookie, but the kernel took none.
+    pub declined: u64,
+}
+
+/// `welcomed=7 stray=0 declined=0`
+impl fmt::Display for Welcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            welcomed,
+            stray,
+            declined,
+        } = self;
+        write!(f, "welcomed={welcomed} stray={stray} declined={declined}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

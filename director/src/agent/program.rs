@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, TC_INGRESS, TcHook, TcHookBuilder};
 
+use super::keyring::Keyring;
 use super::skel::{AgentSkel, AgentSkelBuilder};
-use super::{AgentError, Outcomes};
+use super::{AgentError, Outcomes, Welcomes};
 use crate::bpf_link;
 use crate::config::{AgentConfig, HookChoice, Tunnel};
 use crate::neighbour::{Link, Prefix};
@@ -72,6 +73,9 @@ pub struct Decapsulator {
     attachment: Attachment,
     lists: Lists,
     outcomes: MapHandle,
+    welcomes: MapHandle,
+    guests: MapHandle,
+    declined: MapHandle,
     locals: MapHandle,
 }
 
@@ -101,8 +105,11 @@ impl Decapsulator {
         Ok(Self {
             lists,
             outcomes: MapHandle::try_from(&skel.maps.outcomes).map_err(refused)?,
+            welcomes: MapHandle::try_from(&skel.maps.welcomes).map_err(refused)?,
+            guests: MapHandle::try_from(&skel.maps.guests).map_err(refused)?,
+            declined: MapHandle::try_from(&skel.maps.declined).map_err(refused)?,
             locals: MapHandle::try_from(&skel.maps.locals).map_err(refused)?,
-            attachment: attach(&skel, config.hook, link)?,
+            attachment: attach(&skel, hook_of(config), link)?,
         })
     }
 
@@ -144,22 +151,30 @@ impl Decapsulator {
     /// # Errors
     /// The kernel's.
     pub fn outcomes(&self) -> Result<Outcomes, AgentError> {
-        let mut packets = [0; Outcomes::COUNT];
-        for (slot, packets) in packets.iter_mut().enumerate() {
-            let values = self
-                .outcomes
-                .lookup_percpu(&(slot as u32).to_ne_bytes(), MapFlags::ANY)
-                .map_err(|source| AgentError::Map {
-                    map: "outcomes",
-                    source,
-                })?;
-            let words = values.unwrap_or_default();
-            *packets = words
-                .iter()
-                .filter_map(|word| Some(u64::from_ne_bytes(*word.first_chunk()?)))
-                .sum();
-        }
-        Ok(Outcomes::new(packets))
+        counts(&self.outcomes, "outcomes").map(Outcomes::new)
+    }
+
+    /// What became of the segments that found a listener where there are keys.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn welcomes(&self) -> Result<Welcomes, AgentError> {
+        let [welcomed, stray, declined] = counts(&self.welcomes, "welcomes")?;
+        Ok(Welcomes {
+            welcomed,
+            stray,
+            declined,
+        })
+    }
+
+    /// What it holds keys in.
+    ///
+    /// # Errors
+    /// When there are too many open files.
+    pub(super) fn keyring(&self) -> Result<Keyring, AgentError> {
+        let guests = MapHandle::try_from(&self.guests).map_err(refused)?;
+        let declined = MapHandle::try_from(&self.declined).map_err(refused)?;
+        Ok(Keyring::new(guests, declined))
     }
 }
 
@@ -171,6 +186,31 @@ impl Drop for Decapsulator {
         if let Err(error) = filter.detach() {
             tracing::warn!(%error, "the filter stays at tc ingress; the next agent replaces it");
         }
+    }
+}
+
+/// The counters of a map that each CPU has its own of.
+fn counts<const N: usize>(map: &MapHandle, name: &'static str) -> Result<[u64; N], AgentError> {
+    let mut packets = [0; N];
+    for (slot, packets) in packets.iter_mut().enumerate() {
+        let slot = (slot as u32).to_ne_bytes();
+        let values = map.lookup_percpu(&slot, MapFlags::ANY);
+        let values = values.map_err(|source| AgentError::Map { map: name, source })?;
+        let words = values.unwrap_or_default();
+        *packets = words
+            .iter()
+            .filter_map(|word| Some(u64::from_ne_bytes(*word.first_chunk()?)))
+            .sum();
+    }
+    Ok(packets)
+}
+
+/// Where there are keys, a filter: it works on when the agent is killed, so that connections which
+/// are under way to it find what they were promised.
+fn hook_of(config: &AgentConfig) -> HookChoice {
+    match (config.hook, &config.director) {
+        (HookChoice::Auto, Some(_)) => HookChoice::Clsact,
+        (hook, _) => hook,
     }
 }
 

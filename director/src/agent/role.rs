@@ -3,17 +3,24 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
 use crate::config::AgentConfig;
+use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
+use crate::privilege;
 use crate::run;
 use crate::wire::Addr;
+
+/// How long the director may take to let this real server go.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Decapsulates on a real server: IPIP, GRE and GUE packets of the directors reach the VIP on its
 /// loopback.
@@ -41,7 +48,7 @@ pub fn main(args: &Args) -> ExitCode {
         println!("{}: ok", args.config.display());
         return ExitCode::SUCCESS;
     }
-    run::log(&config.log);
+    logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -97,11 +104,20 @@ impl Host {
 }
 
 async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
-    run::check_host()?;
+    run::check_host(privilege::AGENT)?;
     let mut host = Host::follow().await?;
     let link = host.interface(config.interface.as_str())?;
     let program = Decapsulator::attach(&config, &link)?;
     let known = tell_addresses(&program, &[], &host.addresses.borrow_and_update())?;
+    let (leave, leaving) = watch::channel(false);
+    let reporting = match &config.director {
+        Some(source) => {
+            let reporter = Reporter::new(source, program.keyring()?, leaving);
+            let reporter = reporter.context("cannot ask a director for keys")?;
+            Some(tokio::spawn(reporter.run()))
+        }
+        None => None,
+    };
     let mut agent = Agent {
         args,
         config,
@@ -113,6 +129,11 @@ async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let outcome = agent.follow(&mut host, &link).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    // The receiver is gone when nobody reports.
+    let _ = leave.send(true);
+    if let Some(reporting) = reporting {
+        let _ = tokio::time::timeout(PATIENCE, reporting).await;
+    }
     agent.tell_outcomes();
     info!("stopped");
     outcome
@@ -187,6 +208,13 @@ impl Agent<'_> {
     fn tell_outcomes(&self) {
         match self.program.outcomes() {
             Ok(outcomes) => info!("packets: {outcomes}"),
+            Err(error) => warn!(%error, "cannot read the counters"),
+        }
+        if self.config.director.is_none() {
+            return;
+        }
+        match self.program.welcomes() {
+            Ok(welcomes) => info!("cookies: {welcomes}"),
             Err(error) => warn!(%error, "cannot read the counters"),
         }
     }

@@ -1,14 +1,17 @@
 //! The configuration of the real-server agent: a file of its own, with `[agent]` and `[log]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
 use super::datapath::InterfaceName;
 use super::error::ConfigErrors;
+use super::identity;
 use super::log::{self, Log};
 use super::read::{Expected, Section};
+use crate::channel::Identity;
 use crate::neighbour::Prefix;
 
 /// What an agent does. Only [`AgentConfig::parse`] and [`AgentConfig::load`] make one from a file.
@@ -26,8 +29,21 @@ pub struct AgentConfig {
     pub gue_port: u16,
     /// How the program is attached.
     pub hook: HookChoice,
+    /// `[agent.director]`: who gives keys for cookies, if somebody does.
+    pub director: Option<Source>,
     /// `[log]`: what is logged, and how.
     pub log: Log,
+}
+
+/// A director that gives keys for cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it takes agents in.
+    pub address: SocketAddr,
+    /// What its certificate has to name: its address, unless another name is given.
+    pub name: ServerName<'static>,
+    /// Who this real server is, and whom it believes.
+    pub identity: Identity,
 }
 
 /// A kind of tunnel.
@@ -98,7 +114,8 @@ fn read(mut root: Section<'_>) -> Option<AgentConfig> {
     let gue_port = section.or("gue_port", &port, AgentConfig::DEFAULT_GUE_PORT);
     let hook = Expected::Word(HookChoice::WORDS);
     let hook = section.or("hook", &hook, HookChoice::Auto);
-    section.not_yet("director");
+    let wants_keys = section.has("director");
+    let director = wants_keys.then(|| read_director(section.section("director")));
     section.finish();
     let log = log::read(root.section("log"));
     root.finish();
@@ -109,7 +126,35 @@ fn read(mut root: Section<'_>) -> Option<AgentConfig> {
         tunnels,
         gue_port,
         hook,
+        director: director.flatten(),
         log,
+    })
+}
+
+fn read_director(mut section: Section<'_>) -> Option<Source> {
+    let expected = Expected::Text("an address with a port, as in \"10.0.2.254:7071\"");
+    let mend = "set what the director has as `listen` under [agents]";
+    let address: Option<SocketAddr> = section.required("address", &expected, mend);
+    let name = Expected::Text("the name that the director's certificate has");
+    let name: Option<String> = section.optional("name", &name);
+    let name = match name.map(ServerName::try_from) {
+        None => address.map(|address| ServerName::IpAddress(address.ip().into())),
+        Some(Ok(name)) => Some(name),
+        Some(Err(_)) => {
+            section.refuse(
+                "name",
+                "is no name of a host",
+                "leave it out for the address",
+            );
+            None
+        }
+    };
+    let identity = identity::read(&mut section, "ca");
+    section.finish();
+    Some(Source {
+        address: address?,
+        name: name?,
+        identity: identity?,
     })
 }
 
@@ -204,6 +249,7 @@ mod tests {
         assert_eq!(config.tunnels, Tunnel::ALL);
         assert_eq!(config.gue_port, 6080);
         assert_eq!(config.hook, HookChoice::Auto);
+        assert_eq!(config.director, None);
         assert_eq!(config.log, Log::default());
     }
 
@@ -255,6 +301,19 @@ mod tests {
     }
 
     #[test]
+    fn a_director_is_known_by_its_address_unless_it_has_a_name() {
+        let read = |more: &str| {
+            let files = "certificate = \"c\"\nkey = \"k\"\nca = \"a\"\n";
+            let text =
+                format!("{MINIMAL}[agent.director]\naddress = \"10.0.0.9:7071\"\n{files}{more}");
+            AgentConfig::parse(&text, "f").unwrap().director.unwrap()
+        };
+        assert_eq!(read("").name.to_str(), "10.0.0.9");
+        assert_eq!(read("name = \"lb.example\"").name.to_str(), "lb.example");
+        assert_eq!(read("").identity.authority.to_str(), Some("a"));
+    }
+
+    #[test]
     fn every_mistake_is_told_with_its_line_and_mend() {
         for (more, complaint) in [
             (
@@ -298,8 +357,8 @@ mod tests {
                 "f:3: agent.vip: unknown key; did you mean vips?",
             ),
             (
-                "[agent.director]\naddress = \"10.0.0.1\"",
-                "f:3: agent.director: is not available yet; leave it out",
+                "[agent.director]\naddress = \"10.0.0.1:7\"\ncertificate = \"c\"\nkey = \"k\"",
+                "f:3: agent.director.ca: is missing; name a PEM file; docs/agent.md shows how to make one",
             ),
         ] {
             assert_eq!(complaints(more), [complaint], "{more}");

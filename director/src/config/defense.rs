@@ -71,11 +71,18 @@ pub(super) fn read(mut section: Section<'_>) -> Defense {
             0..=MOST,
             default.rejected_acks,
         ),
+        lost_cookies: marks(
+            &mut section,
+            ["lost_cookies", "lost_cookies_leave"],
+            0..=MOST,
+            default.lost_cookies,
+        ),
         dwell: Ticks::seconds(seconds(
             &mut section,
             "dwell",
             default.dwell.as_seconds_ceil(),
         )),
+        cookies_from: number(&mut section, "cookies_from", PERCENT, default.cookies_from),
         drop_from: number(&mut section, "drop_from", PERCENT, default.drop_from),
         drop_most: number(
             &mut section,

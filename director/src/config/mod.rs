@@ -5,6 +5,7 @@
 //! the same way as for the API.
 
 mod agent;
+mod agents;
 mod api;
 mod datapath;
 mod defense;
@@ -12,6 +13,7 @@ mod duplicate;
 mod error;
 mod filter;
 mod health;
+mod identity;
 mod limits;
 mod local;
 mod log;
@@ -30,8 +32,9 @@ use adminapi::model::{MarkRule, Service, Timeouts};
 use adminapi::sysctl::Sysctls;
 use toml_edit::Document;
 
-pub use agent::{AgentConfig, HookChoice, Tunnel};
-pub use api::Api;
+pub use agent::{AgentConfig, HookChoice, Source, Tunnel};
+pub use agents::{Agents, Cookies};
+pub use api::{Api, Listen};
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
@@ -71,6 +74,10 @@ pub struct Settings {
     pub limits: Limits,
     /// `[defense]`: when the level changes, and what is done then.
     pub defense: Defense,
+    /// `[agents]`: where agents of real servers come in, if they may.
+    pub agents: Option<Agents>,
+    /// `[cookies]`: how cookies are made.
+    pub cookies: Cookies,
     /// `[filter]`: whose packets are taken.
     pub filter: Filter,
     /// `[timeouts]`: how long idle connections are kept.
@@ -141,6 +148,9 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let log = log::read(root.section("log"));
     let marks = mark::read(&mut root);
     let defense = defense::read(root.section("defense"));
+    let wants_agents = root.has("agents");
+    let agents = wants_agents.then(|| agents::read(root.section("agents")));
+    let cookies = agents::read_cookies(root.section("cookies"));
     let filter = filter::read(root.section("filter"));
     let services = service::read(&mut root, datapath.as_ref().map(|datapath| &datapath.local));
     root.finish();
@@ -149,6 +159,8 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         api: api?,
         limits,
         defense,
+        agents: agents.flatten(),
+        cookies,
         filter,
         timeouts,
         sysctls,

@@ -69,8 +69,6 @@ pub(super) struct Section<'a> {
     report: &'a Report,
     /// The keys that were asked for.
     known: Vec<&'static str>,
-    /// The keys that were refused as not available yet.
-    refused: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
@@ -85,7 +83,6 @@ impl<'a> Section<'a> {
             pointer,
             report,
             known: Vec::new(),
-            refused: Vec::new(),
         }
     }
 
@@ -237,20 +234,12 @@ impl<'a> Section<'a> {
         tables.into_iter().enumerate().map(section).collect()
     }
 
-    /// Refuses a key that a later version will know.
-    pub(super) fn not_yet(&mut self, key: &'static str) {
-        if self.has(key) {
-            self.refuse(key, "is not available yet", "leave it out");
-            self.refused.push(key);
-        }
-    }
-
     /// Reports the keys that nobody has asked for.
     pub(super) fn finish(mut self) {
         self.known.sort_unstable();
         let keys = self.table.into_iter().flat_map(|table| table.iter());
         for (key, _) in keys {
-            if self.known.contains(&key) || self.refused.contains(&key) {
+            if self.known.contains(&key) {
                 continue;
             }
             let mend = match suggest::nearest(key, &self.known) {

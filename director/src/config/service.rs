@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Family, ForwardingMethod, Persistence, Real, Scheduler, Service, ServiceId, Tunnel,
+    CookiePolicy, Family, ForwardingMethod, Persistence, Real, Scheduler, Service, ServiceId,
+    Tunnel,
 };
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
@@ -21,6 +22,7 @@ const SCHEDULERS: &[&str] = &[
 const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
 const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
+const COOKIES: &[&str] = &["off", "auto", "always"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
 const TIMEOUT: Expected = Expected::Number(1..=Persistence::MAX_TIMEOUT as i64);
@@ -71,6 +73,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         .then(|| read_persistence(section.section("persistence")));
     let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
     let health = health::read_policy(&mut section, read_real);
+    let cookies = section.or("cookies", &Expected::Word(COOKIES), CookiePolicy::default());
     let reals: Vec<(usize, Real)> = section
         .sections("real")
         .into_iter()
@@ -85,6 +88,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         persistence,
         one_packet,
         health,
+        cookies,
         reals,
     };
     Some(Placed {
@@ -182,6 +186,7 @@ mod tests {
         assert_eq!(METHODS, ForwardingMethod::ALL.map(ForwardingMethod::name));
         assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
+        assert_eq!(COOKIES, CookiePolicy::ALL.map(CookiePolicy::name));
         assert_eq!(FAMILIES, Family::ALL.map(Family::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));
         assert_eq!(PROTOCOLS, Protocol::ALL.map(Protocol::name));

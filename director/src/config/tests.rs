@@ -51,12 +51,37 @@ fn the_sample_files_are_good() {
 }
 
 /// A comment in the sample that looks like a key shows the default: nothing changes when it is
-/// made one (but for the two that need a decision).
+/// made one (but for those that need a decision).
+#[test]
+fn other_hosts_come_with_tokens_and_tls() {
+    let text = "[datapath]\ninterfaces = [\"a\"]\n[api]\nlisten = \"192.0.2.1:7070\"\n\
+                token_file = \"/t\"\nunix_group = \"bulwark\"\n[api.tls]\ncertificate = \"/c\"\n\
+                key = \"/k\"\nclient_ca = \"/ca\"\n";
+    let api = Config::parse(text, "f").unwrap().api.clone();
+    assert_eq!(api.unix_group.as_deref(), Some("bulwark"));
+    let listen = api.listen.unwrap();
+    assert_eq!(listen.token_file, Some("/t".into()));
+    let tls = listen.tls.unwrap();
+    let files = [tls.certificate, tls.key, tls.client_ca.unwrap()];
+    assert_eq!(files, ["/c", "/k", "/ca"].map(std::path::PathBuf::from));
+}
+
 #[test]
 fn what_the_sample_shows_is_the_default() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/bulwark.toml");
     let text = fs::read_to_string(path).unwrap();
-    let chosen = ["#workers", "#memory", "#listen", "#insecure_loopback"];
+    let chosen = [
+        "#workers",
+        "#memory",
+        "#unix_group",
+        "#listen",
+        "#token_file",
+        "#certificate",
+        "#key",
+        "#client_ca",
+        "#insecure_loopback",
+        "#persist",
+    ];
     let shown: String = text
         .lines()
         .map(|line| match line.strip_prefix('#') {
@@ -110,7 +135,12 @@ format = "json"
     assert_eq!(config.datapath.frames, 8192);
     assert_eq!(config.datapath.ring, 1024);
     assert!(!config.datapath.clamp_mss && !config.datapath.path_mtu_answers);
-    assert_eq!(config.api.listen, Some("[::1]:7070".parse().unwrap()));
+    let listen = Listen {
+        address: "[::1]:7070".parse().unwrap(),
+        token_file: None,
+        tls: None,
+    };
+    assert_eq!(config.api.listen, Some(listen));
     assert_eq!(config.limits.connections, 8192);
     assert_eq!(config.limits.half_open, 8192);
     assert_eq!(config.limits.templates, 8192);
@@ -257,17 +287,33 @@ fn each_bad_line_is_named() {
         ),
         (
             "[api]\nlisten = \"127.0.0.1:7070\"",
-            "f:4: api.listen: 127.0.0.1:7070 is open to every user of this host, and the API has \
-             no tokens yet; use the Unix socket, or set insecure_loopback = true to accept that",
+            "f:4: api.listen: 127.0.0.1:7070 is open to every user of this host, and asks for no \
+             token; set token_file, or use the Unix socket, or set insecure_loopback = true to \
+             accept that",
         ),
         (
             "[api]\nlisten = \"0.0.0.0:7070\"\ninsecure_loopback = true",
-            "f:4: api.listen: 0.0.0.0:7070 is open to other hosts, and the API has no tokens yet; \
-             use the Unix socket, or a loopback address with insecure_loopback = true",
+            "f:4: api.listen: 0.0.0.0:7070 is open to other hosts, which need tokens and TLS; set \
+             token_file and [api.tls], or use the Unix socket; `bulwark token new` makes a token",
         ),
         (
-            "[api]\ntoken_file = \"/etc/bulwark/token\"",
-            "f:4: api.token_file: is not available yet; leave it out",
+            "[api]\nlisten = \"192.0.2.1:7070\"\ntoken_file = \"/etc/bulwark/tokens\"",
+            "f:4: api.listen: 192.0.2.1:7070 is open to other hosts, which need tokens and TLS; \
+             set token_file and [api.tls], or use the Unix socket; `bulwark token new` makes a \
+             token",
+        ),
+        (
+            "[api]\ntoken_file = \"/etc/bulwark/tokens\"",
+            "f:4: api.token_file: is for listen, which is not set; the Unix socket needs neither \
+             tokens nor TLS; set listen too",
+        ),
+        (
+            "[api]\nlisten = \"127.0.0.1:7070\"\ntoken_file = \"tokens\"",
+            "f:5: api.token_file: \"tokens\" is not an absolute path; begin it with /",
+        ),
+        (
+            "[api]\nlisten = \"127.0.0.1:7070\"\ntoken_file = \"/t\"\n[api.tls]\nkey = \"/k\"",
+            "f:6: api.tls.certificate: is missing; name a PEM file, as in \"/etc/bulwark/api.crt\"",
         ),
         (
             "[limits]\nconnections = 100",

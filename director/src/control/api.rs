@@ -5,23 +5,26 @@ use std::sync::Arc;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Change, Configuration, Connection, ConnectionPage, ConnectionQuery, ConnectionUse, Cursor,
-    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Listed,
-    ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, PacketTotals, Prefix, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
-    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    AuditEntry, Carried, Change, Configuration, Connection, ConnectionId, ConnectionPage,
+    ConnectionQuery, ConnectionUse, Cursor, Defense, DefenseLevel, Events, ExplainQuery,
+    Explanation, Filter, FilterRules, Health, Limits, Listed, ListedView, ListingQuery, MarkRule,
+    NetworkPage, NetworkQuery, PacketTotals, Prefix, Real, RealPatch, RealView, Sample, Service,
+    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
+    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
-use adminapi::{Control, ControlError, Put};
+use adminapi::{Control, ControlError, News, Put};
 
 use super::edit::{self, known, known_real};
 use super::health::command_of_policy;
 use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::flow;
+use crate::pool::PoolError;
 use crate::service;
 use crate::sources;
 use crate::stats::TrafficSum;
+use crate::wire::Endpoint;
 
 /// In the cursor of a listing: the connections are through, the templates are not.
 const IN_TEMPLATES: u64 = 1 << 63;
@@ -159,7 +162,13 @@ impl Control for Director {
         let now = self.facts.clock.now();
         let mut page = ConnectionPage::default();
         let mut cursor = Some(query.cursor.map_or(0, |cursor| cursor.0));
+        if query.template == Some(true) && query.cursor.is_none() {
+            cursor = Some(IN_TEMPLATES);
+        }
         while let Some(here) = cursor {
+            if query.template == Some(false) && here & IN_TEMPLATES != 0 {
+                return Ok(page);
+            }
             let room = (query.limit as usize).saturating_sub(page.connections.len()) as u32;
             if room == 0 {
                 break;
@@ -277,6 +286,62 @@ impl Control for Director {
         Ok(self.watch.lock().events.since(since))
     }
 
+    fn samples(&self, since: u64) -> Result<Vec<Sample>> {
+        Ok(self.history.since(since))
+    }
+
+    fn news(&self) -> News {
+        News {
+            events: self.watch.lock().events.news(),
+            samples: self.history.news(),
+        }
+    }
+
+    fn carried(&self, service: ServiceId, real: Option<SocketAddr>) -> Result<Carried> {
+        let pool = self.shared.pool.load();
+        let key = translate::key(service);
+        let service = known(&pool, &key)?;
+        let Some(address) = real else {
+            return Ok(view::carried(&service.traffic));
+        };
+        let found = service.reals.find(address.into());
+        let missing = || translate::error(PoolError::NoReal, &key, Some(address.into()));
+        found
+            .map(|real| view::carried(&real.traffic))
+            .ok_or_else(missing)
+    }
+
+    fn limits(&self) -> Result<Limits> {
+        let (table, templates) = (&self.shared.table, &self.shared.templates);
+        let half_open = table.half_open_len();
+        Ok(Limits {
+            connections: view::used(table.len() - half_open.min(table.len()), table.capacity()),
+            half_open: view::used(half_open, table.half_open_capacity()),
+            templates: view::used(templates.len(), templates.capacity()),
+            marks: view::used(self.rules.lock().len(), MarkRule::MAX),
+            table_bytes: table.footprint() as u64,
+        })
+    }
+
+    fn close_connection(&self, id: ConnectionId) -> Result<()> {
+        let pool = self.shared.pool.load();
+        let (protocol, client, vip) = (
+            translate::protocol(id.protocol),
+            Endpoint::from(id.client),
+            Endpoint::from(id.vip),
+        );
+        let mut closed = false;
+        self.shared.table.sweep(
+            |entry| entry.protocol() == protocol && entry.client() == client && entry.vip() == vip,
+            |entry| {
+                crate::path::leave(&pool, &self.shared.pool, &self.shared.templates, entry);
+                closed = true;
+            },
+        );
+        let missing = ControlError::NotFound(adminapi::Subject::Connection(id));
+        closed.then_some(()).ok_or(missing)
+    }
+
     fn timeouts(&self) -> Result<Timeouts> {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         Ok(Timeouts { tcp, tcpfin, udp })
@@ -300,14 +365,25 @@ impl Control for Director {
     }
 
     fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.refuse_commands_of(&wanted.services)?;
         self.put_whole(wanted)
     }
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
-        let marks = wanted.marks.as_deref().unwrap_or_default();
-        self.compile(marks)?;
         self.refuse_commands_of(&wanted.services)?;
-        self.check(&wanted.services)
+        self.check_whole(wanted)
+    }
+
+    fn keep(&self) -> Result<()> {
+        self.keep_state()
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.read_again()
+    }
+
+    fn record(&self, change: AuditEntry) {
+        self.remember(change);
     }
 
     fn explain(&self, query: &ExplainQuery) -> Result<Explanation> {
@@ -354,10 +430,15 @@ impl Control for Director {
                 received: interfaces.iter().map(|i| i.rx).sum(),
                 sent: workers.iter().map(|w| w.sent).sum(),
                 passed: interfaces.iter().map(|i| i.passed).sum(),
+                answered: interfaces.iter().map(|i| i.answered).sum(),
                 dropped: drops.values().sum(),
             },
             traffic: carried.fold(TrafficSum::default(), TrafficSum::plus).into(),
             rates: rates.map(translate::rates).sum(),
+            windows: services
+                .iter()
+                .map(|s| translate::windows(&s.traffic))
+                .sum(),
             drops,
             workers: workers.into_iter().map(Into::into).collect(),
             interfaces: interfaces.into_iter().map(Into::into).collect(),

@@ -23,12 +23,7 @@ impl Daemons {
         if all.iter().any(|known| known.role == daemon.role) {
             return Err(ControlError::AlreadyExists(Subject::Daemon(daemon.role)));
         }
-        let link = links.iter().find(|link| *link.name == *daemon.interface);
-        let link = link.ok_or_else(|| ControlError::NoInterface(daemon.interface.clone()))?;
-        let settled = SyncDaemon {
-            maxlen: Some(daemon.settled_maxlen(link.mtu)),
-            ..daemon
-        };
+        let settled = settled(daemon, links)?;
         all.push(settled.clone());
         all.sort_by_key(|daemon| daemon.role);
         Ok(settled)
@@ -41,4 +36,27 @@ impl Daemons {
         all.remove(place.ok_or(ControlError::NotFound(Subject::Daemon(role)))?);
         Ok(())
     }
+
+    /// What these would be over `links`, which have their interfaces.
+    pub(super) fn settled(wanted: &[SyncDaemon], links: &[Link]) -> Result<Vec<SyncDaemon>> {
+        let settled = wanted.iter().cloned().map(|daemon| settled(daemon, links));
+        let mut all = settled.collect::<Result<Vec<_>>>()?;
+        all.sort_by_key(|daemon| daemon.role);
+        Ok(all)
+    }
+
+    /// Makes them these, which are settled.
+    pub(super) fn replace(&self, settled: Vec<SyncDaemon>) {
+        *self.0.lock() = settled;
+    }
+}
+
+/// The daemon with what its interface settles.
+fn settled(daemon: SyncDaemon, links: &[Link]) -> Result<SyncDaemon> {
+    let link = links.iter().find(|link| *link.name == *daemon.interface);
+    let link = link.ok_or_else(|| ControlError::NoInterface(daemon.interface.clone()))?;
+    Ok(SyncDaemon {
+        maxlen: Some(daemon.settled_maxlen(link.mtu)),
+        ..daemon
+    })
 }

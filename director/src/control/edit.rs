@@ -9,7 +9,7 @@ use adminapi::error::Result;
 use adminapi::model::{
     Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
 };
-use adminapi::validate::{bad_handling, bad_health, validate_changed_real};
+use adminapi::validate::{bad_cookies, bad_handling, bad_health, validate_changed_real};
 use adminapi::{Control, ControlError};
 
 use super::health::commands_of;
@@ -174,7 +174,12 @@ pub(super) fn add_real(
 
 /// Gives a service the scheduler and the handling of `wanted`.
 fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
-    let handling = translate::handling(wanted.id, wanted.persistence, wanted.one_packet);
+    let handling = translate::handling(
+        wanted.id,
+        wanted.persistence,
+        wanted.one_packet,
+        wanted.cookies,
+    );
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
         .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
@@ -340,10 +345,12 @@ pub(super) fn change_service(
         scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
         persistence: patch.persistence.unwrap_or(now.persistence),
         one_packet: patch.one_packet.unwrap_or(now.one_packet),
+        cookies: patch.cookies.unwrap_or(now.cookies),
         health: patch.health.unwrap_or(now.health),
         reals: Vec::new(),
     };
     let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+    problems.extend(bad_cookies(id, wanted.cookies));
     let reals = now.reals.iter().map(RealView::endpoint);
     problems.extend(bad_health(id, wanted.health.as_ref(), reals));
     ControlError::unless_valid(problems)?;

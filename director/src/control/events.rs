@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use adminapi::model::{Event, Events};
+use adminapi::model::{AuditEntry, Event, Events};
+
+use tokio::sync::watch;
 
 use super::translate;
 use crate::service::ServiceKey;
@@ -15,6 +17,7 @@ const ROOM: usize = 256;
 pub(super) struct EventLog {
     events: VecDeque<Event>,
     last: u64,
+    news: watch::Sender<u64>,
 }
 
 impl EventLog {
@@ -37,7 +40,23 @@ impl EventLog {
             kind: kind.to_owned(),
             service: service.map(translate::id),
             message,
+            change: None,
         });
+        self.news.send_replace(self.last);
+    }
+
+    /// Hears of the number of each new one.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Remembers that somebody has changed something.
+    pub(super) fn add_change(&mut self, at: u64, change: AuditEntry) {
+        let message = format!("{}: {}", change.who, change.what);
+        self.add(at, "change", None, message);
+        if let Some(event) = self.events.back_mut() {
+            event.change = Some(change);
+        }
     }
 
     /// Those with a number above `id`.

@@ -18,7 +18,7 @@ use crate::flow::Entry;
 use crate::gate::GateError;
 use crate::path;
 use crate::time::{Tick, Ticks};
-use crate::wire::Net;
+use crate::wire::{Addr, Net};
 
 /// What is filtered now.
 #[derive(Debug, Default)]
@@ -28,6 +28,15 @@ pub(super) struct Filters {
     wanted: FilterRules,
     rules: Rules,
     bogons: Vec<Net>,
+}
+
+/// What the filters make of a source.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    /// How its network is listed.
+    pub(super) listed: Option<ListedView>,
+    /// Why nothing is taken from it.
+    pub(super) refused: Option<&'static str>,
 }
 
 impl Filters {
@@ -163,6 +172,36 @@ impl Director {
         })
     }
 
+    /// What the filters make of packets from `addr` that come in through `port` and belong to a
+    /// known connection, or open one.
+    pub(super) fn origin(&self, addr: Addr, port: u16, is_known: bool) -> Result<Origin> {
+        let filters = self.filters.lock();
+        if let Some((net, listing)) = filters.book.decides(addr) {
+            return Ok(Origin {
+                listed: Some(self.view_of(net, listing)?),
+                refused: match listing.list {
+                    List::BlackHole => Some("black_hole"),
+                    List::Deny if !is_known => Some("denied"),
+                    List::Deny | List::Allow => None,
+                },
+            });
+        }
+        let here = 1 << port;
+        let rules = &filters.rules;
+        let is_bogon = || filters.bogons.iter().any(|net| net.has(addr));
+        let back = || self.shared.fib.load().next_hop(addr, 0).ok();
+        let strays = rules.strict & here != 0 && back().is_none_or(|hop| hop.port != port)
+            || rules.loose & here != 0 && back().is_none();
+        let refused = match rules.bogons & here != 0 && is_bogon() {
+            true => Some("bogon"),
+            false => strays.then_some("reverse_path"),
+        };
+        Ok(Origin {
+            listed: None,
+            refused: refused.filter(|_| !addr.is_link_local()),
+        })
+    }
+
     /// Makes the filters besides the lists what `wanted` says.
     pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
         let rules = self.compile_filter(&wanted)?;
@@ -218,7 +257,7 @@ impl Director {
         let mut dropped = adminapi::model::Drops::new();
         for interface in self.interface_status()? {
             for (name, packets) in interface.drops {
-                if name != "no_socket" {
+                if name != "no_socket" && name != "bad_cookie" {
                     *dropped.entry(name).or_default() += packets;
                 }
             }

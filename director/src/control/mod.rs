@@ -4,16 +4,20 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod cookies;
 mod daemons;
 mod drain;
 mod edit;
 mod events;
 mod filter;
 mod health;
+mod history;
 mod keeping;
+mod kept;
 mod marks;
 mod meter;
 mod path_mtu;
+mod reload;
 mod roles;
 mod settings;
 mod strategies;
@@ -23,8 +27,12 @@ mod view;
 mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU32, Ordering::Acquire, fence};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed},
+    fence,
+};
+use std::sync::{Arc, OnceLock, Weak};
 
 use adminapi::ControlError;
 use adminapi::error::Result;
@@ -33,12 +41,14 @@ use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 use tracing::warn;
 
+use crate::agents::Agents;
 use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::path::{self, Shared};
+use crate::persist::Store;
 use crate::pool::Pool;
 use crate::service::{Real, Standing};
 use crate::stats::WorkerStats;
@@ -49,8 +59,10 @@ use crate::wire::{Addr, Mac};
 use daemons::Daemons;
 use health::Ward;
 pub use health::look_after;
+use history::History;
 use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
+use reload::Source;
 use roles::Touched;
 use watch::Watch;
 
@@ -91,6 +103,14 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    mint: cookies::Minting,
+    agents: Arc<Agents>,
+    source: OnceLock<Source>,
+    /// Grows as long as the control makes progress.
+    beats: AtomicU64,
+    history: History,
+    /// Where what is configured outlives the director, if anywhere.
+    store: OnceLock<Store>,
     filters: Mutex<filter::Filters>,
     ward: Ward,
     keeping: Keeping,
@@ -148,6 +168,12 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            mint: Mutex::default(),
+            agents: Arc::default(),
+            source: OnceLock::new(),
+            beats: AtomicU64::new(0),
+            history: History::default(),
+            store: OnceLock::new(),
             filters: Mutex::default(),
             ward: Ward::default(),
             keeping: Keeping::new(keep),
@@ -174,6 +200,28 @@ impl Director {
         }
         self.ward.wake();
         Ok(done)
+    }
+
+    /// Says that the control makes progress. To be called several times a second.
+    pub fn beat(&self) {
+        // Whoever holds the lock for good stops the beat.
+        drop(self.master.lock());
+        self.beats.fetch_add(1, Relaxed);
+    }
+
+    /// Numbers that all grow as long as everything moves: of the control first, then of each
+    /// worker.
+    pub fn pulse(&self) -> Vec<u64> {
+        let workers = self.facts.workers.iter();
+        let workers = workers.map(|worker| worker.stats.beats.get());
+        std::iter::once(self.beats.load(Relaxed))
+            .chain(workers)
+            .collect()
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.shared.pool.load().services().len()
     }
 
     /// Makes the way to the kernel of this host, if there is none yet.

@@ -5,46 +5,57 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use adminapi::error::Result;
-use adminapi::model::{Configuration, Levels, Timeouts};
+use adminapi::model::{self, Configuration, Levels, Timeouts};
 use adminapi::sysctl::{Sysctl, Sysctls};
 use adminapi::{Control, ControlError};
 
+use super::daemons::Daemons;
 use super::{Director, edit, translate, view};
 use crate::defence::Level;
-use crate::service::ServiceKey;
+use crate::pool::Pool;
+use crate::service::{Service, ServiceKey};
 use crate::tcp;
 
 impl Director {
     /// What is set now.
-    pub(super) fn configuration(&self) -> Result<Configuration> {
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn configuration(&self) -> Result<Configuration> {
         let pool = self.shared.pool.load();
         let marks = self.rules.lock().clone();
         Ok(Configuration {
             timeouts: self.timeouts()?,
             sysctls: written(&self.shared.sysctls.load()),
-            defense: self.levels(),
-            marks: (!marks.is_empty()).then_some(marks),
+            defense: self.levels(&pool),
+            marks: Some(marks),
+            daemons: Some(self.daemons.all()),
             services: pool
                 .services()
                 .iter()
-                .map(|s| view::configured(s))
+                .map(|s| wanted(view::configured(s), s))
                 .collect(),
         })
     }
 
-    fn levels(&self) -> Levels {
+    fn levels(&self, pool: &Pool) -> Levels {
         let watch = self.watch.lock();
         let (all, services) = watch.pinned();
         let pinned = Level::Pinned.number();
         Levels {
             level: all.then_some(pinned),
-            services: services.map(|key| (translate::id(key), pinned)).collect(),
+            // The watch forgets a service a moment after it has gone.
+            services: (services.filter(|key| pool.service(key).is_some()))
+                .map(|key| (translate::id(key), pinned))
+                .collect(),
         }
     }
 
     /// Makes services and timeouts those of `wanted`, and the settings that it names.
-    pub(super) fn put_whole(&self, wanted: &Configuration) -> Result<()> {
-        self.refuse_commands_of(&wanted.services)?;
+    ///
+    /// # Errors
+    /// What is refused of it; nothing is changed then.
+    pub fn put_whole(&self, wanted: &Configuration) -> Result<()> {
         let timeouts = self.timeouts_with(wanted.timeouts)?;
         let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
         for (name, value) in &wanted.sysctls {
@@ -53,6 +64,10 @@ impl Director {
                 sysctls.set(sysctl, value)?;
             }
         }
+        let links = self.neighbourhood.links().borrow().clone();
+        let daemons = wanted.daemons.as_deref();
+        let daemons = daemons.map(|daemons| Daemons::settled(daemons, &links));
+        let daemons = daemons.transpose()?;
         let mut rules = self.rules.lock();
         let marks = wanted.marks.as_ref();
         let compiled = marks.map(|rules| self.compile(rules)).transpose()?;
@@ -67,11 +82,22 @@ impl Director {
             rules.clone_from(marks);
         }
         drop(rules);
+        if let Some(daemons) = daemons {
+            self.daemons.replace(daemons);
+        }
         self.shared.timeouts.store(Arc::new(timeouts));
         self.set_sysctls(sysctls);
         self.put_levels(&wanted.defense);
         self.watch();
         Ok(())
+    }
+
+    /// Whether [`Director::put_whole`] would do it, as far as that can be told without the gate.
+    pub(super) fn check_whole(&self, wanted: &Configuration) -> Result<()> {
+        let links = self.neighbourhood.links().borrow().clone();
+        Daemons::settled(wanted.daemons.as_deref().unwrap_or_default(), &links)?;
+        self.compile(wanted.marks.as_deref().unwrap_or_default())?;
+        self.check(&wanted.services)
     }
 
     fn timeouts_with(&self, wanted: Timeouts) -> Result<tcp::Timeouts> {
@@ -95,6 +121,16 @@ impl Director {
             }
         }
     }
+}
+
+/// A service without the real servers that are being drained: they are not wanted any more.
+fn wanted(mut configured: model::Service, service: &Service) -> model::Service {
+    let is_leaving = |real: &model::Real| {
+        let found = service.reals.find(real.endpoint(service.key.port()).into());
+        found.is_some_and(|real| real.drain.is_some())
+    };
+    configured.reals.retain(|real| !is_leaving(real));
+    configured
 }
 
 /// Those that are not at their default.

@@ -191,6 +191,7 @@ impl Director {
         table.take_in(entry, &forth, back.as_ref(), gone).ok()?;
         real.enter(entry.tracked.phase());
         pool.speakers().enter(&entry);
+        pool.enrol(&entry);
         if entry.controlled_by().is_some() {
             self.shared.templates.readopt(&entry);
         }

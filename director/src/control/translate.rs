@@ -9,7 +9,7 @@ use crate::filter::List;
 use crate::forward::{GueChecksum, Tunnel};
 use crate::pool::PoolError;
 use crate::service::{Handling, Method, Persistence, ServiceKey, Settings};
-use crate::stats::TrafficSum;
+use crate::stats::{PerWorker, TrafficSum};
 use crate::time::Ticks;
 use crate::wire::{Addr, Endpoint, Net, Protocol};
 
@@ -78,6 +78,7 @@ pub(super) fn handling(
     id: ServiceId,
     persistence: Option<model::Persistence>,
     one_packet: bool,
+    cookies: model::CookiePolicy,
 ) -> Handling {
     let bits = id.family().bits();
     let persistence = persistence.map(|wanted| Persistence {
@@ -87,6 +88,7 @@ pub(super) fn handling(
     Handling {
         persistence,
         one_packet,
+        cookies,
     }
 }
 
@@ -199,6 +201,16 @@ pub(super) const fn rates(sum: TrafficSum) -> model::Rates {
         out_packets: sum.out_packets,
         in_bytes: sum.in_bytes,
         out_bytes: sum.out_bytes,
+    }
+}
+
+/// The same over the last one, ten and sixty seconds.
+pub(super) fn windows(traffic: &PerWorker) -> model::RateWindows {
+    let [second, ten_seconds, minute] = traffic.windows().map(rates);
+    model::RateWindows {
+        second,
+        ten_seconds,
+        minute,
     }
 }
 

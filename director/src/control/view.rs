@@ -29,6 +29,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         health: service.health.as_deref().cloned(),
         condition: None,
         sorry: service.sorry.as_deref().map(|sorry| real(pool, sorry)),
+        cookies: service.handling.cookies,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -67,6 +68,22 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     }
 }
 
+pub(super) fn carried(traffic: &PerWorker) -> model::Carried {
+    model::Carried {
+        traffic: traffic.sum().into(),
+        rates: translate::rates(traffic.rates()),
+        windows: translate::windows(traffic),
+        drops: drops_of(traffic),
+    }
+}
+
+pub(super) const fn used(used: usize, limit: usize) -> model::Use {
+    model::Use {
+        used: used as u64,
+        limit: limit as u64,
+    }
+}
+
 fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
     drops.map(|(name, n)| (name.to_owned(), n)).collect()
 }
@@ -80,6 +97,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
         health: service.health.as_deref().cloned(),
+        cookies: service.handling.cookies,
         reals: service.configured().map(|r| configured_real(r)).collect(),
     }
 }
@@ -211,6 +229,7 @@ impl Director {
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,
+                answered: counters.answered,
                 dropped: counters.drops.iter().sum(),
                 drops: named(counters.dropped()),
             })
@@ -299,17 +318,22 @@ impl Director {
             None => 0,
         };
         let found = self.shared.explain(&tuple, port, now);
+        let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
         let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let connection = found.connection.as_ref();
         let template = found.template.as_ref();
         Ok(model::Explanation {
             fate: match found.refused {
+                _ if origin.refused.is_some() => model::Fate::Drop,
                 None => model::Fate::Forward,
                 Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
                 Some(_) => model::Fate::Drop,
             },
-            reason: found.refused.map(|reason| reason.name().to_owned()),
+            reason: (origin.refused)
+                .or(found.refused.map(DropReason::name))
+                .map(str::to_owned),
+            listed: origin.listed,
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(|entry| self::connection(&found.pool, entry, now)),
             template: template.and_then(|entry| self::template(&found.pool, entry, now)),

@@ -16,6 +16,7 @@ use crate::config::Defense;
 use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Share, Signal, Signals};
 use crate::drops::Cause;
 use crate::flow::Tracked;
+use crate::gate::CookieCounts;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
 use crate::stats::Drops;
@@ -32,19 +33,30 @@ const REJECTED: [Cause; 4] = [
     Cause::TcpAckAboveSent,
 ];
 
+/// What is counted, and watched as a rate.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    /// ACKs that were rejected, by the workers or by the gate.
+    rejected: u64,
+    /// Cookies that nobody has brought back.
+    lost_cookies: u64,
+}
+
 /// The whole director, or one service, under watch.
 #[derive(Debug)]
 struct Watched {
     controller: Controller,
     rejected: Meter,
+    lost_cookies: Meter,
     signals: Signals,
 }
 
 impl Watched {
-    const fn new(rejected: u64, now: Tick) -> Self {
+    const fn new(counts: Counts, now: Tick) -> Self {
         Self {
             controller: Controller::new(now),
-            rejected: Meter::new(rejected, now),
+            rejected: Meter::new(counts.rejected, now),
+            lost_cookies: Meter::new(counts.lost_cookies, now),
             signals: Signals {
                 budget: None,
                 machine: None,
@@ -53,20 +65,23 @@ impl Watched {
                 pool: 0,
                 displaced: 0.0,
                 rejected: 0.0,
+                lost_cookies: None,
             },
         }
     }
 
-    /// Takes in a measurement, of which `rejected` is still a count.
+    /// Takes in a measurement, of which `counts` are still to be made rates.
     fn step(
         &mut self,
         measured: Signals,
-        rejected: u64,
+        counts: Counts,
         policy: &Policy,
         now: Tick,
     ) -> Option<Change> {
+        let lost = self.lost_cookies.read(counts.lost_cookies, now);
         self.signals = Signals {
-            rejected: self.rejected.read(rejected, now),
+            rejected: self.rejected.read(counts.rejected, now),
+            lost_cookies: measured.lost_cookies.map(|_| lost),
             ..measured
         };
         self.controller.step(&self.signals, policy, now)
@@ -88,7 +103,7 @@ impl Watch {
     pub(super) fn new(now: Tick) -> Self {
         Self {
             defense: Defense::default(),
-            all: Watched::new(0, now),
+            all: Watched::new(Counts::default(), now),
             services: HashMap::new(),
             displaced: Meter::new(0, now),
             strategies: Strategies::default(),
@@ -117,10 +132,13 @@ impl Watch {
     }
 
     fn service(&mut self, service: &Service, now: Tick) -> &mut Watched {
-        let rejected = rejected_of(service);
+        let counts = Counts {
+            rejected: rejected_of(service),
+            ..Counts::default()
+        };
         self.services
             .entry(service.key)
-            .or_insert_with(|| Watched::new(rejected, now))
+            .or_insert_with(|| Watched::new(counts, now))
     }
 
     fn tell(&mut self, service: Option<&ServiceKey>, change: &Change) {
@@ -133,6 +151,12 @@ impl Watch {
         }
         self.events
             .add(unix_now(), "defense_level", service, message);
+    }
+
+    /// Whether the defence of a service is to have its SYNs answered with cookies.
+    pub(super) fn wants_cookies(&self, key: &ServiceKey) -> bool {
+        let own = self.services.get(key);
+        own.is_some_and(|own| own.controller.cookies()) || self.all.controller.cookies()
     }
 
     /// What the workers are to know of a service.
@@ -164,6 +188,7 @@ impl Director {
         let now = self.facts.clock.now();
         let pool = self.shared.pool.load();
         let machine = machine_memory();
+        let cookies = self.cookies_counted(&pool);
         let mut watch = self.watch.lock();
         let measured = self.measure(&mut watch.displaced, now);
         let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
@@ -172,7 +197,7 @@ impl Director {
             .orders
             .set_drop_entry(watch.strategies.drop_entry);
         self.watch_all(&mut watch, &measured, machine, now);
-        watch_services(&mut watch, &pool, &measured, now);
+        watch_services(&mut watch, &pool, &measured, &cookies, now);
         let mut hurried = false;
         for service in pool.iter() {
             let posture = watch.posture(&service.key);
@@ -220,9 +245,12 @@ impl Director {
             ..*measured
         };
         let drops = self.facts.workers.iter().map(|worker| &worker.stats.drops);
-        let rejected = drops.map(rejected_in).sum();
+        let counts = Counts {
+            rejected: drops.map(rejected_in).sum(),
+            ..Counts::default()
+        };
         let Watch { all, defense, .. } = watch;
-        if let Some(change) = all.step(signals, rejected, &defense.policy, now) {
+        if let Some(change) = all.step(signals, counts, &defense.policy, now) {
             watch.tell(None, &change);
         }
     }
@@ -268,6 +296,7 @@ impl Director {
     /// The defence of a service, or of all, as the API shows it.
     pub(super) fn show_defense(&self, service: Option<&Service>) -> model::Defense {
         let now = self.facts.clock.now();
+        let cookies = service.and_then(|service| self.cookie_status(service));
         let mut watch = self.watch.lock();
         watch.watched(service, now);
         let own = match service {
@@ -296,6 +325,7 @@ impl Director {
             half_open_limit: own.signals.pool,
             signals: shown(&own.signals, policy),
             next: next(controller, &ruling.signals, policy, now),
+            cookies,
         }
     }
 }
@@ -328,7 +358,13 @@ fn shown(signals: &Signals, policy: &Policy) -> Vec<model::DefenseSignal> {
     Signal::ALL.into_iter().filter_map(signal).collect()
 }
 
-fn watch_services(watch: &mut Watch, pool: &Pool, measured: &Signals, now: Tick) {
+fn watch_services(
+    watch: &mut Watch,
+    pool: &Pool,
+    measured: &Signals,
+    cookies: &HashMap<ServiceKey, CookieCounts>,
+    now: Tick,
+) {
     let mut counts: HashMap<ServiceKey, (u64, u64)> = HashMap::new();
     for real in pool.reals() {
         let (half_open, all) = counts.entry(real.service).or_default();
@@ -341,11 +377,17 @@ fn watch_services(watch: &mut Watch, pool: &Pool, measured: &Signals, now: Tick)
         let signals = Signals {
             half_open,
             connections,
+            lost_cookies: cookies.contains_key(&service.key).then_some(0.0),
             ..*measured
+        };
+        let cookies = cookies.get(&service.key).copied().unwrap_or_default();
+        let counts = Counts {
+            rejected: rejected_of(service) + cookies.refused,
+            lost_cookies: cookies.sent.saturating_sub(cookies.accepted),
         };
         let policy = watch.defense.policy.clone();
         let watched = watch.service(service, now);
-        if let Some(change) = watched.step(signals, rejected_of(service), &policy, now) {
+        if let Some(change) = watched.step(signals, counts, &policy, now) {
             watch.tell(Some(&service.key), &change);
         }
     }
@@ -365,7 +407,7 @@ fn rejected_of(service: &Service) -> u64 {
         .sum()
 }
 
-fn unix_now() -> u64 {
+pub(super) fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }

@@ -89,6 +89,8 @@ pub struct Controller {
     /// Since when all signals are below their leave marks.
     calm_since: Option<Tick>,
     dropped: f64,
+    /// Whether cookies are the answer: until the attack is over.
+    cookies: bool,
     stepped: Tick,
 }
 
@@ -101,6 +103,7 @@ impl Controller {
             since: now,
             calm_since: None,
             dropped: 0.0,
+            cookies: false,
             stepped: now,
         }
     }
@@ -125,6 +128,11 @@ impl Controller {
         self.dropped
     }
 
+    /// Whether SYNs are to be answered with cookies, where that can be.
+    pub const fn cookies(&self) -> bool {
+        self.cookies
+    }
+
     /// How long all signals have been below their leave marks, at level 1.
     pub fn calm(&self, now: Tick) -> Option<Ticks> {
         self.calm_since.map(|since| since.until(now))
@@ -139,6 +147,8 @@ impl Controller {
             Level::Attacked => self.outlast(signals, policy, now),
             Level::Pinned => None,
         };
+        let calls = self.cookies || policy.calls_for_cookies(signals);
+        self.cookies = self.level != Level::Calm && calls;
         self.stride(signals, policy, now);
         change
     }

@@ -22,6 +22,8 @@ pub struct Signals {
     pub displaced: f64,
     /// ACKs a second that belong to no connection or do not fit their handshake.
     pub rejected: f64,
+    /// Cookies a second that nobody has brought back; of a service only.
+    pub lost_cookies: Option<f64>,
 }
 
 /// What is left of a budget.
@@ -46,6 +48,8 @@ pub enum Signal {
     HalfOpenShare,
     /// Rejected ACKs a second.
     RejectedAcks,
+    /// Cookies a second that nobody has brought back.
+    LostCookies,
 }
 
 /// Where a signal calls for defence, and where it no longer does.
@@ -71,8 +75,12 @@ pub struct Policy {
     pub half_open_least: u64,
     /// A second.
     pub rejected_acks: Marks,
+    /// A second.
+    pub lost_cookies: Marks,
     /// How long all signals have to be below their leave marks.
     pub dwell: Ticks,
+    /// Percent of the half-open pool from which SYNs are answered with cookies.
+    pub cookies_from: f64,
     /// Percent of the half-open pool that one who fills it has to have for his SYNs to be dropped.
     pub drop_from: f64,
     /// The most that is dropped, as a share of the SYNs.
@@ -88,7 +96,9 @@ impl Default for Policy {
             half_open_share: marks(50.0, 25.0),
             half_open_least: 1000,
             rejected_acks: marks(1000.0, 250.0),
+            lost_cookies: marks(1000.0, 250.0),
             dwell: Ticks::seconds(30),
+            cookies_from: 50.0,
             drop_from: 75.0,
             drop_most: 0.5,
         }
@@ -111,12 +121,13 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Budget,
         Self::Machine,
         Self::HalfOpenPool,
         Self::HalfOpenShare,
         Self::RejectedAcks,
+        Self::LostCookies,
     ];
 
     /// Its name in the API.
@@ -127,6 +138,7 @@ impl Signal {
             Self::HalfOpenPool => "half_open_pool",
             Self::HalfOpenShare => "half_open_share",
             Self::RejectedAcks => "rejected_acks",
+            Self::LostCookies => "lost_cookies",
         }
     }
 
@@ -135,7 +147,7 @@ impl Signal {
         match self {
             Self::Budget | Self::Machine => "MiB",
             Self::HalfOpenPool | Self::HalfOpenShare => "%",
-            Self::RejectedAcks => "/s",
+            Self::RejectedAcks | Self::LostCookies => "/s",
         }
     }
 
@@ -161,6 +173,7 @@ impl fmt::Display for Signal {
             Self::HalfOpenPool => "half-open pool taken",
             Self::HalfOpenShare => "half-open share of the connections",
             Self::RejectedAcks => "rejected ACKs",
+            Self::LostCookies => "cookies that nobody brought back",
         })
     }
 }
@@ -174,6 +187,7 @@ impl Signals {
             Signal::HalfOpenPool => Some(percent(self.half_open, self.pool)),
             Signal::HalfOpenShare => Some(percent(self.half_open, self.connections)),
             Signal::RejectedAcks => Some(self.rejected),
+            Signal::LostCookies => self.lost_cookies,
         }
     }
 }
@@ -187,6 +201,7 @@ impl Policy {
             Signal::HalfOpenPool => self.half_open_pool,
             Signal::HalfOpenShare => self.half_open_share,
             Signal::RejectedAcks => self.rejected_acks,
+            Signal::LostCookies => self.lost_cookies,
         }
     }
 
@@ -224,6 +239,12 @@ impl Policy {
                 mark,
             })
         })
+    }
+
+    /// Whether these signals call for cookies: before a SYN is dropped.
+    pub fn calls_for_cookies(&self, signals: &Signals) -> bool {
+        let fullness = percent(signals.half_open, signals.pool);
+        fullness >= self.cookies_from || self.wanted(signals, 0.0) > 0.0
     }
 
     /// The share of the SYNs that these signals call to drop when `dropped` are: with the memory

@@ -84,7 +84,7 @@ pub fn read(file: &File, shape: &Shape, mut each: impl FnMut(Found)) -> io::Resu
 }
 
 /// Where the next stretch of a file that was written begins.
-fn data_from(file: &File, at: u64) -> io::Result<Option<u64>> {
+pub(crate) fn data_from(file: &File, at: u64) -> io::Result<Option<u64>> {
     match lseek(file, at as i64, Whence::SeekData) {
         Ok(data) => Ok(Some(data as u64)),
         Err(nix::errno::Errno::ENXIO) => Ok(None),

@@ -31,6 +31,7 @@ mod tracked;
 mod wheel;
 
 pub use entry::{Class, Entry};
+pub(crate) use kept::data_from;
 pub use kept::{Found, Shape, layout, read as read_kept};
 pub use place::{Lot, Place};
 pub use shard::{Departed, Handle, Refused, Shard};

@@ -39,6 +39,12 @@ impl Tracked {
         }
     }
 
+    /// Whether both ends are known to talk to each other, as a cookie proves from the start.
+    #[inline]
+    pub const fn is_proved(&self) -> bool {
+        matches!(self, Self::Tcp(tcp) if tcp.is_proved())
+    }
+
     /// As what the connection counts: UDP is always inactive.
     #[inline]
     pub fn phase(&self) -> Phase {

@@ -8,6 +8,10 @@
 //! Errors are never answered with errors: an error is no [`Transport`]. How often one may
 //! answer is for the caller to limit (RFC 1812 §4.3.2.8, RFC 4443 §2.4 f).
 
+mod greeting;
+
+pub use greeting::{Greeting, greet};
+
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Addr, Layout, Protocol, Transport, Version};
 use crate::wire::{checksum, ethernet, icmp, ipv4, ipv6, is_intact, tcp};

@@ -7,9 +7,13 @@ use adminapi::model::Family;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
+use super::cookies::CookieMaps;
 use super::filters::Filters;
+use super::program::RollPlan;
+use super::roll::{self, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
+use crate::cookie::Roll;
 use crate::marks::{MAX_RULES, Rule};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 
@@ -52,6 +56,8 @@ pub struct GateCounters {
     pub passed: u64,
     /// Given to an AF_XDP socket.
     pub redirected: u64,
+    /// SYNs, answered with a cookie.
+    pub answered: u64,
     /// Dropped, for each of [`GATE_DROPS`].
     pub drops: [u64; GATE_DROPS.len()],
 }
@@ -67,7 +73,7 @@ impl GateCounters {
 }
 
 /// Why the gate drops packets, in the order of `enum counter` in `bpf/maps.h`.
-pub const GATE_DROPS: [&str; 7] = [
+pub const GATE_DROPS: [&str; 8] = [
     "no_socket",
     "denied",
     "black_hole",
@@ -75,10 +81,11 @@ pub const GATE_DROPS: [&str; 7] = [
     "reverse_path",
     "source_limit",
     "service_limit",
+    "bad_cookie",
 ];
 
 /// Counters of one port before those of the drops.
-const OTHERS: u32 = 3;
+const OTHERS: u32 = 4;
 
 /// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
 const COUNTERS: u32 = OTHERS + GATE_DROPS.len() as u32;
@@ -128,12 +135,14 @@ pub(super) struct Maps {
     rules: MapHandle,
     scopes: MapHandle,
     counters: MapHandle,
+    roll: MapHandle,
+    pub(super) cookies: CookieMaps,
     pub(super) filters: Filters,
     /// All of them, by name.
     pub(super) all: Vec<(String, MapHandle)>,
 }
 
-fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
+pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
     let mut key = [0; 20];
     key[..16].copy_from_slice(endpoint.addr.octets());
     key[16..18].copy_from_slice(&endpoint.port.to_be_bytes());
@@ -151,6 +160,11 @@ impl Maps {
             rules: MapHandle::try_from(&skel.maps.rules)?,
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
+            roll: MapHandle::try_from(&skel.maps.roll)?,
+            cookies: CookieMaps {
+                services: MapHandle::try_from(&skel.maps.cookies)?,
+                counts: MapHandle::try_from(&skel.maps.cookie_counts)?,
+            },
             filters: Filters::of(skel)?,
             all: named(skel)?,
         })
@@ -164,8 +178,23 @@ impl Maps {
         open.maps.stations.reuse_fd(self.stations.as_fd())?;
         open.maps.rules.reuse_fd(self.rules.as_fd())?;
         open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
+        open.maps.roll.reuse_fd(self.roll.as_fd())?;
+        open.maps.cookies.reuse_fd(self.cookies.services.as_fd())?;
+        open.maps
+            .cookie_counts
+            .reuse_fd(self.cookies.counts.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())?;
         self.filters.lend(open)
+    }
+
+    /// The roll, on the memory that the gate sees.
+    pub(super) fn map_roll(&self, plan: &RollPlan) -> Result<Roll, GateError> {
+        let shared = Shared::of(self.roll.as_fd(), plan.lines * roll::LINE);
+        let shared = shared.map_err(|error| GateError::Map {
+            map: "roll",
+            error: error.into(),
+        })?;
+        Ok(Roll::new(Box::new(shared), plan.key))
     }
 
     pub(super) fn connect(
@@ -255,6 +284,7 @@ impl Maps {
             received: counter(0)?,
             passed: counter(1)?,
             redirected: counter(2)?,
+            answered: counter(3)?,
             ..GateCounters::default()
         };
         for (n, dropped) in (OTHERS..).zip(&mut counters.drops) {

@@ -5,27 +5,34 @@
 //! way: an orderly stop, a panic, `kill -9`. Or it stays, when it is to (`pins`).
 #![allow(unsafe_code)]
 
+mod cookies;
 mod error;
 mod filters;
 mod interface;
 mod maps;
 mod pins;
 mod program;
+mod roll;
+mod trial;
 
+pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
 pub use filters::Filters;
 pub use interface::Interface;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
+pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use crate::bpf_link;
+use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use maps::Maps;
-use program::Base;
+use program::{Base, RollPlan};
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -42,6 +49,7 @@ pub const MAX_PORTS: usize = 16;
 #[derive(Debug)]
 pub struct Gate {
     maps: Maps,
+    roll: Arc<Roll>,
     links: Vec<Attachment>,
     pins: Option<Pins>,
 }
@@ -59,7 +67,8 @@ struct Attachment {
 impl Gate {
     /// Loads the gate and attaches it to `interfaces`, whose places in the list are the port
     /// numbers from then on. Until endpoints are set it passes everything. Where `pins` hold the gate
-    /// of another director, that one stays until [`Gate::take_over`].
+    /// of another director, that one stays until [`Gate::take_over`]. The roll has room for so many
+    /// `connections`.
     ///
     /// # Errors
     /// Which interface, why, and what to do about it. Nothing new stays attached.
@@ -67,13 +76,15 @@ impl Gate {
         interfaces: &[Interface],
         wanted: Option<XdpMode>,
         pins: Option<Pins>,
+        connections: usize,
     ) -> Result<Self, GateError> {
         let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
+        let plan = RollPlan::of(connections);
         let mut loaded: Option<Maps> = None;
         let mut links = Vec::with_capacity(interfaces.len());
         for (port, interface) in interfaces.iter().enumerate() {
             let base = loaded.as_ref().map_or(Base::New(&carried), Base::Earlier);
-            let (program, maps) = program::load(port as u32, base)?;
+            let (program, maps) = program::load(port as u32, &plan, base)?;
             let held = held(pins.as_ref(), interface, wanted);
             links.push(match held {
                 Some((mode, link)) => Attachment {
@@ -95,7 +106,34 @@ impl Gate {
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
-        Ok(Self { maps, links, pins })
+        let roll = Arc::new(maps.map_roll(&plan)?);
+        Ok(Self {
+            maps,
+            roll,
+            links,
+            pins,
+        })
+    }
+
+    /// Who has a connection, for the gate to see.
+    pub fn roll(&self) -> &Arc<Roll> {
+        &self.roll
+    }
+
+    /// Says how the cookies of the TCP service at `vip` are made; none ends them.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
+        self.maps.cookies.set(vip, recipe)
+    }
+
+    /// What the gate has counted of a service with cookies.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn cookie_counts(&self, service: u16) -> Result<CookieCounts, GateError> {
+        self.maps.cookies.counts(service)
     }
 
     /// Whether the gate of another director is still in the place of this one.

@@ -12,6 +12,7 @@ use super::maps::Maps;
 use super::skel::{GateSkelBuilder, OpenGateSkel};
 use super::{GateError, Interface};
 use crate::bpf_link::{self, Hook};
+use crate::cookie::Roll;
 
 /// Where the kernel runs the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,27 @@ impl XdpMode {
     }
 }
 
+/// What the roll is to be: the same for all instances.
+pub(super) struct RollPlan {
+    pub(super) lines: usize,
+    pub(super) key: [u8; 16],
+}
+
+impl RollPlan {
+    pub(super) fn of(connections: usize) -> Self {
+        Self {
+            lines: Roll::lines(connections),
+            key: rand::random(),
+        }
+    }
+
+    /// The key as the program has it.
+    fn words(&self) -> [u64; 2] {
+        let key = u128::from_le_bytes(self.key);
+        [key as u64, (key >> 64) as u64]
+    }
+}
+
 /// The maps that an instance of the gate is to have.
 pub(super) enum Base<'a> {
     /// New ones, but for those of another director that fit.
@@ -50,14 +72,22 @@ pub(super) enum Base<'a> {
 }
 
 /// Loads an instance of the gate for `port`.
-pub(super) fn load(port: u32, base: Base<'_>) -> Result<(OwnedFd, Maps), GateError> {
+pub(super) fn load(
+    port: u32,
+    roll: &RollPlan,
+    base: Base<'_>,
+) -> Result<(OwnedFd, Maps), GateError> {
     let mut storage = MaybeUninit::uninit();
     let mut open = GateSkelBuilder::default()
         .open(&mut storage)
         .map_err(refused)?;
     if let Some(data) = open.maps.rodata_data.as_deref_mut() {
         data.PORT = port;
+        data.ROLL_KEY = roll.words();
+        data.ROLL_MASK = roll.lines as u32 - 1;
     }
+    let lines = open.maps.roll.set_max_entries(roll.lines as u32);
+    lines.map_err(refused)?;
     match base {
         Base::New(carried) => carry(carried, &mut open).map_err(refused)?,
         Base::Earlier(maps) => maps.lend(&mut open).map_err(refused)?,

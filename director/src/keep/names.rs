@@ -16,6 +16,7 @@ use std::os::unix::fs::FileExt;
 
 use adminapi::model::Family;
 
+use crate::flow::data_from;
 use crate::flow::floor::{Memory, Region};
 use crate::forward::{GueChecksum, Tunnel};
 use crate::pool::Name;
@@ -95,23 +96,27 @@ pub(super) fn read(file: &File) -> io::Result<Known> {
 }
 
 /// Records that are read at once.
-const PIECE: usize = 4096;
+const PIECE: usize = 1024;
 
 /// Of `count` records from `first` on those that are whole, with their places from there.
 fn records(file: &File, first: usize, count: usize) -> io::Result<Vec<(u32, Record)>> {
+    const SIZE: usize = size_of::<Record>();
     let mut whole = Vec::new();
-    let mut piece = vec![0; PIECE * size_of::<Record>()];
-    for start in (0..count).step_by(PIECE) {
-        let at = (first + start) * size_of::<Record>();
-        let length = file.read_at(&mut piece, at as u64)?;
+    let mut piece = vec![0; PIECE * SIZE];
+    let (start, end) = (first * SIZE, (first + count) * SIZE);
+    let mut at = start;
+    while let Some(data) = data_from(file, at as u64)?.filter(|data| *data < end as u64) {
+        // What was written begins with a page, and a page with a record.
+        at = at.max(data as usize);
+        let wanted = piece.len().min(end - at);
+        let length = file.read_at(&mut piece[..wanted], at as u64)? / SIZE * SIZE;
         if length == 0 {
             break;
         }
-        let records = piece[..length]
-            .chunks_exact(size_of::<Record>())
-            .map(record);
-        let numbered = (start as u32..).zip(records);
+        let records = piece[..length].chunks_exact(SIZE).map(record);
+        let numbered = (((at - start) / SIZE) as u32..).zip(records);
         whole.extend(numbered.filter(|(_, record)| record[0] != 0 && sealed(*record) == *record));
+        at += length;
     }
     Ok(whole)
 }

@@ -1,6 +1,6 @@
 //! What is in force, as it was asked for: by the configuration file, and by whom since then.
 
-use adminapi::model::{MarkRule, Service, ServiceId, SyncDaemon, Timeouts};
+use adminapi::model::{Configuration, MarkRule, Service, ServiceId, SyncDaemon, Timeouts};
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,17 @@ impl Wishes {
             timeouts: config.timeouts,
             sysctls: written(&config.sysctls),
             level: config.defense.level.number(),
+        }
+    }
+
+    /// What has been asked for over the API, and was kept.
+    pub fn stored(state: &Configuration) -> Self {
+        Self {
+            services: state.services.clone(),
+            marks: state.marks.clone().unwrap_or_default(),
+            timeouts: state.timeouts,
+            sysctls: state.sysctls.clone().into_iter().collect(),
+            level: state.defense.level.unwrap_or_default(),
         }
     }
 

@@ -17,6 +17,10 @@ impl View<'_> {
     /// Whether a client's SYN leaves the connection behind that it has found.
     #[inline(never)]
     pub(super) fn leaves_tcp(&self, state: tcp::State, real: &Real) -> bool {
+        // One whose tuple is held is never challenged, but stays where it is known.
+        if real.cookies.mints() && real.weight > 0 {
+            return false;
+        }
         let after_fin = self.sysctls.number(Sysctl::ConnReuseMode) & 2 != 0;
         match state {
             tcp::State::TimeWait | tcp::State::Close => self.leaves_the_dead(real),

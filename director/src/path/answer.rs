@@ -2,7 +2,7 @@
 //! rate. An answer is built in the frame of the packet and goes back the way it came.
 
 use super::reading::Reading;
-use super::view::Refusal;
+use super::view::{Owner, Refusal};
 use crate::drops::{Cause, DropReason};
 use crate::forward::reply::{Problem, error, reset};
 use crate::time::{Tick, Ticks};
@@ -53,6 +53,9 @@ impl Allowance {
             (Reading::Packet { packet, .. }, _) | (_, Some(packet)) => packet,
             _ => return false,
         };
+        if refusal.reason == Cause::Challenged.into() {
+            return challenge(umem, frame, packet, refusal);
+        }
         let Some(say) = say(refusal, packet) else {
             return false;
         };
@@ -79,6 +82,18 @@ impl Allowance {
     }
 }
 
+/// Answers a SYN with a cookie, as often as it comes: it is no larger than the SYN, about, and costs
+/// nothing that is kept.
+fn challenge(umem: &Umem, frame: &mut Frame, packet: &Transport, refusal: &Refusal<'_>) -> bool {
+    let Owner::Service(service) = refusal.owner else {
+        return false;
+    };
+    let recipe = service.cookies.recipe();
+    let length = recipe.and_then(|recipe| recipe.answer(umem.room_mut(frame), packet));
+    frame.set_len(length.unwrap_or(0));
+    length.is_some()
+}
+
 /// What there is to say, as a function from the packet to the length of the answer.
 fn say(
     refusal: &Refusal<'_>,
@@ -88,7 +103,11 @@ fn say(
         return None;
     };
     let problem = match cause {
-        Cause::NoConnection | Cause::ReplyRefused if packet.tuple.protocol == Protocol::Tcp => None,
+        Cause::NoConnection | Cause::ReplyRefused | Cause::NoAgent
+            if packet.tuple.protocol == Protocol::Tcp =>
+        {
+            None
+        }
         Cause::NoReal => Some(Problem::PortUnreachable),
         Cause::ReplyWithoutConnection if refusal.vip.is_some() => Some(Problem::PortUnreachable),
         Cause::NoRoute => Some(Problem::NoRoute),

@@ -32,6 +32,9 @@ impl<'s> View<'s> {
         service: &'s Service,
         tracked: Tracked,
     ) -> Result<Departure, Refusal<'s>> {
+        if tracked.is_proved() {
+            return Err(Refusal::from(Cause::NoAgent).of_service(service));
+        }
         let real = self.way_past(service)?;
         if service.handling.is_once(packet.tuple.protocol) {
             drop(shard);

@@ -28,7 +28,7 @@ impl<'s> View<'s> {
             return self.opened_by_client(shard, frame, packet, place);
         };
         let service: &Service = service;
-        let tracked = self.admit(service, frame, packet)?;
+        let tracked = self.greet(service, frame, packet)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
@@ -37,7 +37,7 @@ impl<'s> View<'s> {
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, tracked);
         }
-        let Some(first) = self.pick(service, packet) else {
+        let Some(first) = self.pick_for(service, packet, &tracked) else {
             return self.bypass(shard, frame, packet, place, service, tracked);
         };
         if handling.is_once(packet.tuple.protocol) {
@@ -45,7 +45,7 @@ impl<'s> View<'s> {
             return self.once(frame, packet, first);
         }
         let mut why = Cause::TupleTaken;
-        for real in candidates(service, first) {
+        for real in candidates(service, first, &tracked) {
             let entry = self.entry(packet, real, tracked);
             match self.take_in(&mut shard, frame, packet, place, real, entry)? {
                 Err(cause) => why = cause,
@@ -56,6 +56,19 @@ impl<'s> View<'s> {
             }
         }
         Err(refused(why.into()))
+    }
+
+    /// The real server of a connection of which so much is known already.
+    pub(super) fn pick_for(
+        &self,
+        service: &'s Service,
+        packet: &Transport,
+        tracked: &Tracked,
+    ) -> Option<&'s Real> {
+        match tracked.is_proved() {
+            true => self.pick_for_cookie(service, packet),
+            false => self.pick(service, packet),
+        }
     }
 
     /// The real server that the scheduler picks; the sorry server while that takes all.
@@ -151,6 +164,9 @@ impl<'s> View<'s> {
         packet: &Transport,
         tracked: &Tracked,
     ) -> bool {
+        if tracked.is_proved() {
+            return false;
+        }
         let Posture { syns, all, .. } = service.stance.posture();
         let (share, isn) = match tracked {
             Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
@@ -196,6 +212,9 @@ impl<'s> View<'s> {
 
     pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
         let (class, lifetime) = match &tracked {
+            Tracked::Tcp(tcp) if tcp.is_proved() => {
+                (Class::Established, self.timeouts.tcp(tcp.state))
+            }
             Tracked::Tcp(tcp) => {
                 let posture = real.stance.posture();
                 let lifetime = posture.lifetime(self.timeouts, tcp.state);
@@ -219,6 +238,7 @@ impl<'s> View<'s> {
     pub(super) fn entered(&self, real: &Real, entry: &Entry) {
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
+        self.pool.enrol(entry);
     }
 
     pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {
@@ -231,8 +251,15 @@ impl<'s> View<'s> {
 
 /// The real server that the scheduler has picked, then the others, for the rare client whose
 /// replies could not be told apart there.
-fn candidates<'s>(service: &'s Service, first: &'s Real) -> impl Iterator<Item = &'s Real> {
+fn candidates<'s>(
+    service: &'s Service,
+    first: &'s Real,
+    tracked: &Tracked,
+) -> impl Iterator<Item = &'s Real> {
     let others = service.reals.iter().map(|real| &**real);
     let others = others.filter(|_| service.sorry.is_none());
-    std::iter::once(first).chain(others.filter(|real| real.id != first.id && real.is_willing()))
+    let proved = tracked.is_proved();
+    let takes = move |real: &&Real| real.is_willing() && (!proved || real.load.takes_cookies());
+    let others = others.filter(move |real| real.id != first.id);
+    std::iter::once(first).chain(others.filter(takes))
 }

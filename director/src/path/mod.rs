@@ -34,6 +34,7 @@ mod resurrect;
 mod sticky;
 mod stray;
 mod view;
+mod visitor;
 mod voice;
 mod ways;
 

@@ -27,8 +27,9 @@ impl<'s> View<'s> {
         tracked: Tracked,
     ) -> Result<Departure, Refusal<'s>> {
         let client = Client::of(&service.key, persistence, &packet.tuple);
-        let choose = || self.pick(service, packet);
-        let takes = |real: &Real| self.keeps(real);
+        let choose = || self.pick_for(service, packet, &tracked);
+        let proved = tracked.is_proved();
+        let takes = |real: &Real| self.keeps(real) && (!proved || real.load.takes_cookies());
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
         let real = match held {
             Ok(real) => real,

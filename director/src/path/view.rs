@@ -210,6 +210,7 @@ pub(crate) fn leave(pool: &Pool, latest: &ArcSwap<Pool>, templates: &Templates, 
     if entry.local_port != 0 {
         latest.load().speakers().leave(entry);
     }
+    pool.strike(entry);
 }
 
 #[cold]

@@ -98,6 +98,7 @@ impl Pool {
             traffic: fresh(),
             service_traffic: service.map_or_else(fresh, |service| Arc::clone(&service.traffic)),
             stance: service.map_or_else(Arc::default, |service| Arc::clone(&service.stance)),
+            cookies: service.map_or_else(Arc::default, |service| Arc::clone(&service.cookies)),
         };
         self.count(&real);
         self.put(real);

@@ -39,6 +39,7 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         traffic: Arc::new(PerWorker::new(1)),
         service_traffic: Arc::new(PerWorker::new(1)),
         stance: Arc::default(),
+        cookies: Arc::default(),
     })
 }
 

@@ -7,8 +7,11 @@
 //! SYN ([`Tracking::opening`]); the real server's SYN+ACK (`ANSWERED`); the client's ACK of just
 //! that (`CONFIRMED`).
 
+mod agreed;
 mod midway;
 mod one_way;
+
+pub use agreed::Agreement;
 
 use super::judgement::{Invalid, Judgement, Unmoved};
 use super::window::{ACK_SLACK, Misfit, Peer, after, later, right_edge};

@@ -44,6 +44,7 @@ impl Farm {
         let handling = Handling {
             persistence: Some(persistence(prefix)),
             one_packet: false,
+            cookies: Default::default(),
         };
         pool.set_handling(&key, handling).unwrap();
         for host in [1, 2] {

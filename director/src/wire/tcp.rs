@@ -122,6 +122,16 @@ impl<T: BorrowMut<[u8; LEN]>> Header<T> {
         );
     }
 
+    /// Sets the length of the header, whole words.
+    pub fn set_data_offset(&mut self, bytes: usize) {
+        self.0.borrow_mut()[field::OFFSET] = (bytes as u8 / 4) << 4;
+    }
+
+    /// Sets the window, unscaled.
+    pub fn set_window(&mut self, window: u16) {
+        put_u16(self.0.borrow_mut(), field::WINDOW, window);
+    }
+
     /// Sets the sequence number, and not the checksum.
     pub fn set_seq(&mut self, seq: u32) {
         put_u32(self.0.borrow_mut(), field::SEQ, seq);
@@ -258,6 +268,24 @@ impl std::fmt::Debug for Flags {
         }
         Ok(())
     }
+}
+
+/// The options of the segment that `bytes` hold from its header on, kind and data, as far as they
+/// can be walked.
+pub fn options(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let end = checked(bytes).map_or(LEN, |header| header.data_offset());
+    let mut rest = bytes.get(LEN..end).unwrap_or_default();
+    std::iter::from_fn(move || {
+        while let [option::NOP, tail @ ..] = rest {
+            rest = tail;
+        }
+        let &[kind, length @ 2..=255, ..] = rest else {
+            return None;
+        };
+        let (option, tail) = rest.split_at_checked(length.into())?;
+        rest = tail;
+        (kind != option::END).then(|| (kind, &option[2..]))
+    })
 }
 
 impl Segment {

@@ -84,6 +84,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         health: None,
         condition: None,
         sorry: None,
+        cookies: Default::default(),
         stats: traffic([
             123_456_789,
             9_876_543_210,

@@ -64,6 +64,7 @@ fn service_view(service: &Service) -> ServiceView {
         health: None,
         condition: None,
         sorry: None,
+        cookies: service.cookies,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -154,6 +155,7 @@ impl Edit for &MemoryDirector {
                 self.with(id, |_| ())?;
                 settings.defense.services.insert(id, level.level);
             }
+            Setting::Cookies(id, policy) => self.with(id, |service| service.cookies = policy)?,
             Setting::NoMarks => settings.marks = None,
             Setting::Mark(rule) => settings.marks.get_or_insert_default().push(rule),
         }

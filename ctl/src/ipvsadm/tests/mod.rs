@@ -13,6 +13,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use super::names::fake::FakeNames;
 use super::{Context, Dialect, Streams, run};
 use crate::command;
+use crate::connect::Place;
 use crate::director::{DirectorError, Result};
 use memory::MemoryDirector;
 
@@ -32,7 +33,7 @@ fn say_to<'a>(
     dialect: Dialect,
     args: &[String],
     mut input: &[u8],
-    find: impl FnOnce(Option<&str>) -> Result<&'a MemoryDirector>,
+    find: impl FnOnce(&Place) -> Result<&'a MemoryDirector>,
 ) -> Said {
     let context = Context {
         program: match dialect {

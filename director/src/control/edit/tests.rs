@@ -26,6 +26,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         persistence: None,
         one_packet: false,
         health: None,
+        cookies: Default::default(),
         reals: reals.iter().map(real).collect(),
     }
 }

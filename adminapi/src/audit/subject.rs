@@ -1,0 +1,62 @@
+//! What a request changes, as paths that a GET can ask about.
+
+use axum::http::{Method, Uri};
+
+use crate::model::Change;
+use crate::path;
+
+/// More resources than this are not asked for one by one.
+const MANY: usize = 64;
+
+/// What a request changes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// Nothing that could be shown before: it adds something that has no name yet.
+    New,
+    /// One resource.
+    One(String),
+    /// Several, each with its own name in the audit.
+    Several(Vec<String>),
+}
+
+impl Subject {
+    pub(super) fn of(method: &Method, uri: &Uri, body: &[u8]) -> Self {
+        match (method.as_str(), uri.path()) {
+            ("POST", path::CHANGES) => Self::of_changes(body),
+            ("DELETE", path::SERVICES) | ("POST", path::RELOAD) => Self::whole(),
+            // A connection that is closed is gone with all that could be shown of it.
+            ("POST", _) | ("DELETE", path::CONNECTIONS) => Self::New,
+            (_, path) => Self::One(path.to_owned()),
+        }
+    }
+
+    fn whole() -> Self {
+        Self::One(path::CONFIG.to_owned())
+    }
+
+    fn of_changes(body: &[u8]) -> Self {
+        // What cannot be read changes nothing.
+        let changes: Vec<Change> = serde_json::from_slice(body).unwrap_or_default();
+        if changes.len() > MANY || changes.contains(&Change::RemoveServices {}) {
+            return Self::whole();
+        }
+        let mut paths: Vec<String> = changes.iter().map(place).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        Self::Several(paths)
+    }
+}
+
+fn place(change: &Change) -> String {
+    match change {
+        Change::AddService(service) => path::service(service.id),
+        Change::ChangeService { service, .. } | Change::RemoveService { service } => {
+            path::service(*service)
+        }
+        Change::AddReal { service, real } => path::real(*service, real.endpoint(service.port())),
+        Change::ChangeReal { service, real, .. } | Change::RemoveReal { service, real } => {
+            path::real(*service, *real)
+        }
+        Change::RemoveServices {} => path::CONFIG.to_owned(),
+    }
+}

@@ -1,0 +1,116 @@
+use axum::body::Body;
+use serde_json::json;
+
+use super::*;
+use crate::fake::Fake;
+
+const WEB: &str = "/v1/services/tcp:10.0.0.1:80";
+
+/// Asks as a known process.
+async fn ask(api: &Router, line: &str, body: Value) -> StatusCode {
+    let (method, path) = line.split_once(' ').unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .extension(Caller::Process {
+            uid: 7,
+            pid: Some(8),
+        })
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    api.clone().oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn every_change_is_told_with_what_was_before_and_after() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    let web = json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "scheduler": "wrr",
+                     "real": [{"address": "10.0.2.1", "port": 8080, "weight": 3}]});
+    let real = format!("{WEB}/reals/10.0.2.1:8080");
+    let weight = format!("PATCH {real}");
+    for (line, body, want) in [
+        ("POST /v1/services", web.clone(), None),
+        (
+            &weight,
+            json!({"weight": 4}),
+            Some(json!([{"weight": 3}, {"weight": 4}])),
+        ),
+        (
+            "POST /v1/changes",
+            json!([{"change_real": {"service": "tcp:10.0.0.1:80", "real": "10.0.2.1:8080",
+                                    "patch": {"weight": 5}}}]),
+            Some(json!([{real.clone(): {"weight": 4}}, {real.clone(): {"weight": 5}}])),
+        ),
+        (
+            &weight,
+            json!({"weight": 4}),
+            Some(json!([{"weight": 5}, {"weight": 4}])),
+        ),
+        // Nothing changes.
+        (&weight, json!({"weight": 4}), None),
+        (
+            "PATCH /v1/timeouts",
+            json!({"udp": 7}),
+            Some(json!([{"udp": 300}, {"udp": 7}])),
+        ),
+        (
+            "POST /v1/reload",
+            json!(null),
+            Some(json!([{"timeouts": {"udp": 7}}, {"timeouts": {"udp": 300}}])),
+        ),
+        ("PATCH /v1/timeouts", json!({"udp": 0}), None),
+        ("PUT /v1/config?dry_run=true", json!({}), None),
+        ("GET /v1/services", json!(null), None),
+        (&format!("DELETE {WEB}"), json!(null), None),
+    ] {
+        let told = fake.state.lock().unwrap().changes.len();
+        ask(&api, line, body).await;
+        let changes = fake.state.lock().unwrap().changes.clone();
+        match (want, &changes[told..]) {
+            (Some(want), [change]) => {
+                assert_eq!(json!([change.before, change.after]), want, "{line}");
+                assert_eq!(change.what, line);
+                assert_eq!(change.who, "uid 7, pid 8");
+            }
+            (None, []) => {}
+            (None, [change]) if line == "POST /v1/services" => {
+                assert_eq!(change.before, Value::Null);
+                assert_eq!(change.after["id"], "tcp:10.0.0.1:80");
+                assert_eq!(change.after["reals"][0]["weight"], 3);
+            }
+            (None, [change]) if line.starts_with("DELETE") => {
+                assert_eq!(change.before["id"], "tcp:10.0.0.1:80");
+                assert_eq!(change.after, Value::Null);
+            }
+            (want, got) => panic!("{line}: {want:?} {got:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_keeps_nobody_waiting() {
+    let api = audited(Arc::new(Fake::default()));
+    let silent =
+        Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let request = Request::put("/v1/timeouts").body(silent).unwrap();
+    let slow = tokio::spawn(api.clone().oneshot(request));
+    tokio::task::yield_now().await;
+    assert_eq!(
+        ask(&api, "PATCH /v1/timeouts", json!({"udp": 7})).await,
+        200
+    );
+    assert!(!slow.is_finished());
+    let answer = slow.await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_body_beyond_all_limits_is_refused() {
+    let api = audited(Arc::new(Fake::default()));
+    let body = Body::from(vec![b' '; CONFIG_LIMIT + 1]);
+    let request = Request::put("/v1/config").body(body).unwrap();
+    let answer = api.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}

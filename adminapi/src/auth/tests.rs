@@ -1,0 +1,235 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use axum::{Extension, Router};
+use tower::ServiceExt;
+
+use super::*;
+use crate::audited;
+use crate::fake::Fake;
+use crate::kept::Kept;
+
+/// Every path that the router knows.
+const PATHS: [&str; 29] = [
+    "/v1/health",
+    "/v1/status",
+    "/v1/stats",
+    "/v1/connections",
+    "/v1/events",
+    "/v1/defense",
+    "/v1/timeouts",
+    "/v1/marks",
+    "/v1/marks/0",
+    "/v1/sysctls",
+    "/v1/sysctls/conn_reuse_mode",
+    "/v1/services",
+    "/v1/services/stats",
+    "/v1/services/tcp:10.0.0.1:80",
+    "/v1/services/tcp:10.0.0.1:80/stats",
+    "/v1/services/tcp:10.0.0.1:80/defense",
+    "/v1/services/tcp:10.0.0.1:80/reals",
+    "/v1/services/tcp:10.0.0.1:80/reals/10.0.2.1:80",
+    "/v1/explain",
+    "/v1/config",
+    "/v1/reload",
+    "/v1/changes",
+    "/v1/sources",
+    "/v1/filter",
+    "/v1/filter/networks",
+    "/v1/filter/networks/192.0.2.0%2F24",
+    "/v1/listing",
+    "/v1/sync/daemons",
+    "/v1/nowhere",
+];
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
+
+const HOST: Peer = Peer::Host(SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+    40112,
+));
+
+/// One token of each role, and the file that has them.
+fn tokens() -> ([Token; 2], Arc<Kept<Tokens>>) {
+    let secrets = Role::ALL.map(|_| Token::generate().unwrap());
+    let lines = Role::ALL.iter().zip(&secrets).map(|(role, secret)| {
+        let named = NamedToken {
+            name: format!("our-{}", role.name()),
+            role: *role,
+            digest: secret.digest(),
+        };
+        named.line() + "\n"
+    });
+    let text: String = lines.collect();
+    let kept = Kept::new("tokens", Vec::new(), move || {
+        Tokens::parse(&text, "f").map_err(|error| error.to_string())
+    });
+    (secrets, Arc::new(kept.unwrap()))
+}
+
+fn api(tokens: Option<Arc<Kept<Tokens>>>, peer: Peer) -> Router {
+    guard(audited(Arc::new(Fake::default())), tokens).layer(Extension(peer))
+}
+
+async fn status(api: &Router, method: &str, path: &str, authorization: &str) -> StatusCode {
+    let mut request = Request::builder().method(method).uri(path);
+    if !authorization.is_empty() {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    let request = request.body(Body::empty()).unwrap();
+    let answer = api.clone().oneshot(request).await.unwrap();
+    let challenged = answer.headers().contains_key(header::WWW_AUTHENTICATE);
+    assert_eq!(challenged, answer.status() == StatusCode::UNAUTHORIZED);
+    answer.status()
+}
+
+#[tokio::test]
+async fn every_role_may_do_its_methods_on_every_path_and_no_other() {
+    let (secrets, kept) = tokens();
+    let api = api(Some(kept), HOST);
+    let [read, admin] = secrets
+        .each_ref()
+        .map(|secret| format!("Bearer {}", secret.reveal()));
+    let wrong = format!("Bearer {}", Token::generate().unwrap().reveal());
+    let is_refusal = |status| [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+    for path in PATHS {
+        for method in METHODS {
+            for nobody in ["", &wrong, "Bearer", "Bearer ", "Basic cm9vdDpyb290"] {
+                let got = status(&api, method, path, nobody).await;
+                assert_eq!(got, StatusCode::UNAUTHORIZED, "{method} {path} {nobody}");
+            }
+            let got = status(&api, method, path, &read).await;
+            match method {
+                "GET" | "HEAD" | "OPTIONS" => assert!(!is_refusal(got), "{method} {path}: {got}"),
+                _ => assert_eq!(got, StatusCode::FORBIDDEN, "{method} {path}"),
+            }
+            let got = status(&api, method, path, &admin).await;
+            assert!(!is_refusal(got), "{method} {path}: {got}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_comes_by_the_unix_socket_or_an_open_listener_needs_no_token() {
+    let (_, kept) = tokens();
+    let process = Peer::Process {
+        uid: 0,
+        pid: Some(1),
+    };
+    for api in [
+        api(Some(kept), process),
+        api(None, process),
+        api(None, HOST),
+    ] {
+        for method in METHODS {
+            let got = status(&api, method, "/v1/timeouts", "").await;
+            assert!(![401, 403].contains(&got.as_u16()), "{method}: {got}");
+        }
+    }
+    let unknown = guard(audited(Arc::new(Fake::default())), None);
+    let got = status(&unknown, "GET", "/v1/timeouts", "").await;
+    assert_eq!(got, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_token_is_good_as_long_as_its_file_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    let token = Token::generate().unwrap();
+    let digest = token.digest();
+    let write = |role: &str| {
+        fs::write(&path, format!("# ours\n\nci {role} {digest}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    };
+    write("read");
+    let from = path.clone();
+    let read = move || Tokens::load(&from).map_err(|error| error.to_string());
+    let kept = Arc::new(Kept::new("tokens", vec![path.clone()], read).unwrap());
+    tokio::spawn(Arc::clone(&kept).follow());
+    let api = api(Some(Arc::clone(&kept)), HOST);
+    let authorization = format!("bearer {}", token.reveal());
+    let becomes = async |want: u16| {
+        let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let got = status(&api, "DELETE", "/v1/services", &authorization).await;
+            if got.as_u16() == want {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < patience, "{got}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    becomes(403).await;
+    write("admin");
+    becomes(204).await;
+    // A file that makes no sense takes nothing away.
+    fs::write(&path, "nonsense").unwrap();
+    kept.refresh();
+    becomes(204).await;
+    fs::write(&path, "").unwrap();
+    becomes(401).await;
+}
+
+#[test]
+fn a_token_is_found_by_all_of_itself() {
+    let secrets: Vec<Token> = (0..3).map(|_| Token::generate().unwrap()).collect();
+    let lines = secrets
+        .iter()
+        .zip(["a", "b", "c"])
+        .map(|(secret, name)| format!("{name} read {}\n", secret.digest()));
+    let tokens = Tokens::parse(&lines.collect::<String>(), "f").unwrap();
+    for (secret, name) in secrets.iter().zip(["a", "b", "c"]) {
+        assert_eq!(tokens.find(secret.reveal()).unwrap().name, name);
+        assert!(tokens.find(&secret.reveal()[1..]).is_none());
+        assert!(tokens.find(&format!("{}0", secret.reveal())).is_none());
+        assert!(tokens.find(&secret.digest().to_string()).is_none());
+        assert!(!format!("{secret:?}").contains(&secret.reveal()[8..]));
+    }
+    assert!(Tokens::default().find("").is_none());
+}
+
+#[test]
+fn a_bad_file_of_tokens_says_where_and_what() {
+    let digest = Digest::of("x");
+    for (text, want) in [
+        ("ci admin".to_owned(), "f:1: is not NAME ROLE sha256:HASH"),
+        (
+            format!("\nci root {digest}"),
+            "f:2: the second word is no role; write read or admin",
+        ),
+        (
+            format!("c/i read {digest}"),
+            "f:1: \"c/i\" is no name; use up to 64 letters, digits and -_.@",
+        ),
+        (
+            "ci read sha256:00".to_owned(),
+            "f:1: no hash of a token; write sha256: and 64 hex digits",
+        ),
+        (
+            format!("ci read {digest}\nci admin {digest}"),
+            "f:2: there is a token ci already",
+        ),
+    ] {
+        assert_eq!(Tokens::parse(&text, "f").unwrap_err().to_string(), want);
+    }
+}
+
+#[test]
+fn a_file_that_everybody_may_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("tokens");
+    fs::write(&path, "").unwrap();
+    for (mode, good) in [(0o600, true), (0o640, true), (0o644, false), (0o602, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = Tokens::load(&path);
+        assert_eq!(loaded.is_ok(), good, "{mode:o}: {loaded:?}");
+        if let Err(error) = loaded {
+            assert!(error.to_string().contains("chmod o-rwx"), "{error}");
+        }
+    }
+    assert!(Tokens::load(folder.path()).is_err());
+}

@@ -1,0 +1,224 @@
+//! JSON into types, with everything that is wrong with it and not only the first: what cannot be
+//! read is noted and taken out, and the rest is read again.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+
+use crate::error::Problem;
+
+/// Problems of one document that are told at most.
+const MOST: usize = 32;
+
+/// Why a document cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// It is no JSON, from some line and column on.
+    #[error("{0}")]
+    Malformed(serde_json::Error),
+    /// It is JSON of something else.
+    #[error("{}", crate::error::join(.0))]
+    Invalid(Vec<Problem>),
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize(&mut json) {
+        Ok(value) => json.end().map(|()| value).map_err(Unread::Malformed),
+        Err(error) if error.inner().is_data() => {
+            let document = serde_json::from_slice(bytes).map_err(Unread::Malformed)?;
+            Err(Unread::Invalid(problems::<T>(document)))
+        }
+        Err(error) => Err(Unread::Malformed(error.into_inner())),
+    }
+}
+
+/// A step towards a value.
+#[derive(Clone, Debug)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The way to where reading stopped.
+fn steps(path: &Path) -> Vec<Step> {
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => Some(Step::Index(*index)),
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key.clone())),
+        Segment::Unknown => None,
+    };
+    path.iter().filter_map(step).collect()
+}
+
+/// RFC 6901, section 3: `~` and `/` in a key are escaped.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// What has been taken out of a document so far, by where it stood in the whole one.
+#[derive(Debug, Default)]
+struct Taken {
+    pointers: HashSet<String>,
+    /// Of each list the places of what is gone, in order.
+    places: HashMap<String, Vec<usize>>,
+}
+
+impl Taken {
+    /// The pointer into the whole document.
+    fn pointer(&self, steps: &[Step]) -> String {
+        let mut pointer = String::new();
+        for step in steps {
+            let part = match step {
+                Step::Key(key) => escaped(key),
+                Step::Index(index) => self.place(&pointer, *index).to_string(),
+            };
+            pointer = format!("{pointer}/{part}");
+        }
+        pointer
+    }
+
+    fn place(&self, list: &str, index: usize) -> usize {
+        let gone = self.places.get(list).map_or(&[][..], Vec::as_slice);
+        gone.iter()
+            .fold(index, |index, gone| index + usize::from(*gone <= index))
+    }
+
+    /// Whether an error at `pointer` comes of what was taken out, and not of what was sent.
+    fn explains(&self, pointer: &str, message: &str) -> bool {
+        // A type that is made of others says more than that when it misses one.
+        let missing = message
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.strip_suffix('`'));
+        match missing {
+            Some(field) => self
+                .pointers
+                .contains(&format!("{pointer}/{}", escaped(field))),
+            None => self.pointers.iter().any(|gone| {
+                let below = gone.strip_prefix(pointer);
+                below.is_some_and(|rest| rest.rfind('/') == Some(0))
+            }),
+        }
+    }
+
+    /// Takes out the value at `steps`; false when that is all there is.
+    fn take(&mut self, document: &mut Value, steps: &[Step]) -> bool {
+        let Some((last, before)) = steps.split_last() else {
+            return false;
+        };
+        let holder = before
+            .iter()
+            .try_fold(document, |value, step| match (value, step) {
+                (Value::Object(fields), Step::Key(key)) => fields.get_mut(key),
+                (Value::Array(items), Step::Index(index)) => items.get_mut(*index),
+                _ => None,
+            });
+        self.pointers.insert(self.pointer(steps));
+        match (holder, last) {
+            (Some(Value::Object(fields)), Step::Key(key)) => fields.remove(key).is_some(),
+            (Some(Value::Array(items)), Step::Index(index)) if *index < items.len() => {
+                let list = self.pointer(before);
+                let place = self.place(&list, *index);
+                let gone = self.places.entry(list).or_default();
+                gone.push(place);
+                gone.sort_unstable();
+                items.remove(*index);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn problems<T: DeserializeOwned>(mut document: Value) -> Vec<Problem> {
+    let mut taken = Taken::default();
+    let mut problems = Vec::new();
+    while problems.len() < MOST {
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(&document) else {
+            break;
+        };
+        let steps = steps(error.path());
+        let pointer = taken.pointer(&steps);
+        let message = error.inner().to_string();
+        if !taken.explains(&pointer, &message) {
+            problems.push(Problem::new(pointer, message, ""));
+        }
+        if !taken.take(&mut document, &steps) {
+            break;
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Configuration, RealPatch, Service};
+
+    fn pointers<T: DeserializeOwned>(document: &Value) -> Vec<String> {
+        match read::<T>(document.to_string().as_bytes()) {
+            Err(Unread::Invalid(problems)) => problems.into_iter().map(|p| p.pointer).collect(),
+            Err(other) => panic!("{other}"),
+            Ok(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_where_it_stood() {
+        let service = json!({
+            "protocol": "dccp", "address": "10.0.0", "port": 70_000, "x/y": 1,
+            "real": [
+                {"address": "10.0.2.1", "weight": "heavy"},
+                {"weight": 1},
+                {"address": "10.0.2.3"},
+                {"address": 7, "port": -1},
+                "10.0.2.5",
+                {"address": "10.0.2.6", "tun": {"type": "vxlan", "port": "a"}},
+            ],
+        });
+        let mut found = pointers::<Service>(&service);
+        found.sort_unstable();
+        let mut expected = [
+            "/address",
+            "/port",
+            "/protocol",
+            "/real/0/weight",
+            "/real/1",
+            "/real/3/address",
+            "/real/3/port",
+            "/real/4",
+            "/real/5/tun/port",
+            "/real/5/tun/type",
+            "/x~1y",
+        ];
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_unless_it_was_there_and_wrong() {
+        assert_eq!(pointers::<Service>(&json!({})), [""]);
+        assert_eq!(pointers::<RealPatch>(&json!({"weight": null})), ["/weight"]);
+        assert_eq!(pointers::<Service>(&json!(7)), [""]);
+        let config = json!({"service": [{"port": 1}, {"fwmark": "x"}, {"fwmark": 7}],
+                            "timeouts": {"tcp": 1, "udp": 2}});
+        let found = pointers::<Configuration>(&config);
+        assert_eq!(found.len(), 3, "{found:?}");
+        for pointer in ["/service/0", "/service/1/fwmark", "/timeouts"] {
+            assert!(found.iter().any(|found| found == pointer), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn problems_are_bounded() {
+        let fields: Value = (0..1000).map(|n| (format!("f{n}"), json!(1))).collect();
+        assert_eq!(pointers::<Service>(&fields).len(), MOST);
+    }
+}

@@ -1,0 +1,79 @@
+use std::collections::{HashMap, HashSet};
+
+use super::*;
+use crate::fake::Fake;
+
+fn service(port: usize, reals: usize) -> crate::model::Service {
+    let real =
+        |n: usize| serde_json::json!({"address": format!("10.1.{}.{}", n / 250, n % 250 + 1)});
+    let reals: Vec<_> = (0..reals).map(real).collect();
+    let service =
+        serde_json::json!({"protocol": "tcp", "address": "10.0.0.1", "port": port, "real": reals});
+    serde_json::from_value(service).unwrap()
+}
+
+/// The metrics of a page with their samples, each line having been looked at.
+fn samples(page: &str) -> HashMap<String, Vec<String>> {
+    let mut samples: HashMap<String, Vec<String>> = HashMap::new();
+    let mut family = String::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(!samples.contains_key(name), "{name} comes twice");
+            samples.insert(name.to_owned(), Vec::new());
+            family = name.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            assert!(
+                rest.starts_with("bulwark_") && rest.ends_with('.'),
+                "{line}"
+            );
+        } else {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert_eq!(name, family, "{line}");
+            let value = line.rsplit(' ').next().unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            samples.get_mut(name).unwrap().push(line.to_owned());
+        }
+    }
+    samples
+}
+
+#[test]
+fn every_sample_stands_below_its_metric_once() {
+    let fake = Fake::default();
+    fake.add_service(service(80, 2)).unwrap();
+    let samples = samples(&expose(&fake).unwrap());
+    for lines in samples.values() {
+        let labels: HashSet<_> = lines
+            .iter()
+            .map(|line| line.rsplit_once(' ').unwrap().0)
+            .collect();
+        assert_eq!(labels.len(), lines.len());
+    }
+    assert_eq!(
+        samples["bulwark_real_connections_total"],
+        ["10.1.0.1", "10.1.0.2"].map(|real| format!(
+            "bulwark_real_connections_total{{service=\"tcp:10.0.0.1:80\",real=\"{real}:80\"}} 7"
+        ))
+    );
+    assert_eq!(
+        samples["bulwark_build_info"],
+        ["bulwark_build_info{version=\"1.2.3\"} 1"]
+    );
+}
+
+#[test]
+fn series_are_bounded() {
+    let fake = Fake::default();
+    for port in 1..=SERVICES + 1 {
+        fake.add_service(service(port, 11)).unwrap();
+    }
+    let samples = samples(&expose(&fake).unwrap());
+    assert_eq!(samples["bulwark_service_connections_total"].len(), SERVICES);
+    assert_eq!(samples["bulwark_real_weight"].len(), REALS);
+    assert_eq!(
+        samples["bulwark_services"],
+        [format!("bulwark_services {}", SERVICES + 1)]
+    );
+}

@@ -1,0 +1,128 @@
+//! Schemas of values that are text on the wire.
+
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{KnownFormat, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{ConnectionId, Cursor, PortRange, Prefix, ServiceId};
+
+/// An IPv4 or IPv6 address.
+pub(crate) struct AddressText;
+
+impl PartialSchema for AddressText {
+    fn schema() -> RefOr<Schema> {
+        let text = |format, example: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(format)))
+                .examples([example])
+        };
+        AnyOfBuilder::new()
+            .description(Some("An IPv4 or IPv6 address."))
+            .item(text(KnownFormat::Ipv4, "192.0.2.10"))
+            .item(text(KnownFormat::Ipv6, "2001:db8::10"))
+            .into()
+    }
+}
+
+impl ToSchema for AddressText {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Address".into()
+    }
+}
+
+/// Implements the schema of a type that is text of a pattern.
+macro_rules! patterns {
+    ($($type:ty, $name:literal, $what:literal, $pattern:expr, $examples:expr;)*) => {
+        $(impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some($what))
+                    .pattern(Some($pattern))
+                    .examples($examples)
+                    .into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        })*
+    };
+}
+
+/// An address and a port.
+pub(crate) struct EndpointText;
+
+/// 0 to 255.
+macro_rules! octet {
+    () => {
+        "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    };
+}
+
+/// RFC 3986, section 3.2.2, but for IPv4 in IPv6, which nobody needs to write.
+macro_rules! v4 {
+    () => {
+        concat!(octet!(), r"(\.", octet!(), "){3}")
+    };
+}
+
+macro_rules! v6 {
+    () => {
+        concat!(
+            "(([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}",
+            "|([0-9a-fA-F]{1,4}:){1,7}:",
+            "|([0-9a-fA-F]{1,4}:){1,6}:[0-9a-fA-F]{1,4}",
+            "|([0-9a-fA-F]{1,4}:){1,5}(:[0-9a-fA-F]{1,4}){1,2}",
+            "|([0-9a-fA-F]{1,4}:){1,4}(:[0-9a-fA-F]{1,4}){1,3}",
+            "|([0-9a-fA-F]{1,4}:){1,3}(:[0-9a-fA-F]{1,4}){1,4}",
+            "|([0-9a-fA-F]{1,4}:){1,2}(:[0-9a-fA-F]{1,4}){1,5}",
+            "|[0-9a-fA-F]{1,4}:(:[0-9a-fA-F]{1,4}){1,6}",
+            "|:((:[0-9a-fA-F]{1,4}){1,7}|:))"
+        )
+    };
+}
+
+/// 0 to 65535.
+macro_rules! port {
+    () => {
+        "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+    };
+}
+
+/// 1 to 4294967295.
+macro_rules! mark {
+    () => {
+        concat!(
+            "([1-9][0-9]{0,8}|[1-3][0-9]{9}|4[01][0-9]{8}|42[0-8][0-9]{7}|429[0-3][0-9]{6}",
+            "|4294[0-8][0-9]{5}|42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[01][0-9]{2}",
+            "|42949672[0-8][0-9]|429496729[0-5])"
+        )
+    };
+}
+
+macro_rules! endpoint {
+    () => {
+        concat!("(", v4!(), r"|\[", v6!(), r"\]):", port!())
+    };
+}
+
+patterns! {
+    EndpointText, "Endpoint", "An address and a port.",
+        concat!("^", endpoint!(), "$"), ["10.0.2.1:8080", "[2001:db8::1]:53"];
+    ServiceId, "ServiceId", "What names a virtual service.",
+        concat!("^((tcp|udp|sctp):", endpoint!(), "|fwm6?:", mark!(), ")$"),
+        ["tcp:192.0.2.10:80", "udp:[2001:db8::10]:53", "fwm:7"];
+    ConnectionId, "ConnectionId", "What names a connection: protocol, client and VIP.",
+        concat!("^(tcp|udp|sctp):", endpoint!(), "-", endpoint!(), "$"),
+        ["tcp:203.0.113.7:40112-192.0.2.10:80"];
+    Prefix, "Prefix", "A network or one address.",
+        concat!("^(", v4!(), "|", v6!(), ")(/[0-9]{1,3})?$"), ["10.0.0.0/8", "2001:db8::/32"];
+    PortRange, "PortRange", "A port or a range of ports.",
+        concat!("^", port!(), "(-", port!(), ")?$"), ["80", "8000-8099"];
+    Cursor, "Cursor", "Where the next page starts.",
+        "^[0-9a-fA-F]{1,16}$", ["1f4"];
+}

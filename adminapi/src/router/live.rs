@@ -1,0 +1,222 @@
+//! What goes on, as it goes on: server-sent events, and the metrics.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::Ask;
+use super::answer::Failure;
+use super::extract::Parameters;
+use super::openapi::Refusals;
+use crate::control::Control;
+use crate::error::{ControlError, Problem, Result};
+use crate::metrics;
+use crate::model::{EventQuery, Events, Sample, StreamQuery};
+use crate::problem::ProblemKind;
+
+/// How long nothing may be said, so that both ends notice when the other one is gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The header with which a client resumes.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// The number of what a client has seen last, if it says so.
+pub(super) struct Resumed(Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Resumed {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Failure> {
+        let Some(value) = parts.headers.get(LAST_EVENT_ID) else {
+            return Ok(Self(None));
+        };
+        let number = value.to_str().ok().and_then(|text| text.parse().ok());
+        let detail = "Last-Event-ID is the number of an event";
+        let bad = || Failure::new(ProblemKind::BadRequest, detail);
+        number.map(|number| Self(Some(number))).ok_or_else(bad)
+    }
+}
+
+/// Lists what has happened, or tells it as it happens
+///
+/// With `Accept: text/event-stream` it goes on: an event a message, its number as `id`, its kind as
+/// `event`. `Last-Event-ID` resumes. A message `missed` says how many events were forgotten before
+/// the client asked for them.
+#[utoipa::path(get, path = "/v1/events", tag = "defence", params(EventQuery),
+    responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
+        Refusals))]
+pub(super) async fn events(
+    State(ask): State<Ask>,
+    headers: HeaderMap,
+    Resumed(last): Resumed,
+    Parameters(query): Parameters<EventQuery>,
+) -> std::result::Result<Response, Failure> {
+    let since = last.unwrap_or(query.since);
+    if accepts_stream(&headers) {
+        return Ok(told(ask, since, 1, |control, since| {
+            Ok(control.events(since)?.events)
+        }));
+    }
+    let events = ask.look(move |control| control.events(since)).await?;
+    Ok(Json(events).into_response())
+}
+
+fn accepts_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut kinds = accepted.filter_map(|value| value.to_str().ok());
+    kinds.any(|kinds| kinds.contains("text/event-stream"))
+}
+
+/// Tells the statistics of each second
+///
+/// A sample a message, its number as `id`. `Last-Event-ID` resumes within the last minute.
+#[utoipa::path(get, path = "/v1/stats/stream", tag = "director", params(StreamQuery),
+    responses((status = 200, body = String, content_type = "text/event-stream"), Refusals))]
+pub(super) async fn stats(
+    State(ask): State<Ask>,
+    Resumed(last): Resumed,
+    Parameters(query): Parameters<StreamQuery>,
+) -> std::result::Result<Response, Failure> {
+    if !(1..=StreamQuery::LONGEST).contains(&query.interval) {
+        let message = format!("{} seconds is no interval", query.interval);
+        let mend = format!("use 1 to {}", StreamQuery::LONGEST);
+        let problem = Problem::new("/interval", message, mend);
+        return Err(ControlError::Invalid(vec![problem]).into());
+    }
+    let since = match last {
+        Some(last) => last,
+        None => {
+            ask.look(|control| Ok(*control.news().samples.borrow()))
+                .await?
+        }
+    };
+    Ok(told(ask, since, query.interval, |control, since| {
+        control.samples(since)
+    }))
+}
+
+/// Exposes the metrics
+#[utoipa::path(get, path = "/metrics", tag = "director",
+    responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
+pub(super) async fn metrics(State(ask): State<Ask>) -> std::result::Result<Response, Failure> {
+    let text = ask.look(metrics::expose).await?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+}
+
+/// What can be told: it has a number, one above that of what was told before it.
+pub(super) trait Told: Serialize + Send + 'static {
+    fn number(&self) -> u64;
+    fn kind(&self) -> &str;
+    fn news(control: &dyn Control) -> watch::Receiver<u64>;
+}
+
+impl Told for crate::model::Event {
+    fn number(&self) -> u64 {
+        self.id
+    }
+
+    fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    fn news(control: &dyn Control) -> watch::Receiver<u64> {
+        control.news().events
+    }
+}
+
+impl Told for Sample {
+    fn number(&self) -> u64 {
+        self.id
+    }
+
+    fn kind(&self) -> &'static str {
+        "stats"
+    }
+
+    fn news(control: &dyn Control) -> watch::Receiver<u64> {
+        control.news().samples
+    }
+}
+
+/// What a client has still to be told. What it holds is bounded by what the director remembers;
+/// a client that is too slow for that misses something, and is told so.
+struct Feed<T> {
+    ask: Ask,
+    look: fn(&dyn Control, u64) -> Result<Vec<T>>,
+    news: watch::Receiver<u64>,
+    /// Numbers that are multiples of this are told.
+    every: u64,
+    last: u64,
+    waiting: VecDeque<T>,
+}
+
+fn told<T: Told>(
+    ask: Ask,
+    since: u64,
+    every: u32,
+    look: fn(&dyn Control, u64) -> Result<Vec<T>>,
+) -> Response {
+    let news = T::news(&*ask.control);
+    // A number beyond the latest is of a director that has been started anew since.
+    let last = if since > *news.borrow() { 0 } else { since };
+    let feed = Feed {
+        ask,
+        look,
+        news,
+        every: every.into(),
+        last,
+        waiting: VecDeque::new(),
+    };
+    let messages = stream::unfold(feed, |mut feed| async {
+        let message = feed.next().await?;
+        Some((Ok::<_, Infallible>(message), feed))
+    });
+    let heartbeat = KeepAlive::new().interval(HEARTBEAT);
+    Sse::new(messages).keep_alive(heartbeat).into_response()
+}
+
+impl<T: Told> Feed<T> {
+    /// The next message; none when the director ends.
+    async fn next(&mut self) -> Option<sse::Event> {
+        loop {
+            while let Some(item) = self.waiting.pop_front() {
+                self.last = item.number();
+                if self.last % self.every == 0 {
+                    return message(&item);
+                }
+            }
+            self.news.borrow_and_update();
+            let (look, last) = (self.look, self.last);
+            let new = self.ask.look(move |control| look(control, last)).await;
+            self.waiting = new.ok()?.into();
+            let missed = self
+                .waiting
+                .front()
+                .map_or(0, |first| first.number().saturating_sub(self.last + 1));
+            if missed > 0 {
+                self.last += missed;
+                let text = format!("{{\"missed\":{missed}}}");
+                return Some(sse::Event::default().event("missed").data(text));
+            }
+            if self.waiting.is_empty() {
+                self.news.changed().await.ok()?;
+            }
+        }
+    }
+}
+
+fn message<T: Told>(item: &T) -> Option<sse::Event> {
+    let event = sse::Event::default();
+    let named = event.id(item.number().to_string()).event(item.kind());
+    named.json_data(item).ok()
+}

@@ -1,0 +1,118 @@
+//! The description of the API (OpenAPI 3.1), made of the handlers and the types of the model.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::http::header;
+use axum::routing::get;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::{IntoResponses, OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Ask;
+use crate::model::{ConnectionId, FilterList, Numbers};
+use crate::path;
+use crate::problem::{MEDIA_TYPE, ProblemDocument};
+
+#[derive(OpenApi)]
+#[openapi(
+    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers)),
+    info(
+        title = "Bulwark",
+        description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\
+            What can be set has an entity tag: a change with `If-Match` is done only if nobody else \
+            has changed it since. What fails is answered with `application/problem+json`, which \
+            points at each bad value.",
+        license(name = "MIT", identifier = "MIT"),
+        contact(),
+    ),
+    tags(
+        (name = "director", description = "The director as a whole"),
+        (name = "services", description = "Virtual services and their real servers"),
+        (name = "connections", description = "What is tracked"),
+        (name = "defence", description = "Levels of defence, and what has happened"),
+        (name = "ipvs", description = "What IPVS has: marks, sysctls, synchronisation"),
+    ),
+)]
+struct Described;
+
+/// A router that knows what its handlers say of themselves.
+pub(super) fn described() -> OpenApiRouter<Ask> {
+    OpenApiRouter::with_openapi(Described::openapi())
+}
+
+/// The router, which tells what it has at [`path::OPENAPI`].
+pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
+    let (router, mut document) = router.split_for_parts();
+    for (path, item) in &mut document.paths.paths {
+        complete(path, item);
+    }
+    // Descriptions are the documentation of the types, whose links lead nowhere here.
+    let text = document.to_json().unwrap_or_default();
+    let text = Bytes::from(text.replace("[`", "`").replace("`]", "`"));
+    let show = async move || ([(header::CONTENT_TYPE, "application/json")], text);
+    router.route(path::OPENAPI, get(show))
+}
+
+/// What all operations have in common: a name of their own and, of those that change what can be
+/// set, the conditions.
+fn complete(path: &str, item: &mut PathItem) {
+    let methods = [
+        ("get", &mut item.get, false),
+        ("put", &mut item.put, true),
+        ("post", &mut item.post, true),
+        ("patch", &mut item.patch, true),
+        ("delete", &mut item.delete, true),
+    ];
+    for (method, operation, changes) in methods {
+        let Some(operation) = operation else {
+            continue;
+        };
+        let words = path
+            .split(['/', '.', '{', '}'])
+            .filter(|word| !word.is_empty());
+        let words: Vec<_> = [method].into_iter().chain(words).collect();
+        operation.operation_id = Some(words.join("_"));
+        if changes && !path.ends_with("/stats") {
+            let parameters = operation.parameters.get_or_insert_default();
+            parameters.push(condition(
+                "If-Match",
+                "Only if it still has this entity tag.",
+            ));
+        }
+    }
+}
+
+fn condition(name: &str, what: &str) -> Parameter {
+    let tag = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r#"^(\*|"[0-9a-f]{16}")$"#));
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .description(Some(what))
+        .schema(Some(tag))
+        .build()
+}
+
+/// What any request may be refused with.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let content = || {
+            let schema = RefOr::<Schema>::Ref(Ref::from_schema_name(ProblemDocument::name()));
+            ContentBuilder::new().schema(Some(schema)).build()
+        };
+        let refusal = |what: &str| {
+            let response = ResponseBuilder::new().description(what);
+            response.content(MEDIA_TYPE, content()).build().into()
+        };
+        BTreeMap::from([
+            ("4XX".to_owned(), refusal("The request cannot be done.")),
+            ("5XX".to_owned(), refusal("The director cannot do it.")),
+        ])
+    }
+}

@@ -1,0 +1,130 @@
+//! Entity tags, and changes that depend on them.
+
+use super::*;
+
+/// `METHOD PATH` under a condition.
+async fn on(router: &Router, line: &str, (name, value): (&str, &str), body: Value) -> Got {
+    let (method, path) = line.split_once(' ').unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(name, value);
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    received(router.clone().oneshot(request).await.unwrap()).await
+}
+
+async fn tag_of(router: &Router, path: &str) -> String {
+    let got = ask(router, &format!("GET {path}"), Value::Null).await;
+    got.headers[header::ETAG].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_change_is_done_once_for_each_tag() {
+    let api = with_web().await;
+    let real = format!("{WEB}/reals/10.0.2.1:8080");
+    for (path, line, body) in [
+        (WEB, format!("PATCH {WEB}"), json!({"scheduler": "lc"})),
+        (&real, format!("PATCH {real}"), json!({"weight": 9})),
+        (
+            "/v1/timeouts",
+            "PATCH /v1/timeouts".to_owned(),
+            json!({"udp": 9}),
+        ),
+        ("/v1/marks", "POST /v1/marks".to_owned(), json!({"mark": 7})),
+        (
+            "/v1/sysctls/secure_tcp",
+            "PUT /v1/sysctls/secure_tcp".to_owned(),
+            json!({"value": 3}),
+        ),
+        ("/v1/services", "POST /v1/services".to_owned(), dns()),
+        (
+            "/v1/defense",
+            "PUT /v1/defense".to_owned(),
+            json!({"level": 2}),
+        ),
+        (&real, format!("DELETE {real}"), json!({})),
+        (
+            "/v1/config",
+            "PUT /v1/config".to_owned(),
+            json!({"service": []}),
+        ),
+    ] {
+        let tag = tag_of(&api, path).await;
+        let first = on(&api, &line, ("if-match", &tag), body.clone()).await;
+        assert!(first.status.is_success(), "{line}: {}", first.body);
+        let second = on(&api, &line, ("if-match", &tag), body).await;
+        if line.starts_with("DELETE") {
+            assert_problem(&second, ProblemKind::NoSuchReal, &line);
+        } else {
+            assert_problem(&second, ProblemKind::PreconditionFailed, &line);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_stays_while_only_counters_change() {
+    let api = with_web().await;
+    let before = tag_of(&api, WEB).await;
+    ok(&api, &format!("DELETE {WEB}/stats"), Value::Null, 204).await;
+    assert_eq!(tag_of(&api, WEB).await, before);
+    let patched = ask(&api, &format!("PATCH {WEB}"), json!({"scheduler": "lc"})).await;
+    assert_ne!(patched.headers[header::ETAG], before.as_str());
+    assert_eq!(
+        patched.headers[header::ETAG],
+        tag_of(&api, WEB).await.as_str()
+    );
+}
+
+#[tokio::test]
+async fn conditions_of_what_is_and_is_not_there() {
+    let api = with_web().await;
+    let put = format!("PUT {WEB}");
+    let other = format!("PUT {DNS}");
+    let failed = ProblemKind::PreconditionFailed;
+    for (line, condition, body, refused) in [
+        (&put, ("if-none-match", "*"), web(), true),
+        (&put, ("if-match", "*"), web(), false),
+        (&put, ("if-match", "\"0\", W/\"1\""), web(), true),
+        (&other, ("if-match", "*"), dns(), true),
+        (&other, ("if-none-match", "*"), dns(), false),
+    ] {
+        let got = on(&api, line, condition, body).await;
+        match refused {
+            true => assert_problem(&got, failed, line),
+            false => assert!(
+                got.status.is_success(),
+                "{line} {condition:?}: {}",
+                got.body
+            ),
+        }
+    }
+    for value in ["x", "\"", "\"a\" b", ""] {
+        let got = on(&api, &put, ("if-match", value), web()).await;
+        assert_problem(&got, ProblemKind::BadRequest, value);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_that_saw_the_same_one_changes_it() {
+    let api = with_web().await;
+    for weight in 0..20 {
+        let line = format!("PATCH {WEB}/reals/10.0.2.1:8080");
+        let tag = tag_of(&api, line.split_once(' ').unwrap().1).await;
+        let race = (0..8).map(|n| {
+            let (api, line, tag) = (api.clone(), line.clone(), tag.clone());
+            tokio::spawn(async move {
+                let body = json!({"weight": 100 + weight * 8 + n});
+                on(&api, &line, ("if-match", &tag), body).await.status
+            })
+        });
+        let race: Vec<_> = race.collect();
+        let mut won = 0;
+        for racer in race {
+            let status = racer.await.unwrap();
+            won += u32::from(status.is_success());
+            assert!(status.is_success() || status == StatusCode::PRECONDITION_FAILED);
+        }
+        assert_eq!(won, 1);
+    }
+}

@@ -1,0 +1,101 @@
+//! TLS at a listener: its certificate, and whose certificates it wants to see.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::auth::private_text;
+use crate::kept::Kept;
+
+/// The files of a listener that speaks TLS, all of them PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its certificate, and those that lead to a root.
+    pub certificate: PathBuf,
+    /// The key of the certificate.
+    pub key: PathBuf,
+    /// Who signs the certificates that clients have to show; without it they show none.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// What they say, now and whenever they change.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn keep(self) -> Result<Kept<ServerConfig>, String> {
+        let mut files = vec![self.certificate.clone(), self.key.clone()];
+        files.extend(self.client_ca.clone());
+        Kept::new("TLS certificates", files, move || self.read())
+    }
+
+    fn read(&self) -> Result<ServerConfig, String> {
+        let chain = certificates(&self.certificate)?;
+        let key = private_key(&self.key)?;
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let config = match &self.client_ca {
+            None => config.with_no_client_auth(),
+            Some(path) => {
+                let roots = Arc::new(roots(path)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                let verifier = verifier.map_err(|error| of(path, error))?;
+                config.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = config
+            .with_single_cert(chain, key)
+            .map_err(|error| format!("{}: {error}", self.key.display()))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// The roots in a file.
+pub(crate) fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| of(path, error))?;
+    }
+    Ok(roots)
+}
+
+/// The certificates in a file, at least one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let file = File::open(path).map_err(|error| of(path, error))?;
+    let read = CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>();
+    let found = read.map_err(|error| of(path, error))?;
+    match found.is_empty() {
+        true => Err(format!("{}: there is no certificate in it", path.display())),
+        false => Ok(found),
+    }
+}
+
+/// The key in a file, which not everybody may read.
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = private_text(path).map_err(|why| of(path, why))?;
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
+        pem::Error::NoItemsFound => format!("{}: there is no key in it", path.display()),
+        error => of(path, error),
+    })
+}
+
+fn of(path: &Path, error: impl std::fmt::Display) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// Why a handshake failed, in the words of the log.
+pub(super) fn is_worth_a_line(error: &io::Error) -> bool {
+    // Whoever only looks whether the port is open leaves at once.
+    error.kind() != io::ErrorKind::UnexpectedEof && error.kind() != io::ErrorKind::ConnectionReset
+}

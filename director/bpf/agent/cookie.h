@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+//
+// Takes in the connections of clients that the director has gone through the handshake with: who
+// brings a cookie to a listening socket gets what his SYN would have got him.
+
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <linux/tcp.h>
+
+#include "../cookie/format.h"
+#include "packet.h"
+#include "segment.h"
+
+// What becomes of the segments that find a listener where there are keys.
+enum welcome {
+	WELCOMED, // a cookie: the kernel has the connection
+	STRAY,    // none: the kernel answers it as it likes
+	DECLINED, // a cookie, and the kernel does not take it
+	WELCOMES,
+};
+
+// Services whose connections may come to one endpoint.
+#define SERVICES 4
+
+struct service_keys {
+	struct siphash_key keys[2]; // by parity
+	__u16 service;
+	__u8 has; // a bit for each key
+	__u8 zero[5];
+};
+
+struct guests {
+	struct service_keys service[SERVICES];
+	__u64 until; // bpf_ktime_get_ns(): what the director does not renew ends
+	__u32 count;
+	__u32 scale; // that clients were told
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct place);
+	__type(value, struct guests);
+} guests SEC(".maps");
+
+// Segments that were declined.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct place);
+	__type(value, __u64);
+} declined SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WELCOMES);
+	__type(key, __u32);
+	__type(value, __u64);
+} welcomes SEC(".maps");
+
+#define LISTENING 10 // TCP_LISTEN of include/net/tcp_states.h
+
+// include/linux/btf.h and net/core/filter.c, since Linux 6.9.
+struct bpf_tcp_req_attrs {
+	__u32 rcv_tsval;
+	__u32 rcv_tsecr;
+	__u16 mss;
+	__u8 rcv_wscale;
+	__u8 snd_wscale;
+	__u8 ecn_ok;
+	__u8 wscale_ok;
+	__u8 sack_ok;
+	__u8 tstamp_ok;
+	__u8 usec_ts_ok;
+	__u8 reserved[3];
+};
+
+struct sock {
+	__u8 opaque; // libbpf compares kinds: a declaration alone is another one
+};
+
+extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk,
+				   struct bpf_tcp_req_attrs *attrs, int attrs__sz) __ksym __weak;
+
+static __always_inline void count_welcome(enum welcome what)
+{
+	__u32 slot = what;
+	__u64 *value = bpf_map_lookup_elem(&welcomes, &slot);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline void note_declined(const struct place *place)
+{
+	__u64 one = 1, *value = bpf_map_lookup_elem(&declined, place);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	else
+		bpf_map_update_elem(&declined, place, &one, BPF_ANY);
+}
+
+static __always_inline bool checks(const struct service_keys *keys, const struct segment *s,
+				   struct offer *offer)
+{
+	__u32 cookie = s->acknowledged - 1;
+	__u32 parity = cookie >> KEY_BIT & 1;
+	struct visitor visitor = {
+		s->client,
+		s->port,
+		keys->service,
+		bpf_htonl(s->sequence - 1),
+	};
+
+	if (!(keys->has >> parity & 1))
+		return false;
+	return is_cookie(mac(&keys->keys[parity], &visitor), cookie, s->options.timestamps,
+			 s->options.echo, offer);
+}
+
+static __always_inline bool is_invited(const struct guests *all, const struct segment *s,
+				       struct offer *offer)
+{
+	if (bpf_ktime_get_ns() > all->until)
+		return false;
+	for (int i = 0; i < SERVICES; i++) {
+		if (i >= all->count)
+			return false;
+		if (checks(&all->service[i], s, offer))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock *listener,
+					 const struct guests *all, const struct segment *s)
+{
+	struct bpf_tcp_req_attrs agreed = {};
+	struct offer offer = {};
+	struct sock *sk;
+
+	if (!is_invited(all, s, &offer))
+		return STRAY;
+	sk = (struct sock *)bpf_skc_to_tcp_sock(listener);
+	if (!sk)
+		return DECLINED;
+	agreed.rcv_tsval = s->options.value;
+	agreed.rcv_tsecr = s->options.echo;
+	agreed.mss = mss_of(s->v4, offer.mss);
+	agreed.ecn_ok = offer.ecn;
+	agreed.sack_ok = offer.sack;
+	agreed.tstamp_ok = offer.timestamps;
+	if (offer.scale != NO_SCALE) {
+		agreed.wscale_ok = 1;
+		agreed.snd_wscale = offer.scale;
+		agreed.rcv_wscale = all->scale;
+	}
+	return bpf_sk_assign_tcp_reqsk(skb, sk, &agreed, sizeof(agreed)) ? DECLINED : WELCOMED;
+}
+
+// A packet that is about to go to the stack.
+static __always_inline void welcome(struct __sk_buff *skb)
+{
+	struct segment segment = {};
+	struct bpf_sock *found;
+	struct guests *all;
+	enum welcome what;
+
+	if (!bpf_sk_assign_tcp_reqsk) // before Linux 6.9
+		return;
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present || !read_segment(skb, &segment))
+		return;
+	all = bpf_map_lookup_elem(&guests, &segment.place);
+	if (!all)
+		return;
+	found = bpf_skc_lookup_tcp(skb, &segment.tuple, segment.v4 ? sizeof(segment.tuple.ipv4) :
+				   sizeof(segment.tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!found)
+		return;
+	if (found->state == LISTENING) {
+		read_segment_options(skb, &segment);
+		what = seat(skb, found, all, &segment);
+		count_welcome(what);
+		if (what == DECLINED)
+			note_declined(&segment.place);
+	}
+	bpf_sk_release(found);
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+//
+// How TCP to a service with cookies is met. What may have a connection is the director's, as ever;
+// of the rest a SYN is answered here and forgotten, and nothing but a cookie that came back
+// goes on.
+
+#pragma once
+
+#include "cookie/answer.h"
+#include "cookie/format.h"
+#include "cookie/options.h"
+#include "cookie/service.h"
+#include "parse.h"
+#include "roll.h"
+
+enum meeting {
+	GO_ON,   // it is the director's to judge
+	ANSWER,  // the frame holds the answer
+	REFUSE,  // neither of a connection nor with a cookie
+};
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+#define TCP_ECN 0xc0 // ECE and CWR
+
+// A segment whose headers stand where they mostly do.
+struct segment {
+	struct tcphdr *tcp;
+	__u32 at;      // where its options begin
+	__u32 options; // bytes
+	__u8 flags;
+	bool v4;
+};
+
+// False for IPv4 options, IPv6 extensions and what is cut off: the director reads those.
+static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
+{
+	void *data = (void *)(long)ctx->data;
+	struct ethhdr *eth = data;
+	struct iphdr *v4 = data + ETH_HLEN;
+	struct ipv6hdr *v6 = data + ETH_HLEN;
+	void *end = (void *)(long)ctx->data_end;
+	__u32 length;
+
+	if (data + ETH_HLEN + sizeof(*v4) + sizeof(*s->tcp) > end)
+		return false;
+	s->v4 = eth->h_proto == bpf_htons(ETH_P_IP);
+	if (s->v4) {
+		if (v4->ihl != 5)
+			return false;
+		s->tcp = (void *)(v4 + 1);
+	} else {
+		if (data + ETH_HLEN + sizeof(*v6) + sizeof(*s->tcp) > end ||
+		    v6->nexthdr != IPPROTO_TCP)
+			return false;
+		s->tcp = (void *)(v6 + 1);
+	}
+	if ((void *)(s->tcp + 1) > end)
+		return false;
+	length = (((__u8 *)s->tcp)[12] >> 4) * 4;
+	if (length < sizeof(*s->tcp) || (void *)s->tcp + length > end)
+		return false;
+	s->options = length - sizeof(*s->tcp);
+	s->at = ETH_HLEN + (s->v4 ? sizeof(*v4) : sizeof(*v6)) + sizeof(*s->tcp);
+	s->flags = ((__u8 *)s->tcp)[13];
+	return true;
+}
+
+// Nobody answers what comes from no single host (RFC 1122 3.2.1.3, RFC 4291 2.7).
+static __always_inline bool is_host(const struct address *a, bool v4)
+{
+	__u8 first = ((__u8 *)&a->word[v4 ? 3 : 0])[0];
+
+	return v4 ? first > 0 && first < 224 && first != 127 : first != 0 && first != 0xff;
+}
+
+static __always_inline void accept_offer(const struct cookie_service *service, bool v4,
+					 const struct options *said, __u8 flags,
+					 struct offer *offer)
+{
+	bool scales = said->scale <= LARGEST_SCALE && service->flags & OFFER_SCALE;
+
+	offer->mss = mss_index(v4, said->mss);
+	offer->scale = scales ? said->scale : NO_SCALE;
+	offer->sack = said->sack && service->flags & OFFER_SACK;
+	offer->timestamps = said->timestamps && service->flags & OFFER_TIMESTAMPS;
+	offer->ecn = (flags & TCP_ECN) == TCP_ECN && service->flags & OFFER_ECN;
+}
+
+static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet *p,
+					 const struct cookie_service *service,
+					 const struct segment *s)
+{
+	struct visitor visitor = { p->src.addr, p->src.port, service->service, s->tcp->seq };
+	__u32 parity = service->parity & 1;
+	struct options said = {};
+	struct offer offer = {};
+	struct reply reply = {};
+	__u64 hash;
+
+	if (!is_host(&p->src.addr, s->v4))
+		return GO_ON;
+	read_options(ctx, s->at, s->options, &said);
+	accept_offer(service, s->v4, &said, s->flags, &offer);
+	hash = mac(&service->keys[parity], &visitor);
+	reply.sequence = sequence_of(hash, parity, &offer);
+	reply.acknowledged = bpf_ntohl(s->tcp->seq) + 1;
+	reply.v4 = s->v4;
+	reply.ecn = offer.ecn;
+	add_options(&reply, service->mss, &offer, timestamp_of(hash), said.value);
+	if (!write_answer(ctx, &reply))
+		return GO_ON;
+	count_cookie(service, COOKIES_SENT);
+	return ANSWER;
+}
+
+static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packet *p,
+					  const struct cookie_service *service,
+					  const struct segment *s)
+{
+	__u32 cookie = bpf_ntohl(s->tcp->ack_seq) - 1;
+	__be32 isn = bpf_htonl(bpf_ntohl(s->tcp->seq) - 1);
+	struct visitor visitor = { p->src.addr, p->src.port, service->service, isn };
+	__u32 parity = cookie >> KEY_BIT & 1;
+	struct options said = {};
+	struct offer offer;
+	__u64 hash;
+
+	if ((s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
+	    !(service->flags & HAS_KEY << parity))
+		return false;
+	hash = mac(&service->keys[parity], &visitor);
+	if (cookie >> 10 != hash >> 42) // most of what is forged ends here
+		return false;
+	read_options(ctx, s->at, s->options, &said);
+	return is_cookie(hash, cookie, said.timestamps, said.echo, &offer);
+}
+
+static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet *p)
+{
+	struct cookie_service *service = bpf_map_lookup_elem(&cookies, &p->dst);
+	struct segment s;
+
+	if (!service || !(service->flags & MINTS) || is_on_roll(&p->src, &p->dst) ||
+	    !read_segment(ctx, &s))
+		return GO_ON;
+	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN)
+		return mint(ctx, p, service, &s);
+	if (brings_cookie(ctx, p, service, &s)) {
+		count_cookie(service, COOKIES_ACCEPTED);
+		return GO_ON;
+	}
+	if (service->flags & LENIENT)
+		return GO_ON;
+	count_cookie(service, COOKIES_REFUSED);
+	return REFUSE;
+}

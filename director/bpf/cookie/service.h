@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// What the director tells the gate of services that have cookies, and what the gate counts.
+
+#pragma once
+
+#include "../maps.h"
+#include "format.h"
+
+// Bits of `flags`.
+#define MINTS 0x01      // a SYN is answered with a cookie
+#define HAS_KEY 0x02    // of parity 0; of parity 1 the next bit
+#define OFFER_SACK 0x08 // what all real servers can do
+#define OFFER_SCALE 0x10
+#define OFFER_TIMESTAMPS 0x20
+#define OFFER_ECN 0x40
+#define LENIENT 0x80 // what is no cookie is the director's to judge (`sloppy_tcp`)
+
+struct cookie_service {
+	struct siphash_key keys[2]; // by parity
+	__u32 slot;                 // among the counters
+	__u16 service;              // as the MAC has it
+	__u16 mss;                  // what is advertised
+	__u8 parity;                // of the key that mints
+	__u8 flags;
+	__u8 zero[6];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct endpoint);
+	__type(value, struct cookie_service);
+} cookies SEC(".maps");
+
+enum cookie_counter {
+	COOKIES_SENT,
+	COOKIES_ACCEPTED,
+	COOKIES_REFUSED,
+	COOKIE_COUNTERS,
+};
+
+// Slot: slot * COOKIE_COUNTERS + counter.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1024 * COOKIE_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} cookie_counts SEC(".maps");
+
+static __always_inline void count_cookie(const struct cookie_service *service,
+					 enum cookie_counter what)
+{
+	__u32 slot = service->slot * COOKIE_COUNTERS + what;
+	__u64 *value = bpf_map_lookup_elem(&cookie_counts, &slot);
+
+	if (value)
+		*value += 1;
+}

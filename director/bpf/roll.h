@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// The roll: which tuples may have a connection, as the workers write it. A counting Bloom filter
+// of lines of 64 counters, two of one line for each tuple, at places that a keyed hash gives: so
+// nothing that has a connection is missing, and little else is found.
+
+#pragma once
+
+#include "maps.h"
+#include "siphash.h"
+
+#define ROLL_LINE 64
+
+struct roll_line {
+	__u8 count[ROLL_LINE];
+};
+
+const volatile __u64 ROLL_KEY[2];
+const volatile __u32 ROLL_MASK; // lines - 1
+
+// The loader sizes it.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct roll_line);
+} roll SEC(".maps");
+
+// VIPs that differ only in how their words add up share places; their ports tell them apart.
+static __always_inline __u64 place_of(const struct endpoint *client, const struct endpoint *vip)
+{
+	const struct address *c = &client->addr, *v = &vip->addr;
+	__u32 folded = v->word[0] ^ v->word[1] ^ v->word[2] ^ v->word[3];
+	__u64 words[3] = {
+		(__u64)c->word[1] << 32 | c->word[0],
+		(__u64)c->word[3] << 32 | c->word[2],
+		(__u64)folded << 32 | (__u32)vip->port << 16 | client->port,
+	};
+
+	return siphash(1, 3, ROLL_KEY[0], ROLL_KEY[1], words);
+}
+
+static __always_inline bool is_on_roll(const struct endpoint *client, const struct endpoint *vip)
+{
+	__u64 place = place_of(client, vip);
+	__u32 slot = place & ROLL_MASK;
+	struct roll_line *line = bpf_map_lookup_elem(&roll, &slot);
+
+	return !line || (line->count[place >> 32 & (ROLL_LINE - 1)] &&
+			 line->count[place >> 38 & (ROLL_LINE - 1)]);
+}

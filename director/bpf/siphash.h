@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// SipHash (J.-P. Aumasson, D. J. Bernstein, 2012) of three words, little-endian as they stand in
+// memory: 2-4 where a forger must not find the value, 1-3 where nobody may aim at a place.
+
+#pragma once
+
+#include <linux/types.h>
+
+struct siphash_key {
+	__u64 word[2];
+};
+
+struct sip {
+	__u64 v0, v1, v2, v3;
+};
+
+static __always_inline __u64 rotate(__u64 value, int by)
+{
+	return value << by | value >> (64 - by);
+}
+
+static __always_inline void sip_round(struct sip *s)
+{
+	s->v0 += s->v1;
+	s->v1 = rotate(s->v1, 13) ^ s->v0;
+	s->v0 = rotate(s->v0, 32);
+	s->v2 += s->v3;
+	s->v3 = rotate(s->v3, 16) ^ s->v2;
+	s->v0 += s->v3;
+	s->v3 = rotate(s->v3, 21) ^ s->v0;
+	s->v2 += s->v1;
+	s->v1 = rotate(s->v1, 17) ^ s->v2;
+	s->v2 = rotate(s->v2, 32);
+}
+
+// `compress` and `finish` are constants at each call.
+static __always_inline __u64 siphash(int compress, int finish, __u64 k0, __u64 k1,
+				     const __u64 words[3])
+{
+	struct sip s = {
+		k0 ^ 0x736f6d6570736575,
+		k1 ^ 0x646f72616e646f6d,
+		k0 ^ 0x6c7967656e657261,
+		k1 ^ 0x7465646279746573,
+	};
+	__u64 length = 24ULL << 56;
+
+	for (int i = 0; i < 4; i++) {
+		__u64 word = i < 3 ? words[i] : length;
+
+		s.v3 ^= word;
+		for (int n = 0; n < compress; n++)
+			sip_round(&s);
+		s.v0 ^= word;
+	}
+	s.v2 ^= 0xff;
+	for (int n = 0; n < finish; n++)
+		sip_round(&s);
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}

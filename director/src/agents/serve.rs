@@ -1,0 +1,125 @@
+//! Takes connections of agents: each proves who it is, reports, and is told keys.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{debug, info, warn};
+
+use super::Agents;
+use crate::channel::{self, Identity, Report, TlsError, VERSION};
+use crate::time::Clock;
+
+/// How long a handshake may take, and how long an agent may be silent before it is sent away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where agents come in.
+pub struct Door {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Door {
+    /// Opens it on `address`.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, or why nobody can listen there.
+    pub async fn open(address: SocketAddr, identity: &Identity) -> Result<Self, io::Error> {
+        let config =
+            channel::server(identity).map_err(|error: TlsError| io::Error::other(error))?;
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+}
+
+/// Serves agents. Never ends.
+pub async fn serve(door: Door, agents: Arc<Agents>, clock: Clock) {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let (stream, peer) = match door.listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "no agent can be accepted");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let (acceptor, agents) = (door.acceptor.clone(), Arc::clone(&agents));
+        tokio::spawn(async move {
+            let id = NUMBER.fetch_add(1, Relaxed);
+            let ended = attend(id, stream, peer, &acceptor, &agents, clock).await;
+            agents.part(id);
+            match ended {
+                Ok(()) => info!(%peer, "an agent has gone"),
+                Err(error) => warn!(%peer, %error, "an agent has gone"),
+            }
+        });
+    }
+}
+
+async fn attend(
+    id: u64,
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: &TlsAcceptor,
+    agents: &Agents,
+    clock: Clock,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let stream = timeout(PATIENCE, acceptor.accept(stream)).await??;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates.and_then(<[_]>::first);
+    let certificate = certificate.ok_or_else(|| io::Error::other("it has no certificate"))?;
+    let (orders, inbox) = mpsc::unbounded_channel();
+    if !agents.join(id, certificate.clone().into_owned(), orders, clock.now()) {
+        return Err(io::Error::other("there are too many agents"));
+    }
+    info!(%peer, "an agent has come");
+    converse(id, stream, inbox, agents, clock).await
+}
+
+/// Hears reports and gives orders, until one side has had enough.
+async fn converse(
+    id: u64,
+    stream: TlsStream<TcpStream>,
+    mut inbox: mpsc::UnboundedReceiver<channel::Order>,
+    agents: &Agents,
+    clock: Clock,
+) -> io::Result<()> {
+    let (read, mut write) = tokio::io::split(stream);
+    let hear = async {
+        let mut read = BufReader::new(read);
+        loop {
+            let report = timeout(PATIENCE, channel::receive::<Report>(&mut read)).await??;
+            let Some(report) = report else {
+                return Ok(());
+            };
+            if report.version != VERSION {
+                let text = format!("it speaks version {}, not {VERSION}", report.version);
+                return Err(io::Error::other(text));
+            }
+            debug!(id, ?report, "an agent reports");
+            agents.hear(id, report, clock.now());
+        }
+    };
+    let tell = async {
+        while let Some(order) = inbox.recv().await {
+            timeout(PATIENCE, channel::send(&mut write, &order)).await??;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = hear => ended,
+        ended = tell => ended,
+    }
+}

@@ -1,0 +1,158 @@
+use rcgen::{CertificateParams, KeyPair};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::channel::{Able, Listening};
+
+const REAL: &str = "10.0.2.1";
+const SERVICE: u16 = 3;
+
+fn endpoint() -> SocketAddr {
+    "10.0.2.1:8080".parse().unwrap()
+}
+
+fn certificate(addr: &str) -> CertificateDer<'static> {
+    let params = CertificateParams::new(vec![addr.to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap().der().clone()
+}
+
+/// Agents, of which one speaks for [`REAL`] and has been told a key.
+struct Bed {
+    agents: Agents,
+    key: Key,
+    orders: UnboundedReceiver<Order>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let (send, orders) = unbounded_channel();
+        let agents = Agents::default();
+        assert!(agents.join(1, certificate(REAL), send, Tick(0)));
+        let bed = Self {
+            agents,
+            key: Key([7; 16]),
+            orders,
+        };
+        bed.tell(&[Some(bed.key), None]);
+        bed
+    }
+
+    fn tell(&self, keys: &[Option<Key>; 2]) {
+        let keys = KeysOf {
+            service: SERVICE,
+            endpoint: endpoint(),
+            keys: keys.map(|key| key.map(Into::into)),
+        };
+        let other = KeysOf {
+            endpoint: "10.0.2.2:8080".parse().unwrap(),
+            ..keys.clone()
+        };
+        let all = [
+            (REAL.parse().unwrap(), keys),
+            ("10.0.2.2".parse().unwrap(), other),
+        ];
+        self.agents.tell(&all, 60);
+    }
+
+    fn keys(&mut self) -> Option<Keys> {
+        match self.orders.try_recv() {
+            Ok(Order::Keys(keys)) => Some(keys),
+            _ => None,
+        }
+    }
+
+    fn hear(&self, number: u64, standing: Standing, now: u32) {
+        self.agents.hear(1, report(number, standing), Tick(now));
+    }
+
+    fn stand(&self, now: u32) -> Result<Abilities, Inability> {
+        let real = REAL.parse().unwrap();
+        self.agents
+            .stand(real, SERVICE, endpoint(), &self.key, Tick(now))
+    }
+}
+
+fn report(number: u64, standing: Standing) -> Report {
+    Report {
+        number,
+        able: Able {
+            cookies: true,
+            sack: true,
+            ..Able::default()
+        },
+        listening: vec![Listening {
+            endpoint: endpoint(),
+            standing,
+            waiting: 0,
+            limit: 10,
+        }],
+        ..Report::default()
+    }
+}
+
+#[test]
+fn an_agent_hears_of_its_own_real_server_only_and_only_what_is_new() {
+    let mut bed = Bed::new();
+    let keys = bed.keys().unwrap();
+    assert_eq!(keys.services.len(), 1);
+    assert_eq!(keys.services[0].endpoint, endpoint());
+    bed.tell(&[Some(bed.key), None]);
+    assert_eq!(bed.keys(), None);
+    bed.tell(&[Some(bed.key), Some(Key([8; 16]))]);
+    assert_eq!(bed.keys().unwrap().number, keys.number + 1);
+}
+
+#[test]
+fn a_real_server_takes_connections_while_its_agent_holds_the_key_and_lives() {
+    let bed = Bed::new();
+    assert_eq!(bed.stand(0), Err("its agent does not hold the key yet"));
+    bed.hear(1, Standing::Ready, 5);
+    let able = bed.stand(24).unwrap();
+    assert!(able.sack && !able.timestamps);
+    assert_eq!(bed.stand(25), Err("no agent speaks for it"));
+    bed.hear(1, Standing::Ready, 30);
+    assert!(bed.stand(31).is_ok());
+    bed.agents.part(1);
+    assert_eq!(bed.stand(31), Err("no agent speaks for it"));
+}
+
+#[test]
+fn what_is_told_is_held_when_it_is_acknowledged() {
+    let mut bed = Bed::new();
+    bed.hear(1, Standing::Ready, 0);
+    let next = Key([8; 16]);
+    bed.tell(&[Some(bed.key), Some(next)]);
+    bed.hear(1, Standing::Ready, 1);
+    assert!(bed.stand(1).is_ok());
+    bed.key = next;
+    assert!(bed.stand(1).is_err());
+    bed.hear(2, Standing::Ready, 2);
+    assert!(bed.stand(2).is_ok());
+}
+
+#[test]
+fn who_cannot_take_them_is_not_asked_to() {
+    let bed = Bed::new();
+    for (standing, why) in [
+        (Standing::Closed, "nobody listens"),
+        (Standing::Mptcp, "the listener is one of MPTCP"),
+        (Standing::Refused, "the kernel refuses"),
+        (Standing::Full, "the listen queue is full"),
+    ] {
+        bed.hear(1, standing, 0);
+        assert_eq!(bed.stand(0), Err(why));
+    }
+    let deaf = Report {
+        able: Able::default(),
+        ..report(1, Standing::Ready)
+    };
+    bed.agents.hear(1, deaf, Tick(0));
+    assert_eq!(bed.stand(0), Err("its tcp_syncookies is 0"));
+    let leaving = Report {
+        leaving: true,
+        ..report(1, Standing::Ready)
+    };
+    bed.agents.hear(1, leaving, Tick(0));
+    assert_eq!(bed.stand(0), Err("no agent speaks for it"));
+}

@@ -1,0 +1,145 @@
+//! The messages between director and agent.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cookie::{Abilities, Key};
+
+/// Of the messages and of the cookies that they are about.
+pub(crate) const VERSION: u32 = 1;
+
+/// From the director.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// All keys that are good from now on.
+    Keys(Keys),
+    /// Those keys stay good.
+    Stay,
+}
+
+/// All keys of an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keys {
+    /// To be acknowledged when they are in force.
+    pub(crate) number: u64,
+    /// For how long they are good after each word of the director, seconds.
+    pub(crate) lease: u32,
+    /// The window scale that clients were told.
+    pub(crate) scale: u8,
+    /// What for.
+    pub(crate) services: Vec<KeysOf>,
+}
+
+/// The keys of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeysOf {
+    /// Its number in the MAC.
+    pub(crate) service: u16,
+    /// To where its connections come on this real server.
+    pub(crate) endpoint: SocketAddr,
+    /// The keys, by their parity.
+    pub(crate) keys: [Option<SecretKey>; 2],
+}
+
+/// A key as a message has it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecretKey(pub(crate) [u8; 16]);
+
+impl From<Key> for SecretKey {
+    fn from(key: Key) -> Self {
+        Self(key.0)
+    }
+}
+
+/// Not what it is.
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey")
+    }
+}
+
+/// From an agent, twice a second and whenever it has obeyed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// [`VERSION`].
+    pub(crate) version: u32,
+    /// The keys that are in force; 0 = none.
+    pub(crate) number: u64,
+    /// That no more connections are to be sent: it ends.
+    pub(crate) leaving: bool,
+    /// What its kernel can do.
+    pub(crate) able: Able,
+    /// How each endpoint stands that it has keys for.
+    pub(crate) listening: Vec<Listening>,
+}
+
+/// What a kernel can do, by its sysctls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Able {
+    /// `tcp_syncookies` is not 0: without it the kernel takes no such connection.
+    pub(crate) cookies: bool,
+    /// `tcp_sack`.
+    pub(crate) sack: bool,
+    /// `tcp_window_scaling`.
+    pub(crate) scale: bool,
+    /// `tcp_timestamps`.
+    pub(crate) timestamps: bool,
+    /// `tcp_ecn`.
+    pub(crate) ecn: bool,
+}
+
+impl From<Able> for Abilities {
+    fn from(able: Able) -> Self {
+        Self {
+            sack: able.sack,
+            scale: able.scale,
+            timestamps: able.timestamps,
+            ecn: able.ecn,
+        }
+    }
+}
+
+/// An endpoint of a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Listening {
+    /// Which.
+    pub(crate) endpoint: SocketAddr,
+    /// How it stands.
+    pub(crate) standing: Standing,
+    /// Connections that wait to be accepted.
+    pub(crate) waiting: u32,
+    /// How many may.
+    pub(crate) limit: u32,
+}
+
+/// Whether connections can be taken there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// They can.
+    Ready,
+    /// Nobody listens.
+    Closed,
+    /// A listener of MPTCP takes none.
+    Mptcp,
+    /// The kernel has refused one lately.
+    Refused,
+    /// The queue of those that wait is full.
+    Full,
+}
+
+impl Standing {
+    /// In words.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Closed => "nobody listens",
+            Self::Mptcp => "the listener is one of MPTCP",
+            Self::Refused => "the kernel refuses",
+            Self::Full => "the listen queue is full",
+        }
+    }
+}

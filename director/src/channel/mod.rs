@@ -1,0 +1,16 @@
+//! What director and agents say to each other, over TLS with certificates on both sides.
+//!
+//! * `message`: the messages, a line of JSON each.
+//! * `lines`: lines of bounded length.
+//! * `tls`: who is who.
+
+mod lines;
+mod message;
+mod tls;
+
+pub(crate) use lines::{receive, send};
+pub(crate) use message::{
+    Able, Keys, KeysOf, Listening, Order, Report, SecretKey, Standing, VERSION,
+};
+pub use tls::{Identity, TlsError};
+pub(crate) use tls::{client, is_for, server};

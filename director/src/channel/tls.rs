@@ -1,0 +1,105 @@
+//! TLS with certificates on both sides: an agent proves which real server it is, by the addresses
+//! in its certificate, and a director that it is the one whose keys are wanted.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// What of a side is in files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its certificate, with those that lead to the authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority that has signed the certificates of the other side.
+    pub authority: PathBuf,
+}
+
+/// Why a side has no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file.
+    #[error("cannot use {file}: {why}; it has to be PEM")]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// What they say together.
+    #[error("certificate and key do not go together: {0}")]
+    Mismatch(rustls::Error),
+}
+
+fn file(file: &Path, why: impl ToString) -> TlsError {
+    TlsError::File {
+        file: file.to_owned(),
+        why: why.to_string(),
+    }
+}
+
+impl Identity {
+    fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+        let certificates: Vec<_> = read.map_err(|error| file(path, error))?;
+        match certificates.is_empty() {
+            true => Err(file(path, "there is no certificate in it")),
+            false => Ok(certificates),
+        }
+    }
+
+    fn own(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        let key = PrivateKeyDer::from_pem_file(&self.key);
+        let key = key.map_err(|error| file(&self.key, error))?;
+        Ok((Self::certificates(&self.certificate)?, key))
+    }
+
+    fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in Self::certificates(&self.authority)? {
+            let added = roots.add(certificate);
+            added.map_err(|error| file(&self.authority, error))?;
+        }
+        Ok(Arc::new(roots))
+    }
+}
+
+/// The director's side.
+pub(crate) fn server(identity: &Identity) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(identity.roots()?, provider.clone());
+    let verifier = verifier.build();
+    let verifier = verifier.map_err(|error| file(&identity.authority, error))?;
+    let (certificates, key) = identity.own()?;
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Mismatch)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates, key)
+        .map_err(TlsError::Mismatch)
+}
+
+/// An agent's side.
+pub(crate) fn client(identity: &Identity) -> Result<ClientConfig, TlsError> {
+    let (certificates, key) = identity.own()?;
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Mismatch)?
+        .with_root_certificates(identity.roots()?)
+        .with_client_auth_cert(certificates, key)
+        .map_err(TlsError::Mismatch)
+}
+
+/// Whether `certificate` names the address `addr`.
+pub(crate) fn is_for(certificate: &CertificateDer<'_>, addr: IpAddr) -> bool {
+    let name = ServerName::IpAddress(addr.into());
+    webpki::EndEntityCert::try_from(certificate)
+        .is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(&name).is_ok())
+}

@@ -1,0 +1,413 @@
+//! The mint: which services answer SYNs with cookies, with which keys, and which real servers take
+//! what comes back.
+//!
+//! ```text
+//!  policy, level, agents -> recipe -> workers, then the gate          (to begin)
+//!                                     the gate, then workers          (to end)
+//!  keys                  -> agents -> acknowledged -> used here
+//! ```
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use adminapi::model::{CookiePolicy, CookieStatus};
+use adminapi::sysctl::Sysctl;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::Director;
+use crate::agents::Agents;
+use crate::channel::KeysOf;
+use crate::cookie::{Abilities, Recipe, Rotation};
+use crate::gate::{CookieCounts, MAX_COOKIE_SERVICES};
+use crate::neighbour::Fib;
+use crate::pool::Pool;
+use crate::service::{Method, Real, Service, ServiceKey};
+use crate::time::{Clock, Tick, Ticks};
+use crate::wire::{Addr, Endpoint, Protocol, ipv4, ipv6, tcp};
+
+/// The MTU of a way that is not known.
+const USUAL_MTU: u32 = 1500;
+
+/// Segments are never larger than what a cookie can say of a client's (RFC 894).
+const LARGEST_MSS: u32 = 1460;
+
+/// A service that has cookies, or had some lately.
+#[derive(Debug)]
+struct Dies {
+    number: u16,
+    rotation: Rotation,
+    /// Since when nobody wants them.
+    unwanted: Option<Tick>,
+    /// What the gate had counted when they were made.
+    before: CookieCounts,
+    status: CookieStatus,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Mint {
+    dies: HashMap<ServiceKey, Dies>,
+    period: Option<Ticks>,
+}
+
+/// What is known of a service at a look.
+struct Look<'a> {
+    agents: &'a Agents,
+    fib: &'a Fib,
+    now: Tick,
+    period: Ticks,
+    lenient: bool,
+    /// Whether the defence wants cookies.
+    attacked: bool,
+}
+
+impl Mint {
+    /// How long a key makes cookies, unless the configuration says otherwise.
+    const PERIOD: Ticks = Ticks::seconds(30);
+
+    fn period(&self) -> Ticks {
+        self.period.unwrap_or(Self::PERIOD)
+    }
+
+    /// The smallest number that nobody has.
+    fn free_number(&self) -> Option<u16> {
+        let taken: BTreeSet<_> = self.dies.values().map(|dies| dies.number).collect();
+        (0..MAX_COOKIE_SERVICES).find(|number| !taken.contains(number))
+    }
+}
+
+impl Director {
+    /// Sets for how long a key makes cookies.
+    pub fn set_cookie_period(&self, period: Ticks) {
+        self.mint.lock().period = Some(period);
+    }
+
+    /// Since when it runs.
+    pub fn clock(&self) -> Clock {
+        self.facts.clock
+    }
+
+    /// The agents of real servers.
+    pub fn agents(&self) -> &Arc<Agents> {
+        &self.agents
+    }
+
+    /// Looks who can have cookies, and who is to; to be called a few times a second.
+    pub fn tend_cookies(&self) {
+        let now = self.facts.clock.now();
+        let pool = self.shared.pool.load();
+        let fib = self.shared.fib.load();
+        let attacked: HashSet<_> = {
+            let watch = self.watch.lock();
+            let keys = pool.iter().map(|service| service.key);
+            keys.filter(|key| watch.wants_cookies(key)).collect()
+        };
+        let mut mint = self.mint.lock();
+        self.forget_dies(&mut mint, |key| pool.service(key).is_some());
+        let mut orders = Vec::new();
+        for service in pool.iter().filter(|service| can_have(service)) {
+            let look = Look {
+                agents: &self.agents,
+                fib: &fib,
+                now,
+                period: mint.period(),
+                lenient: self.shared.sysctls.load().is_on(Sysctl::SloppyTcp),
+                attacked: attacked.contains(&service.key),
+            };
+            if self.ready_dies(&mut mint, service, &look) {
+                self.tend(&mut mint, service, &look, &mut orders);
+            }
+        }
+        let lease = 2 * mint.period().as_seconds_ceil() + 2;
+        self.agents.tell(&orders, lease);
+    }
+
+    /// Takes from the gate what belongs to services that are no more.
+    fn forget_dies(&self, mint: &mut Mint, is_there: impl Fn(&ServiceKey) -> bool) {
+        mint.dies.retain(|key, _| {
+            let there = is_there(key);
+            if let (false, Some(vip)) = (there, key.vip()) {
+                self.tell_gate(vip, None);
+            }
+            there
+        });
+    }
+
+    /// Sees to it that a service has keys when it may need them; false when it has none.
+    fn ready_dies(&self, mint: &mut Mint, service: &Service, look: &Look<'_>) -> bool {
+        if mint.dies.contains_key(&service.key) {
+            return true;
+        }
+        let mut reals = candidates(service);
+        let wanted = service.handling.cookies != CookiePolicy::Off;
+        if !wanted || !reals.any(|real| look.agents.has(IpAddr::from(real.endpoint.addr))) {
+            return false;
+        }
+        let Some(number) = mint.free_number() else {
+            return false;
+        };
+        let dies = Dies {
+            number,
+            rotation: Rotation::new(look.now),
+            unwanted: None,
+            before: self.gate.cookie_counts(number).unwrap_or_default(),
+            status: CookieStatus::default(),
+        };
+        mint.dies.insert(service.key, dies);
+        true
+    }
+
+    fn tend(
+        &self,
+        mint: &mut Mint,
+        service: &Arc<Service>,
+        look: &Look<'_>,
+        orders: &mut Vec<(IpAddr, KeysOf)>,
+    ) {
+        let (Some(dies), Some(vip)) = (mint.dies.get_mut(&service.key), service.key.vip()) else {
+            return;
+        };
+        let stands = stand(dies, service, vip, look);
+        let policy = service.handling.cookies;
+        let reason = decide(service, policy, &stands, look);
+        let recipe = Recipe {
+            service: dies.number,
+            keys: dies.rotation.good(),
+            parity: dies.rotation.parity(),
+            mints: reason.is_ok(),
+            mss: mss(service, vip, look.fib),
+            abilities: stands.abilities,
+            lenient: look.lenient,
+        };
+        dies.status = CookieStatus {
+            policy,
+            active: recipe.mints,
+            reason: reason.unwrap_or_else(|why| why),
+            able: stands.able,
+            reals: stands.reals,
+            ..CookieStatus::default()
+        };
+        orders.extend(orders_of(dies, service, vip));
+        self.publish_recipe(service, vip, recipe);
+        let idle = policy == CookiePolicy::Off;
+        dies.unwanted = idle.then(|| dies.unwanted.unwrap_or(look.now));
+        let rest = dies.unwanted.map(|since| since.until(look.now));
+        if rest.is_some_and(|rest| rest >= Ticks(look.period.0 * 2)) {
+            mint.dies.remove(&service.key);
+            self.tell_gate(vip, None);
+            service.cookies.set(None);
+        }
+    }
+
+    /// Who checks cookies learns of a change before who makes them, and the other way round when
+    /// it ends.
+    fn publish_recipe(&self, service: &Service, vip: Endpoint, recipe: Recipe) {
+        let old = service.cookies.recipe();
+        if old.as_deref() == Some(&recipe) {
+            return;
+        }
+        if recipe.mints {
+            service.cookies.set(Some(recipe.clone()));
+            self.tell_gate(vip, Some(&recipe));
+        } else {
+            self.tell_gate(vip, Some(&recipe));
+            service.cookies.set(Some(recipe));
+        }
+    }
+
+    fn tell_gate(&self, vip: Endpoint, recipe: Option<&Recipe>) {
+        if let Err(error) = self.gate.set_cookies(vip, recipe) {
+            warn!(%error, %vip, "the gate does not take the cookies of a service");
+        }
+    }
+
+    /// What the gate has done with the cookies of all services that have some.
+    pub(super) fn cookies_counted(&self, pool: &Pool) -> HashMap<ServiceKey, CookieCounts> {
+        let keys = pool.iter().map(|service| service.key);
+        let known: Vec<_> = {
+            let mint = self.mint.lock();
+            keys.filter(|key| mint.dies.contains_key(key)).collect()
+        };
+        let counts = known.into_iter();
+        counts.map(|key| (key, self.cookie_counts(&key))).collect()
+    }
+
+    /// What the gate has done with the cookies of a service.
+    fn cookie_counts(&self, key: &ServiceKey) -> CookieCounts {
+        let mint = self.mint.lock();
+        let Some(dies) = mint.dies.get(key) else {
+            return CookieCounts::default();
+        };
+        let now = self.gate.cookie_counts(dies.number).unwrap_or_default();
+        CookieCounts {
+            sent: now.sent - dies.before.sent.min(now.sent),
+            accepted: now.accepted - dies.before.accepted.min(now.accepted),
+            refused: now.refused - dies.before.refused.min(now.refused),
+        }
+    }
+
+    /// The cookies of a service, as the API shows them.
+    pub(super) fn cookie_status(&self, service: &Service) -> Option<CookieStatus> {
+        if !can_have(service) {
+            return None;
+        }
+        let policy = service.handling.cookies;
+        let counts = self.cookie_counts(&service.key);
+        let mint = self.mint.lock();
+        let status = match mint.dies.get(&service.key) {
+            Some(dies) => dies.status.clone(),
+            None => CookieStatus {
+                reason: match policy {
+                    CookiePolicy::Off => "set by the user".to_owned(),
+                    _ => "no real server has an agent".to_owned(),
+                },
+                reals: candidates(service).count() as u32,
+                ..CookieStatus::default()
+            },
+        };
+        Some(CookieStatus {
+            policy,
+            sent: counts.sent,
+            accepted: counts.accepted,
+            refused: counts.refused,
+            ..status
+        })
+    }
+}
+
+/// Whether a service can have cookies: TCP, to one port.
+fn can_have(service: &Service) -> bool {
+    matches!(service.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port > 0)
+}
+
+/// The real servers that may get connections. By FullNAT they would not see the client that a
+/// cookie names.
+fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
+    let reals = service.reals.iter().map(|real| &**real);
+    reals.filter(|real| real.weight > 0 && real.method != Method::FullNat)
+}
+
+/// To where a real server gets the connections of `vip`.
+fn endpoint_of(real: &Real, vip: Endpoint) -> SocketAddr {
+    let to = real.destination(vip);
+    match real.method.is_one_way() {
+        true => vip.into(),
+        false => to.into(),
+    }
+}
+
+/// How the real servers of a service stand.
+struct Stands {
+    able: u32,
+    reals: u32,
+    abilities: Abilities,
+    /// Why the first one that is not able is not.
+    lack: Option<String>,
+}
+
+/// Asks the agents, and says to the schedulers what they say.
+fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> Stands {
+    let holds = |real: &Real, key: &_| {
+        let (addr, to) = (real.endpoint.addr.into(), endpoint_of(real, vip));
+        look.agents.stand(addr, dies.number, to, key, look.now)
+    };
+    let able: Vec<_> = candidates(service)
+        .filter(|r| r.load.takes_cookies())
+        .collect();
+    dies.rotation.step(look.now, look.period, |key| {
+        able.iter().all(|real| holds(real, key).is_ok())
+    });
+    let mut stands = Stands {
+        able: 0,
+        reals: 0,
+        abilities: Abilities::ALL,
+        lack: None,
+    };
+    for real in candidates(service) {
+        let stand = dies.rotation.key().ok_or("there is no key");
+        let stand = stand.and_then(|key| holds(real, key));
+        real.load.set_takes_cookies(stand.is_ok());
+        stands.reals += 1;
+        match stand {
+            Ok(abilities) => {
+                stands.able += 1;
+                stands.abilities = stands.abilities.and(abilities);
+            }
+            Err(why) => {
+                let lack = || format!("real server {}: {why}", real.endpoint);
+                stands.lack.get_or_insert_with(lack);
+            }
+        }
+    }
+    stands
+}
+
+/// Why SYNs are answered with cookies, or why not.
+fn decide(
+    service: &Service,
+    policy: CookiePolicy,
+    stands: &Stands,
+    look: &Look<'_>,
+) -> Result<String, String> {
+    let lack = || {
+        stands
+            .lack
+            .clone()
+            .unwrap_or_else(|| "no real server".to_owned())
+    };
+    // Who sticks to a real server must be able to go there.
+    let all = service.handling.persistence.is_some();
+    match policy {
+        CookiePolicy::Off => Err("set by the user".to_owned()),
+        _ if stands.able == 0 => Err(lack()),
+        _ if all && stands.able < stands.reals => Err(format!("persistent, and {}", lack())),
+        CookiePolicy::Always => Ok("set by the user".to_owned()),
+        CookiePolicy::Auto if look.attacked => Ok("under attack".to_owned()),
+        CookiePolicy::Auto => Err("nothing calls for them".to_owned()),
+    }
+}
+
+/// The keys of a service, for each of its real servers.
+fn orders_of(
+    dies: &Dies,
+    service: &Service,
+    vip: Endpoint,
+) -> impl Iterator<Item = (IpAddr, KeysOf)> {
+    candidates(service).map(move |real| {
+        let keys = KeysOf {
+            service: dies.number,
+            endpoint: endpoint_of(real, vip),
+            keys: dies.rotation.installed().map(|key| key.map(Into::into)),
+        };
+        (real.endpoint.addr.into(), keys)
+    })
+}
+
+/// The largest segment that gets to every real server.
+fn mss(service: &Service, vip: Endpoint, fib: &Fib) -> u16 {
+    let headers = tcp::LEN
+        + if vip.addr.is_v4() {
+            ipv4::LEN
+        } else {
+            ipv6::LEN
+        };
+    let room = |real: &Real| {
+        let Endpoint { addr, .. } = real.endpoint;
+        let mtu = fib.next_hop(addr, 0).map_or(USUAL_MTU, |hop| hop.mtu);
+        mtu.saturating_sub(overhead(real.method, addr).into())
+    };
+    let room = candidates(service).map(room).min().unwrap_or(USUAL_MTU);
+    room.saturating_sub(headers as u32).min(LARGEST_MSS) as u16
+}
+
+const fn overhead(method: Method, addr: Addr) -> u16 {
+    match method {
+        Method::Tun(tunnel) => tunnel.overhead(addr),
+        _ => 0,
+    }
+}
+
+/// Behind a lock of its own: looks are rare.
+pub(super) type Minting = Mutex<Mint>;

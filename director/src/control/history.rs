@@ -1,0 +1,107 @@
+//! What the director has counted, second by second: the samples that are streamed.
+
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adminapi::Control;
+use adminapi::model::Sample;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::Director;
+
+/// How many seconds are remembered.
+const ROOM: usize = 60;
+
+/// The latest samples.
+#[derive(Debug)]
+pub(super) struct History {
+    samples: Mutex<VecDeque<Sample>>,
+    /// The number of the latest one.
+    last: watch::Sender<u64>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            samples: Mutex::default(),
+            last: watch::channel(0).0,
+        }
+    }
+}
+
+impl History {
+    /// Those with a number above `since`, the oldest first.
+    pub(super) fn since(&self, since: u64) -> Vec<Sample> {
+        let samples = self.samples.lock();
+        let newer = samples.iter().filter(|sample| sample.id > since);
+        newer.cloned().collect()
+    }
+
+    /// Hears of each new one.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.last.subscribe()
+    }
+
+    fn add(&self, sample: Sample) {
+        let id = sample.id;
+        let mut samples = self.samples.lock();
+        if samples.len() == ROOM {
+            samples.pop_front();
+        }
+        samples.push_back(sample);
+        drop(samples);
+        self.last.send_replace(id);
+    }
+}
+
+impl Director {
+    /// Notes what has been counted. To be called once a second.
+    pub fn sample(&self) {
+        for service in self.shared.pool.load().iter() {
+            service.traffic.note_second();
+            service
+                .reals
+                .iter()
+                .for_each(|real| real.traffic.note_second());
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        match self.stats() {
+            Ok(stats) => self.history.add(Sample {
+                id: *self.history.last.borrow() + 1,
+                at: now.unwrap_or_default().as_secs(),
+                stats,
+            }),
+            Err(error) => warn!(%error, "a second is missing in the statistics"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Stats;
+
+    use super::*;
+
+    #[test]
+    fn the_latest_minute_is_remembered() {
+        let history = History::default();
+        let news = history.news();
+        for id in 1..=100 {
+            history.add(Sample {
+                id,
+                at: id,
+                stats: Stats::default(),
+            });
+        }
+        assert_eq!(*news.borrow(), 100);
+        let ids = |since| {
+            let samples = history.since(since);
+            (samples.len(), samples.first().map(|sample| sample.id))
+        };
+        assert_eq!(ids(0), (ROOM, Some(41)));
+        assert_eq!(ids(98), (2, Some(99)));
+        assert_eq!(ids(100), (0, None));
+    }
+}

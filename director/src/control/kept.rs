@@ -1,0 +1,86 @@
+//! What is configured over the API outlives the director, when `[api] persist` says where.
+
+use adminapi::error::{ControlError, Result};
+use adminapi::model::Configuration;
+use adminapi::sysctl::Sysctl;
+use tracing::{error, info, warn};
+
+use super::Director;
+use crate::persist::{Found, Store, Unusable};
+
+impl Director {
+    /// Writes to `store` from now on what the API changes, and says what is in it.
+    ///
+    /// # Errors
+    /// When what is in it is of no use.
+    pub fn open_store(&self, store: Store) -> std::result::Result<Option<Configuration>, Unusable> {
+        let path = store.path().display().to_string();
+        let state = match store.read()? {
+            Found::Nothing => None,
+            Found::State(state) => Some(state),
+            Found::Before { state, why } => {
+                error!("{why}");
+                warn!("the state before is used, {path}.last; the file is {path}.corrupt now");
+                Some(state)
+            }
+        };
+        if state.is_some() {
+            info!("services, timeouts, marks, sysctls and levels are those of {path}");
+        }
+        // A director opens one store.
+        let _ = self.store.set(store);
+        Ok(state)
+    }
+
+    /// What is kept, if anything has been.
+    pub fn stored(&self) -> Option<Configuration> {
+        let store = self.store.get()?;
+        store.is_written().then(|| store.kept()).flatten()
+    }
+
+    /// Takes what is configured now for the state to go back to, until one is kept.
+    ///
+    /// # Errors
+    /// As [`Director::configuration`].
+    pub fn assume(&self) -> Result<()> {
+        match self.store.get() {
+            Some(store) if !store.is_written() => store.assume(self.configuration()?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes down what is configured. What cannot be written down is taken back.
+    pub(super) fn keep_state(&self) -> Result<()> {
+        let Some(store) = self.store.get() else {
+            return Ok(());
+        };
+        let Err(error) = store.write(&self.configuration()?) else {
+            return Ok(());
+        };
+        let path = store.path().display();
+        error!(%error, "{path} cannot be written");
+        if let Some(before) = store.kept() {
+            self.put_whole(&instead(before, &self.configuration()?))?;
+        }
+        let text = format!("{path} cannot be written, so the change was taken back: {error}");
+        Err(ControlError::Limit(text))
+    }
+}
+
+/// `before`, with what has been set since and is to be as if nobody had.
+fn instead(mut before: Configuration, now: &Configuration) -> Configuration {
+    for name in now.sysctls.keys() {
+        if let (false, Ok(sysctl)) = (before.sysctls.contains_key(name), name.parse::<Sysctl>()) {
+            before.sysctls.insert(name.clone(), sysctl.default_value());
+        }
+    }
+    before.defense.level.get_or_insert_default();
+    for id in now.defense.services.keys() {
+        let is_there = before.services.iter().any(|service| service.id == *id);
+        if is_there {
+            before.defense.services.entry(*id).or_default();
+        }
+    }
+    before
+}

@@ -1,0 +1,192 @@
+//! Reading the configuration file again: what differs is changed, all of it or nothing.
+
+use std::path::PathBuf;
+
+use adminapi::error::Result;
+use adminapi::model::AuditEntry;
+use adminapi::{Control, ControlError, Problem, audit};
+use tracing::{info, warn};
+
+use super::Director;
+use super::watch::unix_now;
+use crate::config::{Config, ConfigErrors, Datapath, Local};
+use crate::keep::Wishes;
+
+/// The file, and what it said when the director started.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: PathBuf,
+    started: Config,
+}
+
+impl Director {
+    /// Tells which file [`Control::reload`] reads, and what it said at the start.
+    pub fn set_source(&self, file: PathBuf, started: Config) {
+        // There is one start.
+        let _ = self.source.set(Source { file, started });
+    }
+
+    /// Makes services, marks, timeouts, sysctls, local addresses and the policy of defence those
+    /// of `config`. What is kept of the API's changes stays as it is.
+    ///
+    /// # Errors
+    /// What the director refuses; services and marks are as they were then.
+    pub fn configure(&self, config: &Config) -> Result<()> {
+        let file = Wishes::of(config);
+        let stored = self.stored().as_ref().map(Wishes::stored);
+        self.adopt(config, stored.as_ref().unwrap_or(&file))?;
+        self.adopt_defense(&config.defense);
+        self.note_file(file);
+        self.assume()
+    }
+
+    /// Makes services, marks, timeouts and sysctls those of `wishes`, and of the rest of `config`
+    /// what can change while the director runs.
+    ///
+    /// # Errors
+    /// What the director refuses; services and marks are as they were then.
+    pub fn adopt(&self, config: &Config, wishes: &Wishes) -> Result<()> {
+        let local = &config.datapath.local;
+        if !self.speaks_from(&local.ports) {
+            return Err(invalid(Problem::new(
+                "",
+                "local_ports under [datapath] cannot be changed while the director runs",
+                "restart it",
+            )));
+        }
+        let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+        self.set_grace(config.datapath.drain);
+        self.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
+        self.adopt_filter(&config.filter)?;
+        self.change_timeouts(wishes.timeouts.into())?;
+        self.set_sysctls(wishes.sysctls());
+        self.set_brief(config.defense.brief);
+        self.adopt_health(&config.health);
+        self.set_cookie_period(config.cookies.rotation);
+        Ok(())
+    }
+
+    /// [`Control::reload`].
+    pub(super) fn read_again(&self) -> Result<()> {
+        let source = self.source.get();
+        let source = source.ok_or_else(|| ControlError::Busy("the director starts".to_owned()))?;
+        let config = Config::load(&source.file).map_err(told)?;
+        self.configure(&config)?;
+        let late = needs_restart(&source.started, &config);
+        if !late.is_empty() {
+            warn!("changes of {} need a restart", late.join(", "));
+        }
+        info!("configuration reloaded");
+        Ok(())
+    }
+
+    /// The same for somebody who is no client of the API: the audit hears of it.
+    ///
+    /// # Errors
+    /// As [`Control::reload`].
+    pub fn reload_by(&self, who: &str) -> Result<()> {
+        let before = self.config()?;
+        self.reload()?;
+        if let Some(change) = audit::of_config(who, "reload", &before, &self.config()?) {
+            self.record(change);
+        }
+        Ok(())
+    }
+
+    /// [`Control::record`].
+    pub(super) fn remember(&self, change: AuditEntry) {
+        let AuditEntry {
+            who,
+            what,
+            before,
+            after,
+        } = &change;
+        info!(target: "audit", who, what, %before, %after, "changed");
+        self.watch.lock().events.add_change(unix_now(), change);
+    }
+}
+
+/// The problems of a file, as the API tells of them.
+fn told(errors: ConfigErrors) -> ControlError {
+    let file = errors.file;
+    let problem = |error: crate::config::ConfigError| {
+        let place = error
+            .line
+            .map_or_else(String::new, |line| format!(":{line}"));
+        let key = match error.key.is_empty() {
+            true => String::new(),
+            false => format!("{}: ", error.key),
+        };
+        Problem::new(
+            "",
+            format!("{file}{place}: {key}{}", error.message),
+            error.mend,
+        )
+    };
+    ControlError::Invalid(errors.errors.into_iter().map(problem).collect())
+}
+
+fn invalid(problem: Problem) -> ControlError {
+    ControlError::Invalid(vec![problem])
+}
+
+/// The tables in which something has changed that only a restart takes.
+fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
+    // What a reload takes of [datapath].
+    let settled = |config: &Config| Datapath {
+        drain: started.datapath.drain,
+        local: Local::clone(&started.datapath.local),
+        ..config.datapath.clone()
+    };
+    [
+        ("[datapath]", settled(started) != settled(now)),
+        ("[api]", started.api != now.api),
+        ("[limits]", started.limits != now.limits),
+        ("[log]", started.log != now.log),
+    ]
+    .into_iter()
+    .filter_map(|(table, changed)| changed.then_some(table))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse(text, "f").unwrap()
+    }
+
+    #[test]
+    fn what_only_a_restart_takes_is_named() {
+        let started = config("[datapath]\ninterfaces = [\"a\"]\n");
+        for (text, want) in [
+            (
+                "[datapath]\ninterfaces = [\"a\"]\ndrain = \"9s\"\n[timeouts]\nudp = 9\n",
+                vec![],
+            ),
+            ("[datapath]\ninterfaces = [\"b\"]\n", vec!["[datapath]"]),
+            (
+                "[datapath]\ninterfaces = [\"a\"]\n[api]\nunix = \"/x\"\n[log]\nlevel = \"warn\"\n",
+                vec!["[api]", "[log]"],
+            ),
+        ] {
+            assert_eq!(needs_restart(&started, &config(text)), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_file_is_told_with_its_lines() {
+        let errors =
+            Config::parse("[datapath]\ninterfaces = [\"a\"]\nmood = 1\n", "f").unwrap_err();
+        let ControlError::Invalid(problems) = told(errors) else {
+            panic!("not invalid");
+        };
+        assert!(
+            problems[0]
+                .message
+                .starts_with("f:3: datapath.mood: unknown key"),
+            "{problems:?}"
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Cookies: a SYN is answered without keeping anything, since all that there is to keep goes to the
+//! client and comes back with its ACK.
+//!
+//! * `answer`: the SYN+ACK, where the gate does not make it.
+//! * `format`: what a cookie says, as `bpf/cookie/format.h` has it.
+//! * `hello`: what a SYN offers.
+//! * `recipe`: how the cookies of a service are made at this moment; gate and workers have the
+//!   same.
+//! * `rotation`: which keys are good, and which is next.
+//! * `roll`: which tuples may have a connection, for the gate to see.
+
+mod answer;
+mod format;
+mod hello;
+mod recipe;
+mod roll;
+mod rotation;
+
+pub use format::{Key, Mac, Offer, Visitor};
+pub use hello::Hello;
+pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
+pub use roll::{Cells, Roll};
+pub use rotation::Rotation;
+
+/// The window that a SYN+ACK with a cookie advertises (`OUR_WINDOW` in `bpf/cookie/answer.h`).
+pub const WINDOW: u16 = 64_240;
+
+/// The scale that goes with it (`OUR_SCALE`).
+pub const SCALE: u8 = 7;

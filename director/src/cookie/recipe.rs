@@ -1,0 +1,153 @@
+//! How the cookies of a service are made, and which are still good.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::format::parity_of;
+use super::{Hello, Key, Offer, Visitor};
+use crate::wire::Endpoint;
+use crate::wire::tcp::{Flags, Segment};
+
+/// What all real servers that cookies are made for can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// SACK.
+    pub sack: bool,
+    /// Window scaling.
+    pub scale: bool,
+    /// Timestamps.
+    pub timestamps: bool,
+    /// ECN.
+    pub ecn: bool,
+}
+
+impl Abilities {
+    /// All of it.
+    pub const ALL: Self = Self {
+        sack: true,
+        scale: true,
+        timestamps: true,
+        ecn: true,
+    };
+
+    /// What both can do.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            sack: self.sack && other.sack,
+            scale: self.scale && other.scale,
+            timestamps: self.timestamps && other.timestamps,
+            ecn: self.ecn && other.ecn,
+        }
+    }
+
+    /// Of what a client offers, that which is taken up.
+    fn of(self, hello: &Hello) -> Hello {
+        Hello {
+            mss: hello.mss,
+            scale: hello.scale.filter(|_| self.scale),
+            sack: hello.sack && self.sack,
+            timestamps: hello.timestamps.filter(|_| self.timestamps),
+            ecn: hello.ecn && self.ecn,
+        }
+    }
+}
+
+/// How the cookies of a service are made at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// The service's number in the MAC, and its place among the gate's counters.
+    pub service: u16,
+    /// The keys that are good, by their parity.
+    pub keys: [Option<Key>; 2],
+    /// Which of them makes cookies.
+    pub parity: u8,
+    /// Whether SYNs are answered with cookies.
+    pub mints: bool,
+    /// The largest segment that is advertised.
+    pub mss: u16,
+    /// What is taken up of a client's offer.
+    pub abilities: Abilities,
+    /// What is no cookie may be a connection of another director's (`sloppy_tcp`).
+    pub lenient: bool,
+}
+
+/// A SYN+ACK with a cookie, as far as the client decides on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minted {
+    /// Sequence number.
+    pub sequence: u32,
+    /// What is said of the clock, if the client has one.
+    pub timestamps: Option<[u32; 2]>,
+    /// What is agreed on.
+    pub offer: Offer,
+}
+
+/// A cookie that has come back: the client is where it says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// What it has offered.
+    pub offer: Offer,
+}
+
+impl Recipe {
+    /// What the SYN of `client` in `bytes` is answered with.
+    pub fn mint(&self, client: Endpoint, syn: &Segment, bytes: &[u8]) -> Option<Minted> {
+        let key = self.keys[usize::from(self.parity & 1)]?;
+        let v4 = client.addr.is_v4();
+        let hello = self.abilities.of(&Hello::read(bytes));
+        let offer = Offer::of(&hello, v4);
+        let mac = key.mac(&self.visitor(client, syn.seq));
+        Some(Minted {
+            sequence: mac.sequence(self.parity, &offer, v4),
+            timestamps: hello.timestamps.map(|said| [mac.timestamp(), said.value]),
+            offer,
+        })
+    }
+
+    /// Whether the segment of `client` in `bytes` brings a cookie back: the ACK of a SYN+ACK, or
+    /// the data behind it when the ACK was lost.
+    pub fn verify(&self, client: Endpoint, segment: &Segment, bytes: &[u8]) -> Option<Proof> {
+        let flags = segment.flags.0 & (Flags::SYN | Flags::RST | Flags::ACK);
+        if flags != Flags::ACK {
+            return None;
+        }
+        let cookie = segment.ack.wrapping_sub(1);
+        let key = self.keys[usize::from(parity_of(cookie))]?;
+        let mac = key.mac(&self.visitor(client, segment.seq.wrapping_sub(1)));
+        let echo = Hello::read(bytes).timestamps.map(|said| said.echo);
+        let offer = mac.check(cookie, echo, client.addr.is_v4())?;
+        Some(Proof { offer })
+    }
+
+    const fn visitor(&self, client: Endpoint, isn: u32) -> Visitor {
+        Visitor {
+            client,
+            service: self.service,
+            isn,
+        }
+    }
+}
+
+/// The recipe of a service, if it has cookies: written by the control side, read by the workers
+/// when a segment belongs to no connection.
+#[derive(Debug, Default)]
+pub struct Cookies(ArcSwapOption<Recipe>);
+
+impl Cookies {
+    /// As it is now.
+    pub fn recipe(&self) -> Option<Arc<Recipe>> {
+        self.0.load_full()
+    }
+
+    /// Whether SYNs are answered with cookies.
+    pub fn mints(&self) -> bool {
+        self.0.load().as_ref().is_some_and(|recipe| recipe.mints)
+    }
+
+    /// Makes it another one.
+    pub fn set(&self, recipe: Option<Recipe>) {
+        self.0.store(recipe.map(Arc::new));
+    }
+}

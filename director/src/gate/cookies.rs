@@ -1,0 +1,107 @@
+//! The recipes of services with cookies, as `bpf/cookie/service.h` lays them out, and what the gate
+//! counts of them.
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+
+use super::GateError;
+use super::maps::{endpoint_key, sum_percpu};
+use crate::cookie::Recipe;
+use crate::wire::{Endpoint, Protocol};
+
+/// What the gate has done for a service's clients, packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CookieCounts {
+    /// SYNs that were answered with a cookie.
+    pub sent: u64,
+    /// Segments that brought one back.
+    pub accepted: u64,
+    /// Segments that belong to nothing, and were dropped.
+    pub refused: u64,
+}
+
+/// Services with cookies at most: the maps have room for as many.
+pub const MAX_COOKIE_SERVICES: u16 = 1024;
+
+/// Size of `struct cookie_service`.
+const BYTES: usize = 48;
+
+/// `COOKIE_COUNTERS`.
+const COUNTERS: u32 = 3;
+
+/// The bits of `flags`.
+mod flag {
+    pub(super) const MINTS: u8 = 0x01;
+    pub(super) const HAS_KEY: u8 = 0x02;
+    pub(super) const SACK: u8 = 0x08;
+    pub(super) const SCALE: u8 = 0x10;
+    pub(super) const TIMESTAMPS: u8 = 0x20;
+    pub(super) const ECN: u8 = 0x40;
+    pub(super) const LENIENT: u8 = 0x80;
+}
+
+/// The two maps.
+#[derive(Debug)]
+pub(super) struct CookieMaps {
+    pub(super) services: MapHandle,
+    pub(super) counts: MapHandle,
+}
+
+impl CookieMaps {
+    pub(super) fn set(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
+        let key = endpoint_key(Protocol::Tcp.number(), vip);
+        let done = match recipe {
+            Some(recipe) => self.services.update(&key, &bytes_of(recipe), MapFlags::ANY),
+            None => match self.services.delete(&key) {
+                Err(e) if e.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
+                done => done,
+            },
+        };
+        done.map_err(|error| GateError::Map {
+            map: "cookies",
+            error,
+        })
+    }
+
+    pub(super) fn counts(&self, service: u16) -> Result<CookieCounts, GateError> {
+        let count = |n: u32| {
+            sum_percpu(&self.counts, u32::from(service) * COUNTERS + n).map_err(|error| {
+                GateError::Map {
+                    map: "cookie_counts",
+                    error,
+                }
+            })
+        };
+        Ok(CookieCounts {
+            sent: count(0)?,
+            accepted: count(1)?,
+            refused: count(2)?,
+        })
+    }
+}
+
+fn bytes_of(recipe: &Recipe) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    for (to, key) in bytes.chunks_exact_mut(16).zip(recipe.keys) {
+        to.copy_from_slice(&key.map_or([0; 16], |key| key.0));
+    }
+    bytes[32..36].copy_from_slice(&u32::from(recipe.service).to_ne_bytes());
+    bytes[36..38].copy_from_slice(&recipe.service.to_ne_bytes());
+    bytes[38..40].copy_from_slice(&recipe.mss.to_ne_bytes());
+    bytes[40] = recipe.parity;
+    let able = recipe.abilities;
+    bytes[41] = [
+        (recipe.mints, flag::MINTS),
+        (recipe.keys[0].is_some(), flag::HAS_KEY),
+        (recipe.keys[1].is_some(), flag::HAS_KEY << 1),
+        (able.sack, flag::SACK),
+        (able.scale, flag::SCALE),
+        (able.timestamps, flag::TIMESTAMPS),
+        (able.ecn, flag::ECN),
+        (recipe.lenient, flag::LENIENT),
+    ]
+    .into_iter()
+    .filter(|(set, _)| *set)
+    .map(|(_, bit)| bit)
+    .sum();
+    bytes
+}

@@ -1,0 +1,57 @@
+//! The roll's memory: a map of the gate's that this process has mapped too.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU8;
+
+/// Bytes of one line (`struct roll_line` in `bpf/roll.h`).
+pub(super) const LINE: usize = 64;
+
+/// The counters of the map `roll`, shared with the programs of the gate.
+pub(super) struct Shared {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: an owned range of addresses, reached through atomics only.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// Maps the `len` bytes of `map`, an array that was made to be mapped.
+    pub(super) fn of(map: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice, which checks `len`.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                access,
+                libc::MAP_SHARED,
+                map.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at zero"))?;
+        Ok(Self { start, len })
+    }
+}
+
+impl AsRef<[AtomicU8]> for Shared {
+    fn as_ref(&self) -> &[AtomicU8] {
+        // SAFETY: mapped for as long as `self` lives, and an atomic byte is as good as a byte.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: what mmap returned, and nobody else unmaps it.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}

@@ -1,0 +1,163 @@
+//! A gate that is attached to nothing: packets are put through it one by one, to see or to time
+//! what it makes of them.
+
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libbpf_rs::libbpf_sys;
+
+use super::maps::Maps;
+use super::program::{self, Base};
+use super::{CookieCounts, GateCounters, GateError, Roles};
+use crate::cookie::{Recipe, Roll};
+use crate::wire::{Endpoint, Mac, Protocol};
+
+/// What the gate says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// An error of its own.
+    Aborted,
+    /// It goes no further.
+    Drop,
+    /// It is the kernel's.
+    Pass,
+    /// It goes back out of the interface that it came in by.
+    Answer,
+    /// It goes to a socket or another interface.
+    Redirect,
+}
+
+/// The port that a trial's packets come in by.
+const PORT: usize = 0;
+
+/// The longest frame that is put out.
+const LONGEST: usize = 4096;
+
+/// A gate without interfaces.
+#[derive(Debug)]
+pub struct Trial {
+    program: OwnedFd,
+    maps: Maps,
+    roll: Arc<Roll>,
+}
+
+impl Trial {
+    /// Loads it. Until it is told more it passes everything.
+    ///
+    /// # Errors
+    /// What the kernel refuses: most often, not root.
+    pub fn new(connections: usize) -> Result<Self, GateError> {
+        let roll = program::RollPlan::of(connections);
+        let (program, maps) = program::load(PORT as u32, &roll, Base::New(&[]))?;
+        let roll = Arc::new(maps.map_roll(&roll)?);
+        Ok(Self {
+            program,
+            maps,
+            roll,
+        })
+    }
+
+    /// Makes `mac` the Ethernet address of the interface.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_station(&self, mac: Mac) -> Result<(), GateError> {
+        self.maps.set_station(PORT, mac)
+    }
+
+    /// As [`super::Gate::set_endpoint`].
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_endpoint(
+        &self,
+        protocol: Protocol,
+        endpoint: Endpoint,
+        roles: Roles,
+    ) -> Result<(), GateError> {
+        self.maps.set_endpoint(protocol.number(), endpoint, roles)
+    }
+
+    /// As [`super::Gate::set_cookies`].
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
+        self.maps.cookies.set(vip, recipe)
+    }
+
+    /// Who has a connection.
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
+    /// What has been counted.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn counters(&self) -> Result<GateCounters, GateError> {
+        self.maps.counters(PORT)
+    }
+
+    /// What has been counted of a service with cookies.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn cookie_counts(&self, service: u16) -> Result<CookieCounts, GateError> {
+        self.maps.cookies.counts(service)
+    }
+
+    /// Puts `frame` through: what becomes of it, and what it looks like then.
+    ///
+    /// # Errors
+    /// The kernel's; a frame must have 14 bytes.
+    pub fn put(&self, frame: &[u8]) -> io::Result<(Verdict, Vec<u8>)> {
+        let mut out = vec![0; LONGEST];
+        let run = self.run(frame, &mut out, 1)?;
+        out.truncate(run.data_size_out as usize);
+        let verdict = match run.retval {
+            1 => Verdict::Drop,
+            2 => Verdict::Pass,
+            3 => Verdict::Answer,
+            4 => Verdict::Redirect,
+            _ => Verdict::Aborted,
+        };
+        Ok((verdict, out))
+    }
+
+    /// How long `frame` takes on the average of `times`. The gate must not change it.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn time(&self, frame: &[u8], times: u32) -> io::Result<Duration> {
+        let run = self.run(frame, &mut vec![0; LONGEST], times)?;
+        Ok(Duration::from_nanos(run.duration.into()))
+    }
+
+    fn run(
+        &self,
+        frame: &[u8],
+        out: &mut [u8],
+        times: u32,
+    ) -> io::Result<libbpf_sys::bpf_test_run_opts> {
+        // SAFETY: all zeroes is the documented default of libbpf's option structs.
+        let mut options: libbpf_sys::bpf_test_run_opts = unsafe { zeroed() };
+        options.sz = size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t;
+        options.data_in = frame.as_ptr().cast();
+        options.data_size_in = frame.len() as u32;
+        options.data_out = out.as_mut_ptr().cast();
+        options.data_size_out = out.len() as u32;
+        options.repeat = times as i32;
+        // SAFETY: an open program; both buffers outlive the call and have the lengths that are said.
+        let done = unsafe {
+            libbpf_sys::bpf_prog_test_run_opts(self.program.as_raw_fd(), &raw mut options)
+        };
+        match done {
+            0 => Ok(options),
+            error => Err(io::Error::from_raw_os_error(-error)),
+        }
+    }
+}

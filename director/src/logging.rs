@@ -1,0 +1,156 @@
+//! The log: lines of text or JSON on standard error, and no flood of them. One message goes out a
+//! bounded number of times in an interval; then it is said how many more there were.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tracing::callsite::Identifier;
+use tracing::{Event, Subscriber, warn};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// What is never held back, and logged at every level: who has changed what.
+const AUDIT: &str = "audit";
+
+/// Where the log speaks of itself.
+const SELF: &str = "log";
+
+/// So many lines of one message in an interval.
+const MOST: u32 = 20;
+
+/// The interval.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+static LIMITER: OnceLock<Limiter> = OnceLock::new();
+
+/// Starts logging to standard error. `RUST_LOG` goes before what is configured.
+pub fn start(log: &Log) {
+    let level = tracing::Level::from(log.level);
+    let configured = || EnvFilter::new(format!("{level},{AUDIT}=info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| configured());
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(Bounded(LIMITER.get_or_init(Limiter::default)))
+        .with(lines)
+        .init();
+}
+
+/// Says which messages were held back in intervals that have ended. To be called about once a
+/// second.
+pub fn tell_held_back() {
+    let held = LIMITER
+        .get()
+        .map(|limiter| limiter.held_back(Instant::now()));
+    for (place, count) in held.unwrap_or_default() {
+        warn!(target: SELF, count, "more like the last one from {place} were not logged");
+    }
+}
+
+/// Holds back what the limiter says.
+struct Bounded(&'static Limiter);
+
+impl<S: Subscriber> Layer<S> for Bounded {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let about = event.metadata();
+        if [AUDIT, SELF].contains(&about.target()) {
+            return true;
+        }
+        let place = (about.file().unwrap_or_default(), about.line().unwrap_or(0));
+        self.0.admits(about.callsite(), place, Instant::now())
+    }
+}
+
+/// A line of the source.
+type Place = (&'static str, u32);
+
+/// One message, by the place in the source that says it.
+#[derive(Debug)]
+struct Message {
+    place: Place,
+    since: Instant,
+    count: u32,
+}
+
+/// How often each message was said in its interval.
+#[derive(Debug, Default)]
+struct Limiter {
+    messages: Mutex<HashMap<Identifier, Message>>,
+}
+
+impl Limiter {
+    /// Whether one more goes out at `now`.
+    fn admits(&self, callsite: Identifier, place: Place, now: Instant) -> bool {
+        let mut messages = self.messages.lock();
+        let message = messages.entry(callsite).or_insert(Message {
+            place,
+            since: now,
+            count: 0,
+        });
+        message.count = message.count.saturating_add(1);
+        message.count <= MOST
+    }
+
+    /// The messages of which some were held back in an interval that is over at `now`, with how
+    /// many. Their next interval begins with the next one.
+    fn held_back(&self, now: Instant) -> Vec<(String, u32)> {
+        let mut held = Vec::new();
+        self.messages.lock().retain(|_, message| {
+            let is_over = now.duration_since(message.since) >= INTERVAL;
+            if is_over && message.count > MOST {
+                let (file, line) = message.place;
+                held.push((format!("{file}:{line}"), message.count - MOST));
+            }
+            !is_over
+        });
+        held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_message_goes_out_a_bounded_number_of_times() {
+        let limiter: &'static Limiter = Box::leak(Box::default());
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(Bounded(limiter))
+            .with(lines.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 0..50 {
+                warn!(number, "the same");
+                tracing::info!(target: AUDIT, "a change");
+            }
+            warn!("another");
+        });
+        assert_eq!(*lines.0.lock(), MOST + 50 + 1);
+        let later = Instant::now() + INTERVAL;
+        let held = limiter.held_back(later);
+        assert_eq!(held.len(), 1, "{held:?}");
+        assert_eq!(held[0].1, 50 - MOST);
+        assert!(held[0].0.contains("logging.rs:"), "{held:?}");
+        assert_eq!(limiter.held_back(later), []);
+    }
+
+    /// Counts the lines that get through.
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<Mutex<u32>>);
+
+    impl<S: Subscriber> Layer<S> for Lines {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            *self.0.lock() += 1;
+        }
+    }
+}

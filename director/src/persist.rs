@@ -1,0 +1,193 @@
+//! What is configured over the API, in a file that outlives the director: `[api] persist`.
+//!
+//! The file is the body of `GET /v1/config`. It is never written in place: the new state is made
+//! beside it, forced to the disk, and takes its name in one step, so that whenever the director or
+//! the host dies the file is the old state or the new one. The one before is kept as `FILE.last`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use adminapi::json::{self, Unread};
+use adminapi::model::Configuration;
+use adminapi::validate::validate_whole;
+use parking_lot::Mutex;
+
+/// The file, and what it says.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    kept: Mutex<Kept>,
+}
+
+/// What is known of the file.
+#[derive(Debug, Default)]
+struct Kept {
+    /// What is configured as far as the file is concerned: what has been written or read last, or
+    /// what there was before the file.
+    state: Option<Configuration>,
+    /// Whether the file says so.
+    is_written: bool,
+}
+
+/// What a director finds when it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// There is no file yet.
+    Nothing,
+    /// What was configured last.
+    State(Configuration),
+    /// The file is of no use; what was configured before that.
+    Before {
+        /// The state.
+        state: Configuration,
+        /// What is wrong with the file, and where.
+        why: String,
+    },
+}
+
+/// Why nothing can be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}; and neither is there a state before that: {before}")]
+pub struct Unusable {
+    why: String,
+    before: String,
+}
+
+impl Store {
+    /// The file at `path`; nothing is read yet.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(ending);
+        name.into()
+    }
+
+    /// Reads the state. A file that is of no use is set aside as `FILE.corrupt`.
+    ///
+    /// # Errors
+    /// When the file is of no use and the one before it neither.
+    pub fn read(&self) -> Result<Found, Unusable> {
+        let found = match read(&self.path) {
+            Ok(Some(state)) => Found::State(state),
+            // Killed between the two renames of the very first state there is nothing yet.
+            Ok(None) => Found::Nothing,
+            Err(why) => self.read_before(why)?,
+        };
+        if let Found::State(state) | Found::Before { state, .. } = &found {
+            *self.kept.lock() = Kept {
+                state: Some(state.clone()),
+                is_written: true,
+            };
+        }
+        Ok(found)
+    }
+
+    fn read_before(&self, why: String) -> Result<Found, Unusable> {
+        match read(&self.beside(".last")) {
+            Ok(Some(state)) => {
+                // If it cannot be set aside, the next state takes its place all the same.
+                let _ = fs::rename(&self.path, self.beside(".corrupt"));
+                Ok(Found::Before { state, why })
+            }
+            Ok(None) => Err(Unusable {
+                why,
+                before: "there is no file".to_owned(),
+            }),
+            Err(before) => Err(Unusable { why, before }),
+        }
+    }
+
+    /// What is configured as far as the file is concerned.
+    pub fn kept(&self) -> Option<Configuration> {
+        self.kept.lock().state.clone()
+    }
+
+    /// Whether there is a file, so that it says what is configured.
+    pub fn is_written(&self) -> bool {
+        self.kept.lock().is_written
+    }
+
+    /// Notes what is configured as long as there is no file.
+    pub fn assume(&self, state: Configuration) {
+        self.kept.lock().state = Some(state);
+    }
+
+    /// Writes the state, if it is another one than the last.
+    ///
+    /// # Errors
+    /// The system's; the file is then what it was.
+    pub fn write(&self, state: &Configuration) -> io::Result<()> {
+        let mut kept = self.kept.lock();
+        if kept.state.as_ref() == Some(state) {
+            return Ok(());
+        }
+        let new = self.beside(".new");
+        let mut file = File::create(&new)?;
+        serde_json::to_writer_pretty(io::BufWriter::new(&mut file), state)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        self.keep_last()?;
+        fs::rename(&new, &self.path)?;
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        File::open(folder)?.sync_all()?;
+        *kept = Kept {
+            state: Some(state.clone()),
+            is_written: true,
+        };
+        Ok(())
+    }
+
+    /// Gives the present file a second name, which it keeps when its own is taken.
+    fn keep_last(&self) -> io::Result<()> {
+        let (link, last) = (self.beside(".link"), self.beside(".last"));
+        // One that was left behind by a director that was killed here.
+        let _ = fs::remove_file(&link);
+        match fs::hard_link(&self.path, &link) {
+            Ok(()) => fs::rename(link, last),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The state in a file; none when there is no file. Else what is wrong, with its place.
+fn read(path: &Path) -> Result<Option<Configuration>, String> {
+    let name = path.display();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{name}: {error}")),
+    };
+    let state: Configuration = json::read(&bytes).map_err(|unread| match unread {
+        Unread::Malformed(error) => {
+            let (line, column) = (error.line(), error.column());
+            format!("{name}:{line}:{column}: {error}")
+        }
+        Unread::Invalid(problems) => told(path, &problems),
+    })?;
+    let problems = validate_whole(&state);
+    match problems.is_empty() {
+        true => Ok(Some(state)),
+        false => Err(told(path, &problems)),
+    }
+}
+
+fn told(path: &Path, problems: &[adminapi::Problem]) -> String {
+    let lines = problems.iter().map(|p| format!("{}: {p}", path.display()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

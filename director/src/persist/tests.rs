@@ -1,0 +1,162 @@
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+
+/// A state in which everything says the same number.
+fn state(number: u32) -> Configuration {
+    let service = |port: u32| {
+        let real = |host: u32| json!({"address": format!("10.0.2.{host}"), "weight": number});
+        let reals: Vec<_> = (1..=20).map(real).collect();
+        json!({"protocol": "tcp", "address": "10.0.0.1", "port": port, "real": reals})
+    };
+    let services: Vec<_> = (1..=20).map(service).collect();
+    let state = json!({"service": services, "marks": [{"mark": number}]});
+    serde_json::from_value(state).unwrap()
+}
+
+/// The number that everything says.
+fn number(state: &Configuration) -> u32 {
+    let number = state.marks.as_ref().unwrap()[0].mark;
+    let reals: Vec<_> = state.services.iter().flat_map(|s| &s.reals).collect();
+    assert_eq!(reals.len(), 400);
+    assert!(reals.iter().all(|real| real.weight == number), "a mix");
+    number
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::at(&folder.path().join("state.json"));
+    (folder, store)
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let (_folder, store) = store();
+    assert_eq!(store.read().unwrap(), Found::Nothing);
+    for number in 1..=3 {
+        store.write(&state(number)).unwrap();
+        let again = Store::at(store.path());
+        assert_eq!(again.read().unwrap(), Found::State(state(number)));
+        assert_eq!(again.kept(), Some(state(number)));
+    }
+    let last = read(&store.beside(".last")).unwrap();
+    assert_eq!(last, Some(state(2)));
+}
+
+#[test]
+fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
+    let bad_value = json!({"service": [{"protocol": "tcp", "address": "10.0.0.1", "port": 80,
+        "real": [{"address": "127.0.0.1"}]}]});
+    for (text, place) in [
+        (r#"{"service": [}"#.to_owned(), "state.json:1:14"),
+        (String::new(), "state.json:1:0"),
+        ("\0\0\0\0".to_owned(), "state.json:1:1"),
+        (
+            r#"{"service": [{"port": "x"}]}"#.to_owned(),
+            "/service/0/port",
+        ),
+        (bad_value.to_string(), "/service/0/real/0/address"),
+    ] {
+        let (_folder, store) = store();
+        store.write(&state(1)).unwrap();
+        store.write(&state(2)).unwrap();
+        fs::write(store.path(), &text).unwrap();
+        let Found::Before { state: found, why } = store.read().unwrap() else {
+            panic!("{text}");
+        };
+        assert_eq!(found, state(1));
+        assert!(why.contains(place), "{why}");
+        assert_eq!(fs::read_to_string(store.beside(".corrupt")).unwrap(), text);
+        store.write(&state(3)).unwrap();
+        assert_eq!(read(&store.beside(".last")).unwrap(), Some(state(1)));
+    }
+    let (_folder, store) = store();
+    fs::write(store.path(), "{").unwrap();
+    let why = store.read().unwrap_err().to_string();
+    assert!(
+        why.contains("state.json:1:1") && why.contains("no file"),
+        "{why}"
+    );
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_file() {
+    let (_folder, store) = store();
+    store.write(&state(1)).unwrap();
+    fs::create_dir(store.beside(".new")).unwrap();
+    assert!(store.write(&state(2)).is_err());
+    assert_eq!(store.kept(), Some(state(1)));
+    assert_eq!(read(store.path()).unwrap(), Some(state(1)));
+}
+
+const WRITER: &str = "BULWARK_TEST_WRITER";
+
+/// Writes one state after another, and each number when it is written, until it is killed. Does
+/// nothing unless the test below has started it.
+#[test]
+fn a_writer_that_is_killed() {
+    let Some(path) = std::env::var_os(WRITER) else {
+        return;
+    };
+    let store = Store::at(Path::new(&path));
+    let from = match store.read().unwrap() {
+        Found::State(state) => number(&state),
+        Found::Nothing => 0,
+        Found::Before { why, .. } => panic!("{why}"),
+    };
+    for number in from + 1.. {
+        store.write(&state(number)).unwrap();
+        fs::write(
+            path.to_str().unwrap().to_owned() + ".told",
+            number.to_string(),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_kill_leaves_the_old_state_or_the_new_one() {
+    let (_folder, store) = store();
+    let told = || {
+        let text = fs::read_to_string(store.beside(".told")).unwrap_or_default();
+        text.parse::<u32>().unwrap_or(0)
+    };
+    let (mut killed_while_writing, mut reached) = (0, 0);
+    for round in 0..100 {
+        let mut writer = Command::new(std::env::current_exe().unwrap());
+        writer.args(["--exact", "persist::tests::a_writer_that_is_killed"]);
+        let mut writer = (writer.env(WRITER, store.path()))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        while told() == reached && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
+        // Another moment of the writing each time.
+        std::thread::sleep(Duration::from_micros(round * 37));
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        let Found::State(state) = Store::at(store.path()).read().unwrap() else {
+            panic!("no state after round {round}");
+        };
+        // The number is told after its state is written; a kill may come in between, and it may
+        // hit the telling.
+        let (number, told) = (number(&state), told());
+        assert!(
+            number == told || number == told + 1 || told == 0,
+            "{number}, {told}"
+        );
+        assert!(number > reached, "{number} after {reached}");
+        killed_while_writing += u32::from(store.beside(".new").exists());
+        reached = number;
+        fs::write(store.beside(".told"), number.to_string()).unwrap();
+    }
+    assert!(
+        killed_while_writing > 0,
+        "every kill came between two states"
+    );
+}

@@ -1,0 +1,62 @@
+//! Certificates of a director and of its real servers' agents, as an authority of the test's own
+//! makes them.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+/// An authority, and the files that it has made.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: TempDir,
+}
+
+/// The files of one side.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The certificate of the authority.
+    pub authority: PathBuf,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When there is no room for its files.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::<String>::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let directory = tempfile::Builder::new().prefix("bulwark-ca-").tempdir()?;
+        fs::write(directory.path().join("ca.pem"), issuer.pem())?;
+        Ok(Self { issuer, directory })
+    }
+
+    /// Files of a side that has `addresses`.
+    ///
+    /// # Errors
+    /// When there is no room for them.
+    pub fn certify(&self, name: &str, addresses: &[IpAddr]) -> Result<Files> {
+        let names: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        let path = |what: &str| self.directory.path().join(format!("{name}{what}"));
+        let files = Files {
+            certificate: path(".pem"),
+            key: path(".key"),
+            authority: self.directory.path().join("ca.pem"),
+        };
+        fs::write(&files.certificate, certificate.pem())?;
+        fs::write(&files.key, key.serialize_pem())?;
+        Ok(files)
+    }
+}

@@ -1,0 +1,10 @@
+//! The API of a running director.
+
+mod bed;
+mod changes;
+mod examples;
+mod hostile;
+mod monitoring;
+mod openapi;
+mod persist;
+mod stream;

@@ -1,0 +1,270 @@
+//! Cookies as the gate makes and checks them (C, in the kernel) held against the director's (Rust):
+//! the same frames, byte for byte, and the same verdicts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use director::cookie::{Abilities, Key, Proof, Recipe};
+use director::gate::{GateCounters, Roles, Trial, Verdict};
+use director::wire::tcp::Segment as Read;
+use director::wire::{Endpoint, Mac, Packet, Protocol, parse};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use testbed::packet::{ethernet, flag, ip, protocol, transport_checksum};
+use testbed::{packet, require};
+
+const ROUNDS: usize = 2000;
+const SERVICE: u16 = 7;
+const MACS: [packet::Mac; 2] = [packet::Mac::of_host(1, 1), packet::Mac::of_host(1, 254)];
+
+/// A TCP segment with options, in a frame to the director.
+#[derive(Clone, Debug)]
+struct Segment {
+    from: SocketAddr,
+    to: SocketAddr,
+    sequence: u32,
+    acknowledgement: u32,
+    flags: u8,
+    options: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Segment {
+    fn frame(&self) -> Vec<u8> {
+        let mut options = self.options.clone();
+        options.resize(options.len().next_multiple_of(4), 0);
+        let mut bytes = Vec::new();
+        for port in [self.from.port(), self.to.port()] {
+            bytes.extend(port.to_be_bytes());
+        }
+        bytes.extend(self.sequence.to_be_bytes());
+        bytes.extend(self.acknowledgement.to_be_bytes());
+        bytes.extend([(5 + options.len() as u8 / 4) << 4, self.flags]);
+        bytes.extend([0xfa, 0xf0, 0, 0, 0, 0]);
+        bytes.extend(options);
+        bytes.extend(&self.payload);
+        let (source, destination) = (self.from.ip(), self.to.ip());
+        let sum = transport_checksum(source, destination, protocol::TCP, &bytes);
+        bytes[16..18].copy_from_slice(&sum.to_be_bytes());
+        let [client, director] = MACS;
+        let datagram = ip(source, destination, protocol::TCP, &bytes);
+        ethernet(client, director, &datagram)
+    }
+}
+
+/// Options of a SYN in some order, some of them cut short or unknown.
+fn options(rng: &mut StdRng) -> Vec<u8> {
+    let mut options = Vec::new();
+    for _ in 0..rng.random_range(0..6) {
+        let option = match rng.random_range(0..7) {
+            0 => [&[2, 4][..], &rng.random::<[u8; 2]>()].concat(),
+            1 => vec![3, 3, rng.random_range(0..20)],
+            2 => vec![4, 2],
+            3 => [&[8, 10][..], &rng.random::<[u8; 8]>()].concat(),
+            4 => vec![1],
+            5 => vec![rng.random_range(20..255), 4, 0, 0],
+            _ => vec![rng.random_range(2..9), rng.random_range(0..12)],
+        };
+        if options.len() + option.len() <= 40 {
+            options.extend(option);
+        }
+    }
+    options
+}
+
+fn syn(rng: &mut StdRng, to: SocketAddr) -> Segment {
+    let from: IpAddr = match to.ip() {
+        IpAddr::V4(_) => [10, rng.random(), rng.random(), rng.random()].into(),
+        IpAddr::V6(_) => [0x2001, 0xdb8, 0, 0, rng.random(), 0, 0, rng.random()].into(),
+    };
+    Segment {
+        from: SocketAddr::new(from, rng.random_range(1..=u16::MAX)),
+        to,
+        sequence: rng.random(),
+        acknowledgement: rng.random(),
+        flags: flag::SYN | if rng.random() { 0xc0 } else { 0 },
+        options: options(rng),
+        payload: vec![0; rng.random_range(0..20)],
+    }
+}
+
+fn recipe(rng: &mut StdRng) -> Recipe {
+    Recipe {
+        service: SERVICE,
+        keys: [Some(Key(rng.random())), Some(Key(rng.random()))],
+        parity: rng.random_range(0..2),
+        mints: true,
+        mss: rng.random_range(500..1460),
+        abilities: Abilities {
+            sack: rng.random(),
+            scale: rng.random(),
+            timestamps: rng.random(),
+            ecn: rng.random(),
+        },
+        lenient: false,
+    }
+}
+
+fn trial(vip: SocketAddr) -> Trial {
+    let trial = Trial::new(1000).unwrap();
+    trial.set_station(Mac(MACS[1].0)).unwrap();
+    let endpoint = Endpoint::from(vip);
+    trial
+        .set_endpoint(Protocol::Tcp, endpoint, Roles::SERVICE)
+        .unwrap();
+    trial
+}
+
+/// What the director makes of a SYN.
+fn answer(recipe: &Recipe, frame: &[u8]) -> Vec<u8> {
+    let Ok(Packet::Transport(packet)) = parse(frame) else {
+        panic!("{frame:x?}");
+    };
+    let mut buffer = frame.to_vec();
+    buffer.resize(1600, 0);
+    let length = recipe.answer(&mut buffer, &packet).unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
+/// What the director finds in a segment.
+fn proof(recipe: &Recipe, frame: &[u8]) -> Option<Proof> {
+    let Ok(Packet::Transport(packet)) = parse(frame) else {
+        panic!("{frame:x?}");
+    };
+    let bytes = packet.layout.segment(frame);
+    recipe.verify(packet.tuple.src, &Read::parse(bytes).unwrap(), bytes)
+}
+
+/// The ACK of a client that has taken the SYN+ACK `frame`.
+fn acknowledge(syn: &Segment, frame: &[u8], rng: &mut StdRng) -> Segment {
+    let Ok(Packet::Transport(packet)) = parse(frame) else {
+        panic!("{frame:x?}");
+    };
+    let said = Read::parse(packet.layout.segment(frame)).unwrap();
+    let clock = frame
+        .windows(2)
+        .skip(packet.layout.transport.into())
+        .position(|pair| pair == [8, 10]);
+    let echo = clock.map(|at| &frame[usize::from(packet.layout.transport) + at + 2..][..4]);
+    let options = echo.map_or_else(Vec::new, |echo| {
+        let value: [u8; 4] = rng.random();
+        [&[1, 1, 8, 10][..], &value, echo].concat()
+    });
+    Segment {
+        sequence: said.ack,
+        acknowledgement: said.seq.wrapping_add(1),
+        flags: flag::ACK,
+        options,
+        payload: vec![0; rng.random_range(0..9)],
+        ..syn.clone()
+    }
+}
+
+/// The same with a bit wrong somewhere that counts.
+fn forge(ack: &Segment, rng: &mut StdRng) -> Segment {
+    let mut forged = ack.clone();
+    match rng.random_range(0..5) {
+        0 => forged.acknowledgement ^= 1 << rng.random_range(0..32),
+        1 => forged.sequence ^= 1 << rng.random_range(0..32),
+        2 => forged
+            .from
+            .set_port(forged.from.port() ^ 1 << rng.random_range(0..15)),
+        3 if !forged.options.is_empty() => {
+            forged.options[8 + rng.random_range(0..4)] ^= 1 << rng.random_range(0..8);
+        }
+        _ => forged.acknowledgement = rng.random(),
+    }
+    forged
+}
+
+fn dropped(counters: &GateCounters, reason: &str) -> u64 {
+    let mut found = counters.dropped();
+    found
+        .find(|(name, _)| *name == reason)
+        .map_or(0, |(_, n)| n)
+}
+
+fn vips() -> [SocketAddr; 2] {
+    ["10.9.9.9:80", "[fd00:9::9]:443"].map(|vip| vip.parse().unwrap())
+}
+
+#[test]
+fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
+    if !require::programs(&[]) {
+        return;
+    }
+    for vip in vips() {
+        let trial = trial(vip);
+        let mut rng = StdRng::seed_from_u64(8);
+        for _ in 0..ROUNDS {
+            let recipe = recipe(&mut rng);
+            trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+            let syn = syn(&mut rng, vip);
+            let (verdict, made) = trial.put(&syn.frame()).unwrap();
+            assert_eq!(verdict, Verdict::Answer, "{syn:?}");
+            assert_eq!(made, answer(&recipe, &syn.frame()), "{syn:?}");
+
+            let ack = acknowledge(&syn, &made, &mut rng);
+            assert!(proof(&recipe, &ack.frame()).is_some(), "{ack:?}");
+            for said in [ack.clone(), forge(&ack, &mut rng)] {
+                let before = trial.cookie_counts(SERVICE).unwrap();
+                let (verdict, _) = trial.put(&said.frame()).unwrap();
+                // There is no socket to go on to.
+                assert_eq!(verdict, Verdict::Drop);
+                let after = trial.cookie_counts(SERVICE).unwrap();
+                let believed = proof(&recipe, &said.frame()).is_some();
+                let counted = (
+                    after.accepted - before.accepted,
+                    after.refused - before.refused,
+                );
+                let expected = if believed { (1, 0) } else { (0, 1) };
+                assert_eq!(counted, expected, "{said:?}");
+            }
+        }
+        let (counts, gate) = (
+            trial.cookie_counts(SERVICE).unwrap(),
+            trial.counters().unwrap(),
+        );
+        assert_eq!(counts.sent, ROUNDS as u64);
+        assert_eq!(gate.answered, counts.sent);
+        assert_eq!(dropped(&gate, "bad_cookie"), counts.refused);
+        assert_eq!(dropped(&gate, "no_socket"), counts.accepted);
+        assert!(counts.refused > ROUNDS as u64 / 2, "{counts:?}");
+    }
+}
+
+#[test]
+fn who_may_have_a_connection_is_left_to_the_director() {
+    if !require::programs(&[]) {
+        return;
+    }
+    for vip in vips() {
+        let trial = trial(vip);
+        let mut rng = StdRng::seed_from_u64(9);
+        let mut recipe = recipe(&mut rng);
+        trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+        let syn = syn(&mut rng, vip);
+        let frame = syn.frame();
+        let Ok(Packet::Transport(packet)) = parse(&frame) else {
+            panic!("{frame:x?}");
+        };
+        let fin = Segment {
+            flags: flag::FIN | flag::ACK,
+            ..syn.clone()
+        };
+        let goes_on = |frame: &[u8]| {
+            let unserved = || dropped(&trial.counters().unwrap(), "no_socket");
+            let before = unserved();
+            trial.put(frame).unwrap();
+            unserved() > before
+        };
+        assert!(!goes_on(&frame) && !goes_on(&fin.frame()));
+        trial.roll().enter(&packet.tuple);
+        assert!(goes_on(&frame) && goes_on(&fin.frame()));
+        trial.roll().leave(&packet.tuple);
+        assert!(!goes_on(&frame) && !goes_on(&fin.frame()));
+        recipe.mints = false;
+        trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+        assert!(goes_on(&frame) && goes_on(&fin.frame()), "at peace");
+    }
+}

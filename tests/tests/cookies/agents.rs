@@ -1,0 +1,146 @@
+//! Agents that come, go, die and cannot, and keys that change.
+
+use std::time::{Duration, Instant};
+
+use adminapi::model::CookiePolicy;
+use anyhow::{Result, ensure};
+use testbed::accounts::balanced;
+use testbed::process::{Process, Signal};
+use testbed::require;
+use testbed::scene::Family;
+use testbed::traffic::{HttpConnection, fetch_names, tally};
+use testbed::wait;
+
+use crate::bed::{Bed, PATIENCE, Shape};
+
+const HTTP: Family = Family::V4;
+
+#[test]
+fn who_loses_its_agent_gets_no_more_cookies_and_without_any_all_goes_on_as_before() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bed = Bed::build(Shape::NAT)?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let mut live = HttpConnection::open(&bed.topology.client, HTTP.http())?;
+    let name = live.ask_name()?;
+
+    bed.agents[0].end_by(Signal::Kill)?;
+    // Nobody waits for the director to notice.
+    fetch_names(&bed.topology.client, HTTP.http(), 6)?;
+    bed.await_cookies(HTTP, 2, true)?;
+    let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 6)?);
+    ensure!(!names.contains_key("rs1"), "{names:?}");
+    ensure!(bed.syns()? == 0);
+
+    for agent in &mut bed.agents[1..] {
+        agent.end_by(Signal::Term)?;
+    }
+    bed.await_cookies(HTTP, 0, false)?;
+    let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 6)?);
+    ensure!(names.values().eq(&[2, 2, 2]), "{names:?}");
+    ensure!(bed.syns()? == 6, "{} SYNs", bed.syns()?);
+    ensure!(live.ask_name()? == name);
+
+    bed.agents[0] = bed.agent(0)?;
+    bed.await_cookies(HTTP, 1, true)?;
+    let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 3)?);
+    ensure!(names.keys().eq(["rs1"]), "{names:?}");
+    ensure!(live.ask_name()? == name);
+    balanced(&bed.director)
+}
+
+#[test]
+fn keys_change_while_clients_connect() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build(Shape {
+        rotation: 1,
+        ..Shape::NAT
+    })?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let until = Instant::now() + Duration::from_secs(5);
+    let mut connections = 0;
+    while Instant::now() < until {
+        connections += fetch_names(&bed.topology.client, HTTP.http(), 10)?.len() as u64;
+    }
+    let status = bed.status(HTTP)?;
+    ensure!(status.accepted >= connections, "{status:?}");
+    ensure!(status.refused == 0 && bed.syns()? == 0, "{status:?}");
+    Ok(())
+}
+
+#[test]
+fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build(Shape {
+        policy: CookiePolicy::Off,
+        ..Shape::NAT
+    })?;
+    let client = &bed.topology.client;
+    let set = |policy| {
+        let patch = adminapi::model::ServicePatch {
+            cookies: Some(policy),
+            ..Default::default()
+        };
+        let service = HTTP.http_service();
+        let api = bed.director.api();
+        api.call(async |api| api.change_service(service, patch).await)
+            .map(drop)
+    };
+    let mut before = HttpConnection::open(client, HTTP.http())?;
+    let before_name = before.ask_name()?;
+    ensure!(bed.syns()? == 1);
+
+    set(CookiePolicy::Always)?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let mut during = HttpConnection::open(client, HTTP.http())?;
+    let during_name = during.ask_name()?;
+    ensure!(before.ask_name()? == before_name);
+    ensure!(bed.syns()? == 1);
+
+    set(CookiePolicy::Off)?;
+    bed.await_cookies(HTTP, 3, false)?;
+    ensure!(before.ask_name()? == before_name && during.ask_name()? == during_name);
+    fetch_names(client, HTTP.http(), 1)?;
+    ensure!(bed.syns()? == 2);
+    balanced(&bed.director)
+}
+
+/// A listener of MPTCP takes no connection without its SYN: such a real server gets SYNs.
+#[test]
+fn a_listener_of_mptcp_is_left_out() -> Result<()> {
+    const LISTENER: &str = "import socket\n\
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n\
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
+        s.bind(('0.0.0.0', 8080)); s.listen(64)\n\
+        while True:\n    c, _ = s.accept(); c.recv(4096)\n    \
+        c.sendall(b'HTTP/1.1 200 OK\\r\\ncontent-length: 6\\r\\n\\r\\nmptcp\\n'); c.close()\n";
+    if !require::machine() || !require::programs(&["python3"]) {
+        return Ok(());
+    }
+    let mut bed = Bed::build(Shape::NAT)?;
+    bed.await_cookies(HTTP, 3, true)?;
+    for web in &mut bed.web {
+        web.kill()?;
+    }
+    bed.await_cookies(HTTP, 0, false)?;
+    let listeners = bed.topology.reals.iter().map(|real| {
+        let mut python = real.namespace.command("python3");
+        Process::spawn(python.args(["-c", LISTENER]))
+    });
+    let _listeners = listeners.collect::<Result<Vec<_>>>()?;
+    wait::until("the agents to see MPTCP", PATIENCE, || {
+        let status = bed.status(HTTP)?;
+        ensure!(status.reason.contains("MPTCP"), "{status:?}");
+        Ok(())
+    })?;
+    let before = bed.syns()?;
+    let names = fetch_names(&bed.topology.client, HTTP.http(), 3)?;
+    ensure!(names == ["mptcp", "mptcp", "mptcp"], "{names:?}");
+    ensure!(bed.syns()? - before == 3);
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! SYN cookies, end to end: the gate answers SYNs, agents on the real servers take in who comes
+//! back, and no SYN ever gets there.
+
+mod agents;
+mod bed;
+mod clients;
+mod methods;

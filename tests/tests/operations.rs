@@ -1,0 +1,219 @@
+//! What those who run a director rely on: what systemd is told, reloads, and whom it runs as.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use adminapi::model::Scheduler;
+use anyhow::{Context, Result, bail, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, binary};
+use testbed::process::{Signal, output};
+use testbed::require;
+use testbed::scene::{Family, Scene, services};
+use testbed::topology::{Plan, Topology};
+use testbed::traffic::{HttpConnection, fetch_names, tally};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What systemd hears.
+struct Systemd {
+    socket: UnixDatagram,
+}
+
+impl Systemd {
+    /// The next message that has `wanted`; the others are passed over.
+    fn hear(&self, wanted: &str) -> Result<String> {
+        let end = Instant::now() + PATIENCE;
+        let mut passed = Vec::new();
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.socket
+                .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            let mut buffer = [0; 4096];
+            let Ok(length) = self.socket.recv(&mut buffer) else {
+                break;
+            };
+            let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if said.lines().any(|line| line.starts_with(wanted)) {
+                return Ok(said);
+            }
+            passed.push(said);
+        }
+        bail!("no {wanted} in {passed:?}")
+    }
+}
+
+#[test]
+fn systemd_hears_how_it_goes() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("notify");
+    let systemd = Systemd {
+        socket: UnixDatagram::bind(&path)?,
+    };
+    let configuration = Configuration::new(topology.interfaces());
+    let mut director = Director::start_with(&topology.director, &configuration, |command| {
+        command
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "2000000");
+    })?;
+    systemd.hear("READY=1")?;
+    let status = systemd.hear("STATUS=")?;
+    assert!(status.contains("0 services, 0 of "), "{status}");
+    for _ in 0..2 {
+        systemd.hear("WATCHDOG=1")?;
+    }
+    director.process().signal(Signal::Hup)?;
+    let reloading = systemd.hear("RELOADING=1")?;
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    systemd.hear("READY=1")?;
+    assert!(director.stop()?.success());
+    systemd.hear("STOPPING=1")?;
+    Ok(())
+}
+
+#[test]
+fn a_reload_by_the_api_changes_what_differs_and_says_what_is_wrong() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let http = Family::V4;
+    let mut open = HttpConnection::open(&scene.topology.client, http.http())?;
+    let name = open.ask_name()?;
+    let file = scene.director.file();
+    let good = fs::read_to_string(&file)?;
+    let reload = || scene.director.api().call(async |api| api.reload().await);
+
+    fs::write(&file, format!("{good}\n[defence]\n"))?;
+    let refusal = reload().expect_err("a file with a mistake").to_string();
+    assert!(
+        refusal.contains("defence: unknown key; did you mean defense?"),
+        "{refusal}"
+    );
+    assert_eq!(open.ask_name()?, name);
+
+    let mut configuration = Configuration::new(scene.topology.interfaces());
+    for service in services(&scene.topology, Scheduler::Rr, &[0, 1, 0]) {
+        configuration = configuration.service(service);
+    }
+    fs::write(&file, configuration.text(&scene.director.socket())?)?;
+    reload()?;
+    assert_eq!(open.ask_name()?, name);
+    let names = tally(fetch_names(&scene.topology.client, http.http(), 4)?);
+    assert_eq!(names["rs2"], 4, "{names:?}");
+    let events = scene.director.api().call(async |api| api.events(0).await)?;
+    let change = events.events.iter().find_map(|event| event.change.as_ref());
+    let change = change.context("the reload is no event")?;
+    assert_eq!(change.what, "POST /v1/reload");
+    assert!(change.before["service"].is_array(), "{change:?}");
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// What a director has as a user that may nothing else; the last one since the limit on locked
+/// memory of whoever runs the tests is what it is.
+const CAPABILITIES: &str = "+net_admin,+net_raw,+bpf,+perfmon,+ipc_lock";
+
+#[test]
+fn a_director_needs_its_capabilities_only_and_not_to_be_root() -> Result<()> {
+    if !require::programs(&[
+        "ip", "ethtool", "nginx", "curl", "sysctl", "ping", "setpriv",
+    ]) {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let web = topology.reals.iter().map(testbed::servers::Nginx::start);
+    let _web = web.collect::<Result<Vec<_>>>()?;
+    topology.meet_neighbours()?;
+    let mut configuration = Configuration::new(topology.interfaces());
+    for service in services(&topology, Scheduler::Rr, &[1, 1, 1]) {
+        configuration = configuration.service(service);
+    }
+    // A copy, since a user may not get at the folder of the build.
+    let folder = tempfile::tempdir()?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+    let program = folder.path().join("bulwarkd");
+    fs::copy(binary("bulwarkd")?, &program)?;
+    let mut director = Director::start_by(&configuration, |directory| {
+        output(
+            Command::new("chown")
+                .args(["-R", "65534:65534"])
+                .arg(directory),
+        )?;
+        let mut command = topology.director.command("setpriv");
+        command.args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--no-new-privs",
+        ]);
+        command.arg(format!("--inh-caps=-all,{CAPABILITIES}"));
+        command.arg(format!("--ambient-caps=-all,{CAPABILITIES}"));
+        command.arg(format!("--bounding-set=-all,{CAPABILITIES}"));
+        command.arg(&program);
+        Ok(command)
+    })?;
+    let status = fs::read_to_string(format!("/proc/{}/status", director.process().id()))?;
+    ensure!(status.contains("Uid:\t65534"), "{status}");
+    let names = tally(fetch_names(&topology.client, Family::V4.http(), 6)?);
+    assert_eq!(
+        names.values().copied().collect::<Vec<_>>(),
+        [2, 2, 2],
+        "{names:?}"
+    );
+    assert_accounts(&director);
+    Ok(())
+}
+
+/// The most that `systemd-analyze security` may find, in tenths; 100 is no protection at all.
+const EXPOSURE: &str = "--threshold=30";
+
+#[test]
+fn the_units_are_sound_and_hardened() -> Result<()> {
+    if !require::programs(&["systemd-analyze"]) {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
+    for unit in ["bulwarkd.service", "bulwark-agent.service"] {
+        let program = binary("bulwarkd")?.display().to_string();
+        let text = fs::read_to_string(conf.join(unit))?;
+        let path = folder.path().join(unit);
+        fs::write(&path, text.replace("/usr/local/sbin/bulwarkd", &program))?;
+        let drop_in = folder.path().join("bulwarkd.service.d");
+        let verify = |path: &Path| {
+            let mut command = Command::new("systemd-analyze");
+            let result = command.args(["--man=no", "verify"]).arg(path).output()?;
+            let said = String::from_utf8([result.stdout, result.stderr].concat())?;
+            ensure!(
+                result.status.success() && !said.contains(unit),
+                "{unit}: {said}"
+            );
+            let mut command = Command::new("systemd-analyze");
+            command
+                .args(["security", "--offline=true", EXPOSURE])
+                .arg(path);
+            output(&mut command).map(drop)
+        };
+        verify(&path)?;
+        if unit == "bulwarkd.service" {
+            fs::create_dir(&drop_in)?;
+            fs::copy(
+                conf.join("bulwarkd-unprivileged.conf"),
+                drop_in.join("unprivileged.conf"),
+            )?;
+            verify(&path)?;
+        }
+    }
+    Ok(())
+}
