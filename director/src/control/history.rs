@@ -67,9 +67,11 @@ impl Director {
                 .for_each(|real| real.traffic.note_second());
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // Not borrowed any more when the next one is told.
+        let id = *self.history.last.borrow() + 1;
         match self.stats() {
             Ok(stats) => self.history.add(Sample {
-                id: *self.history.last.borrow() + 1,
+                id,
                 at: now.unwrap_or_default().as_secs(),
                 stats,
             }),
