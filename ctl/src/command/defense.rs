@@ -110,7 +110,7 @@ async fn set_policy(
         }
     };
     for id in ids {
-        director.change_service(id, patch).await?;
+        director.change_service(id, patch.clone()).await?;
     }
     Ok(())
 }
