@@ -42,6 +42,9 @@ PROFILE ?= release
 BUILT := target/$(PROFILE)
 SHELLS := bash zsh fish
 FUZZ_SECONDS ?= 60
+# Tests that are run once more with everything on the slow path; `BULWARK_FAST_PATH=off make test` runs
+# all of them there.
+SLOW_PATH := methods dr tun http udp drain strays
 
 .PHONY: help deps build-deps test-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
 
@@ -109,6 +112,7 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 	$(BUILD) build --workspace
 	$(BUILD) test --workspace --no-run
 	cargo test --workspace --no-fail-fast
+	BULWARK_FAST_PATH=off cargo test --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
 
 demo: deps release ## Serve HTTP through a director in namespaces, show the distribution, flood it
 	target/release/demo

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 2] = ["gate", "agent"];
+const PROGRAMS: [&str; 3] = ["gate", "lanes", "agent"];
 
 fn main() {
     println!("cargo:rerun-if-changed=bpf");

@@ -76,8 +76,8 @@ pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
 };
 pub use status::{
-    ConnectionUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress, Status,
-    WorkerStatus, XdpMode,
+    ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress,
+    Status, WorkerStatus, XdpMode,
 };
 pub use status_set::{BadStatusSet, StatusSet};
 pub(crate) use text::EndpointText;

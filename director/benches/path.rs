@@ -104,6 +104,7 @@ impl Scene {
             policy: Policy::default(),
             path_mtus: Arc::default(),
             sysctls: Arc::default(),
+            fast: None,
             workers: 1,
         });
         let stats = Arc::new(WorkerStats::default());

@@ -2,9 +2,10 @@
 //
 // The gate: the first step of a packet's way, in the driver of the interface.
 //
-// It hands packets for a virtual service, and replies of NAT real servers, to the AF_XDP socket
-// of their queue, and passes everything else (ARP, ssh, ...) to the kernel. What it cannot read
-// it passes: the kernel knows how to refuse it.
+// It forwards packets of connections that the director has established (fast.h). It hands other
+// packets for a virtual service, and replies of NAT real servers, to the AF_XDP socket of their
+// queue, and passes everything else (ARP, ssh, ...) to the kernel. What it cannot read it passes:
+// the kernel knows how to refuse it.
 //
 //     Ethernet -> IPv4 | IPv6 + extensions -> TCP | UDP | SCTP | ICMP error + quoted packet
 //
@@ -15,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "cookie.h"
+#include "fast.h"
 #include "filter.h"
 #include "limit.h"
 #include "maps.h"
@@ -22,6 +24,7 @@
 #include "parse.h"
 
 const volatile __u32 PORT;
+const volatile __u32 FAST_PATH;
 
 static __always_inline void count(enum counter what)
 {
@@ -126,6 +129,16 @@ static __always_inline bool is_for_us(struct xdp_md *ctx)
 	       to->mac[2] == own->mac[2];
 }
 
+// Forwards what needs no decision.
+static __always_inline int forward_flow(struct xdp_md *ctx)
+{
+	int verdict = FAST_PATH ? forward(ctx) : MISS;
+
+	if (verdict != MISS)
+		count(FORWARDED);
+	return verdict;
+}
+
 // TCP of the director's, before it gets there.
 static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet)
 {
@@ -150,10 +163,14 @@ int gate(struct xdp_md *ctx)
 	enum reading reading;
 	enum counter refused;
 	__u32 only = 0;
+	int verdict;
 
 	count(RECEIVED);
 	if (!is_for_us(ctx))
 		return pass();
+	verdict = forward_flow(ctx); // established connections come first
+	if (verdict != MISS)
+		return verdict;
 	scope = bpf_map_lookup_elem(&scopes, &only);
 	filter = bpf_map_lookup_elem(&filters, &only);
 	if (!scope || !filter)

@@ -2,8 +2,8 @@
 //
 // What the director tells the gate, and what the gate counts.
 //
-// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters`; all others it fills
-// anew.
+// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters` and, of flows.h, all but
+// lanes and exits; all others it fills anew.
 
 #pragma once
 
@@ -13,7 +13,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 1
+#define PINNED_LAYOUT 3
 
 // Who has pinned these maps.
 struct record {
@@ -45,6 +45,7 @@ enum counter {
 	RECEIVED,
 	PASSED,
 	REDIRECTED,
+	FORWARDED,
 	ANSWERED, // with a cookie
 	NO_SOCKET,
 	DENIED,

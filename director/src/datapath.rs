@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::gate::{Gate, GateError, Interface, MAX_PORTS, Pins, XdpMode};
+use crate::gate::{Gate, GateError, Interface, MAX_PORTS, Pins, Room, XdpMode};
 use crate::stats::WorkerStats;
 use crate::time::Clock;
 use crate::worker::{Walk, Worker};
@@ -53,6 +53,8 @@ pub struct Settings {
     pub frames: u32,
     /// Entries of each ring.
     pub ring: u32,
+    /// Connections that the gate may forward by itself; 0 = it does not do that.
+    pub flows: u32,
     /// Connections that the gate is to know of.
     pub connections: usize,
     /// Where the gate is pinned, if it is to outlive this process.
@@ -156,7 +158,11 @@ impl Datapath {
         let interfaces = found?;
         let pins = settings.pin.as_deref().map(Pins::claim).transpose()?;
         let mode = xdp_mode(settings.mode);
-        let gate = Gate::attach(&interfaces, mode, pins, settings.connections)?;
+        let room = Room {
+            flows: settings.flows,
+            connections: settings.connections,
+        };
+        let gate = Gate::attach(&interfaces, mode, room, pins)?;
         let native = (0..interfaces.len()).all(|port| gate.mode(port) == XdpMode::Native);
         let patience = match gate.is_awaited() {
             true => TAKE_OVER_PATIENCE,

@@ -22,6 +22,7 @@
 //!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
 //!     |- fragment   the ways of fragmented datagrams
+//!     |- fast       which connections the gate forwards by itself, and what it has seen of them
 //!     |- forward    rewrite: NAT, ICMP errors about tracked connections
 //!     `- neighbour  next hop and MAC, from the kernel's own routes and neighbours
 //! ```
@@ -42,6 +43,7 @@ pub mod defence;
 pub mod direction;
 pub mod door;
 pub mod drops;
+pub mod fast;
 pub mod filter;
 pub mod flow;
 pub mod forward;

@@ -84,6 +84,8 @@ pub struct Pool {
     unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.
     unsettled: imbl::OrdSet<ServiceKey>,
+    /// Real servers that packets of their connections reach no more, or in another way.
+    turned: imbl::Vector<RealId>,
     /// Real servers of a former process that nobody has added again yet.
     remembered: Map<Remembered, Name>,
     /// Slots that were given out since [`Pool::take_named`].
@@ -248,6 +250,12 @@ impl Pool {
                 self.services.insert(key, Arc::new(service));
             }
         }
+    }
+
+    /// The real servers that packets of their connections reach no more, or in another way than
+    /// in the pool that this one was made of. To be called when this one is published.
+    pub fn take_turned(&mut self) -> Vec<RealId> {
+        std::mem::take(&mut self.turned).into_iter().collect()
     }
 
     /// Removes a service and all its real servers.
@@ -470,7 +478,11 @@ impl Pool {
                 self.unlisted.insert(whose);
             }
         }
-        self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        let old = self.slots.set(real.id.0 as usize, Some(Arc::clone(&real)));
+        let way = |real: &Real| (real.standing, real.method);
+        if old.is_some_and(|old| way(&old) != way(&real)) {
+            self.turned.push_back(real.id);
+        }
         real
     }
 

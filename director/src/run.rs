@@ -15,7 +15,8 @@ use crate::config::{Config, ModeChoice};
 use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
-use crate::flow::{Limits, Table};
+use crate::fast::Fast;
+use crate::flow::{Elsewhere, Limits, Table};
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
@@ -27,6 +28,7 @@ use crate::persist::Store;
 use crate::pool::Pool;
 use crate::privilege::{self, Capability};
 use crate::rate;
+use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Clock;
 use crate::wire::Version;
@@ -137,12 +139,16 @@ pub async fn start(
     let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
     let configured = settle(&director)
         .and_then(|()| begin(&director, config, former.as_ref()))
-        .and_then(|()| director.complete().context("nothing can be kept"))
+        .and_then(|()| {
+            director.adopt_flows();
+            director.complete().context("nothing can be kept")
+        })
         .and_then(|()| Ok(director.gate().take_over()?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
         return Err(problem);
     }
+    director.begin_fast_path();
     Ok(Running { director, workers })
 }
 
@@ -162,6 +168,7 @@ fn settings(config: &Config) -> Settings {
         workers: config.workers.map(|workers| workers as usize),
         frames: config.frames,
         ring: config.ring,
+        flows: config.flows,
         connections,
         pin: survive.map(|survive| survive.pin.clone()),
     }
@@ -172,6 +179,8 @@ struct Tables {
     pool: Arc<ArcSwap<Pool>>,
     connections: Table,
     templates: Templates,
+    timeouts: Arc<ArcSwap<Timeouts>>,
+    fast: Option<Arc<Fast>>,
 }
 
 fn tables(
@@ -218,9 +227,14 @@ fn tables(
         keep.check_room((connections.kept_bytes() + templates.kept_bytes()) as u64)?;
     }
     let pool = Arc::new(ArcSwap::from_pointee(pool));
+    let timeouts = Arc::<ArcSwap<Timeouts>>::default();
+    let fast = fast(config, datapath, &timeouts)?;
+    let elsewhere = fast.clone().map(|fast| fast as Arc<dyn Elsewhere>);
     Ok(Tables {
         templates: Templates::of(templates, Arc::clone(&pool)),
-        connections,
+        connections: connections.seen_by(elsewhere),
+        timeouts,
+        fast,
         pool,
     })
 }
@@ -251,7 +265,8 @@ fn shared(
         templates: tables.templates,
         pool: tables.pool,
         fib: Arc::clone(neighbourhood.fib()),
-        timeouts: Arc::default(),
+        timeouts: tables.timeouts,
+        fast: tables.fast,
         door: OnceLock::new(),
         orders: Orders::default(),
         fragments: Fragments::default(),
@@ -266,6 +281,19 @@ fn shared(
         shifts: Shifts::default(),
         workers: datapath.worker_count(),
     }
+}
+
+/// The fast path, if it is wanted.
+fn fast(
+    config: &Config,
+    datapath: &Datapath,
+    timeouts: &Arc<ArcSwap<Timeouts>>,
+) -> Result<Option<Arc<Fast>>> {
+    if config.datapath.flows == 0 {
+        return Ok(None);
+    }
+    let flows = datapath.gate.flows()?;
+    Ok(Some(Arc::new(Fast::new(flows, Arc::clone(timeouts)))))
 }
 
 fn facts(
@@ -307,6 +335,7 @@ fn settle(director: &Director) -> Result<()> {
     }
     director.set_links(&links)?;
     director.set_locals(&neighbourhood.addresses().borrow())?;
+    director.look_at_lanes();
     Ok(())
 }
 
@@ -427,7 +456,10 @@ pub async fn follow(director: Arc<Director>) {
     let mut look = tokio::time::interval(WATCH_PERIOD.into());
     loop {
         let told = tokio::select! {
-            Ok(()) = links.changed() => director.set_links(&links.borrow_and_update().clone()),
+            Ok(()) = links.changed() => {
+                director.look_at_lanes();
+                director.set_links(&links.borrow_and_update().clone())
+            }
             Ok(()) = addresses.changed() => director.set_locals(&addresses.borrow_and_update().clone()),
             _ = estimation.tick() => {
                 director.estimate_rates();
@@ -435,6 +467,7 @@ pub async fn follow(director: Arc<Director>) {
             }
             _ = look.tick() => {
                 director.watch();
+                director.follow_ways();
                 director.tend_cookies();
                 director.keep_running();
                 director.beat();
@@ -445,6 +478,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.sample();
                 director.keep_tally();
                 director.keep_neighbours();
+                director.look_at_lanes();
                 if let Err(error) = director.end_listings() {
                     warn!(%error, "a network is not taken off its list yet");
                 }

@@ -148,10 +148,11 @@ impl TrafficSum {
     }
 }
 
-/// One [`Traffic`] for each worker.
+/// One [`Traffic`] for each worker, and one for what the gate forwards by itself.
 #[derive(Debug)]
 pub struct PerWorker {
     workers: Box<[Traffic]>,
+    gate: Box<Traffic>,
     /// What is taken off every sum: what was counted when the counters were zeroed.
     zero: Mutex<TrafficSum>,
     rates: Mutex<Estimate>,
@@ -163,6 +164,7 @@ impl PerWorker {
     pub fn new(workers: usize) -> Self {
         Self {
             workers: (0..workers).map(|_| Traffic::default()).collect(),
+            gate: Box::default(),
             zero: Mutex::default(),
             rates: Mutex::default(),
             windows: Mutex::default(),
@@ -176,6 +178,11 @@ impl PerWorker {
     #[inline]
     pub fn of(&self, worker: usize) -> &Traffic {
         &self.workers[worker]
+    }
+
+    /// The counters of what the gate forwards, which one at a time writes.
+    pub fn gate(&self) -> &Traffic {
+        &self.gate
     }
 
     /// Starts counting from zero (`ipvsadm -Z`), rates too. Drops go on.
@@ -217,15 +224,14 @@ impl PerWorker {
     }
 
     fn total(&self) -> TrafficSum {
-        self.workers
-            .iter()
-            .fold(TrafficSum::default(), |sum, t| TrafficSum {
-                connections: sum.connections + t.connections.get(),
-                in_packets: sum.in_packets + t.in_packets.get(),
-                out_packets: sum.out_packets + t.out_packets.get(),
-                in_bytes: sum.in_bytes + t.in_bytes.get(),
-                out_bytes: sum.out_bytes + t.out_bytes.get(),
-            })
+        let all = self.workers.iter().chain([&*self.gate]);
+        all.fold(TrafficSum::default(), |sum, t| TrafficSum {
+            connections: sum.connections + t.connections.get(),
+            in_packets: sum.in_packets + t.in_packets.get(),
+            out_packets: sum.out_packets + t.out_packets.get(),
+            in_bytes: sum.in_bytes + t.in_bytes.get(),
+            out_bytes: sum.out_bytes + t.out_bytes.get(),
+        })
     }
 
     /// How new TCP connections were met, over all workers.

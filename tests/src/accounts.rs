@@ -56,7 +56,7 @@ fn check_packets(stats: &Stats) -> Result<()> {
     for interface in &stats.interfaces {
         let taken = interface.redirected + interface.answered;
         ensure!(
-            interface.rx == interface.passed + taken + interface.dropped,
+            interface.rx == interface.passed + taken + interface.forwarded + interface.dropped,
             "the gate of {} lost packets",
             interface.name
         );
@@ -68,6 +68,13 @@ fn check_packets(stats: &Stats) -> Result<()> {
             worker.id
         );
     }
+    let forwarded: u64 = stats.interfaces.iter().map(|i| i.forwarded).sum();
+    let sent: u64 = stats.workers.iter().map(|w| w.sent).sum();
+    ensure!(
+        total.sent == sent + forwarded,
+        "sent {} != by workers {sent} + by the gate {forwarded}",
+        total.sent
+    );
     let redirected: u64 = stats.interfaces.iter().map(|i| i.redirected).sum();
     let taken: u64 = stats.workers.iter().map(|w| w.received + w.missed).sum();
     ensure!(

@@ -62,7 +62,7 @@ impl Configuration {
         Self {
             datapath: Datapath {
                 interfaces,
-                fast_path: false,
+                fast_path: is_fast(),
                 more: toml::Table::new(),
             },
             api: ApiPlace::default(),
@@ -88,6 +88,18 @@ impl Configuration {
     pub fn datapath(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.datapath.more.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// With the fast path, or without.
+    #[must_use]
+    pub fn fast_path(mut self, fast_path: bool) -> Self {
+        self.datapath.fast_path = fast_path;
+        self
+    }
+
+    /// Whether it is with the fast path.
+    pub fn is_fast(&self) -> bool {
+        self.datapath.fast_path
     }
 
     /// Sets a key of `[api]`.
@@ -156,6 +168,12 @@ impl Configuration {
         placed.api.unix = socket.to_owned();
         Ok(toml::to_string(&placed)?)
     }
+}
+
+/// Whether directors have their fast path unless a test says otherwise: `BULWARK_FAST_PATH=off` runs
+/// all tests without.
+fn is_fast() -> bool {
+    std::env::var_os("BULWARK_FAST_PATH").is_none_or(|word| word != "off")
 }
 
 /// A NAT service on `vip` with real servers and their weights.

@@ -276,6 +276,7 @@ impl Topology {
         self.pair(&bridge, "uplink", &uplink)?;
         let mtu = self.plan.mtu;
         bridge.ip(&format!("link set uplink mtu {mtu} master br0 up\n"))?;
+        take_redirects(&bridge, "uplink")?;
         for number in 1..=self.plan.reals {
             let real = self.real(number, 2, number)?;
             let (port, mac) = (&real.name, Mac::of_host(2, number));
@@ -310,7 +311,8 @@ impl Topology {
     /// Wires a host straight to the director.
     fn connect(&self, host: &Namespace, link: &Link) -> Result<()> {
         self.pair(host, HOST_SIDE, link)?;
-        self.configure_host(host, link)
+        self.configure_host(host, link)?;
+        take_redirects(host, HOST_SIDE)
     }
 
     /// Makes the pair of a director's interface, gives the director its addresses there.
@@ -337,8 +339,7 @@ impl Topology {
             far.name()
         ))?;
         no_checksum_offload(&self.director, near)?;
-        no_checksum_offload(far, far_name)?;
-        far.run("ethtool", &["-K", far_name, "gro", "on"]).map(drop)
+        no_checksum_offload(far, far_name)
     }
 
     fn configure_host(&self, host: &Namespace, link: &Link) -> Result<()> {
@@ -368,6 +369,12 @@ fn address_v4(network: u8, host: u8) -> Ipv4Addr {
 
 fn address_v6(network: u8, host: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, network.into(), 0, 0, 0, 0, 0, host.into())
+}
+
+/// An interface has to be up by then: the kernel does not tell the other end before.
+fn take_redirects(namespace: &Namespace, interface: &str) -> Result<()> {
+    let on = ["-K", interface, "gro", "on"];
+    namespace.run("ethtool", &on).map(drop)
 }
 
 fn no_checksum_offload(namespace: &Namespace, interface: &str) -> Result<()> {

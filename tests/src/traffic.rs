@@ -59,13 +59,21 @@ impl HttpConnection {
         Ok(crate::floor::tcp_numbers(&self.stream)?)
     }
 
+    /// Asks for `/`, without waiting for the answer.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn send_request(&mut self) -> Result<()> {
+        let request = b"GET / HTTP/1.1\r\nhost: vip\r\n\r\n";
+        Ok(self.stream.write_all(request)?)
+    }
+
     /// The body of `/` without its line end: the name of the real server.
     ///
     /// # Errors
     /// When the connection breaks or the answer is not 200.
     pub fn ask_name(&mut self) -> Result<String> {
-        self.stream
-            .write_all(b"GET / HTTP/1.1\r\nhost: vip\r\n\r\n")?;
+        self.send_request()?;
         let mut answer = Vec::new();
         loop {
             let mut buffer = [0u8; 2048];

@@ -240,6 +240,7 @@ fn a_panic_of_a_worker_is_told_and_leaves_the_interfaces_usable() -> Result<()> 
         workers: None,
         frames: 8192,
         ring: 1024,
+        flows: 0,
         connections: 1000,
         pin: None,
     };

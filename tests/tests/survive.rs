@@ -193,17 +193,18 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let added = service(Protocol::Tcp, (VIP_V4, 8000).into(), Scheduler::Rr, reals);
     api.add_service(&added)?;
     fetch_names(client, plain.http(), 3)?;
-    let before = api.service(plain.http_service())?.stats;
     bench.wait_kept("8000")?;
     bench.wait_kept("\"level\":2")?;
-    wait::until("the counters to be kept", PATIENCE, || {
+    // The last packets of those connections may still be under way.
+    let before = wait::until("the counters to be kept", PATIENCE, || {
+        let before = api.service(plain.http_service())?.stats;
         let kept = fs::read_to_string(bench.haven.kept("tally")?)?;
         let tally: Tally = serde_json::from_str(&kept)?;
         let mut services = tally.services.iter();
         let counted = services.find(|counted| counted.service == plain.http_service());
         let bytes = counted.map_or(0, |counted| counted.traffic.in_bytes);
         ensure!(bytes >= before.in_bytes, "{kept}");
-        Ok(())
+        Ok(before)
     })?;
 
     bench.restart(Signal::Kill)?;

@@ -117,6 +117,9 @@ pub struct InterfaceStats {
     pub answered: u64,
     /// Packets dropped by the gate.
     pub dropped: u64,
+    /// Packets that the gate has forwarded by itself.
+    #[serde(default)]
+    pub forwarded: u64,
 }
 
 /// Statistics of the whole director.
@@ -163,6 +166,7 @@ impl From<InterfaceStatus> for InterfaceStats {
             redirected: status.redirected,
             answered: status.answered,
             dropped: status.dropped,
+            forwarded: status.forwarded,
         }
     }
 }

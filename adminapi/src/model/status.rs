@@ -80,6 +80,28 @@ pub struct InterfaceStatus {
     /// The same by reason.
     #[serde(default, skip_serializing_if = "Drops::is_empty")]
     pub drops: Drops,
+    /// Packets that the gate has forwarded by itself.
+    #[serde(default)]
+    pub forwarded: u64,
+    /// Whether the gate forwards packets by itself that leave through it.
+    #[serde(default)]
+    pub fast_path: bool,
+    /// If not, why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_because: Option<String>,
+}
+
+/// The connections that the gate forwards by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FastPathUse {
+    /// How many.
+    pub flows: u64,
+    /// Most of them that fit.
+    pub limit: u64,
+    /// How often a packet's connection did not.
+    pub refused: u64,
+    /// Memory that they take, in bytes.
+    pub bytes: u64,
 }
 
 /// Where the UMEM frames of a worker are: `free` + `filling` + `sending` = `total` when no
@@ -175,4 +197,7 @@ pub struct Status {
     /// What the director speaks from to the real servers of FullNAT.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_addresses: Vec<LocalAddress>,
+    /// The fast path, if it is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast_path: Option<FastPathUse>,
 }

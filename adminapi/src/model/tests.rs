@@ -67,23 +67,27 @@ fn a_status_has_the_names_of_the_documentation() {
         json!({
             "version": "0.1.0", "uptime": 5,
             "interfaces": [{"name": "eth0", "ifindex": 2, "mode": "zero-copy", "queues": 4,
-                            "rx": 10, "passed": 1, "redirected": 8, "dropped": 1}],
+                            "rx": 12, "passed": 1, "redirected": 8, "answered": 0, "dropped": 1,
+                            "forwarded": 2, "fast_path": false, "slow_because": "it is down"}],
             "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1, "missed": 0, "answered": 0, "routed": 0,
                          "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
             "drops": {"no_real": 1},
             "connections": {"entries": 3, "half_open": 1, "limit": 100, "half_open_limit": 25,
                             "bytes": 12800},
+            "fast_path": {"flows": 1, "limit": 64, "refused": 0, "bytes": 9000},
             "level": 0
         }),
         json!({
             "version": "0.1.0", "uptime": 5,
             "interfaces": [{"name": "eth0", "ifindex": 2, "mode": "zero-copy", "queues": 4,
-                            "rx": 10, "passed": 1, "redirected": 8, "answered": 0, "dropped": 1}],
+                            "rx": 12, "passed": 1, "redirected": 8, "answered": 0, "dropped": 1,
+                            "forwarded": 2, "fast_path": false, "slow_because": "it is down"}],
             "workers": [{"id": 0, "cpu": 1, "received": 8, "sent": 7, "dropped": 1, "missed": 0, "answered": 0, "routed": 0,
                          "frames": {"total": 16, "free": 4, "filling": 8, "sending": 4}}],
             "drops": {"no_real": 1},
             "connections": {"entries": 3, "half_open": 1, "limit": 100, "half_open_limit": 25,
-                            "bytes": 12800}
+                            "bytes": 12800},
+            "fast_path": {"flows": 1, "limit": 64, "refused": 0, "bytes": 9000}
         }),
     );
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use adminapi::model::{
-    ConnectionUse, Defense, Drops, InterfaceStatus, LocalAddress, Status, WorkerStatus,
+    ConnectionUse, Defense, Drops, FastPathUse, InterfaceStatus, LocalAddress, Status, WorkerStatus,
 };
 
 /// The status for people.
@@ -15,6 +15,8 @@ pub(super) fn text(status: &Status, defense: &Defense) -> String {
     );
     text += &level(defense);
     text += &connections(&status.connections);
+    text += &status.fast_path.as_ref().map_or(String::new(), fast_path);
+    text += &slow_interfaces(&status.interfaces);
     text += &local_addresses(&status.local_addresses);
     text += &interfaces(&status.interfaces);
     text += &workers(&status.workers);
@@ -48,6 +50,26 @@ fn connections(table: &ConnectionUse) -> String {
     )
 }
 
+fn fast_path(fast: &FastPathUse) -> String {
+    let FastPathUse {
+        flows,
+        limit,
+        refused,
+        bytes,
+    } = fast;
+    let mebibytes = *bytes as f64 / f64::from(1 << 20);
+    format!("fast path: {flows} of {limit} flows, {refused} refused, {mebibytes:.1} MiB\n")
+}
+
+/// The interfaces that packets leave through on the slow path only, and why.
+fn slow_interfaces(interfaces: &[InterfaceStatus]) -> String {
+    let slow = interfaces
+        .iter()
+        .filter_map(|interface| Some((&interface.name, interface.slow_because.as_ref()?)));
+    slow.map(|(name, why)| format!("fast path off on {name}: {why}\n"))
+        .collect()
+}
+
 fn interfaces(interfaces: &[InterfaceStatus]) -> String {
     let titles = [
         "interface",
@@ -58,6 +80,8 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
         "redirected",
         "answered",
         "dropped",
+        "forwarded",
+        "fast path",
     ];
     let rows = interfaces.iter().map(|interface| {
         [
@@ -69,6 +93,8 @@ fn interfaces(interfaces: &[InterfaceStatus]) -> String {
             interface.redirected.to_string(),
             interface.answered.to_string(),
             interface.dropped.to_string(),
+            interface.forwarded.to_string(),
+            if interface.fast_path { "on" } else { "off" }.to_owned(),
         ]
     });
     table(titles, rows)
@@ -189,11 +215,14 @@ mod tests {
                 ifindex: 2,
                 mode: XdpMode::ZeroCopy,
                 queues: 4,
-                rx: 1000,
+                rx: 3000,
                 passed: 10,
                 redirected: 990,
                 answered: 0,
                 dropped: 0,
+                forwarded: 2000,
+                fast_path: false,
+                slow_because: Some("a probe did not leave the interface".to_owned()),
                 drops: Drops::default(),
             }],
             workers: vec![WorkerStatus {
@@ -229,6 +258,12 @@ mod tests {
                 connections: 7,
                 ports: 64_512,
             }],
+            fast_path: Some(FastPathUse {
+                flows: 7,
+                limit: 1000,
+                refused: 1,
+                bytes: 3 << 20,
+            }),
         };
         assert_eq!(
             text(&status, &normal()),
@@ -236,12 +271,14 @@ mod tests {
 bulwarkd 0.1.0, up 1 h 2 min
 defence level 0 (automatic): no attack
 connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
+fast path: 7 of 1000 flows, 1 refused, 3.0 MiB
+fast path off on eth0: a probe did not leave the interface
 
 local address  assigned  connections  ports
 10.0.2.200          yes            7  64512
 
-interface       mode  queues    rx  passed  redirected  answered  dropped
-eth0       zero-copy       4  1000      10         990         0        0
+interface       mode  queues    rx  passed  redirected  answered  dropped  forwarded  fast path
+eth0       zero-copy       4  3000      10         990         0        0       2000        off
 
 worker  cpu  received  sent  dropped  missed  answered  routed  frames  free  filling  sending
 0         3       990   988        2       4         1       5    4096  2000     2090        6

@@ -32,6 +32,8 @@ pub struct Datapath {
     pub local: Local,
     /// For how long real servers are drained that a reload takes away, in seconds.
     pub drain: Option<u32>,
+    /// Connections that the gate may forward by itself at a time; 0 = it does not do that.
+    pub flows: u32,
     /// What outlives the daemon; nothing when `None`.
     pub survive: Option<Survive>,
 }
@@ -47,6 +49,10 @@ impl Datapath {
     pub const MIN_RING: u32 = 64;
     /// The largest ring.
     pub const MAX_RING: u32 = 32_768;
+    /// Flows of the fast path unless the file says otherwise: 56 MiB.
+    pub const DEFAULT_FLOWS: u32 = 262_144;
+    /// The most flows: 896 MiB.
+    pub const MAX_FLOWS: u32 = 1 << 22;
     /// The most workers.
     pub const MAX_WORKERS: u32 = 256;
 }
@@ -112,10 +118,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
     let frames = section.or("frames", &frames, Datapath::DEFAULT_FRAMES);
     let local = local::read(&mut section);
     let drain = read_drain(&mut section);
+    let flows = read_flows(&mut section);
     let survive = survive::read(&mut section);
-    if section.or("fast_path", &Expected::BOOLEAN, false) {
-        section.refuse("fast_path", "is not built yet", "set false or leave it out");
-    }
     let clamp_mss = section.or("clamp_mss", &Expected::BOOLEAN, true);
     let path_mtu_answers = section.or("path_mtu_answers", &Expected::BOOLEAN, true);
     let interfaces = interfaces.filter(|interfaces| !interfaces.is_empty());
@@ -140,8 +144,18 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Datapath> {
         path_mtu_answers,
         local,
         drain,
+        flows,
         survive,
     })
+}
+
+fn read_flows(section: &mut Section<'_>) -> u32 {
+    let flows = Expected::Number(1..=i64::from(Datapath::MAX_FLOWS));
+    let flows = section.or("flows", &flows, Datapath::DEFAULT_FLOWS);
+    match section.or("fast_path", &Expected::BOOLEAN, true) {
+        true => flows,
+        false => 0,
+    }
 }
 
 fn read_drain(section: &mut Section<'_>) -> Option<u32> {

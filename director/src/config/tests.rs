@@ -103,6 +103,7 @@ fn everything_can_be_set() {
 [datapath]
 interfaces = ["eth0", "eth1.7"]
 fast_path = false
+flows = 4096
 mode = "zero-copy"
 workers = 2
 frames = 8192
@@ -134,6 +135,7 @@ format = "json"
     assert_eq!(config.datapath.workers, Some(2));
     assert_eq!(config.datapath.frames, 8192);
     assert_eq!(config.datapath.ring, 1024);
+    assert_eq!(config.datapath.flows, 0, "they are not wanted");
     assert!(!config.datapath.clamp_mss && !config.datapath.path_mtu_answers);
     let listen = Listen {
         address: "[::1]:7070".parse().unwrap(),
@@ -176,8 +178,8 @@ fn each_bad_line_is_named() {
              did you mean zero-copy?",
         ),
         (
-            "fast_path = true",
-            "f:3: datapath.fast_path: is not built yet; set false or leave it out",
+            "flows = 0",
+            "f:3: datapath.flows: must be a whole number from 1 to 4194304, not 0",
         ),
         (
             "local_ports = \"5000-5100\"",
@@ -215,7 +217,7 @@ fn each_bad_line_is_named() {
         (
             "colour = 1",
             "f:3: datapath.colour: unknown key; \
-             known here: clamp_mss, drain, fast_path, frames, interfaces, local_addresses, local_ports, \
+             known here: clamp_mss, drain, fast_path, flows, frames, interfaces, local_addresses, local_ports, \
              mode, path_mtu_answers, pin, ring, state, workers",
         ),
         (

@@ -58,10 +58,12 @@ impl Control for Director {
                 bytes: table.footprint() as u64,
             },
             local_addresses: self.local_addresses(),
+            fast_path: self.fast_path_use(),
         })
     }
 
     fn services(&self) -> Result<Vec<ServiceView>> {
+        self.collect();
         let pool = self.shared.pool.load();
         let shown = |service: &Arc<service::Service>| self.shown(&pool, service);
         Ok(pool.services().iter().map(shown).collect())
@@ -77,6 +79,7 @@ impl Control for Director {
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {
+        self.collect();
         let pool = self.shared.pool.load();
         known(&pool, &translate::key(id)).map(|service| self.shown(&pool, service))
     }
@@ -113,6 +116,7 @@ impl Control for Director {
     }
 
     fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
+        self.collect();
         let key = translate::key(service);
         let mut view = known_real(&self.shared.pool.load(), &key, real.into())?;
         self.examine_real(&key, &mut view);
@@ -178,7 +182,8 @@ impl Control for Director {
             let found = &mut page.connections;
             cursor = if here & IN_TEMPLATES == 0 {
                 let next = self.shared.table.page(at, room, |entry| {
-                    found.extend(view::connection(&pool, entry, now).filter(wanted));
+                    let expires = self.expiry(entry);
+                    found.extend(view::connection(&pool, entry, expires, now).filter(wanted));
                 });
                 Some(next.map_or(IN_TEMPLATES, flow::Cursor::to_bits))
             } else {
@@ -242,6 +247,7 @@ impl Control for Director {
     }
 
     fn zero(&self, service: Option<ServiceId>) -> Result<()> {
+        self.collect();
         let pool = self.shared.pool.load();
         let services = match service {
             Some(id) => vec![Arc::clone(known(&pool, &translate::key(id))?)],
@@ -350,13 +356,18 @@ impl Control for Director {
     fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
         let _one_at_a_time = self.master.lock();
         let mut timeouts = crate::tcp::Timeouts::clone(&self.shared.timeouts.load());
+        let before = timeouts.shown();
         let set = timeouts.set(
             patch.tcp.unwrap_or(0),
             patch.tcpfin.unwrap_or(0),
             patch.udp.unwrap_or(0),
         );
         set.map_err(|e| ControlError::Limit(e.to_string()))?;
+        let is_other = timeouts.shown() != before;
         self.shared.timeouts.store(Arc::new(timeouts));
+        if is_other {
+            self.shorten_cached();
+        }
         self.timeouts()
     }
 
@@ -418,6 +429,7 @@ impl Control for Director {
     }
 
     fn stats(&self) -> Result<Stats> {
+        self.collect();
         let interfaces = self.interface_status()?;
         let workers = self.worker_status();
         let drops = self.drops(&interfaces);
@@ -428,7 +440,8 @@ impl Control for Director {
         Ok(Stats {
             total: PacketTotals {
                 received: interfaces.iter().map(|i| i.rx).sum(),
-                sent: workers.iter().map(|w| w.sent).sum(),
+                sent: workers.iter().map(|w| w.sent).sum::<u64>()
+                    + interfaces.iter().map(|i| i.forwarded).sum::<u64>(),
                 passed: interfaces.iter().map(|i| i.passed).sum(),
                 answered: interfaces.iter().map(|i| i.answered).sum(),
                 dropped: drops.values().sum(),

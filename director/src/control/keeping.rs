@@ -127,6 +127,7 @@ impl Director {
         let Some(keep) = &self.keeping.keep else {
             return;
         };
+        self.collect();
         let pool = self.shared.pool.load();
         let tally = |service: &Arc<crate::service::Service>| ServiceTally {
             service: translate::id(&service.key),

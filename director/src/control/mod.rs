@@ -9,6 +9,7 @@ mod daemons;
 mod drain;
 mod edit;
 mod events;
+mod fast;
 mod filter;
 mod health;
 mod history;
@@ -57,6 +58,7 @@ use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
+use fast::FastWatch;
 use health::Ward;
 pub use health::look_after;
 use history::History;
@@ -103,6 +105,7 @@ pub struct Director {
     rules: Mutex<Vec<model::MarkRule>>,
     daemons: Daemons,
     watch: Mutex<Watch>,
+    fast: Mutex<FastWatch>,
     mint: cookies::Minting,
     agents: Arc<Agents>,
     source: OnceLock<Source>,
@@ -158,6 +161,7 @@ impl Director {
             rips_changed: false,
         });
         let watch = Mutex::new(Watch::new(facts.clock.now()));
+        let fast = FastWatch::new(&facts, &gate, shared.fast.as_deref(), &neighbourhood);
         Self {
             facts,
             shared,
@@ -168,6 +172,7 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
+            fast: Mutex::new(fast),
             mint: Mutex::default(),
             agents: Arc::default(),
             source: OnceLock::new(),
@@ -262,6 +267,7 @@ impl Director {
         touched: &Touched,
         locals: &[Addr],
     ) -> std::result::Result<(), GateError> {
+        let turned = new.take_turned();
         self.keeping.name(&mut new);
         let new = Arc::new(new);
         let speaks_anew = !old.speaks_like(&new);
@@ -276,6 +282,13 @@ impl Director {
         }
         self.take_stances(&new);
         self.shared.pool.store(Arc::clone(&new));
+        if let Some(fast) = &self.shared.fast {
+            fast.renew_reals(&turned);
+            if scope != former {
+                // The gate may take other packets by marks than before.
+                fast.renew_hops(|_| true);
+            }
+        }
         if let Err(error) = touched.open(&self.gate, &new) {
             self.shared.pool.store(Arc::clone(old));
             touched.close(&self.gate, &new, old)?;
@@ -421,6 +434,7 @@ impl Director {
         if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
             return;
         }
+        self.collect();
         for service in self.shared.pool.load().services() {
             service.traffic.estimate();
             service

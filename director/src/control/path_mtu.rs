@@ -43,6 +43,11 @@ impl Director {
         if let Some(next) = known.learn(report.dst, report.mtu, now) {
             debug!(real = %report.dst, mtu = report.mtu, "a tunnel's way is narrower");
             self.shared.path_mtus.store(Arc::new(next));
+            if let Some(fast) = &self.shared.fast {
+                let there = pool.reals().filter(|real| real.endpoint.addr == report.dst);
+                let there: Vec<_> = there.map(|real| real.id).collect();
+                fast.renew_reals(&there);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use adminapi::model::{self, RealRow, RealView, ServiceRow, ServiceView};
 
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
+use crate::fast::Lane;
 use crate::flow::Entry;
 use crate::neighbour::Hop;
 use crate::pool::Pool;
@@ -187,7 +188,13 @@ fn drops_of(traffic: &PerWorker) -> model::Drops {
 }
 
 /// A connection, if its real server is known still.
-pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
+/// It dies at `expires` unless another packet comes.
+pub(super) fn connection(
+    pool: &Pool,
+    entry: &Entry,
+    expires: Tick,
+    now: Tick,
+) -> Option<model::Connection> {
     let real = pool.real(entry.real())?;
     Some(model::Connection {
         service: translate::id(&real.service),
@@ -198,14 +205,14 @@ pub(super) fn connection(pool: &Pool, entry: &Entry, now: Tick) -> Option<model:
         real: std::net::SocketAddr::new(real.endpoint.addr.into(), entry.real_port()),
         local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: entry.tracked.state_name().to_owned(),
-        expires: now.until(entry.expires()).as_seconds_ceil(),
+        expires: now.until(expires).as_seconds_ceil(),
     })
 }
 
 /// A template, as the kernel lists it among the connections.
 pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
     let shown = templates::shown(entry, &pool.real(entry.real())?.service);
-    let connection = connection(pool, entry, now)?;
+    let connection = connection(pool, entry, entry.expires(), now)?;
     Some(model::Connection {
         protocol: shown.protocol.map(translate::api_protocol),
         template: true,
@@ -218,9 +225,11 @@ pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::C
 
 impl Director {
     pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
+        let watch = self.fast.lock();
         let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
             let interface: &crate::gate::Interface = interface;
             let counters = self.gate.counters(port).map_err(refused)?;
+            let lane = watch.lane(port);
             Ok(model::InterfaceStatus {
                 name: interface.name.clone(),
                 ifindex: interface.index,
@@ -229,6 +238,9 @@ impl Director {
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,
+                forwarded: counters.forwarded,
+                fast_path: *lane == Lane::On,
+                slow_because: (*lane != Lane::On).then(|| lane.to_string()),
                 answered: counters.answered,
                 dropped: counters.drops.iter().sum(),
                 drops: named(counters.dropped()),
@@ -321,6 +333,7 @@ impl Director {
         let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
         let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
+        let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
         let connection = found.connection.as_ref();
         let template = found.template.as_ref();
         Ok(model::Explanation {
@@ -335,7 +348,7 @@ impl Director {
                 .map(str::to_owned),
             listed: origin.listed,
             service: found.service.as_ref().map(translate::id),
-            connection: connection.and_then(|entry| self::connection(&found.pool, entry, now)),
+            connection: connection.and_then(listed),
             template: template.and_then(|entry| self::template(&found.pool, entry, now)),
             one_packet: found.one_packet,
             scheduler: chosen.then(scheduler).flatten(),

@@ -46,7 +46,7 @@ pub struct Entry {
     pub local_port: u16,
     /// The number of the director's own address that goes with `local_port`.
     pub local_id: u16,
-    /// Class in the low four bits, 0 = free; bits 4, 5 and 7: see `FTP` and
+    /// Class in the low three bits, 0 = free; bits 3, 4, 5 and 7: see `FTP` and
     /// its like; bit 6 = no reply passes here.
     kind: u8,
     /// The prefix of the client in the template that controls it, and one; 0 = none does.
@@ -66,7 +66,9 @@ pub struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 104);
 
-const CLASS_MASK: u8 = 0x0f;
+const CLASS_MASK: u8 = 0x07;
+/// The gate forwards its packets by itself.
+const CACHED: u8 = 0x08;
 const ONE_WAY: u8 = 0x40;
 /// A control connection of FTP.
 const FTP: u8 = 0x10;
@@ -234,6 +236,20 @@ impl Entry {
         };
     }
 
+    /// Whether the gate forwards its packets by itself, and knows more of it than this entry.
+    #[inline]
+    pub const fn is_cached(&self) -> bool {
+        self.kind & CACHED != 0
+    }
+
+    /// Says whether it does.
+    pub const fn set_cached(&mut self, cached: bool) {
+        self.kind = match cached {
+            true => self.kind | CACHED,
+            false => self.kind & !CACHED,
+        };
+    }
+
     /// Says that the real server opens it.
     pub const fn set_by_real(&mut self) {
         self.kind |= BY_REAL;
@@ -301,11 +317,5 @@ impl Entry {
     #[inline]
     pub(super) fn set_expires(&mut self, expires: Tick) {
         self.expires = expires;
-    }
-
-    /// What is evicted first: lower class, then the one that would expire sooner.
-    #[inline]
-    pub(super) fn worth(&self) -> (Class, Tick) {
-        (self.class(), self.expires)
     }
 }

@@ -17,6 +17,7 @@
 //! When room is short the lowest [`Class`] goes first. Handshakes that are not complete have a
 //! pool of their own, so that a flood of them displaces only its like.
 
+mod elsewhere;
 mod entry;
 pub(crate) mod floor;
 mod index;
@@ -30,6 +31,7 @@ mod tests;
 mod tracked;
 mod wheel;
 
+pub use elsewhere::Elsewhere;
 pub use entry::{Class, Entry};
 pub(crate) use kept::data_from;
 pub use kept::{Found, Shape, layout, read as read_kept};

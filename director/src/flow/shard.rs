@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use parking_lot::MutexGuard;
 
 use super::Direction;
+use super::elsewhere::Elsewhere;
 use super::entry::{Class, Entry};
 use super::index::{Index, Slot};
 use super::place::{Keyed, Place, reduce};
@@ -74,6 +75,7 @@ pub struct Shard<'a> {
     pub(super) index: &'a Index,
     pub(super) keyed: &'a Keyed,
     pub(super) gauges: &'a [Gauge; 2],
+    pub(super) elsewhere: Option<&'a dyn Elsewhere>,
 }
 
 impl Gauge {
@@ -277,7 +279,9 @@ impl<'a> Shard<'a> {
             let Some(at) = wheel.next_dead(slab.entries_mut(), now, &mut budget) else {
                 return self.state.wheel.is_pending(now);
             };
-            if let Some(later) = stays(&slab[at]) {
+            let seen = expiry(self.elsewhere, &slab[at]);
+            let seen = (seen > now).then_some(seen);
+            if let Some(later) = seen.or_else(|| stays(&slab[at])) {
                 wheel.touch(slab.entries_mut(), at, later);
                 continue;
             }
@@ -305,19 +309,20 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// Gives connections of the half-open pool an earlier time to die at: those in `count` places
+    /// Gives connections of `pool` an earlier time to die at: those in `count` places
     /// from number `from` on for which `latest` says one. Returns where to go on.
     pub(super) fn hasten(
         &mut self,
+        pool: Pool,
         from: u32,
         count: u32,
         latest: &impl Fn(&Entry) -> Option<Tick>,
     ) -> Option<u32> {
-        let used = self.state.slab.used(Pool::HalfOpen);
+        let used = self.state.slab.used(pool);
         let end = from.saturating_add(count).min(used);
         for place in from..end {
             let slab = &self.state.slab;
-            let Some(at) = slab.live(Pool::HalfOpen, place) else {
+            let Some(at) = slab.live(pool, place) else {
                 continue;
             };
             let entry = &slab[at];
@@ -400,7 +405,7 @@ impl<'a> Shard<'a> {
             .filter_map(|n| slab.live(pool, n))
             .take(samples)
             .filter(|&at| class.may_displace(slab[at].class()))
-            .min_by_key(|&at| slab[at].worth())
+            .min_by_key(|&at| worth(self.elsewhere, &slab[at]))
     }
 
     /// Files all slots of the new entry `at`; if that fails, takes it back.
@@ -446,7 +451,7 @@ impl<'a> Shard<'a> {
             .index
             .occupants(slot.hash())
             .filter(|&other| other != at && class.may_displace(slab[other].class()))
-            .min_by_key(|&other| slab[other].worth())
+            .min_by_key(|&other| worth(self.elsewhere, &slab[other]))
             .ok_or(Refused::Full)?;
         self.evict(victim, departed);
         if self.index.insert(slot) {
@@ -471,6 +476,9 @@ impl<'a> Shard<'a> {
         wheel.unlink(slab.entries_mut(), at);
         let entry = slab[at];
         slab.give(at);
+        if let Some(elsewhere) = self.elsewhere.filter(|_| entry.is_cached()) {
+            elsewhere.leave(&entry);
+        }
         entry
     }
 
@@ -481,4 +489,17 @@ impl<'a> Shard<'a> {
         let reply = entry.reply().map(|hash| (hash, Direction::Reply));
         std::iter::once((original.tuple, Direction::Original)).chain(reply)
     }
+}
+
+/// When a connection dies unless touched, whoever sees its packets.
+fn expiry(elsewhere: Option<&dyn Elsewhere>, entry: &Entry) -> Tick {
+    match elsewhere.filter(|_| entry.is_cached()) {
+        Some(elsewhere) => elsewhere.expires(entry),
+        None => entry.expires(),
+    }
+}
+
+/// What is evicted first: lower class, then the one that would expire sooner.
+fn worth(elsewhere: Option<&dyn Elsewhere>, entry: &Entry) -> (Class, Tick) {
+    (entry.class(), expiry(elsewhere, entry))
 }

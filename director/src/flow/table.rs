@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::Direction;
+use super::elsewhere::Elsewhere;
 use super::entry::Entry;
 use super::floor::{self, Memory};
 use super::index::Index;
@@ -39,6 +41,7 @@ pub struct Table {
     places: usize,
     gauges: [Gauge; 2],
     cells: Box<[Cell]>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 /// A shard at rest.
@@ -186,7 +189,22 @@ impl Table {
             places,
             gauges: [limits.half_open, limits.connections].map(Gauge::new),
             cells,
+            elsewhere: None,
         })
+    }
+
+    /// The same; who sees the packets of those connections that are cached is `elsewhere`.
+    #[must_use]
+    pub fn seen_by(self, elsewhere: Option<Arc<dyn Elsewhere>>) -> Self {
+        Self { elsewhere, ..self }
+    }
+
+    /// When a connection dies unless another packet comes, whoever sees that.
+    pub fn expiry(&self, entry: &Entry) -> Tick {
+        match self.elsewhere.as_ref().filter(|_| entry.is_cached()) {
+            Some(elsewhere) => elsewhere.expires(entry),
+            None => entry.expires(),
+        }
     }
 
     /// Where a packet's connection is, if there is one. `tuple` is as on the wire.
@@ -305,10 +323,19 @@ impl Table {
     /// Gives connections of the half-open pool for which `latest` says one an earlier time to die
     /// at; a shard is locked for a page of them at once.
     pub fn hasten(&self, latest: impl Fn(&Entry) -> Option<Tick>) {
+        self.hasten_in(Pool::HalfOpen, &latest);
+    }
+
+    /// The same with connections of the main pool.
+    pub fn hasten_established(&self, latest: impl Fn(&Entry) -> Option<Tick>) {
+        self.hasten_in(Pool::Main, &latest);
+    }
+
+    fn hasten_in(&self, pool: Pool, latest: &impl Fn(&Entry) -> Option<Tick>) {
         for cell in &self.cells {
             let mut from = Some(0);
             while let Some(place) = from {
-                from = self.open(cell).hasten(place, PAGE, &latest);
+                from = self.open(cell).hasten(pool, place, PAGE, latest);
             }
         }
     }
@@ -431,6 +458,7 @@ impl Table {
             index: &cell.index,
             keyed: &self.keyed,
             gauges: &self.gauges,
+            elsewhere: self.elsewhere.as_deref(),
         }
     }
 }

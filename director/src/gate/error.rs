@@ -54,6 +54,12 @@ pub enum GateError {
         /// What libbpf said.
         error: libbpf_rs::Error,
     },
+    /// The flow cache cannot be reached.
+    #[error("cannot map the gate's flow cache: {0}; lower `flows` under [datapath]")]
+    FlowMemory(io::Error),
+    /// Nobody can tell whether interfaces deliver.
+    #[error("this kernel does not say whether redirected packets arrive: {0}")]
+    Lanes(libbpf_rs::Error),
     /// Nothing can be pinned there.
     #[error(
         "{} is in no BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`; `ip netns exec` hides it), or set `pin` under [datapath] to a directory in one",

@@ -9,6 +9,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::cookies::CookieMaps;
 use super::filters::Filters;
+use super::flows::FlowMaps;
 use super::program::RollPlan;
 use super::roll::{self, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
@@ -56,6 +57,8 @@ pub struct GateCounters {
     pub passed: u64,
     /// Given to an AF_XDP socket.
     pub redirected: u64,
+    /// Forwarded by itself.
+    pub forwarded: u64,
     /// SYNs, answered with a cookie.
     pub answered: u64,
     /// Dropped, for each of [`GATE_DROPS`].
@@ -85,7 +88,7 @@ pub const GATE_DROPS: [&str; 8] = [
 ];
 
 /// Counters of one port before those of the drops.
-const OTHERS: u32 = 4;
+const OTHERS: u32 = 5;
 
 /// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
 const COUNTERS: u32 = OTHERS + GATE_DROPS.len() as u32;
@@ -135,6 +138,7 @@ pub(super) struct Maps {
     rules: MapHandle,
     scopes: MapHandle,
     counters: MapHandle,
+    pub(super) flows: FlowMaps,
     roll: MapHandle,
     pub(super) cookies: CookieMaps,
     pub(super) filters: Filters,
@@ -160,6 +164,7 @@ impl Maps {
             rules: MapHandle::try_from(&skel.maps.rules)?,
             scopes: MapHandle::try_from(&skel.maps.scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
+            flows: FlowMaps::of(skel)?,
             roll: MapHandle::try_from(&skel.maps.roll)?,
             cookies: CookieMaps {
                 services: MapHandle::try_from(&skel.maps.cookies)?,
@@ -184,6 +189,7 @@ impl Maps {
             .cookie_counts
             .reuse_fd(self.cookies.counts.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())?;
+        self.flows.lend(open)?;
         self.filters.lend(open)
     }
 
@@ -284,7 +290,8 @@ impl Maps {
             received: counter(0)?,
             passed: counter(1)?,
             redirected: counter(2)?,
-            answered: counter(3)?,
+            forwarded: counter(3)?,
+            answered: counter(4)?,
             ..GateCounters::default()
         };
         for (n, dropped) in (OTHERS..).zip(&mut counters.drops) {

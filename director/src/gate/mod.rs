@@ -8,7 +8,9 @@
 mod cookies;
 mod error;
 mod filters;
+pub mod flows;
 mod interface;
+mod lanes;
 mod maps;
 mod pins;
 mod program;
@@ -19,6 +21,7 @@ pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
 pub use filters::Filters;
 pub use interface::Interface;
+pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
@@ -31,8 +34,9 @@ use std::sync::Arc;
 use crate::bpf_link;
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
+use flows::Flows;
 use maps::Maps;
-use program::{Base, RollPlan};
+use program::{Base, Instance, RollPlan};
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -54,6 +58,15 @@ pub struct Gate {
     pins: Option<Pins>,
 }
 
+/// What a gate is to have room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Connections that it may forward by itself; with 0 it has no fast path.
+    pub flows: u32,
+    /// Connections on the roll.
+    pub connections: usize,
+}
+
 /// The gate on one interface.
 #[derive(Debug)]
 struct Attachment {
@@ -64,45 +77,61 @@ struct Attachment {
     successor: Option<OwnedFd>,
 }
 
+impl Attachment {
+    const fn on(
+        interface: &Interface,
+        mode: XdpMode,
+        link: OwnedFd,
+        successor: Option<OwnedFd>,
+    ) -> Self {
+        Self {
+            ifindex: interface.index,
+            mode,
+            link,
+            successor,
+        }
+    }
+}
+
 impl Gate {
     /// Loads the gate and attaches it to `interfaces`, whose places in the list are the port
-    /// numbers from then on. Until endpoints are set it passes everything. Where `pins` hold the gate
-    /// of another director, that one stays until [`Gate::take_over`]. The roll has room for so many
-    /// `connections`.
+    /// numbers from then on. It has `room` for so much. Until endpoints are set it passes everything.
+    /// Where `pins` hold the gate of another director, that one stays until [`Gate::take_over`].
     ///
     /// # Errors
     /// Which interface, why, and what to do about it. Nothing new stays attached.
     pub fn attach(
         interfaces: &[Interface],
         wanted: Option<XdpMode>,
+        room: Room,
         pins: Option<Pins>,
-        connections: usize,
     ) -> Result<Self, GateError> {
         let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
-        let plan = RollPlan::of(connections);
+        let plan = RollPlan::of(room.connections);
         let mut loaded: Option<Maps> = None;
         let mut links = Vec::with_capacity(interfaces.len());
         for (port, interface) in interfaces.iter().enumerate() {
             let base = loaded.as_ref().map_or(Base::New(&carried), Base::Earlier);
-            let (program, maps) = program::load(port as u32, &plan, base)?;
+            let port = port as u32;
+            let instance = Instance {
+                port,
+                flows: room.flows,
+                roll: &plan,
+            };
             let held = held(pins.as_ref(), interface, wanted);
-            links.push(match held {
-                Some((mode, link)) => Attachment {
-                    ifindex: interface.index,
-                    mode,
-                    link,
-                    successor: Some(program),
-                },
-                None => {
-                    let (mode, link) = program::attach(&program, interface, wanted)?;
-                    Attachment {
-                        ifindex: interface.index,
-                        mode,
-                        link,
-                        successor: None,
-                    }
+            let (attachment, maps) = match held {
+                Some((mode, link)) => {
+                    let (program, maps) = program::load(instance, mode, &base)?;
+                    let successor = Some(program);
+                    (Attachment::on(interface, mode, link, successor), maps)
                 }
-            });
+                None => {
+                    let attached = program::attach(instance, interface, wanted, &base)?;
+                    let attachment = Attachment::on(interface, attached.mode, attached.link, None);
+                    (attachment, attached.maps)
+                }
+            };
+            links.push(attachment);
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
@@ -159,6 +188,30 @@ impl Gate {
             Some(pins) => pins.settle(&self.maps.all, links),
             None => Ok(()),
         }
+    }
+
+    /// The flow cache, in this process's memory.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn flows(&self) -> Result<Flows, GateError> {
+        self.maps.flows.map()
+    }
+
+    /// Lets the fast path leave through `port`, which is the interface with the index `ifindex`.
+    ///
+    /// # Errors
+    /// When the driver takes no redirected frames.
+    pub fn open_exit(&self, port: usize, ifindex: u32) -> Result<(), GateError> {
+        self.maps.flows.open_exit(port, ifindex)
+    }
+
+    /// Starts to watch whether the interfaces deliver what is redirected to them.
+    ///
+    /// # Errors
+    /// When this kernel cannot tell.
+    pub fn watch_lanes(&self) -> Result<Lanes, GateError> {
+        Lanes::watch(&self.maps.flows).map_err(GateError::Lanes)
     }
 
     /// How the gate is attached to `port`.

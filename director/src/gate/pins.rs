@@ -26,9 +26,17 @@ use super::{GateError, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 1;
-/// The maps that a later director goes on with.
-const CARRIED: [&str; 1] = ["counters"];
+const LAYOUT: u32 = 3;
+/// The maps that a later director goes on with. Those of the flow cache go together, or not at all.
+const CARRIED: [&str; 7] = [
+    "counters",
+    "heads",
+    "flow_slots",
+    "flows",
+    "hops",
+    "reals",
+    "tallies",
+];
 const RECORD: &str = "record";
 const ONLY: [u8; 4] = [0; 4];
 

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapHandle};
+use libbpf_rs::{MapCore, MapHandle, OpenMapMut};
 
 use super::maps::Maps;
 use super::skel::{GateSkelBuilder, OpenGateSkel};
-use super::{GateError, Interface};
+use super::{GateError, Interface, flows};
 use crate::bpf_link::{self, Hook};
 use crate::cookie::Roll;
 
@@ -42,6 +42,16 @@ impl XdpMode {
     }
 }
 
+/// How an instance of the gate is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'a> {
+    /// The number of its interface.
+    pub(super) port: u32,
+    /// Flows that it may know; 0 = no fast path.
+    pub(super) flows: u32,
+    pub(super) roll: &'a RollPlan,
+}
+
 /// What the roll is to be: the same for all instances.
 pub(super) struct RollPlan {
     pub(super) lines: usize,
@@ -71,25 +81,29 @@ pub(super) enum Base<'a> {
     Earlier(&'a Maps),
 }
 
-/// Loads an instance of the gate for `port`.
+/// Loads an instance of the gate.
 pub(super) fn load(
-    port: u32,
-    roll: &RollPlan,
-    base: Base<'_>,
+    instance: Instance<'_>,
+    mode: XdpMode,
+    base: &Base<'_>,
 ) -> Result<(OwnedFd, Maps), GateError> {
     let mut storage = MaybeUninit::uninit();
     let mut open = GateSkelBuilder::default()
         .open(&mut storage)
         .map_err(refused)?;
     if let Some(data) = open.maps.rodata_data.as_deref_mut() {
-        data.PORT = port;
-        data.ROLL_KEY = roll.words();
-        data.ROLL_MASK = roll.lines as u32 - 1;
+        data.PORT = instance.port;
+        data.FAST_PATH = u32::from(instance.flows > 0 && mode == XdpMode::Native);
+        data.ROLL_KEY = instance.roll.words();
+        data.ROLL_MASK = instance.roll.lines as u32 - 1;
     }
-    let lines = open.maps.roll.set_max_entries(roll.lines as u32);
+    let lines = open.maps.roll.set_max_entries(instance.roll.lines as u32);
     lines.map_err(refused)?;
     match base {
-        Base::New(carried) => carry(carried, &mut open).map_err(refused)?,
+        Base::New(carried) => {
+            flows::size(&mut open, instance.flows).map_err(refused)?;
+            carry(carried, &mut open).map_err(refused)?;
+        }
         Base::Earlier(maps) => maps.lend(&mut open).map_err(refused)?,
     }
     let skel = open.load().map_err(refused)?;
@@ -99,17 +113,27 @@ pub(super) fn load(
 }
 
 fn carry(maps: &[MapHandle], open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+    let same_flows = flows::ARRAYS.iter().all(|name| {
+        let mut all = open.open_object_mut().maps_mut();
+        all.any(|own| own.name() == *name && maps.iter().any(|map| fits(map, &own)))
+    });
     for mut own in open.open_object_mut().maps_mut() {
-        let fits = |map: &&MapHandle| {
-            let same_size = (map.key_size(), map.value_size(), map.max_entries())
-                == (own.key_size(), own.value_size(), own.max_entries());
-            map.name() == own.name() && map.map_type() == own.map_type() && same_size
-        };
-        if let Some(map) = maps.iter().find(fits) {
+        let is_flows = flows::ARRAYS.iter().any(|name| own.name() == *name);
+        if is_flows && !same_flows {
+            continue;
+        }
+        if let Some(map) = maps.iter().find(|map| fits(map, &own)) {
             own.reuse_fd(map.as_fd())?;
         }
     }
     Ok(())
+}
+
+/// Whether `map` can be had in the place of `own`.
+fn fits(map: &MapHandle, own: &OpenMapMut<'_>) -> bool {
+    let same_size = (map.key_size(), map.value_size(), map.max_entries())
+        == (own.key_size(), own.value_size(), own.max_entries());
+    map.name() == own.name() && map.map_type() == own.map_type() && same_size
 }
 
 fn refused(error: libbpf_rs::Error) -> GateError {
@@ -119,12 +143,21 @@ fn refused(error: libbpf_rs::Error) -> GateError {
     }
 }
 
-/// Attaches `program`: natively when the driver can, else generically, unless one is `wanted`.
+/// An instance that is attached.
+pub(super) struct Attached {
+    pub(super) mode: XdpMode,
+    pub(super) link: OwnedFd,
+    pub(super) maps: Maps,
+}
+
+/// Attaches an instance of the gate: natively when the driver can, else generically, unless one is
+/// `wanted`.
 pub(super) fn attach(
-    program: &OwnedFd,
+    instance: Instance<'_>,
     interface: &Interface,
     wanted: Option<XdpMode>,
-) -> Result<(XdpMode, OwnedFd), GateError> {
+    base: &Base<'_>,
+) -> Result<Attached, GateError> {
     let modes: &[XdpMode] = match wanted {
         None => &[XdpMode::Native, XdpMode::Generic],
         Some(XdpMode::Native) => &[XdpMode::Native],
@@ -132,8 +165,9 @@ pub(super) fn attach(
     };
     let mut refusal = GateError::NoInterface;
     for &mode in modes {
+        let (program, maps) = load(instance, mode, base)?;
         match bpf_link::attach(program.as_fd(), interface.index, Hook::Xdp(mode.flags())) {
-            Ok(link) => return Ok((mode, link)),
+            Ok(link) => return Ok(Attached { mode, link, maps }),
             Err(error) => refusal = explain(interface, mode, error),
         }
         if matches!(refusal, GateError::Busy(_) | GateError::Permission) {

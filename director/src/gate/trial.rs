@@ -10,8 +10,8 @@ use std::time::Duration;
 use libbpf_rs::libbpf_sys;
 
 use super::maps::Maps;
-use super::program::{self, Base};
-use super::{CookieCounts, GateCounters, GateError, Roles};
+use super::program::{self, Base, Instance};
+use super::{CookieCounts, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Endpoint, Mac, Protocol};
 
@@ -51,7 +51,12 @@ impl Trial {
     /// What the kernel refuses: most often, not root.
     pub fn new(connections: usize) -> Result<Self, GateError> {
         let roll = program::RollPlan::of(connections);
-        let (program, maps) = program::load(PORT as u32, &roll, Base::New(&[]))?;
+        let instance = Instance {
+            port: PORT as u32,
+            flows: 0,
+            roll: &roll,
+        };
+        let (program, maps) = program::load(instance, XdpMode::Native, &Base::New(&[]))?;
         let roll = Arc::new(maps.map_roll(&roll)?);
         Ok(Self {
             program,

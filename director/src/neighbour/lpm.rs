@@ -129,6 +129,15 @@ impl<K: Bits, V: Copy + PartialEq> Lpm<K, V> {
         }
     }
 
+    /// Whether both are copies of one that neither has changed since.
+    fn is_shared(&self, other: &Self) -> bool {
+        let pairs = self.levels.iter().zip(&other.levels);
+        self.levels.len() == other.levels.len()
+            && pairs
+                .into_iter()
+                .all(|(a, b)| a.len == b.len && Arc::ptr_eq(&a.networks, &b.networks))
+    }
+
     fn level(&self, len: u8) -> Result<usize, usize> {
         self.levels.binary_search_by(|level| len.cmp(&level.len))
     }
@@ -169,6 +178,11 @@ impl<V: Copy + PartialEq> DualLpm<V> {
                 self.v6.insert(bits, prefix.len, value);
             }
         }
+    }
+
+    /// Whether both are copies of one that neither has changed since.
+    pub(super) fn is_shared(&self, other: &Self) -> bool {
+        self.v4.is_shared(&other.v4) && self.v6.is_shared(&other.v6)
     }
 
     /// Takes `prefix` away.

@@ -15,6 +15,7 @@
 //! * `dump`: reads all that the kernel knows.
 //! * `events`: hears of changes.
 //! * `follow`: the task that takes changes in and publishes.
+//! * `outdated`: what has changed from one snapshot to another.
 //! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
 
 mod ask;
@@ -24,6 +25,7 @@ mod events;
 mod fib;
 mod follow;
 mod lpm;
+mod outdated;
 mod slots;
 mod table;
 
@@ -31,6 +33,7 @@ pub use ask::{Ask, Asker};
 pub use fib::{Fib, Hop, Link, Mac, Neighbour, NoHop};
 pub use follow::Neighbourhood;
 pub use lpm::Prefix;
+pub use outdated::Outdated;
 pub use table::{Change, Placement, Route, Table, Tables, Target, Via};
 
 #[cfg(test)]

@@ -435,3 +435,33 @@ mod random {
         }
     }
 }
+
+#[test]
+fn a_snapshot_tells_which_next_hops_of_an_earlier_one_hold_no_more() {
+    let mut tables = tables();
+    tables
+        .add(route("10.0.0.0/24", 0, &[via(ETH0, None)]))
+        .add(route("0.0.0.0/0", 0, &[via(ETH0, Some("10.0.0.254"))]))
+        .learn(ETH0, "10.0.0.254", GW)
+        .learn(ETH0, "10.0.0.7", HOST);
+    let stations = |macs: &[Mac]| Outdated::Stations(macs.iter().map(|mac| (0, *mac)).collect());
+    let mut before = tables.snapshot();
+    let mut after = |tables: &mut Tables| {
+        let now = tables.snapshot();
+        let outdated = now.outdated_since(&before);
+        before = now;
+        outdated
+    };
+    assert!(after(tables.learn(ETH0, "10.0.0.8", MAC1)).is_empty());
+    let moved = after(tables.learn(ETH0, "10.0.0.7", MAC1));
+    assert_eq!(moved, stations(&[HOST]));
+    assert!(moved.has(&to(0, HOST).unwrap()) && !moved.has(&to(0, GW).unwrap()));
+    let gateway = after(tables.learn(ETH0, "10.0.0.254", MAC0));
+    assert!(gateway.has(&to(0, GW).unwrap()) && !gateway.has(&to(0, MAC1).unwrap()));
+    let route = route("10.5.0.0/16", 0, &[via(ETH1, None)]);
+    assert_eq!(after(tables.add(route)), Outdated::All);
+    tables.apply(Change::Link(link(OTHER, "mgmt", [2; 6], false)));
+    assert!(after(&mut tables).is_empty(), "nothing leads there");
+    tables.apply(Change::Link(link(ETH1, "eth1", MAC1, false)));
+    assert_eq!(after(&mut tables), Outdated::All);
+}

@@ -98,7 +98,7 @@ impl<'s> View<'s> {
 
     /// Hands a packet to the kernel of this host; false when that does not take it.
     #[inline(never)]
-    pub(super) fn hand_over(&self, frame: &[u8], layout: &Layout) -> bool {
+    pub(super) fn hand_home(&self, frame: &[u8], layout: &Layout) -> bool {
         let taken = (self.door).is_some_and(|door| door.hand(layout.datagram(frame)));
         self.stats.sent.add(taken.into());
         taken
@@ -303,7 +303,7 @@ fn clamp(frame: &mut [u8], packet: &Transport, overhead: u16, hop: &Hop) {
 
 /// A hash of a connection for those who spread packets by an outer header: it must be even, and
 /// need not be secret.
-fn entropy_of(tuple: &Tuple) -> u32 {
+pub(super) fn entropy_of(tuple: &Tuple) -> u32 {
     let words = |addr: Addr| addr.words().into_iter();
     let hash = words(tuple.src.addr)
         .chain(words(tuple.dst.addr))

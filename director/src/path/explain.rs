@@ -11,6 +11,7 @@ use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use super::ways::Ways;
 use crate::drops::{Cause, DropReason};
+use crate::fast::Moment;
 use crate::flow::{Direction, Entry, Place};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
@@ -62,6 +63,8 @@ impl Shared {
             worker: 0,
             now,
             port,
+            fast: None,
+            moment: Moment::default(),
             table: &self.table,
             templates: &self.templates,
             pool: &pool,

@@ -40,7 +40,8 @@ impl<'s> View<'s> {
                 None => self.stray_error(frame, &error),
             };
         };
-        let entry = *shard.entry(handle);
+        let mut entry = *shard.entry(handle);
+        self.catch_up(&mut entry);
         drop(shard);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;

@@ -75,7 +75,8 @@ impl<'s> View<'s> {
         packet: &Transport,
         way: Direction,
     ) -> Result<Plan, Refusal<'s>> {
-        let entry = shard.entry(handle);
+        let entry = shard.entry_mut(handle);
+        self.catch_up(entry);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
@@ -105,6 +106,7 @@ impl<'s> View<'s> {
                 return Ok(Plan::Fresh);
             }
         };
+        self.hand_over(shard, handle, packet, way, real, &hop);
         self.count(real, &packet.layout, way);
         let method = method_of(real, way);
         if shard.entry(handle).is_ftp() {

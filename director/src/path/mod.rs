@@ -22,6 +22,7 @@ mod farewell;
 mod fragment;
 mod fresh;
 mod ftp;
+mod handover;
 mod handshake;
 mod held;
 mod icmp;
@@ -47,6 +48,7 @@ use arc_swap::{ArcSwap, Cache};
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
+use crate::fast::Fast;
 use crate::flow::Table;
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
@@ -104,6 +106,8 @@ pub struct Shared {
     pub sysctls: Arc<ArcSwap<Sysctls>>,
     /// Data connections of FTP that are to come.
     pub expectations: Expectations,
+    /// Connections that the gate forwards by itself, if it does that.
+    pub fast: Option<Arc<Fast>>,
     /// How far the numbers of its control connections are shifted.
     pub shifts: Shifts,
     /// Number of workers.
@@ -142,12 +146,17 @@ impl Sight {
     /// The view at `now` of packets that came in through `port`.
     #[inline]
     fn view(&mut self, port: u16, now: Tick) -> View<'_> {
+        let fast = self.shared.fast.as_deref();
+        // Before the snapshots.
+        let moment = fast.map(Fast::moment).unwrap_or_default();
         let (pool, fib) = (self.pool.load(), self.fib.load());
         self.ways.renew(pool, fib);
         View {
             worker: self.worker,
             now,
             port,
+            fast,
+            moment,
             table: &self.shared.table,
             templates: &self.shared.templates,
             pool,
@@ -237,6 +246,9 @@ impl Walk for Path {
     }
 
     fn tidy(&mut self, umem: &Umem, out: &mut Outbox, now: Tick) {
+        if let Some(fast) = &self.sight.shared.fast {
+            fast.tick(now);
+        }
         if self.refused.waiting() > 0 {
             self.retry(umem, out, now);
         }
@@ -304,7 +316,7 @@ impl View<'_> {
         };
         match departure {
             Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
-            Ok(Departure::Home(layout)) => match self.hand_over(frame, &layout) {
+            Ok(Departure::Home(layout)) => match self.hand_home(frame, &layout) {
                 true => out.discard(umem.reset(arrival.frame)),
                 false => refused.take(
                     umem,

@@ -14,6 +14,7 @@ use super::ways::Ways;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
+use crate::fast::{Fast, Moment};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
@@ -34,6 +35,9 @@ pub(super) struct View<'s> {
     pub(super) now: Tick,
     /// Where the packets have come in.
     pub(super) port: u16,
+    pub(super) fast: Option<&'s Fast>,
+    /// Since when the snapshots hold, for what is told to the gate.
+    pub(super) moment: Moment,
     pub(super) table: &'s Table,
     pub(super) templates: &'s Templates,
     pub(super) pool: &'s Pool,

@@ -22,5 +22,5 @@ pub use table::{
     ATTACKED, ATTACKED_ONE_WAY, NORMAL, ONE_WAY, PEACE, Proof, SIEGE, StateTable, Tables,
 };
 pub use timeouts::{Brief, TimeoutTooLong, Timeouts};
-pub use tracking::{Agreement, Tracking};
+pub use tracking::{Agreement, Said, Tracking};
 pub use window::Peer;

@@ -10,6 +10,9 @@
 mod agreed;
 mod midway;
 mod one_way;
+mod said;
+
+pub use said::Said;
 
 pub use agreed::Agreement;
 

@@ -1,6 +1,7 @@
 //! The table as its users see it. Here: a small world of clients, services and real servers.
 
 mod behaviour;
+mod elsewhere;
 mod model;
 
 use super::*;

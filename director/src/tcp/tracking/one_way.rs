@@ -165,7 +165,7 @@ impl Tracking {
     }
 
     /// How far a number may jump: without a scale no window is above 64 KiB (RFC 7323 §2.2).
-    const fn reach(&self) -> u32 {
+    pub(super) const fn reach(&self) -> u32 {
         match self.scales & 0x0f {
             0 => ACK_SLACK,
             _ => SCALED_REACH,

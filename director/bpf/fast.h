@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+//
+// The fast path: packets of connections that the director has established.
+//
+//     read -> find -> still valid? -> fits? -> within its windows? -> count -> rewrite -> send
+//
+// It decides nothing. SYN, FIN, RST, fragments, options, what is out of its windows and what
+// misses in any other way is left to the director.
+
+#pragma once
+
+#include "fast/find.h"
+#include "fast/rewrite.h"
+#include "fast/window.h"
+#include "fast/wrap.h"
+#include "parse.h"
+
+#define MISS -1
+
+// A packet under way.
+struct trip {
+	struct found found;
+	const struct hop *hop;
+	__u32 length; // of the IP packet
+};
+
+// Whether what the director has known when it entered the flow still holds, and the interface
+// delivers.
+static __always_inline const struct hop *hop_of(const struct way *way)
+{
+	__u32 number = way->hop >> HOP_ERA_BITS;
+	__u32 whose = way->real;
+	const struct hop *hop = bpf_map_lookup_elem(&hops, &number);
+	const struct real *real = bpf_map_lookup_elem(&reals, &whose);
+	const struct lane *lane;
+	__u32 port;
+
+	if (!hop || !real || real->era != way->era ||
+	    hop->era != (way->hop & ((1 << HOP_ERA_BITS) - 1)))
+		return NULL;
+	port = hop->port;
+	lane = bpf_map_lookup_elem(&lanes, &port);
+	return lane && lane->on ? hop : NULL;
+}
+
+static __always_inline bool is_fit(struct trip *t)
+{
+	t->hop = hop_of(t->found.way);
+	return t->hop && t->length <= t->found.way->longest;
+}
+
+static __always_inline void tally(const struct head *head, const struct found *f, __u32 length)
+{
+	__u32 row = bpf_get_smp_processor_id() * REALS + f->way->real;
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &row);
+
+	f->way->packets += 1;
+	f->way->bytes += length;
+	f->way->seen = head->now;
+	if (tally) {
+		tally->packets[f->back & 1] += 1;
+		tally->bytes[f->back & 1] += length;
+	}
+}
+
+// Whether the packet, whose transport header and data are `length` bytes long, may go by itself.
+static __always_inline bool may_go(const struct found *f, void *l4, void *end, __u32 length)
+{
+	struct tcphdr *tcp = l4;
+	struct udphdr *udp = l4;
+	struct claim claim;
+
+	if (!(f->way->kind & WAY_TCP))
+		return (void *)(udp + 1) <= end && bpf_ntohs(udp->len) == length;
+	return (void *)(tcp + 1) <= end && read_claim(tcp, end, length, &claim) &&
+	       moves(f->way, f->other, &claim);
+}
+
+static __always_inline bool is_transport(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+// Whether the IPv4 header of 20 bytes has its checksum right.
+static __always_inline bool is_sound(const struct iphdr *ip)
+{
+	const __u32 *word = (const __u32 *)ip;
+	__u64 sum = (__u64)word[0] + word[1] + word[2] + word[3] + word[4];
+
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
+static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *ip, void *end,
+					 struct trip *t)
+{
+	__be32 *ports = (void *)(ip + 1);
+	struct tuple tuple = {};
+
+	if ((void *)(ports + 1) > end || *(__u8 *)ip != 0x45 || !is_transport(ip->protocol) ||
+	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) || ip->ttl < 2)
+		return false;
+	tuple.src[3] = ip->saddr;
+	tuple.dst[3] = ip->daddr;
+	tuple.ports = *ports;
+	tuple.protocol = ip->protocol;
+	tuple.kind = ip->protocol == IPPROTO_TCP ? WAY_TCP : 0;
+	t->length = bpf_ntohs(ip->tot_len);
+	return find(head, &tuple, &t->found) && t->length >= sizeof(*ip) &&
+	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
+	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
+}
+
+static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr *ip, void *end,
+					 struct trip *t)
+{
+	__be32 *ports = (void *)(ip + 1);
+	struct tuple tuple = {};
+
+	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || !is_transport(ip->nexthdr) ||
+	    ip->hop_limit < 2)
+		return false;
+	__builtin_memcpy(tuple.src, &ip->saddr, sizeof(tuple.src));
+	__builtin_memcpy(tuple.dst, &ip->daddr, sizeof(tuple.dst));
+	tuple.ports = *ports;
+	tuple.protocol = ip->nexthdr;
+	tuple.kind = WAY_V6 | (ip->nexthdr == IPPROTO_TCP ? WAY_TCP : 0);
+	t->length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	return find(head, &tuple, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
+	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
+}
+
+// Sends a packet whose headers are as they leave, but for the stations. Never by XDP_TX, where it
+// goes back the way it came: veth loses it then without a word, although it has been put into the
+// ring of the far end.
+static __always_inline int send(struct xdp_md *ctx, const struct hop *hop)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP; // impossible
+	set_stations(eth, hop);
+	return bpf_redirect_map(&exits, hop->port, XDP_DROP);
+}
+
+// By a tunnel. Where a frame has no room at its front, the director has.
+static __always_inline int send_wrapped(struct xdp_md *ctx, const struct head *head,
+					const struct trip *t)
+{
+	if (!grow(ctx, overhead_of(&t->found), t->length))
+		return MISS;
+	tally(head, &t->found, t->length);
+	if (!wrap(ctx, &t->found, t->length))
+		return XDP_DROP; // impossible
+	return send(ctx, t->hop);
+}
+
+// Forwards a packet, or leaves it as it was.
+static __always_inline int forward(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	void *ip = eth + 1;
+	__u32 only = 0;
+	const struct head *head = bpf_map_lookup_elem(&heads, &only);
+	struct trip t;
+	bool v4;
+
+	if (!head || ip > end)
+		return MISS;
+	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
+	if (!v4 && eth->h_proto != bpf_htons(ETH_P_IPV6))
+		return MISS;
+	if (v4 ? !read_v4_flow(head, ip, end, &t) : !read_v6_flow(head, ip, end, &t))
+		return MISS;
+	if (t.found.way->kind & WAY_WRAP)
+		return send_wrapped(ctx, head, &t);
+	tally(head, &t.found, t.length);
+	if (v4)
+		rewrite_v4(ip, end, &t.found);
+	else
+		rewrite_v6(ip, end, &t.found);
+	return send(ctx, t.hop);
+}

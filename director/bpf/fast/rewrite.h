@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// What is done to a packet on its way: one hop less to live, addresses and ports of the other side,
+// the next hop's stations. Checksums are brought after it (RFC 1624); what is wrong before is wrong
+// after, so that the end host still finds out.
+
+#pragma once
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "find.h"
+
+// What a TTL that is one less adds to the complement of the header's checksum.
+#define ONE_HOP_LESS bpf_htons(0xfeff)
+
+static __always_inline __u16 changed(__u16 checksum, __u32 change)
+{
+	__u32 sum = (__u16)~checksum + change;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static __always_inline void set_stations(struct ethhdr *eth, const struct hop *hop)
+{
+	__u16 *word = (__u16 *)eth;
+
+	for (int i = 0; i < 3; i++) {
+		word[i] = hop->dst[i];
+		word[3 + i] = hop->src[i];
+	}
+}
+
+static __always_inline const struct address *new_src(const struct found *f)
+{
+	return &f->flow->addr[f->back ? VIP : LOCAL];
+}
+
+static __always_inline const struct address *new_dst(const struct found *f)
+{
+	return &f->flow->addr[f->back ? CLIENT : REAL_SERVER];
+}
+
+// Headers are there, as who read them has found; the checks are for the verifier, which has
+// forgotten it.
+
+static __always_inline void set_ports(void *l4, void *end, const struct way *way)
+{
+	struct tcphdr *tcp = l4;
+
+	if (l4 + sizeof(__u32) > end)
+		return;
+	*(__u32 *)l4 = *(const __u32 *)&way->to_src;
+	if (way->kind & WAY_TCP) {
+		if ((void *)(tcp + 1) > end)
+			return;
+		tcp->check = changed(tcp->check, way->l4_change);
+	} else {
+		struct udphdr *udp = l4;
+
+		if ((void *)(udp + 1) <= end && udp->check)
+			udp->check = changed(udp->check, way->l4_change) ?: 0xffff;
+	}
+}
+
+static __always_inline void rewrite_v4(struct iphdr *ip, void *end, const struct found *f)
+{
+	__u32 change = ONE_HOP_LESS;
+
+	if ((void *)(ip + 1) > end)
+		return;
+	ip->ttl--;
+	if (f->way->kind & WAY_TRANSLATE) {
+		change += f->way->ip_change;
+		ip->saddr = new_src(f)->word[3];
+		ip->daddr = new_dst(f)->word[3];
+		set_ports(ip + 1, end, f->way);
+	}
+	ip->check = changed(ip->check, change);
+}
+
+static __always_inline void rewrite_v6(struct ipv6hdr *ip, void *end, const struct found *f)
+{
+	if ((void *)(ip + 1) > end)
+		return;
+	ip->hop_limit--;
+	if (f->way->kind & WAY_TRANSLATE) {
+		__builtin_memcpy(&ip->saddr, new_src(f), sizeof(ip->saddr));
+		__builtin_memcpy(&ip->daddr, new_dst(f), sizeof(ip->daddr));
+		set_ports(ip + 1, end, f->way);
+	}
+}

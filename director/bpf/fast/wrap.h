@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+//
+// Tunnels: the outer header of a datagram that goes to its real server in one, as
+// src/forward/tunnel.rs writes it. Those with a checksum over the data are not the gate's.
+//
+//     Ethernet | IP 4 or 41                 | datagram        IPIP
+//     Ethernet | IP 47 | GRE                | datagram        GRE
+//     Ethernet | IP 17 | UDP | GUE          | datagram        GUE
+
+#pragma once
+
+#include "rewrite.h"
+
+#define GRE_LENGTH 4
+#define GUE_LENGTH 12 // UDP and GUE
+
+#define IP_DONT_FRAGMENT 0x4000
+
+// The first of the dynamic ports, which bear the entropy of GUE.
+#define DYNAMIC_PORTS 0xc000
+
+// What the outer header takes from the datagram, which has one hop less to live already.
+struct inner {
+	__u32 length;
+	__be16 ethertype;
+	__u8 protocol; // of an outer header
+	__u8 class;
+	__u8 hops;
+	bool may_fragment;
+};
+
+static __always_inline __u32 shim_length(__u8 shim)
+{
+	return shim == GUE ? GUE_LENGTH : shim == GRE ? GRE_LENGTH : 0;
+}
+
+static __always_inline __u8 shim_protocol(__u8 shim, const struct inner *inner)
+{
+	return shim == GUE ? IPPROTO_UDP : shim == GRE ? IPPROTO_GRE : inner->protocol;
+}
+
+// Makes a frame longer at its front, and leaves the padding of Ethernet behind.
+static __always_inline bool grow(struct xdp_md *ctx, __u32 overhead, __u32 length)
+{
+	__u32 surplus = ctx->data_end - ctx->data - sizeof(struct ethhdr) - length;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)overhead))
+		return false;
+	if (surplus)
+		bpf_xdp_adjust_tail(ctx, -(int)surplus);
+	return true;
+}
+
+// Takes a hop off the datagram at `at`, and reads it.
+static __always_inline bool enter(void *at, void *end, bool v6, struct inner *inner)
+{
+	if (v6) {
+		struct ipv6hdr *ip = at;
+
+		if ((void *)(ip + 1) > end)
+			return false;
+		ip->hop_limit--;
+		inner->ethertype = bpf_htons(ETH_P_IPV6);
+		inner->protocol = IPPROTO_IPV6;
+		inner->class = bpf_ntohl(*(__be32 *)ip) >> 20;
+		inner->hops = ip->hop_limit;
+		inner->may_fragment = true;
+	} else {
+		struct iphdr *ip = at;
+
+		if ((void *)(ip + 1) > end)
+			return false;
+		ip->ttl--;
+		ip->check = changed(ip->check, ONE_HOP_LESS);
+		inner->ethertype = bpf_htons(ETH_P_IP);
+		inner->protocol = IPPROTO_IPIP;
+		inner->class = ip->tos;
+		inner->hops = ip->ttl;
+		inner->may_fragment = !(ip->frag_off & bpf_htons(IP_DONT_FRAGMENT));
+	}
+	return true;
+}
+
+static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct found *f,
+				     const struct inner *inner)
+{
+	const struct wrapping *w = &f->flow->wrapping;
+	__u32 *word = (__u32 *)ip;
+	__u64 sum = 0;
+
+	if ((void *)(ip + 1) > end)
+		return false;
+	*(__u8 *)ip = 0x45;
+	ip->tos = inner->class;
+	ip->tot_len = bpf_htons(sizeof(*ip) + shim_length(w->shim) + inner->length);
+	ip->id = inner->may_fragment ? (__u16)(w->entropy + f->way->packets) : 0;
+	ip->frag_off = inner->may_fragment ? 0 : bpf_htons(IP_DONT_FRAGMENT);
+	ip->ttl = inner->hops;
+	ip->protocol = shim_protocol(w->shim, inner);
+	ip->check = 0;
+	ip->saddr = f->flow->addr[LOCAL].word[3];
+	ip->daddr = f->flow->addr[REAL_SERVER].word[3];
+	for (int i = 0; i < 5; i++)
+		sum += word[i];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = ~((sum & 0xffff) + (sum >> 16));
+	return true;
+}
+
+static __always_inline bool write_v6(struct ipv6hdr *ip, void *end, const struct found *f,
+				     const struct inner *inner)
+{
+	const struct wrapping *w = &f->flow->wrapping;
+
+	if ((void *)(ip + 1) > end)
+		return false;
+	*(__be32 *)ip =
+		bpf_htonl(6u << 28 | (__u32)inner->class << 20 | (w->entropy & 0xfffff));
+	ip->payload_len = bpf_htons(shim_length(w->shim) + inner->length);
+	ip->nexthdr = shim_protocol(w->shim, inner);
+	ip->hop_limit = inner->hops;
+	__builtin_memcpy(&ip->saddr, &f->flow->addr[LOCAL], sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, &f->flow->addr[REAL_SERVER], sizeof(ip->daddr));
+	return true;
+}
+
+static __always_inline bool write_shim(void *at, void *end, const struct wrapping *w,
+				       const struct inner *inner)
+{
+	__be16 *half = at;
+
+	if (w->shim == GRE) {
+		if (at + GRE_LENGTH > end)
+			return false;
+		half[0] = 0;
+		half[1] = inner->ethertype;
+	} else if (w->shim == GUE) {
+		__u8 *gue = at + sizeof(struct udphdr);
+
+		if (at + GUE_LENGTH > end)
+			return false;
+		half[0] = bpf_htons(DYNAMIC_PORTS | (w->entropy & 0xffff));
+		half[1] = w->port;
+		half[2] = bpf_htons(GUE_LENGTH + inner->length);
+		half[3] = 0;
+		gue[0] = 0;
+		gue[1] = inner->protocol;
+		gue[2] = 0;
+		gue[3] = 0;
+	}
+	return true;
+}
+
+// Wraps a packet that has been made longer; false is impossible, but the verifier cannot know.
+static __always_inline bool wrap(struct xdp_md *ctx, const struct found *f, __u32 length)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	const struct wrapping *w = &f->flow->wrapping;
+	struct inner inner = { .length = length };
+	bool outer_v4 = is_v4(&f->flow->addr[REAL_SERVER]);
+	void *ip = eth + 1;
+	void *shim = ip + (outer_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+
+	if ((void *)(eth + 1) > end ||
+	    !enter(shim + shim_length(w->shim), end, f->way->kind & WAY_V6, &inner))
+		return false;
+	eth->h_proto = outer_v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	return (outer_v4 ? write_v4(ip, end, f, &inner) : write_v6(ip, end, f, &inner)) &&
+	       write_shim(shim, end, w, &inner);
+}
+
+static __always_inline __u32 overhead_of(const struct found *f)
+{
+	__u32 ip = is_v4(&f->flow->addr[REAL_SERVER]) ? sizeof(struct iphdr) :
+							sizeof(struct ipv6hdr);
+
+	return ip + shim_length(f->flow->wrapping.shim);
+}

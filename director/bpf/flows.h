@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// The flow cache: connections that the director has established, as far as the gate needs them to
+// forward their packets by itself. User space maps all of it into its memory and writes it; the
+// gate writes the second half of a way, and tallies. Its Rust twin is src/gate/flows.rs.
+//
+//     flow_slots  tuple -> number of the flow and way         two slots a flow at most
+//     flows     one a connection: addresses, and a way for each direction
+//     hops      next hops, shared        \ a flow is good as long as it names
+//     reals     real servers, shared     / the present era of both
+//     tallies   what was forwarded, by CPU and real server
+//     lanes     whether an interface delivers
+
+#pragma once
+
+#include "address.h"
+
+// Goes up with each change of a layout below, and PINNED_LAYOUT (maps.h) with it.
+#define FLOWS_LAYOUT 1
+
+// Words that are hashed: two addresses, ports, protocol; and a constant.
+#define HASH_KEYS 11
+
+struct head {
+	__u32 layout;
+	__u32 mask; // number of buckets - 1
+	__u32 now;  // in ticks of 100 ms
+	__u32 zero;
+	__u64 keys[HASH_KEYS];
+};
+
+// A slot: hash in the upper half, below it number of the flow + 1 and, in bit 0, the way; 0 is
+// empty. No two slots have the same hash.
+#define SLOTS 8
+
+struct bucket {
+	__u64 slot[SLOTS];
+};
+
+// What is known of the packets that go one way. One cache line: those of the other way read it, to
+// hold their acknowledgements against it.
+struct way {
+	// Written by the gate.
+	__u64 packets;
+	__u64 bytes;  // of IP
+	__u32 end;    // after the highest byte sent
+	__u32 ack;    // highest acknowledgement sent
+	__u32 edge;   // what the other end may send up to; one-way: how far numbers may jump
+	__u32 window; // largest window advertised, bytes
+	__u32 seen;   // tick of the last packet
+	// Written by the director.
+	__u32 hop; // number and era; no number, no forwarding
+	__u32 real;
+	__u32 era; // of the real server
+	__be16 src; // ports of the packets as they come
+	__be16 dst;
+	__be16 to_src; // and as they go
+	__be16 to_dst;
+	__u16 ip_change; // what is added to the complement of a checksum
+	__u16 l4_change;
+	__u16 longest; // IP packet that fits the next hop
+	__u8 kind;
+	__u8 shift; // of the window field
+};
+
+// What packets are wrapped in, in the place of the way back.
+struct wrapping {
+	__u32 entropy;
+	__be16 port; // of GUE
+	__u8 shim;   // which header comes after the outer IP header
+};
+
+enum shim {
+	IPIP,
+	GRE,
+	GUE,
+};
+
+// Kinds of a way, a bit each.
+#define WAY_V6 1
+#define WAY_TCP 2
+#define WAY_ONE_WAY 4   // the other way is never seen
+#define WAY_TRANSLATE 8 // addresses and ports change
+#define WAY_WRAP 16     // goes into a tunnel
+
+enum place {
+	CLIENT,
+	VIP,
+	LOCAL, // whom the real server talks to; of a tunnel, its outer source
+	REAL_SERVER,
+	PLACES,
+};
+
+struct flow {
+	struct address addr[PLACES];
+	struct way there; // from the client
+	union {
+		struct way back;
+		struct wrapping wrapping;
+	};
+};
+
+#define HOP_ERA_BITS 18
+#define HOPS 16384
+
+struct hop {
+	__u16 dst[3];
+	__u16 src[3];
+	__u32 era;
+	__u32 port;
+	__u32 zero;
+};
+
+#define REALS 16384
+
+struct real {
+	__u32 era;
+	__u32 zero;
+};
+
+// By way.
+struct tally {
+	__u64 packets[2];
+	__u64 bytes[2];
+};
+
+struct lane {
+	__u32 on; // whether the gate may send through it
+	__s32 error; // why it is not
+	__u32 ifindex;
+	__u32 zero;
+	__u64 sent; // of what was redirected to it
+	__u64 lost;
+};
+
+#define PORTS 16
+
+#define SHARED_ARRAY(name, entry, count)                                                           \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, count);                                                        \
+		__type(key, __u32);                                                                \
+		__type(value, entry);                                                              \
+	} name SEC(".maps")
+
+SHARED_ARRAY(heads, struct head, 1);
+SHARED_ARRAY(flow_slots, struct bucket, 1); // as many as the configuration says
+SHARED_ARRAY(flows, struct flow, 1);     // the same
+SHARED_ARRAY(hops, struct hop, HOPS);
+SHARED_ARRAY(reals, struct real, REALS);
+SHARED_ARRAY(tallies, struct tally, REALS); // as often as there are CPUs
+SHARED_ARRAY(lanes, struct lane, PORTS);
+
+// By port.
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, PORTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} exits SEC(".maps");

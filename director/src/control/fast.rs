@@ -1,0 +1,175 @@
+//! The fast path from above: what has to be looked at anew when routes and neighbours change, which
+//! interfaces deliver, and what the gate has forwarded.
+
+use std::sync::Arc;
+
+use adminapi::model;
+use tracing::{info, warn};
+
+use super::{Director, Facts};
+use crate::direction::Direction;
+use crate::fast::{Fast, Lane, Station};
+use crate::gate::{Gate, Lanes};
+use crate::neighbour::{Fib, Neighbourhood};
+use crate::time::Tick;
+use crate::wire::Mac;
+
+/// What is watched for the fast path.
+pub(super) struct FastWatch {
+    /// Whether packets arrive, or why nobody can tell.
+    lanes: Result<Lanes, String>,
+    /// Of each port.
+    states: Vec<Lane>,
+    fib: Arc<Fib>,
+}
+
+impl FastWatch {
+    /// Opens the exits of all ports that have one.
+    pub(super) fn new(
+        facts: &Facts,
+        gate: &Gate,
+        fast: Option<&Fast>,
+        neighbourhood: &Neighbourhood,
+    ) -> Self {
+        let lanes = gate.watch_lanes().map_err(|error| error.to_string());
+        let ports = facts.interfaces.iter().enumerate();
+        let states = ports.map(|(port, (interface, mode))| {
+            let Some(fast) = fast else {
+                return Lane::Unwanted;
+            };
+            if *mode == model::XdpMode::Generic {
+                return Lane::Generic;
+            }
+            if gate.open_exit(port, interface.index).is_err() {
+                return Lane::NoExit;
+            }
+            fast.name_lane(port, interface.index);
+            match &lanes {
+                Ok(_) => Lane::Silent,
+                Err(why) => Lane::Unwatched(why.clone()),
+            }
+        });
+        Self {
+            states: states.collect(),
+            fib: neighbourhood.fib().load_full(),
+            lanes,
+        }
+    }
+
+    /// Why packets that leave through a port take the slow path.
+    pub(super) fn lane(&self, port: usize) -> &Lane {
+        &self.states[port]
+    }
+
+    fn look(&mut self, fast: &Fast, port: usize, station: Station) -> Option<&Lane> {
+        let Ok(lanes) = &self.lanes else {
+            return None;
+        };
+        let state = self.states.get_mut(port)?;
+        if matches!(state, Lane::Unwanted | Lane::Generic | Lane::NoExit) {
+            return None;
+        }
+        let now = fast.look(lanes, port, station);
+        let is_other = now != *state;
+        *state = now;
+        is_other.then_some(state)
+    }
+}
+
+impl Director {
+    /// Looks whether the interfaces deliver what the gate sends through them. To be called about
+    /// once a second, and when links change.
+    pub fn look_at_lanes(&self) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let links = self.neighbourhood.links().borrow().clone();
+        let mut watch = self.fast.lock();
+        for link in links.iter() {
+            let Some(port) = link.port else {
+                continue;
+            };
+            let station = Station {
+                mac: link.mac.map(Mac),
+                up: link.up,
+            };
+            match watch.look(fast, port.into(), station) {
+                Some(Lane::On) => info!(interface = %link.name, "fast path on"),
+                Some(why) => warn!(interface = %link.name, %why, "fast path off"),
+                None => {}
+            }
+        }
+    }
+
+    /// Keeps of the flows of a former director those whose connections were taken over.
+    pub fn adopt_flows(&self) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let table = &self.shared.table;
+        fast.keep_only(|tuple| {
+            let place = table.locate(Direction::Original, tuple);
+            let shard = table.lock(&place);
+            let found = shard.find(&place, |entry| entry.matches_original(tuple));
+            found.is_some_and(|handle| shard.entry(handle).is_cached())
+        });
+    }
+
+    /// Begins to enter flows: the gate is this director's now.
+    pub fn begin_fast_path(&self) {
+        if let Some(fast) = &self.shared.fast {
+            fast.begin();
+        }
+    }
+
+    /// Has the flows looked at anew whose next hop may be another by now. To be called often: until
+    /// then they go the old way.
+    pub fn follow_ways(&self) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let fib = self.neighbourhood.fib().load_full();
+        let mut watch = self.fast.lock();
+        if Arc::ptr_eq(&fib, &watch.fib) {
+            return;
+        }
+        let outdated = fib.outdated_since(&watch.fib);
+        if !outdated.is_empty() {
+            fast.renew_hops(|hop| outdated.has(hop));
+        }
+        watch.fib = fib;
+    }
+
+    /// Adds what the gate has forwarded to what real servers and services have carried.
+    pub(super) fn collect(&self) {
+        if let Some(fast) = &self.shared.fast {
+            let pool = self.shared.pool.load();
+            fast.collect(pool.reals().map(|real| &**real));
+        }
+    }
+
+    /// Has cached connections live no longer than the timeouts of now say.
+    pub(super) fn shorten_cached(&self) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let table = &self.shared.table;
+        table.hasten_established(|entry| entry.is_cached().then(|| fast.deadline(entry))?);
+    }
+
+    pub(super) fn fast_path_use(&self) -> Option<model::FastPathUse> {
+        let fast = self.shared.fast.as_ref()?;
+        let (flows, limit) = fast.usage();
+        Some(model::FastPathUse {
+            flows: flows.into(),
+            limit: limit.into(),
+            refused: fast.refused(),
+            bytes: fast.footprint() as u64,
+        })
+    }
+
+    /// When a connection dies unless another packet comes.
+    pub(super) fn expiry(&self, entry: &crate::flow::Entry) -> Tick {
+        self.shared.table.expiry(entry)
+    }
+}

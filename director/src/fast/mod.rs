@@ -1,0 +1,436 @@
+//! The fast path, as the director sees it: which connections the gate forwards by itself, and what it
+//! has seen of them.
+//!
+//! ```text
+//!  worker: a packet of a connection that both ends have agreed on
+//!     |  enter   its flow, and this way of it: rewrite, next hop, bounds
+//!     v
+//!  gate: forwards the next ones, moves the bounds, counts
+//!     |
+//!     v  catch up   before a packet that the gate did not take is judged
+//!  worker, expiry, eviction, listings
+//! ```
+//!
+//! A flow is good as long as the eras of its next hop and its real server are those that it was
+//! entered with ([`Fast::renew_reals`], [`Fast::renew_hops`]): what changes there costs one packet of
+//! each flow the way through the director, which decides and enters it anew.
+//!
+//! * `hash`, `index`: where a tuple is found.
+//! * `room`: places for flows, which rest before they are given to somebody else.
+//! * `shape`: what is written of a flow.
+//! * `hops`: next hops by number, and their eras.
+//! * `tallies`: what the gate has forwarded for each real server.
+//! * `lanes`: whether interfaces deliver.
+
+mod hash;
+mod hops;
+mod index;
+mod lanes;
+mod room;
+mod shape;
+mod tallies;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::direction::Direction;
+use crate::flow::{Elsewhere, Entry, Tracked};
+use crate::gate::flows::{Flow, Flows, LAYOUT, REALS, Way};
+use crate::neighbour::Hop;
+use crate::service::RealId;
+use crate::tcp::{Said, State, Timeouts};
+use crate::time::{Tick, Ticks};
+use crate::wire::Tuple;
+
+use hash::Keys;
+use hops::Hops;
+use index::Index;
+use room::Room;
+
+pub use lanes::{Lane, Station};
+pub use shape::{Manner, Shape, Shim, Wrapping};
+pub use tallies::Tallies;
+
+use Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// The flows that the gate forwards by itself.
+#[derive(Debug)]
+pub struct Fast {
+    shared: Flows,
+    keys: Keys,
+    room: Room,
+    hops: Hops,
+    /// Goes up before an era does.
+    version: AtomicU32,
+    timeouts: Arc<ArcSwap<Timeouts>>,
+    tallies: Tallies,
+    refused: AtomicU64,
+    /// Whether flows may be entered: not before the gate of a former director has gone.
+    begun: AtomicBool,
+}
+
+/// What has been in force when a worker began to look: what it finds holds for no later moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment(u32);
+
+/// One way of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Leg {
+    /// Which.
+    pub way: Direction,
+    /// Where its packets go.
+    pub hop: Hop,
+    /// Length of the longest one that may go there, bytes.
+    pub longest: u32,
+    /// The real server.
+    pub real: RealId,
+    /// When all that was found.
+    pub found: Moment,
+}
+
+impl Fast {
+    /// The flows in the memory that is `shared` with the gate: none yet, or those of a former
+    /// director.
+    pub fn new(shared: Flows, timeouts: Arc<ArcSwap<Timeouts>>) -> Self {
+        let head = shared.head();
+        let keys = match head.layout.load(Acquire) {
+            LAYOUT => Keys::told(head),
+            _ => prepare(&shared),
+        };
+        let used = Index::of(&shared.buckets).flows();
+        Self {
+            room: Room::with(shared.flows.len() as u32, used),
+            hops: Hops::new(),
+            keys,
+            tallies: Tallies::since(&shared.tallies),
+            shared,
+            version: AtomicU32::new(0),
+            timeouts,
+            refused: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins to enter flows. To be called when the gate is this director's: what a former one has
+    /// entered is looked at anew.
+    pub fn begin(&self) {
+        self.version.fetch_add(1, AcqRel);
+        self.hops.renew_all(&self.shared.hops);
+        self.begun.store(true, Release);
+    }
+
+    /// Forgets the flows of all but connections that are `known` by the tuple of their clients'
+    /// packets.
+    pub fn keep_only(&self, known: impl Fn(&Tuple) -> bool) {
+        for at in self.index().flows() {
+            let tuple = shape::original_of(&self.shared.flows[at as usize]);
+            if !known(&tuple) {
+                self.end(&tuple);
+            }
+        }
+    }
+
+    /// Tells the gate what time it is.
+    #[inline]
+    pub fn tick(&self, Tick(now): Tick) {
+        let cell = &self.shared.head().now;
+        if cell.load(Relaxed) != now {
+            cell.store(now, Relaxed);
+        }
+    }
+
+    /// To be asked before the snapshots are read by which a flow is entered.
+    #[inline]
+    pub fn moment(&self) -> Moment {
+        Moment(self.version.load(Acquire))
+    }
+
+    /// How many flows there are, and how many there can be.
+    pub fn usage(&self) -> (u32, u32) {
+        (self.room.used(), self.room.len())
+    }
+
+    /// How often there was no place for a flow.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// Bytes that it takes.
+    pub fn footprint(&self) -> usize {
+        self.shared.footprint()
+    }
+
+    /// Whether there is a place for a flow that nobody has agreed on: those take half of the places
+    /// at most.
+    #[inline]
+    pub fn has_room_for_strangers(&self) -> bool {
+        self.room.used() < self.room.len() / 2
+    }
+
+    /// Has the gate forward the packets of a connection that go one way. It is cached from then on.
+    pub fn enter(&self, entry: &mut Entry, shape: &Shape, leg: &Leg) {
+        if leg.real.0 as usize >= REALS || !self.begun.load(Acquire) {
+            return;
+        }
+        if let Some(flow) = self.place_of(entry, shape) {
+            raise(flow, entry);
+            self.point(&flow.ways[leg.way as usize], leg);
+        }
+    }
+
+    /// Takes what a packet that the gate has not seen has moved to the gate.
+    pub fn raise(&self, entry: &Entry) {
+        if let Some(flow) = self.flow_of(entry) {
+            raise(flow, entry);
+        }
+    }
+
+    /// Brings a connection after what the gate has seen of it.
+    pub fn catch_up(&self, entry: &mut Entry) {
+        let Some(flow) = self.flow_of(entry) else {
+            return;
+        };
+        let is_one_way = entry.is_one_way();
+        let sides = [Direction::Original, Direction::Reply].map(|way| (way, entry.side(way)));
+        if let Tracked::Tcp(tcp) = &mut entry.tracked {
+            for (way, side) in sides {
+                let way = &flow.ways[way as usize];
+                tcp.catch_up(side, &said_in(way), is_one_way);
+                if is_one_way {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it.
+    pub fn deadline(&self, entry: &Entry) -> Option<Tick> {
+        let flow = self.flow_of(entry)?;
+        match last_seen(flow, entry.is_one_way()) {
+            Tick(0) => None,
+            seen => Some(seen.after(self.lifetime(entry))),
+        }
+    }
+
+    /// Takes a connection from the gate; the caller has caught up, or does not care any more.
+    pub fn drop_flow(&self, entry: &mut Entry) {
+        self.leave(entry);
+        entry.set_cached(false);
+    }
+
+    /// Has each flow of these real servers looked at anew.
+    pub fn renew_reals(&self, reals: &[RealId]) {
+        if reals.is_empty() {
+            return;
+        }
+        self.version.fetch_add(1, AcqRel);
+        for real in reals {
+            if let Some(real) = self.shared.reals.get(real.0 as usize) {
+                real.era.fetch_add(1, Release);
+            }
+        }
+    }
+
+    /// The same of each flow whose next hop is `outdated`.
+    pub fn renew_hops(&self, outdated: impl Fn(&Hop) -> bool) {
+        self.version.fetch_add(1, AcqRel);
+        self.hops.renew(&self.shared.hops, outdated);
+    }
+
+    /// The flow of a connection that has one of this shape, or gets one.
+    fn place_of(&self, entry: &mut Entry, shape: &Shape) -> Option<&Flow> {
+        if entry.is_cached() {
+            let flow = self.flow_of(entry).filter(|flow| shape.is_of(flow));
+            if flow.is_some() {
+                return flow;
+            }
+            self.drop_flow(entry);
+        }
+        let flow = self.open(entry, shape);
+        match flow {
+            Some(_) => entry.set_cached(true),
+            None => _ = self.refused.fetch_add(1, Relaxed),
+        }
+        flow
+    }
+
+    fn open(&self, entry: &Entry, shape: &Shape) -> Option<&Flow> {
+        let at = self.room.take(self.now())?;
+        let flow = &self.shared.flows[at as usize];
+        shape.write(flow);
+        reset(flow, entry);
+        let filed = self.file(at, shape);
+        if !filed {
+            self.room.give(at, self.now());
+        }
+        filed.then_some(flow)
+    }
+
+    /// Lets both tuples lead to the flow `at`; false when there is no room for one of them.
+    fn file(&self, at: u32, shape: &Shape) -> bool {
+        let index = self.index();
+        let there = self.keys.hash(&shape.original());
+        if !index.insert(there, at, Direction::Original) {
+            return false;
+        }
+        let Some(back) = shape.reply() else {
+            return true;
+        };
+        let filed = index.insert(self.keys.hash(&back), at, Direction::Reply);
+        if !filed {
+            index.remove(there);
+        }
+        filed
+    }
+
+    /// Tells one way of a flow where its packets go, unless that may have changed meanwhile.
+    fn point(&self, way: &Way, leg: &Leg) {
+        let Some(hop) = self.hops.number(&self.shared.hops, &leg.hop) else {
+            return;
+        };
+        let era = self.shared.reals[leg.real.0 as usize].era.load(Acquire);
+        if self.moment() != leg.found {
+            return;
+        }
+        let longest = leg.longest.min(u16::MAX.into()) as u16;
+        way.longest.store(longest, Relaxed);
+        way.real.store(leg.real.0, Relaxed);
+        way.era.store(era, Relaxed);
+        way.hop.store(hop, Release);
+    }
+
+    /// The flow of a cached connection.
+    fn flow_of(&self, entry: &Entry) -> Option<&Flow> {
+        let tuple = entry.original();
+        let at = self.index().find(self.keys.hash(&tuple))?;
+        let flow = self.shared.flows.get(at as usize)?;
+        shape::leads_to(flow, &tuple).then_some(flow)
+    }
+
+    /// Takes the flow that the packets of `tuple`, from a client, belong to out.
+    fn end(&self, tuple: &Tuple) {
+        let (index, hash) = (self.index(), self.keys.hash(tuple));
+        let Some(at) = index.find(hash) else {
+            return;
+        };
+        let flow = &self.shared.flows[at as usize];
+        if !shape::leads_to(flow, tuple) {
+            return;
+        }
+        index.remove(hash);
+        if let Some(reply) = shape::reply_of(flow) {
+            index.remove(self.keys.hash(&reply));
+        }
+        for way in &flow.ways {
+            way.hop.store(0, Relaxed);
+        }
+        self.room.give(at, self.now());
+    }
+
+    fn index(&self) -> Index<'_> {
+        Index::of(&self.shared.buckets)
+    }
+
+    fn now(&self) -> Tick {
+        Tick(self.shared.head().now.load(Relaxed))
+    }
+
+    fn lifetime(&self, entry: &Entry) -> Ticks {
+        let timeouts = self.timeouts.load();
+        match &entry.tracked {
+            Tracked::Udp => timeouts.udp(),
+            _ => timeouts.tcp(State::Established),
+        }
+    }
+}
+
+impl Elsewhere for Fast {
+    fn expires(&self, entry: &Entry) -> Tick {
+        let seen = self.deadline(entry).unwrap_or_default();
+        seen.max(entry.expires())
+    }
+
+    fn leave(&self, entry: &Entry) {
+        self.end(&entry.original());
+    }
+}
+
+/// An empty cache; returns what tuples are hashed under.
+fn prepare(shared: &Flows) -> Keys {
+    let head = shared.head();
+    let keys = Keys::random();
+    keys.tell(head);
+    head.mask.store(shared.buckets.len() as u32 - 1, Relaxed);
+    for hop in shared.hops.iter() {
+        // None is good before it is told; number 0 never is.
+        hop.era.store(1, Relaxed);
+    }
+    head.layout.store(LAYOUT, Release);
+    keys
+}
+
+/// When the gate has last forwarded a packet of a flow; 0 when never.
+fn last_seen(flow: &Flow, is_one_way: bool) -> Tick {
+    let [there, back] = &flow.ways;
+    let seen = there.seen.load(Relaxed);
+    Tick(match is_one_way {
+        true => seen,
+        false => seen.max(back.seen.load(Relaxed)),
+    })
+}
+
+fn said_in(way: &Way) -> Said {
+    Said {
+        end: way.end.load(Relaxed),
+        ack: way.ack.load(Relaxed),
+        edge: way.edge.load(Relaxed),
+        window: way.window.load(Relaxed),
+    }
+}
+
+/// The ways of a connection, with what was said there.
+fn sayings(entry: &Entry) -> impl Iterator<Item = (usize, Said, u8)> + use<'_> {
+    let is_one_way = entry.is_one_way();
+    let ways = [Direction::Original, Direction::Reply].into_iter();
+    let ways = ways.take(if is_one_way { 1 } else { 2 });
+    ways.filter_map(move |way| match &entry.tracked {
+        Tracked::Tcp(tcp) => {
+            let (said, shift) = tcp.said(entry.side(way), is_one_way);
+            Some((way as usize, said, shift))
+        }
+        _ => None,
+    })
+}
+
+/// Writes what was said into a flow that nobody can find yet.
+fn reset(flow: &Flow, entry: &Entry) {
+    for (way, said, shift) in sayings(entry) {
+        let way = &flow.ways[way];
+        way.end.store(said.end, Relaxed);
+        way.ack.store(said.ack, Relaxed);
+        way.edge.store(said.edge, Relaxed);
+        way.window.store(said.window, Relaxed);
+        way.shift.store(shift, Relaxed);
+    }
+}
+
+/// Moves the bounds of a flow on, where the gate has not moved them further.
+fn raise(flow: &Flow, entry: &Entry) {
+    for (way, said, _) in sayings(entry) {
+        let way = &flow.ways[way];
+        for (cell, said) in [
+            (&way.end, said.end),
+            (&way.ack, said.ack),
+            (&way.edge, said.edge),
+        ] {
+            raise_to(cell, said, |old, new| new.wrapping_sub(old) as i32 > 0);
+        }
+        raise_to(&way.window, said.window, |old, new| new > old);
+    }
+}
+
+fn raise_to(cell: &AtomicU32, new: u32, is_later: impl Fn(u32, u32) -> bool) {
+    let _ = cell.fetch_update(Relaxed, Relaxed, |old| is_later(old, new).then_some(new));
+}

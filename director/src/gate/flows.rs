@@ -1,0 +1,342 @@
+//! The flow cache as gate and director share it: BPF arrays in the memory of both, so that neither
+//! needs a system call. `bpf/flows.h` has the same layouts, and says who writes what.
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+
+use libbpf_rs::{MapCore, MapHandle};
+
+use super::skel::{GateSkel, OpenGateSkel};
+use super::{GateError, MAX_PORTS};
+
+/// `FLOWS_LAYOUT`.
+pub const LAYOUT: u32 = 1;
+/// `HASH_KEYS`.
+pub const HASH_KEYS: usize = 11;
+/// `SLOTS`: of a bucket.
+pub const SLOTS: usize = 8;
+/// `HOPS`.
+pub const HOPS: usize = 16_384;
+/// `HOP_ERA_BITS`.
+pub const HOP_ERA_BITS: u32 = 18;
+/// `REALS`: real servers whose flows the gate can know.
+pub const REALS: usize = 16_384;
+
+/// Types that the kernel's memory always holds valid values of: atomics of plain integers.
+///
+/// # Safety
+/// The implementor vouches for that, and for the layout being that of `bpf/flows.h`.
+pub unsafe trait Shared {}
+
+macro_rules! shared {
+    ($($kind:ty = $bytes:expr;)*) => {$(
+        const _: () = assert!(size_of::<$kind>() == $bytes && align_of::<$kind>() <= 64);
+        // SAFETY: atomics of plain integers only, `repr(C)`, field by field as in `bpf/flows.h`.
+        unsafe impl Shared for $kind {}
+    )*};
+}
+
+shared! {
+    Head = 104;
+    Bucket = 64;
+    Flow = 192;
+    SharedHop = 24;
+    SharedReal = 8;
+    Tally = 32;
+    Lane = 32;
+}
+
+/// `struct head`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Head {
+    /// [`LAYOUT`].
+    pub layout: AtomicU32,
+    /// Number of buckets - 1.
+    pub mask: AtomicU32,
+    /// The present tick.
+    pub now: AtomicU32,
+    zero: AtomicU32,
+    /// What tuples are hashed under.
+    pub keys: [AtomicU64; HASH_KEYS],
+}
+
+/// `struct bucket`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Bucket(pub [AtomicU64; SLOTS]);
+
+/// `struct way`.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub struct Way {
+    pub packets: AtomicU64,
+    pub bytes: AtomicU64,
+    pub end: AtomicU32,
+    pub ack: AtomicU32,
+    pub edge: AtomicU32,
+    pub window: AtomicU32,
+    pub seen: AtomicU32,
+    pub hop: AtomicU32,
+    pub real: AtomicU32,
+    pub era: AtomicU32,
+    /// Source and destination, in network byte order, as packets come; and as they go.
+    pub ports: [AtomicU16; 4],
+    pub ip_change: AtomicU16,
+    pub l4_change: AtomicU16,
+    pub longest: AtomicU16,
+    pub kind: AtomicU8,
+    pub shift: AtomicU8,
+}
+
+/// Bits of [`Way::kind`].
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub mod kind {
+    pub const V6: u8 = 1;
+    pub const TCP: u8 = 2;
+    pub const ONE_WAY: u8 = 4;
+    pub const TRANSLATE: u8 = 8;
+    pub const WRAP: u8 = 16;
+}
+
+/// `struct flow`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// Client, VIP, whom the real server talks to, real server: in network byte order.
+    pub addrs: [[AtomicU32; 4]; 4],
+    /// By direction.
+    pub ways: [Way; 2],
+}
+
+/// `struct hop`.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub struct SharedHop {
+    pub dst: [AtomicU16; 3],
+    pub src: [AtomicU16; 3],
+    pub era: AtomicU32,
+    pub port: AtomicU32,
+    zero: AtomicU32,
+}
+
+/// `struct real`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct SharedReal {
+    /// Flows of another era are good no more.
+    pub era: AtomicU32,
+    zero: AtomicU32,
+}
+
+/// `struct tally`: by direction.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub struct Tally {
+    pub packets: [AtomicU64; 2],
+    pub bytes: [AtomicU64; 2],
+}
+
+/// `struct lane`.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub struct Lane {
+    pub on: AtomicU32,
+    pub error: AtomicI32,
+    pub ifindex: AtomicU32,
+    zero: AtomicU32,
+    pub sent: AtomicU64,
+    pub lost: AtomicU64,
+}
+
+/// A BPF array in this process's memory.
+#[derive(Debug)]
+pub struct Array<T> {
+    base: NonNull<T>,
+    len: usize,
+    bytes: usize,
+}
+
+// SAFETY: the memory is the kernel's, lives as long as the mapping, and is reached by atomics only.
+unsafe impl<T: Sync> Send for Array<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Array<T> {}
+
+impl<T: Shared> Array<T> {
+    fn map(map: &MapHandle) -> io::Result<Self> {
+        let len = map.max_entries() as usize;
+        if map.value_size() as usize != size_of::<T>() || len == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let bytes = len * size_of::<T>();
+        // SAFETY: a mapping of its own, without an address of ours, of a descriptor that is open.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        match NonNull::new(base.cast()).filter(|_| base != libc::MAP_FAILED) {
+            Some(base) => Ok(Self { base, len, bytes }),
+            None => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl<T> Deref for Array<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `len` values of a layout that `Shared` vouches for, page-aligned, mapped until drop.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for Array<T> {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `map` mapped; no borrow outlives `self`.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// The arrays of the flow cache.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the module says what they are")]
+pub struct Flows {
+    pub heads: Array<Head>,
+    pub buckets: Array<Bucket>,
+    pub flows: Array<Flow>,
+    pub hops: Array<SharedHop>,
+    pub reals: Array<SharedReal>,
+    pub tallies: Array<Tally>,
+    pub lanes: Array<Lane>,
+}
+
+impl Flows {
+    /// The one head there is.
+    #[inline]
+    pub fn head(&self) -> &Head {
+        &self.heads[0]
+    }
+
+    /// Bytes that it takes, in the kernel.
+    pub fn footprint(&self) -> usize {
+        let per_cpu = self.tallies.bytes + self.reals.bytes + self.hops.bytes;
+        self.buckets.bytes + self.flows.bytes + per_cpu
+    }
+}
+
+/// The maps themselves.
+#[derive(Debug)]
+pub(super) struct FlowMaps {
+    heads: MapHandle,
+    buckets: MapHandle,
+    flows: MapHandle,
+    hops: MapHandle,
+    reals: MapHandle,
+    tallies: MapHandle,
+    lanes: MapHandle,
+    exits: MapHandle,
+}
+
+/// What a later director goes on with: all or nothing.
+pub(super) const ARRAYS: [&str; 6] = ["heads", "flow_slots", "flows", "hops", "reals", "tallies"];
+
+/// Slots for each flow: two are used, so that a bucket is seldom full.
+const SLOTS_A_FLOW: usize = 4;
+
+/// Buckets for so many flows, a power of two.
+fn buckets_for(flows: u32) -> u32 {
+    (flows as usize * SLOTS_A_FLOW / SLOTS)
+        .max(1)
+        .next_power_of_two() as u32
+}
+
+/// Says how many flows the maps of `open` are to have room for; none: just enough to exist.
+pub(super) fn size(open: &mut OpenGateSkel<'_>, flows: u32) -> libbpf_rs::Result<()> {
+    let cpus = libbpf_rs::num_possible_cpus()? as u32;
+    let (flows, tallies) = match flows {
+        0 => (1, 1),
+        flows => (flows, cpus * REALS as u32),
+    };
+    open.maps.flow_slots.set_max_entries(buckets_for(flows))?;
+    open.maps.flows.set_max_entries(flows)?;
+    open.maps.tallies.set_max_entries(tallies)
+}
+
+impl FlowMaps {
+    pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
+        Ok(Self {
+            heads: MapHandle::try_from(&skel.maps.heads)?,
+            buckets: MapHandle::try_from(&skel.maps.flow_slots)?,
+            flows: MapHandle::try_from(&skel.maps.flows)?,
+            hops: MapHandle::try_from(&skel.maps.hops)?,
+            reals: MapHandle::try_from(&skel.maps.reals)?,
+            tallies: MapHandle::try_from(&skel.maps.tallies)?,
+            lanes: MapHandle::try_from(&skel.maps.lanes)?,
+            exits: MapHandle::try_from(&skel.maps.exits)?,
+        })
+    }
+
+    pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+        open.maps.heads.reuse_fd(self.heads.as_fd())?;
+        open.maps.flow_slots.reuse_fd(self.buckets.as_fd())?;
+        open.maps.flows.reuse_fd(self.flows.as_fd())?;
+        open.maps.hops.reuse_fd(self.hops.as_fd())?;
+        open.maps.reals.reuse_fd(self.reals.as_fd())?;
+        open.maps.tallies.reuse_fd(self.tallies.as_fd())?;
+        open.maps.lanes.reuse_fd(self.lanes.as_fd())?;
+        open.maps.exits.reuse_fd(self.exits.as_fd())
+    }
+
+    /// The arrays, in this process's memory.
+    pub(super) fn map(&self) -> Result<Flows, GateError> {
+        let all = || -> io::Result<Flows> {
+            Ok(Flows {
+                heads: Array::map(&self.heads)?,
+                buckets: Array::map(&self.buckets)?,
+                flows: Array::map(&self.flows)?,
+                hops: Array::map(&self.hops)?,
+                reals: Array::map(&self.reals)?,
+                tallies: Array::map(&self.tallies)?,
+                lanes: Array::map(&self.lanes)?,
+            })
+        };
+        all().map_err(GateError::FlowMemory)
+    }
+
+    /// Lets packets leave through the interface with the index `ifindex` as port `port`.
+    pub(super) fn open_exit(&self, port: usize, ifindex: u32) -> Result<(), GateError> {
+        debug_assert!(port < MAX_PORTS);
+        let (slot, ifindex) = ((port as u32).to_ne_bytes(), ifindex.to_ne_bytes());
+        let opened = self.exits.update(&slot, &ifindex, libbpf_rs::MapFlags::ANY);
+        opened.map_err(|error| GateError::Map {
+            map: "exits",
+            error,
+        })
+    }
+
+    pub(super) fn lanes_fd(&self) -> BorrowedFd<'_> {
+        self.lanes.as_fd()
+    }
+
+    pub(super) fn exits_id(&self) -> libbpf_rs::Result<u32> {
+        Ok(self.exits.info()?.info.id)
+    }
+
+    pub(super) fn exits_fd(&self) -> BorrowedFd<'_> {
+        self.exits.as_fd()
+    }
+}

@@ -1,0 +1,133 @@
+//! Connections that the gate can forward by itself: those that both ends have agreed on, as long as
+//! nothing but data passes.
+
+use super::exit::entropy_of;
+use super::view::View;
+use crate::fast::{Fast, Leg, Manner, Shape, Shim, Wrapping};
+use crate::flow::{Class, Direction, Entry, Handle, Shard, Tracked};
+use crate::forward::{GueChecksum, Tunnel};
+use crate::neighbour::Hop;
+use crate::service::{Method, Real};
+use crate::tcp;
+use crate::wire::{Piece, Transport, Tuple};
+
+impl View<'_> {
+    /// Brings a connection after what the gate has seen of it.
+    #[inline]
+    pub(super) fn catch_up(&self, entry: &mut Entry) {
+        if let Some(fast) = self.fast.filter(|_| entry.is_cached()) {
+            fast.catch_up(entry);
+        }
+    }
+
+    /// After a packet of a connection was judged, which goes on to `hop`: has the gate forward the
+    /// next ones, or no more of them.
+    #[inline]
+    pub(super) fn hand_over(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        packet: &Transport,
+        way: Direction,
+        real: &Real,
+        hop: &Hop,
+    ) {
+        let Some(fast) = self.fast else {
+            return;
+        };
+        let entry = shard.entry_mut(handle);
+        match is_settled(entry) {
+            true => self.hand_down(fast, entry, packet, way, real, hop),
+            false if entry.is_cached() => fast.drop_flow(entry),
+            false => {}
+        }
+    }
+
+    // Not inlined: a flow comes here once.
+    #[inline(never)]
+    fn hand_down(
+        &self,
+        fast: &Fast,
+        entry: &mut Entry,
+        packet: &Transport,
+        way: Direction,
+        real: &Real,
+        hop: &Hop,
+    ) {
+        let may = packet.layout.piece == Piece::Whole && fast.delivers(hop.port);
+        let shape = may.then(|| self.shape(entry, real, hop)).flatten();
+        match shape.filter(|_| entry.is_cached() || is_worth_a_place(fast, entry)) {
+            Some((shape, longest)) => {
+                let leg = Leg {
+                    way,
+                    hop: *hop,
+                    longest,
+                    real: real.id,
+                    found: self.moment,
+                };
+                fast.enter(entry, &shape, &leg);
+            }
+            None if entry.is_cached() => fast.raise(entry),
+            None => {}
+        }
+    }
+
+    /// What the gate has to know of a connection, and the length of the longest packet that may go
+    /// to `hop`; nothing when it cannot do what is to be done.
+    fn shape(&self, entry: &Entry, real: &Real, hop: &Hop) -> Option<(Shape, u32)> {
+        let to = self.translated(entry, real, Direction::Original);
+        let (manner, overhead) = match real.method {
+            Method::Nat | Method::FullNat => (Manner::Translated, 0),
+            Method::Dr | Method::Bypass => (Manner::AsTheyAre, 0),
+            Method::Tun(tunnel) => {
+                let wrapping = self.wrapping(tunnel, &to, hop)?;
+                (Manner::Wrapped(wrapping), tunnel.overhead(to.dst.addr))
+            }
+        };
+        let shape = Shape {
+            protocol: entry.protocol(),
+            client: entry.client(),
+            vip: entry.vip(),
+            peer: to.src,
+            real: to.dst,
+            manner,
+        };
+        Some((shape, hop.mtu.saturating_sub(overhead.into())))
+    }
+
+    /// The outer header, if it is one that the gate writes: without checksums over the data.
+    fn wrapping(&self, tunnel: Tunnel, to: &Tuple, hop: &Hop) -> Option<Wrapping> {
+        let shim = match tunnel {
+            Tunnel::Ipip => Shim::Ipip,
+            Tunnel::Gre { checksum: false } => Shim::Gre,
+            Tunnel::Gue {
+                port,
+                checksum: GueChecksum::None,
+            } => Shim::Gue(port),
+            _ => return None,
+        };
+        Some(Wrapping {
+            src: self.source(hop, to.dst.addr)?,
+            shim,
+            entropy: entropy_of(to),
+        })
+    }
+}
+
+/// Whether nothing but data is to be expected, of which the gate knows what to hold it against. What
+/// is said on control connections of FTP has to be read.
+fn is_settled(entry: &Entry) -> bool {
+    match &entry.tracked {
+        Tracked::Tcp(tcp) => {
+            let agreed = tcp.state == tcp::State::Established && tcp.is_proved();
+            agreed && entry.class() == Class::Established && !entry.is_ftp()
+        }
+        Tracked::Udp => entry.class() == Class::Answered || entry.is_one_way(),
+        Tracked::Sctp(_) => false,
+    }
+}
+
+/// A datagram that nobody answers may be all that its sender has to say.
+fn is_worth_a_place(fast: &Fast, entry: &Entry) -> bool {
+    entry.class() != Class::Unverified || entry.packets > 1 && fast.has_room_for_strangers()
+}

@@ -1,0 +1,339 @@
+//! The fast path: what the gate forwards by itself obeys all that the director decides, and no
+//! interface is trusted that does not deliver.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use adminapi::model::{Protocol, Real, Scheduler, Stats, Status, Traffic};
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::balanced;
+use testbed::director::{Configuration, Director};
+use testbed::haven::Haven;
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::process::Signal;
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, Scene, services};
+use testbed::servers::big_file;
+use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, REAL_SIDE};
+use testbed::traffic::{HttpConnection, UdpClient, download_sha256, file_sha256};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const FAMILY: Family = Family::V4;
+
+/// A director with the fast path, and one real server.
+fn scene(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Scene> {
+    let plan = Plan {
+        reals: 1,
+        ..Plan::default()
+    };
+    Scene::start_shaped(plan, Scheduler::Rr, &[1], |configuration| {
+        shape(configuration.fast_path(true))
+    })
+}
+
+fn forwarded(stats: &Stats) -> u64 {
+    stats.interfaces.iter().map(|each| each.forwarded).sum()
+}
+
+fn flows(scene: &Scene) -> Result<u64> {
+    let status: Status = scene.director.api().status()?;
+    Ok(status.fast_path.context("it has no fast path")?.flows)
+}
+
+/// A connection that the gate forwards both ways.
+fn cached(scene: &Scene) -> Result<HttpConnection> {
+    let mut open = HttpConnection::open(&scene.topology.client, FAMILY.http())?;
+    let before = forwarded(&scene.director.api().stats()?);
+    for _ in 0..3 {
+        open.ask_name()?;
+    }
+    let after = forwarded(&scene.director.api().stats()?);
+    ensure!(after > before && flows(scene)? == 1, "{before} {after}");
+    Ok(open)
+}
+
+fn state(scene: &Scene) -> Result<Vec<(String, u32)>> {
+    let listed = scene.director.api().connections(FAMILY.http_service())?;
+    Ok(listed.into_iter().map(|c| (c.state, c.expires)).collect())
+}
+
+fn real(scene: &Scene) -> Real {
+    let address = scene.topology.reals[0].address(FAMILY.vip());
+    let service = testbed::director::service(
+        Protocol::Tcp,
+        FAMILY.http(),
+        Scheduler::Rr,
+        [(SocketAddr::new(address, 8080), 1)],
+    );
+    service.reals[0].clone()
+}
+
+#[test]
+fn most_of_a_download_never_reaches_the_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let expected = file_sha256(&big_file()?)?;
+    for family in Family::BOTH {
+        let before = scene.director.api().stats()?;
+        let client = &scene.topology.client;
+        assert_eq!(download_sha256(client, family.http(), "/big")?, expected);
+        let stats = scene.director.api().stats()?;
+        let fast = forwarded(&stats) - forwarded(&before);
+        let all = stats.total.received - before.total.received;
+        ensure!(fast * 10 > all * 9, "{fast} of {all}, {family:?}");
+    }
+    balanced(&scene.director)?;
+    wait::until("closed connections to leave the gate", PATIENCE, || {
+        ensure!(flows(&scene)? == 0);
+        Ok(())
+    })
+}
+
+/// What a service and its real server say that they have carried.
+fn carried(fast_path: bool) -> Result<(Traffic, Traffic)> {
+    let scene = scene(|configuration| configuration.fast_path(fast_path))?;
+    for family in Family::BOTH {
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        for length in 1..50 {
+            client.echo(&vec![b'x'; length * 20])?;
+        }
+    }
+    let stats = scene.director.api().stats()?;
+    ensure!((forwarded(&stats) > 180) == fast_path, "{stats:?}");
+    balanced(&scene.director)?;
+    let v6 = scene.director.api().service(Family::V6.echo_service())?;
+    ensure!(v6.stats == v6.reals[0].stats, "{v6:?}");
+    let v4 = scene.director.api().service(Family::V4.echo_service())?;
+    Ok((v4.stats, v6.stats))
+}
+
+#[test]
+fn what_was_carried_is_counted_the_same_on_both_paths() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let fast = carried(true)?;
+    assert_eq!(fast, carried(false)?);
+    assert_eq!((fast.0.in_packets, fast.1.out_packets), (49, 49));
+    Ok(())
+}
+
+/// Resets at all distances from the number that would be right: those in the window are forwarded
+/// and the endpoint challenges them, others are dropped, and only the exact one ends anything.
+#[test]
+fn a_reset_is_judged_by_what_the_gate_has_seen() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let mut open = cached(&scene)?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    let reset = |sequence: u32| -> Result<()> {
+        let segment = Segment {
+            flags: flag::RST,
+            sequence,
+            ..Segment::default()
+        };
+        let packet = tcp(open.client()?, FAMILY.http(), segment);
+        tap.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &packet,
+        ))
+    };
+    let (next, _) = open.numbers()?;
+    for away in [
+        1,
+        1000,
+        1 << 20,
+        1 << 30,
+        1 << 31,
+        u32::MAX,
+        u32::MAX - 90_000,
+    ] {
+        reset(next.wrapping_add(away))?;
+    }
+    wait::until("the resets to be judged", PATIENCE, || {
+        let drops = scene.director.api().stats()?.drops;
+        let dropped = drops.get("tcp_reset").copied().unwrap_or(0);
+        ensure!(dropped >= 4, "{drops:?}");
+        Ok(())
+    })?;
+    ensure!(state(&scene)?[0].0 == "ESTABLISHED");
+    ensure!(flows(&scene)? == 1, "it has left the gate");
+    open.ask_name()?;
+    let (next, _) = open.numbers()?;
+    let packet = Segment {
+        flags: flag::RST,
+        sequence: next,
+        ..Segment::default()
+    };
+    let packet = tcp(open.client()?, FAMILY.http(), packet);
+    tap.send(&ethernet(
+        Mac::of_host(1, 1),
+        Mac::of_host(1, 0xfe),
+        &packet,
+    ))?;
+    wait::until("the exact reset to close", PATIENCE, || {
+        ensure!(flows(&scene)? == 0);
+        ensure!(state(&scene)?.iter().all(|(state, _)| state == "CLOSE"));
+        Ok(())
+    })?;
+    balanced(&scene.director)
+}
+
+#[test]
+fn a_busy_connection_lives_and_an_idle_one_dies() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration.timeout("tcp", 2))?;
+    let mut open = cached(&scene)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(4) {
+        open.ask_name()?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    ensure!(
+        state(&scene)?
+            .first()
+            .is_some_and(|(_, expires)| *expires > 0)
+    );
+    wait::until("the idle connection to be forgotten", PATIENCE, || {
+        ensure!(state(&scene)?.is_empty() && flows(&scene)? == 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_removed_real_server_gets_nothing_until_it_is_back() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let mut open = cached(&scene)?;
+    let (api, real) = (scene.director.api(), real(&scene));
+    let id = FAMILY.http_service();
+    api.remove_real(id, SocketAddr::new(real.address, 8080))?;
+    std::thread::scope(|scope| -> Result<()> {
+        let asked = scope.spawn(|| open.ask_name());
+        wait::until("a packet to be refused", PATIENCE, || {
+            let drops = api.stats()?.drops;
+            ensure!(drops.contains_key("real_removed"), "{drops:?}");
+            Ok(())
+        })?;
+        api.add_real(id, &real)?;
+        asked.join().expect("no panic").map(drop)
+    })?;
+    balanced(&scene.director)
+}
+
+#[test]
+fn another_station_and_another_route_are_followed() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let mut open = cached(&scene)?;
+    let (host, director) = (&scene.topology.reals[0], &scene.topology.director);
+    let other = Mac::of_host(2, 77);
+    host.namespace
+        .ip(&format!("link set {HOST_SIDE} address {other}\n"))?;
+    director.ip(&format!(
+        "neigh replace {} lladdr {other} dev {REAL_SIDE} nud reachable\n",
+        host.v4
+    ))?;
+    open.ask_name().context("with another station")?;
+    director.ip(&format!("route add blackhole {}/32\n", host.v4))?;
+    wait::until("the route to be obeyed", PATIENCE, || {
+        open.send_request()?;
+        let drops = scene.director.api().stats()?.drops;
+        ensure!(drops.contains_key("unreachable"), "{drops:?}");
+        Ok(())
+    })
+}
+
+fn lane(scene: &Scene, name: &str) -> Result<(bool, Option<String>)> {
+    let status = scene.director.api().status()?;
+    let mut interfaces = status.interfaces.into_iter();
+    let found = interfaces.find(|each| each.name == name);
+    let found = found.context("no such interface")?;
+    Ok((found.fast_path, found.slow_because))
+}
+
+fn set_gro(scene: &Scene, word: &str) -> Result<()> {
+    let client = &scene.topology.client;
+    client
+        .run("ethtool", &["-K", HOST_SIDE, "gro", word])
+        .map(drop)
+}
+
+/// The gate is pinned, and forwards what was established without a director; the next one knows how
+/// far both ends have come meanwhile.
+#[test]
+fn connections_go_on_while_there_is_no_director_and_after() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let haven = Haven::new()?;
+    let mut scene = scene(|configuration| haven.shelter(configuration))?;
+    let mut open = cached(&scene)?;
+    scene.director.end_by(Signal::Kill)?;
+    for _ in 0..50 {
+        open.ask_name().context("without a director")?;
+    }
+    let interfaces = scene.topology.interfaces();
+    let configuration = services(&scene.topology, Scheduler::Rr, &[1])
+        .into_iter()
+        .fold(
+            haven.shelter(Configuration::new(interfaces).fast_path(true)),
+            Configuration::service,
+        );
+    scene.director = Director::start(&scene.topology.director, &configuration)?;
+    for _ in 0..3 {
+        open.ask_name().context("with another director")?;
+    }
+    ensure!(flows(&scene)? == 1);
+    balanced(&scene.director)
+}
+
+/// A veth whose far end has no NAPI takes redirected frames and loses them. It is found before it
+/// is used; when it stops to deliver in the midst of a download, that goes on all the same.
+#[test]
+fn an_interface_that_does_not_deliver_stays_slow_and_loses_no_connection() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let expected = file_sha256(&big_file()?)?;
+    let client = &scene.topology.client;
+    std::thread::scope(|scope| -> Result<()> {
+        let download = scope.spawn(|| download_sha256(client, FAMILY.http(), "/big"));
+        wait::until("the download to be under way", PATIENCE, || {
+            ensure!(forwarded(&scene.director.api().stats()?) > 1000);
+            Ok(())
+        })?;
+        set_gro(&scene, "off")?;
+        assert_eq!(download.join().expect("no panic")?, expected);
+        Ok(())
+    })?;
+    let lane_is = |on: bool| {
+        wait::until("the lane to be known", PATIENCE, || {
+            let (is_on, why) = lane(&scene, CLIENT_SIDE)?;
+            ensure!(is_on == on && why.is_none() == on, "{why:?}");
+            Ok(())
+        })
+    };
+    // Something has to be sent to be refused.
+    assert_eq!(download_sha256(client, FAMILY.http(), "/big")?, expected);
+    lane_is(false)?;
+    ensure!(lane(&scene, REAL_SIDE)? == (true, None));
+    set_gro(&scene, "on")?;
+    lane_is(true)?;
+    assert_eq!(download_sha256(client, FAMILY.http(), "/big")?, expected);
+    Ok(())
+}
