@@ -202,7 +202,7 @@ async fn commands_are_judged_by_their_status() {
         (
             "echo $BULWARK_SERVICE $BULWARK_ADDRESS $BULWARK_PORT $HOME",
             true,
-            "exit status 0: tcp:192.0.2.10:80 192.0.2.1 80 ",
+            "exit status 0: tcp:192.0.2.10:80 192.0.2.1 80",
         ),
         (
             "echo it is full; exit 3",
