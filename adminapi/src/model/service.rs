@@ -251,6 +251,7 @@ pub struct ServicePatch {
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub cookies: Option<CookiePolicy>,
 }
 

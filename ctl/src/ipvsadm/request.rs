@@ -19,6 +19,7 @@ use crate::director::Setting;
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // one a line, never kept
 pub(crate) enum Request {
     Change(Change),
     Set(Setting),

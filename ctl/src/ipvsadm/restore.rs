@@ -173,6 +173,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// What a line asks for.
+#[allow(clippy::large_enum_variant)] // one a line, never kept
 enum Doing {
     /// This of the director.
     Request(Request),

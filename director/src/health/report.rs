@@ -8,7 +8,7 @@ pub(super) struct Report {
     /// Whether it lets new connections come.
     pub will: Will,
     /// Whether it says that its server works.
-    pub failed: Option<Failed>,
+    pub failed: Option<Failing>,
     /// How much of its weight it wants.
     pub share: Share,
 }
@@ -27,7 +27,7 @@ pub(super) enum Will {
 
 /// How an agent says that its server does not work: all of these mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failed {
+pub(super) enum Failing {
     /// `down`
     Down,
     /// `failed`, `fail`
@@ -79,9 +79,9 @@ impl Report {
             "drain" => will(Will::Drain),
             "maint" => will(Will::Maint),
             "up" => failed(None),
-            "down" => failed(Some(Failed::Down)),
-            "failed" | "fail" => failed(Some(Failed::Failed)),
-            "stopped" => failed(Some(Failed::Stopped)),
+            "down" => failed(Some(Failing::Down)),
+            "failed" | "fail" => failed(Some(Failing::Failed)),
+            "stopped" => failed(Some(Failing::Stopped)),
             _ => Self {
                 share: share(word)?,
                 ..self
@@ -106,9 +106,9 @@ fn share(word: &str) -> Option<Share> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.will, self.failed) {
-            (_, Some(Failed::Down)) => "down",
-            (_, Some(Failed::Failed)) => "failed",
-            (_, Some(Failed::Stopped)) => "stopped",
+            (_, Some(Failing::Down)) => "down",
+            (_, Some(Failing::Failed)) => "failed",
+            (_, Some(Failing::Stopped)) => "stopped",
             (Will::Ready, None) => "up",
             (Will::Drain, None) => "drain",
             (Will::Maint, None) => "maint",

@@ -90,6 +90,8 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
     ensure!(director.api().defense(Some(id))?.level == 2);
 
     // The file of the director has the weight 1; it is the beginning only.
+    let is_ready = || director.log().contains("ready api");
+    wait::until_true("the director to listen to signals", PATIENCE, is_ready)?;
     let pinned = kept.configuration.clone().defense("level", 2);
     director.reload(&pinned.text(&director.socket())?)?;
     wait::until("the reload", PATIENCE, || {
