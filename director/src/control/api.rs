@@ -424,6 +424,9 @@ impl Control for Director {
         let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
         sysctls.set(sysctl, value)?;
         self.shared.sysctls.store(Arc::new(sysctls));
+        if let Some(fast) = &self.shared.fast {
+            fast.renew_hops(|_| true);
+        }
         self.watch();
         self.sysctls()
     }
