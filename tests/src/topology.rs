@@ -124,7 +124,7 @@ impl Topology {
             bridge: None,
             plan,
         };
-        topology.prepare_director()?;
+        prepare_director(&topology.director)?;
         let client = Link {
             network: 1,
             director: CLIENT_SIDE,
@@ -208,6 +208,48 @@ impl Topology {
         Ok(())
     }
 
+    /// A second director beside the first one, between the client, whose interface to it is `side`, and
+    /// the real servers of [`Layout::Bridged`]. Its interfaces are called as the first one's.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub fn twin(&self, side: &str) -> Result<Namespace> {
+        const NETWORK: u8 = 8;
+        const HOST: u8 = DIRECTOR_HOST - 1;
+        let bridge = self.bridge.as_ref().context("only a bridge has room")?;
+        let twin = Namespace::new("twin")?;
+        prepare_director(&twin)?;
+        for (network, near, far, far_name) in [
+            (NETWORK, CLIENT_SIDE, &self.client, side),
+            (2, REAL_SIDE, bridge, "twin"),
+        ] {
+            let (mtu, v4) = (self.plan.mtu, address_v4(network, HOST));
+            let mac = Mac::of_host(network, HOST);
+            twin.ip(&format!(
+                "link add {near} mtu {mtu} address {mac} type veth peer name {far_name} netns {}\n\
+                 addr add {v4}/24 dev {near}\nlink set {near} up\n",
+                far.name()
+            ))?;
+            no_checksum_offload(&twin, near)?;
+            no_checksum_offload(far, far_name)?;
+        }
+        bridge.ip("link set twin master br0 up\n")?;
+        let loose = format!("net.ipv4.conf.{side}.rp_filter=0");
+        self.client
+            .sysctl(&["net.ipv4.conf.all.rp_filter=0", &loose])?;
+        let v4 = address_v4(NETWORK, 1);
+        self.client.ip(&format!(
+            "addr add {v4}/24 dev {side}\nlink set {side} up\n"
+        ))?;
+        take_redirects(bridge, "twin")?;
+        take_redirects(&self.client, side)?;
+        let near = self.reals.iter().map(|real| real.v4).chain([v4]);
+        for address in near {
+            twin.run("ping", &["-c1", "-W2", &address.to_string()])?;
+        }
+        Ok(twin)
+    }
+
     /// Gives the director `addresses` towards the real servers of [`Layout::Bridged`], and takes
     /// the way to the client from those: FullNAT alone reaches them.
     ///
@@ -235,19 +277,6 @@ impl Topology {
     /// What it was built from.
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    fn prepare_director(&self) -> Result<()> {
-        self.director.sysctl(&[
-            "net.ipv4.ip_forward=1",
-            "net.ipv6.conf.all.forwarding=1",
-            "net.ipv4.conf.all.rp_filter=0",
-            "net.ipv4.conf.default.rp_filter=0",
-            "net.ipv6.conf.default.accept_dad=0",
-        ])?;
-        self.director.ip(&format!(
-            "addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"
-        ))
     }
 
     fn add_direct_reals(&mut self) -> Result<()> {
@@ -361,6 +390,19 @@ struct Link<'a> {
     network: u8,
     director: &'a str,
     host: u8,
+}
+
+fn prepare_director(director: &Namespace) -> Result<()> {
+    director.sysctl(&[
+        "net.ipv4.ip_forward=1",
+        "net.ipv6.conf.all.forwarding=1",
+        "net.ipv4.conf.all.rp_filter=0",
+        "net.ipv4.conf.default.rp_filter=0",
+        "net.ipv6.conf.default.accept_dad=0",
+    ])?;
+    director.ip(&format!(
+        "addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"
+    ))
 }
 
 fn address_v4(network: u8, host: u8) -> Ipv4Addr {

@@ -14,6 +14,8 @@ use testbed::{packet, require};
 
 const ROUNDS: usize = 2000;
 const SERVICE: u16 = 7;
+/// Its place among the counters is another number.
+const SLOT: u16 = 5;
 const MACS: [packet::Mac; 2] = [packet::Mac::of_host(1, 1), packet::Mac::of_host(1, 254)];
 
 /// A TCP segment with options, in a frame to the director.
@@ -89,6 +91,7 @@ fn syn(rng: &mut StdRng, to: SocketAddr) -> Segment {
 
 fn recipe(rng: &mut StdRng) -> Recipe {
     Recipe {
+        slot: SLOT,
         service: SERVICE,
         keys: [Some(Key(rng.random())), Some(Key(rng.random()))],
         parity: rng.random_range(0..2),
@@ -207,11 +210,11 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
             let ack = acknowledge(&syn, &made, &mut rng);
             assert!(proof(&recipe, &ack.frame()).is_some(), "{ack:?}");
             for said in [ack.clone(), forge(&ack, &mut rng)] {
-                let before = trial.cookie_counts(SERVICE).unwrap();
+                let before = trial.cookie_counts(SLOT).unwrap();
                 let (verdict, _) = trial.put(&said.frame()).unwrap();
                 // There is no socket to go on to.
                 assert_eq!(verdict, Verdict::Drop);
-                let after = trial.cookie_counts(SERVICE).unwrap();
+                let after = trial.cookie_counts(SLOT).unwrap();
                 let believed = proof(&recipe, &said.frame()).is_some();
                 let counted = (
                     after.accepted - before.accepted,
@@ -222,7 +225,7 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
             }
         }
         let (counts, gate) = (
-            trial.cookie_counts(SERVICE).unwrap(),
+            trial.cookie_counts(SLOT).unwrap(),
             trial.counters().unwrap(),
         );
         assert_eq!(counts.sent, ROUNDS as u64);

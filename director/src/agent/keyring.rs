@@ -24,7 +24,18 @@ const BYTES: usize = SERVICES * SERVICE_BYTES + 16;
 pub(super) struct Keyring {
     guests: MapHandle,
     declined: MapHandle,
+    /// What each director has told, the latest last.
+    told: Vec<Told>,
     held: BTreeMap<SocketAddr, [u8; BYTES]>,
+}
+
+/// What a director has told.
+#[derive(Clone, Debug)]
+struct Told {
+    director: usize,
+    keys: Keys,
+    /// Until when that is good, by the clock of the program.
+    until: u64,
 }
 
 impl Keyring {
@@ -33,6 +44,7 @@ impl Keyring {
         Self {
             guests,
             declined,
+            told: Vec::new(),
             held: BTreeMap::new(),
         }
     }
@@ -42,12 +54,36 @@ impl Keyring {
         self.held.keys().copied()
     }
 
-    /// Makes `keys` all that there are, for as long as their lease from now on.
+    /// Makes `keys` all that there are of a director, for as long as their lease from now on.
     ///
     /// # Errors
     /// When the map is full; some of the keys are in force then.
-    pub(super) fn install(&mut self, keys: &Keys) -> Result<(), AgentError> {
-        let wanted = guests(keys);
+    pub(super) fn install(&mut self, director: usize, keys: &Keys) -> Result<(), AgentError> {
+        self.told.retain(|told| told.director != director);
+        self.told.push(Told {
+            director,
+            keys: keys.clone(),
+            until: until(keys.lease),
+        });
+        self.write()
+    }
+
+    /// Keeps the keys of a director for `lease` seconds from now on.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub(super) fn renew(&mut self, director: usize, lease: u32) -> Result<(), AgentError> {
+        let mut told = self.told.iter_mut();
+        if let Some(told) = told.find(|told| told.director == director) {
+            told.until = until(lease);
+        }
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), AgentError> {
+        let now = until(0);
+        self.told.retain(|told| told.until > now);
+        let wanted = guests(&self.told);
         let gone = self
             .held
             .keys()
@@ -56,22 +92,10 @@ impl Keyring {
             self.guests.delete(&place(endpoint)).map_err(of("guests"))?;
             self.held.remove(&endpoint);
         }
-        self.held.extend(wanted);
-        self.renew(keys.lease)
-    }
-
-    /// Keeps the keys for `lease` seconds from now on.
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub(super) fn renew(&self, lease: u32) -> Result<(), AgentError> {
-        let until = monotonic_nanoseconds() + u64::from(lease) * 1_000_000_000;
-        for (endpoint, bytes) in &self.held {
-            let mut bytes = *bytes;
-            let at = SERVICES * SERVICE_BYTES;
-            bytes[at..at + 8].copy_from_slice(&until.to_ne_bytes());
-            let told = self.guests.update(&place(*endpoint), &bytes, MapFlags::ANY);
+        for (endpoint, bytes) in wanted {
+            let told = self.guests.update(&place(endpoint), &bytes, MapFlags::ANY);
             told.map_err(of("guests"))?;
+            self.held.insert(endpoint, bytes);
         }
         Ok(())
     }
@@ -98,6 +122,11 @@ fn monotonic_nanoseconds() -> u64 {
     })
 }
 
+/// When a lease of so many seconds ends that begins now.
+fn until(lease: u32) -> u64 {
+    monotonic_nanoseconds() + u64::from(lease) * 1_000_000_000
+}
+
 /// `struct place`.
 fn place(endpoint: SocketAddr) -> [u8; 20] {
     let Endpoint { addr, port } = endpoint.into();
@@ -107,15 +136,30 @@ fn place(endpoint: SocketAddr) -> [u8; 20] {
     bytes
 }
 
-/// `struct guests` of each endpoint, without its end. The director tells of no more services than
-/// there is room for.
-fn guests(keys: &Keys) -> BTreeMap<SocketAddr, [u8; BYTES]> {
-    let mut by_endpoint: BTreeMap<SocketAddr, Vec<&KeysOf>> = BTreeMap::new();
-    for of in &keys.services {
-        by_endpoint.entry(of.endpoint).or_default().push(of);
+/// What there is for one endpoint.
+#[derive(Default)]
+struct Guests<'t> {
+    /// By their numbers: directors that share keys tell of the same ones.
+    services: BTreeMap<u16, &'t KeysOf>,
+    until: u64,
+    scale: u8,
+}
+
+/// `struct guests` of each endpoint. A director tells of no more services than there is room for; of
+/// what two tell about one, the latest word counts.
+fn guests(all: &[Told]) -> BTreeMap<SocketAddr, [u8; BYTES]> {
+    let mut by_endpoint: BTreeMap<SocketAddr, Guests<'_>> = BTreeMap::new();
+    for told in all {
+        for of in &told.keys.services {
+            let guests = by_endpoint.entry(of.endpoint).or_default();
+            guests.services.insert(of.service, of);
+            guests.until = guests.until.max(told.until);
+            guests.scale = told.keys.scale;
+        }
     }
-    let bytes_of = |services: &[&KeysOf]| {
+    let bytes_of = |guests: &Guests<'_>| {
         let mut bytes = [0; BYTES];
+        let services: Vec<_> = guests.services.values().copied().collect();
         let count = services.len().min(SERVICES);
         for (to, of) in bytes
             .chunks_exact_mut(SERVICE_BYTES)
@@ -123,14 +167,16 @@ fn guests(keys: &Keys) -> BTreeMap<SocketAddr, [u8; BYTES]> {
         {
             write(of, to);
         }
-        let at = SERVICES * SERVICE_BYTES + 8;
+        let at = SERVICES * SERVICE_BYTES;
+        bytes[at..at + 8].copy_from_slice(&guests.until.to_ne_bytes());
+        let at = at + 8;
         bytes[at..at + 4].copy_from_slice(&(count as u32).to_ne_bytes());
-        bytes[at + 4..at + 8].copy_from_slice(&u32::from(keys.scale).to_ne_bytes());
+        bytes[at + 4..at + 8].copy_from_slice(&u32::from(guests.scale).to_ne_bytes());
         bytes
     };
     let entries = by_endpoint.into_iter();
     entries
-        .map(|(endpoint, services)| (endpoint, bytes_of(&services)))
+        .map(|(endpoint, guests)| (endpoint, bytes_of(&guests)))
         .collect()
 }
 
@@ -164,13 +210,31 @@ mod tests {
             ],
             ..Keys::default()
         };
-        let guests = guests(&keys);
+        let told = |director, keys: &Keys, until| Told {
+            director,
+            keys: keys.clone(),
+            until,
+        };
+        let guests = guests(&[told(0, &keys, 9)]);
         assert_eq!(guests.len(), 2);
         let both = guests[&"10.0.0.1:80".parse().unwrap()];
         assert_eq!(both[16..32], [1; 16]);
         assert_eq!(both[32..35], [3, 0, 2]);
         assert_eq!(both[56..72], [2; 16]);
         assert_eq!(both[72..75], [4, 0, 2]);
-        assert_eq!(both[168..176], [2, 0, 0, 0, 7, 0, 0, 0]);
+        assert_eq!(
+            both[160..176],
+            [9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0]
+        );
+
+        // A second director that shares the first service, and has one of its own.
+        let others = Keys {
+            services: vec![of(3, "10.0.0.1:80", 8), of(9, "10.0.0.1:80", 9)],
+            ..keys.clone()
+        };
+        let guests = super::guests(&[told(0, &keys, 9), told(1, &others, 7)]);
+        let all = guests[&"10.0.0.1:80".parse().unwrap()];
+        assert_eq!(all[16..32], [8; 16], "the latest word");
+        assert_eq!(all[160..170], [9, 0, 0, 0, 0, 0, 0, 0, 3, 0]);
     }
 }

@@ -208,8 +208,8 @@ fn counts<const N: usize>(map: &MapHandle, name: &'static str) -> Result<[u64; N
 /// Where there are keys, a filter: it works on when the agent is killed, so that connections which
 /// are under way to it find what they were promised.
 fn hook_of(config: &AgentConfig) -> HookChoice {
-    match (config.hook, &config.director) {
-        (HookChoice::Auto, Some(_)) => HookChoice::Clsact,
+    match (config.hook, &config.sources[..]) {
+        (HookChoice::Auto, [_, ..]) => HookChoice::Clsact,
         (hook, _) => hook,
     }
 }

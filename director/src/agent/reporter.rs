@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -38,7 +39,9 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 pub(super) struct Reporter {
     source: Source,
     connector: TlsConnector,
-    keyring: Keyring,
+    /// Its number among the directors.
+    director: usize,
+    keyring: Arc<Mutex<Keyring>>,
     /// The order that is in force, and how long keys live.
     number: u64,
     lease: u32,
@@ -48,19 +51,21 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// For the director of `source`, until `leaving` says that it is time to go.
+    /// For the director of `source`, which has this number, until `leaving` says that it is time to go.
     ///
     /// # Errors
     /// What is wrong with the certificates.
     pub(super) fn new(
         source: &Source,
-        keyring: Keyring,
+        director: usize,
+        keyring: Arc<Mutex<Keyring>>,
         leaving: watch::Receiver<bool>,
     ) -> io::Result<Self> {
         let config = channel::client(&source.identity).map_err(io::Error::other)?;
         Ok(Self {
             source: source.clone(),
             connector: TlsConnector::from(Arc::new(config)),
+            director,
             keyring,
             number: 0,
             lease: 0,
@@ -143,12 +148,18 @@ impl Reporter {
     fn obey(&mut self, order: Order) -> io::Result<bool> {
         match order {
             Order::Keys(keys) => {
-                self.keyring.install(&keys).map_err(io::Error::other)?;
+                let mut keyring = self.keyring.lock();
+                keyring
+                    .install(self.director, &keys)
+                    .map_err(io::Error::other)?;
                 (self.number, self.lease) = (keys.number, keys.lease);
                 Ok(true)
             }
             Order::Stay => {
-                self.keyring.renew(self.lease).map_err(io::Error::other)?;
+                let mut keyring = self.keyring.lock();
+                keyring
+                    .renew(self.director, self.lease)
+                    .map_err(io::Error::other)?;
                 Ok(false)
             }
         }
@@ -156,7 +167,7 @@ impl Reporter {
 
     fn report(&mut self) -> io::Result<Report> {
         let listeners = listeners::all()?;
-        let endpoints: Vec<_> = self.keyring.endpoints().collect();
+        let endpoints: Vec<_> = self.keyring.lock().endpoints().collect();
         let now = Instant::now();
         let listening = endpoints.into_iter().map(|endpoint| {
             let found = listeners::standing(&listeners, endpoint);
@@ -173,7 +184,7 @@ impl Reporter {
 
     /// Who has declined a connection lately would decline the next.
     fn quarantined(&mut self, found: Listening, now: Instant) -> Listening {
-        let count = self.keyring.declined(found.endpoint);
+        let count = self.keyring.lock().declined(found.endpoint);
         let (seen, until) = self.declined.entry(found.endpoint).or_default();
         if count > *seen {
             (*seen, *until) = (count, Some(now + QUARANTINE));

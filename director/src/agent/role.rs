@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -111,14 +112,13 @@ async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
     let program = Decapsulator::attach(&config, &link)?;
     let known = tell_addresses(&program, &[], &host.addresses.borrow_and_update())?;
     let (leave, leaving) = watch::channel(false);
-    let reporting = match &config.director {
-        Some(source) => {
-            let reporter = Reporter::new(source, program.keyring()?, leaving);
-            let reporter = reporter.context("cannot ask a director for keys")?;
-            Some(tokio::spawn(reporter.run()))
-        }
-        None => None,
-    };
+    let keyring = Arc::new(Mutex::new(program.keyring()?));
+    let mut reporting = Vec::new();
+    for (number, source) in config.sources.iter().enumerate() {
+        let reporter = Reporter::new(source, number, Arc::clone(&keyring), leaving.clone());
+        let reporter = reporter.context("cannot ask a director for keys")?;
+        reporting.push(tokio::spawn(reporter.run()));
+    }
     let mut agent = Agent {
         args,
         config,
@@ -132,8 +132,9 @@ async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     // The receiver is gone when nobody reports.
     let _ = leave.send(true);
-    if let Some(reporting) = reporting {
-        let _ = tokio::time::timeout(PATIENCE, reporting).await;
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    for reporting in reporting {
+        let _ = tokio::time::timeout_at(patience, reporting).await;
     }
     agent.tell_outcomes();
     info!("stopped");
@@ -211,7 +212,7 @@ impl Agent<'_> {
             Ok(outcomes) => info!(target: logging::ANSWER, "packets: {outcomes}"),
             Err(error) => warn!(%error, "cannot read the counters"),
         }
-        if self.config.director.is_none() {
+        if self.config.sources.is_empty() {
             return;
         }
         match self.program.welcomes() {

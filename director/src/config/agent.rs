@@ -29,8 +29,8 @@ pub struct AgentConfig {
     pub gue_port: u16,
     /// How the program is attached.
     pub hook: HookChoice,
-    /// `[agent.director]`: who gives keys for cookies, if somebody does.
-    pub director: Option<Source>,
+    /// `[[agent.director]]`: those who give keys for cookies.
+    pub sources: Vec<Source>,
     /// `[log]`: what is logged, and how.
     pub log: Log,
 }
@@ -114,8 +114,7 @@ fn read(mut root: Section<'_>) -> Option<AgentConfig> {
     let gue_port = section.or("gue_port", &port, AgentConfig::DEFAULT_GUE_PORT);
     let hook = Expected::Word(HookChoice::WORDS);
     let hook = section.or("hook", &hook, HookChoice::Auto);
-    let wants_keys = section.has("director");
-    let director = wants_keys.then(|| read_director(section.section("director")));
+    let sources = read_sources(&mut section);
     section.finish();
     let log = log::read(root.section("log"));
     root.finish();
@@ -126,9 +125,20 @@ fn read(mut root: Section<'_>) -> Option<AgentConfig> {
         tunnels,
         gue_port,
         hook,
-        director: director.flatten(),
+        sources,
         log,
     })
+}
+
+/// One is a table, several are a list of them.
+fn read_sources(section: &mut Section<'_>) -> Vec<Source> {
+    if section.is_table("director") {
+        let only = read_director(section.section("director"));
+        return only.into_iter().collect();
+    }
+    let all = section.sections("director").into_iter();
+    all.filter_map(|(_, section)| read_director(section))
+        .collect()
 }
 
 fn read_director(mut section: Section<'_>) -> Option<Source> {
@@ -249,7 +259,7 @@ mod tests {
         assert_eq!(config.tunnels, Tunnel::ALL);
         assert_eq!(config.gue_port, 6080);
         assert_eq!(config.hook, HookChoice::Auto);
-        assert_eq!(config.director, None);
+        assert_eq!(config.sources, []);
         assert_eq!(config.log, Log::default());
     }
 
@@ -306,7 +316,7 @@ mod tests {
             let files = "certificate = \"c\"\nkey = \"k\"\nca = \"a\"\n";
             let text =
                 format!("{MINIMAL}[agent.director]\naddress = \"10.0.0.9:7071\"\n{files}{more}");
-            AgentConfig::parse(&text, "f").unwrap().director.unwrap()
+            AgentConfig::parse(&text, "f").unwrap().sources.remove(0)
         };
         assert_eq!(read("").name.to_str(), "10.0.0.9");
         assert_eq!(read("name = \"lb.example\"").name.to_str(), "lb.example");

@@ -1,10 +1,12 @@
 //! `[agents]` and `[cookies]`: where agents of real servers come in, and how long keys are used.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::identity;
 use super::read::{Expected, Section};
 use crate::channel::Identity;
+use crate::cookie::Secret;
 use crate::time::Ticks;
 
 /// Where agents come in.
@@ -17,10 +19,12 @@ pub struct Agents {
 }
 
 /// How cookies are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookies {
     /// How long a key makes them.
     pub rotation: Ticks,
+    /// What other directors make the same keys of.
+    pub secret: Option<Secret>,
 }
 
 impl Cookies {
@@ -31,6 +35,7 @@ impl Default for Cookies {
     fn default() -> Self {
         Self {
             rotation: Ticks::seconds(Self::ROTATION),
+            secret: None,
         }
     }
 }
@@ -51,8 +56,24 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Agents> {
 pub(super) fn read_cookies(mut section: Section<'_>) -> Cookies {
     let seconds = Expected::Number(1..=3600);
     let rotation = section.or("rotation", &seconds, Cookies::ROTATION);
+    let secret = read_secret(&mut section);
     section.finish();
     Cookies {
         rotation: Ticks::seconds(rotation),
+        secret,
+    }
+}
+
+fn read_secret(section: &mut Section<'_>) -> Option<Secret> {
+    let path = Expected::Text("the path of a file");
+    let path = PathBuf::from(section.optional::<String>("secret_file", &path)?);
+    match Secret::read(&path) {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            let message = format!("{}: {error}", path.display());
+            let mend = "make it with `(umask 077; openssl rand -hex 32 > FILE)`";
+            section.refuse("secret_file", message, mend);
+            None
+        }
     }
 }

@@ -96,6 +96,12 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// Whether `key` is one table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        let item = self.table.and_then(|table| table.get(key));
+        item.is_some_and(Item::is_table_like)
+    }
+
     /// Reports a problem with `key`.
     pub(super) fn refuse(&self, key: &str, message: impl Into<String>, mend: impl Into<String>) {
         self.refuse_at(&child("", key), message, mend);

@@ -19,7 +19,7 @@ use tracing::warn;
 use super::Director;
 use crate::agents::Agents;
 use crate::channel::KeysOf;
-use crate::cookie::{Abilities, Recipe, Rotation};
+use crate::cookie::{Abilities, Recipe, Secret, Turnover};
 use crate::gate::{CookieCounts, MAX_COOKIE_SERVICES};
 use crate::neighbour::Fib;
 use crate::pool::Pool;
@@ -36,8 +36,11 @@ const LARGEST_MSS: u32 = 1460;
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
 struct Dies {
+    /// Its place among the gate's counters.
+    slot: u16,
+    /// Its number in the MAC.
     number: u16,
-    rotation: Rotation,
+    keys: Turnover,
     /// Since when nobody wants them.
     unwanted: Option<Tick>,
     /// What the gate had counted when they were made.
@@ -50,6 +53,8 @@ struct Dies {
 pub(super) struct Mint {
     dies: HashMap<ServiceKey, Dies>,
     period: Option<Ticks>,
+    /// What other directors make the same keys of.
+    secret: Option<Secret>,
 }
 
 /// What is known of a service at a look.
@@ -71,9 +76,9 @@ impl Mint {
         self.period.unwrap_or(Self::PERIOD)
     }
 
-    /// The smallest number that nobody has.
-    fn free_number(&self) -> Option<u16> {
-        let taken: BTreeSet<_> = self.dies.values().map(|dies| dies.number).collect();
+    /// The smallest place that nobody has.
+    fn free_slot(&self) -> Option<u16> {
+        let taken: BTreeSet<_> = self.dies.values().map(|dies| dies.slot).collect();
         (0..MAX_COOKIE_SERVICES).find(|number| !taken.contains(number))
     }
 }
@@ -82,6 +87,12 @@ impl Director {
     /// Sets for how long a key makes cookies.
     pub fn set_cookie_period(&self, period: Ticks) {
         self.mint.lock().period = Some(period);
+    }
+
+    /// Says what the keys are made of that other directors have too; without, they are this one's
+    /// alone.
+    pub fn set_cookie_secret(&self, secret: Option<Secret>) {
+        self.mint.lock().secret = secret;
     }
 
     /// Since when it runs.
@@ -137,22 +148,29 @@ impl Director {
 
     /// Sees to it that a service has keys when it may need them; false when it has none.
     fn ready_dies(&self, mint: &mut Mint, service: &Service, look: &Look<'_>) -> bool {
-        if mint.dies.contains_key(&service.key) {
+        let Some(vip) = service.key.vip() else {
+            return false;
+        };
+        let secret = mint.secret.clone();
+        let is_of = |dies: &Dies| dies.keys.is_of(secret.as_ref());
+        if mint.dies.get(&service.key).is_some_and(is_of) {
             return true;
         }
+        mint.dies.remove(&service.key);
         let mut reals = candidates(service);
         let wanted = service.handling.cookies != CookiePolicy::Off;
         if !wanted || !reals.any(|real| look.agents.has(IpAddr::from(real.endpoint.addr))) {
             return false;
         }
-        let Some(number) = mint.free_number() else {
+        let Some(slot) = mint.free_slot() else {
             return false;
         };
         let dies = Dies {
-            number,
-            rotation: Rotation::new(look.now),
+            slot,
+            number: secret.as_ref().map_or(slot, |secret| secret.number(vip)),
+            keys: Turnover::new(secret.as_ref(), vip, look.now, look.period),
             unwanted: None,
-            before: self.gate.cookie_counts(number).unwrap_or_default(),
+            before: self.gate.cookie_counts(slot).unwrap_or_default(),
             status: CookieStatus::default(),
         };
         mint.dies.insert(service.key, dies);
@@ -173,9 +191,10 @@ impl Director {
         let policy = service.handling.cookies;
         let reason = decide(service, policy, &stands, look);
         let recipe = Recipe {
+            slot: dies.slot,
             service: dies.number,
-            keys: dies.rotation.good(),
-            parity: dies.rotation.parity(),
+            keys: dies.keys.good(),
+            parity: dies.keys.parity(),
             mints: reason.is_ok(),
             mss: mss(service, vip, look.fib),
             abilities: stands.abilities,
@@ -240,7 +259,7 @@ impl Director {
         let Some(dies) = mint.dies.get(key) else {
             return CookieCounts::default();
         };
-        let now = self.gate.cookie_counts(dies.number).unwrap_or_default();
+        let now = self.gate.cookie_counts(dies.slot).unwrap_or_default();
         CookieCounts {
             sent: now.sent - dies.before.sent.min(now.sent),
             accepted: now.accepted - dies.before.accepted.min(now.accepted),
@@ -316,7 +335,7 @@ fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> 
     let able: Vec<_> = candidates(service)
         .filter(|r| r.load.takes_cookies())
         .collect();
-    dies.rotation.step(look.now, look.period, |key| {
+    dies.keys.step(look.now, look.period, |key| {
         able.iter().all(|real| holds(real, key).is_ok())
     });
     let mut stands = Stands {
@@ -326,7 +345,7 @@ fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> 
         lack: None,
     };
     for real in candidates(service) {
-        let stand = dies.rotation.key().ok_or("there is no key");
+        let stand = dies.keys.key().ok_or("there is no key");
         let stand = stand.and_then(|key| holds(real, key));
         real.load.set_takes_cookies(stand.is_ok());
         stands.reals += 1;
@@ -379,7 +398,7 @@ fn orders_of(
         let keys = KeysOf {
             service: dies.number,
             endpoint: endpoint_of(real, vip),
-            keys: dies.rotation.installed().map(|key| key.map(Into::into)),
+            keys: dies.keys.installed().map(|key| key.map(Into::into)),
         };
         (real.endpoint.addr.into(), keys)
     })

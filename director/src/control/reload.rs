@@ -64,6 +64,7 @@ impl Director {
         self.set_brief(config.defense.brief);
         self.adopt_health(&config.health);
         self.set_cookie_period(config.cookies.rotation);
+        self.set_cookie_secret(config.cookies.secret.clone());
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //! * `recipe`: how the cookies of a service are made at this moment; gate and workers have the
 //!   same.
 //! * `rotation`: which keys are good, and which is next.
+//! * `shared`, `turnover`: keys that other directors have too.
 //! * `roll`: which tuples may have a connection, for the gate to see.
 
 mod answer;
@@ -15,12 +16,16 @@ mod hello;
 mod recipe;
 mod roll;
 mod rotation;
+mod shared;
+mod turnover;
 
 pub use format::{Key, Mac, Offer, Visitor};
 pub use hello::Hello;
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
 pub use roll::{Cells, Roll};
 pub use rotation::Rotation;
+pub use shared::{NoSecret, Secret, SharedKeys};
+pub use turnover::Turnover;
 
 /// The window that a SYN+ACK with a cookie advertises (`OUR_WINDOW` in `bpf/cookie/answer.h`).
 pub const WINDOW: u16 = 64_240;

@@ -57,7 +57,9 @@ impl Abilities {
 /// How the cookies of a service are made at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// The service's number in the MAC, and its place among the gate's counters.
+    /// The service's place among the gate's counters.
+    pub slot: u16,
+    /// Its number in the MAC.
     pub service: u16,
     /// The keys that are good, by their parity.
     pub keys: [Option<Key>; 2],

@@ -84,7 +84,7 @@ fn bytes_of(recipe: &Recipe) -> [u8; BYTES] {
     for (to, key) in bytes.chunks_exact_mut(16).zip(recipe.keys) {
         to.copy_from_slice(&key.map_or([0; 16], |key| key.0));
     }
-    bytes[32..36].copy_from_slice(&u32::from(recipe.service).to_ne_bytes());
+    bytes[32..36].copy_from_slice(&u32::from(recipe.slot).to_ne_bytes());
     bytes[36..38].copy_from_slice(&recipe.service.to_ne_bytes());
     bytes[38..40].copy_from_slice(&recipe.mss.to_ne_bytes());
     bytes[40] = recipe.parity;

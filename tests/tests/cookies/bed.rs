@@ -11,15 +11,17 @@ use testbed::agent::Agent;
 use testbed::certificates::Authority;
 use testbed::director::{Configuration, Director, by, service};
 use testbed::generator::Pass;
+use testbed::namespace::Namespace;
 use testbed::scene::Family;
 use testbed::servers::{HTTP_PORT, Nginx, OTHER_HTTP_PORT};
-use testbed::topology::{HOST_SIDE, Plan, RealHost, Topology};
+use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, RealHost, Topology, VIP_V4};
 use testbed::wait;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Where agents find the director.
+/// Where agents find the director, and its twin.
 const DOOR: &str = "10.0.2.254:7071";
+const TWIN_DOOR: &str = "10.0.2.253:7071";
 
 /// Counts the SYNs that come to a real server.
 const COUNTER: &str = "table inet cookies {\n chain input {\n  type filter hook input priority -200;\n  \
@@ -84,10 +86,7 @@ impl Bed {
         let bare = Configuration::new(topology.interfaces())
             .agents(DOOR.parse()?, &files)
             .cookies("rotation", shape.rotation);
-        let services = Family::BOTH.map(|family| service_of(&topology, family, shape));
-        let configuration = services
-            .into_iter()
-            .fold(more(bare), Configuration::service);
+        let configuration = more(with_services(bare, &topology, shape));
         let web = topology.reals.iter().map(Nginx::start);
         let web = web.collect::<Result<_>>()?;
         let mut bed = Self {
@@ -110,26 +109,27 @@ impl Bed {
         let real = &self.topology.reals[number];
         let addresses = [IpAddr::from(real.v4), real.v6.into()];
         let files = self.authority.certify(&real.name, &addresses)?;
+        let source = |door: &str| {
+            format!(
+                "[[agent.director]]\naddress = \"{door}\"\ncertificate = {:?}\nkey = {:?}\nca = {:?}\n",
+                files.certificate, files.key, files.authority
+            )
+        };
         let text = format!(
-            "[agent]\ninterface = \"eth0\"\n[agent.director]\naddress = \"{DOOR}\"\n\
-             certificate = {:?}\nkey = {:?}\nca = {:?}\n",
-            files.certificate, files.key, files.authority
+            "[agent]\ninterface = \"eth0\"\n{}{}",
+            source(DOOR),
+            source(TWIN_DOOR)
         );
         Agent::start(&real.namespace, &text)
     }
 
     pub(crate) fn status(&self, family: Family) -> Result<CookieStatus> {
-        let defense = self.director.api().defense(Some(family.http_service()))?;
-        defense.cookies.context("no cookies")
+        status(&self.director, family)
     }
 
     /// Waits until so many real servers are able, and SYNs are answered or not.
     pub(crate) fn await_cookies(&self, family: Family, able: u32, active: bool) -> Result<()> {
-        wait::until("cookies", PATIENCE, || {
-            let status = self.status(family)?;
-            ensure!((status.able, status.active) == (able, active), "{status:?}");
-            Ok(())
-        })
+        await_cookies(&self.director, family, able, active)
     }
 
     /// SYNs that have come to real servers.
@@ -140,6 +140,79 @@ impl Bed {
     pub(crate) fn half_open(&self) -> Result<u64> {
         Ok(self.director.api().status()?.connections.half_open)
     }
+}
+
+/// A second director between the same client and real servers, for direct routing.
+pub(crate) struct Twin {
+    pub(crate) director: Director,
+    _namespace: Namespace,
+    _pass: Pass,
+}
+
+impl Twin {
+    /// The client's interface towards it.
+    const SIDE: &str = "eth8";
+
+    pub(crate) fn beside(
+        bed: &Bed,
+        shape: Shape,
+        more: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
+        let namespace = bed.topology.twin(Self::SIDE)?;
+        let door: SocketAddr = TWIN_DOOR.parse()?;
+        let files = bed.authority.certify("twin", &[door.ip()])?;
+        let bare = Configuration::new(bed.topology.interfaces())
+            .agents(door, &files)
+            .cookies("rotation", shape.rotation);
+        let configuration = more(with_services(bare, &bed.topology, shape));
+        Ok(Self {
+            director: Director::start(&namespace, &configuration)?,
+            _pass: Pass::new(&bed.topology.client, Self::SIDE)?,
+            _namespace: namespace,
+        })
+    }
+
+    pub(crate) fn status(&self, family: Family) -> Result<CookieStatus> {
+        status(&self.director, family)
+    }
+
+    pub(crate) fn await_cookies(&self, family: Family, able: u32, active: bool) -> Result<()> {
+        await_cookies(&self.director, family, able, active)
+    }
+
+    /// From now on the client's SYNs go to the first director, and all else to this one.
+    pub(crate) fn part_ways(&self, bed: &Bed) -> Result<()> {
+        let client = &bed.topology.client;
+        client.ip(&format!(
+            "rule add fwmark 1 lookup 100\nroute add {VIP_V4} via 10.0.1.254 src {CLIENT_V4} table 100\n\
+             route add {VIP_V4} via 10.0.8.253 src {CLIENT_V4}\n"
+        ))?;
+        let marks = format!(
+            "table ip ways {{\n chain out {{\n  type route hook output priority -150;\n  \
+             ip daddr {VIP_V4} tcp flags & (syn | ack) == syn meta mark set 1\n }}\n}}\n"
+        );
+        let mut nft = client.command("nft");
+        testbed::process::output_with_input(nft.args(["-f", "-"]), &marks)?;
+        Ok(())
+    }
+}
+
+fn status(director: &Director, family: Family) -> Result<CookieStatus> {
+    let defense = director.api().defense(Some(family.http_service()))?;
+    defense.cookies.context("no cookies")
+}
+
+fn await_cookies(director: &Director, family: Family, able: u32, active: bool) -> Result<()> {
+    wait::until("cookies", PATIENCE, || {
+        let status = status(director, family)?;
+        ensure!((status.able, status.active) == (able, active), "{status:?}");
+        Ok(())
+    })
+}
+
+fn with_services(bare: Configuration, topology: &Topology, shape: Shape) -> Configuration {
+    let services = Family::BOTH.map(|family| service_of(topology, family, shape));
+    services.into_iter().fold(bare, Configuration::service)
 }
 
 fn service_of(topology: &Topology, family: Family, shape: Shape) -> Service {

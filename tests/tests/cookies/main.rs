@@ -5,3 +5,4 @@ mod agents;
 mod bed;
 mod clients;
 mod methods;
+mod twins;
