@@ -277,6 +277,8 @@ pub struct WorkerStats {
     pub no_frame: Counter,
     /// Grows several times a second, as long as the worker makes progress.
     pub beats: Counter,
+    /// Nanoseconds that the worker has slept because nothing came.
+    pub asleep: Counter,
     /// Who sends it most.
     pub sources: Shown,
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 use crate::drops::Cause;
 use crate::stats::WorkerStats;
@@ -188,7 +189,9 @@ impl Worker {
             }
             if idle > IDLE_ROUNDS {
                 let held = walk.held() > 0;
+                let began = Instant::now();
                 wait.sleep(if held { NAP_MS } else { SLEEP_MS })?;
+                self.stats.asleep.add(began.elapsed().as_nanos() as u64);
                 idle = 0;
             }
         }

@@ -112,6 +112,9 @@ fn a_flood_raises_the_level_and_its_end_lowers_it() -> Result<()> {
     let defense = bench.director.api().defense(None)?;
     assert!(defense.automatic, "{defense:?}");
     assert!(defense.reason.contains("half-open"), "{defense:?}");
+    assert!(["tables", "share"].contains(&&*defense.rung), "{defense:?}");
+    let pool = defense.resources.iter().find(|of| of.name == "pool");
+    assert!(pool.is_some_and(|pool| pool.used > 10.0), "{defense:?}");
     let expected = file_sha256(&big_file()?)?;
     assert_eq!(download_sha256(client, HTTP.http(), "/big")?, expected);
     assert_eq!(live.ask_name()?, name);
@@ -119,10 +122,13 @@ fn a_flood_raises_the_level_and_its_end_lowers_it() -> Result<()> {
     assert!(held.half_open <= POOL as u64, "{held:?}");
 
     bench.await_level(0)?;
-    assert_eq!(live.ask_name()?, name);
+    let rung = bench.director.api().defense(None)?.rung;
+    assert_eq!((live.ask_name()?, &*rung), (name, "none"));
     assert_eq!(fetch_names(client, HTTP.http(), 3)?.len(), 3);
     let events = bench.director.api().call(async |api| api.events(0).await)?;
+    let is_level = |event: &&adminapi::model::Event| event.kind == "defense_level";
     let of_all = events.events.iter().filter(|event| event.service.is_none());
+    let of_all = of_all.filter(is_level);
     let told: Vec<_> = of_all.map(|event| event.message.clone()).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     for message in &told {
@@ -143,6 +149,7 @@ fn a_pinned_level_stays_and_a_service_has_its_own() -> Result<()> {
     let (one, other) = (Some(HTTP.http_service()), Some(Family::V6.http_service()));
     let set = api.set_level(one, 2)?;
     assert_eq!((set.level, set.automatic), (2, false));
+    assert_eq!(set.rung, "tables");
     assert_eq!((api.defense(other)?.level, bench.level()?), (0, 0));
 
     // The client's word establishes nothing; the real server's does.
@@ -183,6 +190,7 @@ fn a_rate_drops_new_connections_only() -> Result<()> {
     bench.write("net.ipv4.vs.am_droprate", 4)?;
     bench.write("net.ipv4.vs.drop_packet", 3)?;
     assert_eq!(api.defense(None)?.drop_rate, 0.25);
+    assert_eq!(api.defense(None)?.rung, "share");
     bench.flood(1000)?;
     let some = wait::until("drops", PATIENCE, || {
         let drops = api.stats()?.drops;

@@ -28,9 +28,32 @@ pub struct Defense {
     pub signals: Vec<DefenseSignal>,
     /// What changes the level next.
     pub next: String,
+    /// The highest step that is taken: `none`, `tables` (handshakes are judged more strictly),
+    /// `cookies`, `share` (a share of the new connections is dropped). Of the director: for any service.
+    #[serde(default)]
+    pub rung: String,
+    /// The resource of the director that is short, the one furthest beyond its mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short: Option<String>,
+    /// The resources of the director that a flood uses up, as far as they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<DefenseResource>,
     /// The cookies of a TCP service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<CookieStatus>,
+}
+
+/// Something that there is only so much of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DefenseResource {
+    /// `ring`: packets that the kernel had to drop at the workers' rings, of all that came;
+    /// `core`: time of the busiest worker's core; `pool`: places for half-open connections;
+    /// `backlog`: places in the fullest listen queue of a real server, as agents tell.
+    pub name: String,
+    /// How much of it is used, in percent.
+    pub used: f64,
+    /// From here on it is short.
+    pub mark: f64,
 }
 
 /// Something that is measured.
@@ -70,7 +93,7 @@ pub struct Event {
     pub id: u64,
     /// When, seconds since 1970.
     pub at: u64,
-    /// What: `defense_level`, `change`.
+    /// What: `defense_level`, `shortage`, `ban`, `regions`, `change`.
     pub kind: String,
     /// Which service it is about; none: the whole director.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -157,6 +157,9 @@ fn text(defense: &Defense) -> String {
         signals,
         next,
         cookies,
+        rung,
+        short,
+        resources,
     } = defense;
     let mode = if *automatic { "automatic" } else { "pinned" };
     let percent = drop_rate * 100.0;
@@ -168,6 +171,15 @@ fn text(defense: &Defense) -> String {
          half-open  {half_open} of {half_open_limit}\n",
         utc(*since)
     );
+    let _ = writeln!(text, "step       {}", step(rung));
+    let short = short.as_deref().unwrap_or("nothing");
+    let used = resources
+        .iter()
+        .map(|of| format!("{} {:.1} %", of.name, of.used));
+    let used: Vec<String> = used.collect();
+    if !used.is_empty() {
+        let _ = writeln!(text, "short      {short} ({} used)", used.join(", "));
+    }
     if let Some(status) = cookies {
         text.push_str(&self::cookies(status));
     }
@@ -187,6 +199,17 @@ fn text(defense: &Defense) -> String {
         );
     }
     text
+}
+
+/// What is done, for people.
+fn step(rung: &str) -> &str {
+    match rung {
+        "none" => "nothing out of the ordinary",
+        "tables" => "handshakes are judged strictly and live briefly",
+        "cookies" => "SYNs are answered with cookies",
+        "share" => "a share of the new connections is dropped",
+        other => other,
+    }
 }
 
 /// The cookies of a service for people.
@@ -231,7 +254,7 @@ pub(super) fn utc(at: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::DefenseSignal;
+    use adminapi::model::{DefenseResource, DefenseSignal};
 
     use super::*;
 
@@ -253,6 +276,13 @@ mod tests {
                 unit: "%".to_owned(),
             }],
             next: "0 in 12 s".to_owned(),
+            rung: "share".to_owned(),
+            short: Some("pool".to_owned()),
+            resources: vec![DefenseResource {
+                name: "pool".to_owned(),
+                used: 61.0,
+                mark: 50.0,
+            }],
             cookies: Some(CookieStatus {
                 policy: CookiePolicy::Auto,
                 active: true,
@@ -272,6 +302,8 @@ reason     half-open pool taken: 31.0 %, the mark is 25.0 %
 next       0 in 12 s
 drop rate  12.5 % of new connections
 half-open  77500 of 250000
+step       a share of the new connections is dropped
+short      pool (pool 61.0 % used)
 cookies    auto, on: under attack
 agents     2 of 3 real servers
 counted    1000 sent, 10 accepted, 7 refused

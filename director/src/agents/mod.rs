@@ -143,6 +143,19 @@ impl Agents {
         sessions.values_mut().any(|session| session.is_for(addr))
     }
 
+    /// How full the fullest listen queue is that an agent tells of, in percent; none if nobody does.
+    pub(crate) fn fullest(&self, now: Tick) -> Option<f64> {
+        let sessions = self.sessions.lock();
+        let alive = sessions.values().filter(|session| session.is_alive(now));
+        let queues = alive.flat_map(|session| &session.report.listening);
+        let open = queues.filter(|queue| queue.limit > 0);
+        let full = open.map(|queue| match queue.standing {
+            Standing::Full => 100.0,
+            _ => 100.0 * f64::from(queue.waiting) / f64::from(queue.limit),
+        });
+        full.reduce(f64::max)
+    }
+
     /// What the real server at `addr` can do with connections to `endpoint` that were proved with
     /// `key`.
     ///

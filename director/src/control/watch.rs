@@ -11,9 +11,13 @@ use tracing::{info, warn};
 use super::events::EventLog;
 use super::meter::Meter;
 use super::strategies::{Strategies, machine_memory, page_size};
+use super::supplies::Stocks;
 use super::{Director, translate};
 use crate::config::Defense;
-use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Share, Signal, Signals};
+use crate::defence::{
+    Change, Controller, Left, Level, Policy, Posture, Resource, Rung, Share, Signal, Signals,
+    Supplies,
+};
 use crate::drops::Cause;
 use crate::flow::Tracked;
 use crate::gate::CookieCounts;
@@ -23,7 +27,7 @@ use crate::stats::Drops;
 use crate::time::{Tick, Ticks};
 
 /// How often the watch looks, in ticks.
-pub const PERIOD: Ticks = Ticks(2);
+pub const PERIOD: Ticks = Ticks(1);
 
 /// What a client's ACK is dropped for when it belongs to nothing.
 const REJECTED: [Cause; 4] = [
@@ -96,6 +100,7 @@ pub(super) struct Watch {
     services: HashMap<ServiceKey, Watched>,
     displaced: Meter,
     strategies: Strategies,
+    stocks: Stocks,
     pub(super) events: EventLog,
 }
 
@@ -107,6 +112,7 @@ impl Watch {
             services: HashMap::new(),
             displaced: Meter::new(0, now),
             strategies: Strategies::default(),
+            stocks: Stocks::new(now),
             events: EventLog::default(),
         }
     }
@@ -196,6 +202,10 @@ impl Director {
         self.shared
             .orders
             .set_drop_entry(watch.strategies.drop_entry);
+        for message in self.take_stock(&mut watch.stocks, now) {
+            warn!("{message}");
+            watch.events.add(unix_now(), "shortage", None, message);
+        }
         self.watch_all(&mut watch, &measured, machine, now);
         watch_services(&mut watch, &pool, &measured, &cookies, now);
         let mut hurried = false;
@@ -293,6 +303,32 @@ impl Director {
         self.watch();
     }
 
+    /// The highest step of defence that is taken for a service, or for any.
+    fn rung_of(
+        &self,
+        watch: &Watch,
+        service: Option<&Service>,
+        cookies: Option<&model::CookieStatus>,
+    ) -> Rung {
+        let rung = |service: &Service, mints: bool| {
+            let own = watch.services.get(&service.key);
+            let own = own.map_or(Level::Calm, |own| own.controller.level());
+            let level = own.max(watch.all.controller.level());
+            Rung::of(level, &watch.posture(&service.key), mints)
+        };
+        match service {
+            Some(service) => rung(service, cookies.is_some_and(|cookies| cookies.active)),
+            None => {
+                let pool = self.shared.pool.load();
+                let rungs = pool
+                    .iter()
+                    .map(|service| rung(service, service.cookies.mints()));
+                let all = Rung::of(watch.all.controller.level(), &Posture::default(), false);
+                rungs.max().unwrap_or_default().max(all)
+            }
+        }
+    }
+
     /// The defence of a service, or of all, as the API shows it.
     pub(super) fn show_defense(&self, service: Option<&Service>) -> model::Defense {
         let now = self.facts.clock.now();
@@ -312,7 +348,12 @@ impl Director {
         let policy = &watch.defense.policy;
         let dropped = own.controller.dropped().max(watch.all.controller.dropped());
         let cause = controller.cause();
+        let rung = self.rung_of(&watch, service, cookies.as_ref());
+        let supplies = &watch.stocks.supplies;
         model::Defense {
+            rung: rung.name().to_owned(),
+            short: supplies.shortest().map(|short| short.name().to_owned()),
+            resources: resources(supplies),
             level: controller.level().number(),
             automatic: controller.level() != Level::Pinned,
             reason: match from_above {
@@ -328,6 +369,18 @@ impl Director {
             cookies,
         }
     }
+}
+
+/// How much of each resource is used, as the API shows it.
+fn resources(supplies: &Supplies) -> Vec<model::DefenseResource> {
+    let all = Resource::ALL.into_iter();
+    let known = all.filter_map(|resource| Some((resource, supplies.used(resource)?)));
+    let shown = known.map(|(resource, used)| model::DefenseResource {
+        name: resource.name().to_owned(),
+        used,
+        mark: resource.mark(),
+    });
+    shown.collect()
 }
 
 /// What would change the level.

@@ -17,11 +17,13 @@
 mod controller;
 mod lottery;
 mod orders;
+mod shortage;
 mod signals;
 mod stance;
 
 pub use controller::{Change, Controller, Grounds, Level};
 pub use lottery::Lottery;
 pub use orders::{Orders, Strays, Tell};
+pub use shortage::{Resource, Rung, Supplies};
 pub use signals::{Left, Marks, Policy, Reason, Signal, Signals};
 pub use stance::{Posture, Share, Stance};
