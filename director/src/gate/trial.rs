@@ -11,7 +11,7 @@ use libbpf_rs::libbpf_sys;
 
 use super::maps::Maps;
 use super::program::{self, Base, Instance};
-use super::{CookieCounts, GateCounters, GateError, Roles, XdpMode};
+use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Endpoint, Mac, Protocol};
 
@@ -92,6 +92,11 @@ impl Trial {
     /// When the map is full.
     pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
         self.maps.cookies.set(vip, recipe)
+    }
+
+    /// What it filters.
+    pub const fn filters(&self) -> &Filters {
+        &self.maps.filters
     }
 
     /// Who has a connection.
