@@ -455,6 +455,7 @@ impl Control for Fake {
             margin: 0,
             bytes: 600,
             opens: 10,
+            stopped: 0,
         };
         self.with(|_| {
             Ok(Sources {
@@ -602,6 +603,7 @@ impl Control for Fake {
 
 fn listed(listing: &Listed) -> ListedView {
     ListedView {
+        automatic: false,
         network: listing.network,
         list: listing.list,
         left: listing.seconds,

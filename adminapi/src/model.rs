@@ -48,12 +48,14 @@ pub use connection::{
 };
 pub use cookies::{CookiePolicy, CookieStatus};
 pub use daemon::{SyncDaemon, SyncRole};
-pub use defense::{Defense, DefenseLevel, DefenseSignal, Event, EventQuery, Events};
+pub use defense::{
+    Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events,
+};
 pub use difference::{Difference, ResourceChange};
 pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
 pub use filter::{
-    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
-    NetworkPage, NetworkQuery, RateLimit,
+    BanPolicy, ConnectionLimit, Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed,
+    ListedView, ListedWish, NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
     AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,

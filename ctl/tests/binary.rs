@@ -195,6 +195,7 @@ impl Control for Fake {
                 margin: 0,
                 bytes: 600,
                 opens: 5,
+                stopped: 0,
             }],
         })
     }

@@ -79,6 +79,7 @@ struct filter {
 	__u32 outside; // regions that are all but what they name
 	__u32 closed;  // regions that open no connections
 	__u32 sealed;  // regions of which nothing is taken
+	__u32 gap;     // between packets that are shown (sight.h); 0: none is
 };
 
 struct {

@@ -23,6 +23,7 @@
 #include "marks.h"
 #include "parse.h"
 #include "region.h"
+#include "sight.h"
 
 const volatile __u32 PORT;
 const volatile __u32 FAST_PATH;
@@ -140,15 +141,25 @@ static __always_inline int forward_flow(struct xdp_md *ctx)
 	return verdict;
 }
 
+// Drops a packet of which the director would not hear otherwise.
+static __always_inline int refuse(struct xdp_md *ctx, const struct packet *packet,
+				  const struct filter *filter, enum counter why)
+{
+	sample(ctx, packet, filter);
+	return drop(why);
+}
+
 // TCP of the director's, before it gets there.
-static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet)
+static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet,
+				 const struct filter *filter)
 {
 	switch (meet(ctx, packet)) {
 	case ANSWER:
+		sample(ctx, packet, filter);
 		count(ANSWERED);
 		return XDP_TX;
 	case REFUSE:
-		return drop(BAD_COOKIE);
+		return refuse(ctx, packet, filter, BAD_COOKIE);
 	default:
 		return to_director(ctx->rx_queue_index);
 	}
@@ -179,7 +190,7 @@ int gate(struct xdp_md *ctx)
 	reading = parse(ctx, &packet);
 	refused = filtered(ctx, &packet, filter, PORT, &allowed);
 	if (refused != ADMITTED)
-		return drop(refused);
+		return refuse(ctx, &packet, filter, refused);
 	switch (reading) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
@@ -197,10 +208,10 @@ int gate(struct xdp_md *ctx)
 	    !is_real(&packet.from)) {
 		refused = restricted(&packet, filter);
 		if (refused != ADMITTED)
-			return drop(refused);
+			return refuse(ctx, &packet, filter, refused);
 	}
 	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
-		return greet(ctx, &packet);
+		return greet(ctx, &packet, filter);
 	return to_director(ctx->rx_queue_index);
 }
 

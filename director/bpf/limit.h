@@ -13,6 +13,7 @@
 
 #define LIMITS 16
 #define BUCKETS (1 << 17)
+#define ACCUSED 4096
 
 // What a limit counts.
 #define OF_PACKETS 0
@@ -25,12 +26,15 @@
 struct limit {
 	__u64 share; // nanoseconds of one packet
 	__u64 burst; // nanoseconds that may be ahead
+	__u64 within; // nanoseconds in which a source may be over it
+	__u32 over;   // less often than this, or it is told of; 0: as often as it likes
 	struct endpoint service; // protocol 0: every one
 	struct address mask_v4;  // of the source
 	struct address mask_v6;
 	__u32 of;
 	__u32 per;
 	__u32 region; // a bit; 0: wherever the source is
+	__u32 zero;
 };
 
 struct {
@@ -47,13 +51,27 @@ struct bucket_name {
 	__u8 limit;
 };
 
+struct tokens {
+	__u64 full;  // when it will be
+	__u64 since; // when `over` began to be counted
+	__u64 over;  // packets over the limit since then
+};
+
 // The sources that are heard of least give way.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, BUCKETS);
 	__type(key, struct bucket_name);
-	__type(value, __u64);
+	__type(value, struct tokens);
 } buckets SEC(".maps");
+
+// Sources that were over a limit too often, for the director to judge. When there is no room, it
+// hears of them the next time.
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, ACCUSED);
+	__type(value, struct bucket_name);
+} accused SEC(".maps");
 
 // Packets over each limit.
 struct {
@@ -94,23 +112,42 @@ static __always_inline struct bucket_name bucket_of(const struct limit *limit, _
 	return name;
 }
 
+// Counts a packet over the limit; one too many of them, and the director is told.
+static __always_inline void accuse(const struct limit *limit, const struct bucket_name *name,
+				   struct tokens *tokens, __u64 now)
+{
+	if (!limit->over)
+		return;
+	if (now - tokens->since > limit->within) {
+		tokens->since = now;
+		tokens->over = 0;
+	}
+	tokens->over += 1;
+	if (tokens->over < limit->over)
+		return;
+	tokens->over = 0; // it is counted anew, whatever comes of it
+	bpf_map_push_elem(&accused, name, BPF_ANY);
+}
+
 // Two CPUs may take the same token: that is not worth a lock.
 static __always_inline bool overflows(const struct limit *limit, const struct bucket_name *name,
 				      __u64 now)
 {
-	__u64 *full = bpf_map_lookup_elem(&buckets, name);
-	__u64 first = now + limit->share;
+	struct tokens *tokens = bpf_map_lookup_elem(&buckets, name);
+	struct tokens first = { .full = now + limit->share };
 
-	if (!full) {
+	if (!tokens) {
 		bpf_map_update_elem(&buckets, name, &first, BPF_ANY);
 		return false;
 	}
-	if (*full <= now)
-		*full = first;
-	else if (*full - now > limit->burst)
+	if (tokens->full <= now) {
+		tokens->full = first.full;
+	} else if (tokens->full - now > limit->burst) {
+		accuse(limit, name, tokens, now);
 		return true;
-	else
-		*full += limit->share;
+	} else {
+		tokens->full += limit->share;
+	}
 	return false;
 }
 

@@ -69,6 +69,8 @@ causes! {
     NoAgent = "no_agent",
     /// It would have opened a connection, and the defence drops a share of those.
     DefenceRate = "defense_rate",
+    /// It would have opened a connection, and its source has as many as it may have.
+    SourceConnections = "source_connections",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
     /// The director has no address and port left to speak from to the real server.

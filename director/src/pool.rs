@@ -11,6 +11,7 @@ use adminapi::model;
 use rustc_hash::FxBuildHasher;
 
 use crate::cookie::Roll;
+use crate::filter::Crowds;
 use crate::flow::Entry;
 use crate::marks;
 use crate::region::Geography;
@@ -77,6 +78,8 @@ pub struct Pool {
     speakers: Arc<Speakers>,
     /// Who has a connection, for the gate to see.
     roll: Arc<Roll>,
+    /// How many connections sources have.
+    crowds: Arc<Crowds>,
     added: u64,
     /// Where the listed real servers are.
     listed: imbl::OrdSet<(Endpoint, RealId)>,
@@ -132,17 +135,32 @@ impl Pool {
         Self { roll, ..self }
     }
 
-    /// Writes a connection that has come on the roll.
+    /// The same, counting connections in `crowds`.
+    #[must_use]
+    pub fn counting(self, crowds: Arc<Crowds>) -> Self {
+        Self { crowds, ..self }
+    }
+
+    /// How many connections sources have.
+    #[inline]
+    pub fn crowds(&self) -> &Crowds {
+        &self.crowds
+    }
+
+    /// Writes a connection that has come on the roll, and counts it for its source. Its shard is
+    /// locked.
     #[inline]
     pub fn enrol(&self, entry: &Entry) {
+        self.crowds.enter(entry);
         if entry.protocol() == Protocol::Tcp {
             self.roll.enter(&entry.original());
         }
     }
 
-    /// Takes one that has gone from the roll.
+    /// Takes one that has gone from the roll, and from the count of its source. Its shard is locked.
     #[inline]
     pub fn strike(&self, entry: &Entry) {
+        self.crowds.leave(entry);
         if entry.protocol() == Protocol::Tcp {
             self.roll.leave(&entry.original());
         }

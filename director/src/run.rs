@@ -16,6 +16,7 @@ use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_fo
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::fast::Fast;
+use crate::filter::Crowds;
 use crate::flow::{Elsewhere, Limits, Table};
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
@@ -226,6 +227,8 @@ fn tables(
     if let Some(keep) = keep {
         keep.check_room((connections.kept_bytes() + templates.kept_bytes()) as u64)?;
     }
+    let crowds = Crowds::of(connections.locator());
+    let pool = pool.counting(Arc::new(crowds));
     let pool = Arc::new(ArcSwap::from_pointee(pool));
     let timeouts = Arc::<ArcSwap<Timeouts>>::default();
     let fast = fast(config, datapath, &timeouts)?;
@@ -489,6 +492,8 @@ pub async fn follow(director: Arc<Director>) {
                 director.watch();
                 director.follow_ways();
                 director.tend_cookies();
+                director.tend_bans();
+                director.look_at_sights();
                 director.keep_running();
                 director.beat();
                 Ok(())

@@ -125,6 +125,9 @@ pub struct ListedView {
     /// Whether the configuration file has it.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub configured: bool,
+    /// Whether it was banned by itself.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub automatic: bool,
     /// Packets that it has decided about.
     pub packets: u64,
 }
@@ -226,6 +229,66 @@ pub struct RateLimit {
     /// From this region only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// What is done about sources that are over it too often; nothing when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ban: Option<BanPolicy>,
+}
+
+/// A source that is over a limit too often is banned by itself. The list `allow` always wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"over": 1000, "within": 10, "for": 600, "longest": 86400, "list": "deny"}))]
+pub struct BanPolicy {
+    /// So many packets over the limit,
+    pub over: u32,
+    /// within so many seconds.
+    pub within: u32,
+    /// Seconds of the first ban; each further one is twice as long.
+    #[serde(rename = "for")]
+    pub first: u32,
+    /// Seconds of the longest one. Who was good for so long since its last ban is no repeat
+    /// offender.
+    #[serde(default = "BanPolicy::day")]
+    pub longest: u32,
+    /// `deny` or `black-hole`.
+    #[serde(default = "BanPolicy::deny")]
+    pub list: FilterList,
+}
+
+impl BanPolicy {
+    /// The longest time in which packets are counted, seconds.
+    pub const MAX_WITHIN: u32 = 3600;
+
+    /// The longest ban when nobody says otherwise.
+    pub const fn day() -> u32 {
+        86_400
+    }
+
+    /// The list when nobody says otherwise: who has connections keeps them, since a flood can name
+    /// anybody as its source.
+    pub const fn deny() -> FilterList {
+        FilterList::Deny
+    }
+}
+
+/// How many connections one source may have. Those that are there stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "web", "most": 200, "prefix_v4": 24}))]
+pub struct ConnectionLimit {
+    /// What it is called: letters, digits, `-` and `_`.
+    pub name: String,
+    /// So many, half-open ones among them.
+    pub most: u32,
+    /// Bits that make one IPv4 source, 8 to 32.
+    #[serde(default = "RateLimit::all_v4")]
+    pub prefix_v4: u8,
+    /// Bits that make one IPv6 source, 16 to 128.
+    #[serde(default = "RateLimit::link_v6")]
+    pub prefix_v6: u8,
+    /// To this service only; all services together when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
 }
 
 impl RateLimit {
@@ -267,6 +330,9 @@ pub struct FilterRules {
     /// Limits; all that concern a packet hold.
     #[serde(default)]
     pub limits: Vec<RateLimit>,
+    /// How many connections sources may have; all that concern one hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connections: Vec<ConnectionLimit>,
     /// Regions, for themselves and for limits and marks to name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
@@ -286,6 +352,9 @@ pub struct Filter {
     pub listed: BTreeMap<FilterList, u64>,
     /// What is filtered besides them.
     pub rules: FilterRules,
+    /// Networks that are banned by themselves now.
+    #[serde(default)]
+    pub banned: u64,
     /// Packets above each limit.
     pub over: BTreeMap<String, u64>,
     /// Packets dropped by the filters, by reason.

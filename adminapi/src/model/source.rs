@@ -7,7 +7,7 @@ use super::Prefix;
 
 /// The heaviest sources of the last seconds, the heaviest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"packets": 1200, "sources": [{"source": "203.0.113.7", "packets": 900, "margin": 0, "bytes": 54000, "opens": 900}]}))]
+#[schema(example = json!({"packets": 1200, "sources": [{"source": "203.0.113.7", "packets": 900, "margin": 0, "bytes": 54000, "opens": 900, "stopped": 0}]}))]
 pub struct Sources {
     /// Packets of all clients a second.
     pub packets: u64,
@@ -28,6 +28,9 @@ pub struct Source {
     pub bytes: u64,
     /// Packets at least that would open a TCP connection.
     pub opens: u64,
+    /// Packets at least that the gate kept from the director: dropped, or answered with a cookie.
+    #[serde(default)]
+    pub stopped: u64,
 }
 
 /// Which sources are asked for.

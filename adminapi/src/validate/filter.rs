@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::error::Problem;
 use crate::model::{
-    FilterList, FilterRules, Listed, MAX_SPAN, NetworkQuery, RateLimit, Region, ServiceId,
+    BanPolicy, ConnectionLimit, FilterList, FilterRules, LimitPer, Listed, MAX_SPAN, NetworkQuery,
+    RateLimit, Region, ServiceId,
 };
 
 /// Judges a listing.
@@ -62,6 +63,24 @@ pub fn validate_filter_rules(rules: &FilterRules) -> Vec<Problem> {
     for (index, limit) in rules.limits.iter().enumerate() {
         let prefix = format!("/limits/{index}");
         let of_limit = validate_limit(limit).into_iter();
+        problems.extend(of_limit.map(|problem| problem.below(&prefix)));
+        if !names.insert(&limit.name) {
+            let message = format!("{:?} is the name of another limit", limit.name);
+            problems.push(Problem::new(
+                format!("{prefix}/name"),
+                message,
+                "use another one",
+            ));
+        }
+    }
+    if rules.connections.len() > RateLimit::MAX {
+        let mend = format!("use {} at most", RateLimit::MAX);
+        let message = format!("{} limits are too many", rules.connections.len());
+        problems.push(Problem::new("/connections", message, mend));
+    }
+    for (index, limit) in rules.connections.iter().enumerate() {
+        let prefix = format!("/connections/{index}");
+        let of_limit = validate_crowd(limit).into_iter();
         problems.extend(of_limit.map(|problem| problem.below(&prefix)));
         if !names.insert(&limit.name) {
             let message = format!("{:?} is the name of another limit", limit.name);
@@ -167,15 +186,91 @@ fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
     if limit.burst.is_some_and(|burst| !numbers.contains(&burst)) {
         refuse("/burst", "is no burst", mend());
     }
-    if !(8..=32).contains(&limit.prefix_v4) {
-        refuse("/prefix_v4", "makes no source", "use 8 to 32".to_owned());
+    problems.extend(validate_sources(
+        limit.prefix_v4,
+        limit.prefix_v6,
+        limit.service,
+    ));
+    if let Some(ban) = &limit.ban {
+        let of_ban = validate_ban(ban, limit.per).into_iter();
+        problems.extend(of_ban.map(|problem| problem.below("/ban")));
     }
-    if !(16..=128).contains(&limit.prefix_v6) {
-        refuse("/prefix_v6", "makes no source", "use 16 to 128".to_owned());
+    problems
+}
+
+fn validate_sources(v4: u8, v6: u8, service: Option<ServiceId>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !(8..=32).contains(&v4) {
+        problems.push(Problem::new("/prefix_v4", "makes no source", "use 8 to 32"));
     }
-    if matches!(limit.service, Some(ServiceId::Mark { .. })) {
-        let mend = "name a service by its address, or leave it out for all".to_owned();
-        refuse("/service", "has a mark and no address", mend);
+    if !(16..=128).contains(&v6) {
+        problems.push(Problem::new(
+            "/prefix_v6",
+            "makes no source",
+            "use 16 to 128",
+        ));
+    }
+    if matches!(service, Some(ServiceId::Mark { .. })) {
+        let mend = "name a service by its address, or leave it out for all";
+        problems.push(Problem::new("/service", "has a mark and no address", mend));
+    }
+    problems
+}
+
+fn validate_crowd(limit: &ConnectionLimit) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !is_name(&limit.name, RateLimit::MAX_NAME) {
+        let mend = format!(
+            "use letters, digits, - and _, {} at most",
+            RateLimit::MAX_NAME
+        );
+        problems.push(Problem::new("/name", "is no name", mend));
+    }
+    if limit.most == 0 {
+        let mend = "use 1 or more; the list deny takes none";
+        problems.push(Problem::new("/most", "lets nobody in", mend));
+    }
+    problems.extend(validate_sources(
+        limit.prefix_v4,
+        limit.prefix_v6,
+        limit.service,
+    ));
+    problems
+}
+
+fn validate_ban(ban: &BanPolicy, per: LimitPer) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut bounded = |pointer: &str, value: u32, most: u32| {
+        if !(1..=most).contains(&value) {
+            problems.push(Problem::new(
+                pointer,
+                "is out of bounds",
+                format!("use 1 to {most}"),
+            ));
+        }
+    };
+    bounded("/over", ban.over, RateLimit::MAX_RATE);
+    bounded("/within", ban.within, BanPolicy::MAX_WITHIN);
+    bounded("/for", ban.first, MAX_SPAN);
+    bounded("/longest", ban.longest, MAX_SPAN);
+    if ban.longest < ban.first {
+        let mend = format!("use {} or more", ban.first);
+        problems.push(Problem::new(
+            "/longest",
+            "is shorter than the first ban",
+            mend,
+        ));
+    }
+    if ban.list == FilterList::Allow {
+        problems.push(Problem::new("/list", "is no ban", "use deny or black-hole"));
+    }
+    if per != LimitPer::Source {
+        let mend = "set the limit per source";
+        problems.push(Problem::new(
+            "",
+            "bans sources, which the limit does not know",
+            mend,
+        ));
     }
     problems
 }
@@ -200,7 +295,47 @@ mod tests {
             prefix_v6: 64,
             service: None,
             region: None,
+            ban: None,
         }
+    }
+
+    #[test]
+    fn bans_and_limits_of_connections_are_judged() {
+        let ban = BanPolicy {
+            over: 0,
+            within: 3601,
+            first: 60,
+            longest: 59,
+            list: FilterList::Allow,
+        };
+        let rules = FilterRules {
+            limits: vec![RateLimit {
+                per: LimitPer::Service,
+                ban: Some(ban),
+                ..limit()
+            }],
+            connections: vec![ConnectionLimit {
+                name: "a".to_owned(),
+                most: 0,
+                prefix_v4: 7,
+                prefix_v6: 48,
+                service: None,
+            }],
+            ..FilterRules::default()
+        };
+        assert_eq!(
+            pointers(&validate_filter_rules(&rules)),
+            [
+                "/limits/0/ban/over",
+                "/limits/0/ban/within",
+                "/limits/0/ban/longest",
+                "/limits/0/ban/list",
+                "/limits/0/ban",
+                "/connections/0/most",
+                "/connections/0/prefix_v4",
+                "/connections/0/name",
+            ]
+        );
     }
 
     #[test]

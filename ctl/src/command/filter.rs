@@ -2,8 +2,8 @@
 
 use adminapi::Client;
 use adminapi::model::{
-    Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, NetworkQuery, Prefix,
-    RateLimit, Region, ServiceId, span,
+    BanPolicy, ConnectionLimit, Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed,
+    ListedView, NetworkQuery, Prefix, RateLimit, Region, ServiceId, span,
 };
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -52,6 +52,8 @@ enum What {
     },
     /// Sets a limit, or changes the one of this name.
     Limit(Limit),
+    /// Sets how many connections a source may have, or changes the limit of this name.
+    Connections(ConnectionsLine),
     /// Takes a limit away.
     Unlimit {
         /// Its name.
@@ -142,6 +144,51 @@ struct Limit {
     /// From this region only.
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
+    /// Bans a source that has sent so many packets over the limit,
+    #[arg(long, value_name = "PACKETS", requires = "ban_within")]
+    ban_over: Option<u32>,
+    /// within so long: 10s, 1m,
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "ban_for")]
+    ban_within: Option<u32>,
+    /// for so long at first, and each time for twice as long.
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "ban_over")]
+    ban_for: Option<u32>,
+    /// The longest ban.
+    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "1d")]
+    ban_longest: u32,
+    /// The list of bans.
+    #[arg(long, value_enum, default_value = "deny")]
+    ban_list: ListName,
+}
+
+#[derive(Debug, Args)]
+struct ConnectionsLine {
+    /// What it is called.
+    name: String,
+    /// So many.
+    #[arg(long, value_name = "NUMBER")]
+    most: u32,
+    /// Bits that make one IPv4 source.
+    #[arg(long, value_name = "BITS", default_value_t = RateLimit::all_v4())]
+    prefix_v4: u8,
+    /// Bits that make one IPv6 source.
+    #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6())]
+    prefix_v6: u8,
+    /// To this service only: tcp:192.0.2.10:80.
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<ServiceId>,
+}
+
+impl ConnectionsLine {
+    fn to_model(&self) -> ConnectionLimit {
+        ConnectionLimit {
+            name: self.name.clone(),
+            most: self.most,
+            prefix_v4: self.prefix_v4,
+            prefix_v6: self.prefix_v6,
+            service: self.service,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -233,7 +280,18 @@ impl Limit {
             prefix_v6: self.prefix_v6,
             service: self.service,
             region: self.region.clone(),
+            ban: self.ban(),
         }
+    }
+
+    fn ban(&self) -> Option<BanPolicy> {
+        Some(BanPolicy {
+            over: self.ban_over?,
+            within: self.ban_within?,
+            first: self.ban_for?,
+            longest: self.ban_longest,
+            list: self.ban_list.into(),
+        })
     }
 }
 
@@ -308,9 +366,15 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
             rules.limits.push(limit.to_model());
         }
         What::Unlimit { name } => {
-            let before = rules.limits.len();
+            let all = |rules: &FilterRules| rules.limits.len() + rules.connections.len();
+            let before = all(rules);
             rules.limits.retain(|limit| limit.name != *name);
-            return there_was(before > rules.limits.len(), "limit", name);
+            rules.connections.retain(|limit| limit.name != *name);
+            return there_was(before > all(rules), "limit", name);
+        }
+        What::Connections(limit) => {
+            rules.connections.retain(|other| other.name != limit.name);
+            rules.connections.push(limit.to_model());
         }
         What::Region(region) => {
             rules.regions.retain(|other| other.name != region.name);
@@ -361,8 +425,9 @@ async fn all(
 fn line_of(listing: &ListedView) -> String {
     let left = listing.left.map(|left| format!(", {left} s left"));
     let why = listing.why.as_ref().map(|why| format!(": {why}"));
+    let by_itself = if listing.automatic { ", by itself" } else { "" };
     format!(
-        "{:<10} {} ({} packets{}){}\n",
+        "{:<10} {} ({} packets{}{by_itself}){}\n",
         listing.list.name(),
         listing.network,
         listing.packets,
@@ -375,6 +440,7 @@ fn text(filter: &Filter) -> String {
     let Filter {
         listed,
         rules,
+        banned,
         over,
         dropped,
         regions,
@@ -384,6 +450,9 @@ fn text(filter: &Filter) -> String {
     for list in FilterList::ALL {
         let networks = listed.get(&list).copied().unwrap_or(0);
         text += &format!("{:<13}{networks} networks\n", list.name());
+    }
+    if *banned > 0 {
+        text += &format!("banned       {banned} of them by themselves\n");
     }
     for (name, interfaces) in [
         ("bogons", &rules.bogons),
@@ -397,6 +466,10 @@ fn text(filter: &Filter) -> String {
     for limit in &rules.limits {
         let over = over.get(&limit.name).copied().unwrap_or(0);
         text += &format!("limit        {} ({over} over)\n", described(limit));
+    }
+    for limit in &rules.connections {
+        let over = over.get(&limit.name).copied().unwrap_or(0);
+        text += &format!("limit        {} ({over} refused)\n", crowd(limit));
     }
     for region in &rules.regions {
         let known = regions.get(&region.name).copied().unwrap_or_default();
@@ -426,13 +499,36 @@ fn described(limit: &RateLimit) -> String {
     let burst = limit.burst.unwrap_or(limit.rate);
     let service = limit.service.map(|id| format!(" to {id}"));
     let region = limit.region.as_ref().map(|name| format!(" from {name}"));
+    let ban = limit.ban.map(|ban| {
+        let BanPolicy {
+            over,
+            within,
+            first,
+            longest,
+            list,
+        } = ban;
+        format!("; {over} over in {within} s: {list} for {first} to {longest} s")
+    });
     format!(
-        "{}: {} {of}/s per {per}{}{}, {burst} at once",
+        "{}: {} {of}/s per {per}{}{}, {burst} at once{}",
         limit.name,
         limit.rate,
         region.unwrap_or_default(),
-        service.unwrap_or_default()
+        service.unwrap_or_default(),
+        ban.unwrap_or_default()
     )
+}
+
+fn crowd(limit: &ConnectionLimit) -> String {
+    let ConnectionLimit {
+        name,
+        most,
+        prefix_v4,
+        prefix_v6,
+        service,
+    } = limit;
+    let service = service.map(|id| format!(" to {id}")).unwrap_or_default();
+    format!("{name}: {most} connections per source /{prefix_v4} /{prefix_v6}{service}")
 }
 
 fn region(region: &Region) -> String {
@@ -466,6 +562,13 @@ mod tests {
             prefix_v6: 64,
             service: Some("tcp:192.0.2.10:80".parse().unwrap()),
             region: Some("home".to_owned()),
+            ban: Some(BanPolicy {
+                over: 9,
+                within: 10,
+                first: 60,
+                longest: 600,
+                list: FilterList::Deny,
+            }),
         }
     }
 
@@ -496,9 +599,17 @@ mod tests {
     fn filters_are_shown() {
         let filter = Filter {
             listed: [(FilterList::Deny, 2)].into(),
+            banned: 1,
             rules: FilterRules {
                 bogons: vec!["eth0".to_owned()],
                 limits: vec![limit("a")],
+                connections: vec![ConnectionLimit {
+                    name: "c".to_owned(),
+                    most: 5,
+                    prefix_v4: 32,
+                    prefix_v6: 64,
+                    service: None,
+                }],
                 regions: vec![Region {
                     name: "home".to_owned(),
                     countries: vec!["DE".to_owned()],
@@ -530,8 +641,10 @@ mod tests {
             "allow        0 networks\n\
              deny         2 networks\n\
              black-hole   0 networks\n\
+             banned       1 of them by themselves\n\
              bogons       eth0\n\
-             limit        a: 100 syns/s per source /24 /64 from home to tcp:192.0.2.10:80, 100 at once (7 over)\n\
+             limit        a: 100 syns/s per source /24 /64 from home to tcp:192.0.2.10:80, 100 at once; 9 over in 10 s: deny for 60 to 600 s (7 over)\n\
+             limit        c: 5 connections per source /32 /64 (0 refused)\n\
              region       home: deny all but DE AS64500 (9 networks, 2 dropped)\n\
              networks of  /c.mmdb (Country, 1970-01-01 00:00:00Z)\n\
              dropped      3 bogon\n"

@@ -21,10 +21,12 @@ impl Line {
 }
 
 /// Names of the columns.
-pub(super) const COLUMNS: [&str; 6] = ["source", "PPS", "of all", "SYN/s", "BPS", "margin"];
+pub(super) const COLUMNS: [&str; 7] = [
+    "source", "PPS", "of all", "stopped", "SYN/s", "BPS", "margin",
+];
 
 /// A row for each source.
-pub(super) fn rows(found: &Sources) -> Vec<[String; 6]> {
+pub(super) fn rows(found: &Sources) -> Vec<[String; 7]> {
     let share = |packets: u64| match found.packets {
         0 => String::new(),
         all => format!("{:.1} %", packets as f64 / all as f64 * 100.0),
@@ -34,6 +36,7 @@ pub(super) fn rows(found: &Sources) -> Vec<[String; 6]> {
             of.source.to_string(),
             of.packets.to_string(),
             share(of.packets),
+            of.stopped.to_string(),
             of.opens.to_string(),
             of.bytes.to_string(),
             of.margin.to_string(),
@@ -49,12 +52,13 @@ pub(super) fn text(found: &Sources) -> String {
         return text;
     }
     let title = COLUMNS.map(str::to_owned);
-    for [source, packets, share, opens, bytes, margin] in std::iter::once(title).chain(rows(found))
+    for [source, packets, share, stopped, opens, bytes, margin] in
+        std::iter::once(title).chain(rows(found))
     {
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "{source:<24} {packets:>10} {share:>8} {opens:>10} {bytes:>12} {margin:>8}"
+            "{source:<24} {packets:>10} {share:>8} {stopped:>10} {opens:>10} {bytes:>12} {margin:>8}"
         );
     }
     text
@@ -74,6 +78,7 @@ mod tests {
             margin: 2,
             bytes: packets * 60,
             opens: packets,
+            stopped: packets / 2,
         };
         let found = Sources {
             packets: 2000,
@@ -83,9 +88,9 @@ mod tests {
             text(&found),
             "\
 2000 packets of clients a second
-source                          PPS   of all      SYN/s          BPS   margin
-192.0.2.1                       900   45.0 %        900        54000        2
-2001:db8::/64                    50    2.5 %         50         3000        2
+source                          PPS   of all    stopped      SYN/s          BPS   margin
+192.0.2.1                       900   45.0 %        450        900        54000        2
+2001:db8::/64                    50    2.5 %         25         50         3000        2
 "
         );
         assert_eq!(text(&Sources::default()), "0 packets of clients a second\n");

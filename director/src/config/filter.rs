@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adminapi::Problem;
-use adminapi::model::{FilterRules, Prefix, RateLimit};
+use adminapi::model::{BanPolicy, ConnectionLimit, FilterRules, Prefix, RateLimit};
 use adminapi::validate::validate_filter_rules;
 
 use super::read::{Expected, Section};
@@ -14,6 +14,10 @@ use crate::region::Files;
 use crate::wire::{Addr, Net};
 
 const NETWORK: Expected = Expected::Text("an address or a network, as in \"10.0.0.0/8\"");
+const NAME: Expected = Expected::Text("a name");
+const SERVICE: Expected = Expected::Text("a service, as in \"tcp:192.0.2.10:80\"");
+const V4: Expected = Expected::Number(8..=32);
+const V6: Expected = Expected::Number(16..=128);
 const INTERFACE: Expected = Expected::Text("the name of an interface");
 
 /// What is filtered from the start.
@@ -54,6 +58,7 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
         strict: names(&mut section, "strict"),
         loose: names(&mut section, "loose"),
         limits: limits(&mut section),
+        connections: crowds(&mut section),
         regions: region::read(&mut section),
     };
     let files = Files {
@@ -63,6 +68,7 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
     for problem in validate_filter_rules(&rules) {
         let pointer = problem.pointer.replacen("/limits", "/limit", 1);
         let pointer = pointer.replacen("/regions", "/region", 1);
+        let pointer = pointer.replacen("/connections", "/connection_limit", 1);
         section.report(Problem { pointer, ..problem });
     }
     section.finish();
@@ -150,22 +156,62 @@ fn limits(section: &mut Section<'_>) -> Vec<RateLimit> {
         .collect()
 }
 
+fn crowds(section: &mut Section<'_>) -> Vec<ConnectionLimit> {
+    let sections = section.sections("connection_limit").into_iter();
+    sections
+        .filter_map(|(_, section)| read_crowd(section))
+        .collect()
+}
+
+fn read_crowd(mut section: Section<'_>) -> Option<ConnectionLimit> {
+    let name = section.required("name", &NAME, "name it, to find its counter");
+    let most = Expected::Number(1..=i64::from(u32::MAX));
+    let most = section.required("most", &most, "set so many connections");
+    let prefix_v4 = section.or("prefix_v4", &V4, RateLimit::all_v4());
+    let prefix_v6 = section.or("prefix_v6", &V6, RateLimit::link_v6());
+    let service = section.optional("service", &SERVICE);
+    section.finish();
+    Some(ConnectionLimit {
+        name: name?,
+        most: most?,
+        prefix_v4,
+        prefix_v6,
+        service,
+    })
+}
+
+fn read_ban(mut section: Section<'_>) -> Option<BanPolicy> {
+    let number = Expected::Number(1..=i64::from(u32::MAX));
+    let over = section.required("over", &number, "set so many packets over the limit");
+    let within = section.required("within", &number, "set so many seconds");
+    let first = section.required("for", &number, "set so many seconds");
+    let longest = section.or("longest", &number, BanPolicy::day());
+    let list = Expected::Word(&["deny", "black-hole"]);
+    let list = section.or("list", &list, BanPolicy::deny());
+    section.finish();
+    Some(BanPolicy {
+        over: over?,
+        within: within?,
+        first: first?,
+        longest,
+        list,
+    })
+}
+
 fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
     let number = Expected::Number(1..=i64::from(RateLimit::MAX_RATE));
-    let name = Expected::Text("a name");
-    let name = section.required("name", &name, "name it, to find its counter");
+    let name = section.required("name", &NAME, "name it, to find its counter");
     let of = Expected::Word(&["packets", "syns"]);
     let of = section.required("of", &of, "write packets or syns");
     let per = Expected::Word(&["source", "service"]);
     let per = section.required("per", &per, "write source or service");
     let rate = section.required("rate", &number, "set so many a second");
     let burst = section.optional("burst", &number);
-    let v4 = Expected::Number(8..=32);
-    let v6 = Expected::Number(16..=128);
-    let prefix_v4 = section.or("prefix_v4", &v4, RateLimit::all_v4());
-    let prefix_v6 = section.or("prefix_v6", &v6, RateLimit::link_v6());
-    let service = Expected::Text("a service, as in \"tcp:192.0.2.10:80\"");
-    let service = section.optional("service", &service);
+    let prefix_v4 = section.or("prefix_v4", &V4, RateLimit::all_v4());
+    let prefix_v6 = section.or("prefix_v6", &V6, RateLimit::link_v6());
+    let service = section.optional("service", &SERVICE);
+    let bans = section.has("ban");
+    let ban = bans.then(|| read_ban(section.section("ban"))).flatten();
     let region = section.optional("region", &Expected::Text("the name of a region"));
     section.finish();
     Some(RateLimit {
@@ -178,6 +224,7 @@ fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
         prefix_v6,
         service,
         region,
+        ban,
     })
 }
 
@@ -204,7 +251,9 @@ mod tests {
             .unwrap();
         let text = format!(
             "allow = [\"192.0.2.1\"]\nbogons = [\"eth0\"]\ndeny_file = {:?}\n[[filter.limit]]\n\
-             name = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 5\n",
+             name = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 5\n\
+             ban = {{ over = 9, within = 10, for = 60 }}\n\
+             [[filter.connection_limit]]\nname = \"b\"\nmost = 7\n",
             file.path()
         );
         let filter = parse(&text).unwrap().filter.clone();
@@ -215,6 +264,9 @@ mod tests {
             panic!("{filter:?}");
         };
         assert_eq!((limit.rate, limit.prefix_v4, limit.burst), (5, 32, None));
+        let ban = limit.ban.unwrap();
+        assert_eq!((ban.over, ban.first, ban.longest), (9, 60, 86_400));
+        assert_eq!(filter.rules.connections[0].most, 7);
     }
 
     #[test]

@@ -280,6 +280,8 @@ impl Control for Director {
             .workers
             .iter()
             .map(|worker| &worker.stats.sources);
+        let sights = self.sights.lock();
+        let shown = shown.chain([&sights.shown]);
         let seen = sources::together(shown, self.facts.clock.now());
         let heavy = seen.heavy.iter().take(query.limit as usize);
         Ok(Sources {

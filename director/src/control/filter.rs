@@ -5,33 +5,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adminapi::error::Result;
-use adminapi::model::{
-    Filter, FilterRules, LimitOf, LimitPer, Listed, ListedView, NetworkPage, NetworkQuery, Prefix,
-    RateLimit, ServiceId,
-};
+use adminapi::model::{Filter, FilterRules, Listed, ListedView, NetworkPage, NetworkQuery, Prefix};
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
+use super::bans::Bans;
 use super::regions::{self, Plan, Regional};
-use super::{Director, refused, translate};
+use super::{Director, limits, refused, translate};
 use crate::config;
-use crate::filter::{self, BOGONS, Book, Limit, List, Of, Per, Rules};
+use crate::filter::{self, BOGONS, Book, List, Rules};
 use crate::flow::Entry;
 use crate::gate::{GateError, Known};
 use crate::path;
-use crate::region::{Atlas, Regions};
+use crate::region::Atlas;
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
 
 /// What is filtered now.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
-    book: Book,
+    pub(super) book: Book,
     /// As they were asked for.
     pub(super) wanted: FilterRules,
     pub(super) rules: Rules,
     bogons: Vec<Net>,
     pub(super) regional: Regional,
+    pub(super) bans: Bans,
 }
 
 /// What the filters make of a source.
@@ -44,7 +43,7 @@ pub(super) struct Origin {
 }
 
 impl Filters {
-    fn known(&self) -> Known {
+    pub(super) fn known(&self) -> Known {
         Known {
             listed: self.book.families().map(|networks| networks > 0),
             regions: self.regional.families(),
@@ -55,13 +54,27 @@ impl Filters {
 impl Director {
     /// Lists a network; whether it was on a list before.
     fn list(&self, net: Net, listing: filter::Listing) -> Result<bool> {
-        let mut filters = self.filters.lock();
+        self.list_in(&mut self.filters.lock(), net, listing)
+    }
+
+    /// The same, in filters that are locked already. Who is allowed is not banned by itself.
+    pub(super) fn list_in(
+        &self,
+        filters: &mut Filters,
+        net: Net,
+        listing: filter::Listing,
+    ) -> Result<bool> {
         let (list, until) = (listing.list, listing.until);
+        if list == List::Allow {
+            for banned in filters.book.automatic_within(net) {
+                self.gate.filters().unlist(banned).map_err(refused)?;
+                filters.book.remove(banned);
+            }
+        }
         let nanos = until.map_or(0, |until| self.nanos_at(until));
         (self.gate.filters().list(net, list, nanos)).map_err(refused)?;
         let was_there = filters.book.put(net, listing).is_some();
-        self.tell_families(&filters)?;
-        drop(filters);
+        self.tell_families(filters)?;
         if list == List::BlackHole {
             self.end_connections_of(net);
         }
@@ -129,6 +142,7 @@ impl Director {
                 .map(|seconds| now.after(Ticks::seconds(seconds))),
             why: wanted.why.as_deref().map(Into::into),
             configured: false,
+            automatic: false,
         };
         let was_there = self.list(net, listing)?;
         let view = self.find_listing(wanted.network)?;
@@ -160,6 +174,7 @@ impl Director {
                 .map(|until| now.until(until).as_seconds_ceil()),
             why: listing.why.as_deref().map(str::to_owned),
             configured: listing.configured,
+            automatic: listing.automatic,
             packets: self.gate.filters().decided(net).map_err(refused)?,
         })
     }
@@ -220,6 +235,14 @@ impl Director {
         let gate = self.gate.filters();
         gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
         gate.set_rules(&rules, filters.known()).map_err(refused)?;
+        if filters.wanted.connections != wanted.connections {
+            let crowds = wanted.connections.iter().map(limits::crowd).collect();
+            self.shared
+                .pool
+                .load()
+                .crowds()
+                .set(crowds, &self.shared.table);
+        }
         filters.rules = rules;
         filters.bogons = bogons;
         filters.wanted = wanted;
@@ -250,15 +273,18 @@ impl Director {
             limits: Vec::new(),
             regions: plan.rules,
         };
-        let mut limits = Vec::new();
+        let mut compiled = Vec::new();
         for (index, wanted) in wanted.limits.iter().enumerate() {
             let pointer = || format!("/limits/{index}/region");
             match plan.region(wanted.region.as_deref(), pointer) {
-                Ok(region) => limits.push(limit(wanted, region)),
+                Ok(region) => compiled.push(limits::limit(wanted, region)),
                 Err(problem) => problems.push(problem),
             }
         }
-        let rules = Rules { limits, ..rules };
+        let rules = Rules {
+            limits: compiled,
+            ..rules
+        };
         ControlError::unless_valid(problems)?;
         Ok(rules)
     }
@@ -274,6 +300,10 @@ impl Director {
             let packets = self.gate.filters().over(number).map_err(refused)?;
             over.insert(limit.name.clone(), packets);
         }
+        let pool = self.shared.pool.load();
+        for (number, limit) in filters.wanted.connections.iter().enumerate() {
+            over.insert(limit.name.clone(), pool.crowds().refused(number));
+        }
         let mut dropped = adminapi::model::Drops::new();
         for interface in self.interface_status()? {
             for (name, packets) in interface.drops {
@@ -285,6 +315,7 @@ impl Director {
         Ok(Filter {
             listed,
             rules: filters.wanted.clone(),
+            banned: filters.book.automatic() as u64,
             over,
             dropped,
             regions: self.region_use(&filters.regional)?,
@@ -322,6 +353,7 @@ impl Director {
                 until: None,
                 why: None,
                 configured: true,
+                automatic: false,
             };
             self.list(net, listing)?;
         }
@@ -333,28 +365,4 @@ fn bogons_of(wanted: &FilterRules) -> Vec<Net> {
     let built_in = || BOGONS.iter().filter_map(|text| text.parse().ok()).collect();
     let networks: Vec<Prefix> = wanted.bogon_networks.clone().unwrap_or_else(built_in);
     networks.into_iter().map(translate::net).collect()
-}
-
-fn limit(wanted: &RateLimit, region: Regions) -> Limit {
-    Limit {
-        region,
-        of: match wanted.of {
-            LimitOf::Packets => Of::Packets,
-            LimitOf::Syns => Of::Syns,
-        },
-        per: match wanted.per {
-            LimitPer::Source => Per::Source,
-            LimitPer::Service => Per::Service,
-        },
-        rate: wanted.rate,
-        burst: wanted.burst.unwrap_or(wanted.rate),
-        bits_v4: wanted.prefix_v4,
-        bits_v6: wanted.prefix_v6,
-        service: wanted.service.and_then(|id| match id {
-            ServiceId::Address { protocol, vip } => {
-                Some((translate::protocol(protocol), vip.into()))
-            }
-            ServiceId::Mark { .. } => None,
-        }),
-    }
 }

@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod bans;
 mod cookies;
 mod daemons;
 mod drain;
@@ -15,6 +16,7 @@ mod health;
 mod history;
 mod keeping;
 mod kept;
+mod limits;
 mod marks;
 mod meter;
 mod path_mtu;
@@ -22,7 +24,9 @@ mod regions;
 mod reload;
 mod roles;
 mod settings;
+mod sights;
 mod strategies;
+mod supplies;
 mod takeover;
 mod translate;
 mod view;
@@ -67,6 +71,7 @@ use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
 use reload::Source;
 use roles::Touched;
+use sights::SightWatch;
 use watch::Watch;
 
 pub use watch::PERIOD as WATCH_PERIOD;
@@ -118,6 +123,7 @@ pub struct Director {
     filters: Mutex<filter::Filters>,
     ward: Ward,
     keeping: Keeping,
+    sights: Mutex<SightWatch>,
 }
 
 /// What only one change at a time may touch.
@@ -162,6 +168,7 @@ impl Director {
             rips_changed: false,
         });
         let watch = Mutex::new(Watch::new(facts.clock.now()));
+        let sights = SightWatch::new(&gate);
         let fast = FastWatch::new(&facts, &gate, shared.fast.as_deref(), &neighbourhood);
         Self {
             facts,
@@ -183,6 +190,7 @@ impl Director {
             filters: Mutex::default(),
             ward: Ward::default(),
             keeping: Keeping::new(keep),
+            sights,
         }
     }
 

@@ -176,6 +176,7 @@ pub(super) fn source(heavy: &Heavy) -> model::Source {
         margin: heavy.margin,
         bytes: heavy.bytes,
         opens: heavy.opens,
+        stopped: heavy.stopped,
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Listing {
     pub why: Option<Box<str>>,
     /// Whether the configuration file has it.
     pub configured: bool,
+    /// Whether nobody has asked for it: it is a ban.
+    pub automatic: bool,
 }
 
 /// All listed networks, in the order of their addresses.
@@ -37,6 +39,7 @@ pub struct Book {
     listings: BTreeMap<Net, Listing>,
     due: BTreeSet<(Tick, Net)>,
     v4: usize,
+    automatic: usize,
 }
 
 impl Book {
@@ -47,6 +50,7 @@ impl Book {
             self.due.insert((until, net));
         }
         self.v4 += usize::from(net.is_v4());
+        self.automatic += usize::from(listing.automatic);
         self.listings.insert(net, listing);
         old
     }
@@ -58,6 +62,7 @@ impl Book {
             self.due.remove(&(until, net));
         }
         self.v4 -= usize::from(net.is_v4());
+        self.automatic -= usize::from(old.automatic);
         Some(old)
     }
 
@@ -89,6 +94,19 @@ impl Book {
         listings.map(|(net, listing)| (*net, listing))
     }
 
+    /// How many were listed by themselves.
+    pub const fn automatic(&self) -> usize {
+        self.automatic
+    }
+
+    /// Those within `net` that were listed by themselves.
+    pub fn automatic_within(&self, net: Net) -> Vec<Net> {
+        let from = self.listings.range(net..);
+        let within = from.take_while(|(inner, _)| net.has(inner.addr));
+        let automatic = within.filter(|(_, listing)| listing.automatic);
+        automatic.map(|(inner, _)| *inner).collect()
+    }
+
     /// How many of IPv4, and how many of IPv6, are listed.
     pub fn families(&self) -> [usize; 2] {
         [self.v4, self.listings.len() - self.v4]
@@ -112,7 +130,26 @@ mod tests {
             until: until.map(Tick),
             why: None,
             configured: false,
+            automatic: false,
         }
+    }
+
+    #[test]
+    fn those_that_were_listed_by_themselves_are_found_in_a_network() {
+        let mut book = Book::default();
+        let ban = Listing {
+            automatic: true,
+            ..listing(List::Deny, Some(9))
+        };
+        for text in ["10.1.0.0/24", "10.1.2.3/32", "10.2.0.0/24"] {
+            book.put(net(text), ban.clone());
+        }
+        book.put(net("10.1.9.0/24"), listing(List::Deny, None));
+        let within = book.automatic_within(net("10.1.0.0/16"));
+        assert_eq!(within, [net("10.1.0.0/24"), net("10.1.2.3/32")]);
+        assert_eq!(book.automatic(), 3);
+        book.remove(within[0]);
+        assert_eq!(book.automatic(), 2);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Limits, as the gate takes them.
 
+use super::BanPolicy;
 use crate::region::Regions;
-use crate::wire::{Addr, Endpoint, Protocol};
+use crate::wire::{Addr, Endpoint, Net, Protocol};
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -44,11 +45,22 @@ pub struct Limit {
     pub service: Option<(Protocol, Endpoint)>,
     /// The regions that it is for; every source if none.
     pub region: Regions,
+    /// What is done about sources that are over it too often.
+    pub ban: Option<BanPolicy>,
 }
 
 impl Limit {
     /// Bytes of `struct limit` in `bpf/limit.h`.
-    pub const BYTES: usize = 80;
+    pub const BYTES: usize = 96;
+
+    /// The source that `addr` belongs to.
+    pub fn source(&self, addr: Addr) -> Net {
+        let bits = match addr.is_v4() {
+            true => Net::V4_BITS + self.bits_v4.min(32),
+            false => self.bits_v6,
+        };
+        Net::new(addr, bits)
+    }
 
     /// As `bpf/limit.h` has it.
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
@@ -57,17 +69,22 @@ impl Limit {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&share.to_ne_bytes());
         bytes[8..16].copy_from_slice(&ahead.to_ne_bytes());
+        if let Some(ban) = &self.ban {
+            let within = NANOS * u64::from(ban.within);
+            bytes[16..24].copy_from_slice(&within.to_ne_bytes());
+            bytes[24..28].copy_from_slice(&ban.over.to_ne_bytes());
+        }
         if let Some((protocol, end)) = self.service {
-            bytes[16..32].copy_from_slice(end.addr.octets());
-            bytes[32..34].copy_from_slice(&end.port.to_be_bytes());
-            bytes[34] = protocol.number();
+            bytes[28..44].copy_from_slice(end.addr.octets());
+            bytes[44..46].copy_from_slice(&end.port.to_be_bytes());
+            bytes[46] = protocol.number();
         }
         let mask = |bits| Addr::v6([0xff; 16]).masked(bits);
-        bytes[36..52].copy_from_slice(mask(96 + self.bits_v4.min(32)).octets());
-        bytes[52..68].copy_from_slice(mask(self.bits_v6).octets());
-        bytes[68..72].copy_from_slice(&(self.of as u32).to_ne_bytes());
-        bytes[72..76].copy_from_slice(&(self.per as u32).to_ne_bytes());
-        bytes[76..80].copy_from_slice(&self.region.0.to_ne_bytes());
+        bytes[48..64].copy_from_slice(mask(96 + self.bits_v4.min(32)).octets());
+        bytes[64..80].copy_from_slice(mask(self.bits_v6).octets());
+        bytes[80..84].copy_from_slice(&(self.of as u32).to_ne_bytes());
+        bytes[84..88].copy_from_slice(&(self.per as u32).to_ne_bytes());
+        bytes[88..92].copy_from_slice(&self.region.0.to_ne_bytes());
         bytes
     }
 }

@@ -3,12 +3,16 @@
 //! The gate does the filtering (`bpf/filter.h`, `bpf/limit.h`); here is what it is told, and what
 //! is remembered beyond that: until when a network is listed, and why.
 
+mod bans;
 mod bogons;
 mod book;
+mod crowd;
 mod limit;
 
+pub use bans::{BanPolicy, MOST_BANS, Offenders};
 pub use bogons::BOGONS;
 pub use book::{Book, List, Listing};
+pub use crowd::{Crowd, Crowds};
 pub use limit::{Limit, Of, Per};
 
 use crate::region::Regions;

@@ -35,7 +35,7 @@ pub use elsewhere::Elsewhere;
 pub use entry::{Class, Entry};
 pub(crate) use kept::data_from;
 pub use kept::{Found, Shape, layout, read as read_kept};
-pub use place::{Lot, Place};
+pub use place::{Locator, Lot, Place};
 pub use shard::{Departed, Handle, Refused, Shard};
 pub use table::{Cursor, Limits, Table};
 pub use tracked::Tracked;

@@ -98,6 +98,45 @@ impl Keyed {
     }
 }
 
+/// Says in which shard a connection is, for those who count along with a table.
+#[derive(Clone, Copy)]
+pub struct Locator {
+    keyed: Keyed,
+    shards: u32,
+}
+
+impl Locator {
+    pub(super) const fn new(keyed: Keyed, shards: u32) -> Self {
+        Self { keyed, shards }
+    }
+
+    /// The shard of the connection whose client sends `original`.
+    pub fn shard(&self, original: &Tuple) -> usize {
+        let hashes = self.keyed.hashes(Direction::Original, original);
+        shard_of(&hashes, self.shards) as usize
+    }
+}
+
+/// Of a table of one shard.
+impl Default for Locator {
+    fn default() -> Self {
+        Self::new(Keyed::with_key([0, 0]), 1)
+    }
+}
+
+/// The key is nobody's business.
+impl std::fmt::Debug for Locator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Locator({})", self.shards)
+    }
+}
+
+/// The shard that both directions of a connection have.
+#[inline]
+pub(super) const fn shard_of(hashes: &Hashes, shards: u32) -> u32 {
+    reduce((hashes.client >> 32) as u32, shards)
+}
+
 /// An IPv4 endpoint as one word, an IPv6 one as three: the number of words counts in the hash, so
 /// that no two are taken for each other.
 #[inline(always)]

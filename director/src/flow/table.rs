@@ -13,7 +13,7 @@ use super::entry::Entry;
 use super::floor::{self, Memory};
 use super::index::Index;
 use super::kept::Shape;
-use super::place::{Keyed, Lot, Place, reduce};
+use super::place::{Keyed, Locator, Lot, Place, shard_of};
 use super::shard::{Departed, Gauge, Random, Refused, Shard, State};
 use super::slab::{NIL, Pool, Slab};
 use super::wheel::Wheel;
@@ -212,7 +212,7 @@ impl Table {
     pub fn locate(&self, direction: Direction, tuple: &Tuple) -> Place {
         let hashes = self.keyed.hashes(direction, tuple);
         Place {
-            shard: reduce((hashes.client >> 32) as u32, self.cells.len() as u32),
+            shard: shard_of(&hashes, self.cells.len() as u32),
             hash: hashes.tuple,
             buckets: Index::candidates(hashes.tuple, self.buckets),
             direction,
@@ -387,6 +387,27 @@ impl Table {
                 from = self.open(cell).sweep(here, PAGE, &doomed, &mut departed);
             }
         }
+    }
+
+    /// Shows all connections of a shard, which is locked until `each` returns.
+    pub fn visit(&self, shard: usize, each: impl FnOnce(&mut dyn Iterator<Item = &Entry>)) {
+        let Some(cell) = self.cells.get(shard) else {
+            return;
+        };
+        let state = cell.state.lock();
+        let mut from = Some(0);
+        let mut stretches = std::iter::from_fn(|| {
+            let (places, next) = state.slab.stretch(from?, PAGE)?;
+            from = Some(next);
+            Some(places)
+        });
+        let entries = stretches.by_ref().flatten();
+        each(&mut entries.filter(|entry| !entry.is_free()));
+    }
+
+    /// Says in which shard a connection is.
+    pub fn locator(&self) -> Locator {
+        Locator::new(self.keyed, self.cells.len() as u32)
     }
 
     /// How many shards there are.

@@ -1,6 +1,7 @@
 //! The maps of the filters, as `bpf/filter.h` and `bpf/limit.h` lay them out.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
@@ -9,7 +10,7 @@ use super::maps::{put, sum_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
 use crate::filter::{List, MAX_LIMITS, Rules};
 use crate::region::Regions;
-use crate::wire::Net;
+use crate::wire::{Addr, Net};
 
 /// Size of `struct listing`.
 const LISTING_BYTES: usize = 24;
@@ -27,7 +28,22 @@ pub struct Filters {
     regions_v4: MapHandle,
     regions_v6: MapHandle,
     region_drops: MapHandle,
+    accused: MapHandle,
+    /// Between packets that are shown.
+    gap: AtomicU32,
 }
+
+/// A source that was over a limit too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accused {
+    /// The number of the limit.
+    pub limit: usize,
+    /// The first address of the source.
+    pub source: Addr,
+}
+
+/// Those who are taken from the gate at once.
+const MOST_ACCUSED: usize = 4096;
 
 /// Of which families, IPv4 and IPv6, there is something to look up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +92,8 @@ impl Filters {
             regions_v4: MapHandle::try_from(&skel.maps.regions_v4)?,
             regions_v6: MapHandle::try_from(&skel.maps.regions_v6)?,
             region_drops: MapHandle::try_from(&skel.maps.region_drops)?,
+            accused: MapHandle::try_from(&skel.maps.accused)?,
+            gap: AtomicU32::new(1),
         })
     }
 
@@ -86,6 +104,7 @@ impl Filters {
         open.maps.filters.reuse_fd(self.filters.as_fd())?;
         open.maps.limits.reuse_fd(self.limits.as_fd())?;
         open.maps.buckets.reuse_fd(self.buckets.as_fd())?;
+        open.maps.accused.reuse_fd(self.accused.as_fd())?;
         open.maps.regions_v4.reuse_fd(self.regions_v4.as_fd())?;
         open.maps.regions_v6.reuse_fd(self.regions_v6.as_fd())?;
         open.maps.region_drops.reuse_fd(self.region_drops.as_fd())?;
@@ -190,6 +209,15 @@ impl Filters {
         self.set_known(rules, known)
     }
 
+    /// Shows one packet in `gap`, of those that the gate keeps from the director; with 0 none.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_gap(&self, gap: u32, rules: &Rules, known: Known) -> Result<(), GateError> {
+        self.gap.store(gap, Relaxed);
+        self.set_known(rules, known)
+    }
+
     /// Says of which families there are networks, with the rules that hold.
     ///
     /// # Errors
@@ -209,6 +237,7 @@ impl Filters {
             rules.regions.outside.0,
             rules.regions.closed.0,
             rules.regions.sealed.0,
+            self.gap.load(Relaxed),
         ];
         let words: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         self.filters
@@ -230,6 +259,26 @@ impl Filters {
                 .map_err(map("limits"))?;
         }
         Ok(())
+    }
+
+    /// Sources that were over a limit too often since this was asked last.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn accused(&self) -> Result<Vec<Accused>, GateError> {
+        let mut all = Vec::new();
+        while all.len() < MOST_ACCUSED {
+            let next = self.accused.lookup_and_delete(&[]);
+            let Some(name) = next.map_err(map("accused"))? else {
+                break;
+            };
+            let (addr, rest) = name.split_at(16);
+            all.push(Accused {
+                limit: rest[3].into(),
+                source: Addr::v6(addr.try_into().unwrap_or_default()),
+            });
+        }
+        Ok(all)
     }
 
     /// Packets over a limit.

@@ -144,6 +144,8 @@ pub(super) struct Maps {
     roll: MapHandle,
     pub(super) cookies: CookieMaps,
     pub(super) filters: Filters,
+    pub(super) sights: MapHandle,
+    ahead: MapHandle,
     /// All of them, by name.
     pub(super) all: Vec<(String, MapHandle)>,
 }
@@ -173,6 +175,8 @@ impl Maps {
                 counts: MapHandle::try_from(&skel.maps.cookie_counts)?,
             },
             filters: Filters::of(skel)?,
+            sights: MapHandle::try_from(&skel.maps.sights)?,
+            ahead: MapHandle::try_from(&skel.maps.ahead)?,
             all: named(skel)?,
         })
     }
@@ -191,6 +195,8 @@ impl Maps {
             .cookie_counts
             .reuse_fd(self.cookies.counts.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())?;
+        open.maps.sights.reuse_fd(self.sights.as_fd())?;
+        open.maps.ahead.reuse_fd(self.ahead.as_fd())?;
         self.flows.lend(open)?;
         self.filters.lend(open)
     }

@@ -15,16 +15,18 @@ mod maps;
 mod pins;
 mod program;
 mod roll;
+mod sights;
 mod trial;
 
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
-pub use filters::{Filters, Known};
+pub use filters::{Accused, Filters, Known};
 pub use interface::Interface;
 pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
+pub use sights::{Sight, Sights};
 pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;
@@ -212,6 +214,14 @@ impl Gate {
     /// When this kernel cannot tell.
     pub fn watch_lanes(&self) -> Result<Lanes, GateError> {
         Lanes::watch(&self.maps.flows).map_err(GateError::Lanes)
+    }
+
+    /// What it shows of the packets that it keeps from the director.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn sights(&self) -> Result<Sights, GateError> {
+        Sights::of(&self.maps.sights)
     }
 
     /// How the gate is attached to `port`.

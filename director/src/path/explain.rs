@@ -155,9 +155,13 @@ impl<'s> View<'s> {
         drop(shard);
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
-        match self.is_drawn(service, packet, &tracked) {
-            true => Err(Refusal::from(Cause::DefenceRate).of_service(service)),
-            false => Ok(()),
+        let refused = |cause: Cause| Err(Refusal::from(cause).of_service(service));
+        if self.is_drawn(service, packet, &tracked) {
+            return refused(Cause::DefenceRate);
+        }
+        match self.pool.crowds().full(&packet.tuple) {
+            Some(_) => refused(Cause::SourceConnections),
+            None => Ok(()),
         }
     }
 

@@ -33,6 +33,9 @@ impl<'s> View<'s> {
         if self.is_drawn(service, packet, &tracked) {
             return Err(refused(Cause::DefenceRate.into()));
         }
+        if self.pool.crowds().refuses(&packet.tuple) {
+            return Err(refused(Cause::SourceConnections.into()));
+        }
         let handling = &service.handling;
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, tracked);

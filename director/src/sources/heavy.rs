@@ -22,6 +22,8 @@ pub struct Heavy {
     pub bytes: u64,
     /// Packets that would open a TCP connection, since then.
     pub opens: u64,
+    /// Packets that the gate kept from the director, since then.
+    pub stopped: u64,
     /// How often it was looked at, since then.
     pub(super) samples: u32,
 }
@@ -40,6 +42,7 @@ pub(super) struct Sample {
     pub(super) weight: u64,
     pub(super) bytes: u64,
     pub(super) opens: bool,
+    pub(super) stopped: bool,
 }
 
 /// The sources that count most. The map has a key of its own: nobody can choose addresses that
@@ -78,6 +81,7 @@ impl HeavyHitters {
         heavy.packets += sample.weight;
         heavy.bytes += sample.bytes * sample.weight;
         heavy.opens += if sample.opens { sample.weight } else { 0 };
+        heavy.stopped += if sample.stopped { sample.weight } else { 0 };
     }
 
     /// The lightest gives its place to `source`, and with it what it has.
@@ -127,6 +131,7 @@ mod tests {
             weight,
             bytes: 60,
             opens: source % 2 == 1,
+            stopped: false,
         }
     }
 
@@ -175,6 +180,7 @@ mod tests {
             margin: 0,
             bytes,
             opens,
+            stopped: 0,
             samples,
         };
         assert_eq!(all, [heavy(8, 1, 60, 0, 1), heavy(7, 6, 360, 6, 3)]);

@@ -1,11 +1,13 @@
 //! Who sends most: the heaviest sources of the last seconds, for people and for those who decide
 //! whom to limit.
 //!
-//! Each worker looks at a few of its packets. How far apart they are goes by the load, so that it
+//! Each worker looks at a few of its packets, and the gate shows a few of those that it keeps from them. How far apart they are goes by the load, so that it
 //! is every packet of a calm director and no more than a budget of a flooded one: the cost has a
 //! ceiling, whatever comes. A sample stands for all packets up to the next.
 
 mod heavy;
+mod stopped;
+mod window;
 
 use std::collections::HashMap;
 
@@ -15,8 +17,10 @@ use crate::time::{Tick, Ticks};
 use crate::wire::Addr;
 
 pub use heavy::Heavy;
+pub use stopped::Stopped;
 
-use heavy::{HeavyHitters, Sample};
+use heavy::Sample;
+use window::Window;
 
 /// How long sources are counted before they are shown and counted anew.
 const WINDOW: Ticks = Ticks::seconds(2);
@@ -64,7 +68,7 @@ pub struct Sighting {
 /// A worker's sampler.
 #[derive(Debug)]
 pub struct Sampler {
-    hitters: HeavyHitters,
+    window: Window,
     /// Packets to let by until the next sample.
     ahead: u32,
     /// One of so many packets is looked at.
@@ -72,20 +76,16 @@ pub struct Sampler {
     /// Samples of this tick.
     taken: u32,
     tick: Tick,
-    began: Tick,
-    packets: u64,
 }
 
 impl Default for Sampler {
     fn default() -> Self {
         Self {
-            hitters: HeavyHitters::new(),
+            window: Window::default(),
             ahead: 0,
             gap: 1,
             taken: 0,
             tick: Tick::default(),
-            began: Tick::default(),
-            packets: 0,
         }
     }
 }
@@ -124,16 +124,12 @@ impl Sampler {
             bytes,
             opens,
         } = sighting;
-        let weight = self.gap.into();
-        self.packets += weight;
-        self.hitters.add(&Sample {
-            source: match source.is_v4() {
-                true => source,
-                false => source.masked(NETWORK),
-            },
-            weight,
+        self.window.add(Sample {
+            source,
+            weight: self.gap.into(),
             bytes: bytes.into(),
             opens,
+            stopped: false,
         });
         self.taken += 1;
         if self.taken % BUDGET == 0 {
@@ -154,22 +150,7 @@ impl Sampler {
             self.gap = (self.gap / 2).max(1);
         }
         (self.tick, self.taken) = (now, 0);
-        let length = self.began.until(now);
-        if length < WINDOW {
-            return;
-        }
-        // Who reads it holds the lock for the copy of some kilobytes; the next tick will do.
-        let Some(mut seen) = shown.0.try_lock() else {
-            return;
-        };
-        (seen.length, seen.ended, seen.packets) = (length, now, self.packets);
-        seen.heavy.clear();
-        let is_known = |heavy: &&Heavy| self.gap == 1 || heavy.samples >= FEWEST;
-        let known = self.hitters.all().iter().filter(is_known);
-        seen.heavy.extend(known);
-        drop(seen);
-        self.hitters.clear();
-        (self.began, self.packets) = (now, 0);
+        self.window.turn(now, self.gap == 1, shown);
     }
 }
 
@@ -183,7 +164,7 @@ pub struct Sources {
     pub heavy: Vec<Heavy>,
 }
 
-/// What `shown` shows at `now`, put together. A worker whose last window is long over sleeps.
+/// What `shown` shows at `now`, put together. One whose last window is long over sleeps.
 pub fn together<'s>(shown: impl Iterator<Item = &'s Shown>, now: Tick) -> Sources {
     let mut sum = Sources::default();
     let mut by_source: HashMap<Addr, Heavy> = HashMap::new();
@@ -201,6 +182,7 @@ pub fn together<'s>(shown: impl Iterator<Item = &'s Shown>, now: Tick) -> Source
             known.margin += rate(heavy.margin);
             known.bytes += rate(heavy.bytes);
             known.opens += rate(heavy.opens);
+            known.stopped += rate(heavy.stopped);
         }
     }
     sum.heavy = by_source.into_values().collect();

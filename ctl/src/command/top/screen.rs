@@ -229,6 +229,7 @@ mod tests {
             margin: 0,
             bytes: 60 * packets,
             opens,
+            stopped: 0,
         }
     }
 

@@ -1,0 +1,148 @@
+//! Automatic bans: how long somebody is banned who was over a limit too often, and who was so before.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::List;
+use crate::time::{Tick, Ticks};
+use crate::wire::Net;
+
+/// Networks that are banned by themselves at one time.
+pub const MOST_BANS: usize = 1 << 16;
+
+/// Offenders that are remembered.
+const MOST_OFFENDERS: usize = 1 << 16;
+
+/// What a limit does about those who are over it too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BanPolicy {
+    /// So many packets over the limit,
+    pub over: u32,
+    /// within so many seconds.
+    pub within: u32,
+    /// Seconds of the first ban; each further one is twice as long.
+    pub first: u32,
+    /// Seconds of the longest one; who was good for so long since is no repeat offender.
+    pub longest: u32,
+    /// The list that they come on.
+    pub list: List,
+}
+
+/// What somebody has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentence {
+    /// For how long.
+    pub seconds: u32,
+    /// The how manieth one it is, from 1.
+    pub time: u32,
+}
+
+/// Until when an offender is remembered, and how often it was banned.
+#[derive(Clone, Copy, Debug)]
+struct Offence {
+    remembered: Tick,
+    times: u32,
+}
+
+/// Those who were banned lately.
+#[derive(Debug, Default)]
+pub struct Offenders {
+    known: HashMap<Net, Offence>,
+    /// In the order in which they are forgotten.
+    due: BTreeSet<(Tick, Net)>,
+}
+
+impl Offenders {
+    /// Bans `net` by `policy`.
+    pub fn sentence(&mut self, net: Net, policy: &BanPolicy, now: Tick) -> Sentence {
+        self.forget(now);
+        let before = self.known.get(&net).map_or(0, |offence| offence.times);
+        let doubled = u64::from(policy.first) << before.min(31);
+        let seconds = doubled.min(policy.longest.max(policy.first).into()) as u32;
+        let time = before.saturating_add(1);
+        let end = now.after(Ticks::seconds(seconds));
+        self.remember(
+            net,
+            Offence {
+                remembered: end.after(Ticks::seconds(policy.longest)),
+                times: time,
+            },
+        );
+        Sentence { seconds, time }
+    }
+
+    fn remember(&mut self, net: Net, offence: Offence) {
+        if let Some(old) = self.known.remove(&net) {
+            self.due.remove(&(old.remembered, net));
+        }
+        if self.known.len() >= MOST_OFFENDERS {
+            if let Some((_, first)) = self.due.pop_first() {
+                self.known.remove(&first);
+            }
+        }
+        self.due.insert((offence.remembered, net));
+        self.known.insert(net, offence);
+    }
+
+    fn forget(&mut self, now: Tick) {
+        while let Some((until, net)) = self.due.first().copied() {
+            if until > now {
+                break;
+            }
+            self.due.pop_first();
+            self.known.remove(&net);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Addr;
+
+    const POLICY: BanPolicy = BanPolicy {
+        over: 100,
+        within: 10,
+        first: 60,
+        longest: 200,
+        list: List::Deny,
+    };
+
+    fn net(host: u32) -> Net {
+        Net::new(Addr::v4(host.to_be_bytes()), 128)
+    }
+
+    #[test]
+    fn each_ban_is_twice_as_long_until_the_longest_and_who_is_good_is_forgiven() {
+        let mut offenders = Offenders::default();
+        let mut now = Tick(0);
+        let mut got = Vec::new();
+        for _ in 0..4 {
+            let Sentence { seconds, time } = offenders.sentence(net(1), &POLICY, now);
+            got.push((seconds, time));
+            now = now.after(Ticks::seconds(seconds + 199));
+        }
+        assert_eq!(got, [(60, 1), (120, 2), (200, 3), (200, 4)]);
+        now = now.after(Ticks::seconds(1));
+        let again = offenders.sentence(net(1), &POLICY, now);
+        assert_eq!(
+            again,
+            Sentence {
+                seconds: 60,
+                time: 1
+            }
+        );
+        let other = offenders.sentence(net(2), &POLICY, now);
+        assert_eq!(other.time, 1);
+    }
+
+    #[test]
+    fn those_that_are_remembered_are_bounded() {
+        let mut offenders = Offenders::default();
+        for host in 0..=MOST_OFFENDERS as u32 {
+            offenders.sentence(net(host), &POLICY, Tick(host));
+        }
+        assert_eq!(offenders.known.len(), offenders.due.len());
+        assert!(offenders.known.len() <= MOST_OFFENDERS);
+        assert!(!offenders.known.contains_key(&net(0)), "the first one goes");
+    }
+}

@@ -1,0 +1,284 @@
+//! How many connections each source has, for limits of them.
+//!
+//! A census counts from the moment when it is set up. Shard by shard of the connection table, under
+//! that shard's lock, it first counts what is there; what comes to a shard, or goes, is counted from
+//! then on. So nothing is missed and nothing counted twice, and the table remembers nothing of it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use crate::flow::{Entry, Locator, Table};
+use crate::wire::{Addr, Endpoint, Net, Protocol, Tuple};
+
+/// How many connections one source may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// So many.
+    pub most: u32,
+    /// How many bits of 32 make a source.
+    pub bits_v4: u8,
+    /// How many bits of 128 make one.
+    pub bits_v6: u8,
+    /// The service that it is for; with port 0 every port of the address, every service if none.
+    pub service: Option<(Protocol, Endpoint)>,
+}
+
+impl Crowd {
+    fn concerns(&self, tuple: &Tuple) -> bool {
+        self.service.is_none_or(|(protocol, end)| {
+            protocol == tuple.protocol
+                && end.addr == tuple.dst.addr
+                && (end.port == 0 || end.port == tuple.dst.port)
+        })
+    }
+
+    fn source(&self, client: Addr) -> Addr {
+        let bits = match client.is_v4() {
+            true => Net::V4_BITS + self.bits_v4,
+            false => self.bits_v6,
+        };
+        client.masked(bits)
+    }
+}
+
+/// A source, under a limit of this number.
+type Source = (usize, Addr);
+
+/// Locks of the counts: workers seldom meet at one.
+const STRIPES: usize = 64;
+
+#[derive(Debug)]
+struct Census {
+    limits: Vec<Crowd>,
+    refused: Vec<AtomicU64>,
+    /// The shards whose connections are counted.
+    counted: Vec<AtomicBool>,
+    hasher: RandomState,
+    counts: Vec<Mutex<HashMap<Source, u32>>>,
+}
+
+impl Census {
+    fn new(limits: Vec<Crowd>, shards: usize) -> Self {
+        Self {
+            refused: limits.iter().map(|_| AtomicU64::new(0)).collect(),
+            limits,
+            counted: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+            hasher: RandomState::new(),
+            counts: (0..STRIPES).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// The counts that a source's is among.
+    fn stripe(&self, source: &Source) -> &Mutex<HashMap<Source, u32>> {
+        let place = self.hasher.hash_one(source) as usize % STRIPES;
+        &self.counts[place]
+    }
+
+    fn sources<'c>(&'c self, tuple: &'c Tuple) -> impl Iterator<Item = Source> + 'c {
+        let limits = self.limits.iter().enumerate();
+        let concerned = limits.filter(|(_, limit)| limit.concerns(tuple));
+        concerned.map(|(number, limit)| (number, limit.source(tuple.src.addr)))
+    }
+
+    fn add(&self, tuple: &Tuple) {
+        for source in self.sources(tuple) {
+            *self.stripe(&source).lock().entry(source).or_default() += 1;
+        }
+    }
+
+    fn take(&self, tuple: &Tuple) {
+        for source in self.sources(tuple) {
+            let mut counts = self.stripe(&source).lock();
+            match counts.get_mut(&source) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(counts.remove(&source)),
+            }
+        }
+    }
+
+    fn full(&self, tuple: &Tuple) -> Option<usize> {
+        let is_full = |source: &Source| {
+            let counts = self.stripe(source).lock();
+            counts
+                .get(source)
+                .is_some_and(|count| *count >= self.limits[source.0].most)
+        };
+        self.sources(tuple).find(is_full).map(|(number, _)| number)
+    }
+}
+
+/// The limits of connections, and who has how many.
+#[derive(Debug, Default)]
+pub struct Crowds {
+    census: ArcSwapOption<Census>,
+    locator: Locator,
+}
+
+impl Crowds {
+    /// Without limits, for the table that `locator` is of.
+    pub const fn of(locator: Locator) -> Self {
+        Self {
+            census: ArcSwapOption::const_empty(),
+            locator,
+        }
+    }
+
+    /// Makes the limits these; counts who has how many now.
+    pub fn set(&self, limits: Vec<Crowd>, table: &Table) {
+        if limits.is_empty() {
+            self.census.store(None);
+            return;
+        }
+        let census = Arc::new(Census::new(limits, table.shards()));
+        self.census.store(Some(Arc::clone(&census)));
+        for (shard, counted) in census.counted.iter().enumerate() {
+            table.visit(shard, |entries| {
+                entries.for_each(|entry| census.add(&entry.original()));
+                counted.store(true, Relaxed);
+            });
+        }
+    }
+
+    /// A connection has come; its shard is locked.
+    #[inline]
+    pub fn enter(&self, entry: &Entry) {
+        if let Some(census) = &*self.census.load() {
+            self.count(census, &entry.original(), Census::add);
+        }
+    }
+
+    /// A connection has gone; its shard is locked.
+    #[inline]
+    pub fn leave(&self, entry: &Entry) {
+        if let Some(census) = &*self.census.load() {
+            self.count(census, &entry.original(), Census::take);
+        }
+    }
+
+    #[inline(never)]
+    fn count(&self, census: &Census, tuple: &Tuple, change: fn(&Census, &Tuple)) {
+        if census.counted[self.locator.shard(tuple)].load(Relaxed) {
+            change(census, tuple);
+        }
+    }
+
+    /// The number of the limit by which the source of `tuple` may have no more connections. Two
+    /// workers that ask at once may both be told that there is room for one.
+    #[inline]
+    pub fn full(&self, tuple: &Tuple) -> Option<usize> {
+        let census = self.census.load();
+        census.as_ref()?.full(tuple)
+    }
+
+    /// The same, of a packet that goes no further then.
+    #[inline]
+    pub fn refuses(&self, tuple: &Tuple) -> bool {
+        let census = self.census.load();
+        let Some(census) = &*census else {
+            return false;
+        };
+        let full = census.full(tuple);
+        if let Some(number) = full {
+            census.refused[number].fetch_add(1, Relaxed);
+        }
+        full.is_some()
+    }
+
+    /// Packets that a limit has refused.
+    pub fn refused(&self, number: usize) -> u64 {
+        let census = self.census.load();
+        let refused = census
+            .as_ref()
+            .and_then(|census| census.refused.get(number));
+        refused.map_or(0, |refused| refused.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Class, Limits};
+    use crate::service::RealId;
+    use crate::time::Tick;
+
+    fn tuple(client: [u8; 4], port: u16, vip: u8) -> Tuple {
+        Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(Addr::v4(client), port),
+            dst: Endpoint::new(Addr::v4([192, 0, 2, vip]), 80),
+        }
+    }
+
+    fn entry(tuple: &Tuple) -> Entry {
+        Entry::new(tuple, RealId(1), 80, Class::Established, Tick(1000))
+    }
+
+    fn table() -> Table {
+        Table::new(&Limits {
+            connections: 40_000,
+            half_open: 100,
+            workers: 2,
+        })
+        .unwrap()
+    }
+
+    const BY_NETWORK: Crowd = Crowd {
+        most: 2,
+        bits_v4: 24,
+        bits_v6: 64,
+        service: None,
+    };
+
+    #[test]
+    fn what_is_there_counts_and_what_comes_and_goes() {
+        let table = table();
+        let mut gone = |_: &Entry, _| panic!("there is room");
+        let first = tuple([10, 0, 0, 1], 1, 1);
+        let place = table.locate(crate::flow::Direction::Original, &first);
+        table
+            .take_in(entry(&first), &place, None, &mut gone)
+            .unwrap();
+        let crowds = Crowds::of(table.locator());
+        crowds.enter(&entry(&first));
+        crowds.set(vec![BY_NETWORK], &table);
+        assert!(!crowds.refuses(&tuple([10, 0, 0, 9], 2, 1)));
+
+        let second = tuple([10, 0, 0, 9], 2, 1);
+        crowds.enter(&entry(&second));
+        assert!(crowds.refuses(&tuple([10, 0, 0, 200], 3, 1)));
+        assert!(!crowds.refuses(&tuple([10, 0, 1, 1], 3, 1)));
+        assert_eq!(crowds.refused(0), 1);
+
+        crowds.leave(&entry(&first));
+        assert!(!crowds.refuses(&tuple([10, 0, 0, 200], 3, 1)));
+        crowds.leave(&entry(&second));
+        let left: usize = crowds.census.load().as_ref().map_or(0, |census| {
+            census.counts.iter().map(|counts| counts.lock().len()).sum()
+        });
+        assert_eq!(left, 0, "nobody is remembered who has none");
+    }
+
+    #[test]
+    fn a_limit_is_for_its_service() {
+        let table = table();
+        let crowds = Crowds::of(table.locator());
+        let service = Some((Protocol::Tcp, Endpoint::new(Addr::v4([192, 0, 2, 1]), 80)));
+        let limit = Crowd {
+            most: 1,
+            service,
+            ..BY_NETWORK
+        };
+        crowds.set(vec![limit], &table);
+        crowds.enter(&entry(&tuple([10, 0, 0, 1], 1, 1)));
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1)), Some(0));
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 2)), None);
+        crowds.set(Vec::new(), &table);
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1)), None);
+    }
+}

@@ -1,0 +1,276 @@
+//! Sources that have too many connections, that are banned by themselves, and that are seen though
+//! the gate drops what they send.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use adminapi::model::{
+    BanPolicy, ConnectionLimit, FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery,
+    Prefix, RateLimit, SourceQuery,
+};
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, Scene};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::traffic::HttpConnection;
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn client(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => CLIENT_V4.into(),
+        Family::V6 => CLIENT_V6.into(),
+    }
+}
+
+fn set(scene: &Scene, rules: &FilterRules) -> Result<adminapi::model::Filter> {
+    let api = scene.director.api();
+    api.call(async |client| client.put_filter(rules).await)
+}
+
+fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
+    let drops = scene.director.api().stats()?.drops;
+    Ok(drops.get(reason).copied().unwrap_or(0))
+}
+
+/// SYNs by hand, each from a port of its own.
+fn send_syns(
+    scene: &Scene,
+    from: IpAddr,
+    to: SocketAddr,
+    ports: std::ops::Range<u16>,
+) -> Result<()> {
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    for port in ports {
+        let syn = Segment {
+            flags: flag::SYN,
+            ..Segment::default()
+        };
+        let packet = tcp(SocketAddr::new(from, port), to, syn);
+        tap.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &packet,
+        ))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let to = family.http();
+        let open = || HttpConnection::open(&scene.topology.client, to);
+        // One that is there when the limit comes counts.
+        let mut held = vec![open()?];
+        held[0].ask_name()?;
+        let limit = ConnectionLimit {
+            name: "few".to_owned(),
+            most: 3,
+            prefix_v4: 24,
+            prefix_v6: 48,
+            service: Some(family.http_service()),
+        };
+        let rules = FilterRules {
+            connections: vec![limit],
+            ..FilterRules::default()
+        };
+        set(&scene, &rules)?;
+        for _ in 0..2 {
+            held.push(open()?);
+        }
+        let before = dropped(&scene, "source_connections")?;
+        let other: IpAddr = match family {
+            Family::V4 => "10.0.1.77".parse()?,
+            Family::V6 => "fd00:1::77".parse()?,
+        };
+        send_syns(&scene, other, to, 40_000..40_005)?;
+        wait::until("the fourth to be refused", PATIENCE, || {
+            let now = dropped(&scene, "source_connections")? - before;
+            ensure!(now == 5, "{now} of 5");
+            Ok(())
+        })?;
+        let shown = scene
+            .director
+            .api()
+            .call(async |client| client.filter().await)?;
+        assert_eq!(shown.over["few"], 5);
+        for held in &mut held {
+            held.ask_name()?;
+        }
+        let id = held[0].client()?;
+        let close = adminapi::model::ConnectionId {
+            protocol: adminapi::model::Protocol::Tcp,
+            client: id,
+            vip: to,
+        };
+        let api = scene.director.api();
+        api.call(async |client| client.close_connection(close).await)?;
+        open()?.ask_name().context("there is a place again")?;
+        set(&scene, &FilterRules::default())?;
+        open()?.ask_name()?;
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+fn banning() -> FilterRules {
+    let ban = BanPolicy {
+        over: 20,
+        within: 10,
+        first: 2,
+        longest: 60,
+        list: FilterList::Deny,
+    };
+    let limit = RateLimit {
+        name: "syns".to_owned(),
+        of: LimitOf::Syns,
+        per: LimitPer::Source,
+        rate: 1,
+        burst: Some(5),
+        prefix_v4: 32,
+        prefix_v6: 64,
+        service: None,
+        region: None,
+        ban: Some(ban),
+    };
+    FilterRules {
+        limits: vec![limit],
+        ..FilterRules::default()
+    }
+}
+
+/// The ban of a network, if there is one now.
+fn ban_of(scene: &Scene, network: Prefix) -> Result<Option<adminapi::model::ListedView>> {
+    let query = NetworkQuery::default();
+    let api = scene.director.api();
+    let page = api.call(async |client| client.listed_networks(&query).await)?;
+    let found = page.listings.into_iter();
+    Ok(found
+        .filter(|listed| listed.automatic)
+        .find(|listed| listed.network == network))
+}
+
+#[test]
+fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_never() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for (family, attacker, network) in [
+        (Family::V4, "10.0.1.66", "10.0.1.66"),
+        (Family::V6, "fd00:77::66", "fd00:77::/64"),
+    ] {
+        set(&scene, &banning())?;
+        let (attacker, network): (IpAddr, Prefix) = (attacker.parse()?, network.parse()?);
+        let to = family.http();
+        for (time, seconds) in [(1, 2), (2, 4)] {
+            send_syns(&scene, attacker, to, 30_000..30_040)?;
+            wait::until("the ban", PATIENCE, || {
+                let ban = ban_of(&scene, network)?.context("it is not banned")?;
+                ensure!(ban.left.is_some_and(|left| left <= seconds), "{ban:?}");
+                let why = ban.why.unwrap_or_default();
+                let again = why.ends_with("time 2");
+                ensure!(
+                    why.starts_with("syns: 20 packets") && again == (time == 2),
+                    "{why}"
+                );
+                Ok(())
+            })?;
+            let before = dropped(&scene, "denied")?;
+            send_syns(&scene, attacker, to, 31_000..31_001)?;
+            wait::until("what it sends to be denied", PATIENCE, || {
+                ensure!(dropped(&scene, "denied")? > before, "it is not");
+                Ok(())
+            })?;
+            HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+            wait::until("the ban to end", PATIENCE, || {
+                ensure!(ban_of(&scene, network)?.is_none(), "it has not");
+                Ok(())
+            })?;
+        }
+        let events = api.call(async |client| client.events(0).await)?.events;
+        let told = |event: &&adminapi::model::Event| {
+            event.kind == "ban" && event.message.starts_with(&format!("{}", network.address))
+        };
+        assert_eq!(events.iter().filter(told).count(), 2, "{events:?}");
+    }
+    // What is said by hand counts more.
+    let listing = Listed {
+        network: "10.0.1.0/24".parse()?,
+        list: FilterList::Allow,
+        seconds: None,
+        why: None,
+    };
+    send_syns(
+        &scene,
+        "10.0.1.67".parse()?,
+        Family::V4.http(),
+        30_000..30_040,
+    )?;
+    let network = "10.0.1.67".parse()?;
+    wait::until("the ban", PATIENCE, || {
+        ban_of(&scene, network)?
+            .context("it is not banned")
+            .map(drop)
+    })?;
+    api.call(async |client| client.put_network(&listing).await)?;
+    assert_eq!(ban_of(&scene, network)?, None);
+    let limited = dropped(&scene, "source_limit")?;
+    send_syns(
+        &scene,
+        client(Family::V4),
+        Family::V4.http(),
+        30_000..30_100,
+    )?;
+    HttpConnection::open(&scene.topology.client, Family::V4.http())?.ask_name()?;
+    assert_eq!(dropped(&scene, "source_limit")?, limited);
+    assert_eq!(api.call(async |client| client.filter().await)?.banned, 0);
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn top_sources_are_seen_though_the_gate_drops_what_they_send() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let listing = Listed {
+        network: "203.0.113.0/24".parse()?,
+        list: FilterList::BlackHole,
+        seconds: None,
+        why: None,
+    };
+    api.call(async |client| client.put_network(&listing).await)?;
+    let attacker: IpAddr = "203.0.113.9".parse()?;
+    wait::until("the attacker to be seen", PATIENCE, || {
+        send_syns(&scene, attacker, Family::V4.http(), 1000..1400)?;
+        send_syns(
+            &scene,
+            "203.0.113.10".parse()?,
+            Family::V4.http(),
+            1000..1040,
+        )?;
+        let query = SourceQuery::default();
+        let seen = api.call(async |client| client.sources(query).await)?;
+        let heaviest = seen.sources.first().context("nobody is seen")?;
+        ensure!(heaviest.source.address == attacker, "{seen:?}");
+        ensure!(heaviest.stopped > 0 && heaviest.opens > 0, "{seen:?}");
+        ensure!(heaviest.stopped == heaviest.packets, "{seen:?}");
+        Ok(())
+    })?;
+    assert!(dropped(&scene, "black_hole")? > 0);
+    assert_accounts(&scene.director);
+    Ok(())
+}
