@@ -229,6 +229,9 @@ fn tables(
     let pool = Arc::new(ArcSwap::from_pointee(pool));
     let timeouts = Arc::<ArcSwap<Timeouts>>::default();
     let fast = fast(config, datapath, &timeouts)?;
+    if let Some(fast) = &fast {
+        fast.wake(now);
+    }
     let elsewhere = fast.clone().map(|fast| fast as Arc<dyn Elsewhere>);
     Ok(Tables {
         templates: Templates::of(templates, Arc::clone(&pool)),
