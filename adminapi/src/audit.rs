@@ -122,7 +122,10 @@ impl Audit {
     async fn get(&self, path: &str) -> Option<Value> {
         let request = Request::get(path).body(Body::empty()).ok()?;
         let Ok(answer) = self.api.clone().oneshot(request).await;
-        if answer.status() != StatusCode::OK {
+        // A stream would never end, and what is no JSON shows nothing.
+        let kind = answer.headers().get(header::CONTENT_TYPE);
+        let is_json = kind.is_some_and(|kind| kind == "application/json");
+        if answer.status() != StatusCode::OK || !is_json {
             return None;
         }
         let body = to_bytes(answer.into_body(), usize::MAX).await.ok()?;

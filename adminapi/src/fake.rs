@@ -71,6 +71,8 @@ fn real_view(service: ServiceId, real: &Real) -> RealView {
         overloaded: false,
         active: 0,
         inactive: 0,
+        check: real.check.clone(),
+        condition: None,
         draining: None,
         persistent: 0,
         local_ports: None,
@@ -89,6 +91,9 @@ fn service_view(service: &Service) -> ServiceView {
         scheduler_flags: service.scheduler_flags,
         persistence: service.persistence,
         one_packet: service.one_packet,
+        health: service.health.clone(),
+        condition: None,
+        sorry: None,
         cookies: service.cookies,
         stats: carried(),
         rates: Rates::default(),
@@ -174,6 +179,7 @@ impl Control for Fake {
             service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
             service.persistence = patch.persistence.unwrap_or(service.persistence);
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
+            service.health = patch.health.unwrap_or_else(|| service.health.take());
             service.cookies = patch.cookies.unwrap_or(service.cookies);
             Ok(service.clone())
         })
@@ -243,6 +249,7 @@ impl Control for Fake {
             view.tun = patch.tun.or(view.tun);
             view.upper = patch.upper.unwrap_or(view.upper);
             view.lower = patch.lower.unwrap_or(view.lower);
+            view.check = patch.check.unwrap_or_else(|| view.check.take());
             view.draining = patch.drain.map(|seconds| Draining {
                 until: seconds.into(),
                 ..Draining::default()

@@ -31,11 +31,11 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize(&mut json) {
         Ok(value) => json.end().map(|()| value).map_err(Unread::Malformed),
-        Err(error) if error.inner().is_data() => {
-            let document = serde_json::from_slice(bytes).map_err(Unread::Malformed)?;
-            Err(Unread::Invalid(problems::<T>(document)))
-        }
-        Err(error) => Err(Unread::Malformed(error.into_inner())),
+        // Where a word is expected, null is called malformed too, so the document is asked itself.
+        Err(error) => match serde_json::from_slice(bytes) {
+            Ok(document) => Err(Unread::Invalid(problems::<T>(document))),
+            Err(_) => Err(Unread::Malformed(error.into_inner())),
+        },
     }
 }
 
@@ -206,6 +206,7 @@ mod tests {
     fn what_is_missing_is_told_unless_it_was_there_and_wrong() {
         assert_eq!(pointers::<Service>(&json!({})), [""]);
         assert_eq!(pointers::<RealPatch>(&json!({"weight": null})), ["/weight"]);
+        assert_eq!(pointers::<RealPatch>(&json!({"method": null})), ["/method"]);
         assert_eq!(pointers::<Service>(&json!(7)), [""]);
         let config = json!({"service": [{"port": 1}, {"fwmark": "x"}, {"fwmark": 7}],
                             "timeouts": {"tcp": 1, "udp": 2}});

@@ -5,6 +5,7 @@
 
 mod audit;
 mod change;
+mod check;
 mod config;
 mod connection;
 mod cookies;
@@ -13,10 +14,13 @@ mod defense;
 mod difference;
 mod explanation;
 mod filter;
+mod health;
 mod id;
 mod limits;
 pub mod listing;
 mod mark;
+mod millis;
+mod octets;
 mod persistence;
 mod rates;
 mod real;
@@ -27,6 +31,7 @@ mod source;
 mod span;
 mod stats;
 mod status;
+mod status_set;
 mod text;
 mod timeouts;
 mod tunnel;
@@ -35,6 +40,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use audit::AuditEntry;
 pub use change::Change;
+pub use check::{Check, CheckKind, Pace};
 pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{
     BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
@@ -48,10 +54,16 @@ pub use filter::{
     Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, ListedWish,
     NetworkPage, NetworkQuery, RateLimit,
 };
+pub use health::{
+    AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
+    ServiceCondition,
+};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
+pub use millis::{BadMillis, Millis};
+pub use octets::{BadOctets, Octets};
 pub use persistence::{Persistence, masked};
 pub use rates::{RateWindows, Rates};
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
@@ -67,6 +79,7 @@ pub use status::{
     ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress,
     Status, WorkerStatus, XdpMode,
 };
+pub use status_set::{BadStatusSet, StatusSet};
 pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};

@@ -9,6 +9,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+mod health;
+
 use crate::error::Problem;
 use crate::model::{
     Change, Configuration, ConnectionQuery, CookiePolicy, DefenseLevel, ExplainQuery, Family,
@@ -18,6 +20,7 @@ use crate::model::{
 use crate::sysctl::{Sysctl, Value};
 
 pub use filter::{validate_filter_rules, validate_listed, validate_network_query};
+pub use health::{bad_check, bad_health};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
 pub const MAX_WEIGHT: u32 = i32::MAX as u32;
@@ -39,6 +42,9 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
         service.persistence,
         service.one_packet,
     ));
+    let reals = service.reals.iter();
+    let endpoints = reals.map(|real| real.endpoint(service.id.port()));
+    problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
     problems.extend(bad_cookies(service.id, service.cookies));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
@@ -173,7 +179,7 @@ pub fn validate_change(change: &Change) -> Vec<Problem> {
     match change {
         Change::AddService(service) => validate_service(service),
         Change::AddReal { service, real } => validate_real(*service, real),
-        Change::ChangeReal { patch, .. } => validate_real_patch(*patch),
+        Change::ChangeReal { patch, .. } => validate_real_patch(patch),
         Change::ChangeService { .. }
         | Change::RemoveService { .. }
         | Change::RemoveReal { .. }
@@ -298,6 +304,11 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     problems.extend(bad_weight(real.weight));
     problems.extend(bad_tunnel(real).into_iter().map(|p| p.below("/tun")));
     problems.extend(bad_thresholds(real.upper, real.lower));
+    let check = real
+        .check
+        .iter()
+        .flat_map(|check| bad_check(service, check));
+    problems.extend(check.map(|problem| problem.below("/check")));
     if let Some(vip) = service
         .vip()
         .filter(|vip| *vip == real.endpoint(vip.port()))
@@ -314,7 +325,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
 
 /// Judges a change of a real server as far as that is possible without the real server;
 /// [`validate_changed_real`] does the rest.
-pub fn validate_real_patch(patch: RealPatch) -> Vec<Problem> {
+pub fn validate_real_patch(patch: &RealPatch) -> Vec<Problem> {
     let mut problems: Vec<_> = patch.weight.and_then(bad_weight).into_iter().collect();
     problems.extend(patch.drain.and_then(bad_drain));
     if patch.drain.is_some() && patch.weight.is_some_and(|weight| weight > 0) {
@@ -580,7 +591,14 @@ fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
     }
     let mut problems = Vec::new();
     for (index, service) in services.iter().enumerate() {
-        for (place, real) in service.reals.iter().enumerate() {
+        let reals = service.reals.iter().enumerate();
+        let reals = reals.map(|(place, real)| (format!("real/{place}"), real));
+        let sorry = service
+            .health
+            .as_ref()
+            .and_then(|health| health.sorry.as_ref());
+        let sorry = sorry.map(|real| ("health/sorry".to_owned(), real));
+        for (place, real) in reals.chain(sorry) {
             let endpoint = real.endpoint(service.id.port());
             let there = by_address
                 .get(&endpoint.ip())
@@ -592,7 +610,7 @@ fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
             if let Some(other) = other {
                 problems.push(
                     Problem::new(
-                        format!("/service/{index}/real/{place}/address"),
+                        format!("/service/{index}/{place}/address"),
                         format!("real server {endpoint} is a virtual service of this director"),
                         "name real servers of that service instead",
                     )

@@ -50,6 +50,7 @@ pub mod forward;
 pub mod fragment;
 pub mod ftp;
 pub mod gate;
+pub mod health;
 pub mod keep;
 pub mod listeners;
 pub mod logging;

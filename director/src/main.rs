@@ -142,6 +142,10 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
         let agents = Arc::clone(director.agents());
         tokio::spawn(agents::serve(door, agents, director.clock()));
     }
+    let mut stopping = ending.clone();
+    // An error is the sender's end, which is what is awaited.
+    let end_of_care = async move { drop(stopping.changed().await) };
+    run::look_after(Arc::clone(&director), end_of_care)?;
     let background = [
         tokio::spawn(run::follow(Arc::clone(&director))),
         tokio::spawn(run::hear(Arc::clone(&director))),

@@ -15,7 +15,7 @@ use crate::flow::Entry;
 use crate::marks;
 use crate::sched;
 use crate::service::{
-    Drain, Handling, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing,
+    Drain, Fitness, Handling, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing,
 };
 use crate::speakers::Speakers;
 use crate::stats::PerWorker;
@@ -24,6 +24,7 @@ use crate::wire::{Addr, Endpoint, Protocol};
 
 mod census;
 mod find;
+mod health;
 mod remember;
 
 use census::{Census, enter, leave};
@@ -77,6 +78,8 @@ pub struct Pool {
     added: u64,
     /// Where the listed real servers are.
     listed: imbl::OrdSet<(Endpoint, RealId)>,
+    /// Where those are that are out of service for their health.
+    aside: imbl::OrdSet<(Endpoint, ServiceKey)>,
     /// Whose the real servers are that are listed no more and still have a slot.
     unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.
@@ -178,7 +181,10 @@ impl Pool {
             scheduler: sched::build(algorithm, &Reals::default()),
             flags: model::SchedulerFlags::NONE,
             handling: Handling::default(),
+            health: None,
             reals: Reals::default(),
+            aside: Reals::default(),
+            sorry: None,
             bypass: None,
             traffic: Arc::new(PerWorker::new(self.workers)),
             stance: Arc::default(),
@@ -263,8 +269,11 @@ impl Pool {
             leave(&mut self.vips, vip.addr);
             self.catch_alls -= u32::from(vip.port == 0);
         }
-        for real in service.reals.iter() {
+        for real in service.reals.iter().chain(&service.sorry) {
             self.retire(real);
+        }
+        for real in service.aside.iter() {
+            self.aside.remove(&(real.endpoint, *key));
         }
         if let Some(bypass) = &service.bypass {
             // Its connections have lost nothing.
@@ -284,6 +293,7 @@ impl Pool {
         endpoint: Endpoint,
         drain: Drain,
     ) -> Result<(), PoolError> {
+        self.readmit(key, endpoint)?;
         let mut service = self.edit(key)?;
         let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
         let real = self.put(old.draining(drain));
@@ -311,7 +321,7 @@ impl Pool {
         settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
-        match service.reals.find(endpoint) {
+        match service.find(endpoint) {
             Some(there) if there.drain.is_some() => return self.set_real(key, endpoint, settings),
             Some(_) => return Err(PoolError::RealExists),
             None => {}
@@ -334,6 +344,12 @@ impl Pool {
         settings: Settings,
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
+        if let Some(out) = service.aside.find(endpoint) {
+            let out = out.with(settings);
+            service.aside.replace(Arc::new(out));
+            self.services.insert(*key, Arc::new(service));
+            return Ok(());
+        }
         let old = service.reals.find(endpoint).ok_or(PoolError::NoReal)?;
         if old.settings() == settings && old.drain.is_none() {
             return Ok(());
@@ -343,7 +359,8 @@ impl Pool {
             true => self.put(old.with(settings)),
             false => {
                 self.unlist(&old, Standing::Replaced);
-                self.list(&service, endpoint, settings, old.last_weight)
+                let new = self.list(&service, endpoint, settings, old.last_weight);
+                self.put(Real::clone(&new).like(&old))
             }
         };
         service.reals.replace(real);
@@ -358,6 +375,11 @@ impl Pool {
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
     pub fn remove_real(&mut self, key: &ServiceKey, endpoint: Endpoint) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
+        if service.aside.remove(endpoint).is_some() {
+            self.aside.remove(&(endpoint, *key));
+            self.services.insert(*key, Arc::new(service));
+            return Ok(());
+        }
         let real = service.reals.remove(endpoint).ok_or(PoolError::NoReal)?;
         self.retire(&real);
         self.put_reals(service);
@@ -422,6 +444,8 @@ impl Pool {
                 };
                 Real {
                     last_weight,
+                    fitness: Fitness::default(),
+                    check: None,
                     traffic,
                     standing: Standing::Listed,
                     service_traffic: Arc::clone(&service.traffic),
@@ -488,6 +512,9 @@ impl Pool {
             service: service.key,
             endpoint,
             weight: 0,
+            configured: 0,
+            fitness: Fitness::default(),
+            check: None,
             last_weight: 0,
             upper: 0,
             lower: 0,

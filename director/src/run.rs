@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::agents::Door;
 use crate::config::{Config, ModeChoice};
-use crate::control::{Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
+use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::fast::Fast;
@@ -418,6 +418,25 @@ pub async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
     let door = Door::open(wanted.listen, &wanted.identity).await;
     let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
     Ok(Some(door))
+}
+
+/// Looks after the real servers until `end`, on a thread of its own: what checks cost is kept from
+/// the API.
+///
+/// # Errors
+/// That there is no thread to be had.
+pub fn look_after(
+    director: Arc<Director>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = std::thread::Builder::new().name("health".to_owned());
+    let work = move || runtime.block_on(control::look_after(director, end));
+    thread
+        .spawn(work)
+        .context("cannot start a thread for health checks")
 }
 
 /// Hears of the path MTUs of tunnels. Never ends.

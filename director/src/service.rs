@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use adminapi::model::{self, Family};
+use adminapi::model::{self, Check, Family, HealthPolicy};
 
 use crate::cookie::Cookies;
 use crate::defence::Stance;
@@ -17,8 +17,10 @@ use crate::time::{Tick, Ticks};
 use crate::wire::{Endpoint, Protocol};
 use crate::{ftp, sctp, tcp};
 
+mod fitness;
 mod reals;
 
+pub use fitness::{Fitness, Part};
 pub use reals::Reals;
 pub(crate) use reals::common_divisor;
 
@@ -329,8 +331,15 @@ pub struct Real {
     pub service: ServiceKey,
     /// RIP and port; with port 0 a packet keeps the one that it came to.
     pub endpoint: Endpoint,
-    /// Weight, 0 = gets no new connections (at most 2^31-1, as in IPVS).
+    /// Weight in force, 0 = gets no new connections (at most 2^31-1, as in IPVS): what its health
+    /// leaves of the configured one.
     pub weight: u32,
+    /// The weight that it is configured to have.
+    pub configured: u32,
+    /// What its health leaves of that.
+    pub fitness: Fitness,
+    /// How its health is checked, if not as its service says.
+    pub check: Option<Arc<Check>>,
     /// The last weight above 0; 0 when it never had one.
     pub last_weight: u32,
     /// Connections that overload it; 0 = no limit.
@@ -425,7 +434,7 @@ impl Real {
     /// What it is configured to be.
     pub const fn settings(&self) -> Settings {
         Settings {
-            weight: self.weight,
+            weight: self.configured,
             upper: self.upper,
             lower: self.lower,
             method: self.method,
@@ -465,13 +474,43 @@ impl Real {
             self.load.overloaded.store(false, Relaxed);
         }
         Self {
-            weight,
-            last_weight: if weight > 0 { weight } else { self.last_weight },
+            configured: weight,
             upper,
             lower,
             method,
             drain: None,
             ..self.clone()
+        }
+        .weighed()
+    }
+
+    /// The same, watched as `other` is and as well.
+    #[must_use]
+    pub fn like(self, other: &Self) -> Self {
+        Self {
+            fitness: other.fitness,
+            check: other.check.clone(),
+            ..self
+        }
+        .weighed()
+    }
+
+    /// The same with what its health leaves of it now.
+    #[must_use]
+    pub fn fit(&self, fitness: Fitness) -> Self {
+        Self {
+            fitness,
+            ..self.clone()
+        }
+        .weighed()
+    }
+
+    fn weighed(self) -> Self {
+        let weight = self.fitness.of(self.configured);
+        Self {
+            weight,
+            last_weight: if weight > 0 { weight } else { self.last_weight },
+            ..self
         }
     }
 }
@@ -519,8 +558,14 @@ pub struct Service {
     pub flags: model::SchedulerFlags,
     /// How it treats connections.
     pub handling: Handling,
+    /// How the health of its real servers is watched, if it is.
+    pub health: Option<Arc<HealthPolicy>>,
     /// Real servers.
     pub reals: Reals,
+    /// Those that are configured and out of service for their health.
+    pub aside: Reals,
+    /// Who gets the new connections while too few of them are well.
+    pub sorry: Option<Arc<Real>>,
     /// Of a mark, what stands for the destinations of packets that no real server is there for.
     pub bypass: Option<Arc<Real>>,
     /// What it has carried.
@@ -532,6 +577,18 @@ pub struct Service {
 }
 
 impl Service {
+    /// All real servers that it is configured to have, in the order in which they were added;
+    /// those that are out of service come last.
+    pub fn configured(&self) -> impl Iterator<Item = &Arc<Real>> {
+        self.reals.iter().rev().chain(self.aside.iter().rev())
+    }
+
+    /// The one of them with this RIP and port.
+    pub fn find(&self, endpoint: Endpoint) -> Option<&Arc<Real>> {
+        let there = self.reals.find(endpoint);
+        there.or_else(|| self.aside.find(endpoint))
+    }
+
     /// Whether it takes connections to the ports of FTP data too: the control connection's client
     /// sticks to its real server.
     pub fn takes_ftp_data(&self) -> bool {

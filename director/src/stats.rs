@@ -79,6 +79,34 @@ pub struct Traffic {
     pub out_bytes: Counter,
     /// Packets that were known to be its own when they were dropped.
     pub drops: Drops,
+    /// New TCP connections that the real server has agreed to.
+    pub answered: Counter,
+    /// Those that it has reset at once.
+    pub refused: Counter,
+    /// Those that a client has asked for again, as nobody has answered.
+    pub silent: Counter,
+}
+
+/// How real servers meet new TCP connections, as far as their answers are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// They agree.
+    pub answered: u64,
+    /// They reset them.
+    pub refused: u64,
+    /// They say nothing.
+    pub silent: u64,
+}
+
+impl Handshakes {
+    /// What has come since `earlier`; nothing when counting has begun anew.
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            answered: self.answered.saturating_sub(earlier.answered),
+            refused: self.refused.saturating_sub(earlier.refused),
+            silent: self.silent.saturating_sub(earlier.silent),
+        }
+    }
 }
 
 /// A sum of [`Traffic`] over the workers, or the difference of two.
@@ -204,6 +232,16 @@ impl PerWorker {
             in_bytes: sum.in_bytes + t.in_bytes.get(),
             out_bytes: sum.out_bytes + t.out_bytes.get(),
         })
+    }
+
+    /// How new TCP connections were met, over all workers.
+    pub fn handshakes(&self) -> Handshakes {
+        let sum = |of: fn(&Traffic) -> &Counter| self.workers.iter().map(|t| of(t).get()).sum();
+        Handshakes {
+            answered: sum(|t| &t.answered),
+            refused: sum(|t| &t.refused),
+            silent: sum(|t| &t.silent),
+        }
     }
 
     /// What was dropped for `reason`, over all workers.

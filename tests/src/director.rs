@@ -191,6 +191,7 @@ pub fn service(
         tun: None,
         upper: 0,
         lower: 0,
+        check: None,
     });
     Service {
         id: ServiceId::at(protocol, vip),
@@ -198,6 +199,7 @@ pub fn service(
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        health: None,
         cookies: Default::default(),
         reals: reals.collect(),
     }

@@ -126,6 +126,7 @@ fn services_and_reals_come_and_go_under_traffic() -> Result<()> {
         tun: None,
         upper: 0,
         lower: 0,
+        check: None,
     };
     api.add_real(again.id, &real)?;
     again.reals.push(real);

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::{Extension, Router};
 use tower::ServiceExt;
@@ -13,38 +13,32 @@ use crate::audited;
 use crate::fake::Fake;
 use crate::kept::Kept;
 
-/// Every path that the router knows.
-const PATHS: [&str; 29] = [
-    "/v1/health",
-    "/v1/status",
-    "/v1/stats",
-    "/v1/connections",
-    "/v1/events",
-    "/v1/defense",
-    "/v1/timeouts",
-    "/v1/marks",
-    "/v1/marks/0",
-    "/v1/sysctls",
-    "/v1/sysctls/conn_reuse_mode",
-    "/v1/services",
-    "/v1/services/stats",
-    "/v1/services/tcp:10.0.0.1:80",
-    "/v1/services/tcp:10.0.0.1:80/stats",
-    "/v1/services/tcp:10.0.0.1:80/defense",
-    "/v1/services/tcp:10.0.0.1:80/reals",
-    "/v1/services/tcp:10.0.0.1:80/reals/10.0.2.1:80",
-    "/v1/explain",
-    "/v1/config",
-    "/v1/reload",
-    "/v1/changes",
-    "/v1/sources",
-    "/v1/filter",
-    "/v1/filter/networks",
-    "/v1/filter/networks/192.0.2.0%2F24",
-    "/v1/listing",
-    "/v1/sync/daemons",
-    "/v1/nowhere",
-];
+/// Every path that the router knows, as its own description has them, and one that it does not.
+async fn paths() -> Vec<String> {
+    let request = Request::get("/openapi.json").body(Body::empty()).unwrap();
+    let api = crate::router(Arc::new(Fake::default()));
+    let answer = api.oneshot(request).await.unwrap();
+    let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let description: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let paths = description["paths"].as_object().unwrap().keys();
+    let mut paths: Vec<String> = paths.map(|path| named(path)).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    paths.push("/v1/nowhere".to_owned());
+    paths.push("/openapi.json".to_owned());
+    paths
+}
+
+/// The path with a name for each of its parameters.
+fn named(path: &str) -> String {
+    let segments = path.split('/').map(|segment| match segment {
+        "{service}" => "tcp:10.0.0.1:80",
+        "{real}" => "10.0.2.1:80",
+        "{network}" => "192.0.2.0%2F24",
+        parameter if parameter.starts_with('{') => "0",
+        segment => segment,
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -96,7 +90,7 @@ async fn every_role_may_do_its_methods_on_every_path_and_no_other() {
         .map(|secret| format!("Bearer {}", secret.reveal()));
     let wrong = format!("Bearer {}", Token::generate().unwrap().reveal());
     let is_refusal = |status| [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
-    for path in PATHS {
+    for path in &paths().await {
         for method in METHODS {
             for nobody in ["", &wrong, "Bearer", "Bearer ", "Basic cm9vdDpyb290"] {
                 let got = status(&api, method, path, nobody).await;

@@ -48,6 +48,7 @@ fn web() -> Service {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        health: None,
         cookies: Default::default(),
         reals: Vec::new(),
     }
@@ -62,6 +63,7 @@ fn server(weight: u32) -> Real {
         tun: None,
         upper: 0,
         lower: 0,
+        check: None,
     }
 }
 

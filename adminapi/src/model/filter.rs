@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Drops, Prefix, ServiceId};
+use super::{BadPrefix, Drops, Prefix, ServiceId};
 
 /// A list that a network can be on.
 #[derive(
@@ -82,6 +82,20 @@ pub struct ListedWish {
     pub why: Option<String>,
 }
 
+/// A place in the order of networks, which need not be one.
+fn any_prefix<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Prefix>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(prefix) => Ok(Some(prefix)),
+        Err(BadPrefix::HostBits { meant, .. }) => Ok(Some(meant)),
+        Err(bad) => Err(serde::de::Error::custom(bad)),
+    }
+}
+
 impl ListedWish {
     /// The listing of `network` as it is wished for.
     pub fn of(self, network: Prefix) -> Listed {
@@ -127,7 +141,11 @@ pub struct NetworkQuery {
     #[serde(default = "NetworkQuery::limit")]
     pub limit: u32,
     /// Those behind this one: `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "any_prefix",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cursor: Option<Prefix>,
 }
 

@@ -131,7 +131,8 @@ impl RealRow {
 }
 
 impl ServiceRow {
-    /// The row of a service, with these numbers.
+    /// The row of a service, with these numbers: as the kernel would have it, told by a tool that
+    /// watches the health of real servers.
     pub fn of(view: &ServiceView, numbers: Numbers) -> Self {
         Self {
             id: view.id,
@@ -140,7 +141,8 @@ impl ServiceRow {
             persistence: view.persistence,
             one_packet: view.one_packet,
             numbers: numbers.of(view.stats, view.rates),
-            reals: (view.reals.iter())
+            reals: (view.reals.iter().filter(|real| !real.is_out()))
+                .chain(&view.sorry)
                 .map(|real| RealRow::of(real, numbers))
                 .collect(),
         }
@@ -152,7 +154,7 @@ impl RealRow {
         Self {
             address: view.address,
             port: view.port,
-            weight: view.weight,
+            weight: view.effective_weight(),
             method: view.method,
             tun: view.tun,
             upper: view.upper,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::text::AddressText;
-use super::{Drops, Rates, Traffic, Tunnel};
+use super::{Check, Condition, Drops, Rates, Traffic, Tunnel};
 
 /// How packets reach a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -71,6 +71,9 @@ pub struct Real {
     /// How a tunnel wraps packets; plain IP in IP when left out. Only with the method `tun`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tun: Option<Tunnel>,
+    /// How its health is checked, if not as the service says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
 }
 
 const fn default_weight() -> u32 {
@@ -97,7 +100,7 @@ impl Real {
 }
 
 /// A change of a real server: what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"weight": 0}))]
 pub struct RealPatch {
@@ -150,6 +153,13 @@ pub struct RealPatch {
     )]
     #[schema(nullable = false)]
     pub drain: Option<u32>,
+    /// New check of its own, or `null` to be checked as the service says.
+    #[serde(
+        default,
+        deserialize_with = "super::given_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub check: Option<Option<Check>>,
 }
 
 impl RealPatch {
@@ -181,6 +191,7 @@ impl RealPatch {
             tun: self.tun.or(now.tun.filter(|_| tunnelled)),
             upper: self.upper.unwrap_or(now.upper),
             lower: self.lower.unwrap_or(now.lower),
+            check: self.check.clone().unwrap_or_else(|| now.check.clone()),
         }
     }
 }
@@ -214,7 +225,7 @@ pub struct RealView {
     pub address: IpAddr,
     /// Port.
     pub port: u16,
-    /// Weight.
+    /// Weight, as it is configured.
     pub weight: u32,
     /// How packets reach it.
     pub method: ForwardingMethod,
@@ -234,6 +245,12 @@ pub struct RealView {
     pub active: u32,
     /// Its other connections (InActConn).
     pub inactive: u32,
+    /// How its health is checked, if not as the service says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// How it is, if its health is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
     /// That it is being drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draining: Option<Draining>,
@@ -259,6 +276,19 @@ impl RealView {
     pub fn endpoint(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }
+
+    /// Its share of the new connections: the weight that the kernel would have, told by a tool
+    /// that watches its health.
+    pub fn effective_weight(&self) -> u32 {
+        let condition = self.condition.as_ref();
+        condition.map_or(self.weight, |condition| condition.weight)
+    }
+
+    /// Whether its health has put it out of the service.
+    pub fn is_out(&self) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_some_and(|condition| condition.removed)
+    }
 }
 
 impl From<&RealView> for Real {
@@ -272,6 +302,7 @@ impl From<&RealView> for Real {
             upper: view.upper,
             lower: view.lower,
             tun: view.tun,
+            check: view.check.clone(),
         }
     }
 }

@@ -8,8 +8,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::text::AddressText;
 use super::{
-    CookiePolicy, Drops, Family, Persistence, Protocol, Rates, Real, RealView, Scheduler,
-    SchedulerFlags, ServiceId, Traffic,
+    CookiePolicy, Drops, Family, HealthPolicy, Persistence, Protocol, Rates, Real, RealView,
+    Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -108,6 +108,8 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// Whether each datagram is scheduled by itself; for UDP.
     pub one_packet: bool,
+    /// How the health of its real servers is watched, if it is.
+    pub health: Option<HealthPolicy>,
     /// When its SYNs are answered with cookies; for TCP.
     pub cookies: CookiePolicy,
     /// Real servers, in the order they were added.
@@ -147,6 +149,8 @@ struct Fields {
     /// Whether each datagram is scheduled by itself; for UDP.
     #[serde(default, skip_serializing_if = "super::is_off")]
     one_packet: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<HealthPolicy>,
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     cookies: CookiePolicy,
     /// Real servers, in the order they were added.
@@ -171,6 +175,7 @@ impl TryFrom<Fields> for Service {
             scheduler_flags: fields.scheduler_flags,
             persistence: fields.persistence,
             one_packet: fields.one_packet,
+            health: fields.health,
             cookies: fields.cookies,
             reals: fields.reals,
         })
@@ -190,6 +195,7 @@ impl From<Service> for Fields {
             scheduler_flags: service.scheduler_flags,
             persistence: service.persistence,
             one_packet: service.one_packet,
+            health: service.health,
             cookies: service.cookies,
             reals: service.reals,
         }
@@ -197,7 +203,7 @@ impl From<Service> for Fields {
 }
 
 /// A change of a virtual service: what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"scheduler": "lc"}))]
 pub struct ServicePatch {
@@ -232,12 +238,20 @@ pub struct ServicePatch {
     )]
     #[schema(nullable = false)]
     pub one_packet: Option<bool>,
+    /// New watch over the health of its real servers, all of it, or `null` for none.
+    #[serde(
+        default,
+        deserialize_with = "super::given_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub health: Option<Option<HealthPolicy>>,
     /// When its SYNs are to be answered with cookies.
     #[serde(
         default,
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(nullable = false)]
     pub cookies: Option<CookiePolicy>,
 }
 
@@ -249,6 +263,7 @@ impl ServicePatch {
             scheduler_flags,
             persistence,
             one_packet,
+            health,
             cookies,
         } = self;
         Service {
@@ -256,6 +271,7 @@ impl ServicePatch {
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
             persistence: persistence.unwrap_or(now.persistence),
             one_packet: one_packet.unwrap_or(now.one_packet),
+            health: health.unwrap_or_else(|| now.health.clone()),
             cookies: cookies.unwrap_or(now.cookies),
             ..now.clone()
         }
@@ -282,6 +298,15 @@ pub struct ServiceView {
     /// Whether each datagram is scheduled by itself.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub one_packet: bool,
+    /// How the health of its real servers is watched, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthPolicy>,
+    /// How it is, if the health of its real servers is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ServiceCondition>,
+    /// Its sorry server, while that gets the new connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sorry: Option<RealView>,
     /// When its SYNs are answered with cookies.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookies: CookiePolicy,
@@ -307,6 +332,7 @@ impl From<&ServiceView> for Service {
             scheduler_flags: view.scheduler_flags,
             persistence: view.persistence,
             one_packet: view.one_packet,
+            health: view.health.clone(),
             cookies: view.cookies,
             reals: view.reals.iter().map(Real::from).collect(),
         }

@@ -11,7 +11,7 @@ use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
-use crate::error::ControlError;
+use crate::error::{ControlError, Problem};
 use crate::model::{
     Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
 };
@@ -123,7 +123,7 @@ async fn set(ask: &Ask, listing: Listed) -> Result<Response, Failure> {
 
 fn named(text: &str) -> Result<Prefix, Failure> {
     text.parse().map_err(|bad: crate::model::BadPrefix| {
-        Failure::new(ProblemKind::BadRequest, bad.to_string())
+        ControlError::Invalid(vec![Problem::new("/network", bad.to_string(), "")]).into()
     })
 }
 

@@ -56,6 +56,9 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
     router.route(path::OPENAPI, get(show))
 }
 
+/// Paths, or parts of them, whose changes look at no condition: what is there comes and goes.
+const UNCONDITIONAL: [&str; 4] = ["/stats", "/connections/", "/filter/networks", "/reload"];
+
 /// What all operations have in common: a name of their own and, of those that change what can be
 /// set, the conditions.
 fn complete(path: &str, item: &mut PathItem) {
@@ -75,7 +78,7 @@ fn complete(path: &str, item: &mut PathItem) {
             .filter(|word| !word.is_empty());
         let words: Vec<_> = [method].into_iter().chain(words).collect();
         operation.operation_id = Some(words.join("_"));
-        if changes && !path.ends_with("/stats") {
+        if changes && !UNCONDITIONAL.iter().any(|part| path.contains(part)) {
             let parameters = operation.parameters.get_or_insert_default();
             parameters.push(condition(
                 "If-Match",

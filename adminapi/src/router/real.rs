@@ -117,7 +117,7 @@ pub(super) async fn change(
     RealPath(id, real): RealPath,
     Body(patch): Body<RealPatch>,
 ) -> Answer<Shown<RealView>> {
-    ControlError::unless_valid(validate_real_patch(patch))?;
+    ControlError::unless_valid(validate_real_patch(&patch))?;
     let done = ask.change(
         condition,
         move |control| control.real(id, real),

@@ -225,7 +225,7 @@ fn methods_and_tunnels_fit_together() {
 fn a_change_of_thresholds_is_judged_as_far_as_it_says() {
     let judge = |patch: Value| {
         let patch = serde_json::from_value(patch).unwrap();
-        told(&validate_real_patch(patch)).len()
+        told(&validate_real_patch(&patch)).len()
     };
     assert_eq!(judge(json!({"upper": 2})), 0);
     assert_eq!(judge(json!({"lower": 2})), 0);

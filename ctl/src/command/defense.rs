@@ -110,7 +110,7 @@ async fn set_policy(
         }
     };
     for id in ids {
-        director.change_service(id, patch).await?;
+        director.change_service(id, patch.clone()).await?;
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ fn cookies(status: &CookieStatus) -> String {
 }
 
 /// `2026-11-21 09:56:19Z`; the civil date by H. Hinnant's `civil_from_days`.
-fn utc(at: u64) -> String {
+pub(super) fn utc(at: u64) -> String {
     let (days, second) = (at / 86_400, at % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

@@ -5,6 +5,7 @@ mod drain;
 mod explain;
 mod filter;
 mod generate;
+mod health;
 mod mark;
 mod selector;
 mod sources;
@@ -65,9 +66,11 @@ enum Word {
 /// What a director is asked.
 #[derive(Debug, Subcommand)]
 enum Question {
+    /// Shows how the real servers are that are watched, and why.
+    Health(health::Line),
     /// Shows the level of defence and why it is that, or sets it.
     Defense(defense::Line),
-    /// Shows what has happened lately: changes of level.
+    /// Shows what has happened lately: changes of level, of real servers and services.
     Events(defense::EventsLine),
     /// Takes a real server out of service when its connections have ended, or at a deadline.
     Drain(drain::Line),
@@ -203,6 +206,7 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
             };
             Ok(text.into())
         }
+        Question::Health(health) => health::run(health, director, as_json).await,
         Question::Defense(defense) => defense::run(defense, director, as_json).await,
         Question::Events(events) => defense::events(events, director, as_json).await,
         Question::Drain(drain) => drain::run(drain, director, as_json).await,

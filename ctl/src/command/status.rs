@@ -149,7 +149,10 @@ fn drops(drops: &Drops) -> String {
 
 /// An empty line and a table: the first column to the left, the others to the right. Nothing
 /// without rows.
-fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(
+    titles: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
     let mut lines = vec![titles.map(str::to_owned)];
     lines.extend(rows);
     if lines.len() == 1 {

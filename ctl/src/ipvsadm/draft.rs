@@ -25,15 +25,33 @@ impl Draft {
         Self(RefCell::new(empty), marks)
     }
 
-    /// What it has become.
-    pub(crate) fn finished(self) -> Configuration {
-        self.0.into_inner()
+    /// What it has become. Lines say nothing of health: what stays is watched as it is at
+    /// `present`.
+    pub(crate) fn finished(self, present: &Configuration) -> Configuration {
+        let mut config = self.0.into_inner();
+        for service in &mut config.services {
+            let before = present.services.iter().find(|known| known.id == service.id);
+            if let Some(before) = before {
+                watch_as_before(service, before);
+            }
+        }
+        config
     }
 
     fn with<T>(&self, id: ServiceId, act: impl FnOnce(&mut Service) -> Result<T>) -> Result<T> {
         let mut config = self.0.borrow_mut();
         let service = config.services.iter_mut().find(|known| known.id == id);
         service.map_or(Err(DirectorError::NoService), act)
+    }
+}
+
+fn watch_as_before(service: &mut Service, before: &Service) {
+    service.health.clone_from(&before.health);
+    let port = service.id.port();
+    for real in &mut service.reals {
+        let at = real.endpoint(port);
+        let known = before.reals.iter().find(|known| known.endpoint(port) == at);
+        real.check = known.and_then(|known| known.check.clone());
     }
 }
 

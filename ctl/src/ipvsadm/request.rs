@@ -19,6 +19,7 @@ use crate::director::Setting;
 
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // one a line, never kept
 pub(crate) enum Request {
     Change(Change),
     Set(Setting),
@@ -198,8 +199,7 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
         scheduler_flags: Some(scheduler_flags(line)),
         persistence: Some(persistence(line)),
         one_packet: Some(line.set.has(Opt::Ops)),
-        // ipvsadm does not know them.
-        cookies: None,
+        ..ServicePatch::default()
     })
 }
 
@@ -210,6 +210,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         scheduler_flags: scheduler_flags(line),
         persistence: persistence(line),
         one_packet: line.set.has(Opt::Ops),
+        health: None,
         cookies: CookiePolicy::default(),
         reals: Vec::new(),
     }))
@@ -245,6 +246,7 @@ fn real(line: &Line) -> Result<Real, Failure> {
         upper,
         lower,
         tun: (method == ForwardingMethod::Tun).then(|| tunnel(line)),
+        check: None,
     };
     let of_address = matches!(line.service, Some(Selector::Address { .. }));
     let port = match of_address && method.keeps_destination() {
@@ -268,7 +270,7 @@ fn edit_real(service: ServiceId, real: &Real) -> Change {
             tun: real.tunnel(),
             upper: Some(real.upper),
             lower: Some(real.lower),
-            drain: None,
+            ..RealPatch::default()
         },
     }
 }

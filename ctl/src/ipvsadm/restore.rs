@@ -139,7 +139,7 @@ pub(super) async fn restore_atomically<D: Director>(
             done.map_err(|failure| failure.at_line(number))?;
         }
     }
-    let wanted = draft.finished();
+    let wanted = draft.finished(&present);
     streams
         .out
         .write_all(difference(&present, &wanted).as_bytes())?;
@@ -173,6 +173,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// What a line asks for.
+#[allow(clippy::large_enum_variant)] // one a line, never kept
 enum Doing {
     /// This of the director.
     Request(Request),

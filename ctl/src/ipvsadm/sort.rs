@@ -23,7 +23,8 @@ impl Listed for ServiceView {
     }
 
     fn sort_reals(&mut self) {
-        self.reals = sorted(take(&mut self.reals), |real| real.endpoint(), compare_reals);
+        let reals = newest_first(take(&mut self.reals));
+        self.reals = sorted(reals, |real| real.endpoint(), compare_reals);
     }
 }
 
@@ -33,7 +34,8 @@ impl Listed for ServiceRow {
     }
 
     fn sort_reals(&mut self) {
-        self.reals = sorted(take(&mut self.reals), |real| real.endpoint(), compare_reals);
+        let reals = newest_first(take(&mut self.reals));
+        self.reals = sorted(reals, |real| real.endpoint(), compare_reals);
     }
 }
 
@@ -44,8 +46,15 @@ impl Listed for Service {
 
     fn sort_reals(&mut self) {
         let endpoint = |real: &adminapi::model::Real| real.endpoint(self.id.port());
-        self.reals = sorted(take(&mut self.reals), endpoint, compare_reals);
+        let reals = newest_first(take(&mut self.reals));
+        self.reals = sorted(reals, endpoint, compare_reals);
     }
+}
+
+/// As the kernel hands them out: where a comparison wraps it matters who stood where.
+fn newest_first<T>(mut reals: Vec<T>) -> Vec<T> {
+    reals.reverse();
+    reals
 }
 
 /// Sorts services by mark, family, protocol, address and port, and the real servers of each.

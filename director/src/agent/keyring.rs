@@ -107,8 +107,8 @@ fn place(endpoint: SocketAddr) -> [u8; 20] {
     bytes
 }
 
-/// `struct guests` of each endpoint, without its end. Services beyond those that there is room for
-/// are left out: their cookies are never believed here, and so never made.
+/// `struct guests` of each endpoint, without its end. The director tells of no more services than
+/// there is room for.
 fn guests(keys: &Keys) -> BTreeMap<SocketAddr, [u8; BYTES]> {
     let mut by_endpoint: BTreeMap<SocketAddr, Vec<&KeysOf>> = BTreeMap::new();
     for of in &keys.services {

@@ -14,6 +14,7 @@ use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
 use crate::config::AgentConfig;
 use crate::logging;
+
 use crate::neighbour::{Link, Neighbourhood};
 use crate::privilege;
 use crate::run;
@@ -207,7 +208,7 @@ impl Agent<'_> {
 
     fn tell_outcomes(&self) {
         match self.program.outcomes() {
-            Ok(outcomes) => info!("packets: {outcomes}"),
+            Ok(outcomes) => info!(target: logging::ANSWER, "packets: {outcomes}"),
             Err(error) => warn!(%error, "cannot read the counters"),
         }
         if self.config.director.is_none() {

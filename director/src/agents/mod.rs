@@ -24,6 +24,9 @@ const LEASE: Ticks = Ticks::seconds(2);
 /// Agents at most.
 const MOST: usize = 4096;
 
+/// Services whose connections may come to one endpoint (`SERVICES` in `bpf/agent/cookie.h`).
+const SERVICES: usize = 4;
+
 /// One agent that is connected.
 struct Session {
     certificate: CertificateDer<'static>,
@@ -119,7 +122,7 @@ impl Agents {
     pub(crate) fn tell(&self, all: &[(IpAddr, KeysOf)], lease: u32) {
         for session in self.sessions.lock().values_mut() {
             let own = all.iter().filter(|(addr, _)| session.is_for(*addr));
-            let services: Vec<_> = own.map(|(_, keys)| keys.clone()).collect();
+            let services = as_many_as_fit(own.map(|(_, keys)| keys));
             let fresh = session.told.number == 0;
             if !fresh && session.told.services == services && session.told.lease == lease {
                 continue;
@@ -166,6 +169,18 @@ impl Agents {
         }
         Err(why)
     }
+}
+
+/// The keys without those of services that an agent has no room for: nobody holds these, so nobody
+/// makes cookies with them.
+fn as_many_as_fit<'k>(all: impl Iterator<Item = &'k KeysOf>) -> Vec<KeysOf> {
+    let mut taken: HashMap<SocketAddr, usize> = HashMap::new();
+    let fits = |keys: &&KeysOf| {
+        let services = taken.entry(keys.endpoint).or_default();
+        *services += 1;
+        *services <= SERVICES
+    };
+    all.filter(fits).cloned().collect()
 }
 
 /// What keeps a real server from taking such connections.

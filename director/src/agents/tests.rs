@@ -104,6 +104,19 @@ fn an_agent_hears_of_its_own_real_server_only_and_only_what_is_new() {
 }
 
 #[test]
+fn an_endpoint_has_as_many_services_as_its_agent_has_room_for() {
+    let keys = |service| KeysOf {
+        service,
+        endpoint: endpoint(),
+        keys: [Some(Key([7; 16]).into()), None],
+    };
+    let all: Vec<_> = (0..6).map(keys).collect();
+    let fit = as_many_as_fit(all.iter());
+    let services = fit.iter().map(|keys| keys.service);
+    assert_eq!(services.collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+#[test]
 fn a_real_server_takes_connections_while_its_agent_holds_the_key_and_lives() {
     let bed = Bed::new();
     assert_eq!(bed.stand(0), Err("its agent does not hold the key yet"));

@@ -12,6 +12,7 @@ mod defense;
 mod duplicate;
 mod error;
 mod filter;
+mod health;
 mod identity;
 mod limits;
 mod local;
@@ -38,6 +39,7 @@ pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};
 pub use filter::Filter;
+pub use health::Health;
 pub use limits::Limits;
 pub use local::Local;
 pub(crate) use local::{speaks, voiceless};
@@ -82,6 +84,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// `[sysctl]`: the sysctls of IPVS; those left out have their defaults.
     pub sysctls: Sysctls,
+    /// `[health]`: health checks in general.
+    pub health: Health,
     /// `[log]`: what is logged, and how.
     pub log: Log,
     /// `[[mark]]`: rules that mark packets, in the order of the file.
@@ -140,6 +144,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let limits = limits::read(root.section("limits"));
     let timeouts = read_timeouts(root.section("timeouts"));
     let sysctls = sysctl::read(root.section("sysctl"));
+    let health = health::read(root.section("health"));
     let log = log::read(root.section("log"));
     let marks = mark::read(&mut root);
     let defense = defense::read(root.section("defense"));
@@ -159,6 +164,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         filter,
         timeouts,
         sysctls,
+        health,
         log,
         marks,
         services,

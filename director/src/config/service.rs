@@ -10,6 +10,7 @@ use adminapi::model::{
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
+use super::health;
 use super::local::Local;
 use super::read::{Expected, Section};
 
@@ -71,6 +72,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         .has("persistence")
         .then(|| read_persistence(section.section("persistence")));
     let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
+    let health = health::read_policy(&mut section, read_real);
     let cookies = section.or("cookies", &Expected::Word(COOKIES), CookiePolicy::default());
     let reals: Vec<(usize, Real)> = section
         .sections("real")
@@ -85,6 +87,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         scheduler_flags,
         persistence,
         one_packet,
+        health,
         cookies,
         reals,
     };
@@ -129,6 +132,7 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
         .then(|| read_tunnel(section.section("tun")));
     let upper = section.or("upper", &THRESHOLD, 0);
     let lower = section.or("lower", &THRESHOLD, 0);
+    let check = health::read_check(&mut section);
     section.finish();
     Some(Real {
         address: address?,
@@ -138,6 +142,7 @@ fn read_real(mut section: Section<'_>) -> Option<Real> {
         tun,
         upper,
         lower,
+        check,
     })
 }
 

@@ -240,7 +240,7 @@ fn each_bad_line_is_named() {
         ),
         (
             "[data]",
-            "f:3: data: unknown key; known here: api, datapath, defense, filter, limits, log, mark, service, \
+            "f:3: data: unknown key; known here: api, cookies, datapath, defense, filter, health, limits, log, mark, service, \
              sysctl, timeouts",
         ),
         (

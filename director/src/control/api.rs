@@ -16,6 +16,7 @@ use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, News, Put};
 
 use super::edit::{self, known, known_real};
+use super::health::command_of_policy;
 use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::flow;
@@ -64,11 +65,8 @@ impl Control for Director {
     fn services(&self) -> Result<Vec<ServiceView>> {
         self.collect();
         let pool = self.shared.pool.load();
-        Ok(pool
-            .services()
-            .iter()
-            .map(|service| view::service(&pool, service))
-            .collect())
+        let shown = |service: &Arc<service::Service>| self.shown(&pool, service);
+        Ok(pool.services().iter().map(shown).collect())
     }
 
     fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
@@ -83,21 +81,24 @@ impl Control for Director {
     fn service(&self, id: ServiceId) -> Result<ServiceView> {
         self.collect();
         let pool = self.shared.pool.load();
-        known(&pool, &translate::key(id)).map(|service| view::service(&pool, service))
+        known(&pool, &translate::key(id)).map(|service| self.shown(&pool, service))
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
+        self.refuse_commands_of(std::slice::from_ref(&service))?;
         self.change(|pool, touched| edit::add_service(pool, touched, &service))?;
         self.service(service.id)
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
+        self.refuse_commands_of(std::slice::from_ref(&service))?;
         let created =
             self.change(|pool, touched| edit::put_service(pool, touched, &service, self.grace()))?;
         Ok(put(created, self.service(service.id)?))
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
+        self.refuse_commands(command_of_policy(patch.health.as_ref()))?;
         self.change(|pool, touched| edit::change_service(pool, touched, id, patch))?;
         self.service(id)
     }
@@ -116,20 +117,21 @@ impl Control for Director {
 
     fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
         self.collect();
-        known_real(
-            &self.shared.pool.load(),
-            &translate::key(service),
-            real.into(),
-        )
+        let key = translate::key(service);
+        let mut view = known_real(&self.shared.pool.load(), &key, real.into())?;
+        self.examine_real(&key, &mut view);
+        Ok(view)
     }
 
     fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
+        self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
         self.change(|pool, touched| edit::add_real(pool, touched, &key, &real))?;
         self.real(service, real.endpoint(key.port()))
     }
 
     fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
+        self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
         let created = self.change(|pool, touched| edit::put_real(pool, touched, &key, &real))?;
         Ok(put(created, self.real(service, real.endpoint(key.port()))?))
@@ -141,8 +143,12 @@ impl Control for Director {
         real: SocketAddr,
         patch: RealPatch,
     ) -> Result<RealView> {
+        self.refuse_command(patch.check.iter().flatten().next())?;
         let drain = patch.drain.map(|seconds| self.drain_for(seconds));
-        self.change(|pool, touched| edit::change_real(pool, touched, service, real, patch, drain))?;
+        let change = |pool: &mut _, touched: &mut _| {
+            edit::change_real(pool, touched, service, real, &patch, drain)
+        };
+        self.change(change)?;
         self.real(service, real)
     }
 
@@ -370,10 +376,12 @@ impl Control for Director {
     }
 
     fn put_config(&self, wanted: &Configuration) -> Result<()> {
+        self.refuse_commands_of(&wanted.services)?;
         self.put_whole(wanted)
     }
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        self.refuse_commands_of(&wanted.services)?;
         self.check_whole(wanted)
     }
 
@@ -416,6 +424,9 @@ impl Control for Director {
         let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
         sysctls.set(sysctl, value)?;
         self.shared.sysctls.store(Arc::new(sysctls));
+        if let Some(fast) = &self.shared.fast {
+            fast.renew_hops(|_| true);
+        }
         self.watch();
         self.sysctls()
     }

@@ -9,9 +9,10 @@ use adminapi::error::Result;
 use adminapi::model::{
     Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
 };
-use adminapi::validate::{bad_cookies, bad_handling, validate_changed_real};
+use adminapi::validate::{bad_cookies, bad_handling, bad_health, validate_changed_real};
 use adminapi::{Control, ControlError};
 
+use super::health::commands_of;
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::config;
@@ -41,10 +42,11 @@ impl Director {
     }
 
     fn edit(&self, pool: &mut Pool, touched: &mut Touched, change: &Change) -> Result<()> {
+        self.refuse_commands(commands_of(change))?;
         match change {
             Change::AddService(service) => add_service(pool, touched, service),
             Change::ChangeService { service, patch } => {
-                change_service(pool, touched, *service, *patch)
+                change_service(pool, touched, *service, patch.clone())
             }
             Change::RemoveService { service } => {
                 remove_service(pool, touched, translate::key(*service))
@@ -58,7 +60,7 @@ impl Director {
                 patch,
             } => {
                 let drain = patch.drain.map(|seconds| self.drain_for(seconds));
-                change_real(pool, touched, *service, *real, *patch, drain)
+                change_real(pool, touched, *service, *real, patch, drain)
             }
             Change::RemoveReal { service, real } => {
                 remove_real(pool, touched, &translate::key(*service), (*real).into())
@@ -79,7 +81,7 @@ pub(super) fn known<'a>(
 
 /// The real server that must be there.
 pub(super) fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<RealView> {
-    let found = known(pool, key)?.reals.find(endpoint);
+    let found = known(pool, key)?.find(endpoint);
     let missing = || translate::error(PoolError::NoReal, key, Some(endpoint));
     found.map(|real| view::real(pool, real)).ok_or_else(missing)
 }
@@ -116,6 +118,15 @@ fn refuse_answerless(pool: &Pool, key: &ServiceKey, method: ForwardingMethod) ->
     };
     let answerless = once && method == ForwardingMethod::FullNat;
     ControlError::unless_valid(answerless.then(problem).into_iter().collect())
+}
+
+/// A sorry server that is a service would send its packets round in a circle, too.
+pub(super) fn refuse_sorry(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<()> {
+    let mut protocols = key.protocols();
+    if protocols.any(|protocol| pool.serves_within(protocol, endpoint)) {
+        return Err(refuse_circle(endpoint));
+    }
+    refuse_speaker(pool, endpoint)
 }
 
 pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
@@ -155,7 +166,8 @@ pub(super) fn add_real(
     refuse_voiceless(pool, endpoint, real)?;
     refuse_answerless(pool, key, real.method)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
-    added.map_err(|e| translate::error(e, key, Some(endpoint)))?;
+    let checked = added.and_then(|()| pool.set_check(key, endpoint, real.check.as_ref()));
+    checked.map_err(|e| translate::error(e, key, Some(endpoint)))?;
     touched.real(key, endpoint);
     Ok(())
 }
@@ -170,8 +182,9 @@ fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> 
     );
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
+        .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
         .map_err(|e| translate::error(e, key, None))?;
-    let reals = known(pool, key)?.reals.iter();
+    let reals = known(pool, key)?.configured();
     let methods = reals.map(|real| translate::api_method(real.method).0);
     let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
     full.next()
@@ -203,6 +216,7 @@ fn set_real(
     real: &Real,
 ) -> std::result::Result<(), PoolError> {
     pool.set_real(key, endpoint, translate::settings(real))?;
+    pool.set_check(key, endpoint, real.check.as_ref())?;
     touched.real(key, endpoint);
     Ok(())
 }
@@ -224,13 +238,12 @@ pub(super) fn remove_service(
     touched: &mut Touched,
     key: ServiceKey,
 ) -> Result<()> {
-    let reals = known(pool, &key)?.reals.clone();
+    let service = Arc::clone(known(pool, &key)?);
     pool.remove_service(&key)
         .map_err(|e| translate::error(e, &key, None))?;
     touched.service(key);
-    reals
-        .iter()
-        .for_each(|real| touched.real(&key, real.endpoint));
+    let reals = service.configured().chain(&service.sorry);
+    reals.for_each(|real| touched.real(&key, real.endpoint));
     Ok(())
 }
 
@@ -272,8 +285,7 @@ fn remove_unwanted(
         .map(|r| Endpoint::from(r.endpoint(key.port())))
         .collect();
     present
-        .reals
-        .iter()
+        .configured()
         .filter(|real| !keep.contains(&real.endpoint) && real.drain.is_none())
         .try_for_each(|gone| match grace {
             Some(drain) => drain_real(pool, &key, gone.endpoint, drain),
@@ -282,7 +294,7 @@ fn remove_unwanted(
 }
 
 fn drain_of(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Option<Drain> {
-    pool.service(key)?.reals.find(endpoint)?.drain
+    pool.service(key)?.find(endpoint)?.drain
 }
 
 pub(super) fn drain_real(
@@ -334,11 +346,14 @@ pub(super) fn change_service(
         persistence: patch.persistence.unwrap_or(now.persistence),
         one_packet: patch.one_packet.unwrap_or(now.one_packet),
         cookies: patch.cookies.unwrap_or(now.cookies),
+        health: patch.health.unwrap_or(now.health),
         reals: Vec::new(),
     };
-    let problems = bad_handling(id, wanted.persistence, wanted.one_packet);
-    let cookies = bad_cookies(id, wanted.cookies);
-    ControlError::unless_valid(problems.into_iter().chain(cookies).collect())?;
+    let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
+    problems.extend(bad_cookies(id, wanted.cookies));
+    let reals = now.reals.iter().map(RealView::endpoint);
+    problems.extend(bad_health(id, wanted.health.as_ref(), reals));
+    ControlError::unless_valid(problems)?;
     touched.service(key);
     configure(pool, &key, &wanted)
 }
@@ -349,7 +364,7 @@ pub(super) fn change_real(
     touched: &mut Touched,
     service: ServiceId,
     real: SocketAddr,
-    patch: RealPatch,
+    patch: &RealPatch,
     drain: Option<Drain>,
 ) -> Result<()> {
     let key = translate::key(service);

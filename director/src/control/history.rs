@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::Control;
-use adminapi::model::Sample;
+use adminapi::model::{Sample, Stats};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::warn;
@@ -44,13 +44,15 @@ impl History {
         self.last.subscribe()
     }
 
-    fn add(&self, sample: Sample) {
-        let id = sample.id;
+    /// Notes the statistics of a second, `at` seconds since 1970.
+    fn add(&self, at: u64, stats: Stats) {
         let mut samples = self.samples.lock();
+        // Not borrowed any more when it is replaced, which would wait for that.
+        let id = *self.last.borrow() + 1;
         if samples.len() == ROOM {
             samples.pop_front();
         }
-        samples.push_back(sample);
+        samples.push_back(Sample { id, at, stats });
         drop(samples);
         self.last.send_replace(id);
     }
@@ -68,11 +70,7 @@ impl Director {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         match self.stats() {
-            Ok(stats) => self.history.add(Sample {
-                id: *self.history.last.borrow() + 1,
-                at: now.unwrap_or_default().as_secs(),
-                stats,
-            }),
+            Ok(stats) => self.history.add(now.unwrap_or_default().as_secs(), stats),
             Err(error) => warn!(%error, "a second is missing in the statistics"),
         }
     }
@@ -80,20 +78,14 @@ impl Director {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::Stats;
-
     use super::*;
 
     #[test]
     fn the_latest_minute_is_remembered() {
         let history = History::default();
         let news = history.news();
-        for id in 1..=100 {
-            history.add(Sample {
-                id,
-                at: id,
-                stats: Stats::default(),
-            });
+        for at in 1..=100 {
+            history.add(at, Stats::default());
         }
         assert_eq!(*news.borrow(), 100);
         let ids = |since| {

@@ -11,6 +11,7 @@ mod edit;
 mod events;
 mod fast;
 mod filter;
+mod health;
 mod history;
 mod keeping;
 mod kept;
@@ -58,6 +59,8 @@ use crate::wire::{Addr, Mac};
 
 use daemons::Daemons;
 use fast::FastWatch;
+use health::Ward;
+pub use health::look_after;
 use history::History;
 use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
@@ -112,6 +115,7 @@ pub struct Director {
     /// Where what is configured outlives the director, if anywhere.
     store: OnceLock<Store>,
     filters: Mutex<filter::Filters>,
+    ward: Ward,
     keeping: Keeping,
 }
 
@@ -176,6 +180,7 @@ impl Director {
             history: History::default(),
             store: OnceLock::new(),
             filters: Mutex::default(),
+            ward: Ward::default(),
             keeping: Keeping::new(keep),
         }
     }
@@ -198,6 +203,7 @@ impl Director {
         if touched.reals() {
             self.expire_abandoned();
         }
+        self.ward.wake();
         Ok(done)
     }
 

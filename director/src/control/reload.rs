@@ -61,6 +61,7 @@ impl Director {
         self.change_timeouts(wishes.timeouts.into())?;
         self.set_sysctls(wishes.sysctls());
         self.set_brief(config.defense.brief);
+        self.adopt_health(&config.health);
         self.set_cookie_period(config.cookies.rotation);
         Ok(())
     }

@@ -27,11 +27,14 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        health: service.health.as_deref().cloned(),
+        condition: None,
+        sorry: service.sorry.as_deref().map(|sorry| real(pool, sorry)),
         cookies: service.handling.cookies,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
-        reals: service.reals.iter().rev().map(|r| real(pool, r)).collect(),
+        reals: service.configured().map(|r| real(pool, r)).collect(),
     }
 }
 
@@ -40,7 +43,7 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
     RealView {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
-        weight: real.weight,
+        weight: real.configured,
         method,
         tun,
         upper: real.upper,
@@ -48,6 +51,8 @@ pub(super) fn real(pool: &Pool, real: &Real) -> RealView {
         overloaded: real.is_overloaded(),
         active: real.active(),
         inactive: real.inactive(),
+        check: real.check.as_deref().cloned(),
+        condition: None,
         draining: real.drain.map(|drain| model::Draining {
             since: drain.since,
             until: drain.since + u64::from(drain.seconds),
@@ -92,13 +97,9 @@ pub(super) fn configured(service: &Service) -> model::Service {
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        health: service.health.as_deref().cloned(),
         cookies: service.handling.cookies,
-        reals: service
-            .reals
-            .iter()
-            .rev()
-            .map(|r| configured_real(r))
-            .collect(),
+        reals: service.configured().map(|r| configured_real(r)).collect(),
     }
 }
 
@@ -107,11 +108,12 @@ fn configured_real(real: &Real) -> model::Real {
     model::Real {
         address: real.endpoint.addr.into(),
         port: Some(real.endpoint.port),
-        weight: real.weight,
+        weight: real.configured,
         method,
         upper: real.upper,
         lower: real.lower,
         tun,
+        check: real.check.as_deref().cloned(),
     }
 }
 
@@ -121,6 +123,8 @@ fn persistence(service: &Service) -> Option<model::Persistence> {
 }
 
 /// A service in a listing.
+/// What the kernel would have, told by a tool that watches the health of real servers: weights in
+/// force, nobody who is out of service, and the sorry server when it has its turn.
 pub(super) fn row(service: &Service, numbers: model::Numbers) -> ServiceRow {
     ServiceRow {
         id: translate::id(&service.key),
@@ -129,10 +133,8 @@ pub(super) fn row(service: &Service, numbers: model::Numbers) -> ServiceRow {
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
         numbers: five(&service.traffic, numbers),
-        reals: service
-            .reals
-            .iter()
-            .rev()
+        reals: (service.reals.iter().rev())
+            .chain(&service.sorry)
             .map(|r| real_row(r, numbers))
             .collect(),
     }
@@ -143,7 +145,7 @@ fn real_row(real: &Real, numbers: model::Numbers) -> RealRow {
     RealRow {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
-        weight: real.weight,
+        weight: real.fitness.shown_of(real.configured),
         method,
         tun,
         upper: real.upper,

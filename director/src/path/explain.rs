@@ -135,8 +135,8 @@ impl<'s> View<'s> {
             }
             None => {
                 let newcomer = self.newcomer(service, packet);
-                let picked = service.scheduler.peek(&service.reals, &newcomer);
-                match picked {
+                let peek = || service.scheduler.peek(&service.reals, &newcomer);
+                match service.sorry.as_ref().or_else(peek) {
                     Some(real) => &**real,
                     None => self.way_past(service)?,
                 }

@@ -71,8 +71,11 @@ impl<'s> View<'s> {
         }
     }
 
-    /// The real server that the scheduler picks.
+    /// The real server that the scheduler picks; the sorry server while that takes all.
     pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Option<&'s Real> {
+        if let Some(sorry) = &service.sorry {
+            return Some(sorry);
+        }
         let newcomer = self.newcomer(service, packet);
         let picked = service.scheduler.pick(&service.reals, &newcomer);
         picked.map(|real| &**real)
@@ -254,6 +257,7 @@ fn candidates<'s>(
     tracked: &Tracked,
 ) -> impl Iterator<Item = &'s Real> {
     let others = service.reals.iter().map(|real| &**real);
+    let others = others.filter(|_| service.sorry.is_none());
     let proved = tracked.is_proved();
     let takes = move |real: &&Real| real.is_willing() && (!proved || real.load.takes_cookies());
     let others = others.filter(move |real| real.id != first.id);

@@ -1,6 +1,8 @@
 //! Connections that the gate can forward by itself: those that both ends have agreed on, as long as
 //! nothing but data passes.
 
+use adminapi::sysctl::Sysctl;
+
 use super::exit::entropy_of;
 use super::view::View;
 use crate::fast::{Fast, Leg, Manner, Shape, Shim, Wrapping};
@@ -79,6 +81,8 @@ impl View<'_> {
         let (manner, overhead) = match real.method {
             Method::Nat | Method::FullNat => (Manner::Translated, 0),
             Method::Dr | Method::Bypass => (Manner::AsTheyAre, 0),
+            // The gate copies DF to the outer header, whatever the sysctl says.
+            Method::Tun(_) if !self.sysctls.is_on(Sysctl::PmtuDisc) => return None,
             Method::Tun(tunnel) => {
                 let wrapping = self.wrapping(tunnel, &to, hop)?;
                 (Manner::Wrapped(wrapping), tunnel.overhead(to.dst.addr))

@@ -43,7 +43,7 @@ impl View<'_> {
     ) -> Result<Verdict, Cause> {
         let segment = packet.layout.segment(frame);
         let entry = shard.entry_mut(handle);
-        let (class, side) = (entry.class(), entry.side(way));
+        let (class, side, expires) = (entry.class(), entry.side(way), entry.expires());
         match &mut entry.tracked {
             Tracked::Tcp(tracking) => {
                 let segment = segment_of(segment, packet.layout.piece)?;
@@ -51,7 +51,12 @@ impl View<'_> {
                     Piece::Whole => segment,
                     _ => tracking.open_ended(side, segment),
                 };
-                self.judge_tcp(tracking, &segment, side, class, real)
+                let from = tracking.state;
+                let verdict = self.judge_tcp(tracking, &segment, side, class, real);
+                if from == tcp::State::SynRecv && verdict.is_ok() {
+                    self.note_handshake(&segment, side, real, expires, tracking);
+                }
+                verdict
             }
             Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
             Tracked::Udp => Ok(Verdict::Moves(Step {
@@ -134,7 +139,7 @@ impl View<'_> {
 
     /// How long a connection that is not proved lives. It stays what it is worth.
     #[inline(never)]
-    fn on_probation(&self, real: &Real, state: tcp::State) -> Ticks {
+    pub(super) fn on_probation(&self, real: &Real, state: tcp::State) -> Ticks {
         real.stance.posture().lifetime(self.timeouts, state)
     }
 

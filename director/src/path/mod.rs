@@ -23,6 +23,7 @@ mod fragment;
 mod fresh;
 mod ftp;
 mod handover;
+mod handshake;
 mod held;
 mod icmp;
 mod judge;

@@ -7,7 +7,7 @@ use super::exit::Departure;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Entry, Place, Shard, Tracked};
-use crate::service::{Persistence, Real, Service};
+use crate::service::{Fitness, Persistence, Real, Service};
 use crate::templates::Client;
 use crate::wire::{Transport, Tuple};
 
@@ -84,10 +84,12 @@ impl<'s> View<'s> {
     }
 
     /// Whether a client that sticks to `real` goes there with its next connection: a weight of 0
-    /// does not send it away, unless `expire_quiescent_template` says so; a drain does.
+    /// does not send it away, unless `expire_quiescent_template` says so; a drain does, and that
+    /// it has failed.
     fn keeps(&self, real: &Real) -> bool {
         let stays = || !self.sysctls.is_on(Sysctl::ExpireQuiescentTemplate);
-        real.weight > 0 || real.drain.is_none() && stays()
+        let leaves = real.drain.is_some() || real.fitness == Fitness::Failed;
+        real.weight > 0 || !leaves && stays()
     }
 }
 

@@ -49,7 +49,7 @@ fn what_is_written_is_read() {
 #[test]
 fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
     let bad_value = json!({"service": [{"protocol": "tcp", "address": "10.0.0.1", "port": 80,
-        "real": [{"address": "127.0.0.1"}]}]});
+        "real": [{"address": "224.0.0.1"}]}]});
     for (text, place) in [
         (r#"{"service": [}"#.to_owned(), "state.json:1:14"),
         (String::new(), "state.json:1:0"),

@@ -124,7 +124,14 @@ impl Pool {
                     .chain(self.listed(endpoint, endpoint)),
             ),
         };
+        let [first, last] = match endpoint.port {
+            0 => [0, u16::MAX],
+            port => [port, port],
+        }
+        .map(|port| Endpoint::new(endpoint.addr, port));
         within.any(|real| real.service.has(protocol))
+            || self.is_aside(protocol, first, last)
+            || self.is_aside(protocol, anywhere, anywhere)
     }
 
     /// The listed real servers from one endpoint to another.

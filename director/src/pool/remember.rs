@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use super::Pool;
-use crate::service::{Method, Real, RealId, ServiceKey, Standing};
+use crate::service::{Fitness, Method, Real, RealId, ServiceKey, Standing};
 use crate::stats::PerWorker;
 use crate::wire::Endpoint;
 
@@ -82,6 +82,9 @@ impl Pool {
             service: key,
             endpoint,
             weight: 0,
+            configured: 0,
+            fitness: Fitness::default(),
+            check: None,
             last_weight: 0,
             upper: 0,
             lower: 0,

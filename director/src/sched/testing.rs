@@ -5,7 +5,9 @@ use std::sync::Arc;
 use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
 use super::{Newcomer, Scheduler, build};
-use crate::service::{Load, Method, Phase, Real, RealId, Reals, ServiceKey, Settings, Standing};
+use crate::service::{
+    Fitness, Load, Method, Phase, Real, RealId, Reals, ServiceKey, Settings, Standing,
+};
 use crate::stats::PerWorker;
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
@@ -24,6 +26,9 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         service: ServiceKey::at(Protocol::Tcp, Endpoint::new(Addr::v4([10, 9, 9, 9]), 80)),
         endpoint,
         weight,
+        configured: weight,
+        fitness: Fitness::default(),
+        check: None,
         last_weight: weight,
         upper: 0,
         lower: 0,

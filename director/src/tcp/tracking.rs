@@ -192,6 +192,11 @@ impl Tracking {
         self.has(PROVED)
     }
 
+    /// Whether the real server's half is known.
+    pub const fn is_answered(&self) -> bool {
+        self.has(ANSWERED)
+    }
+
     /// The client's initial sequence number, as long as the real server has not acknowledged more;
     /// where it is never heard, for good.
     pub const fn client_isn(&self) -> u32 {

@@ -90,10 +90,13 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
     ensure!(director.api().defense(Some(id))?.level == 2);
 
     // The file of the director has the weight 1; it is the beginning only.
-    let text = kept.configuration.text(&director.socket())?;
-    director.reload(&text)?;
-    wait::until_true("the reload", PATIENCE, || {
-        director.log().contains("reloaded")
+    let is_ready = || director.log().contains("ready api");
+    wait::until_true("the director to listen to signals", PATIENCE, is_ready)?;
+    let pinned = kept.configuration.clone().defense("level", 2);
+    director.reload(&pinned.text(&director.socket())?)?;
+    wait::until("the reload", PATIENCE, || {
+        ensure!(director.api().defense(None)?.level == 2);
+        Ok(())
     })?;
     ensure!(weight(&director, id)? == 7);
     Ok(())

@@ -80,8 +80,15 @@ fn a_flood_takes_no_port_of_an_established_connection() -> Result<()> {
         };
         tcp(source, HTTP.http(), syn)
     };
+    let taken = || -> Result<u64> { Ok(api.stats()?.workers.iter().map(|w| w.received).sum()) };
     for from in (0..SYNS).step_by(256) {
+        let before = taken()?;
         bench.send(&(from..from + 256).map(syn).collect::<Vec<_>>())?;
+        // The victim's packets do not wait behind them: the gate forwards those.
+        wait::until("a worker to take them", PATIENCE, || {
+            ensure!(taken()? >= before + 256);
+            Ok(())
+        })?;
         victim.use_once()?;
     }
     wait::until("more connections than ports", PATIENCE, || {

@@ -81,6 +81,9 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
         one_packet: false,
+        health: None,
+        condition: None,
+        sorry: None,
         cookies: Default::default(),
         stats: traffic([
             123_456_789,
@@ -108,6 +111,8 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
             overloaded: false,
             active: 12,
             inactive: 340,
+            check: None,
+            condition: None,
             draining: None,
             persistent: 0,
             local_ports: None,

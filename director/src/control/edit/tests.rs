@@ -16,6 +16,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
             upper: 0,
             lower: 0,
             tun: None,
+            check: None,
         }
     };
     Service {
@@ -24,6 +25,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         scheduler_flags: Default::default(),
         persistence: None,
         one_packet: false,
+        health: None,
         cookies: Default::default(),
         reals: reals.iter().map(real).collect(),
     }

@@ -1,0 +1,174 @@
+//! `bulwark health`: how the real servers are.
+
+use adminapi::Client;
+use adminapi::model::{Condition, RealView, ServiceCondition, ServiceId, ServiceView};
+use clap::Args;
+use serde::Serialize;
+
+use super::defense::utc;
+use super::selector::Selector;
+use super::status::table;
+use super::{Said, json};
+use crate::director::DirectorError;
+
+/// Of which service; of all that are watched without.
+#[derive(Debug, Args)]
+pub(super) struct Line {
+    #[command(flatten)]
+    service: Selector,
+}
+
+/// A service as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    id: ServiceId,
+    condition: Option<ServiceCondition>,
+    sorry: Option<String>,
+    reals: Vec<ShownReal<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownReal<'a> {
+    real: String,
+    weight: u32,
+    condition: Option<&'a Condition>,
+}
+
+pub(super) async fn run(
+    line: &Line,
+    director: &Client,
+    as_json: bool,
+) -> Result<Said, DirectorError> {
+    let only = line.service.id();
+    let services = match only {
+        Some(id) => vec![director.service(id).await?],
+        None => director.services().await?,
+    };
+    let watched = |service: &&ServiceView| only.is_some() || service.condition.is_some();
+    let shown: Vec<_> = services.iter().filter(watched).map(shown).collect();
+    Ok(match as_json {
+        true => json(&shown),
+        false => text(&shown),
+    }
+    .into())
+}
+
+fn shown(service: &ServiceView) -> Shown<'_> {
+    let real = |real: &RealView| real.endpoint().to_string();
+    Shown {
+        id: service.id,
+        condition: service.condition,
+        sorry: service.sorry.as_ref().map(real),
+        reals: service
+            .reals
+            .iter()
+            .map(|view| ShownReal {
+                real: real(view),
+                weight: view.weight,
+                condition: view.condition.as_ref(),
+            })
+            .collect(),
+    }
+}
+
+fn text(services: &[Shown<'_>]) -> String {
+    if services.is_empty() {
+        return "no service is watched\n".to_owned();
+    }
+    let blocks: Vec<_> = services.iter().map(block).collect();
+    blocks.join("\n")
+}
+
+fn block(service: &Shown<'_>) -> String {
+    let state = match service.condition {
+        None => "not watched".to_owned(),
+        Some(ServiceCondition { up, well, quorum }) => {
+            let word = if up { "up" } else { "down" };
+            format!(
+                "{word}, {well} of {} well, quorum {quorum}",
+                service.reals.len()
+            )
+        }
+    };
+    let sorry = service.sorry.as_ref();
+    let sorry = sorry.map_or_else(String::new, |real| format!(", sorry server {real}"));
+    let rows = service.reals.iter().map(row);
+    let titles = ["real server", "state", "weight", "of", "since", "reason"];
+    format!(
+        "{}: {state}{sorry}\n{}",
+        service.id,
+        table(titles, rows).trim_start()
+    )
+}
+
+fn row(real: &ShownReal<'_>) -> [String; 6] {
+    let of = real.weight.to_string();
+    let Some(condition) = real.condition else {
+        let unwatched = ["-", &of, &of, "-", "not watched"].map(str::to_owned);
+        let [state, weight, of, since, reason] = unwatched;
+        return [real.real.clone(), state, weight, of, since, reason];
+    };
+    let weight = match condition.removed {
+        true => "out".to_owned(),
+        false => condition.weight.to_string(),
+    };
+    [
+        real.real.clone(),
+        condition.state.name().to_owned(),
+        weight,
+        of,
+        utc(condition.since),
+        condition.reason.clone(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::RealState;
+
+    use super::*;
+
+    #[test]
+    fn health_reads_like_this() {
+        let condition = |state, weight, reason: &str, removed| Condition {
+            state,
+            since: 1_795_254_979,
+            reason: reason.to_owned(),
+            weight,
+            removed,
+            ..Condition::default()
+        };
+        let up = condition(RealState::Up, 3, "HTTP 200 OK", false);
+        let down = condition(RealState::Down, 0, "connection refused", true);
+        let real = |real: &str, condition| ShownReal {
+            real: real.to_owned(),
+            weight: 3,
+            condition,
+        };
+        let shown = Shown {
+            id: "tcp:192.0.2.10:80".parse().unwrap(),
+            condition: Some(ServiceCondition {
+                up: false,
+                well: 1,
+                quorum: 2,
+            }),
+            sorry: Some("10.0.2.99:80".to_owned()),
+            reals: vec![
+                real("10.0.2.1:8080", Some(&up)),
+                real("10.0.2.2:8080", Some(&down)),
+                real("10.0.2.3:8080", None),
+            ],
+        };
+        assert_eq!(
+            text(&[shown]),
+            "\
+tcp:192.0.2.10:80: down, 1 of 3 well, quorum 2, sorry server 10.0.2.99:80
+real server    state  weight  of                 since              reason
+10.0.2.1:8080     up       3   3  2026-11-21 09:56:19Z         HTTP 200 OK
+10.0.2.2:8080   down     out   3  2026-11-21 09:56:19Z  connection refused
+10.0.2.3:8080      -       3   3                     -         not watched
+"
+        );
+        assert_eq!(text(&[]), "no service is watched\n");
+    }
+}

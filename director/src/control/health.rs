@@ -1,0 +1,542 @@
+//! Looking after the real servers: whoever is to be watched is, and what their states call for is
+//! done to the pool, all of a moment in one change.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use adminapi::error::Result;
+use adminapi::model::{
+    Change as ApiChange, Check, Condition, HealthPolicy, LastCheck, OnFailure, RealState, RealView,
+    Scheduler, Service, ServiceCondition, ServiceView,
+};
+use adminapi::{ControlError, Problem};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use super::roles::Touched;
+use super::{Director, translate, view};
+use crate::config::Health;
+use crate::health::{Bed, Change, Place, Regimen, Rounds, Target};
+use crate::pool::Pool;
+use crate::service::{self, Fitness, Part, Real, ServiceKey, Settings};
+use crate::wire::Endpoint;
+
+/// How often time alone is let work: holds end, weights are brought up.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The pool is changed this often at most, however real servers flap.
+const REST: Duration = Duration::from_millis(100);
+
+/// What the weights of a service are multiplied with while one is brought up and some are small.
+const SCALE: u16 = 20;
+
+/// All real servers that are looked after.
+#[derive(Default)]
+pub(super) struct Ward {
+    books: Mutex<Books>,
+    woken: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Books {
+    beds: HashMap<Place, Arc<Bed>>,
+    /// Which services count as up.
+    up: HashMap<ServiceKey, bool>,
+    /// The pool that the beds were made for.
+    seen: Weak<Pool>,
+    /// Where the programs are that the API may have run.
+    scripts: PathBuf,
+}
+
+/// What is to be done to the pool.
+#[derive(Clone, Debug, PartialEq)]
+enum Order {
+    /// A real server gets what its health leaves of its weight.
+    Fit(Endpoint, Fitness),
+    /// It is taken out of service.
+    Out(Endpoint),
+    /// The sorry server takes the new connections, or nobody in its place.
+    Sorry(Option<(Endpoint, Settings)>),
+}
+
+/// What has happened to a real server, or to the service.
+struct News {
+    service: ServiceKey,
+    kind: &'static str,
+    is_bad: bool,
+    message: String,
+}
+
+impl Ward {
+    /// Something has changed that may call for another round.
+    pub(super) fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
+/// Looks after the real servers of `director` until `end`.
+pub async fn look_after(director: Arc<Director>, end: impl Future<Output = ()>) {
+    let mut end = std::pin::pin!(end);
+    let woken = Arc::clone(&director.ward.woken);
+    let mut rounds = Rounds::new(Arc::clone(&woken));
+    loop {
+        if director.admit() {
+            rounds.visit(director.ward.books.lock().beds.iter());
+        }
+        director.treat(Instant::now());
+        tokio::select! {
+            () = &mut end => return,
+            () = tokio::time::sleep(REST) => {}
+        }
+        tokio::select! {
+            () = &mut end => return,
+            () = woken.notified() => {}
+            () = tokio::time::sleep(PERIOD - REST) => {}
+        }
+    }
+}
+
+impl Director {
+    /// Takes over what the configuration file says of health checks in general.
+    pub fn adopt_health(&self, health: &Health) {
+        self.ward.books.lock().scripts.clone_from(&health.scripts);
+    }
+
+    /// Makes the beds those of the present pool: what is asked as before goes on as it is. False
+    /// when nothing has changed since the last time.
+    fn admit(&self) -> bool {
+        let pool = self.shared.pool.load_full();
+        let mut books = self.ward.books.lock();
+        if std::ptr::eq(books.seen.as_ptr(), Arc::as_ptr(&pool)) {
+            return false;
+        }
+        books.seen = Arc::downgrade(&pool);
+        let (mut old, now) = (std::mem::take(&mut books.beds), Instant::now());
+        for service in pool.iter() {
+            for real in service.configured() {
+                let place = (service.key, real.endpoint);
+                let Some(regimen) = regimen(service, real) else {
+                    continue;
+                };
+                let bed = match old.remove(&place) {
+                    Some(bed) if bed.regimen == regimen => bed,
+                    Some(bed) => Arc::new(bed.changed(regimen)),
+                    None => Arc::new(Bed::new(regimen, now)),
+                };
+                books.beds.insert(place, bed);
+            }
+        }
+        books.up.retain(|key, _| pool.service(key).is_some());
+        true
+    }
+
+    /// Draws the conclusions of what is known at `now`.
+    fn treat(&self, now: Instant) {
+        let (mut orders, mut news) = (Vec::new(), Vec::new());
+        {
+            let pool = self.shared.pool.load();
+            let mut books = self.ward.books.lock();
+            for service in pool.iter() {
+                let wanted = books.visit(service, now, &mut news);
+                orders.extend(wanted.into_iter().map(|order| (service.key, order)));
+            }
+        }
+        if !orders.is_empty()
+            && self
+                .change(|pool, touched| carry_out(pool, touched, &orders))
+                .is_err()
+        {
+            // One that cannot be done must not keep the others from it.
+            for order in &orders {
+                let done = self
+                    .change(|pool, touched| carry_out(pool, touched, std::slice::from_ref(order)));
+                if let Err(error) = done {
+                    warn!(%error, service = %translate::id(&order.0), "health: {:?} is not done", order.1);
+                }
+            }
+        }
+        news.into_iter().for_each(|news| self.tell_health(news));
+    }
+
+    fn tell_health(&self, news: News) {
+        let News {
+            service,
+            kind,
+            is_bad,
+            message,
+        } = news;
+        let id = translate::id(&service);
+        match is_bad {
+            true => warn!("{id}: {message}"),
+            false => info!("{id}: {message}"),
+        }
+        let mut watch = self.watch.lock();
+        watch.events.add(unix_now(), kind, Some(&service), message);
+    }
+
+    /// Adds to what is shown of a service how it and its real servers are.
+    fn examine(&self, service: &service::Service, view: &mut ServiceView) {
+        let books = self.ward.books.lock();
+        if is_watched(service) {
+            let well = books.well(service);
+            let quorum = policy(service).quorum;
+            view.condition = Some(ServiceCondition {
+                up: well >= quorum,
+                well,
+                quorum,
+            });
+        }
+        for (real, view) in service.configured().zip(&mut view.reals) {
+            view.condition = books.condition(service, real);
+        }
+    }
+
+    /// The same of one real server.
+    pub(super) fn examine_real(&self, key: &ServiceKey, view: &mut RealView) {
+        let pool = self.shared.pool.load();
+        let Some(service) = pool.service(key) else {
+            return;
+        };
+        if let Some(real) = service.find(view.endpoint().into()) {
+            view.condition = self.ward.books.lock().condition(service, real);
+        }
+    }
+
+    /// Refuses a command that the configuration file has not named and that is not among the
+    /// scripts: whoever may change services may not run what he likes as root.
+    pub(super) fn refuse_commands<'c>(
+        &self,
+        checks: impl IntoIterator<Item = (String, &'c Check)>,
+    ) -> Result<()> {
+        let pool = self.shared.pool.load();
+        let scripts = self.ward.books.lock().scripts.clone();
+        let problem = |(pointer, check): (String, &Check)| {
+            let program = Path::new(check.command.first()?);
+            let is_script = program.parent() == Some(&scripts) && program.file_name().is_some();
+            (!is_script && !is_known(&pool, &check.command)).then(|| {
+                let message = format!("{} is not in {}", program.display(), scripts.display());
+                let mend = "put it there, or name it in the configuration file";
+                Problem::new(format!("{pointer}/command/0"), message, mend)
+            })
+        };
+        ControlError::unless_valid(checks.into_iter().filter_map(problem).collect())
+    }
+}
+
+impl Director {
+    /// [`Director::refuse_commands`] for those of services.
+    pub(super) fn refuse_commands_of(&self, services: &[Service]) -> Result<()> {
+        self.refuse_commands(checks_of(services))
+    }
+
+    /// [`Director::refuse_commands`] for that of a real server.
+    pub(super) fn refuse_command(&self, check: Option<&Check>) -> Result<()> {
+        self.refuse_commands(check.map(|check| ("/check".to_owned(), check)))
+    }
+
+    /// A service as the API shows it.
+    pub(super) fn shown(&self, pool: &Pool, service: &service::Service) -> ServiceView {
+        let mut view = view::service(pool, service);
+        self.examine(service, &mut view);
+        view
+    }
+}
+
+/// The check of a policy that a change sets, with a pointer to it.
+pub(super) fn command_of_policy(
+    policy: Option<&Option<HealthPolicy>>,
+) -> impl Iterator<Item = (String, &Check)> {
+    let policy = policy.into_iter().flatten();
+    let check = policy.filter_map(|policy| policy.check.as_ref());
+    check.map(|check| ("/health/check".to_owned(), check))
+}
+
+/// The checks that one of many changes sets, with pointers to them.
+pub(super) fn commands_of(change: &ApiChange) -> Vec<(String, &Check)> {
+    let of_real = |check| ("/check".to_owned(), check);
+    match change {
+        ApiChange::AddService(service) => checks_of(std::slice::from_ref(service)).collect(),
+        ApiChange::ChangeService { patch, .. } => {
+            command_of_policy(patch.health.as_ref()).collect()
+        }
+        ApiChange::AddReal { real, .. } => real.check.iter().map(of_real).collect(),
+        ApiChange::ChangeReal { patch, .. } => patch.check.iter().flatten().map(of_real).collect(),
+        ApiChange::RemoveService { .. }
+        | ApiChange::RemoveReal { .. }
+        | ApiChange::RemoveServices {} => Vec::new(),
+    }
+}
+
+/// The checks of services, with pointers to them.
+fn checks_of(services: &[Service]) -> impl Iterator<Item = (String, &Check)> {
+    services.iter().enumerate().flat_map(|(place, service)| {
+        let own = service
+            .health
+            .as_ref()
+            .and_then(|health| health.check.as_ref());
+        let own = own.map(|check| (format!("/service/{place}/health/check"), check));
+        let reals = service.reals.iter().enumerate();
+        let reals = reals.filter_map(move |(at, real)| {
+            let pointer = format!("/service/{place}/real/{at}/check");
+            real.check.as_ref().map(|check| (pointer, check))
+        });
+        own.into_iter().chain(reals)
+    })
+}
+
+/// Whether a check has this command already.
+fn is_known(pool: &Pool, command: &[String]) -> bool {
+    pool.iter().any(|service| {
+        let own = service
+            .health
+            .as_deref()
+            .and_then(|policy| policy.check.as_ref());
+        let reals = service
+            .configured()
+            .filter_map(|real| real.check.as_deref());
+        own.into_iter()
+            .chain(reals)
+            .any(|check| check.command == command)
+    })
+}
+
+impl Books {
+    /// What the states of a service's real servers call for, as far as it is not so already.
+    fn visit(
+        &mut self,
+        service: &service::Service,
+        now: Instant,
+        news: &mut Vec<News>,
+    ) -> Vec<Order> {
+        let policy = policy(service);
+        for real in service.configured() {
+            if let Some(change) = self.settle(service, real, &policy, now) {
+                news.push(tidings(service, real, &change));
+            }
+        }
+        let scale = self.scale(service);
+        let mut orders: Vec<_> = service
+            .configured()
+            .filter_map(|real| self.order(service, real, &policy, scale, now))
+            .collect();
+        let up = match is_watched(service) {
+            true => self.count(service, &policy, news),
+            false => {
+                self.up.remove(&service.key);
+                true
+            }
+        };
+        let sorry = policy.sorry.as_ref().filter(|_| !up).map(|real| {
+            let endpoint = real.endpoint(service.key.port()).into();
+            (endpoint, translate::settings(real))
+        });
+        let present = service.sorry.as_ref();
+        if present.map(|real| (real.endpoint, real.settings())) != sorry {
+            orders.push(Order::Sorry(sorry));
+        }
+        orders
+    }
+
+    fn settle(
+        &self,
+        service: &service::Service,
+        real: &Real,
+        policy: &HealthPolicy,
+        now: Instant,
+    ) -> Option<Change> {
+        let bed = self.beds.get(&(service.key, real.endpoint))?;
+        let mut patient = bed.patient.lock();
+        if let Some(passive) = &policy.passive {
+            patient.met(real.traffic.handshakes(), passive, now);
+        }
+        patient.settle(policy.slow_start.into(), now)
+    }
+
+    /// Parts of small weights would not differ.
+    fn scale(&self, service: &service::Service) -> u16 {
+        let takes_weights_as_counts = matches!(
+            service.algorithm,
+            Scheduler::Ovf | Scheduler::Lblc | Scheduler::Lblcr
+        );
+        let is_small = |real: &Arc<Real>| (1..SCALE.into()).contains(&real.configured);
+        let warming = |real: &Arc<Real>| self.state(service, real) == Some(RealState::Warming);
+        let differs = !takes_weights_as_counts && service.configured().any(is_small);
+        match differs && service.configured().any(warming) {
+            true => SCALE,
+            false => 1,
+        }
+    }
+
+    fn state(&self, service: &service::Service, real: &Real) -> Option<RealState> {
+        let bed = self.beds.get(&(service.key, real.endpoint))?;
+        Some(bed.patient.lock().state())
+    }
+
+    fn order(
+        &self,
+        service: &service::Service,
+        real: &Real,
+        policy: &HealthPolicy,
+        scale: u16,
+        now: Instant,
+    ) -> Option<Order> {
+        let bed = self.beds.get(&(service.key, real.endpoint));
+        let fitness = bed.map_or_else(Fitness::default, |bed| {
+            bed.patient.lock().fitness(policy.slow_start.into(), now)
+        });
+        let fitness = match fitness {
+            Fitness::Fit(part) => Fitness::Fit(Part { scale, ..part }),
+            other => other,
+        };
+        let is_out = service.aside.find(real.endpoint).is_some();
+        let removes = policy.on_failure == OnFailure::Remove && real.drain.is_none();
+        match (fitness == Fitness::Failed && removes, is_out) {
+            (true, true) => None,
+            (true, false) => Some(Order::Out(real.endpoint)),
+            (false, true) => Some(Order::Fit(real.endpoint, fitness)),
+            (false, false) => {
+                (real.fitness != fitness).then_some(Order::Fit(real.endpoint, fitness))
+            }
+        }
+    }
+
+    /// Counts who is well, and says whether the service is up.
+    fn count(
+        &mut self,
+        service: &service::Service,
+        policy: &HealthPolicy,
+        news: &mut Vec<News>,
+    ) -> bool {
+        let well = self.well(service);
+        let up = well >= policy.quorum;
+        if self.up.insert(service.key, up).unwrap_or(true) != up {
+            let word = if up { "up" } else { "down" };
+            let quorum = policy.quorum;
+            news.push(News {
+                service: service.key,
+                kind: "service_health",
+                is_bad: !up,
+                message: format!(
+                    "service is {word}: {well} real servers are well, the quorum is {quorum}"
+                ),
+            });
+        }
+        up
+    }
+
+    /// How many real servers of a service are well and wanted.
+    fn well(&self, service: &service::Service) -> u32 {
+        let is_wanted = |real: &&Arc<Real>| real.configured > 0 && real.drain.is_none();
+        let is_well = |real: &&Arc<Real>| self.state(service, real).is_none_or(RealState::is_well);
+        service
+            .configured()
+            .filter(is_wanted)
+            .filter(is_well)
+            .count() as u32
+    }
+
+    fn condition(&self, service: &service::Service, real: &Real) -> Option<Condition> {
+        let bed = self.beds.get(&(service.key, real.endpoint))?;
+        let patient = bed.patient.lock();
+        let now = Instant::now();
+        let unix = |at: Instant| unix_now().saturating_sub((now - at).as_secs());
+        Some(Condition {
+            state: patient.state(),
+            since: unix(patient.since()),
+            reason: patient.reason().to_owned(),
+            weight: real.fitness.shown_of(real.configured),
+            percent: match real.fitness {
+                Fitness::Fit(part) => u32::from(part.thousandths).div_ceil(10),
+                Fitness::Drained | Fitness::Failed => 0,
+            },
+            removed: service.aside.find(real.endpoint).is_some(),
+            last: patient.last().map(|last| LastCheck {
+                at: unix(last.at),
+                passed: last.passed,
+                said: last.said.to_string(),
+                took: last.took.as_millis() as u64,
+            }),
+        })
+    }
+}
+
+/// How a service is watched, if only by the checks that its real servers have of their own.
+fn policy(service: &service::Service) -> HealthPolicy {
+    let policy = service.health.as_deref();
+    policy.cloned().unwrap_or_default()
+}
+
+fn is_watched(service: &service::Service) -> bool {
+    service.health.is_some() || service.configured().any(|real| real.check.is_some())
+}
+
+/// How a real server is asked; none if nobody looks at it in any way.
+fn regimen(service: &service::Service, real: &Real) -> Option<Regimen> {
+    let policy = service.health.as_deref();
+    let check = real.check.as_deref().or_else(|| policy?.check.as_ref());
+    let agent = policy.and_then(|policy| policy.agent);
+    let is_met = policy.is_some_and(|policy| policy.passive.is_some());
+    (check.is_some() || agent.is_some() || is_met).then(|| Regimen {
+        target: Target {
+            service: translate::id(&service.key),
+            real: real.endpoint.into(),
+        },
+        check: check.cloned(),
+        agent,
+    })
+}
+
+fn tidings(service: &service::Service, real: &Real, change: &Change) -> News {
+    let Change { from, to, reason } = change;
+    let (from, to) = (from.name(), to.name());
+    News {
+        service: service.key,
+        kind: "real_health",
+        is_bad: !change.to.is_well(),
+        message: format!("real server {} {from} -> {to}: {reason}", real.endpoint),
+    }
+}
+
+fn carry_out(pool: &mut Pool, touched: &mut Touched, orders: &[(ServiceKey, Order)]) -> Result<()> {
+    for (key, order) in orders {
+        // What has gone meanwhile needs nothing any more.
+        let Some(service) = pool.service(key).cloned() else {
+            continue;
+        };
+        let error = |error| translate::error(error, key, None);
+        match order {
+            Order::Fit(endpoint, fitness) if service.find(*endpoint).is_some() => {
+                if service.aside.find(*endpoint).is_some() {
+                    pool.readmit(key, *endpoint).map_err(error)?;
+                    touched.real(key, *endpoint);
+                }
+                pool.set_fitness(key, *endpoint, *fitness).map_err(error)?;
+            }
+            Order::Out(endpoint) if service.find(*endpoint).is_some() => {
+                pool.set_aside(key, *endpoint).map_err(error)?;
+                touched.real(key, *endpoint);
+            }
+            Order::Fit(..) | Order::Out(_) => {}
+            Order::Sorry(sorry) => {
+                if let Some((endpoint, _)) = sorry {
+                    super::edit::refuse_sorry(pool, key, *endpoint)?;
+                }
+                pool.set_sorry(key, *sorry).map_err(error)?;
+                let changed = sorry.map(|(endpoint, _)| endpoint);
+                let before = service.sorry.as_ref().map(|real| real.endpoint);
+                for endpoint in before.into_iter().chain(changed) {
+                    touched.real(key, endpoint);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unix_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}

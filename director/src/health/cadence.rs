@@ -1,0 +1,61 @@
+//! When the next check is due. Checks are spread: the first ones over a moment, all further ones
+//! by a jitter, so that they never come in step. `draw` is drawn from 0.0..1.0.
+
+use std::time::Duration;
+
+use adminapi::model::Pace;
+
+/// The first checks come within this time, or within their interval if that is shorter.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The time until the first check.
+pub(super) fn first(pace: &Pace, draw: f64) -> Duration {
+    FIRST.min(pace.interval.into()).mul_f64(draw)
+}
+
+/// The time from the beginning of a check to that of the next.
+pub(super) fn next(pace: &Pace, draw: f64) -> Duration {
+    let jitter = f64::from(pace.jitter) / 100.0;
+    let interval = Duration::from(pace.interval);
+    interval.mul_f64(1.0 + jitter * (2.0 * draw - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Millis;
+
+    use super::*;
+
+    fn pace(interval: u32, jitter: u32) -> Pace {
+        Pace {
+            interval: Millis(interval),
+            jitter,
+            ..Pace::default()
+        }
+    }
+
+    #[test]
+    fn intervals_are_off_by_the_jitter_at_most_and_right_on_the_whole() {
+        for (jitter, draw, millis) in [
+            (10, 0.0, 900),
+            (10, 0.5, 1000),
+            (10, 0.75, 1050),
+            (0, 0.0, 1000),
+            (50, 0.0, 500),
+        ] {
+            let span = next(&pace(1000, jitter), draw);
+            assert_eq!(span.as_millis(), millis, "{jitter} {draw}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_first_checks_are_spread_over_a_second() {
+        let mut slots = [0; 10];
+        for number in 0..1000 {
+            let draw = f64::from(number) / 1000.0;
+            slots[first(&pace(10_000, 10), draw).as_millis() as usize / 100] += 1;
+        }
+        assert_eq!(slots, [100; 10]);
+        assert!(first(&pace(200, 10), 0.99) < Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,426 @@
+//! All that is known of the health of one real server, and what follows: a state, why, and what it
+//! leaves of its weight. Nothing here reads a clock.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use adminapi::model::{Pace, PassiveCheck, RealState};
+
+use super::machine::{Machine, Opinion};
+use super::passive::Window;
+use super::report::{Report, Share, Will};
+use crate::service::{Fitness, Part};
+use crate::stats::Handshakes;
+
+/// What somebody or something has said.
+pub type Words = Cow<'static, str>;
+
+/// In how many steps a real server is brought up to its weight.
+const STEPS: u32 = 20;
+
+/// What a check has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it succeeded.
+    pub passed: bool,
+    /// What it says.
+    pub said: Words,
+    /// How long it took.
+    pub took: Duration,
+    /// When it ended.
+    pub at: Instant,
+}
+
+/// That a real server has changed its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it was.
+    pub from: RealState,
+    /// What it is.
+    pub to: RealState,
+    /// Why.
+    pub reason: Words,
+}
+
+/// A time for which it is down whatever checks say.
+#[derive(Clone, Debug)]
+struct Hold {
+    until: Instant,
+    reason: Words,
+}
+
+/// A real server that is looked after.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    machine: Machine,
+    /// What the check says of its opinion.
+    diagnosis: Words,
+    report: Report,
+    window: Window,
+    hold: Option<Hold>,
+    /// Since when it is brought up to its weight.
+    warming: Option<Instant>,
+    state: RealState,
+    since: Instant,
+    reason: Words,
+    last: Option<Finding>,
+}
+
+impl Patient {
+    /// One that nothing is known of.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            machine: Machine::default(),
+            diagnosis: Words::Borrowed("not checked yet"),
+            report: Report::default(),
+            window: Window::default(),
+            hold: None,
+            warming: None,
+            state: RealState::Unknown,
+            since: now,
+            reason: Words::Borrowed("not checked yet"),
+            last: None,
+        }
+    }
+
+    /// The same for other checks: they begin with what is thought of it.
+    #[must_use]
+    pub fn anew(&self, checked: bool, asked: bool) -> Self {
+        let was = self.clone();
+        Self {
+            machine: match checked {
+                true => was.machine.anew(),
+                false => Machine::default(),
+            },
+            report: match asked {
+                true => was.report,
+                false => Report::default(),
+            },
+            ..was
+        }
+    }
+
+    /// Its state.
+    pub const fn state(&self) -> RealState {
+        self.state
+    }
+
+    /// Since when.
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The last check.
+    pub const fn last(&self) -> Option<&Finding> {
+        self.last.as_ref()
+    }
+
+    /// Takes in a check. True when it may have changed the state.
+    pub fn checked(&mut self, finding: Finding, pace: &Pace) -> bool {
+        let changed = self.machine.step(finding.passed, pace);
+        if changed {
+            self.diagnosis = finding.said.clone();
+        }
+        self.last = Some(finding);
+        changed
+    }
+
+    /// Takes in what its agent has said, which is a `line` unless nobody was heard. True when it
+    /// may have changed something. An agent that is not heard changes nothing.
+    pub fn reported(&mut self, line: &str) -> bool {
+        let Some(report) = self.report.after(line) else {
+            return false;
+        };
+        let changed = report != self.report;
+        self.report = report;
+        changed
+    }
+
+    /// Takes in what clients have met so far.
+    pub fn met(&mut self, counts: Handshakes, policy: &PassiveCheck, now: Instant) {
+        let Some(met) = self.window.look(counts, policy, now) else {
+            return;
+        };
+        let Handshakes {
+            answered,
+            refused,
+            silent,
+        } = met;
+        let all = answered + refused + silent;
+        let reason =
+            format!("of {all} new connections {refused} were refused, {silent} not answered");
+        self.hold = Some(Hold {
+            until: now + Duration::from(policy.hold),
+            reason: reason.into(),
+        });
+        if self.machine.opinion() != Opinion::Unknown {
+            self.machine.condemn();
+            self.diagnosis = Words::Borrowed("waits for checks to succeed");
+        }
+    }
+
+    /// Draws the conclusion of it all. To be called when something was taken in, and once a second
+    /// as time alone ends holds and warming.
+    pub fn settle(&mut self, slow_start: Duration, now: Instant) -> Option<Change> {
+        self.hold.take_if(|hold| hold.until <= now);
+        let (verdict, reason) = self.verdict();
+        let was_down = self.state == RealState::Down;
+        self.warming = match verdict {
+            RealState::Up | RealState::Unknown if was_down && !slow_start.is_zero() => Some(now),
+            RealState::Down => None,
+            _ => self.warming.filter(|since| now - *since < slow_start),
+        };
+        let to = match verdict {
+            RealState::Up if self.warming.is_some() => RealState::Warming,
+            verdict => verdict,
+        };
+        if to == self.state {
+            return None;
+        }
+        let change = Change {
+            from: self.state,
+            to,
+            reason: match self.state {
+                RealState::Warming if to == RealState::Up => "has its whole weight again".into(),
+                _ => reason,
+            },
+        };
+        (self.state, self.since) = (to, now);
+        self.reason.clone_from(&change.reason);
+        Some(change)
+    }
+
+    /// What all together say, in the order of their rank.
+    fn verdict(&self) -> (RealState, Words) {
+        let agent = || Words::from(format!("agent: {}", self.report));
+        match (&self.hold, self.machine.opinion(), self.report.will) {
+            (Some(hold), ..) => (RealState::Down, hold.reason.clone()),
+            (None, Opinion::Down, _) => (RealState::Down, self.diagnosis.clone()),
+            (None, _, Will::Maint) => (RealState::Down, agent()),
+            _ if self.report.failed.is_some() => (RealState::Down, agent()),
+            (None, _, Will::Drain) => (RealState::Drain, agent()),
+            (None, Opinion::Up, Will::Ready) => (RealState::Up, self.diagnosis.clone()),
+            (None, Opinion::Unknown, Will::Ready) => match self.state {
+                RealState::Unknown => (RealState::Unknown, self.diagnosis.clone()),
+                _ => (RealState::Up, Words::Borrowed("nothing speaks against it")),
+            },
+        }
+    }
+
+    /// What its state leaves of its weight, as of the last [`Self::settle`].
+    pub fn fitness(&self, slow_start: Duration, now: Instant) -> Fitness {
+        match self.state {
+            RealState::Down => Fitness::Failed,
+            RealState::Drain => Fitness::Drained,
+            RealState::Unknown | RealState::Up | RealState::Warming => {
+                let thousandths = self.warmth(slow_start, now);
+                Fitness::Fit(match self.report.share {
+                    Share::Percent(percent) => Part {
+                        thousandths: (thousandths * u32::from(percent)).div_ceil(100) as u16,
+                        ..Part::WHOLE
+                    },
+                    Share::Weight(weight) => Part {
+                        weight: Some(weight),
+                        thousandths: thousandths as u16,
+                        ..Part::WHOLE
+                    },
+                })
+            }
+        }
+    }
+
+    /// How far it has been brought up, in thousandths: a step at once, the last one at the end.
+    fn warmth(&self, slow_start: Duration, now: Instant) -> u32 {
+        let Some(since) = self.warming else {
+            return 1000;
+        };
+        let passed = (now - since).as_secs_f64() / slow_start.as_secs_f64().max(0.001);
+        let step = (passed * f64::from(STEPS)) as u32 + 1;
+        step.min(STEPS) * 1000 / STEPS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Millis;
+
+    use super::*;
+
+    /// A patient, and the time in seconds.
+    struct Case {
+        patient: Patient,
+        start: Instant,
+        slow_start: Duration,
+    }
+
+    impl Case {
+        fn new(slow_start: u64) -> Self {
+            let start = Instant::now();
+            Self {
+                patient: Patient::new(start),
+                start,
+                slow_start: Duration::from_secs(slow_start),
+            }
+        }
+
+        fn at(&self, second: u64) -> Instant {
+            self.start + Duration::from_secs(second)
+        }
+
+        /// A check, `+` or `-`, an agent's line, `!` for what clients meet, or nothing; the state.
+        fn then(&mut self, second: u64, event: &str) -> &'static str {
+            let now = self.at(second);
+            let pace = Pace {
+                rise: 2,
+                fall: 2,
+                ..Pace::default()
+            };
+            match event {
+                "" => {}
+                "+" | "-" => {
+                    let finding = Finding {
+                        passed: event == "+",
+                        said: Words::from(event.to_owned()),
+                        took: Duration::ZERO,
+                        at: now,
+                    };
+                    self.patient.checked(finding, &pace);
+                }
+                "!" => {
+                    let policy = PassiveCheck {
+                        failures: 1,
+                        hold: Millis::seconds(10),
+                        ..PassiveCheck::default()
+                    };
+                    self.patient.met(Handshakes::default(), &policy, now);
+                    let refused = Handshakes {
+                        refused: 9,
+                        ..Handshakes::default()
+                    };
+                    self.patient.met(refused, &policy, now);
+                }
+                line => drop(self.patient.reported(line)),
+            }
+            self.patient.settle(self.slow_start, now);
+            self.patient.state().name()
+        }
+
+        fn weight(&self, second: u64) -> u32 {
+            self.patient
+                .fitness(self.slow_start, self.at(second))
+                .of(100)
+        }
+    }
+
+    #[test]
+    fn states_follow_what_is_taken_in() {
+        let stories: [&[(u64, &str, &str, u32)]; 8] = [
+            &[
+                (0, "", "unknown", 100),
+                (1, "+", "up", 100),
+                (2, "-", "up", 100),
+                (3, "-", "down", 0),
+            ],
+            &[
+                (1, "-", "down", 0),
+                (2, "+", "down", 0),
+                (3, "+", "up", 100),
+            ],
+            // An agent is heard beside checks.
+            &[
+                (1, "+", "up", 100),
+                (2, "50%", "up", 50),
+                (3, "drain", "drain", 0),
+                (4, "ready", "up", 50),
+            ],
+            &[
+                (1, "+", "up", 100),
+                (2, "down", "down", 0),
+                (3, "up", "up", 100),
+                (4, "maint", "down", 0),
+            ],
+            &[
+                (1, "30", "unknown", 30),
+                (2, "down", "down", 0),
+                (3, "up", "up", 30),
+            ],
+            // An agent cannot bring up what checks find down.
+            &[(1, "-", "down", 0), (2, "up", "down", 0)],
+            // Clients meet a dead end: with checks those have to bring it back, after the hold.
+            &[
+                (1, "+", "up", 100),
+                (2, "!", "down", 0),
+                (3, "+", "down", 0),
+                (4, "+", "down", 0),
+                (12, "", "up", 100),
+            ],
+            // Without checks the end of the hold does.
+            &[
+                (2, "!", "down", 0),
+                (11, "", "down", 0),
+                (12, "", "up", 100),
+            ],
+        ];
+        for story in stories {
+            let mut case = Case::new(0);
+            for (second, event, state, weight) in story {
+                assert_eq!(case.then(*second, event), *state, "{story:?} at {second}");
+                assert_eq!(case.weight(*second), *weight, "{story:?} at {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_comes_back_is_brought_up_slowly() {
+        let mut case = Case::new(20);
+        assert_eq!(case.then(0, "+"), "up", "the first time it is well at once");
+        case.then(1, "-");
+        assert_eq!(case.then(2, "-"), "down");
+        case.then(3, "+");
+        assert_eq!(case.then(4, "+"), "warming");
+        for (second, weight) in [(4, 5), (5, 10), (14, 55), (23, 100)] {
+            assert_eq!(case.then(second, ""), "warming");
+            assert_eq!(case.weight(second), weight, "at {second}");
+        }
+        assert_eq!(case.then(24, ""), "up");
+        assert_eq!(case.weight(24), 100);
+        case.then(25, "-");
+        case.then(26, "-");
+        case.then(27, "+");
+        case.then(28, "+");
+        assert_eq!(case.then(30, "50%"), "warming");
+        assert_eq!(case.weight(30), 8, "half of 15 %");
+        case.then(31, "-");
+        assert_eq!(case.then(32, "-"), "down");
+    }
+
+    #[test]
+    fn a_change_is_told_once_with_its_reason() {
+        let mut case = Case::new(0);
+        case.then(0, "+");
+        let now = case.at(1);
+        let patient = &mut case.patient;
+        assert_eq!(patient.settle(Duration::ZERO, now), None);
+        patient.reported("drain");
+        let change = patient.settle(Duration::ZERO, now).unwrap();
+        assert_eq!((change.from, change.to), (RealState::Up, RealState::Drain));
+        assert_eq!(change.reason, "agent: drain");
+        assert_eq!(patient.settle(Duration::ZERO, now), None);
+        assert_eq!((patient.reason(), patient.since()), ("agent: drain", now));
+    }
+
+    #[test]
+    fn other_checks_begin_with_what_is_thought() {
+        let mut case = Case::new(0);
+        case.then(0, "-");
+        case.patient = case.patient.anew(true, false);
+        assert_eq!(case.then(1, ""), "down");
+        case.patient = case.patient.anew(false, false);
+        assert_eq!(case.then(2, ""), "up", "who is checked no more is not down");
+    }
+}

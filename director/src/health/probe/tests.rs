@@ -1,0 +1,362 @@
+//! Probes against servers of this process, on loopback.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adminapi::model::{Check, CheckKind, Octets};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn check(json: &str) -> Check {
+    serde_json::from_str(json).unwrap()
+}
+
+fn target(real: SocketAddr) -> Target {
+    Target {
+        service: "tcp:192.0.2.10:80".parse().unwrap(),
+        real,
+    }
+}
+
+async fn ask_in(timeout: Duration, check: &Check, real: SocketAddr) -> Verdict {
+    Probe::of(check, &target(real)).unwrap().ask(timeout).await
+}
+
+async fn ask(json: &str, real: SocketAddr) -> Verdict {
+    ask_in(PATIENCE, &check(json), real).await
+}
+
+/// A server that reads what it is sent at first and answers with `answer`, again and again.
+async fn server(answer: &'static [u8]) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer).await;
+        }
+    };
+    (address, tokio::spawn(serve))
+}
+
+/// A port where nobody listens.
+async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn said(verdict: &Verdict) -> &str {
+    match verdict {
+        Ok(words) | Err(words) => words,
+    }
+}
+
+/// What a check says of a server, which it takes for well or not.
+async fn expect(answer: &'static [u8], json: &str, passes: bool, words: &str) {
+    let (address, serving) = server(answer).await;
+    let verdict = ask(json, address).await;
+    serving.abort();
+    assert_eq!((verdict.is_ok(), said(&verdict)), (passes, words), "{json}");
+}
+
+#[tokio::test]
+async fn tcp() {
+    let connects = r#"{"type":"tcp"}"#;
+    expect(b"", connects, true, "connected").await;
+    let banner = r#"{"type":"tcp","send":"PING\\r\\n","expect":"+PONG"}"#;
+    expect(b"+PONG\r\n", banner, true, "answered as expected").await;
+    expect(
+        b"-ERR\r\n",
+        banner,
+        false,
+        "answer \"-ERR\" is not what was expected",
+    )
+    .await;
+    let refused = ask(connects, nobody().await).await;
+    assert_eq!(refused, Err("connection refused".into()));
+}
+
+#[tokio::test]
+async fn http() {
+    let ok: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nall ok";
+    let chunked: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n2\r\nok\r\n0\r\n\r\n";
+    for (answer, json, passes, words) in [
+        (ok, r#"{"type":"http"}"#, true, "HTTP 200 OK"),
+        (
+            b"HTTP/1.0 204\r\n\r\n",
+            r#"{"type":"http"}"#,
+            true,
+            "HTTP 204",
+        ),
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\n\r\n",
+            r#"{"type":"http"}"#,
+            false,
+            "HTTP 503 Service Unavailable, not 200-399",
+        ),
+        (
+            b"HTTP/1.1 404 Not Found\r\n\r\n",
+            r#"{"type":"http","status":404}"#,
+            true,
+            "HTTP 404 Not Found",
+        ),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            r#"{"type":"http"}"#,
+            true,
+            "HTTP 200 OK",
+        ),
+        (
+            ok,
+            r#"{"type":"http","body":"all ok"}"#,
+            true,
+            "HTTP 200 OK, body as expected",
+        ),
+        (
+            chunked,
+            r#"{"type":"http","body":"all ok"}"#,
+            true,
+            "HTTP 200 OK, body as expected",
+        ),
+        (
+            ok,
+            r#"{"type":"http","body_regex":"^all .k$"}"#,
+            true,
+            "HTTP 200 OK, body as expected",
+        ),
+        (
+            ok,
+            r#"{"type":"http","body":"all","body_regex":"wrong"}"#,
+            false,
+            "HTTP 200 OK, body \"all ok\" is not as expected",
+        ),
+        (
+            ok,
+            r#"{"type":"http","method":"HEAD"}"#,
+            true,
+            "HTTP 200 OK",
+        ),
+        (
+            b"SSH-2.0-x\r\n",
+            r#"{"type":"http"}"#,
+            false,
+            "answer \"SSH-2.0-x\" is no HTTP: invalid HTTP version",
+        ),
+    ] {
+        expect(answer, json, passes, words).await;
+    }
+}
+
+#[tokio::test]
+async fn udp() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let echo = async move {
+        let mut buffer = [0; 100];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(&buffer[..length], from).await;
+        }
+    };
+    let serving = tokio::spawn(echo);
+    let answered = Ok("answered as expected".into());
+    assert_eq!(
+        ask(r#"{"type":"udp","send":"\\x00ping"}"#, address).await,
+        answered
+    );
+    assert_eq!(
+        ask(r#"{"type":"udp","send":"ping","expect":"in"}"#, address).await,
+        answered
+    );
+    let wrong = Check {
+        send: Some(Octets(b"ping".to_vec())),
+        expect: Some(Octets(b"pong".to_vec())),
+        ..Check::new(CheckKind::Udp)
+    };
+    let verdict = ask_in(Duration::from_millis(100), &wrong, address).await;
+    assert_eq!(verdict, Err("no answer in 100 ms".into()));
+    serving.abort();
+    let _ = serving.await;
+    assert_eq!(
+        ask(r#"{"type":"udp"}"#, address).await,
+        Err("port unreachable".into())
+    );
+}
+
+#[tokio::test]
+async fn commands_are_judged_by_their_status() {
+    let real: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let shell = |script: &str| Check {
+        command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        ..Check::new(CheckKind::Exec)
+    };
+    for (script, passes, words) in [
+        ("exit 0", true, "exit status 0"),
+        ("echo fine; echo more", true, "exit status 0: fine"),
+        (
+            "echo $BULWARK_SERVICE $BULWARK_ADDRESS $BULWARK_PORT $HOME",
+            true,
+            "exit status 0: tcp:192.0.2.10:80 192.0.2.1 80",
+        ),
+        (
+            "echo it is full; exit 3",
+            false,
+            "exit status: 3: it is full",
+        ),
+        ("kill -9 $$", false, "signal: 9 (SIGKILL)"),
+        ("head -c 100000 /dev/zero", true, "exit status 0"),
+        ("sleep 60 & exit 0", true, "exit status 0"),
+    ] {
+        let verdict = ask_in(PATIENCE, &shell(script), real).await;
+        assert_eq!(
+            (verdict.is_ok(), said(&verdict)),
+            (passes, words),
+            "{script}"
+        );
+    }
+    let missing = Check {
+        command: vec!["/no/such/program".to_owned()],
+        ..Check::new(CheckKind::Exec)
+    };
+    let verdict = ask_in(PATIENCE, &missing, real).await;
+    assert!(
+        said(&verdict).starts_with("/no/such/program: "),
+        "{verdict:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_is_killed_with_its_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let pids = folder.path().join("pids");
+    let script = format!(
+        "sleep 300 & echo $! > {0}; echo $$ >> {0}; wait",
+        pids.display()
+    );
+    let check = Check {
+        command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
+        ..Check::new(CheckKind::Exec)
+    };
+    let verdict = ask_in(
+        Duration::from_millis(300),
+        &check,
+        "192.0.2.1:80".parse().unwrap(),
+    )
+    .await;
+    assert_eq!(verdict, Err("no answer in 300 ms".into()));
+    let text = std::fs::read_to_string(pids).unwrap();
+    let mut left: Vec<_> = text.split_whitespace().collect();
+    assert_eq!(left.len(), 2);
+    for _ in 0..100 {
+        left.retain(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            status.is_ok_and(|status| !status.contains(") Z "))
+        });
+        if left.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{left:?} go on");
+}
+
+fn agent(at: SocketAddr) -> Agent {
+    Agent::new(&AgentCheck::at(at.port()), &target(at))
+}
+
+#[tokio::test]
+async fn agents_say_a_line() {
+    let (at, serving) = server(b"up 75%\nmore").await;
+    let asked = agent(at);
+    // It says something only when it is spoken to here, so the connection has to be given up.
+    assert_eq!(
+        asked.ask(Duration::from_millis(100)).await,
+        Err("no answer in 100 ms".into())
+    );
+    serving.abort();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let serve = async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"up 75%\nmore").await.unwrap();
+    };
+    let asked = agent(at);
+    let (line, ()) = tokio::join!(asked.ask(PATIENCE), serve);
+    assert_eq!(line, Ok("up 75%".to_owned()));
+    let at = nobody().await;
+    assert_eq!(
+        agent(at).ask(PATIENCE).await,
+        Err("connection refused".into())
+    );
+}
+
+/// A gRPC server of one answer.
+async fn grpc(
+    respond: impl FnOnce(h2::server::SendResponse<bytes::Bytes>) + Send + 'static,
+) -> (SocketAddr, impl Future<Output = ()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut respond = Some(respond);
+        while let Some(Ok((request, answer))) = connection.accept().await {
+            assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+            respond.take().unwrap()(answer);
+        }
+    };
+    (address, serve)
+}
+
+fn answer_with(
+    message: &'static [u8],
+    status: &'static str,
+) -> impl FnOnce(h2::server::SendResponse<bytes::Bytes>) + Send {
+    move |mut answer| {
+        let head = ::http::Response::builder().header("content-type", "application/grpc");
+        let mut body = answer.send_response(head.body(()).unwrap(), false).unwrap();
+        if !message.is_empty() {
+            body.send_data(bytes::Bytes::from_static(message), false)
+                .unwrap();
+        }
+        let mut trailers = ::http::HeaderMap::new();
+        trailers.insert("grpc-status", status.parse().unwrap());
+        trailers.insert("grpc-message", "because".parse().unwrap());
+        body.send_trailers(trailers).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn grpc_servers_say_how_they_are() {
+    for (message, status, verdict) in [
+        (&b"\0\0\0\0\x02\x08\x01"[..], "0", Ok("SERVING")),
+        (b"\0\0\0\0\x02\x08\x02", "0", Err("NOT_SERVING")),
+        (b"", "12", Err("gRPC status 12 because")),
+        (b"\0\0", "0", Err("answer is no HealthCheckResponse")),
+    ] {
+        let (address, serve) = grpc(answer_with(message, status)).await;
+        let serving = tokio::spawn(serve);
+        let said = ask(r#"{"type":"grpc"}"#, address).await;
+        assert_eq!(said, verdict.map(Words::from).map_err(Words::from));
+        serving.await.unwrap();
+    }
+    let (address, serving) = server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    assert!(ask(r#"{"type":"grpc"}"#, address).await.is_err());
+    serving.abort();
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_says_why() {
+    let verdict = ask(
+        r#"{"type":"https","ca":"/no/such/file"}"#,
+        "127.0.0.1:1".parse().unwrap(),
+    )
+    .await;
+    assert!(said(&verdict).starts_with("/no/such/file: "), "{verdict:?}");
+}

@@ -1,0 +1,152 @@
+//! The rounds: each real server that is looked after has a task for its check and one for its
+//! agent, which sleep, ask, and write down the answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use adminapi::model::{AgentCheck, Check, CheckKind, Pace};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::cadence;
+use super::patient::{Finding, Patient, Words};
+use super::probe::{Agent, Probe, Target};
+use crate::service::ServiceKey;
+use crate::wire::Endpoint;
+
+/// What names a real server of a service.
+pub type Place = (ServiceKey, Endpoint);
+
+/// How a real server is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regimen {
+    /// Whom it is about.
+    pub target: Target,
+    /// Its check.
+    pub check: Option<Check>,
+    /// Its agent.
+    pub agent: Option<AgentCheck>,
+}
+
+/// A real server that is looked after, and how.
+#[derive(Debug)]
+pub struct Bed {
+    /// How it is asked.
+    pub regimen: Regimen,
+    /// What is known of it.
+    pub patient: Mutex<Patient>,
+}
+
+impl Bed {
+    /// One that nothing is known of.
+    pub fn new(regimen: Regimen, now: Instant) -> Self {
+        Self {
+            regimen,
+            patient: Mutex::new(Patient::new(now)),
+        }
+    }
+
+    /// The same real server, asked in another way.
+    #[must_use]
+    pub fn changed(&self, regimen: Regimen) -> Self {
+        let checked = regimen
+            .check
+            .as_ref()
+            .is_some_and(|check| check.kind != CheckKind::None);
+        let patient = self.patient.lock().anew(checked, regimen.agent.is_some());
+        Self {
+            regimen,
+            patient: Mutex::new(patient),
+        }
+    }
+}
+
+/// The tasks that go round.
+#[derive(Debug)]
+pub struct Rounds {
+    tasks: HashMap<Place, (Arc<Bed>, JoinSet<()>)>,
+    woken: Arc<Notify>,
+}
+
+impl Rounds {
+    /// Nobody to look after yet. `woken` is told when a state may have changed.
+    pub fn new(woken: Arc<Notify>) -> Self {
+        Self {
+            tasks: HashMap::new(),
+            woken,
+        }
+    }
+
+    /// Goes to these beds from now on: tasks of those that stay go on.
+    pub fn visit<'a>(&mut self, beds: impl Iterator<Item = (&'a Place, &'a Arc<Bed>)>) {
+        let mut old = std::mem::take(&mut self.tasks);
+        for (place, bed) in beds {
+            let kept = old
+                .remove(place)
+                .filter(|(known, _)| Arc::ptr_eq(known, bed));
+            let tasks = kept.unwrap_or_else(|| (Arc::clone(bed), self.start(bed)));
+            self.tasks.insert(*place, tasks);
+        }
+    }
+
+    fn start(&self, bed: &Arc<Bed>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let Regimen {
+            target,
+            check,
+            agent,
+        } = &bed.regimen;
+        if let Some(check) = check
+            && let Some(probe) = Probe::of(check, target)
+        {
+            let (bed, woken, pace) = (Arc::clone(bed), Arc::clone(&self.woken), check.pace());
+            tasks.spawn(check_on(bed, probe, pace, woken));
+        }
+        if let Some(agent) = agent {
+            let (bed, woken, pace) = (Arc::clone(bed), Arc::clone(&self.woken), agent.pace());
+            tasks.spawn(listen_to(bed, Agent::new(agent, target), pace, woken));
+        }
+        tasks
+    }
+}
+
+async fn check_on(bed: Arc<Bed>, probe: Probe, pace: Pace, woken: Arc<Notify>) {
+    let mut due = Instant::now() + cadence::first(&pace, rand::random());
+    loop {
+        tokio::time::sleep_until(due.into()).await;
+        let begun = Instant::now();
+        let verdict = probe.ask(pace.timeout.into()).await;
+        let finding = finding(begun, verdict);
+        if bed.patient.lock().checked(finding, &pace) {
+            woken.notify_one();
+        }
+        due = (begun + cadence::next(&pace, rand::random())).max(Instant::now());
+    }
+}
+
+async fn listen_to(bed: Arc<Bed>, agent: Agent, pace: Pace, woken: Arc<Notify>) {
+    let mut due = Instant::now() + cadence::first(&pace, rand::random());
+    loop {
+        tokio::time::sleep_until(due.into()).await;
+        let begun = Instant::now();
+        if let Ok(line) = agent.ask(pace.timeout.into()).await
+            && bed.patient.lock().reported(&line)
+        {
+            woken.notify_one();
+        }
+        due = (begun + cadence::next(&pace, rand::random())).max(Instant::now());
+    }
+}
+
+fn finding(begun: Instant, verdict: Result<Words, Words>) -> Finding {
+    let at = Instant::now();
+    let passed = verdict.is_ok();
+    Finding {
+        passed,
+        said: verdict.unwrap_or_else(|why| why),
+        took: at - begun,
+        at,
+    }
+}

@@ -1,0 +1,101 @@
+//! What its health leaves of a real server's weight.
+
+/// The largest weight, as in IPVS.
+const HEAVIEST: u64 = i32::MAX as u64;
+
+/// How much a real server can bear now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitness {
+    /// A part of its weight, at least 1 of it.
+    Fit(Part),
+    /// No new connections; clients that stick to it still come.
+    Drained,
+    /// It does not work: nobody is sent there any more.
+    Failed,
+}
+
+/// A part of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it says of itself, in the place of the configured weight.
+    pub weight: Option<u32>,
+    /// How much of that.
+    pub thousandths: u16,
+    /// What all weights of the service are multiplied with, so that parts of small ones differ.
+    pub scale: u16,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self {
+        weight: None,
+        thousandths: 1000,
+        scale: 1,
+    };
+}
+
+impl Default for Fitness {
+    fn default() -> Self {
+        Self::Fit(Part::WHOLE)
+    }
+}
+
+impl Fitness {
+    /// What the schedulers see of the configured `weight`. That of 0 stays 0.
+    pub fn of(self, weight: u32) -> u32 {
+        let Self::Fit(part) = self else {
+            return 0;
+        };
+        if weight == 0 {
+            return 0;
+        }
+        let weight = u64::from(part.weight.unwrap_or(weight));
+        let scaled = weight * u64::from(part.scale) * u64::from(part.thousandths);
+        scaled.div_ceil(1000).min(HEAVIEST) as u32
+    }
+
+    /// What people see of it: without the scale.
+    pub fn shown_of(self, weight: u32) -> u32 {
+        match self {
+            Self::Fit(part) => Self::Fit(Part { scale: 1, ..part }).of(weight),
+            other => other.of(weight),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_what_health_leaves_of_it() {
+        let part = |weight, thousandths, scale| {
+            Fitness::Fit(Part {
+                weight,
+                thousandths,
+                scale,
+            })
+        };
+        for (fitness, configured, effective, shown) in [
+            (Fitness::default(), 7, 7, 7),
+            (Fitness::Failed, 7, 0, 0),
+            (Fitness::Drained, 7, 0, 0),
+            (part(None, 500, 1), 7, 4, 4),
+            (part(None, 1, 1), 7, 1, 1),
+            (part(None, 0, 1), 7, 0, 0),
+            (part(None, 500, 20), 1, 10, 1),
+            (part(Some(40), 500, 1), 7, 20, 20),
+            (part(Some(0), 1000, 1), 7, 0, 0),
+            (part(Some(40), 1000, 1), 0, 0, 0),
+            (
+                part(None, 1000, 20),
+                i32::MAX as u32,
+                i32::MAX as u32,
+                i32::MAX as u32,
+            ),
+        ] {
+            assert_eq!(fitness.of(configured), effective, "{fitness:?}");
+            assert_eq!(fitness.shown_of(configured), shown, "{fitness:?}");
+        }
+    }
+}
