@@ -119,9 +119,10 @@ demo: deps release ## Serve HTTP through a director in namespaces, show the dist
 
 bench: deps release ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
-	target/release/bench
-	target/release/bench --command-line
-	target/release/bench --flood
+	target/release/bench gate
+	target/release/bench forwarding
+	target/release/bench command-line
+	target/release/bench flood
 
 fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing. Run: cargo install cargo-fuzz" >&2; exit 1; }
