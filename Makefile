@@ -87,8 +87,8 @@ rust:
 	  apt-get update -qq; \
 	  offered=$$(apt-cache policy rustc | sed -n 's/ *Candidate: //p'); \
 	  if printf '%s\n%s\n' $(MSRV) "$${offered%%[+~-]*}" | sort -CV && [ "$$offered" != "(none)" ]; then \
-	    echo "installing with apt-get: rustc cargo"; \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc cargo >/dev/null; \
+	    echo "installing with apt-get: rustc cargo rustfmt"; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc cargo rustfmt >/dev/null; \
 	  fi; \
 	fi; \
 	enough || { echo "Bulwark needs Rust $(MSRV) or newer, and this system offers no package of it." >&2; \

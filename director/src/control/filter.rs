@@ -1,6 +1,7 @@
 //! The filters: what is asked for, told to the gate; and listings that come to their end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adminapi::error::Result;
@@ -11,12 +12,14 @@ use adminapi::model::{
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
+use super::regions::{self, Plan, Regional};
 use super::{Director, refused, translate};
 use crate::config;
 use crate::filter::{self, BOGONS, Book, Limit, List, Of, Per, Rules};
 use crate::flow::Entry;
-use crate::gate::GateError;
+use crate::gate::{GateError, Known};
 use crate::path;
+use crate::region::{Atlas, Regions};
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
 
@@ -25,9 +28,10 @@ use crate::wire::{Addr, Net};
 pub(super) struct Filters {
     book: Book,
     /// As they were asked for.
-    wanted: FilterRules,
-    rules: Rules,
+    pub(super) wanted: FilterRules,
+    pub(super) rules: Rules,
     bogons: Vec<Net>,
+    pub(super) regional: Regional,
 }
 
 /// What the filters make of a source.
@@ -40,8 +44,11 @@ pub(super) struct Origin {
 }
 
 impl Filters {
-    fn listed(&self) -> [bool; 2] {
-        self.book.families().map(|networks| networks > 0)
+    fn known(&self) -> Known {
+        Known {
+            listed: self.book.families().map(|networks| networks > 0),
+            regions: self.regional.families(),
+        }
     }
 }
 
@@ -72,7 +79,7 @@ impl Director {
 
     fn tell_families(&self, filters: &Filters) -> Result<()> {
         let told = self.gate.filters();
-        let told = told.set_listed(&filters.rules, filters.listed());
+        let told = told.set_known(&filters.rules, filters.known());
         told.map_err(refused)
     }
 
@@ -107,7 +114,7 @@ impl Director {
             true => Ok(()),
             false => {
                 let told = self.gate.filters();
-                told.set_listed(&filters.rules, filters.listed())
+                told.set_known(&filters.rules, filters.known())
             }
         }
     }
@@ -202,21 +209,24 @@ impl Director {
         })
     }
 
-    /// Makes the filters besides the lists what `wanted` says.
-    pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
-        let rules = self.compile_filter(&wanted)?;
+    /// Makes the rules these, of which it is known where the regions are.
+    pub(super) fn put_rules(
+        &self,
+        filters: &mut Filters,
+        wanted: FilterRules,
+        rules: Rules,
+    ) -> Result<()> {
         let bogons = bogons_of(&wanted);
-        let mut filters = self.filters.lock();
         let gate = self.gate.filters();
         gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
-        gate.set_rules(&rules, filters.listed()).map_err(refused)?;
+        gate.set_rules(&rules, filters.known()).map_err(refused)?;
         filters.rules = rules;
         filters.bogons = bogons;
         filters.wanted = wanted;
         Ok(())
     }
 
-    fn compile_filter(&self, wanted: &FilterRules) -> Result<Rules> {
+    pub(super) fn compile_filter(&self, wanted: &FilterRules, plan: &Plan) -> Result<Rules> {
         let mut problems = Vec::new();
         let mut ports = |key: &str, names: &[String]| {
             let mut bits = 0;
@@ -237,8 +247,18 @@ impl Director {
             bogons: ports("bogons", &wanted.bogons),
             strict: ports("strict", &wanted.strict),
             loose: ports("loose", &wanted.loose),
-            limits: wanted.limits.iter().map(limit).collect(),
+            limits: Vec::new(),
+            regions: plan.rules,
         };
+        let mut limits = Vec::new();
+        for (index, wanted) in wanted.limits.iter().enumerate() {
+            let pointer = || format!("/limits/{index}/region");
+            match plan.region(wanted.region.as_deref(), pointer) {
+                Ok(region) => limits.push(limit(wanted, region)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let rules = Rules { limits, ..rules };
         ControlError::unless_valid(problems)?;
         Ok(rules)
     }
@@ -267,6 +287,8 @@ impl Director {
             rules: filters.wanted.clone(),
             over,
             dropped,
+            regions: self.region_use(&filters.regional)?,
+            atlas: regions::sheets(&filters.regional.atlas),
         })
     }
 
@@ -275,7 +297,9 @@ impl Director {
     /// # Errors
     /// What the director refuses.
     pub fn adopt_filter(&self, wanted: &config::Filter) -> Result<()> {
-        self.change_filter(wanted.rules.clone())?;
+        let atlas = Atlas::open(&wanted.files);
+        let atlas = atlas.map_err(|error| ControlError::Limit(error.to_string()))?;
+        self.set_filter(wanted.rules.clone(), Arc::new(atlas))?;
         let is_gone = |(net, listing): &(Net, &filter::Listing)| {
             listing.configured && !wanted.listed.contains_key(net)
         };
@@ -311,8 +335,9 @@ fn bogons_of(wanted: &FilterRules) -> Vec<Net> {
     networks.into_iter().map(translate::net).collect()
 }
 
-fn limit(wanted: &RateLimit) -> Limit {
+fn limit(wanted: &RateLimit, region: Regions) -> Limit {
     Limit {
+        region,
         of: match wanted.of {
             LimitOf::Packets => Of::Packets,
             LimitOf::Syns => Of::Syns,

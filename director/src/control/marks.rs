@@ -10,6 +10,7 @@ use super::roles::Touched;
 use super::{Director, translate};
 use crate::marks::{ALL_PORTS, Ports, Rule};
 use crate::pool::Pool;
+use crate::region::Regions;
 use crate::wire::{Addr, Net};
 
 impl Director {
@@ -70,7 +71,12 @@ impl Director {
                 let mend = "name one of [datapath] interfaces";
                 problems.push(Problem::new(format!("/{index}/interface"), message, mend));
             }
-            compiled(rule, port.map(|port| port as u16))
+            let at = || format!("/{index}/region");
+            let region = self.region_of_mark(rule, at).unwrap_or_else(|problem| {
+                problems.push(problem);
+                Regions::default()
+            });
+            compiled(rule, port.map(|port| port as u16), region)
         };
         let compiled = rules.iter().enumerate().map(&mut compile).collect();
         ControlError::unless_valid(problems)?;
@@ -78,7 +84,7 @@ impl Director {
     }
 }
 
-fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
+fn compiled(rule: &MarkRule, port: Option<u16>, region: Regions) -> Rule {
     Rule {
         mark: rule.mark,
         protocol: rule.protocol.map(translate::protocol),
@@ -87,6 +93,7 @@ fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
         src_ports: ports(rule.source_ports),
         dst_ports: ports(rule.destination_ports),
         port,
+        region,
     }
 }
 

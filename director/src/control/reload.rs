@@ -56,6 +56,7 @@ impl Director {
         }
         let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
         self.set_grace(config.datapath.drain);
+        self.widen_regions(&config.filter)?;
         self.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
         self.adopt_filter(&config.filter)?;
         self.change_timeouts(wishes.timeouts.into())?;

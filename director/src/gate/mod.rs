@@ -19,7 +19,7 @@ mod trial;
 
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
-pub use filters::Filters;
+pub use filters::{Filters, Known};
 pub use interface::Interface;
 pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
