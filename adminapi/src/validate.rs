@@ -149,6 +149,11 @@ fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
             format!("use 1 to {}", Persistence::MAX_TIMEOUT),
         ));
     }
+    if persistence.engine.is_some() && id.protocol().is_some_and(|p| p != Protocol::Udp) {
+        let message = "the persistence engine sip reads SIP over UDP";
+        let mend = "make it a UDP service, or leave the engine out";
+        return Some(Problem::new("/persistence/engine", message, mend));
+    }
     let prefix = persistence.prefix.filter(|prefix| *prefix > bits)?;
     Some(Problem::new(
         "/persistence/prefix",

@@ -190,8 +190,9 @@ impl Control for Director {
                 });
                 Some(next.map_or(IN_TEMPLATES, flow::Cursor::to_bits))
             } else {
-                let next = self.shared.templates.page(at, room, |entry| {
-                    found.extend(view::template(&pool, entry, now).filter(wanted));
+                let templates = &self.shared.templates;
+                let next = templates.page(at, room, |entry| {
+                    found.extend(view::template(templates, &pool, entry, now).filter(wanted));
                 });
                 next.map(|next| next.to_bits() | IN_TEMPLATES)
             };

@@ -367,7 +367,7 @@ impl Fast {
     fn lifetime(&self, entry: &Entry) -> Ticks {
         let timeouts = self.timeouts.load();
         match &entry.tracked {
-            Tracked::Udp => timeouts.udp(),
+            Tracked::Udp | Tracked::Call(_) => timeouts.udp(),
             _ => timeouts.tcp(State::Established),
         }
     }

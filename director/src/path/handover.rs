@@ -135,7 +135,7 @@ fn is_settled(entry: &Entry) -> bool {
             let agreed = tcp.state == tcp::State::Established && tcp.is_proved();
             agreed && entry.class() == Class::Established && !entry.is_ftp()
         }
-        Tracked::Udp => entry.class() == Class::Answered || entry.is_one_way(),
+        Tracked::Udp | Tracked::Call(_) => entry.class() == Class::Answered || entry.is_one_way(),
         Tracked::Sctp(_) => false,
     }
 }
