@@ -232,6 +232,9 @@ fn tables(
     let pool = Arc::new(ArcSwap::from_pointee(pool));
     let timeouts = Arc::<ArcSwap<Timeouts>>::default();
     let fast = fast(config, datapath, &timeouts)?;
+    if let Some(fast) = &fast {
+        fast.wake(now);
+    }
     let elsewhere = fast.clone().map(|fast| fast as Arc<dyn Elsewhere>);
     Ok(Tables {
         templates: Templates::of(templates, Arc::clone(&pool)),
@@ -504,6 +507,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.keep_tally();
                 director.keep_neighbours();
                 director.look_at_lanes();
+                director.keep_shortening();
                 if let Err(error) = director.end_listings() {
                     warn!(%error, "a network is not taken off its list yet");
                 }

@@ -3,14 +3,15 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use adminapi::model::{
-    Connection, Family, Five, ForwardingMethod, Numbers, Persistence, Protocol, RealRow, ServiceId,
-    ServiceRow, SyncDaemon, Timeouts, Tunnel, TunnelChecksum, TunnelType,
+    Connection, Engine, Family, Five, ForwardingMethod, Numbers, RealRow, ServiceId, ServiceRow,
+    SyncDaemon, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
 use super::grammar::Transport;
 use super::request::Columns;
+use super::spelling::{client_mask, protocol_name, signed, transport, transport_of};
 
 /// First line of a listing of all services: the version of IPVS that this is compatible with and
 /// the number of hash buckets that an IPVS of default size has.
@@ -76,34 +77,6 @@ impl Columns {
     }
 }
 
-/// How a protocol is written in an address.
-pub(crate) const fn transport(protocol: Protocol) -> Transport {
-    match protocol {
-        Protocol::Tcp => Transport::Tcp,
-        Protocol::Udp => Transport::Udp,
-        Protocol::Sctp => Transport::Sctp,
-    }
-}
-
-/// A mark as ipvsadm writes it (`%d`).
-pub(crate) const fn signed(mark: u32) -> i32 {
-    mark as i32
-}
-
-/// How ports of a service are named: those of a mark as TCP's.
-pub(crate) fn transport_of(id: ServiceId) -> Transport {
-    id.protocol().map_or(Transport::Tcp, transport)
-}
-
-/// How a listing calls a protocol.
-pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-        Protocol::Sctp => "SCTP",
-    }
-}
-
 /// Writes the lines of a service and its real servers behind `text`.
 pub(crate) fn service(text: &mut String, service: &ServiceRow, columns: Columns, style: Style<'_>) {
     let name = service_name(service.id, style);
@@ -133,22 +106,13 @@ fn handling(service: &ServiceRow) -> String {
         text += &format!(" persistent {}", persistence.timeout);
         let mask = client_mask(service.id.family(), persistence);
         text += &mask.map_or_else(String::new, |mask| format!(" mask {mask}"));
+        let engine = persistence.engine.map(Engine::name);
+        text += &engine.map_or_else(String::new, |name| format!(" pe {name}"));
     }
     if service.one_packet {
         text += " ops";
     }
     text
-}
-
-/// The mask of clients that count as one, unless each counts by itself.
-pub(crate) fn client_mask(family: Family, persistence: Persistence) -> Option<String> {
-    let prefix = persistence
-        .prefix
-        .filter(|prefix| *prefix < family.bits())?;
-    Some(match family {
-        Family::Ipv4 => Persistence::netmask(prefix).to_string(),
-        Family::Ipv6 => prefix.to_string(),
-    })
 }
 
 fn service_name(id: ServiceId, style: Style<'_>) -> String {
@@ -315,7 +279,7 @@ fn exact(value: u64) -> String {
 }
 
 /// The line of a connection.
-pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
+pub(crate) fn connection(connection: &Connection, engines: bool, style: Style<'_>) -> String {
     let kind = connection.protocol.map_or(Transport::Tcp, transport);
     let text = |at| style.text(at, kind);
     let expires = format!(
@@ -323,14 +287,26 @@ pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
         connection.expires / 60,
         connection.expires % 60
     );
-    format!(
-        "{:<3} {expires:<6} {:<11} {:<18} {:<18} {}\n",
+    let ends = format!(
+        "{:<3} {expires:<6} {:<11} {:<18} {:<18}",
         connection.protocol.map_or("IP", protocol_name),
         connection.state,
         text(connection.client),
         text(connection.vip),
-        text(connection.real),
-    )
+    );
+    let real = text(connection.real);
+    match connection.engine.filter(|_| engines) {
+        None => format!("{ends} {real}\n"),
+        Some(engine) => {
+            let (name, data) = (engine.name(), engine_data(connection));
+            format!("{ends} {real:<16} {name:<18} {data}\n")
+        }
+    }
+}
+
+/// What a persistence engine has gone by.
+pub(crate) fn engine_data(connection: &Connection) -> &str {
+    connection.engine_data.as_deref().unwrap_or_default()
 }
 
 /// The line of the timeouts.

@@ -51,7 +51,7 @@ use room::Room;
 
 pub use lanes::{Lane, Station};
 pub use shape::{Manner, Shape, Shim, Wrapping};
-pub use tallies::Tallies;
+pub use tallies::{Carried, Tallies};
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -132,6 +132,23 @@ impl Fast {
         }
     }
 
+    /// Counts all flows as seen at `now`: while no director lived, the gate had no clock.
+    pub fn wake(&self, now: Tick) {
+        self.tick(now);
+        for at in self.index().flows() {
+            if let Some(flow) = self.shared.flows.get(at as usize) {
+                flow.ways[0].seen.store(now.0, Relaxed);
+            }
+        }
+    }
+
+    /// The tuples of the packets that flows have from their clients.
+    pub fn tuples(&self) -> impl Iterator<Item = Tuple> + '_ {
+        let flows = self.index().flows().into_iter();
+        let flows = flows.filter_map(|at| self.shared.flows.get(at as usize));
+        flows.map(shape::original_of)
+    }
+
     /// Tells the gate what time it is.
     #[inline]
     pub fn tick(&self, Tick(now): Tick) {
@@ -205,13 +222,23 @@ impl Fast {
         }
     }
 
-    /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it.
+    /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it since
+    /// a worker has.
     pub fn deadline(&self, entry: &Entry) -> Option<Tick> {
         let flow = self.flow_of(entry)?;
         match last_seen(flow, entry.is_one_way()) {
             Tick(0) => None,
             seen => Some(seen.after(self.lifetime(entry))),
         }
+    }
+
+    /// The same, for a caller that writes it down: only what the gate sees from now on is newer.
+    pub fn take_deadline(&self, entry: &Entry) -> Option<Tick> {
+        let deadline = self.deadline(entry)?;
+        for way in &self.flow_of(entry)?.ways {
+            way.seen.store(0, Relaxed);
+        }
+        Some(deadline)
     }
 
     /// Takes a connection from the gate; the caller has caught up, or does not care any more.
@@ -340,7 +367,7 @@ impl Fast {
     fn lifetime(&self, entry: &Entry) -> Ticks {
         let timeouts = self.timeouts.load();
         match &entry.tracked {
-            Tracked::Udp => timeouts.udp(),
+            Tracked::Udp | Tracked::Call(_) => timeouts.udp(),
             _ => timeouts.tcp(State::Established),
         }
     }
@@ -348,8 +375,7 @@ impl Fast {
 
 impl Elsewhere for Fast {
     fn expires(&self, entry: &Entry) -> Tick {
-        let seen = self.deadline(entry).unwrap_or_default();
-        seen.max(entry.expires())
+        self.deadline(entry).unwrap_or(entry.expires())
     }
 
     fn leave(&self, entry: &Entry) {

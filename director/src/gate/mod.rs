@@ -36,7 +36,7 @@ use std::sync::Arc;
 use crate::bpf_link;
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
-use flows::Flows;
+use flows::{FlowMaps, Flows};
 use maps::Maps;
 use program::{Base, Instance, RollPlan};
 
@@ -58,6 +58,8 @@ pub struct Gate {
     roll: Arc<Roll>,
     links: Vec<Attachment>,
     pins: Option<Pins>,
+    /// The flow cache of another director, when this one has its own.
+    former: Option<FlowMaps>,
 }
 
 /// What a gate is to have room for.
@@ -138,11 +140,14 @@ impl Gate {
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
         let roll = Arc::new(maps.map_roll(&plan)?);
+        let former =
+            FlowMaps::among(&carried, &maps.flows).filter(|former| !former.is(&maps.flows));
         Ok(Self {
             maps,
             roll,
             links,
             pins,
+            former,
         })
     }
 
@@ -198,6 +203,11 @@ impl Gate {
     /// The kernel's.
     pub fn flows(&self) -> Result<Flows, GateError> {
         self.maps.flows.map()
+    }
+
+    /// The flow cache of another director, if this one does not go on with it: what that gate has seen.
+    pub fn former_flows(&self) -> Option<Flows> {
+        self.former.as_ref()?.map().ok()
     }
 
     /// Lets the fast path leave through `port`, which is the interface with the index `ifindex`.
