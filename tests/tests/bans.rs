@@ -166,6 +166,10 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
     }
     let scene = Scene::start()?;
     let api = scene.director.api();
+    // Who answers for the attackers, so that nothing waits for them at the end.
+    scene.topology.client.ip(&format!(
+        "addr add 10.0.1.66/24 dev {HOST_SIDE}\naddr add 10.0.1.67/24 dev {HOST_SIDE}\n"
+    ))?;
     for (family, attacker, network) in [
         (Family::V4, "10.0.1.66", "10.0.1.66"),
         (Family::V6, "fd00:77::66", "fd00:77::/64"),
