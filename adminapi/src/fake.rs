@@ -95,6 +95,7 @@ fn service_view(service: &Service) -> ServiceView {
         condition: None,
         sorry: None,
         cookies: service.cookies,
+        helper: service.helper,
         stats: carried(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -181,6 +182,7 @@ impl Control for Fake {
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             service.health = patch.health.unwrap_or_else(|| service.health.take());
             service.cookies = patch.cookies.unwrap_or(service.cookies);
+            service.helper = patch.helper.unwrap_or(service.helper);
             Ok(service.clone())
         })
     }

@@ -15,6 +15,7 @@ mod difference;
 mod explanation;
 mod filter;
 mod health;
+mod helper;
 mod id;
 mod limits;
 pub mod listing;
@@ -59,6 +60,7 @@ pub use health::{
     AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
     ServiceCondition,
 };
+pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};

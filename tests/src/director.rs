@@ -211,6 +211,7 @@ pub fn service(
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        helper: Default::default(),
         reals: reals.collect(),
     }
 }
