@@ -66,6 +66,7 @@ pub mod run;
 pub mod sched;
 pub mod sctp;
 pub mod service;
+pub mod signals;
 pub mod sources;
 pub mod speakers;
 pub mod stats;

@@ -270,12 +270,27 @@ impl Director {
         })
     }
 
-    /// Makes the filters those of a configuration. Networks that were listed otherwise stay so.
+    /// The filters as a configuration has them: what the API has listed is no part of them.
+    pub(super) fn configured_filter(&self) -> config::Filter {
+        let filters = self.filters.lock();
+        let listed = filters.book.behind(None);
+        let listed = listed.filter(|(_, listing)| listing.configured);
+        config::Filter {
+            listed: listed.map(|(net, listing)| (net, listing.list)).collect(),
+            rules: filters.wanted.clone(),
+        }
+    }
+
+    /// Makes the filters those of a configuration. What the API has listed stays as it is. What is
+    /// refused may leave some of it done.
     ///
     /// # Errors
     /// What the director refuses.
-    pub fn adopt_filter(&self, wanted: &config::Filter) -> Result<()> {
-        self.change_filter(wanted.rules.clone())?;
+    pub(super) fn adopt_filter(&self, wanted: &config::Filter) -> Result<()> {
+        let is_other = self.filters.lock().wanted != wanted.rules;
+        if is_other {
+            self.change_filter(wanted.rules.clone())?;
+        }
         let is_gone = |(net, listing): &(Net, &filter::Listing)| {
             listing.configured && !wanted.listed.contains_key(net)
         };
@@ -284,7 +299,7 @@ impl Director {
         let gone: Vec<_> = gone.into_iter().map(|(net, _)| net).collect();
         let is_new = |net: Net, list: List| {
             let there = filters.book.get(net);
-            there.is_none_or(|there| !there.configured || there.list != list)
+            there.is_none_or(|there| there.configured && there.list != list)
         };
         let mut new = wanted.listed.clone();
         new.retain(|net, list| is_new(*net, *list));

@@ -1,57 +1,27 @@
 //! The rules that mark packets: their names made numbers, and all of them published at once.
 
 use adminapi::error::Result;
-use adminapi::model::{MarkRule, PortRange, Service};
+use adminapi::model::{MarkRule, PortRange};
 use adminapi::validate::too_many_marks;
 use adminapi::{ControlError, Problem};
 
-use super::edit::put_services;
-use super::roles::Touched;
 use super::{Director, translate};
 use crate::marks::{ALL_PORTS, Ports, Rule};
-use crate::pool::Pool;
-use crate::wire::{Addr, Net};
+use crate::wire::Net;
 
 impl Director {
-    /// Makes services and rules these in one step, speaking to the real servers of FullNAT from
-    /// `local` from now on. Connections that speak from another address keep it.
-    ///
-    /// # Errors
-    /// As [`adminapi::Control::put_service`] and [`adminapi::Control::put_marks`]; nothing is
-    /// changed then.
-    pub fn apply_all(
-        &self,
-        local: &[Addr],
-        rules: Vec<MarkRule>,
-        desired: &[Service],
-    ) -> Result<()> {
-        let services = |pool: &mut Pool, touched: &mut Touched| {
-            pool.list_speakers(local);
-            put_services(pool, touched, desired, self.grace())
-        };
-        self.change_with_marks(|_| rules, services)
-    }
-
     /// Makes the rules what `change` makes of them.
     pub(super) fn change_marks(
         &self,
         change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
     ) -> Result<()> {
-        self.change_with_marks(change, |_, _| Ok(()))
-    }
-
-    fn change_with_marks(
-        &self,
-        change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
-        further: impl FnOnce(&mut Pool, &mut Touched) -> Result<()>,
-    ) -> Result<()> {
         let mut rules = self.rules.lock();
         let wanted = change(&rules);
         ControlError::unless_valid(too_many_marks(wanted.len()).into_iter().collect())?;
         let compiled = self.compile(&wanted)?;
-        self.change(|pool, touched| {
+        self.change(|pool, _| {
             pool.set_marks(compiled.into());
-            further(pool, touched)
+            Ok(())
         })?;
         *rules = wanted;
         Ok(())
