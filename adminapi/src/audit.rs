@@ -25,9 +25,9 @@ use tower::ServiceExt;
 
 use crate::auth::Caller;
 use crate::control::Control;
+use crate::failure::Failure;
 use crate::model::{AuditEntry, Configuration};
 use crate::problem::ProblemKind;
-use crate::router::answer::Failure;
 use crate::router::{CONFIG_LIMIT, router};
 
 pub use difference::change;

@@ -536,6 +536,7 @@ impl Control for Fake {
             let service = ServiceId::at(query.protocol, query.to);
             let known = state.place(service).is_some();
             Ok(Explanation {
+                place: None,
                 fate: if known { Fate::Forward } else { Fate::Pass },
                 reason: None,
                 listed: None,

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod client;
 pub mod control;
 pub mod error;
+mod failure;
 #[cfg(test)]
 mod fake;
 pub mod json;

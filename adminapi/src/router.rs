@@ -27,8 +27,8 @@ use utoipa_axum::routes;
 
 use crate::control::Control;
 use crate::error;
+use crate::failure::Failure;
 use crate::problem::ProblemKind;
-use answer::Failure;
 use tag::{Condition, Tagged};
 
 /// The largest body that is read: a service with some 10,000 real servers.

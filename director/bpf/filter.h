@@ -6,7 +6,7 @@
 //        |  `--- black hole, or denied and of no TCP connection --> dropped
 //     a bogon, or not from where the way back leads? ------------> dropped
 //        |
-//        in; a packet for a service then passes the limits (limit.h)
+//        in; a packet for a service then passes its region (region.h) and the limits (limit.h)
 
 #pragma once
 
@@ -74,6 +74,11 @@ struct filter {
 	__u32 strict; // ports whose packets must come from where their answers go
 	__u32 loose;  // ports where there must be a way back at all
 	__u32 limits; // how many
+	// Regions are a bit each (region.h).
+	__u32 regions; // the families of which it is known where networks are
+	__u32 outside; // regions that are all but what they name
+	__u32 closed;  // regions that open no connections
+	__u32 sealed;  // regions of which nothing is taken
 };
 
 struct {

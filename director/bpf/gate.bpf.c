@@ -22,6 +22,7 @@
 #include "maps.h"
 #include "marks.h"
 #include "parse.h"
+#include "region.h"
 
 const volatile __u32 PORT;
 const volatile __u32 FAST_PATH;
@@ -192,8 +193,9 @@ int gate(struct xdp_md *ctx)
 	}
 	if (!ours)
 		return pass();
-	if (filter->limits && !allowed && !is_real(&packet.from)) {
-		refused = over_limit(&packet, filter->limits);
+	if ((filter->limits | filter->closed | filter->sealed) && !allowed &&
+	    !is_real(&packet.from)) {
+		refused = restricted(&packet, filter);
 		if (refused != ADMITTED)
 			return drop(refused);
 	}

@@ -9,7 +9,7 @@
 
 #pragma once
 
-#include "filter.h"
+#include "region.h"
 
 #define LIMITS 16
 #define BUCKETS (1 << 17)
@@ -30,6 +30,7 @@ struct limit {
 	struct address mask_v6;
 	__u32 of;
 	__u32 per;
+	__u32 region; // a bit; 0: wherever the source is
 };
 
 struct {
@@ -62,10 +63,13 @@ struct {
 	__type(value, __u64);
 } over_limits SEC(".maps");
 
-static __always_inline bool concerns(const struct limit *limit, const struct packet *p)
+static __always_inline bool concerns(const struct limit *limit, const struct packet *p,
+				     __u32 regions)
 {
 	const struct endpoint *only = &limit->service;
 
+	if (limit->region && !(limit->region & regions))
+		return false;
 	if (limit->of == OF_SYNS && !(p->dst.protocol == IPPROTO_TCP && opens(p)))
 		return false;
 	return !only->protocol ||
@@ -111,7 +115,8 @@ static __always_inline bool overflows(const struct limit *limit, const struct bu
 }
 
 // Why a packet for a service is too many, or ADMITTED.
-static __noinline enum counter over_limit(const struct packet *p, __u32 count)
+static __noinline enum counter over_limit(const struct packet *p, __u32 count,
+					      __u32 regions)
 {
 	__u64 now, *over;
 
@@ -126,7 +131,7 @@ static __noinline enum counter over_limit(const struct packet *p, __u32 count)
 		if (i >= count)
 			break;
 		limit = bpf_map_lookup_elem(&limits, &number);
-		if (!limit || !concerns(limit, p))
+		if (!limit || !concerns(limit, p, regions))
 			continue;
 		name = bucket_of(limit, number, p);
 		if (!overflows(limit, &name, now))
@@ -137,4 +142,16 @@ static __noinline enum counter over_limit(const struct packet *p, __u32 count)
 		return limit->per == PER_SOURCE ? SOURCE_LIMIT : SERVICE_LIMIT;
 	}
 	return ADMITTED;
+}
+
+// Why a packet for a service is not taken, or ADMITTED.
+static __always_inline enum counter restricted(const struct packet *p, const struct filter *filter)
+{
+	bool regional = filter->regions | filter->outside;
+	__u32 regions = regional ? regions_of(&p->from, filter) : 0;
+	enum counter refused = by_region(p, filter, regions);
+
+	if (refused != ADMITTED || !filter->limits)
+		return refused;
+	return over_limit(p, filter->limits, regions);
 }

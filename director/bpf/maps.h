@@ -13,7 +13,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 3
+#define PINNED_LAYOUT 4
 
 // Who has pinned these maps.
 struct record {
@@ -52,6 +52,7 @@ enum counter {
 	BLACK_HOLED,
 	BOGON,
 	REVERSE_PATH,
+	REGION,
 	SOURCE_LIMIT,
 	SERVICE_LIMIT,
 	BAD_COOKIE, // neither of a connection nor with a cookie
@@ -80,6 +81,7 @@ struct rule {
 	__u16 port; // ANY_PORT
 	__u8 protocol;
 	__u8 wanted; // the families (V4, V6) in which a service has its mark
+	__u32 region; // a bit; 0: wherever the source is
 };
 
 #define RULES 64
@@ -101,9 +103,10 @@ struct {
 
 // What there is beyond endpoints with a port.
 struct scope {
-	__u32 wide;  // whether endpoints without a port
-	__u32 rules; // how many rules
-	__u32 list;  // in which list
+	__u32 wide;	// whether endpoints without a port
+	__u32 rules;	// how many rules
+	__u32 list;	// in which list
+	__u32 regional; // whether any of them names a region
 };
 
 struct {

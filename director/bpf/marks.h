@@ -5,6 +5,7 @@
 #pragma once
 
 #include "parse.h"
+#include "region.h"
 
 static __always_inline bool is_within(const struct address *a, const struct address *net,
 				      const struct address *mask)
@@ -16,6 +17,15 @@ static __always_inline bool is_within(const struct address *a, const struct addr
 	return !differs;
 }
 
+// The regions of the client, if any rule asks for them.
+static __always_inline __u32 regions_for(const struct scope *scope, const struct address *client)
+{
+	__u32 only = 0;
+	struct filter *filter = scope->regional ? bpf_map_lookup_elem(&filters, &only) : 0;
+
+	return filter ? regions_of(client, filter) : 0;
+}
+
 static __always_inline __u8 family_of(const struct address *a)
 {
 	return is_v4(a) ? V4 : V6;
@@ -23,12 +33,14 @@ static __always_inline __u8 family_of(const struct address *a)
 
 // A fragment has neither ports nor, behind an extension, a protocol: it is judged by the rest.
 static __noinline bool fits(const struct rule *rule, const struct endpoint *src,
-			    const struct endpoint *dst, __u32 port)
+			    const struct endpoint *dst, __u32 port, __u32 regions)
 {
 	__u16 from = bpf_ntohs(src->port);
 	__u16 to = bpf_ntohs(dst->port);
 
 	if (rule->port != ANY_PORT && rule->port != port)
+		return false;
+	if (rule->region && !(rule->region & regions))
 		return false;
 	if (!is_within(&dst->addr, &rule->dst, &rule->dst_mask) ||
 	    !is_within(&src->addr, &rule->src, &rule->src_mask))
@@ -44,13 +56,14 @@ static __always_inline bool is_marked(const struct scope *scope, const struct en
 {
 	__u32 list = scope->list & 1;
 	struct rules *all = bpf_map_lookup_elem(&rules, &list);
+	__u32 regions = regions_for(scope, &src->addr);
 
 	if (!all)
 		return false;
 	for (__u32 i = 0; i < RULES; i++) {
 		if (i >= scope->rules)
 			return false;
-		if (fits(&all->rule[i], src, dst, port))
+		if (fits(&all->rule[i], src, dst, port, regions))
 			return all->rule[i].wanted & family_of(&dst->addr);
 	}
 	return false;

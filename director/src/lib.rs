@@ -19,6 +19,7 @@
 //!     |- sctp       states, state tables, verification tags
 //!     |- cookie     SYNs that are answered without keeping anything
 //!     |- defence    levels: what is done under attack, and when
+//!     |- region     where in the world sources are
 //!     |- ftp        what FTP's control connections say of its data connections
 //!     |- sched      which real server gets a new connection
 //!     |- fragment   the ways of fragmented datagrams
@@ -62,6 +63,7 @@ pub mod persist;
 pub mod pool;
 pub mod privilege;
 pub mod rate;
+pub mod region;
 pub mod run;
 pub mod sched;
 pub mod sctp;

@@ -148,6 +148,7 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()>
     let background = [
         tokio::spawn(run::follow(Arc::clone(&director))),
         tokio::spawn(run::hear(Arc::clone(&director))),
+        tokio::spawn(run::follow_atlas(Arc::clone(&director))),
         tokio::spawn(supervisor::inform(Arc::clone(&director))),
     ];
     info!(api = %config.api.unix.display(), "ready");

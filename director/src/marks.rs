@@ -6,6 +6,7 @@
 
 use adminapi::model::Family;
 
+use crate::region::{Geography, Regions};
 use crate::wire::{Addr, Net, Protocol, Tuple};
 
 /// Rules at most (`RULES` in `bpf/maps.h`).
@@ -31,13 +32,15 @@ pub struct Rule {
     pub dst_ports: Ports,
     /// The port (interface) of the director that it comes in through, any if none.
     pub port: Option<u16>,
+    /// The region that its source is in, wherever that is if none.
+    pub region: Regions,
 }
 
 /// All ports.
 pub const ALL_PORTS: Ports = (0, u16::MAX);
 
 impl Rule {
-    fn fits(&self, tuple: &Tuple, port: u16) -> bool {
+    fn fits(&self, tuple: &Tuple, port: u16, geography: &Geography) -> bool {
         let within = |(first, last): Ports, port| (first..=last).contains(&port);
         self.port.is_none_or(|own| own == port)
             && self.protocol.is_none_or(|own| own == tuple.protocol)
@@ -45,13 +48,15 @@ impl Rule {
             && self.src.has(tuple.src.addr)
             && within(self.dst_ports, tuple.dst.port)
             && within(self.src_ports, tuple.src.port)
+            && (self.region.is_none() || self.region.meets(geography.regions_of(tuple.src.addr)))
     }
 }
 
 /// The mark of a packet that comes in through `port`, if a rule fits it.
 #[inline(never)]
-pub fn mark_of(rules: &[Rule], tuple: &Tuple, port: u16) -> Option<u32> {
-    let rule = rules.iter().find(|rule| rule.fits(tuple, port))?;
+pub fn mark_of(rules: &[Rule], tuple: &Tuple, port: u16, geography: &Geography) -> Option<u32> {
+    let mut rules = rules.iter();
+    let rule = rules.find(|rule| rule.fits(tuple, port, geography))?;
     Some(rule.mark)
 }
 
@@ -65,7 +70,10 @@ pub const fn family_of(addr: Addr) -> Family {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::region::Chart;
     use crate::wire::Endpoint;
 
     fn net(addr: &str, bits: u8) -> Net {
@@ -100,7 +108,22 @@ mod tests {
         src_ports: ALL_PORTS,
         dst_ports: ALL_PORTS,
         port: None,
+        region: Regions(0),
     };
+
+    fn mark_of(rules: &[Rule], tuple: &Tuple, port: u16) -> Option<u32> {
+        super::mark_of(rules, tuple, port, &geography())
+    }
+
+    /// Region 2 is where `packet` of the test comes from, region 1 is all but that.
+    fn geography() -> Geography {
+        let here = vec![(net("172.16.0.0", 12), Regions(2))];
+        let all_but = vec![(net("172.16.0.0", 12), Regions(1))];
+        Geography {
+            chart: Arc::new(Chart::draw([here, all_but])),
+            outside: Regions(1),
+        }
+    }
 
     #[test]
     fn every_field_of_a_rule_counts() {
@@ -188,6 +211,20 @@ mod tests {
             (
                 Rule {
                     src_ports: (2001, 9000),
+                    ..ANY
+                },
+                false,
+            ),
+            (
+                Rule {
+                    region: Regions(2),
+                    ..ANY
+                },
+                true,
+            ),
+            (
+                Rule {
+                    region: Regions(1),
                     ..ANY
                 },
                 false,

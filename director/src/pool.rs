@@ -13,6 +13,7 @@ use rustc_hash::FxBuildHasher;
 use crate::cookie::Roll;
 use crate::flow::Entry;
 use crate::marks;
+use crate::region::Geography;
 use crate::sched;
 use crate::service::{
     Drain, Fitness, Handling, Method, Real, RealId, Reals, Service, ServiceKey, Settings, Standing,
@@ -67,6 +68,7 @@ pub struct Pool {
     data_ports: u32,
     /// The rules that mark packets.
     marks: Arc<[marks::Rule]>,
+    geography: Geography,
     /// All real servers.
     known: Census,
     /// Those whose answers pass through the director.
@@ -159,6 +161,11 @@ impl Pool {
     /// Makes the rules that mark packets these.
     pub fn set_marks(&mut self, rules: Arc<[marks::Rule]>) {
         self.marks = rules;
+    }
+
+    /// Says where sources are, for the rules that ask.
+    pub fn set_geography(&mut self, geography: Geography) {
+        self.geography = geography;
     }
 
     /// Adds a service without real servers.

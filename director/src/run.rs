@@ -229,6 +229,9 @@ fn tables(
     let pool = Arc::new(ArcSwap::from_pointee(pool));
     let timeouts = Arc::<ArcSwap<Timeouts>>::default();
     let fast = fast(config, datapath, &timeouts)?;
+    if let Some(fast) = &fast {
+        fast.wake(now);
+    }
     let elsewhere = fast.clone().map(|fast| fast as Arc<dyn Elsewhere>);
     Ok(Tables {
         templates: Templates::of(templates, Arc::clone(&pool)),
@@ -444,6 +447,26 @@ pub async fn hear(director: Arc<Director>) {
         }
     };
     tokio::join!(listen(Version::V4), listen(Version::V6));
+}
+
+/// How often it is looked whether a file that says where networks are has changed.
+const ATLAS_PERIOD: Duration = Duration::from_secs(2);
+
+/// Reads the files anew that say where networks are, when they have changed. Never ends.
+pub async fn follow_atlas(director: Arc<Director>) {
+    let mut look = tokio::time::interval(ATLAS_PERIOD);
+    loop {
+        look.tick().await;
+        let director = Arc::clone(&director);
+        let renew = move || {
+            if director.has_old_atlas() {
+                director.renew_atlas();
+            }
+        };
+        if let Err(fault) = tokio::task::spawn_blocking(renew).await {
+            warn!(%fault, "the files of countries are not followed");
+        }
+    }
 }
 
 /// Keeps the gate true to the host's network and the neighbourhood to the real servers, and

@@ -35,6 +35,8 @@ pub struct Configuration {
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     cookies: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    filter: toml::Table,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
     timeouts: toml::Table,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     sysctl: toml::Table,
@@ -70,6 +72,7 @@ impl Configuration {
             defense: toml::Table::new(),
             agents: toml::Table::new(),
             cookies: toml::Table::new(),
+            filter: toml::Table::new(),
             timeouts: toml::Table::new(),
             sysctl: toml::Table::new(),
             service: Vec::new(),
@@ -142,6 +145,13 @@ impl Configuration {
     #[must_use]
     pub fn cookies(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.cookies.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a key of `[filter]`.
+    #[must_use]
+    pub fn filter(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.filter.insert(key.to_owned(), value.into());
         self
     }
 

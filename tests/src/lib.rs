@@ -23,6 +23,7 @@ pub mod generator;
 pub mod growth;
 pub mod haven;
 pub mod l2fwd;
+pub mod mmdb;
 pub mod namespace;
 pub mod nftables;
 pub mod oracle;

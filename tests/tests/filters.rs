@@ -221,6 +221,7 @@ fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
         prefix_v4: 24,
         prefix_v6: 64,
         service: None,
+        region: None,
     }
 }
 

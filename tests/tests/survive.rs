@@ -171,6 +171,48 @@ fn what_is_connected_outlives_a_killed_director() -> Result<()> {
     Ok(())
 }
 
+/// For as long as a director lives that knows better, and for as long as none does.
+#[test]
+fn what_the_gate_forwards_needs_no_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for method in [ForwardingMethod::Nat, ForwardingMethod::Dr] {
+        let mut bench = Bench::start(method)?;
+        bench.configuration = bench.configuration.clone().fast_path(true);
+        bench.restart(Signal::Term)?;
+        let mut talk = Talk::begin(&bench)?;
+        let mut said = 1;
+        let mut go_on = |times| {
+            said += times;
+            (0..times).try_for_each(|_| talk.go_on())
+        };
+        go_on(3)?;
+        bench.director.end_by(Signal::Kill)?;
+        go_on(5)?;
+        for fast_path in [true, false, true] {
+            bench.configuration = bench.configuration.clone().fast_path(fast_path);
+            bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+            go_on(3)?;
+            fetch_names(&bench.topology.client, Family::V4.http(), 1)?;
+            bench.director.end_by(Signal::Kill)?;
+            go_on(if fast_path { 2 } else { 0 })?;
+        }
+        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        go_on(1)?;
+        let carried = bench
+            .director
+            .api()
+            .service(Family::V4.echo_service())?
+            .stats;
+        // What a killed director had not told yet is missing.
+        let is_right = carried.in_packets <= said && carried.in_packets * 2 > said;
+        assert!(is_right, "{carried:?} of {said}");
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_known_outlives_a_killed_director() -> Result<()> {
     if !require::machine() {

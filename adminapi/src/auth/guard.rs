@@ -10,9 +10,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use super::{Caller, Tokens};
+use crate::failure::Failure;
 use crate::kept::Kept;
 use crate::problem::ProblemKind;
-use crate::router::answer::Failure;
 
 /// The other end of a connection; the listener knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::text::EndpointText;
-use super::{Connection, ForwardingMethod, ListedView, Protocol, Scheduler, ServiceId};
+use super::{Connection, ForwardingMethod, ListedView, Place, Protocol, Scheduler, ServiceId};
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -62,6 +62,9 @@ pub struct Explanation {
     /// How the network that it comes from is listed, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<ListedView>,
+    /// Where it comes from, if regions are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The service that it is for; one with a mark when a rule has marked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{BadPrefix, Drops, Prefix, ServiceId};
+use super::{AtlasFile, BadPrefix, Drops, Prefix, Region, RegionUse, ServiceId};
 
 /// A list that a network can be on.
 #[derive(
@@ -223,6 +223,9 @@ pub struct RateLimit {
     /// To this service only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
+    /// From this region only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 impl RateLimit {
@@ -264,6 +267,9 @@ pub struct FilterRules {
     /// Limits; all that concern a packet hold.
     #[serde(default)]
     pub limits: Vec<RateLimit>,
+    /// Regions, for themselves and for limits and marks to name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
 }
 
 impl FilterRules {
@@ -285,4 +291,10 @@ pub struct Filter {
     /// Packets dropped by the filters, by reason.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub dropped: Drops,
+    /// What there is of each region.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<String, RegionUse>,
+    /// The files that say where networks are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub atlas: Vec<AtlasFile>,
 }

@@ -35,6 +35,9 @@ pub struct MarkRule {
     /// The director's interface that it comes in through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// The region that it comes from: one of those of the filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 impl MarkRule {
@@ -60,8 +63,11 @@ impl fmt::Display for MarkRule {
         if let Some(ports) = self.destination_ports {
             write!(f, " dport {ports}")?;
         }
-        match &self.interface {
-            Some(interface) => write!(f, " interface {interface}"),
+        if let Some(interface) = &self.interface {
+            write!(f, " interface {interface}")?;
+        }
+        match &self.region {
+            Some(region) => write!(f, " region {region}"),
             None => Ok(()),
         }
     }

@@ -5,11 +5,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A span in whole milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
-#[schema(value_type = String, example = "500ms")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u32);
 
 impl Millis {
@@ -79,6 +80,32 @@ impl<'de> Deserialize<'de> for Millis {
             Form::Text(text) => text,
         };
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl PartialSchema for Millis {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^[0-9]+(ms|s|m|h)?$"));
+        let seconds = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+            .maximum(Some(u32::MAX / 1000));
+        AnyOfBuilder::new()
+            .description(Some(
+                "A time, such as 500ms, 2s, 1m or 1h, or whole seconds.",
+            ))
+            .item(text)
+            .item(seconds)
+            .examples(["500ms"])
+            .into()
+    }
+}
+
+impl ToSchema for Millis {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Millis".into()
     }
 }
 

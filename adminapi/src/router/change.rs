@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
-use super::answer::Failure;
 use super::extract::Body;
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::failure::Failure;
 use crate::model::Change;
 use crate::problem::ProblemDocument;
 use crate::validate::validate_change;

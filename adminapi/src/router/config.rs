@@ -6,12 +6,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::Ask;
-use super::answer::{Failure, Shown};
+use super::answer::Shown;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::failure::Failure;
 use crate::model::{Configuration, Difference, PutQuery};
 use crate::validate::validate_whole;
 

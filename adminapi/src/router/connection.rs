@@ -5,10 +5,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Ask;
-use super::answer::Failure;
 use super::extract::Parameters;
 use super::openapi::Refusals;
 use crate::error::ControlError;
+use crate::failure::Failure;
 use crate::model::{
     BadConnectionId, ConnectionId, ConnectionPage, ConnectionQuery, ExplainQuery, Explanation,
 };

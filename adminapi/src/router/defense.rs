@@ -3,11 +3,12 @@
 use axum::extract::State;
 
 use super::Ask;
-use super::answer::{Failure, Shown};
+use super::answer::Shown;
 use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::ControlError;
+use crate::failure::Failure;
 use crate::model::{Defense, DefenseLevel, ServiceId};
 use crate::validate::validate_level;
 

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
-use super::answer::{Failure, Shown};
+use super::answer::Shown;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::ControlError;
+use crate::failure::Failure;
 use crate::model::{
     DropReport, Health, Limits, Scheduler, SchedulerView, SourceQuery, Sources, Stats, Status,
     Timeouts, TimeoutsPatch,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::BODY_LIMIT;
-use super::answer::Failure;
+use crate::failure::Failure;
 use crate::json::{self, Unread};
 use crate::model::{EndpointText, ServiceId};
 use crate::problem::{ProblemDocument, ProblemKind};

@@ -6,12 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Ask;
-use super::answer::{self, Failure};
+use super::answer;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::{ControlError, Problem};
+use crate::failure::Failure;
 use crate::model::{
     Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
 };

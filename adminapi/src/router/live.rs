@@ -15,11 +15,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::Ask;
-use super::answer::Failure;
 use super::extract::Parameters;
 use super::openapi::Refusals;
 use crate::control::Control;
 use crate::error::{ControlError, Problem, Result};
+use crate::failure::Failure;
 use crate::metrics;
 use crate::model::{EventQuery, Events, Sample, StreamQuery};
 use crate::problem::ProblemKind;

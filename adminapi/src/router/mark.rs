@@ -4,12 +4,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Ask;
-use super::answer::{Created, Failure, Shown};
+use super::answer::{Created, Shown};
 use super::extract::Body;
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::failure::Failure;
 use crate::model::MarkRule;
 use crate::path;
 use crate::problem::ProblemKind;

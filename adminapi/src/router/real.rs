@@ -7,11 +7,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Ask;
-use super::answer::{self, Created, Failure, Shown};
+use super::answer::{self, Created, Shown};
 use super::extract::{Body, Parameters, RealParams, RealPath, ServiceParams, ServicePath};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::error::{ControlError, Problem};
+use crate::failure::Failure;
 use crate::model::{Carried, Real, RealPatch, RealView, span};
 use crate::path;
 use crate::validate::{validate_real, validate_real_patch};

@@ -6,12 +6,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Ask;
-use super::answer::{self, Created, Failure, Shown};
+use super::answer::{self, Created, Shown};
 use super::extract::{Body, Parameters, ServiceParams, ServicePath};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::{ControlError, Problem};
+use crate::failure::Failure;
 use crate::model::listing;
 use crate::model::{
     Carried, ListingQuery, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic,

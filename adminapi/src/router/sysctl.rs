@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use super::Ask;
-use super::answer::{Failure, Shown};
+use super::answer::Shown;
 use super::extract::Body;
 use super::openapi::Refusals;
 use super::tag::Condition;
+use crate::failure::Failure;
 use crate::problem::ProblemKind;
 use crate::sysctl::{Sysctl, SysctlView, SysctlWrite};
 

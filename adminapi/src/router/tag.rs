@@ -9,8 +9,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde::Serialize;
 
-use super::answer::Failure;
 use crate::error::{self, ControlError};
+use crate::failure::Failure;
 use crate::model::{
     Configuration, Defense, FilterRules, ListedView, MarkRule, Real, RealView, Service,
     ServiceView, SyncDaemon, Timeouts,

@@ -4,14 +4,16 @@
 //! `net/netfilter/ipvs/ip_vs_ctl.c`), so that a script finds what it knows. A sysctl that has no
 //! effect here keeps what is written to it and says why it has none.
 
+mod accept;
 mod table;
 mod value;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use accept::BadValue;
 pub use table::{Effect, Kind, NoSysctl, Sysctl};
-pub use value::{BadValue, Value};
+pub use value::Value;
 
 /// [`Value`] by a name that the description of the API does not take for any JSON.
 pub(crate) type SysctlValue = Value;

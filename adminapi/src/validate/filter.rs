@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use crate::error::Problem;
-use crate::model::{FilterList, FilterRules, Listed, MAX_SPAN, NetworkQuery, RateLimit, ServiceId};
+use crate::model::{
+    FilterList, FilterRules, Listed, MAX_SPAN, NetworkQuery, RateLimit, Region, ServiceId,
+};
 
 /// Judges a listing.
 pub fn validate_listed(listing: &Listed) -> Vec<Problem> {
@@ -70,7 +72,79 @@ pub fn validate_filter_rules(rules: &FilterRules) -> Vec<Problem> {
             ));
         }
     }
+    problems.extend(validate_regions(rules));
     problems
+}
+
+fn validate_regions(rules: &FilterRules) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if rules.regions.len() > Region::MAX {
+        let mend = format!("use {} at most", Region::MAX);
+        let message = format!("{} regions are too many", rules.regions.len());
+        problems.push(Problem::new("/regions", message, mend));
+    }
+    let mut names = HashSet::new();
+    for (index, region) in rules.regions.iter().enumerate() {
+        let prefix = format!("/regions/{index}");
+        let of_region = validate_region(region).into_iter();
+        problems.extend(of_region.map(|problem| problem.below(&prefix)));
+        if !names.insert(&region.name) {
+            let message = format!("{:?} is the name of another region", region.name);
+            problems.push(Problem::new(
+                format!("{prefix}/name"),
+                message,
+                "use another one",
+            ));
+        }
+    }
+    for (index, limit) in rules.limits.iter().enumerate() {
+        if let Some(name) = limit.region.as_ref().filter(|name| !names.contains(name)) {
+            let pointer = format!("/limits/{index}/region");
+            let message = format!("there is no region {name:?}");
+            problems.push(Problem::new(pointer, message, "name one of the regions"));
+        }
+    }
+    problems
+}
+
+fn validate_region(region: &Region) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !is_name(&region.name, Region::MAX_NAME) {
+        let mend = format!("use letters, digits, - and _, {} at most", Region::MAX_NAME);
+        problems.push(Problem::new("/name", "is no name", mend));
+    }
+    for (index, code) in region.countries.iter().enumerate() {
+        if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            let message = format!("{code:?} is no country");
+            let mend = "write two capitals, as in \"DE\"";
+            problems.push(Problem::new(format!("/countries/{index}"), message, mend));
+        }
+    }
+    for (index, code) in region.continents.iter().enumerate() {
+        if !Region::CONTINENTS.contains(&code.as_str()) {
+            let message = format!("{code:?} is no continent");
+            let mend = format!("use {}", Region::CONTINENTS.join(", "));
+            problems.push(Problem::new(format!("/continents/{index}"), message, mend));
+        }
+    }
+    if region.list == Some(FilterList::Allow) {
+        let mend = "use deny or black-hole, or leave it out";
+        problems.push(Problem::new(
+            "/list",
+            "a region is not allowed as a whole",
+            mend,
+        ));
+    }
+    if region.countries.is_empty() && region.continents.is_empty() && region.asns.is_empty() {
+        let mend = "name countries, continents or asns";
+        problems.push(Problem::new("", "a region of nothing", mend));
+    }
+    problems
+}
+
+fn is_name(name: &str, longest: usize) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=longest).contains(&name.len()) && name.chars().all(is_plain)
 }
 
 fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
@@ -78,9 +152,7 @@ fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
     let mut refuse = |pointer: &str, message: &str, mend: String| {
         problems.push(Problem::new(pointer, message, mend));
     };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let length = limit.name.len();
-    if !(1..=RateLimit::MAX_NAME).contains(&length) || !limit.name.chars().all(is_plain) {
+    if !is_name(&limit.name, RateLimit::MAX_NAME) {
         let mend = format!(
             "use letters, digits, - and _, {} at most",
             RateLimit::MAX_NAME
@@ -127,7 +199,45 @@ mod tests {
             prefix_v4: 32,
             prefix_v6: 64,
             service: None,
+            region: None,
         }
+    }
+
+    #[test]
+    fn regions_are_judged() {
+        let region = |name: &str, countries: &[&str]| Region {
+            name: name.to_owned(),
+            countries: countries.iter().map(|&code| code.to_owned()).collect(),
+            ..Region::default()
+        };
+        let rules = FilterRules {
+            limits: vec![RateLimit {
+                region: Some("b".to_owned()),
+                ..limit()
+            }],
+            regions: vec![
+                region("a", &["DE", "de"]),
+                region("a", &[]),
+                Region {
+                    continents: vec!["XX".to_owned()],
+                    list: Some(FilterList::Allow),
+                    ..region("", &["FR"])
+                },
+            ],
+            ..FilterRules::default()
+        };
+        assert_eq!(
+            pointers(&validate_filter_rules(&rules)),
+            [
+                "/regions/0/countries/1",
+                "/regions/1",
+                "/regions/1/name",
+                "/regions/2/name",
+                "/regions/2/continents/0",
+                "/regions/2/list",
+                "/limits/0/region",
+            ]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{ExplainQuery, Explanation, Fate, Protocol};
+use adminapi::model::{ExplainQuery, Explanation, Fate, Place, Protocol};
 use clap::Args;
 
 /// A packet.
@@ -89,6 +89,7 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         ),
         ("fate", Some(fate)),
         ("listed", listed),
+        ("comes from", found.place.as_ref().map(place)),
         ("service", found.service.map(|id| id.to_string())),
         ("connection", connection),
         ("persistence", template),
@@ -111,6 +112,26 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         .collect()
 }
 
+fn place(place: &Place) -> String {
+    let Place {
+        country,
+        continent,
+        asn,
+        regions,
+    } = place;
+    let asn = asn.map(|asn| format!("AS{asn}"));
+    let known = [country.as_ref(), continent.as_ref(), asn.as_ref()];
+    let known: Vec<&str> = known.into_iter().flatten().map(String::as_str).collect();
+    let known = match known.is_empty() {
+        true => "nobody knows where".to_owned(),
+        false => known.join(", "),
+    };
+    match regions.is_empty() {
+        true => known,
+        false => format!("{known}: {}", regions.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use adminapi::model::{Connection, ForwardingMethod, NextHop, Scheduler, ServiceId};
@@ -129,6 +150,12 @@ mod tests {
             fate: Fate::Forward,
             reason: None,
             listed: None,
+            place: Some(Place {
+                country: Some("DE".to_owned()),
+                asn: Some(64_500),
+                regions: vec!["home".to_owned()],
+                ..Place::default()
+            }),
             service: Some(ServiceId::at(query.protocol, query.to)),
             connection: None,
             template: None,
@@ -147,6 +174,7 @@ mod tests {
             "\
 packet       tcp 203.0.113.9:1024 -> 192.0.2.10:80
 fate         forwarded
+comes from   DE, AS64500: home
 service      tcp:192.0.2.10:80
 scheduler    wlc
 real server  10.0.0.11:8080

@@ -3,10 +3,11 @@
 use adminapi::Client;
 use adminapi::model::{
     Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed, ListedView, NetworkQuery, Prefix,
-    RateLimit, ServiceId, span,
+    RateLimit, Region, ServiceId, span,
 };
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::defense::utc;
 use super::{Said, json};
 use crate::director::DirectorError;
 
@@ -53,6 +54,13 @@ enum What {
     Limit(Limit),
     /// Takes a limit away.
     Unlimit {
+        /// Its name.
+        name: String,
+    },
+    /// Sets a region, or changes the one of this name: countries and autonomous systems.
+    Region(RegionLine),
+    /// Takes a region away.
+    Unregion {
         /// Its name.
         name: String,
     },
@@ -131,6 +139,43 @@ struct Limit {
     /// To this service only: tcp:192.0.2.10:80.
     #[arg(long, value_name = "SERVICE")]
     service: Option<ServiceId>,
+    /// From this region only.
+    #[arg(long, value_name = "NAME")]
+    region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RegionLine {
+    /// What it is called.
+    name: String,
+    /// Countries, by the two letters of ISO 3166-1: DE,FR.
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    countries: Vec<String>,
+    /// Continents: AF, AN, AS, EU, NA, OC, SA.
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    continents: Vec<String>,
+    /// Autonomous systems, by number.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    asns: Vec<u32>,
+    /// All but those.
+    #[arg(long)]
+    outside: bool,
+    /// What is done with its packets for services: deny or black-hole.
+    #[arg(long, value_enum)]
+    list: Option<ListName>,
+}
+
+impl RegionLine {
+    fn to_model(&self) -> Region {
+        Region {
+            name: self.name.clone(),
+            countries: self.countries.clone(),
+            continents: self.continents.clone(),
+            asns: self.asns.clone(),
+            outside: self.outside,
+            list: self.list.map(Into::into),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -187,6 +232,7 @@ impl Limit {
             prefix_v4: self.prefix_v4,
             prefix_v6: self.prefix_v6,
             service: self.service,
+            region: self.region.clone(),
         }
     }
 }
@@ -264,15 +310,25 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
         What::Unlimit { name } => {
             let before = rules.limits.len();
             rules.limits.retain(|limit| limit.name != *name);
-            if rules.limits.len() == before {
-                return Err(format!(
-                    "there is no limit {name:?}; `bulwark filter` shows them"
-                ));
-            }
+            return there_was(before > rules.limits.len(), "limit", name);
+        }
+        What::Region(region) => {
+            rules.regions.retain(|other| other.name != region.name);
+            rules.regions.push(region.to_model());
+        }
+        What::Unregion { name } => {
+            let before = rules.regions.len();
+            rules.regions.retain(|region| region.name != *name);
+            return there_was(before > rules.regions.len(), "region", name);
         }
         What::Show | What::List { .. } | What::Add(_) | What::Remove { .. } => {}
     }
     Ok(())
+}
+
+fn there_was(one: bool, what: &str, name: &str) -> Result<(), String> {
+    let missing = || format!("there is no {what} {name:?}; `bulwark filter` shows them");
+    one.then_some(()).ok_or_else(missing)
 }
 
 fn set(names: &mut Vec<String>, name: &str, wanted: bool) {
@@ -321,6 +377,8 @@ fn text(filter: &Filter) -> String {
         rules,
         over,
         dropped,
+        regions,
+        atlas,
     } = filter;
     let mut text = String::new();
     for list in FilterList::ALL {
@@ -340,6 +398,16 @@ fn text(filter: &Filter) -> String {
         let over = over.get(&limit.name).copied().unwrap_or(0);
         text += &format!("limit        {} ({over} over)\n", described(limit));
     }
+    for region in &rules.regions {
+        let known = regions.get(&region.name).copied().unwrap_or_default();
+        let (networks, dropped) = (known.networks, known.dropped);
+        let what = self::region(region);
+        text += &format!("region       {what} ({networks} networks, {dropped} dropped)\n");
+    }
+    for file in atlas {
+        let (kind, path, built) = (&file.kind, &file.path, utc(file.built));
+        text += &format!("networks of  {path} ({kind}, {built})\n");
+    }
     for (reason, packets) in dropped {
         text += &format!("dropped      {packets} {reason}\n");
     }
@@ -357,16 +425,34 @@ fn described(limit: &RateLimit) -> String {
     };
     let burst = limit.burst.unwrap_or(limit.rate);
     let service = limit.service.map(|id| format!(" to {id}"));
+    let region = limit.region.as_ref().map(|name| format!(" from {name}"));
     format!(
-        "{}: {} {of}/s per {per}{}, {burst} at once",
+        "{}: {} {of}/s per {per}{}{}, {burst} at once",
         limit.name,
         limit.rate,
+        region.unwrap_or_default(),
         service.unwrap_or_default()
+    )
+}
+
+fn region(region: &Region) -> String {
+    let asns = region.asns.iter().map(|asn| format!("AS{asn}"));
+    let named = region.countries.iter().chain(&region.continents).cloned();
+    let named: Vec<String> = named.chain(asns).collect();
+    let but = if region.outside { "all but " } else { "" };
+    let list = region.list.map(|list| format!("{list} "));
+    format!(
+        "{}: {}{but}{}",
+        region.name,
+        list.unwrap_or_default(),
+        named.join(" ")
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use adminapi::model::{AtlasFile, RegionUse};
+
     use super::*;
 
     fn limit(name: &str) -> RateLimit {
@@ -379,6 +465,7 @@ mod tests {
             prefix_v4: 24,
             prefix_v6: 64,
             service: Some("tcp:192.0.2.10:80".parse().unwrap()),
+            region: Some("home".to_owned()),
         }
     }
 
@@ -412,8 +499,29 @@ mod tests {
             rules: FilterRules {
                 bogons: vec!["eth0".to_owned()],
                 limits: vec![limit("a")],
+                regions: vec![Region {
+                    name: "home".to_owned(),
+                    countries: vec!["DE".to_owned()],
+                    asns: vec![64_500],
+                    outside: true,
+                    list: Some(FilterList::Deny),
+                    ..Region::default()
+                }],
                 ..FilterRules::default()
             },
+            regions: [(
+                "home".to_owned(),
+                RegionUse {
+                    networks: 9,
+                    dropped: 2,
+                },
+            )]
+            .into(),
+            atlas: vec![AtlasFile {
+                path: "/c.mmdb".to_owned(),
+                kind: "Country".to_owned(),
+                built: 0,
+            }],
             over: [("a".to_owned(), 7)].into(),
             dropped: [("bogon".to_owned(), 3)].into(),
         };
@@ -423,7 +531,9 @@ mod tests {
              deny         2 networks\n\
              black-hole   0 networks\n\
              bogons       eth0\n\
-             limit        a: 100 syns/s per source /24 /64 to tcp:192.0.2.10:80, 100 at once (7 over)\n\
+             limit        a: 100 syns/s per source /24 /64 from home to tcp:192.0.2.10:80, 100 at once (7 over)\n\
+             region       home: deny all but DE AS64500 (9 networks, 2 dropped)\n\
+             networks of  /c.mmdb (Country, 1970-01-01 00:00:00Z)\n\
              dropped      3 bogon\n"
         );
     }

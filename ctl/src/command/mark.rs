@@ -50,6 +50,9 @@ struct Rule {
     /// The director's interface that packets come in through.
     #[arg(short, long, value_name = "NAME")]
     interface: Option<String>,
+    /// The region that packets come from, one of `bulwark filter`.
+    #[arg(short, long, value_name = "NAME")]
+    region: Option<String>,
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
@@ -110,6 +113,7 @@ impl Rule {
             source_ports: self.sport,
             destination_ports: self.dport,
             interface: self.interface.clone(),
+            region: self.region.clone(),
         }
     }
 }

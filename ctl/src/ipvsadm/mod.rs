@@ -15,6 +15,7 @@ mod failure;
 mod flags;
 mod grammar;
 mod help;
+mod inet;
 mod names;
 mod parse;
 mod popt;
@@ -24,6 +25,7 @@ mod request;
 mod restore;
 mod save;
 mod sort;
+mod spelling;
 mod value;
 
 #[cfg(test)]

@@ -3,14 +3,15 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use adminapi::model::{
-    Connection, Family, Five, ForwardingMethod, Numbers, Persistence, Protocol, RealRow, ServiceId,
-    ServiceRow, SyncDaemon, Timeouts, Tunnel, TunnelChecksum, TunnelType,
+    Connection, Family, Five, ForwardingMethod, Numbers, RealRow, ServiceId, ServiceRow,
+    SyncDaemon, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
 use super::grammar::Transport;
 use super::request::Columns;
+use super::spelling::{client_mask, protocol_name, signed, transport, transport_of};
 
 /// First line of a listing of all services: the version of IPVS that this is compatible with and
 /// the number of hash buckets that an IPVS of default size has.
@@ -76,34 +77,6 @@ impl Columns {
     }
 }
 
-/// How a protocol is written in an address.
-pub(crate) const fn transport(protocol: Protocol) -> Transport {
-    match protocol {
-        Protocol::Tcp => Transport::Tcp,
-        Protocol::Udp => Transport::Udp,
-        Protocol::Sctp => Transport::Sctp,
-    }
-}
-
-/// A mark as ipvsadm writes it (`%d`).
-pub(crate) const fn signed(mark: u32) -> i32 {
-    mark as i32
-}
-
-/// How ports of a service are named: those of a mark as TCP's.
-pub(crate) fn transport_of(id: ServiceId) -> Transport {
-    id.protocol().map_or(Transport::Tcp, transport)
-}
-
-/// How a listing calls a protocol.
-pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-        Protocol::Sctp => "SCTP",
-    }
-}
-
 /// Writes the lines of a service and its real servers behind `text`.
 pub(crate) fn service(text: &mut String, service: &ServiceRow, columns: Columns, style: Style<'_>) {
     let name = service_name(service.id, style);
@@ -138,17 +111,6 @@ fn handling(service: &ServiceRow) -> String {
         text += " ops";
     }
     text
-}
-
-/// The mask of clients that count as one, unless each counts by itself.
-pub(crate) fn client_mask(family: Family, persistence: Persistence) -> Option<String> {
-    let prefix = persistence
-        .prefix
-        .filter(|prefix| *prefix < family.bits())?;
-    Some(match family {
-        Family::Ipv4 => Persistence::netmask(prefix).to_string(),
-        Family::Ipv6 => prefix.to_string(),
-    })
 }
 
 fn service_name(id: ServiceId, style: Style<'_>) -> String {

@@ -9,7 +9,8 @@ use adminapi::model::{
     Stats, Traffic,
 };
 
-use super::print::{BANNER, method_name, protocol_name};
+use super::print::{BANNER, method_name};
+use super::spelling::protocol_name;
 use crate::director::{Director, Result};
 
 /// A file.

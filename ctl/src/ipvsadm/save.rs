@@ -7,7 +7,7 @@ use adminapi::model::{
 
 use super::address::Style;
 use super::flags;
-use super::print::{client_mask, signed, transport, transport_of};
+use super::spelling::{client_mask, signed, transport, transport_of};
 
 /// How much is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 
 use adminapi::model::Persistence;
 
-use super::address;
 use super::failure::Failure;
 use super::grammar::TunnelType;
+use super::inet::loose_ipv4;
 
 /// Seconds in 31 days, the longest timeout.
 pub(crate) const MAX_TIMEOUT: i64 = 31 * 24 * 60 * 60;
@@ -50,7 +50,7 @@ pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<Option<u8>, Failure>
         return Ok(Some(prefix).filter(|prefix| *prefix < 128));
     }
     let bad = || Failure::argument("illegal virtual server persistent mask specified");
-    let mask = address::loose_ipv4(text).ok_or_else(bad)?;
+    let mask = loose_ipv4(text).ok_or_else(bad)?;
     let holes = || Failure::operation(format!("mask {mask}: the director takes none with holes"));
     let prefix = Persistence::of_netmask(mask).ok_or_else(holes)?;
     Ok(Some(prefix).filter(|prefix| *prefix < 32))

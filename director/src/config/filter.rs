@@ -1,14 +1,16 @@
 //! `[filter]`: the lists of networks, and what is filtered besides them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use adminapi::Problem;
 use adminapi::model::{FilterRules, Prefix, RateLimit};
 use adminapi::validate::validate_filter_rules;
 
 use super::read::{Expected, Section};
+use super::region;
 use crate::filter::List;
+use crate::region::Files;
 use crate::wire::{Addr, Net};
 
 const NETWORK: Expected = Expected::Text("an address or a network, as in \"10.0.0.0/8\"");
@@ -19,6 +21,8 @@ const INTERFACE: Expected = Expected::Text("the name of an interface");
 pub struct Filter {
     /// Networks, each on one list.
     pub listed: BTreeMap<Net, List>,
+    /// The files that say where networks are.
+    pub files: Files,
     /// All the rest.
     pub rules: FilterRules,
 }
@@ -50,13 +54,23 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
         strict: names(&mut section, "strict"),
         loose: names(&mut section, "loose"),
         limits: limits(&mut section),
+        regions: region::read(&mut section),
+    };
+    let files = Files {
+        country: file(&mut section, "country_file"),
+        asn: file(&mut section, "asn_file"),
     };
     for problem in validate_filter_rules(&rules) {
         let pointer = problem.pointer.replacen("/limits", "/limit", 1);
+        let pointer = pointer.replacen("/regions", "/region", 1);
         section.report(Problem { pointer, ..problem });
     }
     section.finish();
-    Filter { listed, rules }
+    Filter {
+        listed,
+        files,
+        rules,
+    }
 }
 
 fn add(
@@ -109,6 +123,15 @@ fn read_file(
     }
 }
 
+fn file(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+    let path = Expected::Text("the path of a file in the MaxMind DB format");
+    let path: PathBuf = section.optional::<String>(key, &path)?.into();
+    if let Err(error) = std::fs::File::open(&path) {
+        section.refuse(key, format!("{}: {error}", path.display()), "");
+    }
+    Some(path)
+}
+
 fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
     let found = section.list(key, &INTERFACE);
     let values = found.into_iter().flat_map(|(_, values)| values);
@@ -143,6 +166,7 @@ fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
     let prefix_v6 = section.or("prefix_v6", &v6, RateLimit::link_v6());
     let service = Expected::Text("a service, as in \"tcp:192.0.2.10:80\"");
     let service = section.optional("service", &service);
+    let region = section.optional("region", &Expected::Text("the name of a region"));
     section.finish();
     Some(RateLimit {
         name: name?,
@@ -153,6 +177,7 @@ fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
         prefix_v4,
         prefix_v6,
         service,
+        region,
     })
 }
 

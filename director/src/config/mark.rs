@@ -35,6 +35,7 @@ fn read_rule(mut section: Section<'_>) -> Option<MarkRule> {
         source_ports: section.optional("source_ports", &PORTS),
         destination_ports: section.optional("destination_ports", &PORTS),
         interface: section.optional("interface", &Expected::Text("the name of an interface")),
+        region: section.optional("region", &Expected::Text("the name of a region")),
     };
     section.finish();
     mark.map(|_| rule)

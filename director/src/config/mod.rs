@@ -20,6 +20,7 @@ mod log;
 mod mark;
 mod outline;
 mod read;
+mod region;
 mod service;
 mod suggest;
 mod survive;

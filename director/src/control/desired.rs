@@ -6,12 +6,12 @@ use adminapi::error::Result;
 use adminapi::model::{MarkRule, Service, SyncDaemon, Timeouts};
 use adminapi::sysctl::Sysctls;
 use adminapi::validate::too_many_marks;
-use tracing::error;
 
 use super::daemons::Daemons;
+use super::filter::{FilterPlan, Filtering};
+use super::regions::orphaned;
 use super::roles::Touched;
 use super::{Director, edit, plan};
-use crate::config;
 use crate::marks::Rule;
 use crate::pool::Pool;
 use crate::tcp;
@@ -33,8 +33,8 @@ pub(super) struct Desired<'a> {
     pub(super) sysctls: Sysctls,
     /// The synchronisation daemons.
     pub(super) daemons: Option<&'a [SyncDaemon]>,
-    /// The filters, as a configuration file has them.
-    pub(super) filter: Option<&'a config::Filter>,
+    /// The filters.
+    pub(super) filter: Filtering,
     /// For how long a real server is drained that is no more wanted, in seconds.
     pub(super) grace: Option<u32>,
 }
@@ -44,6 +44,7 @@ struct Judged {
     marks: Option<Vec<Rule>>,
     timeouts: tcp::Timeouts,
     daemons: Option<Vec<SyncDaemon>>,
+    filter: FilterPlan,
 }
 
 impl Director {
@@ -53,20 +54,18 @@ impl Director {
     /// # Errors
     /// What is refused of it; everything is as it was then.
     pub(super) fn bring_about(&self, wanted: &Desired<'_>) -> Result<()> {
+        // Held to the end: no mark is to name a region that goes.
         let mut rules = self.rules.lock();
-        let mut judged = self.judge(wanted)?;
+        let mut judged = self.judge(wanted, &rules)?;
         let mut former = None;
         let published = self.change(|pool, touched| {
-            self.draw_up(pool, touched, wanted, judged.marks.take())?;
+            self.draw_up(pool, touched, wanted, &mut judged)?;
             // The last thing that may be refused, but for what the gate has no room for.
-            former = wanted
-                .filter
-                .map(|filter| self.swap_filter(filter))
-                .transpose()?;
+            former = Some(self.swap_filters(std::mem::take(&mut judged.filter))?);
             Ok(())
         });
-        if let (Err(_), Some(former)) = (&published, &former) {
-            self.swap_back(former);
+        if let (Err(_), Some(former)) = (&published, former) {
+            self.swap_filters_back(former);
         }
         published?;
         if let Some(marks) = wanted.marks {
@@ -84,24 +83,34 @@ impl Director {
 
     /// Whether [`Director::bring_about`] would do it, as far as that can be told without the gate.
     pub(super) fn check(&self, wanted: &Desired<'_>) -> Result<()> {
-        let judged = self.judge(wanted)?;
-        plan(&self.shared.pool.load_full(), |pool, touched| {
-            self.draw_up(pool, touched, wanted, judged.marks)
-        })
-        .map(drop)
+        let mut judged = self.judge(wanted, &self.rules.lock())?;
+        let draw_up = |pool: &mut Pool, touched: &mut Touched| {
+            self.draw_up(pool, touched, wanted, &mut judged)
+        };
+        plan(&self.shared.pool.load_full(), draw_up).map(drop)
     }
 
-    fn judge(&self, wanted: &Desired<'_>) -> Result<Judged> {
-        if let Some(marks) = wanted.marks {
-            ControlError::unless_valid(too_many_marks(marks.len()).into_iter().collect())?;
+    /// Judges what is wanted, the rules of marks being `present` now.
+    fn judge(&self, wanted: &Desired<'_>, present: &[MarkRule]) -> Result<Judged> {
+        let filter = self.plan_filters(&wanted.filter)?;
+        let numbers = filter.rules.as_ref().map(|rules| rules.numbers().clone());
+        let numbers = numbers.unwrap_or_else(|| self.region_numbers());
+        match wanted.marks {
+            Some(marks) => {
+                ControlError::unless_valid(too_many_marks(marks.len()).into_iter().collect())?;
+            }
+            None => ControlError::unless_valid(orphaned(present, &numbers))?,
         }
         let links = self.neighbourhood.links().borrow().clone();
         let daemons = wanted.daemons;
         let daemons = daemons.map(|daemons| Daemons::settled(daemons, &links));
         Ok(Judged {
-            marks: wanted.marks.map(|marks| self.compile(marks)).transpose()?,
+            marks: (wanted.marks)
+                .map(|marks| self.compile(marks, &numbers))
+                .transpose()?,
             timeouts: self.timeouts_with(wanted.timeouts)?,
             daemons: daemons.transpose()?,
+            filter,
         })
     }
 
@@ -111,30 +120,18 @@ impl Director {
         pool: &mut Pool,
         touched: &mut Touched,
         wanted: &Desired<'_>,
-        marks: Option<Vec<Rule>>,
+        judged: &mut Judged,
     ) -> Result<()> {
         if let Some(speakers) = &wanted.speakers {
             pool.list_speakers(speakers);
         }
-        if let Some(marks) = marks {
+        if let Some(marks) = judged.marks.take() {
             pool.set_marks(marks.into());
+        }
+        if let Some(rules) = &judged.filter.rules {
+            pool.set_geography(rules.geography());
         }
         let grace = wanted.grace.map(|seconds| self.drain_for(seconds));
         edit::put_services(pool, touched, wanted.services, grace)
-    }
-
-    /// Makes the filters these, all of it or nothing; what they were.
-    fn swap_filter(&self, wanted: &config::Filter) -> Result<config::Filter> {
-        let former = self.configured_filter();
-        let swapped = self.adopt_filter(wanted);
-        swapped.inspect_err(|_| self.swap_back(&former))?;
-        Ok(former)
-    }
-
-    /// Makes the filters these again, which have fitted before.
-    fn swap_back(&self, former: &config::Filter) {
-        if let Err(error) = self.adopt_filter(former) {
-            error!(%error, "the filters are not what they were before a change that was refused");
-        }
     }
 }

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::{Director, Facts};
 use crate::direction::Direction;
 use crate::fast::{Fast, Lane, Station};
+use crate::gate::flows::Flows;
 use crate::gate::{Gate, Lanes};
 use crate::neighbour::{Fib, Neighbourhood};
 use crate::time::Tick;
@@ -117,8 +118,27 @@ impl Director {
 
     /// Begins to enter flows: the gate is this director's now.
     pub fn begin_fast_path(&self) {
+        if let Some(flows) = self.gate.former_flows() {
+            self.call_in(flows);
+        }
         if let Some(fast) = &self.shared.fast {
             fast.begin();
+        }
+    }
+
+    /// Learns what another director's gate has seen, with whose flows this one does not go on: it has
+    /// no fast path, or room for another number of them.
+    fn call_in(&self, flows: Flows) {
+        let former = Fast::new(flows, Arc::clone(&self.shared.timeouts));
+        let table = &self.shared.table;
+        for tuple in former.tuples() {
+            let place = table.locate(Direction::Original, &tuple);
+            let mut shard = table.lock(&place);
+            if let Some(handle) = shard.find(&place, |entry| entry.matches_original(&tuple)) {
+                let entry = shard.entry_mut(handle);
+                former.catch_up(entry);
+                entry.set_cached(false);
+            }
         }
     }
 

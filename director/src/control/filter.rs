@@ -1,5 +1,7 @@
 //! The filters: what is asked for, told to the gate; and listings that come to their end.
 
+mod plan;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,23 +13,27 @@ use adminapi::model::{
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
+use super::regions::{self, Plan, Regional};
 use super::{Director, refused, translate};
-use crate::config;
 use crate::filter::{self, BOGONS, Book, Limit, List, Of, Per, Rules};
 use crate::flow::Entry;
-use crate::gate::GateError;
+use crate::gate::{GateError, Known};
 use crate::path;
+use crate::region::Regions;
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
+
+pub(super) use plan::{FilterPlan, Filtering};
 
 /// What is filtered now.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
     book: Book,
     /// As they were asked for.
-    wanted: FilterRules,
-    rules: Rules,
+    pub(super) wanted: FilterRules,
+    pub(super) rules: Rules,
     bogons: Vec<Net>,
+    pub(super) regional: Regional,
 }
 
 /// What the filters make of a source.
@@ -40,8 +46,11 @@ pub(super) struct Origin {
 }
 
 impl Filters {
-    fn listed(&self) -> [bool; 2] {
-        self.book.families().map(|networks| networks > 0)
+    fn known(&self) -> Known {
+        Known {
+            listed: self.book.families().map(|networks| networks > 0),
+            regions: self.regional.families(),
+        }
     }
 }
 
@@ -72,7 +81,7 @@ impl Director {
 
     fn tell_families(&self, filters: &Filters) -> Result<()> {
         let told = self.gate.filters();
-        let told = told.set_listed(&filters.rules, filters.listed());
+        let told = told.set_known(&filters.rules, filters.known());
         told.map_err(refused)
     }
 
@@ -107,7 +116,7 @@ impl Director {
             true => Ok(()),
             false => {
                 let told = self.gate.filters();
-                told.set_listed(&filters.rules, filters.listed())
+                told.set_known(&filters.rules, filters.known())
             }
         }
     }
@@ -202,21 +211,7 @@ impl Director {
         })
     }
 
-    /// Makes the filters besides the lists what `wanted` says.
-    pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
-        let rules = self.compile_filter(&wanted)?;
-        let bogons = bogons_of(&wanted);
-        let mut filters = self.filters.lock();
-        let gate = self.gate.filters();
-        gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
-        gate.set_rules(&rules, filters.listed()).map_err(refused)?;
-        filters.rules = rules;
-        filters.bogons = bogons;
-        filters.wanted = wanted;
-        Ok(())
-    }
-
-    fn compile_filter(&self, wanted: &FilterRules) -> Result<Rules> {
+    pub(super) fn compile_filter(&self, wanted: &FilterRules, plan: &Plan) -> Result<Rules> {
         let mut problems = Vec::new();
         let mut ports = |key: &str, names: &[String]| {
             let mut bits = 0;
@@ -237,8 +232,18 @@ impl Director {
             bogons: ports("bogons", &wanted.bogons),
             strict: ports("strict", &wanted.strict),
             loose: ports("loose", &wanted.loose),
-            limits: wanted.limits.iter().map(limit).collect(),
+            limits: Vec::new(),
+            regions: plan.rules,
         };
+        let mut limits = Vec::new();
+        for (index, wanted) in wanted.limits.iter().enumerate() {
+            let pointer = || format!("/limits/{index}/region");
+            match plan.region(wanted.region.as_deref(), pointer) {
+                Ok(region) => limits.push(limit(wanted, region)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let rules = Rules { limits, ..rules };
         ControlError::unless_valid(problems)?;
         Ok(rules)
     }
@@ -267,56 +272,9 @@ impl Director {
             rules: filters.wanted.clone(),
             over,
             dropped,
+            regions: self.region_use(&filters.regional)?,
+            atlas: regions::sheets(&filters.regional.atlas),
         })
-    }
-
-    /// The filters as a configuration has them: what the API has listed is no part of them.
-    pub(super) fn configured_filter(&self) -> config::Filter {
-        let filters = self.filters.lock();
-        let listed = filters.book.behind(None);
-        let listed = listed.filter(|(_, listing)| listing.configured);
-        config::Filter {
-            listed: listed.map(|(net, listing)| (net, listing.list)).collect(),
-            rules: filters.wanted.clone(),
-        }
-    }
-
-    /// Makes the filters those of a configuration. What the API has listed stays as it is. What is
-    /// refused may leave some of it done.
-    ///
-    /// # Errors
-    /// What the director refuses.
-    pub(super) fn adopt_filter(&self, wanted: &config::Filter) -> Result<()> {
-        let is_other = self.filters.lock().wanted != wanted.rules;
-        if is_other {
-            self.change_filter(wanted.rules.clone())?;
-        }
-        let is_gone = |(net, listing): &(Net, &filter::Listing)| {
-            listing.configured && !wanted.listed.contains_key(net)
-        };
-        let filters = self.filters.lock();
-        let gone: Vec<_> = filters.book.behind(None).filter(is_gone).collect();
-        let gone: Vec<_> = gone.into_iter().map(|(net, _)| net).collect();
-        let is_new = |net: Net, list: List| {
-            let there = filters.book.get(net);
-            there.is_none_or(|there| there.configured && there.list != list)
-        };
-        let mut new = wanted.listed.clone();
-        new.retain(|net, list| is_new(*net, *list));
-        drop(filters);
-        for net in gone {
-            self.unlist(net)?;
-        }
-        for (net, list) in new {
-            let listing = filter::Listing {
-                list,
-                until: None,
-                why: None,
-                configured: true,
-            };
-            self.list(net, listing)?;
-        }
-        Ok(())
     }
 }
 
@@ -326,8 +284,9 @@ fn bogons_of(wanted: &FilterRules) -> Vec<Net> {
     networks.into_iter().map(translate::net).collect()
 }
 
-fn limit(wanted: &RateLimit) -> Limit {
+fn limit(wanted: &RateLimit, region: Regions) -> Limit {
     Limit {
+        region,
         of: match wanted.of {
             LimitOf::Packets => Of::Packets,
             LimitOf::Syns => Of::Syns,

@@ -128,6 +128,7 @@ impl Director {
             return;
         };
         self.collect();
+        let forwarded = self.shared.fast.as_ref().map(|fast| fast.brought());
         let pool = self.shared.pool.load();
         let tally = |service: &Arc<crate::service::Service>| ServiceTally {
             service: translate::id(&service.key),
@@ -147,6 +148,7 @@ impl Director {
             workers: workers
                 .map(|worker| WorkerTally::of(&worker.stats))
                 .collect(),
+            forwarded: forwarded.unwrap_or_default(),
         };
         self.keeping.told(keep.save_tally(&tally));
     }

@@ -5,8 +5,10 @@ use adminapi::model::{MarkRule, PortRange};
 use adminapi::validate::too_many_marks;
 use adminapi::{ControlError, Problem};
 
+use super::regions::{Numbers, region};
 use super::{Director, translate};
 use crate::marks::{ALL_PORTS, Ports, Rule};
+use crate::region::Regions;
 use crate::wire::Net;
 
 impl Director {
@@ -18,7 +20,7 @@ impl Director {
         let mut rules = self.rules.lock();
         let wanted = change(&rules);
         ControlError::unless_valid(too_many_marks(wanted.len()).into_iter().collect())?;
-        let compiled = self.compile(&wanted)?;
+        let compiled = self.compile(&wanted, &self.region_numbers())?;
         self.change(|pool, _| {
             pool.set_marks(compiled.into());
             Ok(())
@@ -27,8 +29,8 @@ impl Director {
         Ok(())
     }
 
-    /// `rules` as packets meet them.
-    pub(super) fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
+    /// `rules` as packets meet them, when regions have these numbers.
+    pub(super) fn compile(&self, rules: &[MarkRule], numbers: &Numbers) -> Result<Vec<Rule>> {
         let interfaces = &self.facts.interfaces;
         let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
         let mut problems = Vec::new();
@@ -40,7 +42,12 @@ impl Director {
                 let mend = "name one of [datapath] interfaces";
                 problems.push(Problem::new(format!("/{index}/interface"), message, mend));
             }
-            compiled(rule, port.map(|port| port as u16))
+            let at = || format!("/{index}/region");
+            let region = region(numbers, rule.region.as_deref(), at).unwrap_or_else(|problem| {
+                problems.push(problem);
+                Regions::default()
+            });
+            compiled(rule, port.map(|port| port as u16), region)
         };
         let compiled = rules.iter().enumerate().map(&mut compile).collect();
         ControlError::unless_valid(problems)?;
@@ -48,7 +55,7 @@ impl Director {
     }
 }
 
-fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
+fn compiled(rule: &MarkRule, port: Option<u16>, region: Regions) -> Rule {
     Rule {
         mark: rule.mark,
         protocol: rule.protocol.map(translate::protocol),
@@ -57,6 +64,7 @@ fn compiled(rule: &MarkRule, port: Option<u16>) -> Rule {
         src_ports: ports(rule.source_ports),
         dst_ports: ports(rule.destination_ports),
         port,
+        region,
     }
 }
 

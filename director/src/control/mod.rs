@@ -19,6 +19,7 @@ mod kept;
 mod marks;
 mod meter;
 mod path_mtu;
+mod regions;
 mod reload;
 mod roles;
 mod settings;

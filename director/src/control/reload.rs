@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::Director;
 use super::desired::Desired;
+use super::filter::Filtering;
 use super::watch::unix_now;
 use crate::config::{Config, ConfigErrors, Datapath, Local};
 use crate::keep::Wishes;
@@ -62,7 +63,7 @@ impl Director {
             timeouts: wishes.timeouts,
             sysctls: wishes.sysctls(),
             daemons: None,
-            filter: Some(&config.filter),
+            filter: Filtering::of(&config.filter, self)?,
             grace: config.datapath.drain,
         })?;
         self.set_grace(config.datapath.drain);

@@ -10,6 +10,7 @@ use adminapi::sysctl::{Sysctl, Sysctls};
 use adminapi::{Control, ControlError};
 
 use super::desired::Desired;
+use super::filter::Filtering;
 use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::pool::Pool;
@@ -82,7 +83,7 @@ impl Director {
             timeouts: wanted.timeouts,
             sysctls,
             daemons: wanted.daemons.as_deref(),
-            filter: None,
+            filter: Filtering::default(),
             grace: self.grace_seconds(),
         })
     }

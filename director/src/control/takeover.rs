@@ -119,6 +119,9 @@ impl Director {
     }
 
     fn count_on(&self, tally: &Tally) {
+        if let Some(fast) = &self.shared.fast {
+            fast.bring_on(&tally.forwarded);
+        }
         let pool = self.shared.pool.load();
         for counted in &tally.services {
             let Some(service) = pool.service(&translate::key(counted.service)) else {

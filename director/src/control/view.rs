@@ -331,6 +331,11 @@ impl Director {
         };
         let found = self.shared.explain(&tuple, port, now);
         let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
+        let is_allowed = origin.listed.as_ref().map(|listed| listed.list);
+        let by_region = found.service.is_some()
+            && is_allowed != Some(model::FilterList::Allow)
+            && self.is_refused_by_region(tuple.src.addr, found.connection.is_some());
+        let refused = origin.refused.or(by_region.then_some("region"));
         let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
@@ -338,15 +343,16 @@ impl Director {
         let template = found.template.as_ref();
         Ok(model::Explanation {
             fate: match found.refused {
-                _ if origin.refused.is_some() => model::Fate::Drop,
+                _ if refused.is_some() => model::Fate::Drop,
                 None => model::Fate::Forward,
                 Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
                 Some(_) => model::Fate::Drop,
             },
-            reason: (origin.refused)
+            reason: refused
                 .or(found.refused.map(DropReason::name))
                 .map(str::to_owned),
             listed: origin.listed,
+            place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),
             template: template.and_then(|entry| self::template(&found.pool, entry, now)),

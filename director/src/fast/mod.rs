@@ -51,7 +51,7 @@ use room::Room;
 
 pub use lanes::{Lane, Station};
 pub use shape::{Manner, Shape, Shim, Wrapping};
-pub use tallies::Tallies;
+pub use tallies::{Carried, Tallies};
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -130,6 +130,23 @@ impl Fast {
                 self.end(&tuple);
             }
         }
+    }
+
+    /// Counts all flows as seen at `now`: while no director lived, the gate had no clock.
+    pub fn wake(&self, now: Tick) {
+        self.tick(now);
+        for at in self.index().flows() {
+            if let Some(flow) = self.shared.flows.get(at as usize) {
+                flow.ways[0].seen.store(now.0, Relaxed);
+            }
+        }
+    }
+
+    /// The tuples of the packets that flows have from their clients.
+    pub fn tuples(&self) -> impl Iterator<Item = Tuple> + '_ {
+        let flows = self.index().flows().into_iter();
+        let flows = flows.filter_map(|at| self.shared.flows.get(at as usize));
+        flows.map(shape::original_of)
     }
 
     /// Tells the gate what time it is.

@@ -1,5 +1,6 @@
 //! Limits, as the gate takes them.
 
+use crate::region::Regions;
 use crate::wire::{Addr, Endpoint, Protocol};
 
 const NANOS: u64 = 1_000_000_000;
@@ -41,6 +42,8 @@ pub struct Limit {
     pub bits_v6: u8,
     /// The service that it is for; every one if none.
     pub service: Option<(Protocol, Endpoint)>,
+    /// The regions that it is for; every source if none.
+    pub region: Regions,
 }
 
 impl Limit {
@@ -64,6 +67,7 @@ impl Limit {
         bytes[52..68].copy_from_slice(mask(self.bits_v6).octets());
         bytes[68..72].copy_from_slice(&(self.of as u32).to_ne_bytes());
         bytes[72..76].copy_from_slice(&(self.per as u32).to_ne_bytes());
+        bytes[76..80].copy_from_slice(&self.region.0.to_ne_bytes());
         bytes
     }
 }

@@ -11,8 +11,21 @@ pub use bogons::BOGONS;
 pub use book::{Book, List, Listing};
 pub use limit::{Limit, Of, Per};
 
+use crate::region::Regions;
+
 /// Limits at most (`LIMITS` in `bpf/limit.h`).
 pub const MAX_LIMITS: usize = 16;
+
+/// What is done with the packets for services that come from regions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionRules {
+    /// Regions that are all but what they name.
+    pub outside: Regions,
+    /// Regions that open no connections.
+    pub closed: Regions,
+    /// Regions of which nothing is taken.
+    pub sealed: Regions,
+}
 
 /// What is filtered besides the lists. Ports (interfaces) are a bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,4 +38,6 @@ pub struct Rules {
     pub loose: u32,
     /// The limits.
     pub limits: Vec<Limit>,
+    /// What is done with regions.
+    pub regions: RegionRules,
 }

@@ -8,6 +8,7 @@ use super::GateError;
 use super::maps::{put, sum_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
 use crate::filter::{List, MAX_LIMITS, Rules};
+use crate::region::Regions;
 use crate::wire::Net;
 
 /// Size of `struct listing`.
@@ -23,10 +24,38 @@ pub struct Filters {
     limits: MapHandle,
     buckets: MapHandle,
     over_limits: MapHandle,
+    regions_v4: MapHandle,
+    regions_v6: MapHandle,
+    region_drops: MapHandle,
+}
+
+/// Of which families, IPv4 and IPv6, there is something to look up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Listed networks.
+    pub listed: [bool; 2],
+    /// Networks of regions.
+    pub regions: [bool; 2],
+}
+
+const fn bits(families: [bool; 2]) -> u32 {
+    families[0] as u32 | (families[1] as u32) << 1
 }
 
 fn map(map: &'static str) -> impl Fn(libbpf_rs::Error) -> GateError {
     move |error| GateError::Map { map, error }
+}
+
+fn v4_key(net: Net) -> Option<Vec<u8>> {
+    let v4 = net.addr.to_v4().filter(|_| net.is_v4())?;
+    let bits = u32::from(net.bits - Net::V4_BITS).to_ne_bytes();
+    Some([bits, v4].concat())
+}
+
+fn zero(counters: &MapHandle, number: u32) -> libbpf_rs::Result<()> {
+    let cpus = libbpf_rs::num_possible_cpus()?;
+    let zeroes = vec![0u64.to_ne_bytes().to_vec(); cpus];
+    counters.update_percpu(&number.to_ne_bytes(), &zeroes, MapFlags::ANY)
 }
 
 fn v6_key(net: Net) -> Vec<u8> {
@@ -44,6 +73,9 @@ impl Filters {
             limits: MapHandle::try_from(&skel.maps.limits)?,
             buckets: MapHandle::try_from(&skel.maps.buckets)?,
             over_limits: MapHandle::try_from(&skel.maps.over_limits)?,
+            regions_v4: MapHandle::try_from(&skel.maps.regions_v4)?,
+            regions_v6: MapHandle::try_from(&skel.maps.regions_v6)?,
+            region_drops: MapHandle::try_from(&skel.maps.region_drops)?,
         })
     }
 
@@ -54,19 +86,46 @@ impl Filters {
         open.maps.filters.reuse_fd(self.filters.as_fd())?;
         open.maps.limits.reuse_fd(self.limits.as_fd())?;
         open.maps.buckets.reuse_fd(self.buckets.as_fd())?;
+        open.maps.regions_v4.reuse_fd(self.regions_v4.as_fd())?;
+        open.maps.regions_v6.reuse_fd(self.regions_v6.as_fd())?;
+        open.maps.region_drops.reuse_fd(self.region_drops.as_fd())?;
         open.maps.over_limits.reuse_fd(self.over_limits.as_fd())
     }
 
-    /// The map that has a network, and its key there.
+    /// The map that has a network on a list, and its key there.
     fn listed(&self, net: Net) -> (&'static str, &MapHandle, Vec<u8>) {
-        let v4 = net.addr.to_v4().filter(|_| net.is_v4());
-        match v4 {
-            Some(v4) => {
-                let bits = u32::from(net.bits - Net::V4_BITS).to_ne_bytes();
-                ("listed_v4", &self.listed_v4, [bits, v4].concat())
-            }
+        match v4_key(net) {
+            Some(key) => ("listed_v4", &self.listed_v4, key),
             None => ("listed_v6", &self.listed_v6, v6_key(net)),
         }
+    }
+
+    /// Says in which regions a network is; none takes it out of the map.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_regions(&self, net: Net, regions: Option<Regions>) -> Result<(), GateError> {
+        let value = regions.map(|Regions(bits)| bits.to_ne_bytes());
+        match v4_key(net) {
+            Some(key) => put(&self.regions_v4, &key, value).map_err(map("regions_v4")),
+            None => put(&self.regions_v6, &v6_key(net), value).map_err(map("regions_v6")),
+        }
+    }
+
+    /// Packets that were not taken because of a region, by its number.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn dropped_of_region(&self, number: u8) -> Result<u64, GateError> {
+        sum_percpu(&self.region_drops, number.into()).map_err(map("region_drops"))
+    }
+
+    /// Counts the packets of a region from 0 again.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn zero_region(&self, number: u8) -> Result<(), GateError> {
+        zero(&self.region_drops, number.into()).map_err(map("region_drops"))
     }
 
     /// Lists a network until a time of the monotonic clock, in nanoseconds; 0 = for ever. What it has
@@ -121,28 +180,36 @@ impl Filters {
         Ok(())
     }
 
-    /// Sets all but the listings: limits begin with full buckets, and nothing counted. `listed`
-    /// says which families, IPv4 and IPv6, have any listings.
+    /// Sets all but the networks: limits begin with full buckets, and nothing counted.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn set_rules(&self, rules: &Rules, listed: [bool; 2]) -> Result<(), GateError> {
-        self.enforce(rules, listed, 0)?;
+    pub fn set_rules(&self, rules: &Rules, known: Known) -> Result<(), GateError> {
+        self.enforce(rules, known, 0)?;
         self.write_limits(rules)?;
-        self.set_listed(rules, listed)
+        self.set_known(rules, known)
     }
 
-    /// Says which families have any listings, with the rules that hold.
+    /// Says of which families there are networks, with the rules that hold.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn set_listed(&self, rules: &Rules, listed: [bool; 2]) -> Result<(), GateError> {
-        self.enforce(rules, listed, rules.limits.len().min(MAX_LIMITS) as u32)
+    pub fn set_known(&self, rules: &Rules, known: Known) -> Result<(), GateError> {
+        self.enforce(rules, known, rules.limits.len().min(MAX_LIMITS) as u32)
     }
 
-    fn enforce(&self, rules: &Rules, listed: [bool; 2], limits: u32) -> Result<(), GateError> {
-        let families = u32::from(listed[0]) | u32::from(listed[1]) << 1;
-        let words = [families, rules.bogons, rules.strict, rules.loose, limits];
+    fn enforce(&self, rules: &Rules, known: Known, limits: u32) -> Result<(), GateError> {
+        let words = [
+            bits(known.listed),
+            rules.bogons,
+            rules.strict,
+            rules.loose,
+            limits,
+            bits(known.regions),
+            rules.regions.outside.0,
+            rules.regions.closed.0,
+            rules.regions.sealed.0,
+        ];
         let words: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         self.filters
             .update(&0u32.to_ne_bytes(), &words, MapFlags::ANY)
@@ -154,14 +221,10 @@ impl Filters {
         for name in names {
             put::<0>(&self.buckets, &name, None).map_err(map("buckets"))?;
         }
-        let cpus = libbpf_rs::num_possible_cpus().map_err(map("over_limits"))?;
-        let zeroes = vec![0u64.to_ne_bytes().to_vec(); cpus];
         for (number, limit) in rules.limits.iter().take(MAX_LIMITS).enumerate() {
-            let number = (number as u32).to_ne_bytes();
-            let zeroed = self
-                .over_limits
-                .update_percpu(&number, &zeroes, MapFlags::ANY);
-            zeroed.map_err(map("over_limits"))?;
+            let number = number as u32;
+            zero(&self.over_limits, number).map_err(map("over_limits"))?;
+            let number = number.to_ne_bytes();
             self.limits
                 .update(&number, &limit.to_bytes(), MapFlags::ANY)
                 .map_err(map("limits"))?;

@@ -290,6 +290,31 @@ impl FlowMaps {
         })
     }
 
+    /// Another director's flow cache, by the names of its maps; what it sends through is not its
+    /// matter any more.
+    pub(super) fn among(maps: &[MapHandle], own: &Self) -> Option<Self> {
+        let named = |name: &str| {
+            let map = maps.iter().find(|map| map.name() == name)?;
+            MapHandle::try_from(map).ok()
+        };
+        Some(Self {
+            heads: named("heads")?,
+            buckets: named("buckets")?,
+            flows: named("flows")?,
+            hops: named("hops")?,
+            reals: named("reals")?,
+            tallies: named("tallies")?,
+            lanes: MapHandle::try_from(&own.lanes).ok()?,
+            exits: MapHandle::try_from(&own.exits).ok()?,
+        })
+    }
+
+    /// Whether these are the same maps.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let id = |maps: &Self| maps.heads.info().map(|info| info.info.id).ok();
+        id(self) == id(other)
+    }
+
     pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
         open.maps.heads.reuse_fd(self.heads.as_fd())?;
         open.maps.flow_slots.reuse_fd(self.buckets.as_fd())?;

@@ -76,12 +76,13 @@ impl GateCounters {
 }
 
 /// Why the gate drops packets, in the order of `enum counter` in `bpf/maps.h`.
-pub const GATE_DROPS: [&str; 8] = [
+pub const GATE_DROPS: [&str; 9] = [
     "no_socket",
     "denied",
     "black_hole",
     "bogon",
     "reverse_path",
+    "region",
     "source_limit",
     "service_limit",
     "bad_cookie",
@@ -103,7 +104,7 @@ pub struct Scope {
 }
 
 /// Size of `struct rule`.
-const RULE_BYTES: usize = 76;
+const RULE_BYTES: usize = 80;
 /// `ANY_PORT`.
 const ANY_PORT: u16 = u16::MAX;
 
@@ -126,6 +127,7 @@ fn bytes_of((rule, families): &(Rule, Vec<Family>)) -> [u8; RULE_BYTES] {
         Family::Ipv6 => 2,
     };
     bytes[75] = families.iter().map(wanted).sum();
+    bytes[76..].copy_from_slice(&rule.region.0.to_ne_bytes());
     bytes
 }
 
@@ -261,7 +263,13 @@ impl Maps {
         self.rules
             .update(&other.to_ne_bytes(), &rules, MapFlags::ANY)
             .map_err(map("rules"))?;
-        let words = [u32::from(scope.wide), scope.rules.len() as u32, other];
+        let regional = scope.rules.iter().any(|(rule, _)| !rule.region.is_none());
+        let words = [
+            u32::from(scope.wide),
+            scope.rules.len() as u32,
+            other,
+            u32::from(regional),
+        ];
         let words: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         self.scopes
             .update(&only, &words, MapFlags::ANY)

@@ -19,7 +19,7 @@ mod trial;
 
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
-pub use filters::Filters;
+pub use filters::{Filters, Known};
 pub use interface::Interface;
 pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
@@ -34,7 +34,7 @@ use std::sync::Arc;
 use crate::bpf_link;
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
-use flows::Flows;
+use flows::{FlowMaps, Flows};
 use maps::Maps;
 use program::{Base, Instance, RollPlan};
 
@@ -56,6 +56,8 @@ pub struct Gate {
     roll: Arc<Roll>,
     links: Vec<Attachment>,
     pins: Option<Pins>,
+    /// The flow cache of another director, when this one has its own.
+    former: Option<FlowMaps>,
 }
 
 /// What a gate is to have room for.
@@ -136,11 +138,14 @@ impl Gate {
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
         let roll = Arc::new(maps.map_roll(&plan)?);
+        let former =
+            FlowMaps::among(&carried, &maps.flows).filter(|former| !former.is(&maps.flows));
         Ok(Self {
             maps,
             roll,
             links,
             pins,
+            former,
         })
     }
 
@@ -196,6 +201,11 @@ impl Gate {
     /// The kernel's.
     pub fn flows(&self) -> Result<Flows, GateError> {
         self.maps.flows.map()
+    }
+
+    /// The flow cache of another director, if this one does not go on with it: what that gate has seen.
+    pub fn former_flows(&self) -> Option<Flows> {
+        self.former.as_ref()?.map().ok()
     }
 
     /// Lets the fast path leave through `port`, which is the interface with the index `ifindex`.

@@ -7,6 +7,7 @@ use adminapi::model::ServiceId;
 use serde::{Deserialize, Serialize};
 
 use crate::drops::{Cause, DropReason};
+use crate::fast::Carried;
 use crate::stats::{TrafficSum, WorkerStats};
 
 /// The file `tally`.
@@ -16,6 +17,10 @@ pub struct Tally {
     pub services: Vec<ServiceTally>,
     /// Of each worker.
     pub workers: Vec<WorkerTally>,
+    /// What the gate had forwarded by itself for the slot of each real server, as far as the services
+    /// have it.
+    #[serde(default)]
+    pub forwarded: Vec<(u32, Carried)>,
 }
 
 /// What a service has carried, and each of its real servers.
@@ -124,6 +129,7 @@ mod tests {
         dead.drops.of(Cause::NoRoute.into()).add(30);
         let tally = Tally {
             services: Vec::new(),
+            forwarded: Vec::new(),
             workers: vec![WorkerTally::of(&dead), WorkerTally::of(&dead)],
         };
         let heir = WorkerStats::default();

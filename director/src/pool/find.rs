@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Pool;
+use crate::region::Geography;
 use crate::service::{Real, RealId, Service, ServiceKey};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 use crate::{ftp, marks};
@@ -26,9 +27,14 @@ impl Pool {
 
     #[inline(never)]
     fn marked(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
-        let mark = marks::mark_of(&self.marks, tuple, port)?;
+        let mark = marks::mark_of(&self.marks, tuple, port, &self.geography)?;
         let family = marks::family_of(tuple.dst.addr);
         self.service(&ServiceKey::Mark { mark, family })
+    }
+
+    /// Where sources are, for the rules that ask.
+    pub const fn geography(&self) -> &Geography {
+        &self.geography
     }
 
     /// The rules that mark packets.

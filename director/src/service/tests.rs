@@ -55,7 +55,7 @@ fn a_larger_upper_threshold_ends_an_overload() {
     let before = limited(2, 0);
     assert_eq!(story(&before, "++"), ".O");
     let edit = |upper, lower| {
-        before.load.overloaded.store(true, Relaxed);
+        before.load.set_overloaded(true);
         before.with(Settings {
             upper,
             lower,

@@ -31,6 +31,19 @@ impl Net {
         self.addr.common_prefix(addr) >= self.bits.into()
     }
 
+    /// The first address behind them, if there is one.
+    pub const fn next(&self) -> Option<Addr> {
+        let last = u128::from_be_bytes(*self.addr.octets())
+            | match u128::MAX.checked_shr(self.bits as u32) {
+                Some(host) => host,
+                None => 0,
+            };
+        match last.checked_add(1) {
+            Some(next) => Some(Addr::v6(next.to_be_bytes())),
+            None => None,
+        }
+    }
+
     /// Whether they are IPv4 addresses.
     pub const fn is_v4(&self) -> bool {
         self.bits >= Self::V4_BITS && self.addr.is_v4()

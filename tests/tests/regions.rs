@@ -1,0 +1,312 @@
+//! Countries and autonomous systems: what is not taken from them, and pools of their own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use adminapi::model::{
+    ExplainQuery, Family as Of, Fate, FilterList, FilterRules, Listed, MarkRule, Protocol, Region,
+    Scheduler, Service, ServiceId,
+};
+use anyhow::{Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::service;
+use testbed::mmdb::Mmdb;
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, Scene};
+use testbed::servers::OTHER_HTTP_PORT;
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
+use testbed::traffic::HttpConnection;
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn client(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => CLIENT_V4.into(),
+        Family::V6 => CLIENT_V6.into(),
+    }
+}
+
+/// Where the client is in the files.
+const NETWORKS: [&str; 2] = ["10.0.1.0/24", "fd00:1::/64"];
+
+/// Files that have the client in a country and an autonomous system, and others elsewhere.
+struct Atlas {
+    directory: tempfile::TempDir,
+}
+
+impl Atlas {
+    fn new(country: &str, asn: u32) -> Result<Self> {
+        let atlas = Self {
+            directory: tempfile::tempdir()?,
+        };
+        atlas.move_to(country, asn)?;
+        Ok(atlas)
+    }
+
+    fn country(&self) -> PathBuf {
+        self.directory.path().join("country.mmdb")
+    }
+
+    fn asn(&self) -> PathBuf {
+        self.directory.path().join("asn.mmdb")
+    }
+
+    fn move_to(&self, country: &str, asn: u32) -> Result<()> {
+        let mut countries = Mmdb::new("Test-Country");
+        let mut systems = Mmdb::new("Test-ASN");
+        for network in NETWORKS {
+            countries = countries.country(network.parse()?, country, "EU");
+            systems = systems.asn(network.parse()?, asn);
+        }
+        let elsewhere = "198.51.100.0/24".parse()?;
+        let countries = countries.country(elsewhere, "BR", "SA");
+        countries.write(&self.country())?;
+        systems.write(&self.asn())
+    }
+
+    fn scene(&self) -> Result<Scene> {
+        let text = |path: PathBuf| path.display().to_string();
+        Scene::start_shaped(
+            Plan::default(),
+            Scheduler::Rr,
+            &[1, 1, 1],
+            |configuration| {
+                configuration
+                    .filter("country_file", text(self.country()))
+                    .filter("asn_file", text(self.asn()))
+            },
+        )
+    }
+}
+
+fn region(name: &str, countries: &[&str]) -> Region {
+    Region {
+        name: name.to_owned(),
+        countries: countries.iter().map(|&code| code.to_owned()).collect(),
+        ..Region::default()
+    }
+}
+
+fn set(scene: &Scene, regions: Vec<Region>) -> Result<adminapi::model::Filter> {
+    let rules = FilterRules {
+        regions,
+        ..FilterRules::default()
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.put_filter(&rules).await)
+}
+
+fn explain(scene: &Scene, family: Family) -> Result<adminapi::model::Explanation> {
+    let query = ExplainQuery {
+        protocol: Protocol::Tcp,
+        from: SocketAddr::new(client(family), 40_000),
+        to: family.http(),
+        interface: None,
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.explain(&query).await)
+}
+
+fn connects(scene: &Scene, family: Family) -> bool {
+    let open = HttpConnection::open(&scene.topology.client, family.http());
+    open.is_ok_and(|mut open| open.ask_name().is_ok())
+}
+
+fn dropped(scene: &Scene) -> Result<u64> {
+    let drops = scene.director.api().stats()?.drops;
+    Ok(drops.get("region").copied().unwrap_or(0))
+}
+
+/// A SYN of the client's is not taken because of where it comes from.
+fn is_refused(scene: &Scene, family: Family) -> Result<()> {
+    let before = dropped(scene)?;
+    let syn = Segment {
+        flags: flag::SYN,
+        ..Segment::default()
+    };
+    let from = SocketAddr::new(client(family), 40_000);
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    let packet = tcp(from, family.http(), syn);
+    tap.send(&ethernet(
+        Mac::of_host(1, 1),
+        Mac::of_host(1, 0xfe),
+        &packet,
+    ))?;
+    wait::until("the gate to drop it", PATIENCE, || {
+        ensure!(dropped(scene)? > before, "it was taken");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_country_opens_no_connections_and_keeps_those_that_it_has() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let by_asn = Region {
+        asns: vec![64_500],
+        list: Some(FilterList::Deny),
+        ..region("as", &[])
+    };
+    let not_there = Region {
+        outside: true,
+        list: Some(FilterList::Deny),
+        ..region("abroad", &["BR", "AR"])
+    };
+    let by_country = Region {
+        list: Some(FilterList::Deny),
+        ..region("country", &["DE"])
+    };
+    for family in Family::BOTH {
+        for denied in [&by_country, &by_asn, &not_there] {
+            set(&scene, vec![region("other", &["BR"])])?;
+            let mut live = HttpConnection::open(&scene.topology.client, family.http())?;
+            live.ask_name()?;
+            let all = vec![region("other", &["BR"]), denied.clone()];
+            let shown = set(&scene, all)?;
+            assert_eq!(shown.regions["other"].networks, 1);
+            assert_eq!(shown.atlas.len(), 2);
+            is_refused(&scene, family)?;
+            live.ask_name()?;
+            let told = explain(&scene, family)?;
+            assert_eq!(
+                (told.fate, told.reason.as_deref()),
+                (Fate::Drop, Some("region"))
+            );
+            let place = told.place.unwrap_or_default();
+            assert_eq!(
+                (place.country.as_deref(), place.asn),
+                (Some("DE"), Some(64_500))
+            );
+            assert_eq!(place.regions, [denied.name.as_str()]);
+            let shown = scene
+                .director
+                .api()
+                .call(async |client| client.filter().await)?;
+            let dropped = shown.regions[&denied.name].dropped;
+            assert!(dropped > 0 && shown.dropped["region"] >= dropped);
+        }
+        let allowed = Listed {
+            network: client(family).to_string().parse()?,
+            list: FilterList::Allow,
+            seconds: None,
+            why: None,
+        };
+        let api = scene.director.api();
+        api.call(async |client| client.put_network(&allowed).await)?;
+        assert!(connects(&scene, family), "the allow list does not win");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_changed_file_is_read_by_itself_and_a_broken_one_is_not_taken() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let denied = Region {
+        list: Some(FilterList::Deny),
+        ..region("country", &["DE"])
+    };
+    set(&scene, vec![denied])?;
+    is_refused(&scene, Family::V4)?;
+    let api = scene.director.api();
+    let told = |word: &str| {
+        wait::until("the file to be read", PATIENCE, || {
+            let events = api.call(async |client| client.events(0).await)?.events;
+            let told = |event: &adminapi::model::Event| {
+                event.kind == "regions" && event.message.contains(word)
+            };
+            ensure!(events.iter().any(told), "{events:?}");
+            Ok(())
+        })
+    };
+    std::fs::write(atlas.country(), "nothing of use")?;
+    told("what was read before holds")?;
+    is_refused(&scene, Family::V4)?;
+    atlas.move_to("FR", 64_500)?;
+    told("read anew")?;
+    assert!(
+        connects(&scene, Family::V4),
+        "it is in another country by now"
+    );
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+fn pool(scene: &Scene, mark: u32, real: usize) -> Service {
+    let real = scene.topology.reals[real].address(Family::V4.vip());
+    let reals = [(SocketAddr::new(real, OTHER_HTTP_PORT), 1)];
+    let by_address = service(Protocol::Tcp, Family::V4.http(), Scheduler::Rr, reals);
+    Service {
+        id: ServiceId::Mark {
+            mark,
+            family: Of::Ipv4,
+        },
+        ..by_address
+    }
+}
+
+#[test]
+fn a_region_has_the_pool_that_is_nearest() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let api = scene.director.api();
+    let europe = Region {
+        continents: vec!["EU".to_owned()],
+        ..region("europe", &[])
+    };
+    set(&scene, vec![europe, region("brazil", &["BR"])])?;
+    let rule = |mark, region: &str| {
+        Ok::<_, anyhow::Error>(MarkRule {
+            mark,
+            destination: Some(Family::V4.vip().to_string().parse()?),
+            destination_ports: Some("80".parse()?),
+            region: Some(region.to_owned()),
+            ..MarkRule::default()
+        })
+    };
+    api.add_service(&pool(&scene, 1, 2))?;
+    api.add_service(&pool(&scene, 2, 1))?;
+    let rules = [rule(1, "brazil")?, rule(2, "europe")?];
+    api.call(async |client| client.put_marks(&rules).await)?;
+    let name = || {
+        let mut open = HttpConnection::open(&scene.topology.client, Family::V4.http())?;
+        open.ask_name()
+    };
+    for _ in 0..3 {
+        assert_eq!(name()?, scene.topology.reals[1].name);
+    }
+    let told = explain(&scene, Family::V4)?;
+    assert_eq!(told.service, Some(pool(&scene, 2, 1).id));
+
+    let gone = set(&scene, vec![region("brazil", &["BR"])]);
+    let told = gone.unwrap_err().to_string();
+    assert!(told.contains("the rule of mark 2 names it"), "{told}");
+    let nowhere = [rule(1, "asia")?];
+    let refused = api.call(async |client| client.put_marks(&nowhere).await);
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("there is no region \"asia\""), "{told}");
+
+    atlas.move_to("BR", 64_500)?;
+    wait::until("the client to be in Brazil", PATIENCE, || {
+        let told = explain(&scene, Family::V4)?;
+        ensure!(told.service == Some(pool(&scene, 1, 2).id), "{told:?}");
+        Ok(())
+    })?;
+    assert_eq!(name()?, scene.topology.reals[2].name);
+    assert_accounts(&scene.director);
+    Ok(())
+}
