@@ -30,6 +30,7 @@ mod scheduler;
 mod service;
 mod source;
 mod span;
+mod standing;
 mod stats;
 mod status;
 mod status_set;
@@ -74,6 +75,7 @@ pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
+pub use standing::StandingListing;
 pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
 };

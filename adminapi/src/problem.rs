@@ -199,6 +199,9 @@ impl From<ControlError> for ProblemDocument {
             // A connection is never added over the API.
             ControlError::NotFound(Subject::Connection(_))
             | ControlError::AlreadyExists(Subject::Connection(_)) => ProblemKind::NoSuchConnection,
+            // A network is never added where one must not be.
+            ControlError::NotFound(Subject::Network(_))
+            | ControlError::AlreadyExists(Subject::Network(_)) => ProblemKind::NoSuchResource,
             ControlError::NotFound(Subject::Daemon(_)) => ProblemKind::NoSuchDaemon,
             ControlError::AlreadyExists(Subject::Daemon(_)) => ProblemKind::DaemonExists,
             ControlError::NoInterface(_) => ProblemKind::NoSuchInterface,

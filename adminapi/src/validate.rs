@@ -19,7 +19,9 @@ use crate::model::{
 };
 use crate::sysctl::{Sysctl, Value};
 
-pub use filter::{validate_filter_rules, validate_listed, validate_network_query};
+pub use filter::{
+    validate_filter_rules, validate_listed, validate_network_query, validate_standing,
+};
 pub use health::{bad_check, bad_health};
 
 /// The largest weight: `ipvsadm -w` reads a signed 32-bit number.
@@ -202,6 +204,10 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
             .into_iter()
             .map(|p| p.below("/daemons")),
     );
+    let filter = config.filter.iter().flat_map(validate_filter_rules);
+    problems.extend(filter.map(|p| p.below("/filter")));
+    let listed = validate_standing(config.listed.as_deref().unwrap_or_default());
+    problems.extend(listed.into_iter().map(|p| p.below("/listed")));
     problems
 }
 

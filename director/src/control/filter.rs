@@ -14,8 +14,9 @@ use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
 use super::regions::{self, Plan, Regional};
+use super::watch::unix_now;
 use super::{Director, refused, translate};
-use crate::filter::{self, BOGONS, Book, Limit, List, Of, Per, Rules};
+use crate::filter::{self, BOGONS, Book, End, Limit, List, Of, Per, Rules};
 use crate::flow::Entry;
 use crate::gate::{GateError, Known};
 use crate::path;
@@ -59,7 +60,7 @@ impl Director {
     fn list(&self, net: Net, listing: filter::Listing) -> Result<bool> {
         let mut filters = self.filters.lock();
         let (list, until) = (listing.list, listing.until);
-        let nanos = until.map_or(0, |until| self.nanos_at(until));
+        let nanos = until.map_or(0, |until| self.nanos_at(until.tick));
         (self.gate.filters().list(net, list, nanos)).map_err(refused)?;
         let was_there = filters.book.put(net, listing).is_some();
         self.tell_families(&filters)?;
@@ -122,16 +123,7 @@ impl Director {
     }
 
     pub(super) fn change_listing(&self, wanted: &Listed) -> Result<Put<ListedView>> {
-        let net = translate::net(wanted.network);
-        let now = self.facts.clock.now();
-        let listing = filter::Listing {
-            list: translate::list(wanted.list),
-            until: wanted
-                .seconds
-                .map(|seconds| now.after(Ticks::seconds(seconds))),
-            why: wanted.why.as_deref().map(Into::into),
-            configured: false,
-        };
+        let (net, listing) = self.listing(wanted);
         let was_there = self.list(net, listing)?;
         let view = self.find_listing(wanted.network)?;
         let view = view.ok_or_else(|| ControlError::Busy("it has been taken off again".into()))?;
@@ -139,6 +131,22 @@ impl Director {
             true => Put::Replaced(view),
             false => Put::Created(view),
         })
+    }
+
+    /// A listing of the API as the director has it.
+    fn listing(&self, wanted: &Listed) -> (Net, filter::Listing) {
+        let now = self.facts.clock.now();
+        let end = |seconds: u32| End {
+            tick: now.after(Ticks::seconds(seconds)),
+            unix: unix_now() + u64::from(seconds),
+        };
+        let listing = filter::Listing {
+            list: translate::list(wanted.list),
+            until: wanted.seconds.map(end),
+            why: wanted.why.as_deref().map(Into::into),
+            configured: false,
+        };
+        (translate::net(wanted.network), listing)
     }
 
     pub(super) fn take_off(&self, network: Prefix) -> Result<bool> {
@@ -159,7 +167,7 @@ impl Director {
             list: translate::api_list(listing.list),
             left: listing
                 .until
-                .map(|until| now.until(until).as_seconds_ceil()),
+                .map(|until| now.until(until.tick).as_seconds_ceil()),
             why: listing.why.as_deref().map(str::to_owned),
             configured: listing.configured,
             packets: self.gate.filters().decided(net).map_err(refused)?,

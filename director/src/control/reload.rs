@@ -63,7 +63,7 @@ impl Director {
             timeouts: wishes.timeouts,
             sysctls: wishes.sysctls(),
             daemons: None,
-            filter: Filtering::of(&config.filter, self)?,
+            filter: Filtering::of(&config.filter, self)?.with_rules(wishes.filter.clone()),
             grace: config.datapath.drain,
         })?;
         self.set_grace(config.datapath.drain);

@@ -25,12 +25,18 @@ impl Director {
     pub fn configuration(&self) -> Result<Configuration> {
         let pool = self.shared.pool.load();
         let marks = self.rules.lock().clone();
+        let (filter, listed) = {
+            let filters = self.filters.lock();
+            (filters.wanted.clone(), filters.listed_by_api())
+        };
         Ok(Configuration {
             timeouts: self.timeouts()?,
             sysctls: written(&self.shared.sysctls.load()),
             defense: self.levels(&pool),
             marks: Some(marks),
             daemons: Some(self.daemons.all()),
+            filter: Some(filter),
+            listed: Some(listed),
             services: pool
                 .services()
                 .iter()
@@ -83,7 +89,7 @@ impl Director {
             timeouts: wanted.timeouts,
             sysctls,
             daemons: wanted.daemons.as_deref(),
-            filter: Filtering::default(),
+            filter: Filtering::named(wanted),
             grace: self.grace_seconds(),
         })
     }

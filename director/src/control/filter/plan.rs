@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use adminapi::ControlError;
 use adminapi::error::Result;
-use adminapi::model::FilterRules;
+use adminapi::model::{Configuration, FilterRules, Prefix, StandingListing};
 use tracing::error;
 
 use super::{Filters, bogons_of};
 use crate::config;
 use crate::control::regions::{self, Numbers, Plan};
-use crate::control::{Director, refused};
+use crate::control::watch::unix_now;
+use crate::control::{Director, refused, translate};
 use crate::filter::{List, Listing, Rules};
 use crate::region::{Atlas, Geography};
 use crate::wire::Net;
@@ -25,6 +26,8 @@ pub(in crate::control) struct Filtering {
     atlas: Option<Arc<Atlas>>,
     /// The networks that the configuration file lists.
     configured: Option<BTreeMap<Net, List>>,
+    /// The networks that the API has listed.
+    listed: Option<Vec<StandingListing>>,
 }
 
 /// Rules that have been judged.
@@ -40,6 +43,7 @@ pub(in crate::control) struct RulePlan {
 pub(in crate::control) struct FilterPlan {
     pub(in crate::control) rules: Option<RulePlan>,
     configured: Option<BTreeMap<Net, List>>,
+    listed: Option<Vec<StandingListing>>,
 }
 
 impl Filtering {
@@ -49,7 +53,26 @@ impl Filtering {
             rules: Some(wanted.rules.clone()),
             atlas: director.newer_atlas(&wanted.files)?,
             configured: Some(wanted.listed.clone()),
+            listed: None,
         })
+    }
+
+    /// Those of a configuration over the API.
+    pub(in crate::control) fn named(wanted: &Configuration) -> Self {
+        Self {
+            rules: wanted.filter.clone(),
+            listed: wanted.listed.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with these rules, if there are any.
+    #[must_use]
+    pub(in crate::control) fn with_rules(self, rules: Option<FilterRules>) -> Self {
+        Self {
+            rules: rules.or(self.rules),
+            ..self
+        }
     }
 }
 
@@ -77,16 +100,40 @@ impl From<RulePlan> for FilterPlan {
 impl Filters {
     /// What is in force, as a plan.
     fn as_planned(&self) -> FilterPlan {
-        let listed = self.book.behind(None);
-        let listed = listed.filter(|(_, listing)| listing.configured);
+        let configured = self.book.behind(None);
+        let configured = configured.filter(|(_, listing)| listing.configured);
         FilterPlan {
             rules: Some(RulePlan {
                 wanted: self.wanted.clone(),
                 rules: self.rules.clone(),
                 regions: self.regional.as_planned(self.rules.regions),
             }),
-            configured: Some(listed.map(|(net, listing)| (net, listing.list)).collect()),
+            configured: Some(configured.map(|(net, l)| (net, l.list)).collect()),
+            listed: Some(self.listed_by_api()),
         }
+    }
+
+    /// What the API has listed, in the order of the addresses.
+    pub(in crate::control) fn listed_by_api(&self) -> Vec<StandingListing> {
+        let listed = self.book.behind(None);
+        let listed = listed.filter(|(_, listing)| !listing.configured);
+        listed
+            .map(|(net, listing)| standing(net, listing))
+            .collect()
+    }
+
+    /// Grows with each change of the lists.
+    pub(in crate::control) const fn changes(&self) -> u64 {
+        self.book.changes()
+    }
+}
+
+fn standing(net: Net, listing: &Listing) -> StandingListing {
+    StandingListing {
+        network: translate::prefix(net),
+        list: translate::api_list(listing.list),
+        until: listing.until.map(|end| end.unix),
+        why: listing.why.as_deref().map(str::to_owned),
     }
 }
 
@@ -98,6 +145,7 @@ impl Director {
         Ok(FilterPlan {
             rules: rules.transpose()?,
             configured: wanted.configured.clone(),
+            listed: wanted.listed.clone(),
         })
     }
 
@@ -149,8 +197,11 @@ impl Director {
         if let Some(rules) = plan.rules {
             self.tell_rules(rules)?;
         }
-        match &plan.configured {
-            Some(configured) => self.list_configured(configured),
+        if let Some(configured) = &plan.configured {
+            self.list_configured(configured)?;
+        }
+        match &plan.listed {
+            Some(listed) => self.list_by_api(listed),
             None => Ok(()),
         }
     }
@@ -199,6 +250,47 @@ impl Director {
             self.list(*net, listing)?;
         }
         Ok(())
+    }
+
+    /// Makes what the API has listed this.
+    fn list_by_api(&self, wanted: &[StandingListing]) -> Result<()> {
+        let present = self.filters.lock().listed_by_api();
+        let by_network = |listed: &[StandingListing]| -> BTreeMap<Prefix, StandingListing> {
+            let named = listed.iter().map(|one| (one.network, one.clone()));
+            named.collect()
+        };
+        let (present, wanted) = (by_network(&present), by_network(wanted));
+        for gone in present.keys().filter(|net| !wanted.contains_key(net)) {
+            self.take_off(*gone)?;
+        }
+        let is_new = |listing: &&StandingListing| present.get(&listing.network) != Some(listing);
+        self.list_again(wanted.values().filter(is_new))
+    }
+
+    /// Lists networks as far as their time has not come.
+    fn list_again<'l>(&self, listed: impl Iterator<Item = &'l StandingListing>) -> Result<()> {
+        let now = unix_now();
+        for wanted in listed {
+            let Some((net, mut listing)) = wanted.at(now).map(|left| self.listing(&left)) else {
+                continue;
+            };
+            // What is left was taken from it, and not the other way round.
+            if let (Some(end), Some(unix)) = (&mut listing.until, wanted.until) {
+                end.unix = unix;
+            }
+            self.list(net, listing)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the networks that a former director had listed, those that are not listed now.
+    pub(in crate::control) fn list_as_before(&self, listed: &[StandingListing]) -> Result<()> {
+        let is_missing = |listing: &&StandingListing| {
+            let filters = self.filters.lock();
+            let net = translate::net(listing.network);
+            filters.book.get(net).is_none_or(|there| there.configured)
+        };
+        self.list_again(listed.iter().filter(is_missing))
     }
 
     /// The atlas of these files, if it is another than the present one.
