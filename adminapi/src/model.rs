@@ -57,7 +57,7 @@ pub use filter::{
     NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
-    AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
+    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck, RealState,
     ServiceCondition,
 };
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
