@@ -57,8 +57,8 @@ pub use filter::{
     NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
-    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck, RealState,
-    ServiceCondition,
+    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck,
+    RealState, ServiceCondition,
 };
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};

@@ -84,8 +84,8 @@ pub fn access(listen: &Listen) -> Result<Access> {
         Kept::new("API tokens", files, read).map(Arc::new)
     });
     let tls = listen.tls.clone().map(|files| files.keep().map(Arc::new));
-    let allowance = (listen.requests)
-        .map(|requests| Arc::new(Allowance::new(requests.rate, requests.burst)));
+    let allowance =
+        (listen.requests).map(|requests| Arc::new(Allowance::new(requests.rate, requests.burst)));
     let access = Access {
         door: Door {
             tokens: tokens.transpose().map_err(Error::msg)?,

@@ -205,12 +205,17 @@ fn a_token_that_asks_too_often_waits_and_locks_nobody_else_out() -> Result<()> {
     command.args(["-sS", "-o", "/dev/null", "--cacert"]);
     command.arg(guarded.papers.path("ca.crt"));
     command.args(["-w", "%{http_code} %header{retry-after}\\n"]);
-    command.arg("-H").arg(format!("Authorization: Bearer {}", guarded.read));
+    command
+        .arg("-H")
+        .arg(format!("Authorization: Bearer {}", guarded.read));
     let said = output(command.arg(url))?;
     let count = |line: &str| said.lines().filter(|told| *told == line).count();
     let (taken, refused) = (count("200 "), count("429 1"));
     ensure!(taken + refused == 2000, "{said}");
-    ensure!(taken as i64 >= BURST && refused > 0, "{taken} taken, {refused} not");
+    ensure!(
+        taken as i64 >= BURST && refused > 0,
+        "{taken} taken, {refused} not"
+    );
     let (status, said) = guarded.ask(&guarded.admin, "-Ln")?;
     ensure!(status == 0, "{said}");
     Ok(())

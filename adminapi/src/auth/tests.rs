@@ -160,7 +160,10 @@ async fn who_asks_too_often_is_told_to_wait_and_nobody_else() {
     let process = Peer::Process { uid: 0, pid: None };
     let api = guarded(door, process);
     for _ in 0..3 {
-        assert_eq!(status(&api, "GET", "/v1/timeouts", "").await, StatusCode::OK);
+        assert_eq!(
+            status(&api, "GET", "/v1/timeouts", "").await,
+            StatusCode::OK
+        );
     }
 }
 

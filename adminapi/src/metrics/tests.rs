@@ -86,7 +86,10 @@ fn the_health_of_what_is_watched_has_series() {
     }
     let samples = samples(&expose(&fake).unwrap());
     let labels = "{service=\"tcp:10.0.0.1:80\",real=\"10.1.0.2:80\"";
-    assert_eq!(samples["bulwark_real_up"], [format!("bulwark_real_up{labels}}} 0")]);
+    assert_eq!(
+        samples["bulwark_real_up"],
+        [format!("bulwark_real_up{labels}}} 0")]
+    );
     assert_eq!(
         samples["bulwark_real_health_info"],
         [format!(

@@ -223,7 +223,11 @@ impl Patient {
             (None, Opinion::Up, Will::Ready) => check(RealState::Up),
             (None, Opinion::Unknown, Will::Ready) => match self.state {
                 RealState::Unknown => (RealState::Unknown, self.diagnosis.clone(), None),
-                _ => (RealState::Up, Words::Borrowed("nothing speaks against it"), None),
+                _ => (
+                    RealState::Up,
+                    Words::Borrowed("nothing speaks against it"),
+                    None,
+                ),
             },
         }
     }
