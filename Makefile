@@ -87,8 +87,8 @@ rust:
 	  apt-get update -qq; \
 	  offered=$$(apt-cache policy rustc | sed -n 's/ *Candidate: //p'); \
 	  if printf '%s\n%s\n' $(MSRV) "$${offered%%[+~-]*}" | sort -CV && [ "$$offered" != "(none)" ]; then \
-	    echo "installing with apt-get: rustc cargo"; \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc cargo >/dev/null; \
+	    echo "installing with apt-get: rustc cargo rustfmt"; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc cargo rustfmt >/dev/null; \
 	  fi; \
 	fi; \
 	enough || { echo "Bulwark needs Rust $(MSRV) or newer, and this system offers no package of it." >&2; \
@@ -119,9 +119,10 @@ demo: deps release ## Serve HTTP through a director in namespaces, show the dist
 
 bench: deps release ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
-	target/release/bench
-	target/release/bench --command-line
-	target/release/bench --flood
+	target/release/bench gate
+	target/release/bench forwarding
+	target/release/bench command-line
+	target/release/bench flood
 
 fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing. Run: cargo install cargo-fuzz" >&2; exit 1; }

@@ -66,7 +66,7 @@ pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use millis::{BadMillis, Millis};
 pub use octets::{BadOctets, Octets};
-pub use persistence::{Persistence, masked};
+pub use persistence::{Engine, Persistence, masked};
 pub use rates::{RateWindows, Rates};
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use region::{AtlasFile, Place, Region, RegionUse};

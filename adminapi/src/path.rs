@@ -110,12 +110,15 @@ pub fn real(id: ServiceId, real: SocketAddr) -> String {
 pub fn explain(query: &ExplainQuery) -> String {
     let ends = [query.from, query.to].map(|end| escaped(&end.to_string()));
     let [from, to] = ends;
-    let interface = query.interface.as_deref();
-    let through = interface.map(|name| format!("&interface={}", escaped(name)));
+    let more = [("interface", &query.interface), ("call_id", &query.call_id)];
+    let more = more.map(|(name, value)| {
+        let value = value.as_deref().map(escaped);
+        value.map_or_else(String::new, |value| format!("&{name}={value}"))
+    });
     format!(
         "{EXPLAIN}?protocol={}&from={from}&to={to}{}",
         query.protocol.name(),
-        through.unwrap_or_default()
+        more.concat()
     )
 }
 

@@ -103,9 +103,8 @@ pub fn validate_mark(rule: &MarkRule) -> Vec<Problem> {
         problems.push(Problem::new("/mark", message, "use 1 to 4294967295"));
     }
     let family = |prefix: Option<Prefix>| prefix.map(|prefix| Family::of(prefix.address));
-    if let (Some(source), Some(destination)) = (family(rule.source), family(rule.destination))
-        && source != destination
-    {
+    let families = family(rule.source).zip(family(rule.destination));
+    if let Some((source, destination)) = families.filter(|(a, b)| a != b) {
         let message = format!("the source is {source}, the destination is {destination}");
         let problem = Problem::new("/source", message, "no packet is both; use two rules");
         problems.push(problem.with_other("/destination"));
@@ -151,6 +150,11 @@ fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
             format!("{timeout} seconds is no timeout"),
             format!("use 1 to {}", Persistence::MAX_TIMEOUT),
         ));
+    }
+    if persistence.engine.is_some() && id.protocol().is_some_and(|p| p != Protocol::Udp) {
+        let message = "the persistence engine sip reads SIP over UDP";
+        let mend = "make it a UDP service, or leave the engine out";
+        return Some(Problem::new("/persistence/engine", message, mend));
     }
     let prefix = persistence.prefix.filter(|prefix| *prefix > bits)?;
     Some(Problem::new(

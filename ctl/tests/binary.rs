@@ -179,6 +179,8 @@ impl Control for Fake {
             local: None,
             state: "ESTABLISHED".to_owned(),
             expires: 900,
+            engine: None,
+            engine_data: None,
         };
         Ok(ConnectionPage {
             connections: vec![connection],

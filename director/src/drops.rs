@@ -60,6 +60,8 @@ causes! {
     TableFull = "table_full",
     /// No room is left to remember the client of a persistent service.
     TemplatesFull = "templates_full",
+    /// A datagram to a service that goes by calls, and it names none.
+    NoCallId = "no_call_id",
     /// A SYN that was answered with a cookie, by a worker: the gate has not known whether it belongs
     /// to a connection.
     Challenged = "challenged",

@@ -69,6 +69,7 @@ pub mod sched;
 pub mod sctp;
 pub mod service;
 pub mod signals;
+pub mod sip;
 pub mod sources;
 pub mod speakers;
 pub mod stats;

@@ -505,6 +505,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.keep_tally();
                 director.keep_neighbours();
                 director.look_at_lanes();
+                director.keep_shortening();
                 if let Err(error) = director.end_listings() {
                     warn!(%error, "a network is not taken off its list yet");
                 }

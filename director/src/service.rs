@@ -34,6 +34,8 @@ pub struct Persistence {
     pub timeout: Ticks,
     /// Leading bits, of 128, of the addresses that count as one client.
     pub prefix: u8,
+    /// What decides beside it.
+    pub engine: Option<model::Engine>,
 }
 
 /// How a service treats connections.

@@ -10,6 +10,10 @@
 //!  mark             none      masked:0      MARK:0            IP  172.16.0.1:0  0.0.0.7:0
 //! ```
 //!
+//! With the persistence engine sip each call of a client has a template of its own, as IPVS has it.
+//! It is filed under a keyed hash of the Call-ID, its service and its client, in the place of the
+//! client, who stands in the place of the service.
+//!
 //! Each new connection of the client prolongs it, and it outlives the connections that it
 //! controls. A template whose real server takes the client no more is set aside, at port 65535,
 //! until its connections are gone.
@@ -22,15 +26,22 @@
 use std::io;
 use std::sync::Arc;
 
-use adminapi::model::Family;
+use adminapi::model::{Engine, Family};
 use arc_swap::ArcSwap;
 
 use crate::drops::Cause;
-use crate::flow::{Class, Cursor, Departed, Direction, Entry, Handle, Limits, Shard, Table};
+use crate::flow::{
+    Class, Cursor, Departed, Direction, Entry, Handle, Limits, Shard, Table, Tracked,
+};
 use crate::pool::Pool;
 use crate::service::{Persistence, Real, RealId, ServiceKey, Standing};
+use crate::sip::Call;
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+
+mod calls;
+
+use calls::Calls;
 
 /// How much longer a template lives whose time is up while it controls connections
 /// (`ip_vs_conn_expire`).
@@ -40,10 +51,13 @@ const SET_ASIDE: u16 = 0xffff;
 const FTP: u16 = 21;
 /// The client's port in the table for a mark, which could be mistaken for an address else.
 const OF_MARK: u16 = 1;
+/// The same for a call, which may be made to a mark.
+const OF_CALL: u16 = 2;
 
 /// The clients of all persistent services.
 pub struct Templates {
     table: Table,
+    calls: Calls,
     /// For real servers that a worker's snapshot does not know yet.
     latest: Arc<ArcSwap<Pool>>,
 }
@@ -69,7 +83,11 @@ impl Templates {
 
     /// Those that `table`, an empty one, is for.
     pub fn of(table: Table, latest: Arc<ArcSwap<Pool>>) -> Self {
-        Self { table, latest }
+        Self {
+            calls: Calls::new(table.shape().hash_key()),
+            table,
+            latest,
+        }
     }
 
     /// Takes one over from a former process. It controls nothing yet: [`Templates::readopt`] counts
@@ -124,7 +142,7 @@ impl Templates {
     pub(crate) fn hold<'p>(
         &self,
         pool: &'p Pool,
-        client: &Client,
+        client: &Client<'_>,
         now: Tick,
         takes: impl Fn(&Real) -> bool,
         choose: impl FnOnce() -> Option<&'p Real>,
@@ -138,6 +156,7 @@ impl Templates {
                 Ok(real) => {
                     take_control(&mut shard, handle);
                     shard.touch(handle, expires);
+                    self.note(client);
                     return Ok(real);
                 }
                 Err(successor) => {
@@ -162,7 +181,38 @@ impl Templates {
             .insert(entry, &place, None, evicted)
             .map_err(|_| Cause::TemplatesFull)?;
         real.load.stick();
+        self.note(client);
         Ok(real)
+    }
+
+    /// A client, and the call that it makes: the one named in what it sends, if its service goes by
+    /// calls and `tuple` is of a protocol that has some.
+    pub(crate) fn client<'a>(
+        &self,
+        service: &ServiceKey,
+        persistence: &Persistence,
+        tuple: &Tuple,
+        call_id: impl FnOnce() -> Option<&'a str>,
+    ) -> Result<Client<'a>, Cause> {
+        let client = Client::of(service, persistence, tuple);
+        match persistence.engine {
+            Some(Engine::Sip) if tuple.protocol == Protocol::Udp => {
+                let id = call_id().ok_or(Cause::NoCallId)?;
+                Ok(client.calling(self.calls.call(&client.key, id), id))
+            }
+            _ => Ok(client),
+        }
+    }
+
+    /// What the call that a template is of is called; none when it is of no call.
+    pub(crate) fn call_id(&self, template: &Entry) -> Option<String> {
+        self.calls.id(call_of(&template.original())?)
+    }
+
+    fn note(&self, client: &Client<'_>) {
+        if let Some((call, id)) = client.call {
+            self.calls.note(call, id);
+        }
     }
 
     /// The template of a client and the real server that [`Templates::hold`] would give it, left
@@ -170,7 +220,7 @@ impl Templates {
     pub(crate) fn held<'p>(
         &self,
         pool: &'p Pool,
-        client: &Client,
+        client: &Client<'_>,
         takes: impl Fn(&Real) -> bool,
     ) -> Option<(Entry, &'p Real)> {
         let place = self.table.locate(Direction::Original, &client.key);
@@ -237,7 +287,10 @@ impl Templates {
         let Some(service) = self.real(pool, connection.real(), |real| real.service) else {
             return;
         };
-        let key = key(&service, prefix, &connection.original());
+        let mut key = key(&service, prefix, &connection.original());
+        if let Some(call) = connection.tracked.call() {
+            key = of_call(&key, call);
+        }
         for key in [key, aside(&key, connection.real())] {
             let place = self.table.locate(Direction::Original, &key);
             let mut shard = self.table.lock(&place);
@@ -251,6 +304,7 @@ impl Templates {
 
     fn gone(&self, pool: &Pool, template: &Entry) {
         self.real(pool, template.real(), |real| real.load.unstick());
+        call_of(&template.original()).map(|call| self.calls.forget(call));
     }
 
     /// What `what` says of a real server, whose snapshot `pool` need not be.
@@ -267,6 +321,11 @@ impl Templates {
         let old = shard.remove(handle);
         drop(shard);
         let key = aside(&old.original(), old.real());
+        if let Some((was, is)) = call_of(&old.original()).zip(call_of(&key))
+            && let Some(id) = self.calls.forget(was)
+        {
+            self.calls.note(is, &id);
+        }
         let mut entry = Entry::new(&key, old.real(), SET_ASIDE, old.class(), old.expires());
         entry.packets = old.packets;
         let place = self.table.locate(Direction::Original, &key);
@@ -285,18 +344,33 @@ impl Templates {
 
 /// A client of a persistent service.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Client {
+pub(crate) struct Client<'a> {
     key: Tuple,
     timeout: Ticks,
+    /// The call that it makes, and its Call-ID, where that decides.
+    call: Option<(Call, &'a str)>,
 }
 
-impl Client {
-    /// The client that sends `tuple` to a service.
-    pub(crate) fn of(service: &ServiceKey, persistence: &Persistence, tuple: &Tuple) -> Self {
+impl<'a> Client<'a> {
+    fn of(service: &ServiceKey, persistence: &Persistence, tuple: &Tuple) -> Self {
         Self {
             key: key(service, persistence.prefix, tuple),
             timeout: persistence.timeout,
+            call: None,
         }
+    }
+
+    fn calling(self, call: Call, id: &'a str) -> Self {
+        Self {
+            key: of_call(&self.key, call),
+            call: Some((call, id)),
+            ..self
+        }
+    }
+
+    /// What is tracked of its connection.
+    pub(crate) fn tracked(&self, tracked: Tracked) -> Tracked {
+        self.call.map_or(tracked, |(call, _)| Tracked::Call(call))
     }
 }
 
@@ -317,6 +391,23 @@ fn key(service: &ServiceKey, prefix: u8, tuple: &Tuple) -> Tuple {
     }
 }
 
+/// What the template of a call is filed under; `client` is that of its client alone.
+const fn of_call(client: &Tuple, Call(call): Call) -> Tuple {
+    Tuple {
+        src: Endpoint::new(Addr::v6(call), client.src.port | OF_CALL),
+        dst: Endpoint::new(client.src.addr, client.dst.port),
+        ..*client
+    }
+}
+
+/// The call that a template filed under `key` is of.
+const fn call_of(key: &Tuple) -> Option<Call> {
+    match key.src.port & OF_CALL {
+        0 => None,
+        _ => Some(Call(*key.src.addr.octets())),
+    }
+}
+
 /// A mark as IPVS writes it into an address: its first four bytes.
 fn address_of(mark: u32, family: Family) -> Addr {
     let [a, b, c, d] = mark.to_be_bytes();
@@ -328,7 +419,18 @@ fn address_of(mark: u32, family: Family) -> Addr {
 
 /// What it is filed under when it is set aside: several real servers may have lost one client.
 fn aside(key: &Tuple, real: RealId) -> Tuple {
-    let addr = Addr::v6(u128::from(real.0).to_be_bytes());
+    let real = u128::from(real.0);
+    if let Some(Call(call)) = call_of(key) {
+        // Another call than the one in force, which has a name of its own in `calls`.
+        let other = u128::from_be_bytes(call) ^ (real + 1);
+        let addr = Addr::v6(other.to_be_bytes());
+        return Tuple {
+            src: Endpoint::new(addr, key.src.port),
+            dst: Endpoint::new(key.dst.addr, SET_ASIDE),
+            ..*key
+        };
+    }
+    let addr = Addr::v6(real.to_be_bytes());
     Tuple {
         dst: Endpoint::new(addr, SET_ASIDE),
         ..*key
@@ -375,23 +477,31 @@ pub(crate) struct Shown {
     pub(crate) client: Endpoint,
     /// Where it goes.
     pub(crate) vip: Endpoint,
+    /// Whether it is of one call of the client.
+    pub(crate) engine: Option<Engine>,
 }
 
 /// A template of `service` as listings show it.
 pub(crate) fn shown(template: &Entry, service: &ServiceKey) -> Shown {
-    let client = template.client();
+    let mark = template.client().port & OF_MARK != 0;
+    let call = call_of(&template.original());
+    let client = match call {
+        Some(_) => template.vip().addr,
+        None => template.client().addr,
+    };
     let addr = match *service {
         ServiceKey::Address { vip, .. } => vip.addr,
         ServiceKey::Mark { mark, family } => address_of(mark, family),
     };
     Shown {
-        protocol: (client.port != OF_MARK).then_some(template.protocol()),
+        protocol: (!mark).then_some(template.protocol()),
         state: match template.class() {
             Class::Closing | Class::Established => "ASSURED",
             _ => "NONE",
         },
-        client: Endpoint::new(client.addr, 0),
+        client: Endpoint::new(client, 0),
         vip: Endpoint::new(addr, template.vip().port),
+        engine: call.map(|_| Engine::Sip),
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod accounts;
 pub mod agent;
 pub mod api;
+pub mod bench;
 pub mod bpf;
 pub mod certificates;
 pub mod command_line;

@@ -156,6 +156,11 @@ pub fn udp(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Vec<u
     ip(source.ip(), destination.ip(), protocol::UDP, &datagram)
 }
 
+/// A SIP message that begins a call.
+pub fn invite(call_id: &str) -> Vec<u8> {
+    format!("INVITE sip:b@example.net SIP/2.0\r\nCall-ID: {call_id}\r\n\r\n").into_bytes()
+}
+
 /// What a TCP segment says besides its ports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Segment<'a> {

@@ -100,6 +100,7 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
             from: SocketAddr::new(from, 40_000),
             to,
             interface: None,
+            call_id: None,
         };
         let told = api.call(async |client| client.explain(&query).await)?;
         assert_eq!(

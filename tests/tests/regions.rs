@@ -106,6 +106,7 @@ fn explain(scene: &Scene, family: Family) -> Result<adminapi::model::Explanation
         from: SocketAddr::new(client(family), 40_000),
         to: family.http(),
         interface: None,
+        call_id: None,
     };
     let api = scene.director.api();
     api.call(async |client| client.explain(&query).await)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::text::{AddressText, EndpointText};
-use super::{Protocol, ServiceId};
+use super::{Engine, Protocol, ServiceId};
 
 /// A connection as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -38,6 +38,12 @@ pub struct Connection {
     pub state: String,
     /// Seconds until it expires unless a packet comes.
     pub expires: u32,
+    /// What decided beside the client; in templates only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// What it went by, a Call-ID; left out while the director does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_data: Option<String>,
 }
 
 /// What names a connection: `tcp:203.0.113.7:40112-192.0.2.10:80`, from its client to the VIP.

@@ -25,6 +25,9 @@ pub struct ExplainQuery {
     /// first one if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// The Call-ID of the SIP message that it is, for services that go by calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
 }
 
 /// What becomes of a packet.

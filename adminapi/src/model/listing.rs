@@ -192,6 +192,7 @@ mod parts {
     use serde::de::DeserializeOwned;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use super::super::Engine;
     use super::{Persistence, Tunnel, TunnelChecksum, TunnelType};
 
     pub(super) trait Whole: Copy {
@@ -201,14 +202,18 @@ mod parts {
     }
 
     impl Whole for Persistence {
-        type Parts = (u32, Option<u8>);
+        type Parts = (u32, Option<u8>, Option<Engine>);
 
         fn parts(self) -> Self::Parts {
-            (self.timeout, self.prefix)
+            (self.timeout, self.prefix, self.engine)
         }
 
-        fn whole((timeout, prefix): Self::Parts) -> Self {
-            Self { timeout, prefix }
+        fn whole((timeout, prefix, engine): Self::Parts) -> Self {
+            Self {
+                timeout,
+                prefix,
+                engine,
+            }
         }
     }
 
@@ -279,7 +284,11 @@ mod tests {
             id: "fwm6:7".parse().unwrap(),
             scheduler: Scheduler::Mh,
             scheduler_flags: SchedulerFlags::NONE.with(super::super::SchedulerFlag::Port),
-            persistence: Some(Persistence { timeout: 5, prefix }),
+            persistence: Some(Persistence {
+                timeout: 5,
+                prefix,
+                engine: prefix.map(|_| super::super::Engine::Sip),
+            }),
             one_packet: false,
             numbers: None,
             reals: vec![plain.clone(), tunnelled.clone()],

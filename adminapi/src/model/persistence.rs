@@ -5,6 +5,26 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// What decides, where the source alone does not, which packets go to one real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The Call-ID of SIP messages over UDP.
+    Sip,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Sip];
+
+    /// Its name, as IPVS has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+        }
+    }
+}
+
 /// How a client sticks to its real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +36,9 @@ pub struct Persistence {
     /// Leading bits of the addresses that count as one client; all when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<u8>,
+    /// What decides beside the client: with `sip` each of its calls sticks by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
 }
 
 const fn default_timeout() -> u32 {
@@ -49,6 +72,7 @@ impl Default for Persistence {
         Self {
             timeout: Self::DEFAULT_TIMEOUT,
             prefix: None,
+            engine: None,
         }
     }
 }

@@ -16,6 +16,9 @@ pub(super) struct Line {
     /// The interface that it comes in through, for rules that ask; else the director's first.
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+    /// The Call-ID of the SIP message that it is, for services with the persistence engine sip.
+    #[arg(long, value_name = "CALL-ID")]
+    call_id: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +49,7 @@ impl Line {
             from: self.from,
             to,
             interface: self.interface.clone(),
+            call_id: self.call_id.clone(),
         })
     }
 }
@@ -71,7 +75,9 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     let connection = connection.or(found.one_packet.then_some(once));
     let template = found.template.as_ref().map(|template| {
         let (client, real, expires) = (template.client.ip(), template.real, template.expires);
-        format!("{client} sticks to {real}, expires in {expires} s")
+        let call = template.engine_data.as_ref();
+        let call = call.map_or_else(String::new, |id| format!(" with {id}"));
+        format!("{client}{call} sticks to {real}, expires in {expires} s")
     });
     let hop = found.next_hop.as_ref().map(|hop| {
         let (interface, station, mtu) = (&hop.interface, &hop.station, hop.mtu);
@@ -145,6 +151,7 @@ mod tests {
             from: "203.0.113.9:1024".parse().unwrap(),
             to: "192.0.2.10:80".parse().unwrap(),
             interface: None,
+            call_id: None,
         };
         let mut found = Explanation {
             fate: Fate::Forward,
@@ -192,6 +199,8 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
             local: None,
             state: "ASSURED".to_owned(),
             expires: 300,
+            engine: None,
+            engine_data: None,
         });
         assert!(
             text(&query, &found)

@@ -238,7 +238,7 @@ async fn connections<D: Director>(
     out.write_all(print::connections_title(engines).as_bytes())?;
     loop {
         for each in &page.connections {
-            out.write_all(print::connection(each, style).as_bytes())?;
+            out.write_all(print::connection(each, engines, style).as_bytes())?;
         }
         let Some(next) = page.next else {
             return Ok(());

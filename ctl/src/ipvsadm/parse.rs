@@ -130,6 +130,8 @@ pub(crate) struct Line {
     pub(crate) scheduler: Option<String>,
     pub(crate) sched_flags: String,
     pub(crate) persistence: Persistence,
+    /// The name of a persistence engine.
+    pub(crate) engine: Option<String>,
     pub(crate) tunnel: TunnelType,
     pub(crate) tunnel_port: Option<u16>,
     /// tcp, tcpfin, udp in seconds; 0 = leave as it is.
@@ -154,6 +156,7 @@ impl Line {
             scheduler: None,
             sched_flags: String::new(),
             persistence: Persistence::default(),
+            engine: None,
             tunnel: TunnelType::default(),
             tunnel_port: None,
             timeouts: [0; 3],
@@ -307,6 +310,7 @@ fn option(
     let value = given.unwrap_or_default();
     match opt {
         Opt::Scheduler => line.scheduler = Some(value.chars().take(15).collect()),
+        Opt::Pe => line.engine = Some(value.chars().take(15).collect()),
         Opt::SchedFlags => line.sched_flags = value.to_owned(),
         Opt::Persistent => {
             let timeout = given.map(|text| value::timeout(text, 1)).transpose()?;

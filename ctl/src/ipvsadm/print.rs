@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use adminapi::model::{
-    Connection, Family, Five, ForwardingMethod, Numbers, RealRow, ServiceId, ServiceRow,
+    Connection, Engine, Family, Five, ForwardingMethod, Numbers, RealRow, ServiceId, ServiceRow,
     SyncDaemon, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
@@ -106,6 +106,8 @@ fn handling(service: &ServiceRow) -> String {
         text += &format!(" persistent {}", persistence.timeout);
         let mask = client_mask(service.id.family(), persistence);
         text += &mask.map_or_else(String::new, |mask| format!(" mask {mask}"));
+        let engine = persistence.engine.map(Engine::name);
+        text += &engine.map_or_else(String::new, |name| format!(" pe {name}"));
     }
     if service.one_packet {
         text += " ops";
@@ -277,7 +279,7 @@ fn exact(value: u64) -> String {
 }
 
 /// The line of a connection.
-pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
+pub(crate) fn connection(connection: &Connection, engines: bool, style: Style<'_>) -> String {
     let kind = connection.protocol.map_or(Transport::Tcp, transport);
     let text = |at| style.text(at, kind);
     let expires = format!(
@@ -285,14 +287,26 @@ pub(crate) fn connection(connection: &Connection, style: Style<'_>) -> String {
         connection.expires / 60,
         connection.expires % 60
     );
-    format!(
-        "{:<3} {expires:<6} {:<11} {:<18} {:<18} {}\n",
+    let ends = format!(
+        "{:<3} {expires:<6} {:<11} {:<18} {:<18}",
         connection.protocol.map_or("IP", protocol_name),
         connection.state,
         text(connection.client),
         text(connection.vip),
-        text(connection.real),
-    )
+    );
+    let real = text(connection.real);
+    match connection.engine.filter(|_| engines) {
+        None => format!("{ends} {real}\n"),
+        Some(engine) => {
+            let (name, data) = (engine.name(), engine_data(connection));
+            format!("{ends} {real:<16} {name:<18} {data}\n")
+        }
+    }
+}
+
+/// What a persistence engine has gone by.
+pub(crate) fn engine_data(connection: &Connection) -> &str {
+    connection.engine_data.as_deref().unwrap_or_default()
 }
 
 /// The line of the timeouts.

@@ -9,7 +9,7 @@ use adminapi::model::{
     Stats, Traffic,
 };
 
-use super::print::{BANNER, method_name};
+use super::print::{BANNER, engine_data, method_name};
 use super::spelling::protocol_name;
 use crate::director::{Director, Result};
 
@@ -144,7 +144,12 @@ async fn connections<D: Director>(
 }
 
 fn row(connection: &Connection) -> String {
-    format!("{} {:>7}\n", ends_and_state(connection), connection.expires)
+    let (ends, expires) = (ends_and_state(connection), connection.expires);
+    let engine = connection.engine.map(|engine| {
+        let (name, data) = (engine.name(), engine_data(connection));
+        format!(" {name} {data}")
+    });
+    format!("{ends} {expires:>7}{}\n", engine.unwrap_or_default())
 }
 
 /// Nobody has told this director of a connection.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Change, CookiePolicy, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch,
+    Change, CookiePolicy, Engine, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch,
     Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
     TimeoutsPatch, Tunnel, TunnelChecksum,
 };
@@ -88,8 +88,7 @@ pub(crate) enum Order {
     AsIs,
 }
 
-/// Options of the grammar that the director has no function for.
-const MISSING: [(Opt, &str); 1] = [(Opt::Pe, "persistence engines (--pe)")];
+const NOT_FOUND: &str = "Scheduler or persistence engine not found";
 
 fn missing(what: &str) -> Failure {
     Failure::operation(format!("{what}: not supported by this director yet"))
@@ -98,9 +97,6 @@ fn missing(what: &str) -> Failure {
 /// What a checked line asks for. Help, version and restore ask the director for nothing: they
 /// never come here.
 pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure> {
-    if let Some((_, what)) = MISSING.iter().find(|(opt, _)| line.set.has(*opt)) {
-        return Err(missing(what));
-    }
     Ok(Request::Change(match line.command {
         Command::AddService => add_service(line)?,
         Command::EditService => Change::ChangeService {
@@ -177,7 +173,7 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
 fn scheduler(line: &Line) -> Result<Scheduler, Failure> {
     let name = check::scheduler(line);
     let found = Scheduler::ALL.into_iter().find(|s| s.name() == name);
-    found.ok_or_else(|| Failure::operation("Scheduler or persistence engine not found"))
+    found.ok_or_else(|| Failure::operation(NOT_FOUND))
 }
 
 /// The flags that a line names, whose names `check` has judged.
@@ -186,10 +182,18 @@ fn scheduler_flags(line: &Line) -> SchedulerFlags {
     named.filter_map(flags::by_name).collect()
 }
 
-/// A mask alone makes no service persistent.
-fn persistence(line: &Line) -> Option<Persistence> {
-    let wanted = line.set.has(Opt::Persistent);
-    wanted.then_some(line.persistence)
+/// A mask alone makes no service persistent, and neither does an engine, which has to exist.
+fn persistence(line: &Line) -> Result<Option<Persistence>, Failure> {
+    let named = |name: &String| {
+        let found = Engine::ALL.into_iter().find(|engine| engine.name() == name);
+        found.ok_or_else(|| Failure::operation(NOT_FOUND))
+    };
+    let engine = line.engine.as_ref().map(named).transpose()?;
+    let wanted = Persistence {
+        engine,
+        ..line.persistence
+    };
+    Ok(line.set.has(Opt::Persistent).then_some(wanted))
 }
 
 /// What a line does not name is reset.
@@ -197,7 +201,7 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
     Ok(ServicePatch {
         scheduler: Some(scheduler(line)?),
         scheduler_flags: Some(scheduler_flags(line)),
-        persistence: Some(persistence(line)),
+        persistence: Some(persistence(line)?),
         one_packet: Some(line.set.has(Opt::Ops)),
         ..ServicePatch::default()
     })
@@ -208,7 +212,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         id: service(line)?,
         scheduler: scheduler(line)?,
         scheduler_flags: scheduler_flags(line),
-        persistence: persistence(line),
+        persistence: persistence(line)?,
         one_packet: line.set.has(Opt::Ops),
         health: None,
         cookies: CookiePolicy::default(),

@@ -1,8 +1,8 @@
 //! `-S`: what is configured as lines that `-R` takes.
 
 use adminapi::model::{
-    Configuration, Family, ForwardingMethod, Levels, MarkRule, Protocol, Real, Service, ServiceId,
-    Timeouts, Tunnel, TunnelChecksum, TunnelType,
+    Configuration, Engine, Family, ForwardingMethod, Levels, MarkRule, Protocol, Real, Service,
+    ServiceId, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
@@ -103,6 +103,8 @@ pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> St
         text += &format!(" -p {}", persistence.timeout);
         let mask = client_mask(service.id.family(), persistence);
         text += &mask.map_or_else(String::new, |mask| format!(" -M {mask}"));
+        let engine = persistence.engine.map(Engine::name);
+        text += &engine.map_or_else(String::new, |name| format!(" --pe {name}"));
     }
     if service.one_packet {
         text += " -o";

@@ -22,6 +22,7 @@ const SCHEDULERS: &[&str] = &[
 const FLAGS: &[&str] = &["fallback", "port", "flag-3"];
 const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
+const ENGINES: &[&str] = &["sip"];
 const COOKIES: &[&str] = &["off", "auto", "always"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
@@ -101,8 +102,13 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
 fn read_persistence(mut section: Section<'_>) -> Persistence {
     let timeout = section.or("timeout", &TIMEOUT, Persistence::DEFAULT_TIMEOUT);
     let prefix = section.optional("prefix", &PREFIX);
+    let engine = section.optional("engine", &Expected::Word(ENGINES));
     section.finish();
-    Persistence { timeout, prefix }
+    Persistence {
+        timeout,
+        prefix,
+        engine,
+    }
 }
 
 fn read_address(section: &mut Section<'_>) -> Option<ServiceId> {
@@ -175,7 +181,7 @@ fn in_file(placed: &[Placed], pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::{Protocol, SchedulerFlag};
+    use adminapi::model::{Engine, Protocol, SchedulerFlag};
 
     use super::*;
     use adminapi::model::{TunnelChecksum, TunnelType};
@@ -186,6 +192,7 @@ mod tests {
         assert_eq!(METHODS, ForwardingMethod::ALL.map(ForwardingMethod::name));
         assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
+        assert_eq!(ENGINES, Engine::ALL.map(Engine::name));
         assert_eq!(COOKIES, CookiePolicy::ALL.map(CookiePolicy::name));
         assert_eq!(FAMILIES, Family::ALL.map(Family::name));
         assert_eq!(FLAGS, SchedulerFlag::ALL.map(SchedulerFlag::name));

@@ -8,8 +8,8 @@ use adminapi::model::{
     AuditEntry, Carried, Change, Configuration, Connection, ConnectionId, ConnectionPage,
     ConnectionQuery, ConnectionUse, Cursor, Defense, DefenseLevel, Events, ExplainQuery,
     Explanation, Filter, FilterRules, Health, Limits, Listed, ListedView, ListingQuery, MarkRule,
-    NetworkPage, NetworkQuery, PacketTotals, Prefix, Real, RealPatch, RealView, Sample, Service,
-    ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
+    NetworkPage, NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView, Sample,
+    Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
     SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
@@ -70,6 +70,9 @@ impl Control for Director {
     }
 
     fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
+        if query.numbers == Numbers::Stats {
+            self.collect();
+        }
         let pool = self.shared.pool.load();
         let row = |service: &Arc<service::Service>| view::row(service, query.numbers);
         match query.service {
@@ -187,8 +190,9 @@ impl Control for Director {
                 });
                 Some(next.map_or(IN_TEMPLATES, flow::Cursor::to_bits))
             } else {
-                let next = self.shared.templates.page(at, room, |entry| {
-                    found.extend(view::template(&pool, entry, now).filter(wanted));
+                let templates = &self.shared.templates;
+                let next = templates.page(at, room, |entry| {
+                    found.extend(view::template(templates, &pool, entry, now).filter(wanted));
                 });
                 next.map(|next| next.to_bits() | IN_TEMPLATES)
             };

@@ -131,12 +131,10 @@ pub(super) fn refuse_sorry(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) ->
 
 pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
-    if let ServiceKey::Address { protocol, vip } = key
-        && pool.has_real_within(protocol, vip)
-    {
-        return Err(refuse_circle(vip));
-    }
-    if let ServiceKey::Address { vip, .. } = key {
+    if let ServiceKey::Address { protocol, vip } = key {
+        if pool.has_real_within(protocol, vip) {
+            return Err(refuse_circle(vip));
+        }
         refuse_speaker(pool, vip)?;
     }
     pool.add_service(key, service.scheduler)

@@ -12,7 +12,7 @@ use crate::fast::{Fast, Lane, Station};
 use crate::gate::flows::Flows;
 use crate::gate::{Gate, Lanes};
 use crate::neighbour::{Fib, Neighbourhood};
-use crate::time::Tick;
+use crate::time::{Tick, Ticks};
 use crate::wire::Mac;
 
 /// What is watched for the fast path.
@@ -22,6 +22,43 @@ pub(super) struct FastWatch {
     /// Of each port.
     states: Vec<Lane>,
     fib: Arc<Fib>,
+    /// Of connections that the gate forwards, after a change of the timeouts.
+    shortening: Option<Shortening>,
+}
+
+/// Looks for connections with an end from before a change of the timeouts: after one second, two
+/// more, four more and so on, until none can be left.
+#[derive(Clone, Copy, Debug)]
+struct Shortening {
+    /// Seconds since the change, and those at which to look next.
+    past: u32,
+    next: u32,
+    /// Seconds after which all from before have ended.
+    longest: u32,
+}
+
+impl Shortening {
+    const fn new(before: Ticks) -> Self {
+        Self {
+            past: 0,
+            next: 1,
+            longest: before.as_seconds_ceil(),
+        }
+    }
+
+    /// A second has passed; whether it is time to look.
+    const fn pass(&mut self) -> bool {
+        self.past += 1;
+        let is_due = self.past >= self.next;
+        if is_due {
+            self.next *= 2;
+        }
+        is_due
+    }
+
+    const fn is_over(&self) -> bool {
+        self.past > self.longest
+    }
 }
 
 impl FastWatch {
@@ -53,6 +90,7 @@ impl FastWatch {
         Self {
             states: states.collect(),
             fib: neighbourhood.fib().load_full(),
+            shortening: None,
             lanes,
         }
     }
@@ -168,8 +206,28 @@ impl Director {
         }
     }
 
-    /// Has cached connections live no longer than the timeouts of now say.
-    pub(super) fn shorten_cached(&self) {
+    /// Timeouts have changed that were as long as `before`: has cached connections live no longer
+    /// than those of now say, from the next packet on that the gate forwards of each.
+    pub(super) fn shorten_cached(&self, before: Ticks) {
+        self.fast.lock().shortening = Some(Shortening::new(before));
+        self.shorten_now();
+    }
+
+    /// Looks again for connections whose first packet since then the gate has forwarded. To be
+    /// called once a second.
+    pub fn keep_shortening(&self) {
+        let is_due = {
+            let shortening = &mut self.fast.lock().shortening;
+            let is_due = shortening.as_mut().is_some_and(Shortening::pass);
+            *shortening = shortening.take().filter(|it| !it.is_over());
+            is_due
+        };
+        if is_due {
+            self.shorten_now();
+        }
+    }
+
+    fn shorten_now(&self) {
         let Some(fast) = &self.shared.fast else {
             return;
         };

@@ -105,10 +105,11 @@ impl Director {
 
     /// Puts timeouts into force, for connections that the gate forwards, too.
     pub(super) fn publish_timeouts(&self, timeouts: tcp::Timeouts) {
-        let is_other = self.shared.timeouts.load().shown() != timeouts.shown();
+        let former = self.shared.timeouts.load_full();
+        let is_other = former.shown() != timeouts.shown();
         self.shared.timeouts.store(Arc::new(timeouts));
         if is_other {
-            self.shorten_cached();
+            self.shorten_cached(former.longest_of_cached());
         }
     }
 

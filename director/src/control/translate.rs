@@ -84,6 +84,7 @@ pub(super) fn handling(
     let persistence = persistence.map(|wanted| Persistence {
         timeout: Ticks::seconds(wanted.timeout),
         prefix: 128 - bits + wanted.prefix.unwrap_or(bits),
+        engine: wanted.engine,
     });
     Handling {
         persistence,
@@ -97,6 +98,7 @@ pub(super) fn api_persistence(key: &ServiceKey, persistence: &Persistence) -> mo
     model::Persistence {
         timeout: persistence.timeout.as_seconds_ceil(),
         prefix: (host > 0).then(|| id(key).family().bits() - host),
+        engine: persistence.engine,
     }
 }
 

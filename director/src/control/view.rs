@@ -13,7 +13,7 @@ use crate::pool::Pool;
 use crate::service::{Method, Real, Service};
 use crate::sources::{Heavy, NETWORK};
 use crate::stats::PerWorker;
-use crate::templates;
+use crate::templates::{self, Templates};
 use crate::time::Tick;
 use crate::wire::Addr;
 use crate::wire::Tuple;
@@ -206,11 +206,18 @@ pub(super) fn connection(
         local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: entry.tracked.state_name().to_owned(),
         expires: now.until(expires).as_seconds_ceil(),
+        engine: None,
+        engine_data: None,
     })
 }
 
 /// A template, as the kernel lists it among the connections.
-pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::Connection> {
+pub(super) fn template(
+    templates: &Templates,
+    pool: &Pool,
+    entry: &Entry,
+    now: Tick,
+) -> Option<model::Connection> {
     let shown = templates::shown(entry, &pool.real(entry.real())?.service);
     let connection = connection(pool, entry, entry.expires(), now)?;
     Some(model::Connection {
@@ -219,6 +226,8 @@ pub(super) fn template(pool: &Pool, entry: &Entry, now: Tick) -> Option<model::C
         client: shown.client.into(),
         vip: shown.vip.into(),
         state: shown.state.to_owned(),
+        engine: shown.engine,
+        engine_data: templates.call_id(entry),
         ..connection
     })
 }
@@ -329,7 +338,9 @@ impl Director {
             Some(name) => self.port_of(name)?,
             None => 0,
         };
-        let found = self.shared.explain(&tuple, port, now);
+        let found = self
+            .shared
+            .explain(&tuple, query.call_id.as_deref(), port, now);
         let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
         let is_allowed = origin.listed.as_ref().map(|listed| listed.list);
         let by_region = found.service.is_some()
@@ -340,7 +351,7 @@ impl Director {
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
         let connection = found.connection.as_ref();
-        let template = found.template.as_ref();
+        let (template, templates) = (found.template.as_ref(), &self.shared.templates);
         Ok(model::Explanation {
             fate: match found.refused {
                 _ if refused.is_some() => model::Fate::Drop,
@@ -355,7 +366,7 @@ impl Director {
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),
-            template: template.and_then(|entry| self::template(&found.pool, entry, now)),
+            template: template.and_then(|entry| self::template(templates, &found.pool, entry, now)),
             one_packet: found.one_packet,
             scheduler: chosen.then(scheduler).flatten(),
             real: found.real.as_ref().map(|real| real.endpoint.into()),

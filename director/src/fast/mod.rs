@@ -222,13 +222,23 @@ impl Fast {
         }
     }
 
-    /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it.
+    /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it since
+    /// a worker has.
     pub fn deadline(&self, entry: &Entry) -> Option<Tick> {
         let flow = self.flow_of(entry)?;
         match last_seen(flow, entry.is_one_way()) {
             Tick(0) => None,
             seen => Some(seen.after(self.lifetime(entry))),
         }
+    }
+
+    /// The same, for a caller that writes it down: only what the gate sees from now on is newer.
+    pub fn take_deadline(&self, entry: &Entry) -> Option<Tick> {
+        let deadline = self.deadline(entry)?;
+        for way in &self.flow_of(entry)?.ways {
+            way.seen.store(0, Relaxed);
+        }
+        Some(deadline)
     }
 
     /// Takes a connection from the gate; the caller has caught up, or does not care any more.
@@ -357,7 +367,7 @@ impl Fast {
     fn lifetime(&self, entry: &Entry) -> Ticks {
         let timeouts = self.timeouts.load();
         match &entry.tracked {
-            Tracked::Udp => timeouts.udp(),
+            Tracked::Udp | Tracked::Call(_) => timeouts.udp(),
             _ => timeouts.tcp(State::Established),
         }
     }
@@ -365,8 +375,7 @@ impl Fast {
 
 impl Elsewhere for Fast {
     fn expires(&self, entry: &Entry) -> Tick {
-        let seen = self.deadline(entry).unwrap_or_default();
-        seen.max(entry.expires())
+        self.deadline(entry).unwrap_or(entry.expires())
     }
 
     fn leave(&self, entry: &Entry) {

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 use super::entry::Entry;
 use super::tracked::Tracked;
-use crate::{sctp, tcp};
+use crate::{sctp, sip, tcp};
 
 /// Types whose all-zero bytes are a valid value and that need no drop.
 ///
@@ -158,6 +158,16 @@ pub(super) fn sctp_state_at() -> usize {
     }
 }
 
+/// Where the name of a call stands in [`Tracked`].
+pub(super) fn call_at() -> usize {
+    let sample = Tracked::Call(sip::Call::default());
+    let start = std::ptr::from_ref(&sample).addr();
+    match &sample {
+        Tracked::Call(inner) => std::ptr::from_ref(inner).addr() - start,
+        _ => TAG,
+    }
+}
+
 /// The bytes of the entry of a TCP connection, none of which is padding.
 pub(super) fn bytes_of(entry: &Entry) -> Option<&[u8; size_of::<Entry>()]> {
     // SAFETY: `Entry` is laid out as in C, without padding, and so is what TCP keeps, which fills
@@ -171,13 +181,14 @@ pub(super) fn entry_of(bytes: &[u8; size_of::<Entry>()]) -> Option<Entry> {
     let is_whole = match tracked[TAG] {
         state if usize::from(state) < tcp::State::COUNT => true,
         tag if tag == tag_of(&Tracked::Udp) => true,
+        tag if tag == tag_of(&Tracked::Call(sip::Call::default())) => true,
         tag if tag == tag_of(&Tracked::Sctp(sctp::Tracking::default())) => {
             usize::from(tracked[sctp_state_at()]) < sctp::State::COUNT
         }
         _ => false,
     };
     // SAFETY: all fields but `tracked` are integers. Of that, the tag is one that exists, and what
-    // stands behind it are integers and a state, which are numbered from zero on.
+    // stands behind it are integers, bytes and a state, which are numbered from zero on.
     is_whole.then(|| unsafe { bytes.as_ptr().cast::<Entry>().read_unaligned() })
 }
 

@@ -12,7 +12,7 @@ use nix::unistd::{Whence, lseek};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Class, Entry};
-use super::floor::{bytes_of, entry_of, sctp_state_at, tag_of};
+use super::floor::{bytes_of, call_at, entry_of, sctp_state_at, tag_of};
 use super::slab::Slab;
 use super::table::MOST_SHARDS;
 use super::tracked::Tracked;
@@ -21,7 +21,7 @@ use crate::tcp::Tracking;
 use crate::time::Tick;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
-use crate::{sctp, tcp};
+use crate::{sctp, sip, tcp};
 
 /// How a table lies in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// What the table is hashed with.
+    pub(crate) const fn hash_key(&self) -> [u64; 2] {
+        self.key
+    }
+
     /// Whether any table has it.
     pub(super) fn is_sound(&self) -> bool {
         (1..=MOST_SHARDS).contains(&self.shards) && self.places < 1 << 31
@@ -135,9 +140,15 @@ pub fn layout() -> u64 {
     (sample.local_port, sample.local_id) = (0x8384, 0x8586);
     sample.packets = 0x9192_9394;
     sample.tracked = Tracked::Tcp(Tracking::resumed(&segment));
-    let tags = [Tracked::Udp, Tracked::Sctp(sctp::Tracking::default())].map(|t| tag_of(&t));
+    let others = [
+        Tracked::Udp,
+        Tracked::Sctp(sctp::Tracking::default()),
+        Tracked::Call(sip::Call::default()),
+    ];
+    let tags = others.map(|tracked| tag_of(&tracked));
     let rest = [
         sctp_state_at() as u8,
+        call_at() as u8,
         tcp::State::COUNT as u8,
         sctp::State::COUNT as u8,
     ];

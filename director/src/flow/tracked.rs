@@ -2,7 +2,7 @@
 
 use crate::service::Phase;
 use crate::wire::Protocol;
-use crate::{sctp, tcp};
+use crate::{sctp, sip, tcp};
 
 /// The protocol of a connection, with all that its state machine keeps.
 ///
@@ -15,6 +15,8 @@ pub enum Tracked {
     Sctp(sctp::Tracking),
     /// Nothing.
     Udp,
+    /// UDP: the call that it began with.
+    Call(sip::Call),
 }
 
 const _: () = assert!(size_of::<Tracked>() == size_of::<tcp::Tracking>());
@@ -35,7 +37,16 @@ impl Tracked {
         match self {
             Self::Tcp(_) => Protocol::Tcp,
             Self::Sctp(_) => Protocol::Sctp,
-            Self::Udp => Protocol::Udp,
+            Self::Udp | Self::Call(_) => Protocol::Udp,
+        }
+    }
+
+    /// The call that it began with, where a template goes by that.
+    #[inline]
+    pub const fn call(&self) -> Option<sip::Call> {
+        match self {
+            Self::Call(call) => Some(*call),
+            _ => None,
         }
     }
 
@@ -51,7 +62,7 @@ impl Tracked {
         match self {
             Self::Tcp(tcp) => tcp.state.into(),
             Self::Sctp(sctp) => sctp.state.into(),
-            Self::Udp => Phase::Inactive,
+            Self::Udp | Self::Call(_) => Phase::Inactive,
         }
     }
 
@@ -60,7 +71,7 @@ impl Tracked {
         match self {
             Self::Tcp(tcp) => tcp.state.name(),
             Self::Sctp(sctp) => sctp.state.name(),
-            Self::Udp => "UDP",
+            Self::Udp | Self::Call(_) => "UDP",
         }
     }
 }

@@ -16,10 +16,11 @@ pub fn may_be_cut(frame: &[u8], layout: &Layout) -> bool {
 /// Lets routers fragment the datagram although its sender has not; `ident` is one that is free.
 #[inline(never)]
 pub fn lift_dont_fragment(frame: &mut [u8], layout: &Layout, ident: u16) {
-    if layout.version == Version::V4
-        && let Some(mut header) = ipv4::header_mut(from(frame, layout.network))
-        && header.dont_fragment()
-    {
+    if layout.version != Version::V4 {
+        return;
+    }
+    let header = ipv4::header_mut(from(frame, layout.network));
+    if let Some(mut header) = header.filter(|header| header.dont_fragment()) {
         header.lift_dont_fragment(ident);
     }
 }

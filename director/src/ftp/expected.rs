@@ -73,10 +73,8 @@ impl Expectations {
     fn expect(&self, key: Tuple, expected: Expected, now: Tick) -> bool {
         let mut all = self.0.lock();
         let is_over = |until: Tick| now.until(until) == Ticks(0);
-        if let Some((old, until)) = all.get(&key)
-            && *old != expected
-            && !is_over(*until)
-        {
+        let is_taken = |(old, until): &(Expected, Tick)| *old != expected && !is_over(*until);
+        if all.get(&key).is_some_and(is_taken) {
             return false;
         }
         if all.len() >= MOST {

@@ -299,7 +299,7 @@ impl FlowMaps {
         };
         Some(Self {
             heads: named("heads")?,
-            buckets: named("buckets")?,
+            buckets: named("flow_slots")?,
             flows: named("flows")?,
             hops: named("hops")?,
             reals: named("reals")?,

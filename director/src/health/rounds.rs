@@ -98,9 +98,10 @@ impl Rounds {
             check,
             agent,
         } = &bed.regimen;
-        if let Some(check) = check
-            && let Some(probe) = Probe::of(check, target)
-        {
+        let probe = check
+            .as_ref()
+            .and_then(|check| Some((check, Probe::of(check, target)?)));
+        if let Some((check, probe)) = probe {
             let (bed, woken, pace) = (Arc::clone(bed), Arc::clone(&self.woken), check.pace());
             tasks.spawn(check_on(bed, probe, pace, woken));
         }
@@ -131,9 +132,8 @@ async fn listen_to(bed: Arc<Bed>, agent: Agent, pace: Pace, woken: Arc<Notify>) 
     loop {
         tokio::time::sleep_until(due.into()).await;
         let begun = Instant::now();
-        if let Ok(line) = agent.ask(pace.timeout.into()).await
-            && bed.patient.lock().reported(&line)
-        {
+        let line = agent.ask(pace.timeout.into()).await;
+        if line.is_ok_and(|line| bed.patient.lock().reported(&line)) {
             woken.notify_one();
         }
         due = (begun + cadence::next(&pace, rand::random())).max(Instant::now());

@@ -194,7 +194,7 @@ proptest! {
             let known = match entry.tracked {
                 Tracked::Tcp(tcp) => crate::tcp::State::ALL.contains(&tcp.state),
                 Tracked::Sctp(sctp) => sctp::State::ALL.contains(&sctp.state),
-                Tracked::Udp => true,
+                Tracked::Udp | Tracked::Call(_) => true,
             };
             prop_assert!(known);
         }

@@ -96,10 +96,9 @@ impl Asker {
     pub fn ask(&mut self, ask: Ask, now: Tick) -> bool {
         let at = FxBuildHasher.hash_one(ask) as usize % REMEMBERED;
         let slot = &mut self.recent[at];
-        if let Some((asked, when)) = slot
-            && *asked == ask
-            && when.until(now) < Ticks::seconds(1)
-        {
+        let is_recent =
+            |(asked, when): &(Ask, Tick)| *asked == ask && when.until(now) < Ticks::seconds(1);
+        if slot.as_ref().is_some_and(is_recent) {
             return false;
         }
         *slot = Some((ask, now));

@@ -391,9 +391,8 @@ impl Tables {
     /// Gateways behind interfaces that the director drives.
     fn list_gateways(&mut self) -> Arc<[Ask]> {
         let changes = self.slots.gateway_changes();
-        if let Some((at, list)) = &self.listed.gateways
-            && *at == changes
-        {
+        let listed = self.listed.gateways.as_ref();
+        if let Some((_, list)) = listed.filter(|(at, _)| *at == changes) {
             return Arc::clone(list);
         }
         let links = &self.world.links;

@@ -72,7 +72,7 @@ impl View<'_> {
                 let opens = || packet().is_ok_and(|p| p.event == sctp::Event::Init);
                 expires || sctp.state.is_over() && opens()
             }
-            Tracked::Udp => removed,
+            Tracked::Udp | Tracked::Call(_) => removed,
         }
     }
 }

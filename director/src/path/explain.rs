@@ -45,8 +45,14 @@ pub struct Explanation {
 
 impl Shared {
     /// What would become of a packet that comes in through `port` and opens a connection with
-    /// `tuple`, or belongs to one.
-    pub fn explain(&self, tuple: &Tuple, port: u16, now: Tick) -> Explanation {
+    /// `tuple`, or belongs to one. It is a SIP message of the call `call_id`, if there is one.
+    pub fn explain(
+        &self,
+        tuple: &Tuple,
+        call_id: Option<&str>,
+        port: u16,
+        now: Tick,
+    ) -> Explanation {
         let pool = self.pool.load_full();
         let mut found = Explanation {
             pool: Arc::clone(&pool),
@@ -86,7 +92,7 @@ impl Shared {
             sysctls: &self.sysctls.load(),
             ident: &Cell::new(0),
         };
-        let frame = probe::frame(tuple);
+        let frame = probe::frame(tuple, call_id);
         let done = match view.read(&frame) {
             Reading::Packet { packet, way, place } => {
                 view.explain(&frame, &packet, way, &place, &mut found)
@@ -128,7 +134,8 @@ impl<'s> View<'s> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let tracked = self.admit(service, frame, packet)?;
         found.service = Some(service.key);
-        let real = match self.held(service, packet) {
+        let held = self.held(service, frame, packet);
+        let real = match held.map_err(|cause| Refusal::from(cause).of_service(service))? {
             Some((template, real)) => {
                 found.template = Some(template);
                 real

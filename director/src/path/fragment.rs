@@ -107,9 +107,10 @@ impl<'s> View<'s> {
         let hop = self.hop_by(frame, &layout, method, &to)?;
         let passed = self.fragments.pass(name, &fragment.span, self.now);
         passed.map_err(Cause::from)?;
-        if let Some((real, way)) = course.owner
-            && let Some(real) = self.pool.real(real)
-        {
+        let owner = course
+            .owner
+            .and_then(|(real, way)| Some((self.pool.real(real)?, way)));
+        if let Some((real, way)) = owner {
             self.count(real, &layout, way);
         }
         Ok(self.send(frame, &Transport { layout, tuple }, method, &to, &hop))

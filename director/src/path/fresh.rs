@@ -171,7 +171,7 @@ impl<'s> View<'s> {
         let (share, isn) = match tracked {
             Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
             Tracked::Sctp(_) => (syns.max(all), 0),
-            Tracked::Udp => (all, 0),
+            Tracked::Udp | Tracked::Call(_) => (all, 0),
         };
         share > Share::NONE && share.has(self.lottery.draw(&packet.tuple, isn, self.now))
     }
@@ -221,7 +221,7 @@ impl<'s> View<'s> {
                 (Class::HalfOpen, lifetime)
             }
             Tracked::Sctp(sctp) => (Class::HalfOpen, sctp.state.timeout()),
-            Tracked::Udp => (Class::Unverified, self.timeouts.udp()),
+            Tracked::Udp | Tracked::Call(_) => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
         let port = real.destination(packet.tuple.dst).port;

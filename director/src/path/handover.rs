@@ -22,6 +22,15 @@ impl View<'_> {
         }
     }
 
+    /// Writes down when a connection dies by what the gate has seen of it.
+    #[inline]
+    pub(super) fn keep_time(&self, shard: &mut Shard<'_>, handle: Handle) {
+        let fast = self.fast.filter(|_| shard.entry(handle).is_cached());
+        if let Some(deadline) = fast.and_then(|fast| fast.take_deadline(shard.entry(handle))) {
+            shard.touch(handle, deadline);
+        }
+    }
+
     /// After a packet of a connection was judged, which goes on to `hop`: has the gate forward the
     /// next ones, or no more of them.
     #[inline]
@@ -126,7 +135,7 @@ fn is_settled(entry: &Entry) -> bool {
             let agreed = tcp.state == tcp::State::Established && tcp.is_proved();
             agreed && entry.class() == Class::Established && !entry.is_ftp()
         }
-        Tracked::Udp => entry.class() == Class::Answered || entry.is_one_way(),
+        Tracked::Udp | Tracked::Call(_) => entry.class() == Class::Answered || entry.is_one_way(),
         Tracked::Sctp(_) => false,
     }
 }

@@ -120,7 +120,7 @@ fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
         Tracked::Tcp(tcp) if entry.is_one_way() => tcp.may_have_been_answered(number),
         Tracked::Tcp(tcp) => tcp.has_sent(entry.side(direction), number),
         Tracked::Sctp(sctp) => sctp.may_have_sent(direction, number),
-        Tracked::Udp => true,
+        Tracked::Udp | Tracked::Call(_) => true,
     }
 }
 

@@ -59,7 +59,7 @@ impl View<'_> {
                 verdict
             }
             Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
-            Tracked::Udp => Ok(Verdict::Moves(Step {
+            Tracked::Udp | Tracked::Call(_) => Ok(Verdict::Moves(Step {
                 was: Phase::Inactive,
                 is: Phase::Inactive,
                 class: match way {

@@ -75,6 +75,7 @@ impl<'s> View<'s> {
         packet: &Transport,
         way: Direction,
     ) -> Result<Plan, Refusal<'s>> {
+        self.keep_time(shard, handle);
         let entry = shard.entry_mut(handle);
         self.catch_up(entry);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;

@@ -8,8 +8,8 @@ use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Entry, Place, Shard, Tracked};
 use crate::service::{Fitness, Persistence, Real, Service};
-use crate::templates::Client;
-use crate::wire::{Transport, Tuple};
+use crate::sip;
+use crate::wire::{Piece, Transport, Tuple, udp};
 
 impl<'s> View<'s> {
     /// Opens a connection to the real server that the client sticks to, which the scheduler
@@ -26,7 +26,11 @@ impl<'s> View<'s> {
         persistence: &Persistence,
         tracked: Tracked,
     ) -> Result<Departure, Refusal<'s>> {
-        let client = Client::of(&service.key, persistence, &packet.tuple);
+        let client = {
+            let call_id = || call_id(frame, packet);
+            let client = (self.templates).client(&service.key, persistence, &packet.tuple, call_id);
+            client.map_err(|cause| Refusal::from(cause).of_service(service))?
+        };
         let choose = || self.pick_for(service, packet, &tracked);
         let proved = tracked.is_proved();
         let takes = |real: &Real| self.keeps(real) && (!proved || real.load.takes_cookies());
@@ -38,7 +42,7 @@ impl<'s> View<'s> {
             }
             Err(cause) => return Err(Refusal::from(cause).of_service(service)),
         };
-        let mut entry = self.entry(packet, real, tracked);
+        let mut entry = self.entry(packet, real, client.tracked(tracked));
         entry.control(persistence.prefix);
         if service.handling.is_once(packet.tuple.protocol) {
             drop(shard);
@@ -76,11 +80,20 @@ impl<'s> View<'s> {
 
     /// The template of the client that has sent `packet` to a persistent service, and the real
     /// server that it would lead to.
-    pub(super) fn held(&self, service: &Service, packet: &Transport) -> Option<(Entry, &'s Real)> {
-        let persistence = service.handling.persistence.as_ref()?;
-        let client = Client::of(&service.key, persistence, &packet.tuple);
+    pub(super) fn held(
+        &self,
+        service: &Service,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Result<Option<(Entry, &'s Real)>, Cause> {
+        let Some(persistence) = &service.handling.persistence else {
+            return Ok(None);
+        };
+        let call_id = || call_id(frame, packet);
+        let (key, tuple) = (&service.key, &packet.tuple);
+        let client = self.templates.client(key, persistence, tuple, call_id)?;
         let takes = |real: &Real| self.keeps(real);
-        self.templates.held(self.pool, &client, takes)
+        Ok(self.templates.held(self.pool, &client, takes))
     }
 
     /// Whether a client that sticks to `real` goes there with its next connection: a weight of 0
@@ -91,6 +104,14 @@ impl<'s> View<'s> {
         let leaves = real.drain.is_some() || real.fitness == Fitness::Failed;
         real.weight > 0 || !leaves && stays()
     }
+}
+
+/// The Call-ID in a datagram.
+fn call_id<'a>(frame: &'a [u8], packet: &Transport) -> Option<&'a str> {
+    let layout = &packet.layout;
+    let begins = layout.piece != Piece::Later;
+    let payload = layout.segment(frame).get(udp::LEN..).filter(|_| begins);
+    payload.and_then(sip::call_id)
 }
 
 /// What a datagram becomes that is scheduled by itself.

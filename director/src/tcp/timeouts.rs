@@ -84,6 +84,11 @@ impl Timeouts {
         Ok(())
     }
 
+    /// The longest of those that connections have which the gate forwards.
+    pub fn longest_of_cached(&self) -> Ticks {
+        self.tcp(State::Established).max(self.udp())
+    }
+
     /// What `ipvsadm -L --timeout` shows, in seconds: ESTABLISHED, FIN_WAIT, UDP.
     pub const fn shown(&self) -> [u32; 3] {
         [

@@ -18,6 +18,7 @@ fn persistence(prefix: u8) -> Persistence {
     Persistence {
         timeout: Ticks::seconds(100),
         prefix: 96 + prefix,
+        engine: None,
     }
 }
 
@@ -65,13 +66,26 @@ impl Farm {
 
     /// A new connection, for which the scheduler would choose real server `choice`; who gets it.
     fn open(&self, tuple: &Tuple, choice: u8, now: Tick) -> Result<Entry, Cause> {
-        let client = Client::of(&self.key, &self.persistence, tuple);
+        self.say(tuple, None, choice, now)
+    }
+
+    /// The same, with a message of the call named.
+    fn say(
+        &self,
+        tuple: &Tuple,
+        call_id: Option<&str>,
+        choice: u8,
+        now: Tick,
+    ) -> Result<Entry, Cause> {
+        let id = || call_id;
+        let client = (self.templates).client(&self.key, &self.persistence, tuple, id)?;
         let choose = || Some(self.real(choice));
         let takes = |real: &Real| real.weight > 0;
         let real = self
             .templates
             .hold(&self.pool, &client, now, takes, choose)?;
         let mut entry = Entry::new(tuple, real.id, 80, Class::Unverified, now);
+        entry.tracked = client.tracked(Tracked::new(tuple.protocol));
         entry.control(self.persistence.prefix);
         Ok(entry)
     }
@@ -100,7 +114,12 @@ impl Farm {
             let Shown {
                 state, client, vip, ..
             } = shown;
-            lines.push(format!("{protocol} {state} {client} {vip}"));
+            let call = shown.engine.map(|engine| {
+                let id = self.templates.call_id(entry);
+                format!(" {} {}", engine.name(), id.unwrap_or_default())
+            });
+            let call = call.unwrap_or_default();
+            lines.push(format!("{protocol} {state} {client} {vip}{call}"));
         });
         lines.sort();
         lines
@@ -260,4 +279,134 @@ fn templates_that_are_taken_over_count_their_connections_anew() {
     }
     let stray = Entry::new(&from(9, 1), RealId(77), 80, Class::Closing, NOW);
     assert!(!heir.templates.take_over(stray));
+}
+
+/// A service of calls, and one of its clients.
+fn exchange(key: ServiceKey) -> Farm {
+    let mut farm = Farm::new(key, 32, 64);
+    farm.persistence.engine = Some(Engine::Sip);
+    farm
+}
+
+fn udp() -> ServiceKey {
+    ServiceKey::at(Protocol::Udp, vip(80))
+}
+
+fn caller(host: u8) -> Tuple {
+    Tuple {
+        protocol: Protocol::Udp,
+        ..from(host, 5060)
+    }
+}
+
+#[test]
+fn each_call_of_each_client_sticks_by_itself() {
+    let farm = exchange(udp());
+    let goes_to = |host, id, choice| {
+        let entry = farm.say(&caller(host), Some(id), choice, NOW).unwrap();
+        farm.close(&entry);
+        farm.pool.real(entry.real()).unwrap().endpoint
+    };
+    for (host, id, choice, goes) in [
+        (1, "a", 1, 1),
+        (1, "b", 2, 2),
+        (2, "a", 2, 2),
+        (1, "a", 2, 1),
+        (2, "a", 1, 2),
+        (1, "b", 1, 2),
+    ] {
+        assert_eq!(goes_to(host, id, choice), rip(goes), "{host} {id}");
+    }
+    let listed = [
+        "17 NONE 172.16.0.1:0 10.9.9.9:80 sip a",
+        "17 NONE 172.16.0.1:0 10.9.9.9:80 sip b",
+        "17 NONE 172.16.0.2:0 10.9.9.9:80 sip a",
+    ];
+    assert_eq!(farm.listed(), listed);
+    let nameless = farm.say(&caller(1), None, 1, NOW);
+    assert_eq!(nameless.err(), Some(Cause::NoCallId));
+    farm.expire(NOW.after(Ticks::seconds(101)));
+    assert!(farm.listed().is_empty());
+    let call = farm
+        .templates
+        .calls
+        .call(&key(&udp(), 128, &caller(1)), "a");
+    assert_eq!(
+        farm.templates.calls.id(call),
+        None,
+        "it is forgotten with its template"
+    );
+}
+
+#[test]
+fn without_a_mask_a_call_alone_decides() {
+    let mut farm = exchange(udp());
+    farm.persistence.prefix = 96;
+    for (host, choice) in [(1, 1), (9, 2)] {
+        let entry = farm.say(&caller(host), Some("a@x"), choice, NOW).unwrap();
+        assert_eq!(entry.real(), farm.real(1).id);
+    }
+    assert_eq!(farm.listed(), ["17 NONE 0.0.0.0:0 10.9.9.9:80 sip a@x"]);
+}
+
+#[test]
+fn connections_of_calls_find_their_templates_again() {
+    let mut farm = exchange(udp());
+    let [one, other] = ["a", "b"].map(|id| farm.say(&caller(1), Some(id), 1, NOW).unwrap());
+    farm.templates.assure(&farm.pool, &one);
+    let removed = Settings::weight(0);
+    farm.pool.set_real(&udp(), rip(1), removed).unwrap();
+    let moved = farm.say(&caller(1), Some("a"), 2, NOW).unwrap();
+    assert_eq!(moved.real(), farm.real(2).id);
+    let both = [
+        "17 ASSURED 172.16.0.1:0 10.9.9.9:65535 sip a",
+        "17 NONE 172.16.0.1:0 10.9.9.9:80 sip a",
+        "17 NONE 172.16.0.1:0 10.9.9.9:80 sip b",
+    ];
+    assert_eq!(farm.listed(), both);
+    let over = NOW.after(Ticks::seconds(101));
+    farm.close(&moved);
+    farm.close(&other);
+    farm.expire(over);
+    assert_eq!(farm.listed(), both[..1], "the first one has a connection");
+    farm.close(&one);
+    farm.expire(over.after(Ticks::seconds(61)));
+    assert!(farm.templates.is_empty());
+}
+
+#[test]
+fn only_datagrams_to_a_mark_go_by_calls() {
+    let mark = ServiceKey::Mark {
+        mark: 7,
+        family: Family::Ipv4,
+    };
+    let farm = exchange(mark);
+    farm.say(&caller(1), Some("a"), 1, NOW).unwrap();
+    farm.open(&from(1, 1000), 2, NOW).unwrap();
+    assert_eq!(
+        farm.listed(),
+        [
+            "0 NONE 172.16.0.1:0 0.0.0.7:0",
+            "0 NONE 172.16.0.1:0 0.0.0.7:0 sip a"
+        ]
+    );
+}
+
+#[test]
+fn calls_that_are_taken_over_are_known_and_named_again_when_they_go_on() {
+    let farm = exchange(udp());
+    let call = farm.say(&caller(1), Some("a"), 1, NOW).unwrap();
+    let mut left = Vec::new();
+    farm.templates
+        .page(Cursor::default(), 10, |entry| left.push(*entry));
+    let mut heir = exchange(udp());
+    let latest = Arc::new(ArcSwap::from_pointee(heir.pool.clone()));
+    heir.templates = Templates::new(10, 1, latest).unwrap();
+    heir.templates.calls = Calls::new(farm.templates.shape().hash_key());
+    assert!(left.iter().all(|entry| heir.templates.take_over(*entry)));
+    heir.templates.readopt(&call);
+    assert_eq!(heir.listed(), ["17 NONE 172.16.0.1:0 10.9.9.9:80 sip "]);
+    let again = heir.say(&caller(1), Some("a"), 2, NOW).unwrap();
+    assert_eq!(again.real(), call.real());
+    assert_eq!(heir.listed(), ["17 NONE 172.16.0.1:0 10.9.9.9:80 sip a"]);
 }

@@ -275,9 +275,8 @@ pub fn copied_options<'k>(options: &[u8], kept: &'k mut [u8; MAX_OPTIONS]) -> &'
             (option::NOP, _) => tail,
             (_, [size @ 2..=255, ..]) if usize::from(*size) <= rest.len() => {
                 let (this, next) = rest.split_at((*size).into());
-                if kind & COPIED != 0
-                    && let Some(place) = kept.get_mut(length..length + this.len())
-                {
+                let place = kept.get_mut(length..length + this.len());
+                if let Some(place) = place.filter(|_| kind & COPIED != 0) {
                     place.copy_from_slice(this);
                     length += this.len();
                 }

@@ -7,6 +7,7 @@
 //! from PORT                   the client's port in sentences that say themselves what they send
 //! chunk client|real TYPE      an SCTP packet with this chunk, of that flow
 //! udp LENGTH FLOW...          a datagram of the client
+//! sip LENGTH CALL FLOW...     a SIP message of the client, with so many bytes, of this call
 //! answer LENGTH FLOW...       a datagram of its real server
 //! ttl TTL DF                  of all that follow in this script
 //! icmp HOST FROM>TO KIND/CODE/REST FROM:PORT>TO:PORT
@@ -46,6 +47,8 @@ pub enum Act {
     Open(Vec<Flow>),
     /// A datagram of each client, with so many bytes.
     Datagram(usize, Vec<Flow>),
+    /// A SIP message of each client, with so many bytes and this Call-ID.
+    Sip(usize, String, Vec<Flow>),
     /// A datagram of each real server, with so many bytes.
     Answer(usize, Vec<Flow>),
     /// The client's port in what follows.
@@ -112,6 +115,7 @@ fn act(part: &str, service: u16) -> Result<Act> {
             _ => Act::RealChunk(word(2)?.parse()?),
         },
         "udp" => Act::Datagram(word(1)?.parse()?, flows(2)?),
+        "sip" => Act::Sip(word(1)?.parse()?, word(2)?.to_owned(), flows(3)?),
         "answer" => Act::Answer(word(1)?.parse()?, flows(2)?),
         "ttl" => Act::Header(word(1)?.parse()?, word(2)? == "1"),
         "icmp" => Act::Error(IcmpError {

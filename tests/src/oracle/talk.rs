@@ -172,6 +172,14 @@ impl Talk {
         packet::udp(flow.client, flow.service, &vec![b'q'; length])
     }
 
+    /// A SIP message of the client about a call.
+    pub fn invite(&mut self, flow: Flow, call: &str, length: usize) -> Vec<u8> {
+        self.conversation(flow);
+        let mut message = packet::invite(call);
+        message.resize(length.max(message.len()), b' ');
+        packet::udp(flow.client, flow.service, &message)
+    }
+
     /// A datagram of the real server, and the host that sends it.
     ///
     /// # Errors

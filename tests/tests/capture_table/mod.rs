@@ -67,7 +67,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ),
     ("204", Replayed),
     ("206", Replayed),
-    ("207", NotYet("persistence, the engine sip")),
+    ("207", Replayed),
     ("208", Replayed),
     ("210", Replayed),
     ("211", Replayed),

@@ -67,6 +67,20 @@ pub(super) const SCRIPTS: &[(&str, &str, &str)] = &[
     ("204", "the new real of 172.16.0.1", "then; client S 20013"),
     ("206", "SYN, ACK, RST", "open 20000; client R 20000"),
     ("206", "a new SYN", "client S 20001"),
+    (
+        "207",
+        "INVITEs: call-a",
+        "sip 81 call-a@x 172.16.0.1:5060; sip 81 call-b@x 172.16.0.1:5060; \
+         sip 81 call-a@x 172.16.0.2:5060; sip 81 call-c@x 172.16.0.3:5061; \
+         sip 81 call-b@x 172.16.0.4:5060",
+    ),
+    ("207", "a datagram without Call-ID", "udp 5 172.16.0.5:5060"),
+    (
+        "207",
+        "without -o, port 5061",
+        "sip 81 call-d@x 172.16.0.1:5060; sip 81 call-e@x 172.16.0.1:5060; \
+         sip 81 call-d@x 172.16.0.2:5060",
+    ),
     ("208", "data (PSH+ACK)", "client PA 20000..20003"),
     ("210", "data (PSH+ACK)", "client PA 20000..20003"),
     ("210", "a second time", "client PA 20000..20003"),

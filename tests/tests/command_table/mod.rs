@@ -75,27 +75,10 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     lacks("016", "TCP  [::]:80 rr", NOBODY),
     lacks("016", "TCP  [::]:http rr", NOBODY),
     lacks("016", "-A -t [::]:80 -s rr", NOBODY),
-    Difference {
-        case: "088",
-        kernel: "$ ipvsadm -A -u 192.0.2.10:5060 -s rr -p 60 --pe sip -o",
-        ours: "persistence engines (--pe): not supported by this director yet",
-        why: NO_ENGINE,
-    },
-    lacks(
-        "088",
-        "-A -u 192.0.2.10:5060 -s rr -p 60 --pe sip -o",
-        NO_ENGINE,
-    ),
-    lacks(
-        "088",
-        "UDP  192.0.2.10:5060 rr persistent 60 pe sip ops",
-        NO_ENGINE,
-    ),
 ];
 
 const NO_PORT: &str = "nothing is reached at port 0";
 const MAPPED: &str = "no packet has an IPv4-mapped address";
-const NO_ENGINE: &str = "the persistence engine sip is not built";
 const NOBODY: &str = "no packet is for the unspecified address";
 
 const fn refuses(case: &'static str, kernel: &'static str, why: &'static str) -> Difference {

@@ -62,6 +62,8 @@ async fn connections_come_by_page_and_filter() {
         local: None,
         state: "ESTABLISHED".to_owned(),
         expires: 900,
+        engine: None,
+        engine_data: None,
     };
     let api = router(Arc::new(Fake {
         connections: vec![

@@ -4,6 +4,7 @@ mod screen;
 mod table;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use adminapi::Client;
@@ -56,10 +57,11 @@ async fn show(
     loop {
         terminal.draw(|frame| screen.draw(frame))?;
         while event::poll(INTERVAL)? {
-            if let Event::Key(key) = event::read()?
-                && key.kind == KeyEventKind::Press
-                && screen.press(key).is_break()
-            {
+            let pressed = match event::read()? {
+                Event::Key(key) if key.kind == KeyEventKind::Press => screen.press(key),
+                _ => ControlFlow::Continue(()),
+            };
+            if pressed.is_break() {
                 return Ok(());
             }
             terminal.draw(|frame| screen.draw(frame))?;

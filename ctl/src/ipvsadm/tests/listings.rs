@@ -36,6 +36,8 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
         local: None,
         state: state.to_owned(),
         expires,
+        engine: None,
+        engine_data: None,
     }
 }
 

@@ -19,6 +19,9 @@ impl Run<'_> {
             Act::Datagram(length, flows) => {
                 self.clients(&flows, |talk, flow| talk.datagram(flow, length))
             }
+            Act::Sip(length, call, flows) => {
+                self.clients(&flows, |talk, flow| talk.invite(flow, &call, length))
+            }
             Act::Real(flags, flows) => self.reals(&flows, |talk, flow| talk.real(flow, flags)),
             Act::Answer(length, flows) => {
                 self.reals(&flows, |talk, flow| talk.answer(flow, length))

@@ -34,8 +34,10 @@ impl Link {
     }
 
     fn arrived(&mut self, now: u32) -> Vec<Segment> {
-        let arrived = self.0.extract_if(.., |(arrival, _)| *arrival <= now);
-        arrived.map(|(_, segment)| segment).collect()
+        let (arrived, waiting): (Vec<_>, Vec<_>) =
+            self.0.drain(..).partition(|(arrival, _)| *arrival <= now);
+        self.0 = waiting;
+        arrived.into_iter().map(|(_, segment)| segment).collect()
     }
 }
 
