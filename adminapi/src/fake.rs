@@ -27,7 +27,7 @@ pub(crate) struct Fake {
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    services: Vec<ServiceView>,
+    pub(crate) services: Vec<ServiceView>,
     timeouts: Timeouts,
     daemons: Vec<SyncDaemon>,
     sysctls: Sysctls,

@@ -98,8 +98,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
 fn read_requests(section: &mut Section<'_>) -> Option<Requests> {
     const SECONDS: u32 = 10;
     let most = i64::from(MOST_REQUESTS);
-    let rate = section.or("request_rate", &Expected::Number(0..=most), 100);
-    let burst = section.optional("request_burst", &Expected::Number(1..=most));
+    let rate: u32 = section.or("request_rate", &Expected::Number(0..=most), 100);
+    let burst: Option<u32> = section.optional("request_burst", &Expected::Number(1..=most));
     let burst = burst.unwrap_or(rate.saturating_mul(SECONDS));
     Some(Requests {
         rate: NonZeroU32::new(rate)?,
