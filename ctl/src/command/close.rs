@@ -79,8 +79,8 @@ pub(super) async fn run(
     let mut closed = Vec::new();
     loop {
         let page = director.connections(&query).await?;
-        for connection in page.connections.iter().filter(|c| line.from.has(c)) {
-            let id = id(connection);
+        let meant = page.connections.iter().filter(|c| line.from.has(c));
+        for id in meant.filter_map(id) {
             match director
                 .close_connection(id)
                 .await
@@ -99,18 +99,22 @@ pub(super) async fn run(
     }
 }
 
-fn id(connection: &Connection) -> ConnectionId {
-    ConnectionId {
-        protocol: connection.protocol,
+/// What names a connection; templates have no name.
+fn id(connection: &Connection) -> Option<ConnectionId> {
+    Some(ConnectionId {
+        protocol: connection.protocol?,
         client: connection.client,
         vip: connection.vip,
-    }
+    })
 }
 
 fn told(closed: &[ConnectionId], as_json: bool) -> Said {
     let mut said = Said::default();
     match (as_json, closed.is_empty()) {
-        (true, _) => said.out = json(&closed),
+        (true, _) => {
+            let names: Vec<_> = closed.iter().map(ConnectionId::to_string).collect();
+            said.out = json(&names);
+        }
         (false, true) => said.fail("no such connection"),
         (false, false) => {
             let lines = closed.iter().map(|id| format!("{id} closed\n"));
