@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 3] = ["generator", "responder", "l2fwd"];
+const PROGRAMS: [&str; 5] = ["generator", "responder", "l2fwd", "drive", "peers"];
 
 fn main() {
     println!("cargo:rerun-if-changed=bpf");

@@ -31,6 +31,7 @@ mod scheduler;
 mod service;
 mod source;
 mod span;
+mod standing;
 mod stats;
 mod status;
 mod status_set;
@@ -57,8 +58,8 @@ pub use filter::{
     NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
-    AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
-    ServiceCondition,
+    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck,
+    RealState, ServiceCondition,
 };
 pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
@@ -76,6 +77,7 @@ pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
+pub use standing::StandingListing;
 pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
 };

@@ -1,5 +1,6 @@
 /* Stands where real servers would: counts and drops TCP, UDP and tunnels, and answers a SYN with
- * a SYN+ACK so that a connection gets established. ARP, ICMP and the like go to the kernel.
+ * a SYN+ACK so that a connection gets established, and a datagram that asks with itself. ARP, ICMP
+ * and the like go to the kernel.
  */
 #include "frame.h"
 
@@ -7,6 +8,9 @@ enum { SUNK, ANSWERED, COUNTERS };
 
 /* Sequence number of every SYN+ACK. */
 #define SERVER_ISN 5000
+
+/* The first byte of a datagram that asks. Its echo says the same, and nobody answers that. */
+#define QUESTION '?'
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -58,6 +62,34 @@ static __always_inline int is_syn(const struct tcphdr *tcp)
 	return tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
 }
 
+/* Swapping addresses and ports leaves the checksum as it is. */
+static __always_inline int echo(void *l4, void *end)
+{
+	struct udphdr *udp = l4;
+	__u8 *first = (void *)(udp + 1);
+	__be16 port;
+
+	if ((void *)(first + 1) > end || *first != QUESTION)
+		return 0;
+	port = udp->source;
+	udp->source = udp->dest;
+	udp->dest = port;
+	return 1;
+}
+
+/* Makes what is asked for here its own answer, but for addresses. */
+static __always_inline int reply(__u8 protocol, void *l4, void *end)
+{
+	struct tcphdr *tcp = l4;
+
+	if (protocol == IPPROTO_UDP)
+		return echo(l4, end);
+	if (protocol != IPPROTO_TCP || (void *)(tcp + 1) > end || !is_syn(tcp))
+		return 0;
+	answer(tcp);
+	return 1;
+}
+
 /* What ends here without a look inside. */
 static __always_inline int is_sunk(__u8 protocol)
 {
@@ -68,36 +100,32 @@ static __always_inline int is_sunk(__u8 protocol)
 static __always_inline int sink_v4(struct ethhdr *eth, void *end)
 {
 	struct iphdr *ip = (void *)(eth + 1);
-	struct tcphdr *tcp = (void *)(ip + 1);
 	__be32 address;
 
 	if ((void *)(ip + 1) > end || (ip->protocol != IPPROTO_TCP && !is_sunk(ip->protocol)))
 		return XDP_PASS;
-	if (is_sunk(ip->protocol) || ip->ihl != 5 || (void *)(tcp + 1) > end || !is_syn(tcp))
+	if (ip->ihl != 5 || !reply(ip->protocol, ip + 1, end))
 		return count(SUNK, XDP_DROP);
 	address = ip->saddr;
 	ip->saddr = ip->daddr;
 	ip->daddr = address;
 	swap_macs(eth);
-	answer(tcp);
 	return count(ANSWERED, XDP_TX);
 }
 
 static __always_inline int sink_v6(struct ethhdr *eth, void *end)
 {
 	struct ipv6hdr *ip = (void *)(eth + 1);
-	struct tcphdr *tcp = (void *)(ip + 1);
 	struct in6_addr address;
 
 	if ((void *)(ip + 1) > end || (ip->nexthdr != IPPROTO_TCP && !is_sunk(ip->nexthdr)))
 		return XDP_PASS;
-	if (is_sunk(ip->nexthdr) || (void *)(tcp + 1) > end || !is_syn(tcp))
+	if (!reply(ip->nexthdr, ip + 1, end))
 		return count(SUNK, XDP_DROP);
 	address = ip->saddr;
 	ip->saddr = ip->daddr;
 	ip->daddr = address;
 	swap_macs(eth);
-	answer(tcp);
 	return count(ANSWERED, XDP_TX);
 }
 

@@ -12,6 +12,10 @@ pub enum Source {
     Responder,
     /// `to_socket`.
     L2Forward,
+    /// `drive` and `drive_answered`.
+    Drive,
+    /// What the gate is measured by.
+    Peers,
 }
 
 impl Source {
@@ -20,6 +24,8 @@ impl Source {
             Self::Generator => include_bytes!(concat!(env!("OUT_DIR"), "/generator.bpf.o")),
             Self::Responder => include_bytes!(concat!(env!("OUT_DIR"), "/responder.bpf.o")),
             Self::L2Forward => include_bytes!(concat!(env!("OUT_DIR"), "/l2fwd.bpf.o")),
+            Self::Drive => include_bytes!(concat!(env!("OUT_DIR"), "/drive.bpf.o")),
+            Self::Peers => include_bytes!(concat!(env!("OUT_DIR"), "/peers.bpf.o")),
         }
     }
 }
@@ -29,8 +35,21 @@ impl Source {
 /// # Errors
 /// When the kernel refuses them: most often, not root.
 pub fn load(source: Source) -> Result<Object> {
+    load_sized(source, &[])
+}
+
+/// The same, with other numbers of entries in some of its maps.
+///
+/// # Errors
+/// As [`load`], or when there is no such map.
+pub fn load_sized(source: Source, sizes: &[(&str, u32)]) -> Result<Object> {
     let mut builder = ObjectBuilder::default();
-    let open = builder.open_memory(source.bytes())?;
+    let mut open = builder.open_memory(source.bytes())?;
+    for &(name, entries) in sizes {
+        let map = open.maps_mut().find(|map| map.name() == name);
+        let mut map = map.with_context(|| format!("no map {name}"))?;
+        map.set_max_entries(entries)?;
+    }
     open.load()
         .with_context(|| format!("cannot load {source:?}"))
 }

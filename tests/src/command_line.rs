@@ -1,4 +1,4 @@
-//! `bench --command-line`: how long the command line takes with many services, beside what printing
+//! `bench command-line`: how long the command line takes with many services, beside what printing
 //! the same bytes takes.
 
 use std::fs::{self, File};
@@ -16,19 +16,15 @@ use crate::topology::{Plan, Topology};
 
 /// How much there is to list.
 #[derive(Clone, Debug, Args)]
-#[group(skip)]
 pub struct Options {
-    /// Time the command line; nothing else is measured.
-    #[arg(long, conflicts_with = "flood")]
-    command_line: bool,
     /// Services.
-    #[arg(long, default_value_t = 1000, requires = "command_line")]
+    #[arg(long, default_value_t = 1000)]
     services: u32,
     /// Real servers of each.
-    #[arg(long, default_value_t = 10, requires = "command_line", value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
     reals: u32,
     /// Runs of each command; the median is shown.
-    #[arg(long, default_value_t = 11, requires = "command_line", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 }
 
@@ -39,11 +35,6 @@ const LISTINGS: [&str; 5] = ["-Ln", "-Ln --stats", "-Ln --rate", "-Sn", "-Ln --j
 const RESTORES: [&str; 2] = ["-R", "-R --atomic"];
 
 impl Options {
-    /// Whether the command line is to be timed.
-    pub fn is_wanted(&self) -> bool {
-        self.command_line
-    }
-
     /// Times it and prints what came of it.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ const HEADER_ROOM: usize = 80;
 pub enum Kind {
     /// UDP datagrams.
     Udp,
+    /// UDP datagrams that the far end answers.
+    UdpQuestion,
     /// The first segment of a connection.
     TcpSyn,
     /// The same from nobody: address, port and sequence number of each at random, the address
@@ -33,6 +35,8 @@ pub enum Kind {
     SpoofedSyn,
     /// A segment with data in the window of a connection that the responder has answered.
     TcpData,
+    /// The segment after that one.
+    TcpMore,
 }
 
 /// The flows of a generator: they differ in source address and source port.
@@ -56,6 +60,11 @@ const ADDRESS_BITS: u32 = 8;
 const RANDOM_BITS: (u32, u32) = (20, 12);
 const SPOOFED_BITS: (u32, u32) = (24, 15);
 const PORT_BITS: u32 = 14;
+/// So many flows and more need more addresses.
+const MANY: u32 = 1 << (ADDRESS_BITS + PORT_BITS);
+const MANY_ADDRESS_BITS: u32 = 12;
+/// `QUESTION` of responder.bpf.c.
+const QUESTION: u8 = b'?';
 
 /// A source of frames on the client's interface.
 pub struct Generator {
@@ -106,7 +115,7 @@ impl Generator {
     /// When the kernel refuses.
     pub fn aim(&mut self, flows: &Flows) -> Result<()> {
         self.frame = sample(flows, self.macs);
-        let value = settings(flows, &self.frame);
+        let value = settings(flows, &self.frame, 1);
         self.settings
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)?;
         Ok(())
@@ -156,17 +165,22 @@ impl Generator {
     }
 }
 
-/// The first frame.
-fn sample(flows: &Flows, (source, destination): (Mac, Mac)) -> Vec<u8> {
+/// The first frame of `flows`, between two stations.
+pub(crate) fn sample(flows: &Flows, (source, destination): (Mac, Mac)) -> Vec<u8> {
     let headers = packet::ethernet(source, destination, &packet_with(flows, 0)).len();
     let payload = flows.frame.saturating_sub(headers);
     packet::ethernet(source, destination, &packet_with(flows, payload))
 }
 
 fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
-    let payload = vec![0u8; payload];
+    let mut payload = vec![0u8; payload];
+    if let (Kind::UdpQuestion, Some(first)) = (flows.kind, payload.first_mut()) {
+        *first = QUESTION;
+    }
     let segment = match flows.kind {
-        Kind::Udp => return packet::udp(flows.source, flows.destination, &payload),
+        Kind::Udp | Kind::UdpQuestion => {
+            return packet::udp(flows.source, flows.destination, &payload);
+        }
         Kind::TcpSyn => Segment {
             flags: flag::SYN,
             sequence: CLIENT_ISN,
@@ -177,9 +191,12 @@ fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
             sequence: 0,
             ..Segment::default()
         },
-        Kind::TcpData => Segment {
+        Kind::TcpData | Kind::TcpMore => Segment {
             flags: flag::PSH | flag::ACK,
-            sequence: CLIENT_ISN + 1,
+            sequence: match flows.kind {
+                Kind::TcpMore => CLIENT_ISN + 1 + payload.len() as u32,
+                _ => CLIENT_ISN + 1,
+            },
             acknowledgement: SERVER_ISN + 1,
             payload: &payload,
         },
@@ -187,21 +204,17 @@ fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
     packet::tcp(flows.source, flows.destination, segment)
 }
 
-/// `struct config` of generator.bpf.c.
-fn settings(flows: &Flows, frame: &[u8]) -> Vec<u8> {
+/// `struct config` of craft.h, where so many flows lie between one and the next.
+pub(crate) fn settings(flows: &Flows, frame: &[u8], stride: u32) -> Vec<u8> {
     let (source, is_v6) = match flows.source.ip() {
         IpAddr::V4(v4) => (u32::from(v4), false),
         IpAddr::V6(v6) => (u128::from(v6) as u32, true),
     };
     let is_spoofed = flows.kind == Kind::SpoofedSyn;
-    let (address_bits, port_bits) = match flows.count {
-        _ if is_spoofed => SPOOFED_BITS,
-        0 => RANDOM_BITS,
-        _ => (ADDRESS_BITS, PORT_BITS),
-    };
+    let (address_bits, port_bits) = bits(flows);
     let count = if is_spoofed { 0 } else { flows.count };
     let port = u32::from(flows.source.port());
-    let is_tcp = flows.kind != Kind::Udp;
+    let is_tcp = !matches!(flows.kind, Kind::Udp | Kind::UdpQuestion);
     let mut value = frame[..frame.len().min(HEADER_ROOM)].to_vec();
     value.resize(HEADER_ROOM, 0);
     for word in [
@@ -215,10 +228,35 @@ fn settings(flows: &Flows, frame: &[u8]) -> Vec<u8> {
         u32::from(is_v6),
         u32::from(is_tcp),
         u32::from(is_spoofed),
+        stride,
+        frame.len() as u32,
     ] {
         value.extend(word.to_ne_bytes());
     }
     value
+}
+
+/// The source of a flow of a counted set.
+pub(crate) fn source_of(flows: &Flows, flow: u32) -> SocketAddr {
+    let (address_bits, port_bits) = bits(flows);
+    let low = |value: u32, bits: u32| value & ((1 << bits) - 1);
+    let address = low(flow, address_bits);
+    let port = flows.source.port() + low(flow >> address_bits, port_bits) as u16;
+    let address: IpAddr = match flows.source.ip() {
+        IpAddr::V4(v4) => (u32::from(v4) + address).to_be_bytes().into(),
+        IpAddr::V6(v6) => (u128::from(v6) + u128::from(address)).to_be_bytes().into(),
+    };
+    SocketAddr::new(address, port)
+}
+
+/// How many bits of a flow's number go to its address, and to its port.
+fn bits(flows: &Flows) -> (u32, u32) {
+    match flows.count {
+        _ if flows.kind == Kind::SpoofedSyn => SPOOFED_BITS,
+        0 => RANDOM_BITS,
+        MANY.. => (MANY_ADDRESS_BITS, PORT_BITS),
+        _ => (ADDRESS_BITS, PORT_BITS),
+    }
 }
 
 /// The checksum that stands in a correct header, as a sum, less what varies.

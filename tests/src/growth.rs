@@ -1,4 +1,4 @@
-//! `bench --growth`: what it costs to add a real server to a service that has many, as who adds it
+//! `bench growth`: what it costs to add a real server to a service that has many, as who adds it
 //! has it: one request to the API, until it is answered.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -12,6 +12,7 @@
 pub mod accounts;
 pub mod agent;
 pub mod api;
+pub mod bench;
 pub mod bpf;
 pub mod certificates;
 pub mod command_line;
@@ -21,6 +22,7 @@ pub mod floor;
 pub mod ftp;
 pub mod generator;
 pub mod growth;
+pub mod haproxy;
 pub mod haven;
 pub mod l2fwd;
 pub mod mmdb;

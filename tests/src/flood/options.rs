@@ -1,4 +1,4 @@
-//! `bench --flood`.
+//! `bench flood`.
 
 use std::time::Duration;
 
@@ -12,26 +12,22 @@ const CALM: Duration = Duration::from_secs(20);
 
 /// What is flooded, how fast and for how long.
 #[derive(Clone, Debug, Args)]
-#[group(skip)]
 pub struct Options {
-    /// Flood with spoofed SYNs; nothing else is measured.
-    #[arg(long)]
-    flood: bool,
     /// Length of each flood.
-    #[arg(long, default_value_t = 60, requires = "flood")]
+    #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// SYNs a second, or max: generator and director share cores.
-    #[arg(long, default_value = "50000", requires = "flood", value_parser = rate)]
+    #[arg(long, default_value = "50000", value_parser = rate)]
     rate: Rate,
     /// Mbit/s of the download that began before the flood.
-    #[arg(long, default_value_t = 50, requires = "flood", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     stream: u64,
     /// Seconds of little flood against directors whose levels change fast: shows that it works,
     /// measures nothing.
-    #[arg(long, requires = "flood")]
+    #[arg(long)]
     quick: bool,
     /// Who is flooded, in this order.
-    #[arg(long, value_delimiter = ',', requires = "flood", default_values_t = Peer::ALL)]
+    #[arg(long, value_delimiter = ',', default_values_t = Peer::ALL)]
     flooded: Vec<Peer>,
 }
 
@@ -40,11 +36,6 @@ pub struct Options {
 struct Rate(Option<u64>);
 
 impl Options {
-    /// Whether a flood was asked for.
-    pub fn is_wanted(&self) -> bool {
-        self.flood
-    }
-
     /// Floods one after the other and prints what came of it.
     ///
     /// # Errors

@@ -1,0 +1,85 @@
+//! The benchmark kit: that it measures what it says, with few packets. The figures are no business of a
+//! test.
+
+use anyhow::Result;
+use clap::Parser;
+use testbed::bench::report::Report;
+use testbed::bench::{forwarding, gate};
+use testbed::require;
+
+#[derive(Parser)]
+struct Gate {
+    #[command(flatten)]
+    options: gate::Options,
+}
+
+#[derive(Parser)]
+struct Forwarding {
+    #[command(flatten)]
+    options: forwarding::Options,
+}
+
+fn is_possible() -> bool {
+    require::programs(&["ip", "ethtool", "sysctl", "ping", "nft"])
+}
+
+/// Every row has a first figure above zero.
+fn assert_measured(report: &Report, rows: usize) {
+    let all: Vec<_> = report.tables.iter().flat_map(|table| &table.rows).collect();
+    assert_eq!(all.len(), rows, "{report:?}");
+    for row in all {
+        assert!(row.values[0].is_some_and(|value| value > 0.0), "{row:?}");
+    }
+}
+
+/// The run itself fails when the gate does anything else with a packet than its class says.
+#[test]
+fn the_gate_does_with_each_class_what_is_measured() -> Result<()> {
+    if !is_possible() {
+        return Ok(());
+    }
+    let words = ["gate", "--flows", "16", "--rounds", "1"];
+    let classes = ["--classes", "nat,ipip,miss,pass,deny"];
+    let report = Gate::try_parse_from([&words[..], &classes].concat())?
+        .options
+        .run()?;
+    assert_measured(&report, 7);
+    let directory = tempfile::tempdir()?;
+    report.publish(directory.path())?;
+    let read = |name| std::fs::read_to_string(directory.path().join(name));
+    let kept: serde_json::Value = serde_json::from_str(&read("gate.json")?)?;
+    assert_eq!(kept["tables"][0]["rows"].as_array().map(Vec::len), Some(7));
+    assert!(read("gate.svg")?.contains("established, NAT"));
+    Ok(())
+}
+
+#[test]
+fn what_peers_forward_arrives() -> Result<()> {
+    if !is_possible() {
+        return Ok(());
+    }
+    let peers = "redirect,l2fwd,nft,nat,nat6,dr,ipip,nat-slow";
+    let words = ["forwarding", "--rounds", "1", "--milliseconds", "50"];
+    let rest = ["--flows", "64", "--carry", "tcp", "--peers", peers];
+    let report = Forwarding::try_parse_from([&words[..], &rest].concat())?;
+    let report = report.options.run()?;
+    assert_measured(&report, 8);
+    let by_gate = |name: &str| {
+        let row = report.tables[0].rows.iter().find(|row| row.name == name);
+        row.and_then(|row| row.values[4])
+    };
+    for fast in [
+        "bulwark NAT",
+        "bulwark NAT, IPv6",
+        "bulwark DR",
+        "bulwark TUN, ipip",
+    ] {
+        assert!(
+            by_gate(fast).is_some_and(|share| share > 90.0),
+            "{report:?}"
+        );
+    }
+    assert_eq!(by_gate("bulwark NAT, slow path"), Some(0.0));
+    assert_eq!(by_gate("bare XDP redirect"), None);
+    Ok(())
+}
