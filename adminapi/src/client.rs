@@ -18,9 +18,9 @@ use crate::control::Put;
 use crate::model::listing;
 use crate::model::{
     Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
-    Difference, Events, ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch,
-    RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources,
-    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Difference, Events, ExplainQuery, Explanation, Health, Limits, ListingQuery, MarkRule, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
+    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -214,6 +214,11 @@ impl Client {
     /// Closes a connection.
     pub async fn close_connection(&self, id: ConnectionId) -> Result<()> {
         self.delete(&path::connection(id)).await
+    }
+
+    /// How much there is room for.
+    pub async fn limits(&self) -> Result<Limits> {
+        self.get(path::LIMITS).await
     }
 
     /// Zeroes the counters of a service and its real servers, or of all of them.

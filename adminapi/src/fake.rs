@@ -1,6 +1,7 @@
 //! A director without packets, for the tests of this crate.
 
-use std::collections::HashMap;
+mod state;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -10,6 +11,8 @@ use crate::control::{Control, News, Put};
 use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
 use crate::sysctl::{Sysctl, Sysctls, Value};
+
+use state::{State, carried, listed, real_view, service_view};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
@@ -23,94 +26,6 @@ pub(crate) struct Fake {
     pub(crate) sampled: watch::Sender<u64>,
     /// Makes `status` panic.
     pub(crate) panics: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    services: Vec<ServiceView>,
-    timeouts: Timeouts,
-    daemons: Vec<SyncDaemon>,
-    sysctls: Sysctls,
-    marks: Vec<MarkRule>,
-    rules: FilterRules,
-    listings: Vec<Listed>,
-    levels: HashMap<Option<ServiceId>, u8>,
-    pub(crate) changes: Vec<AuditEntry>,
-}
-
-impl State {
-    fn place(&self, id: ServiceId) -> Option<usize> {
-        self.services.iter().position(|service| service.id == id)
-    }
-
-    fn service(&mut self, id: ServiceId) -> Result<&mut ServiceView> {
-        let place = self.place(id).ok_or(ControlError::no_service(id))?;
-        Ok(&mut self.services[place])
-    }
-
-    fn real(&mut self, id: ServiceId, real: SocketAddr) -> Result<&mut RealView> {
-        self.service(id)?
-            .reals
-            .iter_mut()
-            .find(|view| view.endpoint() == real)
-            .ok_or(ControlError::no_real(id, real))
-    }
-}
-
-/// A view of `real` that has carried something, so that zeroing shows.
-fn real_view(service: ServiceId, real: &Real) -> RealView {
-    let endpoint = real.endpoint(service.port());
-    RealView {
-        address: endpoint.ip(),
-        port: endpoint.port(),
-        weight: real.weight,
-        method: real.method,
-        tun: real.tunnel(),
-        upper: real.upper,
-        lower: real.lower,
-        overloaded: false,
-        active: 0,
-        inactive: 0,
-        check: real.check.clone(),
-        condition: None,
-        draining: None,
-        persistent: 0,
-        local_ports: None,
-        stats: carried(),
-        rates: Rates::default(),
-        drops: Default::default(),
-    }
-}
-
-fn service_view(service: &Service) -> ServiceView {
-    let id = service.id;
-    ServiceView {
-        id,
-        naming: id.into(),
-        scheduler: service.scheduler,
-        scheduler_flags: service.scheduler_flags,
-        persistence: service.persistence,
-        one_packet: service.one_packet,
-        health: service.health.clone(),
-        condition: None,
-        sorry: None,
-        cookies: service.cookies,
-        stats: carried(),
-        rates: Rates::default(),
-        drops: Default::default(),
-        reals: service
-            .reals
-            .iter()
-            .map(|real| real_view(id, real))
-            .collect(),
-    }
-}
-
-fn carried() -> Traffic {
-    Traffic {
-        connections: 7,
-        ..Traffic::default()
-    }
 }
 
 impl Fake {
@@ -181,6 +96,7 @@ impl Control for Fake {
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             service.health = patch.health.unwrap_or_else(|| service.health.take());
             service.cookies = patch.cookies.unwrap_or(service.cookies);
+            service.helper = patch.helper.unwrap_or(service.helper);
             Ok(service.clone())
         })
     }
@@ -597,16 +513,5 @@ impl Control for Fake {
                 ..Stats::default()
             })
         })
-    }
-}
-
-fn listed(listing: &Listed) -> ListedView {
-    ListedView {
-        network: listing.network,
-        list: listing.list,
-        left: listing.seconds,
-        why: listing.why.clone(),
-        configured: false,
-        packets: 0,
     }
 }

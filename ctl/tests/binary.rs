@@ -67,6 +67,7 @@ impl Control for Fake {
             condition: None,
             sorry: None,
             cookies: service.cookies,
+            helper: service.helper,
             stats: Traffic::default(),
             rates: Rates::default(),
             drops: Default::default(),

@@ -70,6 +70,7 @@ pub mod run;
 pub mod sched;
 pub mod sctp;
 pub mod service;
+pub mod signals;
 pub mod sip;
 pub mod sources;
 pub mod speakers;

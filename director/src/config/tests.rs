@@ -1,4 +1,5 @@
 use std::fs;
+use std::num::NonZeroU32;
 
 use adminapi::model::{Protocol, Scheduler};
 use adminapi::sysctl::Sysctl;
@@ -116,6 +117,7 @@ path_mtu_answers = false
 unix = "/tmp/a.sock"
 listen = "[::1]:7070"
 insecure_loopback = true
+request_rate = 7
 [limits]
 memory = "3MiB"
 connections = 8192
@@ -143,6 +145,10 @@ format = "json"
         address: "[::1]:7070".parse().unwrap(),
         token_file: None,
         tls: None,
+        requests: Some(Requests {
+            rate: NonZeroU32::new(7).unwrap(),
+            burst: NonZeroU32::new(70).unwrap(),
+        }),
     };
     assert_eq!(config.api.listen, Some(listen));
     assert_eq!(config.limits.connections, 8192);

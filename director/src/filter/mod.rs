@@ -8,7 +8,7 @@ mod book;
 mod limit;
 
 pub use bogons::BOGONS;
-pub use book::{Book, List, Listing};
+pub use book::{Book, End, List, Listing};
 pub use limit::{Limit, Of, Per};
 
 use crate::region::Regions;
