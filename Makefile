@@ -124,6 +124,7 @@ bench-deps:
 bench: deps bench-deps release ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
 	target/release/bench gate
+	target/release/bench cookies
 	target/release/bench forwarding
 	target/release/bench web
 	target/release/bench command-line

@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod cheapest;
+pub mod cookies;
 pub mod drive;
 pub mod forwarding;
 pub mod gate;
