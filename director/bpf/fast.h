@@ -76,9 +76,10 @@ static __always_inline bool may_go(const struct found *f, void *l4, void *end, _
 	       moves(f->way, f->other, &claim);
 }
 
-static __always_inline bool is_transport(__u8 protocol)
+// Whether there may be a flow for it at all.
+static __always_inline bool is_worth_looking(__u8 protocol, void *l4, void *end)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+	return protocol == IPPROTO_TCP ? goes_on(l4, end) : protocol == IPPROTO_UDP;
 }
 
 // Whether the IPv4 header of 20 bytes has its checksum right.
@@ -100,8 +101,9 @@ static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *
 	__be32 *ports = (void *)(ip + 1);
 	struct tuple tuple = {};
 
-	if ((void *)(ports + 1) > end || *(__u8 *)ip != 0x45 || !is_transport(ip->protocol) ||
-	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) || ip->ttl < 2)
+	if ((void *)(ports + 1) > end || *(__u8 *)ip != 0x45 || ip->ttl < 2 ||
+	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) ||
+	    !is_worth_looking(ip->protocol, ports, end))
 		return false;
 	tuple.src[3] = ip->saddr;
 	tuple.dst[3] = ip->daddr;
@@ -120,8 +122,8 @@ static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr
 	__be32 *ports = (void *)(ip + 1);
 	struct tuple tuple = {};
 
-	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || !is_transport(ip->nexthdr) ||
-	    ip->hop_limit < 2)
+	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || ip->hop_limit < 2 ||
+	    !is_worth_looking(ip->nexthdr, ports, end))
 		return false;
 	__builtin_memcpy(tuple.src, &ip->saddr, sizeof(tuple.src));
 	__builtin_memcpy(tuple.dst, &ip->daddr, sizeof(tuple.dst));

@@ -22,6 +22,7 @@ pub mod floor;
 pub mod ftp;
 pub mod generator;
 pub mod growth;
+pub mod haproxy;
 pub mod haven;
 pub mod l2fwd;
 pub mod mmdb;

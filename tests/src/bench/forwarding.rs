@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use super::load::{Load, Loads, route_sources};
-use super::opening::{Opening, Pace};
+use super::opening::Opening;
 use super::ours::{cached, forwarded};
 use super::peer::{ALL, Kind, Path, Peer};
 use super::redirect::Redirect;
@@ -174,7 +174,7 @@ impl<'a> Bench<'a> {
                 let director = Director::start(director, &configuration)?;
                 let sink = far_end()?;
                 if path == Path::Fast {
-                    self.open_fast(&flows, &director)?;
+                    self.open_fast(&flows, &sink, &director)?;
                 }
                 self.run(&flows, &sink, || forwarded(&director))
             }
@@ -182,18 +182,18 @@ impl<'a> Bench<'a> {
     }
 
     /// Until the gate has the flows.
-    fn open_fast(&self, flows: &Flows, director: &Director) -> Result<()> {
+    fn open_fast(&self, flows: &Flows, sink: &Sink, director: &Director) -> Result<()> {
         let mut generator = Generator::new(&self.topology.client, flows)?;
-        let opening = self.opening(flows);
+        let opening = self.opening(flows, sink);
         opening.open_until(&mut generator, || cached(director))
     }
 
-    fn opening<'b>(&'b self, flows: &'b Flows) -> Opening<'b> {
+    fn opening<'b>(&'b self, flows: &'b Flows, sink: &'b Sink) -> Opening<'b> {
         Opening {
             client: &self.topology.client,
             flows,
+            sink,
             cpu: self.generator_cpu,
-            pace: Pace::DEFAULT,
         }
     }
 
@@ -207,7 +207,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Figure> {
         let client = &self.topology.client;
         let mut generator = Generator::new(client, flows)?;
-        self.opening(flows).open(&mut generator)?;
+        self.opening(flows, sink).open(&mut generator)?;
         let pace = generator.send_from(client, self.generator_cpu, PROBE)?;
         let length = Duration::from_millis(self.options.milliseconds);
         let count = (length.as_nanos() / pace.as_nanos().max(1)) as u32;

@@ -11,3 +11,4 @@ pub mod ours;
 pub mod peer;
 pub mod redirect;
 pub mod report;
+pub mod web;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{forwarding, gate};
+use testbed::bench::{forwarding, gate, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -26,6 +26,8 @@ enum What {
     Gate(gate::Options),
     /// Packets a second.
     Forwarding(forwarding::Options),
+    /// New connections a second, how long they take, and throughput.
+    Web(web::Options),
     /// What a flood of spoofed SYNs does to users.
     Flood(flood::Options),
     /// What it costs to add a real server to a service that has many.
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
     match what {
         What::Gate(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
+        What::Web(options) => options.run()?.publish(&into),
         What::Flood(options) => options.run(),
         What::Growth => growth::run(),
         What::CommandLine(options) => options.run(),
