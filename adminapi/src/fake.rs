@@ -12,7 +12,7 @@ use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
-use state::{State, carried, listed, real_view, service_view};
+use state::{State, listed, real_view, service_view};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
