@@ -108,6 +108,7 @@ impl Control for Fake {
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             service.health = patch.health.unwrap_or_else(|| service.health.take());
             service.cookies = patch.cookies.unwrap_or(service.cookies);
+            service.helper = patch.helper.unwrap_or(service.helper);
             Ok(service.clone())
         })
     }

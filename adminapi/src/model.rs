@@ -15,6 +15,7 @@ mod difference;
 mod explanation;
 mod filter;
 mod health;
+mod helper;
 mod id;
 mod limits;
 pub mod listing;
@@ -60,6 +61,7 @@ pub use health::{
     AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck,
     RealState, ServiceCondition,
 };
+pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};

@@ -82,6 +82,16 @@ static __always_inline bool is_worth_looking(__u8 protocol, void *l4, void *end)
 	return protocol == IPPROTO_TCP ? goes_on(l4, end) : protocol == IPPROTO_UDP;
 }
 
+// A length as it stands in a header. Verifiers before 6.6 forget at a swap of bytes that it has 16
+// bits only, and clang knows it too well to keep the mask.
+static __always_inline __u32 length_of(__be16 field)
+{
+	__u32 length = bpf_ntohs(field);
+
+	barrier_var(length);
+	return length & 0xffff;
+}
+
 // Whether the IPv4 header of 20 bytes has its checksum right.
 static __always_inline bool is_sound(const struct iphdr *ip)
 {
@@ -110,7 +120,7 @@ static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *
 	tuple.ports = *ports;
 	tuple.protocol = ip->protocol;
 	tuple.kind = ip->protocol == IPPROTO_TCP ? WAY_TCP : 0;
-	t->length = bpf_ntohs(ip->tot_len);
+	t->length = length_of(ip->tot_len);
 	return find(head, &tuple, &t->found) && t->length >= sizeof(*ip) &&
 	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
@@ -130,7 +140,7 @@ static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr
 	tuple.ports = *ports;
 	tuple.protocol = ip->nexthdr;
 	tuple.kind = WAY_V6 | (ip->nexthdr == IPPROTO_TCP ? WAY_TCP : 0);
-	t->length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	t->length = length_of(ip->payload_len) + sizeof(*ip);
 	return find(head, &tuple, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }

@@ -32,7 +32,7 @@ impl HaProxy {
         let file = directory.path().join("haproxy.cfg");
         fs::write(&file, configuration(services))?;
         let mut command = director.command("haproxy");
-        let process = Process::spawn(command.arg("-db").arg("-f").arg(&file))?;
+        let process = Process::spawn(command.args(["-db", "-q"]).arg("-f").arg(&file))?;
         for service in services {
             let ServiceId::Address { vip, .. } = service.id else {
                 continue;
@@ -50,7 +50,7 @@ impl HaProxy {
 
 fn configuration(services: &[Service]) -> String {
     let mut text =
-        "global\n  nbthread 1\n  maxconn 16000\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
+        "global\n  nbthread 1\n  maxconn 8000\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
                     timeout client 60s\n  timeout server 60s\n"
             .to_owned();
     for (number, service) in services.iter().enumerate() {

@@ -24,6 +24,7 @@ pub mod generator;
 pub mod growth;
 pub mod haproxy;
 pub mod haven;
+pub mod ipvs;
 pub mod l2fwd;
 pub mod mmdb;
 pub mod namespace;

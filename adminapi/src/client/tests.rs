@@ -50,6 +50,7 @@ fn web() -> Service {
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        helper: Default::default(),
         reals: Vec::new(),
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn service_view(service: &Service) -> ServiceView {
         condition: None,
         sorry: None,
         cookies: service.cookies,
+        helper: service.helper,
         stats: carried(),
         rates: Rates::default(),
         drops: Default::default(),

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use super::address::{Role, unusable};
 use super::{bad_health, validate_real};
 use crate::error::Problem;
-use crate::model::{CookiePolicy, Persistence, Protocol, Service, ServiceId};
+use crate::model::{CookiePolicy, Helper, Persistence, Protocol, Service, ServiceId};
 
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
@@ -21,6 +21,7 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
     let endpoints = reals.map(|real| real.endpoint(service.id.port()));
     problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
     problems.extend(bad_cookies(service.id, service.cookies));
+    problems.extend(bad_helper(service.id, service.helper));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
         problems.extend(
@@ -74,6 +75,16 @@ pub fn bad_cookies(id: ServiceId, policy: CookiePolicy) -> Option<Problem> {
     (policy == CookiePolicy::Always && !can).then(|| {
         let message = "cookies are for TCP services with an address and a port";
         Problem::new("/cookies", message, "leave it out")
+    })
+}
+
+/// Judges what is to follow the connections of the service `id`.
+pub fn bad_helper(id: ServiceId, helper: Helper) -> Option<Problem> {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 1);
+    let can = id.protocol() == Some(Protocol::Tcp) && has_port;
+    (helper == Helper::Ftp && !can).then(|| {
+        let message = "FTP is followed at TCP services with an address and a port from 2 on";
+        Problem::new("/helper", message, "leave it out")
     })
 }
 
