@@ -383,16 +383,19 @@ impl Client {
     }
 
     /// Over the connection of the call before, or a new one. A connection that fails, or whose
-    /// answer nobody waits for any more, is not kept.
+    /// answer nobody waits for any more, is not kept. The director closes one that rests for long,
+    /// which shows with the next request only: what changes nothing is asked again (RFC 9110,
+    /// section 9.2.2).
     async fn exchange(&self, mut request: Request) -> Result<Answer> {
         let mut kept = self.transport.lock().await;
         if let Some(mut transport) = kept.take() {
+            let again = request.method().is_safe().then(|| request.clone());
             match transport.exchange(request).await {
                 Ok(answer) => {
                     *kept = Some(transport);
                     return Ok(answer);
                 }
-                Err(Broken::Failed(error)) => return Err(error),
+                Err(Broken::Failed(error)) => request = again.ok_or(error)?,
                 Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }

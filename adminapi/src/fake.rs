@@ -1,4 +1,4 @@
-//! A director without packets, for the tests of this crate.
+//! A director without packets, for the tests of this crate and of those who ask one.
 
 mod state;
 
@@ -16,9 +16,11 @@ use state::{State, listed, real_view, service_view};
 
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
-pub(crate) struct Fake {
+pub struct Fake {
     pub(crate) state: Mutex<State>,
     pub(crate) connections: Vec<Connection>,
+    /// A page has this many connections at most, whatever is asked for.
+    pub(crate) page: Option<u32>,
     /// What every call fails with.
     pub(crate) fault: Option<ControlError>,
     /// The numbers of the latest event and sample.
@@ -29,6 +31,15 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
+    /// One that tracks these connections, and tells of so many at a time.
+    pub fn tracking(connections: Vec<Connection>, page: u32) -> Self {
+        Self {
+            connections,
+            page: Some(page),
+            ..Self::default()
+        }
+    }
+
     fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         match &self.fault {
             Some(fault) => Err(fault.clone()),
@@ -47,6 +58,7 @@ impl Control for Fake {
         self.with(|_| {
             Ok(Status {
                 version: "1.2.3".to_owned(),
+                uptime: 61,
                 ..Status::default()
             })
         })
@@ -192,7 +204,8 @@ impl Control for Fake {
                 .enumerate()
                 .skip(start)
                 .filter(|(_, connection)| query.matches(connection));
-            let page = rest.by_ref().take(query.limit as usize);
+            let limit = query.limit.min(self.page.unwrap_or(u32::MAX));
+            let page = rest.by_ref().take(limit as usize);
             let connections = page.map(|(_, connection)| connection.clone()).collect();
             let next = rest.next().map(|(place, _)| Cursor(place as u64));
             Ok(ConnectionPage { connections, next })

@@ -90,7 +90,7 @@ pub(super) fn service_view(service: &Service) -> ServiceView {
     }
 }
 
-pub(super) fn carried() -> Traffic {
+fn carried() -> Traffic {
     Traffic {
         connections: 7,
         ..Traffic::default()

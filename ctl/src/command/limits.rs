@@ -6,7 +6,7 @@ use adminapi::model::{Limits, Use};
 
 /// The limits for people.
 pub(super) fn text(limits: &Limits) -> String {
-    let mut text = format!("{:<12} {:>12} {:>12}\n", "", "used", "limit");
+    let mut text = format!("{:<12} {:>12} {:>12}\n", "what", "used", "limit");
     for (name, of) in [
         ("connections", limits.connections),
         ("half-open", limits.half_open),
@@ -15,7 +15,7 @@ pub(super) fn text(limits: &Limits) -> String {
     ] {
         let Use { used, limit } = of;
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{name:<12} {used:>12} {limit:>12} {:>5}", share(of));
+        let _ = writeln!(text, "{name:<12} {used:>12} {limit:>12}{}", share(of));
     }
     let mebibytes = limits.table_bytes as f64 / f64::from(1 << 20);
     let _ = writeln!(
@@ -28,7 +28,7 @@ pub(super) fn text(limits: &Limits) -> String {
 fn share(Use { used, limit }: Use) -> String {
     match limit {
         0 => String::new(),
-        limit => format!("{:.0} %", used as f64 / limit as f64 * 100.0),
+        limit => format!(" {:>3.0} %", used as f64 / limit as f64 * 100.0),
     }
 }
 
@@ -49,10 +49,10 @@ mod tests {
         assert_eq!(
             text(&limits),
             "\
-                     used        limit
+what                 used        limit
 connections        250000      1000000  25 %
 half-open               1       250000   0 %
-templates               0            0      
+templates               0            0
 marks                   2           64   3 %
 the connection table takes 156.0 MiB when it is full
 "

@@ -82,6 +82,7 @@ fn what_the_sample_shows_is_the_default() {
         "#client_ca",
         "#insecure_loopback",
         "#persist",
+        "#request_",
         "#country_file",
         "#asn_file",
     ];
