@@ -31,6 +31,7 @@ TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nft
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping \
 	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh \
 	prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+BENCH_PACKAGES := haproxy:/usr/sbin/haproxy iperf3:/usr/bin/iperf3
 
 # What the tests hold the API against its own description with.
 SCHEMATHESIS := target/schemathesis
@@ -46,7 +47,7 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays
 
-.PHONY: help deps build-deps test-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
+.PHONY: help deps build-deps test-deps bench-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -117,10 +118,15 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 demo: deps release ## Serve HTTP through a director in namespaces, show the distribution, flood it
 	target/release/demo
 
-bench: deps release ## Measure against the kernel and against the limit of this machine
+bench-deps:
+	$(call install_missing,$(BENCH_PACKAGES))
+
+bench: deps bench-deps release ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
 	target/release/bench gate
+	target/release/bench cookies
 	target/release/bench forwarding
+	target/release/bench web
 	target/release/bench command-line
 	target/release/bench flood
 

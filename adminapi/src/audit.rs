@@ -87,12 +87,9 @@ async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Respo
     if !answer.status().is_success() || is_trial {
         return answer;
     }
-    let after = match answer
-        .headers()
-        .get(header::LOCATION)
-        .map(HeaderValue::to_str)
-    {
-        Some(Ok(place)) => audit.get(place).await,
+    let place = answer.headers().get(header::LOCATION);
+    let after = match (&subject, place.map(HeaderValue::to_str)) {
+        (Subject::New, Some(Ok(place))) => audit.get(place).await,
         _ => audit.look(&subject).await,
     };
     if let Some(change) = change(who, what, before, after) {

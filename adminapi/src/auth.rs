@@ -1,5 +1,6 @@
 //! Who may do what: roles, tokens, and the users at the other end of the Unix socket.
 
+mod allowance;
 mod guard;
 mod token;
 mod tokens;
@@ -9,7 +10,8 @@ use std::net::SocketAddr;
 
 use axum::http::Method;
 
-pub use guard::{Peer, guard};
+pub use allowance::Allowance;
+pub use guard::{Door, Peer, guard};
 pub use token::{Digest, Token};
 pub(crate) use tokens::private_text;
 pub use tokens::{BadTokens, NamedToken, Tokens};

@@ -18,9 +18,9 @@ use crate::control::Put;
 use crate::model::listing;
 use crate::model::{
     Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
-    Difference, Events, ExplainQuery, Explanation, Health, ListingQuery, MarkRule, Real, RealPatch,
-    RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources,
-    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Difference, Events, ExplainQuery, Explanation, Health, Limits, ListingQuery, MarkRule, Real,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
+    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -216,6 +216,11 @@ impl Client {
         self.delete(&path::connection(id)).await
     }
 
+    /// How much there is room for.
+    pub async fn limits(&self) -> Result<Limits> {
+        self.get(path::LIMITS).await
+    }
+
     /// Zeroes the counters of a service and its real servers, or of all of them.
     pub async fn zero(&self, service: Option<ServiceId>) -> Result<()> {
         match service {
@@ -378,16 +383,19 @@ impl Client {
     }
 
     /// Over the connection of the call before, or a new one. A connection that fails, or whose
-    /// answer nobody waits for any more, is not kept.
+    /// answer nobody waits for any more, is not kept. The director closes one that rests for long,
+    /// which shows with the next request only: what changes nothing is asked again (RFC 9110,
+    /// section 9.2.2).
     async fn exchange(&self, mut request: Request) -> Result<Answer> {
         let mut kept = self.transport.lock().await;
         if let Some(mut transport) = kept.take() {
+            let again = request.method().is_safe().then(|| request.clone());
             match transport.exchange(request).await {
                 Ok(answer) => {
                     *kept = Some(transport);
                     return Ok(answer);
                 }
-                Err(Broken::Failed(error)) => return Err(error),
+                Err(Broken::Failed(error)) => request = again.ok_or(error)?,
                 Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }

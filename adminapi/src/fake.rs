@@ -1,6 +1,7 @@
-//! A director without packets, for the tests of this crate.
+//! A director without packets, for the tests of this crate and of those who ask one.
 
-use std::collections::HashMap;
+mod state;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -11,11 +12,15 @@ use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
+use state::{State, listed, real_view, service_view};
+
 /// Keeps what it is told, in the order it was told.
 #[derive(Debug, Default)]
-pub(crate) struct Fake {
+pub struct Fake {
     pub(crate) state: Mutex<State>,
     pub(crate) connections: Vec<Connection>,
+    /// A page has this many connections at most, whatever is asked for.
+    pub(crate) page: Option<u32>,
     /// What every call fails with.
     pub(crate) fault: Option<ControlError>,
     /// The numbers of the latest event and sample.
@@ -25,95 +30,16 @@ pub(crate) struct Fake {
     pub(crate) panics: bool,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    services: Vec<ServiceView>,
-    timeouts: Timeouts,
-    daemons: Vec<SyncDaemon>,
-    sysctls: Sysctls,
-    marks: Vec<MarkRule>,
-    rules: FilterRules,
-    listings: Vec<Listed>,
-    levels: HashMap<Option<ServiceId>, u8>,
-    pub(crate) changes: Vec<AuditEntry>,
-}
-
-impl State {
-    fn place(&self, id: ServiceId) -> Option<usize> {
-        self.services.iter().position(|service| service.id == id)
-    }
-
-    fn service(&mut self, id: ServiceId) -> Result<&mut ServiceView> {
-        let place = self.place(id).ok_or(ControlError::no_service(id))?;
-        Ok(&mut self.services[place])
-    }
-
-    fn real(&mut self, id: ServiceId, real: SocketAddr) -> Result<&mut RealView> {
-        self.service(id)?
-            .reals
-            .iter_mut()
-            .find(|view| view.endpoint() == real)
-            .ok_or(ControlError::no_real(id, real))
-    }
-}
-
-/// A view of `real` that has carried something, so that zeroing shows.
-fn real_view(service: ServiceId, real: &Real) -> RealView {
-    let endpoint = real.endpoint(service.port());
-    RealView {
-        address: endpoint.ip(),
-        port: endpoint.port(),
-        weight: real.weight,
-        method: real.method,
-        tun: real.tunnel(),
-        upper: real.upper,
-        lower: real.lower,
-        overloaded: false,
-        active: 0,
-        inactive: 0,
-        check: real.check.clone(),
-        condition: None,
-        draining: None,
-        persistent: 0,
-        local_ports: None,
-        stats: carried(),
-        rates: Rates::default(),
-        drops: Default::default(),
-    }
-}
-
-fn service_view(service: &Service) -> ServiceView {
-    let id = service.id;
-    ServiceView {
-        id,
-        naming: id.into(),
-        scheduler: service.scheduler,
-        scheduler_flags: service.scheduler_flags,
-        persistence: service.persistence,
-        one_packet: service.one_packet,
-        health: service.health.clone(),
-        condition: None,
-        sorry: None,
-        cookies: service.cookies,
-        stats: carried(),
-        rates: Rates::default(),
-        drops: Default::default(),
-        reals: service
-            .reals
-            .iter()
-            .map(|real| real_view(id, real))
-            .collect(),
-    }
-}
-
-fn carried() -> Traffic {
-    Traffic {
-        connections: 7,
-        ..Traffic::default()
-    }
-}
-
 impl Fake {
+    /// One that tracks these connections, and tells of so many at a time.
+    pub fn tracking(connections: Vec<Connection>, page: u32) -> Self {
+        Self {
+            connections,
+            page: Some(page),
+            ..Self::default()
+        }
+    }
+
     fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         match &self.fault {
             Some(fault) => Err(fault.clone()),
@@ -132,6 +58,7 @@ impl Control for Fake {
         self.with(|_| {
             Ok(Status {
                 version: "1.2.3".to_owned(),
+                uptime: 61,
                 ..Status::default()
             })
         })
@@ -181,6 +108,7 @@ impl Control for Fake {
             service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
             service.health = patch.health.unwrap_or_else(|| service.health.take());
             service.cookies = patch.cookies.unwrap_or(service.cookies);
+            service.helper = patch.helper.unwrap_or(service.helper);
             Ok(service.clone())
         })
     }
@@ -276,7 +204,8 @@ impl Control for Fake {
                 .enumerate()
                 .skip(start)
                 .filter(|(_, connection)| query.matches(connection));
-            let page = rest.by_ref().take(query.limit as usize);
+            let limit = query.limit.min(self.page.unwrap_or(u32::MAX));
+            let page = rest.by_ref().take(limit as usize);
             let connections = page.map(|(_, connection)| connection.clone()).collect();
             let next = rest.next().map(|(place, _)| Cursor(place as u64));
             Ok(ConnectionPage { connections, next })
@@ -598,17 +527,5 @@ impl Control for Fake {
                 ..Stats::default()
             })
         })
-    }
-}
-
-fn listed(listing: &Listed) -> ListedView {
-    ListedView {
-        automatic: false,
-        network: listing.network,
-        list: listing.list,
-        left: listing.seconds,
-        why: listing.why.clone(),
-        configured: false,
-        packets: 0,
     }
 }

@@ -1,6 +1,8 @@
 //! JSON into types, with everything that is wrong with it and not only the first: what cannot be
 //! read is noted and taken out, and the rest is read again.
 
+mod strict;
+
 use std::collections::{HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
@@ -8,6 +10,7 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::error::Problem;
+use strict::Strict;
 
 /// Problems of one document that are told at most.
 const MOST: usize = 32;
@@ -29,7 +32,7 @@ pub enum Unread {
 /// Everything that is wrong with it.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    match serde_path_to_error::deserialize(&mut json) {
+    match serde_path_to_error::deserialize(Strict(&mut json)) {
         Ok(value) => json.end().map(|()| value).map_err(Unread::Malformed),
         // Where a word is expected, null is called malformed too, so the document is asked itself.
         Err(error) => match serde_json::from_slice(bytes) {
@@ -139,7 +142,7 @@ fn problems<T: DeserializeOwned>(mut document: Value) -> Vec<Problem> {
     let mut taken = Taken::default();
     let mut problems = Vec::new();
     while problems.len() < MOST {
-        let Err(error) = serde_path_to_error::deserialize::<_, T>(&document) else {
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(Strict(&document)) else {
             break;
         };
         let steps = steps(error.path());
@@ -160,7 +163,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Configuration, RealPatch, Service};
+    use crate::model::{Change, Configuration, RealPatch, Service};
 
     fn pointers<T: DeserializeOwned>(document: &Value) -> Vec<String> {
         match read::<T>(document.to_string().as_bytes()) {
@@ -168,6 +171,22 @@ mod tests {
             Err(other) => panic!("{other}"),
             Ok(_) => Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        let change =
+            |patch: Value| json!([{"change_service": {"service": "fwm:1", "patch": patch}}]);
+        let pointers = pointers::<Vec<Change>>;
+        assert_eq!(pointers(&change(json!({"health": {}}))), [""; 0]);
+        assert_eq!(
+            pointers(&change(json!({"health": [null, null]}))),
+            ["/0/change_service/patch/health"]
+        );
+        assert_eq!(
+            pointers(&json!([{"remove_service": ["fwm:1"]}])),
+            ["/0/remove_service"]
+        );
     }
 
     #[test]

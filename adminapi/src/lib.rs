@@ -8,8 +8,8 @@ pub mod client;
 pub mod control;
 pub mod error;
 mod failure;
-#[cfg(test)]
-mod fake;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod json;
 pub mod kept;
 pub mod metrics;

@@ -4,6 +4,7 @@
 //! the first so many, and never one for a client.
 
 mod families;
+mod health;
 mod text;
 
 use crate::control::Control;
@@ -74,9 +75,12 @@ pub fn expose(control: &dyn Control) -> Result<String> {
     let mut page = text::Page::default();
     families::director(&seen, &mut page);
     families::interfaces(&seen, &mut page);
+    families::fast_path(&seen, &mut page);
     families::workers(&seen, &mut page);
     families::services(&seen, &mut page);
     families::reals(&seen, &mut page);
+    health::services(&seen, &mut page);
+    health::reals(&seen, &mut page);
     Ok(page.finish())
 }
 

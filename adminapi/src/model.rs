@@ -15,6 +15,7 @@ mod difference;
 mod explanation;
 mod filter;
 mod health;
+mod helper;
 mod id;
 mod limits;
 pub mod listing;
@@ -30,6 +31,7 @@ mod scheduler;
 mod service;
 mod source;
 mod span;
+mod standing;
 mod stats;
 mod status;
 mod status_set;
@@ -58,9 +60,10 @@ pub use filter::{
     ListedView, ListedWish, NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
-    AgentCheck, Condition, HealthPolicy, LastCheck, OnFailure, PassiveCheck, RealState,
-    ServiceCondition,
+    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck,
+    RealState, ServiceCondition,
 };
+pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
 pub use listing::{Five, ListingQuery, Numbers, RealRow, ServiceRow};
@@ -76,6 +79,7 @@ pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};
 pub use source::{Source, SourceQuery, Sources};
 pub use span::{MAX_SPAN, span};
+pub use standing::StandingListing;
 pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
 };

@@ -24,6 +24,8 @@ pub const SERVICES: &str = "/v1/services";
 pub const LISTING: &str = "/v1/listing";
 /// `GET`: connections.
 pub const CONNECTIONS: &str = "/v1/connections";
+/// `GET`: how much there is room for.
+pub const LIMITS: &str = "/v1/limits";
 /// `GET`: statistics.
 pub const STATS: &str = "/v1/stats";
 /// `GET`: what all services carried; `DELETE` zeroes all counters.

@@ -52,6 +52,8 @@ pub enum ProblemKind {
     RequestTimeout,
     /// The body is too large.
     TooLarge,
+    /// Who asks has asked too often.
+    TooManyRequests,
     /// The body says that it is no JSON.
     UnsupportedMediaType,
     /// Not now.
@@ -66,7 +68,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NoSuchService,
         Self::NoSuchReal,
         Self::NoSuchConnection,
@@ -86,6 +88,7 @@ impl ProblemKind {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::TooLarge,
+        Self::TooManyRequests,
         Self::UnsupportedMediaType,
         Self::Busy,
         Self::Limit,
@@ -114,6 +117,7 @@ impl ProblemKind {
             Self::PreconditionFailed => ("precondition-failed", 412, "Precondition failed"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed"),
             Self::TooLarge => ("too-large", 413, "Body too large"),
+            Self::TooManyRequests => ("too-many-requests", 429, "Too many requests"),
             Self::UnsupportedMediaType => ("unsupported-media-type", 415, "Body is not JSON"),
             Self::Busy => ("busy", 503, "Busy"),
             Self::Limit => ("limit", 507, "Limit reached"),
@@ -199,6 +203,9 @@ impl From<ControlError> for ProblemDocument {
             // A connection is never added over the API.
             ControlError::NotFound(Subject::Connection(_))
             | ControlError::AlreadyExists(Subject::Connection(_)) => ProblemKind::NoSuchConnection,
+            // A network is never added where one must not be.
+            ControlError::NotFound(Subject::Network(_))
+            | ControlError::AlreadyExists(Subject::Network(_)) => ProblemKind::NoSuchResource,
             ControlError::NotFound(Subject::Daemon(_)) => ProblemKind::NoSuchDaemon,
             ControlError::AlreadyExists(Subject::Daemon(_)) => ProblemKind::DaemonExists,
             ControlError::NoInterface(_) => ProblemKind::NoSuchInterface,

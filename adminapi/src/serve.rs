@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::watch;
 
-use crate::auth::{Tokens, guard};
+use crate::auth::{Door, guard};
 use crate::kept::Kept;
 use connections::{Connections, Listener};
 
@@ -135,7 +135,7 @@ pub async fn serve_unix(
     end: impl Future<Output = ()> + Send + 'static,
 ) {
     let ending = told_of(end);
-    let mut connections = Connections::new(guard(api, None), ending.clone());
+    let mut connections = Connections::new(guard(api, Door::default()), ending.clone());
     loop {
         let BoundUnix {
             listener,
@@ -186,8 +186,8 @@ fn told_of(end: impl Future<Output = ()> + Send + 'static) -> watch::Receiver<bo
 /// What a TCP listener asks of those who come.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// One of these tokens; without them everybody is let in.
-    pub tokens: Option<Arc<Kept<Tokens>>>,
+    /// To be let in.
+    pub door: Door,
     /// To speak TLS; without it plain HTTP is spoken.
     pub tls: Option<Arc<Kept<ServerConfig>>>,
 }
@@ -195,14 +195,14 @@ pub struct Access {
 impl Access {
     /// Reads its files again.
     pub fn refresh(&self) {
-        self.tokens.iter().for_each(|kept| kept.refresh());
+        self.door.tokens.iter().for_each(|kept| kept.refresh());
         self.tls.iter().for_each(|kept| kept.refresh());
     }
 
     /// Reads its files again whenever they have changed. Never ends.
     pub async fn follow(self) {
         let tokens = async {
-            match self.tokens {
+            match self.door.tokens {
                 Some(kept) => kept.follow().await,
                 None => std::future::pending().await,
             }
@@ -226,7 +226,7 @@ pub async fn serve_tcp(
     end: impl Future<Output = ()> + Send + 'static,
 ) {
     let mut ending = told_of(end);
-    let mut connections = Connections::new(guard(api, access.tokens), ending.clone());
+    let mut connections = Connections::new(guard(api, access.door), ending.clone());
     let until = async move {
         // An error is the sender's end, which is what is awaited.
         let _ = ending.wait_for(|end| *end).await;

@@ -21,6 +21,9 @@ pub(crate) enum DirectorError {
     /// The service has no such real server.
     #[error("no such real server")]
     NoReal,
+    /// There is no such connection.
+    #[error("no such connection")]
+    NoConnection,
     /// What was to be added is there already.
     #[error("it exists already")]
     Exists,
@@ -67,6 +70,7 @@ impl DirectorError {
         match self {
             Self::NoService
             | Self::NoReal
+            | Self::NoConnection
             | Self::Exists
             | Self::NoDaemon
             | Self::NoInterface(_)
@@ -266,6 +270,7 @@ impl From<&ProblemDocument> for DirectorError {
         match document.kind() {
             ProblemKind::NoSuchService => Self::NoService,
             ProblemKind::NoSuchReal => Self::NoReal,
+            ProblemKind::NoSuchConnection => Self::NoConnection,
             ProblemKind::NoSuchDaemon => Self::NoDaemon,
             ProblemKind::NoSuchInterface => Self::NoInterface(text),
             ProblemKind::ServiceExists | ProblemKind::RealExists | ProblemKind::DaemonExists => {
@@ -274,6 +279,7 @@ impl From<&ProblemDocument> for DirectorError {
             ProblemKind::Invalid
             | ProblemKind::MalformedJson
             | ProblemKind::BadRequest
+            | ProblemKind::TooManyRequests
             | ProblemKind::NoSuchSysctl => Self::Refused(text),
             ProblemKind::Limit => Self::Full(text),
             _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
@@ -341,11 +347,12 @@ mod tests {
             let want = match kind.status() {
                 404 if kind == ProblemKind::NoSuchService => DirectorError::NoService,
                 404 if kind == ProblemKind::NoSuchReal => DirectorError::NoReal,
+                404 if kind == ProblemKind::NoSuchConnection => DirectorError::NoConnection,
                 404 if kind == ProblemKind::NoSuchDaemon => DirectorError::NoDaemon,
                 422 if kind == ProblemKind::NoSuchInterface => DirectorError::NoInterface(text),
                 409 => DirectorError::Exists,
                 404 if kind == ProblemKind::NoSuchSysctl => DirectorError::Refused(text),
-                400 | 422 => DirectorError::Refused(text),
+                400 | 422 | 429 => DirectorError::Refused(text),
                 401 | 403 => DirectorError::NoPermission(text),
                 507 => DirectorError::Full(text),
                 _ => DirectorError::Fault(text),

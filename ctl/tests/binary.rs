@@ -3,348 +3,28 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use adminapi::control::{Control, News, Put};
-use adminapi::error::{ControlError, Result, Subject};
-use adminapi::model::*;
-use adminapi::sysctl::{Sysctl, Sysctls, Value};
+use adminapi::fake::Fake;
+use adminapi::model::{Connection, Protocol, Status};
 use tokio::io::AsyncWriteExt;
 
-/// Keeps the services that it is told of; connections and the rest are fixed.
-#[derive(Debug, Default)]
-struct Fake {
-    services: Mutex<Vec<ServiceView>>,
-    timeouts: Mutex<Timeouts>,
-}
-
-impl Fake {
-    fn with<T>(&self, id: ServiceId, act: impl FnOnce(&mut ServiceView) -> Result<T>) -> Result<T> {
-        let mut services = self.services.lock().unwrap();
-        let service = services.iter_mut().find(|service| service.id == id);
-        act(service.ok_or(ControlError::no_service(id))?)
-    }
-}
-
-fn not_asked<T>() -> Result<T> {
-    Err(ControlError::Internal("the command line asks this".into()))
-}
-
-impl Control for Fake {
-    fn health(&self) -> Result<Health> {
-        Ok(Health::default())
-    }
-
-    fn status(&self) -> Result<Status> {
-        Ok(Status {
-            version: "9.9".to_owned(),
-            uptime: 61,
-            ..Status::default()
-        })
-    }
-
-    fn services(&self) -> Result<Vec<ServiceView>> {
-        Ok(self.services.lock().unwrap().clone())
-    }
-
-    fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        self.with(id, |service| Ok(service.clone()))
-    }
-
-    fn add_service(&self, service: Service) -> Result<ServiceView> {
-        let id = service.id;
-        if self.service(id).is_ok() {
-            return Err(ControlError::AlreadyExists(Subject::Service(id)));
-        }
-        let view = ServiceView {
-            id,
-            naming: service.id.into(),
-            scheduler: service.scheduler,
-            scheduler_flags: service.scheduler_flags,
-            persistence: service.persistence,
-            one_packet: service.one_packet,
-            health: None,
-            condition: None,
-            sorry: None,
-            cookies: service.cookies,
-            stats: Traffic::default(),
-            rates: Rates::default(),
-            drops: Default::default(),
-            reals: Vec::new(),
-        };
-        self.services.lock().unwrap().push(view.clone());
-        Ok(view)
-    }
-
-    fn put_service(&self, _: Service) -> Result<Put<ServiceView>> {
-        not_asked()
-    }
-
-    fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
-        self.with(id, |service| {
-            service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
-            service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
-            service.persistence = patch.persistence.unwrap_or(service.persistence);
-            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
-            Ok(service.clone())
-        })
-    }
-
-    fn remove_service(&self, id: ServiceId) -> Result<()> {
-        self.with(id, |_| Ok(()))?;
-        self.services.lock().unwrap().retain(|known| known.id != id);
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<()> {
-        self.services.lock().unwrap().clear();
-        Ok(())
-    }
-
-    fn reals(&self, _: ServiceId) -> Result<Vec<RealView>> {
-        not_asked()
-    }
-
-    fn real(&self, _: ServiceId, _: SocketAddr) -> Result<RealView> {
-        not_asked()
-    }
-
-    fn add_real(&self, id: ServiceId, real: Real) -> Result<RealView> {
-        let at = real.endpoint(id.port());
-        self.with(id, |service| {
-            if service.reals.iter().any(|known| known.endpoint() == at) {
-                let subject = Subject::Real {
-                    service: id,
-                    real: at,
-                };
-                return Err(ControlError::AlreadyExists(subject));
-            }
-            let view = RealView {
-                address: at.ip(),
-                port: at.port(),
-                weight: real.weight,
-                method: real.method,
-                tun: None,
-                upper: real.upper,
-                lower: real.lower,
-                overloaded: false,
-                active: 0,
-                inactive: 0,
-                check: None,
-                condition: None,
-                draining: None,
-                persistent: 0,
-                local_ports: None,
-                stats: Traffic::default(),
-                rates: Rates::default(),
-                drops: Default::default(),
-            };
-            service.reals.push(view.clone());
-            Ok(view)
-        })
-    }
-
-    fn put_real(&self, _: ServiceId, _: Real) -> Result<Put<RealView>> {
-        not_asked()
-    }
-
-    fn change_real(&self, id: ServiceId, at: SocketAddr, patch: RealPatch) -> Result<RealView> {
-        self.with(id, |service| {
-            let real = service.reals.iter_mut().find(|real| real.endpoint() == at);
-            let real = real.ok_or(ControlError::no_real(id, at))?;
-            real.weight = patch.weight.unwrap_or(real.weight);
-            Ok(real.clone())
-        })
-    }
-
-    fn remove_real(&self, id: ServiceId, at: SocketAddr) -> Result<()> {
-        self.with(id, |service| {
-            let place = service.reals.iter().position(|real| real.endpoint() == at);
-            service
-                .reals
-                .remove(place.ok_or(ControlError::no_real(id, at))?);
-            Ok(())
-        })
-    }
-
-    fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
-        let page = query.cursor.map_or(0, |cursor| cursor.0);
-        let connection = Connection {
-            service: "tcp:192.0.2.10:80".parse().unwrap(),
-            protocol: Some(Protocol::Tcp),
-            template: false,
-            client: SocketAddr::from(([203, 0, 113, 9], 1000 + page as u16)),
-            vip: SocketAddr::from(([192, 0, 2, 10], 80)),
-            real: SocketAddr::from(([10, 0, 0, 1], 8080)),
-            local: None,
-            state: "ESTABLISHED".to_owned(),
-            expires: 900,
-            engine: None,
-            engine_data: None,
-        };
-        Ok(ConnectionPage {
-            connections: vec![connection],
-            next: (page < 2).then_some(Cursor(page + 1)),
-        })
-    }
-
-    fn sources(&self, _: &SourceQuery) -> Result<Sources> {
-        Ok(Sources {
-            packets: 10,
-            sources: vec![Source {
-                source: "203.0.113.9".parse().unwrap(),
-                packets: 10,
-                margin: 0,
-                bytes: 600,
-                opens: 5,
-                stopped: 0,
-            }],
-        })
-    }
-
-    fn marks(&self) -> Result<Vec<MarkRule>> {
-        not_asked()
-    }
-
-    fn put_marks(&self, _: Vec<MarkRule>) -> Result<()> {
-        not_asked()
-    }
-
-    fn add_mark(&self, _: MarkRule) -> Result<usize> {
-        not_asked()
-    }
-
-    fn filter(&self) -> Result<Filter> {
-        not_asked()
-    }
-
-    fn put_filter(&self, _: FilterRules) -> Result<Filter> {
-        not_asked()
-    }
-
-    fn listed_networks(&self, _: &NetworkQuery) -> Result<NetworkPage> {
-        not_asked()
-    }
-
-    fn listed_network(&self, _: Prefix) -> Result<Option<ListedView>> {
-        not_asked()
-    }
-
-    fn put_network(&self, _: Listed) -> Result<Put<ListedView>> {
-        not_asked()
-    }
-
-    fn remove_network(&self, _: Prefix) -> Result<bool> {
-        not_asked()
-    }
-
-    fn remove_mark(&self, _: usize) -> Result<bool> {
-        not_asked()
-    }
-
-    fn zero(&self, id: Option<ServiceId>) -> Result<()> {
-        id.map_or(Ok(()), |id| self.with(id, |_| Ok(())))
-    }
-
-    fn defense(&self, _service: Option<ServiceId>) -> Result<Defense> {
-        Ok(Defense {
-            level: 1,
-            automatic: true,
-            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
-            ..Defense::default()
-        })
-    }
-
-    fn set_defense(&self, service: Option<ServiceId>, level: DefenseLevel) -> Result<Defense> {
-        Ok(Defense {
-            level: level.level,
-            ..self.defense(service)?
-        })
-    }
-
-    fn events(&self, _since: u64) -> Result<Events> {
-        not_asked()
-    }
-
-    fn timeouts(&self) -> Result<Timeouts> {
-        Ok(*self.timeouts.lock().unwrap())
-    }
-
-    fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
-        let mut timeouts = self.timeouts.lock().unwrap();
-        *timeouts = timeouts.changed(patch);
-        Ok(*timeouts)
-    }
-
-    fn close_connection(&self, _: ConnectionId) -> Result<()> {
-        not_asked()
-    }
-
-    fn limits(&self) -> Result<Limits> {
-        not_asked()
-    }
-
-    fn carried(&self, _: ServiceId, _: Option<SocketAddr>) -> Result<Carried> {
-        not_asked()
-    }
-
-    fn samples(&self, _: u64) -> Result<Vec<Sample>> {
-        not_asked()
-    }
-
-    fn news(&self) -> News {
-        unreachable!("nobody asks for news")
-    }
-
-    fn config(&self) -> Result<Configuration> {
-        Ok(Configuration {
-            timeouts: self.timeouts()?,
-            services: self.services()?.iter().map(Service::from).collect(),
-            ..Configuration::default()
-        })
-    }
-
-    fn put_config(&self, _: &Configuration) -> Result<()> {
-        not_asked()
-    }
-
-    fn check_config(&self, _: &Configuration) -> Result<()> {
-        not_asked()
-    }
-
-    fn reload(&self) -> Result<()> {
-        not_asked()
-    }
-
-    fn record(&self, _: AuditEntry) {}
-
-    fn explain(&self, _: &ExplainQuery) -> Result<Explanation> {
-        not_asked()
-    }
-
-    fn daemons(&self) -> Result<Vec<SyncDaemon>> {
-        not_asked()
-    }
-
-    fn start_daemon(&self, _: SyncDaemon) -> Result<SyncDaemon> {
-        not_asked()
-    }
-
-    fn stop_daemon(&self, _: SyncRole) -> Result<()> {
-        not_asked()
-    }
-
-    fn sysctls(&self) -> Result<Sysctls> {
-        not_asked()
-    }
-
-    fn change_sysctl(&self, _: Sysctl, _: &Value) -> Result<Sysctls> {
-        not_asked()
-    }
-
-    fn stats(&self) -> Result<Stats> {
-        not_asked()
-    }
+/// A director that tracks three connections, and tells of one at a time.
+fn fake() -> Fake {
+    let connection = |port| Connection {
+        service: "tcp:192.0.2.10:80".parse().unwrap(),
+        protocol: Some(Protocol::Tcp),
+        template: false,
+        client: SocketAddr::from(([203, 0, 113, 9], port)),
+        vip: SocketAddr::from(([192, 0, 2, 10], 80)),
+        real: SocketAddr::from(([10, 0, 0, 1], 8080)),
+        local: None,
+        state: "ESTABLISHED".to_owned(),
+        expires: 900,
+        engine: None,
+        engine_data: None,
+    };
+    Fake::tracking((1000..1003).map(connection).collect(), 1)
 }
 
 fn run(program: &Path, api: &str, line: &str) -> Output {
@@ -441,7 +121,7 @@ const SESSION: [(&str, &str, &str, i32); 21] = [
 async fn options_and_words_reach_a_director() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("api.sock");
-    let router = adminapi::router(Arc::new(Fake::default()));
+    let router = adminapi::router(Arc::new(fake()));
     let bound = adminapi::serve::bind_unix(&socket, None).await.unwrap();
     tokio::spawn(adminapi::serve::serve_unix(
         bound,
@@ -458,12 +138,12 @@ async fn options_and_words_reach_a_director() {
     assert!(text(&output.stderr).starts_with("/address: "));
 
     let output = run(bulwark(), &api, "status");
-    assert!(text(&output.stdout).starts_with("bulwarkd 9.9, up 1 min 1 s\n"));
+    assert!(text(&output.stdout).starts_with("bulwarkd 1.2.3, up 1 min 1 s\n"));
     let output = run(bulwark(), &api, "status --json");
     let status: Status = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(status.version, "9.9");
+    assert_eq!(status.version, "1.2.3");
     let output = run(bulwark(), &api, "sources");
-    let row = "203.0.113.9                      10  100.0 %          5          600        0\n";
+    let row = "192.0.2.1                        10   50.0 %         10          600        0\n";
     assert!(
         text(&output.stdout).ends_with(row),
         "{}",

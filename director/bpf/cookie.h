@@ -138,10 +138,14 @@ static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packe
 	return is_cookie(hash, cookie, said.timestamps, said.echo, &offer);
 }
 
-static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet *p)
+__noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p)
 {
-	struct cookie_service *service = bpf_map_lookup_elem(&cookies, &p->dst);
+	struct cookie_service *service;
 	struct segment s;
+
+	if (!p)
+		return GO_ON;
+	service = bpf_map_lookup_elem(&cookies, &p->dst);
 
 	if (!service || !(service->flags & MINTS) || is_on_roll(&p->src, &p->dst) ||
 	    !read_segment(ctx, &s))

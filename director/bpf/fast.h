@@ -76,9 +76,20 @@ static __always_inline bool may_go(const struct found *f, void *l4, void *end, _
 	       moves(f->way, f->other, &claim);
 }
 
-static __always_inline bool is_transport(__u8 protocol)
+// Whether there may be a flow for it at all.
+static __always_inline bool is_worth_looking(__u8 protocol, void *l4, void *end)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+	return protocol == IPPROTO_TCP ? goes_on(l4, end) : protocol == IPPROTO_UDP;
+}
+
+// A length as it stands in a header. Verifiers before 6.6 forget at a swap of bytes that it has 16
+// bits only, and clang knows it too well to keep the mask.
+static __always_inline __u32 length_of(__be16 field)
+{
+	__u32 length = bpf_ntohs(field);
+
+	barrier_var(length);
+	return length & 0xffff;
 }
 
 // Whether the IPv4 header of 20 bytes has its checksum right.
@@ -100,15 +111,16 @@ static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *
 	__be32 *ports = (void *)(ip + 1);
 	struct tuple tuple = {};
 
-	if ((void *)(ports + 1) > end || *(__u8 *)ip != 0x45 || !is_transport(ip->protocol) ||
-	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) || ip->ttl < 2)
+	if ((void *)(ports + 1) > end || *(__u8 *)ip != 0x45 || ip->ttl < 2 ||
+	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) ||
+	    !is_worth_looking(ip->protocol, ports, end))
 		return false;
 	tuple.src[3] = ip->saddr;
 	tuple.dst[3] = ip->daddr;
 	tuple.ports = *ports;
 	tuple.protocol = ip->protocol;
 	tuple.kind = ip->protocol == IPPROTO_TCP ? WAY_TCP : 0;
-	t->length = bpf_ntohs(ip->tot_len);
+	t->length = length_of(ip->tot_len);
 	return find(head, &tuple, &t->found) && t->length >= sizeof(*ip) &&
 	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
@@ -120,15 +132,15 @@ static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr
 	__be32 *ports = (void *)(ip + 1);
 	struct tuple tuple = {};
 
-	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || !is_transport(ip->nexthdr) ||
-	    ip->hop_limit < 2)
+	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || ip->hop_limit < 2 ||
+	    !is_worth_looking(ip->nexthdr, ports, end))
 		return false;
 	__builtin_memcpy(tuple.src, &ip->saddr, sizeof(tuple.src));
 	__builtin_memcpy(tuple.dst, &ip->daddr, sizeof(tuple.dst));
 	tuple.ports = *ports;
 	tuple.protocol = ip->nexthdr;
 	tuple.kind = WAY_V6 | (ip->nexthdr == IPPROTO_TCP ? WAY_TCP : 0);
-	t->length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	t->length = length_of(ip->payload_len) + sizeof(*ip);
 	return find(head, &tuple, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }

@@ -170,8 +170,8 @@ static __always_inline bool is_link_local(const struct address *from)
 	return (from->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
-static __noinline enum counter by_origin(struct xdp_md *ctx, const struct address *from,
-					 const struct filter *filter, __u32 port)
+__noinline enum counter by_origin(struct xdp_md *ctx, const struct address *from,
+				  const struct filter *filter, __u32 port)
 {
 	struct network_v6 one = { 128 };
 	__u32 here = 1 << (port & 31);

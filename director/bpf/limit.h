@@ -152,8 +152,7 @@ static __always_inline bool overflows(const struct limit *limit, const struct bu
 }
 
 // Why a packet for a service is too many, or ADMITTED.
-static __noinline enum counter over_limit(const struct packet *p, __u32 count,
-					      __u32 regions)
+__noinline enum counter over_limit(const struct packet *p, __u32 count, __u32 regions)
 {
 	__u64 now, *over;
 
@@ -182,12 +181,15 @@ static __noinline enum counter over_limit(const struct packet *p, __u32 count,
 }
 
 // Why a packet for a service is not taken, or ADMITTED.
-static __always_inline enum counter restricted(const struct packet *p, const struct filter *filter)
+__noinline enum counter restricted(const struct packet *p, const struct filter *filter)
 {
-	bool regional = filter->regions | filter->outside;
-	__u32 regions = regional ? regions_of(&p->from, filter) : 0;
-	enum counter refused = by_region(p, filter, regions);
+	enum counter refused;
+	__u32 regions;
 
+	if (!p || !filter)
+		return ADMITTED;
+	regions = filter->regions | filter->outside ? regions_of(&p->from, filter) : 0;
+	refused = by_region(p, filter, regions);
 	if (refused != ADMITTED || !filter->limits)
 		return refused;
 	return over_limit(p, filter->limits, regions);

@@ -247,10 +247,13 @@ static __always_inline enum reading parse_v6(struct cursor *c, struct packet *p)
 	return read_quote(reading, c, protocol, p);
 }
 
-static __always_inline enum reading parse(struct xdp_md *ctx, struct packet *p)
+__noinline enum reading parse(struct xdp_md *ctx, struct packet *p)
 {
 	struct cursor c = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
 	struct ethhdr *eth;
+
+	if (!p)
+		return OTHER;
 
 	TAKE(eth, &c);
 	switch (eth->h_proto) {

@@ -15,6 +15,7 @@
 //!  path        one frame -> Verdict
 //!     |- wire       bytes -> meaning, with bounds
 //!     |- flow       the connection table: find, insert, expire, evict
+//!     |- matrix     state tables as data
 //!     |- tcp        states, state tables, sequence windows
 //!     |- sctp       states, state tables, verification tags
 //!     |- cookie     SYNs that are answered without keeping anything
@@ -56,6 +57,7 @@ pub mod keep;
 pub mod listeners;
 pub mod logging;
 pub mod marks;
+pub mod matrix;
 pub mod neighbour;
 pub mod path;
 pub mod path_mtu;
@@ -68,6 +70,7 @@ pub mod run;
 pub mod sched;
 pub mod sctp;
 pub mod service;
+pub mod signals;
 pub mod sip;
 pub mod sources;
 pub mod speakers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adminapi::Control;
-use adminapi::auth::Tokens;
+use adminapi::auth::{Allowance, Door, Tokens};
 use adminapi::kept::Kept;
 use adminapi::serve::{Access, BoundUnix, bind_unix, serve_tcp, serve_unix};
 use anyhow::{Context, Error, Result, bail};
@@ -84,11 +84,16 @@ pub fn access(listen: &Listen) -> Result<Access> {
         Kept::new("API tokens", files, read).map(Arc::new)
     });
     let tls = listen.tls.clone().map(|files| files.keep().map(Arc::new));
+    let allowance =
+        (listen.requests).map(|requests| Arc::new(Allowance::new(requests.rate, requests.burst)));
     let access = Access {
-        tokens: tokens.transpose().map_err(Error::msg)?,
+        door: Door {
+            tokens: tokens.transpose().map_err(Error::msg)?,
+            allowance,
+        },
         tls: tls.transpose().map_err(Error::msg)?,
     };
-    let known = access.tokens.as_ref().map(|tokens| tokens.get().len());
+    let known = access.door.tokens.as_ref().map(|tokens| tokens.get().len());
     info!(address = %listen.address, tokens = ?known, tls = access.tls.is_some(), "API over TCP");
     Ok(access)
 }

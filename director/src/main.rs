@@ -1,7 +1,7 @@
 //! `bulwarkd`: reads the configuration, opens the data path, serves the API; nothing else.
 //! `bulwarkd agent` is the other role, for real servers: see [`director::agent`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,8 +16,8 @@ use director::control::Director;
 use director::datapath;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
+use director::signals::{Order, Signals};
 use director::{logging, privilege, supervisor};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -66,45 +66,44 @@ fn main() -> ExitCode {
         Some(Role::Detach(args)) => return detach(args),
         None => {}
     }
-    let config = match Config::load(&args.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::FAILURE;
-        }
+    let done = match args.check {
+        true => check(&args.config),
+        false => direct(&args.config),
     };
-    if args.check {
-        return check(&args, &config);
-    }
-    logging::start(&config.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let served = runtime
-        .context("cannot start threads")
-        .and_then(|r| r.block_on(serve(&args, &config)));
-    match served {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("bulwarkd: {problem:#}");
+            eprintln!("{problem:#}");
             ExitCode::FAILURE
         }
     }
 }
 
 /// Judges the files that the configuration names, too.
-fn check(args: &Args, config: &Config) -> ExitCode {
-    match config.api.listen.as_ref().map(listeners::access) {
-        Some(Err(problem)) => {
-            eprintln!("{problem:#}");
-            ExitCode::FAILURE
-        }
-        _ => {
-            println!("{}: ok", args.config.display());
-            ExitCode::SUCCESS
-        }
+fn check(file: &Path) -> Result<()> {
+    let config = Config::load(file)?;
+    if let Some(listen) = &config.api.listen {
+        listeners::access(listen)?;
     }
+    println!("{}: ok", file.display());
+    Ok(())
+}
+
+/// Is a director until a signal ends it.
+fn direct(file: &Path) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.context("bulwarkd: cannot start threads")?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::listen().context("bulwarkd: cannot hear signals")?
+    };
+    let config = Config::load(file)?;
+    logging::start(&config.log);
+    let served = runtime.block_on(serve(file, &config, signals));
+    served.context("bulwarkd")
 }
 
 fn detach(args: &Detach) -> ExitCode {
@@ -122,7 +121,7 @@ fn detach(args: &Detach) -> ExitCode {
 }
 
 /// Runs a director from the first socket to the last.
-async fn serve(args: &Args, config: &Config) -> Result<()> {
+async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()> {
     run::check_host(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
     let claim = run::claim(config)?;
     let listeners = Listeners::bind(&config.api).await?;
@@ -134,7 +133,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
         let _ = ended.send(format!("worker {id} ended: {why}"));
     })
     .await?;
-    director.set_source(args.config.clone(), config.clone());
+    director.set_source(file.to_owned(), config.clone());
     let director = Arc::new(director);
     let (end, ending) = watch::channel(());
     let serving = listeners.serve(director.clone(), &ending);
@@ -156,7 +155,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     supervisor::ready();
 
     let outcome = tokio::select! {
-        outcome = obey_signals(&director, &serving) => outcome,
+        () = obey(&mut signals, &director, &serving) => Ok(()),
         Some(failure) = failures.recv() => Err(anyhow::anyhow!(failure)),
     };
     supervisor::stopping();
@@ -174,22 +173,13 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     outcome
 }
 
-/// SIGHUP reads the files again; SIGTERM and SIGINT end.
-async fn obey_signals(director: &Arc<Director>, serving: &Serving) -> Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => {
-                supervisor::reloading();
-                serving.refresh();
-                reload(director).await;
-                supervisor::ready();
-            }
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-        }
+/// Obeys signals until one asks for the end.
+async fn obey(signals: &mut Signals, director: &Arc<Director>, serving: &Serving) {
+    while signals.next().await == Order::Reload {
+        supervisor::reloading();
+        serving.refresh();
+        reload(director).await;
+        supervisor::ready();
     }
 }
 

@@ -25,6 +25,7 @@ use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol};
 
 mod census;
+mod data;
 mod find;
 mod health;
 mod remember;
@@ -67,6 +68,8 @@ pub struct Pool {
     catch_alls: u32,
     /// How many of them take the data connections of FTP too.
     data_ports: u32,
+    /// Where control connections of FTP are followed.
+    controls: imbl::OrdSet<Endpoint>,
     /// The rules that mark packets.
     marks: Arc<[marks::Rule]>,
     geography: Geography,
@@ -218,6 +221,7 @@ impl Pool {
         if let ServiceKey::Mark { family, .. } = key {
             service.bypass = Some(self.new_bypass(&service, family));
         }
+        self.open_data_ports(&service);
         self.services.insert(key, Arc::new(service));
         if let Some(vip) = key.vip() {
             enter(&mut self.vips, vip.addr);
@@ -253,12 +257,16 @@ impl Pool {
     /// [`PoolError::NoService`].
     pub fn set_handling(&mut self, key: &ServiceKey, handling: Handling) -> Result<(), PoolError> {
         let service = self.edit(key)?;
-        self.data_ports -= u32::from(service.takes_ftp_data());
-        let service = Service {
+        self.close_data_ports(&service);
+        let was_ftp = service.is_ftp();
+        let mut service = Service {
             handling,
             ..service
         };
-        self.data_ports += u32::from(service.takes_ftp_data());
+        self.open_data_ports(&service);
+        if was_ftp != service.is_ftp() {
+            self.help(&mut service);
+        }
         self.services.insert(*key, Arc::new(service));
         Ok(())
     }
@@ -289,7 +297,7 @@ impl Pool {
     /// [`PoolError::NoService`].
     pub fn remove_service(&mut self, key: &ServiceKey) -> Result<(), PoolError> {
         let service = self.services.remove(key).ok_or(PoolError::NoService)?;
-        self.data_ports -= u32::from(service.takes_ftp_data());
+        self.close_data_ports(&service);
         if let Some(vip) = key.vip() {
             leave(&mut self.vips, vip.addr);
             self.catch_alls -= u32::from(vip.port == 0);
@@ -424,12 +432,7 @@ impl Pool {
                 .remove(&(real.service, real.endpoint, real.id));
             self.slots.set(real.id.0 as usize, None);
             self.resting.push_back(real.id);
-            if real.method != Method::Bypass {
-                self.known.leave(real);
-            }
-            if !real.method.is_one_way() {
-                self.answering.leave(real);
-            }
+            self.uncount(real);
         }
         if self.speakers.has_unlisted() {
             let mut speakers = Speakers::clone(&self.speakers);
@@ -463,6 +466,7 @@ impl Pool {
     ) -> Arc<Real> {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
+                let old = self.helped(&old, service.is_ftp());
                 let traffic = match old.load.connections() {
                     0 => Arc::new(PerWorker::new(self.workers)),
                     _ => Arc::clone(&old.traffic),
@@ -551,6 +555,7 @@ impl Pool {
             service_traffic: Arc::clone(&service.traffic),
             stance: Arc::clone(&service.stance),
             cookies: Arc::clone(&service.cookies),
+            is_ftp: service.is_ftp(),
         };
         self.count(&real);
         real
@@ -562,6 +567,15 @@ impl Pool {
         }
         if !real.method.is_one_way() {
             self.answering.enter(real);
+        }
+    }
+
+    fn uncount(&mut self, real: &Real) {
+        if real.method != Method::Bypass {
+            self.known.leave(real);
+        }
+        if !real.method.is_one_way() {
+            self.answering.leave(real);
         }
     }
 

@@ -367,6 +367,9 @@ fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Resul
         Some(state) => restore(director, config, state, former)?,
         None => resume(director, config, former)?,
     }
+    if let Some(former) = former {
+        director.list_on(former);
+    }
     director.assume()?;
     Ok(())
 }

@@ -47,6 +47,8 @@ pub struct Handling {
     pub one_packet: bool,
     /// When its SYNs are answered with cookies.
     pub cookies: model::CookiePolicy,
+    /// What follows its connections.
+    pub helper: model::Helper,
 }
 
 impl Handling {
@@ -103,11 +105,19 @@ impl Service {
         there.or_else(|| self.aside.find(endpoint))
     }
 
+    /// Whether its connections are those that FTP is controlled by.
+    pub const fn is_ftp(&self) -> bool {
+        match self.handling.helper {
+            model::Helper::Auto => self.key.is_at_ftp(),
+            model::Helper::Ftp => true,
+            model::Helper::None => false,
+        }
+    }
+
     /// Whether it takes connections to the ports of FTP data too: the control connection's client
     /// sticks to its real server.
     pub fn takes_ftp_data(&self) -> bool {
-        let ftp = matches!(self.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port == 21);
-        ftp && self.handling.persistence.is_some()
+        self.key.is_at_ftp() && self.handling.persistence.is_some()
     }
 }
 

@@ -19,7 +19,8 @@ use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Enough for an emulated machine, where the kernel checks programs slowly.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The configuration file that a director is started with.
 #[derive(Clone, Debug, Serialize)]
@@ -211,6 +212,7 @@ pub fn service(
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        helper: Default::default(),
         reals: reals.collect(),
     }
 }

@@ -105,7 +105,7 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
         .find(|line| line.contains("10.0.2.1"))
         .context("no row")?;
     assert_eq!(row.split_whitespace().nth(2), Some("4"), "{stats}");
-    let _open = HttpConnection::open(&cli.topology.client, VIP.parse()?)?;
+    let mut open = HttpConnection::open(&cli.topology.client, VIP.parse()?)?;
     let connections = cli.say("-Lnc")?;
     assert!(
         connections.contains("ESTABLISHED 10.0.1.1:"),
@@ -134,6 +134,13 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
         known.contains("connection   ESTABLISHED, expires in "),
         "{known}"
     );
+    let limits = cli.say("limits")?;
+    assert!(limits.contains("\nconnections "), "{limits}");
+    open.ask_name()?;
+    let closed = cli.say(&format!("close -t {VIP} --from {client}"))?;
+    assert_eq!(closed, format!("tcp:{client}-{VIP} closed\n"));
+    assert!(open.ask_name().is_err(), "a closed connection answers");
+    assert!(cli.say(&format!("close -t {VIP} --from {client}")).is_err());
     let passed = cli.say("explain -u 10.9.9.9:1 --from 10.0.1.1:40000")?;
     assert!(
         passed.contains("fate         left to the kernel"),

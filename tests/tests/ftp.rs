@@ -4,7 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use adminapi::model::{ForwardingMethod, Protocol, Scheduler, ServiceId};
+use adminapi::model::{
+    ForwardingMethod, Helper, Protocol, Scheduler, Service, ServiceId, ServicePatch,
+};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, service};
@@ -87,6 +89,16 @@ impl Bench {
 
     /// Fetches files over one control connection; what curl says is on standard error.
     fn fetch(&self, family: Family, mode: &[&str], files: &[(&str, &Path)]) -> Result<String> {
+        self.fetch_at(21, family, mode, files)
+    }
+
+    fn fetch_at(
+        &self,
+        port: u16,
+        family: Family,
+        mode: &[&str],
+        files: &[(&str, &Path)],
+    ) -> Result<String> {
         let vip = match family.vip() {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("[{v6}]"),
@@ -95,7 +107,7 @@ impl Bench {
         arguments.extend(mode);
         let urls: Vec<String> = files
             .iter()
-            .map(|(name, _)| format!("ftp://{vip}/{name}"))
+            .map(|(name, _)| format!("ftp://{vip}:{port}/{name}"))
             .collect();
         for (url, (_, into)) in urls.iter().zip(files) {
             arguments.extend([url.as_str(), "-o", into.to_str().context("a path")?]);
@@ -239,6 +251,51 @@ fn a_client_names_nobody_else() -> Result<()> {
     ensure!(said.contains("230"), "not let in: {said}");
     let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
     assert_eq!(bench.director.api().service(id)?.stats.connections, 1);
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A service says whether FTP is spoken there, wherever it is.
+#[test]
+fn another_port_is_followed_when_its_service_says_so() -> Result<()> {
+    const PORT: u16 = 2121;
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let api = bench.director.api();
+    let directory = tempfile::tempdir()?;
+    let into = directory.path().join("data");
+    let expected = file_sha256(&bench.servers[0].data())?;
+    for family in Family::BOTH {
+        let usual = api.service(ServiceId::at(Protocol::Tcp, (family.vip(), 21).into()))?;
+        api.add_service(&Service {
+            id: ServiceId::at(Protocol::Tcp, (family.vip(), PORT).into()),
+            helper: Helper::Ftp,
+            ..Service::from(&usual)
+        })?;
+        for (name, mode) in MODES {
+            if matches!(name, "PASV" | "PORT") && family == Family::V6 {
+                continue;
+            }
+            let said = bench.fetch_at(PORT, family, mode, &[("data", &into)])?;
+            ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
+            assert_eq!(file_sha256(&into)?, expected, "{name}");
+        }
+    }
+    // Passive replies are rewritten no more, and the client cannot reach what they name.
+    let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
+    let (_, mode) = MODES[0];
+    for (helper, follows) in [(Helper::None, false), (Helper::Auto, true)] {
+        let patch = ServicePatch {
+            helper: Some(helper),
+            ..ServicePatch::default()
+        };
+        api.call(async |client| client.change_service(id, patch).await)?;
+        let said = bench.fetch(Family::V4, mode, &[("name", &into)]);
+        let told = said.unwrap_or_else(|error| format!("{error:#}"));
+        let of_vip = told.contains("227 Entering Passive Mode (10,9,9,9,");
+        assert!(told.contains("227 Entering") && of_vip == follows, "{told}");
+    }
     assert_accounts(&bench.director);
     Ok(())
 }

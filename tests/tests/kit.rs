@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::Parser;
 use testbed::bench::report::Report;
-use testbed::bench::{forwarding, gate};
+use testbed::bench::{cookies, forwarding, gate};
 use testbed::require;
 
 #[derive(Parser)]
@@ -17,6 +17,12 @@ struct Gate {
 struct Forwarding {
     #[command(flatten)]
     options: forwarding::Options,
+}
+
+#[derive(Parser)]
+struct Cookies {
+    #[command(flatten)]
+    options: cookies::Options,
 }
 
 fn is_possible() -> bool {
@@ -81,5 +87,25 @@ fn what_peers_forward_arrives() -> Result<()> {
     }
     assert_eq!(by_gate("bulwark NAT, slow path"), Some(0.0));
     assert_eq!(by_gate("bare XDP redirect"), None);
+    Ok(())
+}
+
+/// The run itself fails when a SYN is not answered, or an ACK not refused.
+#[test]
+fn cookies_are_answered_with_and_asked_for() -> Result<()> {
+    if !is_possible() {
+        return Ok(());
+    }
+    let report = Cookies::try_parse_from(["cookies", "--rounds", "1"])?;
+    let report = report.options.run()?;
+    for table in &report.tables {
+        // The first row costs next to nothing.
+        let rest = table.rows.iter().skip(1);
+        let figures: Vec<_> = rest.filter_map(|row| row.values[0]).collect();
+        assert!(
+            figures.len() == 2 && figures.iter().all(|&ns| ns > 0.0),
+            "{table:?}"
+        );
+    }
     Ok(())
 }

@@ -12,6 +12,7 @@ use director::gate::Roles;
 use director::time::{Clock, Tick};
 use director::worker::{Outbox, Walk};
 use director::xsk::{Frame, Umem};
+use libbpf_rs::query::ProgInfoIter;
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, run_to_end};
 use testbed::packet::{Mac, Packet, Segment, ethernet, protocol, tcp};
@@ -30,6 +31,9 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
+/// Instructions that the kernel looks at before it takes a program (`BPF_COMPLEXITY_LIMIT_INSNS`).
+const VERIFIER_LIMIT: u32 = 1_000_000;
+
 /// A connection to each of the three real servers, with its name.
 fn one_each(scene: &Scene) -> Result<Vec<(String, HttpConnection)>> {
     let mut open = (0..3)
@@ -44,6 +48,21 @@ fn one_each(scene: &Scene) -> Result<Vec<(String, HttpConnection)>> {
         ["rs1", "rs2", "rs3"]
     );
     Ok(open)
+}
+
+/// Another compiler or kernel may take a longer way through the gate; and what is checked once for
+/// each interface is the better part of a start.
+#[test]
+fn the_kernel_checks_the_gate_with_room_to_spare() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let _scene = Scene::start()?;
+    let gates = ProgInfoIter::default().filter(|program| program.name == "gate");
+    let longest = gates.map(|gate| gate.verified_insns).max();
+    assert!(longest > Some(0), "no gate is loaded");
+    assert!(longest < Some(VERIFIER_LIMIT / 2), "{longest:?}");
+    Ok(())
 }
 
 #[test]

@@ -16,6 +16,7 @@ use testbed::require;
 use testbed::scene::{Family, Scene, services};
 use testbed::topology::{Plan, Topology};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
+use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -123,6 +124,79 @@ fn a_reload_by_the_api_changes_what_differs_and_says_what_is_wrong() -> Result<(
 /// What a director has as a user that may nothing else; the last one since the limit on locked
 /// memory of whoever runs the tests is what it is.
 const CAPABILITIES: &str = "+net_admin,+net_raw,+bpf,+perfmon,+ipc_lock";
+
+/// Sends itself signals as soon as the API's socket is there, and becomes the director meanwhile.
+const IMPATIENT: &str =
+    r#"(until [ -S "$0/api.sock" ]; do :; done; kill -HUP $$; kill -HUP $$) & exec "$@""#;
+
+#[test]
+fn a_hangup_while_the_director_starts_is_obeyed_when_it_serves() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let configuration = Configuration::new(topology.interfaces());
+    let mut director = Director::start_by(&configuration, |folder| {
+        let mut command = topology.director.command("sh");
+        command.args(["-c", IMPATIENT]).arg(folder);
+        command.arg(binary("bulwarkd")?);
+        Ok(command)
+    })?;
+    wait::until_true("the reload", PATIENCE, || {
+        director.log().contains("configuration reloaded")
+    })?;
+    director.api().health()?;
+    ensure!(director.stop()?.success());
+    Ok(())
+}
+
+#[test]
+fn of_a_reload_that_is_refused_nothing_is_done() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let config = || api.call(async |api| api.config().await);
+    let [interface, ..] = &scene.topology.interfaces()[..] else {
+        bail!("no interface");
+    };
+    let configuration = Configuration::new(scene.topology.interfaces());
+    let changed = configuration.timeout("udp", 77).sysctl("pmtu_disc", 0);
+    let changed = changed.text(&scene.director.socket())?;
+    let file = scene.director.file();
+    let good = format!("[filter]\ndeny = [\"203.0.113.0/24\"]\nstrict = [{interface:?}]\n");
+    let bad = "[filter]\ndeny = [\"198.51.100.0/24\"]\nloose = [\"eth9\"]\n";
+    fs::write(&file, format!("{}\n{good}", fs::read_to_string(&file)?))?;
+    api.call(async |api| api.reload().await)?;
+    let filter = || api.call(async |api| api.filter().await);
+    let filtered = filter()?;
+    ensure!(filtered.rules.strict == std::slice::from_ref(interface));
+    let before = config()?;
+    ensure!(before.services.len() > 1);
+
+    fs::write(&file, format!("{changed}\n{bad}"))?;
+    let refused = api.call(async |api| api.reload().await);
+    let told = refused.expect_err("it names no interface").to_string();
+    ensure!(told.contains("eth9"), "{told}");
+    ensure!(config()? == before, "{:#?}\n{before:#?}", config()?);
+    let after = filter()?;
+    ensure!((after.rules, after.listed) == (filtered.rules, filtered.listed));
+    fetch_names(&scene.topology.client, Family::V4.http(), 3)?;
+
+    fs::write(&file, changed)?;
+    api.call(async |api| api.reload().await)?;
+    let after = config()?;
+    ensure!(
+        after.services.is_empty() && after.timeouts.udp == 77,
+        "{after:#?}"
+    );
+    ensure!(filter()?.listed.is_empty());
+    Ok(())
+}
 
 #[test]
 fn a_director_needs_its_capabilities_only_and_not_to_be_root() -> Result<()> {

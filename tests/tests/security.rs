@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The director as the client sees it.
 const DIRECTOR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 254);
 
+/// Requests that a token may make at once.
+const BURST: i64 = 200;
+
 /// The service of the tests.
 const WEB: &str = "/v1/services/tcp:10.9.9.9:80";
 
@@ -53,6 +56,7 @@ impl Guarded {
         let configuration = Configuration::new(topology.interfaces())
             .api("listen", format!("{DIRECTOR}:7070"))
             .api("token_file", papers.text("tokens"))
+            .api("request_burst", BURST)
             .api("tls", toml::Value::Table(tls));
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self {
@@ -187,5 +191,32 @@ fn changes_by_the_socket_and_by_a_reload_are_remembered_too() -> Result<()> {
     );
     assert_eq!(changes[1].before["timeouts"]["udp"], 7);
     assert_eq!(changes[1].after["timeouts"]["udp"], default);
+    Ok(())
+}
+
+#[test]
+fn a_token_that_asks_too_often_waits_and_locks_nobody_else_out() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let guarded = Guarded::start()?;
+    let url = format!("https://{DIRECTOR}:7070/v1/timeouts?[1-2000]");
+    let mut command = guarded.topology.client.command("curl");
+    command.args(["-sS", "-o", "/dev/null", "--cacert"]);
+    command.arg(guarded.papers.path("ca.crt"));
+    command.args(["-w", "%{http_code} %header{retry-after}\\n"]);
+    command
+        .arg("-H")
+        .arg(format!("Authorization: Bearer {}", guarded.read));
+    let said = output(command.arg(url))?;
+    let count = |line: &str| said.lines().filter(|told| *told == line).count();
+    let (taken, refused) = (count("200 "), count("429 1"));
+    ensure!(taken + refused == 2000, "{said}");
+    ensure!(
+        taken as i64 >= BURST && refused > 0,
+        "{taken} taken, {refused} not"
+    );
+    let (status, said) = guarded.ask(&guarded.admin, "-Ln")?;
+    ensure!(status == 0, "{said}");
     Ok(())
 }

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, Persistence, Protocol, Scheduler, ServicePatch};
+use adminapi::model::{
+    FilterList, FilterRules, ForwardingMethod, Listed, Persistence, Protocol, Scheduler,
+    ServicePatch,
+};
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
 use testbed::accounts::assert_accounts;
@@ -234,9 +237,25 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let reals = reals.map(|real| ((real.v4, OTHER_HTTP_PORT).into(), 1));
     let added = service(Protocol::Tcp, (VIP_V4, 8000).into(), Scheduler::Rr, reals);
     api.add_service(&added)?;
+    let ban = Listed {
+        network: "203.0.113.0/24".parse()?,
+        list: FilterList::Deny,
+        seconds: Some(600),
+        why: Some("a test".to_owned()),
+    };
+    let rules = FilterRules {
+        loose: vec![bench.topology.interfaces()[0].clone()],
+        ..FilterRules::default()
+    };
+    api.call(async |client| client.put_network(&ban).await)?;
+    api.call(async |client| client.put_filter(&rules).await)?;
+    let filtered = api.call(async |client| client.config().await)?;
+    assert_eq!(filtered.listed.as_deref().map(<[_]>::len), Some(1));
     fetch_names(client, plain.http(), 3)?;
     bench.wait_kept("8000")?;
     bench.wait_kept("\"level\":2")?;
+    bench.wait_kept("203.0.113.0/24")?;
+    bench.wait_kept("\"loose\":[\"")?;
     // The last packets of those connections may still be under way.
     let before = wait::until("the counters to be kept", PATIENCE, || {
         let before = api.service(plain.http_service())?.stats;
@@ -255,6 +274,11 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let api = bench.director.api();
     let defense = api.defense(None)?;
     assert_eq!((defense.level, defense.automatic), (2, false));
+    let config = api.call(async |client| client.config().await)?;
+    assert_eq!(
+        (config.filter, config.listed),
+        (filtered.filter, filtered.listed)
+    );
     let after = api.service(plain.http_service())?.stats;
     assert!(after.connections >= before.connections && after.in_bytes >= before.in_bytes);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, Uri};
 
-use crate::model::Change;
+use crate::model::{Change, Listed};
 use crate::path;
 
 /// More resources than this are not asked for one by one.
@@ -24,6 +24,10 @@ impl Subject {
         match (method.as_str(), uri.path()) {
             ("POST", path::CHANGES) => Self::of_changes(body),
             ("DELETE", path::SERVICES) | ("POST", path::RELOAD) => Self::whole(),
+            ("POST", path::NETWORKS) => Self::of_listing(body),
+            // Their members have no GET of their own: the list shows what has come and gone.
+            (_, path) if path.starts_with(path::MARKS) => Self::One(path::MARKS.to_owned()),
+            (_, path) if path.starts_with(path::DAEMONS) => Self::One(path::DAEMONS.to_owned()),
             // A connection that is closed is gone with all that could be shown of it.
             ("POST", _) | ("DELETE", path::CONNECTIONS) => Self::New,
             (_, path) => Self::One(path.to_owned()),
@@ -32,6 +36,15 @@ impl Subject {
 
     fn whole() -> Self {
         Self::One(path::CONFIG.to_owned())
+    }
+
+    /// One that is listed already is listed anew.
+    fn of_listing(body: &[u8]) -> Self {
+        let listing = serde_json::from_slice::<Listed>(body);
+        // What cannot be read changes nothing.
+        listing.map_or(Self::New, |listing| {
+            Self::One(path::network(listing.network))
+        })
     }
 
     fn of_changes(body: &[u8]) -> Self {

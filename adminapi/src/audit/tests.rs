@@ -56,6 +56,28 @@ async fn every_change_is_told_with_what_was_before_and_after() {
             Some(json!([{"udp": 300}, {"udp": 7}])),
         ),
         (
+            "POST /v1/marks",
+            json!({"mark": 7}),
+            Some(json!([[], [{"mark": 7}]])),
+        ),
+        (
+            "DELETE /v1/marks/0",
+            json!(null),
+            Some(json!([[{"mark": 7}], []])),
+        ),
+        (
+            "POST /v1/filter/networks",
+            json!({"network": "203.0.113.0/24", "list": "deny", "why": "a"}),
+            Some(
+                json!([null, {"network": "203.0.113.0/24", "list": "deny", "packets": 0, "why": "a"}]),
+            ),
+        ),
+        (
+            "POST /v1/filter/networks",
+            json!({"network": "203.0.113.0/24", "list": "deny", "why": "b"}),
+            Some(json!([{"why": "a"}, {"why": "b"}])),
+        ),
+        (
             "POST /v1/reload",
             json!(null),
             Some(json!([{"timeouts": {"udp": 7}}, {"timeouts": {"udp": 300}}])),

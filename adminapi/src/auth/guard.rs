@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -9,7 +10,7 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
-use super::{Caller, Tokens};
+use super::{Allowance, Caller, Tokens};
 use crate::failure::Failure;
 use crate::kept::Kept;
 use crate::problem::ProblemKind;
@@ -28,22 +29,31 @@ pub enum Peer {
     Host(SocketAddr),
 }
 
-/// The API for callers that are known and may: who comes by TCP needs one of `tokens`, unless
-/// there are none to need. A request that carries no [`Peer`] is not answered.
-pub fn guard(api: Router, tokens: Option<Arc<Kept<Tokens>>>) -> Router {
-    api.layer(from_fn_with_state(tokens, admit))
+/// What a listener asks of those who come.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// One of these tokens, of who comes by TCP; without them everybody is let in.
+    pub tokens: Option<Arc<Kept<Tokens>>>,
+    /// Not to make more requests with a token than this; without it as many as he likes.
+    pub allowance: Option<Arc<Allowance>>,
 }
 
-async fn admit(
-    State(tokens): State<Option<Arc<Kept<Tokens>>>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// The API for callers that are known and may. A request that carries no [`Peer`] is not answered.
+pub fn guard(api: Router, door: Door) -> Router {
+    api.layer(from_fn_with_state(door, admit))
+}
+
+async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
-    let caller = match caller(peer, request.headers(), tokens.as_deref()) {
+    let caller = match caller(peer, request.headers(), door.tokens.as_deref()) {
         Ok(caller) => caller,
         Err(why) => return unknown(peer, why),
     };
+    if let (Caller::Token { name, .. }, Some(allowance)) = (&caller, &door.allowance)
+        && let Err(wait) = allowance.take(name)
+    {
+        return too_many(&caller, wait);
+    }
     if !caller.role().may(request.method()) {
         return refused(&caller, &request);
     }
@@ -87,6 +97,14 @@ fn unknown(peer: Option<Peer>, why: &'static str) -> Response {
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"bulwark\"")];
     let failure = Failure::new(ProblemKind::Unauthorized, why);
     (challenge, failure).into_response()
+}
+
+fn too_many(caller: &Caller, wait: Duration) -> Response {
+    tracing::warn!(target: "audit", who = %caller, "too many requests");
+    let seconds = wait.as_secs() + 1;
+    let detail = "this token has made too many requests; ask again after Retry-After seconds";
+    let failure = Failure::new(ProblemKind::TooManyRequests, detail);
+    ([(header::RETRY_AFTER, seconds.to_string())], failure).into_response()
 }
 
 fn refused(caller: &Caller, request: &Request) -> Response {

@@ -1,4 +1,5 @@
 use std::fs;
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,7 +67,12 @@ fn tokens() -> ([Token; 2], Arc<Kept<Tokens>>) {
 }
 
 fn api(tokens: Option<Arc<Kept<Tokens>>>, peer: Peer) -> Router {
-    guard(audited(Arc::new(Fake::default())), tokens).layer(Extension(peer))
+    let allowance = None;
+    guarded(Door { tokens, allowance }, peer)
+}
+
+fn guarded(door: Door, peer: Peer) -> Router {
+    guard(audited(Arc::new(Fake::default())), door).layer(Extension(peer))
 }
 
 async fn status(api: &Router, method: &str, path: &str, authorization: &str) -> StatusCode {
@@ -124,9 +130,41 @@ async fn who_comes_by_the_unix_socket_or_an_open_listener_needs_no_token() {
             assert!(![401, 403].contains(&got.as_u16()), "{method}: {got}");
         }
     }
-    let unknown = guard(audited(Arc::new(Fake::default())), None);
+    let unknown = guard(audited(Arc::new(Fake::default())), Door::default());
     let got = status(&unknown, "GET", "/v1/timeouts", "").await;
     assert_eq!(got, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_to_wait_and_nobody_else() {
+    let (secrets, kept) = tokens();
+    let one = NonZeroU32::new(1).unwrap();
+    let door = Door {
+        tokens: Some(kept),
+        allowance: Some(Arc::new(Allowance::new(one, one))),
+    };
+    let api = guarded(door.clone(), HOST);
+    for secret in &secrets {
+        let ask = async || {
+            let authorization = format!("Bearer {}", secret.reveal());
+            let request = Request::get("/v1/timeouts");
+            let request = request.header(header::AUTHORIZATION, authorization);
+            let request = request.body(Body::empty()).unwrap();
+            api.clone().oneshot(request).await.unwrap()
+        };
+        assert_eq!(ask().await.status(), StatusCode::OK);
+        let told = ask().await;
+        assert_eq!(told.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(told.headers()[header::RETRY_AFTER], "1");
+    }
+    let process = Peer::Process { uid: 0, pid: None };
+    let api = guarded(door, process);
+    for _ in 0..3 {
+        assert_eq!(
+            status(&api, "GET", "/v1/timeouts", "").await,
+            StatusCode::OK
+        );
+    }
 }
 
 #[tokio::test]

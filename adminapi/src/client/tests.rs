@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::auth::{Token, Tokens};
+use crate::auth::{Door, Token, Tokens};
 use crate::fake::Fake;
 use crate::kept::Kept;
 use crate::model::{ForwardingMethod, Protocol, Scheduler, SchedulerFlags};
@@ -50,6 +50,7 @@ fn web() -> Service {
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        helper: Default::default(),
         reals: Vec::new(),
     }
 }
@@ -204,7 +205,10 @@ async fn tcp_is_spoken_too_and_the_token_is_sent() {
         Tokens::parse(&line, "f").map_err(|error| error.to_string())
     });
     let access = Access {
-        tokens: Some(Arc::new(tokens.unwrap())),
+        door: Door {
+            tokens: Some(Arc::new(tokens.unwrap())),
+            allowance: None,
+        },
         tls: None,
     };
     let address = serving("http", access).await;
@@ -273,7 +277,7 @@ impl Papers {
             client_ca,
         };
         Access {
-            tokens: None,
+            door: Door::default(),
             tls: Some(Arc::new(files.keep().unwrap())),
         }
     }

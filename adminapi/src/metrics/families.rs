@@ -133,7 +133,7 @@ fn defense(seen: &Seen, page: &mut Page) {
 
 pub(super) fn interfaces(seen: &Seen, page: &mut Page) {
     type Row = (&'static str, &'static str, fn(&InterfaceStatus) -> u64);
-    let rows: [Row; 4] = [
+    let rows: [Row; 6] = [
         (
             "bulwark_interface_received_packets_total",
             "Packets seen by the gate of an interface.",
@@ -150,6 +150,16 @@ pub(super) fn interfaces(seen: &Seen, page: &mut Page) {
             |i| i.redirected,
         ),
         (
+            "bulwark_interface_forwarded_packets_total",
+            "Packets that it forwarded by itself, of established connections.",
+            |i| i.forwarded,
+        ),
+        (
+            "bulwark_interface_answered_packets_total",
+            "SYNs that it answered by itself, with a cookie.",
+            |i| i.answered,
+        ),
+        (
             "bulwark_interface_dropped_packets_total",
             "Packets that it dropped.",
             |i| i.dropped,
@@ -160,6 +170,44 @@ pub(super) fn interfaces(seen: &Seen, page: &mut Page) {
         for interface in &seen.status.interfaces {
             family.sample(&[("interface", &interface.name)], value(interface));
         }
+    }
+}
+
+/// The connections that the gates forward by themselves; none of it without a fast path.
+pub(super) fn fast_path(seen: &Seen, page: &mut Page) {
+    let Some(fast) = &seen.status.fast_path else {
+        return;
+    };
+    for (kind, name, help, value) in [
+        (
+            Gauge,
+            "bulwark_fast_path_flows",
+            "Connections that the gates forward by themselves.",
+            fast.flows,
+        ),
+        (
+            Gauge,
+            "bulwark_fast_path_flows_limit",
+            "How many of them fit.",
+            fast.limit,
+        ),
+        (
+            Counter,
+            "bulwark_fast_path_refused_total",
+            "How often there was no room for one.",
+            fast.refused,
+        ),
+    ] {
+        page.single(kind, name, help, value);
+    }
+    let mut lanes = page.family(
+        Gauge,
+        "bulwark_interface_fast_path",
+        "Whether the gates forward packets by themselves that leave through an interface: 0 or 1.",
+    );
+    for interface in &seen.status.interfaces {
+        let is_on = u8::from(interface.fast_path);
+        lanes.sample(&[("interface", &interface.name)], is_on);
     }
 }
 

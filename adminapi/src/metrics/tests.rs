@@ -2,6 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::fake::Fake;
+use crate::model::{Condition, HealthSource, RealState, ServiceCondition};
 
 fn service(port: usize, reals: usize) -> crate::model::Service {
     let real =
@@ -61,6 +62,45 @@ fn every_sample_stands_below_its_metric_once() {
         samples["bulwark_build_info"],
         ["bulwark_build_info{version=\"1.2.3\"} 1"]
     );
+}
+
+#[test]
+fn the_health_of_what_is_watched_has_series() {
+    let fake = Fake::default();
+    fake.add_service(service(80, 2)).unwrap();
+    {
+        let mut state = fake.state.lock().unwrap();
+        let service = &mut state.services[0];
+        service.condition = Some(ServiceCondition {
+            up: false,
+            well: 0,
+            quorum: 1,
+        });
+        service.reals[1].condition = Some(Condition {
+            state: RealState::Down,
+            since: 1_795_254_979,
+            reason: "connection refused".to_owned(),
+            source: Some(HealthSource::Check),
+            ..Condition::default()
+        });
+    }
+    let samples = samples(&expose(&fake).unwrap());
+    let labels = "{service=\"tcp:10.0.0.1:80\",real=\"10.1.0.2:80\"";
+    assert_eq!(
+        samples["bulwark_real_up"],
+        [format!("bulwark_real_up{labels}}} 0")]
+    );
+    assert_eq!(
+        samples["bulwark_real_health_info"],
+        [format!(
+            "bulwark_real_health_info{labels},state=\"down\",source=\"check\"}} 1"
+        )]
+    );
+    assert_eq!(
+        samples["bulwark_service_up"],
+        ["bulwark_service_up{service=\"tcp:10.0.0.1:80\"} 0"]
+    );
+    assert!(samples["bulwark_real_last_check_duration_seconds"].is_empty());
 }
 
 #[test]

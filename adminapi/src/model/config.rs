@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{MarkRule, Service, ServiceId, SyncDaemon, Timeouts};
+use super::{FilterRules, MarkRule, Service, ServiceId, StandingListing, SyncDaemon, Timeouts};
 use crate::sysctl::{SysctlValue, Value};
 
 /// Services, timeouts and settings, as a whole.
@@ -35,6 +35,13 @@ pub struct Configuration {
     /// The synchronisation daemons, all of them; those that there are stay when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daemons: Option<Vec<SyncDaemon>>,
+    /// What is filtered besides the lists; it stays when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterRules>,
+    /// The networks that the API has listed, all of them; those that are there stay when left out.
+    /// What the configuration file lists is not among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Vec<StandingListing>>,
     /// The virtual services, in the order they were added.
     #[serde(default, rename = "service", alias = "services")]
     pub services: Vec<Service>,

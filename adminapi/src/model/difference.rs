@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Configuration, Levels, Real, Service, ServiceId};
+use super::{Configuration, Levels, Prefix, Real, Service, ServiceId, StandingListing};
 use crate::path;
 use crate::sysctl::Sysctl;
 
@@ -48,6 +48,12 @@ impl Difference {
         }
         if let Some(daemons) = &wanted.daemons {
             difference.note(path::DAEMONS, now.daemons.as_ref(), Some(daemons));
+        }
+        if let Some(filter) = &wanted.filter {
+            difference.note(path::FILTER, now.filter.as_ref(), Some(filter));
+        }
+        if let Some(listed) = &wanted.listed {
+            difference.listed(now.listed.as_deref().unwrap_or_default(), listed);
         }
         difference.sysctls(now, wanted);
         difference.levels(&now.defense, &wanted.defense);
@@ -124,6 +130,22 @@ impl Difference {
         }
     }
 
+    fn listed(&mut self, now: &[StandingListing], wanted: &[StandingListing]) {
+        let by_network = |listed: &[StandingListing]| -> BTreeMap<Prefix, StandingListing> {
+            listed
+                .iter()
+                .map(|one| (one.network, one.clone()))
+                .collect()
+        };
+        let (now, wanted) = (by_network(now), by_network(wanted));
+        for (network, listing) in &now {
+            self.note(&path::network(*network), Some(listing), wanted.get(network));
+        }
+        for (network, listing) in wanted.iter().filter(|(net, _)| !now.contains_key(net)) {
+            self.note(&path::network(*network), None, Some(listing));
+        }
+    }
+
     fn levels(&mut self, now: &Levels, wanted: &Levels) {
         if let Some(level) = &wanted.level {
             self.note(
@@ -167,12 +189,17 @@ mod tests {
         let reals = json!([{"address": "10.0.2.1"}, {"address": "10.0.2.2", "weight": 2}]);
         let now = config(json!({
             "service": [service("rr", reals), {"fwmark": 1}],
-            "sysctls": {"secure_tcp": 3}, "marks": [],
+            "sysctls": {"secure_tcp": 3}, "marks": [], "filter": {},
+            "listed": [{"network": "10.1.0.0/16", "list": "deny"},
+                       {"network": "10.2.0.0/16", "list": "deny", "until": 7}],
         }));
         let reals = json!([{"address": "10.0.2.3"}, {"address": "10.0.2.1", "port": 80}]);
         let wanted = config(json!({
             "service": [{"fwmark": 2}, service("wrr", reals)],
             "sysctls": {"drop_entry": 1, "secure_tcp": 3}, "defense": {"level": 2},
+            "filter": {"strict": ["eth0"]},
+            "listed": [{"network": "10.2.0.0/16", "list": "deny", "until": 9},
+                       {"network": "10.3.0.0/16", "list": "allow"}],
         }));
         let difference = Difference::between(&now, &wanted);
         let changes = difference.changes.iter();
@@ -195,6 +222,10 @@ mod tests {
                 ),
                 ("/v1/services/fwm:1", true, false),
                 ("/v1/services/fwm:2", false, true),
+                ("/v1/filter", true, true),
+                ("/v1/filter/networks/10.1.0.0%2F16", true, false),
+                ("/v1/filter/networks/10.2.0.0%2F16", true, true),
+                ("/v1/filter/networks/10.3.0.0%2F16", false, true),
                 ("/v1/sysctls/net.ipv4.vs.drop_entry", true, true),
                 ("/v1/defense", true, true),
             ]

@@ -226,6 +226,29 @@ impl RealState {
     }
 }
 
+/// What speaks of the health of a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthSource {
+    /// Its check.
+    Check,
+    /// Its agent.
+    Agent,
+    /// What clients meet.
+    Clients,
+}
+
+impl HealthSource {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Agent => "agent",
+            Self::Clients => "clients",
+        }
+    }
+}
+
 /// How a real server is, as far as its health is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
@@ -235,6 +258,9 @@ pub struct Condition {
     pub since: u64,
     /// Why: what the last check that mattered has said.
     pub reason: String,
+    /// Who has said it, if anybody has said anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<HealthSource>,
     /// What its health leaves of its weight now: its share of the new connections.
     pub weight: u32,
     /// The same in percent, as weights are whole numbers.

@@ -74,7 +74,7 @@ impl fmt::Display for MarkRule {
 }
 
 /// The addresses that share their first bits: `10.0.0.0/8`, `2001:db8::/32`, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     /// The first of them.
     pub address: IpAddr,

@@ -8,8 +8,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::text::AddressText;
 use super::{
-    CookiePolicy, Drops, Family, HealthPolicy, Persistence, Protocol, Rates, Real, RealView,
-    Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
+    CookiePolicy, Drops, Family, HealthPolicy, Helper, Persistence, Protocol, Rates, Real,
+    RealView, Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
@@ -112,6 +112,8 @@ pub struct Service {
     pub health: Option<HealthPolicy>,
     /// When its SYNs are answered with cookies; for TCP.
     pub cookies: CookiePolicy,
+    /// What follows its connections; FTP needs TCP and a port.
+    pub helper: Helper,
     /// Real servers, in the order they were added.
     pub reals: Vec<Real>,
 }
@@ -153,6 +155,9 @@ struct Fields {
     health: Option<HealthPolicy>,
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     cookies: CookiePolicy,
+    /// What follows its connections: `auto` is FTP's helper at TCP port 21.
+    #[serde(default, skip_serializing_if = "Helper::is_default")]
+    helper: Helper,
     /// Real servers, in the order they were added.
     #[serde(default, rename = "real", alias = "reals")]
     reals: Vec<Real>,
@@ -177,6 +182,7 @@ impl TryFrom<Fields> for Service {
             one_packet: fields.one_packet,
             health: fields.health,
             cookies: fields.cookies,
+            helper: fields.helper,
             reals: fields.reals,
         })
     }
@@ -197,6 +203,7 @@ impl From<Service> for Fields {
             one_packet: service.one_packet,
             health: service.health,
             cookies: service.cookies,
+            helper: service.helper,
             reals: service.reals,
         }
     }
@@ -253,6 +260,14 @@ pub struct ServicePatch {
     )]
     #[schema(nullable = false)]
     pub cookies: Option<CookiePolicy>,
+    /// What is to follow its connections; those that there are stay followed as they were.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(nullable = false)]
+    pub helper: Option<Helper>,
 }
 
 impl ServicePatch {
@@ -265,6 +280,7 @@ impl ServicePatch {
             one_packet,
             health,
             cookies,
+            helper,
         } = self;
         Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
@@ -273,6 +289,7 @@ impl ServicePatch {
             one_packet: one_packet.unwrap_or(now.one_packet),
             health: health.unwrap_or_else(|| now.health.clone()),
             cookies: cookies.unwrap_or(now.cookies),
+            helper: helper.unwrap_or(now.helper),
             ..now.clone()
         }
     }
@@ -310,6 +327,9 @@ pub struct ServiceView {
     /// When its SYNs are answered with cookies.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookies: CookiePolicy,
+    /// What follows its connections.
+    #[serde(default, skip_serializing_if = "Helper::is_default")]
+    pub helper: Helper,
     /// What it has carried.
     pub stats: Traffic,
     /// What it carries in a second.
@@ -334,6 +354,7 @@ impl From<&ServiceView> for Service {
             one_packet: view.one_packet,
             health: view.health.clone(),
             cookies: view.cookies,
+            helper: view.helper,
             reals: view.reals.iter().map(Real::from).collect(),
         }
     }

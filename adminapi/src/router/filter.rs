@@ -6,18 +6,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Ask;
-use super::answer;
+use super::answer::{self, Shown};
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
-use crate::error::{ControlError, Problem};
+use crate::error::{ControlError, Problem, Subject};
 use crate::failure::Failure;
 use crate::model::{
     Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
 };
 use crate::path;
-use crate::problem::ProblemKind;
 use crate::validate::{validate_filter_rules, validate_listed, validate_network_query};
 
 fn rules(control: &dyn Control) -> Result<FilterRules, ControlError> {
@@ -64,7 +63,7 @@ pub(super) async fn add(
     State(ask): State<Ask>,
     Body(listing): Body<Listed>,
 ) -> Result<Response, Failure> {
-    set(&ask, listing).await
+    set(&ask, Condition::default(), listing).await
 }
 
 /// Shows a network that is on a list
@@ -74,12 +73,10 @@ pub(super) async fn add(
 pub(super) async fn show_one(
     State(ask): State<Ask>,
     Path(network): Path<String>,
-) -> Result<Json<ListedView>, Failure> {
+) -> Result<Shown<ListedView>, Failure> {
     let network = named(&network)?;
-    let found = ask
-        .look(move |control| control.listed_network(network))
-        .await?;
-    found.map(Json).ok_or_else(|| unlisted(network))
+    let found = ask.look(move |control| known(control, network));
+    found.await.map(Shown)
 }
 
 /// Puts a network on a list
@@ -88,11 +85,12 @@ pub(super) async fn show_one(
     responses((status = 200, body = ListedView), (status = 201, body = ListedView), Refusals))]
 pub(super) async fn put_one(
     State(ask): State<Ask>,
+    condition: Condition,
     Path(network): Path<String>,
     Body(wish): Body<ListedWish>,
 ) -> Result<Response, Failure> {
     let listing = wish.of(named(&network)?);
-    set(&ask, listing).await
+    set(&ask, condition, listing).await
 }
 
 /// Takes a network off its list
@@ -101,25 +99,33 @@ pub(super) async fn put_one(
     responses((status = 204), Refusals))]
 pub(super) async fn remove(
     State(ask): State<Ask>,
+    condition: Condition,
     Path(network): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let network = named(&network)?;
-    match ask
-        .look(move |control| control.remove_network(network))
-        .await?
-    {
+    let remove = move |control: &dyn Control| match control.remove_network(network)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(unlisted(network)),
-    }
+    };
+    ask.change(condition, move |control| known(control, network), remove)
+        .await
 }
 
-async fn set(ask: &Ask, listing: Listed) -> Result<Response, Failure> {
+async fn set(ask: &Ask, condition: Condition, listing: Listed) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_listed(&listing))?;
-    let location = path::network(listing.network);
-    let done = ask
-        .look(move |control| control.put_network(listing))
-        .await?;
-    Ok(answer::put(done, location))
+    let network = listing.network;
+    let done = ask.change(
+        condition,
+        move |control| known(control, network),
+        move |control| control.put_network(listing),
+    );
+    Ok(answer::put(done.await?, path::network(network)))
+}
+
+/// The listing that must be there.
+fn known(control: &dyn Control, network: Prefix) -> Result<ListedView, ControlError> {
+    let found = control.listed_network(network)?;
+    found.ok_or_else(|| unlisted(network))
 }
 
 fn named(text: &str) -> Result<Prefix, Failure> {
@@ -128,7 +134,6 @@ fn named(text: &str) -> Result<Prefix, Failure> {
     })
 }
 
-fn unlisted(network: Prefix) -> Failure {
-    let detail = format!("{network} is on no list");
-    Failure::new(ProblemKind::NoSuchResource, detail)
+fn unlisted(network: Prefix) -> ControlError {
+    ControlError::NotFound(Subject::Network(network))
 }

@@ -56,8 +56,13 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
     router.route(path::OPENAPI, get(show))
 }
 
-/// Paths, or parts of them, whose changes look at no condition: what is there comes and goes.
-const UNCONDITIONAL: [&str; 4] = ["/stats", "/connections/", "/filter/networks", "/reload"];
+/// Ends of paths whose changes look at no condition: what is there comes and goes, or has no name yet.
+const UNCONDITIONAL: [&str; 4] = [
+    "/stats",
+    "/connections/{connection}",
+    "/filter/networks",
+    "/reload",
+];
 
 /// What all operations have in common: a name of their own and, of those that change what can be
 /// set, the conditions.
@@ -78,7 +83,7 @@ fn complete(path: &str, item: &mut PathItem) {
             .filter(|word| !word.is_empty());
         let words: Vec<_> = [method].into_iter().chain(words).collect();
         operation.operation_id = Some(words.join("_"));
-        if changes && !UNCONDITIONAL.iter().any(|part| path.contains(part)) {
+        if changes && !UNCONDITIONAL.iter().any(|end| path.ends_with(end)) {
             let parameters = operation.parameters.get_or_insert_default();
             parameters.push(condition(
                 "If-Match",

@@ -95,6 +95,16 @@ impl Tagged for SysctlView {
     }
 }
 
+impl Tagged for Configuration {
+    /// What ends by itself is no part of it: bans come and go by the second.
+    fn tag(&self) -> Tag {
+        let mut lasting = self.clone();
+        let listed = lasting.listed.iter_mut();
+        listed.for_each(|listed| listed.retain(|listing| listing.until.is_none()));
+        Tag::of(&lasting)
+    }
+}
+
 macro_rules! all_of_it {
     ($($type:ty)*) => {
         $(impl Tagged for $type {
@@ -105,7 +115,7 @@ macro_rules! all_of_it {
     };
 }
 
-all_of_it! { Configuration FilterRules MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
+all_of_it! { FilterRules MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
 
 /// On what a change depends: `If-Match` and `If-None-Match` of its request.
 #[derive(Clone, Debug, Default)]

@@ -1,11 +1,11 @@
 //! What listings and the other filters must look like.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::Problem;
 use crate::model::{
     BanPolicy, ConnectionLimit, FilterList, FilterRules, LimitPer, Listed, MAX_SPAN, NetworkQuery,
-    RateLimit, Region, ServiceId,
+    RateLimit, Region, ServiceId, StandingListing,
 };
 
 /// Judges a listing.
@@ -26,6 +26,30 @@ pub fn validate_listed(listing: &Listed) -> Vec<Problem> {
     if why.len() > Listed::MAX_WHY || why.chars().any(char::is_control) {
         let mend = format!("write one line of {} bytes at most", Listed::MAX_WHY);
         problems.push(Problem::new("/why", "is too long a reason", mend));
+    }
+    problems
+}
+
+/// Judges all networks that the API has listed.
+pub fn validate_standing(listed: &[StandingListing]) -> Vec<Problem> {
+    if listed.len() > Listed::MAX {
+        let message = format!("{} networks are too many", listed.len());
+        let mend = format!("list {} at most", Listed::MAX);
+        return vec![Problem::new("", message, mend)];
+    }
+    let (mut problems, mut first) = (Vec::new(), HashMap::new());
+    for (index, listing) in listed.iter().enumerate() {
+        // Its time may have come, which is no mistake.
+        let own = listing
+            .at(0)
+            .map_or_else(Vec::new, |listed| validate_listed(&listed));
+        let own = own.into_iter().filter(|problem| problem.pointer != "/for");
+        problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
+        if let Some(first) = first.insert(listing.network, index) {
+            let message = format!("{} is listed already", listing.network);
+            let problem = Problem::new(format!("/{index}/network"), message, "list it once");
+            problems.push(problem.with_other(format!("/{first}/network")));
+        }
     }
     problems
 }
@@ -412,5 +436,13 @@ mod tests {
         };
         let found = validate_listed(&listing);
         assert_eq!(pointers(&found), ["/network", "/for", "/why"]);
+        let standing = |until| StandingListing {
+            network: listing.network,
+            list: FilterList::Deny,
+            until,
+            why: listing.why.clone(),
+        };
+        let found = validate_standing(&[standing(None), standing(Some(u64::MAX))]);
+        assert_eq!(pointers(&found), ["/0/why", "/1/why", "/1/network"]);
     }
 }

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use regex::Regex;
 
-use super::{unusable, validate_real, zero_port};
+use super::address::{Role, unusable};
+use super::{validate_real, zero_port};
 use crate::error::Problem;
 use crate::model::{
     AgentCheck, Check, CheckKind, HealthPolicy, Millis, Octets, Pace, PassiveCheck, Real, ServiceId,
@@ -116,7 +117,7 @@ fn too_long(pointer: &str) -> Problem {
 
 /// A host may be asked at its loopback address, but not at one that is no host's.
 fn unusable_target(address: std::net::IpAddr) -> Option<Problem> {
-    unusable(address, super::Role::Real).filter(|_| !address.is_loopback())
+    unusable(address, Role::Real).filter(|_| !address.is_loopback())
 }
 
 fn bad_port(service: ServiceId, check: &Check) -> Option<Problem> {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::{Real, Service, Timeouts, TimeoutsPatch};
 
 fn service(value: Value) -> Service {
     serde_json::from_value(value).unwrap()

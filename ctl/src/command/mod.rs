@@ -1,11 +1,13 @@
 //! The words: what `bulwark` can do that ipvsadm has no option for. One word a file.
 
+mod close;
 mod defense;
 mod drain;
 mod explain;
 mod filter;
 mod generate;
 mod health;
+mod limits;
 mod mark;
 mod selector;
 mod sources;
@@ -74,6 +76,10 @@ enum Question {
     Events(defense::EventsLine),
     /// Takes a real server out of service when its connections have ended, or at a deadline.
     Drain(drain::Line),
+    /// Ends connections of a client to a service.
+    Close(close::Line),
+    /// Shows how many connections, templates and rules there are, and how many there could be.
+    Limits,
     /// Shows and changes whose packets are taken: lists of networks, bogons, limits.
     Filter(Box<filter::Line>),
     /// Takes nothing of a network any more, and ends its connections.
@@ -210,6 +216,15 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         Question::Defense(defense) => defense::run(defense, director, as_json).await,
         Question::Events(events) => defense::events(events, director, as_json).await,
         Question::Drain(drain) => drain::run(drain, director, as_json).await,
+        Question::Close(line) => close::run(line, director, as_json).await,
+        Question::Limits => {
+            let limits = director.limits().await?;
+            let text = match as_json {
+                true => json(&limits),
+                false => limits::text(&limits),
+            };
+            Ok(text.into())
+        }
         Question::Explain(packet) => {
             let Some(query) = packet.query() else {
                 return Ok(Said::default());

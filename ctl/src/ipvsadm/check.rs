@@ -51,7 +51,7 @@ fn own(line: &Line) -> Result<(), Failure> {
     let name = line.command.rule().name;
     let illegal = OWN_RULES
         .iter()
-        .find(|(own, _, command)| line.own.contains(own) && *command != line.command);
+        .find(|(own, _, commands)| line.own.contains(own) && !commands.contains(&line.command));
     if let Some((_, own, _)) = illegal {
         return Err(Failure::argument(format!(
             "Illegal '{own}' option with the '{name}' command"

@@ -323,6 +323,8 @@ pub(crate) enum Own {
     Atomic,
     /// Only says what would be done.
     DryRun,
+    /// What follows the connections of a service.
+    Helper,
 }
 
 impl Own {
@@ -335,13 +337,18 @@ impl Own {
     }
 }
 
-/// What each is called in messages, and the one command that it goes with.
-pub(crate) const OWN_RULES: [(Own, &str, Command); 5] = [
-    (Own::Json, "json", Command::List),
-    (Own::Watch, "watch", Command::List),
-    (Own::Full, "full", Command::Save),
-    (Own::Atomic, "atomic", Command::Restore),
-    (Own::DryRun, "dry-run", Command::Restore),
+/// What each is called in messages, and the commands that it goes with.
+pub(crate) const OWN_RULES: [(Own, &str, &[Command]); 6] = [
+    (Own::Json, "json", &[Command::List]),
+    (Own::Watch, "watch", &[Command::List]),
+    (Own::Full, "full", &[Command::Save]),
+    (Own::Atomic, "atomic", &[Command::Restore]),
+    (Own::DryRun, "dry-run", &[Command::Restore]),
+    (
+        Own::Helper,
+        "helper",
+        &[Command::AddService, Command::EditService],
+    ),
 ];
 
 /// Whether a switch has a value.
@@ -456,6 +463,7 @@ pub(crate) const OWN_SWITCHES: &[Switch] = switches![
     ("full", None, Takes::Nothing, Means::Own(Own::Full)),
     ("atomic", None, Takes::Nothing, Means::Own(Own::Atomic)),
     ("dry-run", None, Takes::Nothing, Means::Own(Own::DryRun)),
+    ("helper", None, Takes::Value, Means::Own(Own::Helper)),
     ("api", None, Takes::Value, Means::Place(Whereabouts::Api)),
     ("ca", None, Takes::Value, Means::Place(Whereabouts::Ca)),
     ("fullnat", None, Takes::Nothing, Means::Forward(Method::FullNat)),

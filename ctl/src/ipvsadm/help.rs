@@ -82,6 +82,7 @@ Of synchronisation:
 const OWN_USAGE: &str = "
 Only PROGRAM has:
      --fullnat          (of a real server) NAT of both ends
+     --helper           (of a service) ftp, none or auto: what follows its connections
      --json             listings as JSON
      --watch [SECONDS]  listings again and again (default 2)
      --full             -S saves timeouts too

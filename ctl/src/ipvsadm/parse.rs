@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use adminapi::model::{Persistence, SyncDaemon, SyncRole};
+use adminapi::model::{Helper, Persistence, SyncDaemon, SyncRole};
 
 use crate::connect::Place;
 
@@ -130,6 +130,8 @@ pub(crate) struct Line {
     pub(crate) scheduler: Option<String>,
     pub(crate) sched_flags: String,
     pub(crate) persistence: Persistence,
+    /// What is to follow the connections of a service, if it is said.
+    pub(crate) helper: Option<Helper>,
     /// The name of a persistence engine.
     pub(crate) engine: Option<String>,
     pub(crate) tunnel: TunnelType,
@@ -157,6 +159,7 @@ impl Line {
             sched_flags: String::new(),
             persistence: Persistence::default(),
             engine: None,
+            helper: None,
             tunnel: TunnelType::default(),
             tunnel_port: None,
             timeouts: [0; 3],
@@ -224,6 +227,10 @@ const fn is_own(means: Means) -> bool {
 
 fn own(line: &mut Line, given: Given) -> Result<(), Failure> {
     match (given.means, given.value) {
+        (Means::Own(Own::Helper), value) => {
+            line.own.push(Own::Helper);
+            line.helper = value.map(|name| value::helper(&name)).transpose()?;
+        }
         (Means::Own(own), value) => {
             line.own.push(own);
             if let Some(seconds) = value {

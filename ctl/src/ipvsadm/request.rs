@@ -203,6 +203,7 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
         scheduler_flags: Some(scheduler_flags(line)),
         persistence: Some(persistence(line)?),
         one_packet: Some(line.set.has(Opt::Ops)),
+        helper: line.helper,
         ..ServicePatch::default()
     })
 }
@@ -216,6 +217,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         one_packet: line.set.has(Opt::Ops),
         health: None,
         cookies: CookiePolicy::default(),
+        helper: line.helper.unwrap_or_default(),
         reals: Vec::new(),
     }))
 }

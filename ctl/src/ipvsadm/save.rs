@@ -112,6 +112,9 @@ pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> St
     if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
     }
+    if extent != Extent::Ipvsadm && !service.helper.is_default() {
+        text += &format!(" --helper {}", service.helper);
+    }
     text.push('\n');
     for real in &service.reals {
         let address = style.text(real.endpoint(service.id.port()), kind);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use adminapi::model::Persistence;
+use adminapi::model::{BadHelper, Helper, Persistence};
 
 use super::failure::Failure;
 use super::grammar::TunnelType;
@@ -73,6 +73,11 @@ pub(crate) fn tunnel_type(text: &str) -> Result<TunnelType, Failure> {
         .into_iter()
         .find(|kind| kind.rule().name == text)
         .ok_or_else(|| Failure::argument("illegal tunnel type specified"))
+}
+
+/// What is to follow the connections of a service.
+pub(super) fn helper(text: &str) -> Result<Helper, Failure> {
+    (text.parse()).map_err(|error: BadHelper| Failure::argument(error.to_string()))
 }
 
 #[cfg(test)]

@@ -86,16 +86,21 @@ static __always_inline bool read_known_options(const __be32 *option, void *end, 
 	return length == 12 || read_sack(option + 3, end, length - 12, s);
 }
 
-// Reads a segment of `length` bytes that neither opens nor ends anything; false for others, and
-// for options that nobody expects.
+// Whether a segment neither opens nor ends anything. Asked before any look-up: a flood of SYNs is
+// not worth one.
+static __always_inline bool goes_on(const struct tcphdr *tcp, void *end)
+{
+	return (void *)(tcp + 1) <= end &&
+	       (((__u8 *)tcp)[13] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG)) == TCP_ACK;
+}
+
+// Reads a segment of `length` bytes; false for options that nobody expects.
 static __always_inline bool read_claim(const struct tcphdr *tcp, void *end, __u32 length,
 					 struct claim *s)
 {
 	const __u8 *byte = (void *)tcp;
 	__u32 header = (byte[12] >> 4) * 4;
 
-	if ((byte[13] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG)) != TCP_ACK)
-		return false;
 	if (header > length || header < sizeof(*tcp))
 		return false;
 	s->seq = bpf_ntohl(tcp->seq);

@@ -33,7 +33,7 @@ pub enum AgentError {
         why: String,
     },
     /// The kernel refused the program.
-    #[error("the kernel does not load the agent: {0}; Linux 5.10 or newer is needed")]
+    #[error("the kernel does not load the agent: {0}; Linux 5.13 or newer is needed")]
     Load(String),
     /// A map did not take an entry, or give one.
     #[error("the agent's map `{map}` refused an entry: {source}")]

@@ -1,6 +1,7 @@
 //! `[api]`: where the API listens, and what it asks of those who come.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -30,7 +31,21 @@ pub struct Listen {
     pub token_file: Option<PathBuf>,
     /// The files for TLS; without them plain HTTP is spoken.
     pub tls: Option<TlsFiles>,
+    /// How many requests a token may make; as many as its holder likes if none.
+    pub requests: Option<Requests>,
 }
+
+/// How many requests a token may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// A second.
+    pub rate: NonZeroU32,
+    /// At once.
+    pub burst: NonZeroU32,
+}
+
+/// The highest rate of requests, and the largest burst.
+const MOST_REQUESTS: u32 = 1_000_000;
 
 /// The longest path of a Unix socket, in bytes (unix(7): 108 with the zero).
 const LONGEST_PATH: usize = 107;
@@ -46,9 +61,16 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
     let insecure = section.or("insecure_loopback", &Expected::BOOLEAN, false);
     let persist = optional_path(&mut section, "persist");
     let token_file = optional_path(&mut section, "token_file");
+    let requests = read_requests(&mut section);
     let tls = section.has("tls").then(|| read_tls(section.section("tls")));
     if !section.has("listen") {
-        let asks = ["token_file", "tls", "insecure_loopback"];
+        let asks = [
+            "token_file",
+            "tls",
+            "insecure_loopback",
+            "request_rate",
+            "request_burst",
+        ];
         for key in asks.into_iter().filter(|key| section.has(key)) {
             let mend = "the Unix socket needs neither tokens nor TLS; set listen too";
             section.refuse(key, "is for listen, which is not set", mend);
@@ -58,6 +80,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
         address,
         token_file,
         tls: tls.flatten(),
+        requests,
     });
     if let Some(listen) = &listen {
         check_listen(&section, listen, insecure);
@@ -68,6 +91,19 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Api> {
         unix_group,
         listen,
         persist,
+    })
+}
+
+/// A burst of what ten seconds bring lets a script begin at once.
+fn read_requests(section: &mut Section<'_>) -> Option<Requests> {
+    const SECONDS: u32 = 10;
+    let most = i64::from(MOST_REQUESTS);
+    let rate: u32 = section.or("request_rate", &Expected::Number(0..=most), 100);
+    let burst: Option<u32> = section.optional("request_burst", &Expected::Number(1..=most));
+    let burst = burst.unwrap_or(rate.saturating_mul(SECONDS));
+    Some(Requests {
+        rate: NonZeroU32::new(rate)?,
+        burst: NonZeroU32::new(burst)?,
     })
 }
 

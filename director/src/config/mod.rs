@@ -35,7 +35,7 @@ use toml_edit::Document;
 
 pub use agent::{AgentConfig, HookChoice, Source, Tunnel};
 pub use agents::{Agents, Cookies};
-pub use api::{Api, Listen};
+pub use api::{Api, Listen, Requests};
 pub use datapath::{Datapath, InterfaceName, ModeChoice};
 pub use defense::Defense;
 pub use error::{ConfigError, ConfigErrors};

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    CookiePolicy, Family, ForwardingMethod, Persistence, Real, Scheduler, Service, ServiceId,
-    Tunnel,
+    CookiePolicy, Family, ForwardingMethod, Helper, Persistence, Real, Scheduler, Service,
+    ServiceId, Tunnel,
 };
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
@@ -24,6 +24,7 @@ const METHODS: &[&str] = &["nat", "dr", "tun", "fullnat"];
 const TUNNELS: &[&str] = &["ipip", "gre", "gue"];
 const ENGINES: &[&str] = &["sip"];
 const COOKIES: &[&str] = &["off", "auto", "always"];
+const HELPERS: &[&str] = &["auto", "ftp", "none"];
 const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
 const TIMEOUT: Expected = Expected::Number(1..=Persistence::MAX_TIMEOUT as i64);
@@ -75,6 +76,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
     let health = health::read_policy(&mut section, read_real);
     let cookies = section.or("cookies", &Expected::Word(COOKIES), CookiePolicy::default());
+    let helper = section.or("helper", &Expected::Word(HELPERS), Helper::default());
     let reals: Vec<(usize, Real)> = section
         .sections("real")
         .into_iter()
@@ -90,6 +92,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         one_packet,
         health,
         cookies,
+        helper,
         reals,
     };
     Some(Placed {
@@ -192,6 +195,7 @@ mod tests {
         assert_eq!(METHODS, ForwardingMethod::ALL.map(ForwardingMethod::name));
         assert_eq!(TUNNELS, TunnelType::ALL.map(TunnelType::name));
         assert_eq!(CHECKSUMS, TunnelChecksum::ALL.map(TunnelChecksum::name));
+        assert_eq!(HELPERS, Helper::ALL.map(Helper::name));
         assert_eq!(ENGINES, Engine::ALL.map(Engine::name));
         assert_eq!(COOKIES, CookiePolicy::ALL.map(CookiePolicy::name));
         assert_eq!(FAMILIES, Family::ALL.map(Family::name));

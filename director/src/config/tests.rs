@@ -1,4 +1,5 @@
 use std::fs;
+use std::num::NonZeroU32;
 
 use adminapi::model::{Protocol, Scheduler};
 use adminapi::sysctl::Sysctl;
@@ -81,6 +82,9 @@ fn what_the_sample_shows_is_the_default() {
         "#client_ca",
         "#insecure_loopback",
         "#persist",
+        "#request_",
+        "#country_file",
+        "#asn_file",
     ];
     let shown: String = text
         .lines()
@@ -114,6 +118,7 @@ path_mtu_answers = false
 unix = "/tmp/a.sock"
 listen = "[::1]:7070"
 insecure_loopback = true
+request_rate = 7
 [limits]
 memory = "3MiB"
 connections = 8192
@@ -141,6 +146,10 @@ format = "json"
         address: "[::1]:7070".parse().unwrap(),
         token_file: None,
         tls: None,
+        requests: Some(Requests {
+            rate: NonZeroU32::new(7).unwrap(),
+            burst: NonZeroU32::new(70).unwrap(),
+        }),
     };
     assert_eq!(config.api.listen, Some(listen));
     assert_eq!(config.limits.connections, 8192);

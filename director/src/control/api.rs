@@ -111,7 +111,7 @@ impl Control for Director {
     }
 
     fn flush(&self) -> Result<()> {
-        self.apply(&[])
+        self.change(|pool, touched| edit::put_services(pool, touched, &[], self.grace()))
     }
 
     fn reals(&self, service: ServiceId) -> Result<Vec<RealView>> {
@@ -361,19 +361,12 @@ impl Control for Director {
 
     fn change_timeouts(&self, patch: TimeoutsPatch) -> Result<Timeouts> {
         let _one_at_a_time = self.master.lock();
-        let mut timeouts = crate::tcp::Timeouts::clone(&self.shared.timeouts.load());
-        let (before, longest) = (timeouts.shown(), timeouts.longest_of_cached());
-        let set = timeouts.set(
-            patch.tcp.unwrap_or(0),
-            patch.tcpfin.unwrap_or(0),
-            patch.udp.unwrap_or(0),
-        );
-        set.map_err(|e| ControlError::Limit(e.to_string()))?;
-        let is_other = timeouts.shown() != before;
-        self.shared.timeouts.store(Arc::new(timeouts));
-        if is_other {
-            self.shorten_cached(longest);
-        }
+        let timeouts = self.timeouts_with(Timeouts {
+            tcp: patch.tcp.unwrap_or(0),
+            tcpfin: patch.tcpfin.unwrap_or(0),
+            udp: patch.udp.unwrap_or(0),
+        })?;
+        self.publish_timeouts(timeouts);
         self.timeouts()
     }
 
@@ -429,10 +422,7 @@ impl Control for Director {
         let _one_at_a_time = self.master.lock();
         let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
         sysctls.set(sysctl, value)?;
-        self.shared.sysctls.store(Arc::new(sysctls));
-        if let Some(fast) = &self.shared.fast {
-            fast.renew_hops(|_| true);
-        }
+        self.publish_sysctls(sysctls);
         self.watch();
         self.sysctls()
     }

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::Director;
 use super::filter::Filters;
 use super::watch::unix_now;
-use crate::filter::{BanPolicy, Limit, List, Listing, MOST_BANS, Offenders};
+use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS, Offenders};
 use crate::gate::Accused;
 use crate::time::Ticks;
 use crate::wire::Net;
@@ -86,7 +86,10 @@ impl Director {
         };
         let listing = Listing {
             list: policy.list,
-            until: Some(now.after(Ticks::seconds(seconds))),
+            until: Some(End {
+                tick: now.after(Ticks::seconds(seconds)),
+                unix: unix_now() + u64::from(seconds),
+            }),
             why: Some(why.as_str().into()),
             configured: false,
             automatic: true,

@@ -20,10 +20,11 @@ impl Director {
     }
 
     pub(super) fn grace(&self) -> Option<Drain> {
-        match self.grace.load(Relaxed) {
-            0 => None,
-            seconds => Some(self.drain_for(seconds)),
-        }
+        self.grace_seconds().map(|seconds| self.drain_for(seconds))
+    }
+
+    pub(super) fn grace_seconds(&self) -> Option<u32> {
+        Some(self.grace.load(Relaxed)).filter(|seconds| *seconds > 0)
     }
 
     /// A drain that begins now.

@@ -9,7 +9,9 @@ use adminapi::error::Result;
 use adminapi::model::{
     Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
 };
-use adminapi::validate::{bad_cookies, bad_handling, bad_health, validate_changed_real};
+use adminapi::validate::{
+    bad_cookies, bad_handling, bad_health, bad_helper, validate_changed_real,
+};
 use adminapi::{Control, ControlError};
 
 use super::health::commands_of;
@@ -139,7 +141,7 @@ pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Serv
     }
     pool.add_service(key, service.scheduler)
         .map_err(|e| translate::error(e, &key, None))?;
-    configure(pool, &key, service)?;
+    configure(pool, touched, &key, service)?;
     touched.service(key);
     service
         .reals
@@ -171,18 +173,24 @@ pub(super) fn add_real(
 }
 
 /// Gives a service the scheduler and the handling of `wanted`.
-fn configure(pool: &mut Pool, key: &ServiceKey, wanted: &Service) -> Result<()> {
-    let handling = translate::handling(
-        wanted.id,
-        wanted.persistence,
-        wanted.one_packet,
-        wanted.cookies,
-    );
+fn configure(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    wanted: &Service,
+) -> Result<()> {
+    let was_ftp = known(pool, key)?.is_ftp();
+    let handling = translate::handling(wanted);
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
         .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
         .map_err(|e| translate::error(e, key, None))?;
-    let reals = known(pool, key)?.configured();
+    let service = known(pool, key)?;
+    if service.is_ftp() != was_ftp {
+        let its = pool.reals().filter(|real| real.service == *key);
+        its.for_each(|real| touched.real(key, real.endpoint));
+    }
+    let reals = service.configured();
     let methods = reals.map(|real| translate::api_method(real.method).0);
     let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
     full.next()
@@ -256,7 +264,7 @@ pub(super) fn put_service(
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
-    configure(pool, &key, wanted)?;
+    configure(pool, touched, &key, wanted)?;
     touched.service(key);
     remove_unwanted(pool, touched, wanted, grace)?;
     for real in &wanted.reals {
@@ -344,16 +352,18 @@ pub(super) fn change_service(
         persistence: patch.persistence.unwrap_or(now.persistence),
         one_packet: patch.one_packet.unwrap_or(now.one_packet),
         cookies: patch.cookies.unwrap_or(now.cookies),
+        helper: patch.helper.unwrap_or(now.helper),
         health: patch.health.unwrap_or(now.health),
         reals: Vec::new(),
     };
     let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
     problems.extend(bad_cookies(id, wanted.cookies));
+    problems.extend(bad_helper(id, wanted.helper));
     let reals = now.reals.iter().map(RealView::endpoint);
     problems.extend(bad_health(id, wanted.health.as_ref(), reals));
     ControlError::unless_valid(problems)?;
     touched.service(key);
-    configure(pool, &key, &wanted)
+    configure(pool, touched, &key, &wanted)
 }
 
 /// Changes what `patch` names of a real server; `drain` is how it is to be drained, if it is.

@@ -1,7 +1,8 @@
 //! The filters: what is asked for, told to the gate; and listings that come to their end.
 
+mod plan;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use adminapi::error::Result;
@@ -11,15 +12,16 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::bans::Bans;
 use super::regions::{self, Plan, Regional};
+use super::watch::unix_now;
 use super::{Director, limits, refused, translate};
-use crate::config;
-use crate::filter::{self, BOGONS, Book, List, Rules};
+use crate::filter::{self, BOGONS, Book, End, List, Rules};
 use crate::flow::Entry;
 use crate::gate::{GateError, Known};
 use crate::path;
-use crate::region::Atlas;
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
+
+pub(super) use plan::{FilterPlan, Filtering};
 
 /// What is filtered now.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ impl Director {
                 filters.book.remove(banned);
             }
         }
-        let nanos = until.map_or(0, |until| self.nanos_at(until));
+        let nanos = until.map_or(0, |until| self.nanos_at(until.tick));
         (self.gate.filters().list(net, list, nanos)).map_err(refused)?;
         let was_there = filters.book.put(net, listing).is_some();
         self.tell_families(filters)?;
@@ -133,17 +135,7 @@ impl Director {
     }
 
     pub(super) fn change_listing(&self, wanted: &Listed) -> Result<Put<ListedView>> {
-        let net = translate::net(wanted.network);
-        let now = self.facts.clock.now();
-        let listing = filter::Listing {
-            list: translate::list(wanted.list),
-            until: wanted
-                .seconds
-                .map(|seconds| now.after(Ticks::seconds(seconds))),
-            why: wanted.why.as_deref().map(Into::into),
-            configured: false,
-            automatic: false,
-        };
+        let (net, listing) = self.listing(wanted);
         let was_there = self.list(net, listing)?;
         let view = self.find_listing(wanted.network)?;
         let view = view.ok_or_else(|| ControlError::Busy("it has been taken off again".into()))?;
@@ -151,6 +143,23 @@ impl Director {
             true => Put::Replaced(view),
             false => Put::Created(view),
         })
+    }
+
+    /// A listing of the API as the director has it.
+    fn listing(&self, wanted: &Listed) -> (Net, filter::Listing) {
+        let now = self.facts.clock.now();
+        let end = |seconds: u32| End {
+            tick: now.after(Ticks::seconds(seconds)),
+            unix: unix_now() + u64::from(seconds),
+        };
+        let listing = filter::Listing {
+            list: translate::list(wanted.list),
+            until: wanted.seconds.map(end),
+            why: wanted.why.as_deref().map(Into::into),
+            configured: false,
+            automatic: false,
+        };
+        (translate::net(wanted.network), listing)
     }
 
     pub(super) fn take_off(&self, network: Prefix) -> Result<bool> {
@@ -171,7 +180,7 @@ impl Director {
             list: translate::api_list(listing.list),
             left: listing
                 .until
-                .map(|until| now.until(until).as_seconds_ceil()),
+                .map(|until| now.until(until.tick).as_seconds_ceil()),
             why: listing.why.as_deref().map(str::to_owned),
             configured: listing.configured,
             automatic: listing.automatic,
@@ -222,31 +231,6 @@ impl Director {
             listed: None,
             refused: refused.filter(|_| !addr.is_link_local()),
         })
-    }
-
-    /// Makes the rules these, of which it is known where the regions are.
-    pub(super) fn put_rules(
-        &self,
-        filters: &mut Filters,
-        wanted: FilterRules,
-        rules: Rules,
-    ) -> Result<()> {
-        let bogons = bogons_of(&wanted);
-        let gate = self.gate.filters();
-        gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
-        gate.set_rules(&rules, filters.known()).map_err(refused)?;
-        if filters.wanted.connections != wanted.connections {
-            let crowds = wanted.connections.iter().map(limits::crowd).collect();
-            self.shared
-                .pool
-                .load()
-                .crowds()
-                .set(crowds, &self.shared.table);
-        }
-        filters.rules = rules;
-        filters.bogons = bogons;
-        filters.wanted = wanted;
-        Ok(())
     }
 
     pub(super) fn compile_filter(&self, wanted: &FilterRules, plan: &Plan) -> Result<Rules> {
@@ -321,43 +305,6 @@ impl Director {
             regions: self.region_use(&filters.regional)?,
             atlas: regions::sheets(&filters.regional.atlas),
         })
-    }
-
-    /// Makes the filters those of a configuration. Networks that were listed otherwise stay so.
-    ///
-    /// # Errors
-    /// What the director refuses.
-    pub fn adopt_filter(&self, wanted: &config::Filter) -> Result<()> {
-        let atlas = Atlas::open(&wanted.files);
-        let atlas = atlas.map_err(|error| ControlError::Limit(error.to_string()))?;
-        self.set_filter(wanted.rules.clone(), Arc::new(atlas))?;
-        let is_gone = |(net, listing): &(Net, &filter::Listing)| {
-            listing.configured && !wanted.listed.contains_key(net)
-        };
-        let filters = self.filters.lock();
-        let gone: Vec<_> = filters.book.behind(None).filter(is_gone).collect();
-        let gone: Vec<_> = gone.into_iter().map(|(net, _)| net).collect();
-        let is_new = |net: Net, list: List| {
-            let there = filters.book.get(net);
-            there.is_none_or(|there| !there.configured || there.list != list)
-        };
-        let mut new = wanted.listed.clone();
-        new.retain(|net, list| is_new(*net, *list));
-        drop(filters);
-        for net in gone {
-            self.unlist(net)?;
-        }
-        for (net, list) in new {
-            let listing = filter::Listing {
-                list,
-                until: None,
-                why: None,
-                configured: true,
-                automatic: false,
-            };
-            self.list(net, listing)?;
-        }
-        Ok(())
     }
 }
 

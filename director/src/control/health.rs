@@ -447,6 +447,7 @@ impl Books {
             state: patient.state(),
             since: unix(patient.since()),
             reason: patient.reason().to_owned(),
+            source: patient.source(),
             weight: real.fitness.shown_of(real.configured),
             percent: match real.fitness {
                 Fitness::Fit(part) => u32::from(part.thousandths).div_ceil(10),

@@ -25,10 +25,12 @@ pub(super) struct Keeping {
     troubled: AtomicBool,
 }
 
-/// What was written last; of the services only which snapshot they were of.
+/// What was written last; of the services only which snapshot they were of, of the lists how often
+/// they had been changed.
 #[derive(Debug, Default)]
 struct Written {
     pool: Weak<Pool>,
+    lists: u64,
     rest: Option<Running>,
 }
 
@@ -78,28 +80,33 @@ impl Director {
         let pool = self.shared.pool.load_full();
         let snapshot = Arc::downgrade(&pool);
         let rest = self.in_force(&pool);
+        let lists = self.filters.lock().changes();
         let mut written = self.keeping.written.lock();
-        if written.rest.as_ref() == Some(&rest) && written.pool.ptr_eq(&snapshot) {
+        let is_written = written.rest.as_ref() == Some(&rest) && written.lists == lists;
+        if is_written && written.pool.ptr_eq(&snapshot) {
             return;
         }
         let mut running = rest.clone();
         let services = pool.services();
         let services = services.iter().map(|service| view::configured(service));
         running.now.services = services.collect();
+        running.listed = self.filters.lock().listed_by_api();
         self.keeping.told(keep.save_running(&running));
         *written = Written {
             pool: snapshot,
+            lists,
             rest: Some(rest),
         };
     }
 
-    /// What is in force, without the services.
+    /// What is in force, without the services and the lists.
     fn in_force(&self, pool: &Pool) -> Running {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         let levels = self.watch.lock().held();
         let all = levels.iter().find(|held| held.service.is_none());
         let mut now = Wishes::default().with_sysctls(&self.shared.sysctls.load());
         now.marks = self.rules.lock().clone();
+        now.filter = Some(self.filters.lock().wanted.clone());
         now.timeouts = model::Timeouts { tcp, tcpfin, udp };
         now.level = all.map_or(0, |held| held.level);
         let drained = |real: &Arc<crate::service::Real>| {
@@ -118,6 +125,7 @@ impl Director {
             drains: pool.reals().filter_map(drained).collect(),
             levels,
             daemons: self.daemons.all(),
+            listed: Vec::new(),
         }
     }
 

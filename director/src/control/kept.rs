@@ -25,7 +25,7 @@ impl Director {
             }
         };
         if state.is_some() {
-            info!("services, timeouts, marks, sysctls and levels are those of {path}");
+            info!("services, timeouts, marks, filters, sysctls and levels are those of {path}");
         }
         // A director opens one store.
         let _ = self.store.set(store);

@@ -1,65 +1,36 @@
 //! The rules that mark packets: their names made numbers, and all of them published at once.
 
 use adminapi::error::Result;
-use adminapi::model::{MarkRule, PortRange, Service};
+use adminapi::model::{MarkRule, PortRange};
 use adminapi::validate::too_many_marks;
 use adminapi::{ControlError, Problem};
 
-use super::edit::put_services;
-use super::roles::Touched;
+use super::regions::{Numbers, region};
 use super::{Director, translate};
 use crate::marks::{ALL_PORTS, Ports, Rule};
-use crate::pool::Pool;
 use crate::region::Regions;
-use crate::wire::{Addr, Net};
+use crate::wire::Net;
 
 impl Director {
-    /// Makes services and rules these in one step, speaking to the real servers of FullNAT from
-    /// `local` from now on. Connections that speak from another address keep it.
-    ///
-    /// # Errors
-    /// As [`adminapi::Control::put_service`] and [`adminapi::Control::put_marks`]; nothing is
-    /// changed then.
-    pub fn apply_all(
-        &self,
-        local: &[Addr],
-        rules: Vec<MarkRule>,
-        desired: &[Service],
-    ) -> Result<()> {
-        let services = |pool: &mut Pool, touched: &mut Touched| {
-            pool.list_speakers(local);
-            put_services(pool, touched, desired, self.grace())
-        };
-        self.change_with_marks(|_| rules, services)
-    }
-
     /// Makes the rules what `change` makes of them.
     pub(super) fn change_marks(
         &self,
         change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
     ) -> Result<()> {
-        self.change_with_marks(change, |_, _| Ok(()))
-    }
-
-    fn change_with_marks(
-        &self,
-        change: impl FnOnce(&[MarkRule]) -> Vec<MarkRule>,
-        further: impl FnOnce(&mut Pool, &mut Touched) -> Result<()>,
-    ) -> Result<()> {
         let mut rules = self.rules.lock();
         let wanted = change(&rules);
         ControlError::unless_valid(too_many_marks(wanted.len()).into_iter().collect())?;
-        let compiled = self.compile(&wanted)?;
-        self.change(|pool, touched| {
+        let compiled = self.compile(&wanted, &self.region_numbers())?;
+        self.change(|pool, _| {
             pool.set_marks(compiled.into());
-            further(pool, touched)
+            Ok(())
         })?;
         *rules = wanted;
         Ok(())
     }
 
-    /// `rules` as packets meet them.
-    pub(super) fn compile(&self, rules: &[MarkRule]) -> Result<Vec<Rule>> {
+    /// `rules` as packets meet them, when regions have these numbers.
+    pub(super) fn compile(&self, rules: &[MarkRule], numbers: &Numbers) -> Result<Vec<Rule>> {
         let interfaces = &self.facts.interfaces;
         let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
         let mut problems = Vec::new();
@@ -72,7 +43,7 @@ impl Director {
                 problems.push(Problem::new(format!("/{index}/interface"), message, mend));
             }
             let at = || format!("/{index}/region");
-            let region = self.region_of_mark(rule, at).unwrap_or_else(|problem| {
+            let region = region(numbers, rule.region.as_deref(), at).unwrap_or_else(|problem| {
                 problems.push(problem);
                 Regions::default()
             });

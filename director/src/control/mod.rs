@@ -7,6 +7,7 @@ mod api;
 mod bans;
 mod cookies;
 mod daemons;
+mod desired;
 mod drain;
 mod edit;
 mod events;
@@ -43,7 +44,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model;
-use adminapi::sysctl::{Sysctl, Sysctls};
+use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
 use tracing::warn;
 
@@ -407,35 +408,9 @@ impl Director {
         self.shared.timeouts.store(Arc::new(timeouts));
     }
 
-    /// Writes all sysctls.
-    pub fn set_sysctls(&self, sysctls: Sysctls) {
-        let _one_at_a_time = self.master.lock();
-        self.shared.sysctls.store(Arc::new(sysctls));
-    }
-
     /// Whether the director speaks to the real servers of FullNAT from these ports.
     pub fn speaks_from(&self, ports: &RangeInclusive<u16>) -> bool {
         self.shared.pool.load().speakers().ports() == ports
-    }
-
-    /// Makes the services those of `desired`, in one step: what is in both keeps its connections
-    /// and counters.
-    ///
-    /// # Errors
-    /// As [`adminapi::Control::put_service`]; nothing is changed then.
-    pub fn apply(&self, desired: &[model::Service]) -> Result<()> {
-        self.change(|pool, touched| edit::put_services(pool, touched, desired, self.grace()))
-    }
-
-    /// Whether [`Self::apply`] would do it, as far as that can be told without the gate.
-    ///
-    /// # Errors
-    /// As [`Self::apply`].
-    pub fn check(&self, desired: &[model::Service]) -> Result<()> {
-        let put = |pool: &mut Pool, touched: &mut Touched| {
-            edit::put_services(pool, touched, desired, None)
-        };
-        plan(&self.shared.pool.load_full(), put).map(drop)
     }
 
     /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].

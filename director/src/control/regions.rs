@@ -10,11 +10,13 @@ use tracing::{info, warn};
 
 use super::watch::unix_now;
 use super::{Director, refused};
-use crate::config;
 use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
 use crate::region::{Atlas, AtlasError, Chart, Geography, MAX_REGIONS, Regions, Territory};
 use crate::wire::{Addr, Net};
+
+/// The number of each region.
+pub(super) type Numbers = BTreeMap<String, u8>;
 
 /// What is known of regions now.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ pub(super) struct Regional {
     /// The networks that the gate has.
     chart: Arc<Chart>,
     /// The number of each region, which it keeps as long as it is there.
-    numbers: BTreeMap<String, u8>,
+    numbers: Numbers,
     /// Whether it was told that a file is not taken.
     complained: bool,
 }
@@ -33,7 +35,7 @@ pub(super) struct Regional {
 pub(super) struct Plan {
     atlas: Arc<Atlas>,
     chart: Arc<Chart>,
-    numbers: BTreeMap<String, u8>,
+    numbers: Numbers,
     pub(super) rules: RegionRules,
 }
 
@@ -50,7 +52,11 @@ impl Plan {
         region(&self.numbers, name, pointer)
     }
 
-    fn geography(&self) -> Geography {
+    pub(super) const fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    pub(super) fn geography(&self) -> Geography {
         Geography {
             chart: Arc::clone(&self.chart),
             outside: self.rules.outside,
@@ -58,8 +64,12 @@ impl Plan {
     }
 }
 
-fn region(
-    numbers: &BTreeMap<String, u8>,
+/// The region of this name; none if nothing is named.
+///
+/// # Errors
+/// That there is none, about `pointer`.
+pub(super) fn region(
+    numbers: &Numbers,
     name: Option<&str>,
     pointer: impl Fn() -> String,
 ) -> std::result::Result<Regions, Problem> {
@@ -76,11 +86,7 @@ fn region(
 
 impl Regional {
     /// What `wanted` makes of it, with this atlas.
-    fn plan(
-        numbers: &BTreeMap<String, u8>,
-        wanted: &FilterRules,
-        atlas: Arc<Atlas>,
-    ) -> Result<Plan> {
+    fn plan(numbers: &Numbers, wanted: &FilterRules, atlas: Arc<Atlas>) -> Result<Plan> {
         let numbers = numbered(numbers, wanted);
         ControlError::unless_valid(unknowable(wanted, &atlas))?;
         let mut rules = RegionRules::default();
@@ -112,6 +118,16 @@ impl Regional {
         })
     }
 
+    /// What is known now, as a plan.
+    pub(super) fn as_planned(&self, rules: RegionRules) -> Plan {
+        Plan {
+            atlas: Arc::clone(&self.atlas),
+            chart: Arc::clone(&self.chart),
+            numbers: self.numbers.clone(),
+            rules,
+        }
+    }
+
     /// Of which families there are networks.
     pub(super) fn families(&self) -> [bool; 2] {
         self.chart.families().map(|networks| networks > 0)
@@ -125,7 +141,7 @@ impl Regional {
 }
 
 /// Those that were there keep their numbers; those that come get such as nobody has had just now.
-fn numbered(old: &BTreeMap<String, u8>, wanted: &FilterRules) -> BTreeMap<String, u8> {
+fn numbered(old: &Numbers, wanted: &FilterRules) -> Numbers {
     let names: Vec<&String> = wanted.regions.iter().map(|region| &region.name).collect();
     let mut numbers = old.clone();
     numbers.retain(|name, _| names.contains(&name));
@@ -205,67 +221,27 @@ impl Director {
     }
 
     /// The same, with another atlas.
-    pub(super) fn set_filter(&self, wanted: FilterRules, atlas: Arc<Atlas>) -> Result<()> {
+    fn set_filter(&self, wanted: FilterRules, atlas: Arc<Atlas>) -> Result<()> {
         // Held to the end: no mark is to name a region that goes.
         let marks = self.rules.lock();
-        let numbers = self.filters.lock().regional.numbers.clone();
-        let plan = Regional::plan(&numbers, &wanted, atlas)?;
-        ControlError::unless_valid(orphaned(&marks, &plan))?;
-        let rules = self.compile_filter(&wanted, &plan)?;
+        let plan = self.plan_rules(wanted, atlas)?;
+        ControlError::unless_valid(orphaned(&marks, plan.numbers()))?;
         let geography = plan.geography();
-        let mut filters = self.filters.lock();
-        let old = Arc::clone(&filters.regional.chart);
-        let gate = self.gate.filters();
-        if let Err(error) = add(gate, &old, &plan.chart) {
-            // What does not fit goes; what was there comes back.
-            let _ = remove(gate, &plan.chart, &old).and_then(|()| add(gate, &plan.chart, &old));
-            return Err(refused(error));
-        }
-        for (name, number) in &plan.numbers {
-            if filters.regional.numbers.get(name) != Some(number) {
-                gate.zero_region(*number).map_err(refused)?;
-            }
-        }
-        filters.regional = Regional {
-            atlas: plan.atlas,
-            chart: plan.chart,
-            numbers: plan.numbers,
-            complained: false,
-        };
-        self.put_rules(&mut filters, wanted, rules)?;
-        remove(gate, &old, &filters.regional.chart).map_err(refused)?;
-        drop(filters);
+        self.swap_filters(plan.into())?;
         self.change(|pool, _| {
             pool.set_geography(geography);
             Ok(())
         })
     }
 
-    /// Has the regions of a configuration known beside those of now, before its marks name them.
-    pub(super) fn widen_regions(&self, config: &config::Filter) -> Result<()> {
-        let now = self.filters.lock().wanted.clone();
-        if config.rules.regions.is_empty() {
-            return Ok(());
-        }
-        let mut wanted = config.rules.clone();
-        let is_known = |name: &String| config.rules.regions.iter().any(|new| new.name == *name);
-        let kept = now.regions.into_iter().filter(|old| !is_known(&old.name));
-        wanted.regions.extend(kept);
-        if wanted.regions.len() > model::Region::MAX {
-            return Ok(());
-        }
-        let atlas = Atlas::open(&config.files).map_err(unfit)?;
-        self.set_filter(wanted, Arc::new(atlas))
+    /// What `wanted` makes of the regions, with this atlas.
+    pub(super) fn plan_regions(&self, wanted: &FilterRules, atlas: Arc<Atlas>) -> Result<Plan> {
+        Regional::plan(&self.region_numbers(), wanted, atlas)
     }
 
-    /// The region that a rule of marks names.
-    pub(super) fn region_of_mark(
-        &self,
-        rule: &MarkRule,
-        pointer: impl Fn() -> String,
-    ) -> std::result::Result<Regions, Problem> {
-        let filters = self.filters.lock();
-        region(&filters.regional.numbers, rule.region.as_deref(), pointer)
+    /// The numbers that regions have now.
+    pub(super) fn region_numbers(&self) -> Numbers {
+        self.filters.lock().regional.numbers.clone()
     }
 
     /// Whether a file that says where networks are has changed since it was read.
@@ -346,10 +322,37 @@ impl Director {
     }
 }
 
+/// Tells the gate where the regions of a plan are, beside those of before, which are returned.
+pub(super) fn enter(gate: &Filters, regional: &mut Regional, plan: Plan) -> Result<Arc<Chart>> {
+    let old = Arc::clone(&regional.chart);
+    if let Err(error) = add(gate, &old, &plan.chart) {
+        // What does not fit goes; what was there comes back.
+        let _ = remove(gate, &plan.chart, &old).and_then(|()| add(gate, &plan.chart, &old));
+        return Err(refused(error));
+    }
+    for (name, number) in &plan.numbers {
+        if regional.numbers.get(name) != Some(number) {
+            gate.zero_region(*number).map_err(refused)?;
+        }
+    }
+    *regional = Regional {
+        atlas: plan.atlas,
+        chart: plan.chart,
+        numbers: plan.numbers,
+        complained: false,
+    };
+    Ok(old)
+}
+
+/// Takes from the gate what there is no more.
+pub(super) fn leave(gate: &Filters, old: &Chart, regional: &Regional) -> Result<()> {
+    remove(gate, old, &regional.chart).map_err(refused)
+}
+
 /// Rules of marks whose region would be gone.
-fn orphaned(marks: &[MarkRule], plan: &Plan) -> Vec<Problem> {
+pub(super) fn orphaned(marks: &[MarkRule], numbers: &Numbers) -> Vec<Problem> {
     let named = marks.iter().filter_map(|rule| {
-        let orphan = plan.region(rule.region.as_deref(), || "/regions".to_owned());
+        let orphan = region(numbers, rule.region.as_deref(), || "/regions".to_owned());
         orphan.err().map(|problem| (rule, problem))
     });
     let told = |(rule, problem): (&MarkRule, Problem)| Problem {

@@ -8,6 +8,8 @@ use adminapi::{Control, ControlError, Problem, audit};
 use tracing::{info, warn};
 
 use super::Director;
+use super::desired::Desired;
+use super::filter::Filtering;
 use super::watch::unix_now;
 use crate::config::{Config, ConfigErrors, Datapath, Local};
 use crate::keep::Wishes;
@@ -30,7 +32,7 @@ impl Director {
     /// of `config`. What is kept of the API's changes stays as it is.
     ///
     /// # Errors
-    /// What the director refuses; services and marks are as they were then.
+    /// What the director refuses; everything is as it was then.
     pub fn configure(&self, config: &Config) -> Result<()> {
         let file = Wishes::of(config);
         let stored = self.stored().as_ref().map(Wishes::stored);
@@ -44,7 +46,7 @@ impl Director {
     /// what can change while the director runs.
     ///
     /// # Errors
-    /// What the director refuses; services and marks are as they were then.
+    /// What the director refuses; everything is as it was then.
     pub fn adopt(&self, config: &Config, wishes: &Wishes) -> Result<()> {
         let local = &config.datapath.local;
         if !self.speaks_from(&local.ports) {
@@ -54,13 +56,17 @@ impl Director {
                 "restart it",
             )));
         }
-        let addrs: Vec<_> = local.addresses.iter().map(|addr| (*addr).into()).collect();
+        self.bring_about(&Desired {
+            services: &wishes.services,
+            speakers: Some(local.addresses.iter().map(|addr| (*addr).into()).collect()),
+            marks: Some(&wishes.marks),
+            timeouts: wishes.timeouts,
+            sysctls: wishes.sysctls(),
+            daemons: None,
+            filter: Filtering::of(&config.filter, self)?.with_rules(wishes.filter.clone()),
+            grace: config.datapath.drain,
+        })?;
         self.set_grace(config.datapath.drain);
-        self.widen_regions(&config.filter)?;
-        self.apply_all(&addrs, wishes.marks.clone(), &wishes.services)?;
-        self.adopt_filter(&config.filter)?;
-        self.change_timeouts(wishes.timeouts.into())?;
-        self.set_sysctls(wishes.sysctls());
         self.set_brief(config.defense.brief);
         self.adopt_health(&config.health);
         self.set_cookie_period(config.cookies.rotation);

@@ -37,10 +37,6 @@ impl Touched {
         let vip = key.vip().into_iter();
         let endpoints = vip.flat_map(|vip| key.protocols().map(move |p| (p, vip)));
         self.endpoints.extend(endpoints);
-        if let (true, Some(vip)) = (key.is_ftp(), key.vip()) {
-            let data = ftp::data_ports().map(|port| Endpoint::new(vip.addr, port));
-            self.endpoints.extend(data.map(|vip| (Protocol::Tcp, vip)));
-        }
         if let ServiceKey::Address { protocol, vip } = key {
             // It may be one of FTP, whose data has other ports.
             self.endpoints
@@ -52,11 +48,23 @@ impl Touched {
     pub(super) fn real(&mut self, service: &ServiceKey, endpoint: Endpoint) {
         let endpoints = service.protocols().map(|protocol| (protocol, endpoint));
         self.endpoints.extend(endpoints);
-        if service.is_ftp() {
+        if service.has(Protocol::Tcp) {
+            // One of FTP answers from any port.
             let anywhere = Endpoint::new(endpoint.addr, 0);
             self.endpoints.insert((Protocol::Tcp, anywhere));
         }
         self.reals = true;
+    }
+
+    /// All endpoints, with those of data where `pool` follows FTP.
+    fn endpoints(&self, pool: &Pool) -> BTreeSet<(Protocol, Endpoint)> {
+        let vips = self.endpoints.iter().map(|(_, endpoint)| endpoint);
+        let controls = vips.filter(|vip| pool.is_control(**vip));
+        let data = controls.flat_map(|vip| {
+            let ports = ftp::data_ports(vip.port);
+            ports.map(|port| (Protocol::Tcp, Endpoint::new(vip.addr, port)))
+        });
+        data.chain(self.endpoints.iter().copied()).collect()
     }
 
     /// Whether a real server came or went.
@@ -83,7 +91,7 @@ impl Touched {
 
     /// Takes from the gate the roles that `new` has no more.
     pub(super) fn close(&self, gate: &Gate, old: &Pool, new: &Pool) -> Result {
-        for &(protocol, endpoint) in &self.endpoints {
+        for (protocol, endpoint) in self.endpoints(old) {
             let (had, has) = (
                 roles(old, protocol, endpoint),
                 roles(new, protocol, endpoint),
@@ -103,7 +111,7 @@ impl Touched {
 
     /// Gives the gate the roles that `new` has.
     pub(super) fn open(&self, gate: &Gate, new: &Pool) -> Result {
-        for &(protocol, endpoint) in &self.endpoints {
+        for (protocol, endpoint) in self.endpoints(new) {
             gate.set_endpoint(protocol, endpoint, roles(new, protocol, endpoint))?;
         }
         for addr in self.addrs() {

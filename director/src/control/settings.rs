@@ -9,8 +9,9 @@ use adminapi::model::{self, Configuration, Levels, Timeouts};
 use adminapi::sysctl::{Sysctl, Sysctls};
 use adminapi::{Control, ControlError};
 
-use super::daemons::Daemons;
-use super::{Director, edit, translate, view};
+use super::desired::Desired;
+use super::filter::Filtering;
+use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
@@ -24,12 +25,18 @@ impl Director {
     pub fn configuration(&self) -> Result<Configuration> {
         let pool = self.shared.pool.load();
         let marks = self.rules.lock().clone();
+        let (filter, listed) = {
+            let filters = self.filters.lock();
+            (filters.wanted.clone(), filters.listed_by_api())
+        };
         Ok(Configuration {
             timeouts: self.timeouts()?,
             sysctls: written(&self.shared.sysctls.load()),
             defense: self.levels(&pool),
             marks: Some(marks),
             daemons: Some(self.daemons.all()),
+            filter: Some(filter),
+            listed: Some(listed),
             services: pool
                 .services()
                 .iter()
@@ -56,37 +63,7 @@ impl Director {
     /// # Errors
     /// What is refused of it; nothing is changed then.
     pub fn put_whole(&self, wanted: &Configuration) -> Result<()> {
-        let timeouts = self.timeouts_with(wanted.timeouts)?;
-        let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
-        for (name, value) in &wanted.sysctls {
-            // Validation has refused names that are none.
-            if let Ok(sysctl) = name.parse::<Sysctl>() {
-                sysctls.set(sysctl, value)?;
-            }
-        }
-        let links = self.neighbourhood.links().borrow().clone();
-        let daemons = wanted.daemons.as_deref();
-        let daemons = daemons.map(|daemons| Daemons::settled(daemons, &links));
-        let daemons = daemons.transpose()?;
-        let mut rules = self.rules.lock();
-        let marks = wanted.marks.as_ref();
-        let compiled = marks.map(|rules| self.compile(rules)).transpose()?;
-        self.change(|pool, touched| {
-            if let Some(compiled) = compiled {
-                pool.set_marks(compiled.into());
-            }
-            edit::put_services(pool, touched, &wanted.services, self.grace())
-        })?;
-        // Nothing is left that could fail.
-        if let Some(marks) = marks {
-            rules.clone_from(marks);
-        }
-        drop(rules);
-        if let Some(daemons) = daemons {
-            self.daemons.replace(daemons);
-        }
-        self.shared.timeouts.store(Arc::new(timeouts));
-        self.set_sysctls(sysctls);
+        self.bring_about(&self.desired(wanted)?)?;
         self.put_levels(&wanted.defense);
         self.watch();
         Ok(())
@@ -94,13 +71,50 @@ impl Director {
 
     /// Whether [`Director::put_whole`] would do it, as far as that can be told without the gate.
     pub(super) fn check_whole(&self, wanted: &Configuration) -> Result<()> {
-        let links = self.neighbourhood.links().borrow().clone();
-        Daemons::settled(wanted.daemons.as_deref().unwrap_or_default(), &links)?;
-        self.compile(wanted.marks.as_deref().unwrap_or_default())?;
-        self.check(&wanted.services)
+        self.check(&self.desired(wanted)?)
     }
 
-    fn timeouts_with(&self, wanted: Timeouts) -> Result<tcp::Timeouts> {
+    fn desired<'a>(&self, wanted: &'a Configuration) -> Result<Desired<'a>> {
+        let mut sysctls = Sysctls::clone(&self.shared.sysctls.load());
+        for (name, value) in &wanted.sysctls {
+            // Validation has refused names that are none.
+            if let Ok(sysctl) = name.parse::<Sysctl>() {
+                sysctls.set(sysctl, value)?;
+            }
+        }
+        Ok(Desired {
+            services: &wanted.services,
+            speakers: None,
+            marks: wanted.marks.as_deref(),
+            timeouts: wanted.timeouts,
+            sysctls,
+            daemons: wanted.daemons.as_deref(),
+            filter: Filtering::named(wanted),
+            grace: self.grace_seconds(),
+        })
+    }
+
+    /// Puts sysctls into force. What the gate has cached by those of before is looked at anew.
+    pub(super) fn publish_sysctls(&self, sysctls: Sysctls) {
+        let is_other = **self.shared.sysctls.load() != sysctls;
+        self.shared.sysctls.store(Arc::new(sysctls));
+        if let (true, Some(fast)) = (is_other, &self.shared.fast) {
+            fast.renew_hops(|_| true);
+        }
+    }
+
+    /// Puts timeouts into force, for connections that the gate forwards, too.
+    pub(super) fn publish_timeouts(&self, timeouts: tcp::Timeouts) {
+        let former = self.shared.timeouts.load_full();
+        let is_other = former.shown() != timeouts.shown();
+        self.shared.timeouts.store(Arc::new(timeouts));
+        if is_other {
+            self.shorten_cached(former.longest_of_cached());
+        }
+    }
+
+    /// The timeouts of now with those of `wanted` that are not 0.
+    pub(super) fn timeouts_with(&self, wanted: Timeouts) -> Result<tcp::Timeouts> {
         let Timeouts { tcp, tcpfin, udp } = wanted;
         let mut timeouts = tcp::Timeouts::clone(&self.shared.timeouts.load());
         let set = timeouts.set(tcp, tcpfin, udp);

@@ -57,6 +57,15 @@ impl Director {
         );
     }
 
+    /// Lists the networks that `former` had listed and nobody has named since.
+    pub fn list_on(&self, former: &Former) {
+        let listed = former.running.iter().flat_map(|running| &running.listed);
+        let listed: Vec<_> = listed.cloned().collect();
+        if let Err(error) = self.list_as_before(&listed) {
+            warn!(%error, "a network is not listed any more");
+        }
+    }
+
     /// Says that all is in place that the next daemon needs.
     ///
     /// # Errors

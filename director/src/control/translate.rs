@@ -74,22 +74,18 @@ pub(super) fn id(key: &ServiceKey) -> ServiceId {
 }
 
 /// How a service is to treat connections.
-pub(super) fn handling(
-    id: ServiceId,
-    persistence: Option<model::Persistence>,
-    one_packet: bool,
-    cookies: model::CookiePolicy,
-) -> Handling {
-    let bits = id.family().bits();
-    let persistence = persistence.map(|wanted| Persistence {
+pub(super) fn handling(service: &model::Service) -> Handling {
+    let bits = service.id.family().bits();
+    let persistence = service.persistence.map(|wanted| Persistence {
         timeout: Ticks::seconds(wanted.timeout),
         prefix: 128 - bits + wanted.prefix.unwrap_or(bits),
         engine: wanted.engine,
     });
     Handling {
         persistence,
-        one_packet,
-        cookies,
+        one_packet: service.one_packet,
+        cookies: service.cookies,
+        helper: service.helper,
     }
 }
 

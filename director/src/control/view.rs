@@ -31,6 +31,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         condition: None,
         sorry: service.sorry.as_deref().map(|sorry| real(pool, sorry)),
         cookies: service.handling.cookies,
+        helper: service.handling.helper,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
         drops: drops_of(&service.traffic),
@@ -99,6 +100,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         one_packet: service.handling.one_packet,
         health: service.health.as_deref().cloned(),
         cookies: service.handling.cookies,
+        helper: service.handling.helper,
         reals: service.configured().map(|r| configured_real(r)).collect(),
     }
 }

@@ -18,13 +18,22 @@ pub enum List {
     BlackHole = 3,
 }
 
+/// When a listing ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The tick.
+    pub tick: Tick,
+    /// The same in seconds of Unix time, for those who have other ticks.
+    pub unix: u64,
+}
+
 /// What is known of a listed network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// What is done with its packets.
     pub list: List,
     /// Until when; none: for ever.
-    pub until: Option<Tick>,
+    pub until: Option<End>,
     /// Why.
     pub why: Option<Box<str>>,
     /// Whether the configuration file has it.
@@ -40,6 +49,7 @@ pub struct Book {
     due: BTreeSet<(Tick, Net)>,
     v4: usize,
     automatic: usize,
+    changes: u64,
 }
 
 impl Book {
@@ -47,11 +57,12 @@ impl Book {
     pub fn put(&mut self, net: Net, listing: Listing) -> Option<Listing> {
         let old = self.remove(net);
         if let Some(until) = listing.until {
-            self.due.insert((until, net));
+            self.due.insert((until.tick, net));
         }
         self.v4 += usize::from(net.is_v4());
         self.automatic += usize::from(listing.automatic);
         self.listings.insert(net, listing);
+        self.changes += 1;
         old
     }
 
@@ -59,10 +70,11 @@ impl Book {
     pub fn remove(&mut self, net: Net) -> Option<Listing> {
         let old = self.listings.remove(&net)?;
         if let Some(until) = old.until {
-            self.due.remove(&(until, net));
+            self.due.remove(&(until.tick, net));
         }
         self.v4 -= usize::from(net.is_v4());
         self.automatic -= usize::from(old.automatic);
+        self.changes += 1;
         Some(old)
     }
 
@@ -107,6 +119,11 @@ impl Book {
         automatic.map(|(inner, _)| *inner).collect()
     }
 
+    /// How often it has been changed.
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// How many of IPv4, and how many of IPv6, are listed.
     pub fn families(&self) -> [usize; 2] {
         [self.v4, self.listings.len() - self.v4]
@@ -127,7 +144,10 @@ mod tests {
     fn listing(list: List, until: Option<u32>) -> Listing {
         Listing {
             list,
-            until: until.map(Tick),
+            until: until.map(|tick| End {
+                tick: Tick(tick),
+                unix: 0,
+            }),
             why: None,
             configured: false,
             automatic: false,

@@ -11,7 +11,7 @@ mod limit;
 
 pub use bans::{BanPolicy, MOST_BANS, Offenders};
 pub use bogons::BOGONS;
-pub use book::{Book, List, Listing};
+pub use book::{Book, End, List, Listing};
 pub use crowd::{Crowd, Crowds};
 pub use limit::{Limit, Of, Per};
 

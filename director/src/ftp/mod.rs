@@ -16,19 +16,25 @@ pub use line::{Command, command};
 pub use reply::Offer;
 pub use shift::{Shift, Shifts};
 
-/// The port of control connections.
+/// The port of control connections, unless a service says otherwise.
 pub const PORT: u16 = 21;
 
 /// The port that data connections come from which the server opens.
-pub const DATA_PORT: u16 = PORT - 1;
+pub const DATA_PORT: u16 = data_port(PORT);
 
 /// Ports of a VIP that clients open data connections to. Beyond those that Linux chooses
 /// from by itself.
 pub const DATA_PORTS: RangeInclusive<u16> = 61_000..=61_255;
 
-/// All ports of a VIP that data connections have.
-pub fn data_ports() -> impl Iterator<Item = u16> {
-    DATA_PORTS.chain([DATA_PORT])
+/// The port that data connections come from which the server opens, where clients are told of
+/// `control`.
+pub const fn data_port(control: u16) -> u16 {
+    control.wrapping_sub(1)
+}
+
+/// All ports of a VIP that data connections have whose control connections have this port.
+pub fn data_ports(control: u16) -> impl Iterator<Item = u16> {
+    DATA_PORTS.chain([data_port(control)])
 }
 
 /// The lowest port that a data connection may go to: none of them belongs to a service of the

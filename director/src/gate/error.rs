@@ -44,7 +44,7 @@ pub enum GateError {
         error: io::Error,
     },
     /// The kernel refused the program.
-    #[error("the kernel does not load the gate: {0}; Linux 5.10 or newer is needed")]
+    #[error("the kernel does not load the gate: {0}; Linux 5.13 or newer is needed")]
     Load(String),
     /// A map did not take an entry.
     #[error("the gate's map `{map}` refused an entry: {error}")]

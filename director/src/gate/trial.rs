@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +63,11 @@ impl Trial {
             maps,
             roll,
         })
+    }
+
+    /// The program itself, for another to call.
+    pub fn program(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
     }
 
     /// Makes `mac` the Ethernet address of the interface.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use adminapi::model::{Pace, PassiveCheck, RealState};
+use adminapi::model::{HealthSource, Pace, PassiveCheck, RealState};
 
 use super::machine::{Machine, Opinion};
 use super::passive::Window;
@@ -63,6 +63,8 @@ pub struct Patient {
     state: RealState,
     since: Instant,
     reason: Words,
+    /// Who has said so.
+    source: Option<HealthSource>,
     last: Option<Finding>,
 }
 
@@ -79,6 +81,7 @@ impl Patient {
             state: RealState::Unknown,
             since: now,
             reason: Words::Borrowed("not checked yet"),
+            source: None,
             last: None,
         }
     }
@@ -113,6 +116,11 @@ impl Patient {
     /// Why.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Who says so.
+    pub const fn source(&self) -> Option<HealthSource> {
+        self.source
     }
 
     /// The last check.
@@ -168,7 +176,7 @@ impl Patient {
     /// as time alone ends holds and warming.
     pub fn settle(&mut self, slow_start: Duration, now: Instant) -> Option<Change> {
         self.hold.take_if(|hold| hold.until <= now);
-        let (verdict, reason) = self.verdict();
+        let (verdict, reason, source) = self.verdict();
         let was_down = self.state == RealState::Down;
         self.warming = match verdict {
             RealState::Up | RealState::Unknown if was_down && !slow_start.is_zero() => Some(now),
@@ -192,22 +200,34 @@ impl Patient {
         };
         (self.state, self.since) = (to, now);
         self.reason.clone_from(&change.reason);
+        self.source = source;
         Some(change)
     }
 
     /// What all together say, in the order of their rank.
-    fn verdict(&self) -> (RealState, Words) {
-        let agent = || Words::from(format!("agent: {}", self.report));
+    fn verdict(&self) -> (RealState, Words, Option<HealthSource>) {
+        let agent = |state| {
+            let said = Words::from(format!("agent: {}", self.report));
+            (state, said, Some(HealthSource::Agent))
+        };
+        let check = |state| (state, self.diagnosis.clone(), Some(HealthSource::Check));
         match (&self.hold, self.machine.opinion(), self.report.will) {
-            (Some(hold), ..) => (RealState::Down, hold.reason.clone()),
-            (None, Opinion::Down, _) => (RealState::Down, self.diagnosis.clone()),
-            (None, _, Will::Maint) => (RealState::Down, agent()),
-            _ if self.report.failed.is_some() => (RealState::Down, agent()),
-            (None, _, Will::Drain) => (RealState::Drain, agent()),
-            (None, Opinion::Up, Will::Ready) => (RealState::Up, self.diagnosis.clone()),
+            (Some(hold), ..) => {
+                let said = hold.reason.clone();
+                (RealState::Down, said, Some(HealthSource::Clients))
+            }
+            (None, Opinion::Down, _) => check(RealState::Down),
+            (None, _, Will::Maint) => agent(RealState::Down),
+            _ if self.report.failed.is_some() => agent(RealState::Down),
+            (None, _, Will::Drain) => agent(RealState::Drain),
+            (None, Opinion::Up, Will::Ready) => check(RealState::Up),
             (None, Opinion::Unknown, Will::Ready) => match self.state {
-                RealState::Unknown => (RealState::Unknown, self.diagnosis.clone()),
-                _ => (RealState::Up, Words::Borrowed("nothing speaks against it")),
+                RealState::Unknown => (RealState::Unknown, self.diagnosis.clone(), None),
+                _ => (
+                    RealState::Up,
+                    Words::Borrowed("nothing speaks against it"),
+                    None,
+                ),
             },
         }
     }
@@ -412,6 +432,7 @@ mod tests {
         assert_eq!(change.reason, "agent: drain");
         assert_eq!(patient.settle(Duration::ZERO, now), None);
         assert_eq!((patient.reason(), patient.since()), ("agent: drain", now));
+        assert_eq!(patient.source(), Some(HealthSource::Agent));
     }
 
     #[test]

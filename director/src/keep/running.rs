@@ -1,6 +1,8 @@
 //! What is in force, as it was asked for: by the configuration file, and by whom since then.
 
-use adminapi::model::{Configuration, MarkRule, Service, ServiceId, SyncDaemon, Timeouts};
+use adminapi::model::{
+    Configuration, FilterRules, MarkRule, Service, ServiceId, StandingListing, SyncDaemon, Timeouts,
+};
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,9 @@ pub struct Wishes {
     sysctls: Vec<(String, Value)>,
     /// The level of defence: what the file says, or what is in force.
     pub level: u8,
+    /// What is filtered besides the lists; as the file says when it is not known.
+    #[serde(default)]
+    pub filter: Option<FilterRules>,
 }
 
 impl Wishes {
@@ -30,6 +35,7 @@ impl Wishes {
             timeouts: config.timeouts,
             sysctls: written(&config.sysctls),
             level: config.defense.level.number(),
+            filter: Some(config.filter.rules.clone()),
         }
     }
 
@@ -41,6 +47,7 @@ impl Wishes {
             timeouts: state.timeouts,
             sysctls: state.sysctls.clone().into_iter().collect(),
             level: state.defense.level.unwrap_or_default(),
+            filter: state.filter.clone(),
         }
     }
 
@@ -111,6 +118,9 @@ pub struct Running {
     pub drains: Vec<Drained>,
     /// Synchronisation daemons.
     pub daemons: Vec<SyncDaemon>,
+    /// Networks that the API has listed.
+    #[serde(default)]
+    pub listed: Vec<StandingListing>,
 }
 
 impl Running {
@@ -123,6 +133,7 @@ impl Running {
             timeouts: pick(&old.timeouts, &file.timeouts, &now.timeouts),
             sysctls: pick(&old.sysctls, &file.sysctls, &now.sysctls),
             level: pick(&old.level, &file.level, &now.level),
+            filter: pick(&old.filter, &file.filter, &now.filter),
         }
     }
 }

@@ -174,15 +174,6 @@ impl Pool {
         !self.unlisted.is_empty()
     }
 
-    /// Whether data connections of FTP have `endpoint`.
-    pub fn takes_data(&self, endpoint: Endpoint) -> bool {
-        let control = Endpoint::new(endpoint.addr, ftp::PORT);
-        (endpoint.port == ftp::DATA_PORT || ftp::DATA_PORTS.contains(&endpoint.port))
-            && self
-                .services
-                .contains_key(&ServiceKey::at(Protocol::Tcp, control))
-    }
-
     /// Whether any service has this VIP.
     pub fn has_vip(&self, vip: Addr) -> bool {
         self.vips.contains_key(&vip)

@@ -99,6 +99,7 @@ impl Pool {
             service_traffic: service.map_or_else(fresh, |service| Arc::clone(&service.traffic)),
             stance: service.map_or_else(Arc::default, |service| Arc::clone(&service.stance)),
             cookies: service.map_or_else(Arc::default, |service| Arc::clone(&service.cookies)),
+            is_ftp: service.is_some_and(|service| service.is_ftp()),
         };
         self.count(&real);
         self.put(real);

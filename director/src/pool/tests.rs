@@ -1,6 +1,7 @@
 //! What a pool promises about changes.
 
 use super::*;
+use crate::ftp;
 use crate::service::Phase;
 use crate::wire::Protocol;
 
@@ -349,5 +350,50 @@ fn the_lists_say_what_the_slots_say() {
         let here = pool.present(Protocol::Tcp, there).count();
         assert_eq!(here, listed.iter().filter(|(at, _)| *at == there).count());
         assert_eq!(pool.has_real_within(Protocol::Tcp, there), here > 0);
+    }
+}
+
+/// FTP is followed where it usually is, and where a service says so.
+#[test]
+fn a_helper_has_ports_of_data_and_real_servers_that_open_some() {
+    let helped = |helper| Handling {
+        helper,
+        ..Handling::default()
+    };
+    let first = *ftp::DATA_PORTS.start();
+    for (port, helper, follows) in [
+        (21, model::Helper::Auto, true),
+        (21, model::Helper::None, false),
+        (2121, model::Helper::Ftp, true),
+        (2121, model::Helper::Auto, false),
+    ] {
+        let mut pool = Pool::new(1);
+        pool.add_service(key(port), model::Scheduler::Rr).unwrap();
+        pool.add_real(&key(port), endpoint(1, 80), Settings::weight(1))
+            .unwrap();
+        pool.add_real(&key(port), endpoint(2, 80), Settings::weight(1))
+            .unwrap();
+        // One that is removed and still known is followed as the others are.
+        pool.real(RealId(1)).unwrap().enter(Phase::Active);
+        pool.remove_real(&key(port), endpoint(2, 80)).unwrap();
+        pool.set_handling(&key(port), helped(helper)).unwrap();
+        let facts = |pool: &Pool| {
+            [
+                pool.is_control(vip(port)),
+                pool.takes_data(vip(port - 1)),
+                pool.takes_data(vip(first)),
+                pool.answers(Protocol::Tcp, endpoint(1, 999)),
+                pool.answers(Protocol::Tcp, endpoint(2, 999)),
+                pool.reals().all(|real| real.follows_ftp()),
+            ]
+        };
+        assert_eq!(facts(&pool), [follows; 6], "{port} {helper}");
+        assert!(!pool.takes_data(vip(port)) && pool.answers(Protocol::Tcp, endpoint(1, 80)));
+        let none = helped(model::Helper::None);
+        pool.set_handling(&key(port), none).unwrap();
+        assert_eq!(facts(&pool), [false; 6]);
+        pool.set_handling(&key(port), helped(helper)).unwrap();
+        pool.remove_service(&key(port)).unwrap();
+        assert!(!pool.is_control(vip(port)) && !pool.takes_data(vip(first)));
     }
 }

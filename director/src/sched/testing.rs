@@ -40,6 +40,7 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         service_traffic: Arc::new(PerWorker::new(1)),
         stance: Arc::default(),
         cookies: Arc::default(),
+        is_ftp: false,
     })
 }
 

@@ -1,56 +1,33 @@
 //! State tables: which state follows, as data (`sctp_states` of IPVS).
 
-use std::fmt;
-
 use super::{Event, State};
-use crate::direction::Direction;
+use crate::matrix::{Column, Matrix, Row};
 
 type Rows = [[State; State::COUNT]; Event::COUNT];
 
 /// What follows for each state, event and direction.
-#[derive(Debug, PartialEq, Eq)]
-pub struct StateTable {
-    /// Its name in documents and listings.
-    pub name: &'static str,
-    /// From the client.
-    input: Rows,
-    /// From the real server.
-    output: Rows,
-}
+pub type StateTable = Matrix<State, { Event::COUNT }, { State::COUNT }>;
 
-impl StateTable {
-    /// The state after `event` in `state`.
+impl Row for Event {
+    const ALL: &'static [Self] = &Self::ALL;
+
     #[inline]
-    pub const fn next(&self, direction: Direction, event: Event, state: State) -> State {
-        let rows = match direction {
-            Direction::Original => &self.input,
-            Direction::Reply => &self.output,
-        };
-        rows[event as usize][state as usize]
+    fn place(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        self.name()
     }
 }
 
-/// The whole matrix, one line for each state and direction: what each event makes of it.
-impl fmt::Display for StateTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (title, direction) in [
-            ("from the client", Direction::Original),
-            ("from the real server", Direction::Reply),
-        ] {
-            write!(f, "{}, {title}\n{:11}", self.name, "")?;
-            for event in Event::ALL {
-                write!(f, "  {:12}", event.name())?;
-            }
-            writeln!(f)?;
-            for state in State::ALL {
-                write!(f, "{state:11}")?;
-                for event in Event::ALL {
-                    write!(f, "  {:12}", self.next(direction, event, state))?;
-                }
-                writeln!(f)?;
-            }
-        }
-        Ok(())
+impl Column for State {
+    type Event = Event;
+    const ALL: &'static [Self] = &Self::ALL;
+
+    #[inline]
+    fn place(self) -> usize {
+        self as usize
     }
 }
 
@@ -153,6 +130,7 @@ pub static ONE_WAY: StateTable = StateTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::direction::Direction;
 
     /// To accept a change: `BLESS=1 cargo test -p bulwark-director sctp::table`.
     fn assert_committed(table: &StateTable, file: &str) {

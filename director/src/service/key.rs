@@ -55,8 +55,8 @@ impl ServiceKey {
         }
     }
 
-    /// Whether its connections are those that FTP is controlled by.
-    pub const fn is_ftp(&self) -> bool {
+    /// Whether it is at the port that FTP is controlled at.
+    pub const fn is_at_ftp(&self) -> bool {
         matches!(
             self,
             Self::Address {

@@ -142,13 +142,15 @@ pub struct Real {
     pub stance: Arc<Stance>,
     /// How the cookies of its service are made, if it has any.
     pub cookies: Arc<Cookies>,
+    /// Whether its new connections are those that FTP is controlled by.
+    pub is_ftp: bool,
 }
 
 impl Real {
     /// Whether what its clients and it say to each other of FTP is followed: both ways have to
     /// pass here.
     pub const fn follows_ftp(&self) -> bool {
-        self.service.is_ftp() && !self.method.is_one_way()
+        self.is_ftp && !self.method.is_one_way()
     }
 
     /// Active connections at this moment.

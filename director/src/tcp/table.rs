@@ -2,10 +2,9 @@
 //!
 //! A defence level changes what follows by using another table, never by a condition in code.
 
-use std::fmt;
-
 use super::{Event, State};
 use crate::direction::Direction;
+use crate::matrix::{Column, Matrix, Row};
 
 /// What a client has to show, after the ACK that ends its handshake, before a connection whose real
 /// server is never heard counts as proved.
@@ -40,52 +39,43 @@ pub static SIEGE: Tables = Tables {
 
 type Rows = [[State; State::COUNT]; Event::COUNT];
 
-/// What follows for each state, event and direction.
+/// What follows for each state, event and direction, and when that is believed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StateTable {
-    /// Its name in documents and listings.
-    pub name: &'static str,
+    /// What follows.
+    pub moves: Matrix<State, { Event::COUNT }, { State::COUNT }>,
     /// What proves a connection whose real server is never heard.
     pub proof: Proof,
-    /// From the client.
-    input: Rows,
-    /// From the real server.
-    output: Rows,
 }
 
 impl StateTable {
     /// The state after `event` in `state`.
     #[inline]
-    pub const fn next(&self, direction: Direction, event: Event, state: State) -> State {
-        let rows = match direction {
-            Direction::Original => &self.input,
-            Direction::Reply => &self.output,
-        };
-        rows[event as usize][state as usize]
+    pub fn next(&self, direction: Direction, event: Event, state: State) -> State {
+        self.moves.next(direction, event, state)
     }
 }
 
-/// The whole matrix, one line for each state and direction: what each event makes of it.
-impl fmt::Display for StateTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (title, direction) in [
-            ("from the client", Direction::Original),
-            ("from the real server", Direction::Reply),
-        ] {
-            write!(f, "{}, {title}\n{:11}", self.name, "")?;
-            for event in Event::ALL {
-                write!(f, "  {:11}", event.name())?;
-            }
-            writeln!(f)?;
-            for state in State::ALL {
-                write!(f, "{state:11}")?;
-                for event in Event::ALL {
-                    write!(f, "  {:11}", self.next(direction, event, state))?;
-                }
-                writeln!(f)?;
-            }
-        }
-        Ok(())
+impl Row for Event {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    #[inline]
+    fn place(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Column for State {
+    type Event = Event;
+    const ALL: &'static [Self] = &Self::ALL;
+
+    #[inline]
+    fn place(self) -> usize {
+        self as usize
     }
 }
 
@@ -112,32 +102,36 @@ const OUTPUT: Rows = [
 
 /// Both ways pass through the director (NAT), no attack.
 pub static NORMAL: StateTable = StateTable {
-    name: "normal",
+    moves: Matrix {
+        name: "normal",
+        input: [
+            /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+            /* syn */
+            [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
+            /* fin */ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW],
+            /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
+            /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR],
+        ],
+        output: OUTPUT,
+    },
     proof: Proof::Either,
-    input: [
-        /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
-        /* syn */
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
-        /* fin */ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW],
-        /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
-        /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR],
-    ],
-    output: OUTPUT,
 };
 
 /// Only the client's packets pass through the director (DR, tunnel), no attack.
 pub static ONE_WAY: StateTable = StateTable {
-    name: "one-way",
+    moves: Matrix {
+        name: "one-way",
+        input: [
+            /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+            /* syn */
+            [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
+            /* fin */ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW],
+            /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
+            /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
+        ],
+        output: OUTPUT,
+    },
     proof: Proof::Either,
-    input: [
-        /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
-        /* syn */
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
-        /* fin */ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW],
-        /* ack */ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
-        /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
-    ],
-    output: OUTPUT,
 };
 
 /// Under attack the real server's SYN+ACK is kept in mind, and its ACK or FIN alone ends the
@@ -153,34 +147,38 @@ const ATTACKED_OUTPUT: Rows = [
 
 /// Both ways pass through the director (NAT), under attack.
 pub static ATTACKED: StateTable = StateTable {
-    name: "attacked",
+    moves: Matrix {
+        name: "attacked",
+        input: [
+            /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+            /* syn */
+            [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA],
+            /* fin */ [CL, CW, SS, SR, TW, TW, CL, CW, LA, LI, SA],
+            /* ack */ [CL, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA],
+            /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
+        ],
+        output: ATTACKED_OUTPUT,
+    },
     proof: Proof::Both,
-    input: [
-        /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
-        /* syn */
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA],
-        /* fin */ [CL, CW, SS, SR, TW, TW, CL, CW, LA, LI, SA],
-        /* ack */ [CL, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA],
-        /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
-    ],
-    output: ATTACKED_OUTPUT,
 };
 
 /// Only the client's packets pass through the director (DR, tunnel), under attack. The client's
 /// ACK moves to SYNACK, where the connection waits for its proof; that counts as the ACK of the real
 /// server, which nobody hears.
 pub static ATTACKED_ONE_WAY: StateTable = StateTable {
-    name: "attacked one-way",
+    moves: Matrix {
+        name: "attacked one-way",
+        input: [
+            /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+            /* syn */
+            [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA],
+            /* fin */ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW],
+            /* ack */ [CL, ES, SS, SA, FW, TW, CL, CW, CL, LI, SA],
+            /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
+        ],
+        output: ATTACKED_OUTPUT,
+    },
     proof: Proof::Both,
-    input: [
-        /*        NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
-        /* syn */
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA],
-        /* fin */ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW],
-        /* ack */ [CL, ES, SS, SA, FW, TW, CL, CW, CL, LI, SA],
-        /* rst */ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL],
-    ],
-    output: ATTACKED_OUTPUT,
 };
 
 #[cfg(test)]
@@ -205,7 +203,7 @@ mod tests {
     }
 
     fn printed(table: &StateTable) -> String {
-        let printed = table.to_string();
+        let printed = table.moves.to_string();
         printed.lines().flat_map(|l| [l.trim_end(), "\n"]).collect()
     }
 
@@ -221,7 +219,7 @@ mod tests {
         let head = include_str!("states.md");
         let tables: String = ALL
             .iter()
-            .map(|(table, _)| format!("\n## {}\n\n```\n{}```\n", table.name, printed(table)))
+            .map(|(table, _)| format!("\n## {}\n\n```\n{}```\n", table.moves.name, printed(table)))
             .collect();
         assert_committed("../docs/states.md", &(head.to_owned() + &tables));
     }
@@ -230,7 +228,7 @@ mod tests {
     fn every_table_opens_with_syn_recv() {
         for (table, _) in ALL {
             let opened = table.next(Direction::Original, Event::Syn, State::None);
-            assert_eq!(opened, SR, "{}", table.name);
+            assert_eq!(opened, SR, "{}", table.moves.name);
         }
     }
 
@@ -246,7 +244,7 @@ mod tests {
                     let same =
                         peace.next(direction, event, state) == siege.next(direction, event, state);
                     let handshake = state == State::None || state.is_half_open();
-                    assert!(same || handshake, "{} {event:?} {state}", siege.name);
+                    assert!(same || handshake, "{} {event:?} {state}", siege.moves.name);
                 }
             }
         }
@@ -258,7 +256,12 @@ mod tests {
             for event in Event::ALL {
                 for state in [State::None, State::SynRecv, State::SynAck] {
                     let next = table.next(Direction::Original, event, state);
-                    assert_ne!(next, State::Established, "{} {event:?} {state}", table.name);
+                    assert_ne!(
+                        next,
+                        State::Established,
+                        "{} {event:?} {state}",
+                        table.moves.name
+                    );
                 }
             }
         }

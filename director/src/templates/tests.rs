@@ -46,6 +46,7 @@ impl Farm {
             persistence: Some(persistence(prefix)),
             one_packet: false,
             cookies: Default::default(),
+            helper: Default::default(),
         };
         pool.set_handling(&key, handling).unwrap();
         for host in [1, 2] {

@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use super::load::{Load, Loads, route_sources};
-use super::opening::{Opening, Pace};
+use super::opening::Opening;
 use super::ours::{cached, forwarded};
-use super::peer::{ALL, Kind, Path, Peer};
+use super::peer::{Kind, Path, Peer, usual};
 use super::redirect::Redirect;
 use super::report::{Report, Table, median, ratio};
 use crate::director::Director;
 use crate::generator::{self, Flows, Generator, Pass, Sink};
+use crate::ipvs::Ipvs;
 use crate::l2fwd::L2Forward;
 use crate::nftables::Rules;
 use crate::scene::Family;
@@ -35,7 +36,7 @@ pub struct Options {
     #[arg(long, default_value_t = 600)]
     milliseconds: u64,
     /// Who forwards, in this order.
-    #[arg(long, value_delimiter = ',', value_parser = Peer::named, default_values = ALL.map(|peer| peer.word))]
+    #[arg(long, value_delimiter = ',', value_parser = Peer::named, default_values = usual())]
     peers: Vec<Peer>,
     /// What the flows carry.
     #[arg(long, value_delimiter = ',', default_value = "udp,tcp")]
@@ -165,6 +166,11 @@ impl<'a> Bench<'a> {
                 let _rules = Rules::load(director, &services)?;
                 self.run(&flows, &far_end()?, nothing)
             }
+            Kind::Ipvs => {
+                let _pass = Pass::new(director, REAL_SIDE)?;
+                let _ipvs = Ipvs::start(director, &services)?;
+                self.run(&flows, &far_end()?, nothing)
+            }
             Kind::Bulwark(_, path) => {
                 let configuration = load
                     .configuration(&self.topology)
@@ -174,7 +180,7 @@ impl<'a> Bench<'a> {
                 let director = Director::start(director, &configuration)?;
                 let sink = far_end()?;
                 if path == Path::Fast {
-                    self.open_fast(&flows, &director)?;
+                    self.open_fast(&flows, &sink, &director)?;
                 }
                 self.run(&flows, &sink, || forwarded(&director))
             }
@@ -182,18 +188,18 @@ impl<'a> Bench<'a> {
     }
 
     /// Until the gate has the flows.
-    fn open_fast(&self, flows: &Flows, director: &Director) -> Result<()> {
+    fn open_fast(&self, flows: &Flows, sink: &Sink, director: &Director) -> Result<()> {
         let mut generator = Generator::new(&self.topology.client, flows)?;
-        let opening = self.opening(flows);
+        let opening = self.opening(flows, sink);
         opening.open_until(&mut generator, || cached(director))
     }
 
-    fn opening<'b>(&'b self, flows: &'b Flows) -> Opening<'b> {
+    fn opening<'b>(&'b self, flows: &'b Flows, sink: &'b Sink) -> Opening<'b> {
         Opening {
             client: &self.topology.client,
             flows,
+            sink,
             cpu: self.generator_cpu,
-            pace: Pace::DEFAULT,
         }
     }
 
@@ -207,7 +213,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Figure> {
         let client = &self.topology.client;
         let mut generator = Generator::new(client, flows)?;
-        self.opening(flows).open(&mut generator)?;
+        self.opening(flows, sink).open(&mut generator)?;
         let pace = generator.send_from(client, self.generator_cpu, PROBE)?;
         let length = Duration::from_millis(self.options.milliseconds);
         let count = (length.as_nanos() / pace.as_nanos().max(1)) as u32;
@@ -246,6 +252,7 @@ fn table(carry: Carry, load: Load, figures: &[(Peer, Vec<Figure>)]) -> Table {
         ("of redirect", 2),
         ("of l2fwd", 2),
         ("of nft", 2),
+        ("of ipvs", 2),
     ];
     let mut table = Table::new(title, &columns);
     for (one, all) in figures {
@@ -263,6 +270,7 @@ fn table(carry: Carry, load: Load, figures: &[(Peer, Vec<Figure>)]) -> Table {
                 ratio(figure, peer(Kind::Redirect, Family::V4)),
                 ratio(figure, peer(Kind::L2Forward, Family::V4)),
                 ratio(figure, peer(Kind::Nftables, one.family)),
+                ratio(figure, peer(Kind::Ipvs, one.family)),
             ],
         );
     }

@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod cheapest;
+pub mod cookies;
 pub mod drive;
 pub mod forwarding;
 pub mod gate;
@@ -11,3 +12,4 @@ pub mod ours;
 pub mod peer;
 pub mod redirect;
 pub mod report;
+pub mod web;

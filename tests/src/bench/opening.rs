@@ -1,49 +1,30 @@
 //! Opening many flows before they are measured: the first packets of each, slowly enough that none
 //! is lost.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::floor;
-use crate::generator::{Flows, Generator, Kind};
+use crate::generator::{Flows, Generator, Kind, Sink};
 use crate::namespace::Namespace;
 
 /// How often flows are opened before too few are open.
 const PASSES: u32 = 5;
+/// Percent that have to be open.
+const ENOUGH: u64 = 97;
+/// A call that sends frames sleeps most of its time, so several callers take turns.
+const CALLERS: usize = 8;
+/// Frames of a call: what a veth takes before its receiver has run.
+const FEW: u32 = 192;
+/// What has not arrived by then is lost.
+const PATIENCE: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_micros(200);
 
-/// How many frames are under way at most. A call that sends frames sleeps most of its time, so several
-/// callers take turns.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    callers: usize,
-    few: u32,
-}
-
-impl Pace {
-    /// Fewer than a director's rings hold by default.
-    pub const DEFAULT: Self = Self {
-        callers: 6,
-        few: 256,
-    };
-    /// Fewer than [`WIDE_RING`].
-    pub const WIDE: Self = Self {
-        callers: 8,
-        few: 1024,
-    };
-
-    /// For a director that could not follow.
-    fn slower(self) -> Self {
-        Self {
-            callers: (self.callers / 2).max(1),
-            ..self
-        }
-    }
-}
-
-/// Slots of the rings of a director whose speed in user space is not measured.
-pub const WIDE_RING: i64 = 1 << 14;
+/// Frames that may be under way: fewer than a director's rings hold by default.
+const WINDOW: u64 = 1024;
 
 /// Flows that a generator opens.
 pub struct Opening<'a> {
@@ -51,10 +32,10 @@ pub struct Opening<'a> {
     pub client: &'a Namespace,
     /// They.
     pub flows: &'a Flows,
+    /// Where they arrive.
+    pub sink: &'a Sink,
     /// The CPU of all callers: the programs of the generator keep count without locks.
     pub cpu: usize,
-    /// How many at once.
-    pub pace: Pace,
 }
 
 impl Opening<'_> {
@@ -63,7 +44,14 @@ impl Opening<'_> {
     /// # Errors
     /// When frames cannot be sent.
     pub fn open(&self, generator: &mut Generator) -> Result<()> {
-        self.open_at(self.pace, generator)
+        for &kind in steps(self.flows.kind) {
+            generator.aim(&Flows {
+                kind,
+                ..*self.flows
+            })?;
+            self.trickle(generator)?;
+        }
+        generator.aim(self.flows)
     }
 
     /// Opens all flows, and what was lost on the way again, until `is_open` says that nearly all
@@ -77,47 +65,77 @@ impl Opening<'_> {
         is_open: impl Fn() -> Result<u64>,
     ) -> Result<()> {
         let count = self.flows.count;
-        let enough = (u64::from(count) * 999).div_ceil(1000);
-        let mut pace = self.pace;
+        let enough = (u64::from(count) * ENOUGH).div_ceil(100);
         for _ in 0..PASSES {
-            self.open_at(pace, generator)?;
+            self.open(generator)?;
             if is_open()? >= enough {
                 return Ok(());
             }
-            pace = pace.slower();
         }
         bail!("{} of {count} flows are open", is_open()?);
     }
 
-    fn open_at(&self, pace: Pace, generator: &mut Generator) -> Result<()> {
-        for &kind in steps(self.flows.kind) {
-            generator.aim(&Flows {
-                kind,
-                ..*self.flows
-            })?;
-            self.trickle(pace, generator)?;
-        }
-        generator.aim(self.flows)
-    }
-
-    fn trickle(&self, pace: Pace, generator: &Generator) -> Result<()> {
+    fn trickle(&self, generator: &Generator) -> Result<()> {
         let left = AtomicU32::new(self.flows.count);
-        let take = |left: u32| (left > 0).then(|| left.saturating_sub(pace.few));
+        let way = UnderWay::to(self.sink)?;
         let send = || {
             self.client.enter(|| {
                 floor::pin_to_cpu(self.cpu)?;
                 while let Ok(before) = left.fetch_update(Relaxed, Relaxed, take) {
-                    generator.send_here(before.min(pace.few))?;
+                    way.wait()?;
+                    let count = before.min(FEW);
+                    way.sent.fetch_add(count.into(), Relaxed);
+                    generator.send_here(count)?;
                 }
                 Ok(())
             })
         };
         thread::scope(|scope| {
-            let callers: Vec<_> = (0..pace.callers).map(|_| scope.spawn(send)).collect();
+            let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(send)).collect();
             callers
                 .into_iter()
                 .try_for_each(|caller| caller.join().ok().context("a caller panicked")?)
         })
+    }
+}
+
+fn take(left: u32) -> Option<u32> {
+    (left > 0).then(|| left.saturating_sub(FEW))
+}
+
+/// Frames between the generator and the sink.
+struct UnderWay<'a> {
+    sink: &'a Sink,
+    before: u64,
+    sent: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl<'a> UnderWay<'a> {
+    fn to(sink: &'a Sink) -> Result<Self> {
+        Ok(Self {
+            sink,
+            before: sink.sunk()? + sink.answered()?,
+            sent: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    /// Until there are few, or those there are will not come any more.
+    fn wait(&self) -> Result<()> {
+        let began = Instant::now();
+        while self.missing()?.saturating_sub(self.lost.load(Relaxed)) > WINDOW {
+            if began.elapsed() > PATIENCE {
+                self.lost.fetch_max(self.missing()?, Relaxed);
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> Result<u64> {
+        let arrived = self.sink.sunk()? + self.sink.answered()? - self.before;
+        Ok(self.sent.load(Relaxed).saturating_sub(arrived))
     }
 }
 

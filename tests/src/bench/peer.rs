@@ -31,6 +31,8 @@ pub enum Kind {
     L2Forward,
     /// The kernel's DNAT with conntrack.
     Nftables,
+    /// The kernel's IPVS, by NAT.
+    Ipvs,
     /// The director.
     Bulwark(Method, Path),
 }
@@ -97,8 +99,14 @@ const fn slow(word: &'static str, name: &'static str, family: Family, method: Me
     }
 }
 
+/// The words of those that every kernel has.
+pub fn usual() -> Vec<&'static str> {
+    let usual = ALL.iter().filter(|peer| peer.kind != Kind::Ipvs);
+    usual.map(|peer| peer.word).collect()
+}
+
 /// All of them, in the order in which tables have them.
-pub const ALL: [Peer; 22] = [
+pub const ALL: [Peer; 23] = [
     limit(
         "generator",
         "generator alone, dropped by XDP",
@@ -108,6 +116,7 @@ pub const ALL: [Peer; 22] = [
     limit("l2fwd", "bare AF_XDP l2fwd", Kind::L2Forward),
     nft("nft", "nftables DNAT, conntrack", V4),
     nft("nft6", "nftables DNAT, IPv6", V6),
+    limit("ipvs", "IPVS NAT", Kind::Ipvs),
     fast("nat", "bulwark NAT", V4, NAT),
     fast("nat6", "bulwark NAT, IPv6", V6, NAT),
     fast("dr", "bulwark DR", V4, DR),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{forwarding, gate};
+use testbed::bench::{cookies, forwarding, gate, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -24,8 +24,12 @@ struct Options {
 enum What {
     /// Nanoseconds that the gate takes for a packet, by class.
     Gate(gate::Options),
+    /// Nanoseconds that it takes for a SYN that it answers itself.
+    Cookies(cookies::Options),
     /// Packets a second.
     Forwarding(forwarding::Options),
+    /// New connections a second, how long they take, and throughput.
+    Web(web::Options),
     /// What a flood of spoofed SYNs does to users.
     Flood(flood::Options),
     /// What it costs to add a real server to a service that has many.
@@ -38,7 +42,9 @@ fn main() -> Result<()> {
     let Options { into, what } = Options::parse();
     match what {
         What::Gate(options) => options.run()?.publish(&into),
+        What::Cookies(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
+        What::Web(options) => options.run()?.publish(&into),
         What::Flood(options) => options.run(),
         What::Growth => growth::run(),
         What::CommandLine(options) => options.run(),

@@ -7,7 +7,7 @@ mod report;
 mod stage;
 mod storm;
 mod stream;
-mod visitors;
+pub mod visitors;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use clap::ValueEnum;
 pub use options::Options;
 pub use report::print;
 pub use stage::Held;
-pub use visitors::Visits;
+pub use visitors::{Crowd, Visits};
 
 use stage::Stage;
 use storm::Storm;
@@ -165,7 +165,7 @@ fn serve(
     mut look: impl FnMut() -> Result<()>,
 ) -> Result<Service> {
     let (before, began) = (stream.received(), Instant::now());
-    let visitors = visitors::send(stage.client(), stage.vip(), length)?;
+    let visitors = visitors::send(stage.client(), stage.vip(), length, Crowd::FEW)?;
     let mut goodput = None;
     while !visitors.iter().all(|visitor| visitor.is_finished()) {
         look()?;

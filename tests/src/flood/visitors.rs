@@ -9,10 +9,23 @@ use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
 
-/// How many come side by side.
-const VISITORS: u32 = 32;
-/// From one visit of a visitor to his next.
-const INTERVAL: Duration = Duration::from_millis(200);
+/// Who comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// How many come side by side.
+    pub visitors: u32,
+    /// From one visit of a visitor to his next.
+    pub interval: Duration,
+}
+
+impl Crowd {
+    /// A few, who do not strain anybody.
+    pub const FEW: Self = Self {
+        visitors: 32,
+        interval: Duration::from_millis(200),
+    };
+}
+
 /// What a user waits for a connection, and for its answer: two SYNs may be lost.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -47,7 +60,10 @@ impl Visits {
 }
 
 /// What became of all.
-pub(super) fn join(visitors: Vec<JoinHandle<Result<Visits>>>) -> Result<Visits> {
+///
+/// # Errors
+/// When a visitor could not even start.
+pub fn join(visitors: Vec<JoinHandle<Result<Visits>>>) -> Result<Visits> {
     let mut visits = Visits::default();
     for visitor in visitors {
         let of_one = visitor.join().ok().context("a visitor panicked")?;
@@ -57,27 +73,32 @@ pub(super) fn join(visitors: Vec<JoinHandle<Result<Visits>>>) -> Result<Visits> 
 }
 
 /// Sends them to `server` for `length`; each is a thread.
-pub(super) fn send(
+///
+/// # Errors
+/// When the namespace is gone.
+pub fn send(
     client: &Namespace,
     server: SocketAddr,
     length: Duration,
+    crowd: Crowd,
 ) -> Result<Vec<JoinHandle<Result<Visits>>>> {
     let began = Instant::now();
     let visitor = |number| {
-        let first = began + INTERVAL * number / VISITORS;
-        client.spawn(move || Ok(visit_often(server, first, began + length)))
+        let first = began + crowd.interval * number / crowd.visitors;
+        let interval = crowd.interval;
+        client.spawn(move || Ok(visit_often(server, first, began + length, interval)))
     };
-    (0..VISITORS).map(visitor).collect()
+    (0..crowd.visitors).map(visitor).collect()
 }
 
-fn visit_often(server: SocketAddr, first: Instant, end: Instant) -> Visits {
+fn visit_often(server: SocketAddr, first: Instant, end: Instant, interval: Duration) -> Visits {
     let mut visits = Visits::default();
     let mut next = first;
     while next < end {
         sleep(next.saturating_duration_since(Instant::now()));
         visits.attempts += 1;
         visits.connected.extend(come(server));
-        next = (next + INTERVAL).max(Instant::now());
+        next = (next + interval).max(Instant::now());
     }
     visits
 }

@@ -30,7 +30,8 @@ fn schemathesis_finds_no_fault() -> Result<()> {
         .arg(folder.join("schemathesis.toml"))
         .args(["run", &format!("http://{LISTEN}/openapi.json")]);
     let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
     ensure!(output.status.success(), "{said}\n{:?}", output.status);
     // It did not run into a wall at once.
     bed.director.api().health()?;

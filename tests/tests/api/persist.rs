@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use adminapi::model::{MarkRule, Protocol, RealPatch, Scheduler, Service, ServiceId};
+use adminapi::model::{
+    FilterList, FilterRules, Listed, MarkRule, Protocol, RealPatch, Scheduler, Service, ServiceId,
+};
 use anyhow::{Result, ensure};
 use testbed::director::{Configuration, Director, run_to_end, service};
 use testbed::process::Signal;
@@ -81,17 +83,40 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
         ..MarkRule::default()
     };
     director.api().call(async |api| api.add_mark(&rule).await)?;
+    let rules = FilterRules {
+        loose: vec![kept.topology.interfaces()[0].clone()],
+        ..FilterRules::default()
+    };
+    director
+        .api()
+        .call(async |api| api.put_filter(&rules).await)?;
+    for (network, seconds) in [("203.0.113.0/24", None), ("198.51.100.7", Some(600))] {
+        let listing = Listed {
+            network: network.parse()?,
+            list: FilterList::Deny,
+            seconds,
+            why: None,
+        };
+        let put = director
+            .api()
+            .call(async |api| api.put_network(&listing).await);
+        put?;
+    }
     let before = director.api().call(async |api| api.config().await)?;
     director.end_by(Signal::Kill)?;
 
     let mut director = kept.start()?;
     let after = director.api().call(async |api| api.config().await)?;
     ensure!(before == after, "{before:#?}\n{after:#?}");
+    ensure!(after.listed.as_deref().map(<[_]>::len) == Some(2));
+    let banned = "198.51.100.7".parse()?;
+    let listed = director
+        .api()
+        .call(async |api| api.listed_network(banned).await)?;
+    ensure!(listed.left.is_some_and(|left| left <= 600), "{listed:?}");
     ensure!(director.api().defense(Some(id))?.level == 2);
 
     // The file of the director has the weight 1; it is the beginning only.
-    let is_ready = || director.log().contains("ready api");
-    wait::until_true("the director to listen to signals", PATIENCE, is_ready)?;
     let pinned = kept.configuration.clone().defense("level", 2);
     director.reload(&pinned.text(&director.socket())?)?;
     wait::until("the reload", PATIENCE, || {

@@ -221,6 +221,7 @@ fn service_of(topology: &Topology, family: Family, shape: Shape) -> Service {
     let one = service(Protocol::Tcp, family.http(), Scheduler::Rr, reals);
     Service {
         cookies: shape.policy,
+        helper: Default::default(),
         ..by(one, shape.method, shape.tun)
     }
 }

@@ -23,6 +23,8 @@ async fn tag_of(router: &Router, path: &str) -> String {
 async fn a_change_is_done_once_for_each_tag() {
     let api = with_web().await;
     let real = format!("{WEB}/reals/10.0.2.1:8080");
+    let ban = json!({"network": "203.0.113.0/24", "list": "deny"});
+    ok(&api, "POST /v1/filter/networks", ban, 201).await;
     for (path, line, body) in [
         (WEB, format!("PATCH {WEB}"), json!({"scheduler": "lc"})),
         (&real, format!("PATCH {real}"), json!({"weight": 9})),
@@ -42,6 +44,11 @@ async fn a_change_is_done_once_for_each_tag() {
             "/v1/defense",
             "PUT /v1/defense".to_owned(),
             json!({"level": 2}),
+        ),
+        (
+            "/v1/filter/networks/203.0.113.0%2F24",
+            "PUT /v1/filter/networks/203.0.113.0%2F24".to_owned(),
+            json!({"list": "black-hole"}),
         ),
         (&real, format!("DELETE {real}"), json!({})),
         (

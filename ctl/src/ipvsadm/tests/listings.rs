@@ -87,6 +87,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         condition: None,
         sorry: None,
         cookies: Default::default(),
+        helper: Default::default(),
         stats: traffic([
             123_456_789,
             9_876_543_210,

@@ -65,6 +65,7 @@ fn service_view(service: &Service) -> ServiceView {
         condition: None,
         sorry: None,
         cookies: service.cookies,
+        helper: service.helper,
         stats: Traffic::default(),
         rates: Rates::default(),
         drops: Default::default(),
@@ -81,6 +82,7 @@ impl MemoryDirector {
                 known.scheduler_flags = patch.scheduler_flags.unwrap_or(known.scheduler_flags);
                 known.persistence = patch.persistence.unwrap_or(known.persistence);
                 known.one_packet = patch.one_packet.unwrap_or(known.one_packet);
+                known.helper = patch.helper.unwrap_or(known.helper);
             }),
             Change::RemoveService { service } => {
                 self.with(service, |_| ())?;

@@ -27,6 +27,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        helper: Default::default(),
         reals: reals.iter().map(real).collect(),
     }
 }

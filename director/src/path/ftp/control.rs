@@ -75,7 +75,7 @@ impl View<'_> {
         let expected = Expected {
             real: real.id,
             port,
-            vip: Endpoint::new(entry.vip().addr, ftp::DATA_PORT),
+            vip: Endpoint::new(entry.vip().addr, ftp::data_port(entry.vip().port)),
         };
         self.expectations.active(tuple, expected, self.now);
     }

@@ -362,7 +362,7 @@ mod tests {
                 let _ = tracking.judge_one_way(&one, table);
             }
             let is = (tracking.state, tracking.is_proved());
-            assert_eq!(is, (state, proved), "{} {said:?}", table.name);
+            assert_eq!(is, (state, proved), "{} {said:?}", table.moves.name);
         }
     }
 

@@ -1,0 +1,133 @@
+//! What a service must look like, by itself.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::address::{Role, unusable};
+use super::{bad_health, validate_real};
+use crate::error::Problem;
+use crate::model::{CookiePolicy, Helper, Persistence, Protocol, Service, ServiceId};
+
+/// Judges a service with its real servers.
+pub fn validate_service(service: &Service) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(bad_name(service));
+    problems.extend(bad_handling(
+        service.id,
+        service.persistence,
+        service.one_packet,
+    ));
+    let reals = service.reals.iter();
+    let endpoints = reals.map(|real| real.endpoint(service.id.port()));
+    problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
+    problems.extend(bad_cookies(service.id, service.cookies));
+    problems.extend(bad_helper(service.id, service.helper));
+    for (index, real) in service.reals.iter().enumerate() {
+        let prefix = format!("/real/{index}");
+        problems.extend(
+            validate_real(service.id, real)
+                .into_iter()
+                .map(|problem| problem.below(&prefix)),
+        );
+    }
+    problems.extend(repeated_reals(service));
+    problems
+}
+
+fn bad_name(service: &Service) -> Vec<Problem> {
+    match service.id {
+        ServiceId::Address { vip, .. } => {
+            let address = unusable(vip.ip(), Role::Vip).map(|p| p.below("/address"));
+            address.into_iter().collect()
+        }
+        ServiceId::Mark { mark: 0, .. } => {
+            let message = "mark 0 is that of packets without a mark";
+            vec![Problem::new("/fwmark", message, "use 1 to 4294967295")]
+        }
+        ServiceId::Mark { .. } => Vec::new(),
+    }
+}
+
+/// Judges how the service `id` treats connections.
+pub fn bad_handling(
+    id: ServiceId,
+    persistence: Option<Persistence>,
+    one_packet: bool,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if id.vip().is_some_and(|vip| vip.port() == 0) && persistence.is_none() {
+        let message = "a service for every port has to be persistent";
+        let mend = "set persistence, or a port from 1 to 65535";
+        problems.push(Problem::new("/port", message, mend).with_other("/persistence"));
+    }
+    problems.extend(persistence.and_then(|persistence| bad_persistence(id, persistence)));
+    if one_packet && id.protocol().is_some_and(|p| p != Protocol::Udp) {
+        let message = "one-packet scheduling is for UDP";
+        problems.push(Problem::new("/one_packet", message, "leave it out"));
+    }
+    problems
+}
+
+/// Judges when the SYNs of the service `id` are to be answered with cookies.
+pub fn bad_cookies(id: ServiceId, policy: CookiePolicy) -> Option<Problem> {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 0);
+    let can = id.protocol() == Some(Protocol::Tcp) && has_port;
+    (policy == CookiePolicy::Always && !can).then(|| {
+        let message = "cookies are for TCP services with an address and a port";
+        Problem::new("/cookies", message, "leave it out")
+    })
+}
+
+/// Judges what is to follow the connections of the service `id`.
+pub fn bad_helper(id: ServiceId, helper: Helper) -> Option<Problem> {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 1);
+    let can = id.protocol() == Some(Protocol::Tcp) && has_port;
+    (helper == Helper::Ftp && !can).then(|| {
+        let message = "FTP is followed at TCP services with an address and a port from 2 on";
+        Problem::new("/helper", message, "leave it out")
+    })
+}
+
+fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
+    let (timeout, bits) = (persistence.timeout, id.family().bits());
+    if !(1..=Persistence::MAX_TIMEOUT).contains(&timeout) {
+        return Some(Problem::new(
+            "/persistence/timeout",
+            format!("{timeout} seconds is no timeout"),
+            format!("use 1 to {}", Persistence::MAX_TIMEOUT),
+        ));
+    }
+    if persistence.engine.is_some() && id.protocol().is_some_and(|p| p != Protocol::Udp) {
+        let message = "the persistence engine sip reads SIP over UDP";
+        let mend = "make it a UDP service, or leave the engine out";
+        return Some(Problem::new("/persistence/engine", message, mend));
+    }
+    let prefix = persistence.prefix.filter(|prefix| *prefix > bits)?;
+    Some(Problem::new(
+        "/persistence/prefix",
+        format!("an {} address has no {prefix} bits", id.family()),
+        format!("use 0 to {bits}"),
+    ))
+}
+
+fn repeated_reals(service: &Service) -> Vec<Problem> {
+    let mut first = HashMap::new();
+    let mut problems = Vec::new();
+    for (index, real) in service.reals.iter().enumerate() {
+        let endpoint = real.endpoint(service.id.port());
+        match first.entry(endpoint) {
+            Entry::Vacant(free) => {
+                free.insert(index);
+            }
+            Entry::Occupied(taken) => problems.push(
+                Problem::new(
+                    format!("/real/{index}"),
+                    format!("real server {endpoint} is there already"),
+                    "remove one; give the other the weight of both",
+                )
+                .with_other(format!("/real/{}", taken.get())),
+            ),
+        }
+    }
+    problems
+}

@@ -1,0 +1,313 @@
+//! Filters that are to be: judged before anything is done, and told to the gate all of them or none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use adminapi::ControlError;
+use adminapi::error::Result;
+use adminapi::model::{Configuration, FilterRules, Prefix, StandingListing};
+use tracing::error;
+
+use super::{Filters, bogons_of};
+use crate::config;
+use crate::control::regions::{self, Numbers, Plan};
+use crate::control::watch::unix_now;
+use crate::control::{Director, limits, refused, translate};
+use crate::filter::{List, Listing, Rules};
+use crate::region::{Atlas, Geography};
+use crate::wire::Net;
+
+/// Filters that are asked for. What is left out stays as it is.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Filtering {
+    /// All but the lists.
+    rules: Option<FilterRules>,
+    /// What is known of where networks are.
+    atlas: Option<Arc<Atlas>>,
+    /// The networks that the configuration file lists.
+    configured: Option<BTreeMap<Net, List>>,
+    /// The networks that the API has listed.
+    listed: Option<Vec<StandingListing>>,
+}
+
+/// Rules that have been judged.
+#[derive(Debug)]
+pub(in crate::control) struct RulePlan {
+    wanted: FilterRules,
+    rules: Rules,
+    regions: Plan,
+}
+
+/// Filters that have been judged. What is left out stays as it is.
+#[derive(Debug, Default)]
+pub(in crate::control) struct FilterPlan {
+    pub(in crate::control) rules: Option<RulePlan>,
+    configured: Option<BTreeMap<Net, List>>,
+    listed: Option<Vec<StandingListing>>,
+}
+
+impl Filtering {
+    /// Those of a configuration file.
+    pub(in crate::control) fn of(wanted: &config::Filter, director: &Director) -> Result<Self> {
+        Ok(Self {
+            rules: Some(wanted.rules.clone()),
+            atlas: director.newer_atlas(&wanted.files)?,
+            configured: Some(wanted.listed.clone()),
+            listed: None,
+        })
+    }
+
+    /// Those of a configuration over the API.
+    pub(in crate::control) fn named(wanted: &Configuration) -> Self {
+        Self {
+            rules: wanted.filter.clone(),
+            listed: wanted.listed.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with these rules, if there are any.
+    #[must_use]
+    pub(in crate::control) fn with_rules(self, rules: Option<FilterRules>) -> Self {
+        Self {
+            rules: rules.or(self.rules),
+            ..self
+        }
+    }
+}
+
+impl RulePlan {
+    /// The numbers of regions.
+    pub(in crate::control) fn numbers(&self) -> &Numbers {
+        self.regions.numbers()
+    }
+
+    /// Where they are.
+    pub(in crate::control) fn geography(&self) -> Geography {
+        self.regions.geography()
+    }
+}
+
+impl From<RulePlan> for FilterPlan {
+    fn from(rules: RulePlan) -> Self {
+        Self {
+            rules: Some(rules),
+            ..Self::default()
+        }
+    }
+}
+
+impl Filters {
+    /// What is in force, as a plan.
+    fn as_planned(&self) -> FilterPlan {
+        let configured = self.book.behind(None);
+        let configured = configured.filter(|(_, listing)| listing.configured);
+        FilterPlan {
+            rules: Some(RulePlan {
+                wanted: self.wanted.clone(),
+                rules: self.rules.clone(),
+                regions: self.regional.as_planned(self.rules.regions),
+            }),
+            configured: Some(configured.map(|(net, l)| (net, l.list)).collect()),
+            listed: Some(self.listed_by_api()),
+        }
+    }
+
+    /// What the API has listed, in the order of the addresses.
+    pub(in crate::control) fn listed_by_api(&self) -> Vec<StandingListing> {
+        let listed = self.book.behind(None);
+        let listed = listed.filter(|(_, listing)| !listing.configured && !listing.automatic);
+        listed
+            .map(|(net, listing)| standing(net, listing))
+            .collect()
+    }
+
+    /// Grows with each change of the lists.
+    pub(in crate::control) const fn changes(&self) -> u64 {
+        self.book.changes()
+    }
+}
+
+fn standing(net: Net, listing: &Listing) -> StandingListing {
+    StandingListing {
+        network: translate::prefix(net),
+        list: translate::api_list(listing.list),
+        until: listing.until.map(|end| end.unix),
+        why: listing.why.as_deref().map(str::to_owned),
+    }
+}
+
+impl Director {
+    /// Judges filters.
+    pub(in crate::control) fn plan_filters(&self, wanted: &Filtering) -> Result<FilterPlan> {
+        let rules = self.wanted_rules(wanted);
+        let rules = rules.map(|(rules, atlas)| self.plan_rules(rules, atlas));
+        Ok(FilterPlan {
+            rules: rules.transpose()?,
+            configured: wanted.configured.clone(),
+            listed: wanted.listed.clone(),
+        })
+    }
+
+    /// The rules and the atlas that are wanted, if one of them is another than now.
+    fn wanted_rules(&self, wanted: &Filtering) -> Option<(FilterRules, Arc<Atlas>)> {
+        let filters = self.filters.lock();
+        let rules = wanted.rules.as_ref().unwrap_or(&filters.wanted);
+        let is_other = *rules != filters.wanted || wanted.atlas.is_some();
+        let atlas = wanted.atlas.as_ref().unwrap_or(&filters.regional.atlas);
+        is_other.then(|| (rules.clone(), Arc::clone(atlas)))
+    }
+
+    /// Judges rules.
+    pub(in crate::control) fn plan_rules(
+        &self,
+        wanted: FilterRules,
+        atlas: Arc<Atlas>,
+    ) -> Result<RulePlan> {
+        let regions = self.plan_regions(&wanted, atlas)?;
+        let rules = self.compile_filter(&wanted, &regions)?;
+        Ok(RulePlan {
+            wanted,
+            rules,
+            regions,
+        })
+    }
+
+    /// Tells the gate all of a plan or nothing; what was in force. Where regions are is for the pool
+    /// to hear next.
+    pub(in crate::control) fn swap_filters(&self, plan: FilterPlan) -> Result<FilterPlan> {
+        let former = self.filters.lock().as_planned();
+        match self.tell_filters(plan) {
+            Ok(()) => Ok(former),
+            Err(error) => {
+                self.swap_filters_back(former);
+                Err(error)
+            }
+        }
+    }
+
+    /// Brings back what has been in force before, and has fitted.
+    pub(in crate::control) fn swap_filters_back(&self, former: FilterPlan) {
+        if let Err(error) = self.tell_filters(former) {
+            error!(%error, "the filters are not what they were before a change that was refused");
+        }
+    }
+
+    fn tell_filters(&self, plan: FilterPlan) -> Result<()> {
+        if let Some(rules) = plan.rules {
+            self.tell_rules(rules)?;
+        }
+        if let Some(configured) = &plan.configured {
+            self.list_configured(configured)?;
+        }
+        match &plan.listed {
+            Some(listed) => self.list_by_api(listed),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_rules(&self, plan: RulePlan) -> Result<()> {
+        let mut filters = self.filters.lock();
+        let gate = self.gate.filters();
+        let old = regions::enter(gate, &mut filters.regional, plan.regions)?;
+        let bogons = bogons_of(&plan.wanted);
+        gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
+        gate.set_rules(&plan.rules, filters.known())
+            .map_err(refused)?;
+        if filters.wanted.connections != plan.wanted.connections {
+            let crowds = plan.wanted.connections.iter().map(limits::crowd);
+            let pool = self.shared.pool.load();
+            pool.crowds().set(crowds.collect(), &self.shared.table);
+        }
+        filters.rules = plan.rules;
+        filters.bogons = bogons;
+        filters.wanted = plan.wanted;
+        regions::leave(gate, &old, &filters.regional)
+    }
+
+    /// Makes the networks that the configuration file lists these. What the API has listed stays as
+    /// it is.
+    fn list_configured(&self, wanted: &BTreeMap<Net, List>) -> Result<()> {
+        let is_gone =
+            |(net, listing): &(Net, &Listing)| listing.configured && !wanted.contains_key(net);
+        let filters = self.filters.lock();
+        let gone: Vec<_> = filters.book.behind(None).filter(is_gone).collect();
+        let gone: Vec<_> = gone.into_iter().map(|(net, _)| net).collect();
+        let is_new = |net: &Net, list: &List| {
+            let there = filters.book.get(*net);
+            let gives_way =
+                |there: &Listing| there.automatic || there.configured && there.list != *list;
+            there.is_none_or(gives_way)
+        };
+        let new: Vec<_> = wanted
+            .iter()
+            .filter(|(net, list)| is_new(net, list))
+            .collect();
+        drop(filters);
+        for net in gone {
+            self.unlist(net)?;
+        }
+        for (net, list) in new {
+            let listing = Listing {
+                list: *list,
+                until: None,
+                why: None,
+                configured: true,
+                automatic: false,
+            };
+            self.list(*net, listing)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what the API has listed this.
+    fn list_by_api(&self, wanted: &[StandingListing]) -> Result<()> {
+        let present = self.filters.lock().listed_by_api();
+        let by_network = |listed: &[StandingListing]| -> BTreeMap<Prefix, StandingListing> {
+            let named = listed.iter().map(|one| (one.network, one.clone()));
+            named.collect()
+        };
+        let (present, wanted) = (by_network(&present), by_network(wanted));
+        for gone in present.keys().filter(|net| !wanted.contains_key(net)) {
+            self.take_off(*gone)?;
+        }
+        let is_new = |listing: &&StandingListing| present.get(&listing.network) != Some(listing);
+        self.list_again(wanted.values().filter(is_new))
+    }
+
+    /// Lists networks as far as their time has not come.
+    fn list_again<'l>(&self, listed: impl Iterator<Item = &'l StandingListing>) -> Result<()> {
+        let now = unix_now();
+        for wanted in listed {
+            let Some((net, mut listing)) = wanted.at(now).map(|left| self.listing(&left)) else {
+                continue;
+            };
+            // What is left was taken from it, and not the other way round.
+            if let (Some(end), Some(unix)) = (&mut listing.until, wanted.until) {
+                end.unix = unix;
+            }
+            self.list(net, listing)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the networks that a former director had listed, those that are not listed now.
+    pub(in crate::control) fn list_as_before(&self, listed: &[StandingListing]) -> Result<()> {
+        let is_missing = |listing: &&StandingListing| {
+            let filters = self.filters.lock();
+            let net = translate::net(listing.network);
+            filters.book.get(net).is_none_or(|there| there.configured)
+        };
+        self.list_again(listed.iter().filter(is_missing))
+    }
+
+    /// The atlas of these files, if it is another than the present one.
+    fn newer_atlas(&self, files: &crate::region::Files) -> Result<Option<Arc<Atlas>>> {
+        let present = Arc::clone(&self.filters.lock().regional.atlas);
+        if present.files() == files && !present.is_outdated() {
+            return Ok(None);
+        }
+        let atlas = Atlas::open(files).map_err(|error| ControlError::Limit(error.to_string()))?;
+        Ok(Some(Arc::new(atlas)))
+    }
+}
