@@ -101,6 +101,7 @@ fn recipe(rng: &mut StdRng) -> Recipe {
             ecn: rng.random(),
         },
         lenient: false,
+        splices: rng.random(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use adminapi::Client;
 use adminapi::model::{
-    CookiePolicy, CookieStatus, Defense, DefenseLevel, Event, Protocol, ServiceId, ServicePatch,
+    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, ServiceId,
+    ServicePatch,
 };
 use clap::{Args, Subcommand};
 
@@ -195,6 +196,7 @@ fn cookies(status: &CookieStatus) -> String {
         policy,
         active,
         reason,
+        way,
         able,
         reals,
         sent,
@@ -202,8 +204,10 @@ fn cookies(status: &CookieStatus) -> String {
         refused,
     } = status;
     let now = if *active { "on" } else { "not now" };
+    let way = way.map_or("none", CookieWay::name);
     format!(
         "cookies    {policy}, {now}: {reason}\n\
+         by         {way}\n\
          agents     {able} of {reals} real servers\n\
          counted    {sent} sent, {accepted} accepted, {refused} refused\n"
     )
@@ -257,6 +261,7 @@ mod tests {
                 policy: CookiePolicy::Auto,
                 active: true,
                 reason: "under attack".to_owned(),
+                way: Some(CookieWay::Agents),
                 able: 2,
                 reals: 3,
                 sent: 1000,
@@ -273,6 +278,7 @@ next       0 in 12 s
 drop rate  12.5 % of new connections
 half-open  77500 of 250000
 cookies    auto, on: under attack
+by         agents
 agents     2 of 3 real servers
 counted    1000 sent, 10 accepted, 7 refused
 

@@ -17,7 +17,7 @@ mod roll;
 mod rotation;
 
 pub use format::{Key, Mac, Offer, Visitor};
-pub use hello::Hello;
+pub use hello::{Hello, Timestamps};
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
 pub use roll::{Cells, Roll};
 pub use rotation::Rotation;
