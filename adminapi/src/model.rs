@@ -48,7 +48,7 @@ pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{
     BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
 };
-pub use cookies::{CookiePolicy, CookieStatus};
+pub use cookies::{CookiePolicy, CookieStatus, CookieWay};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{
     Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events,

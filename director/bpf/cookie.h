@@ -30,6 +30,7 @@ struct segment {
 	struct tcphdr *tcp;
 	__u32 at;      // where its options begin
 	__u32 options; // bytes
+	__u32 payload; // bytes
 	__u8 flags;
 	bool v4;
 };
@@ -42,7 +43,7 @@ static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
 	struct iphdr *v4 = data + ETH_HLEN;
 	struct ipv6hdr *v6 = data + ETH_HLEN;
 	void *end = (void *)(long)ctx->data_end;
-	__u32 length;
+	__u32 length, all;
 
 	if (data + ETH_HLEN + sizeof(*v4) + sizeof(*s->tcp) > end)
 		return false;
@@ -51,11 +52,13 @@ static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
 		if (v4->ihl != 5)
 			return false;
 		s->tcp = (void *)(v4 + 1);
+		all = bpf_ntohs(v4->tot_len) - sizeof(*v4);
 	} else {
 		if (data + ETH_HLEN + sizeof(*v6) + sizeof(*s->tcp) > end ||
 		    v6->nexthdr != IPPROTO_TCP)
 			return false;
 		s->tcp = (void *)(v6 + 1);
+		all = bpf_ntohs(v6->payload_len);
 	}
 	if ((void *)(s->tcp + 1) > end)
 		return false;
@@ -63,6 +66,7 @@ static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
 	if (length < sizeof(*s->tcp) || (void *)s->tcp + length > end)
 		return false;
 	s->options = length - sizeof(*s->tcp);
+	s->payload = all - length;
 	s->at = ETH_HLEN + (s->v4 ? sizeof(*v4) : sizeof(*v6)) + sizeof(*s->tcp);
 	s->flags = ((__u8 *)s->tcp)[13];
 	return true;
@@ -107,6 +111,7 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 	hash = mac(&service->keys[parity], &visitor);
 	reply.sequence = sequence_of(hash, parity, &offer);
 	reply.acknowledged = bpf_ntohl(s->tcp->seq) + 1;
+	reply.window = service->more & SPLICES ? 0 : OUR_WINDOW;
 	reply.v4 = s->v4;
 	reply.ecn = offer.ecn;
 	add_options(&reply, service->mss, &offer, timestamp_of(hash), said.value);
@@ -116,26 +121,45 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 	return ANSWER;
 }
 
-static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packet *p,
-					  const struct cookie_service *service,
-					  const struct segment *s)
+// A client that waits for a window asks for it with the number before its first byte, without data;
+// so does one whose ACK was lost.
+static __always_inline bool is_probe(const struct cookie_service *service,
+				     const struct segment *s)
+{
+	return service->more & SPLICES && !s->payload;
+}
+
+// Whether the client that began with `isn` has got the cookie that the segment acknowledges.
+static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
+				    const struct cookie_service *service,
+				    const struct segment *s, __u32 isn)
 {
 	__u32 cookie = bpf_ntohl(s->tcp->ack_seq) - 1;
-	__be32 isn = bpf_htonl(bpf_ntohl(s->tcp->seq) - 1);
-	struct visitor visitor = { p->src.addr, p->src.port, service->service, isn };
+	struct visitor visitor = { p->src.addr, p->src.port, service->service, bpf_htonl(isn) };
 	__u32 parity = cookie >> KEY_BIT & 1;
 	struct options said = {};
 	struct offer offer;
 	__u64 hash;
 
-	if ((s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
-	    !(service->flags & HAS_KEY << parity))
+	if (!(service->flags & HAS_KEY << parity))
 		return false;
 	hash = mac(&service->keys[parity], &visitor);
 	if (cookie >> 10 != hash >> 42) // most of what is forged ends here
 		return false;
 	read_options(ctx, s->at, s->options, &said);
 	return is_cookie(hash, cookie, said.timestamps, said.echo, &offer);
+}
+
+static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packet *p,
+					  const struct cookie_service *service,
+					  const struct segment *s)
+{
+	__u32 seq = bpf_ntohl(s->tcp->seq);
+
+	if ((s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
+		return false;
+	return has_got(ctx, p, service, s, seq - 1) ||
+	       (is_probe(service, s) && has_got(ctx, p, service, s, seq));
 }
 
 __noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p)

@@ -72,8 +72,11 @@ static __always_inline bool may_go(const struct found *f, void *l4, void *end, _
 
 	if (!(f->way->kind & WAY_TCP))
 		return (void *)(udp + 1) <= end && bpf_ntohs(udp->len) == length;
-	return (void *)(tcp + 1) <= end && read_claim(tcp, end, length, &claim) &&
-	       moves(f->way, f->other, &claim);
+	if ((void *)(tcp + 1) > end || !read_claim(tcp, end, length, &claim))
+		return false;
+	if (f->splice && !f->back)
+		mean_claim(f->splice, &claim);
+	return moves(f->way, f->other, &claim);
 }
 
 // Whether there may be a flow for it at all.

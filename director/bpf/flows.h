@@ -6,6 +6,7 @@
 //
 //     flow_slots  tuple -> number of the flow and way         two slots a flow at most
 //     flows     one a connection: addresses, and a way for each direction
+//     splices   one beside each flow: how its halves differ, if they do
 //     hops      next hops, shared        \ a flow is good as long as it names
 //     reals     real servers, shared     / the present era of both
 //     tallies   what was forwarded, by CPU and real server
@@ -16,7 +17,7 @@
 #include "address.h"
 
 // Goes up with each change of a layout below, and PINNED_LAYOUT (maps.h) with it.
-#define FLOWS_LAYOUT 1
+#define FLOWS_LAYOUT 2
 
 // Words that are hashed: two addresses, ports, protocol; and a constant.
 #define HASH_KEYS 11
@@ -82,6 +83,7 @@ enum shim {
 #define WAY_ONE_WAY 4   // the other way is never seen
 #define WAY_TRANSLATE 8 // addresses and ports change
 #define WAY_WRAP 16     // goes into a tunnel
+#define WAY_SPLICE 32   // the ends number what the real server says in different ways
 
 enum place {
 	CLIENT,
@@ -98,6 +100,20 @@ struct flow {
 		struct way back;
 		struct wrapping wrapping;
 	};
+};
+
+// How far a sender shifts its windows, and how far their receiver does.
+struct shifts {
+	__u8 said;
+	__u8 read;
+};
+
+struct splice {
+	__u32 numbers; // what is added to the real server's, for the client
+	__u32 clock;   // the same of its timestamps
+	struct shifts there;
+	struct shifts back;
+	__u32 zero;
 };
 
 #define HOP_ERA_BITS 18
@@ -147,6 +163,7 @@ struct lane {
 SHARED_ARRAY(heads, struct head, 1);
 SHARED_ARRAY(flow_slots, struct bucket, 1); // as many as the configuration says
 SHARED_ARRAY(flows, struct flow, 1);     // the same
+SHARED_ARRAY(splices, struct splice, 1); // the same
 SHARED_ARRAY(hops, struct hop, HOPS);
 SHARED_ARRAY(reals, struct real, REALS);
 SHARED_ARRAY(tallies, struct tally, REALS); // as often as there are CPUs

@@ -69,6 +69,8 @@ causes! {
     BadCookie = "bad_cookie",
     /// A client came back with a cookie, and no real server is left that takes it.
     NoAgent = "no_agent",
+    /// From a client whose real server has not answered yet, and which has to wait.
+    NotYetOpen = "not_yet_open",
     /// It would have opened a connection, and the defence drops a share of those.
     DefenceRate = "defense_rate",
     /// It would have opened a connection, and its source has as many as it may have.

@@ -112,6 +112,7 @@ fn blind() -> Result<()> {
         mss: 1460,
         abilities: Abilities::ALL,
         lenient: false,
+        splices: false,
     };
     gate.set_cookies(VIP.into(), Some(&recipe))?;
     let started = std::time::Instant::now();

@@ -104,6 +104,7 @@ fn recipe(rng: &mut StdRng) -> Recipe {
             ecn: rng.random(),
         },
         lenient: false,
+        splices: rng.random(),
     }
 }
 

@@ -5,8 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// When the SYNs of a service are answered with cookies, which keep nothing in the director. That
-/// needs real servers with an agent: without any it does not begin.
+/// When the SYNs of a service are answered with cookies, which keep nothing in the director.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CookiePolicy {
@@ -44,6 +43,32 @@ impl fmt::Display for CookiePolicy {
     }
 }
 
+/// How the real server of a client comes to know what the cookie says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CookieWay {
+    /// Its agent reads it.
+    Agents,
+    /// The director opens a connection to it, and joins both.
+    Splice,
+}
+
+impl CookieWay {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Splice => "splice",
+        }
+    }
+}
+
+impl fmt::Display for CookieWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// The cookies of a service, as they are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CookieStatus {
@@ -53,6 +78,9 @@ pub struct CookieStatus {
     pub active: bool,
     /// Why, or why not.
     pub reason: String,
+    /// How real servers come to know of them, if there is a way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<CookieWay>,
     /// Real servers whose agent is there and takes connections that cookies have proved.
     pub able: u32,
     /// Real servers that are to get connections.

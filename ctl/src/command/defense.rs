@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use adminapi::Client;
 use adminapi::model::{
-    CookiePolicy, CookieStatus, Defense, DefenseLevel, Event, Protocol, ServiceId, ServicePatch,
+    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, ServiceId,
+    ServicePatch,
 };
 use clap::{Args, Subcommand};
 
@@ -218,6 +219,7 @@ fn cookies(status: &CookieStatus) -> String {
         policy,
         active,
         reason,
+        way,
         able,
         reals,
         sent,
@@ -225,8 +227,10 @@ fn cookies(status: &CookieStatus) -> String {
         refused,
     } = status;
     let now = if *active { "on" } else { "not now" };
+    let way = way.map_or("none", CookieWay::name);
     format!(
         "cookies    {policy}, {now}: {reason}\n\
+         by         {way}\n\
          agents     {able} of {reals} real servers\n\
          counted    {sent} sent, {accepted} accepted, {refused} refused\n"
     )
@@ -287,6 +291,7 @@ mod tests {
                 policy: CookiePolicy::Auto,
                 active: true,
                 reason: "under attack".to_owned(),
+                way: Some(CookieWay::Agents),
                 able: 2,
                 reals: 3,
                 sent: 1000,
@@ -305,6 +310,7 @@ half-open  77500 of 250000
 step       a share of the new connections is dropped
 short      pool (pool 61.0 % used)
 cookies    auto, on: under attack
+by         agents
 agents     2 of 3 real servers
 counted    1000 sent, 10 accepted, 7 refused
 

@@ -26,6 +26,7 @@ struct reply {
 	__u32 acknowledged;
 	__u32 words[WORDS]; // in network order
 	__u32 count;
+	__u16 window;
 	bool v4;
 	bool ecn;
 };
@@ -115,7 +116,7 @@ static __always_inline void turn_tcp(struct tcphdr *tcp, const struct reply *r)
 	tcp->ack_seq = bpf_htonl(r->acknowledged);
 	((__u8 *)tcp)[12] = (5 + r->count) << 4;
 	((__u8 *)tcp)[13] = 0x12 | (r->ecn ? 0x40 : 0); // SYN, ACK, ECE
-	tcp->window = bpf_htons(OUR_WINDOW);
+	tcp->window = bpf_htons(r->window);
 	tcp->check = 0;
 	tcp->urg_ptr = 0;
 }

@@ -16,6 +16,9 @@
 #define OFFER_ECN 0x40
 #define LENIENT 0x80 // what is no cookie is the director's to judge (`sloppy_tcp`)
 
+// Bits of `more`.
+#define SPLICES 0x01 // the real server is asked after the client, which has to wait for it
+
 struct cookie_service {
 	struct siphash_key keys[2]; // by parity
 	__u32 slot;                 // among the counters
@@ -23,7 +26,8 @@ struct cookie_service {
 	__u16 mss;                  // what is advertised
 	__u8 parity;                // of the key that mints
 	__u8 flags;
-	__u8 zero[6];
+	__u8 more;
+	__u8 zero[5];
 };
 
 struct {

@@ -23,6 +23,7 @@ struct found {
 	struct flow *flow;
 	struct way *way;
 	struct way *other;
+	const struct splice *splice; // if its ends need it
 	__u32 back; // 1: from the real server
 };
 
@@ -89,5 +90,6 @@ static __always_inline bool find(const struct head *head, const struct tuple *t,
 		return false;
 	f->way = f->back ? &f->flow->back : &f->flow->there;
 	f->other = f->back ? &f->flow->there : &f->flow->back;
-	return is_its(f, t);
+	f->splice = f->way->kind & WAY_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;
+	return is_its(f, t) && (f->splice || !(f->way->kind & WAY_SPLICE));
 }

@@ -14,6 +14,7 @@
 #include <linux/udp.h>
 
 #include "find.h"
+#include "splice.h"
 
 // What a TTL that is one less adds to the complement of the header's checksum.
 #define ONE_HOP_LESS bpf_htons(0xfeff)
@@ -50,9 +51,11 @@ static __always_inline const struct address *new_dst(const struct found *f)
 // Headers are there, as who read them has found; the checks are for the verifier, which has
 // forgotten it.
 
-static __always_inline void set_ports(void *l4, void *end, const struct way *way)
+static __always_inline void set_ports(void *l4, void *end, const struct found *f)
 {
+	const struct way *way = f->way;
 	struct tcphdr *tcp = l4;
+	__u32 change = way->l4_change;
 
 	if (l4 + sizeof(__u32) > end)
 		return;
@@ -60,7 +63,10 @@ static __always_inline void set_ports(void *l4, void *end, const struct way *way
 	if (way->kind & WAY_TCP) {
 		if ((void *)(tcp + 1) > end)
 			return;
-		tcp->check = changed(tcp->check, way->l4_change);
+		if (f->splice)
+			change += f->back ? splice_back(tcp, end, f->splice) :
+					    splice_there(tcp, end, f->splice);
+		tcp->check = changed(tcp->check, change);
 	} else {
 		struct udphdr *udp = l4;
 
@@ -80,7 +86,7 @@ static __always_inline void rewrite_v4(struct iphdr *ip, void *end, const struct
 		change += f->way->ip_change;
 		ip->saddr = new_src(f)->word[3];
 		ip->daddr = new_dst(f)->word[3];
-		set_ports(ip + 1, end, f->way);
+		set_ports(ip + 1, end, f);
 	}
 	ip->check = changed(ip->check, change);
 }
@@ -93,6 +99,6 @@ static __always_inline void rewrite_v6(struct ipv6hdr *ip, void *end, const stru
 	if (f->way->kind & WAY_TRANSLATE) {
 		__builtin_memcpy(&ip->saddr, new_src(f), sizeof(ip->saddr));
 		__builtin_memcpy(&ip->daddr, new_dst(f), sizeof(ip->daddr));
-		set_ports(ip + 1, end, f->way);
+		set_ports(ip + 1, end, f);
 	}
 }

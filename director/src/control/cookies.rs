@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use adminapi::model::{CookiePolicy, CookieStatus};
+use adminapi::model::{CookiePolicy, CookieStatus, CookieWay};
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
 use tracing::warn;
@@ -157,9 +157,7 @@ impl Director {
             return true;
         }
         mint.dies.remove(&service.key);
-        let mut reals = candidates(service);
-        let wanted = service.handling.cookies != CookiePolicy::Off;
-        if !wanted || !reals.any(|real| look.agents.has(IpAddr::from(real.endpoint.addr))) {
+        if !needs_dies(service, look) {
             return false;
         }
         let Some(slot) = mint.free_slot() else {
@@ -189,7 +187,9 @@ impl Director {
         };
         let stands = stand(dies, service, vip, look);
         let policy = service.handling.cookies;
-        let reason = decide(service, policy, &stands, look);
+        let way = way_of(service, &stands);
+        let reason = decide(policy, &way, &stands, look);
+        let before = service.cookies.recipe().is_some_and(|old| old.splices);
         let recipe = Recipe {
             slot: dies.slot,
             service: dies.number,
@@ -197,20 +197,23 @@ impl Director {
             parity: dies.keys.parity(),
             mints: reason.is_ok(),
             mss: mss(service, vip, look.fib),
-            abilities: stands.abilities,
+            abilities: abilities(&way, &stands),
             lenient: look.lenient,
+            // Those that are under way are good in the old way.
+            splices: way.as_ref().map_or(before, |way| *way == CookieWay::Splice),
         };
         dies.status = CookieStatus {
             policy,
             active: recipe.mints,
             reason: reason.unwrap_or_else(|why| why),
+            way: way.ok(),
             able: stands.able,
             reals: stands.reals,
             ..CookieStatus::default()
         };
         orders.extend(orders_of(dies, service, vip));
         self.publish_recipe(service, vip, recipe);
-        let idle = policy == CookiePolicy::Off;
+        let idle = !needs_dies(service, look);
         dies.unwanted = idle.then(|| dies.unwanted.unwrap_or(look.now));
         let rest = dies.unwanted.map(|since| since.until(look.now));
         if rest.is_some_and(|rest| rest >= Ticks(look.period.0 * 2)) {
@@ -277,14 +280,7 @@ impl Director {
         let mint = self.mint.lock();
         let status = match mint.dies.get(&service.key) {
             Some(dies) => dies.status.clone(),
-            None => CookieStatus {
-                reason: match policy {
-                    CookiePolicy::Off => "set by the user".to_owned(),
-                    _ => "no real server has an agent".to_owned(),
-                },
-                reals: candidates(service).count() as u32,
-                ..CookieStatus::default()
-            },
+            None => at_rest(service),
         };
         Some(CookieStatus {
             policy,
@@ -301,11 +297,47 @@ fn can_have(service: &Service) -> bool {
     matches!(service.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port > 0)
 }
 
-/// The real servers that may get connections. By FullNAT they would not see the client that a
-/// cookie names.
+/// The real servers that may get connections.
 fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
-    let reals = service.reals.iter().map(|real| &**real);
-    reals.filter(|real| real.weight > 0 && real.method != Method::FullNat)
+    let listed = service.reals.iter().filter(|_| service.sorry.is_none());
+    let reals = listed.chain(&service.sorry).map(|real| &**real);
+    reals.filter(|real| real.weight > 0)
+}
+
+/// Whether a service needs keys now: agents have to have them before they are used.
+fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
+    let mut reals = candidates(service);
+    match service.handling.cookies {
+        CookiePolicy::Off => false,
+        CookiePolicy::Always => true,
+        CookiePolicy::Auto => {
+            look.attacked || reals.any(|real| look.agents.has(real.endpoint.addr.into()))
+        }
+    }
+}
+
+/// How a service stands that has no keys.
+fn at_rest(service: &Service) -> CookieStatus {
+    let reals = candidates(service).count() as u32;
+    let lack = (reals > 0).then(|| "no real server has an agent".to_owned());
+    let stands = Stands {
+        able: 0,
+        reals,
+        abilities: Abilities::ALL,
+        lack,
+    };
+    let way = way_of(service, &stands);
+    let why = match (service.handling.cookies, &way) {
+        (CookiePolicy::Off, _) => SET.to_owned(),
+        (_, Ok(_)) => UNCALLED.to_owned(),
+        (_, Err(lack)) => lack.clone(),
+    };
+    CookieStatus {
+        reason: why,
+        way: way.ok(),
+        reals,
+        ..CookieStatus::default()
+    }
 }
 
 /// To where a real server gets the connections of `vip`.
@@ -329,6 +361,9 @@ struct Stands {
 /// Asks the agents, and says to the schedulers what they say.
 fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> Stands {
     let holds = |real: &Real, key: &_| {
+        if real.method == Method::FullNat {
+            return Err("by FullNAT it does not see the client");
+        }
         let (addr, to) = (real.endpoint.addr.into(), endpoint_of(real, vip));
         look.agents.stand(addr, dies.number, to, key, look.now)
     };
@@ -363,28 +398,62 @@ fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> 
     stands
 }
 
+impl Stands {
+    fn lack(&self) -> String {
+        let lack = self.lack.as_deref();
+        lack.unwrap_or("no real server").to_owned()
+    }
+}
+
+const SET: &str = "set by the user";
+const UNCALLED: &str = "nothing calls for them";
+
+/// The best way that there is for a service: its real servers read cookies themselves if all can, or
+/// the director asks them, if it hears both ends; else those that can get all who come.
+fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
+    let is_heard = |real: &Real| !real.method.is_one_way();
+    let all_heard = !service.is_ftp() && candidates(service).all(is_heard);
+    // Who sticks to a real server must be able to go there.
+    let sticks = service.handling.persistence.is_some();
+    match (stands.able, stands.reals) {
+        (_, 0) => Err(stands.lack()),
+        (able, reals) if able == reals => Ok(CookieWay::Agents),
+        _ if all_heard => Ok(CookieWay::Splice),
+        (0, _) => Err(stands.lack()),
+        _ if sticks => Err(format!("persistent, and {}", stands.lack())),
+        _ => Ok(CookieWay::Agents),
+    }
+}
+
+/// What is offered to clients. Of a real server that is yet to be asked ECN is not known: a client
+/// that was promised it would wait for marks that never come.
+fn abilities(way: &Result<CookieWay, String>, stands: &Stands) -> Abilities {
+    match way {
+        Ok(CookieWay::Splice) => Abilities {
+            ecn: false,
+            ..Abilities::ALL
+        },
+        _ => stands.abilities,
+    }
+}
+
 /// Why SYNs are answered with cookies, or why not.
 fn decide(
-    service: &Service,
     policy: CookiePolicy,
+    way: &Result<CookieWay, String>,
     stands: &Stands,
     look: &Look<'_>,
 ) -> Result<String, String> {
-    let lack = || {
-        stands
-            .lack
-            .clone()
-            .unwrap_or_else(|| "no real server".to_owned())
+    let with_way = |why: &str| match way {
+        Ok(CookieWay::Splice) => format!("{why}; {}", stands.lack()),
+        _ => why.to_owned(),
     };
-    // Who sticks to a real server must be able to go there.
-    let all = service.handling.persistence.is_some();
-    match policy {
-        CookiePolicy::Off => Err("set by the user".to_owned()),
-        _ if stands.able == 0 => Err(lack()),
-        _ if all && stands.able < stands.reals => Err(format!("persistent, and {}", lack())),
-        CookiePolicy::Always => Ok("set by the user".to_owned()),
-        CookiePolicy::Auto if look.attacked => Ok("under attack".to_owned()),
-        CookiePolicy::Auto => Err("nothing calls for them".to_owned()),
+    match (policy, way) {
+        (CookiePolicy::Off, _) => Err(SET.to_owned()),
+        (_, Err(lack)) => Err(lack.clone()),
+        (CookiePolicy::Always, _) => Ok(with_way(SET)),
+        (CookiePolicy::Auto, _) if look.attacked => Ok(with_way("under attack")),
+        (CookiePolicy::Auto, _) => Err(UNCALLED.to_owned()),
     }
 }
 

@@ -20,7 +20,7 @@ mod shared;
 mod turnover;
 
 pub use format::{Key, Mac, Offer, Visitor};
-pub use hello::Hello;
+pub use hello::{Hello, Timestamps};
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
 pub use roll::{Cells, Roll};
 pub use rotation::Rotation;

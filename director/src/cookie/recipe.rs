@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::format::parity_of;
-use super::{Hello, Key, Offer, Visitor};
+use super::hello::Timestamps;
+use super::{Hello, Key, Offer, Visitor, WINDOW};
 use crate::wire::Endpoint;
 use crate::wire::tcp::{Flags, Segment};
 
@@ -73,6 +74,8 @@ pub struct Recipe {
     pub abilities: Abilities,
     /// What is no cookie may be a connection of another director's (`sloppy_tcp`).
     pub lenient: bool,
+    /// Whether the real servers are asked after the client: it has to wait for them.
+    pub splices: bool,
 }
 
 /// A SYN+ACK with a cookie, as far as the client decides on it.
@@ -91,6 +94,12 @@ pub struct Minted {
 pub struct Proof {
     /// What it has offered.
     pub offer: Offer,
+    /// Its initial sequence number.
+    pub isn: u32,
+    /// The one that it was told, which is the cookie.
+    pub told: u32,
+    /// What its segment says of the clocks.
+    pub timestamps: Option<Timestamps>,
 }
 
 impl Recipe {
@@ -115,12 +124,37 @@ impl Recipe {
         if flags != Flags::ACK {
             return None;
         }
-        let cookie = segment.ack.wrapping_sub(1);
-        let key = self.keys[usize::from(parity_of(cookie))]?;
-        let mac = key.mac(&self.visitor(client, segment.seq.wrapping_sub(1)));
-        let echo = Hello::read(bytes).timestamps.map(|said| said.echo);
-        let offer = mac.check(cookie, echo, client.addr.is_v4())?;
-        Some(Proof { offer })
+        let told = segment.ack.wrapping_sub(1);
+        let key = self.keys[usize::from(parity_of(told))]?;
+        let timestamps = Hello::read(bytes).timestamps;
+        let echo = timestamps.map(|said| said.echo);
+        self.starts(segment).find_map(|isn| {
+            let mac = key.mac(&self.visitor(client, isn));
+            let offer = mac.check(told, echo, client.addr.is_v4())?;
+            Some(Proof {
+                offer,
+                isn,
+                told,
+                timestamps,
+            })
+        })
+    }
+
+    /// The window that a SYN+ACK advertises: none to who has to wait.
+    pub const fn window(&self) -> u16 {
+        match self.splices {
+            true => 0,
+            false => WINDOW,
+        }
+    }
+
+    /// The initial sequence numbers that a segment with a cookie can have begun with. A client that
+    /// waits for a window asks for it with the number before its first byte, without data
+    /// (`tcp_xmit_probe_skb` of Linux): so does one whose ACK was lost.
+    fn starts(&self, segment: &Segment) -> impl Iterator<Item = u32> + use<> {
+        let probes = self.splices && segment.payload == 0;
+        let first = segment.seq.wrapping_sub(1);
+        std::iter::once(first).chain(probes.then_some(segment.seq))
     }
 
     const fn visitor(&self, client: Endpoint, isn: u32) -> Visitor {

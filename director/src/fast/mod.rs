@@ -287,6 +287,7 @@ impl Fast {
         let at = self.room.take(self.now())?;
         let flow = &self.shared.flows[at as usize];
         shape.write(flow);
+        shape.write_splice(&self.shared.splices[at as usize]);
         reset(flow, entry);
         let filed = self.file(at, shape);
         if !filed {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 
 use super::hash::words;
 use crate::direction::Direction;
-use crate::gate::flows::{Flow, Way, kind};
+use crate::forward::Splice;
+use crate::gate::flows::{Flow, SharedSplice, Way, kind};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
 /// A flow but for its next hops and its bounds.
@@ -30,6 +31,8 @@ pub struct Shape {
 pub enum Manner {
     /// Both ways pass here, addresses and ports change.
     Translated,
+    /// The same, and so do numbers, clocks and windows.
+    Spliced(Splice),
     /// They go as they are; the real server answers the client itself.
     AsTheyAre,
     /// They are wrapped; the real server answers the client itself.
@@ -70,11 +73,15 @@ impl Shape {
 
     /// The tuple of the packets from the real server, if they pass here.
     pub fn reply(&self) -> Option<Tuple> {
-        (self.manner == Manner::Translated).then_some(Tuple {
+        self.is_translated().then_some(Tuple {
             protocol: self.protocol,
             src: self.real,
             dst: self.peer,
         })
+    }
+
+    const fn is_translated(&self) -> bool {
+        matches!(self.manner, Manner::Translated | Manner::Spliced(_))
     }
 
     const fn kind(&self) -> u8 {
@@ -85,6 +92,7 @@ impl Shape {
         };
         let manner = match self.manner {
             Manner::Translated => kind::TRANSLATE,
+            Manner::Spliced(_) => kind::TRANSLATE | kind::SPLICE,
             Manner::AsTheyAre => kind::ONE_WAY,
             Manner::Wrapped(_) => kind::ONE_WAY | kind::WRAP,
         };
@@ -109,10 +117,10 @@ impl Shape {
     fn ports(&self, way: Direction) -> [u16; 4] {
         let [client, vip] = [self.client.port, self.vip.port];
         let [peer, real] = [self.peer.port, self.real.port];
-        match (self.manner, way) {
-            (Manner::Translated, Direction::Original) => [client, vip, peer, real],
-            (Manner::Translated, Direction::Reply) => [real, peer, vip, client],
-            _ => [client, vip, client, vip],
+        match (self.is_translated(), way) {
+            (true, Direction::Original) => [client, vip, peer, real],
+            (true, Direction::Reply) => [real, peer, vip, client],
+            (false, _) => [client, vip, client, vip],
         }
     }
 
@@ -128,6 +136,19 @@ impl Shape {
         }
         if let Manner::Wrapped(wrapping) = &self.manner {
             write_wrapping(&flow.ways[1], wrapping);
+        }
+    }
+
+    /// Writes how its halves differ, if they do, to what stands beside that place.
+    pub(super) fn write_splice(&self, cells: &SharedSplice) {
+        let Manner::Spliced(splice) = &self.manner else {
+            return;
+        };
+        cells.numbers.store(splice.numbers, Relaxed);
+        cells.clock.store(splice.clock, Relaxed);
+        let pairs = cells.scales.iter().zip(splice.scales);
+        for (cell, scale) in pairs.flat_map(|(cells, scales)| cells.iter().zip(scales)) {
+            cell.store(scale, Relaxed);
         }
     }
 
@@ -310,6 +331,7 @@ mod tests {
         };
         let manners = [
             Manner::Translated,
+            Manner::Spliced(Splice::default()),
             Manner::AsTheyAre,
             Manner::Wrapped(wrapping),
         ];

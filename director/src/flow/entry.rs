@@ -55,7 +55,7 @@ pub struct Entry {
     expires: Tick,
     /// Protocol, and what its state machine keeps.
     pub tracked: Tracked,
-    /// Packets from the client; stops at the top.
+    /// Packets from the client; stops at the top. Of a spliced connection, its [`Entry::clock`].
     pub packets: u32,
     /// Wheel links; in a free place `next` is the free list.
     pub(super) next: u32,
@@ -203,7 +203,26 @@ impl Entry {
     /// Counts a packet from the client.
     #[inline]
     pub fn count_packet(&mut self) {
-        self.packets = self.packets.saturating_add(1);
+        if !self.is_spliced() {
+            self.packets = self.packets.saturating_add(1);
+        }
+    }
+
+    /// Whether client and real server have each another number for what the real server says.
+    #[inline]
+    pub const fn is_spliced(&self) -> bool {
+        self.tracked.is_spliced()
+    }
+
+    /// Of a spliced connection, what is added to the clock of its real server for the client; before
+    /// that one has answered, the clock that the client was told.
+    pub const fn clock(&self) -> u32 {
+        self.packets
+    }
+
+    /// Says what it is.
+    pub const fn set_clock(&mut self, clock: u32) {
+        self.packets = clock;
     }
 
     /// Whether its replies never pass here.

@@ -56,6 +56,17 @@ impl Tracked {
         matches!(self, Self::Tcp(tcp) if tcp.is_proved())
     }
 
+    /// Whether its client was answered before its real server was asked.
+    #[inline]
+    pub const fn is_spliced(&self) -> bool {
+        matches!(self, Self::Tcp(tcp) if tcp.is_spliced())
+    }
+
+    /// Whether the real server has agreed to it, of TCP.
+    pub const fn is_answered(&self) -> bool {
+        matches!(self, Self::Tcp(tcp) if tcp.is_answered())
+    }
+
     /// As what the connection counts: UDP is always inactive.
     #[inline]
     pub fn phase(&self) -> Phase {

@@ -6,6 +6,9 @@ use crate::wire::checksum::Change;
 use crate::wire::{Addr, IcmpError, Protocol, Quote, Tuple, Version};
 use crate::wire::{icmp, tcp, udp};
 
+/// Where the sequence number of a quoted segment stands (RFC 9293 §3.1).
+const QUOTED_SEQ: usize = 4;
+
 /// Rewrites an error so that it comes from `src`, is for `dst` and quotes a packet of the tuple
 /// `quote`: the packet as the receiver had sent it.
 ///
@@ -36,6 +39,25 @@ pub fn widen_path(frame: &mut [u8], error: &IcmpError) {
     if let Some(mut header) = icmp::header_mut(from(frame, error.layout.transport)) {
         let checksum = Change::default().words(mtu, least).apply(header.checksum());
         header.set_mtu(version, least);
+        header.set_checksum(checksum);
+    }
+}
+
+/// Has an error about a TCP segment quote one that is numbered `by` less. The quoted checksum is left
+/// behind: what is quoted in part nobody can check.
+pub fn renumber_quote(frame: &mut [u8], error: &IcmpError, by: u32) {
+    let segment = error.quote.layout.segment_mut(frame);
+    let Some(field) = segment
+        .get_mut(QUOTED_SEQ..)
+        .and_then(<[u8]>::first_chunk_mut)
+    else {
+        return;
+    };
+    let old = u32::from_be_bytes(*field);
+    let new = old.wrapping_sub(by);
+    *field = new.to_be_bytes();
+    if let Some(mut header) = icmp::header_mut(from(frame, error.layout.transport)) {
+        let checksum = Change::default().words(old, new).apply(header.checksum());
         header.set_checksum(checksum);
     }
 }
@@ -100,6 +122,24 @@ mod tests {
         quote.truncate(header + 8 + more);
         let kind = if router.is_v4() { [3, 4] } else { [2, 0] };
         sample::icmp_error([router, sample.tuple.src.addr], kind, 1400, &quote)
+    }
+
+    #[test]
+    fn a_quote_is_renumbered_and_the_error_stays_whole() {
+        let [src, dst] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Addr::v4);
+        let sample = Sample::of(Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(src, 1234),
+            dst: Endpoint::new(dst, 80),
+        });
+        let router = sample.tuple.dst.addr;
+        let mut frame = error_about(&sample, router, 0);
+        let before = read(&frame).quote.number.unwrap();
+        let error = read(&frame);
+        renumber_quote(&mut frame, &error, 0xffff_0003);
+        // Which reads it at all only if its checksum is right.
+        let after = read(&frame).quote.number.unwrap();
+        assert_eq!(after, before.wrapping_sub(0xffff_0003));
     }
 
     #[test]

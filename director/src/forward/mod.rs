@@ -12,15 +12,19 @@ pub mod notice;
 mod numbers;
 pub mod reply;
 mod speech;
+mod splice;
 mod tunnel;
+mod word;
 
 pub use cut::{Cuts, lift_dont_fragment, may_be_cut};
-pub use icmp::{translate_error, widen_path};
+pub use icmp::{renumber_quote, translate_error, widen_path};
 pub use mss::clamp_mss;
 pub use nat::{TtlExceeded, decrement_ttl, has_hop_left, set_ethernet, translate};
 pub use numbers::{change_acks, set_seq};
 pub use speech::Speech;
+pub use splice::{Splice, rescaled};
 pub use tunnel::{GueChecksum, Outer, Tunnel};
+pub use word::Word;
 
 /// The bytes of a frame from an offset on; none if it ends before.
 #[inline]

@@ -1,12 +1,10 @@
 //! What the director says of its own accord of a connection that it has given up: a reset, or an
 //! ICMP error.
 
+use super::Word;
 use super::reply::{self, Problem};
 use crate::wire::tcp::Flags;
-use crate::wire::{Addr, Packet, Tuple, Version, checksum, ethernet, ipv4, ipv6, parse, tcp};
-
-/// Hops that it may go (RFC 1700).
-const TTL: u8 = 64;
+use crate::wire::{Addr, Options, Packet, Tuple, Version, parse};
 
 /// Writes the reset that `tuple.src` would send to end its connection, its next sequence number
 /// being `seq`, to the start of `buffer`; the stations are left to the caller. Returns the length
@@ -33,57 +31,22 @@ pub fn unreachable_at(buffer: &mut [u8], tuple: &Tuple, seq: u32, from: Addr) ->
 }
 
 fn segment_at(buffer: &mut [u8], tuple: &Tuple, seq: u32, flags: Flags) -> Option<usize> {
-    let (version, header, ethertype) = match tuple.src.addr.is_v4() {
-        true => (Version::V4, ipv4::LEN, ethernet::IPV4),
-        false => (Version::V6, ipv6::LEN, ethernet::IPV6),
-    };
-    let end = ethernet::LEN + header + tcp::LEN;
-    let frame = buffer.get_mut(..end)?;
-    frame.fill(0);
-    ethernet::header_mut(frame)?.set_ethertype(ethertype);
-    let (network, message) = frame[ethernet::LEN..].split_at_mut(header);
-    let (src, dst) = (tuple.src.addr, tuple.dst.addr);
-    let protocol = tuple.protocol.number();
-    match version {
-        Version::V4 => ipv4::Repr {
-            src,
-            dst,
-            protocol,
-            tos: 0,
-            ttl: TTL,
-            payload: tcp::LEN as u16,
-            ident: None,
-        }
-        .write(network.first_chunk_mut()?),
-        Version::V6 => ipv6::Repr {
-            src,
-            dst,
-            next_header: protocol,
-            hop_limit: TTL,
-            payload: tcp::LEN as u16,
-            class: 0,
-            flow: 0,
-        }
-        .write(network.first_chunk_mut()?),
-    }
-    let repr = tcp::Repr {
-        src_port: tuple.src.port,
-        dst_port: tuple.dst.port,
+    let word = Word {
+        tuple: *tuple,
         seq,
         ack: 0,
-        flags,
+        flags: flags.0,
+        window: 0,
+        options: Options::default(),
     };
-    repr.write(message.first_chunk_mut()?);
-    let sum = checksum::transport(version, src, dst, protocol, message);
-    tcp::header_mut(message)?.set_checksum(sum.checksum());
-    Some(end)
+    word.write(buffer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::tcp::Segment;
-    use crate::wire::{Addr, Endpoint, Packet, Protocol, parse};
+    use crate::wire::{Addr, Endpoint, Packet, Protocol, checksum, parse};
 
     fn addr(text: &str) -> Addr {
         let ip: std::net::IpAddr = text.parse().unwrap();

@@ -16,26 +16,35 @@ pub fn set_seq(segment: &mut [u8], seq: u32) {
 /// Has a segment acknowledge what its numbers `mean`, in its SACK blocks too (RFC 2018), and brings
 /// the checksum after them.
 pub fn change_acks(segment: &mut [u8], mean: impl Fn(u32) -> u32) {
+    amend(segment, |header| shift_acks(header, mean));
+}
+
+/// The same, and the checksum is left behind.
+pub(super) fn shift_acks(header: &mut [u8], mean: impl Fn(u32) -> u32) {
+    if let Some(mut header) = tcp::header_mut(header) {
+        let ack = mean(header.ack());
+        header.set_ack(ack);
+    }
+    let options = header.get_mut(tcp::LEN..).unwrap_or_default();
+    for edge in tcp::sack_edges(options) {
+        *edge = mean(u32::from_be_bytes(*edge)).to_be_bytes();
+    }
+}
+
+/// Changes the header of a segment, options included, and brings its checksum after that.
+pub(super) fn amend(segment: &mut [u8], change: impl FnOnce(&mut [u8])) {
     let Ok(header) = tcp::checked(segment) else {
         return;
     };
     let (checksum, end) = (header.checksum(), header.data_offset());
-    let sum = |segment: &[u8]| {
-        Sum::default()
-            .bytes(segment.get(..end).unwrap_or_default())
-            .fold()
+    let Some(header) = segment.get_mut(..end) else {
+        return;
     };
-    let before = sum(segment);
-    if let Some(mut header) = tcp::header_mut(segment) {
-        let ack = mean(header.ack());
-        header.set_ack(ack);
-    }
-    let options = segment.get_mut(tcp::LEN..end).unwrap_or_default();
-    for edge in tcp::sack_edges(options) {
-        *edge = mean(u32::from_be_bytes(*edge)).to_be_bytes();
-    }
-    let change = Change::default().word(before, sum(segment));
-    if let Some(mut header) = tcp::header_mut(segment) {
+    let sum = |header: &[u8]| Sum::default().bytes(header).fold();
+    let before = sum(header);
+    change(header);
+    let change = Change::default().word(before, sum(header));
+    if let Some(mut header) = tcp::header_mut(header) {
         header.set_checksum(change.apply(checksum));
     }
 }

@@ -103,5 +103,6 @@ fn bytes_of(recipe: &Recipe) -> [u8; BYTES] {
     .filter(|(set, _)| *set)
     .map(|(_, bit)| bit)
     .sum();
+    bytes[42] = recipe.splices.into();
     bytes
 }

@@ -13,7 +13,7 @@ use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_PORTS};
 
 /// `FLOWS_LAYOUT`.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 /// `HASH_KEYS`.
 pub const HASH_KEYS: usize = 11;
 /// `SLOTS`: of a bucket.
@@ -43,6 +43,7 @@ shared! {
     Head = 104;
     Bucket = 64;
     Flow = 192;
+    SharedSplice = 16;
     SharedHop = 24;
     SharedReal = 8;
     Tally = 32;
@@ -101,6 +102,7 @@ pub mod kind {
     pub const ONE_WAY: u8 = 4;
     pub const TRANSLATE: u8 = 8;
     pub const WRAP: u8 = 16;
+    pub const SPLICE: u8 = 32;
 }
 
 /// `struct flow`.
@@ -111,6 +113,18 @@ pub struct Flow {
     pub addrs: [[AtomicU32; 4]; 4],
     /// By direction.
     pub ways: [Way; 2],
+}
+
+/// `struct splice`.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub struct SharedSplice {
+    pub numbers: AtomicU32,
+    pub clock: AtomicU32,
+    /// By direction: as said, and as read.
+    pub scales: [[AtomicU8; 2]; 2],
+    zero: AtomicU32,
 }
 
 /// `struct hop`.
@@ -218,6 +232,7 @@ pub struct Flows {
     pub heads: Array<Head>,
     pub buckets: Array<Bucket>,
     pub flows: Array<Flow>,
+    pub splices: Array<SharedSplice>,
     pub hops: Array<SharedHop>,
     pub reals: Array<SharedReal>,
     pub tallies: Array<Tally>,
@@ -234,7 +249,7 @@ impl Flows {
     /// Bytes that it takes, in the kernel.
     pub fn footprint(&self) -> usize {
         let per_cpu = self.tallies.bytes + self.reals.bytes + self.hops.bytes;
-        self.buckets.bytes + self.flows.bytes + per_cpu
+        self.buckets.bytes + self.flows.bytes + self.splices.bytes + per_cpu
     }
 }
 
@@ -244,6 +259,7 @@ pub(super) struct FlowMaps {
     heads: MapHandle,
     buckets: MapHandle,
     flows: MapHandle,
+    splices: MapHandle,
     hops: MapHandle,
     reals: MapHandle,
     tallies: MapHandle,
@@ -252,7 +268,15 @@ pub(super) struct FlowMaps {
 }
 
 /// What a later director goes on with: all or nothing.
-pub(super) const ARRAYS: [&str; 6] = ["heads", "flow_slots", "flows", "hops", "reals", "tallies"];
+pub(super) const ARRAYS: [&str; 7] = [
+    "heads",
+    "flow_slots",
+    "flows",
+    "splices",
+    "hops",
+    "reals",
+    "tallies",
+];
 
 /// Slots for each flow: two are used, so that a bucket is seldom full.
 const SLOTS_A_FLOW: usize = 4;
@@ -273,6 +297,7 @@ pub(super) fn size(open: &mut OpenGateSkel<'_>, flows: u32) -> libbpf_rs::Result
     };
     open.maps.flow_slots.set_max_entries(buckets_for(flows))?;
     open.maps.flows.set_max_entries(flows)?;
+    open.maps.splices.set_max_entries(flows)?;
     open.maps.tallies.set_max_entries(tallies)
 }
 
@@ -282,6 +307,7 @@ impl FlowMaps {
             heads: MapHandle::try_from(&skel.maps.heads)?,
             buckets: MapHandle::try_from(&skel.maps.flow_slots)?,
             flows: MapHandle::try_from(&skel.maps.flows)?,
+            splices: MapHandle::try_from(&skel.maps.splices)?,
             hops: MapHandle::try_from(&skel.maps.hops)?,
             reals: MapHandle::try_from(&skel.maps.reals)?,
             tallies: MapHandle::try_from(&skel.maps.tallies)?,
@@ -301,6 +327,7 @@ impl FlowMaps {
             heads: named("heads")?,
             buckets: named("flow_slots")?,
             flows: named("flows")?,
+            splices: named("splices")?,
             hops: named("hops")?,
             reals: named("reals")?,
             tallies: named("tallies")?,
@@ -319,6 +346,7 @@ impl FlowMaps {
         open.maps.heads.reuse_fd(self.heads.as_fd())?;
         open.maps.flow_slots.reuse_fd(self.buckets.as_fd())?;
         open.maps.flows.reuse_fd(self.flows.as_fd())?;
+        open.maps.splices.reuse_fd(self.splices.as_fd())?;
         open.maps.hops.reuse_fd(self.hops.as_fd())?;
         open.maps.reals.reuse_fd(self.reals.as_fd())?;
         open.maps.tallies.reuse_fd(self.tallies.as_fd())?;
@@ -333,6 +361,7 @@ impl FlowMaps {
                 heads: Array::map(&self.heads)?,
                 buckets: Array::map(&self.buckets)?,
                 flows: Array::map(&self.flows)?,
+                splices: Array::map(&self.splices)?,
                 hops: Array::map(&self.hops)?,
                 reals: Array::map(&self.reals)?,
                 tallies: Array::map(&self.tallies)?,

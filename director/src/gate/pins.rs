@@ -26,7 +26,7 @@ use super::{GateError, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 /// The maps that a later director goes on with. Those of the flow cache go together, or not at all.
 const CARRIED: [&str; 7] = [
     "counters",

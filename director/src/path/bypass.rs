@@ -5,8 +5,9 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::view::{Refusal, View, flow_of};
+use super::visitor::Guest;
 use crate::drops::Cause;
-use crate::flow::{Place, Shard, Tracked};
+use crate::flow::{Place, Shard};
 use crate::neighbour::Hop;
 use crate::service::{Real, Service};
 use crate::wire::{Layout, Transport, Tuple};
@@ -30,9 +31,9 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
         service: &'s Service,
-        tracked: Tracked,
+        guest: &Guest,
     ) -> Result<Departure, Refusal<'s>> {
-        if tracked.is_proved() {
+        if guest.is_vouched() {
             return Err(Refusal::from(Cause::NoAgent).of_service(service));
         }
         let real = self.way_past(service)?;
@@ -40,11 +41,11 @@ impl<'s> View<'s> {
             drop(shard);
             return self.once(frame, packet, real);
         }
-        let entry = self.entry(packet, real, tracked);
+        let entry = self.entry(&packet.tuple, real, guest);
         let admitted = self.take_in(&mut shard, frame, packet, place, real, entry)?;
         drop(shard);
         let (to, hop) = admitted.map_err(|cause| Refusal::from(cause).of_real(real))?;
-        Ok(self.forward(frame, packet, real, &to, &hop))
+        Ok(self.forward(frame, packet, real, guest, (&to, &hop)))
     }
 
     /// The next hop to a packet's own destination.

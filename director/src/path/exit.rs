@@ -2,7 +2,7 @@
 
 use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
-use crate::forward::{self, Cuts, Outer, Speech, Tunnel};
+use crate::forward::{self, Cuts, Outer, Speech, Tunnel, Word};
 use crate::fragment::Name;
 use crate::neighbour::{Hop, NoHop};
 use crate::service::Method;
@@ -22,6 +22,8 @@ pub(super) enum Departure {
     Remade(Remake),
     /// When it says something else, through this port.
     Saying(u16, Speech),
+    /// As a word of the director's own, which goes there.
+    Instead(Word, Hop),
     /// Later, when the first fragment of its datagram has shown the way.
     Held(Name),
 }

@@ -5,10 +5,13 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Shared;
+use super::errand::Errands;
 use super::farewell::Farewells;
 use super::reading::Reading;
+use super::splice::Openings;
 use super::sticky::once;
 use super::view::{Owner, Refusal, View};
+use super::visitor::Guest;
 use super::ways::Ways;
 use crate::drops::{Cause, DropReason};
 use crate::fast::Moment;
@@ -84,6 +87,8 @@ impl Shared {
             door: self.door.get(),
             orders: &self.orders,
             farewells: &Farewells::default(),
+            errands: &Errands::default(),
+            openings: &Openings::default(),
             policy: self.policy,
             path_mtus: &self.path_mtus.load(),
             fragments: &self.fragments,
@@ -132,7 +137,7 @@ impl<'s> View<'s> {
             return Err(Cause::NoConnection.into());
         }
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
-        let tracked = self.admit(service, frame, packet)?;
+        let guest = self.admit(service, frame, packet).map(Guest::from)?;
         found.service = Some(service.key);
         let held = self.held(service, frame, packet);
         let real = match held.map_err(|cause| Refusal::from(cause).of_service(service))? {
@@ -154,7 +159,7 @@ impl<'s> View<'s> {
         let to = match found.one_packet {
             true => once(packet, real),
             false => {
-                let class = self.entry(packet, real, tracked).class();
+                let class = self.entry(&packet.tuple, real, &guest).class();
                 let lead = self.lead(&shard, packet, place, real, class);
                 lead.map_err(|cause| Refusal::from(cause).of_real(real))?.to
             }
@@ -163,7 +168,7 @@ impl<'s> View<'s> {
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
         let refused = |cause: Cause| Err(Refusal::from(cause).of_service(service));
-        if self.is_drawn(service, packet, &tracked) {
+        if self.is_drawn(service, packet, &guest) {
             return refused(Cause::DefenceRate);
         }
         match self.pool.crowds().full(&packet.tuple) {

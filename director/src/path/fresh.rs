@@ -4,7 +4,10 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::judge::segment_of;
+use super::splice::LIFETIME;
 use super::view::{Refusal, View};
+use super::visitor::Guest;
+use super::voice::Lead;
 use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
 use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard, Tracked};
@@ -28,9 +31,9 @@ impl<'s> View<'s> {
             return self.opened_by_client(shard, frame, packet, place);
         };
         let service: &Service = service;
-        let tracked = self.greet(service, frame, packet)?;
+        let guest = self.greet(service, frame, packet)?;
         let refused = |refusal: Refusal<'s>| refusal.of_service(service);
-        if self.is_drawn(service, packet, &tracked) {
+        if self.is_drawn(service, packet, &guest) {
             return Err(refused(Cause::DefenceRate.into()));
         }
         if self.pool.crowds().refuses(&packet.tuple) {
@@ -38,23 +41,23 @@ impl<'s> View<'s> {
         }
         let handling = &service.handling;
         if let Some(persistence) = &handling.persistence {
-            return self.sticky(shard, frame, packet, place, service, persistence, tracked);
+            return self.sticky(shard, frame, packet, place, service, persistence, &guest);
         }
-        let Some(first) = self.pick_for(service, packet, &tracked) else {
-            return self.bypass(shard, frame, packet, place, service, tracked);
+        let Some(first) = self.pick_for(service, packet, &guest) else {
+            return self.bypass(shard, frame, packet, place, service, &guest);
         };
         if handling.is_once(packet.tuple.protocol) {
             drop(shard);
             return self.once(frame, packet, first);
         }
         let mut why = Cause::TupleTaken;
-        for real in candidates(service, first, &tracked) {
-            let entry = self.entry(packet, real, tracked);
+        for real in candidates(service, first, &guest) {
+            let entry = self.entry(&packet.tuple, real, &guest);
             match self.take_in(&mut shard, frame, packet, place, real, entry)? {
                 Err(cause) => why = cause,
                 Ok((to, hop)) => {
                     drop(shard);
-                    return Ok(self.forward(frame, packet, real, &to, &hop));
+                    return Ok(self.forward(frame, packet, real, &guest, (&to, &hop)));
                 }
             }
         }
@@ -66,10 +69,10 @@ impl<'s> View<'s> {
         &self,
         service: &'s Service,
         packet: &Transport,
-        tracked: &Tracked,
+        guest: &Guest,
     ) -> Option<&'s Real> {
-        match tracked.is_proved() {
-            true => self.pick_for_cookie(service, packet),
+        match guest.is_vouched() {
+            true => self.pick_suiting(service, packet, guest),
             false => self.pick(service, packet),
         }
     }
@@ -93,7 +96,7 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
         real: &'s Real,
-        mut entry: Entry,
+        entry: Entry,
     ) -> Result<std::result::Result<(Tuple, Hop), Cause>, Refusal<'s>> {
         let lead = match self.lead(shard, packet, place, real, entry.class()) {
             Ok(lead) => lead,
@@ -101,7 +104,20 @@ impl<'s> View<'s> {
         };
         let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-        self.make_way(shard, &lead);
+        let seated = self.seat(shard, place, real, &lead, entry)?;
+        Ok(seated.map(|()| (lead.to, hop)))
+    }
+
+    /// Takes a connection that is led to `real` into the table.
+    pub(super) fn seat(
+        &self,
+        shard: &mut Shard<'_>,
+        place: &Place,
+        real: &'s Real,
+        lead: &Lead,
+        mut entry: Entry,
+    ) -> Result<std::result::Result<(), Cause>, Refusal<'s>> {
+        self.make_way(shard, lead);
         lead.note(&mut entry);
         let gone = &mut |gone: &Entry, _: Departed| self.departed(gone);
         match shard.insert(entry, place, lead.reply.as_ref(), gone) {
@@ -111,7 +127,7 @@ impl<'s> View<'s> {
         }
         // Under the lock: whoever finds the connection may already take it off again.
         self.entered(real, &entry);
-        Ok(Ok((lead.to, hop)))
+        Ok(Ok(()))
     }
 
     /// Sends a packet that has opened a connection.
@@ -120,11 +136,14 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         packet: &Transport,
         real: &Real,
-        to: &Tuple,
-        hop: &Hop,
+        guest: &Guest,
+        (to, hop): (&Tuple, &Hop),
     ) -> Departure {
         self.opened(real, packet, Direction::Original);
-        self.send(frame, packet, real.method, to, hop)
+        match &guest.proof {
+            Some(proof) => self.ask_real(frame, packet, real, proof, (to, hop)),
+            None => self.send(frame, packet, real.method, to, hop),
+        }
     }
 
     /// A client is not told that it has no connection while that may come back.
@@ -161,17 +180,12 @@ impl<'s> View<'s> {
     }
 
     /// Whether a packet that would open a connection is among those that the defence drops.
-    pub(super) fn is_drawn(
-        &self,
-        service: &Service,
-        packet: &Transport,
-        tracked: &Tracked,
-    ) -> bool {
-        if tracked.is_proved() {
+    pub(super) fn is_drawn(&self, service: &Service, packet: &Transport, guest: &Guest) -> bool {
+        if guest.is_vouched() {
             return false;
         }
         let Posture { syns, all, .. } = service.stance.posture();
-        let (share, isn) = match tracked {
+        let (share, isn) = match &guest.tracked {
             Tracked::Tcp(tcp) => (syns.max(all), tcp.client_isn()),
             Tracked::Sctp(_) => (syns.max(all), 0),
             Tracked::Udp | Tracked::Call(_) => (all, 0),
@@ -213,8 +227,10 @@ impl<'s> View<'s> {
         }
     }
 
-    pub(super) fn entry(&self, packet: &Transport, real: &Real, tracked: Tracked) -> Entry {
-        let (class, lifetime) = match &tracked {
+    pub(super) fn entry(&self, original: &Tuple, real: &Real, guest: &Guest) -> Entry {
+        let (class, lifetime) = match &guest.tracked {
+            // It is proved that its client is there: no flood can displace it.
+            Tracked::Tcp(tcp) if tcp.is_spliced() => (Class::Established, LIFETIME),
             Tracked::Tcp(tcp) if tcp.is_proved() => {
                 (Class::Established, self.timeouts.tcp(tcp.state))
             }
@@ -227,14 +243,18 @@ impl<'s> View<'s> {
             Tracked::Udp | Tracked::Call(_) => (Class::Unverified, self.timeouts.udp()),
         };
         let expires = self.now.after(lifetime);
-        let port = real.destination(packet.tuple.dst).port;
-        let mut entry = Entry::new(&packet.tuple, real.id, port, class, expires);
-        entry.tracked = tracked;
+        let port = real.destination(original.dst).port;
+        let mut entry = Entry::new(original, real.id, port, class, expires);
+        entry.tracked = guest.tracked;
         if real.follows_ftp() {
             entry.set_ftp();
-            self.shifts.forget(&packet.tuple);
+            self.shifts.forget(original);
         }
         entry.count_packet();
+        let clocks = guest.proof.and_then(|proof| proof.timestamps);
+        if let Some(said) = clocks {
+            entry.set_clock(said.echo);
+        }
         entry
     }
 
@@ -245,10 +265,14 @@ impl<'s> View<'s> {
     }
 
     pub(super) fn opened(&self, real: &Real, packet: &Transport, way: Direction) {
+        self.count_connection(real);
+        self.count(real, &packet.layout, way);
+    }
+
+    pub(super) fn count_connection(&self, real: &Real) {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
-        self.count(real, &packet.layout, way);
     }
 }
 
@@ -257,12 +281,11 @@ impl<'s> View<'s> {
 fn candidates<'s>(
     service: &'s Service,
     first: &'s Real,
-    tracked: &Tracked,
+    guest: &Guest,
 ) -> impl Iterator<Item = &'s Real> {
     let others = service.reals.iter().map(|real| &**real);
     let others = others.filter(|_| service.sorry.is_none());
-    let proved = tracked.is_proved();
-    let takes = move |real: &&Real| real.is_willing() && (!proved || real.load.takes_cookies());
+    let takes = move |real: &&Real| real.is_willing() && guest.suits(real);
     let others = others.filter(move |real| real.id != first.id);
     std::iter::once(first).chain(others.filter(takes))
 }

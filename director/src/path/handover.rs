@@ -4,6 +4,7 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::entropy_of;
+use super::splice::splice_of;
 use super::view::View;
 use crate::fast::{Fast, Leg, Manner, Shape, Shim, Wrapping};
 use crate::flow::{Class, Direction, Entry, Handle, Shard, Tracked};
@@ -88,7 +89,7 @@ impl View<'_> {
     fn shape(&self, entry: &Entry, real: &Real, hop: &Hop) -> Option<(Shape, u32)> {
         let to = self.translated(entry, real, Direction::Original);
         let (manner, overhead) = match real.method {
-            Method::Nat | Method::FullNat => (Manner::Translated, 0),
+            Method::Nat | Method::FullNat => (manner_of(entry), 0),
             Method::Dr | Method::Bypass => (Manner::AsTheyAre, 0),
             // The gate copies DF to the outer header, whatever the sysctl says.
             Method::Tun(_) if !self.sysctls.is_on(Sysctl::PmtuDisc) => return None,
@@ -125,6 +126,11 @@ impl View<'_> {
             entropy: entropy_of(to),
         })
     }
+}
+
+/// What becomes of the packets of a connection of which both halves pass here.
+fn manner_of(entry: &Entry) -> Manner {
+    splice_of(entry).map_or(Manner::Translated, Manner::Spliced)
 }
 
 /// Whether nothing but data is to be expected, of which the gate knows what to hold it against. What

@@ -5,6 +5,7 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::known::method_of;
+use super::splice::splice_of;
 use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Tracked};
@@ -45,12 +46,15 @@ impl<'s> View<'s> {
         drop(shard);
 
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        if !error
-            .quote
-            .number
-            .is_none_or(|number| may_have_sent(&entry, way.reversed(), number))
-        {
+        // What a real server has said was quoted as its client was told it.
+        let gap = splice_of(&entry).filter(|_| way == Direction::Original);
+        let gap = gap.map_or(0, |splice| splice.numbers);
+        let number = error.quote.number.map(|number| number.wrapping_sub(gap));
+        if !number.is_none_or(|number| may_have_sent(&entry, way.reversed(), number)) {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
+        }
+        if gap != 0 {
+            forward::renumber_quote(frame, &error, gap);
         }
         let to = self.translated(&entry, real, way);
         self.send_error(frame, &error, way, real, &to)

@@ -143,6 +143,29 @@ impl View<'_> {
         real.stance.posture().lifetime(self.timeouts, state)
     }
 
+    /// Joins the halves of a connection whose real server has answered with the number `isn`. Its
+    /// handle may change.
+    pub(super) fn join(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        real: &Real,
+        isn: u32,
+    ) -> Handle {
+        let Tracked::Tcp(tracking) = &mut shard.entry_mut(handle).tracked else {
+            return handle;
+        };
+        let was = tracking.state.into();
+        tracking.join(isn);
+        let step = Step {
+            was,
+            is: tracking.state.into(),
+            class: Class::Established,
+            lifetime: self.timeouts.tcp(tracking.state),
+        };
+        self.take(&step, shard, handle, Direction::Reply, real)
+    }
+
     /// Does to a connection what its packet has brought about. Its handle may change.
     #[inline]
     pub(super) fn take(

@@ -3,20 +3,23 @@
 use super::exit::Departure;
 use super::ftp::Said;
 use super::judge::Verdict;
+use super::splice;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Place, Shard};
-use crate::forward::Speech;
+use crate::forward::{Speech, Word};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
 use crate::wire::{Endpoint, Layout, Transport, Tuple};
 
 /// What is to be done with a packet once the table is unlocked again.
-enum Plan {
+pub(super) enum Plan {
     /// Make its tuple this if it is translated, and send it in this way.
     Send(Tuple, Method, Hop),
     /// The same, and make it say this.
     Say(Tuple, Method, Hop, Speech),
+    /// Send a word of the director's own in its place.
+    Instead(Word, Hop),
     /// It opens a connection of its own.
     Fresh,
 }
@@ -50,6 +53,7 @@ impl<'s> View<'s> {
                 drop(shard);
                 Ok(self.send(frame, packet, method, &to, &hop).saying(speech))
             }
+            Plan::Instead(word, hop) => Ok(Departure::Instead(word, hop)),
         }
     }
 
@@ -95,8 +99,25 @@ impl<'s> View<'s> {
             }
             Err(refusal) => return Err(refused(refusal)),
         };
+        if entry.is_spliced() {
+            let at = splice::Way {
+                packet,
+                way,
+                real,
+                to,
+                hop,
+            };
+            let plan = self.joined(shard, handle, frame, &at);
+            if let Some(plan) = plan.map_err(|cause| refused(cause.into()))? {
+                return Ok(plan);
+            }
+        }
+        let entry = shard.entry_mut(handle);
         if from_client && entry.is_ftp() {
             self.hear_acks(entry, frame, packet);
+        }
+        if from_client && entry.is_spliced() {
+            self.translate_splice(entry, frame, packet, way);
         }
         let verdict = self.judge(shard, handle, frame, packet, way, real);
         let handle = match verdict.map_err(|cause| refused(cause.into()))? {
@@ -110,6 +131,9 @@ impl<'s> View<'s> {
         self.hand_over(shard, handle, packet, way, real, &hop);
         self.count(real, &packet.layout, way);
         let method = method_of(real, way);
+        if !from_client && shard.entry(handle).is_spliced() {
+            self.translate_splice(shard.entry(handle), frame, packet, way);
+        }
         if shard.entry(handle).is_ftp() {
             let mtu = hop.mtu;
             let said = Said {

@@ -15,6 +15,7 @@
 mod anew;
 mod answer;
 mod bypass;
+mod errand;
 mod exit;
 mod expiry;
 mod explain;
@@ -32,6 +33,7 @@ mod policy;
 mod reading;
 mod refused;
 mod resurrect;
+mod splice;
 mod sticky;
 mod stray;
 mod view;
@@ -67,6 +69,7 @@ use crate::xsk::{Frame, Umem};
 
 pub use explain::Explanation;
 
+use errand::Errands;
 use exit::Departure;
 use expiry::Expiry;
 use farewell::Farewells;
@@ -74,6 +77,7 @@ pub use fragment::Course;
 pub use policy::Policy;
 use reading::Reading;
 use refused::{Arrival, Refused};
+use splice::Openings;
 use view::View;
 pub(crate) use view::leave;
 use ways::Ways;
@@ -138,6 +142,8 @@ struct Sight {
     sysctls: Cache<Arc<ArcSwap<Sysctls>>, Arc<Sysctls>>,
     ways: Ways,
     farewells: Farewells,
+    errands: Errands,
+    openings: Openings,
     sent: Cell<Option<(Method, Tuple)>>,
     ident: Cell<u16>,
 }
@@ -174,6 +180,8 @@ impl Sight {
             lottery: &self.shared.lottery,
             orders: &self.shared.orders,
             farewells: &self.farewells,
+            errands: &self.errands,
+            openings: &self.openings,
             expectations: &self.shared.expectations,
             shifts: &self.shared.shifts,
             ident: &self.ident,
@@ -207,6 +215,8 @@ impl Path {
                 sysctls: Cache::new(Arc::clone(&shared.sysctls)),
                 ways: Ways::new(&shared.pool.load(), &shared.fib.load()),
                 farewells: Farewells::default(),
+                errands: Errands::default(),
+                openings: Openings::default(),
                 sent: Cell::new(None),
                 ident: Cell::new(rand::random()),
                 shared,
@@ -242,6 +252,7 @@ impl Walk for Path {
             };
             view.pass(umem, arrival, reading, &mut self.refused, out);
         }
+        view.run_errands(umem, out);
         self.readings.clear();
     }
 
@@ -266,6 +277,8 @@ impl Walk for Path {
             self.thinned = now;
             view.thin(self.expiry.shards(view.table.shards()));
         }
+        view.tend_openings();
+        view.run_errands(umem, out);
         view.say_farewells(umem, out);
     }
 
@@ -331,6 +344,10 @@ impl View<'_> {
                 let length = speech.put(umem.room_mut(&mut arrival.frame));
                 arrival.frame.set_len(length);
                 out.forward(port, arrival.frame);
+            }
+            Ok(Departure::Instead(word, hop)) => {
+                errand::say(umem, &mut arrival.frame, &word, &hop);
+                out.forward(hop.port, arrival.frame);
             }
             Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {

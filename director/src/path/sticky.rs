@@ -5,8 +5,9 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::view::{Refusal, View};
+use super::visitor::Guest;
 use crate::drops::Cause;
-use crate::flow::{Entry, Place, Shard, Tracked};
+use crate::flow::{Direction, Entry, Place, Shard};
 use crate::service::{Fitness, Persistence, Real, Service};
 use crate::sip;
 use crate::wire::{Piece, Transport, Tuple, udp};
@@ -24,25 +25,28 @@ impl<'s> View<'s> {
         place: &Place,
         service: &'s Service,
         persistence: &Persistence,
-        tracked: Tracked,
+        guest: &Guest,
     ) -> Result<Departure, Refusal<'s>> {
         let client = {
             let call_id = || call_id(frame, packet);
             let client = (self.templates).client(&service.key, persistence, &packet.tuple, call_id);
             client.map_err(|cause| Refusal::from(cause).of_service(service))?
         };
-        let choose = || self.pick_for(service, packet, &tracked);
-        let proved = tracked.is_proved();
-        let takes = |real: &Real| self.keeps(real) && (!proved || real.load.takes_cookies());
+        let choose = || self.pick_for(service, packet, guest);
+        let takes = |real: &Real| self.keeps(real) && guest.suits(real);
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
         let real = match held {
             Ok(real) => real,
             Err(Cause::NoReal) => {
-                return self.bypass(shard, frame, packet, place, service, tracked);
+                return self.bypass(shard, frame, packet, place, service, guest);
             }
             Err(cause) => return Err(Refusal::from(cause).of_service(service)),
         };
-        let mut entry = self.entry(packet, real, client.tracked(tracked));
+        let guest = &Guest {
+            tracked: client.tracked(guest.tracked),
+            ..*guest
+        };
+        let mut entry = self.entry(&packet.tuple, real, guest);
         entry.control(persistence.prefix);
         if service.handling.is_once(packet.tuple.protocol) {
             drop(shard);
@@ -52,7 +56,7 @@ impl<'s> View<'s> {
         let admitted = self.take_in(&mut shard, frame, packet, place, real, entry);
         drop(shard);
         match admitted {
-            Ok(Ok((to, hop))) => Ok(self.forward(frame, packet, real, &to, &hop)),
+            Ok(Ok((to, hop))) => Ok(self.forward(frame, packet, real, guest, (&to, &hop))),
             Ok(Err(cause)) => {
                 self.templates.release(self.pool, &entry);
                 Err(Refusal::from(cause).of_real(real))
@@ -75,7 +79,8 @@ impl<'s> View<'s> {
         let to = once(packet, real);
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-        Ok(self.forward(frame, packet, real, &to, &hop))
+        self.opened(real, packet, Direction::Original);
+        Ok(self.send(frame, packet, real.method, &to, &hop))
     }
 
     /// The template of the client that has sent `packet` to a persistent service, and the real

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use adminapi::sysctl::{Sysctl, Sysctls};
 use arc_swap::ArcSwap;
 
+use super::errand::Errands;
 use super::farewell::Farewells;
 use super::fragment::Course;
 use super::policy::Policy;
+use super::splice::Openings;
 use super::ways::Ways;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
@@ -51,6 +53,8 @@ pub(super) struct View<'s> {
     pub(super) door: Option<&'s Door>,
     pub(super) orders: &'s Orders,
     pub(super) farewells: &'s Farewells,
+    pub(super) errands: &'s Errands,
+    pub(super) openings: &'s Openings,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) stats: &'s WorkerStats,

@@ -6,26 +6,62 @@ use adminapi::sysctl::Sysctl;
 
 use super::judge::segment_of;
 use super::view::{Refusal, View};
-use crate::cookie::{self, Proof};
+use crate::cookie::{self, Proof, Recipe};
 use crate::direction::Direction;
 use crate::drops::Cause;
 use crate::flow::Tracked;
+use crate::forward;
 use crate::service::{Real, Service};
 use crate::tcp::{Agreement, Judgement, NORMAL, Tracking};
-use crate::wire::tcp::Segment;
-use crate::wire::{Piece, Protocol, Transport};
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::{Piece, Protocol, Transport, is_intact};
+
+/// Who opens a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Guest {
+    /// What is tracked of it.
+    pub(super) tracked: Tracked,
+    /// What a client has shown whose real server is yet to be asked.
+    pub(super) proof: Option<Proof>,
+}
+
+impl From<Tracked> for Guest {
+    fn from(tracked: Tracked) -> Self {
+        Self {
+            tracked,
+            proof: None,
+        }
+    }
+}
+
+impl Guest {
+    /// Whether a cookie speaks for it.
+    pub(super) const fn is_vouched(&self) -> bool {
+        self.tracked.is_proved() || self.proof.is_some()
+    }
+
+    /// Whether `real` can have it: one who has a cookie goes where cookies are known, or where the
+    /// director hears both ends.
+    pub(super) fn suits(&self, real: &Real) -> bool {
+        match (&self.proof, self.tracked.is_proved()) {
+            (Some(_), _) => !real.method.is_one_way(),
+            (None, true) => real.load.takes_cookies(),
+            (None, false) => true,
+        }
+    }
+}
 
 impl<'s> View<'s> {
-    /// What is tracked of a connection to `service` that `packet` opens, if it may open one.
+    /// Who opens a connection to `service` with `packet`, if it may open one.
     pub(super) fn greet(
         &self,
         service: &'s Service,
         frame: &[u8],
         packet: &Transport,
-    ) -> Result<Tracked, Refusal<'s>> {
+    ) -> Result<Guest, Refusal<'s>> {
         match self.visit(service, frame, packet) {
-            None => self.admit(service, frame, packet),
-            Some(Ok(tracking)) => Ok(Tracked::Tcp(tracking)),
+            None => self.admit(service, frame, packet).map(Guest::from),
+            Some(Ok(guest)) => Ok(guest),
             Some(Err(cause)) => Err(Refusal::from(cause).of_service(service)),
         }
     }
@@ -37,7 +73,7 @@ impl<'s> View<'s> {
         service: &Service,
         frame: &[u8],
         packet: &Transport,
-    ) -> Option<Result<Tracking, Cause>> {
+    ) -> Option<Result<Guest, Cause>> {
         let is_whole = packet.layout.piece == Piece::Whole;
         if packet.tuple.protocol != Protocol::Tcp || !is_whole {
             return None;
@@ -53,6 +89,11 @@ impl<'s> View<'s> {
             (true, true) => Some(Err(Cause::Challenged)),
             (true, false) => None,
             (false, mints) => match proof() {
+                // Others are made of this one, which nobody would find damaged.
+                Some(_) if !is_intact(frame, packet) => Some(Err(Cause::BadCookie)),
+                Some(proof) if is_asked_later(service, &recipe) => {
+                    Some(Ok(asking(proof, opening_window(&proof, &segment))))
+                }
                 Some(proof) => Some(taken_in(&proof, &segment)),
                 None => (mints && !self.sysctls.is_on(Sysctl::SloppyTcp))
                     .then_some(Err(Cause::BadCookie)),
@@ -60,28 +101,39 @@ impl<'s> View<'s> {
         }
     }
 
-    /// The real server of a connection that a cookie has proved: the one that the scheduler picks,
-    /// or, if that does not know cookies, the one with the least to do of those that do.
+    /// The real server of a connection that a cookie speaks for: the one that the scheduler picks,
+    /// or, if that cannot have it, the one with the least to do of those that can.
     #[inline(never)]
-    pub(super) fn pick_for_cookie(
+    pub(super) fn pick_suiting(
         &self,
         service: &'s Service,
         packet: &Transport,
+        guest: &Guest,
     ) -> Option<&'s Real> {
         let picked = self.pick(service, packet)?;
-        if picked.load.takes_cookies() {
-            return Some(picked);
+        match guest.suits(picked) {
+            true => Some(picked),
+            false => least_loaded(service, |real| guest.suits(real)),
         }
-        let able = service.reals.iter().map(|real| &**real);
-        let able = able.filter(|real| real.is_willing() && real.load.takes_cookies());
-        able.min_by_key(|real| {
-            u64::from(real.load.connections()) * (1 << 32) / u64::from(real.weight)
-        })
     }
 }
 
+/// Whether the real server of a client with a cookie has to be asked. The sorry server has no agent,
+/// mostly.
+fn is_asked_later(service: &Service, recipe: &Recipe) -> bool {
+    let sorry = service.sorry.as_ref();
+    recipe.splices || sorry.is_some_and(|sorry| !sorry.load.takes_cookies())
+}
+
+/// The willing real server with the least to do for its weight, of those that are `fit`.
+pub(super) fn least_loaded(service: &Service, fit: impl Fn(&Real) -> bool) -> Option<&Real> {
+    let all = service.reals.iter().map(|real| &**real);
+    let fit = all.filter(|real| real.is_willing() && fit(real));
+    fit.min_by_key(|real| u64::from(real.load.connections()) * (1 << 32) / u64::from(real.weight))
+}
+
 /// The connection that a client with a cookie has, its first segment taken in.
-fn taken_in(proof: &Proof, segment: &Segment) -> Result<Tracking, Cause> {
+fn taken_in(proof: &Proof, segment: &Segment) -> Result<Guest, Cause> {
     let offer = &proof.offer;
     let mut tracking = Tracking::agreed(&Agreement {
         isn: [segment.seq.wrapping_sub(1), segment.ack.wrapping_sub(1)],
@@ -90,6 +142,26 @@ fn taken_in(proof: &Proof, segment: &Segment) -> Result<Tracking, Cause> {
     });
     match tracking.judge(Direction::Original, segment, &NORMAL) {
         Judgement::Invalid(invalid) => Err(invalid.into()),
-        _ => Ok(tracking),
+        _ => Ok(Tracked::Tcp(tracking).into()),
     }
+}
+
+/// The connection that it will have when its real server agrees. `window` is that of its SYN.
+pub(super) fn asking(proof: Proof, window: u16) -> Guest {
+    let syn = Segment {
+        seq: proof.isn,
+        flags: Flags(Flags::SYN),
+        window,
+        scale: proof.offer.scale,
+        ..Segment::default()
+    };
+    Guest {
+        tracked: Tracked::Tcp(Tracking::spliced(&syn, proof.told)),
+        proof: Some(proof),
+    }
+}
+
+/// The window of a client's `segment` as its SYN says it: without a scale (RFC 7323 §2.2).
+pub(super) fn opening_window(proof: &Proof, segment: &Segment) -> u16 {
+    forward::rescaled(segment.window, [proof.offer.scale.unwrap_or(0), 0])
 }

@@ -11,6 +11,7 @@ mod agreed;
 mod midway;
 mod one_way;
 mod said;
+mod spliced;
 
 pub use said::Said;
 
@@ -35,7 +36,7 @@ pub struct Tracking {
     /// [`Peer::max_window`], in units of the shift in force, rounded up.
     max_window: [u16; 2],
     /// Under `NOTED_SYN`: sequence number of that SYN. Under `NOTED_CHALLENGE`: the
-    /// acknowledgement of that segment.
+    /// acknowledgement of that segment. `SPLICED` has it for itself.
     note: u32,
     /// Window scale that each end has offered, plus one; 0 = none. Four bits each.
     scales: u8,
@@ -355,6 +356,7 @@ impl Tracking {
     fn unanswered(&mut self, direction: Direction, segment: &Segment) -> Judgement {
         match direction {
             Direction::Original => Judgement::Invalid(Invalid::Handshake),
+            Direction::Reply if self.is_spliced() => Judgement::Ignore(Unmoved::Challenge),
             Direction::Reply => {
                 self.note = segment.ack;
                 self.flags = self.flags & !NOTED_SYN | NOTED_CHALLENGE;
@@ -429,6 +431,9 @@ impl Tracking {
     }
 
     fn note_syn(&mut self, segment: &Segment) {
+        if self.is_spliced() {
+            return;
+        }
         self.note = segment.seq;
         self.note_scale = offered(segment.scale);
         self.flags = self.flags & !NOTED_CHALLENGE | NOTED_SYN;

@@ -16,6 +16,7 @@ pub mod ipv4;
 pub mod ipv6;
 mod malformed;
 mod net;
+mod options;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod sctp;
@@ -32,3 +33,4 @@ pub use icmp::{IcmpError, Quote};
 pub use ipv6::Piece;
 pub use malformed::Malformed;
 pub use net::Net;
+pub use options::Options;

@@ -371,13 +371,26 @@ pub fn sack_edges(options: &mut [u8]) -> impl Iterator<Item = &mut [u8; 4]> {
         .filter_map(<[u8]>::first_chunk_mut)
 }
 
+/// The sender's clock and its echo of the other one (RFC 7323 §3), in the options of a segment.
+pub fn clocks(options: &mut [u8]) -> Option<&mut [u8; 8]> {
+    let clocks = data_of(options, option::TIMESTAMPS)?;
+    options.get_mut(clocks)?.first_chunk_mut()
+}
+
 fn sack_blocks(options: &[u8]) -> Option<Range<usize>> {
+    data_of(options, option::SACK)
+}
+
+/// Where the data of the first option of this kind stand.
+fn data_of(options: &[u8], wanted: u8) -> Option<Range<usize>> {
     let mut at = 0;
     loop {
         at = match *options.get(at..)? {
             [] | [option::END, ..] => return None,
             [option::NOP, ..] => at + 1,
-            [option::SACK, length @ 2..=255, ..] => return Some(at + 2..at + usize::from(length)),
+            [kind, length @ 2..=255, ..] if kind == wanted => {
+                return Some(at + 2..at + usize::from(length));
+            }
             [_, length @ 2..=255, ..] => at + usize::from(length),
             _ => return None,
         };
@@ -390,6 +403,7 @@ mod option {
     pub(super) const NOP: u8 = 1;
     pub(super) const WINDOW_SCALE: u8 = 3;
     pub(super) const SACK: u8 = 5;
+    pub(super) const TIMESTAMPS: u8 = 8;
 }
 
 /// The largest shift count (RFC 7323 §2.3).

@@ -124,6 +124,7 @@ fn gate(family: Family) -> Result<Trial> {
             ecn: true,
         },
         lenient: false,
+        splices: false,
     };
     trial.set_cookies(vip, Some(&recipe))?;
     Ok(trial)

@@ -1,0 +1,169 @@
+//! Three real servers with nginx and nothing else.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adminapi::model::{
+    CookiePolicy, CookieStatus, CookieWay, ForwardingMethod, Protocol, Scheduler, Service,
+};
+use anyhow::{Context, Result, ensure};
+use testbed::director::{Configuration, Director, by, service};
+use testbed::generator::Pass;
+use testbed::namespace::Namespace;
+use testbed::process::{Process, output_with_input};
+use testbed::scene::Family;
+use testbed::servers::{Nginx, OTHER_HTTP_PORT};
+use testbed::topology::{HOST_SIDE, Plan, RealHost, Topology};
+use testbed::wait;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Counts the SYNs that come to a real server.
+const COUNTER: &str = "table inet splice {\n chain input {\n  type filter hook input priority -200;\n  \
+     tcp dport 8080 tcp flags & (syn | ack) == syn counter\n }\n}\n";
+
+/// What the director speaks from by FullNAT.
+const SPEAKERS: [&str; 2] = ["10.0.2.200", "fd00:2::200"];
+
+pub(crate) struct Bed {
+    pub(crate) director: Director,
+    pub(crate) web: Vec<Nginx>,
+    pub(crate) topology: Topology,
+    /// Whether the gate forwards what needs no decision.
+    pub(crate) is_fast: bool,
+    /// What XDP sends back needs a program where it arrives.
+    _pass: Pass,
+}
+
+impl Bed {
+    /// Cookies at all times, by NAT.
+    pub(crate) fn build() -> Result<Self> {
+        Self::build_by(ForwardingMethod::Nat)
+    }
+
+    pub(crate) fn build_by(method: ForwardingMethod) -> Result<Self> {
+        Self::build_with(method, |_| Ok(()))
+    }
+
+    /// The same on real servers that `prepare` has made different.
+    pub(crate) fn build_with(
+        method: ForwardingMethod,
+        prepare: impl Fn(&RealHost) -> Result<()>,
+    ) -> Result<Self> {
+        let topology = Topology::build(Plan::default())?;
+        topology.meet_neighbours()?;
+        for real in &topology.reals {
+            rules(&real.namespace, COUNTER)?;
+            prepare(real)?;
+        }
+        if method == ForwardingMethod::FullNat {
+            let speakers = SPEAKERS.iter().map(|speaker| speaker.parse());
+            topology.isolate_reals(&speakers.collect::<Result<Vec<_>, _>>()?)?;
+        }
+        let bare = Configuration::new(topology.interfaces());
+        let bare = match method {
+            ForwardingMethod::FullNat => bare.datapath("local_addresses", SPEAKERS.to_vec()),
+            _ => bare,
+        };
+        let services = Family::BOTH.map(|family| service_of(&topology, family, method));
+        let configuration = services.into_iter().fold(bare, Configuration::service);
+        let web = topology.reals.iter().map(Nginx::start);
+        let bed = Self {
+            web: web.collect::<Result<_>>()?,
+            director: Director::start(&topology.director, &configuration)?,
+            is_fast: configuration.is_fast(),
+            _pass: Pass::new(&topology.client, HOST_SIDE)?,
+            topology,
+        };
+        for family in Family::BOTH {
+            bed.await_cookies(family)?;
+        }
+        Ok(bed)
+    }
+
+    pub(crate) fn client(&self) -> &Namespace {
+        &self.topology.client
+    }
+
+    pub(crate) fn status(&self, family: Family) -> Result<CookieStatus> {
+        let defense = self.director.api().defense(Some(family.http_service()))?;
+        defense.cookies.context("no cookies")
+    }
+
+    fn await_cookies(&self, family: Family) -> Result<()> {
+        wait::until("cookies", PATIENCE, || {
+            let status = self.status(family)?;
+            let spliced = status.way == Some(CookieWay::Splice);
+            ensure!(status.active && spliced && status.able == 0, "{status:?}");
+            Ok(())
+        })
+    }
+
+    /// SYNs that have come to real servers.
+    pub(crate) fn syns(&self) -> Result<u64> {
+        let counts = self.topology.reals.iter();
+        counts.map(|real| packets(&real.namespace, "splice")).sum()
+    }
+
+    pub(crate) fn half_open(&self) -> Result<u64> {
+        Ok(self.director.api().status()?.connections.half_open)
+    }
+
+    /// Packets that the gate has forwarded by itself.
+    pub(crate) fn forwarded(&self) -> Result<u64> {
+        let stats = self.director.api().stats()?;
+        Ok(stats.interfaces.iter().map(|port| port.forwarded).sum())
+    }
+
+    /// How often packets were dropped for `reason`.
+    pub(crate) fn dropped(&self, reason: &str) -> Result<u64> {
+        let drops = self.director.api().stats()?.drops;
+        Ok(drops.get(reason).copied().unwrap_or(0))
+    }
+}
+
+/// Loads rules of nft.
+pub(crate) fn rules(namespace: &Namespace, text: &str) -> Result<()> {
+    output_with_input(namespace.command("nft").args(["-f", "-"]), text).map(drop)
+}
+
+/// Drops the first segment that comes in, or goes out, and fits `what`.
+pub(crate) fn lose_first(namespace: &Namespace, hook: &str, what: &str) -> Result<()> {
+    let text = format!(
+        "table inet loss {{\n chain loss {{\n  type filter hook {hook} priority 0;\n  \
+         {what} numgen inc mod 1000000 0 counter drop\n }}\n}}\n"
+    );
+    rules(namespace, &text)
+}
+
+/// What the first counter of a table has counted.
+pub(crate) fn packets(namespace: &Namespace, table: &str) -> Result<u64> {
+    let listed = namespace.run("nft", &["list", "table", "inet", table])?;
+    let (_, rest) = listed.split_once("packets ").context("no counter")?;
+    let count = rest.split(' ').next().context("no count")?;
+    Ok(count.parse()?)
+}
+
+/// Runs a script of python on each real server until it is dropped.
+pub(crate) fn python_on_reals(bed: &Bed, script: &str) -> Result<Vec<Process>> {
+    let spawn = |real: &RealHost| {
+        let mut python = real.namespace.command("python3");
+        Process::spawn(python.args(["-c", script]))
+    };
+    bed.topology.reals.iter().map(spawn).collect()
+}
+
+fn service_of(topology: &Topology, family: Family, method: ForwardingMethod) -> Service {
+    let at = |host: &RealHost| {
+        (
+            SocketAddr::new(host.address(family.vip()), OTHER_HTTP_PORT),
+            1,
+        )
+    };
+    let reals = topology.reals.iter().map(at);
+    let one = service(Protocol::Tcp, family.http(), Scheduler::Rr, reals);
+    Service {
+        cookies: CookiePolicy::Always,
+        ..by(one, method, None)
+    }
+}

@@ -1,0 +1,7 @@
+//! Cookies for real servers without an agent, by NAT: the director asks the real server itself when a
+//! client has come back, and joins both connections.
+
+mod bed;
+mod loss;
+mod reals;
+mod serves;

@@ -1,0 +1,63 @@
+//! Real servers that refuse, are silent, or speak another dialect of TCP.
+
+use adminapi::model::ForwardingMethod;
+use anyhow::{Result, ensure};
+use testbed::accounts::balanced;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::servers::big_file;
+use testbed::topology::RealHost;
+use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256, tally};
+
+use crate::bed::{Bed, rules};
+
+const HTTP: Family = Family::V4;
+
+/// Each takes no part in something, or has a window of another scale.
+fn differ(real: &RealHost) -> Result<()> {
+    let settings: &[&str] = match &*real.name {
+        "rs1" => &[
+            "net.ipv4.tcp_rmem=4096 262144 67108864",
+            "net.ipv4.tcp_sack=0",
+        ],
+        "rs2" => &[
+            "net.ipv4.tcp_rmem=4096 16384 65535",
+            "net.ipv4.tcp_timestamps=0",
+        ],
+        _ => &["net.ipv4.tcp_window_scaling=0"],
+    };
+    real.namespace.sysctl(settings)
+}
+
+#[test]
+fn windows_of_other_scales_and_what_was_not_agreed_on_hinder_nobody() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build_with(ForwardingMethod::Nat, differ)?;
+    let expected = file_sha256(&big_file()?)?;
+    for _ in &bed.topology.reals {
+        ensure!(download_sha256(bed.client(), HTTP.http(), "/big")? == expected);
+    }
+    balanced(&bed.director)
+}
+
+#[test]
+fn who_refuses_or_is_silent_is_passed_over_and_without_anybody_the_client_is_told() -> Result<()> {
+    const SILENCE: &str = "table inet silence {\n chain input {\n  \
+         type filter hook input priority 0;\n  tcp dport 8080 drop\n }\n}\n";
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bed = Bed::build()?;
+    bed.web[0].kill()?;
+    rules(&bed.topology.reals[1].namespace, SILENCE)?;
+    let names = tally(fetch_names(bed.client(), HTTP.http(), 6)?);
+    ensure!(names.keys().eq(["rs3"]), "{names:?}");
+
+    bed.web[2].kill()?;
+    let told = HttpConnection::open(bed.client(), HTTP.http())?.ask_name();
+    let error = told.expect_err("nobody is there").to_string();
+    ensure!(error.contains("reset"), "{error}");
+    balanced(&bed.director)
+}

@@ -1,0 +1,185 @@
+//! Clients are served as if there were no cookies, and floods come to nothing.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use adminapi::model::ForwardingMethod;
+use anyhow::{Context, Result, ensure};
+use tempfile::NamedTempFile;
+use testbed::accounts::balanced;
+use testbed::generator::{Flows, Generator, Kind};
+use testbed::require;
+use testbed::scene::Family;
+use testbed::servers::big_file;
+use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256, tally, upload};
+
+use crate::bed::{Bed, python_on_reals};
+
+/// SYNs of a flood.
+const FLOOD: u32 = 200_000;
+
+#[test]
+fn what_is_loaded_up_and_down_is_whole_and_the_options_are_those_that_were_offered() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let mut body = NamedTempFile::new()?;
+    body.write_all(&vec![b'x'; 8 << 20])?;
+    for family in Family::BOTH {
+        serves(&bed, family, &body)?;
+        let (status, syns) = (bed.status(family)?, bed.syns()?);
+        ensure!(status.sent >= 12 && status.accepted >= 12, "{status:?}");
+        ensure!(syns >= 12, "{syns} SYNs: who has opened the connections?");
+    }
+    ensure!(bed.half_open()? == 0);
+    let forwarded = bed.forwarded()?;
+    ensure!(
+        (forwarded > 10_000) == bed.is_fast,
+        "{forwarded} by the gate"
+    );
+    balanced(&bed.director)
+}
+
+fn serves(bed: &Bed, family: Family, body: &NamedTempFile) -> Result<()> {
+    let client = bed.client();
+    let names = tally(fetch_names(client, family.http(), 9)?);
+    ensure!(names.values().eq(&[3, 3, 3]), "{family:?}: {names:?}");
+    let expected = file_sha256(&big_file()?)?;
+    let came = download_sha256(client, family.http(), "/big")?;
+    ensure!(came == expected, "{family:?}");
+    upload(client, family.http(), body.path())?;
+    let mut uploads = Vec::new();
+    for web in &bed.web {
+        uploads.extend(web.take_uploads()?);
+    }
+    ensure!(uploads == [file_sha256(body.path())?], "{family:?}");
+    agreed_on_options(bed, family)
+}
+
+/// Both kernels have what the other one has offered.
+fn agreed_on_options(bed: &Bed, family: Family) -> Result<()> {
+    let mut connection = HttpConnection::open(bed.client(), family.http())?;
+    let name = connection.ask_name()?;
+    let real = bed.topology.reals.iter().find(|real| real.name == name);
+    let real = real.context("no such real server")?;
+    let port = connection.client()?.port();
+    for (namespace, filter) in [
+        (&real.namespace, format!("dport = :{port}")),
+        (bed.client(), format!("sport = :{port}")),
+    ] {
+        let shown = namespace.run("ss", &["-tinoH", &filter])?;
+        for option in [" ts ", " sack ", " wscale:"] {
+            ensure!(shown.contains(option), "{family:?}: no {option} in {shown}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    for family in Family::BOTH {
+        let before = bed.syns()?;
+        let names = beside_a_flood(&bed, family, || {
+            fetch_names(bed.client(), family.http(), 50)
+        })?;
+        ensure!(names.len() == 50);
+        let (status, syns) = (bed.status(family)?, bed.syns()? - before);
+        // Some are lost on the way to a director that is busy.
+        ensure!(status.sent > u64::from(FLOOD) / 4, "{status:?}");
+        // One that is late comes twice.
+        ensure!((50..80).contains(&syns), "{syns} SYNs for 50 clients");
+        ensure!(bed.half_open()? == 0);
+    }
+    balanced(&bed.director)
+}
+
+fn beside_a_flood<T: Send>(
+    bed: &Bed,
+    family: Family,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    let source = match family {
+        Family::V4 => "172.16.0.0:1024",
+        Family::V6 => "[fd00:99::]:1024",
+    };
+    let flows = Flows {
+        kind: Kind::SpoofedSyn,
+        source: source.parse()?,
+        destination: family.http(),
+        count: 0,
+        frame: if family == Family::V4 { 60 } else { 74 },
+    };
+    let generator = Generator::beside(bed.client(), &flows)?;
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(work);
+        generator.send(bed.client(), FLOOD)?;
+        worker.join().ok().context("a client has panicked")?
+    })
+}
+
+/// The client says nothing until it has been greeted: its window is opened by the real server's.
+#[test]
+fn a_server_may_speak_first() -> Result<()> {
+    const GREETER: &str = "import socket\n\
+        s = socket.socket(socket.AF_INET6)\n\
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
+        s.bind(('::', 8080)); s.listen(64)\n\
+        while True:\n    c, _ = s.accept(); c.sendall(b'220 ready\\r\\n')\n    \
+        c.sendall(c.recv(100)); c.close()\n";
+    const GUEST: &str = "import socket, sys\n\
+        s = socket.create_connection((sys.argv[1], 80), 10)\n\
+        heard = s.recv(100); s.sendall(b'QUIT')\n\
+        print(heard.decode().strip(), b''.join(iter(lambda: s.recv(100), b'')).decode())\n";
+    if !require::machine() || !require::programs(&["python3"]) {
+        return Ok(());
+    }
+    let mut bed = Bed::build()?;
+    for web in &mut bed.web {
+        web.kill()?;
+    }
+    let _greeters = python_on_reals(&bed, GREETER)?;
+    testbed::wait::until("the greeters", crate::bed::PATIENCE, || {
+        for real in &bed.topology.reals {
+            let listens = real.namespace.run("ss", &["-tlnH", "sport = :8080"])?;
+            ensure!(!listens.is_empty());
+        }
+        Ok(())
+    })?;
+    for family in Family::BOTH {
+        let vip = family.vip().to_string();
+        for _ in 0..3 {
+            let said = bed.client().run("python3", &["-c", GUEST, &vip])?;
+            ensure!(said.trim() == "220 ready QUIT", "{family:?}: {said}");
+        }
+    }
+    balanced(&bed.director)
+}
+
+/// The real server knows the director alone, and both ends of the splice have numbers of their own.
+#[test]
+fn by_fullnat_too() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build_by(ForwardingMethod::FullNat)?;
+    let mut body = NamedTempFile::new()?;
+    body.write_all(&vec![b'x'; 1 << 20])?;
+    for family in Family::BOTH {
+        serves_by_fullnat(&bed, family.http(), &body)?;
+    }
+    ensure!(bed.half_open()? == 0);
+    balanced(&bed.director)
+}
+
+fn serves_by_fullnat(bed: &Bed, vip: SocketAddr, body: &NamedTempFile) -> Result<()> {
+    let names = tally(fetch_names(bed.client(), vip, 9)?);
+    ensure!(names.values().eq(&[3, 3, 3]), "{names:?}");
+    let expected = file_sha256(&big_file()?)?;
+    ensure!(download_sha256(bed.client(), vip, "/big")? == expected);
+    upload(bed.client(), vip, body.path())
+}
