@@ -158,15 +158,27 @@ static __always_inline int refuse(struct xdp_md *ctx, const struct packet *packe
 	return drop(why);
 }
 
-// TCP of the director's, before it gets there.
+// Sends an answer back the way that its question came. Drivers of devices do that; veth loses it
+// without a word, unless a program runs at the far end, but not what is redirected.
+static __always_inline int answer(const struct lane *lane)
+{
+	count(ANSWERED);
+	return lane->direct ? XDP_TX : bpf_redirect_map(&exits, PORT, XDP_DROP);
+}
+
+// TCP of the director's, before it gets there. Where no answer gets out, a worker gives it.
 static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet,
 				 const struct filter *filter)
 {
+	__u32 port = PORT;
+	const struct lane *lane = bpf_map_lookup_elem(&lanes, &port);
+
+	if (!lane || (opens(packet) && !lane->direct && !lane->on))
+		return to_director(ctx->rx_queue_index);
 	switch (meet(ctx, packet)) {
 	case ANSWER:
 		sample(ctx, packet, filter);
-		count(ANSWERED);
-		return XDP_TX;
+		return answer(lane);
 	case REFUSE:
 		return refuse(ctx, packet, filter, BAD_COOKIE);
 	default:

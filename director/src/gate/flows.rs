@@ -2,6 +2,7 @@
 //! needs a system call. `bpf/flows.h` has the same layouts, and says who writes what.
 
 use std::io;
+use std::mem::offset_of;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
@@ -165,7 +166,7 @@ pub struct Lane {
     pub on: AtomicU32,
     pub error: AtomicI32,
     pub ifindex: AtomicU32,
-    zero: AtomicU32,
+    pub direct: AtomicU32,
     pub sent: AtomicU64,
     pub lost: AtomicU64,
 }
@@ -369,6 +370,19 @@ impl FlowMaps {
             })
         };
         all().map_err(GateError::FlowMemory)
+    }
+
+    /// What XDP sends back through `port` gets there.
+    pub(super) fn answers_directly(&self, port: usize) -> Result<(), GateError> {
+        let mut lane = [0; size_of::<Lane>()];
+        let direct = offset_of!(Lane, direct);
+        lane[direct..direct + 4].copy_from_slice(&1u32.to_ne_bytes());
+        let slot = (port as u32).to_ne_bytes();
+        let written = self.lanes.update(&slot, &lane, libbpf_rs::MapFlags::ANY);
+        written.map_err(|error| GateError::Map {
+            map: "lanes",
+            error,
+        })
     }
 
     /// Lets packets leave through the interface with the index `ifindex` as port `port`.

@@ -4,8 +4,12 @@ use std::ffi::CString;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 use super::{GateError, MAX_QUEUES};
+
+/// Where the kernel tells of interfaces.
+const DEVICES: &str = "/sys/class/net";
 
 /// `ETHTOOL_GCHANNELS` (`include/uapi/linux/ethtool.h`).
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
@@ -31,6 +35,8 @@ pub struct Interface {
     pub index: u32,
     /// Its receive queues in use.
     pub queues: u32,
+    /// Whether there is a device behind it, and not the kernel alone (veth).
+    pub is_device: bool,
 }
 
 impl Interface {
@@ -58,6 +64,7 @@ impl Interface {
             name: name.to_owned(),
             index,
             queues,
+            is_device: Path::new(DEVICES).join(name).join("device").exists(),
         })
     }
 }

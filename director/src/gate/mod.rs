@@ -139,6 +139,11 @@ impl Gate {
             loaded.get_or_insert(maps);
         }
         let maps = loaded.ok_or(GateError::NoInterface)?;
+        for (port, interface) in interfaces.iter().enumerate() {
+            if interface.is_device {
+                maps.flows.answers_directly(port)?;
+            }
+        }
         let roll = Arc::new(maps.map_roll(&plan)?);
         let former =
             FlowMaps::among(&carried, &maps.flows).filter(|former| !former.is(&maps.flows));

@@ -58,6 +58,7 @@ impl Trial {
         };
         let (program, maps) = program::load(instance, XdpMode::Native, &Base::New(&[]))?;
         let roll = Arc::new(maps.map_roll(&roll)?);
+        maps.flows.answers_directly(PORT)?;
         Ok(Self {
             program,
             maps,

@@ -14,7 +14,7 @@ use testbed::generator::Pass;
 use testbed::namespace::Namespace;
 use testbed::scene::Family;
 use testbed::servers::{HTTP_PORT, Nginx, OTHER_HTTP_PORT};
-use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, RealHost, Topology, VIP_V4};
+use testbed::topology::{CLIENT_V4, Plan, RealHost, Topology, VIP_V4};
 use testbed::wait;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -59,8 +59,6 @@ pub(crate) struct Bed {
     pub(crate) web: Vec<Nginx>,
     pub(crate) topology: Topology,
     authority: Authority,
-    /// What XDP sends back needs a program where it arrives.
-    _pass: Pass,
 }
 
 impl Bed {
@@ -93,7 +91,6 @@ impl Bed {
             director: Director::start(&topology.director, &configuration)?,
             agents: Vec::new(),
             web,
-            _pass: Pass::new(&topology.client, HOST_SIDE)?,
             topology,
             authority,
         };

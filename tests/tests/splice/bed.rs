@@ -8,12 +8,11 @@ use adminapi::model::{
 };
 use anyhow::{Context, Result, ensure};
 use testbed::director::{Configuration, Director, by, service};
-use testbed::generator::Pass;
 use testbed::namespace::Namespace;
 use testbed::process::{Process, output_with_input};
 use testbed::scene::Family;
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
-use testbed::topology::{HOST_SIDE, Plan, RealHost, Topology};
+use testbed::topology::{Plan, RealHost, Topology};
 use testbed::wait;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,8 +30,6 @@ pub(crate) struct Bed {
     pub(crate) topology: Topology,
     /// Whether the gate forwards what needs no decision.
     pub(crate) is_fast: bool,
-    /// What XDP sends back needs a program where it arrives.
-    _pass: Pass,
 }
 
 impl Bed {
@@ -72,7 +69,6 @@ impl Bed {
             web: web.collect::<Result<_>>()?,
             director: Director::start(&topology.director, &configuration)?,
             is_fast: configuration.is_fast(),
-            _pass: Pass::new(&topology.client, HOST_SIDE)?,
             topology,
         };
         for family in Family::BOTH {
