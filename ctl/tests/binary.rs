@@ -143,7 +143,7 @@ async fn options_and_words_reach_a_director() {
     let status: Status = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status.version, "1.2.3");
     let output = run(bulwark(), &api, "sources");
-    let row = "192.0.2.1                        10   50.0 %         10          600        0\n";
+    let row = "192.0.2.1                        10   50.0 %          0         10          600        0\n";
     assert!(
         text(&output.stdout).ends_with(row),
         "{}",

@@ -174,7 +174,7 @@ static __always_inline int send_wrapped(struct xdp_md *ctx, const struct head *h
 }
 
 // Forwards a packet, or leaves it as it was.
-static __always_inline int forward(struct xdp_md *ctx)
+__noinline int forward(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;

@@ -14,7 +14,8 @@
 // What is `__noinline` and not static (parse, is_ours, meet ...) the kernel checks once, for any
 // arguments, and not again for each way that leads there: of the million instructions that it looks
 // at, all of this takes an eighth, and would take nearly all of them inlined. Since they may get any
-// arguments, such functions ask whether their pointers are there.
+// arguments, such functions ask whether their pointers are there. And the 512 bytes of stack that a
+// chain of calls may have do not hold all of it at once.
 
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
