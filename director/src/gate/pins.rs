@@ -22,23 +22,21 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use tracing::warn;
 
+use super::flows::ARRAYS;
 use super::{GateError, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
 const LAYOUT: u32 = 4;
-/// The maps that a later director goes on with. Those of the flow cache go together, or not at all.
-const CARRIED: [&str; 7] = [
-    "counters",
-    "heads",
-    "flow_slots",
-    "flows",
-    "hops",
-    "reals",
-    "tallies",
-];
+/// What the gate has counted: a later director goes on with it, as with the flow cache.
+const COUNTERS: &str = "counters";
 const RECORD: &str = "record";
 const ONLY: [u8; 4] = [0; 4];
+
+/// The maps that a later director goes on with. Those of the flow cache go together, or not at all.
+fn carried_names() -> impl Iterator<Item = &'static str> {
+    std::iter::once(COUNTERS).chain(ARRAYS)
+}
 
 /// The names of one director's gate, for as long as it runs.
 #[derive(Debug)]
@@ -101,7 +99,7 @@ impl Pins {
         match written {
             None => Vec::new(),
             Some(written) if written == record() => {
-                CARRIED.iter().filter_map(|name| self.map(name)).collect()
+                carried_names().filter_map(|name| self.map(name)).collect()
             }
             Some(_) => {
                 warn!(
