@@ -222,9 +222,11 @@ fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {
     let mut live = HttpConnection::open(&bench.topology.client, HTTP.http())?;
     let name = live.ask_name()?;
     bench.flood(300)?;
-    let held = wait::until("a pool with something in it", PATIENCE, || {
+    let mut before = 0;
+    let held = wait::until("a pool that fills no more", PATIENCE, || {
         let held = bench.half_open()?;
-        ensure!(held > 100, "{held} of 300 are held");
+        let is_steady = std::mem::replace(&mut before, held) == held;
+        ensure!(is_steady && held > 100, "{held} of 300 are held");
         Ok(held)
     })?;
     bench.write("net.ipv4.vs.drop_entry", 3)?;
