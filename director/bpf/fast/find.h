@@ -14,15 +14,15 @@ struct tuple {
 	__u32 src[4];
 	__u32 dst[4]; // IPv4 in the last word
 	__u32 ports;
-	__u8 kind; // WAY_V6, WAY_TCP
+	__u8 kind; // FLOW_V6, FLOW_TCP
 	__u8 protocol;
 };
 
-// A way of a flow, and the flow.
+// A flow, and the way of a packet in it.
 struct found {
 	struct flow *flow;
-	struct way *way;
-	struct way *other;
+	const struct way *way;
+	const struct wide *wide; // if it is
 	const struct splice *splice; // if its ends need it
 	__u32 back; // 1: from the real server
 };
@@ -33,12 +33,14 @@ static __always_inline __u32 hash_of(const struct head *head, const struct tuple
 	__u64 sum = key[0] + key[4] * t->src[3] + key[8] * t->dst[3] + key[9] * t->ports +
 		    key[10] * t->protocol;
 
-	if (t->kind & WAY_V6)
+	if (t->kind & FLOW_V6)
 		for (int i = 0; i < 3; i++)
 			sum += key[1 + i] * t->src[i] + key[5 + i] * t->dst[i];
 	return sum >> 32;
 }
 
+// The slot of a hash, or 0. No jumps: where in a bucket it stands is different each time, and the
+// processor would guess wrong.
 static __always_inline __u64 slot_in(__u32 number, __u32 hash)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&flow_slots, &number);
@@ -48,29 +50,44 @@ static __always_inline __u64 slot_in(__u32 number, __u32 hash)
 		return 0;
 	for (int i = 0; i < SLOTS; i++) {
 		__u64 slot = bucket->slot[i];
+		__s64 difference = slot >> 32 ^ hash;
 
-		if (slot >> 32 == hash)
-			hit = slot;
+		hit |= slot & (difference - 1) >> 63;
 	}
 	return hit;
 }
 
-static __always_inline bool is_at(const struct address *a, const __u32 *word, bool v6)
+// Where an address or a port of a packet stands that would stand at `place` if the client had sent
+// it: the four are mirrored on the way back.
+static __always_inline __u32 seen_from(const struct found *f, enum place place)
 {
-	if (a->word[3] != word[3])
-		return false;
-	return !v6 || (a->word[0] == word[0] && a->word[1] == word[1] && a->word[2] == word[2]);
+	return place ^ f->back * 3;
+}
+
+static __always_inline const struct address *wide_of(const struct found *f, enum place place)
+{
+	return &f->wide->addr[seen_from(f, place)];
+}
+
+static __always_inline bool is_at(const struct address *a, const __u32 *word)
+{
+	return a->word[0] == word[0] && a->word[1] == word[1] && a->word[2] == word[2] &&
+	       a->word[3] == word[3];
 }
 
 static __always_inline bool is_its(const struct found *f, const struct tuple *t)
 {
-	const struct address *addr = f->flow->addr;
-	const struct address *src = &addr[f->back ? REAL_SERVER : CLIENT];
-	const struct address *dst = &addr[f->back ? LOCAL : VIP];
-	bool v6 = t->kind & WAY_V6;
+	const struct flow *flow = f->flow;
 
-	return (f->way->kind & (WAY_V6 | WAY_TCP)) == t->kind &&
-	       *(__u32 *)&f->way->src == t->ports && is_at(src, t->src, v6) && is_at(dst, t->dst, v6);
+	if ((flow->kind & (FLOW_V6 | FLOW_TCP)) != t->kind ||
+	    flow->port[seen_from(f, CLIENT)] != (__be16)t->ports ||
+	    flow->port[seen_from(f, VIP)] != t->ports >> 16)
+		return false;
+	if (t->kind & FLOW_V6)
+		return f->wide && is_at(wide_of(f, CLIENT), t->src) &&
+		       is_at(wide_of(f, VIP), t->dst);
+	return flow->addr[seen_from(f, CLIENT)] == t->src[3] &&
+	       flow->addr[seen_from(f, VIP)] == t->dst[3];
 }
 
 static __always_inline bool find(const struct head *head, const struct tuple *t, struct found *f)
@@ -78,6 +95,7 @@ static __always_inline bool find(const struct head *head, const struct tuple *t,
 	__u32 hash = hash_of(head, t);
 	__u32 slot = slot_in(hash & head->mask, hash);
 	__u32 number;
+	__u8 kind;
 
 	if (!slot)
 		slot = slot_in((hash * 0x9e3779b1) >> 8 & head->mask, hash);
@@ -88,8 +106,9 @@ static __always_inline bool find(const struct head *head, const struct tuple *t,
 	f->flow = bpf_map_lookup_elem(&flows, &number);
 	if (!f->flow)
 		return false;
-	f->way = f->back ? &f->flow->back : &f->flow->there;
-	f->other = f->back ? &f->flow->there : &f->flow->back;
-	f->splice = f->way->kind & WAY_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;
-	return is_its(f, t) && (f->splice || !(f->way->kind & WAY_SPLICE));
+	f->way = &f->flow->way[f->back];
+	kind = f->flow->kind;
+	f->wide = kind & FLOW_WIDE ? bpf_map_lookup_elem(&wides, &number) : NULL;
+	f->splice = kind & FLOW_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;
+	return is_its(f, t) && (f->splice || !(kind & FLOW_SPLICE));
 }

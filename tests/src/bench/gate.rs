@@ -39,7 +39,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Established flows.
-    #[arg(long, value_delimiter = ',', default_value = "1,262144,1048576", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', default_value = "1,32768,262144,1048576", value_parser = clap::value_parser!(u32).range(1..))]
     flows: Vec<u32>,
     /// Classes of packets.
     #[arg(long, value_delimiter = ',', default_values_t = Class::ALL)]
