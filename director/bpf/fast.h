@@ -120,13 +120,13 @@ static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *
 	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) ||
 	    !is_worth_looking(ip->protocol, ports, end))
 		return false;
-	tuple.src[3] = ip->saddr;
-	tuple.dst[3] = ip->daddr;
+	tuple.src = &ip->saddr;
+	tuple.dst = &ip->daddr;
 	tuple.ports = *ports;
 	tuple.protocol = ip->protocol;
 	tuple.kind = ip->protocol == IPPROTO_TCP ? FLOW_TCP : 0;
 	t->length = length_of(ip->tot_len);
-	return find(head, &tuple, &t->found) && t->length >= sizeof(*ip) &&
+	return find(head, &tuple, end, &t->found) && t->length >= sizeof(*ip) &&
 	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
@@ -140,13 +140,13 @@ static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr
 	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || ip->hop_limit < 2 ||
 	    !is_worth_looking(ip->nexthdr, ports, end))
 		return false;
-	__builtin_memcpy(tuple.src, &ip->saddr, sizeof(tuple.src));
-	__builtin_memcpy(tuple.dst, &ip->daddr, sizeof(tuple.dst));
+	tuple.src = ip->saddr.in6_u.u6_addr32;
+	tuple.dst = ip->daddr.in6_u.u6_addr32;
 	tuple.ports = *ports;
 	tuple.protocol = ip->nexthdr;
 	tuple.kind = FLOW_V6 | (ip->nexthdr == IPPROTO_TCP ? FLOW_TCP : 0);
 	t->length = length_of(ip->payload_len) + sizeof(*ip);
-	return find(head, &tuple, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
+	return find(head, &tuple, end, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
 
@@ -176,7 +176,7 @@ static __always_inline int send_wrapped(struct xdp_md *ctx, const struct head *h
 }
 
 // Forwards a packet, or leaves it as it was.
-__noinline int forward(struct xdp_md *ctx)
+static __always_inline int forward(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;

@@ -10,9 +10,10 @@
 
 #include "../flows.h"
 
+// Addresses are read where they are: the stack of the gate has no room for those of IPv6.
 struct tuple {
-	__u32 src[4];
-	__u32 dst[4]; // IPv4 in the last word
+	const __be32 *src; // one word, or four
+	const __be32 *dst;
 	__u32 ports;
 	__u8 kind; // FLOW_V6, FLOW_TCP
 	__u8 protocol;
@@ -30,12 +31,12 @@ struct found {
 static __always_inline __u32 hash_of(const struct head *head, const struct tuple *t)
 {
 	const __u64 *key = head->keys;
-	__u64 sum = key[0] + key[4] * t->src[3] + key[8] * t->dst[3] + key[9] * t->ports +
+	__u32 last = t->kind & FLOW_V6 ? 3 : 0;
+	__u64 sum = key[0] + key[4] * t->src[last] + key[8] * t->dst[last] + key[9] * t->ports +
 		    key[10] * t->protocol;
 
-	if (t->kind & FLOW_V6)
-		for (int i = 0; i < 3; i++)
-			sum += key[1 + i] * t->src[i] + key[5 + i] * t->dst[i];
+	for (__u32 i = 0; i < last; i++)
+		sum += key[1 + i] * t->src[i] + key[5 + i] * t->dst[i];
 	return sum >> 32;
 }
 
@@ -69,13 +70,14 @@ static __always_inline const struct address *wide_of(const struct found *f, enum
 	return &f->wide->addr[seen_from(f, place)];
 }
 
-static __always_inline bool is_at(const struct address *a, const __u32 *word)
+static __always_inline bool is_at(const struct address *a, const __be32 *word)
 {
 	return a->word[0] == word[0] && a->word[1] == word[1] && a->word[2] == word[2] &&
 	       a->word[3] == word[3];
 }
 
-static __always_inline bool is_its(const struct found *f, const struct tuple *t)
+// That four words of an address are there the verifier has forgotten by now.
+static __always_inline bool is_its(const struct found *f, const struct tuple *t, void *end)
 {
 	const struct flow *flow = f->flow;
 
@@ -84,13 +86,14 @@ static __always_inline bool is_its(const struct found *f, const struct tuple *t)
 	    flow->port[seen_from(f, VIP)] != t->ports >> 16)
 		return false;
 	if (t->kind & FLOW_V6)
-		return f->wide && is_at(wide_of(f, CLIENT), t->src) &&
-		       is_at(wide_of(f, VIP), t->dst);
-	return flow->addr[seen_from(f, CLIENT)] == t->src[3] &&
-	       flow->addr[seen_from(f, VIP)] == t->dst[3];
+		return f->wide && (void *)(t->dst + 4) <= end && (void *)(t->src + 4) <= end &&
+		       is_at(wide_of(f, CLIENT), t->src) && is_at(wide_of(f, VIP), t->dst);
+	return flow->addr[seen_from(f, CLIENT)] == *t->src &&
+	       flow->addr[seen_from(f, VIP)] == *t->dst;
 }
 
-static __always_inline bool find(const struct head *head, const struct tuple *t, struct found *f)
+static __always_inline bool find(const struct head *head, const struct tuple *t, void *end,
+				 struct found *f)
 {
 	__u32 hash = hash_of(head, t);
 	__u32 slot = slot_in(hash & head->mask, hash);
@@ -110,5 +113,5 @@ static __always_inline bool find(const struct head *head, const struct tuple *t,
 	kind = f->flow->kind;
 	f->wide = kind & FLOW_WIDE ? bpf_map_lookup_elem(&wides, &number) : NULL;
 	f->splice = kind & FLOW_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;
-	return is_its(f, t) && (f->splice || !(kind & FLOW_SPLICE));
+	return is_its(f, t, end) && (f->splice || !(kind & FLOW_SPLICE));
 }
