@@ -2,9 +2,10 @@
 //! and transmits it on the client's interface (`BPF_F_TEST_XDP_LIVE_FRAMES`, since 5.18).
 
 use std::net::{IpAddr, SocketAddr};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ProgramInput};
 
 use crate::bpf::{self, Source};
@@ -12,6 +13,12 @@ use crate::floor;
 use crate::namespace::Namespace;
 use crate::packet::{self, Mac, Segment, flag};
 use crate::topology::HOST_SIDE;
+use crate::wait;
+
+/// How long a flood may go on.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Frames that a flood is asked after.
+const ROUND: u32 = 20_000;
 
 /// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
 const LIVE_FRAMES: u32 = 1 << 1;
@@ -151,6 +158,29 @@ impl Generator {
     /// As [`Generator::send_here`].
     pub fn send(&self, client: &Namespace, count: u32) -> Result<()> {
         client.enter(|| self.send_here(count).map(drop))
+    }
+
+    /// Sends for as long as `work` takes, and until `enough` has come of it: what a busy machine loses
+    /// on the way is sent again.
+    ///
+    /// # Errors
+    /// When there is no end of it, or an error of `work`.
+    pub fn flood_beside<T: Send>(
+        &self,
+        client: &Namespace,
+        work: impl FnOnce() -> Result<T> + Send,
+        mut enough: impl FnMut() -> Result<()>,
+    ) -> Result<T> {
+        thread::scope(|scope| {
+            let worker = scope.spawn(work);
+            let flooded = wait::until("the end of a flood", PATIENCE, || {
+                self.send(client, ROUND)?;
+                ensure!(worker.is_finished(), "the work beside it goes on");
+                enough()
+            });
+            let worked = worker.join().ok().context("the work has panicked")?;
+            flooded.and(worked)
+        })
     }
 
     /// Sends `count` frames from one CPU; gives the time that a frame took.

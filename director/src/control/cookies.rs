@@ -20,6 +20,7 @@ use super::Director;
 use crate::agents::Agents;
 use crate::channel::KeysOf;
 use crate::cookie::{Abilities, Recipe, Secret, Turnover};
+use crate::drops::Cause;
 use crate::gate::{CookieCounts, MAX_COOKIE_SERVICES};
 use crate::neighbour::Fib;
 use crate::pool::Pool;
@@ -43,7 +44,7 @@ struct Dies {
     keys: Turnover,
     /// Since when nobody wants them.
     unwanted: Option<Tick>,
-    /// What the gate had counted when they were made.
+    /// What had been counted when they were made.
     before: CookieCounts,
     status: CookieStatus,
 }
@@ -168,7 +169,7 @@ impl Director {
             number: secret.as_ref().map_or(slot, |secret| secret.number(vip)),
             keys: Turnover::new(secret.as_ref(), vip, look.now, look.period),
             unwanted: None,
-            before: self.gate.cookie_counts(slot).unwrap_or_default(),
+            before: self.counted(slot, service),
             status: CookieStatus::default(),
         };
         mint.dies.insert(service.key, dies);
@@ -245,28 +246,28 @@ impl Director {
         }
     }
 
-    /// What the gate has done with the cookies of all services that have some.
+    /// What has become of the cookies of all services that have some.
     pub(super) fn cookies_counted(&self, pool: &Pool) -> HashMap<ServiceKey, CookieCounts> {
-        let keys = pool.iter().map(|service| service.key);
-        let known: Vec<_> = {
-            let mint = self.mint.lock();
-            keys.filter(|key| mint.dies.contains_key(key)).collect()
-        };
-        let counts = known.into_iter();
-        counts.map(|key| (key, self.cookie_counts(&key))).collect()
+        let mint = self.mint.lock();
+        let known = pool.iter().filter_map(|service| {
+            let dies = mint.dies.get(&service.key)?;
+            Some((service.key, self.counted_by(dies, service)))
+        });
+        known.collect()
     }
 
-    /// What the gate has done with the cookies of a service.
-    fn cookie_counts(&self, key: &ServiceKey) -> CookieCounts {
-        let mint = self.mint.lock();
-        let Some(dies) = mint.dies.get(key) else {
-            return CookieCounts::default();
-        };
-        let now = self.gate.cookie_counts(dies.slot).unwrap_or_default();
+    fn counted_by(&self, dies: &Dies, service: &Service) -> CookieCounts {
+        self.counted(dies.slot, service).since(&dies.before)
+    }
+
+    /// What gate and workers have ever done with cookies at this place.
+    fn counted(&self, slot: u16, service: &Service) -> CookieCounts {
+        let gate = self.gate.cookie_counts(slot).unwrap_or_default();
+        let by_workers = |cause: Cause| service.traffic.dropped(cause.into());
         CookieCounts {
-            sent: now.sent - dies.before.sent.min(now.sent),
-            accepted: now.accepted - dies.before.accepted.min(now.accepted),
-            refused: now.refused - dies.before.refused.min(now.refused),
+            sent: gate.sent + by_workers(Cause::Challenged),
+            refused: gate.refused + by_workers(Cause::BadCookie),
+            ..gate
         }
     }
 
@@ -276,11 +277,10 @@ impl Director {
             return None;
         }
         let policy = service.handling.cookies;
-        let counts = self.cookie_counts(&service.key);
         let mint = self.mint.lock();
-        let status = match mint.dies.get(&service.key) {
-            Some(dies) => dies.status.clone(),
-            None => at_rest(service),
+        let (status, counts) = match mint.dies.get(&service.key) {
+            Some(dies) => (dies.status.clone(), self.counted_by(dies, service)),
+            None => (at_rest(service), CookieCounts::default()),
         };
         Some(CookieStatus {
             policy,
