@@ -191,21 +191,27 @@ impl Director {
         let way = way_of(service, &stands);
         let reason = decide(policy, &way, &stands, look);
         let before = service.cookies.recipe().is_some_and(|old| old.splices);
+        let resets = way == Ok(CookieWay::Reset);
         let recipe = Recipe {
             slot: dies.slot,
             service: dies.number,
             keys: dies.keys.good(),
             parity: dies.keys.parity(),
-            mints: reason.is_ok(),
+            mints: reason.is_ok() && !resets,
+            resets: reason.is_ok() && resets,
             mss: mss(service, vip, look.fib),
             abilities: abilities(&way, &stands),
             lenient: look.lenient,
             // Those that are under way are good in the old way.
-            splices: way.as_ref().map_or(before, |way| *way == CookieWay::Splice),
+            splices: match way {
+                Ok(CookieWay::Splice) => true,
+                Ok(CookieWay::Agents) => false,
+                Ok(CookieWay::Reset) | Err(_) => before,
+            },
         };
         dies.status = CookieStatus {
             policy,
-            active: recipe.mints,
+            active: reason.is_ok(),
             reason: reason.unwrap_or_else(|why| why),
             way: way.ok(),
             able: stands.able,
@@ -266,8 +272,8 @@ impl Director {
         let by_workers = |cause: Cause| service.traffic.dropped(cause.into());
         CookieCounts {
             sent: gate.sent + by_workers(Cause::Challenged),
+            accepted: gate.accepted + service.traffic.shown(),
             refused: gate.refused + by_workers(Cause::BadCookie),
-            ..gate
         }
     }
 
@@ -409,7 +415,8 @@ const SET: &str = "set by the user";
 const UNCALLED: &str = "nothing calls for them";
 
 /// The best way that there is for a service: its real servers read cookies themselves if all can, or
-/// the director asks them, if it hears both ends; else those that can get all who come.
+/// the director asks them, if it hears both ends; else those that can get all who come, and at last
+/// there is what any client does.
 fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
     let is_heard = |real: &Real| !real.method.is_one_way();
     let all_heard = !service.is_ftp() && candidates(service).all(is_heard);
@@ -419,9 +426,8 @@ fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
         (_, 0) => Err(stands.lack()),
         (able, reals) if able == reals => Ok(CookieWay::Agents),
         _ if all_heard => Ok(CookieWay::Splice),
-        (0, _) => Err(stands.lack()),
-        _ if sticks => Err(format!("persistent, and {}", stands.lack())),
-        _ => Ok(CookieWay::Agents),
+        (1.., _) if !sticks => Ok(CookieWay::Agents),
+        _ => Ok(CookieWay::Reset),
     }
 }
 
@@ -445,7 +451,7 @@ fn decide(
     look: &Look<'_>,
 ) -> Result<String, String> {
     let with_way = |why: &str| match way {
-        Ok(CookieWay::Splice) => format!("{why}; {}", stands.lack()),
+        Ok(CookieWay::Splice | CookieWay::Reset) => format!("{why}; {}", stands.lack()),
         _ => why.to_owned(),
     };
     match (policy, way) {
