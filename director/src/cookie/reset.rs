@@ -141,7 +141,8 @@ mod tests {
             let bait = recipe.bait(client, &syn(isn)).unwrap();
             assert!(isn.wrapping_sub(bait) <= 0xffff, "{isn} {bait}");
             assert!(recipe.is_shown_by(bait, client, &syn(isn)));
-            let others = (1..=1000).filter(|n| recipe.is_shown_by(bait, client, &syn(isn + n)));
+            let others =
+                (1..=1000).filter(|n| recipe.is_shown_by(bait, client, &syn(isn.wrapping_add(*n))));
             assert!(others.count() <= 2);
             let others = (1..1000).map(|port| tuple(port).src);
             let others = others.filter(|other| recipe.is_shown_by(bait, *other, &syn(isn)));
