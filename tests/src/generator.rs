@@ -17,9 +17,6 @@ use crate::wait;
 
 /// How long a flood may go on.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Frames that a flood is asked after.
-const ROUND: u32 = 20_000;
-
 /// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Sequence number of the first SYN; the responder's own is [`SERVER_ISN`].
@@ -160,21 +157,22 @@ impl Generator {
         client.enter(|| self.send_here(count).map(drop))
     }
 
-    /// Sends for as long as `work` takes, and until `enough` has come of it: what a busy machine loses
-    /// on the way is sent again.
+    /// Sends `round` frames again and again, for as long as `work` takes and until `enough` has come of
+    /// it: what a busy machine loses on the way is sent again.
     ///
     /// # Errors
     /// When there is no end of it, or an error of `work`.
     pub fn flood_beside<T: Send>(
         &self,
         client: &Namespace,
+        round: u32,
         work: impl FnOnce() -> Result<T> + Send,
         mut enough: impl FnMut() -> Result<()>,
     ) -> Result<T> {
         thread::scope(|scope| {
             let worker = scope.spawn(work);
             let flooded = wait::until("the end of a flood", PATIENCE, || {
-                self.send(client, ROUND)?;
+                self.send(client, round)?;
                 ensure!(worker.is_finished(), "the work beside it goes on");
                 enough()
             });

@@ -22,6 +22,9 @@ const HTTP: Family = Family::V4;
 /// Cookies that a flood has to be sent.
 const FLOOD: u64 = 50_000;
 
+/// SYNs at once.
+const ROUND: u32 = 20_000;
+
 /// ACKs that are tried.
 const GUESSES: usize = 500;
 
@@ -42,7 +45,7 @@ fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
     let client = &bed.topology.client;
     let generator = Generator::beside(client, &flows)?;
     let work = || fetch_names(client, HTTP.http(), 50);
-    let names = generator.flood_beside(client, work, || {
+    let names = generator.flood_beside(client, ROUND, work, || {
         let status = bed.status(HTTP)?;
         ensure!(status.sent > FLOOD, "{status:?}");
         Ok(())
@@ -84,7 +87,7 @@ fn under_attack_cookies_come_by_themselves_and_go_when_it_is_over() -> Result<()
     };
     let generator = Generator::beside(client, &flows)?;
     let cookies = || bed.await_cookies(HTTP, 3, true);
-    generator.flood_beside(client, cookies, || Ok(()))?;
+    generator.flood_beside(client, ROUND, cookies, || Ok(()))?;
     let syns = bed.syns()?;
     ensure!(fetch_names(client, HTTP.http(), 6)?.len() == 6);
     ensure!(bed.syns()? == syns, "{} SYNs more", bed.syns()? - syns);

@@ -19,7 +19,10 @@ use testbed::wait;
 use crate::bed::{Agents, Bed, PATIENCE, Shape};
 
 /// SYNs of a flood that have to be answered.
-const FLOOD: u64 = 10_000;
+const FLOOD: u64 = 5000;
+
+/// SYNs at once, so few that there is room for a client's in the rings of workers, which answer them.
+const ROUND: u32 = 200;
 
 pub(crate) const DR: Shape = Shape {
     method: ForwardingMethod::Dr,
@@ -118,7 +121,7 @@ fn beside_a_flood<T: Send>(
     };
     let client = &bed.topology.client;
     let generator = Generator::beside(client, &flows)?;
-    generator.flood_beside(client, work, || {
+    generator.flood_beside(client, ROUND, work, || {
         let status = bed.status(family)?;
         ensure!(status.sent > FLOOD, "{status:?}");
         Ok(())

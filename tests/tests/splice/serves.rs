@@ -18,6 +18,9 @@ use crate::bed::{Bed, python_on_reals};
 /// Cookies that a flood has to be sent.
 const FLOOD: u64 = 50_000;
 
+/// SYNs at once.
+const ROUND: u32 = 20_000;
+
 #[test]
 fn what_is_loaded_up_and_down_is_whole_and_the_options_are_those_that_were_offered() -> Result<()> {
     if !require::machine() {
@@ -114,7 +117,7 @@ fn beside_a_flood<T: Send>(
         frame: if family == Family::V4 { 60 } else { 74 },
     };
     let generator = Generator::beside(bed.client(), &flows)?;
-    generator.flood_beside(bed.client(), work, || {
+    generator.flood_beside(bed.client(), ROUND, work, || {
         let status = bed.status(family)?;
         ensure!(status.sent > FLOOD, "{status:?}");
         Ok(())
