@@ -21,6 +21,7 @@ pub mod flood;
 pub mod floor;
 pub mod ftp;
 pub mod generator;
+pub mod greeter;
 pub mod growth;
 pub mod haproxy;
 pub mod haven;

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -25,7 +24,7 @@ use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
 use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
-use testbed::traffic::{HttpConnection, UdpClient, fetch_names, file_sha256};
+use testbed::traffic::{HttpConnection, UdpClient, download_slowly, fetch_names, file_sha256};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,15 +92,7 @@ impl Bench {
 
     /// A download that takes a while: its SHA-256.
     fn download(&self, family: Family) -> Result<JoinHandle<Result<String>>> {
-        let url = format!("http://{}/big", family.http());
-        let pipeline = format!(
-            "set -o pipefail; curl -gsS --fail --max-time 60 --limit-rate 15M {url} | sha256sum"
-        );
-        let download = self.topology.client.spawn(move || {
-            let output = Command::new("bash").args(["-c", &pipeline]).output()?;
-            ensure!(output.status.success(), "{output:?}");
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        })?;
+        let download = download_slowly(&self.topology.client, family.http(), "/big")?;
         wait::until("the download to begin", PATIENCE, || {
             let carried = self.director.api().service(family.http_service())?.stats;
             ensure!(carried.in_packets > 100, "{carried:?}");

@@ -61,7 +61,7 @@ impl Shape {
     };
 
     /// NAT rewrites ports; the others do not.
-    const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         match self.method {
             ForwardingMethod::Nat => OTHER_HTTP_PORT,
             _ => HTTP_PORT,
@@ -147,6 +147,15 @@ impl Bed {
     /// Waits until so many real servers are able, and SYNs are answered or not.
     pub(crate) fn await_cookies(&self, family: Family, able: u32, active: bool) -> Result<()> {
         await_cookies(&self.director, family, able, active)
+    }
+
+    /// Waits until so many real servers are able.
+    pub(crate) fn await_able(&self, family: Family, able: u32) -> Result<()> {
+        wait::until("agents", PATIENCE, || {
+            let status = self.status(family)?;
+            ensure!(status.able == able, "{status:?}");
+            Ok(())
+        })
     }
 
     /// SYNs that have come to real servers.

@@ -139,60 +139,6 @@ fn acks_of_nobody_are_dropped_at_the_gate_and_counted() -> Result<()> {
     balanced(&bed.director)
 }
 
-/// The client's first ACK is lost, and it speaks: its first data bring the cookie.
-#[test]
-fn data_stand_for_an_ack_that_was_lost() -> Result<()> {
-    if !require::machine() {
-        return Ok(());
-    }
-    let bed = Bed::build(Shape::NAT)?;
-    bed.await_cookies(HTTP, 3, true)?;
-    let client = &bed.topology.client;
-    let rules = "table inet loss {\n chain output {\n  type filter hook output priority 0;\n  \
-         tcp dport 80 tcp flags & (syn | ack | psh | fin | rst) == ack \
-         numgen inc mod 1000000 0 counter drop\n }\n}\n";
-    let mut nft = client.command("nft");
-    testbed::process::output_with_input(nft.args(["-f", "-"]), rules)?;
-    ensure!(fetch_names(client, HTTP.http(), 1)?.len() == 1);
-    let listed = client.run("nft", &["list", "table", "inet", "loss"])?;
-    ensure!(listed.contains("packets 1 "), "no ACK was lost: {listed}");
-    ensure!(bed.syns()? == 0);
-    Ok(())
-}
-
-/// The real server holds the last connection of the same client port in TIME_WAIT.
-#[test]
-fn a_client_port_can_be_used_again_at_once() -> Result<()> {
-    // By HTTP 1.0 it is the server that closes, and the client waits for it to.
-    const CLIENT: &str = "import socket, sys\n\
-        s = socket.socket(); s.settimeout(10)\n\
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
-        s.bind(('', 45000)); s.connect((sys.argv[1], 80))\n\
-        s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
-        print(b''.join(iter(lambda: s.recv(4096), b'')).split()[-1].decode())\n";
-    if !require::machine() || !require::programs(&["python3"]) {
-        return Ok(());
-    }
-    let bed = Bed::build(Shape::NAT)?;
-    bed.await_cookies(HTTP, 3, true)?;
-    let vip = HTTP.vip().to_string();
-    let ask = || bed.topology.client.run("python3", &["-c", CLIENT, &vip]);
-    let first = ask()?;
-    let held = bed.topology.reals.iter().map(|real| {
-        real.namespace
-            .run("ss", &["-tanH", "state", "time-wait", "dport = :45000"])
-    });
-    let held: String = held.collect::<Result<_>>()?;
-    ensure!(held.contains(":45000"), "no real server waits: {held}");
-    for _ in 0..3 {
-        let again = ask()?;
-        ensure!(again == first, "{again} instead of {first}");
-    }
-    // It was not challenged: its real server alone knows what it has of that client.
-    ensure!(bed.syns()? == 3, "{} SYNs", bed.syns()?);
-    Ok(())
-}
-
 fn client_of(family: Family) -> std::net::IpAddr {
     match family {
         Family::V4 => testbed::topology::CLIENT_V4.into(),

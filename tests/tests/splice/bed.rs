@@ -9,7 +9,7 @@ use adminapi::model::{
 use anyhow::{Context, Result, ensure};
 use testbed::director::{Configuration, Director, by, service};
 use testbed::namespace::Namespace;
-use testbed::process::{Process, output_with_input};
+use testbed::process::{Signal, output_with_input};
 use testbed::scene::Family;
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{Plan, RealHost, Topology};
@@ -35,6 +35,7 @@ pub(crate) struct Bed {
     pub(crate) topology: Topology,
     /// Whether the gate forwards what needs no decision.
     pub(crate) is_fast: bool,
+    configuration: Configuration,
 }
 
 impl Bed {
@@ -47,10 +48,23 @@ impl Bed {
         Self::build_with(method, |_| Ok(()))
     }
 
+    /// Cookies at all times, by NAT, and a director that is `shaped` otherwise.
+    pub(crate) fn build_shaped(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
+        Self::build_all(ForwardingMethod::Nat, |_| Ok(()), shape)
+    }
+
     /// The same on real servers that `prepare` has made different.
     pub(crate) fn build_with(
         method: ForwardingMethod,
         prepare: impl Fn(&RealHost) -> Result<()>,
+    ) -> Result<Self> {
+        Self::build_all(method, prepare, |configuration| configuration)
+    }
+
+    fn build_all(
+        method: ForwardingMethod,
+        prepare: impl Fn(&RealHost) -> Result<()>,
+        shape: impl FnOnce(Configuration) -> Configuration,
     ) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         topology.meet_neighbours()?;
@@ -69,18 +83,28 @@ impl Bed {
             _ => bare,
         };
         let services = Family::BOTH.map(|family| service_of(&topology, family, method));
-        let configuration = services.into_iter().fold(bare, Configuration::service);
+        let configuration = shape(services.into_iter().fold(bare, Configuration::service));
         let web = topology.reals.iter().map(Nginx::start);
         let bed = Self {
             web: web.collect::<Result<_>>()?,
             director: Director::start(&topology.director, &configuration)?,
             is_fast: configuration.is_fast(),
+            configuration,
             topology,
         };
         for family in Family::BOTH {
             bed.await_cookies(family)?;
         }
         Ok(bed)
+    }
+
+    /// Ends the director by `signal` and starts another one.
+    pub(crate) fn restart(&mut self, signal: Signal) -> Result<()> {
+        self.director.end_by(signal)?;
+        self.director = Director::start(&self.topology.director, &self.configuration)?;
+        Family::BOTH
+            .into_iter()
+            .try_for_each(|family| self.await_cookies(family))
     }
 
     pub(crate) fn client(&self) -> &Namespace {
@@ -126,6 +150,12 @@ impl Bed {
         Ok(stats.interfaces.iter().map(|port| port.forwarded).sum())
     }
 
+    /// Packets that clients have sent to real servers.
+    pub(crate) fn carried(&self, family: Family) -> Result<u64> {
+        let service = self.director.api().service(family.http_service())?;
+        Ok(service.stats.in_packets)
+    }
+
     /// How often packets were dropped for `reason`.
     pub(crate) fn dropped(&self, reason: &str) -> Result<u64> {
         let drops = self.director.api().stats()?.drops;
@@ -153,15 +183,6 @@ pub(crate) fn packets(namespace: &Namespace, table: &str) -> Result<u64> {
     let (_, rest) = listed.split_once("packets ").context("no counter")?;
     let count = rest.split(' ').next().context("no count")?;
     Ok(count.parse()?)
-}
-
-/// Runs a script of python on each real server until it is dropped.
-pub(crate) fn python_on_reals(bed: &Bed, script: &str) -> Result<Vec<Process>> {
-    let spawn = |real: &RealHost| {
-        let mut python = real.namespace.command("python3");
-        Process::spawn(python.args(["-c", script]))
-    };
-    bed.topology.reals.iter().map(spawn).collect()
 }
 
 fn service_of(topology: &Topology, family: Family, method: ForwardingMethod) -> Service {
