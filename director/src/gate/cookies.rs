@@ -4,7 +4,7 @@
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::maps::{endpoint_key, sum_percpu};
+use super::map::{endpoint_key, sum_percpu};
 use crate::cookie::Recipe;
 use crate::wire::{Endpoint, Protocol};
 

@@ -11,6 +11,7 @@ mod filters;
 pub mod flows;
 mod interface;
 mod lanes;
+mod map;
 mod maps;
 mod pins;
 mod program;
@@ -38,7 +39,8 @@ use crate::cookie::{Recipe, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use flows::{FlowMaps, Flows};
 use maps::Maps;
-use program::{Base, Instance, RollPlan};
+use program::{Base, Instance};
+use roll::RollPlan;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
