@@ -229,7 +229,10 @@ fn aborted(
     aborter: usize,
     patience: u32,
 ) -> Tracking {
-    let mut pair = pair.map(|nature| Nature { eager: false, ..nature });
+    let mut pair = pair.map(|nature| Nature {
+        eager: false,
+        ..nature
+    });
     pair[1 - aborter].total += 3_000_000;
     let mut world = World::new(pair, network, seed);
     while !world.ends.iter().all(Endpoint::is_open) {
