@@ -13,7 +13,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 4
+#define PINNED_LAYOUT 5
 
 // Who has pinned these maps.
 struct record {

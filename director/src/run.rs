@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::agents::Door;
 use crate::config::{Config, ModeChoice};
 use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
+use crate::cookie::Resets;
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::fast::Fast;
@@ -286,6 +287,7 @@ fn shared(
         lottery: Lottery::random(),
         expectations: Expectations::default(),
         shifts: Shifts::default(),
+        resets: Resets::default(),
         workers: datapath.worker_count(),
     }
 }

@@ -79,6 +79,8 @@ pub struct Traffic {
     pub out_bytes: Counter,
     /// Packets that were known to be its own when they were dropped.
     pub drops: Drops,
+    /// SYNs of clients that have shown by a RST that they are there.
+    pub shown: Counter,
     /// New TCP connections that the real server has agreed to.
     pub answered: Counter,
     /// Those that it has reset at once.
@@ -242,6 +244,11 @@ impl PerWorker {
             refused: sum(|t| &t.refused),
             silent: sum(|t| &t.silent),
         }
+    }
+
+    /// SYNs of clients that have shown by a RST that they are there, over all workers.
+    pub fn shown(&self) -> u64 {
+        self.workers.iter().map(|t| t.shown.get()).sum()
     }
 
     /// What was dropped for `reason`, over all workers.

@@ -109,6 +109,7 @@ fn blind() -> Result<()> {
         keys: [Some(Key::random()), Some(Key::random())],
         parity: 0,
         mints: true,
+        resets: false,
         mss: 1460,
         abilities: Abilities::ALL,
         lenient: false,

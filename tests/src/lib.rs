@@ -26,6 +26,7 @@ pub mod haproxy;
 pub mod haven;
 pub mod ipvs;
 pub mod l2fwd;
+pub mod masquerade;
 pub mod mmdb;
 pub mod namespace;
 pub mod nftables;

@@ -49,6 +49,7 @@ use std::sync::{Arc, OnceLock};
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::cookie::Resets;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
@@ -116,6 +117,8 @@ pub struct Shared {
     pub fast: Option<Arc<Fast>>,
     /// How far the numbers of its control connections are shifted.
     pub shifts: Shifts,
+    /// Clients that have shown that they are there.
+    pub resets: Resets,
     /// Number of workers.
     pub workers: usize,
 }
@@ -186,6 +189,7 @@ impl Sight {
             openings: &self.openings,
             expectations: &self.shared.expectations,
             shifts: &self.shared.shifts,
+            resets: &self.shared.resets,
             ident: &self.ident,
         }
     }

@@ -18,8 +18,13 @@ use testbed::wait;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Counts the SYNs that come to a real server.
-const COUNTER: &str = "table inet splice {\n chain input {\n  type filter hook input priority -200;\n  \
+const SYNS: &str = "table inet syns {\n chain input {\n  type filter hook input priority -200;\n  \
      tcp dport 8080 tcp flags & (syn | ack) == syn counter\n }\n}\n";
+
+/// Those of a flood, which by NAT has its own addresses there too.
+const STRANGERS: &str = "table inet strangers {\n chain input {\n  type filter hook input priority -200;\n  \
+     ip saddr 10.0.0.0/8 accept\n  ip6 saddr { fd00:1::/64, fd00:2::/64, fe80::/10 } accept\n  \
+     tcp dport 8080 counter\n }\n}\n";
 
 /// What the director speaks from by FullNAT.
 const SPEAKERS: [&str; 2] = ["10.0.2.200", "fd00:2::200"];
@@ -50,7 +55,8 @@ impl Bed {
         let topology = Topology::build(Plan::default())?;
         topology.meet_neighbours()?;
         for real in &topology.reals {
-            rules(&real.namespace, COUNTER)?;
+            rules(&real.namespace, SYNS)?;
+            rules(&real.namespace, STRANGERS)?;
             prepare(real)?;
         }
         if method == ForwardingMethod::FullNat {
@@ -97,8 +103,17 @@ impl Bed {
 
     /// SYNs that have come to real servers.
     pub(crate) fn syns(&self) -> Result<u64> {
+        self.counted("syns")
+    }
+
+    /// Segments of a flood that have come to real servers.
+    pub(crate) fn strangers(&self) -> Result<u64> {
+        self.counted("strangers")
+    }
+
+    fn counted(&self, table: &str) -> Result<u64> {
         let counts = self.topology.reals.iter();
-        counts.map(|real| packets(&real.namespace, "splice")).sum()
+        counts.map(|real| packets(&real.namespace, table)).sum()
     }
 
     pub(crate) fn half_open(&self) -> Result<u64> {

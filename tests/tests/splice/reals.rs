@@ -1,8 +1,9 @@
 //! Real servers that refuse, are silent, or speak another dialect of TCP.
 
 use adminapi::model::ForwardingMethod;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
+use testbed::masquerade::{self, Tracking};
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::big_file;
@@ -59,5 +60,28 @@ fn who_refuses_or_is_silent_is_passed_over_and_without_anybody_the_client_is_tol
     let told = HttpConnection::open(bed.client(), HTTP.http())?.ask_name();
     let error = told.expect_err("nobody is there").to_string();
     ensure!(error.contains("reset"), "{error}");
+    balanced(&bed.director)
+}
+
+/// A router between them believes both halves.
+#[test]
+fn who_is_hidden_by_a_router_is_served() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let guest = masquerade::hide(bed.client())?;
+    let expected = file_sha256(&big_file()?)?;
+    for family in Family::BOTH {
+        for tracking in Tracking::ALL {
+            masquerade::track(bed.client(), tracking)?;
+            let served = || -> Result<()> {
+                ensure!(fetch_names(&guest, family.http(), 3)?.len() == 3);
+                ensure!(download_sha256(&guest, family.http(), "/big")? == expected);
+                Ok(())
+            };
+            served().with_context(|| format!("{family:?}, {tracking:?}"))?;
+        }
+    }
     balanced(&bed.director)
 }

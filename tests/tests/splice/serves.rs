@@ -15,8 +15,11 @@ use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256
 
 use crate::bed::{Bed, python_on_reals};
 
-/// SYNs of a flood.
-const FLOOD: u32 = 200_000;
+/// Cookies that a flood has to be sent.
+const FLOOD: u64 = 50_000;
+
+/// SYNs at once.
+const ROUND: u32 = 20_000;
 
 #[test]
 fn what_is_loaded_up_and_down_is_whole_and_the_options_are_those_that_were_offered() -> Result<()> {
@@ -76,6 +79,7 @@ fn agreed_on_options(bed: &Bed, family: Family) -> Result<()> {
     Ok(())
 }
 
+/// A flood of SYNs, of which the director hears as many as its machine lets it.
 #[test]
 fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
     if !require::machine() {
@@ -83,18 +87,16 @@ fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
     }
     let bed = Bed::build()?;
     for family in Family::BOTH {
-        let before = bed.syns()?;
         let names = beside_a_flood(&bed, family, || {
             fetch_names(bed.client(), family.http(), 50)
         })?;
         ensure!(names.len() == 50);
-        let (status, syns) = (bed.status(family)?, bed.syns()? - before);
-        // Some are lost on the way to a director that is busy.
-        ensure!(status.sent > u64::from(FLOOD) / 4, "{status:?}");
-        // One that is late comes twice.
-        ensure!((50..80).contains(&syns), "{syns} SYNs for 50 clients");
+        let strangers = bed.strangers()?;
+        ensure!(strangers == 0, "{strangers} SYNs of nobody");
         ensure!(bed.half_open()? == 0);
     }
+    let syns = bed.syns()?;
+    ensure!(syns >= 100, "{syns} SYNs: who has opened the connections?");
     balanced(&bed.director)
 }
 
@@ -115,10 +117,10 @@ fn beside_a_flood<T: Send>(
         frame: if family == Family::V4 { 60 } else { 74 },
     };
     let generator = Generator::beside(bed.client(), &flows)?;
-    std::thread::scope(|scope| {
-        let worker = scope.spawn(work);
-        generator.send(bed.client(), FLOOD)?;
-        worker.join().ok().context("a client has panicked")?
+    generator.flood_beside(bed.client(), ROUND, work, || {
+        let status = bed.status(family)?;
+        ensure!(status.sent > FLOOD, "{status:?}");
+        Ok(())
     })
 }
 
