@@ -29,13 +29,6 @@ struct {
 	__type(value, struct record);
 } record SEC(".maps");
 
-struct endpoint {
-	struct address addr;
-	__be16 port; // 0: every port; with protocol 0 the address as a whole, for fragments
-	__u8 protocol;
-	__u8 zero;
-};
-
 // Roles of an endpoint, a bit each.
 #define SERVICE 1
 #define REAL 2

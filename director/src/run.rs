@@ -145,7 +145,8 @@ pub async fn start(
             director.adopt_flows();
             director.complete().context("nothing can be kept")
         })
-        .and_then(|()| Ok(director.gate().take_over()?));
+        .and_then(|()| Ok(director.gate().take_over()?))
+        .and_then(|()| Ok(director.keep_answers()?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
         return Err(problem);
@@ -519,7 +520,7 @@ pub async fn follow(director: Arc<Director>) {
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }
-                director.reap()
+                director.reap().and_then(|()| director.keep_answers())
             }
         };
         if let Err(error) = told {

@@ -262,8 +262,10 @@ impl PerWorker {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct WorkerStats {
-    /// Packets taken from rx rings.
+    /// Packets taken from rx rings, and from this host.
     pub received: Counter,
+    /// Those of them that programs of this host have sent.
+    pub from_host: Counter,
     /// Packets forwarded into tx rings.
     pub sent: Counter,
     /// Those of real servers that belong to no connection, `sent` or about to be.
