@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::view::{View, flow_of};
+use super::ways::{Ways, flow_of};
 use crate::forward::{self, Word};
 use crate::neighbour::Hop;
 use crate::wire::Mac;
@@ -30,14 +30,11 @@ impl Errands {
             waiting.push(word);
         }
     }
-}
 
-impl View<'_> {
     /// Says what waits.
-    pub(super) fn run_errands(&self, umem: &Umem, out: &mut Outbox) {
-        for word in self.errands.0.borrow_mut().drain(..) {
-            let to = word.tuple.dst.addr;
-            let Ok(hop) = self.ways.next_hop(to, flow_of(&word.tuple)) else {
+    pub(super) fn run(&self, ways: &Ways, umem: &Umem, out: &mut Outbox) {
+        for word in self.0.borrow_mut().drain(..) {
+            let Ok(hop) = ways.next_hop(word.tuple.dst.addr, flow_of(&word.tuple)) else {
                 continue;
             };
             let Some(mut frame) = out.blank() else {

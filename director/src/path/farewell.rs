@@ -5,11 +5,12 @@
 
 use std::cell::RefCell;
 
-use super::answer::Allowance;
-use super::view::{View, flow_of};
+use super::allowance::Allowance;
+use super::ways::{Ways, flow_of};
 use crate::defence::Tell;
 use crate::flow::{Direction, Entry, Tracked};
 use crate::forward::{self, notice};
+use crate::time::Tick;
 use crate::wire::{Addr, Mac, Tuple};
 use crate::worker::Outbox;
 use crate::xsk::Umem;
@@ -27,11 +28,34 @@ struct Farewell {
 
 /// How it is said.
 #[derive(Clone, Copy, Debug)]
-enum Words {
+pub(super) enum Words {
     /// The client resets, at the number that the real server expects next.
     Reset { seq: u32 },
     /// `from` has not got the SYN+ACK with this number any further.
     Unreachable { isn: u32, from: Addr },
+}
+
+impl Words {
+    /// What the real server of a connection that is gone is told, if it holds a place for it.
+    pub(super) fn about(entry: &Entry, tell: Tell) -> Option<Self> {
+        let Tracked::Tcp(tcp) = &entry.tracked else {
+            return None;
+        };
+        if !tcp.state.is_half_open() || entry.is_one_way() {
+            return None;
+        }
+        match (tell, tcp.server_isn()) {
+            (Tell::No, _) => None,
+            (Tell::Unreachable, Some(isn)) => Some(Self::Unreachable {
+                isn,
+                from: entry.vip().addr,
+            }),
+            // Of one that has said nothing yet an error could quote nothing.
+            (Tell::Unreachable | Tell::Reset, _) => Some(Self::Reset {
+                seq: tcp.peer(Direction::Original).end,
+            }),
+        }
+    }
 }
 
 /// What a worker has still to say.
@@ -41,58 +65,33 @@ pub(super) struct Farewells {
     allowance: RefCell<Allowance>,
 }
 
-impl View<'_> {
-    /// Has the real server of a connection that is gone told, if it holds a place for it.
-    pub(super) fn bid_farewell(&self, entry: &Entry) {
-        if self.orders.tell_reals() == Tell::No {
-            return;
+impl Farewells {
+    /// Has `words` said soon, `to` a real server from the client's side.
+    pub(super) fn add(&self, to: Tuple, words: Words) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() < ROOM {
+            waiting.push(Farewell { to, words });
         }
-        if let Some(farewell) = self.farewell_of(entry) {
-            let mut waiting = self.farewells.waiting.borrow_mut();
-            if waiting.len() < ROOM {
-                waiting.push(farewell);
-            }
-        }
-    }
-
-    fn farewell_of(&self, entry: &Entry) -> Option<Farewell> {
-        let Tracked::Tcp(tcp) = &entry.tracked else {
-            return None;
-        };
-        let held = tcp.state.is_half_open() && !entry.is_one_way();
-        let real = self.pool.real(entry.real()).filter(|_| held)?;
-        let words = match (self.orders.tell_reals(), tcp.server_isn()) {
-            (Tell::No, _) => return None,
-            (Tell::Unreachable, Some(isn)) => Words::Unreachable {
-                isn,
-                from: entry.vip().addr,
-            },
-            // Of one that has said nothing yet an error could quote nothing.
-            (Tell::Unreachable | Tell::Reset, _) => Words::Reset {
-                seq: tcp.peer(Direction::Original).end,
-            },
-        };
-        Some(Farewell {
-            to: self.translated(entry, real, Direction::Original),
-            words,
-        })
     }
 
     /// Says what waits, as far as it may be said now.
-    pub(super) fn say_farewells(&self, umem: &Umem, out: &mut Outbox) {
-        let mut waiting = self.farewells.waiting.borrow_mut();
-        let mut allowance = self.farewells.allowance.borrow_mut();
+    pub(super) fn say(&self, ways: &Ways, umem: &Umem, out: &mut Outbox, now: Tick) {
+        let mut waiting = self.waiting.borrow_mut();
+        let mut allowance = self.allowance.borrow_mut();
         while let Some(farewell) = waiting.last() {
-            if !allowance.take(self.now) {
+            if !allowance.take(now) {
                 return;
             }
-            self.say(umem, out, farewell);
+            farewell.say(ways, umem, out);
             waiting.pop();
         }
     }
+}
 
-    fn say(&self, umem: &Umem, out: &mut Outbox, Farewell { to, words }: &Farewell) {
-        let (Ok(hop), Some(mut frame)) = (self.fib.next_hop(to.dst.addr, flow_of(to)), out.blank())
+impl Farewell {
+    fn say(&self, ways: &Ways, umem: &Umem, out: &mut Outbox) {
+        let Self { to, words } = self;
+        let (Ok(hop), Some(mut frame)) = (ways.next_hop(to.dst.addr, flow_of(to)), out.blank())
         else {
             return;
         };

@@ -12,9 +12,12 @@
 //!
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
+mod allowance;
 mod anew;
 mod answer;
+mod arrival;
 mod bypass;
+mod course;
 mod errand;
 mod exit;
 mod expiry;
@@ -29,6 +32,8 @@ mod held;
 mod icmp;
 mod judge;
 mod known;
+mod openings;
+mod plan;
 mod policy;
 mod reading;
 mod refused;
@@ -70,15 +75,16 @@ use crate::xsk::{Frame, Umem};
 
 pub use explain::Explanation;
 
+use arrival::Arrival;
+pub use course::Course;
 use errand::Errands;
 use exit::Departure;
 use expiry::Expiry;
 use farewell::Farewells;
-pub use fragment::Course;
+use openings::Openings;
 pub use policy::Policy;
 use reading::Reading;
-use refused::{Arrival, Refused};
-use splice::Openings;
+use refused::Refused;
 use view::View;
 pub(crate) use view::leave;
 use ways::Ways;
@@ -256,7 +262,7 @@ impl Walk for Path {
             };
             view.pass(umem, arrival, reading, &mut self.refused, out);
         }
-        view.run_errands(umem, out);
+        view.errands.run(view.ways, umem, out);
         self.readings.clear();
     }
 
@@ -282,8 +288,8 @@ impl Walk for Path {
             view.thin(self.expiry.shards(view.table.shards()));
         }
         view.tend_openings();
-        view.run_errands(umem, out);
-        view.say_farewells(umem, out);
+        view.errands.run(view.ways, umem, out);
+        view.farewells.say(view.ways, umem, out, now);
     }
 
     fn held(&self) -> usize {
