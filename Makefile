@@ -45,7 +45,7 @@ SHELLS := bash zsh fish
 FUZZ_SECONDS ?= 60
 # Tests that are run once more with everything on the slow path; `BULWARK_FAST_PATH=off make test` runs
 # all of them there.
-SLOW_PATH := methods dr tun http udp drain strays
+SLOW_PATH := methods dr tun http udp drain strays splice
 
 .PHONY: help deps build-deps test-deps bench-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 3] = ["gate", "lanes", "agent"];
+const PROGRAMS: [&str; 4] = ["gate", "lanes", "home", "agent"];
 
 fn main() {
     println!("cargo:rerun-if-changed=bpf");

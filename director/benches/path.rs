@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::Scheduler;
 use arc_swap::ArcSwap;
+use director::cookie::Resets;
 use director::defence::{Lottery, Orders};
 use director::flow::{Limits, Table};
 use director::fragment::Fragments;
@@ -93,6 +94,7 @@ impl Scene {
             lottery: Lottery::random(),
             expectations: Expectations::default(),
             shifts: Shifts::default(),
+            resets: Resets::default(),
             table: Table::new(&limits).unwrap(),
             templates: Templates::new(1024, 1, Arc::clone(&pool)).unwrap(),
             pool,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Addresses as all programs and their maps hold them.
+// Addresses and endpoints as all programs and their maps hold them.
 
 #pragma once
 
@@ -41,3 +41,10 @@ static __always_inline void set_v6(struct address *address, const struct in6_add
 {
 	__builtin_memcpy(address, v6, sizeof(*address));
 }
+
+struct endpoint {
+	struct address addr;
+	__be16 port; // 0: every port; with protocol 0 the address as a whole, for fragments
+	__u8 protocol;
+	__u8 zero;
+};

@@ -26,10 +26,11 @@ struct trip {
 
 // Whether what the director has known when it entered the flow still holds, and the interface
 // delivers.
-static __always_inline const struct hop *hop_of(const struct way *way)
+static __always_inline const struct hop *hop_of(const struct found *f)
 {
+	const struct way *way = f->way;
 	__u32 number = way->hop >> HOP_ERA_BITS;
-	__u32 whose = way->real;
+	__u32 whose = f->flow->real;
 	const struct hop *hop = bpf_map_lookup_elem(&hops, &number);
 	const struct real *real = bpf_map_lookup_elem(&reals, &whose);
 	const struct lane *lane;
@@ -45,21 +46,22 @@ static __always_inline const struct hop *hop_of(const struct way *way)
 
 static __always_inline bool is_fit(struct trip *t)
 {
-	t->hop = hop_of(t->found.way);
+	t->hop = hop_of(&t->found);
 	return t->hop && t->length <= t->found.way->longest;
 }
 
 static __always_inline void tally(const struct head *head, const struct found *f, __u32 length)
 {
-	__u32 row = bpf_get_smp_processor_id() * REALS + f->way->real;
+	__u32 row = bpf_get_smp_processor_id() * REALS + f->flow->real;
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &row);
+	struct course *course = &f->flow->course[f->back];
 
-	f->way->packets += 1;
-	f->way->bytes += length;
-	f->way->seen = head->now;
+	course->packets += 1;
+	course->bytes += length;
+	course->seen = head->now;
 	if (tally) {
-		tally->packets[f->back & 1] += 1;
-		tally->bytes[f->back & 1] += length;
+		tally->packets[f->back] += 1;
+		tally->bytes[f->back] += length;
 	}
 }
 
@@ -70,13 +72,13 @@ static __always_inline bool may_go(const struct found *f, void *l4, void *end, _
 	struct udphdr *udp = l4;
 	struct claim claim;
 
-	if (!(f->way->kind & WAY_TCP))
+	if (!(f->flow->kind & FLOW_TCP))
 		return (void *)(udp + 1) <= end && bpf_ntohs(udp->len) == length;
 	if ((void *)(tcp + 1) > end || !read_claim(tcp, end, length, &claim))
 		return false;
 	if (f->splice && !f->back)
 		mean_claim(f->splice, &claim);
-	return moves(f->way, f->other, &claim);
+	return moves(f, &claim);
 }
 
 // Whether there may be a flow for it at all.
@@ -118,13 +120,13 @@ static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *
 	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET) ||
 	    !is_worth_looking(ip->protocol, ports, end))
 		return false;
-	tuple.src[3] = ip->saddr;
-	tuple.dst[3] = ip->daddr;
+	tuple.src = &ip->saddr;
+	tuple.dst = &ip->daddr;
 	tuple.ports = *ports;
 	tuple.protocol = ip->protocol;
-	tuple.kind = ip->protocol == IPPROTO_TCP ? WAY_TCP : 0;
+	tuple.kind = ip->protocol == IPPROTO_TCP ? FLOW_TCP : 0;
 	t->length = length_of(ip->tot_len);
-	return find(head, &tuple, &t->found) && t->length >= sizeof(*ip) &&
+	return find(head, &tuple, end, &t->found) && t->length >= sizeof(*ip) &&
 	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
@@ -138,13 +140,13 @@ static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr
 	if ((void *)(ports + 1) > end || *(__u8 *)ip >> 4 != 6 || ip->hop_limit < 2 ||
 	    !is_worth_looking(ip->nexthdr, ports, end))
 		return false;
-	__builtin_memcpy(tuple.src, &ip->saddr, sizeof(tuple.src));
-	__builtin_memcpy(tuple.dst, &ip->daddr, sizeof(tuple.dst));
+	tuple.src = ip->saddr.in6_u.u6_addr32;
+	tuple.dst = ip->daddr.in6_u.u6_addr32;
 	tuple.ports = *ports;
 	tuple.protocol = ip->nexthdr;
-	tuple.kind = WAY_V6 | (ip->nexthdr == IPPROTO_TCP ? WAY_TCP : 0);
+	tuple.kind = FLOW_V6 | (ip->nexthdr == IPPROTO_TCP ? FLOW_TCP : 0);
 	t->length = length_of(ip->payload_len) + sizeof(*ip);
-	return find(head, &tuple, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
+	return find(head, &tuple, end, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
 
@@ -174,7 +176,7 @@ static __always_inline int send_wrapped(struct xdp_md *ctx, const struct head *h
 }
 
 // Forwards a packet, or leaves it as it was.
-__noinline int forward(struct xdp_md *ctx)
+static __always_inline int forward(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
@@ -191,7 +193,7 @@ __noinline int forward(struct xdp_md *ctx)
 		return MISS;
 	if (v4 ? !read_v4_flow(head, ip, end, &t) : !read_v6_flow(head, ip, end, &t))
 		return MISS;
-	if (t.found.way->kind & WAY_WRAP)
+	if (t.found.flow->kind & FLOW_WRAP)
 		return send_wrapped(ctx, head, &t);
 	tally(head, &t.found, t.length);
 	if (v4)

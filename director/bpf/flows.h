@@ -2,10 +2,11 @@
 //
 // The flow cache: connections that the director has established, as far as the gate needs them to
 // forward their packets by itself. User space maps all of it into its memory and writes it; the
-// gate writes the second half of a way, and tallies. Its Rust twin is src/gate/flows.rs.
+// gate writes courses, and tallies. Its Rust twin is src/gate/flows.rs.
 //
 //     flow_slots  tuple -> number of the flow and way         two slots a flow at most
-//     flows     one a connection: addresses, and a way for each direction
+//     flows     one a connection: what moves with its packets, and what becomes of them
+//     wides     one beside each flow: its addresses in full, if they are not all of IPv4
 //     splices   one beside each flow: how its halves differ, if they do
 //     hops      next hops, shared        \ a flow is good as long as it names
 //     reals     real servers, shared     / the present era of both
@@ -17,7 +18,7 @@
 #include "address.h"
 
 // Goes up with each change of a layout below, and PINNED_LAYOUT (maps.h) with it.
-#define FLOWS_LAYOUT 2
+#define FLOWS_LAYOUT 3
 
 // Words that are hashed: two addresses, ports, protocol; and a constant.
 #define HASH_KEYS 11
@@ -38,37 +39,27 @@ struct bucket {
 	__u64 slot[SLOTS];
 };
 
-// What is known of the packets that go one way. One cache line: those of the other way read it, to
-// hold their acknowledgements against it.
-struct way {
-	// Written by the gate.
-	__u64 packets;
-	__u64 bytes;  // of IP
+// How far the packets that go one way have come. Written by the gate; those of the other way read
+// it, to hold their acknowledgements against it.
+struct course {
+	__u64 bytes; // of IP
+	__u32 packets;
 	__u32 end;    // after the highest byte sent
 	__u32 ack;    // highest acknowledgement sent
 	__u32 edge;   // what the other end may send up to; one-way: how far numbers may jump
 	__u32 window; // largest window advertised, bytes
 	__u32 seen;   // tick of the last packet
-	// Written by the director.
-	__u32 hop; // number and era; no number, no forwarding
-	__u32 real;
-	__u32 era; // of the real server
-	__be16 src; // ports of the packets as they come
-	__be16 dst;
-	__be16 to_src; // and as they go
-	__be16 to_dst;
-	__u16 ip_change; // what is added to the complement of a checksum
-	__u16 l4_change;
-	__u16 longest; // IP packet that fits the next hop
-	__u8 kind;
-	__u8 shift; // of the window field
 };
 
-// What packets are wrapped in, in the place of the way back.
-struct wrapping {
-	__u32 entropy;
-	__be16 port; // of GUE
-	__u8 shim;   // which header comes after the outer IP header
+// Where the packets that go one way leave, and how. Written by the director.
+struct way {
+	__u32 hop; // number and era; no number, no forwarding
+	__u32 era; // of the real server
+	__u16 longest; // IP packet that fits the next hop
+	__u16 ip_change; // what is added to the complement of a checksum
+	__u16 l4_change;
+	__u8 shift; // of the window field
+	__u8 zero;
 };
 
 enum shim {
@@ -77,14 +68,17 @@ enum shim {
 	GUE,
 };
 
-// Kinds of a way, a bit each.
-#define WAY_V6 1
-#define WAY_TCP 2
-#define WAY_ONE_WAY 4   // the other way is never seen
-#define WAY_TRANSLATE 8 // addresses and ports change
-#define WAY_WRAP 16     // goes into a tunnel
-#define WAY_SPLICE 32   // the ends number what the real server says in different ways
+// Kinds of a flow, a bit each.
+#define FLOW_V6 1
+#define FLOW_TCP 2
+#define FLOW_ONE_WAY 4   // the other way is never seen
+#define FLOW_TRANSLATE 8 // addresses and ports change
+#define FLOW_WRAP 16     // goes into a tunnel
+#define FLOW_SPLICE 32   // the ends number what the real server says in different ways
+#define FLOW_WIDE 64     // not all of its addresses are of IPv4
 
+// Packets from the client have the first two, and leave with the last two; those from the real
+// server the other way round.
 enum place {
 	CLIENT,
 	VIP,
@@ -93,13 +87,21 @@ enum place {
 	PLACES,
 };
 
+// Two cache lines side by side, of which a packet writes the first and reads both: what a packet
+// costs among many flows are the lines, and the pages, that it is the first to meet.
 struct flow {
+	struct course course[2]; // there, and back
+	__be32 addr[PLACES]; // IPv6: the last word of each
+	__be16 port[PLACES]; // of a tunnel, those of its outer header in the last two
+	struct way way[2];
+	__u16 real;
+	__u8 kind;
+	__u8 shim; // which header comes after the outer IP header
+	__u32 entropy; // of a tunnel
+};
+
+struct wide {
 	struct address addr[PLACES];
-	struct way there; // from the client
-	union {
-		struct way back;
-		struct wrapping wrapping;
-	};
 };
 
 // How far a sender shifts its windows, and how far their receiver does.
@@ -163,6 +165,7 @@ struct lane {
 SHARED_ARRAY(heads, struct head, 1);
 SHARED_ARRAY(flow_slots, struct bucket, 1); // as many as the configuration says
 SHARED_ARRAY(flows, struct flow, 1);     // the same
+SHARED_ARRAY(wides, struct wide, 1);     // the same
 SHARED_ARRAY(splices, struct splice, 1); // the same
 SHARED_ARRAY(hops, struct hop, HOPS);
 SHARED_ARRAY(reals, struct real, REALS);

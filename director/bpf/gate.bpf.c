@@ -15,7 +15,8 @@
 // arguments, and not again for each way that leads there: of the million instructions that it looks
 // at, all of this takes an eighth, and would take nearly all of them inlined. Since they may get any
 // arguments, such functions ask whether their pointers are there. And the 512 bytes of stack that a
-// chain of calls may have do not hold all of it at once.
+// chain of calls may have do not hold all of it at once. The way of established packets is one
+// function: a call and its return are a sixth of what they cost.
 
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -187,8 +188,8 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 	}
 }
 
-SEC("xdp")
-int gate(struct xdp_md *ctx)
+// Filters what is not of an established connection, and finds out whose it is.
+static __always_inline int judge(struct xdp_md *ctx)
 {
 	struct packet packet = {};
 	bool ours, allowed = false;
@@ -197,14 +198,7 @@ int gate(struct xdp_md *ctx)
 	enum reading reading;
 	enum counter refused;
 	__u32 only = 0;
-	int verdict;
 
-	count(RECEIVED);
-	if (!is_for_us(ctx))
-		return pass();
-	verdict = forward_flow(ctx); // established connections come first
-	if (verdict != MISS)
-		return verdict;
 	scope = bpf_map_lookup_elem(&scopes, &only);
 	filter = bpf_map_lookup_elem(&filters, &only);
 	if (!scope || !filter)
@@ -235,6 +229,18 @@ int gate(struct xdp_md *ctx)
 	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
 		return greet(ctx, &packet, filter);
 	return to_director(ctx->rx_queue_index);
+}
+
+SEC("xdp")
+int gate(struct xdp_md *ctx)
+{
+	int verdict;
+
+	count(RECEIVED);
+	if (!is_for_us(ctx))
+		return pass();
+	verdict = forward_flow(ctx); // established connections come first
+	return verdict == MISS ? judge(ctx) : verdict;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

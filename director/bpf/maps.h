@@ -13,7 +13,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 4
+#define PINNED_LAYOUT 5
 
 // Who has pinned these maps.
 struct record {
@@ -28,13 +28,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct record);
 } record SEC(".maps");
-
-struct endpoint {
-	struct address addr;
-	__be16 port; // 0: every port; with protocol 0 the address as a whole, for fragments
-	__u8 protocol;
-	__u8 zero;
-};
 
 // Roles of an endpoint, a bit each.
 #define SERVICE 1

@@ -19,6 +19,8 @@ pub(crate) enum Hook {
     Xdp(u32),
     /// tc ingress by a link, in Linux 6.6 and newer.
     TcxIngress,
+    /// tc egress, likewise.
+    TcxEgress,
 }
 
 impl Hook {
@@ -26,13 +28,14 @@ impl Hook {
         match self {
             Self::Xdp(_) => libbpf_sys::BPF_XDP,
             Self::TcxIngress => libbpf_sys::BPF_TCX_INGRESS,
+            Self::TcxEgress => libbpf_sys::BPF_TCX_EGRESS,
         }
     }
 
     const fn flags(self) -> u32 {
         match self {
             Self::Xdp(flags) => flags,
-            Self::TcxIngress => 0,
+            Self::TcxIngress | Self::TcxEgress => 0,
         }
     }
 }

@@ -1,19 +1,25 @@
 //! The door to this host's own kernel: a TUN device, through which a packet that a worker has
-//! taken from the network goes on as if it had come in there. Part of the unsafe floor.
+//! taken from the network goes on as if it had come in there. What real servers on this host answer by
+//! NAT comes out of it (`gate/answers.rs`), and goes back to the kernel by raw sockets where it is no
+//! answer. Part of the unsafe floor.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::mem::{transmute, zeroed};
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use libc::{
     IFF_NO_PI, IFF_TUN, IFF_UP, Ioctl, SIOCGIFFLAGS, SIOCSIFADDR, SIOCSIFFLAGS, SIOCSIFNETMASK,
     TUNSETIFF, c_short, ifreq, sockaddr, sockaddr_in,
 };
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::wire::Addr;
 
 /// Name of the device; the kernel puts the first free number in.
 const NAME: &CStr = c"bulwark%d";
@@ -29,10 +35,17 @@ const STRICT: u8 = 1;
 /// The loose one. The kernel goes by the larger of this and that of all devices.
 const LOOSE: &str = "2";
 
+/// The mark (`SO_MARK`) of what is given back to this host's kernel: nobody takes it for an answer again.
+pub const GIVEN_BACK: u32 = 0x6277_6c6b;
+
 /// The door, open. Dropping it takes the device away.
 #[derive(Debug)]
 pub struct Door {
     device: File,
+    ifindex: u32,
+    /// What gives packets back: by IPv4, and by IPv6 if this host has it.
+    senders: [Option<Socket>; 2],
+    is_listened_at: AtomicBool,
 }
 
 impl Door {
@@ -63,13 +76,71 @@ impl Door {
         // SAFETY: SIOCGIFFLAGS has just filled in this member of the union.
         unsafe { request.ifr_ifru.ifru_flags |= IFF_UP as c_short };
         control(socket.as_fd(), SIOCSIFFLAGS, &mut request)?;
-        Ok(Self { device })
+        let v4 = sender(Domain::IPV4)?;
+        Ok(Self {
+            device,
+            ifindex: index_of(&request),
+            senders: [Some(v4), sender(Domain::IPV6).ok()],
+            is_listened_at: AtomicBool::new(false),
+        })
+    }
+
+    /// Index of the device.
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Says whether answers are to come out of it.
+    pub fn listen(&self, listens: bool) {
+        self.is_listened_at.store(listens, Relaxed);
+    }
+
+    /// Whether answers may come out of it.
+    #[inline]
+    pub fn is_listened_at(&self) -> bool {
+        self.is_listened_at.load(Relaxed)
+    }
+
+    /// The next IP datagram that comes out, put into `room`; its length, if there is one.
+    pub fn take(&self, room: &mut [u8]) -> Option<usize> {
+        (&self.device).read(room).ok()
+    }
+
+    /// Lets the kernel send an IP datagram of its own after all, to `to`; false when it does not.
+    pub fn give_back(&self, datagram: &[u8], to: Addr) -> bool {
+        let sender = match to.is_v4() {
+            true => &self.senders[0],
+            false => &self.senders[1],
+        };
+        let to = std::net::SocketAddr::new(IpAddr::from(to), 0);
+        let sent = (sender.as_ref()).map(|sender| sender.send_to(datagram, &to.into()));
+        sent.is_some_and(|sent| sent.is_ok())
     }
 
     /// Hands an IP datagram to the kernel; false when it does not take it.
     pub fn hand(&self, datagram: &[u8]) -> bool {
         (&self.device).write(datagram).is_ok()
     }
+}
+
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
+
+/// A socket that sends whole datagrams as they are (`IPPROTO_RAW`), with the mark of what is given back.
+fn sender(domain: Domain) -> io::Result<Socket> {
+    let raw = Some(Protocol::from(libc::IPPROTO_RAW));
+    let socket = Socket::new(domain, Type::from(libc::SOCK_RAW), raw)?;
+    socket.set_nonblocking(true)?;
+    socket.set_mark(GIVEN_BACK)?;
+    Ok(socket)
+}
+
+fn index_of(request: &ifreq) -> u32 {
+    // SAFETY: a name that ends in zero: the kernel has just put it there.
+    unsafe { libc::if_nametoindex(request.ifr_name.as_ptr()) }
 }
 
 fn request_for(name: &CStr) -> ifreq {

@@ -62,13 +62,15 @@ causes! {
     TemplatesFull = "templates_full",
     /// A datagram to a service that goes by calls, and it names none.
     NoCallId = "no_call_id",
-    /// A SYN that was answered with a cookie, by a worker: the gate has not known whether it belongs
-    /// to a connection.
+    /// A SYN that was answered by a worker: with a cookie, when the gate has not known whether it belongs
+    /// to a connection; or so that its client resets that.
     Challenged = "challenged",
     /// TCP to a service with cookies, no connection, and no cookie.
     BadCookie = "bad_cookie",
     /// A client came back with a cookie, and no real server is left that takes it.
     NoAgent = "no_agent",
+    /// A RST by which a client shows that it is there, so that its next SYN goes on.
+    ResetHeard = "reset_heard",
     /// From a client whose real server has not answered yet, and which has to wait.
     NotYetOpen = "not_yet_open",
     /// It would have opened a connection, and the defence drops a share of those.

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::agents::Door;
 use crate::config::{Config, ModeChoice};
 use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
+use crate::cookie::Resets;
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::fast::Fast;
@@ -144,7 +145,8 @@ pub async fn start(
             director.adopt_flows();
             director.complete().context("nothing can be kept")
         })
-        .and_then(|()| Ok(director.gate().take_over()?));
+        .and_then(|()| Ok(director.gate().take_over()?))
+        .and_then(|()| Ok(director.keep_answers()?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
         return Err(problem);
@@ -285,6 +287,7 @@ fn shared(
         lottery: Lottery::random(),
         expectations: Expectations::default(),
         shifts: Shifts::default(),
+        resets: Resets::default(),
         workers: datapath.worker_count(),
     }
 }
@@ -517,7 +520,7 @@ pub async fn follow(director: Arc<Director>) {
                 if let Err(error) = director.end_drains() {
                     warn!(%error, "a drained real server is not removed yet");
                 }
-                director.reap()
+                director.reap().and_then(|()| director.keep_answers())
             }
         };
         if let Err(error) = told {

@@ -79,6 +79,8 @@ pub struct Traffic {
     pub out_bytes: Counter,
     /// Packets that were known to be its own when they were dropped.
     pub drops: Drops,
+    /// SYNs of clients that have shown by a RST that they are there.
+    pub shown: Counter,
     /// New TCP connections that the real server has agreed to.
     pub answered: Counter,
     /// Those that it has reset at once.
@@ -244,6 +246,11 @@ impl PerWorker {
         }
     }
 
+    /// SYNs of clients that have shown by a RST that they are there, over all workers.
+    pub fn shown(&self) -> u64 {
+        self.workers.iter().map(|t| t.shown.get()).sum()
+    }
+
     /// What was dropped for `reason`, over all workers.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.workers.iter().map(|t| t.drops.of(reason).get()).sum()
@@ -255,8 +262,10 @@ impl PerWorker {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct WorkerStats {
-    /// Packets taken from rx rings.
+    /// Packets taken from rx rings, and from this host.
     pub received: Counter,
+    /// Those of them that programs of this host have sent.
+    pub from_host: Counter,
     /// Packets forwarded into tx rings.
     pub sent: Counter,
     /// Those of real servers that belong to no connection, `sent` or about to be.

@@ -6,7 +6,7 @@
 //! ```
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -36,6 +36,22 @@ pub trait Walk {
 
     /// Does a bounded piece of housekeeping; called once a round.
     fn tidy(&mut self, umem: &Umem, out: &mut Outbox, now: Tick);
+
+    /// Walks packets that come in beside the queues, in frames of `out`; returns how many.
+    fn walk_beside(
+        &mut self,
+        _umem: &Umem,
+        _batch: &mut Vec<Frame>,
+        _out: &mut Outbox,
+        _now: Tick,
+    ) -> usize {
+        0
+    }
+
+    /// Where those come from, if there may be any now.
+    fn beside(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Frames that it keeps back for now.
     fn held(&self) -> usize {
@@ -190,7 +206,7 @@ impl Worker {
             if idle > IDLE_ROUNDS {
                 let held = walk.held() > 0;
                 let began = Instant::now();
-                wait.sleep(if held { NAP_MS } else { SLEEP_MS })?;
+                wait.sleep(walk.beside(), if held { NAP_MS } else { SLEEP_MS })?;
                 self.stats.asleep.add(began.elapsed().as_nanos() as u64);
                 idle = 0;
             }
@@ -205,6 +221,7 @@ impl Worker {
                 received += self.take_batch(walk, port, queue, now);
             }
         }
+        received += walk.walk_beside(&self.umem, &mut self.batch, &mut self.out, now);
         self.transmit()?;
         self.refill();
         Ok(received)

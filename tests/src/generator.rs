@@ -2,9 +2,10 @@
 //! and transmits it on the client's interface (`BPF_F_TEST_XDP_LIVE_FRAMES`, since 5.18).
 
 use std::net::{IpAddr, SocketAddr};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ProgramInput};
 
 use crate::bpf::{self, Source};
@@ -12,7 +13,10 @@ use crate::floor;
 use crate::namespace::Namespace;
 use crate::packet::{self, Mac, Segment, flag};
 use crate::topology::HOST_SIDE;
+use crate::wait;
 
+/// How long a flood may go on.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Sequence number of the first SYN; the responder's own is [`SERVER_ISN`].
@@ -151,6 +155,30 @@ impl Generator {
     /// As [`Generator::send_here`].
     pub fn send(&self, client: &Namespace, count: u32) -> Result<()> {
         client.enter(|| self.send_here(count).map(drop))
+    }
+
+    /// Sends `round` frames again and again, for as long as `work` takes and until `enough` has come of
+    /// it: what a busy machine loses on the way is sent again.
+    ///
+    /// # Errors
+    /// When there is no end of it, or an error of `work`.
+    pub fn flood_beside<T: Send>(
+        &self,
+        client: &Namespace,
+        round: u32,
+        work: impl FnOnce() -> Result<T> + Send,
+        mut enough: impl FnMut() -> Result<()>,
+    ) -> Result<T> {
+        thread::scope(|scope| {
+            let worker = scope.spawn(work);
+            let flooded = wait::until("the end of a flood", PATIENCE, || {
+                self.send(client, round)?;
+                ensure!(worker.is_finished(), "the work beside it goes on");
+                enough()
+            });
+            let worked = worker.join().ok().context("the work has panicked")?;
+            flooded.and(worked)
+        })
     }
 
     /// Sends `count` frames from one CPU; gives the time that a frame took.

@@ -122,7 +122,7 @@ impl Forward {
             self.from.refill(RING as usize, &mut self.free);
             if received == 0 {
                 self.from.kick_rx();
-                wait.sleep(SLEEP_MS)?;
+                wait.sleep(None, SLEEP_MS)?;
             }
         }
         Ok(())

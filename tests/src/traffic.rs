@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -141,6 +143,29 @@ pub fn download_sha256(client: &Namespace, server: SocketAddr, path: &str) -> Re
     first_word(&output)
 }
 
+/// Begins to download `path` with curl, 15 MB a second; gives the SHA-256 of what came, as sha256sum
+/// prints it.
+///
+/// # Errors
+/// When there is no such namespace.
+pub fn download_slowly(
+    client: &Namespace,
+    server: SocketAddr,
+    path: &str,
+) -> Result<JoinHandle<Result<String>>> {
+    let pipeline = format!(
+        "set -o pipefail; \
+         curl -gsS --fail --max-time 60 --limit-rate 15M http://{server}{path} | sha256sum"
+    );
+    client.spawn(move || {
+        let output = Command::new("bash").args(["-c", &pipeline]).output()?;
+        if !output.status.success() {
+            bail!("{output:?}");
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    })
+}
+
 /// Posts the file at `body` to `/upload` with curl.
 ///
 /// # Errors
@@ -161,7 +186,7 @@ pub fn upload(client: &Namespace, server: SocketAddr, body: &Path) -> Result<()>
 /// When sha256sum fails.
 pub fn file_sha256(path: &Path) -> Result<String> {
     first_word(&crate::process::output(
-        std::process::Command::new("sha256sum").arg(path),
+        Command::new("sha256sum").arg(path),
     )?)
 }
 

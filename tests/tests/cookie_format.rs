@@ -96,6 +96,7 @@ fn recipe(rng: &mut StdRng) -> Recipe {
         keys: [Some(Key(rng.random())), Some(Key(rng.random()))],
         parity: rng.random_range(0..2),
         mints: true,
+        resets: false,
         mss: rng.random_range(500..1460),
         abilities: Abilities {
             sack: rng.random(),

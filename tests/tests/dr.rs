@@ -1,7 +1,9 @@
 //! Direct routing: real servers that have the VIP and answer past the director.
 
+use std::time::Duration;
+
 use adminapi::model::{ForwardingMethod, Protocol, RealPatch, Scheduler};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by};
 use testbed::packet::{Mac, Packet, ethernet, icmp, protocol};
@@ -11,6 +13,9 @@ use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, UdpEcho, big_file};
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{HttpConnection, UdpClient, download_sha256, file_sha256};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Three real servers of weight 1, round robin, by direct routing.
 struct Bench {
@@ -59,13 +64,14 @@ fn a_download_and_its_end_are_followed() -> Result<()> {
         let mut open = HttpConnection::open(client, family.http())?;
         open.ask_name()?;
         assert_eq!(download_sha256(client, family.http(), "/big")?, expected);
-        let states = || -> Result<Vec<String>> {
+        // The client is done before a busy director has read its FIN.
+        wait::until("the end to be followed", PATIENCE, || {
             let connections = bench.director.api().connections(family.http_service())?;
-            Ok(connections.into_iter().map(|c| c.state).collect())
-        };
-        let mut now = states()?;
-        now.sort();
-        assert_eq!(now, ["ESTABLISHED", "FIN_WAIT"]);
+            let mut states: Vec<_> = connections.into_iter().map(|c| c.state).collect();
+            states.sort();
+            ensure!(states == ["ESTABLISHED", "FIN_WAIT"], "{states:?}");
+            Ok(())
+        })?;
     }
     assert_accounts(&bench.director);
     Ok(())

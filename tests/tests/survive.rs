@@ -2,30 +2,38 @@
 //! was known is known again.
 
 use std::fs;
-use std::process::Command;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adminapi::model::{
-    Check, CheckKind, Condition, FilterList, FilterRules, ForwardingMethod, HealthPolicy, Listed,
-    Millis, OnFailure, Pace, Persistence, Protocol, RealState, RealView, Scheduler, ServicePatch,
+    BanPolicy, Check, CheckKind, Condition, FilterList, FilterRules, ForwardingMethod,
+    HealthPolicy, LimitOf, LimitPer, Listed, ListedView, Millis, NetworkQuery, OnFailure, Pace,
+    Persistence, Prefix, Protocol, RateLimit, RealState, RealView, Scheduler, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, run_to_end, service};
 use testbed::haven::Haven;
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::process::Signal;
+use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
-use testbed::topology::{CLIENT_SIDE, Plan, Topology, VIP_V4, VIP_V6};
-use testbed::traffic::{HttpConnection, UdpClient, fetch_names, file_sha256, tally};
+use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
+use testbed::traffic::{
+    HttpConnection, UdpClient, download_slowly, fetch_names, file_sha256, tally,
+};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A second address of the client.
+const STRANGER: &str = "10.0.1.66";
 
 /// A director that keeps everything, with three real servers.
 struct Bench {
@@ -87,15 +95,7 @@ impl Bench {
 
     /// A download that takes a while: its SHA-256.
     fn download(&self, family: Family) -> Result<JoinHandle<Result<String>>> {
-        let url = format!("http://{}/big", family.http());
-        let pipeline = format!(
-            "set -o pipefail; curl -gsS --fail --max-time 60 --limit-rate 15M {url} | sha256sum"
-        );
-        let download = self.topology.client.spawn(move || {
-            let output = Command::new("bash").args(["-c", &pipeline]).output()?;
-            ensure!(output.status.success(), "{output:?}");
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        })?;
+        let download = download_slowly(&self.topology.client, family.http(), "/big")?;
         wait::until("the download to begin", PATIENCE, || {
             let carried = self.director.api().service(family.http_service())?.stats;
             ensure!(carried.in_packets > 100, "{carried:?}");
@@ -125,6 +125,35 @@ impl Bench {
             );
             Ok(condition)
         })
+    }
+
+    /// SYNs by hand.
+    fn send_syns(&self, from: &str, count: u16) -> Result<()> {
+        let tap = Tap::open(&self.topology.client, HOST_SIDE)?;
+        for port in 0..count {
+            let syn = Segment {
+                flags: flag::SYN,
+                ..Segment::default()
+            };
+            let from = SocketAddr::new(from.parse()?, 30_000 + port);
+            let packet = tcp(from, Family::V4.http(), syn);
+            tap.send(&ethernet(
+                Mac::of_host(1, 1),
+                Mac::of_host(1, 0xfe),
+                &packet,
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// The ban of a host, if there is one.
+    fn ban_of(&self, host: &str) -> Result<Option<ListedView>> {
+        let query = NetworkQuery::default();
+        let api = self.director.api();
+        let page = api.call(async |client| client.listed_networks(&query).await)?;
+        let network: Prefix = host.parse()?;
+        let mut bans = page.listings.into_iter().filter(|listed| listed.automatic);
+        Ok(bans.find(|listed| listed.network == network))
     }
 
     /// Waits until `word` is written down for the next director.
@@ -362,6 +391,70 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let templates = api.connections(id)?;
     let templates = templates.iter().filter(|connection| connection.template);
     assert_eq!(templates.count(), 1);
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Who was over a limit too often stays banned for the time that is left.
+#[test]
+fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
+    const SECONDS: u32 = 600;
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let ban = BanPolicy {
+        over: 20,
+        within: 10,
+        first: SECONDS,
+        longest: SECONDS,
+        list: FilterList::Deny,
+    };
+    let limit = RateLimit {
+        name: "syns".to_owned(),
+        of: LimitOf::Syns,
+        per: LimitPer::Source,
+        rate: 1,
+        burst: Some(5),
+        prefix_v4: 32,
+        prefix_v6: 64,
+        service: None,
+        region: None,
+        ban: Some(ban),
+    };
+    let rules = FilterRules {
+        limits: vec![limit],
+        ..FilterRules::default()
+    };
+    // Who answers for it, so that nothing waits for it at the end.
+    let address = format!("addr add {STRANGER}/24 dev {HOST_SIDE}\n");
+    bench.topology.client.ip(&address)?;
+    let api = bench.director.api();
+    api.call(async |client| client.put_filter(&rules).await)?;
+    let banned = wait::until("the ban", PATIENCE, || {
+        bench.send_syns(STRANGER, 40)?;
+        bench.ban_of(STRANGER)?.context("it is not banned")
+    })?;
+    bench.wait_kept(STRANGER)?;
+
+    bench.restart(Signal::Kill)?;
+
+    let again = bench.ban_of(STRANGER)?.context("it is banned no more")?;
+    ensure!(
+        again.why == banned.why && again.left <= banned.left,
+        "{again:?}"
+    );
+    ensure!(again.left > Some(SECONDS / 2), "{again:?}");
+    wait::until("what it sends to be denied", PATIENCE, || {
+        bench.send_syns(STRANGER, 1)?;
+        let drops = bench.director.api().stats()?.drops;
+        ensure!(
+            drops.get("denied").is_some_and(|denied| *denied > 0),
+            "{drops:?}"
+        );
+        Ok(())
+    })?;
+    fetch_names(&bench.topology.client, Family::V4.http(), 1)?;
     assert_accounts(&bench.director);
     Ok(())
 }

@@ -213,11 +213,16 @@ pub(super) fn fast_path(seen: &Seen, page: &mut Page) {
 
 pub(super) fn workers(seen: &Seen, page: &mut Page) {
     type Row = (&'static str, &'static str, fn(&WorkerStatus) -> u64);
-    let rows: [Row; 5] = [
+    let rows: [Row; 6] = [
         (
             "bulwark_worker_received_packets_total",
-            "Packets that a worker took from its sockets.",
+            "Packets that a worker took from its sockets and from this host.",
             |w| w.received,
+        ),
+        (
+            "bulwark_worker_from_host_packets_total",
+            "Those of them that programs of this host have sent.",
+            |w| w.from_host,
         ),
         (
             "bulwark_worker_sent_packets_total",

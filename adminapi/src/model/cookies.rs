@@ -51,6 +51,8 @@ pub enum CookieWay {
     Agents,
     /// The director opens a connection to it, and joins both.
     Splice,
+    /// It does not: the client shows by a RST that it is there, and sends its SYN again.
+    Reset,
 }
 
 impl CookieWay {
@@ -59,6 +61,7 @@ impl CookieWay {
         match self {
             Self::Agents => "agents",
             Self::Splice => "splice",
+            Self::Reset => "reset",
         }
     }
 }
@@ -74,7 +77,7 @@ impl fmt::Display for CookieWay {
 pub struct CookieStatus {
     /// What is configured.
     pub policy: CookiePolicy,
-    /// Whether SYNs are answered with cookies now.
+    /// Whether SYNs are answered now, before there is a connection.
     pub active: bool,
     /// Why, or why not.
     pub reason: String,
@@ -87,7 +90,7 @@ pub struct CookieStatus {
     pub reals: u32,
     /// SYNs answered.
     pub sent: u64,
-    /// Segments that brought a cookie back.
+    /// Segments that brought a cookie back, or SYNs of clients that have reset the answer to the first.
     pub accepted: u64,
     /// Segments dropped that belong to nothing.
     pub refused: u64,

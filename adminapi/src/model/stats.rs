@@ -91,8 +91,11 @@ pub struct PacketTotals {
 pub struct WorkerStats {
     /// Its number, from 0.
     pub id: u32,
-    /// Packets taken from its sockets.
+    /// Packets taken from its sockets and from this host.
     pub received: u64,
+    /// Those of them that programs of this host have sent.
+    #[serde(default)]
+    pub from_host: u64,
     /// Packets handed to the NIC.
     pub sent: u64,
     /// Packets dropped.
@@ -150,6 +153,7 @@ impl From<WorkerStatus> for WorkerStats {
         Self {
             id: status.id,
             received: status.received,
+            from_host: status.from_host,
             sent: status.sent,
             dropped: status.dropped,
             missed: status.missed,

@@ -125,8 +125,12 @@ pub struct WorkerStatus {
     pub id: u32,
     /// The CPU that it is pinned to.
     pub cpu: u32,
-    /// Packets taken from its sockets: `sent` + `dropped` once it rests.
+    /// Packets taken from its sockets and from this host: `sent` + `dropped` once it rests.
     pub received: u64,
+    /// Those of them that programs of this host have sent: answers of real servers that are the
+    /// director itself, by NAT.
+    #[serde(default)]
+    pub from_host: u64,
     /// Packets forwarded to the NIC.
     pub sent: u64,
     /// Those of `sent` that came from real servers, belonged to no connection and were routed as

@@ -207,7 +207,7 @@ fn step(rung: &str) -> &str {
     match rung {
         "none" => "nothing out of the ordinary",
         "tables" => "handshakes are judged strictly and live briefly",
-        "cookies" => "SYNs are answered with cookies",
+        "cookies" => "SYNs are answered, and forgotten until their clients come back",
         "share" => "a share of the new connections is dropped",
         other => other,
     }

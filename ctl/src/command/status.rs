@@ -115,14 +115,26 @@ fn local_addresses(addresses: &[LocalAddress]) -> String {
 
 fn workers(workers: &[WorkerStatus]) -> String {
     let titles = [
-        "worker", "cpu", "received", "sent", "dropped", "missed", "answered", "routed", "frames",
-        "free", "filling", "sending",
+        "worker",
+        "cpu",
+        "received",
+        "from host",
+        "sent",
+        "dropped",
+        "missed",
+        "answered",
+        "routed",
+        "frames",
+        "free",
+        "filling",
+        "sending",
     ];
     let rows = workers.iter().map(|worker| {
         [
             worker.id.to_string(),
             worker.cpu.to_string(),
             worker.received.to_string(),
+            worker.from_host.to_string(),
             worker.sent.to_string(),
             worker.dropped.to_string(),
             worker.missed.to_string(),
@@ -229,6 +241,7 @@ mod tests {
                 id: 0,
                 cpu: 3,
                 received: 990,
+                from_host: 0,
                 sent: 988,
                 dropped: 2,
                 drops: Drops::default(),
@@ -280,8 +293,8 @@ local address  assigned  connections  ports
 interface       mode  queues    rx  passed  redirected  answered  dropped  forwarded  fast path
 eth0       zero-copy       4  3000      10         990         0        0       2000        off
 
-worker  cpu  received  sent  dropped  missed  answered  routed  frames  free  filling  sending
-0         3       990   988        2       4         1       5    4096  2000     2090        6
+worker  cpu  received  from host  sent  dropped  missed  answered  routed  frames  free  filling  sending
+0         3       990          0   988        2       4         1       5    4096  2000     2090        6
 
 drop reason    packets
 truncated            5

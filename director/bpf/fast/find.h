@@ -10,19 +10,20 @@
 
 #include "../flows.h"
 
+// Addresses are read where they are: the stack of the gate has no room for those of IPv6.
 struct tuple {
-	__u32 src[4];
-	__u32 dst[4]; // IPv4 in the last word
+	const __be32 *src; // one word, or four
+	const __be32 *dst;
 	__u32 ports;
-	__u8 kind; // WAY_V6, WAY_TCP
+	__u8 kind; // FLOW_V6, FLOW_TCP
 	__u8 protocol;
 };
 
-// A way of a flow, and the flow.
+// A flow, and the way of a packet in it.
 struct found {
 	struct flow *flow;
-	struct way *way;
-	struct way *other;
+	const struct way *way;
+	const struct wide *wide; // if it is
 	const struct splice *splice; // if its ends need it
 	__u32 back; // 1: from the real server
 };
@@ -30,15 +31,17 @@ struct found {
 static __always_inline __u32 hash_of(const struct head *head, const struct tuple *t)
 {
 	const __u64 *key = head->keys;
-	__u64 sum = key[0] + key[4] * t->src[3] + key[8] * t->dst[3] + key[9] * t->ports +
+	__u32 last = t->kind & FLOW_V6 ? 3 : 0;
+	__u64 sum = key[0] + key[4] * t->src[last] + key[8] * t->dst[last] + key[9] * t->ports +
 		    key[10] * t->protocol;
 
-	if (t->kind & WAY_V6)
-		for (int i = 0; i < 3; i++)
-			sum += key[1 + i] * t->src[i] + key[5 + i] * t->dst[i];
+	for (__u32 i = 0; i < last; i++)
+		sum += key[1 + i] * t->src[i] + key[5 + i] * t->dst[i];
 	return sum >> 32;
 }
 
+// The slot of a hash, or 0. No jumps: where in a bucket it stands is different each time, and the
+// processor would guess wrong.
 static __always_inline __u64 slot_in(__u32 number, __u32 hash)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&flow_slots, &number);
@@ -48,36 +51,54 @@ static __always_inline __u64 slot_in(__u32 number, __u32 hash)
 		return 0;
 	for (int i = 0; i < SLOTS; i++) {
 		__u64 slot = bucket->slot[i];
+		__s64 difference = slot >> 32 ^ hash;
 
-		if (slot >> 32 == hash)
-			hit = slot;
+		hit |= slot & (difference - 1) >> 63;
 	}
 	return hit;
 }
 
-static __always_inline bool is_at(const struct address *a, const __u32 *word, bool v6)
+// Where an address or a port of a packet stands that would stand at `place` if the client had sent
+// it: the four are mirrored on the way back.
+static __always_inline __u32 seen_from(const struct found *f, enum place place)
 {
-	if (a->word[3] != word[3])
+	return place ^ f->back * 3;
+}
+
+static __always_inline const struct address *wide_of(const struct found *f, enum place place)
+{
+	return &f->wide->addr[seen_from(f, place)];
+}
+
+static __always_inline bool is_at(const struct address *a, const __be32 *word)
+{
+	return a->word[0] == word[0] && a->word[1] == word[1] && a->word[2] == word[2] &&
+	       a->word[3] == word[3];
+}
+
+// That four words of an address are there the verifier has forgotten by now.
+static __always_inline bool is_its(const struct found *f, const struct tuple *t, void *end)
+{
+	const struct flow *flow = f->flow;
+
+	if ((flow->kind & (FLOW_V6 | FLOW_TCP)) != t->kind ||
+	    flow->port[seen_from(f, CLIENT)] != (__be16)t->ports ||
+	    flow->port[seen_from(f, VIP)] != t->ports >> 16)
 		return false;
-	return !v6 || (a->word[0] == word[0] && a->word[1] == word[1] && a->word[2] == word[2]);
+	if (t->kind & FLOW_V6)
+		return f->wide && (void *)(t->dst + 4) <= end && (void *)(t->src + 4) <= end &&
+		       is_at(wide_of(f, CLIENT), t->src) && is_at(wide_of(f, VIP), t->dst);
+	return flow->addr[seen_from(f, CLIENT)] == *t->src &&
+	       flow->addr[seen_from(f, VIP)] == *t->dst;
 }
 
-static __always_inline bool is_its(const struct found *f, const struct tuple *t)
-{
-	const struct address *addr = f->flow->addr;
-	const struct address *src = &addr[f->back ? REAL_SERVER : CLIENT];
-	const struct address *dst = &addr[f->back ? LOCAL : VIP];
-	bool v6 = t->kind & WAY_V6;
-
-	return (f->way->kind & (WAY_V6 | WAY_TCP)) == t->kind &&
-	       *(__u32 *)&f->way->src == t->ports && is_at(src, t->src, v6) && is_at(dst, t->dst, v6);
-}
-
-static __always_inline bool find(const struct head *head, const struct tuple *t, struct found *f)
+static __always_inline bool find(const struct head *head, const struct tuple *t, void *end,
+				 struct found *f)
 {
 	__u32 hash = hash_of(head, t);
 	__u32 slot = slot_in(hash & head->mask, hash);
 	__u32 number;
+	__u8 kind;
 
 	if (!slot)
 		slot = slot_in((hash * 0x9e3779b1) >> 8 & head->mask, hash);
@@ -88,8 +109,9 @@ static __always_inline bool find(const struct head *head, const struct tuple *t,
 	f->flow = bpf_map_lookup_elem(&flows, &number);
 	if (!f->flow)
 		return false;
-	f->way = f->back ? &f->flow->back : &f->flow->there;
-	f->other = f->back ? &f->flow->there : &f->flow->back;
-	f->splice = f->way->kind & WAY_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;
-	return is_its(f, t) && (f->splice || !(f->way->kind & WAY_SPLICE));
+	f->way = &f->flow->way[f->back];
+	kind = f->flow->kind;
+	f->wide = kind & FLOW_WIDE ? bpf_map_lookup_elem(&wides, &number) : NULL;
+	f->splice = kind & FLOW_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;
+	return is_its(f, t, end) && (f->splice || !(kind & FLOW_SPLICE));
 }

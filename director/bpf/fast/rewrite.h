@@ -38,29 +38,20 @@ static __always_inline void set_stations(struct ethhdr *eth, const struct hop *h
 	}
 }
 
-static __always_inline const struct address *new_src(const struct found *f)
-{
-	return &f->flow->addr[f->back ? VIP : LOCAL];
-}
-
-static __always_inline const struct address *new_dst(const struct found *f)
-{
-	return &f->flow->addr[f->back ? CLIENT : REAL_SERVER];
-}
-
 // Headers are there, as who read them has found; the checks are for the verifier, which has
 // forgotten it.
 
 static __always_inline void set_ports(void *l4, void *end, const struct found *f)
 {
-	const struct way *way = f->way;
+	__be16 *port = l4;
 	struct tcphdr *tcp = l4;
-	__u32 change = way->l4_change;
+	__u32 change = f->way->l4_change;
 
 	if (l4 + sizeof(__u32) > end)
 		return;
-	*(__u32 *)l4 = *(const __u32 *)&way->to_src;
-	if (way->kind & WAY_TCP) {
+	port[0] = f->flow->port[seen_from(f, LOCAL)];
+	port[1] = f->flow->port[seen_from(f, REAL_SERVER)];
+	if (f->flow->kind & FLOW_TCP) {
 		if ((void *)(tcp + 1) > end)
 			return;
 		if (f->splice)
@@ -71,7 +62,7 @@ static __always_inline void set_ports(void *l4, void *end, const struct found *f
 		struct udphdr *udp = l4;
 
 		if ((void *)(udp + 1) <= end && udp->check)
-			udp->check = changed(udp->check, way->l4_change) ?: 0xffff;
+			udp->check = changed(udp->check, change) ?: 0xffff;
 	}
 }
 
@@ -82,10 +73,10 @@ static __always_inline void rewrite_v4(struct iphdr *ip, void *end, const struct
 	if ((void *)(ip + 1) > end)
 		return;
 	ip->ttl--;
-	if (f->way->kind & WAY_TRANSLATE) {
+	if (f->flow->kind & FLOW_TRANSLATE) {
 		change += f->way->ip_change;
-		ip->saddr = new_src(f)->word[3];
-		ip->daddr = new_dst(f)->word[3];
+		ip->saddr = f->flow->addr[seen_from(f, LOCAL)];
+		ip->daddr = f->flow->addr[seen_from(f, REAL_SERVER)];
 		set_ports(ip + 1, end, f);
 	}
 	ip->check = changed(ip->check, change);
@@ -96,9 +87,9 @@ static __always_inline void rewrite_v6(struct ipv6hdr *ip, void *end, const stru
 	if ((void *)(ip + 1) > end)
 		return;
 	ip->hop_limit--;
-	if (f->way->kind & WAY_TRANSLATE) {
-		__builtin_memcpy(&ip->saddr, new_src(f), sizeof(ip->saddr));
-		__builtin_memcpy(&ip->daddr, new_dst(f), sizeof(ip->daddr));
+	if (f->flow->kind & FLOW_TRANSLATE && f->wide) {
+		__builtin_memcpy(&ip->saddr, wide_of(f, LOCAL), sizeof(ip->saddr));
+		__builtin_memcpy(&ip->daddr, wide_of(f, REAL_SERVER), sizeof(ip->daddr));
 		set_ports(ip + 1, end, f);
 	}
 }

@@ -7,7 +7,7 @@
 
 #include <linux/tcp.h>
 
-#include "../flows.h"
+#include "find.h"
 
 #define ACK_SLACK 66000 // as in window.rs
 
@@ -111,7 +111,8 @@ static __always_inline bool read_claim(const struct tcphdr *tcp, void *end, __u3
 	return read_known_options((void *)(tcp + 1), end, header - sizeof(*tcp), s);
 }
 
-static __always_inline bool is_within_windows(const struct way *sender, const struct way *receiver,
+static __always_inline bool is_within_windows(const struct course *sender,
+					      const struct course *receiver,
 					      const struct claim *s)
 {
 	__u32 slack = sender->window > ACK_SLACK ? sender->window : ACK_SLACK;
@@ -122,7 +123,7 @@ static __always_inline bool is_within_windows(const struct way *sender, const st
 	       !after(sender->ack - slack, s->acked);                    // IV
 }
 
-static __always_inline bool is_near(const struct way *sender, const struct claim *s)
+static __always_inline bool is_near(const struct course *sender, const struct claim *s)
 {
 	__u32 seq = away(s->seq, sender->end);
 	__u32 ack = away(s->ack, sender->ack);
@@ -130,16 +131,16 @@ static __always_inline bool is_near(const struct way *sender, const struct claim
 	return !seq || !ack || (seq <= sender->edge && ack <= sender->edge);
 }
 
-static __always_inline bool moves(struct way *sender, const struct way *receiver,
-				  const struct claim *s)
+static __always_inline bool moves(const struct found *f, const struct claim *s)
 {
-	__u32 window = s->window << (sender->shift & 15);
+	struct course *sender = &f->flow->course[f->back];
+	__u32 window = s->window << (f->way->shift & 15);
 
-	if (sender->kind & WAY_ONE_WAY) {
+	if (f->flow->kind & FLOW_ONE_WAY) {
 		if (!is_near(sender, s))
 			return false;
 	} else {
-		if (!is_within_windows(sender, receiver, s))
+		if (!is_within_windows(sender, &f->flow->course[!f->back], s))
 			return false;
 		sender->edge = later(s->ack + (window ? window : 1), sender->edge);
 	}

@@ -84,7 +84,7 @@ static __always_inline bool enter(void *at, void *end, bool v6, struct inner *in
 static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct found *f,
 				     const struct inner *inner)
 {
-	const struct wrapping *w = &f->flow->wrapping;
+	const struct flow *flow = f->flow;
 	__u32 *word = (__u32 *)ip;
 	__u64 sum = 0;
 
@@ -92,14 +92,14 @@ static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct f
 		return false;
 	*(__u8 *)ip = 0x45;
 	ip->tos = inner->class;
-	ip->tot_len = bpf_htons(sizeof(*ip) + shim_length(w->shim) + inner->length);
-	ip->id = inner->may_fragment ? (__u16)(w->entropy + f->way->packets) : 0;
+	ip->tot_len = bpf_htons(sizeof(*ip) + shim_length(flow->shim) + inner->length);
+	ip->id = inner->may_fragment ? (__u16)(flow->entropy + flow->course[0].packets) : 0;
 	ip->frag_off = inner->may_fragment ? 0 : bpf_htons(IP_DONT_FRAGMENT);
 	ip->ttl = inner->hops;
-	ip->protocol = shim_protocol(w->shim, inner);
+	ip->protocol = shim_protocol(flow->shim, inner);
 	ip->check = 0;
-	ip->saddr = f->flow->addr[LOCAL].word[3];
-	ip->daddr = f->flow->addr[REAL_SERVER].word[3];
+	ip->saddr = flow->addr[LOCAL];
+	ip->daddr = flow->addr[REAL_SERVER];
 	for (int i = 0; i < 5; i++)
 		sum += word[i];
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -112,37 +112,37 @@ static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct f
 static __always_inline bool write_v6(struct ipv6hdr *ip, void *end, const struct found *f,
 				     const struct inner *inner)
 {
-	const struct wrapping *w = &f->flow->wrapping;
+	const struct flow *flow = f->flow;
 
-	if ((void *)(ip + 1) > end)
+	if ((void *)(ip + 1) > end || !f->wide)
 		return false;
 	*(__be32 *)ip =
-		bpf_htonl(6u << 28 | (__u32)inner->class << 20 | (w->entropy & 0xfffff));
-	ip->payload_len = bpf_htons(shim_length(w->shim) + inner->length);
-	ip->nexthdr = shim_protocol(w->shim, inner);
+		bpf_htonl(6u << 28 | (__u32)inner->class << 20 | (flow->entropy & 0xfffff));
+	ip->payload_len = bpf_htons(shim_length(flow->shim) + inner->length);
+	ip->nexthdr = shim_protocol(flow->shim, inner);
 	ip->hop_limit = inner->hops;
-	__builtin_memcpy(&ip->saddr, &f->flow->addr[LOCAL], sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &f->flow->addr[REAL_SERVER], sizeof(ip->daddr));
+	__builtin_memcpy(&ip->saddr, &f->wide->addr[LOCAL], sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, &f->wide->addr[REAL_SERVER], sizeof(ip->daddr));
 	return true;
 }
 
-static __always_inline bool write_shim(void *at, void *end, const struct wrapping *w,
+static __always_inline bool write_shim(void *at, void *end, const struct flow *flow,
 				       const struct inner *inner)
 {
 	__be16 *half = at;
 
-	if (w->shim == GRE) {
+	if (flow->shim == GRE) {
 		if (at + GRE_LENGTH > end)
 			return false;
 		half[0] = 0;
 		half[1] = inner->ethertype;
-	} else if (w->shim == GUE) {
+	} else if (flow->shim == GUE) {
 		__u8 *gue = at + sizeof(struct udphdr);
 
 		if (at + GUE_LENGTH > end)
 			return false;
-		half[0] = bpf_htons(DYNAMIC_PORTS | (w->entropy & 0xffff));
-		half[1] = w->port;
+		half[0] = bpf_htons(DYNAMIC_PORTS | (flow->entropy & 0xffff));
+		half[1] = flow->port[REAL_SERVER];
 		half[2] = bpf_htons(GUE_LENGTH + inner->length);
 		half[3] = 0;
 		gue[0] = 0;
@@ -153,29 +153,33 @@ static __always_inline bool write_shim(void *at, void *end, const struct wrappin
 	return true;
 }
 
+static __always_inline bool is_wrapped_in_v4(const struct found *f)
+{
+	return !f->wide || is_v4(&f->wide->addr[REAL_SERVER]);
+}
+
 // Wraps a packet that has been made longer; false is impossible, but the verifier cannot know.
 static __always_inline bool wrap(struct xdp_md *ctx, const struct found *f, __u32 length)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
-	const struct wrapping *w = &f->flow->wrapping;
+	const struct flow *flow = f->flow;
 	struct inner inner = { .length = length };
-	bool outer_v4 = is_v4(&f->flow->addr[REAL_SERVER]);
+	bool outer_v4 = is_wrapped_in_v4(f);
 	void *ip = eth + 1;
 	void *shim = ip + (outer_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 
 	if ((void *)(eth + 1) > end ||
-	    !enter(shim + shim_length(w->shim), end, f->way->kind & WAY_V6, &inner))
+	    !enter(shim + shim_length(flow->shim), end, flow->kind & FLOW_V6, &inner))
 		return false;
 	eth->h_proto = outer_v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	return (outer_v4 ? write_v4(ip, end, f, &inner) : write_v6(ip, end, f, &inner)) &&
-	       write_shim(shim, end, w, &inner);
+	       write_shim(shim, end, flow, &inner);
 }
 
 static __always_inline __u32 overhead_of(const struct found *f)
 {
-	__u32 ip = is_v4(&f->flow->addr[REAL_SERVER]) ? sizeof(struct iphdr) :
-							sizeof(struct ipv6hdr);
+	__u32 ip = is_wrapped_in_v4(f) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 
-	return ip + shim_length(f->flow->wrapping.shim);
+	return ip + shim_length(f->flow->shim);
 }

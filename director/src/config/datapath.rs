@@ -49,9 +49,9 @@ impl Datapath {
     pub const MIN_RING: u32 = 64;
     /// The largest ring.
     pub const MAX_RING: u32 = 32_768;
-    /// Flows of the fast path unless the file says otherwise: 56 MiB.
+    /// Flows of the fast path unless the file says otherwise: 60 MiB.
     pub const DEFAULT_FLOWS: u32 = 262_144;
-    /// The most flows: 896 MiB.
+    /// The most flows: 960 MiB.
     pub const MAX_FLOWS: u32 = 1 << 22;
     /// The most workers.
     pub const MAX_WORKERS: u32 = 256;

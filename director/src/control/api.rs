@@ -438,7 +438,8 @@ impl Control for Director {
         let rates = services.iter().map(|s| s.traffic.rates());
         Ok(Stats {
             total: PacketTotals {
-                received: interfaces.iter().map(|i| i.rx).sum(),
+                received: interfaces.iter().map(|i| i.rx).sum::<u64>()
+                    + workers.iter().map(|w| w.from_host).sum::<u64>(),
                 sent: workers.iter().map(|w| w.sent).sum::<u64>()
                     + interfaces.iter().map(|i| i.forwarded).sum::<u64>(),
                 passed: interfaces.iter().map(|i| i.passed).sum(),

@@ -1,6 +1,7 @@
 //! Automatic bans: the gate tells who was over a limit too often, and they are listed for a while.
 
 use adminapi::error::Result;
+use adminapi::model::StandingListing;
 use tracing::{info, warn};
 
 use super::Director;
@@ -97,21 +98,47 @@ impl Director {
         self.list_in(filters, net, listing)?;
         Ok(Some(format!("{net} is banned for {seconds} s: {why}")))
     }
+
+    /// Bans for the time that is left whom another daemon has banned, unless somebody has said otherwise.
+    pub(super) fn ban_as_before(&self, banned: &[StandingListing]) -> Result<()> {
+        let now = unix_now();
+        for left in banned.iter().filter_map(|banned| banned.at(now)) {
+            let (net, listing) = self.listing(&left);
+            let mut filters = self.filters.lock();
+            if filters.may_ban(net) {
+                let automatic = true;
+                self.list_in(
+                    &mut filters,
+                    net,
+                    Listing {
+                        automatic,
+                        ..listing
+                    },
+                )?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Who it is, and by which policy, if he is to be banned at all: nobody is who is listed, or whom a
-/// longer look at the lists lets in.
+/// Who it is, and by which policy, if he is to be banned at all.
 fn case<'f>(filters: &'f Filters, accused: &Accused) -> Option<Case<'f>> {
     let limit: &Limit = filters.rules.limits.get(accused.limit)?;
     let name = &filters.wanted.limits.get(accused.limit)?.name;
     let policy = limit.ban?;
     let net = limit.source(accused.source);
-    let decided = filters.book.decides(net.addr);
-    let is_allowed = decided.is_some_and(|(_, listing)| listing.list == List::Allow);
-    let is_listed = filters.book.get(net).is_some();
-    (!is_allowed && !is_listed).then_some(Case {
+    filters.may_ban(net).then_some(Case {
         net,
         limit: name,
         policy,
     })
+}
+
+impl Filters {
+    /// Nobody is banned who is listed, or whom a longer look at the lists lets in.
+    fn may_ban(&self, net: Net) -> bool {
+        let decided = self.book.decides(net.addr);
+        let is_allowed = decided.is_some_and(|(_, listing)| listing.list == List::Allow);
+        !is_allowed && self.book.get(net).is_none()
+    }
 }

@@ -20,6 +20,7 @@ use super::Director;
 use crate::agents::Agents;
 use crate::channel::KeysOf;
 use crate::cookie::{Abilities, Recipe, Secret, Turnover};
+use crate::drops::Cause;
 use crate::gate::{CookieCounts, MAX_COOKIE_SERVICES};
 use crate::neighbour::Fib;
 use crate::pool::Pool;
@@ -43,7 +44,7 @@ struct Dies {
     keys: Turnover,
     /// Since when nobody wants them.
     unwanted: Option<Tick>,
-    /// What the gate had counted when they were made.
+    /// What had been counted when they were made.
     before: CookieCounts,
     status: CookieStatus,
 }
@@ -168,7 +169,7 @@ impl Director {
             number: secret.as_ref().map_or(slot, |secret| secret.number(vip)),
             keys: Turnover::new(secret.as_ref(), vip, look.now, look.period),
             unwanted: None,
-            before: self.gate.cookie_counts(slot).unwrap_or_default(),
+            before: self.counted(slot, service),
             status: CookieStatus::default(),
         };
         mint.dies.insert(service.key, dies);
@@ -190,21 +191,27 @@ impl Director {
         let way = way_of(service, &stands);
         let reason = decide(policy, &way, &stands, look);
         let before = service.cookies.recipe().is_some_and(|old| old.splices);
+        let resets = way == Ok(CookieWay::Reset);
         let recipe = Recipe {
             slot: dies.slot,
             service: dies.number,
             keys: dies.keys.good(),
             parity: dies.keys.parity(),
-            mints: reason.is_ok(),
+            mints: reason.is_ok() && !resets,
+            resets: reason.is_ok() && resets,
             mss: mss(service, vip, look.fib),
             abilities: abilities(&way, &stands),
             lenient: look.lenient,
             // Those that are under way are good in the old way.
-            splices: way.as_ref().map_or(before, |way| *way == CookieWay::Splice),
+            splices: match way {
+                Ok(CookieWay::Splice) => true,
+                Ok(CookieWay::Agents) => false,
+                Ok(CookieWay::Reset) | Err(_) => before,
+            },
         };
         dies.status = CookieStatus {
             policy,
-            active: recipe.mints,
+            active: reason.is_ok(),
             reason: reason.unwrap_or_else(|why| why),
             way: way.ok(),
             able: stands.able,
@@ -245,28 +252,28 @@ impl Director {
         }
     }
 
-    /// What the gate has done with the cookies of all services that have some.
+    /// What has become of the cookies of all services that have some.
     pub(super) fn cookies_counted(&self, pool: &Pool) -> HashMap<ServiceKey, CookieCounts> {
-        let keys = pool.iter().map(|service| service.key);
-        let known: Vec<_> = {
-            let mint = self.mint.lock();
-            keys.filter(|key| mint.dies.contains_key(key)).collect()
-        };
-        let counts = known.into_iter();
-        counts.map(|key| (key, self.cookie_counts(&key))).collect()
+        let mint = self.mint.lock();
+        let known = pool.iter().filter_map(|service| {
+            let dies = mint.dies.get(&service.key)?;
+            Some((service.key, self.counted_by(dies, service)))
+        });
+        known.collect()
     }
 
-    /// What the gate has done with the cookies of a service.
-    fn cookie_counts(&self, key: &ServiceKey) -> CookieCounts {
-        let mint = self.mint.lock();
-        let Some(dies) = mint.dies.get(key) else {
-            return CookieCounts::default();
-        };
-        let now = self.gate.cookie_counts(dies.slot).unwrap_or_default();
+    fn counted_by(&self, dies: &Dies, service: &Service) -> CookieCounts {
+        self.counted(dies.slot, service).since(&dies.before)
+    }
+
+    /// What gate and workers have ever done with cookies at this place.
+    fn counted(&self, slot: u16, service: &Service) -> CookieCounts {
+        let gate = self.gate.cookie_counts(slot).unwrap_or_default();
+        let by_workers = |cause: Cause| service.traffic.dropped(cause.into());
         CookieCounts {
-            sent: now.sent - dies.before.sent.min(now.sent),
-            accepted: now.accepted - dies.before.accepted.min(now.accepted),
-            refused: now.refused - dies.before.refused.min(now.refused),
+            sent: gate.sent + by_workers(Cause::Challenged),
+            accepted: gate.accepted + service.traffic.shown(),
+            refused: gate.refused + by_workers(Cause::BadCookie),
         }
     }
 
@@ -276,11 +283,10 @@ impl Director {
             return None;
         }
         let policy = service.handling.cookies;
-        let counts = self.cookie_counts(&service.key);
         let mint = self.mint.lock();
-        let status = match mint.dies.get(&service.key) {
-            Some(dies) => dies.status.clone(),
-            None => at_rest(service),
+        let (status, counts) = match mint.dies.get(&service.key) {
+            Some(dies) => (dies.status.clone(), self.counted_by(dies, service)),
+            None => (at_rest(service), CookieCounts::default()),
         };
         Some(CookieStatus {
             policy,
@@ -409,7 +415,8 @@ const SET: &str = "set by the user";
 const UNCALLED: &str = "nothing calls for them";
 
 /// The best way that there is for a service: its real servers read cookies themselves if all can, or
-/// the director asks them, if it hears both ends; else those that can get all who come.
+/// the director asks them, if it hears both ends; else those that can get all who come, and at last
+/// there is what any client does.
 fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
     let is_heard = |real: &Real| !real.method.is_one_way();
     let all_heard = !service.is_ftp() && candidates(service).all(is_heard);
@@ -419,9 +426,8 @@ fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
         (_, 0) => Err(stands.lack()),
         (able, reals) if able == reals => Ok(CookieWay::Agents),
         _ if all_heard => Ok(CookieWay::Splice),
-        (0, _) => Err(stands.lack()),
-        _ if sticks => Err(format!("persistent, and {}", stands.lack())),
-        _ => Ok(CookieWay::Agents),
+        (1.., _) if !sticks => Ok(CookieWay::Agents),
+        _ => Ok(CookieWay::Reset),
     }
 }
 
@@ -445,7 +451,7 @@ fn decide(
     look: &Look<'_>,
 ) -> Result<String, String> {
     let with_way = |why: &str| match way {
-        Ok(CookieWay::Splice) => format!("{why}; {}", stands.lack()),
+        Ok(CookieWay::Splice | CookieWay::Reset) => format!("{why}; {}", stands.lack()),
         _ => why.to_owned(),
     };
     match (policy, way) {

@@ -146,7 +146,7 @@ impl Director {
     }
 
     /// A listing of the API as the director has it.
-    fn listing(&self, wanted: &Listed) -> (Net, filter::Listing) {
+    pub(super) fn listing(&self, wanted: &Listed) -> (Net, filter::Listing) {
         let now = self.facts.clock.now();
         let end = |seconds: u32| End {
             tick: now.after(Ticks::seconds(seconds)),

@@ -475,8 +475,9 @@ impl Books {
     fn condition(&self, service: &service::Service, real: &Real) -> Option<Condition> {
         let bed = self.beds.get(&(service.key, real.endpoint))?;
         let patient = bed.patient.lock();
-        let now = Instant::now();
-        let unix = |at: Instant| unix_now().saturating_sub((now - at).as_secs());
+        // A moment is to be the same second whenever it is asked for.
+        let (now, today) = (Instant::now(), SystemTime::now());
+        let unix = |at: Instant| unix(today - (now - at));
         Some(Condition {
             state: patient.state(),
             since: unix(patient.since()),
@@ -572,6 +573,10 @@ fn carry_out(pool: &mut Pool, touched: &mut Touched, orders: &[(ServiceKey, Orde
 }
 
 fn unix_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
+    unix(SystemTime::now())
+}
+
+fn unix(moment: SystemTime) -> u64 {
+    let since = moment.duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }

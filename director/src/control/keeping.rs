@@ -90,7 +90,10 @@ impl Director {
         let services = pool.services();
         let services = services.iter().map(|service| view::configured(service));
         running.now.services = services.collect();
-        running.listed = self.filters.lock().listed_by_api();
+        {
+            let filters = self.filters.lock();
+            (running.listed, running.banned) = (filters.listed_by_api(), filters.banned());
+        }
         self.keeping.told(keep.save_running(&running));
         *written = Written {
             pool: snapshot,
@@ -127,6 +130,7 @@ impl Director {
             health: self.charts(),
             daemons: self.daemons.all(),
             listed: Vec::new(),
+            banned: Vec::new(),
         }
     }
 

@@ -15,6 +15,7 @@ mod fast;
 mod filter;
 mod health;
 mod history;
+mod home;
 mod keeping;
 mod kept;
 mod limits;
@@ -49,7 +50,6 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::agents::Agents;
-use crate::door::Door;
 use crate::flow::Entry;
 use crate::gate::{Gate, GateError, Interface};
 use crate::keep::Keep;
@@ -125,6 +125,7 @@ pub struct Director {
     ward: Ward,
     keeping: Keeping,
     sights: Mutex<SightWatch>,
+    hearing: Mutex<home::Hearing>,
 }
 
 /// What only one change at a time may touch.
@@ -192,6 +193,7 @@ impl Director {
             ward: Ward::default(),
             keeping: Keeping::new(keep),
             sights,
+            hearing: Mutex::default(),
         }
     }
 
@@ -205,9 +207,13 @@ impl Director {
         if here.any {
             self.open_door()?;
         }
+        self.hear_answers(&touched, &new, &master.locals)?;
         new.settle();
         let published = self.publish(&old, new, &touched, &master.locals);
-        published.map_err(refused)?;
+        if let Err(error) = published {
+            self.hear_answers(&touched, &old, &master.locals)?;
+            return Err(refused(error));
+        }
         master.note(&touched, &old);
         here.unserved.iter().for_each(|why| warn!("{why}"));
         if touched.reals() {
@@ -237,20 +243,6 @@ impl Director {
     /// How many services there are.
     pub fn service_count(&self) -> usize {
         self.shared.pool.load().services().len()
-    }
-
-    /// Makes the way to the kernel of this host, if there is none yet.
-    fn open_door(&self) -> Result<()> {
-        if self.shared.door.get().is_none() {
-            let door = Door::open().map_err(|error| {
-                let text =
-                    format!("cannot hand packets to this host itself: /dev/net/tun: {error}");
-                ControlError::Limit(text)
-            })?;
-            // One change at a time: nobody else has set it.
-            let _ = self.shared.door.set(door);
-        }
-        Ok(())
     }
 
     /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.
@@ -285,7 +277,7 @@ impl Director {
             self.keeping.name_speakers(new.speakers().numbers());
             self.tell_locals(locals, &new)?;
         }
-        touched.close(&self.gate, old, &new)?;
+        touched.close(&self.gate, old, &new, locals)?;
         let (scope, former) = (roles::scope(&new), roles::scope(old));
         if scope != former {
             self.gate.set_scope(&scope)?;
@@ -299,10 +291,10 @@ impl Director {
                 fast.renew_hops(|_| true);
             }
         }
-        if let Err(error) = touched.open(&self.gate, &new) {
+        if let Err(error) = touched.open(&self.gate, &new, locals) {
             self.shared.pool.store(Arc::clone(old));
-            touched.close(&self.gate, &new, old)?;
-            touched.open(&self.gate, old)?;
+            touched.close(&self.gate, &new, old, locals)?;
+            touched.open(&self.gate, old, locals)?;
             if scope != former {
                 self.gate.set_scope(&former)?;
             }
@@ -345,6 +337,9 @@ impl Director {
             touched.real(&real.service, real.endpoint);
         }
         if touched.reals() || !old.speaks_like(&new) {
+            if let Err(error) = self.hear_answers(&touched, &new, &master.locals) {
+                warn!(%error, "the answers of a real server that is gone are still caught");
+            }
             self.publish(&old, new, &touched, &master.locals)?;
             master.note(&touched, &old);
         }
@@ -364,8 +359,8 @@ impl Director {
             self.gate.forget_local(*gone)?;
         }
         self.tell_locals(addrs, &self.shared.pool.load())?;
-        master.locals = addrs.to_vec();
-        Ok(())
+        let old = std::mem::replace(&mut master.locals, addrs.to_vec());
+        self.meet_locals(&old, addrs)
     }
 
     /// Tells the gate the Ethernet addresses of the interfaces.

@@ -83,25 +83,42 @@ impl Touched {
                 found
                     .unserved
                     .extend(unserved(real, locals).filter(|_| is_new));
-                found.any |= is_handed_over(real.method);
+                found.any |= is_handed_over(real);
             }
         }
         found
     }
 
+    /// Where real servers of `pool` may answer from, and whether one does that is this host.
+    pub(super) fn answering<'t>(
+        &'t self,
+        pool: &'t Pool,
+        locals: &'t [Addr],
+    ) -> impl Iterator<Item = (Protocol, Endpoint, bool)> + 't {
+        let answers = move |&(protocol, endpoint): &(Protocol, Endpoint)| {
+            let loopback = IpAddr::from(endpoint.addr).is_loopback();
+            let here = !loopback && locals.contains(&endpoint.addr);
+            (protocol, endpoint, here && pool.answers(protocol, endpoint))
+        };
+        self.endpoints.iter().map(answers)
+    }
+
     /// Takes from the gate the roles that `new` has no more.
-    pub(super) fn close(&self, gate: &Gate, old: &Pool, new: &Pool) -> Result {
+    pub(super) fn close(&self, gate: &Gate, old: &Pool, new: &Pool, locals: &[Addr]) -> Result {
         for (protocol, endpoint) in self.endpoints(old) {
             let (had, has) = (
-                roles(old, protocol, endpoint),
-                roles(new, protocol, endpoint),
+                roles(old, protocol, endpoint, locals),
+                roles(new, protocol, endpoint, locals),
             );
             if !has.has(had) {
                 gate.set_endpoint(protocol, endpoint, had.both(has))?;
             }
         }
         for addr in self.addrs() {
-            let (had, has) = (address_roles(old, addr), address_roles(new, addr));
+            let (had, has) = (
+                address_roles(old, addr, locals),
+                address_roles(new, addr, locals),
+            );
             if !has.has(had) {
                 gate.set_address(addr, had.both(has))?;
             }
@@ -110,12 +127,13 @@ impl Touched {
     }
 
     /// Gives the gate the roles that `new` has.
-    pub(super) fn open(&self, gate: &Gate, new: &Pool) -> Result {
+    pub(super) fn open(&self, gate: &Gate, new: &Pool, locals: &[Addr]) -> Result {
         for (protocol, endpoint) in self.endpoints(new) {
-            gate.set_endpoint(protocol, endpoint, roles(new, protocol, endpoint))?;
+            let roles = roles(new, protocol, endpoint, locals);
+            gate.set_endpoint(protocol, endpoint, roles)?;
         }
         for addr in self.addrs() {
-            gate.set_address(addr, address_roles(new, addr))?;
+            gate.set_address(addr, address_roles(new, addr, locals))?;
         }
         Ok(())
     }
@@ -146,31 +164,50 @@ fn served_here<'p>(
     present.into_iter().flatten().chain(itself)
 }
 
-/// Whether packets by this method are handed to the kernel as they are when they are for this host.
-const fn is_handed_over(method: Method) -> bool {
-    matches!(method, Method::Dr | Method::Tun(_))
+/// Whether packets for `real`, which is this host, are handed to the kernel.
+fn is_handed_over(real: &Real) -> bool {
+    match real.method {
+        Method::Nat => !IpAddr::from(real.endpoint.addr).is_loopback(),
+        Method::Dr | Method::Tun(_) => true,
+        Method::FullNat | Method::Bypass => false,
+    }
 }
 
 /// Why a real server that is this host gets no packets, if it gets none.
 fn unserved(real: &Real, locals: &[Addr]) -> Option<String> {
-    let endpoint = real.endpoint;
-    match real.service {
-        _ if !is_handed_over(real.method) => Some(format!(
-            "real server {endpoint} is the director itself, whose answers pass no interface: \
-             packets for it are dropped; use direct routing"
-        )),
-        ServiceKey::Address { vip, .. } if !locals.contains(&vip.addr) => Some(format!(
-            "real server {endpoint} is the director itself, which does not have {vip}: packets for \
-             it are dropped; give the VIP to an interface of this host, `lo` for instance"
-        )),
-        ServiceKey::Address { .. } | ServiceKey::Mark { .. } => None,
-    }
+    let Real {
+        endpoint, method, ..
+    } = real;
+    let why = match (method, real.service) {
+        (Method::FullNat, _) => {
+            "which by FullNAT would speak to itself; use NAT or direct routing".to_owned()
+        }
+        (Method::Nat, _) if !is_handed_over(real) => {
+            "whose kernel takes nothing for a loopback address from outside; \
+             use another address of this host, or direct routing"
+                .to_owned()
+        }
+        (Method::Dr | Method::Tun(_), ServiceKey::Address { vip, .. })
+            if !locals.contains(&vip.addr) =>
+        {
+            format!(
+                "which does not have {vip}; give the VIP to an interface of this host, `lo` for instance"
+            )
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "packets for the real server {endpoint} are dropped: it is the director itself, {why}"
+    ))
 }
 
-fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint) -> Roles {
+/// What the gate is to take. What a real server on this host answers comes in through no interface:
+/// who sends so from outside has forged its source, and is left to the kernel.
+fn roles(pool: &Pool, protocol: Protocol, endpoint: Endpoint, locals: &[Addr]) -> Roles {
     let service = pool.service(&ServiceKey::at(protocol, endpoint)).is_some()
         || protocol == Protocol::Tcp && pool.takes_data(endpoint);
-    let roles = of(service, pool.answers(protocol, endpoint));
+    let outside = !locals.contains(&endpoint.addr);
+    let roles = of(service, outside && pool.answers(protocol, endpoint));
     let data = endpoint.port == 0 && pool.takes_ftp_data(protocol, endpoint.addr);
     roles.and(if data { Roles::FTP_DATA } else { Roles::NONE })
 }
@@ -189,8 +226,9 @@ pub(super) fn scope(pool: &Pool) -> Scope {
     }
 }
 
-fn address_roles(pool: &Pool, addr: Addr) -> Roles {
-    of(pool.has_vip(addr), pool.address_answers(addr))
+fn address_roles(pool: &Pool, addr: Addr, locals: &[Addr]) -> Roles {
+    let outside = !locals.contains(&addr);
+    of(pool.has_vip(addr), outside && pool.address_answers(addr))
 }
 
 fn of(service: bool, real: bool) -> Roles {

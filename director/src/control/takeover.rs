@@ -62,12 +62,16 @@ impl Director {
         );
     }
 
-    /// Lists the networks that `former` had listed and nobody has named since.
+    /// Lists the networks that `former` had listed or banned and nobody has named since.
     pub fn list_on(&self, former: &Former) {
-        let listed = former.running.iter().flat_map(|running| &running.listed);
-        let listed: Vec<_> = listed.cloned().collect();
-        if let Err(error) = self.list_as_before(&listed) {
+        let Some(running) = &former.running else {
+            return;
+        };
+        if let Err(error) = self.list_as_before(&running.listed) {
             warn!(%error, "a network is not listed any more");
+        }
+        if let Err(error) = self.ban_as_before(&running.banned) {
+            warn!(%error, "a network is not banned any more");
         }
     }
 

@@ -286,6 +286,7 @@ impl Director {
                 id: id as u32,
                 cpu: worker.cpu as u32,
                 received: stats.received.get(),
+                from_host: stats.from_host.get(),
                 sent: stats.sent.get(),
                 answered: stats.answered.get(),
                 routed: stats.routed.get(),

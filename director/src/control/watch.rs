@@ -310,11 +310,11 @@ impl Director {
         service: Option<&Service>,
         cookies: Option<&model::CookieStatus>,
     ) -> Rung {
-        let rung = |service: &Service, mints: bool| {
+        let rung = |service: &Service, answers: bool| {
             let own = watch.services.get(&service.key);
             let own = own.map_or(Level::Calm, |own| own.controller.level());
             let level = own.max(watch.all.controller.level());
-            Rung::of(level, &watch.posture(&service.key), mints)
+            Rung::of(level, &watch.posture(&service.key), answers)
         };
         match service {
             Some(service) => rung(service, cookies.is_some_and(|cookies| cookies.active)),
@@ -322,7 +322,7 @@ impl Director {
                 let pool = self.shared.pool.load();
                 let rungs = pool
                     .iter()
-                    .map(|service| rung(service, service.cookies.mints()));
+                    .map(|service| rung(service, service.cookies.answers()));
                 let all = Rung::of(watch.all.controller.level(), &Posture::default(), false);
                 rungs.max().unwrap_or_default().max(all)
             }

@@ -133,6 +133,11 @@ impl Mac {
         (self.0 as u32) << 8
     }
 
+    /// Its lowest 16 bits.
+    pub(super) const fn low(self) -> u16 {
+        self.0 as u16
+    }
+
     /// What `sequence` says that the client has offered, if it is a cookie with this MAC. `echo`
     /// is the timestamp that the client has echoed.
     pub fn check(self, sequence: u32, echo: Option<u32>, v4: bool) -> Option<Offer> {

@@ -6,6 +6,7 @@
 //! * `hello`: what a SYN offers.
 //! * `recipe`: how the cookies of a service are made at this moment; gate and workers have the
 //!   same.
+//! * `reset`: clients that show by a RST that they are there, where nobody knows cookies.
 //! * `rotation`: which keys are good, and which is next.
 //! * `shared`, `turnover`: keys that other directors have too.
 //! * `roll`: which tuples may have a connection, for the gate to see.
@@ -14,6 +15,7 @@ mod answer;
 mod format;
 mod hello;
 mod recipe;
+mod reset;
 mod roll;
 mod rotation;
 mod shared;
@@ -22,6 +24,7 @@ mod turnover;
 pub use format::{Key, Mac, Offer, Visitor};
 pub use hello::{Hello, Timestamps};
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
+pub use reset::Resets;
 pub use roll::{Cells, Roll};
 pub use rotation::Rotation;
 pub use shared::{NoSecret, Secret, SharedKeys};

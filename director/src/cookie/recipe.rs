@@ -68,6 +68,8 @@ pub struct Recipe {
     pub parity: u8,
     /// Whether SYNs are answered with cookies.
     pub mints: bool,
+    /// Whether they are answered so that the client resets that, and comes again.
+    pub resets: bool,
     /// The largest segment that is advertised.
     pub mss: u16,
     /// What is taken up of a client's offer.
@@ -157,7 +159,7 @@ impl Recipe {
         std::iter::once(first).chain(probes.then_some(segment.seq))
     }
 
-    const fn visitor(&self, client: Endpoint, isn: u32) -> Visitor {
+    pub(super) const fn visitor(&self, client: Endpoint, isn: u32) -> Visitor {
         Visitor {
             client,
             service: self.service,
@@ -177,9 +179,12 @@ impl Cookies {
         self.0.load_full()
     }
 
-    /// Whether SYNs are answered with cookies.
-    pub fn mints(&self) -> bool {
-        self.0.load().as_ref().is_some_and(|recipe| recipe.mints)
+    /// Whether SYNs are answered before there is a connection.
+    pub fn answers(&self) -> bool {
+        let recipe = self.0.load();
+        recipe
+            .as_ref()
+            .is_some_and(|recipe| recipe.mints || recipe.resets)
     }
 
     /// Makes it another one.

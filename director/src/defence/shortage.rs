@@ -93,7 +93,7 @@ pub enum Rung {
     Ordinary,
     /// Handshakes are judged by the tables for attacks, and live briefly.
     Tables,
-    /// SYNs are answered with cookies.
+    /// SYNs are answered, and forgotten until their clients come back.
     Cookies,
     /// A share of the new connections is dropped.
     Share,
@@ -101,11 +101,11 @@ pub enum Rung {
 
 impl Rung {
     /// The highest one that is taken.
-    pub fn of(level: Level, posture: &Posture, mints: bool) -> Self {
+    pub fn of(level: Level, posture: &Posture, answers: bool) -> Self {
         let drops = posture.syns.max(posture.all) > Share::NONE;
         match () {
             () if drops => Self::Share,
-            () if mints => Self::Cookies,
+            () if answers => Self::Cookies,
             () if level > Level::Calm || posture.wary => Self::Tables,
             () => Self::Ordinary,
         }
@@ -149,14 +149,14 @@ mod tests {
             syns: Share::of(0.1),
             ..calm
         };
-        for (level, posture, mints, rung) in [
+        for (level, posture, answers, rung) in [
             (Level::Calm, calm, false, Rung::Ordinary),
             (Level::Attacked, calm, false, Rung::Tables),
             (Level::Attacked, calm, true, Rung::Cookies),
             (Level::Calm, calm, true, Rung::Cookies),
             (Level::Attacked, dropping, true, Rung::Share),
         ] {
-            assert_eq!(Rung::of(level, &posture, mints), rung);
+            assert_eq!(Rung::of(level, &posture, answers), rung);
         }
     }
 }

@@ -17,6 +17,7 @@
 //!
 //! * `hash`, `index`: where a tuple is found.
 //! * `room`: places for flows, which rest before they are given to somebody else.
+//! * `place`: where a flow stands, and what beside it.
 //! * `shape`: what is written of a flow.
 //! * `hops`: next hops by number, and their eras.
 //! * `tallies`: what the gate has forwarded for each real server.
@@ -26,6 +27,7 @@ mod hash;
 mod hops;
 mod index;
 mod lanes;
+mod place;
 mod room;
 mod shape;
 mod tallies;
@@ -37,7 +39,7 @@ use arc_swap::ArcSwap;
 
 use crate::direction::Direction;
 use crate::flow::{Elsewhere, Entry, Tracked};
-use crate::gate::flows::{Flow, Flows, LAYOUT, REALS, Way};
+use crate::gate::flows::{Course, Flow, Flows, LAYOUT, REALS};
 use crate::neighbour::Hop;
 use crate::service::RealId;
 use crate::tcp::{Said, State, Timeouts};
@@ -47,6 +49,7 @@ use crate::wire::Tuple;
 use hash::Keys;
 use hops::Hops;
 use index::Index;
+use place::Place;
 use room::Room;
 
 pub use lanes::{Lane, Station};
@@ -124,11 +127,8 @@ impl Fast {
     /// Forgets the flows of all but connections that are `known` by the tuple of their clients'
     /// packets.
     pub fn keep_only(&self, known: impl Fn(&Tuple) -> bool) {
-        for at in self.index().flows() {
-            let tuple = shape::original_of(&self.shared.flows[at as usize]);
-            if !known(&tuple) {
-                self.end(&tuple);
-            }
+        for tuple in self.tuples().filter(|tuple| !known(tuple)) {
+            self.end(&tuple);
         }
     }
 
@@ -137,7 +137,7 @@ impl Fast {
         self.tick(now);
         for at in self.index().flows() {
             if let Some(flow) = self.shared.flows.get(at as usize) {
-                flow.ways[0].seen.store(now.0, Relaxed);
+                flow.courses[0].seen.store(now.0, Relaxed);
             }
         }
     }
@@ -145,8 +145,7 @@ impl Fast {
     /// The tuples of the packets that flows have from their clients.
     pub fn tuples(&self) -> impl Iterator<Item = Tuple> + '_ {
         let flows = self.index().flows().into_iter();
-        let flows = flows.filter_map(|at| self.shared.flows.get(at as usize));
-        flows.map(shape::original_of)
+        flows.filter_map(|at| Some(Place::of(&self.shared, at)?.original()))
     }
 
     /// Tells the gate what time it is.
@@ -193,7 +192,7 @@ impl Fast {
         }
         if let Some(flow) = self.place_of(entry, shape) {
             raise(flow, entry);
-            self.point(&flow.ways[leg.way as usize], leg);
+            self.point(flow, leg);
         }
     }
 
@@ -213,8 +212,8 @@ impl Fast {
         let sides = [Direction::Original, Direction::Reply].map(|way| (way, entry.side(way)));
         if let Tracked::Tcp(tcp) = &mut entry.tracked {
             for (way, side) in sides {
-                let way = &flow.ways[way as usize];
-                tcp.catch_up(side, &said_in(way), is_one_way);
+                let said = said_in(&flow.courses[way as usize]);
+                tcp.catch_up(side, &said, is_one_way);
                 if is_one_way {
                     break;
                 }
@@ -235,8 +234,8 @@ impl Fast {
     /// The same, for a caller that writes it down: only what the gate sees from now on is newer.
     pub fn take_deadline(&self, entry: &Entry) -> Option<Tick> {
         let deadline = self.deadline(entry)?;
-        for way in &self.flow_of(entry)?.ways {
-            way.seen.store(0, Relaxed);
+        for course in &self.flow_of(entry)?.courses {
+            course.seen.store(0, Relaxed);
         }
         Some(deadline)
     }
@@ -269,9 +268,9 @@ impl Fast {
     /// The flow of a connection that has one of this shape, or gets one.
     fn place_of(&self, entry: &mut Entry, shape: &Shape) -> Option<&Flow> {
         if entry.is_cached() {
-            let flow = self.flow_of(entry).filter(|flow| shape.is_of(flow));
-            if flow.is_some() {
-                return flow;
+            let place = self.place(&entry.original());
+            if let Some((_, place)) = place.filter(|(_, place)| shape.is_of(place)) {
+                return Some(place.flow);
             }
             self.drop_flow(entry);
         }
@@ -285,15 +284,14 @@ impl Fast {
 
     fn open(&self, entry: &Entry, shape: &Shape) -> Option<&Flow> {
         let at = self.room.take(self.now())?;
-        let flow = &self.shared.flows[at as usize];
-        shape.write(flow);
-        shape.write_splice(&self.shared.splices[at as usize]);
-        reset(flow, entry);
+        let place = Place::of(&self.shared, at)?;
+        shape.write(&place);
+        reset(place.flow, entry);
         let filed = self.file(at, shape);
         if !filed {
             self.room.give(at, self.now());
         }
-        filed.then_some(flow)
+        filed.then_some(place.flow)
     }
 
     /// Lets both tuples lead to the flow `at`; false when there is no room for one of them.
@@ -314,7 +312,7 @@ impl Fast {
     }
 
     /// Tells one way of a flow where its packets go, unless that may have changed meanwhile.
-    fn point(&self, way: &Way, leg: &Leg) {
+    fn point(&self, flow: &Flow, leg: &Leg) {
         let Some(hop) = self.hops.number(&self.shared.hops, &leg.hop) else {
             return;
         };
@@ -322,36 +320,38 @@ impl Fast {
         if self.moment() != leg.found {
             return;
         }
+        let way = &flow.ways[leg.way as usize];
         let longest = leg.longest.min(u16::MAX.into()) as u16;
         way.longest.store(longest, Relaxed);
-        way.real.store(leg.real.0, Relaxed);
+        flow.real.store(leg.real.0 as u16, Relaxed);
         way.era.store(era, Relaxed);
         way.hop.store(hop, Release);
     }
 
     /// The flow of a cached connection.
     fn flow_of(&self, entry: &Entry) -> Option<&Flow> {
-        let tuple = entry.original();
-        let at = self.index().find(self.keys.hash(&tuple))?;
-        let flow = self.shared.flows.get(at as usize)?;
-        shape::leads_to(flow, &tuple).then_some(flow)
+        let (_, place) = self.place(&entry.original())?;
+        Some(place.flow)
+    }
+
+    /// The place, and its number, that the packets of `tuple`, from a client, lead to.
+    fn place(&self, tuple: &Tuple) -> Option<(u32, Place<'_>)> {
+        let at = self.index().find(self.keys.hash(tuple))?;
+        let place = Place::of(&self.shared, at)?;
+        (place.original() == *tuple).then_some((at, place))
     }
 
     /// Takes the flow that the packets of `tuple`, from a client, belong to out.
     fn end(&self, tuple: &Tuple) {
-        let (index, hash) = (self.index(), self.keys.hash(tuple));
-        let Some(at) = index.find(hash) else {
+        let Some((at, place)) = self.place(tuple) else {
             return;
         };
-        let flow = &self.shared.flows[at as usize];
-        if !shape::leads_to(flow, tuple) {
-            return;
-        }
-        index.remove(hash);
-        if let Some(reply) = shape::reply_of(flow) {
+        let index = self.index();
+        index.remove(self.keys.hash(tuple));
+        if let Some(reply) = place.reply() {
             index.remove(self.keys.hash(&reply));
         }
-        for way in &flow.ways {
+        for way in &place.flow.ways {
             way.hop.store(0, Relaxed);
         }
         self.room.give(at, self.now());
@@ -400,7 +400,7 @@ fn prepare(shared: &Flows) -> Keys {
 
 /// When the gate has last forwarded a packet of a flow; 0 when never.
 fn last_seen(flow: &Flow, is_one_way: bool) -> Tick {
-    let [there, back] = &flow.ways;
+    let [there, back] = &flow.courses;
     let seen = there.seen.load(Relaxed);
     Tick(match is_one_way {
         true => seen,
@@ -408,12 +408,12 @@ fn last_seen(flow: &Flow, is_one_way: bool) -> Tick {
     })
 }
 
-fn said_in(way: &Way) -> Said {
+fn said_in(course: &Course) -> Said {
     Said {
-        end: way.end.load(Relaxed),
-        ack: way.ack.load(Relaxed),
-        edge: way.edge.load(Relaxed),
-        window: way.window.load(Relaxed),
+        end: course.end.load(Relaxed),
+        ack: course.ack.load(Relaxed),
+        edge: course.edge.load(Relaxed),
+        window: course.window.load(Relaxed),
     }
 }
 
@@ -434,27 +434,27 @@ fn sayings(entry: &Entry) -> impl Iterator<Item = (usize, Said, u8)> + use<'_> {
 /// Writes what was said into a flow that nobody can find yet.
 fn reset(flow: &Flow, entry: &Entry) {
     for (way, said, shift) in sayings(entry) {
-        let way = &flow.ways[way];
-        way.end.store(said.end, Relaxed);
-        way.ack.store(said.ack, Relaxed);
-        way.edge.store(said.edge, Relaxed);
-        way.window.store(said.window, Relaxed);
-        way.shift.store(shift, Relaxed);
+        let course = &flow.courses[way];
+        course.end.store(said.end, Relaxed);
+        course.ack.store(said.ack, Relaxed);
+        course.edge.store(said.edge, Relaxed);
+        course.window.store(said.window, Relaxed);
+        flow.ways[way].shift.store(shift, Relaxed);
     }
 }
 
 /// Moves the bounds of a flow on, where the gate has not moved them further.
 fn raise(flow: &Flow, entry: &Entry) {
     for (way, said, _) in sayings(entry) {
-        let way = &flow.ways[way];
+        let course = &flow.courses[way];
         for (cell, said) in [
-            (&way.end, said.end),
-            (&way.ack, said.ack),
-            (&way.edge, said.edge),
+            (&course.end, said.end),
+            (&course.ack, said.ack),
+            (&course.edge, said.edge),
         ] {
             raise_to(cell, said, |old, new| new.wrapping_sub(old) as i32 > 0);
         }
-        raise_to(&way.window, said.window, |old, new| new > old);
+        raise_to(&course.window, said.window, |old, new| new > old);
     }
 }
 

@@ -1,12 +1,11 @@
 //! What is written of a flow when it is entered, and read back: who its ends are, and what becomes of
 //! its packets.
 
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::hash::words;
-use crate::direction::Direction;
+use super::place::Place;
 use crate::forward::Splice;
-use crate::gate::flows::{Flow, SharedSplice, Way, kind};
+use crate::gate::flows::{Course, SharedSplice, Way, kind};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
 /// A flow but for its next hops and its bounds.
@@ -84,7 +83,7 @@ impl Shape {
         matches!(self.manner, Manner::Translated | Manner::Spliced(_))
     }
 
-    const fn kind(&self) -> u8 {
+    fn kind(&self) -> u8 {
         let family = if self.vip.addr.is_v4() { 0 } else { kind::V6 };
         let protocol = match self.protocol {
             Protocol::Tcp => kind::TCP,
@@ -96,7 +95,11 @@ impl Shape {
             Manner::AsTheyAre => kind::ONE_WAY,
             Manner::Wrapped(_) => kind::ONE_WAY | kind::WRAP,
         };
-        family | protocol | manner
+        let width = match self.addrs().iter().all(|addr| addr.is_v4()) {
+            true => 0,
+            false => kind::WIDE,
+        };
+        family | protocol | manner | width
     }
 
     fn local(&self) -> Addr {
@@ -113,34 +116,43 @@ impl Shape {
         [client.addr, vip.addr, self.local(), real.addr]
     }
 
-    /// Ports of the packets of one way: as they come, and as they go.
-    fn ports(&self, way: Direction) -> [u16; 4] {
+    /// In the order of [`Shape::addrs`]; of a tunnel, those of its outer header come last.
+    const fn ports(&self) -> [u16; 4] {
         let [client, vip] = [self.client.port, self.vip.port];
-        let [peer, real] = [self.peer.port, self.real.port];
-        match (self.is_translated(), way) {
-            (true, Direction::Original) => [client, vip, peer, real],
-            (true, Direction::Reply) => [real, peer, vip, client],
-            (false, _) => [client, vip, client, vip],
+        match &self.manner {
+            Manner::Wrapped(wrapping) => [client, vip, 0, wrapping.shim.port()],
+            Manner::AsTheyAre => [client, vip, client, vip],
+            _ => [client, vip, self.peer.port, self.real.port],
         }
     }
 
     /// Writes it to a place that nobody can find yet.
-    pub(super) fn write(&self, flow: &Flow) {
-        for (cells, addr) in flow.addrs.iter().zip(self.addrs()) {
-            for (cell, word) in cells.iter().zip(words(addr)) {
-                cell.store(word, Relaxed);
-            }
+    pub(super) fn write(&self, place: &Place<'_>) {
+        let flow = place.flow;
+        place.write_addrs(self.addrs());
+        for (cell, port) in flow.ports.iter().zip(self.ports()) {
+            cell.store(port.to_be(), Relaxed);
         }
-        for way in [Direction::Original, Direction::Reply] {
-            self.write_way(&flow.ways[way as usize], way);
+        let [client, vip, local, real] = self.addrs();
+        let [a, b, c, d] = self.ports().map(u16::to_be);
+        let [there, back] = &flow.ways;
+        write_way(there, [client, vip], [local, real], [!a, !b, c, d]);
+        write_way(back, [real, local], [vip, client], [!d, !c, b, a]);
+        for course in &flow.courses {
+            clear(course);
         }
-        if let Manner::Wrapped(wrapping) = &self.manner {
-            write_wrapping(&flow.ways[1], wrapping);
-        }
+        let (shim, entropy) = match &self.manner {
+            Manner::Wrapped(wrapping) => (wrapping.shim.number(), wrapping.entropy),
+            _ => (0, 0),
+        };
+        flow.shim.store(shim, Relaxed);
+        flow.entropy.store(entropy, Relaxed);
+        flow.kind.store(self.kind(), Relaxed);
+        self.write_splice(place.splice);
     }
 
-    /// Writes how its halves differ, if they do, to what stands beside that place.
-    pub(super) fn write_splice(&self, cells: &SharedSplice) {
+    /// Writes how its halves differ, if they do.
+    fn write_splice(&self, cells: &SharedSplice) {
         let Manner::Spliced(splice) = &self.manner else {
             return;
         };
@@ -152,134 +164,62 @@ impl Shape {
         }
     }
 
-    fn write_way(&self, cells: &Way, way: Direction) {
-        for cell in [&cells.packets, &cells.bytes] {
-            cell.store(0, Relaxed);
-        }
-        for cell in [
-            &cells.end,
-            &cells.ack,
-            &cells.edge,
-            &cells.window,
-            &cells.seen,
-            &cells.hop,
-        ] {
-            cell.store(0, Relaxed);
-        }
-        let ports = self.ports(way).map(u16::to_be);
-        for (cell, port) in cells.ports.iter().zip(ports) {
-            cell.store(port, Relaxed);
-        }
-        let [client, vip, local, real] = self.addrs();
-        let addrs = match way {
-            Direction::Original => change([client, vip], [local, real]),
-            Direction::Reply => change([real, local], [vip, client]),
-        };
-        let [a, b, c, d] = ports;
-        let ports = [!a, !b, c, d].into_iter().map(u32::from).sum::<u32>();
-        cells.ip_change.store(addrs, Relaxed);
-        cells
-            .l4_change
-            .store(fold(u32::from(addrs) + ports), Relaxed);
-        cells.kind.store(self.kind(), Relaxed);
-    }
-
     /// Whether a flow is of this shape.
-    pub(super) fn is_of(&self, flow: &Flow) -> bool {
-        let [there, back] = &flow.ways;
+    pub(super) fn is_of(&self, place: &Place<'_>) -> bool {
+        let flow = place.flow;
         let same_wrapping = match &self.manner {
             Manner::Wrapped(wrapping) => {
-                let [entropy, rest] = wrapping_words(wrapping);
-                back.wrapping() == [entropy, rest]
+                flow.shim.load(Relaxed) == wrapping.shim.number()
+                    && flow.entropy.load(Relaxed) == wrapping.entropy
             }
             _ => true,
         };
-        there.kind.load(Relaxed) == self.kind()
+        flow.kind.load(Relaxed) == self.kind()
             && same_wrapping
-            && addrs_of(flow) == self.addrs()
-            && ports_of(there) == self.ports(Direction::Original)
+            && place.addrs() == self.addrs()
+            && place.ports() == self.ports()
     }
 }
 
-/// `struct wrapping`, as its first two words.
-fn wrapping_words(wrapping: &Wrapping) -> [u32; 2] {
-    let (shim, port) = match wrapping.shim {
-        Shim::Ipip => (0, 0),
-        Shim::Gre => (1, 0),
-        Shim::Gue(port) => (2, port),
-    };
-    let [a, b] = u16::to_be_bytes(port);
-    [wrapping.entropy, u32::from_ne_bytes([a, b, shim, 0])]
-}
-
-fn write_wrapping(way: &Way, wrapping: &Wrapping) {
-    let [entropy, rest] = wrapping_words(wrapping);
-    let both = bytes_of([entropy, rest]);
-    way.packets.store(both, Relaxed);
-}
-
-fn bytes_of([first, second]: [u32; 2]) -> u64 {
-    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
-}
-
-impl Way {
-    /// In the place of a way back: what packets are wrapped in.
-    fn wrapping(&self) -> [u32; 2] {
-        let [a, b, c, d, e, f, g, h] = self.packets.load(Relaxed).to_ne_bytes();
-        [[a, b, c, d], [e, f, g, h]].map(u32::from_ne_bytes)
-    }
-}
-
-/// Whether packets of this tuple, from a client, are a flow's.
-pub(super) fn leads_to(flow: &Flow, tuple: &Tuple) -> bool {
-    original_of(flow) == *tuple
-}
-
-/// The tuple of the packets that a flow has from its client.
-pub(super) fn original_of(flow: &Flow) -> Tuple {
-    let [client, vip, ..] = addrs_of(flow);
-    let [src, dst, ..] = ports_of(&flow.ways[0]);
-    Tuple {
-        protocol: protocol_of(flow),
-        src: Endpoint::new(client, src),
-        dst: Endpoint::new(vip, dst),
-    }
-}
-
-/// The tuple of the packets that a flow has from its real server, if they pass here.
-pub(super) fn reply_of(flow: &Flow) -> Option<Tuple> {
-    let [_, _, local, real] = addrs_of(flow);
-    let [src, dst, ..] = ports_of(&flow.ways[1]);
-    let is_one_way = flow.ways[0].kind.load(Relaxed) & kind::ONE_WAY != 0;
-    (!is_one_way).then_some(Tuple {
-        protocol: protocol_of(flow),
-        src: Endpoint::new(real, src),
-        dst: Endpoint::new(local, dst),
-    })
-}
-
-fn protocol_of(flow: &Flow) -> Protocol {
-    match flow.ways[0].kind.load(Relaxed) & kind::TCP {
-        0 => Protocol::Udp,
-        _ => Protocol::Tcp,
-    }
-}
-
-fn addrs_of(flow: &Flow) -> [Addr; 4] {
-    let addr = |cells: &[AtomicU32; 4]| {
-        let mut octets = [0; 16];
-        for (to, cell) in octets.chunks_exact_mut(4).zip(cells) {
-            to.copy_from_slice(&cell.load(Relaxed).to_ne_bytes());
+impl Shim {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Ipip => 0,
+            Self::Gre => 1,
+            Self::Gue(_) => 2,
         }
-        Addr::v6(octets)
-    };
-    [0, 1, 2, 3].map(|place| addr(&flow.addrs[place]))
+    }
+
+    const fn port(self) -> u16 {
+        match self {
+            Self::Gue(port) => port,
+            Self::Ipip | Self::Gre => 0,
+        }
+    }
 }
 
-fn ports_of(way: &Way) -> [u16; 4] {
-    let port = |cell: &AtomicU16| u16::from_be(cell.load(Relaxed));
-    [0, 1, 2, 3].map(|place| port(&way.ports[place]))
+/// Writes what becomes of the checksums of a way; `ports` as they are added to the complement. It
+/// leads nowhere yet.
+fn write_way(way: &Way, from: [Addr; 2], to: [Addr; 2], ports: [u16; 4]) {
+    let addrs = change(from, to);
+    let ports = ports.into_iter().map(u32::from).sum::<u32>();
+    way.hop.store(0, Relaxed);
+    way.ip_change.store(addrs, Relaxed);
+    way.l4_change.store(fold(u32::from(addrs) + ports), Relaxed);
+}
+
+fn clear(course: &Course) {
+    course.bytes.store(0, Relaxed);
+    for cell in [
+        &course.packets,
+        &course.end,
+        &course.ack,
+        &course.edge,
+        &course.window,
+        &course.seen,
+    ] {
+        cell.store(0, Relaxed);
+    }
 }
 
 /// What is added to the complement of a checksum when addresses change (RFC 1624, equation 3).
@@ -305,7 +245,25 @@ const fn fold(sum: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::flows::{Flow, Wide};
     use crate::wire::checksum::Change;
+
+    #[derive(Default)]
+    struct Memory {
+        flow: Flow,
+        wide: Wide,
+        splice: SharedSplice,
+    }
+
+    impl Memory {
+        fn place(&self) -> Place<'_> {
+            Place {
+                flow: &self.flow,
+                wide: &self.wide,
+                splice: &self.splice,
+            }
+        }
+    }
 
     fn endpoint(addr: [u8; 4], port: u16) -> Endpoint {
         Endpoint::new(Addr::v4(addr), port)
@@ -335,37 +293,73 @@ mod tests {
             Manner::AsTheyAre,
             Manner::Wrapped(wrapping),
         ];
-        let flow = Flow::default();
+        let memory = Memory::default();
+        let place = memory.place();
         for manner in manners {
             let shape = shape(manner);
-            shape.write(&flow);
-            assert!(shape.is_of(&flow) && leads_to(&flow, &shape.original()));
-            assert_eq!(reply_of(&flow), shape.reply());
+            shape.write(&place);
+            assert!(shape.is_of(&place));
+            assert_eq!(place.original(), shape.original());
+            assert_eq!(place.reply(), shape.reply());
             let others = manners.into_iter().filter(|other| *other != manner);
             assert!(others.into_iter().all(|other| {
                 !super::Shape {
                     manner: other,
                     ..shape
                 }
-                .is_of(&flow)
+                .is_of(&place)
             }));
-            let mut other = shape.original();
-            other.src.port += 1;
-            assert!(!leads_to(&flow, &other));
         }
         let other = Wrapping {
             shim: Shim::Gue(6081),
             ..wrapping
         };
-        assert!(!shape(Manner::Wrapped(other)).is_of(&flow));
+        assert!(!shape(Manner::Wrapped(other)).is_of(&place));
+    }
+
+    /// One of IPv6 at either end is enough for all addresses to be kept in full, and what stood in
+    /// the place before is not read.
+    #[test]
+    fn addresses_are_read_back_in_full() {
+        let (memory, v4) = (Memory::default(), shape(Manner::Translated));
+        let place = memory.place();
+        let v6 = |last| {
+            Endpoint::new(
+                Addr::v6([0xfd, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0, last]),
+                80,
+            )
+        };
+        let wrapping = Wrapping {
+            src: v6(9).addr,
+            shim: Shim::Ipip,
+            entropy: 1,
+        };
+        let wrapped = Shape {
+            real: v6(4),
+            ..shape(Manner::Wrapped(wrapping))
+        };
+        let (client, vip, peer, real) = (v6(1), v6(2), v6(3), v6(4));
+        let all = Shape {
+            client,
+            vip,
+            peer,
+            real,
+            ..v4
+        };
+        for shape in [v4, all, wrapped, v4] {
+            shape.write(&place);
+            assert!(shape.is_of(&place));
+            assert_eq!(place.original(), shape.original());
+            assert_eq!(place.reply(), shape.reply());
+        }
     }
 
     /// The gate adds what is written here; the slow path computes the same for each packet.
     #[test]
     fn checksums_change_as_on_the_slow_path() {
-        let flow = Flow::default();
+        let memory = Memory::default();
         let shape = shape(Manner::Translated);
-        shape.write(&flow);
+        shape.write(&memory.place());
         let Shape {
             client,
             vip,
@@ -378,7 +372,7 @@ mod tests {
                 .into_iter()
                 .enumerate()
         {
-            let way = &flow.ways[way];
+            let way = &memory.flow.ways[way];
             let addrs = Change::default()
                 .addr(src.addr, to_src.addr)
                 .addr(dst.addr, to_dst.addr);

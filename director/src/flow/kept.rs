@@ -120,8 +120,12 @@ fn found(bytes: &[u8; SIZE]) -> Option<Found> {
     }
 }
 
-/// A number that changes with the way in which an entry is laid out: another program, or the same
-/// one built otherwise, may not read what this one has written.
+/// Goes up when a field comes to mean something else where it stands, which its bytes do not tell.
+/// 2: of a spliced connection, `packets` is a clock and a note of TCP what its numbers differ by.
+const MEANING: u8 = 2;
+
+/// A number that changes with the way in which an entry is laid out, and with what it means: another
+/// program, or the same one built otherwise, may not read what this one has written.
 pub fn layout() -> u64 {
     let octets = |from: u8| std::array::from_fn(|n| from + n as u8);
     let tuple = Tuple {
@@ -147,6 +151,7 @@ pub fn layout() -> u64 {
     ];
     let tags = others.map(|tracked| tag_of(&tracked));
     let rest = [
+        MEANING,
         sctp_state_at() as u8,
         call_at() as u8,
         tcp::State::COUNT as u8,

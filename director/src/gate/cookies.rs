@@ -4,11 +4,11 @@
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::maps::{endpoint_key, sum_percpu};
+use super::map::{endpoint_key, sum_percpu};
 use crate::cookie::Recipe;
 use crate::wire::{Endpoint, Protocol};
 
-/// What the gate has done for a service's clients, packets.
+/// What was done for a service's clients, packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CookieCounts {
     /// SYNs that were answered with a cookie.
@@ -17,6 +17,18 @@ pub struct CookieCounts {
     pub accepted: u64,
     /// Segments that belong to nothing, and were dropped.
     pub refused: u64,
+}
+
+impl CookieCounts {
+    /// What has come since `earlier`; nothing when counting has begun anew.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(earlier.sent),
+            accepted: self.accepted.saturating_sub(earlier.accepted),
+            refused: self.refused.saturating_sub(earlier.refused),
+        }
+    }
 }
 
 /// Services with cookies at most: the maps have room for as many.

@@ -46,6 +46,15 @@ pub enum GateError {
     /// The kernel refused the program.
     #[error("the kernel does not load the gate: {0}; Linux 5.13 or newer is needed")]
     Load(String),
+    /// tc has no links.
+    #[error(
+        "a real server that is the director itself is reached by NAT in Linux 6.6 and newer only; \
+         use direct routing (`-g`)"
+    )]
+    NoTcx,
+    /// The program for the answers of this host's own programs was refused.
+    #[error("the answers of real servers on this host cannot be taken at tc egress: {0}")]
+    Answers(String),
     /// A map did not take an entry.
     #[error("the gate's map `{map}` refused an entry: {error}")]
     Map {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::maps::{put, sum_percpu};
+use super::map::{put, sum_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
 use crate::filter::{List, MAX_LIMITS, Rules};
 use crate::region::Regions;

@@ -14,7 +14,7 @@ use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_PORTS};
 
 /// `FLOWS_LAYOUT`.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 /// `HASH_KEYS`.
 pub const HASH_KEYS: usize = 11;
 /// `SLOTS`: of a bucket.
@@ -43,7 +43,8 @@ macro_rules! shared {
 shared! {
     Head = 104;
     Bucket = 64;
-    Flow = 192;
+    Flow = 128;
+    Wide = 64;
     SharedSplice = 16;
     SharedHop = 24;
     SharedReal = 8;
@@ -71,31 +72,35 @@ pub struct Head {
 #[derive(Debug, Default)]
 pub struct Bucket(pub [AtomicU64; SLOTS]);
 
-/// `struct way`.
+/// `struct course`.
 #[repr(C)]
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "bpf/flows.h says what they are")]
-pub struct Way {
-    pub packets: AtomicU64,
+pub struct Course {
     pub bytes: AtomicU64,
+    pub packets: AtomicU32,
     pub end: AtomicU32,
     pub ack: AtomicU32,
     pub edge: AtomicU32,
     pub window: AtomicU32,
     pub seen: AtomicU32,
-    pub hop: AtomicU32,
-    pub real: AtomicU32,
-    pub era: AtomicU32,
-    /// Source and destination, in network byte order, as packets come; and as they go.
-    pub ports: [AtomicU16; 4],
-    pub ip_change: AtomicU16,
-    pub l4_change: AtomicU16,
-    pub longest: AtomicU16,
-    pub kind: AtomicU8,
-    pub shift: AtomicU8,
 }
 
-/// Bits of [`Way::kind`].
+/// `struct way`.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
+pub struct Way {
+    pub hop: AtomicU32,
+    pub era: AtomicU32,
+    pub longest: AtomicU16,
+    pub ip_change: AtomicU16,
+    pub l4_change: AtomicU16,
+    pub shift: AtomicU8,
+    zero: AtomicU8,
+}
+
+/// Bits of [`Flow::kind`].
 #[allow(missing_docs, reason = "bpf/flows.h says what they are")]
 pub mod kind {
     pub const V6: u8 = 1;
@@ -104,17 +109,32 @@ pub mod kind {
     pub const TRANSLATE: u8 = 8;
     pub const WRAP: u8 = 16;
     pub const SPLICE: u8 = 32;
+    pub const WIDE: u8 = 64;
 }
 
 /// `struct flow`.
 #[repr(C)]
 #[derive(Debug, Default)]
+#[allow(missing_docs, reason = "bpf/flows.h says what they are")]
 pub struct Flow {
+    /// By direction.
+    pub courses: [Course; 2],
     /// Client, VIP, whom the real server talks to, real server: in network byte order.
-    pub addrs: [[AtomicU32; 4]; 4],
+    pub addrs: [AtomicU32; 4],
+    /// The same.
+    pub ports: [AtomicU16; 4],
     /// By direction.
     pub ways: [Way; 2],
+    pub real: AtomicU16,
+    pub kind: AtomicU8,
+    pub shim: AtomicU8,
+    pub entropy: AtomicU32,
 }
+
+/// `struct wide`: addresses as in [`Flow`], in full.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Wide(pub [[AtomicU32; 4]; 4]);
 
 /// `struct splice`.
 #[repr(C)]
@@ -233,6 +253,7 @@ pub struct Flows {
     pub heads: Array<Head>,
     pub buckets: Array<Bucket>,
     pub flows: Array<Flow>,
+    pub wides: Array<Wide>,
     pub splices: Array<SharedSplice>,
     pub hops: Array<SharedHop>,
     pub reals: Array<SharedReal>,
@@ -250,7 +271,8 @@ impl Flows {
     /// Bytes that it takes, in the kernel.
     pub fn footprint(&self) -> usize {
         let per_cpu = self.tallies.bytes + self.reals.bytes + self.hops.bytes;
-        self.buckets.bytes + self.flows.bytes + self.splices.bytes + per_cpu
+        let beside = self.wides.bytes + self.splices.bytes;
+        self.buckets.bytes + self.flows.bytes + beside + per_cpu
     }
 }
 
@@ -260,6 +282,7 @@ pub(super) struct FlowMaps {
     heads: MapHandle,
     buckets: MapHandle,
     flows: MapHandle,
+    wides: MapHandle,
     splices: MapHandle,
     hops: MapHandle,
     reals: MapHandle,
@@ -269,10 +292,11 @@ pub(super) struct FlowMaps {
 }
 
 /// What a later director goes on with: all or nothing.
-pub(super) const ARRAYS: [&str; 7] = [
+pub(super) const ARRAYS: [&str; 8] = [
     "heads",
     "flow_slots",
     "flows",
+    "wides",
     "splices",
     "hops",
     "reals",
@@ -298,6 +322,7 @@ pub(super) fn size(open: &mut OpenGateSkel<'_>, flows: u32) -> libbpf_rs::Result
     };
     open.maps.flow_slots.set_max_entries(buckets_for(flows))?;
     open.maps.flows.set_max_entries(flows)?;
+    open.maps.wides.set_max_entries(flows)?;
     open.maps.splices.set_max_entries(flows)?;
     open.maps.tallies.set_max_entries(tallies)
 }
@@ -308,6 +333,7 @@ impl FlowMaps {
             heads: MapHandle::try_from(&skel.maps.heads)?,
             buckets: MapHandle::try_from(&skel.maps.flow_slots)?,
             flows: MapHandle::try_from(&skel.maps.flows)?,
+            wides: MapHandle::try_from(&skel.maps.wides)?,
             splices: MapHandle::try_from(&skel.maps.splices)?,
             hops: MapHandle::try_from(&skel.maps.hops)?,
             reals: MapHandle::try_from(&skel.maps.reals)?,
@@ -328,6 +354,7 @@ impl FlowMaps {
             heads: named("heads")?,
             buckets: named("flow_slots")?,
             flows: named("flows")?,
+            wides: named("wides")?,
             splices: named("splices")?,
             hops: named("hops")?,
             reals: named("reals")?,
@@ -347,6 +374,7 @@ impl FlowMaps {
         open.maps.heads.reuse_fd(self.heads.as_fd())?;
         open.maps.flow_slots.reuse_fd(self.buckets.as_fd())?;
         open.maps.flows.reuse_fd(self.flows.as_fd())?;
+        open.maps.wides.reuse_fd(self.wides.as_fd())?;
         open.maps.splices.reuse_fd(self.splices.as_fd())?;
         open.maps.hops.reuse_fd(self.hops.as_fd())?;
         open.maps.reals.reuse_fd(self.reals.as_fd())?;
@@ -362,6 +390,7 @@ impl FlowMaps {
                 heads: Array::map(&self.heads)?,
                 buckets: Array::map(&self.buckets)?,
                 flows: Array::map(&self.flows)?,
+                wides: Array::map(&self.wides)?,
                 splices: Array::map(&self.splices)?,
                 hops: Array::map(&self.hops)?,
                 reals: Array::map(&self.reals)?,

@@ -10,8 +10,8 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use super::cookies::CookieMaps;
 use super::filters::Filters;
 use super::flows::FlowMaps;
-use super::program::RollPlan;
-use super::roll::{self, Shared};
+use super::map::{endpoint_key, put, sum_percpu};
+use super::roll::{self, RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
 use crate::cookie::Roll;
@@ -148,14 +148,6 @@ pub(super) struct Maps {
     ahead: MapHandle,
     /// All of them, by name.
     pub(super) all: Vec<(String, MapHandle)>,
-}
-
-pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
-    let mut key = [0; 20];
-    key[..16].copy_from_slice(endpoint.addr.octets());
-    key[16..18].copy_from_slice(&endpoint.port.to_be_bytes());
-    key[18] = protocol;
-    key
 }
 
 impl Maps {
@@ -323,27 +315,4 @@ fn named(skel: &GateSkel<'_>) -> libbpf_rs::Result<Vec<(String, MapHandle)>> {
         .filter(|(name, _)| !name.contains('.'))
         .map(|(name, map)| Ok((name, MapHandle::try_from(&map)?)))
         .collect()
-}
-
-/// The sum over all CPUs of the counter at `slot`.
-pub(super) fn sum_percpu(map: &MapHandle, slot: u32) -> libbpf_rs::Result<u64> {
-    let values = map.lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)?;
-    let values = values.unwrap_or_default();
-    let counts = values.iter().filter_map(|value| value.first_chunk());
-    Ok(counts.map(|count| u64::from_ne_bytes(*count)).sum())
-}
-
-/// Sets what `key` has in a map; nothing takes it out.
-pub(super) fn put<const N: usize>(
-    map: &MapHandle,
-    key: &[u8],
-    value: Option<[u8; N]>,
-) -> libbpf_rs::Result<()> {
-    let Some(value) = value else {
-        return match map.delete(key) {
-            Err(e) if e.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
-            result => result,
-        };
-    };
-    map.update(key, &value, MapFlags::ANY)
 }

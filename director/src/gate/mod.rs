@@ -5,12 +5,14 @@
 //! way: an orderly stop, a panic, `kill -9`. Or it stays, when it is to (`pins`).
 #![allow(unsafe_code)]
 
+mod answers;
 mod cookies;
 mod error;
 mod filters;
 pub mod flows;
 mod interface;
 mod lanes;
+mod map;
 mod maps;
 mod pins;
 mod program;
@@ -18,6 +20,7 @@ mod roll;
 mod sights;
 mod trial;
 
+pub use answers::Answers;
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use error::GateError;
 pub use filters::{Accused, Filters, Known};
@@ -35,10 +38,12 @@ use std::sync::Arc;
 
 use crate::bpf_link;
 use crate::cookie::{Recipe, Roll};
+use crate::door::Door;
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use flows::{FlowMaps, Flows};
 use maps::Maps;
-use program::{Base, Instance, RollPlan};
+use program::{Base, Instance};
+use roll::RollPlan;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -198,6 +203,27 @@ impl Gate {
         let links = links.map(|link| (link.ifindex, link.mode, link.link.as_fd()));
         match &self.pins {
             Some(pins) => pins.settle(&self.maps.all, links),
+            None => Ok(()),
+        }
+    }
+
+    /// Has what real servers on this host answer handed to the `door`, once [`Answers::set`] has named
+    /// them.
+    ///
+    /// # Errors
+    /// When the kernel does not load or attach the program.
+    pub fn catch_answers(&self, door: &Door) -> Result<Answers, GateError> {
+        Answers::catch(self.links.iter().map(|link| link.ifindex), door)
+    }
+
+    /// Has `answers` caught as long as the gate is there, if it is to outlive the director; none are
+    /// caught any more when there are none.
+    ///
+    /// # Errors
+    /// The BPF file system's.
+    pub fn keep_answers(&self, answers: Option<&Answers>) -> Result<(), GateError> {
+        match &self.pins {
+            Some(pins) => pins.keep_answers(answers.into_iter().flat_map(Answers::links)),
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 //!  PIN/
 //!    maps/NAME              all maps; `record` says of which layout they are
 //!    links/IFINDEX-MODE     what holds the program on an interface
+//!    answers/IFINDEX        the same of the program at its tc egress, while real servers are on this host
 //! ```
 //!
 //! The next director loads a gate of its own, with maps of its own but for those that count, fills
@@ -27,7 +28,7 @@ use super::{GateError, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 /// What the gate has counted: a later director goes on with it, as with the flow cache.
 const COUNTERS: &str = "counters";
 const RECORD: &str = "record";
@@ -136,6 +137,32 @@ impl Pins {
                 written.map_err(|error| GateError::Map { map: RECORD, error })?;
             }
             renew(&self.map_path(name), map.as_fd())?;
+        }
+        Ok(())
+    }
+
+    /// Gives names to what holds the program at tc egress, and takes away all other such names.
+    pub(super) fn keep_answers<'a>(
+        &self,
+        links: impl Iterator<Item = (u32, BorrowedFd<'a>)>,
+    ) -> Result<(), GateError> {
+        let folder = self.directory.join("answers");
+        let mut own = Vec::new();
+        for (ifindex, link) in links {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(&folder);
+            made.map_err(failed(&folder))?;
+            let path = folder.join(ifindex.to_string());
+            renew(&path, link)?;
+            own.push(path);
+        }
+        if !folder.exists() {
+            return Ok(());
+        }
+        for other in paths_in(&folder).map_err(failed(&folder))? {
+            if !own.contains(&other) {
+                fs::remove_file(&other).map_err(failed(&other))?;
+            }
         }
         Ok(())
     }

@@ -9,10 +9,10 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapHandle, OpenMapMut};
 
 use super::maps::Maps;
+use super::roll::RollPlan;
 use super::skel::{GateSkelBuilder, OpenGateSkel};
 use super::{GateError, Interface, flows};
 use crate::bpf_link::{self, Hook};
-use crate::cookie::Roll;
 
 /// Where the kernel runs the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +50,6 @@ pub(super) struct Instance<'a> {
     /// Flows that it may know; 0 = no fast path.
     pub(super) flows: u32,
     pub(super) roll: &'a RollPlan,
-}
-
-/// What the roll is to be: the same for all instances.
-pub(super) struct RollPlan {
-    pub(super) lines: usize,
-    pub(super) key: [u8; 16],
-}
-
-impl RollPlan {
-    pub(super) fn of(connections: usize) -> Self {
-        Self {
-            lines: Roll::lines(connections),
-            key: rand::random(),
-        }
-    }
-
-    /// The key as the program has it.
-    fn words(&self) -> [u64; 2] {
-        let key = u128::from_le_bytes(self.key);
-        [key as u64, (key >> 64) as u64]
-    }
 }
 
 /// The maps that an instance of the gate is to have.

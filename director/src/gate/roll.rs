@@ -5,8 +5,31 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU8;
 
+use crate::cookie::Roll;
+
 /// Bytes of one line (`struct roll_line` in `bpf/roll.h`).
 pub(super) const LINE: usize = 64;
+
+/// What the roll is to be: the same for all instances.
+pub(super) struct RollPlan {
+    pub(super) lines: usize,
+    pub(super) key: [u8; 16],
+}
+
+impl RollPlan {
+    pub(super) fn of(connections: usize) -> Self {
+        Self {
+            lines: Roll::lines(connections),
+            key: rand::random(),
+        }
+    }
+
+    /// The key as the program has it.
+    pub(super) fn words(&self) -> [u64; 2] {
+        let key = u128::from_le_bytes(self.key);
+        [key as u64, (key >> 64) as u64]
+    }
+}
 
 /// The counters of the map `roll`, shared with the programs of the gate.
 pub(super) struct Shared {

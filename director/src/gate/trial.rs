@@ -11,6 +11,7 @@ use libbpf_rs::libbpf_sys;
 
 use super::maps::Maps;
 use super::program::{self, Base, Instance};
+use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Roll};
 use crate::wire::{Endpoint, Mac, Protocol};
@@ -50,7 +51,7 @@ impl Trial {
     /// # Errors
     /// What the kernel refuses: most often, not root.
     pub fn new(connections: usize) -> Result<Self, GateError> {
-        let roll = program::RollPlan::of(connections);
+        let roll = RollPlan::of(connections);
         let instance = Instance {
             port: PORT as u32,
             flows: 0,

@@ -136,6 +136,9 @@ pub struct Running {
     /// Networks that the API has listed.
     #[serde(default)]
     pub listed: Vec<StandingListing>,
+    /// Networks that are banned by themselves.
+    #[serde(default)]
+    pub banned: Vec<StandingListing>,
 }
 
 impl Running {

@@ -47,6 +47,8 @@ pub struct RealTally {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerTally {
     received: u64,
+    #[serde(default)]
+    from_host: u64,
     sent: u64,
     routed: u64,
     answered: u64,
@@ -61,6 +63,7 @@ impl WorkerTally {
         let named = |(reason, count): (DropReason, u64)| (reason.name().to_owned(), count);
         Self {
             received: stats.received.get(),
+            from_host: stats.from_host.get(),
             sent: stats.sent.get(),
             routed: stats.routed.get(),
             answered: stats.answered.get(),
@@ -80,6 +83,7 @@ impl WorkerTally {
         }
         let told = self.sent + stats.drops.sum() - dropped;
         stats.received.add(self.received.max(told));
+        stats.from_host.add(self.from_host);
         stats.sent.add(self.sent);
         stats.routed.add(self.routed);
         stats.answered.add(self.answered);
@@ -88,9 +92,9 @@ impl WorkerTally {
         lose(stats, self.received.saturating_sub(told));
     }
 
-    /// What it was given by the kernel, taken or missed.
+    /// What it was given by the gate, taken or missed.
     pub const fn taken(&self) -> u64 {
-        self.received + self.ring_full + self.no_frame
+        self.received.saturating_sub(self.from_host) + self.ring_full + self.no_frame
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::fib::{Fib, NoHop};
+use super::fib::{Ask, Fib};
 use crate::time::{Tick, Ticks};
 use crate::wire::Addr;
 
@@ -44,25 +44,6 @@ const PER_SECOND: usize = 256;
 
 /// How often a resolved neighbour that is in use is validated again.
 const REFRESH: Duration = Duration::from_secs(15);
-
-/// A neighbour to resolve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ask {
-    /// Interface that it is on.
-    pub ifindex: u32,
-    /// Its address.
-    pub addr: Addr,
-}
-
-impl Ask {
-    /// The question that would mend `failure`, if one would.
-    pub fn to_mend(failure: NoHop) -> Option<Self> {
-        match failure {
-            NoHop::Unresolved { ifindex, addr } => Some(Self { ifindex, addr }),
-            _ => None,
-        }
-    }
-}
 
 /// A worker's way to the resolver: never blocks, and a flood to one unresolved neighbour
 /// costs it one look at a small array a packet.

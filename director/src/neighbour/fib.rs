@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::ask::Ask;
 use super::lpm::DualLpm;
 use crate::wire::Addr;
 
@@ -110,6 +109,25 @@ pub(super) struct Member {
 
 /// Usable entries by interface and address.
 pub(super) type Neighbours = FxHashMap<(u32, Addr), Neighbour>;
+
+/// A neighbour to resolve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// Interface that it is on.
+    pub ifindex: u32,
+    /// Its address.
+    pub addr: Addr,
+}
+
+impl Ask {
+    /// The question that would mend `failure`, if one would.
+    pub fn to_mend(failure: NoHop) -> Option<Self> {
+        match failure {
+            NoHop::Unresolved { ifindex, addr } => Some(Self { ifindex, addr }),
+            _ => None,
+        }
+    }
+}
 
 /// Routes, neighbours, links and addresses of the host at one moment. Never changes; a
 /// clone shares everything.

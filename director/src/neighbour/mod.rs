@@ -29,8 +29,8 @@ mod outdated;
 mod slots;
 mod table;
 
-pub use ask::{Ask, Asker};
-pub use fib::{Fib, Hop, Link, Mac, Neighbour, NoHop};
+pub use ask::Asker;
+pub use fib::{Ask, Fib, Hop, Link, Mac, Neighbour, NoHop};
 pub use follow::Neighbourhood;
 pub use lpm::Prefix;
 pub use outdated::Outdated;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::ask::Ask;
-use super::fib::{Fib, Link, Neighbour, NoHop, SlotId};
+use super::fib::{Ask, Fib, Link, Neighbour, NoHop, SlotId};
 use super::lpm::{DualLpm, Prefix};
 use super::slots::{Slots, World};
 use crate::wire::Addr;

@@ -18,7 +18,7 @@ impl View<'_> {
     #[inline(never)]
     pub(super) fn leaves_tcp(&self, state: tcp::State, real: &Real) -> bool {
         // One whose tuple is held is never challenged, but stays where it is known.
-        if real.cookies.mints() && real.weight > 0 {
+        if real.cookies.answers() && real.weight > 0 {
             return false;
         }
         let after_fin = self.sysctls.number(Sysctl::ConnReuseMode) & 2 != 0;

@@ -37,14 +37,14 @@ impl View<'_> {
     pub(super) fn run_errands(&self, umem: &Umem, out: &mut Outbox) {
         for word in self.errands.0.borrow_mut().drain(..) {
             let to = word.tuple.dst.addr;
-            let Ok(hop) = self.ways.next_hop(to, flow_of(&word.tuple)) else {
+            let Ok(hop) = self.way_to(to, flow_of(&word.tuple)) else {
                 continue;
             };
             let Some(mut frame) = out.blank() else {
                 return;
             };
             say(umem, &mut frame, &word, &hop);
-            out.answer(hop.port, frame);
+            self.utter(umem, frame, &hop, out);
         }
     }
 }

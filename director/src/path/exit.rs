@@ -4,7 +4,7 @@ use super::view::{Refusal, View, flow_of};
 use crate::drops::Cause;
 use crate::forward::{self, Cuts, Outer, Speech, Tunnel, Word};
 use crate::fragment::Name;
-use crate::neighbour::{Hop, NoHop};
+use crate::neighbour::Hop;
 use crate::service::Method;
 use crate::wire::{Addr, Layout, Mac, Piece, Protocol, Transport, Tuple, Version};
 use crate::wire::{ipv4, ipv6, tcp};
@@ -16,8 +16,10 @@ use crate::xsk::{Frame, Umem};
 pub(super) enum Departure {
     /// As it is, through this port.
     Plain(u16),
-    /// As it is, to the kernel of this host.
+    /// To the kernel of this host.
     Home(Layout),
+    /// From this host, which sends it itself: it is no answer of a real server.
+    Back,
     /// When it has been made another.
     Remade(Remake),
     /// When it says something else, through this port.
@@ -57,53 +59,14 @@ impl<'s> View<'s> {
         method: Method,
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
-        match method {
-            Method::Nat | Method::FullNat => self.exit(frame, layout, to.dst.addr, flow_of(to)),
-            Method::Dr => self.or_home(
-                self.exit(frame, layout, to.dst.addr, flow_of(to)),
-                frame,
-                layout,
-            ),
-            Method::Tun(tunnel) => {
-                self.or_home(self.hop_by_tunnel(frame, layout, tunnel, to), frame, layout)
+        let hop = match method {
+            Method::Nat | Method::Dr | Method::FullNat => {
+                self.exit(frame, layout, to.dst.addr, flow_of(to))
             }
+            Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
             Method::Bypass => self.hop_by_bypass(frame, layout, to),
-        }
-    }
-
-    /// By direct routing and through a tunnel this host itself can be the real server, if it has the
-    /// VIP: what is for it needs no wrapping.
-    #[inline]
-    fn or_home(
-        &self,
-        hop: Result<Hop, Refusal<'s>>,
-        frame: &[u8],
-        layout: &Layout,
-    ) -> Result<Hop, Refusal<'s>> {
-        match hop {
-            Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
-                match self.is_served_here(frame, layout) {
-                    true => Ok(Hop::HOME),
-                    false => Err(refusal),
-                }
-            }
-            hop => hop,
-        }
-    }
-
-    #[inline(never)]
-    fn is_served_here(&self, frame: &[u8], layout: &Layout) -> bool {
-        let vip = layout.addrs(frame).map(|[_, dst]| dst);
-        let is_own = |vip| self.fib.next_hop(vip, 0) == Err(NoHop::Local);
-        self.door.is_some() && vip.is_some_and(is_own)
-    }
-
-    /// Hands a packet to the kernel of this host; false when that does not take it.
-    #[inline(never)]
-    pub(super) fn hand_home(&self, frame: &[u8], layout: &Layout) -> bool {
-        let taken = (self.door).is_some_and(|door| door.hand(layout.datagram(frame)));
-        self.stats.sent.add(taken.into());
-        taken
+        };
+        self.or_home(hop, frame, layout, method, to.dst.addr)
     }
 
     // Not inlined, as all that only tunnels need: it would crowd the way of NAT.
@@ -144,9 +107,7 @@ impl<'s> View<'s> {
         }
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),
-            Method::Dr | Method::Tun(_) if *hop == Hop::HOME => {
-                return Departure::Home(packet.layout);
-            }
+            Method::Tun(_) if *hop == Hop::HOME => {}
             Method::Dr | Method::Bypass => {}
             Method::Tun(tunnel) => {
                 if self.policy.clamp_mss {
@@ -159,9 +120,12 @@ impl<'s> View<'s> {
     }
 
     /// Sends a packet that has been rewritten on its way: one hop less to live, and the next
-    /// hop's stations.
+    /// hop's stations, unless it has arrived.
     #[inline]
     pub(super) fn depart(&self, frame: &mut [u8], layout: &Layout, hop: &Hop) -> Departure {
+        if *hop == Hop::HOME {
+            return Departure::Home(*layout);
+        }
         // `exit` has found a hop left, so this cannot refuse.
         let _ = forward::decrement_ttl(frame, layout);
         forward::set_ethernet(frame, Mac(hop.src_mac), Mac(hop.dst_mac));

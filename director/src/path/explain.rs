@@ -84,6 +84,7 @@ impl Shared {
             lottery: &self.lottery,
             expectations: &self.expectations,
             shifts: &self.shifts,
+            resets: &self.resets,
             door: self.door.get(),
             orders: &self.orders,
             farewells: &Farewells::default(),

@@ -92,7 +92,7 @@ impl View<'_> {
     }
 
     fn say(&self, umem: &Umem, out: &mut Outbox, Farewell { to, words }: &Farewell) {
-        let (Ok(hop), Some(mut frame)) = (self.fib.next_hop(to.dst.addr, flow_of(to)), out.blank())
+        let (Ok(hop), Some(mut frame)) = (self.way_to(to.dst.addr, flow_of(to)), out.blank())
         else {
             return;
         };
@@ -106,6 +106,6 @@ impl View<'_> {
         frame.set_len(length.unwrap_or(0));
         let bytes = umem.packet_mut(&mut frame);
         forward::set_ethernet(bytes, Mac(hop.src_mac), Mac(hop.dst_mac));
-        out.answer(hop.port, frame);
+        self.utter(umem, frame, &hop, out);
     }
 }

@@ -32,7 +32,10 @@ impl<'s> View<'s> {
     /// A fragment of a TCP segment or UDP datagram.
     #[inline(never)]
     pub(super) fn fragment(&self, frame: &mut [u8]) -> Result<Departure, Refusal<'s>> {
-        let fragment = wire::fragment(frame)?;
+        let fragment = match wire::fragment(frame) {
+            Err(_) if self.is_from_here() => return Ok(Departure::Back),
+            fragment => fragment?,
+        };
         let name = self.fragments.name(&fragment);
         match fragment.first() {
             Some(packet) => self.first(frame, &fragment, &packet, &name),
@@ -96,6 +99,9 @@ impl<'s> View<'s> {
         name: &Name,
     ) -> Result<Departure, Refusal<'s>> {
         let course = match self.fragments.way(name, self.now) {
+            Way::Known(course) if self.is_from_here() && course.owner.is_none() => {
+                return Ok(Departure::Back);
+            }
             Way::Known(course) => course,
             Way::Unknown => return Ok(Departure::Held(*name)),
             Way::Refused => return Err(Cause::FragmentOrphan.into()),

@@ -66,7 +66,8 @@ impl View<'_> {
         real: &Real,
         hop: &Hop,
     ) {
-        let may = packet.layout.piece == Piece::Whole && fast.delivers(hop.port);
+        let passes_gate = packet.layout.piece == Piece::Whole && !self.is_from_here();
+        let may = passes_gate && fast.delivers(hop.port);
         let shape = may.then(|| self.shape(entry, real, hop)).flatten();
         match shape.filter(|_| entry.is_cached() || is_worth_a_place(fast, entry)) {
             Some((shape, longest)) => {

@@ -106,9 +106,7 @@ impl<'s> View<'s> {
                 };
                 forward::translate_error(frame, error, src, quote.src.addr, &quote);
             }
-            Method::Dr | Method::Tun(_) if hop == Hop::HOME => {
-                return Ok(Departure::Home(error.layout));
-            }
+            Method::Tun(_) if hop == Hop::HOME => {}
             Method::Dr | Method::Bypass => {}
             Method::Tun(tunnel) => {
                 return Ok(self.enter_tunnel(frame, &error.layout, tunnel, to, &hop));

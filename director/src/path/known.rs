@@ -37,6 +37,7 @@ impl<'s> View<'s> {
         let found = shard.find(place, |entry| self.is_of(entry, way, &packet.tuple));
         let plan = match (found, way) {
             (Some(handle), _) => self.known(&mut shard, handle, frame, packet, way)?,
+            (None, Direction::Original) if self.is_from_here() => return Ok(Departure::Back),
             (None, Direction::Original) => Plan::Fresh,
             (None, Direction::Reply) => match self.resurrect(&mut shard, frame, packet, place) {
                 Some(handle) => self.known(&mut shard, handle, frame, packet, way)?,

@@ -26,6 +26,7 @@ mod ftp;
 mod handover;
 mod handshake;
 mod held;
+mod home;
 mod icmp;
 mod judge;
 mod known;
@@ -42,11 +43,13 @@ mod voice;
 mod ways;
 
 use std::cell::Cell;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 
 use adminapi::sysctl::Sysctls;
 use arc_swap::{ArcSwap, Cache};
 
+use crate::cookie::Resets;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
@@ -114,6 +117,8 @@ pub struct Shared {
     pub fast: Option<Arc<Fast>>,
     /// How far the numbers of its control connections are shifted.
     pub shifts: Shifts,
+    /// Clients that have shown that they are there.
+    pub resets: Resets,
     /// Number of workers.
     pub workers: usize,
 }
@@ -184,6 +189,7 @@ impl Sight {
             openings: &self.openings,
             expectations: &self.shared.expectations,
             shifts: &self.shared.shifts,
+            resets: &self.shared.resets,
             ident: &self.ident,
         }
     }
@@ -285,6 +291,20 @@ impl Walk for Path {
     fn held(&self) -> usize {
         self.refused.waiting()
     }
+
+    fn walk_beside(
+        &mut self,
+        umem: &Umem,
+        batch: &mut Vec<Frame>,
+        out: &mut Outbox,
+        now: Tick,
+    ) -> usize {
+        self.walk_answers(umem, batch, out, now)
+    }
+
+    fn beside(&self) -> Option<BorrowedFd<'_>> {
+        self.listened_door().map(Door::as_fd)
+    }
 }
 
 impl Path {
@@ -322,6 +342,7 @@ impl View<'_> {
     ) {
         let frame = umem.packet_mut(&mut arrival.frame);
         let departure = match reading {
+            Reading::Unreadable(_) if self.is_from_here() => Ok(Departure::Back),
             Reading::Unreadable(malformed) => Err(DropReason::from(*malformed).into()),
             Reading::Packet { packet, way, place } => self.packet(frame, packet, *way, place),
             Reading::Error { way, place } => self.icmp_error(frame, *way, place),
@@ -329,17 +350,22 @@ impl View<'_> {
         };
         match departure {
             Ok(Departure::Plain(port)) => out.forward(port, arrival.frame),
-            Ok(Departure::Home(layout)) => match self.hand_home(frame, &layout) {
-                true => out.discard(umem.reset(arrival.frame)),
-                false => refused.take(
+            Ok(Departure::Home(layout)) if self.hand_home(frame, &layout) => {
+                out.discard(umem.reset(arrival.frame));
+            }
+            Ok(Departure::Back) if self.give_back(frame) => {
+                out.discard(umem.reset(arrival.frame));
+            }
+            Ok(Departure::Home(_) | Departure::Back) => {
+                refused.take(
                     umem,
                     self,
                     arrival,
                     reading,
                     &Cause::HostRefused.into(),
                     out,
-                ),
-            },
+                );
+            }
             Ok(Departure::Saying(port, speech)) => {
                 let length = speech.put(umem.room_mut(&mut arrival.frame));
                 arrival.frame.set_len(length);
@@ -347,7 +373,7 @@ impl View<'_> {
             }
             Ok(Departure::Instead(word, hop)) => {
                 errand::say(umem, &mut arrival.frame, &word, &hop);
-                out.forward(hop.port, arrival.frame);
+                self.speak(umem, arrival.frame, &hop, out);
             }
             Ok(Departure::Held(name)) => refused.hold(umem, self, &name, arrival, out),
             Ok(Departure::Remade(remake)) => {

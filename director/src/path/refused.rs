@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::answer::Allowance;
 use super::held::Held;
+use super::home::HERE;
 use super::reading::Reading;
 use super::view::{Owner, Refusal, View};
 use crate::drops::Cause;
@@ -125,6 +126,8 @@ impl Refused {
         self.count(view, refusal);
         let frame = &mut arrival.frame;
         let is_told = refusal.reason != Cause::TooBig.into() || view.policy.path_mtu_answers;
+        // This host knows its own routes and their MTUs.
+        let is_told = is_told && arrival.port != HERE;
         match is_told
             && self
                 .allowance

@@ -21,6 +21,9 @@ impl<'s> View<'s> {
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
         let Transport { layout, tuple } = packet;
+        if self.is_from_here() {
+            return Ok(Departure::Back);
+        }
         if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
             return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
         }
@@ -43,6 +46,9 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         error: &IcmpError,
     ) -> Result<Departure, Refusal<'s>> {
+        if self.is_from_here() {
+            return Ok(Departure::Back);
+        }
         if matches!(self.orders.strays(), Strays::Answer | Strays::Drop) {
             return Err(Cause::ErrorWithoutConnection.into());
         }

@@ -13,6 +13,7 @@ use super::fragment::Course;
 use super::policy::Policy;
 use super::splice::Openings;
 use super::ways::Ways;
+use crate::cookie::Resets;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
 use crate::drops::{Cause, DropReason};
@@ -65,6 +66,7 @@ pub(super) struct View<'s> {
     pub(super) sysctls: &'s Sysctls,
     pub(super) expectations: &'s Expectations,
     pub(super) shifts: &'s Shifts,
+    pub(super) resets: &'s Resets,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
 }

@@ -1,6 +1,7 @@
 //! Clients of a service with cookies: their SYNs are answered and forgotten, and who comes back
 //! with a cookie has a connection at once. The gate does the first, and lets by only the second;
-//! what it could not read is met here, in the same way.
+//! what it could not read is met here, in the same way. Where nobody knows cookies, a client shows by a
+//! RST that it is there.
 
 use adminapi::sysctl::Sysctl;
 
@@ -84,6 +85,10 @@ impl<'s> View<'s> {
             Ok(segment) => segment,
             Err(cause) => return Some(Err(cause)),
         };
+        let is_about_it = segment.flags.opens() || segment.flags.has(Flags::RST);
+        if recipe.resets && is_about_it {
+            return self.sound_out(service, packet, &segment, &recipe).map(Err);
+        }
         let proof = || recipe.verify(packet.tuple.src, &segment, bytes);
         match (segment.flags.opens(), recipe.mints) {
             (true, true) => Some(Err(Cause::Challenged)),
@@ -99,6 +104,28 @@ impl<'s> View<'s> {
                     .then_some(Err(Cause::BadCookie)),
             },
         }
+    }
+
+    /// Why a SYN goes no further, or a RST, of a service whose clients have to show by a RST that they
+    /// are there.
+    fn sound_out(
+        &self,
+        service: &Service,
+        packet: &Transport,
+        segment: &Segment,
+        recipe: &Recipe,
+    ) -> Option<Cause> {
+        let Transport { tuple, .. } = packet;
+        if segment.flags.has(Flags::RST) {
+            self.resets.note(tuple, segment.seq);
+            return Some(Cause::ResetHeard);
+        }
+        let is_shown = |seq| recipe.is_shown_by(seq, tuple.src, segment);
+        if !self.resets.last(tuple).is_some_and(is_shown) {
+            return Some(Cause::Challenged);
+        }
+        service.traffic.of(self.worker).shown.add(1);
+        None
     }
 
     /// The real server of a connection that a cookie speaks for: the one that the scheduler picks,

@@ -56,7 +56,7 @@ const LONGEST_SEGMENT: u32 = 65_535;
 /// How far back an ICMP error may quote at least: a window without scaling.
 const QUOTED_WINDOW: u32 = 65_535;
 
-/// How much a real server may have under way when it is first heard, bytes.
+/// How much a real server may have under way, bytes.
 const UNDER_WAY: u32 = 8 << 20;
 
 /// The real server's half is known.
@@ -296,7 +296,7 @@ impl Tracking {
     /// The real server's SYN+ACK: to the client's SYN, or to the one noted when the real server
     /// has forgotten the connection that stands here.
     fn server_syn_ack(&mut self, segment: &Segment) -> Finding {
-        if self.answers_noted_syn(segment) {
+        if self.answers_noted_syn(segment) && !self.repeats_answer(segment) {
             *self = Self::opening(&self.noted_syn());
         }
         let open = !self.state.is_half_open() || self.has(CONFIRMED);
@@ -454,6 +454,13 @@ impl Tracking {
         self.has(NOTED_SYN)
             && segment.flags.has(Flags::ACK)
             && segment.ack == self.note.wrapping_add(1)
+    }
+
+    /// Whether a SYN+ACK is the one that this connection began with, late or come twice, and the
+    /// SYN that was noted its like. The number that a real server draws anew is elsewhere.
+    fn repeats_answer(&self, segment: &Segment) -> bool {
+        let end = self.peer(Direction::Reply).end;
+        self.has(CONFIRMED) && self.has(ANSWERED) && end.wrapping_sub(segment.end()) <= UNDER_WAY
     }
 
     /// Whether the real server's half is known and the client has not acknowledged it.

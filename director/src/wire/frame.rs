@@ -5,6 +5,16 @@ use super::ipv6::Piece;
 use super::{Addr, Endpoint, IcmpError, Malformed, Protocol, Tuple};
 use super::{ethernet, icmp, ipv4, ipv6, sctp, tcp, udp};
 
+/// Where the datagram in `frame` goes to, if that can be said.
+pub fn destination(frame: &[u8]) -> Option<Addr> {
+    let datagram = frame.get(ethernet::LEN..)?;
+    match ethernet::header(frame)?.ethertype() {
+        ethernet::IPV4 => Some(ipv4::header(datagram)?.dst()),
+        ethernet::IPV6 => Some(ipv6::header(datagram)?.dst()),
+        _ => None,
+    }
+}
+
 /// The IP version of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

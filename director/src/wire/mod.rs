@@ -28,7 +28,7 @@ pub mod udp;
 pub use addr::{Addr, Endpoint, Protocol, Tuple};
 pub use ethernet::Mac;
 pub use fragment::{Fragment, Span, fragment};
-pub use frame::{Layout, Packet, Transport, Version, is_intact, parse};
+pub use frame::{Layout, Packet, Transport, Version, destination, is_intact, parse};
 pub use icmp::{IcmpError, Quote};
 pub use ipv6::Piece;
 pub use malformed::Malformed;

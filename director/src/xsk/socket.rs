@@ -267,26 +267,36 @@ impl AsFd for Socket {
     }
 }
 
-/// What a worker sleeps on: its sockets and a bell.
+/// What a worker sleeps on: its sockets, and perhaps something beside them.
 #[derive(Debug)]
-pub struct Wait(Vec<libc::pollfd>);
+pub struct Wait {
+    fds: Vec<libc::pollfd>,
+    sockets: usize,
+}
 
 impl Wait {
-    /// Waits for any of `fds`, which must stay open as long as this lives.
-    pub fn on<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>) -> Self {
-        let interest = |fd: BorrowedFd<'_>| libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        Self(fds.into_iter().map(interest).collect())
+    /// Waits for any of `sockets`, which must stay open as long as this lives.
+    pub fn on<'a>(sockets: impl IntoIterator<Item = BorrowedFd<'a>>) -> Self {
+        let fds: Vec<_> = sockets.into_iter().map(interest).collect();
+        let sockets = fds.len();
+        Self { fds, sockets }
     }
 
-    /// Sleeps until one has something to read, at most `timeout_ms`.
+    /// Sleeps until one has something to read, or `beside` has, at most `timeout_ms`.
     ///
     /// # Errors
     /// The kernel's; an interrupted sleep is none.
-    pub fn sleep(&mut self, timeout_ms: i32) -> io::Result<()> {
-        sys::poll(&mut self.0, timeout_ms)
+    pub fn sleep(&mut self, beside: Option<BorrowedFd<'_>>, timeout_ms: i32) -> io::Result<()> {
+        self.fds.truncate(self.sockets);
+        self.fds.extend(beside.map(interest));
+        sys::poll(&mut self.fds, timeout_ms)
+    }
+}
+
+fn interest(fd: BorrowedFd<'_>) -> libc::pollfd {
+    libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
     }
 }

@@ -116,6 +116,7 @@ fn gate(family: Family) -> Result<Trial> {
         keys: [Some(Key([1; 16])), Some(Key([2; 16]))],
         parity: 0,
         mints: true,
+        resets: false,
         mss: 1460,
         abilities: Abilities {
             sack: true,

@@ -39,7 +39,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Established flows.
-    #[arg(long, value_delimiter = ',', default_value = "1,262144,1048576", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', default_value = "1,32768,262144,1048576", value_parser = clap::value_parser!(u32).range(1..))]
     flows: Vec<u32>,
     /// Classes of packets.
     #[arg(long, value_delimiter = ',', default_values_t = Class::ALL)]
@@ -282,12 +282,15 @@ impl Bench {
         }
         topology.meet_neighbours()?;
         let services = load.services(&topology, class.family(), class.kind());
+        // As much room as the cheapest NAT has.
+        let configuration = load
+            .configuration(&topology)
+            .datapath("flows", i64::from(load.flows.max(1 << 15)))
+            .fast_path(true);
         let configuration: Configuration = services
             .into_iter()
             .map(|service| class.method().applied(service))
-            .fold(load.configuration(&topology).fast_path(true), |all, one| {
-                all.service(one)
-            });
+            .fold(configuration, Configuration::service);
         let bench = Self {
             class,
             load,

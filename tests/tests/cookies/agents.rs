@@ -40,7 +40,9 @@ fn who_loses_its_agent_gets_no_more_cookies_and_without_any_all_goes_on_as_befor
     for agent in &mut bed.agents[1..] {
         agent.end_by(Signal::Term)?;
     }
-    bed.await_cookies(HTTP, 0, false)?;
+    // What is left is that clients reset an answer that is wrong, and come again.
+    bed.await_cookies(HTTP, 0, true)?;
+    ensure!(bed.status(HTTP)?.way == Some(CookieWay::Reset));
     let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 6)?);
     ensure!(names.values().eq(&[2, 2, 2]), "{names:?}");
     ensure!(bed.syns()? == 6, "{} SYNs", bed.syns()?);

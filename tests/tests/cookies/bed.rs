@@ -27,6 +27,20 @@ const TWIN_DOOR: &str = "10.0.2.253:7071";
 const COUNTER: &str = "table inet cookies {\n chain input {\n  type filter hook input priority -200;\n  \
      tcp dport { 80, 8080 } tcp flags & (syn | ack) == syn counter\n }\n}\n";
 
+/// Those of a flood, whose addresses are not of this network.
+const STRANGERS: &str = "table inet strangers {\n chain input {\n  type filter hook input priority -200;\n  \
+     ip saddr 10.0.0.0/8 accept\n  ip6 saddr { fd00:1::/64, fd00:2::/64, fe80::/10 } accept\n  \
+     tcp dport { 80, 8080 } counter\n }\n}\n";
+
+/// What agents do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agents {
+    /// They take keys from the director.
+    Trusted,
+    /// They take packets out of tunnels, and no more.
+    Keyless,
+}
+
 /// How a bed differs from the others.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
@@ -34,6 +48,7 @@ pub(crate) struct Shape {
     pub(crate) tun: Option<Tunnel>,
     pub(crate) policy: CookiePolicy,
     pub(crate) rotation: i64,
+    pub(crate) agents: Agents,
 }
 
 impl Shape {
@@ -42,10 +57,11 @@ impl Shape {
         tun: None,
         policy: CookiePolicy::Always,
         rotation: 30,
+        agents: Agents::Trusted,
     };
 
     /// NAT rewrites ports; the others do not.
-    const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         match self.method {
             ForwardingMethod::Nat => OTHER_HTTP_PORT,
             _ => HTTP_PORT,
@@ -59,6 +75,7 @@ pub(crate) struct Bed {
     pub(crate) web: Vec<Nginx>,
     pub(crate) topology: Topology,
     authority: Authority,
+    shape: Shape,
 }
 
 impl Bed {
@@ -76,8 +93,10 @@ impl Bed {
         }
         topology.meet_neighbours()?;
         for real in &topology.reals {
-            let mut nft = real.namespace.command("nft");
-            testbed::process::output_with_input(nft.args(["-f", "-"]), COUNTER)?;
+            for rules in [COUNTER, STRANGERS] {
+                let mut nft = real.namespace.command("nft");
+                testbed::process::output_with_input(nft.args(["-f", "-"]), rules)?;
+            }
         }
         let authority = Authority::new()?;
         let files = authority.certify("director", &[DOOR.parse::<SocketAddr>()?.ip()])?;
@@ -93,6 +112,7 @@ impl Bed {
             web,
             topology,
             authority,
+            shape,
         };
         for number in 0..bed.topology.reals.len() {
             let agent = bed.agent(number)?;
@@ -112,11 +132,11 @@ impl Bed {
                 files.certificate, files.key, files.authority
             )
         };
-        let text = format!(
-            "[agent]\ninterface = \"eth0\"\n{}{}",
-            source(DOOR),
-            source(TWIN_DOOR)
-        );
+        let sources = match self.shape.agents {
+            Agents::Trusted => [source(DOOR), source(TWIN_DOOR)].concat(),
+            Agents::Keyless => String::new(),
+        };
+        let text = format!("[agent]\ninterface = \"eth0\"\n{sources}");
         Agent::start(&real.namespace, &text)
     }
 
@@ -129,9 +149,28 @@ impl Bed {
         await_cookies(&self.director, family, able, active)
     }
 
+    /// Waits until so many real servers are able.
+    pub(crate) fn await_able(&self, family: Family, able: u32) -> Result<()> {
+        wait::until("agents", PATIENCE, || {
+            let status = self.status(family)?;
+            ensure!(status.able == able, "{status:?}");
+            Ok(())
+        })
+    }
+
     /// SYNs that have come to real servers.
     pub(crate) fn syns(&self) -> Result<u64> {
-        self.topology.reals.iter().map(syns).sum()
+        self.counted("cookies")
+    }
+
+    /// Segments of a flood that have come to real servers.
+    pub(crate) fn strangers(&self) -> Result<u64> {
+        self.counted("strangers")
+    }
+
+    fn counted(&self, table: &str) -> Result<u64> {
+        let reals = self.topology.reals.iter();
+        reals.map(|real| counted(real, table)).sum()
     }
 
     pub(crate) fn half_open(&self) -> Result<u64> {
@@ -223,10 +262,10 @@ fn service_of(topology: &Topology, family: Family, shape: Shape) -> Service {
     }
 }
 
-fn syns(real: &RealHost) -> Result<u64> {
+fn counted(real: &RealHost, table: &str) -> Result<u64> {
     let listed = real
         .namespace
-        .run("nft", &["list", "table", "inet", "cookies"])?;
+        .run("nft", &["list", "table", "inet", table])?;
     let (_, rest) = listed.split_once("packets ").context("no counter")?;
     let count = rest.split(' ').next().context("no count")?;
     Ok(count.parse()?)

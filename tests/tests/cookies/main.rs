@@ -5,4 +5,6 @@ mod agents;
 mod bed;
 mod clients;
 mod methods;
+mod nat;
+mod resets;
 mod twins;

@@ -6,9 +6,11 @@ use adminapi::model::{ForwardingMethod, Tunnel, TunnelChecksum, TunnelType};
 use anyhow::{Result, ensure};
 use tempfile::NamedTempFile;
 use testbed::accounts::balanced;
+use testbed::greeter::{self, Greeter};
+use testbed::process::output_with_input;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::servers::big_file;
+use testbed::servers::{Nginx, big_file};
 use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256, tally, upload};
 
 use crate::bed::{Bed, Shape};
@@ -40,7 +42,7 @@ fn by_ipip() -> Result<()> {
 }
 
 fn serves_without_a_syn(shape: Shape) -> Result<()> {
-    if !require::machine() {
+    if !require::machine() || !require::programs(&["python3"]) {
         return Ok(());
     }
     let bed = Bed::build(shape)?;
@@ -66,6 +68,72 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
     }
     ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
     ensure!(bed.half_open()? == 0);
+    for family in Family::BOTH {
+        data_stand_for_an_ack_that_was_lost(&bed, family)?;
+        a_client_port_can_be_used_again_at_once(&bed, family)?;
+    }
+    servers_may_speak_first(bed, shape)
+}
+
+/// The client's first ACK is lost, and it speaks: its first data bring the cookie.
+fn data_stand_for_an_ack_that_was_lost(bed: &Bed, family: Family) -> Result<()> {
+    const RULES: &str = "table inet loss {\n chain output {\n  type filter hook output priority 0;\n  \
+         tcp dport 80 tcp flags & (syn | ack | psh | fin | rst) == ack \
+         numgen inc mod 1000000 0 counter drop\n }\n}\n";
+    let (client, before) = (&bed.topology.client, bed.syns()?);
+    output_with_input(client.command("nft").args(["-f", "-"]), RULES)?;
+    ensure!(fetch_names(client, family.http(), 1)?.len() == 1);
+    let listed = client.run("nft", &["list", "table", "inet", "loss"])?;
+    ensure!(listed.contains("packets 1 "), "no ACK was lost: {listed}");
+    client.run("nft", &["delete", "table", "inet", "loss"])?;
+    ensure!(bed.syns()? == before, "{family:?}");
+    Ok(())
+}
+
+/// The real server holds the last connection of the same client port in TIME_WAIT.
+fn a_client_port_can_be_used_again_at_once(bed: &Bed, family: Family) -> Result<()> {
+    // By HTTP 1.0 it is the server that closes, and the client waits for it to.
+    const CLIENT: &str = "import socket, sys\n\
+        s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)\n\
+        s.settimeout(10); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
+        s.bind(('', 45000)); s.connect((sys.argv[1], 80))\n\
+        s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
+        print(b''.join(iter(lambda: s.recv(4096), b'')).split()[-1].decode())\n";
+    let (vip, before) = (family.vip().to_string(), bed.syns()?);
+    let ask = || bed.topology.client.run("python3", &["-c", CLIENT, &vip]);
+    let first = ask()?;
+    let held = bed.topology.reals.iter().map(|real| {
+        real.namespace
+            .run("ss", &["-tanH", "state", "time-wait", "dport = :45000"])
+    });
+    let held: String = held.collect::<Result<_>>()?;
+    ensure!(held.contains(":45000"), "no real server waits: {held}");
+    for _ in 0..3 {
+        let again = ask()?;
+        ensure!(again == first, "{family:?}: {again} instead of {first}");
+    }
+    // It was not challenged: its real server alone knows what it has of that client.
+    let syns = bed.syns()? - before;
+    ensure!(syns == 3, "{family:?}: {syns} SYNs");
+    Ok(())
+}
+
+/// The client says nothing, so nothing but its ACK brings the cookie.
+fn servers_may_speak_first(mut bed: Bed, shape: Shape) -> Result<()> {
+    bed.web.iter_mut().try_for_each(Nginx::kill)?;
+    bed.await_able(Family::V4, 0)?;
+    let reals = bed.topology.reals.iter();
+    let greeters = reals.map(|real| Greeter::start(&real.namespace, shape.port()));
+    let _greeters = greeters.collect::<Result<Vec<_>>>()?;
+    let before = bed.syns()?;
+    for family in Family::BOTH {
+        bed.await_cookies(family, 3, true)?;
+        for _ in 0..3 {
+            let said = greeter::visit(&bed.topology.client, family.http())?;
+            ensure!(said == "220 ready QUIT", "{family:?}: {said}");
+        }
+    }
+    ensure!(bed.syns()? == before);
     balanced(&bed.director)
 }
 

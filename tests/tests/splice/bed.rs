@@ -9,7 +9,7 @@ use adminapi::model::{
 use anyhow::{Context, Result, ensure};
 use testbed::director::{Configuration, Director, by, service};
 use testbed::namespace::Namespace;
-use testbed::process::{Process, output_with_input};
+use testbed::process::{Signal, output_with_input};
 use testbed::scene::Family;
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{Plan, RealHost, Topology};
@@ -18,8 +18,13 @@ use testbed::wait;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Counts the SYNs that come to a real server.
-const COUNTER: &str = "table inet splice {\n chain input {\n  type filter hook input priority -200;\n  \
+const SYNS: &str = "table inet syns {\n chain input {\n  type filter hook input priority -200;\n  \
      tcp dport 8080 tcp flags & (syn | ack) == syn counter\n }\n}\n";
+
+/// Those of a flood, which by NAT has its own addresses there too.
+const STRANGERS: &str = "table inet strangers {\n chain input {\n  type filter hook input priority -200;\n  \
+     ip saddr 10.0.0.0/8 accept\n  ip6 saddr { fd00:1::/64, fd00:2::/64, fe80::/10 } accept\n  \
+     tcp dport 8080 counter\n }\n}\n";
 
 /// What the director speaks from by FullNAT.
 const SPEAKERS: [&str; 2] = ["10.0.2.200", "fd00:2::200"];
@@ -30,6 +35,7 @@ pub(crate) struct Bed {
     pub(crate) topology: Topology,
     /// Whether the gate forwards what needs no decision.
     pub(crate) is_fast: bool,
+    configuration: Configuration,
 }
 
 impl Bed {
@@ -42,15 +48,29 @@ impl Bed {
         Self::build_with(method, |_| Ok(()))
     }
 
+    /// Cookies at all times, by NAT, and a director that is `shaped` otherwise.
+    pub(crate) fn build_shaped(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
+        Self::build_all(ForwardingMethod::Nat, |_| Ok(()), shape)
+    }
+
     /// The same on real servers that `prepare` has made different.
     pub(crate) fn build_with(
         method: ForwardingMethod,
         prepare: impl Fn(&RealHost) -> Result<()>,
     ) -> Result<Self> {
+        Self::build_all(method, prepare, |configuration| configuration)
+    }
+
+    fn build_all(
+        method: ForwardingMethod,
+        prepare: impl Fn(&RealHost) -> Result<()>,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         topology.meet_neighbours()?;
         for real in &topology.reals {
-            rules(&real.namespace, COUNTER)?;
+            rules(&real.namespace, SYNS)?;
+            rules(&real.namespace, STRANGERS)?;
             prepare(real)?;
         }
         if method == ForwardingMethod::FullNat {
@@ -63,18 +83,28 @@ impl Bed {
             _ => bare,
         };
         let services = Family::BOTH.map(|family| service_of(&topology, family, method));
-        let configuration = services.into_iter().fold(bare, Configuration::service);
+        let configuration = shape(services.into_iter().fold(bare, Configuration::service));
         let web = topology.reals.iter().map(Nginx::start);
         let bed = Self {
             web: web.collect::<Result<_>>()?,
             director: Director::start(&topology.director, &configuration)?,
             is_fast: configuration.is_fast(),
+            configuration,
             topology,
         };
         for family in Family::BOTH {
             bed.await_cookies(family)?;
         }
         Ok(bed)
+    }
+
+    /// Ends the director by `signal` and starts another one.
+    pub(crate) fn restart(&mut self, signal: Signal) -> Result<()> {
+        self.director.end_by(signal)?;
+        self.director = Director::start(&self.topology.director, &self.configuration)?;
+        Family::BOTH
+            .into_iter()
+            .try_for_each(|family| self.await_cookies(family))
     }
 
     pub(crate) fn client(&self) -> &Namespace {
@@ -97,8 +127,17 @@ impl Bed {
 
     /// SYNs that have come to real servers.
     pub(crate) fn syns(&self) -> Result<u64> {
+        self.counted("syns")
+    }
+
+    /// Segments of a flood that have come to real servers.
+    pub(crate) fn strangers(&self) -> Result<u64> {
+        self.counted("strangers")
+    }
+
+    fn counted(&self, table: &str) -> Result<u64> {
         let counts = self.topology.reals.iter();
-        counts.map(|real| packets(&real.namespace, "splice")).sum()
+        counts.map(|real| packets(&real.namespace, table)).sum()
     }
 
     pub(crate) fn half_open(&self) -> Result<u64> {
@@ -109,6 +148,12 @@ impl Bed {
     pub(crate) fn forwarded(&self) -> Result<u64> {
         let stats = self.director.api().stats()?;
         Ok(stats.interfaces.iter().map(|port| port.forwarded).sum())
+    }
+
+    /// Packets that clients have sent to real servers.
+    pub(crate) fn carried(&self, family: Family) -> Result<u64> {
+        let service = self.director.api().service(family.http_service())?;
+        Ok(service.stats.in_packets)
     }
 
     /// How often packets were dropped for `reason`.
@@ -138,15 +183,6 @@ pub(crate) fn packets(namespace: &Namespace, table: &str) -> Result<u64> {
     let (_, rest) = listed.split_once("packets ").context("no counter")?;
     let count = rest.split(' ').next().context("no count")?;
     Ok(count.parse()?)
-}
-
-/// Runs a script of python on each real server until it is dropped.
-pub(crate) fn python_on_reals(bed: &Bed, script: &str) -> Result<Vec<Process>> {
-    let spawn = |real: &RealHost| {
-        let mut python = real.namespace.command("python3");
-        Process::spawn(python.args(["-c", script]))
-    };
-    bed.topology.reals.iter().map(spawn).collect()
 }
 
 fn service_of(topology: &Topology, family: Family, method: ForwardingMethod) -> Service {

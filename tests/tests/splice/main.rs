@@ -5,3 +5,4 @@ mod bed;
 mod loss;
 mod reals;
 mod serves;
+mod takeover;

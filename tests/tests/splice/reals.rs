@@ -1,15 +1,22 @@
 //! Real servers that refuse, are silent, or speak another dialect of TCP.
 
-use adminapi::model::ForwardingMethod;
-use anyhow::{Result, ensure};
+use std::net::SocketAddr;
+
+use adminapi::model::{
+    Check, CheckKind, ForwardingMethod, HealthPolicy, Millis, OnFailure, Pace, Real, ServicePatch,
+};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
+use testbed::masquerade::{self, Tracking};
 use testbed::require;
 use testbed::scene::Family;
-use testbed::servers::big_file;
+use testbed::servers::{Nginx, OTHER_HTTP_PORT, big_file};
 use testbed::topology::RealHost;
 use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256, tally};
 
-use crate::bed::{Bed, rules};
+use testbed::wait;
+
+use crate::bed::{Bed, PATIENCE, rules};
 
 const HTTP: Family = Family::V4;
 
@@ -59,5 +66,75 @@ fn who_refuses_or_is_silent_is_passed_over_and_without_anybody_the_client_is_tol
     let told = HttpConnection::open(bed.client(), HTTP.http())?.ask_name();
     let error = told.expect_err("nobody is there").to_string();
     ensure!(error.contains("reset"), "{error}");
+    balanced(&bed.director)
+}
+
+/// While all others are down it is the sorry server that is asked.
+#[test]
+fn the_sorry_server_is_asked_when_there_is_nobody_else() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bed = Bed::build()?;
+    let (api, service) = (bed.director.api(), HTTP.http_service());
+    let last = SocketAddr::new(bed.topology.reals[2].v4.into(), OTHER_HTTP_PORT);
+    let sorry = Real::from(&api.call(async |api| api.real(service, last).await)?);
+    api.call(async |api| api.remove_real(service, last).await)?;
+    let pace = Pace {
+        interval: Millis(200),
+        timeout: Millis(1000),
+        rise: 2,
+        fall: 2,
+        jitter: 10,
+    };
+    let health = HealthPolicy {
+        check: Some(Check::paced(CheckKind::Http, pace)),
+        on_failure: OnFailure::Remove,
+        sorry: Some(sorry),
+        ..HealthPolicy::default()
+    };
+    let patch = ServicePatch {
+        health: Some(Some(health)),
+        ..ServicePatch::default()
+    };
+    api.call(async |api| api.change_service(service, patch).await)?;
+    bed.web[..2].iter_mut().try_for_each(Nginx::kill)?;
+    wait::until("the sorry server", PATIENCE, || {
+        let view = bed.director.api().service(service)?;
+        ensure!(view.sorry.is_some(), "{view:?}");
+        let cookies = bed.status(HTTP)?;
+        ensure!(cookies.active && cookies.reals == 1, "{cookies:?}");
+        Ok(())
+    })?;
+    let before = bed.syns()?;
+    let names = tally(fetch_names(bed.client(), HTTP.http(), 3)?);
+    ensure!(names.keys().eq(["rs3"]), "{names:?}");
+    let came = download_sha256(bed.client(), HTTP.http(), "/big")?;
+    ensure!(came == file_sha256(&big_file()?)?);
+    ensure!(bed.syns()? >= before + 4);
+    ensure!(bed.status(HTTP)?.accepted >= 4);
+    balanced(&bed.director)
+}
+
+/// A router between them believes both halves.
+#[test]
+fn who_is_hidden_by_a_router_is_served() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let guest = masquerade::hide(bed.client())?;
+    let expected = file_sha256(&big_file()?)?;
+    for family in Family::BOTH {
+        for tracking in Tracking::ALL {
+            masquerade::track(bed.client(), tracking)?;
+            let served = || -> Result<()> {
+                ensure!(fetch_names(&guest, family.http(), 3)?.len() == 3);
+                ensure!(download_sha256(&guest, family.http(), "/big")? == expected);
+                Ok(())
+            };
+            served().with_context(|| format!("{family:?}, {tracking:?}"))?;
+        }
+    }
     balanced(&bed.director)
 }

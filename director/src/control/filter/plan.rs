@@ -115,9 +115,18 @@ impl Filters {
 
     /// What the API has listed, in the order of the addresses.
     pub(in crate::control) fn listed_by_api(&self) -> Vec<StandingListing> {
-        let listed = self.book.behind(None);
-        let listed = listed.filter(|(_, listing)| !listing.configured && !listing.automatic);
-        listed
+        self.standing(|listing| !listing.configured && !listing.automatic)
+    }
+
+    /// Who is banned by himself.
+    pub(in crate::control) fn banned(&self) -> Vec<StandingListing> {
+        self.standing(|listing| listing.automatic)
+    }
+
+    fn standing(&self, is_wanted: impl Fn(&Listing) -> bool) -> Vec<StandingListing> {
+        let all = self.book.behind(None);
+        let wanted = all.filter(|(_, listing)| is_wanted(listing));
+        wanted
             .map(|(net, listing)| standing(net, listing))
             .collect()
     }

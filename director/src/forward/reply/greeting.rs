@@ -9,6 +9,8 @@ use crate::wire::{Protocol, Transport, is_intact, tcp};
 pub struct Greeting<'a> {
     /// Its sequence number.
     pub sequence: u32,
+    /// The number that it acknowledges.
+    pub acknowledged: u32,
     /// Flags beside SYN and ACK.
     pub flags: u8,
     /// Window.
@@ -40,7 +42,7 @@ pub fn greet(buffer: &mut [u8], packet: &Transport, greeting: &Greeting<'_>) -> 
         src_port: tuple.dst.port,
         dst_port: tuple.src.port,
         seq: greeting.sequence,
-        ack: syn.seq.wrapping_add(1),
+        ack: greeting.acknowledged,
         flags: Flags(Flags::SYN | Flags::ACK | greeting.flags),
     };
     repr.write(message.first_chunk_mut()?);

@@ -1,0 +1,37 @@
+//! One map of the gate: how its keys and values are read and written.
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+
+use crate::wire::Endpoint;
+
+/// `struct endpoint` of `bpf/maps.h`.
+pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(endpoint.addr.octets());
+    key[16..18].copy_from_slice(&endpoint.port.to_be_bytes());
+    key[18] = protocol;
+    key
+}
+
+/// The sum over all CPUs of the counter at `slot`.
+pub(super) fn sum_percpu(map: &MapHandle, slot: u32) -> libbpf_rs::Result<u64> {
+    let values = map.lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)?;
+    let values = values.unwrap_or_default();
+    let counts = values.iter().filter_map(|value| value.first_chunk());
+    Ok(counts.map(|count| u64::from_ne_bytes(*count)).sum())
+}
+
+/// Sets what `key` has in a map; nothing takes it out.
+pub(super) fn put<const N: usize>(
+    map: &MapHandle,
+    key: &[u8],
+    value: Option<[u8; N]>,
+) -> libbpf_rs::Result<()> {
+    let Some(value) = value else {
+        return match map.delete(key) {
+            Err(e) if e.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
+            result => result,
+        };
+    };
+    map.update(key, &value, MapFlags::ANY)
+}

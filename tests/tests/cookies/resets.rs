@@ -1,0 +1,129 @@
+//! Real servers without keys, of which the director hears one half: clients show by a RST that they are
+//! there.
+
+use std::net::SocketAddr;
+
+use adminapi::model::{CookieWay, ForwardingMethod, Tunnel, TunnelChecksum, TunnelType};
+use anyhow::{Result, ensure};
+use testbed::accounts::balanced;
+use testbed::generator::{Flows, Generator, Kind};
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::servers::big_file;
+use testbed::topology::HOST_SIDE;
+use testbed::traffic::{download_sha256, fetch_names, file_sha256, tally};
+use testbed::wait;
+
+use crate::bed::{Agents, Bed, PATIENCE, Shape};
+
+/// SYNs of a flood that have to be answered.
+const FLOOD: u64 = 5000;
+
+/// SYNs at once, so few that there is room for a client's in the rings of workers, which answer them.
+const ROUND: u32 = 200;
+
+pub(crate) const DR: Shape = Shape {
+    method: ForwardingMethod::Dr,
+    agents: Agents::Keyless,
+    ..Shape::NAT
+};
+
+#[test]
+fn by_dr() -> Result<()> {
+    serves_who_resets(DR)
+}
+
+#[test]
+fn by_ipip() -> Result<()> {
+    serves_who_resets(Shape {
+        method: ForwardingMethod::Tun,
+        tun: Some(Tunnel {
+            kind: TunnelType::Ipip,
+            port: None,
+            checksum: TunnelChecksum::None,
+        }),
+        ..DR
+    })
+}
+
+fn serves_who_resets(shape: Shape) -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build(shape)?;
+    let client = &bed.topology.client;
+    for family in Family::BOTH {
+        bed.await_cookies(family, 0, true)?;
+        let status = bed.status(family)?;
+        ensure!(status.way == Some(CookieWay::Reset), "{status:?}");
+        who_does_not_reset_gets_nowhere(&bed, family)?;
+        let names = beside_a_flood(&bed, family, || fetch_names(client, family.http(), 12))?;
+        ensure!(tally(names).values().eq(&[4, 4, 4]), "{family:?}");
+        let expected = file_sha256(&big_file()?)?;
+        ensure!(download_sha256(client, family.http(), "/big")? == expected);
+        let status = bed.status(family)?;
+        ensure!(status.accepted == 13, "{status:?}");
+    }
+    ensure!(bed.strangers()? == 0, "{} SYNs of nobody", bed.strangers()?);
+    balanced(&bed.director)
+}
+
+/// A SYN may come as often as it likes, and a RST with another number shows nothing.
+fn who_does_not_reset_gets_nowhere(bed: &Bed, family: Family) -> Result<()> {
+    let tap = Tap::open(&bed.topology.client, HOST_SIDE)?;
+    let source: SocketAddr = match family {
+        Family::V4 => "172.16.9.9:4000".parse()?,
+        Family::V6 => "[fd00:99::9]:4000".parse()?,
+    };
+    let before = bed.status(family)?;
+    let say = |flags, sequence| {
+        let segment = Segment {
+            flags,
+            sequence,
+            ..Segment::default()
+        };
+        let packet = tcp(source, family.http(), segment);
+        tap.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &packet,
+        ))
+    };
+    for _ in 0..3 {
+        say(flag::SYN, 1_000_000)?;
+        say(flag::RST, 1_000_001)?;
+    }
+    wait::until("answers", PATIENCE, || {
+        let now = bed.status(family)?;
+        ensure!(now.sent == before.sent + 3, "{now:?}");
+        ensure!(now.accepted == before.accepted, "{now:?}");
+        Ok(())
+    })
+}
+
+fn beside_a_flood<T: Send>(
+    bed: &Bed,
+    family: Family,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    let (source, frame) = match family {
+        Family::V4 => ("172.16.0.0:1024", 60),
+        Family::V6 => ("[fd00:99::]:1024", 74),
+    };
+    let flows = Flows {
+        kind: Kind::SpoofedSyn,
+        source: source.parse()?,
+        destination: family.http(),
+        count: 0,
+        frame,
+    };
+    let client = &bed.topology.client;
+    let generator = Generator::beside(client, &flows)?;
+    generator.flood_beside(client, ROUND, work, || {
+        let status = bed.status(family)?;
+        ensure!(status.sent > FLOOD, "{status:?}");
+        Ok(())
+    })
+}

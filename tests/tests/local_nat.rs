@@ -1,0 +1,311 @@
+//! Local node by NAT: programs on the director itself behind a service, at an address and a port of
+//! their own, which can be asked without the service too.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler};
+use anyhow::{Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director, service};
+use testbed::haven::Haven;
+use testbed::process::Signal;
+use testbed::require;
+use testbed::scene::{Family, services};
+use testbed::servers::{ECHO_PORT, Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
+use testbed::topology::{Plan, Topology};
+use testbed::traffic::{
+    HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, tally, upload,
+};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Nobody listens there.
+const CLOSED_PORT: u16 = 9;
+
+/// The director's own address by which it is a real server.
+fn own(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [10, 0, 2, 254].into(),
+        Family::V6 => "fd00:2::fe".parse().unwrap_or_else(|_| unreachable!()),
+    }
+}
+
+fn at(family: Family, port: u16) -> SocketAddr {
+    SocketAddr::new(own(family), port)
+}
+
+fn real(family: Family, port: u16) -> Result<Real> {
+    let text = format!(
+        "address = \"{}\"\nport = {port}\nmethod = \"{}\"\n",
+        own(family),
+        ForwardingMethod::Nat.name()
+    );
+    Ok(toml::from_str(&text)?)
+}
+
+/// One real server outside, and the director with servers of its own.
+struct Bench {
+    director: Director,
+    configuration: Configuration,
+    here: Nginx,
+    _outside: Nginx,
+    _echo: [UdpEcho; 2],
+    topology: Topology,
+}
+
+impl Bench {
+    fn start(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
+        let topology = Topology::build(Plan {
+            reals: 1,
+            ..Plan::default()
+        })?;
+        topology.meet_neighbours()?;
+        let (outside, here) = (&topology.reals[0], &topology.director);
+        // As strict as a distribution may set it.
+        here.sysctl(&[
+            "net.ipv4.conf.all.rp_filter=1",
+            "net.ipv4.conf.default.rp_filter=1",
+        ])?;
+        let configuration = services(&topology, Scheduler::Rr, &[1]).into_iter().fold(
+            shape(Configuration::new(topology.interfaces())),
+            Configuration::service,
+        );
+        Ok(Self {
+            director: Director::start(here, &configuration)?,
+            configuration,
+            here: Nginx::start_in(here, "director")?,
+            _outside: Nginx::start(outside)?,
+            _echo: [
+                UdpEcho::start(outside)?,
+                UdpEcho::start_in(here, "director", Family::BOTH.map(own))?,
+            ],
+            topology,
+        })
+    }
+
+    /// Adds the director to the services of a family.
+    fn join(&self, family: Family) -> Result<()> {
+        let api = self.director.api();
+        api.add_real(family.http_service(), &real(family, OTHER_HTTP_PORT)?)?;
+        api.add_real(family.echo_service(), &real(family, ECHO_PORT)?)
+    }
+
+    /// Packets that programs of this host have sent and the director has read.
+    fn caught(&self) -> Result<u64> {
+        let workers = self.director.api().stats()?.workers;
+        Ok(workers.iter().map(|worker| worker.from_host).sum())
+    }
+
+    fn ask_directly(&self, family: Family) -> Result<()> {
+        let client = &self.topology.client;
+        let name = HttpConnection::open(client, at(family, OTHER_HTTP_PORT))?.ask_name()?;
+        ensure!(name == "director", "{name}");
+        let name = UdpClient::open(client, at(family, ECHO_PORT))?.echo(b"you")?;
+        ensure!(name == "director", "{name}");
+        Ok(())
+    }
+}
+
+#[test]
+fn the_director_serves_by_nat_beside_another_real_server() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(|configuration| configuration)?;
+    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let expected = file_sha256(&big_file()?)?;
+    for family in Family::BOTH {
+        bench.join(family)?;
+        let names = tally(fetch_names(client, family.http(), 8)?);
+        let both = [("director".to_owned(), 4), ("rs1".to_owned(), 4)];
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), both);
+        let names = (0..4).map(|n| {
+            // The longer ones come and go in fragments.
+            let message = vec![b'x'; if n < 2 { 5 } else { 4000 }];
+            UdpClient::open(client, family.echo())?.echo(&message)
+        });
+        let names = tally(names.collect::<Result<Vec<_>>>()?);
+        assert!(names.values().all(|&count| count == 2), "{names:?}");
+        for _ in 0..2 {
+            assert_eq!(download_sha256(client, family.http(), "/big")?, expected);
+        }
+        let connections = api.connections(family.http_service())?;
+        let here = at(family, OTHER_HTTP_PORT);
+        ensure!(
+            connections.iter().any(|c| c.real == here),
+            "{connections:?}"
+        );
+        let listed = api.service(family.http_service())?;
+        let (ours, other) = match &listed.reals[..] {
+            [a, b] if a.address == own(family) => (a, b),
+            [a, b] => (b, a),
+            reals => panic!("{reals:?}"),
+        };
+        assert_eq!(ours.method, ForwardingMethod::Nat);
+        for real in [ours, other] {
+            let stats = &real.stats;
+            ensure!(stats.out_bytes > 100 << 20, "{stats:?}");
+            ensure!(stats.in_packets > 0 && stats.out_packets > 0, "{stats:?}");
+        }
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn an_upload_and_errors_find_their_way() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(|configuration| configuration)?;
+    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let body = tempfile::NamedTempFile::new()?;
+    fs::write(&body, vec![b'u'; 1 << 20])?;
+    let expected = file_sha256(body.path())?;
+    for family in Family::BOTH {
+        bench.join(family)?;
+        let outside = SocketAddr::new(
+            bench.topology.reals[0].address(family.vip()),
+            OTHER_HTTP_PORT,
+        );
+        api.remove_real(family.http_service(), outside)?;
+        upload(client, family.http(), body.path())?;
+        assert_eq!(bench.here.take_uploads()?, [expected.as_str()]);
+
+        // Nobody is there: the kernel's "port unreachable" reaches the client as from the VIP.
+        let vip = SocketAddr::new(family.vip(), CLOSED_PORT);
+        let here = (at(family, CLOSED_PORT), 1);
+        api.add_service(&service(Protocol::Udp, vip, Scheduler::Rr, [here]))?;
+        let refused = UdpClient::open(client, vip)?;
+        refused.socket().send(b"anybody?")?;
+        let error = refused.socket().recv(&mut [0; 16]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?}");
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Who is asked without the service answers with its own address, and is left alone when it is a real
+/// server no more.
+#[test]
+fn its_programs_can_be_asked_directly() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(|configuration| configuration.sysctl("expire_nodest_conn", 1))?;
+    let (api, client) = (bench.director.api(), &bench.topology.client);
+    for family in Family::BOTH {
+        bench.ask_directly(family)?;
+        assert_eq!(bench.caught()?, 0, "it is no real server yet");
+    }
+    for family in Family::BOTH {
+        bench.join(family)?;
+        let before = bench.caught()?;
+        bench.ask_directly(family)?;
+        ensure!(bench.caught()? > before, "{family:?}: nothing was caught");
+        let direct = UdpClient::open(client, at(family, ECHO_PORT))?;
+        assert_eq!(direct.echo(&[b'x'; 4000])?, "director");
+        let closed = UdpClient::open(client, at(family, CLOSED_PORT))?;
+        closed.socket().send(b"anybody?")?;
+        let error = closed.socket().recv(&mut [0; 16]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?}");
+        fetch_names(client, family.http(), 2)?;
+    }
+    let here = &bench.topology.director;
+    let lone =
+        here.enter(|| HttpConnection::open_here(at(Family::V4, OTHER_HTTP_PORT))?.ask_name());
+    assert_eq!(
+        lone?, "director",
+        "the host itself is no client of the service"
+    );
+    for family in Family::BOTH {
+        api.remove_real(family.http_service(), at(family, OTHER_HTTP_PORT))?;
+        api.remove_real(family.echo_service(), at(family, ECHO_PORT))?;
+    }
+    for family in Family::BOTH {
+        wait::until("nothing to be caught any more", PATIENCE, || {
+            let before = bench.caught()?;
+            bench.ask_directly(family)?;
+            ensure!(bench.caught()? == before, "{family:?}");
+            Ok(())
+        })?;
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+#[test]
+fn what_is_connected_outlives_a_killed_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let haven = Haven::new()?;
+    let mut bench = Bench::start(|configuration| {
+        let configuration = configuration.sysctl("expire_nodest_conn", 1);
+        haven.shelter(configuration)
+    })?;
+    let client = &bench.topology.client;
+    let caught_by = || -> Result<usize> { Ok(fs::read_dir(haven.pin().join("answers"))?.count()) };
+    let mut talks = Vec::new();
+    let mut downloads = Vec::new();
+    let expected = file_sha256(&big_file()?)?;
+    for family in Family::BOTH {
+        bench.join(family)?;
+        let api = bench.director.api();
+        let outside = bench.topology.reals[0].address(family.vip());
+        let outside = SocketAddr::new(outside, OTHER_HTTP_PORT);
+        api.remove_real(family.http_service(), outside)?;
+        let mut talk = HttpConnection::open(client, family.http())?;
+        assert_eq!(talk.ask_name()?, "director");
+        talks.push(talk);
+        let url = format!("http://{}/big", family.http());
+        let pipeline = format!(
+            "set -o pipefail; curl -gsS --fail --max-time 60 --limit-rate 30M {url} | sha256sum"
+        );
+        downloads.push(client.spawn(move || {
+            let output = Command::new("bash").args(["-c", &pipeline]).output()?;
+            ensure!(output.status.success(), "{output:?}");
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        })?);
+        wait::until("the download to begin", PATIENCE, || {
+            let carried = api.service(family.http_service())?.stats;
+            ensure!(carried.out_bytes > 5 << 20, "{carried:?}");
+            Ok(())
+        })?;
+    }
+    let interfaces = bench.topology.interfaces().len();
+    wait::until("it to be kept", PATIENCE, || {
+        let running = fs::read_to_string(haven.kept("running")?)?;
+        ensure!(running.contains("10.0.2.254"), "{running}");
+        ensure!(caught_by().is_ok_and(|count| count == interfaces));
+        Ok(())
+    })?;
+    for _ in 0..2 {
+        bench.director.end_by(Signal::Kill)?;
+        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        assert_eq!(caught_by()?, interfaces);
+        for talk in &mut talks {
+            assert_eq!(talk.ask_name()?, "director");
+        }
+        bench.ask_directly(Family::V4)?;
+    }
+    for download in downloads {
+        let sum = download.join().expect("the download panicked")?;
+        assert!(sum.starts_with(&expected), "{sum}");
+    }
+    assert_accounts(&bench.director);
+    for family in Family::BOTH {
+        let api = bench.director.api();
+        api.remove_real(family.http_service(), at(family, OTHER_HTTP_PORT))?;
+        api.remove_real(family.echo_service(), at(family, ECHO_PORT))?;
+    }
+    wait::until("nothing to be caught any more", PATIENCE, || {
+        ensure!(caught_by()? == 0);
+        Ok(())
+    })
+}
