@@ -9,7 +9,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::maps::endpoint_key;
+use super::map::endpoint_key;
 use crate::bpf_link::{self, Hook};
 use crate::door::{Door, GIVEN_BACK};
 use crate::wire::{Addr, Endpoint, Protocol};
