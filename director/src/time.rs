@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
+/// How long a tick is.
+const TICK: Duration = Duration::from_millis(100);
+
 /// A moment, in ticks of 100 ms since the director started, or since the first of those did whose
 /// state it has taken over.
 ///
@@ -85,7 +88,25 @@ impl Clock {
 
     /// The present tick.
     pub fn now(&self) -> Tick {
-        Tick(((self.before + self.start.elapsed()).as_millis() / 100) as u32)
+        self.tick_of(Instant::now())
+    }
+
+    /// The tick of a moment.
+    pub fn tick_of(&self, moment: Instant) -> Tick {
+        let since_zero = match moment.checked_duration_since(self.start) {
+            Some(later) => self.before + later,
+            None => self.before.saturating_sub(self.start - moment),
+        };
+        Tick((since_zero.as_millis() / TICK.as_millis()) as u32)
+    }
+
+    /// When a tick began, or will begin. What was before the machine's own clock began is never asked for.
+    pub fn moment_of(&self, tick: Tick) -> Instant {
+        let since_zero = TICK * tick.0;
+        match since_zero.checked_sub(self.before) {
+            Some(later) => self.start + later,
+            None => (self.start.checked_sub(self.before - since_zero)).unwrap_or(self.start),
+        }
     }
 }
 

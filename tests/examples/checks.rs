@@ -15,11 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adminapi::model::{Check, CheckKind, Millis};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use director::health::{Bed, Place, Regimen, Rounds, Target};
 use director::service::ServiceKey;
 use director::wire::{Endpoint, Protocol};
 use nix::sys::resource::{UsageWho, getrusage};
+use socket2::{Domain, Socket, Type};
 use testbed::servers::Nginx;
 use testbed::topology::{Plan, Topology};
 
@@ -85,8 +86,11 @@ fn bare(kind: CheckKind, server: SocketAddr) -> Result<f64> {
     let gap = Duration::from_secs(1) / RATE;
     let mut due = begun;
     while begun.elapsed() < MEASURED {
-        let mut stream = TcpStream::connect(server)?;
-        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_linger(Some(Duration::ZERO))?;
+        socket.set_tcp_quickack(false)?;
+        socket.connect(&server.into())?;
+        let mut stream = TcpStream::from(socket);
         if kind == CheckKind::Http {
             write!(
                 stream,
@@ -103,21 +107,34 @@ fn bare(kind: CheckKind, server: SocketAddr) -> Result<f64> {
     Ok((spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
 }
 
+/// How many handshakes have been begun with this namespace and either completed or reset.
+fn shaken() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp")?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = lines
+        .next()
+        .zip(lines.next())
+        .context("no counters of TCP")?;
+    let counters = names.split(' ').zip(values.split(' '));
+    let of_both = counters.filter(|(name, _)| ["PassiveOpens", "AttemptFails"].contains(name));
+    of_both.map(|(_, value)| Ok(value.parse::<u64>()?)).sum()
+}
+
 fn main() -> Result<()> {
     let topology = Topology::build(Plan {
         reals: 1,
         ..Plan::default()
     })?;
-    let nginx = Nginx::start(&topology.reals[0])?;
+    let _nginx = Nginx::start(&topology.reals[0])?;
     let server = SocketAddr::from((topology.reals[0].v4, 80));
     topology.meet_neighbours()?;
     println!("{RATE} checks a second, percent of a core, {ROUNDS} rounds in turns");
     for kind in [CheckKind::Tcp, CheckKind::Http] {
         let mut rows = Vec::new();
         for _ in 0..ROUNDS {
-            let before = nginx.served()?.connections;
+            let before = topology.reals[0].namespace.enter(shaken)?;
             let checks = topology.director.enter(|| measure(kind, server))?;
-            let seen = nginx.served()?.connections - before;
+            let seen = topology.reals[0].namespace.enter(shaken)? - before;
             let peer = topology.director.enter(|| bare(kind, server))?;
             let rate = seen as f64 / (WARM_UP + MEASURED).as_secs_f64();
             rows.push((checks, peer, rate));
@@ -126,7 +143,7 @@ fn main() -> Result<()> {
         for (checks, peer, rate) in &rows {
             let (checks, peer) = (checks * 100.0, peer * 100.0);
             println!(
-                "{:<5} checks {checks:5.2}  bare {peer:5.2}  ratio {:4.2}  ({rate:.0}/s seen by nginx)",
+                "{:<5} checks {checks:5.2}  bare {peer:5.2}  ratio {:4.2}  ({rate:.0}/s seen by the server)",
                 kind.name(),
                 checks / peer
             );

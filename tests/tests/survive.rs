@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adminapi::model::{
-    BanPolicy, FilterList, FilterRules, ForwardingMethod, LimitOf, LimitPer, Listed, ListedView,
-    NetworkQuery, Persistence, Prefix, Protocol, RateLimit, Scheduler, ServicePatch,
+    BanPolicy, Check, CheckKind, Condition, FilterList, FilterRules, ForwardingMethod,
+    HealthPolicy, LimitOf, LimitPer, Listed, ListedView, Millis, NetworkQuery, OnFailure, Pace,
+    Persistence, Prefix, Protocol, RateLimit, RealState, RealView, Scheduler, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
@@ -24,7 +25,9 @@ use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
 use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
-use testbed::traffic::{HttpConnection, UdpClient, download_slowly, fetch_names, file_sha256};
+use testbed::traffic::{
+    HttpConnection, UdpClient, download_slowly, fetch_names, file_sha256, tally,
+};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +40,7 @@ struct Bench {
     director: Director,
     configuration: Configuration,
     haven: Haven,
-    _web: Vec<Nginx>,
+    web: Vec<Nginx>,
     _echo: Vec<UdpEcho>,
     topology: Topology,
 }
@@ -67,7 +70,7 @@ impl Bench {
             director: Director::start(&topology.director, &configuration)?,
             configuration,
             haven,
-            _web: web,
+            web,
             _echo: echo,
             topology,
         })
@@ -99,6 +102,29 @@ impl Bench {
             Ok(())
         })?;
         Ok(download)
+    }
+
+    /// Waits until the first real server of a service is down, and the others are up; how it is.
+    fn until_down(&self, family: Family) -> Result<Condition> {
+        let first = self.topology.reals[0].address(family.vip());
+        wait::until("the checks", PATIENCE, || {
+            let service = self.director.api().service(family.http_service())?;
+            let (first, others): (Vec<_>, Vec<_>) =
+                (service.reals.into_iter()).partition(|real| real.address == first);
+            let is_up = |real: &RealView| {
+                let condition = real.condition.as_ref();
+                condition.is_some_and(|condition| condition.state == RealState::Up)
+            };
+            ensure!(others.len() == 2 && others.iter().all(is_up), "{others:?}");
+            let condition = first.into_iter().find_map(|real| real.condition);
+            let condition = condition.context("the first one is not watched")?;
+            let is_out = condition.percent == 0 || condition.removed;
+            ensure!(
+                condition.state == RealState::Down && is_out,
+                "{condition:?}"
+            );
+            Ok(condition)
+        })
     }
 
     /// SYNs by hand.
@@ -239,6 +265,56 @@ fn what_the_gate_forwards_needs_no_director() -> Result<()> {
         assert!(is_right, "{carried:?} of {said}");
         assert_accounts(&bench.director);
     }
+    Ok(())
+}
+
+/// Who was down stays down until it has earned its way back, and gets none of the first connections.
+#[test]
+fn the_health_of_real_servers_outlives_a_killed_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let slow_to_rise = Pace {
+        interval: Millis(200),
+        timeout: Millis(1000),
+        rise: 1000,
+        fall: 1,
+        jitter: 10,
+    };
+    for (family, on_failure) in Family::BOTH
+        .into_iter()
+        .zip([OnFailure::Quiesce, OnFailure::Remove])
+    {
+        let policy = HealthPolicy {
+            check: Some(Check::paced(CheckKind::Http, slow_to_rise)),
+            on_failure,
+            ..HealthPolicy::default()
+        };
+        let patch = ServicePatch {
+            health: Some(Some(policy)),
+            ..ServicePatch::default()
+        };
+        let id = family.http_service();
+        let api = bench.director.api();
+        api.call(async |client| client.change_service(id, patch).await)?;
+    }
+    // A server that answers by now does not show by its next check that it was down.
+    bench.web[0].kill()?;
+    let before = Family::BOTH.map(|family| bench.until_down(family));
+    bench.web[0] = Nginx::start(&bench.topology.reals[0])?;
+    bench.wait_kept("\"state\":\"down\"")?;
+    for (family, before) in Family::BOTH.into_iter().zip(before) {
+        let before = before?;
+        bench.restart(Signal::Kill)?;
+        let names = tally(fetch_names(&bench.topology.client, family.http(), 6)?);
+        assert_eq!((names.get("rs1"), names["rs2"], names["rs3"]), (None, 3, 3));
+        let after = bench.until_down(family)?;
+        assert_eq!(after.reason, before.reason);
+        assert!(after.since.abs_diff(before.since) <= 1, "{after:?}");
+        assert_eq!(after.removed, before.removed);
+    }
+    assert_accounts(&bench.director);
     Ok(())
 }
 

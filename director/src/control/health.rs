@@ -19,7 +19,8 @@ use tracing::{info, warn};
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::config::Health;
-use crate::health::{Bed, Change, Place, Regimen, Rounds, Target};
+use crate::health::{Bed, Change, Chart, Patient, Place, Regimen, Rounds, Target};
+use crate::keep::Watched;
 use crate::pool::Pool;
 use crate::service::{self, Fitness, Part, Real, ServiceKey, Settings};
 use crate::wire::Endpoint;
@@ -47,6 +48,8 @@ struct Books {
     up: HashMap<ServiceKey, bool>,
     /// The pool that the beds were made for.
     seen: Weak<Pool>,
+    /// What a former daemon knew of those that have no bed yet.
+    charts: HashMap<Place, Chart>,
     /// Where the programs are that the API may have run.
     scripts: PathBuf,
 }
@@ -115,6 +118,7 @@ impl Director {
         }
         books.seen = Arc::downgrade(&pool);
         let (mut old, now) = (std::mem::take(&mut books.beds), Instant::now());
+        let clock = &self.facts.clock;
         for service in pool.iter() {
             for real in service.configured() {
                 let place = (service.key, real.endpoint);
@@ -124,13 +128,43 @@ impl Director {
                 let bed = match old.remove(&place) {
                     Some(bed) if bed.regimen == regimen => bed,
                     Some(bed) => Arc::new(bed.changed(regimen)),
-                    None => Arc::new(Bed::new(regimen, now)),
+                    None => Arc::new(match books.charts.remove(&place) {
+                        Some(chart) => Bed::going_on(regimen, &Patient::of(chart, clock)),
+                        None => Bed::new(regimen, now),
+                    }),
                 };
                 books.beds.insert(place, bed);
             }
         }
         books.up.retain(|key, _| pool.service(key).is_some());
         true
+    }
+
+    /// Goes on with what a former daemon knew of the real servers.
+    pub(super) fn care_on(&self, known: &[Watched]) {
+        let place = |of: &Watched| (translate::key(of.service), of.real.into());
+        let charts = known.iter().map(|of| (place(of), of.chart.clone()));
+        self.ward.books.lock().charts = charts.collect();
+        self.admit();
+        self.treat(Instant::now());
+        let mut books = self.ward.books.lock();
+        books.charts.clear();
+        // Nobody goes round yet: who does begins with all of them.
+        books.seen = Weak::new();
+    }
+
+    /// What is known of the real servers, for the next daemon.
+    pub(super) fn charts(&self) -> Vec<Watched> {
+        let books = self.ward.books.lock();
+        let beds = books.beds.iter();
+        let known = beds.filter_map(|((service, real), bed)| {
+            Some(Watched {
+                service: translate::id(service),
+                real: (*real).into(),
+                chart: bed.patient.lock().chart(&self.facts.clock)?,
+            })
+        });
+        known.collect()
     }
 
     /// Draws the conclusions of what is known at `now`.
@@ -441,8 +475,9 @@ impl Books {
     fn condition(&self, service: &service::Service, real: &Real) -> Option<Condition> {
         let bed = self.beds.get(&(service.key, real.endpoint))?;
         let patient = bed.patient.lock();
-        let now = Instant::now();
-        let unix = |at: Instant| unix_now().saturating_sub((now - at).as_secs());
+        // A moment is to be the same second whenever it is asked for.
+        let (now, today) = (Instant::now(), SystemTime::now());
+        let unix = |at: Instant| unix(today - (now - at));
         Some(Condition {
             state: patient.state(),
             since: unix(patient.since()),
@@ -538,6 +573,10 @@ fn carry_out(pool: &mut Pool, touched: &mut Touched, orders: &[(ServiceKey, Orde
 }
 
 fn unix_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
+    unix(SystemTime::now())
+}
+
+fn unix(moment: SystemTime) -> u64 {
+    let since = moment.duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }

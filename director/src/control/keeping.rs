@@ -127,6 +127,7 @@ impl Director {
             now,
             drains: pool.reals().filter_map(drained).collect(),
             levels,
+            health: self.charts(),
             daemons: self.daemons.all(),
             listed: Vec::new(),
             banned: Vec::new(),

@@ -48,6 +48,11 @@ impl Director {
         }
         let templates = self.take_templates(former);
         let connections = self.take_connections(former);
+        // Those who are down are to get none of the first packets. Out of its service, one keeps its
+        // connections only if it has them already.
+        if let Some(running) = &former.running {
+            self.care_on(&running.health);
+        }
         info!(
             connections = connections.over,
             connections_lost = connections.lost,

@@ -1,9 +1,11 @@
 //! What checks in a row say together.
 
 use adminapi::model::Pace;
+use serde::{Deserialize, Serialize};
 
 /// What is thought of a real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Opinion {
     /// It has not been checked yet.
     #[default]
@@ -44,6 +46,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// One that begins with this opinion.
+    pub(super) const fn of(opinion: Opinion) -> Self {
+        Self { opinion, row: 0 }
+    }
+
     /// What is thought of it.
     pub(super) const fn opinion(&self) -> Opinion {
         self.opinion
@@ -65,26 +72,20 @@ impl Machine {
         };
         let changes = self.row >= needed;
         if changes {
-            *self = Self {
-                opinion: *to,
-                row: 0,
-            };
+            *self = Self::of(*to);
         }
         changes
     }
 
     /// It is down, whatever checks have said; they have to bring it back.
     pub(super) fn condemn(&mut self) {
-        *self = Self {
-            opinion: Down,
-            row: 0,
-        };
+        *self = Self::of(Down);
     }
 
     /// The same opinion for other checks to change.
     #[must_use]
     pub(super) const fn anew(self) -> Self {
-        Self { row: 0, ..self }
+        Self::of(self.opinion)
     }
 }
 

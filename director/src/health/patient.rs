@@ -1,6 +1,8 @@
 //! All that is known of the health of one real server, and what follows: a state, why, and what it
 //! leaves of its weight. Nothing here reads a clock.
 
+mod chart;
+
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,8 @@ use super::passive::Window;
 use super::report::{Report, Share, Will};
 use crate::service::{Fitness, Part};
 use crate::stats::Handshakes;
+
+pub use chart::Chart;
 
 /// What somebody or something has said.
 pub type Words = Cow<'static, str>;

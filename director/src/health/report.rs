@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What an agent has said so far: a line changes what it names, the rest stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Report {
     /// Whether it lets new connections come.
     pub will: Will,
@@ -14,7 +16,8 @@ pub(super) struct Report {
 }
 
 /// What an agent wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Will {
     /// New connections (`ready`).
     #[default]
@@ -26,7 +29,8 @@ pub(super) enum Will {
 }
 
 /// How an agent says that its server does not work: all of these mean the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Failing {
     /// `down`
     Down,
@@ -37,7 +41,8 @@ pub(super) enum Failing {
 }
 
 /// How much an agent wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Share {
     /// A part of the configured weight, in percent.
     Percent(u16),

@@ -51,11 +51,16 @@ impl Bed {
     /// The same real server, asked in another way.
     #[must_use]
     pub fn changed(&self, regimen: Regimen) -> Self {
+        Self::going_on(regimen, &self.patient.lock())
+    }
+
+    /// One that is asked so from now on, and was looked after before.
+    pub fn going_on(regimen: Regimen, patient: &Patient) -> Self {
         let checked = regimen
             .check
             .as_ref()
             .is_some_and(|check| check.kind != CheckKind::None);
-        let patient = self.patient.lock().anew(checked, regimen.agent.is_some());
+        let patient = patient.anew(checked, regimen.agent.is_some());
         Self {
             regimen,
             patient: Mutex::new(patient),

@@ -7,6 +7,7 @@ use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::health::Chart;
 
 /// What can be asked for both ways.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -105,6 +106,17 @@ pub struct Drained {
     pub until: u32,
 }
 
+/// What is known of the health of a real server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Its service.
+    pub service: ServiceId,
+    /// RIP and port.
+    pub real: std::net::SocketAddr,
+    /// How it is.
+    pub chart: Chart,
+}
+
 /// The file `running`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Running {
@@ -116,6 +128,9 @@ pub struct Running {
     pub levels: Vec<Held>,
     /// Drains.
     pub drains: Vec<Drained>,
+    /// The health of real servers.
+    #[serde(default)]
+    pub health: Vec<Watched>,
     /// Synchronisation daemons.
     pub daemons: Vec<SyncDaemon>,
     /// Networks that the API has listed.

@@ -1,37 +1,14 @@
 //! What the director itself says to a packet that it drops: RST and ICMP errors, at a bounded
 //! rate. An answer is built in the frame of the packet and goes back the way it came.
 
+use super::allowance::Allowance;
 use super::reading::Reading;
 use super::view::{Owner, Refusal};
 use crate::drops::{Cause, DropReason};
 use crate::forward::reply::{Problem, error, reset};
-use crate::time::{Tick, Ticks};
+use crate::time::Tick;
 use crate::wire::{self, Protocol, Transport};
 use crate::xsk::{Frame, Umem};
-
-/// Answers a second, of each worker: as many as Linux sends ICMP errors
-/// (`net.ipv4.icmp_msgs_per_sec`).
-const RATE: u32 = 1000;
-
-/// Answers that may go at once (`net.ipv4.icmp_msgs_burst`).
-const BURST: u32 = 50;
-
-/// How many answers may still be sent: a token bucket, so that a flood is not answered by a
-/// flood.
-#[derive(Debug)]
-pub(super) struct Allowance {
-    tokens: u32,
-    filled: Tick,
-}
-
-impl Default for Allowance {
-    fn default() -> Self {
-        Self {
-            tokens: BURST,
-            filled: Tick::default(),
-        }
-    }
-}
 
 impl Allowance {
     /// Turns the frame of a refused packet into an answer to it. False when there is nothing to
@@ -65,20 +42,6 @@ impl Allowance {
         let length = say(umem.room_mut(frame), packet);
         frame.set_len(length.unwrap_or(0));
         length.is_some()
-    }
-
-    /// Whether one more may be sent.
-    pub(super) fn take(&mut self, now: Tick) -> bool {
-        let Ticks(passed) = self.filled.until(now);
-        let earned = passed.saturating_mul(RATE / Ticks::PER_SECOND);
-        self.tokens = self
-            .tokens
-            .saturating_add(earned)
-            .min(BURST.max(RATE / Ticks::PER_SECOND));
-        self.filled = now;
-        let granted = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        granted
     }
 }
 
@@ -128,24 +91,4 @@ fn say(
             vip.unwrap_or(packet.tuple.dst.addr),
         ),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bucket_gives_a_burst_and_then_the_rate() {
-        let mut allowance = Allowance::default();
-        let granted =
-            |allowance: &mut Allowance, now| (0..1000).filter(|_| allowance.take(now)).count();
-        assert_eq!(granted(&mut allowance, Tick(0)), BURST as usize);
-        assert_eq!(granted(&mut allowance, Tick(0)), 0);
-        let per_tick = (RATE / Ticks::PER_SECOND) as usize;
-        assert_eq!(granted(&mut allowance, Tick(1)), per_tick);
-        assert_eq!(
-            granted(&mut allowance, Tick(1000)),
-            per_tick.max(BURST as usize)
-        );
-    }
 }

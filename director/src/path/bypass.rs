@@ -4,8 +4,9 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
-use super::view::{Refusal, View, flow_of};
+use super::view::{Refusal, View};
 use super::visitor::Guest;
+use super::ways::flow_of;
 use crate::drops::Cause;
 use crate::flow::{Place, Shard};
 use crate::neighbour::Hop;

@@ -1,12 +1,11 @@
 //! What the director says for one end of a connection to the other, beside the packet at hand.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 
-use super::view::{View, flow_of};
 use crate::forward::{self, Word};
 use crate::neighbour::Hop;
 use crate::wire::Mac;
-use crate::worker::Outbox;
 use crate::xsk::{Frame, Umem};
 
 /// How many may wait for the end of a batch; a client or a real server that misses one asks again.
@@ -14,11 +13,11 @@ const ROOM: usize = 256;
 
 /// What a worker has still to say.
 #[derive(Debug)]
-pub(super) struct Errands(RefCell<Vec<Word>>);
+pub(super) struct Errands(RefCell<VecDeque<Word>>);
 
 impl Default for Errands {
     fn default() -> Self {
-        Self(RefCell::new(Vec::with_capacity(ROOM)))
+        Self(RefCell::new(VecDeque::with_capacity(ROOM)))
     }
 }
 
@@ -27,25 +26,13 @@ impl Errands {
     pub(super) fn add(&self, word: Word) {
         let mut waiting = self.0.borrow_mut();
         if waiting.len() < ROOM {
-            waiting.push(word);
+            waiting.push_back(word);
         }
     }
-}
 
-impl View<'_> {
-    /// Says what waits.
-    pub(super) fn run_errands(&self, umem: &Umem, out: &mut Outbox) {
-        for word in self.errands.0.borrow_mut().drain(..) {
-            let to = word.tuple.dst.addr;
-            let Ok(hop) = self.way_to(to, flow_of(&word.tuple)) else {
-                continue;
-            };
-            let Some(mut frame) = out.blank() else {
-                return;
-            };
-            say(umem, &mut frame, &word, &hop);
-            self.utter(umem, frame, &hop, out);
-        }
+    /// The next one.
+    pub(super) fn next(&self) -> Option<Word> {
+        self.0.borrow_mut().pop_front()
     }
 }
 

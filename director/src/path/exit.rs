@@ -1,6 +1,7 @@
 //! How a packet leaves: what is done to it on its way, and through which port.
 
-use super::view::{Refusal, View, flow_of};
+use super::view::{Refusal, View};
+use super::ways::flow_of;
 use crate::drops::Cause;
 use crate::forward::{self, Cuts, Outer, Speech, Tunnel, Word};
 use crate::fragment::Name;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::Shared;
 use super::errand::Errands;
 use super::farewell::Farewells;
+use super::openings::Openings;
 use super::reading::Reading;
-use super::splice::Openings;
 use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use super::visitor::Guest;
-use super::ways::Ways;
+use super::ways::{Ways, flow_of};
 use crate::drops::{Cause, DropReason};
 use crate::fast::Moment;
 use crate::flow::{Direction, Entry, Place};
@@ -194,7 +194,7 @@ impl<'s> View<'s> {
         let hop = match way {
             Direction::Original => self.hop_by(frame, &packet.layout, real.method, &to),
             Direction::Reply => {
-                let flow = super::view::flow_of(&to);
+                let flow = flow_of(&to);
                 self.exit(frame, &packet.layout, to.dst.addr, flow)
             }
         };

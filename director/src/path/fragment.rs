@@ -1,5 +1,6 @@
 //! Fragments: the first one of a datagram goes as a packet does, and the others after it.
 
+use super::course::Course;
 use super::exit::Departure;
 use super::held::Held;
 use super::reading::Reading;
@@ -8,25 +9,13 @@ use super::view::{Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Place};
 use crate::fragment::{Name, Way};
-use crate::service::{Method, RealId};
+use crate::service::Method;
 use crate::wire::{self, Fragment, Transport, Tuple};
 use crate::worker::Outbox;
 use crate::xsk::Umem;
 
 /// Fragments that are looked at again in one round.
 const LOOKS: usize = 32;
-
-/// The way of a datagram that comes in fragments.
-#[derive(Clone, Copy, Debug)]
-pub struct Course {
-    /// Its tuple.
-    tuple: Tuple,
-    /// What that becomes.
-    to: Tuple,
-    method: Method,
-    /// Whose packets they are, and which way.
-    owner: Option<(RealId, Direction)>,
-}
 
 impl<'s> View<'s> {
     /// A fragment of a TCP segment or UDP datagram.

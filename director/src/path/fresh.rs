@@ -4,7 +4,7 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::judge::segment_of;
-use super::splice::LIFETIME;
+use super::openings::LIFETIME;
 use super::view::{Refusal, View};
 use super::visitor::Guest;
 use super::voice::Lead;

@@ -1,7 +1,7 @@
 //! Fragments that came before the first one of their datagram: kept for a moment, until that one
 //! has shown the way.
 
-use super::refused::Arrival;
+use super::arrival::Arrival;
 use crate::fragment::Name;
 use crate::time::{Tick, Ticks};
 use crate::xsk::Umem;

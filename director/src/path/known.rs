@@ -1,28 +1,17 @@
 //! A packet of a known connection: the state machine, then the rewrite.
 
 use super::exit::Departure;
+use super::farewell::Words;
 use super::ftp::Said;
 use super::judge::Verdict;
+use super::plan::Plan;
 use super::splice;
 use super::view::{self, Refusal, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Place, Shard};
-use crate::forward::{Speech, Word};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
 use crate::wire::{Endpoint, Layout, Transport, Tuple};
-
-/// What is to be done with a packet once the table is unlocked again.
-pub(super) enum Plan {
-    /// Make its tuple this if it is translated, and send it in this way.
-    Send(Tuple, Method, Hop),
-    /// The same, and make it say this.
-    Say(Tuple, Method, Hop, Speech),
-    /// Send a word of the director's own in its place.
-    Instead(Word, Hop),
-    /// It opens a connection of its own.
-    Fresh,
-}
 
 impl<'s> View<'s> {
     /// A TCP segment, a UDP datagram or an SCTP packet.
@@ -206,6 +195,17 @@ impl<'s> View<'s> {
     pub(super) fn departed(&self, entry: &Entry) {
         view::leave(self.pool, self.latest, self.templates, entry);
         self.bid_farewell(entry);
+    }
+
+    /// Has the real server told, if it holds a place for what is gone.
+    fn bid_farewell(&self, entry: &Entry) {
+        let Some(words) = Words::about(entry, self.orders.tell_reals()) else {
+            return;
+        };
+        if let Some(real) = self.pool.real(entry.real()) {
+            let to = self.translated(entry, real, Direction::Original);
+            self.farewells.add(to, words);
+        }
     }
 }
 

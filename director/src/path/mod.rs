@@ -12,9 +12,12 @@
 //!
 //! A packet changes state only when it can go: the next hop, the MTU and the TTL come first.
 
+mod allowance;
 mod anew;
 mod answer;
+mod arrival;
 mod bypass;
+mod course;
 mod errand;
 mod exit;
 mod expiry;
@@ -30,6 +33,9 @@ mod home;
 mod icmp;
 mod judge;
 mod known;
+mod openings;
+mod own;
+mod plan;
 mod policy;
 mod reading;
 mod refused;
@@ -72,15 +78,16 @@ use crate::xsk::{Frame, Umem};
 
 pub use explain::Explanation;
 
+use arrival::Arrival;
+pub use course::Course;
 use errand::Errands;
 use exit::Departure;
 use expiry::Expiry;
 use farewell::Farewells;
-pub use fragment::Course;
+use openings::Openings;
 pub use policy::Policy;
 use reading::Reading;
-use refused::{Arrival, Refused};
-use splice::Openings;
+use refused::Refused;
 use view::View;
 pub(crate) use view::leave;
 use ways::Ways;

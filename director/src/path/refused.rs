@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::answer::Allowance;
+use super::allowance::Allowance;
+use super::arrival::Arrival;
 use super::held::Held;
 use super::home::HERE;
 use super::reading::Reading;
@@ -14,23 +15,13 @@ use crate::neighbour::{Asker, Fib};
 use crate::stats::WorkerStats;
 use crate::time::{Tick, Ticks};
 use crate::worker::Outbox;
-use crate::xsk::{Frame, Umem};
+use crate::xsk::Umem;
 
 /// Packets that wait for neighbours at once; further ones are dropped.
 const WAITING: usize = 64;
 
 /// How long a packet waits: as long as the kernel asks (`mcast_solicit` times `retrans_time`).
 const PATIENCE: Ticks = Ticks::seconds(3);
-
-/// A packet on the path.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) frame: Frame,
-    /// The port that it came in on.
-    pub(super) port: u16,
-    /// When.
-    pub(super) at: Tick,
-}
 
 /// What a worker keeps for packets that go no further.
 #[derive(Debug)]

@@ -9,11 +9,12 @@
 //!    | <====== numbers, clock and windows of the other half ====> |
 //! ```
 
-mod openings;
+mod tend;
 
 use super::exit::Departure;
 use super::judge::{Verdict, segment_of};
-use super::known::Plan;
+use super::openings::Opening;
+use super::plan::Plan;
 use super::view::View;
 use super::visitor::opening_window;
 use crate::cookie::{self, Hello, Proof};
@@ -25,8 +26,6 @@ use crate::service::Real;
 use crate::tcp::Tracking;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Options, Transport, Tuple, is_intact};
-
-pub(super) use openings::{LIFETIME, Openings};
 
 /// Whose segments, and where they go.
 pub(super) struct Way<'a> {
@@ -51,9 +50,9 @@ impl View<'_> {
     ) -> Departure {
         let window = Segment::parse(packet.layout.segment(frame))
             .map_or(0, |segment| opening_window(proof, &segment));
-        let opening = openings::Opening::new(packet.tuple, *to, real.id, *proof, window);
+        let opening = Opening::new(packet.tuple, *to, real.id, *proof, window);
         let syn = opening.syn();
-        self.wait_for(opening);
+        self.openings.wait_for(opening, self.now);
         Departure::Instead(syn, *hop)
     }
 

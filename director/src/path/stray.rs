@@ -6,7 +6,8 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
-use super::view::{Refusal, View, flow_of};
+use super::view::{Refusal, View};
+use super::ways::flow_of;
 use crate::defence::Strays;
 use crate::drops::Cause;
 use crate::wire::tcp::{self, Flags};

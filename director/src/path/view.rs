@@ -7,11 +7,11 @@ use std::sync::Arc;
 use adminapi::sysctl::{Sysctl, Sysctls};
 use arc_swap::ArcSwap;
 
+use super::course::Course;
 use super::errand::Errands;
 use super::farewell::Farewells;
-use super::fragment::Course;
+use super::openings::Openings;
 use super::policy::Policy;
-use super::splice::Openings;
 use super::ways::Ways;
 use crate::cookie::Resets;
 use crate::defence::{Lottery, Orders};
@@ -228,11 +228,6 @@ fn leave_newcomer(pool: &Pool, entry: &Entry) {
     if let Some(real) = pool.real(entry.real()) {
         real.load.leave(entry.tracked.phase());
     }
-}
-
-/// What picks one of several next hops: the ports, so that a connection stays on one way.
-pub(super) fn flow_of(tuple: &Tuple) -> u64 {
-    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::neighbour::{Fib, Hop, NoHop};
 use crate::pool::Pool;
-use crate::wire::Addr;
+use crate::wire::{Addr, Tuple};
 
 /// How many are known at once, a power of two; an address has one place.
 const PLACES: usize = 64;
@@ -94,4 +94,9 @@ impl Ways {
         let mixed = (words[2] ^ words[3]).wrapping_mul(0x9e37_79b1);
         &self.places[mixed as usize >> (u32::BITS - PLACES.ilog2())]
     }
+}
+
+/// What picks one of several next hops: the ports, so that a connection stays on one way.
+pub(super) fn flow_of(tuple: &Tuple) -> u64 {
+    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
 }

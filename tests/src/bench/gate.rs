@@ -282,11 +282,7 @@ impl Bench {
         }
         topology.meet_neighbours()?;
         let services = load.services(&topology, class.family(), class.kind());
-        // As much room as the cheapest NAT has.
-        let configuration = load
-            .configuration(&topology)
-            .datapath("flows", i64::from(load.flows.max(1 << 15)))
-            .fast_path(true);
+        let configuration = load.configuration(&topology).fast_path(true);
         let configuration: Configuration = services
             .into_iter()
             .map(|service| class.method().applied(service))

@@ -102,7 +102,8 @@ impl Bed {
             .context("it is not configured")
     }
 
-    /// Waits until a real server is in `state`.
+    /// Waits until a real server is in `state`, and the pool is changed accordingly: that is done a moment
+    /// after the state shows.
     pub(crate) fn until(&self, number: usize, state: RealState) -> Result<RealView> {
         wait::until(
             &format!("rs{number} to be {}", state.name()),
@@ -110,7 +111,9 @@ impl Bed {
             || {
                 let view = self.view(number)?;
                 let condition = view.condition.as_ref().context("it is not watched")?;
-                ensure!(condition.state == state, "it is {condition:?}");
+                let serves = condition.percent > 0 && !condition.removed;
+                let is_done = serves == state.is_well();
+                ensure!(condition.state == state && is_done, "it is {condition:?}");
                 Ok(view)
             },
         )

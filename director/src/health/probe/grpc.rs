@@ -45,9 +45,7 @@ impl Grpc {
     }
 
     pub(super) async fn ask(&self) -> Verdict {
-        let stream = tcp::connect(self.to)
-            .await
-            .map_err(|error| failed(&error))?;
+        let stream = tcp::call(self.to).await.map_err(|error| failed(&error))?;
         match &self.tls {
             None => self.exchange(stream).await,
             Some(tls) => {

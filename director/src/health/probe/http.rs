@@ -64,7 +64,7 @@ impl Http {
     }
 
     async fn talk(&self) -> io::Result<Verdict> {
-        let stream = tcp::connect(self.to).await?;
+        let stream = tcp::call(self.to).await?;
         match &self.tls {
             None => self.exchange(stream).await,
             Some(tls) => self.exchange(tls.over(stream).await?).await,
