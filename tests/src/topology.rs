@@ -11,11 +11,15 @@
 //! without a word unless its far end has NAPI, which GRO or an XDP program switch on.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
 use crate::packet::Mac;
+use crate::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The client.
 pub const CLIENT_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
@@ -164,9 +168,11 @@ impl Topology {
             .chain(reals)
             .try_for_each(|address: IpAddr| {
                 let address = address.to_string();
-                self.director
-                    .run("ping", &["-c1", "-W2", &address])
-                    .map(drop)
+                // A bridge that has just got a port may lose the first one.
+                wait::until("a neighbour to answer", PATIENCE, || {
+                    let ping = ["-c1", "-W1", &address];
+                    self.director.run("ping", &ping).map(drop)
+                })
             })
     }
 

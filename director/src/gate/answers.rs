@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use libbpf_rs::MapHandle;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::map::endpoint_key;
+use super::map::{endpoint_key, put};
 use crate::bpf_link::{self, Hook};
 use crate::door::{Door, GIVEN_BACK};
 use crate::wire::{Addr, Endpoint, Protocol};
@@ -96,14 +96,8 @@ impl Answers {
 
     fn put(&self, protocol: u8, endpoint: Endpoint, there: bool) -> Result<(), GateError> {
         let key = endpoint_key(protocol, endpoint);
-        let told = match there {
-            true => (self.endpoints).update(&key, &1u32.to_ne_bytes(), MapFlags::ANY),
-            false => match self.endpoints.delete(&key) {
-                Err(error) if error.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
-                told => told,
-            },
-        };
-        told.map_err(|error| GateError::Map {
+        let value = there.then(|| 1u32.to_ne_bytes());
+        put(&self.endpoints, &key, value).map_err(|error| GateError::Map {
             map: "answering",
             error,
         })

@@ -4,7 +4,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use crate::wire::Endpoint;
 
-/// `struct endpoint` of `bpf/maps.h`.
+/// `struct endpoint` of `bpf/address.h`.
 pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
     let mut key = [0; 20];
     key[..16].copy_from_slice(endpoint.addr.octets());
