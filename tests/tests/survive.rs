@@ -158,9 +158,14 @@ impl Bench {
 
     /// Waits until `word` is written down for the next director.
     fn wait_kept(&self, word: &str) -> Result<()> {
+        self.wait_kept_times(word, 1)
+    }
+
+    /// The same of a word that is to be there so many times.
+    fn wait_kept_times(&self, word: &str, times: usize) -> Result<()> {
         wait::until("it to be kept", PATIENCE, || {
             let kept = fs::read_to_string(self.haven.kept("running")?)?;
-            ensure!(kept.contains(word), "{kept}");
+            ensure!(kept.matches(word).count() >= times, "{kept}");
             Ok(())
         })
     }
@@ -303,7 +308,7 @@ fn the_health_of_real_servers_outlives_a_killed_director() -> Result<()> {
     bench.web[0].kill()?;
     let before = Family::BOTH.map(|family| bench.until_down(family));
     bench.web[0] = Nginx::start(&bench.topology.reals[0])?;
-    bench.wait_kept("\"state\":\"down\"")?;
+    bench.wait_kept_times("\"state\":\"down\"", Family::BOTH.len())?;
     for (family, before) in Family::BOTH.into_iter().zip(before) {
         let before = before?;
         bench.restart(Signal::Kill)?;
