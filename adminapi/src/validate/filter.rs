@@ -78,70 +78,94 @@ pub fn validate_filter_rules(rules: &FilterRules) -> Vec<Problem> {
             problems.push(problem.with_other("/strict"));
         }
     }
-    if rules.limits.len() > RateLimit::MAX {
-        let mend = format!("use {} at most", RateLimit::MAX);
-        let message = format!("{} limits are too many", rules.limits.len());
-        problems.push(Problem::new("/limits", message, mend));
-    }
     let mut names = HashSet::new();
-    for (index, limit) in rules.limits.iter().enumerate() {
-        let prefix = format!("/limits/{index}");
-        let of_limit = validate_limit(limit).into_iter();
-        problems.extend(of_limit.map(|problem| problem.below(&prefix)));
-        if !names.insert(&limit.name) {
-            let message = format!("{:?} is the name of another limit", limit.name);
-            problems.push(Problem::new(
-                format!("{prefix}/name"),
-                message,
-                "use another one",
-            ));
-        }
-    }
-    if rules.connections.len() > RateLimit::MAX {
-        let mend = format!("use {} at most", RateLimit::MAX);
-        let message = format!("{} limits are too many", rules.connections.len());
-        problems.push(Problem::new("/connections", message, mend));
-    }
-    for (index, limit) in rules.connections.iter().enumerate() {
-        let prefix = format!("/connections/{index}");
-        let of_limit = validate_crowd(limit).into_iter();
-        problems.extend(of_limit.map(|problem| problem.below(&prefix)));
-        if !names.insert(&limit.name) {
-            let message = format!("{:?} is the name of another limit", limit.name);
-            problems.push(Problem::new(
-                format!("{prefix}/name"),
-                message,
-                "use another one",
-            ));
-        }
-    }
+    problems.extend(validate_each(&rules.limits, &mut names));
+    problems.extend(validate_each(&rules.connections, &mut names));
     problems.extend(validate_regions(rules));
     problems
 }
 
-fn validate_regions(rules: &FilterRules) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if rules.regions.len() > Region::MAX {
-        let mend = format!("use {} at most", Region::MAX);
-        let message = format!("{} regions are too many", rules.regions.len());
-        problems.push(Problem::new("/regions", message, mend));
+/// What rules have lists of.
+trait Named {
+    /// Where the list stands.
+    const LIST: &'static str;
+    const KIND: &'static str;
+    const MOST: usize;
+
+    fn name(&self) -> &str;
+
+    fn judge(&self) -> Vec<Problem>;
+}
+
+impl Named for RateLimit {
+    const LIST: &'static str = "/limits";
+    const KIND: &'static str = "limit";
+    const MOST: usize = Self::MAX;
+
+    fn name(&self) -> &str {
+        &self.name
     }
-    let mut names = HashSet::new();
-    for (index, region) in rules.regions.iter().enumerate() {
-        let prefix = format!("/regions/{index}");
-        let of_region = validate_region(region).into_iter();
-        problems.extend(of_region.map(|problem| problem.below(&prefix)));
-        if !names.insert(&region.name) {
-            let message = format!("{:?} is the name of another region", region.name);
-            problems.push(Problem::new(
-                format!("{prefix}/name"),
-                message,
-                "use another one",
-            ));
+
+    fn judge(&self) -> Vec<Problem> {
+        validate_limit(self)
+    }
+}
+
+impl Named for ConnectionLimit {
+    const LIST: &'static str = "/connections";
+    const KIND: &'static str = "limit";
+    const MOST: usize = RateLimit::MAX;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn judge(&self) -> Vec<Problem> {
+        validate_crowd(self)
+    }
+}
+
+impl Named for Region {
+    const LIST: &'static str = "/regions";
+    const KIND: &'static str = "region";
+    const MOST: usize = Self::MAX;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn judge(&self) -> Vec<Problem> {
+        validate_region(self)
+    }
+}
+
+/// Judges each of a list, whose names are not to be among `names`, to which they are added.
+fn validate_each<'a, T: Named>(all: &'a [T], names: &mut HashSet<&'a str>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if all.len() > T::MOST {
+        let message = format!("{} {}s are too many", all.len(), T::KIND);
+        let mend = format!("use {} at most", T::MOST);
+        problems.push(Problem::new(T::LIST, message, mend));
+    }
+    for (index, one) in all.iter().enumerate() {
+        let prefix = format!("{}/{index}", T::LIST);
+        let own = one.judge().into_iter();
+        problems.extend(own.map(|problem| problem.below(&prefix)));
+        if !names.insert(one.name()) {
+            let message = format!("{:?} is the name of another {}", one.name(), T::KIND);
+            let pointer = format!("{prefix}/name");
+            problems.push(Problem::new(pointer, message, "use another one"));
         }
     }
+    problems
+}
+
+fn validate_regions(rules: &FilterRules) -> Vec<Problem> {
+    let mut names = HashSet::new();
+    let mut problems = validate_each(&rules.regions, &mut names);
     for (index, limit) in rules.limits.iter().enumerate() {
-        if let Some(name) = limit.region.as_ref().filter(|name| !names.contains(name)) {
+        let unknown = |name: &&String| !names.contains(name.as_str());
+        if let Some(name) = limit.region.as_ref().filter(unknown) {
             let pointer = format!("/limits/{index}/region");
             let message = format!("there is no region {name:?}");
             problems.push(Problem::new(pointer, message, "name one of the regions"));
@@ -151,11 +175,7 @@ fn validate_regions(rules: &FilterRules) -> Vec<Problem> {
 }
 
 fn validate_region(region: &Region) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if !is_name(&region.name, Region::MAX_NAME) {
-        let mend = format!("use letters, digits, - and _, {} at most", Region::MAX_NAME);
-        problems.push(Problem::new("/name", "is no name", mend));
-    }
+    let mut problems = Vec::from_iter(validate_name(&region.name, Region::MAX_NAME));
     for (index, code) in region.countries.iter().enumerate() {
         if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
             let message = format!("{code:?} is no country");
@@ -185,23 +205,18 @@ fn validate_region(region: &Region) -> Vec<Problem> {
     problems
 }
 
-fn is_name(name: &str, longest: usize) -> bool {
+fn validate_name(name: &str, longest: usize) -> Option<Problem> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    (1..=longest).contains(&name.len()) && name.chars().all(is_plain)
+    let is_name = (1..=longest).contains(&name.len()) && name.chars().all(is_plain);
+    let mend = || format!("use letters, digits, - and _, {longest} at most");
+    (!is_name).then(|| Problem::new("/name", "is no name", mend()))
 }
 
 fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = Vec::from_iter(validate_name(&limit.name, RateLimit::MAX_NAME));
     let mut refuse = |pointer: &str, message: &str, mend: String| {
         problems.push(Problem::new(pointer, message, mend));
     };
-    if !is_name(&limit.name, RateLimit::MAX_NAME) {
-        let mend = format!(
-            "use letters, digits, - and _, {} at most",
-            RateLimit::MAX_NAME
-        );
-        refuse("/name", "is no name", mend);
-    }
     let numbers = 1..=RateLimit::MAX_RATE;
     let mend = || format!("use 1 to {}", RateLimit::MAX_RATE);
     if !numbers.contains(&limit.rate) {
@@ -242,14 +257,7 @@ fn validate_sources(v4: u8, v6: u8, service: Option<ServiceId>) -> Vec<Problem> 
 }
 
 fn validate_crowd(limit: &ConnectionLimit) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if !is_name(&limit.name, RateLimit::MAX_NAME) {
-        let mend = format!(
-            "use letters, digits, - and _, {} at most",
-            RateLimit::MAX_NAME
-        );
-        problems.push(Problem::new("/name", "is no name", mend));
-    }
+    let mut problems = Vec::from_iter(validate_name(&limit.name, RateLimit::MAX_NAME));
     if limit.most == 0 {
         let mend = "use 1 or more; the list deny takes none";
         problems.push(Problem::new("/most", "lets nobody in", mend));
