@@ -15,8 +15,8 @@ use adminapi::model::{
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, News, Put};
 
+use super::commands::command_of_policy;
 use super::edit::{self, known, known_real};
-use super::health::command_of_policy;
 use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::flow;

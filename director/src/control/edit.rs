@@ -14,7 +14,7 @@ use adminapi::validate::{
 };
 use adminapi::{Control, ControlError};
 
-use super::health::commands_of;
+use super::commands::commands_of;
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::config;

@@ -5,6 +5,7 @@
 
 mod api;
 mod bans;
+mod commands;
 mod cookies;
 mod daemons;
 mod desired;

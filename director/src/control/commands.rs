@@ -1,0 +1,98 @@
+//! Which commands checks may run: whoever may change services may not run what he likes as root.
+
+use std::path::Path;
+
+use adminapi::error::Result;
+use adminapi::model::{Change, Check, HealthPolicy, Service};
+use adminapi::{ControlError, Problem};
+
+use super::Director;
+use crate::pool::Pool;
+
+impl Director {
+    /// Refuses a command that the configuration file has not named and that is not among the
+    /// scripts.
+    pub(super) fn refuse_commands<'c>(
+        &self,
+        checks: impl IntoIterator<Item = (String, &'c Check)>,
+    ) -> Result<()> {
+        let pool = self.shared.pool.load();
+        let scripts = self.ward.scripts();
+        let problem = |(pointer, check): (String, &Check)| {
+            let program = Path::new(check.command.first()?);
+            let is_script = program.parent() == Some(&scripts) && program.file_name().is_some();
+            (!is_script && !is_known(&pool, &check.command)).then(|| {
+                let message = format!("{} is not in {}", program.display(), scripts.display());
+                let mend = "put it there, or name it in the configuration file";
+                Problem::new(format!("{pointer}/command/0"), message, mend)
+            })
+        };
+        ControlError::unless_valid(checks.into_iter().filter_map(problem).collect())
+    }
+
+    /// [`Director::refuse_commands`] for those of services.
+    pub(super) fn refuse_commands_of(&self, services: &[Service]) -> Result<()> {
+        self.refuse_commands(checks_of(services))
+    }
+
+    /// [`Director::refuse_commands`] for that of a real server.
+    pub(super) fn refuse_command(&self, check: Option<&Check>) -> Result<()> {
+        self.refuse_commands(check.map(|check| ("/check".to_owned(), check)))
+    }
+}
+
+/// The check of a policy that a change sets, with a pointer to it.
+pub(super) fn command_of_policy(
+    policy: Option<&Option<HealthPolicy>>,
+) -> impl Iterator<Item = (String, &Check)> {
+    let policy = policy.into_iter().flatten();
+    let check = policy.filter_map(|policy| policy.check.as_ref());
+    check.map(|check| ("/health/check".to_owned(), check))
+}
+
+/// The checks that one of many changes sets, with pointers to them.
+pub(super) fn commands_of(change: &Change) -> Vec<(String, &Check)> {
+    let of_real = |check| ("/check".to_owned(), check);
+    match change {
+        Change::AddService(service) => checks_of(std::slice::from_ref(service)).collect(),
+        Change::ChangeService { patch, .. } => command_of_policy(patch.health.as_ref()).collect(),
+        Change::AddReal { real, .. } => real.check.iter().map(of_real).collect(),
+        Change::ChangeReal { patch, .. } => patch.check.iter().flatten().map(of_real).collect(),
+        Change::RemoveService { .. } | Change::RemoveReal { .. } | Change::RemoveServices {} => {
+            Vec::new()
+        }
+    }
+}
+
+/// The checks of services, with pointers to them.
+fn checks_of(services: &[Service]) -> impl Iterator<Item = (String, &Check)> {
+    services.iter().enumerate().flat_map(|(place, service)| {
+        let own = service
+            .health
+            .as_ref()
+            .and_then(|health| health.check.as_ref());
+        let own = own.map(|check| (format!("/service/{place}/health/check"), check));
+        let reals = service.reals.iter().enumerate();
+        let reals = reals.filter_map(move |(at, real)| {
+            let pointer = format!("/service/{place}/real/{at}/check");
+            real.check.as_ref().map(|check| (pointer, check))
+        });
+        own.into_iter().chain(reals)
+    })
+}
+
+/// Whether a check has this command already.
+fn is_known(pool: &Pool, command: &[String]) -> bool {
+    pool.iter().any(|service| {
+        let own = service
+            .health
+            .as_deref()
+            .and_then(|policy| policy.check.as_ref());
+        let reals = service
+            .configured()
+            .filter_map(|real| real.check.as_deref());
+        own.into_iter()
+            .chain(reals)
+            .any(|check| check.command == command)
+    })
+}
