@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::stats::TrafficSum;
+use crate::stats::sum::TrafficSum;
 
 /// How often [`Estimate::take_in`] is to be called.
 pub const INTERVAL: Duration = Duration::from_secs(2);

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Class, Entry};
 use super::floor::{bytes_of, call_at, entry_of, sctp_state_at, tag_of};
 use super::slab::Slab;
-use super::table::MOST_SHARDS;
 use super::tracked::Tracked;
 use crate::service::RealId;
 use crate::tcp::Tracking;
@@ -22,6 +21,9 @@ use crate::time::Tick;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 use crate::{sctp, sip, tcp};
+
+/// The most shards that a table has.
+pub(super) const MOST_SHARDS: usize = 256;
 
 /// How a table lies in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

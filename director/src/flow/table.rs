@@ -12,7 +12,7 @@ use super::elsewhere::Elsewhere;
 use super::entry::Entry;
 use super::floor::{self, Memory};
 use super::index::Index;
-use super::kept::Shape;
+use super::kept::{MOST_SHARDS, Shape};
 use super::place::{Keyed, Locator, Lot, Place, shard_of};
 use super::shard::{Departed, Gauge, Random, Refused, Shard, State};
 use super::slab::{NIL, Pool, Slab};
@@ -87,7 +87,6 @@ pub(super) struct Plan {
 
 /// A shard is worth its overhead from this size on, in connections.
 const LEAST_SHARE: usize = 16 << 10;
-pub(super) const MOST_SHARDS: usize = 256;
 /// With this many shards to choose from a worker seldom meets another one.
 const SHARDS_PER_WORKER: usize = 8;
 /// Entries that a listing looks at under one lock.

@@ -16,7 +16,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::fib::{Link, Neighbour, NoHop};
 use super::lpm::Prefix;
-use super::table::{Change, Placement, Route, Table, Target, Via};
+use super::slots::{Target, Via};
+use super::table::{Change, Placement, Route, Table};
 use crate::wire::Addr;
 
 /// The messages of a datagram that are understood.

@@ -34,7 +34,8 @@ pub use fib::{Ask, Fib, Hop, Link, Mac, Neighbour, NoHop};
 pub use follow::Neighbourhood;
 pub use lpm::Prefix;
 pub use outdated::Outdated;
-pub use table::{Change, Placement, Route, Table, Tables, Target, Via};
+pub use slots::{Target, Via};
+pub use table::{Change, Placement, Route, Table, Tables};
 
 #[cfg(test)]
 mod tests;

@@ -6,32 +6,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::fib::{Ask, Fib, Link, Neighbour, NoHop, SlotId};
+use super::fib::{Ask, Fib, Link, Neighbour, SlotId};
 use super::lpm::{DualLpm, Prefix};
-use super::slots::{Slots, World};
+use super::slots::{Slots, Target, World};
 use crate::wire::Addr;
-
-/// One next hop of a route.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Via {
-    /// Outgoing interface.
-    pub ifindex: u32,
-    /// Gateway, of either family; none when the destination is on link.
-    pub gateway: Option<Addr>,
-    /// Share among the next hops of the route, 1 to 256.
-    pub weight: u32,
-    /// Path MTU that the route sets, bytes; 0 = the link's.
-    pub mtu: u32,
-}
-
-/// Where a route leads.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// To the next hops that are alive.
-    Forward(Vec<Via>),
-    /// Nowhere.
-    Reject(NoHop),
-}
 
 /// The routing table that a route stands in, in the order in which the kernel asks them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
