@@ -7,7 +7,8 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use adminapi::model::{
-    ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId, Tunnel,
+    CookiePolicy, ForwardingMethod, Protocol, Real, Scheduler, SchedulerFlags, Service, ServiceId,
+    Tunnel,
 };
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -84,6 +85,16 @@ impl Configuration {
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.service.push(service);
+        self
+    }
+
+    /// Has no service answer with cookies, which would keep the pools empty and take the place of
+    /// whatever else is tried.
+    #[must_use]
+    pub fn without_cookies(mut self) -> Self {
+        for service in &mut self.service {
+            service.cookies = CookiePolicy::Off;
+        }
         self
     }
 

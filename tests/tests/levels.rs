@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adminapi::model::{CookiePolicy, Scheduler, Service};
+use adminapi::model::Scheduler;
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director};
@@ -45,14 +45,10 @@ impl Bench {
             .defense("dwell", 1)
             .defense("syn_recv", 1)
             .defense("syn_ack", 2);
-        // Cookies would keep the pools empty and take the place of what is tried here.
         let services = services(&topology, Scheduler::Rr, &[1, 1, 1]).into_iter();
         let configuration = services
-            .map(|service| Service {
-                cookies: CookiePolicy::Off,
-                ..service
-            })
-            .fold(shape(bare), Configuration::service);
+            .fold(shape(bare), Configuration::service)
+            .without_cookies();
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,
