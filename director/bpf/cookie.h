@@ -162,17 +162,20 @@ static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packe
 	       (is_probe(service, s) && has_got(ctx, p, service, s, seq));
 }
 
-__noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p)
+// The service that a packet is for, if it answers with cookies.
+static __always_inline const struct cookie_service *minting(const struct packet *p)
 {
-	struct cookie_service *service;
+	const struct cookie_service *service = bpf_map_lookup_elem(&cookies, &p->dst);
+
+	return service && service->flags & MINTS ? service : NULL;
+}
+
+__noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
+			     const struct cookie_service *service)
+{
 	struct segment s;
 
-	if (!p)
-		return GO_ON;
-	service = bpf_map_lookup_elem(&cookies, &p->dst);
-
-	if (!service || !(service->flags & MINTS) || is_on_roll(&p->src, &p->dst) ||
-	    !read_segment(ctx, &s))
+	if (!p || !service || is_on_roll(&p->src, &p->dst) || !read_segment(ctx, &s))
 		return GO_ON;
 	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN)
 		return mint(ctx, p, service, &s);

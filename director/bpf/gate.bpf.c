@@ -80,14 +80,14 @@ static __always_inline bool is_ftp_data(__be16 port)
 // The same, for endpoints of every port too.
 static __always_inline __u32 roles_of(const struct endpoint *end, const struct scope *scope)
 {
-	__u32 roles = role(end);
-	struct endpoint all = *end;
+	struct endpoint key = *end; // before Linux 6.2 a key is on the stack, not behind an argument
+	__u32 roles = role(&key);
 	__u32 wide;
 
 	if (roles || !scope->wide)
 		return roles;
-	all.port = 0;
-	wide = role(&all);
+	key.port = 0;
+	wide = role(&key);
 	return wide & FTP_DATA && is_ftp_data(end->port) ? wide | SERVICE : wide;
 }
 
@@ -95,7 +95,8 @@ static __always_inline __u32 roles_of(const struct endpoint *end, const struct s
 // that the director speaks from. A fragment has no port, and may be for either.
 static __always_inline bool is_hosts(const struct endpoint *end)
 {
-	struct own *own = bpf_map_lookup_elem(&locals, &end->addr);
+	struct address addr = end->addr;
+	struct own *own = bpf_map_lookup_elem(&locals, &addr);
 	__u16 port = bpf_ntohs(end->port);
 
 	if (own && !end->protocol)
@@ -174,10 +175,11 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 {
 	__u32 port = PORT;
 	const struct lane *lane = bpf_map_lookup_elem(&lanes, &port);
+	const struct cookie_service *service = minting(packet);
 
-	if (!lane || (opens(packet) && !lane->direct && !lane->on))
+	if (!lane || !service || (opens(packet) && !lane->direct && !lane->on))
 		return to_director(ctx->rx_queue_index);
-	switch (meet(ctx, packet)) {
+	switch (meet(ctx, packet, service)) {
 	case ANSWER:
 		sample(ctx, packet, filter);
 		return answer(lane);
