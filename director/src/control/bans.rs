@@ -106,15 +106,11 @@ impl Director {
             let (net, listing) = self.listing(&left);
             let mut filters = self.filters.lock();
             if filters.may_ban(net) {
-                let automatic = true;
-                self.list_in(
-                    &mut filters,
-                    net,
-                    Listing {
-                        automatic,
-                        ..listing
-                    },
-                )?;
+                let ban = Listing {
+                    automatic: true,
+                    ..listing
+                };
+                self.list_in(&mut filters, net, ban)?;
             }
         }
         Ok(())
