@@ -39,6 +39,7 @@ pub mod raw;
 pub mod require;
 pub mod scene;
 pub mod servers;
+pub mod syns;
 pub mod topology;
 pub mod traffic;
 pub mod tunnel;

@@ -1,19 +1,17 @@
 //! Sources that have too many connections, that are banned by themselves, and that are seen though
 //! the gate drops what they send.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use adminapi::model::{
-    BanPolicy, ConnectionLimit, FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery,
-    Prefix, RateLimit, SourceQuery,
+    ConnectionLimit, FilterList, FilterRules, Listed, NetworkQuery, Prefix, SourceQuery,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
-use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
+use testbed::syns::{self, banning};
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
@@ -35,29 +33,6 @@ fn set(scene: &Scene, rules: &FilterRules) -> Result<adminapi::model::Filter> {
 fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
     let drops = scene.director.api().stats()?.drops;
     Ok(drops.get(reason).copied().unwrap_or(0))
-}
-
-/// SYNs by hand, each from a port of its own.
-fn send_syns(
-    scene: &Scene,
-    from: IpAddr,
-    to: SocketAddr,
-    ports: std::ops::Range<u16>,
-) -> Result<()> {
-    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
-    for port in ports {
-        let syn = Segment {
-            flags: flag::SYN,
-            ..Segment::default()
-        };
-        let packet = tcp(SocketAddr::new(from, port), to, syn);
-        tap.send(&ethernet(
-            Mac::of_host(1, 1),
-            Mac::of_host(1, 0xfe),
-            &packet,
-        ))?;
-    }
-    Ok(())
 }
 
 #[test]
@@ -92,7 +67,7 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
             Family::V4 => "10.0.1.77".parse()?,
             Family::V6 => "fd00:1::77".parse()?,
         };
-        send_syns(&scene, other, to, 40_000..40_005)?;
+        syns::send(&scene.topology.client, other, to, 40_000..40_005)?;
         wait::until("the fourth to be refused", PATIENCE, || {
             let now = dropped(&scene, "source_connections")? - before;
             ensure!(now == 5, "{now} of 5");
@@ -122,32 +97,6 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
     Ok(())
 }
 
-fn banning() -> FilterRules {
-    let ban = BanPolicy {
-        over: 20,
-        within: 10,
-        first: 2,
-        longest: 60,
-        list: FilterList::Deny,
-    };
-    let limit = RateLimit {
-        name: "syns".to_owned(),
-        of: LimitOf::Syns,
-        per: LimitPer::Source,
-        rate: 1,
-        burst: Some(5),
-        prefix_v4: 32,
-        prefix_v6: 64,
-        service: None,
-        region: None,
-        ban: Some(ban),
-    };
-    FilterRules {
-        limits: vec![limit],
-        ..FilterRules::default()
-    }
-}
-
 /// The ban of a network, if there is one now.
 fn ban_of(scene: &Scene, network: Prefix) -> Result<Option<adminapi::model::ListedView>> {
     let query = NetworkQuery::default();
@@ -174,11 +123,11 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
         (Family::V4, "10.0.1.66", "10.0.1.66"),
         (Family::V6, "fd00:77::66", "fd00:77::/64"),
     ] {
-        set(&scene, &banning())?;
+        set(&scene, &banning(2, 60))?;
         let (attacker, network): (IpAddr, Prefix) = (attacker.parse()?, network.parse()?);
         let to = family.http();
         for (time, seconds) in [(1, 2), (2, 4)] {
-            send_syns(&scene, attacker, to, 30_000..30_040)?;
+            syns::send(&scene.topology.client, attacker, to, 30_000..30_040)?;
             wait::until("the ban", PATIENCE, || {
                 let ban = ban_of(&scene, network)?.context("it is not banned")?;
                 ensure!(ban.left.is_some_and(|left| left <= seconds), "{ban:?}");
@@ -191,7 +140,7 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
                 Ok(())
             })?;
             let before = dropped(&scene, "denied")?;
-            send_syns(&scene, attacker, to, 31_000..31_001)?;
+            syns::send(&scene.topology.client, attacker, to, 31_000..31_001)?;
             wait::until("what it sends to be denied", PATIENCE, || {
                 ensure!(dropped(&scene, "denied")? > before, "it is not");
                 Ok(())
@@ -215,8 +164,8 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
         seconds: None,
         why: None,
     };
-    send_syns(
-        &scene,
+    syns::send(
+        &scene.topology.client,
         "10.0.1.67".parse()?,
         Family::V4.http(),
         30_000..30_040,
@@ -230,8 +179,8 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
     api.call(async |client| client.put_network(&listing).await)?;
     assert_eq!(ban_of(&scene, network)?, None);
     let limited = dropped(&scene, "source_limit")?;
-    send_syns(
-        &scene,
+    syns::send(
+        &scene.topology.client,
         client(Family::V4),
         Family::V4.http(),
         30_000..30_100,
@@ -259,9 +208,14 @@ fn top_sources_are_seen_though_the_gate_drops_what_they_send() -> Result<()> {
     api.call(async |client| client.put_network(&listing).await)?;
     let attacker: IpAddr = "203.0.113.9".parse()?;
     wait::until("the attacker to be seen", PATIENCE, || {
-        send_syns(&scene, attacker, Family::V4.http(), 1000..1400)?;
-        send_syns(
-            &scene,
+        syns::send(
+            &scene.topology.client,
+            attacker,
+            Family::V4.http(),
+            1000..1400,
+        )?;
+        syns::send(
+            &scene.topology.client,
             "203.0.113.10".parse()?,
             Family::V4.http(),
             1000..1040,

@@ -9,11 +9,10 @@ use adminapi::model::{
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
-use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::syns;
+use testbed::topology::{CLIENT_V4, CLIENT_V6};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
@@ -52,22 +51,9 @@ fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
     Ok(drops.get(reason).copied().unwrap_or(0))
 }
 
-/// Sends SYNs by hand from the client's link, each from a port of its own.
+/// Sends SYNs by hand, each from a port of its own.
 fn send_syns(scene: &Scene, from: IpAddr, to: SocketAddr, count: u16) -> Result<()> {
-    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
-    for port in 0..count {
-        let syn = Segment {
-            flags: flag::SYN,
-            ..Segment::default()
-        };
-        let packet = tcp(SocketAddr::new(from, 40_000 + port), to, syn);
-        tap.send(&ethernet(
-            Mac::of_host(1, 1),
-            Mac::of_host(1, 0xfe),
-            &packet,
-        ))?;
-    }
-    Ok(())
+    syns::send(&scene.topology.client, from, to, 40_000..40_000 + count)
 }
 
 fn until_dropped(scene: &Scene, reason: &str, before: u64) -> Result<()> {

@@ -2,28 +2,26 @@
 //! was known is known again.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adminapi::model::{
-    BanPolicy, Check, CheckKind, Condition, FilterList, FilterRules, ForwardingMethod,
-    HealthPolicy, LimitOf, LimitPer, Listed, ListedView, Millis, NetworkQuery, OnFailure, Pace,
-    Persistence, Prefix, Protocol, RateLimit, RealState, RealView, Scheduler, ServicePatch,
+    Check, CheckKind, Condition, FilterList, FilterRules, ForwardingMethod, HealthPolicy, Listed,
+    ListedView, Millis, NetworkQuery, OnFailure, Pace, Persistence, Prefix, Protocol, RealState,
+    RealView, Scheduler, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, run_to_end, service};
 use testbed::haven::Haven;
-use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::process::Signal;
-use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
+use testbed::syns::{self, banning};
 use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{
     HttpConnection, UdpClient, download_slowly, fetch_names, file_sha256, tally,
@@ -127,23 +125,11 @@ impl Bench {
         })
     }
 
-    /// SYNs by hand.
-    fn send_syns(&self, from: &str, count: u16) -> Result<()> {
-        let tap = Tap::open(&self.topology.client, HOST_SIDE)?;
-        for port in 0..count {
-            let syn = Segment {
-                flags: flag::SYN,
-                ..Segment::default()
-            };
-            let from = SocketAddr::new(from.parse()?, 30_000 + port);
-            let packet = tcp(from, Family::V4.http(), syn);
-            tap.send(&ethernet(
-                Mac::of_host(1, 1),
-                Mac::of_host(1, 0xfe),
-                &packet,
-            ))?;
-        }
-        Ok(())
+    /// SYNs of a stranger.
+    fn send_syns(&self, count: u16) -> Result<()> {
+        let to = Family::V4.http();
+        let ports = 30_000..30_000 + count;
+        syns::send(&self.topology.client, STRANGER.parse()?, to, ports)
     }
 
     /// The ban of a host, if there is one.
@@ -408,36 +394,13 @@ fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
         return Ok(());
     }
     let mut bench = Bench::start(ForwardingMethod::Nat)?;
-    let ban = BanPolicy {
-        over: 20,
-        within: 10,
-        first: SECONDS,
-        longest: SECONDS,
-        list: FilterList::Deny,
-    };
-    let limit = RateLimit {
-        name: "syns".to_owned(),
-        of: LimitOf::Syns,
-        per: LimitPer::Source,
-        rate: 1,
-        burst: Some(5),
-        prefix_v4: 32,
-        prefix_v6: 64,
-        service: None,
-        region: None,
-        ban: Some(ban),
-    };
-    let rules = FilterRules {
-        limits: vec![limit],
-        ..FilterRules::default()
-    };
     // Who answers for it, so that nothing waits for it at the end.
     let address = format!("addr add {STRANGER}/24 dev {HOST_SIDE}\n");
     bench.topology.client.ip(&address)?;
     let api = bench.director.api();
-    api.call(async |client| client.put_filter(&rules).await)?;
+    api.call(async |client| client.put_filter(&banning(SECONDS, SECONDS)).await)?;
     let banned = wait::until("the ban", PATIENCE, || {
-        bench.send_syns(STRANGER, 40)?;
+        bench.send_syns(40)?;
         bench.ban_of(STRANGER)?.context("it is not banned")
     })?;
     bench.wait_kept(STRANGER)?;
@@ -451,7 +414,7 @@ fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
     );
     ensure!(again.left > Some(SECONDS / 2), "{again:?}");
     wait::until("what it sends to be denied", PATIENCE, || {
-        bench.send_syns(STRANGER, 1)?;
+        bench.send_syns(1)?;
         let drops = bench.director.api().stats()?.drops;
         ensure!(
             drops.get("denied").is_some_and(|denied| *denied > 0),
