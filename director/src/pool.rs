@@ -29,6 +29,7 @@ mod data;
 mod find;
 mod health;
 mod remember;
+mod settle;
 
 use census::{Census, enter, leave};
 pub use remember::Name;
@@ -92,6 +93,8 @@ pub struct Pool {
     unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.
     unsettled: imbl::OrdSet<ServiceKey>,
+    /// Services whose scheduler goes by an earlier list until [`Pool::catch_up`].
+    behind: imbl::OrdSet<ServiceKey>,
     /// Real servers that packets of their connections reach no more, or in another way.
     turned: imbl::Vector<RealId>,
     /// Real servers of a former process that nobody has added again yet.
@@ -248,6 +251,7 @@ impl Pool {
             service.scheduler = sched::build(algorithm, &service.reals);
         }
         self.services.insert(*key, Arc::new(service));
+        self.note_behind(*key);
         Ok(())
     }
 
@@ -271,20 +275,6 @@ impl Pool {
         Ok(())
     }
 
-    /// Lets the schedulers see the lists that have changed. To be called before a pool is
-    /// published: once for all its changes, since some schedulers build a table each time.
-    pub fn settle(&mut self) {
-        for key in std::mem::take(&mut self.unsettled) {
-            let Ok(mut service) = self.edit(&key) else {
-                continue;
-            };
-            if let Some(scheduler) = service.scheduler.changed(&service.reals) {
-                service.scheduler = scheduler;
-                self.services.insert(key, Arc::new(service));
-            }
-        }
-    }
-
     /// The real servers that packets of their connections reach no more, or in another way than
     /// in the pool that this one was made of. To be called when this one is published.
     pub fn take_turned(&mut self) -> Vec<RealId> {
@@ -297,6 +287,7 @@ impl Pool {
     /// [`PoolError::NoService`].
     pub fn remove_service(&mut self, key: &ServiceKey) -> Result<(), PoolError> {
         let service = self.services.remove(key).ok_or(PoolError::NoService)?;
+        self.behind.remove(key);
         self.close_data_ports(&service);
         if let Some(vip) = key.vip() {
             leave(&mut self.vips, vip.addr);

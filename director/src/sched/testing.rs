@@ -99,6 +99,13 @@ impl Farm {
         }
     }
 
+    /// Lets the scheduler know the list, however long that takes.
+    pub(crate) fn catch_up(&mut self) {
+        if self.scheduler.is_behind(&self.reals) {
+            self.scheduler = self.scheduler.caught_up(&self.reals).unwrap();
+        }
+    }
+
     pub(crate) fn put(&mut self, real: Arc<Real>) {
         self.reals.add(real);
         self.settle();
