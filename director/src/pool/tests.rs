@@ -1,8 +1,11 @@
 //! What a pool promises about changes.
 
+use adminapi::model;
+
 use super::*;
 use crate::ftp;
-use crate::service::Phase;
+use crate::sched;
+use crate::service::{Handling, Method, Phase, Settings, Standing};
 use crate::wire::Protocol;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
