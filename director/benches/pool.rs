@@ -14,8 +14,7 @@ use std::time::Instant;
 
 use adminapi::model::{Scheduler, SchedulerFlags};
 use director::pool::Pool;
-use director::sched::Newcomer;
-use director::service::{ServiceKey, Settings};
+use director::service::{Newcomer, ServiceKey, Settings};
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol, Tuple};
 

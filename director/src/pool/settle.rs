@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::Pool;
-use crate::sched::Scheduler;
-use crate::service::{Service, ServiceKey};
+use crate::service::{Scheduler, Service, ServiceKey};
 
 /// A scheduler that was made for a list in the place of one that was behind.
 pub struct CaughtUp {
@@ -78,8 +77,7 @@ mod tests {
     use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
     use super::*;
-    use crate::sched::Newcomer;
-    use crate::service::Settings;
+    use crate::service::{Newcomer, Settings};
     use crate::time::Tick;
     use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 

@@ -6,8 +6,7 @@ use adminapi::model::SchedulerFlag;
 
 use super::hashing::client;
 use super::load::willing;
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 mod table;
 

@@ -135,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sched::testing::real;
+    use crate::service::testing::real;
 
     proptest! {
         /// Against a plain list.

@@ -3,8 +3,9 @@
 use adminapi::model::{SchedulerFlag, SchedulerFlags};
 use proptest::prelude::*;
 
-use super::super::testing::{Farm, real, tuple};
+use super::super::testing::{Farm, tuple};
 use crate::service::Settings;
+use crate::service::testing::real;
 
 const CLIENTS: u32 = 20_000;
 
