@@ -12,4 +12,5 @@ pub mod ours;
 pub mod peer;
 pub mod redirect;
 pub mod report;
+pub mod restart;
 pub mod web;

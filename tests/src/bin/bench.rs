@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{cookies, forwarding, gate, web};
+use testbed::bench::{cookies, forwarding, gate, restart, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -32,6 +32,8 @@ enum What {
     Web(web::Options),
     /// What a flood of spoofed SYNs does to users.
     Flood(flood::Options),
+    /// What users notice of a director that ends and is started again.
+    Restart(restart::Options),
     /// What it costs to add a real server to a service that has many.
     Growth,
     /// How long the command line takes.
@@ -46,6 +48,7 @@ fn main() -> Result<()> {
         What::Forwarding(options) => options.run()?.publish(&into),
         What::Web(options) => options.run()?.publish(&into),
         What::Flood(options) => options.run(),
+        What::Restart(options) => options.run()?.publish(&into),
         What::Growth => growth::run(),
         What::CommandLine(options) => options.run(),
     }
