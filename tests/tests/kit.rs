@@ -118,7 +118,7 @@ fn cookies_are_answered_with_and_asked_for() -> Result<()> {
 
 #[test]
 fn a_killed_and_a_stopped_director_accept_again() -> Result<()> {
-    if !is_possible() {
+    if !is_possible() || !require::programs(&["nginx"]) {
         return Ok(());
     }
     let words = [
