@@ -73,10 +73,10 @@ pub use health::look_after;
 use history::History;
 use keeping::Keeping;
 pub use path_mtu::listen as listen_for_path_mtus;
-pub use tables::fill_tables;
 use reload::Source;
 use roles::Touched;
 use sights::SightWatch;
+pub use tables::fill_tables;
 use watch::Watch;
 
 pub use watch::PERIOD as WATCH_PERIOD;
