@@ -31,6 +31,7 @@ mod settings;
 mod sights;
 mod strategies;
 mod supplies;
+mod tables;
 mod takeover;
 mod translate;
 mod view;
@@ -49,6 +50,7 @@ use adminapi::error::Result;
 use adminapi::model;
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::agents::Agents;
@@ -75,6 +77,7 @@ pub use path_mtu::listen as listen_for_path_mtus;
 use reload::Source;
 use roles::Touched;
 use sights::SightWatch;
+pub use tables::fill_tables;
 use watch::Watch;
 
 pub use watch::PERIOD as WATCH_PERIOD;
@@ -128,6 +131,8 @@ pub struct Director {
     keeping: Keeping,
     sights: Mutex<SightWatch>,
     hearing: Mutex<home::Hearing>,
+    /// Told when a scheduler does not know its list yet.
+    behind: Notify,
 }
 
 /// What only one change at a time may touch.
@@ -196,6 +201,7 @@ impl Director {
             keeping: Keeping::new(keep),
             sights,
             hearing: Mutex::default(),
+            behind: Notify::new(),
         }
     }
 
@@ -221,6 +227,7 @@ impl Director {
         if touched.reals() {
             self.expire_abandoned();
         }
+        self.call_for_tables(&self.shared.pool.load());
         self.ward.wake();
         Ok(done)
     }
