@@ -7,6 +7,7 @@ pub mod drive;
 pub mod forwarding;
 pub mod gate;
 pub mod load;
+pub mod minting;
 pub mod opening;
 pub mod ours;
 pub mod peer;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{cookies, forwarding, gate, web};
+use testbed::bench::{cookies, forwarding, gate, minting, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -26,6 +26,8 @@ enum What {
     Gate(gate::Options),
     /// Nanoseconds that it takes for a SYN that it answers itself.
     Cookies(cookies::Options),
+    /// SYN+ACKs a second.
+    Minting(minting::Options),
     /// Packets a second.
     Forwarding(forwarding::Options),
     /// New connections a second, how long they take, and throughput.
@@ -43,6 +45,7 @@ fn main() -> Result<()> {
     match what {
         What::Gate(options) => options.run()?.publish(&into),
         What::Cookies(options) => options.run()?.publish(&into),
+        What::Minting(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
         What::Web(options) => options.run()?.publish(&into),
         What::Flood(options) => options.run(),
