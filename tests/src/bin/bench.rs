@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{cookies, forwarding, gate, minting, web};
+use testbed::bench::{cookies, forwarding, gate, memory, minting, restart, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -28,12 +28,16 @@ enum What {
     Cookies(cookies::Options),
     /// SYN+ACKs a second.
     Minting(minting::Options),
+    /// Nanoseconds that the machine takes for a read, by how much memory is read in.
+    Memory(memory::Options),
     /// Packets a second.
     Forwarding(forwarding::Options),
     /// New connections a second, how long they take, and throughput.
     Web(web::Options),
     /// What a flood of spoofed SYNs does to users.
     Flood(flood::Options),
+    /// What users notice of a director that ends and is started again.
+    Restart(restart::Options),
     /// What it costs to add a real server to a service that has many.
     Growth,
     /// How long the command line takes.
@@ -46,9 +50,11 @@ fn main() -> Result<()> {
         What::Gate(options) => options.run()?.publish(&into),
         What::Cookies(options) => options.run()?.publish(&into),
         What::Minting(options) => options.run()?.publish(&into),
+        What::Memory(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
         What::Web(options) => options.run()?.publish(&into),
         What::Flood(options) => options.run(),
+        What::Restart(options) => options.run()?.publish(&into),
         What::Growth => growth::run(),
         What::CommandLine(options) => options.run(),
     }

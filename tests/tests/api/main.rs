@@ -8,3 +8,4 @@ mod monitoring;
 mod openapi;
 mod persist;
 mod stream;
+mod whole;
