@@ -474,6 +474,7 @@ impl Pool {
                 Real {
                     last_weight,
                     fitness: Fitness::default(),
+                    bulletin: None,
                     check: None,
                     traffic,
                     standing: Standing::Listed,
@@ -543,6 +544,7 @@ impl Pool {
             weight: 0,
             configured: 0,
             fitness: Fitness::default(),
+            bulletin: None,
             check: None,
             last_weight: 0,
             upper: 0,

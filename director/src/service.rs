@@ -14,12 +14,14 @@ use crate::stats::PerWorker;
 use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
 
+mod bulletin;
 mod fitness;
 mod key;
 mod load;
 mod real;
 mod reals;
 
+pub use bulletin::Bulletin;
 pub use fitness::{Fitness, Part};
 pub use key::ServiceKey;
 pub use load::{Load, Phase};
