@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use adminapi::model::{CookieWay, ForwardingMethod, Tunnel, TunnelChecksum, TunnelType};
 use anyhow::{Result, ensure};
 use testbed::accounts::balanced;
-use testbed::generator::{Flows, Generator, Kind};
+use testbed::generator::{Flows, Generator};
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::raw::Tap;
 use testbed::require;
@@ -108,19 +108,8 @@ fn beside_a_flood<T: Send>(
     family: Family,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
-    let (source, frame) = match family {
-        Family::V4 => ("172.16.0.0:1024", 60),
-        Family::V6 => ("[fd00:99::]:1024", 74),
-    };
-    let flows = Flows {
-        kind: Kind::SpoofedSyn,
-        source: source.parse()?,
-        destination: family.http(),
-        count: 0,
-        frame,
-    };
     let client = &bed.topology.client;
-    let generator = Generator::beside(client, &flows)?;
+    let generator = Generator::beside(client, &Flows::spoofed_syns(family.http()))?;
     generator.flood_beside(client, ROUND, work, || {
         let status = bed.status(family)?;
         ensure!(status.sent > FLOOD, "{status:?}");
