@@ -7,4 +7,5 @@ mod hostile;
 mod monitoring;
 mod openapi;
 mod persist;
+mod room;
 mod stream;
