@@ -125,10 +125,12 @@ bench: deps bench-deps release ## Measure against the kernel and against the lim
 	$(BUILD) bench --bench '*'
 	target/release/bench gate
 	target/release/bench cookies
+	target/release/bench memory
 	target/release/bench forwarding
 	target/release/bench web
 	target/release/bench command-line
 	target/release/bench flood
+	target/release/bench restart
 
 fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing. Run: cargo install cargo-fuzz" >&2; exit 1; }

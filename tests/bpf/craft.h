@@ -8,6 +8,7 @@
 struct config {
 	__u8 header[80];
 	__u32 flows;        /* taken in turn; 0: at random, all that fit in the bits */
+	__u32 first;        /* number of the first of them */
 	__u32 address_bits; /* low bits of the flow number that go to the address */
 	__u32 port_bits;    /* the bits above them, which go to the port */
 	__u32 source;       /* low word of the first source address */
@@ -39,7 +40,7 @@ static __always_inline __u32 next_flow(const struct config *c)
 	position = flow + c->stride;
 	if (position >= c->flows)
 		position -= c->flows;
-	return flow;
+	return c->first + flow;
 }
 
 static __always_inline void write_sum(void *transport, const struct config *c, __u32 sum)

@@ -2,6 +2,7 @@
 //! and transmits it on the client's interface (`BPF_F_TEST_XDP_LIVE_FRAMES`, since 5.18).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
@@ -135,8 +136,16 @@ impl Generator {
     /// # Errors
     /// When the kernel refuses.
     pub fn aim(&mut self, flows: &Flows) -> Result<()> {
+        self.aim_at(flows, 0..flows.count)
+    }
+
+    /// The same, of some of the flows.
+    ///
+    /// # Errors
+    /// As [`Generator::aim`].
+    pub fn aim_at(&mut self, flows: &Flows, some: Range<u32>) -> Result<()> {
         self.frame = sample(flows, self.macs);
-        let value = settings(flows, &self.frame, 1);
+        let value = settings(flows, &self.frame, &some, 1);
         self.settings
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)?;
         Ok(())
@@ -249,21 +258,22 @@ fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
     packet::tcp(flows.source, flows.destination, segment)
 }
 
-/// `struct config` of craft.h, where so many flows lie between one and the next.
-pub(crate) fn settings(flows: &Flows, frame: &[u8], stride: u32) -> Vec<u8> {
+/// `struct config` of craft.h for some of the flows, where so many lie between one and the next.
+pub(crate) fn settings(flows: &Flows, frame: &[u8], some: &Range<u32>, stride: u32) -> Vec<u8> {
     let (source, is_v6) = match flows.source.ip() {
         IpAddr::V4(v4) => (u32::from(v4), false),
         IpAddr::V6(v6) => (u128::from(v6) as u32, true),
     };
     let is_spoofed = flows.kind == Kind::SpoofedSyn;
     let (address_bits, port_bits) = bits(flows);
-    let count = if is_spoofed { 0 } else { flows.count };
+    let count = if is_spoofed { 0 } else { some.len() as u32 };
     let port = u32::from(flows.source.port());
     let is_tcp = !matches!(flows.kind, Kind::Udp | Kind::UdpQuestion);
     let mut value = frame[..frame.len().min(HEADER_ROOM)].to_vec();
     value.resize(HEADER_ROOM, 0);
     for word in [
         count,
+        some.start,
         address_bits,
         port_bits,
         source,

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::Parser;
 use testbed::bench::report::Report;
-use testbed::bench::{cookies, forwarding, gate};
+use testbed::bench::{cookies, forwarding, gate, restart};
 use testbed::require;
 
 #[derive(Parser)]
@@ -23,6 +23,12 @@ struct Forwarding {
 struct Cookies {
     #[command(flatten)]
     options: cookies::Options,
+}
+
+#[derive(Parser)]
+struct Restart {
+    #[command(flatten)]
+    options: restart::Options,
 }
 
 fn is_possible() -> bool {
@@ -106,6 +112,29 @@ fn cookies_are_answered_with_and_asked_for() -> Result<()> {
             figures.len() == 2 && figures.iter().all(|&ns| ns > 0.0),
             "{table:?}"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_and_a_stopped_director_accept_again() -> Result<()> {
+    if !is_possible() || !require::programs(&["nginx"]) {
+        return Ok(());
+    }
+    let words = [
+        "restart",
+        "--rounds",
+        "1",
+        "--rates",
+        "0",
+        "--methods",
+        "nat",
+    ];
+    let report = Restart::try_parse_from(words)?.options.run()?;
+    assert_measured(&report, 3);
+    for row in &report.tables[0].rows {
+        let served = row.values[2].unwrap_or_default();
+        assert!(served > 50.0, "{report:?}");
     }
     Ok(())
 }

@@ -7,20 +7,13 @@ use tracing::{info, warn};
 use super::Director;
 use super::filter::Filters;
 use super::watch::unix_now;
-use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS, Offenders};
+use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS};
 use crate::gate::Accused;
 use crate::time::Ticks;
 use crate::wire::Net;
 
 /// Of the bans that begin at once so many have an event of their own.
 const MOST_EVENTS: usize = 16;
-
-/// Who has been banned, and for whom there was no room.
-#[derive(Debug, Default)]
-pub(super) struct Bans {
-    offenders: Offenders,
-    is_full: bool,
-}
 
 /// Somebody who is to be banned.
 struct Case<'r> {

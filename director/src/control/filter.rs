@@ -10,11 +10,10 @@ use adminapi::model::{Filter, FilterRules, Listed, ListedView, NetworkPage, Netw
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
-use super::bans::Bans;
 use super::regions::{self, Plan, Regional};
 use super::watch::unix_now;
 use super::{Director, limits, refused, translate};
-use crate::filter::{self, BOGONS, Book, End, List, Rules};
+use crate::filter::{self, BOGONS, Bans, Book, End, List, Rules};
 use crate::flow::Entry;
 use crate::gate::{GateError, Known};
 use crate::path;

@@ -43,6 +43,15 @@ struct Offence {
     times: u32,
 }
 
+/// Who has been banned, and whether there was no room for others.
+#[derive(Debug, Default)]
+pub struct Bans {
+    /// Those who were.
+    pub offenders: Offenders,
+    /// That there are others has been told.
+    pub is_full: bool,
+}
+
 /// Those who were banned lately.
 #[derive(Debug, Default)]
 pub struct Offenders {

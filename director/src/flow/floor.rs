@@ -8,6 +8,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use super::entry::Entry;
 use super::tracked::Tracked;
@@ -19,8 +20,12 @@ use crate::{sctp, sip, tcp};
 /// The implementor vouches for both.
 pub(crate) unsafe trait Zeroable {}
 
+/// A cache line.
+#[repr(C, align(64))]
+pub(super) struct Line<T>(pub(super) T);
+
 // SAFETY: atomics of plain integers; zero is a value of each.
-unsafe impl Zeroable for super::index::Bucket {}
+unsafe impl<const N: usize> Zeroable for Line<[AtomicU64; N]> {}
 // SAFETY: integers, byte arrays, and `Tracked`, of which zero is a value as well: the compiler
 // evaluates the constant below and would refuse one that is none. `Copy`: no drop.
 unsafe impl Zeroable for Entry {}

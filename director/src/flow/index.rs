@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Direction;
-use super::floor::{Memory, Region};
+use super::floor::{Line, Memory, Region};
 use super::place::reduce;
 
 /// Slots in a bucket.
@@ -25,9 +25,8 @@ const LOAD: (usize, usize) = (7, 8);
 /// into a full index find none, with two none of 20 million.
 const DEPTH: u32 = 2;
 
-/// Eight slots, one cache line.
-#[repr(C, align(64))]
-pub(super) struct Bucket([AtomicU64; WIDTH]);
+/// Eight slots.
+pub(super) type Bucket = Line<[AtomicU64; WIDTH]>;
 
 /// What stands in a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -151,6 +151,16 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+/// The IP version of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Version {
+    /// RFC 791.
+    V4 = 4,
+    /// RFC 8200.
+    V6 = 6,
+}
+
 /// The transport protocols that a virtual service can have (IANA numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]

@@ -75,12 +75,15 @@ fn big_endian(bytes: &[u8]) -> u32 {
     }
 }
 
+/// IANA number of ICMP, the one protocol whose checksum does not cover the addresses.
+pub(super) const ICMP: u8 = 1;
+
 /// The sum over a TCP segment, a UDP datagram or an ICMP message at `bytes`, with the pseudo
 /// header where the protocol has one (all but ICMPv4).
 pub fn transport(version: Version, src: Addr, dst: Addr, protocol: u8, bytes: &[u8]) -> Sum {
     let length = bytes.len().min(u16::MAX.into()) as u16;
     let start = match (version, protocol) {
-        (Version::V4, super::icmp::V4) => Sum::default(),
+        (Version::V4, ICMP) => Sum::default(),
         _ => Sum::pseudo_header(src, dst, protocol, length),
     };
     start.bytes(bytes)

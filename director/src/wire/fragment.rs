@@ -1,6 +1,7 @@
 //! Fragments of TCP segments and UDP datagrams (RFC 791 §3.2, RFC 8200 §4.5).
 
-use super::frame::{layout, v4_header, v6_header};
+use super::frame::{v4_header, v6_header};
+use super::layout::layout;
 use super::{Addr, Endpoint, Layout, Malformed, Piece, Protocol, Transport, Tuple, Version};
 use super::{ethernet, ipv4, ipv6, tcp, udp};
 

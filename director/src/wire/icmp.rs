@@ -3,12 +3,12 @@
 use std::borrow::{Borrow, BorrowMut};
 
 use super::bytes::{put, put_u16, u16_at, u32_at};
-use super::frame::{Datagram, layout};
+use super::layout::{Datagram, layout};
 use super::{Addr, Layout, Malformed, Protocol, Tuple, Version};
 use super::{checksum, ipv4, ipv6, udp};
 
 /// IANA number of ICMP.
-pub const V4: u8 = 1;
+pub const V4: u8 = checksum::ICMP;
 /// IANA number of ICMPv6.
 pub const V6: u8 = 58;
 

@@ -47,7 +47,7 @@ impl Drive {
     pub fn new(flows: &Flows, border: Border) -> Result<Self> {
         let object = bpf::load(Source::Drive)?;
         let frame = sample(flows, (Mac::of_host(1, 1), Mac::of_host(1, 0xfe)));
-        let value = settings(flows, &frame, stride(flows.count));
+        let value = settings(flows, &frame, &(0..flows.count), stride(flows.count));
         bpf::map(&object, "config")?.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)?;
         Ok(Self {
             subject: bpf::map(&object, "subject")?,

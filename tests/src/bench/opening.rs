@@ -16,7 +16,7 @@ const PASSES: u32 = 5;
 /// Percent that have to be open.
 const ENOUGH: u64 = 97;
 /// A call that sends frames sleeps most of its time, so several callers take turns.
-const CALLERS: usize = 8;
+const CALLERS: usize = 16;
 /// Frames of a call: what a veth takes before its receiver has run.
 const FEW: u32 = 192;
 /// What has not arrived by then is lost.
@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_micros(200);
 
 /// Frames that may be under way: fewer than a director's rings hold by default.
 const WINDOW: u64 = 1024;
+
+/// Flows that are opened together: so few that none is forgotten before its last step.
+const TOGETHER: u32 = 1 << 16;
 
 /// Flows that a generator opens.
 pub struct Opening<'a> {
@@ -44,12 +47,16 @@ impl Opening<'_> {
     /// # Errors
     /// When frames cannot be sent.
     pub fn open(&self, generator: &mut Generator) -> Result<()> {
-        for &kind in steps(self.flows.kind) {
-            generator.aim(&Flows {
-                kind,
-                ..*self.flows
-            })?;
-            self.trickle(generator)?;
+        for first in (0..self.flows.count).step_by(TOGETHER as usize) {
+            let some = first..self.flows.count.min(first + TOGETHER);
+            for &kind in steps(self.flows.kind) {
+                let flows = Flows {
+                    kind,
+                    ..*self.flows
+                };
+                generator.aim_at(&flows, some.clone())?;
+                self.trickle(generator, some.len() as u32)?;
+            }
         }
         generator.aim(self.flows)
     }
@@ -75,8 +82,8 @@ impl Opening<'_> {
         bail!("{} of {count} flows are open", is_open()?);
     }
 
-    fn trickle(&self, generator: &Generator) -> Result<()> {
-        let left = AtomicU32::new(self.flows.count);
+    fn trickle(&self, generator: &Generator, count: u32) -> Result<()> {
+        let left = AtomicU32::new(count);
         let way = UnderWay::to(self.sink)?;
         let send = || {
             self.client.enter(|| {

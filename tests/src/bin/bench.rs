@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{cookies, forwarding, gate, web};
+use testbed::bench::{cookies, forwarding, gate, memory, restart, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -26,12 +26,16 @@ enum What {
     Gate(gate::Options),
     /// Nanoseconds that it takes for a SYN that it answers itself.
     Cookies(cookies::Options),
+    /// Nanoseconds that the machine takes for a read, by how much memory is read in.
+    Memory(memory::Options),
     /// Packets a second.
     Forwarding(forwarding::Options),
     /// New connections a second, how long they take, and throughput.
     Web(web::Options),
     /// What a flood of spoofed SYNs does to users.
     Flood(flood::Options),
+    /// What users notice of a director that ends and is started again.
+    Restart(restart::Options),
     /// What it costs to add a real server to a service that has many.
     Growth,
     /// How long the command line takes.
@@ -43,9 +47,11 @@ fn main() -> Result<()> {
     match what {
         What::Gate(options) => options.run()?.publish(&into),
         What::Cookies(options) => options.run()?.publish(&into),
+        What::Memory(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
         What::Web(options) => options.run()?.publish(&into),
         What::Flood(options) => options.run(),
+        What::Restart(options) => options.run()?.publish(&into),
         What::Growth => growth::run(),
         What::CommandLine(options) => options.run(),
     }

@@ -4,9 +4,9 @@
 
 mod options;
 mod report;
-mod stage;
-mod storm;
-mod stream;
+pub(crate) mod stage;
+pub(crate) mod storm;
+pub(crate) mod stream;
 pub mod visitors;
 
 use std::time::{Duration, Instant};

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelType};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{Pace, Peer};
 use crate::agent::Agent;
@@ -12,6 +13,7 @@ use crate::director::{Configuration, Director, by, service};
 use crate::generator::{Flows, Generator, Kind};
 use crate::namespace::Namespace;
 use crate::nftables::Rules;
+use crate::process::Signal;
 use crate::scene::Family;
 use crate::servers::{HTTP_PORT, Nginx};
 use crate::topology::{Plan, Topology};
@@ -40,7 +42,7 @@ pub struct Held {
 }
 
 impl Held {
-    pub(super) fn or_more(self, other: Self) -> Self {
+    pub(crate) fn or_more(self, other: Self) -> Self {
         Self {
             level: self.level.max(other.level),
             drop_rate: self.drop_rate.max(other.drop_rate),
@@ -50,7 +52,7 @@ impl Held {
     }
 }
 
-pub(super) struct Stage {
+pub(crate) struct Stage {
     forwarder: Forwarder,
     _agents: Vec<Agent>,
     _web: Vec<Nginx>,
@@ -59,13 +61,41 @@ pub(super) struct Stage {
 
 /// Ends before the network does.
 enum Forwarder {
-    /// Its process id beside it.
-    Bulwark(u32, Box<Director>),
+    Bulwark(Box<Bulwark>),
     Kernel,
 }
 
+struct Bulwark {
+    /// Of the director.
+    process: u32,
+    director: Director,
+    configuration: Configuration,
+}
+
+impl Bulwark {
+    fn start(namespace: &Namespace, configuration: Configuration) -> Result<Self> {
+        let mut director = Director::start(namespace, &configuration)?;
+        Ok(Self {
+            process: director.process().id(),
+            director,
+            configuration,
+        })
+    }
+}
+
 impl Stage {
-    pub(super) fn set(peer: Peer, pace: Pace) -> Result<Self> {
+    pub(crate) fn set(peer: Peer, pace: Pace) -> Result<Self> {
+        Self::set_with(peer, |bare| match pace {
+            Pace::Default => bare,
+            Pace::Brisk => brisk(bare),
+        })
+    }
+
+    /// With a director that is configured as `shape` says.
+    pub(crate) fn set_with(
+        peer: Peer,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         let director = &topology.director;
         director.ip(&format!("route add {SPOOFED} via {CLIENT_AT_DIRECTOR}\n"))?;
@@ -92,23 +122,23 @@ impl Stage {
         };
         topology.meet_neighbours()?;
         Ok(Self {
-            forwarder: forwarder(peer, pace, &topology)?,
+            forwarder: forwarder(peer, shape, &topology)?,
             _agents: agents,
             _web: web,
             topology,
         })
     }
 
-    pub(super) fn client(&self) -> &Namespace {
+    pub(crate) fn client(&self) -> &Namespace {
         &self.topology.client
     }
 
-    pub(super) fn vip(&self) -> SocketAddr {
+    pub(crate) fn vip(&self) -> SocketAddr {
         Family::V4.http()
     }
 
     /// A source of spoofed SYNs to the service.
-    pub(super) fn generator(&self) -> Result<Generator> {
+    pub(crate) fn generator(&self) -> Result<Generator> {
         let flows = Flows {
             kind: Kind::SpoofedSyn,
             source: FIRST_SPOOFED.parse()?,
@@ -119,15 +149,38 @@ impl Stage {
         Generator::new(self.client(), &flows)
     }
 
-    pub(super) fn held(&self) -> Result<Held> {
+    /// Segments of TCP that the real servers have sent again.
+    pub(crate) fn sent_again(&self) -> Result<u64> {
+        let reals = self.topology.reals.iter();
+        reals
+            .map(|real| retransmitted(&real.namespace.run("cat", &["/proc/net/snmp"])?))
+            .sum()
+    }
+
+    /// Ends the director by a signal and starts another one at once; when the first was gone.
+    ///
+    /// # Errors
+    /// When one of them does not do as told, or the kernel stands in its place.
+    pub(crate) fn restart(&mut self, signal: Signal) -> Result<Instant> {
+        let Forwarder::Bulwark(bulwark) = &mut self.forwarder else {
+            bail!("there is no director");
+        };
+        bulwark.director.end_by(signal)?;
+        let gone = Instant::now();
+        let configuration = bulwark.configuration.clone();
+        **bulwark = Bulwark::start(&self.topology.director, configuration)?;
+        Ok(gone)
+    }
+
+    pub(crate) fn held(&self) -> Result<Held> {
         match &self.forwarder {
-            Forwarder::Bulwark(process, director) => {
-                let defense = director.api().defense(None)?;
+            Forwarder::Bulwark(bulwark) => {
+                let defense = bulwark.director.api().defense(None)?;
                 Ok(Held {
                     level: defense.level,
                     drop_rate: defense.drop_rate,
                     entries: defense.half_open,
-                    bytes: resident(*process)?,
+                    bytes: resident(bulwark.process)?,
                 })
             }
             Forwarder::Kernel => {
@@ -143,21 +196,17 @@ impl Stage {
     }
 }
 
-fn forwarder(peer: Peer, pace: Pace, topology: &Topology) -> Result<Forwarder> {
+fn forwarder(
+    peer: Peer,
+    shape: impl FnOnce(Configuration) -> Configuration,
+    topology: &Topology,
+) -> Result<Forwarder> {
     let service = with_method(peer, nat_service(topology));
     match peer {
         Peer::Nat | Peer::Dr | Peer::Ipip => {
-            let bare = Configuration::new(topology.interfaces());
-            let configuration = match pace {
-                Pace::Default => bare,
-                Pace::Brisk => brisk(bare),
-            };
-            let mut director =
-                Director::start(&topology.director, &configuration.service(service))?;
-            Ok(Forwarder::Bulwark(
-                director.process().id(),
-                Box::new(director),
-            ))
+            let configuration = shape(Configuration::new(topology.interfaces()));
+            let bulwark = Bulwark::start(&topology.director, configuration.service(service))?;
+            Ok(Forwarder::Bulwark(Box::new(bulwark)))
         }
         Peer::Nftables => {
             Rules::load(&topology.director, &[service])?.keep();
@@ -208,6 +257,17 @@ fn resident(process: u32) -> Result<u64> {
     Ok(kibibytes << 10)
 }
 
+/// `RetransSegs` of `/proc/net/snmp`.
+fn retransmitted(snmp: &str) -> Result<u64> {
+    let mut tcp = snmp.lines().filter(|line| line.starts_with("Tcp: "));
+    let (names, values) = tcp.next().zip(tcp.next()).context("no TCP in snmp")?;
+    let mut columns = names.split(' ').zip(values.split(' '));
+    let (_, value) = columns
+        .find(|(name, _)| *name == "RetransSegs")
+        .context("no RetransSegs in snmp")?;
+    Ok(value.parse()?)
+}
+
 /// Memory of the conntrack entries of the whole machine.
 fn conntrack_slab() -> Result<u64> {
     slab(&fs::read_to_string("/proc/slabinfo")?).context("no nf_conntrack in /proc/slabinfo")
@@ -224,7 +284,15 @@ fn slab(slabinfo: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::slab;
+    use super::{retransmitted, slab};
+
+    #[test]
+    fn what_was_sent_again_stands_under_its_name() {
+        let snmp =
+            "Ip: Forwarding\nIp: 1\nTcp: OutSegs RetransSegs InErrs\nTcp: 7 3 1\nUdp: a\nUdp: 1\n";
+        assert_eq!(retransmitted(snmp).ok(), Some(3));
+        assert!(retransmitted("Tcp: OutSegs\nTcp: 7\n").is_err());
+    }
 
     #[test]
     fn a_slab_is_its_objects_times_their_size() {

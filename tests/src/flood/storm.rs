@@ -21,7 +21,7 @@ const UNBOUNDED: u64 = 1 << 16;
 const MOST_TURNS: u64 = 4;
 
 /// SYNs from nobody, until it is ended or dropped.
-pub(super) struct Storm {
+pub(crate) struct Storm {
     callers: Vec<JoinHandle<Result<()>>>,
     shared: Arc<Shared>,
     began: Instant,
@@ -38,7 +38,7 @@ impl Storm {
     ///
     /// # Errors
     /// When the client's namespace is gone.
-    pub(super) fn start(
+    pub(crate) fn start(
         generator: Generator,
         client: &Namespace,
         rate: Option<u64>,
@@ -71,7 +71,7 @@ impl Storm {
     ///
     /// # Errors
     /// When the kernel did not send them.
-    pub(super) fn end(mut self) -> Result<(u64, Duration)> {
+    pub(crate) fn end(mut self) -> Result<(u64, Duration)> {
         self.shared.over.store(true, Relaxed);
         for caller in self.callers.drain(..) {
             caller.join().ok().context("a caller panicked")??;

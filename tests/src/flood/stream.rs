@@ -17,14 +17,23 @@ const REQUEST: &[u8] = b"GET /big HTTP/1.1\r\nhost: vip\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A download under way; it ends with its connection, or with this.
-pub(super) struct Stream {
-    received: Arc<AtomicU64>,
+pub(crate) struct Stream {
+    progress: Arc<Progress>,
     socket: TcpStream,
+}
+
+/// How far it has come.
+#[derive(Default)]
+struct Progress {
+    /// Bytes.
+    received: AtomicU64,
+    /// The longest that nothing was there to be read, in microseconds.
+    longest: AtomicU64,
 }
 
 impl Stream {
     /// Connects and asks for as much as `rate` bytes a second need for `length`.
-    pub(super) fn open(
+    pub(crate) fn open(
         client: &Namespace,
         server: SocketAddr,
         rate: u64,
@@ -35,15 +44,20 @@ impl Stream {
         for _ in 0..files {
             socket.write_all(REQUEST)?;
         }
-        let received = Arc::new(AtomicU64::new(0));
-        let (mut reader, count) = (socket.try_clone()?, received.clone());
-        std::thread::spawn(move || read_at(&mut reader, rate, &count));
-        Ok(Self { received, socket })
+        let progress = Arc::new(Progress::default());
+        let (mut reader, shared) = (socket.try_clone()?, progress.clone());
+        std::thread::spawn(move || read_at(&mut reader, rate, &shared));
+        Ok(Self { progress, socket })
     }
 
     /// Bytes so far.
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Relaxed)
+    pub(crate) fn received(&self) -> u64 {
+        self.progress.received.load(Relaxed)
+    }
+
+    /// The longest wait for more since this was asked for the last time.
+    pub(crate) fn longest_pause(&self) -> Duration {
+        Duration::from_micros(self.progress.longest.swap(0, Relaxed))
     }
 }
 
@@ -54,13 +68,17 @@ impl Drop for Stream {
 }
 
 /// Reads until the end; never faster than `rate`, and what a stall has cost is not caught up.
-fn read_at(reader: &mut impl Read, rate: u64, received: &AtomicU64) {
+fn read_at(reader: &mut impl Read, rate: u64, progress: &Progress) {
     let mut buffer = vec![0u8; 1 << 16];
     let mut due = Instant::now();
+    let mut asked = Instant::now();
     while let Ok(length @ 1..) = reader.read(&mut buffer) {
-        received.fetch_add(length as u64, Relaxed);
+        let waited = asked.elapsed().as_micros() as u64;
+        progress.longest.fetch_max(waited, Relaxed);
+        progress.received.fetch_add(length as u64, Relaxed);
         let worth = Duration::from_secs_f64(length as f64 / rate as f64);
         due = due.max(Instant::now()) + worth;
         sleep(due.saturating_duration_since(Instant::now()));
+        asked = Instant::now();
     }
 }

@@ -29,13 +29,22 @@ impl Crowd {
 /// What a user waits for a connection, and for its answer: two SYNs may be lost.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// A visit that was served.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// When the first SYN was sent.
+    pub began: Instant,
+    /// How long connecting took.
+    pub took: Duration,
+}
+
 /// What became of the visits.
 #[derive(Clone, Debug, Default)]
 pub struct Visits {
     /// All.
     pub attempts: u64,
-    /// How long connecting took in those that were served.
-    pub connected: Vec<Duration>,
+    /// Those that were served.
+    pub connected: Vec<Visit>,
 }
 
 impl Visits {
@@ -46,7 +55,7 @@ impl Visits {
 
     /// What `share` of those served stayed below, while connecting.
     pub fn percentile(&self, share: f64) -> Duration {
-        let mut times = self.connected.clone();
+        let mut times: Vec<_> = self.connected.iter().map(|visit| visit.took).collect();
         times.sort();
         let last = times.len().saturating_sub(1);
         let index = (last as f64 * share).round() as usize;
@@ -103,31 +112,35 @@ fn visit_often(server: SocketAddr, first: Instant, end: Instant, interval: Durat
     visits
 }
 
-/// How long it took to connect, if an answer came then.
-fn come(server: SocketAddr) -> Option<Duration> {
+/// Connects, and waits for an answer.
+fn come(server: SocketAddr) -> Option<Visit> {
     let began = Instant::now();
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
-    let connected = began.elapsed();
+    let took = began.elapsed();
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: vip\r\nconnection: close\r\n\r\n")
         .ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
-    answer.starts_with(b"HTTP/1.1 200").then_some(connected)
+    answer
+        .starts_with(b"HTTP/1.1 200")
+        .then_some(Visit { began, took })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::Visits;
+    use super::{Visit, Visits};
 
     #[test]
     fn shares_and_percentiles_are_of_all_visits_and_of_those_served() {
+        let began = Instant::now();
+        let times = (0..=100).rev().map(Duration::from_millis);
         let visits = Visits {
             attempts: 202,
-            connected: (0..=100).rev().map(Duration::from_millis).collect(),
+            connected: times.map(|took| Visit { began, took }).collect(),
         };
         assert_eq!(visits.served(), 0.5);
         assert_eq!(visits.percentile(0.5), Duration::from_millis(50));
