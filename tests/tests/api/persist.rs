@@ -46,22 +46,29 @@ struct Kept {
 
 impl Kept {
     fn new() -> Result<Self> {
-        Self::shaped(|configuration| configuration)
+        Self::shaped(|topology| Configuration::new(topology.interfaces()))
     }
 
     /// As small as it can be.
     fn starting_soon() -> Result<Self> {
-        Self::shaped(|configuration| configuration.fast_path(false).limit("connections", 1024))
+        Self::shaped(|topology| {
+            let small = [("workers", 1), ("ring", 64), ("frames", 128)];
+            let bare = Configuration::new(topology.interfaces()[..1].to_vec())
+                .fast_path(false)
+                .limit("connections", 1024);
+            let set = |bare: Configuration, (key, value)| bare.datapath(key, value);
+            small.into_iter().fold(bare, set)
+        })
     }
 
-    fn shaped(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
+    fn shaped(shape: impl FnOnce(&Topology) -> Configuration) -> Result<Self> {
         let topology = Topology::build(Plan {
             reals: 1,
             ..Plan::default()
         })?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("state.json");
-        let configuration = shape(Configuration::new(topology.interfaces()))
+        let configuration = shape(&topology)
             .api("persist", file.display().to_string())
             .service(web(1));
         Ok(Self {
