@@ -23,7 +23,8 @@ pub(crate) const PROGRAMS: [&str; 3] = ["systemctl", "nsenter", "/lib/systemd/sy
 /// written but BPF objects, so that it leaves the devices alone.
 const BOOT: &str = r#"
 echo $$ >"$GROUP/cgroup.procs"
-exec unshare --mount --propagation private --pid --fork --kill-child --cgroup --uts --ipc sh -euc '
+exec ip netns exec "$NAMESPACE" \
+    unshare --mount --propagation private --pid --fork --kill-child --cgroup --uts --ipc sh -euc '
 mount -t tmpfs tmpfs "$FOLDER"
 cd "$FOLDER"
 mkdir upper work root
@@ -64,9 +65,14 @@ impl Drop for Group {
     fn drop(&mut self) {
         let mut find = Command::new("find");
         let find = find.arg(&self.0);
+        // In silence: it is looked at afterwards.
         let find = find.args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
         // A group is empty a moment after its last process has ended.
-        let gone = wait::until("the control groups to be empty", PATIENCE, || output(find));
+        let gone = wait::until("the control groups to be empty", PATIENCE, || {
+            output(find)?;
+            ensure!(!self.0.exists());
+            Ok(())
+        });
         drop(gone);
     }
 }
@@ -84,14 +90,13 @@ impl Machine {
     /// Boots it in the network of `topology`'s director, the package at `/bulwark.deb`.
     pub(crate) fn boot(topology: &Topology) -> Result<Self> {
         let (package, group, folder) = (package()?, Group::new()?, TempDir::new()?);
-        let mut command = topology.director.command("sh");
-        let command = command.args(["-euc", BOOT]);
-        let parent = Process::spawn(
-            command
-                .env("GROUP", &group.0)
-                .env("FOLDER", folder.path())
-                .env("PACKAGE", &package),
-        )?;
+        let mut command = Command::new("sh");
+        command.args(["-euc", BOOT]).env("GROUP", &group.0);
+        command.env("NAMESPACE", topology.director.name());
+        command
+            .env("FOLDER", folder.path())
+            .env("PACKAGE", &package);
+        let parent = Process::spawn(&mut command)?;
         let id = parent.id();
         let first = wait::until("process 1", PATIENCE, || {
             let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
