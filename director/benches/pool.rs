@@ -3,7 +3,8 @@
 //! `cargo bench -p bulwark-director --bench pool`
 //!
 //! An addition is what the control plane does for one: the next pool from the present one, the
-//! real server in it, the scheduler told. The median of many stands.
+//! real server in it, the scheduler told. The median of many stands. The table of mh is filled beside;
+//! what that takes stands by itself.
 //!
 //! Then what it costs a service to be listed, removed, and listed again while what was removed is
 //! still remembered: the same for each of many as for each of a few.
@@ -13,8 +14,7 @@ use std::time::Instant;
 
 use adminapi::model::{Scheduler, SchedulerFlags};
 use director::pool::Pool;
-use director::sched::Newcomer;
-use director::service::{ServiceKey, Settings};
+use director::service::{Newcomer, ServiceKey, Settings};
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -62,6 +62,19 @@ fn addition(scheduler: Scheduler, size: u32) -> f64 {
         let took = start.elapsed();
         black_box(next);
         took.as_nanos() as f64 / 1000.0
+    };
+    median((0..ROUNDS).map(round).collect())
+}
+
+/// Microseconds to fill the table that the addition before calls for, beside it.
+fn filling(scheduler: Scheduler, size: u32) -> f64 {
+    let mut pool = with_reals(scheduler, size - 1);
+    add(&mut pool, size);
+    pool.settle();
+    let round = |_| {
+        let start = Instant::now();
+        black_box(pool.prepare());
+        start.elapsed().as_nanos() as f64 / 1000.0
     };
     median((0..ROUNDS).map(round).collect())
 }
@@ -136,7 +149,11 @@ fn main() {
         }
         println!();
     }
-    println!("\nmicroseconds a service of 10 real servers | listed, removed, listed again");
+    print!("\nmicroseconds to fill the table of mh beside that:");
+    for size in SIZES {
+        print!("{:9.2}", filling(Scheduler::Mh, size));
+    }
+    println!("\n\nmicroseconds a service of 10 real servers | listed, removed, listed again");
     for count in [10, 100, 1_000, 4_000] {
         let [listed, removed, again] = configuration(count);
         println!("{count:6}{listed:9.2}{removed:9.2}{again:9.2}");

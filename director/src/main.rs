@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use director::agent;
 use director::agents;
 use director::config::Config;
-use director::control::Director;
+use director::control::{self, Director};
 use director::datapath;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
@@ -149,6 +149,7 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()>
         tokio::spawn(run::follow(Arc::clone(&director))),
         tokio::spawn(run::hear(Arc::clone(&director))),
         tokio::spawn(run::follow_atlas(Arc::clone(&director))),
+        tokio::spawn(control::fill_tables(Arc::clone(&director))),
         tokio::spawn(supervisor::inform(Arc::clone(&director))),
     ];
     info!(api = %config.api.unix.display(), "ready");

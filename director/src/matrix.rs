@@ -28,6 +28,36 @@ pub trait Column: Copy + Display + 'static {
     fn place(self) -> usize;
 }
 
+/// Makes a protocol's states and events, in their order, the columns and rows of its tables.
+macro_rules! columns_and_rows {
+    ($State:ty, $Event:ty) => {
+        impl $crate::matrix::Column for $State {
+            type Event = $Event;
+            const ALL: &'static [Self] = &Self::ALL;
+
+            #[inline]
+            fn place(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl $crate::matrix::Row for $Event {
+            const ALL: &'static [Self] = &Self::ALL;
+
+            #[inline]
+            fn place(self) -> usize {
+                self as usize
+            }
+
+            fn name(self) -> &'static str {
+                self.name()
+            }
+        }
+    };
+}
+
+pub(crate) use columns_and_rows;
+
 /// What follows for each state, event and direction.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Matrix<S, const EVENTS: usize, const STATES: usize> {
@@ -77,4 +107,25 @@ impl<S: Column, const EVENTS: usize, const STATES: usize> Display for Matrix<S, 
         }
         Ok(())
     }
+}
+
+/// A matrix without blanks at the ends of its lines.
+#[cfg(test)]
+pub(crate) fn printed<S: Column, const EVENTS: usize, const STATES: usize>(
+    matrix: &Matrix<S, EVENTS, STATES>,
+) -> String {
+    let printed = matrix.to_string();
+    printed.lines().flat_map(|l| [l.trim_end(), "\n"]).collect()
+}
+
+/// Holds what was printed against a file. To accept a change: `BLESS=1 cargo test -p bulwark-director
+/// table`.
+#[cfg(test)]
+pub(crate) fn assert_committed(path: &str, printed: &str) {
+    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, printed).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(printed, committed, "{path} differs from the table");
 }

@@ -9,7 +9,6 @@ use adminapi::model::{self, HealthPolicy};
 
 use crate::cookie::Cookies;
 use crate::defence::Stance;
-use crate::sched::Scheduler;
 use crate::stats::PerWorker;
 use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
@@ -20,6 +19,9 @@ mod key;
 mod load;
 mod real;
 mod reals;
+mod scheduler;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use bulletin::Bulletin;
 pub use fitness::{Fitness, Part};
@@ -28,6 +30,7 @@ pub use load::{Load, Phase};
 pub use real::{Drain, Method, Real, RealId, Settings, Standing};
 pub use reals::Reals;
 pub(crate) use reals::common_divisor;
+pub use scheduler::{Newcomer, Scheduler};
 
 /// How the clients of a service stick to their real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

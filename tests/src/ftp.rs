@@ -1,7 +1,7 @@
 //! An FTP server, vsftpd, in the namespace of its host.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,11 +9,43 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::topology::RealHost;
 use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How curl asks for a data connection: PASV, EPSV, PORT, EPRT.
+pub const MODES: [(&str, &[&str]); 4] = [
+    ("PASV", &["--disable-epsv", "--no-ftp-skip-pasv-ip"]),
+    ("EPSV", &[]),
+    ("PORT", &["--ftp-port", "-", "--disable-eprt"]),
+    ("EPRT", &["--ftp-port", "-"]),
+];
+
+/// Fetches files over one control connection to `server`; what curl says is on standard error, which
+/// comes back.
+///
+/// # Errors
+/// When curl fails or takes more than half a minute.
+pub fn fetch(
+    client: &Namespace,
+    server: SocketAddr,
+    mode: &[&str],
+    files: &[(&str, &Path)],
+) -> Result<String> {
+    let mut arguments = vec!["-sS", "-v", "--max-time", "30", "--stderr", "-"];
+    arguments.extend(mode);
+    let urls: Vec<String> = files
+        .iter()
+        .map(|(name, _)| format!("ftp://{server}/{name}"))
+        .collect();
+    for (url, (_, into)) in urls.iter().zip(files) {
+        arguments.extend([url.as_str(), "-o", into.to_str().context("a path")?]);
+    }
+    client.run("curl", &arguments)
+}
 
 /// A vsftpd that serves to everybody, its passive ports of fewer digits than those of a director, `name`, which holds the name of its host, and `data`.
 #[derive(Debug)]
@@ -28,25 +60,38 @@ impl Vsftpd {
     /// # Errors
     /// When vsftpd is missing or does not come up.
     pub fn start(host: &RealHost, size: usize) -> Result<Self> {
+        Self::start_in(&host.namespace, &host.name, host.v4.into(), size)
+    }
+
+    /// The same anywhere, under a name of its own; it is asked at `address` whether it is there.
+    ///
+    /// # Errors
+    /// As [`Vsftpd::start`].
+    pub fn start_in(
+        namespace: &Namespace,
+        name: &str,
+        address: IpAddr,
+        size: usize,
+    ) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("bulwark-ftp-").tempdir()?;
         let path = directory.path();
-        for name in ["", "root", "empty"] {
-            let made = path.join(name);
+        for folder in ["", "root", "empty"] {
+            let made = path.join(folder);
             fs::create_dir_all(&made)?;
             fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
         }
-        fs::write(path.join("root/name"), &host.name)?;
+        fs::write(path.join("root/name"), name)?;
         let data: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
         fs::write(path.join("root/data"), data)?;
         fs::write(path.join("vsftpd.conf"), configuration(path))?;
-        let mut command = host.namespace.command("vsftpd");
+        let mut command = namespace.command("vsftpd");
         command.arg(path.join("vsftpd.conf"));
         let log = File::create(path.join("log"))?;
         command.stdout(log.try_clone()?).stderr(log);
         let process = Process::spawn(&mut command)?;
-        let at = SocketAddr::from((host.v4, 21));
+        let at = SocketAddr::new(address, 21);
         let answers = || {
-            host.namespace
+            namespace
                 .enter(|| Ok(TcpStream::connect_timeout(&at, PATIENCE)?))
                 .map(drop)
         };

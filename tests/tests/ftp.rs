@@ -10,7 +10,7 @@ use adminapi::model::{
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, service};
-use testbed::ftp::Vsftpd;
+use testbed::ftp::{self, MODES, Vsftpd};
 use testbed::packet::{Mac, Packet, Segment, ethernet, flag, protocol, tcp};
 use testbed::raw::Tap;
 use testbed::require;
@@ -22,14 +22,6 @@ const SIZE: usize = 3 << 20;
 
 /// What the director speaks from by FullNAT.
 const LOCAL: [&str; 2] = ["10.0.2.240", "fd00:2::f0"];
-
-/// How curl asks for a data connection: PASV, EPSV, PORT, EPRT.
-const MODES: [(&str, &[&str]); 4] = [
-    ("PASV", &["--disable-epsv", "--no-ftp-skip-pasv-ip"]),
-    ("EPSV", &[]),
-    ("PORT", &["--ftp-port", "-", "--disable-eprt"]),
-    ("EPRT", &["--ftp-port", "-"]),
-];
 
 /// Two real servers, in turn.
 struct Bench {
@@ -99,20 +91,8 @@ impl Bench {
         mode: &[&str],
         files: &[(&str, &Path)],
     ) -> Result<String> {
-        let vip = match family.vip() {
-            IpAddr::V4(v4) => v4.to_string(),
-            IpAddr::V6(v6) => format!("[{v6}]"),
-        };
-        let mut arguments = vec!["-sS", "-v", "--max-time", "30", "--stderr", "-"];
-        arguments.extend(mode);
-        let urls: Vec<String> = files
-            .iter()
-            .map(|(name, _)| format!("ftp://{vip}:{port}/{name}"))
-            .collect();
-        for (url, (_, into)) in urls.iter().zip(files) {
-            arguments.extend([url.as_str(), "-o", into.to_str().context("a path")?]);
-        }
-        self.topology.client.run("curl", &arguments)
+        let server = SocketAddr::new(family.vip(), port);
+        ftp::fetch(&self.topology.client, server, mode, files)
     }
 }
 

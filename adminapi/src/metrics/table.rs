@@ -75,7 +75,7 @@ pub(super) const METRICS: &[Metric] = metrics! {
         "Packets that it forwarded by itself, of established connections."
         Interface(at) at.forwarded;
     Counter bulwark_interface_answered_packets_total
-        "SYNs that it answered by itself, with a cookie."
+        "SYNs of services with cookies that it answered by itself."
         Interface(at) at.answered;
     Counter bulwark_interface_dropped_packets_total "Packets that it dropped."
         Interface(at) at.dropped;

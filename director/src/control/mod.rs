@@ -30,6 +30,7 @@ mod settings;
 mod sights;
 mod strategies;
 mod supplies;
+mod tables;
 mod takeover;
 mod translate;
 mod view;
@@ -48,6 +49,7 @@ use adminapi::error::Result;
 use adminapi::model;
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::agents::Agents;
@@ -74,6 +76,7 @@ pub use path_mtu::listen as listen_for_path_mtus;
 use reload::Source;
 use roles::Touched;
 use sights::SightWatch;
+pub use tables::fill_tables;
 use watch::Watch;
 
 pub use watch::PERIOD as WATCH_PERIOD;
@@ -127,6 +130,8 @@ pub struct Director {
     keeping: Keeping,
     sights: Mutex<SightWatch>,
     hearing: Mutex<home::Hearing>,
+    /// Told when a scheduler does not know its list yet.
+    behind: Notify,
 }
 
 /// What only one change at a time may touch.
@@ -195,6 +200,7 @@ impl Director {
             keeping: Keeping::new(keep),
             sights,
             hearing: Mutex::default(),
+            behind: Notify::new(),
         }
     }
 
@@ -220,6 +226,7 @@ impl Director {
         if touched.reals() {
             self.expire_abandoned();
         }
+        self.call_for_tables(&self.shared.pool.load());
         self.ward.wake();
         Ok(done)
     }

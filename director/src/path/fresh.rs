@@ -12,8 +12,7 @@ use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
 use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::neighbour::Hop;
-use crate::sched::Newcomer;
-use crate::service::{Real, Service};
+use crate::service::{Newcomer, Real, Service};
 use crate::wire::{Piece, Protocol, Transport, Tuple};
 use crate::{sctp, tcp};
 

@@ -11,8 +11,7 @@ use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;
 use crate::neighbour::Hop;
-use crate::sched::Newcomer;
-use crate::service::{Method, Real};
+use crate::service::{Method, Newcomer, Real};
 use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
 
 impl<'s> View<'s> {

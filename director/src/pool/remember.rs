@@ -2,11 +2,9 @@
 //! its real server by its slot, and so does the gate. The same real server has the same slot again.
 
 use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
 
 use super::Pool;
-use crate::service::{Fitness, Method, Real, RealId, ServiceKey, Standing};
-use crate::stats::PerWorker;
+use crate::service::{Method, Real, RealId, ServiceKey, Standing};
 use crate::wire::Endpoint;
 
 /// Which real server has a slot.
@@ -68,44 +66,21 @@ impl Pool {
     }
 
     fn admit(&mut self, name: Name) -> (ServiceKey, Endpoint) {
-        let Name {
-            id,
-            service: key,
-            endpoint,
-            method,
-        } = name;
-        let service = self.services.get(&key);
-        let listed = service.is_some_and(|service| service.reals.find(endpoint).is_some());
-        let fresh = || Arc::new(PerWorker::new(self.workers));
+        let service = self.services.get(&name.service).cloned();
+        let listed = service
+            .as_ref()
+            .is_some_and(|service| service.reals.find(name.endpoint).is_some());
         let real = Real {
-            id,
-            service: key,
-            endpoint,
-            weight: 0,
-            configured: 0,
-            fitness: Fitness::default(),
-            bulletin: None,
-            check: None,
-            last_weight: 0,
-            upper: 0,
-            lower: 0,
-            method,
-            drain: None,
-            standing: match listed || method == Method::Bypass {
+            standing: match listed || name.method == Method::Bypass {
                 true => Standing::Replaced,
                 false => Standing::Removed,
             },
-            load: Arc::default(),
-            traffic: fresh(),
-            service_traffic: service.map_or_else(fresh, |service| Arc::clone(&service.traffic)),
-            stance: service.map_or_else(Arc::default, |service| Arc::clone(&service.stance)),
-            cookies: service.map_or_else(Arc::default, |service| Arc::clone(&service.cookies)),
-            is_ftp: service.is_some_and(|service| service.is_ftp()),
+            ..self.blank(name, service.as_deref())
         };
         self.count(&real);
         self.put(real);
-        self.named.push_back(id);
-        (key, endpoint)
+        self.named.push_back(name.id);
+        (name.service, name.endpoint)
     }
 
     /// The slot of a new real server: the one that it had, or one that nobody has.
@@ -136,6 +111,8 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use adminapi::model::Scheduler;
 
     use super::*;

@@ -1,8 +1,10 @@
 //! What a pool promises about changes.
 
+use adminapi::model;
+
 use super::*;
 use crate::ftp;
-use crate::service::Phase;
+use crate::service::{Handling, Method, Newcomer, Phase, Settings, Standing};
 use crate::wire::Protocol;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
@@ -200,7 +202,7 @@ fn chosen(pool: &Pool) -> Option<u8> {
         src: endpoint(200, 40_000),
         dst: vip(80),
     };
-    let newcomer = sched::Newcomer {
+    let newcomer = Newcomer {
         tuple: &tuple,
         now: crate::time::Tick(0),
         flags: service.flags,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::hashing::{fold, multiplicative};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 const BITS: u32 = 8;
 

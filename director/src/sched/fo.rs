@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::load::{heaviest, willing};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The heaviest real server that takes connections; of equals, the one added last.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What the hashing schedulers of the kernel hash, and how: with the same numbers, so that a
 //! client finds the same real server behind either.
 
-use super::Newcomer;
+use crate::service::Newcomer;
 use crate::wire::Addr;
 use adminapi::model::SchedulerFlag;
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::load::{least, overhead, willing};
 use super::locality::Localities;
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 use crate::wire::Endpoint;
 
 /// A destination address keeps its real server, so that caches stay warm, until that one takes no

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::lblc::is_crowded;
 use super::load::{is_less, least, overhead, willing};
 use super::locality::{EXPIRATION, Localities};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 use crate::time::Tick;
 use crate::wire::Endpoint;
 

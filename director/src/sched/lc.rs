@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::load::{overhead, willing};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The real server with the least overhead; of equals, the one added last. Weights count only in
 /// that 0 excludes.

@@ -1,15 +1,16 @@
 //! Maglev hashing (`ip_vs_mh.c`; Eisenbud et al., "Maglev", NSDI 2016, §3.4).
 
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use adminapi::model::SchedulerFlag;
-use siphasher::sip::SipHasher13;
 
-use super::hashing::{client, fold};
+use super::hashing::client;
 use super::load::willing;
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals, common_divisor};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
+
+mod table;
+
+use table::Table;
 
 /// Slots of the table: the kernel's, then larger ones of its list, which it only takes when it is
 /// built so.
@@ -19,12 +20,13 @@ const SIZES: [u32; 3] = [4093, 65_521, 131_071];
 /// the others' clients would move when one leaves; with 65,521 it is 0.6 %.
 const SHARE: usize = 128;
 
-/// Keys of the two hashes, each used for both halves.
-const FIRST: u64 = 2_654_435_761;
-const SECOND: u64 = 2_654_446_892;
+/// A change waits for a new table when it, with those before it that did not, is of one in so many
+/// real servers: so at least seven in eight of a table's owners are listed, and who makes changes one
+/// by one pays for few tables.
+const PATIENCE: u64 = 8;
 
-/// At most so many slots in a row for one real server: 2^6.
-const TURN_BITS: u32 = 6;
+/// How many slots of a client are looked at: as many as the kernel's table has.
+const TRIES: u32 = SIZES[0];
 
 /// A client's address always has the same slot of a table in which each real server has a share
 /// by its weight, and keeps nearly all of it when others come and go. The weight that counts is
@@ -32,147 +34,90 @@ const TURN_BITS: u32 = 6;
 ///
 /// When the owner takes no connections, nobody gets them, or, with `mh-fallback`, the owner of
 /// another slot of this client.
+///
+/// A table of many real servers takes milliseconds to fill, so it is made beside the change that calls
+/// for it. Until then the one before stands: slots of who is listed no more are passed over, and who
+/// has come has none yet.
 #[derive(Debug)]
 pub(super) struct Maglev {
-    /// Places in the list; empty when nobody ever had a weight.
-    owners: Box<[u32]>,
-    size: u32,
-}
-
-/// One real server on its way through its permutation of the slots.
-struct Seeker {
-    place: u32,
-    slot: u32,
-    skip: u32,
-    turns: u32,
+    table: Table,
+    /// Which list the table was made for, by [`Reals::changes`].
+    list: u64,
 }
 
 impl Maglev {
     pub(super) fn new(reals: &Reals) -> Self {
-        Self::at_least(SIZES[0], reals)
+        Self::of(reals, size(SIZES[0], reals))
     }
 
-    /// A table that is never smaller than the one before, or else all clients would move.
-    fn at_least(least: u32, reals: &Reals) -> Self {
-        let enough = |size: &u32| *size >= least && *size as usize >= SHARE * reals.len();
-        let size = SIZES.into_iter().find(enough).unwrap_or(SIZES[2]);
+    fn of(reals: &Reals, size: u32) -> Self {
         Self {
-            owners: populate(seekers(reals, size), size),
-            size,
+            table: Table::of(reals, size),
+            list: reals.changes(),
         }
     }
 
-    fn owner<'r>(&self, reals: &'r Reals, client: u32, offset: u32) -> Option<&'r Arc<Real>> {
-        let slot = hash(client.wrapping_add(offset), FIRST) % self.size;
-        let place = *self.owners.get(slot as usize)?;
-        reals.get(place as usize)
+    /// Whether the table will do for `reals` until a new one is made beside: that takes long, and few
+    /// of them are others than before.
+    fn will_do(&self, reals: &Reals) -> bool {
+        let others = reals.changes().abs_diff(self.list);
+        size(self.table.size(), reals) > SIZES[0]
+            && others.saturating_mul(PATIENCE) < self.table.members() as u64
     }
+
+    fn owner<'r>(&self, reals: &'r Reals, client: u32, offset: u32) -> Option<&'r Arc<Real>> {
+        reals.find(self.table.owner(client, offset)?)
+    }
+
+    /// The owners of other slots of this client.
+    fn others<'r>(&self, reals: &'r Reals, client: u32) -> impl Iterator<Item = &'r Arc<Real>> {
+        let (first, size) = (self.table.slot(client), self.table.size());
+        let offsets = (0..TRIES).map(move |n| (first + n) % size);
+        offsets.filter_map(move |offset| self.owner(reals, client, offset))
+    }
+}
+
+/// The size of a table for `reals` that is never smaller than the one before, or else all clients
+/// would move.
+fn size(least: u32, reals: &Reals) -> u32 {
+    let enough = |size: &u32| *size >= least && *size as usize >= SHARE * reals.len();
+    SIZES.into_iter().find(enough).unwrap_or(SIZES[2])
 }
 
 impl Scheduler for Maglev {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        if self.table.members() == 0 {
+            return None;
+        }
         let client = client(newcomer);
-        let owner = self.owner(reals, client, 0)?;
+        let owner = self.owner(reals, client, 0);
+        let owner = owner.or_else(|| self.others(reals, client).next())?;
         if owner.is_willing() {
             return Some(owner);
         }
         if !newcomer.flags.has(SchedulerFlag::Fallback) {
             return None;
         }
-        willing(reals).next()?;
-        let first = hash(client, FIRST) % self.size;
-        (0..self.size)
-            .filter_map(|offset| self.owner(reals, client, (first + offset) % self.size))
-            .find(|real| real.is_willing())
+        let first_willing = willing(reals).next()?;
+        let mut others = self.others(reals, client);
+        let other = others.find(|real| real.is_willing());
+        // Of very many hardly one is willing, or only those that have no slot yet.
+        other.or(Some(first_willing))
     }
 
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
-        Some(Arc::new(Self::at_least(self.size, reals)))
-    }
-}
-
-/// SipHash-1-3, the low 32 bits (`hsiphash` on 64-bit machines).
-fn hash(value: u32, key: u64) -> u32 {
-    let mut hasher = SipHasher13::new_with_keys(key, key);
-    hasher.write_u32(value.to_le());
-    hasher.finish() as u32
-}
-
-/// Everybody who ever had a weight; a table has no room for more than its size.
-fn seekers(reals: &Reals, size: u32) -> Vec<Seeker> {
-    let weights = reals.iter().map(|real| real.last_weight);
-    let (divisor, most) = weights.fold((0, 0), |(divisor, most), weight| {
-        (common_divisor(weight, divisor), weight.max(most))
-    });
-    let bits = u32::BITS - most.checked_div(divisor).unwrap_or(0).leading_zeros();
-    let shift = bits.saturating_sub(TURN_BITS);
-    let seeker = |(place, real): (u32, &Arc<Real>)| {
-        let name = fold(real.endpoint.addr).wrapping_add(real.endpoint.port.into());
-        Seeker {
-            place,
-            slot: hash(name, FIRST) % size,
-            skip: hash(name, SECOND) % (size - 1) + 1,
-            turns: ((real.last_weight / divisor) >> shift).max(1),
+        match self.will_do(reals) {
+            true => None,
+            false => self.caught_up(reals),
         }
-    };
-    (0..)
-        .zip(reals.iter())
-        .filter(|(_, real)| real.last_weight > 0)
-        .take(size as usize)
-        .map(seeker)
-        .collect()
-}
-
-impl Seeker {
-    /// Its next slot that is free.
-    fn next(&mut self, free: &Free, size: u32) -> u32 {
-        while !free.has(self.slot) {
-            self.slot += self.skip;
-            if self.slot >= size {
-                self.slot -= size;
-            }
-        }
-        self.slot
-    }
-}
-
-/// The free slots, a bit each: small enough for the first-level cache, since nearly all the time
-/// goes into looking here.
-struct Free(Vec<u64>);
-
-impl Free {
-    fn all(size: u32) -> Self {
-        Self(vec![u64::MAX; size.div_ceil(u64::BITS) as usize])
     }
 
-    fn has(&self, slot: u32) -> bool {
-        self.0[(slot / u64::BITS) as usize] & (1 << (slot % u64::BITS)) != 0
+    fn is_behind(&self, reals: &Reals) -> bool {
+        self.list != reals.changes()
     }
 
-    fn take(&mut self, slot: u32) {
-        self.0[(slot / u64::BITS) as usize] &= !(1 << (slot % u64::BITS));
-    }
-}
-
-/// Lets the seekers take free slots in turn until none is left.
-fn populate(mut seekers: Vec<Seeker>, size: u32) -> Box<[u32]> {
-    if seekers.is_empty() {
-        return Box::default();
-    }
-    let mut owners = vec![0; size as usize].into_boxed_slice();
-    let mut free = Free::all(size);
-    let mut left = size;
-    loop {
-        for seeker in &mut seekers {
-            for _ in 0..seeker.turns {
-                let slot = seeker.next(&free, size);
-                free.take(slot);
-                owners[slot as usize] = seeker.place;
-                left -= 1;
-                if left == 0 {
-                    return owners;
-                }
-            }
-        }
+    fn caught_up(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
+        let size = size(self.table.size(), reals);
+        Some(Arc::new(Self::of(reals, size)))
     }
 }

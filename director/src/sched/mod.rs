@@ -2,14 +2,11 @@
 //!
 //! Each has its file and its line in [`build`]. All choose in the kernel's order.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
-use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
+use adminapi::model::Scheduler as Algorithm;
 
-use crate::service::{Real, Reals};
-use crate::time::Tick;
-use crate::wire::Tuple;
+use crate::service::{Reals, Scheduler};
 
 mod dh;
 mod fo;
@@ -32,40 +29,6 @@ mod tests;
 mod twos;
 mod wlc;
 mod wrr;
-
-/// A connection that wants a real server.
-#[derive(Clone, Copy, Debug)]
-pub struct Newcomer<'a> {
-    /// Client -> virtual service.
-    pub tuple: &'a Tuple,
-    /// This moment.
-    pub now: Tick,
-    /// The options of the service's scheduler.
-    pub flags: SchedulerFlags,
-}
-
-/// A scheduling algorithm of one virtual service.
-///
-/// It belongs to one list of real servers. What it remembers from one connection to the next it
-/// shares with its successors, guarded: any worker calls it, and for a moment some have the list
-/// before a change and others the one after it.
-pub trait Scheduler: Debug + Send + Sync {
-    /// The real server for a connection; `None` when none can take it.
-    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>>;
-
-    /// Whom [`Scheduler::pick`] would choose now. Who remembers something from one connection to
-    /// the next remembers nothing of this.
-    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        self.pick(reals, newcomer)
-    }
-
-    /// The scheduler for `reals`, which the list has become, off the packet path; `None` when
-    /// this one will do.
-    fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
-        let _ = reals;
-        None
-    }
-}
 
 /// A new scheduler of this algorithm for a service that has `reals`.
 pub fn build(algorithm: Algorithm, reals: &Reals) -> Arc<dyn Scheduler> {

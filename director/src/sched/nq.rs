@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::load::{expected, least, willing};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The first real server without active connections, whatever its weight; when all have some, the
 /// one with the shortest expected delay.

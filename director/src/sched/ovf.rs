@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::load::{heaviest, willing};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The heaviest real server whose active connections are not more than its weight, so that each
 /// gets one more than that; of equals, the one added last. Nobody when all have more.

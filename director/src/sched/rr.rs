@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, RealId, Reals};
+use crate::service::{Newcomer, Real, RealId, Reals, Scheduler};
 
 /// One after the other, whatever their weights; weight 0 excludes.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::load::{expected, least, willing};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The real server that would have the fewest active connections for its weight, the new one
 /// counted; of equals, the one added last. Inactive connections do not count, so a UDP service

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use adminapi::model::SchedulerFlag;
 
 use super::hashing::{client, multiplicative};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 const BITS: u32 = 8;
 const BUCKETS: u32 = 1 << BITS;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::load::{is_less, overhead, willing};
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals};
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// Two real servers at random, in proportion to their weights: the one with less overhead for its
 /// weight, of equals the first.

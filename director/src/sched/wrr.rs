@@ -5,8 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::load::willing;
-use super::{Newcomer, Scheduler};
-use crate::service::{Real, Reals, common_divisor};
+use crate::service::{Newcomer, Real, Reals, Scheduler, common_divisor};
 
 /// Goes through the list again and again with a level that sinks from the highest weight to the
 /// lowest: who weighs at least the level is chosen. In one cycle each is chosen

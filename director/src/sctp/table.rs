@@ -1,35 +1,14 @@
 //! State tables: which state follows, as data (`sctp_states` of IPVS).
 
 use super::{Event, State};
-use crate::matrix::{Column, Matrix, Row};
+use crate::matrix::{Matrix, columns_and_rows};
 
 type Rows = [[State; State::COUNT]; Event::COUNT];
 
 /// What follows for each state, event and direction.
 pub type StateTable = Matrix<State, { Event::COUNT }, { State::COUNT }>;
 
-impl Row for Event {
-    const ALL: &'static [Self] = &Self::ALL;
-
-    #[inline]
-    fn place(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        self.name()
-    }
-}
-
-impl Column for State {
-    type Event = Event;
-    const ALL: &'static [Self] = &Self::ALL;
-
-    #[inline]
-    fn place(self) -> usize {
-        self as usize
-    }
-}
+columns_and_rows!(State, Event);
 
 const I1: State = State::Init1;
 const IN: State = State::Init;
@@ -131,27 +110,13 @@ pub static ONE_WAY: StateTable = StateTable {
 mod tests {
     use super::*;
     use crate::direction::Direction;
+    use crate::matrix::{assert_committed, printed};
 
-    /// To accept a change: `BLESS=1 cargo test -p bulwark-director sctp::table`.
-    fn assert_committed(table: &StateTable, file: &str) {
-        let path = format!("{}/src/sctp/{file}", env!("CARGO_MANIFEST_DIR"));
-        let printed = table.to_string();
-        let printed: String = printed.lines().flat_map(|l| [l.trim_end(), "\n"]).collect();
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, &printed).unwrap();
+    #[test]
+    fn tables_are_as_committed() {
+        for (table, file) in [(&NORMAL, "normal.txt"), (&ONE_WAY, "one_way.txt")] {
+            assert_committed(&format!("src/sctp/{file}"), &printed(table));
         }
-        let committed = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(printed, committed, "{file} differs from the table");
-    }
-
-    #[test]
-    fn normal_is_as_committed() {
-        assert_committed(&NORMAL, "normal.txt");
-    }
-
-    #[test]
-    fn one_way_is_as_committed() {
-        assert_committed(&ONE_WAY, "one_way.txt");
     }
 
     #[test]

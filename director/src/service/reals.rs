@@ -17,6 +17,7 @@ pub struct Reals {
     by_endpoint: Map<Endpoint, Arc<Real>>,
     /// How many have each weight above 0.
     weights: imbl::OrdMap<u32, u32>,
+    changes: u64,
 }
 
 impl Reals {
@@ -28,6 +29,11 @@ impl Reals {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// How often one was added, replaced or removed: tells a list from those that it came from.
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The one at `place`.
@@ -94,6 +100,7 @@ impl Reals {
         let real = self.list.remove(self.place_of(endpoint)?);
         self.by_endpoint.remove(&endpoint);
         self.forget_weight(real.weight);
+        self.changes += 1;
         Some(real)
     }
 
@@ -103,6 +110,7 @@ impl Reals {
     }
 
     fn enter(&mut self, real: &Arc<Real>) {
+        self.changes += 1;
         self.by_endpoint.insert(real.endpoint, Arc::clone(real));
         if real.weight > 0 {
             *self.weights.entry(real.weight).or_insert(0) += 1;
@@ -127,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sched::testing::real;
+    use crate::service::testing::real;
 
     proptest! {
         /// Against a plain list.

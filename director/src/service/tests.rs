@@ -1,5 +1,5 @@
 use super::*;
-use crate::sched::testing::real;
+use crate::service::testing::real;
 
 fn limited(upper: u32, lower: u32) -> Real {
     real(1, 1).with(Settings {

@@ -4,7 +4,7 @@
 
 use super::{Event, State};
 use crate::direction::Direction;
-use crate::matrix::{Column, Matrix, Row};
+use crate::matrix::{Matrix, columns_and_rows};
 
 /// What a client has to show, after the ACK that ends its handshake, before a connection whose real
 /// server is never heard counts as proved.
@@ -56,28 +56,7 @@ impl StateTable {
     }
 }
 
-impl Row for Event {
-    const ALL: &'static [Self] = &Self::ALL;
-
-    #[inline]
-    fn place(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        self.name()
-    }
-}
-
-impl Column for State {
-    type Event = Event;
-    const ALL: &'static [Self] = &Self::ALL;
-
-    #[inline]
-    fn place(self) -> usize {
-        self as usize
-    }
-}
+columns_and_rows!(State, Event);
 
 const ES: State = State::Established;
 const SS: State = State::SynSent;
@@ -184,6 +163,7 @@ pub static ATTACKED_ONE_WAY: StateTable = StateTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{assert_committed, printed};
 
     const ALL: [(&StateTable, &str); 4] = [
         (&NORMAL, "normal.txt"),
@@ -192,25 +172,10 @@ mod tests {
         (&ATTACKED_ONE_WAY, "attacked_one_way.txt"),
     ];
 
-    /// To accept a change: `BLESS=1 cargo test -p bulwark-director tcp::table`.
-    fn assert_committed(path: &str, printed: &str) {
-        let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, printed).unwrap();
-        }
-        let committed = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(printed, committed, "{path} differs from the table");
-    }
-
-    fn printed(table: &StateTable) -> String {
-        let printed = table.moves.to_string();
-        printed.lines().flat_map(|l| [l.trim_end(), "\n"]).collect()
-    }
-
     #[test]
     fn tables_are_as_committed() {
         for (table, file) in ALL {
-            assert_committed(&format!("src/tcp/{file}"), &printed(table));
+            assert_committed(&format!("src/tcp/{file}"), &printed(&table.moves));
         }
     }
 
@@ -219,7 +184,13 @@ mod tests {
         let head = include_str!("states.md");
         let tables: String = ALL
             .iter()
-            .map(|(table, _)| format!("\n## {}\n\n```\n{}```\n", table.moves.name, printed(table)))
+            .map(|(table, _)| {
+                format!(
+                    "\n## {}\n\n```\n{}```\n",
+                    table.moves.name,
+                    printed(&table.moves)
+                )
+            })
             .collect();
         assert_committed("../docs/states.md", &(head.to_owned() + &tables));
     }

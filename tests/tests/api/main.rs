@@ -9,3 +9,4 @@ mod openapi;
 mod persist;
 mod room;
 mod stream;
+mod whole;

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use adminapi::model::{SchedulerFlag, SchedulerFlags};
 
-use super::super::testing::{Farm, real, real_at, tuple};
+use super::super::testing::{Farm, tuple};
 use crate::service::Settings;
+use crate::service::testing::{real, real_at};
 use crate::wire::{Addr, Endpoint, Tuple};
 
 const FALLBACK: SchedulerFlags = SchedulerFlags::NONE.with(SchedulerFlag::Fallback);

@@ -3,7 +3,8 @@
 use adminapi::model::Scheduler as Algorithm;
 use proptest::prelude::*;
 
-use super::testing::{Farm, real, tuple};
+use super::testing::{Farm, tuple};
+use crate::service::testing::real;
 use crate::service::{Phase, Settings};
 
 mod hashing;

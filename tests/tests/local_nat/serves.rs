@@ -1,126 +1,39 @@
-//! Local node by NAT: programs on the director itself behind a service, at an address and a port of
-//! their own, which can be asked without the service too.
+//! Web servers and echoes on the director are served, asked directly, and outlive a killed director.
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, Protocol, Real, Scheduler};
+use adminapi::model::{ForwardingMethod, Protocol, Scheduler};
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director, service};
+use testbed::director::{Director, service};
 use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::require;
-use testbed::scene::{Family, services};
-use testbed::servers::{ECHO_PORT, Nginx, OTHER_HTTP_PORT, UdpEcho, big_file};
-use testbed::topology::{Plan, Topology};
+use testbed::scene::Family;
+use testbed::servers::{ECHO_PORT, OTHER_HTTP_PORT, big_file};
 use testbed::traffic::{
     HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, tally, upload,
 };
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::bed::{Bed, PATIENCE, at, own};
 
 /// Nobody listens there.
 const CLOSED_PORT: u16 = 9;
-
-/// The director's own address by which it is a real server.
-fn own(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => [10, 0, 2, 254].into(),
-        Family::V6 => "fd00:2::fe".parse().unwrap_or_else(|_| unreachable!()),
-    }
-}
-
-fn at(family: Family, port: u16) -> SocketAddr {
-    SocketAddr::new(own(family), port)
-}
-
-fn real(family: Family, port: u16) -> Result<Real> {
-    let text = format!(
-        "address = \"{}\"\nport = {port}\nmethod = \"{}\"\n",
-        own(family),
-        ForwardingMethod::Nat.name()
-    );
-    Ok(toml::from_str(&text)?)
-}
-
-/// One real server outside, and the director with servers of its own.
-struct Bench {
-    director: Director,
-    configuration: Configuration,
-    here: Nginx,
-    _outside: Nginx,
-    _echo: [UdpEcho; 2],
-    topology: Topology,
-}
-
-impl Bench {
-    fn start(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
-        topology.meet_neighbours()?;
-        let (outside, here) = (&topology.reals[0], &topology.director);
-        // As strict as a distribution may set it.
-        here.sysctl(&[
-            "net.ipv4.conf.all.rp_filter=1",
-            "net.ipv4.conf.default.rp_filter=1",
-        ])?;
-        let configuration = services(&topology, Scheduler::Rr, &[1]).into_iter().fold(
-            shape(Configuration::new(topology.interfaces())),
-            Configuration::service,
-        );
-        Ok(Self {
-            director: Director::start(here, &configuration)?,
-            configuration,
-            here: Nginx::start_in(here, "director")?,
-            _outside: Nginx::start(outside)?,
-            _echo: [
-                UdpEcho::start(outside)?,
-                UdpEcho::start_in(here, "director", Family::BOTH.map(own))?,
-            ],
-            topology,
-        })
-    }
-
-    /// Adds the director to the services of a family.
-    fn join(&self, family: Family) -> Result<()> {
-        let api = self.director.api();
-        api.add_real(family.http_service(), &real(family, OTHER_HTTP_PORT)?)?;
-        api.add_real(family.echo_service(), &real(family, ECHO_PORT)?)
-    }
-
-    /// Packets that programs of this host have sent and the director has read.
-    fn caught(&self) -> Result<u64> {
-        let workers = self.director.api().stats()?.workers;
-        Ok(workers.iter().map(|worker| worker.from_host).sum())
-    }
-
-    fn ask_directly(&self, family: Family) -> Result<()> {
-        let client = &self.topology.client;
-        let name = HttpConnection::open(client, at(family, OTHER_HTTP_PORT))?.ask_name()?;
-        ensure!(name == "director", "{name}");
-        let name = UdpClient::open(client, at(family, ECHO_PORT))?.echo(b"you")?;
-        ensure!(name == "director", "{name}");
-        Ok(())
-    }
-}
 
 #[test]
 fn the_director_serves_by_nat_beside_another_real_server() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bench = Bench::start(|configuration| configuration)?;
-    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let bed = Bed::start(|configuration| configuration)?;
+    let (api, client) = (bed.director.api(), &bed.topology.client);
     let expected = file_sha256(&big_file()?)?;
     for family in Family::BOTH {
-        bench.join(family)?;
+        bed.join(family)?;
         let names = tally(fetch_names(client, family.http(), 8)?);
         let both = [("director".to_owned(), 4), ("rs1".to_owned(), 4)];
         assert_eq!(names.into_iter().collect::<Vec<_>>(), both);
@@ -153,7 +66,7 @@ fn the_director_serves_by_nat_beside_another_real_server() -> Result<()> {
             ensure!(stats.in_packets > 0 && stats.out_packets > 0, "{stats:?}");
         }
     }
-    assert_accounts(&bench.director);
+    assert_accounts(&bed.director);
     Ok(())
 }
 
@@ -162,20 +75,15 @@ fn an_upload_and_errors_find_their_way() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bench = Bench::start(|configuration| configuration)?;
-    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let bed = Bed::start(|configuration| configuration)?;
+    let (api, client) = (bed.director.api(), &bed.topology.client);
     let body = tempfile::NamedTempFile::new()?;
     fs::write(&body, vec![b'u'; 1 << 20])?;
     let expected = file_sha256(body.path())?;
     for family in Family::BOTH {
-        bench.join(family)?;
-        let outside = SocketAddr::new(
-            bench.topology.reals[0].address(family.vip()),
-            OTHER_HTTP_PORT,
-        );
-        api.remove_real(family.http_service(), outside)?;
+        bed.serve_alone(family)?;
         upload(client, family.http(), body.path())?;
-        assert_eq!(bench.here.take_uploads()?, [expected.as_str()]);
+        assert_eq!(bed.here.take_uploads()?, [expected.as_str()]);
 
         // Nobody is there: the kernel's "port unreachable" reaches the client as from the VIP.
         let vip = SocketAddr::new(family.vip(), CLOSED_PORT);
@@ -186,7 +94,7 @@ fn an_upload_and_errors_find_their_way() -> Result<()> {
         let error = refused.socket().recv(&mut [0; 16]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?}");
     }
-    assert_accounts(&bench.director);
+    assert_accounts(&bed.director);
     Ok(())
 }
 
@@ -197,17 +105,17 @@ fn its_programs_can_be_asked_directly() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bench = Bench::start(|configuration| configuration.sysctl("expire_nodest_conn", 1))?;
-    let (api, client) = (bench.director.api(), &bench.topology.client);
+    let bed = Bed::start(|configuration| configuration.sysctl("expire_nodest_conn", 1))?;
+    let (api, client) = (bed.director.api(), &bed.topology.client);
     for family in Family::BOTH {
-        bench.ask_directly(family)?;
-        assert_eq!(bench.caught()?, 0, "it is no real server yet");
+        bed.ask_directly(family)?;
+        assert_eq!(bed.caught()?, 0, "it is no real server yet");
     }
     for family in Family::BOTH {
-        bench.join(family)?;
-        let before = bench.caught()?;
-        bench.ask_directly(family)?;
-        ensure!(bench.caught()? > before, "{family:?}: nothing was caught");
+        bed.join(family)?;
+        let before = bed.caught()?;
+        bed.ask_directly(family)?;
+        ensure!(bed.caught()? > before, "{family:?}: nothing was caught");
         let direct = UdpClient::open(client, at(family, ECHO_PORT))?;
         assert_eq!(direct.echo(&[b'x'; 4000])?, "director");
         let closed = UdpClient::open(client, at(family, CLOSED_PORT))?;
@@ -216,7 +124,7 @@ fn its_programs_can_be_asked_directly() -> Result<()> {
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?}");
         fetch_names(client, family.http(), 2)?;
     }
-    let here = &bench.topology.director;
+    let here = &bed.topology.director;
     let lone =
         here.enter(|| HttpConnection::open_here(at(Family::V4, OTHER_HTTP_PORT))?.ask_name());
     assert_eq!(
@@ -229,13 +137,13 @@ fn its_programs_can_be_asked_directly() -> Result<()> {
     }
     for family in Family::BOTH {
         wait::until("nothing to be caught any more", PATIENCE, || {
-            let before = bench.caught()?;
-            bench.ask_directly(family)?;
-            ensure!(bench.caught()? == before, "{family:?}");
+            let before = bed.caught()?;
+            bed.ask_directly(family)?;
+            ensure!(bed.caught()? == before, "{family:?}");
             Ok(())
         })?;
     }
-    assert_accounts(&bench.director);
+    assert_accounts(&bed.director);
     Ok(())
 }
 
@@ -245,21 +153,18 @@ fn what_is_connected_outlives_a_killed_director() -> Result<()> {
         return Ok(());
     }
     let haven = Haven::new()?;
-    let mut bench = Bench::start(|configuration| {
+    let mut bed = Bed::start(|configuration| {
         let configuration = configuration.sysctl("expire_nodest_conn", 1);
         haven.shelter(configuration)
     })?;
-    let client = &bench.topology.client;
+    let client = &bed.topology.client;
     let caught_by = || -> Result<usize> { Ok(fs::read_dir(haven.pin().join("answers"))?.count()) };
     let mut talks = Vec::new();
     let mut downloads = Vec::new();
     let expected = file_sha256(&big_file()?)?;
     for family in Family::BOTH {
-        bench.join(family)?;
-        let api = bench.director.api();
-        let outside = bench.topology.reals[0].address(family.vip());
-        let outside = SocketAddr::new(outside, OTHER_HTTP_PORT);
-        api.remove_real(family.http_service(), outside)?;
+        bed.serve_alone(family)?;
+        let api = bed.director.api();
         let mut talk = HttpConnection::open(client, family.http())?;
         assert_eq!(talk.ask_name()?, "director");
         talks.push(talk);
@@ -278,7 +183,7 @@ fn what_is_connected_outlives_a_killed_director() -> Result<()> {
             Ok(())
         })?;
     }
-    let interfaces = bench.topology.interfaces().len();
+    let interfaces = bed.topology.interfaces().len();
     wait::until("it to be kept", PATIENCE, || {
         let running = fs::read_to_string(haven.kept("running")?)?;
         ensure!(running.contains("10.0.2.254"), "{running}");
@@ -286,21 +191,21 @@ fn what_is_connected_outlives_a_killed_director() -> Result<()> {
         Ok(())
     })?;
     for _ in 0..2 {
-        bench.director.end_by(Signal::Kill)?;
-        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        bed.director.end_by(Signal::Kill)?;
+        bed.director = Director::start(&bed.topology.director, &bed.configuration)?;
         assert_eq!(caught_by()?, interfaces);
         for talk in &mut talks {
             assert_eq!(talk.ask_name()?, "director");
         }
-        bench.ask_directly(Family::V4)?;
+        bed.ask_directly(Family::V4)?;
     }
     for download in downloads {
         let sum = download.join().expect("the download panicked")?;
         assert!(sum.starts_with(&expected), "{sum}");
     }
-    assert_accounts(&bench.director);
+    assert_accounts(&bed.director);
     for family in Family::BOTH {
-        let api = bench.director.api();
+        let api = bed.director.api();
         api.remove_real(family.http_service(), at(family, OTHER_HTTP_PORT))?;
         api.remove_real(family.echo_service(), at(family, ECHO_PORT))?;
     }

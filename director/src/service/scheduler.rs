@@ -1,0 +1,59 @@
+//! What a service asks of its scheduler: which real server gets a new connection. The schedulers are
+//! in [`crate::sched`].
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use adminapi::model::SchedulerFlags;
+
+use super::real::Real;
+use super::reals::Reals;
+use crate::time::Tick;
+use crate::wire::Tuple;
+
+/// A connection that wants a real server.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer<'a> {
+    /// Client -> virtual service.
+    pub tuple: &'a Tuple,
+    /// This moment.
+    pub now: Tick,
+    /// The options of the service's scheduler.
+    pub flags: SchedulerFlags,
+}
+
+/// A scheduling algorithm of one virtual service.
+///
+/// It belongs to one list of real servers, and does for the next ones until it has a successor. What
+/// it remembers from one connection to the next it shares with its successors, guarded: any worker
+/// calls it, and for a moment some have the list before a change and others the one after it.
+pub trait Scheduler: Debug + Send + Sync {
+    /// The real server for a connection; `None` when none can take it.
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>>;
+
+    /// Whom [`Scheduler::pick`] would choose now. Who remembers something from one connection to
+    /// the next remembers nothing of this.
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        self.pick(reals, newcomer)
+    }
+
+    /// The scheduler for `reals`, which the list has become, off the packet path; `None` when
+    /// this one will do. Who asks for the change waits for it.
+    fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
+        let _ = reals;
+        None
+    }
+
+    /// Whether this one will do for `reals` only until [`Scheduler::caught_up`], which takes longer
+    /// than who asks for a change should wait.
+    fn is_behind(&self, reals: &Reals) -> bool {
+        let _ = reals;
+        false
+    }
+
+    /// The scheduler for `reals` that is not behind.
+    fn caught_up(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {
+        let _ = reals;
+        None
+    }
+}
