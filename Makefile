@@ -125,6 +125,7 @@ bench: deps bench-deps release ## Measure against the kernel and against the lim
 	$(BUILD) bench --bench '*'
 	target/release/bench gate
 	target/release/bench cookies
+	target/release/bench minting
 	target/release/bench memory
 	target/release/bench forwarding
 	target/release/bench web

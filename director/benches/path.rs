@@ -94,7 +94,7 @@ impl Scene {
             lottery: Lottery::random(),
             expectations: Expectations::default(),
             shifts: Shifts::default(),
-            resets: Resets::default(),
+            resets: Arc::new(Resets::default()),
             table: Table::new(&limits).unwrap(),
             templates: Templates::new(1024, 1, Arc::clone(&pool)).unwrap(),
             pool,

@@ -2,13 +2,14 @@
 //
 // How TCP to a service with cookies is met. What may have a connection is the director's, as ever;
 // of the rest a SYN is answered here and forgotten, and nothing but a cookie that came back
-// goes on.
+// goes on, or the SYN of a client that has reset the answer to its first one.
 
 #pragma once
 
 #include "cookie/answer.h"
 #include "cookie/format.h"
 #include "cookie/options.h"
+#include "cookie/reset.h"
 #include "cookie/service.h"
 #include "parse.h"
 #include "roll.h"
@@ -17,6 +18,7 @@ enum meeting {
 	GO_ON,   // it is the director's to judge
 	ANSWER,  // the frame holds the answer
 	REFUSE,  // neither of a connection nor with a cookie
+	HEARD,   // the client has shown that it is there
 };
 
 #define TCP_FIN 0x01
@@ -162,6 +164,50 @@ static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packe
 	       (is_probe(service, s) && has_got(ctx, p, service, s, seq));
 }
 
+// Answers a SYN with what its client resets. Nobody looks at the sequence number.
+static __always_inline enum meeting provoke(struct xdp_md *ctx, const struct packet *p,
+					    const struct cookie_service *service,
+					    const struct segment *s)
+{
+	__u32 bait = bait_for(service, &p->src, bpf_ntohl(s->tcp->seq));
+	struct reply reply = {
+		.sequence = ~bait,
+		.acknowledged = bait,
+		.window = OUR_WINDOW,
+		.v4 = s->v4,
+	};
+
+	if (!is_host(&p->src.addr, s->v4) || !write_answer(ctx, &reply))
+		return GO_ON;
+	count_cookie(service, COOKIES_SENT);
+	return ANSWER;
+}
+
+// Whether the client of a SYN has reset the answer to an earlier one.
+static __always_inline bool has_reset(const struct packet *p, const struct cookie_service *service,
+				      const struct segment *s, __u64 place)
+{
+	__u64 *kept = reset_at(place);
+	__u64 word = kept ? *(volatile __u64 *)kept : 0;
+	__u32 number = word;
+
+	return word == word_of(place, number) && bpf_ntohl(s->tcp->seq) - number <= NEAR &&
+	       is_bait(service, &p->src, number);
+}
+
+// Keeps a RST of just what its client was given.
+static __always_inline bool hear(const struct packet *p, const struct cookie_service *service,
+				 const struct segment *s, __u64 place)
+{
+	__u32 number = bpf_ntohl(s->tcp->seq);
+	__u64 *kept = reset_at(place);
+
+	if (!(s->flags & TCP_RST) || !kept || !is_bait(service, &p->src, number))
+		return false;
+	*(volatile __u64 *)kept = word_of(place, number);
+	return true;
+}
+
 // The service that a packet is for, if it answers with cookies.
 static __always_inline const struct cookie_service *minting(const struct packet *p)
 {
@@ -174,11 +220,22 @@ __noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
 			     const struct cookie_service *service)
 {
 	struct segment s;
+	bool resets;
+	__u64 place;
 
-	if (!p || !service || is_on_roll(&p->src, &p->dst) || !read_segment(ctx, &s))
+	if (!p || !service)
 		return GO_ON;
-	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN)
-		return mint(ctx, p, service, &s);
+	place = place_of(&p->src, &p->dst);
+	if (is_on_roll(place) || !read_segment(ctx, &s))
+		return GO_ON;
+	resets = service->more & RESETS;
+	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) {
+		if (!resets)
+			return mint(ctx, p, service, &s);
+		return has_reset(p, service, &s, place) ? GO_ON : provoke(ctx, p, service, &s);
+	}
+	if (resets && hear(p, service, &s, place))
+		return HEARD;
 	if (brings_cookie(ctx, p, service, &s)) {
 		count_cookie(service, COOKIES_ACCEPTED);
 		return GO_ON;

@@ -185,6 +185,8 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 		return answer(lane);
 	case REFUSE:
 		return refuse(ctx, packet, filter, BAD_COOKIE);
+	case HEARD:
+		return refuse(ctx, packet, filter, RESET_HEARD);
 	default:
 		return to_director(ctx->rx_queue_index);
 	}

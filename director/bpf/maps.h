@@ -13,7 +13,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 5
+#define PINNED_LAYOUT 6
 
 // Who has pinned these maps.
 struct record {
@@ -39,7 +39,7 @@ enum counter {
 	PASSED,
 	REDIRECTED,
 	FORWARDED,
-	ANSWERED, // with a cookie
+	ANSWERED, // a SYN of a service with cookies
 	NO_SOCKET,
 	DENIED,
 	BLACK_HOLED,
@@ -49,6 +49,7 @@ enum counter {
 	SOURCE_LIMIT,
 	SERVICE_LIMIT,
 	BAD_COOKIE, // neither of a connection nor with a cookie
+	RESET_HEARD, // by which a client shows that it is there
 	COUNTERS,
 	ADMITTED = COUNTERS, // nothing that is counted
 };

@@ -41,9 +41,8 @@ static __always_inline __u64 place_of(const struct endpoint *client, const struc
 	return siphash(1, 3, ROLL_KEY[0], ROLL_KEY[1], words);
 }
 
-static __always_inline bool is_on_roll(const struct endpoint *client, const struct endpoint *vip)
+static __always_inline bool is_on_roll(__u64 place)
 {
-	__u64 place = place_of(client, vip);
 	__u32 slot = place & ROLL_MASK;
 	struct roll_line *line = bpf_map_lookup_elem(&roll, &slot);
 

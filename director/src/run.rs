@@ -13,7 +13,6 @@ use tracing::{info, warn};
 use crate::agents::Door;
 use crate::config::{Config, ModeChoice};
 use crate::control::{self, Director, Facts, WATCH_PERIOD, WorkerFacts, listen_for_path_mtus};
-use crate::cookie::Resets;
 use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::fast::Fast;
@@ -145,7 +144,11 @@ pub async fn start(
             director.adopt_flows();
             director.complete().context("nothing can be kept")
         })
-        .and_then(|()| Ok(director.gate().take_over()?))
+        .and_then(|()| {
+            // No SYN gets by before its service answers it.
+            director.tend_cookies();
+            Ok(director.gate().take_over()?)
+        })
         .and_then(|()| Ok(director.keep_answers()?));
     if let Err(problem) = configured {
         datapath::stop(stop, workers);
@@ -287,7 +290,7 @@ fn shared(
         lottery: Lottery::random(),
         expectations: Expectations::default(),
         shifts: Shifts::default(),
-        resets: Resets::default(),
+        resets: Arc::clone(datapath.gate.resets()),
         workers: datapath.worker_count(),
     }
 }

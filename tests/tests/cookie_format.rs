@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use director::cookie::{Abilities, Key, Proof, Recipe};
 use director::gate::{GateCounters, Roles, Trial, Verdict};
 use director::wire::tcp::Segment as Read;
-use director::wire::{Endpoint, Mac, Packet, Protocol, parse};
+use director::wire::{Endpoint, Mac, Packet, Protocol, Tuple, parse};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testbed::packet::{ethernet, flag, ip, protocol, transport_checksum};
@@ -272,4 +272,122 @@ fn who_may_have_a_connection_is_left_to_the_director() {
         trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
         assert!(goes_on(&frame) && goes_on(&fin.frame()), "at peace");
     }
+}
+
+/// The SYN of a client whose answer is to be reset, and the number that it was given.
+fn baited(trial: &Trial, recipe: &Recipe, rng: &mut StdRng, vip: SocketAddr) -> (Segment, u32) {
+    let syn = syn(rng, vip);
+    let (verdict, made) = trial.put(&syn.frame()).unwrap();
+    assert_eq!(verdict, Verdict::Answer, "{syn:?}");
+    assert_eq!(made, answer(recipe, &syn.frame()), "{syn:?}");
+    let Ok(Packet::Transport(packet)) = parse(&made) else {
+        panic!("{made:x?}");
+    };
+    let said = Read::parse(packet.layout.segment(&made)).unwrap();
+    (syn, said.ack)
+}
+
+fn tuple(segment: &Segment) -> Tuple {
+    Tuple {
+        protocol: Protocol::Tcp,
+        src: segment.from.into(),
+        dst: segment.to.into(),
+    }
+}
+
+#[test]
+fn the_gate_and_the_director_have_the_same_numbers_reset_and_believe_the_same() {
+    if !require::programs(&[]) {
+        return;
+    }
+    for vip in vips() {
+        let trial = trial(vip);
+        let mut rng = StdRng::seed_from_u64(10);
+        // How many SYNs were answered, segments refused, RSTs heard, and packets let by.
+        let counted = || {
+            let (cookies, gate) = (
+                trial.cookie_counts(SLOT).unwrap(),
+                trial.counters().unwrap(),
+            );
+            assert_eq!(gate.answered, cookies.sent);
+            assert_eq!(dropped(&gate, "bad_cookie"), cookies.refused);
+            let others = ["reset_heard", "no_socket"].map(|reason| dropped(&gate, reason));
+            [cookies.sent, cookies.refused, others[0], others[1]]
+        };
+        let mut expected = [0; 4];
+        for round in 0..ROUNDS {
+            let recipe = Recipe {
+                mints: false,
+                resets: true,
+                ..recipe(&mut rng)
+            };
+            trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+            let (syn, bait) = baited(&trial, &recipe, &mut rng, vip);
+            let client = Endpoint::from(syn.from);
+            assert!(recipe.is_shown_by(bait, client, syn.sequence));
+            let reset = |sequence| Segment {
+                flags: flag::RST,
+                sequence,
+                options: Vec::new(),
+                payload: Vec::new(),
+                ..syn.clone()
+            };
+
+            let forged = reset(bait ^ 1 << rng.random_range(1..16));
+            trial.put(&forged.frame()).unwrap();
+            assert_eq!(trial.resets().last(&tuple(&syn)), None, "{round}");
+            trial.put(&syn.frame()).unwrap();
+
+            match round % 3 {
+                // A worker has heard it.
+                0 => trial.resets().note(&tuple(&syn), bait),
+                _ => {
+                    trial.put(&reset(bait).frame()).unwrap();
+                    expected[2] += 1;
+                }
+            }
+            assert_eq!(trial.resets().last(&tuple(&syn)), Some(bait));
+            trial.put(&syn.frame()).unwrap();
+            let other = Segment {
+                sequence: bait.wrapping_sub(rng.random_range(1..1 << 31)),
+                ..syn.clone()
+            };
+            trial.put(&other.frame()).unwrap();
+            expected = [
+                expected[0] + 3,
+                expected[1] + 1,
+                expected[2],
+                expected[3] + 1,
+            ];
+            assert_eq!(counted(), expected, "{syn:?}");
+        }
+    }
+}
+
+#[test]
+fn who_has_reset_goes_on_until_the_key_is_retired() {
+    if !require::programs(&[]) {
+        return;
+    }
+    let [vip, _] = vips();
+    let trial = trial(vip);
+    let mut rng = StdRng::seed_from_u64(11);
+    let mut recipe = Recipe {
+        mints: false,
+        resets: true,
+        ..recipe(&mut rng)
+    };
+    trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+    let (syn, bait) = baited(&trial, &recipe, &mut rng, vip);
+    trial.resets().note(&tuple(&syn), bait);
+    let old = usize::from(recipe.parity);
+    let verdict = || trial.put(&syn.frame()).unwrap().0;
+    // There is no socket to go on to.
+    assert_eq!(verdict(), Verdict::Drop);
+    recipe.parity = 1 - recipe.parity;
+    trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+    assert_eq!(verdict(), Verdict::Drop, "it is the older key");
+    recipe.keys[old] = Some(Key(rng.random()));
+    trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+    assert_eq!(verdict(), Verdict::Answer);
 }

@@ -156,7 +156,7 @@ pub(super) fn interfaces(seen: &Seen, page: &mut Page) {
         ),
         (
             "bulwark_interface_answered_packets_total",
-            "SYNs that it answered by itself, with a cookie.",
+            "SYNs of services with cookies that it answered by itself.",
             |i| i.answered,
         ),
         (

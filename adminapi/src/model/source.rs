@@ -28,7 +28,7 @@ pub struct Source {
     pub bytes: u64,
     /// Packets at least that would open a TCP connection.
     pub opens: u64,
-    /// Packets at least that the gate kept from the director: dropped, or answered with a cookie.
+    /// Packets at least that the gate kept from the director: dropped, or SYNs that it answered.
     #[serde(default)]
     pub stopped: u64,
 }

@@ -79,7 +79,7 @@ pub struct PacketTotals {
     pub sent: u64,
     /// Left to the kernel.
     pub passed: u64,
-    /// SYNs that the gate has answered with a cookie.
+    /// SYNs of services with cookies that the gate has answered.
     #[serde(default)]
     pub answered: u64,
     /// Dropped, for any reason.
@@ -115,7 +115,7 @@ pub struct InterfaceStats {
     pub passed: u64,
     /// Packets handed to a worker.
     pub redirected: u64,
-    /// SYNs answered by the gate with a cookie.
+    /// SYNs of services with cookies that the gate has answered.
     #[serde(default)]
     pub answered: u64,
     /// Packets dropped by the gate.

@@ -72,7 +72,7 @@ pub struct InterfaceStatus {
     pub passed: u64,
     /// Packets handed to a worker.
     pub redirected: u64,
-    /// SYNs answered by the gate with a cookie.
+    /// SYNs of services with cookies that the gate has answered.
     #[serde(default)]
     pub answered: u64,
     /// Packets dropped by the gate.

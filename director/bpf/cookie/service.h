@@ -8,7 +8,7 @@
 #include "format.h"
 
 // Bits of `flags`.
-#define MINTS 0x01      // a SYN is answered with a cookie
+#define MINTS 0x01      // a SYN is answered, with a cookie unless it RESETS
 #define HAS_KEY 0x02    // of parity 0; of parity 1 the next bit
 #define OFFER_SACK 0x08 // what all real servers can do
 #define OFFER_SCALE 0x10
@@ -18,6 +18,7 @@
 
 // Bits of `more`.
 #define SPLICES 0x01 // the real server is asked after the client, which has to wait for it
+#define RESETS 0x02  // a SYN is answered so that the client resets that (reset.h)
 
 struct cookie_service {
 	struct siphash_key keys[2]; // by parity

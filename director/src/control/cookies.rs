@@ -237,7 +237,7 @@ impl Director {
         if old.as_deref() == Some(&recipe) {
             return;
         }
-        if recipe.mints {
+        if recipe.answers() {
             service.cookies.set(Some(recipe.clone()));
             self.tell_gate(vip, Some(&recipe));
         } else {

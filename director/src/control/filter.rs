@@ -20,6 +20,9 @@ use crate::path;
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
 
+/// Drops of the gate that are no rule's.
+const NO_RULES: [&str; 3] = ["no_socket", "bad_cookie", "reset_heard"];
+
 pub(super) use plan::{FilterPlan, Filtering};
 
 /// What is filtered now.
@@ -290,7 +293,7 @@ impl Director {
         let mut dropped = adminapi::model::Drops::new();
         for interface in self.interface_status()? {
             for (name, packets) in interface.drops {
-                if name != "no_socket" && name != "bad_cookie" {
+                if !NO_RULES.contains(&&*name) {
                     *dropped.entry(name).or_default() += packets;
                 }
             }

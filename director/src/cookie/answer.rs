@@ -1,5 +1,5 @@
-//! The SYN+ACK with a cookie, as `bpf/cookie/answer.h` makes it in the gate: for the SYNs that the
-//! gate leaves to the director. And the one that a client resets, which is always made here.
+//! The SYN+ACK with a cookie, or the one that a client resets, as `bpf/cookie/answer.h` makes them in
+//! the gate: for the SYNs that the gate leaves to the director.
 
 use super::recipe::Recipe;
 use super::{SCALE, WINDOW};
@@ -22,7 +22,7 @@ impl Recipe {
     /// With an acknowledgement that its client resets.
     fn provoke(&self, buffer: &mut [u8], packet: &Transport) -> Option<usize> {
         let syn = Segment::parse(packet.layout.segment(buffer)).ok()?;
-        let bait = self.bait(packet.tuple.src, &syn)?;
+        let bait = self.bait(packet.tuple.src, syn.seq)?;
         let greeting = Greeting {
             // Nobody looks at it.
             sequence: !bait,

@@ -24,7 +24,7 @@ mod turnover;
 pub use format::{Key, Mac, Offer, Visitor};
 pub use hello::{Hello, Timestamps};
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
-pub use reset::Resets;
+pub use reset::{Resets, Words};
 pub use roll::{Cells, Roll};
 pub use rotation::Rotation;
 pub use shared::{NoSecret, Secret, SharedKeys};

@@ -159,6 +159,11 @@ impl Recipe {
         std::iter::once(first).chain(probes.then_some(segment.seq))
     }
 
+    /// Whether SYNs are answered before there is a connection.
+    pub const fn answers(&self) -> bool {
+        self.mints || self.resets
+    }
+
     pub(super) const fn visitor(&self, client: Endpoint, isn: u32) -> Visitor {
         Visitor {
             client,
@@ -182,9 +187,7 @@ impl Cookies {
     /// Whether SYNs are answered before there is a connection.
     pub fn answers(&self) -> bool {
         let recipe = self.0.load();
-        recipe
-            .as_ref()
-            .is_some_and(|recipe| recipe.mints || recipe.resets)
+        recipe.as_ref().is_some_and(|recipe| recipe.answers())
     }
 
     /// Makes it another one.

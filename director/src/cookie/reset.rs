@@ -1,70 +1,82 @@
 //! Clients that show by a RST that they are there: for real servers that the director hears only one
-//! half of, and that know no cookies.
+//! half of, and that know no cookies. The gate does it (`bpf/cookie/reset.h`); what it leaves to the
+//! workers they do in the same way, with the same memory.
 //!
 //! ```text
 //!  client -- SYN, isn --------------------->   nothing is kept
-//!         <- SYN+ACK of isn - 16 bits of MAC   no TCP that has sent a SYN takes this one
+//!         <- SYN+ACK of a number below isn -   no TCP that has sent a SYN takes this one
 //!         -- RST with that very number ---->   kept, one word
-//!         -- SYN, isn, again -------------->   the number was isn - MAC: forwarded as it is
+//!         -- SYN, isn, again -------------->   forwarded as it is
 //! ```
 //!
 //! RFC 9293 3.10.7.3 asks for that RST, and for the SYN to come again. The number lies below the
 //! client's by no more than what connection tracking takes for late (`MAXACKWINDOW` of
-//! `net/netfilter/nf_conntrack_proto_tcp.c`), so strict NAT lets both by.
+//! `net/netfilter/nf_conntrack_proto_tcp.c`), so strict NAT lets both by. Its lower half says whose
+//! it is, so that a RST that nobody was asked for is not kept:
+//!
+//! ```text
+//!  the largest that is not above isn and ends in   15 MAC | 1 key
+//! ```
 
-use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use siphasher::sip::SipHasher13;
-
+use super::roll::place_of;
 use super::{Mac, Recipe};
-use crate::wire::tcp::Segment;
 use crate::wire::{Endpoint, Tuple};
 
-/// RSTs that are remembered; another one that falls on the same place takes it.
-const PLACES: usize = 1 << 16;
+/// How far a number lies below the client's own at most.
+const NEAR: u32 = 0xffff;
+
+/// Memory for words, which the gate sees too.
+pub type Words = Box<dyn AsRef<[AtomicU64]> + Send + Sync>;
 
 /// What the RSTs of late have said, each a word: who it was, 32 bits of a hash, and the number.
 pub struct Resets {
-    places: Box<[AtomicU64]>,
+    words: Words,
     key: [u8; 16],
 }
 
 impl Resets {
+    /// RSTs that are remembered (`RESETS_KEPT`); another one that falls on the same place takes it.
+    pub const KEPT: usize = 1 << 16;
+
+    /// Those in `words`, at places that `key` gives.
+    pub const fn new(words: Words, key: [u8; 16]) -> Self {
+        Self { words, key }
+    }
+
     /// Remembers the number of a RST.
     pub fn note(&self, tuple: &Tuple, seq: u32) {
-        let hash = self.hash(tuple);
-        let word = hash >> 32 << 32 | u64::from(seq);
-        self.place(hash).store(word, Relaxed);
+        let place = place_of(&self.key, tuple);
+        if let Some(word) = self.word(place) {
+            word.store(place >> 32 << 32 | u64::from(seq), Relaxed);
+        }
     }
 
     /// The number of the last RST that is known.
     pub fn last(&self, tuple: &Tuple) -> Option<u32> {
-        let hash = self.hash(tuple);
-        let word = self.place(hash).load(Relaxed);
-        (word >> 32 == hash >> 32).then_some(word as u32)
+        let place = place_of(&self.key, tuple);
+        let word = self.word(place)?.load(Relaxed);
+        (word >> 32 == place >> 32).then_some(word as u32)
     }
 
-    fn place(&self, hash: u64) -> &AtomicU64 {
-        &self.places[hash as usize % PLACES]
-    }
-
-    fn hash(&self, tuple: &Tuple) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        for end in [tuple.src, tuple.dst] {
-            hasher.write(end.addr.octets());
-            hasher.write(&end.port.to_be_bytes());
-        }
-        hasher.finish()
+    fn word(&self, place: u64) -> Option<&AtomicU64> {
+        let words = (*self.words).as_ref();
+        words.get(place as usize % Self::KEPT)
     }
 }
 
+/// Those of this process alone, for a director without a gate.
 impl Default for Resets {
     fn default() -> Self {
-        Self {
-            places: (0..PLACES).map(|_| AtomicU64::new(0)).collect(),
-            key: rand::random(),
+        struct Own(Vec<AtomicU64>);
+        impl AsRef<[AtomicU64]> for Own {
+            fn as_ref(&self) -> &[AtomicU64] {
+                &self.0
+            }
         }
+        let words = (0..Self::KEPT).map(|_| AtomicU64::new(0)).collect();
+        Self::new(Box::new(Own(words)), rand::random())
     }
 }
 
@@ -75,25 +87,32 @@ impl std::fmt::Debug for Resets {
 }
 
 impl Mac {
-    /// What `isn` is acknowledged with, and reset by.
-    const fn unacceptable(self, isn: u32) -> u32 {
-        isn.wrapping_sub(self.low() as u32)
+    /// How a number ends that was given by the key of `parity`.
+    const fn ending(self, parity: u8) -> u16 {
+        self.low() & !1 | (parity & 1) as u16
     }
 }
 
 impl Recipe {
-    /// What the SYN of `client` is acknowledged with so that it resets that.
-    pub(super) fn bait(&self, client: Endpoint, syn: &Segment) -> Option<u32> {
-        let key = self.keys[usize::from(self.parity & 1)]?;
-        let mac = key.mac(&self.visitor(client, syn.seq));
-        Some(mac.unacceptable(syn.seq))
+    /// What the SYN `isn` of `client` is acknowledged with so that it resets that.
+    pub(super) fn bait(&self, client: Endpoint, isn: u32) -> Option<u32> {
+        let ending = self.ending(client, self.parity)?;
+        Some(isn.wrapping_sub((isn as u16).wrapping_sub(ending).into()))
     }
 
-    /// Whether a RST with the number `seq` shows that the client of this SYN is there.
-    pub fn is_shown_by(&self, seq: u32, client: Endpoint, syn: &Segment) -> bool {
-        let visitor = self.visitor(client, syn.seq);
-        let mut keys = self.keys.iter().flatten();
-        keys.any(|key| key.mac(&visitor).unacceptable(syn.seq) == seq)
+    /// Whether `client` was given this number to reset, by a key that is still good.
+    pub fn is_bait(&self, number: u32, client: Endpoint) -> bool {
+        self.ending(client, number as u8) == Some(number as u16)
+    }
+
+    /// Whether a RST with this number shows that the client is there that says `isn`.
+    pub fn is_shown_by(&self, number: u32, client: Endpoint, isn: u32) -> bool {
+        isn.wrapping_sub(number) <= NEAR && self.is_bait(number, client)
+    }
+
+    fn ending(&self, client: Endpoint, parity: u8) -> Option<u16> {
+        let key = self.keys[usize::from(parity & 1)]?;
+        Some(key.mac(&self.visitor(client, 0)).ending(parity))
     }
 }
 
@@ -126,33 +145,28 @@ mod tests {
         }
     }
 
-    fn syn(seq: u32) -> Segment {
-        Segment {
-            seq,
-            ..Segment::default()
-        }
-    }
-
     #[test]
     fn a_number_is_for_one_client_and_its_sequence_number_until_its_key_is_retired() {
         let mut recipe = recipe();
         let client = tuple(1000).src;
         for isn in [0, 70_000, u32::MAX] {
-            let bait = recipe.bait(client, &syn(isn)).unwrap();
-            assert!(isn.wrapping_sub(bait) <= 0xffff, "{isn} {bait}");
-            assert!(recipe.is_shown_by(bait, client, &syn(isn)));
-            let others =
-                (1..=1000).filter(|n| recipe.is_shown_by(bait, client, &syn(isn.wrapping_add(*n))));
-            assert!(others.count() <= 2);
+            let bait = recipe.bait(client, isn).unwrap();
+            assert!(recipe.is_bait(bait, client));
+            assert!(recipe.is_shown_by(bait, client, isn), "{isn} {bait}");
+            let other = bait.wrapping_add(NEAR + 1);
+            assert!(recipe.is_bait(other, client));
+            assert!(!recipe.is_shown_by(other, client, isn), "{isn} {bait}");
+            let others = (1..=NEAR).filter(|n| recipe.is_bait(bait.wrapping_add(*n), client));
+            assert_eq!(others.count(), 1, "the one of the other key");
             let others = (1..1000).map(|port| tuple(port).src);
-            let others = others.filter(|other| recipe.is_shown_by(bait, *other, &syn(isn)));
-            assert!(others.count() <= 2);
+            assert!(others.filter(|other| recipe.is_bait(bait, *other)).count() <= 2);
         }
-        let bait = recipe.bait(client, &syn(7)).unwrap();
+        let bait = recipe.bait(client, 7).unwrap();
         recipe.parity = 1;
-        assert!(recipe.is_shown_by(bait, client, &syn(7)), "the older key");
+        assert_ne!(recipe.bait(client, 7), Some(bait));
+        assert!(recipe.is_shown_by(bait, client, 7), "the older key");
         recipe.keys[0] = None;
-        assert!(!recipe.is_shown_by(bait, client, &syn(7)));
+        assert!(!recipe.is_shown_by(bait, client, 7));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use siphasher::sip::SipHasher13;
 
-use crate::wire::{Endpoint, Tuple};
+use crate::wire::Tuple;
 
 /// Counters of one line (`ROLL_LINE` in `bpf/roll.h`).
 const LINE: usize = 64;
@@ -68,24 +68,26 @@ impl Roll {
     fn cells_of(&self, tuple: &Tuple) -> impl Iterator<Item = &AtomicU8> {
         let cells = (*self.cells).as_ref();
         let lines = (cells.len() / LINE).max(1) as u64;
-        let place = self.place(tuple.src, tuple.dst);
+        let place = place_of(&self.key, tuple);
         let line = (place & (lines - 1)) as usize * LINE;
         [place >> 32, place >> 38].into_iter().filter_map(move |n| {
             // Memory that is not there belongs to nobody.
             cells.get(line + n as usize % LINE)
         })
     }
+}
 
-    fn place(&self, client: Endpoint, vip: Endpoint) -> u64 {
-        let octets = vip.addr.octets();
-        let folded = |n: usize| octets[n] ^ octets[n + 4] ^ octets[n + 8] ^ octets[n + 12];
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write(client.addr.octets());
-        hasher.write(&client.port.to_be_bytes());
-        hasher.write(&vip.port.to_be_bytes());
-        hasher.write(&[0, 1, 2, 3].map(folded));
-        hasher.finish()
-    }
+/// Where a tuple from a client belongs, as `place_of` of `bpf/roll.h` has it.
+pub(super) fn place_of(key: &[u8; 16], tuple: &Tuple) -> u64 {
+    let Tuple { src, dst, .. } = tuple;
+    let octets = dst.addr.octets();
+    let folded = |n: usize| octets[n] ^ octets[n + 4] ^ octets[n + 8] ^ octets[n + 12];
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write(src.addr.octets());
+    hasher.write(&src.port.to_be_bytes());
+    hasher.write(&dst.port.to_be_bytes());
+    hasher.write(&[0, 1, 2, 3].map(folded));
+    hasher.finish()
 }
 
 /// One on memory of this process alone, for a director without a gate.
@@ -111,7 +113,7 @@ impl std::fmt::Debug for Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Addr, Protocol};
+    use crate::wire::{Addr, Endpoint, Protocol};
 
     fn tuple(port: u16) -> Tuple {
         Tuple {

@@ -11,7 +11,7 @@ use crate::wire::{Endpoint, Protocol};
 /// What was done for a service's clients, packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CookieCounts {
-    /// SYNs that were answered with a cookie.
+    /// SYNs that were answered.
     pub sent: u64,
     /// Segments that brought one back.
     pub accepted: u64,
@@ -49,6 +49,12 @@ mod flag {
     pub(super) const TIMESTAMPS: u8 = 0x20;
     pub(super) const ECN: u8 = 0x40;
     pub(super) const LENIENT: u8 = 0x80;
+}
+
+/// The bits of `more`.
+mod more {
+    pub(super) const SPLICES: u8 = 0x01;
+    pub(super) const RESETS: u8 = 0x02;
 }
 
 /// The two maps.
@@ -102,7 +108,7 @@ fn bytes_of(recipe: &Recipe) -> [u8; BYTES] {
     bytes[40] = recipe.parity;
     let able = recipe.abilities;
     bytes[41] = [
-        (recipe.mints, flag::MINTS),
+        (recipe.answers(), flag::MINTS),
         (recipe.keys[0].is_some(), flag::HAS_KEY),
         (recipe.keys[1].is_some(), flag::HAS_KEY << 1),
         (able.sack, flag::SACK),
@@ -115,6 +121,7 @@ fn bytes_of(recipe: &Recipe) -> [u8; BYTES] {
     .filter(|(set, _)| *set)
     .map(|(_, bit)| bit)
     .sum();
-    bytes[42] = recipe.splices.into();
+    bytes[42] = if recipe.splices { more::SPLICES } else { 0 }
+        | if recipe.resets { more::RESETS } else { 0 };
     bytes
 }

@@ -14,7 +14,7 @@ use super::map::{endpoint_key, put, sum_percpu};
 use super::roll::{self, RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
-use crate::cookie::Roll;
+use crate::cookie::{Resets, Roll};
 use crate::marks::{MAX_RULES, Rule};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 
@@ -59,7 +59,7 @@ pub struct GateCounters {
     pub redirected: u64,
     /// Forwarded by itself.
     pub forwarded: u64,
-    /// SYNs, answered with a cookie.
+    /// SYNs to services with cookies, answered.
     pub answered: u64,
     /// Dropped, for each of [`GATE_DROPS`].
     pub drops: [u64; GATE_DROPS.len()],
@@ -76,7 +76,7 @@ impl GateCounters {
 }
 
 /// Why the gate drops packets, in the order of `enum counter` in `bpf/maps.h`.
-pub const GATE_DROPS: [&str; 9] = [
+pub const GATE_DROPS: [&str; 10] = [
     "no_socket",
     "denied",
     "black_hole",
@@ -86,6 +86,7 @@ pub const GATE_DROPS: [&str; 9] = [
     "source_limit",
     "service_limit",
     "bad_cookie",
+    "reset_heard",
 ];
 
 /// Counters of one port before those of the drops.
@@ -142,6 +143,7 @@ pub(super) struct Maps {
     counters: MapHandle,
     pub(super) flows: FlowMaps,
     roll: MapHandle,
+    resets: MapHandle,
     pub(super) cookies: CookieMaps,
     pub(super) filters: Filters,
     pub(super) sights: MapHandle,
@@ -162,6 +164,7 @@ impl Maps {
             counters: MapHandle::try_from(&skel.maps.counters)?,
             flows: FlowMaps::of(skel)?,
             roll: MapHandle::try_from(&skel.maps.roll)?,
+            resets: MapHandle::try_from(&skel.maps.resets)?,
             cookies: CookieMaps {
                 services: MapHandle::try_from(&skel.maps.cookies)?,
                 counts: MapHandle::try_from(&skel.maps.cookie_counts)?,
@@ -182,6 +185,7 @@ impl Maps {
         open.maps.rules.reuse_fd(self.rules.as_fd())?;
         open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
         open.maps.roll.reuse_fd(self.roll.as_fd())?;
+        open.maps.resets.reuse_fd(self.resets.as_fd())?;
         open.maps.cookies.reuse_fd(self.cookies.services.as_fd())?;
         open.maps
             .cookie_counts
@@ -201,6 +205,16 @@ impl Maps {
             error: error.into(),
         })?;
         Ok(Roll::new(Box::new(shared), plan.key))
+    }
+
+    /// The RSTs that were heard, in the same way.
+    pub(super) fn map_resets(&self, plan: &RollPlan) -> Result<Resets, GateError> {
+        let shared = Shared::of(self.resets.as_fd(), Resets::KEPT * size_of::<u64>());
+        let shared = shared.map_err(|error| GateError::Map {
+            map: "resets",
+            error: error.into(),
+        })?;
+        Ok(Resets::new(Box::new(shared), plan.key))
     }
 
     pub(super) fn connect(

@@ -37,7 +37,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::bpf_link;
-use crate::cookie::{Recipe, Roll};
+use crate::cookie::{Recipe, Resets, Roll};
 use crate::door::Door;
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use flows::{FlowMaps, Flows};
@@ -61,6 +61,7 @@ pub const MAX_PORTS: usize = 16;
 pub struct Gate {
     maps: Maps,
     roll: Arc<Roll>,
+    resets: Arc<Resets>,
     links: Vec<Attachment>,
     pins: Option<Pins>,
     /// The flow cache of another director, when this one has its own.
@@ -150,11 +151,13 @@ impl Gate {
             }
         }
         let roll = Arc::new(maps.map_roll(&plan)?);
+        let resets = Arc::new(maps.map_resets(&plan)?);
         let former =
             FlowMaps::among(&carried, &maps.flows).filter(|former| !former.is(&maps.flows));
         Ok(Self {
             maps,
             roll,
+            resets,
             links,
             pins,
             former,
@@ -164,6 +167,11 @@ impl Gate {
     /// Who has a connection, for the gate to see.
     pub fn roll(&self) -> &Arc<Roll> {
         &self.roll
+    }
+
+    /// Who has shown by a RST that it is there, to gate and workers.
+    pub fn resets(&self) -> &Arc<Resets> {
+        &self.resets
     }
 
     /// Says how the cookies of the TCP service at `vip` are made; none ends them.

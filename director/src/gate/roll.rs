@@ -1,9 +1,10 @@
-//! The roll's memory: a map of the gate's that this process has mapped too.
+//! The memory of the roll, and of the RSTs that were heard: maps of the gate's that this process has
+//! mapped too.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use crate::cookie::Roll;
 
@@ -31,7 +32,7 @@ impl RollPlan {
     }
 }
 
-/// The counters of the map `roll`, shared with the programs of the gate.
+/// An array of the gate's, shared with its programs.
 pub(super) struct Shared {
     start: NonNull<u8>,
     len: usize,
@@ -69,6 +70,13 @@ impl AsRef<[AtomicU8]> for Shared {
     fn as_ref(&self) -> &[AtomicU8] {
         // SAFETY: mapped for as long as `self` lives, and an atomic byte is as good as a byte.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
+    }
+}
+
+impl AsRef<[AtomicU64]> for Shared {
+    fn as_ref(&self) -> &[AtomicU64] {
+        // SAFETY: as above; a mapping begins at a page, and words that are cut short are left out.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len / 8) }
     }
 }
 

@@ -13,7 +13,7 @@ use super::maps::Maps;
 use super::program::{self, Base, Instance};
 use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
-use crate::cookie::{Recipe, Roll};
+use crate::cookie::{Recipe, Resets, Roll};
 use crate::wire::{Endpoint, Mac, Protocol};
 
 /// What the gate says of a packet.
@@ -43,6 +43,7 @@ pub struct Trial {
     program: OwnedFd,
     maps: Maps,
     roll: Arc<Roll>,
+    resets: Resets,
 }
 
 impl Trial {
@@ -51,19 +52,21 @@ impl Trial {
     /// # Errors
     /// What the kernel refuses: most often, not root.
     pub fn new(connections: usize) -> Result<Self, GateError> {
-        let roll = RollPlan::of(connections);
+        let plan = RollPlan::of(connections);
         let instance = Instance {
             port: PORT as u32,
             flows: 0,
-            roll: &roll,
+            roll: &plan,
         };
         let (program, maps) = program::load(instance, XdpMode::Native, &Base::New(&[]))?;
-        let roll = Arc::new(maps.map_roll(&roll)?);
+        let roll = Arc::new(maps.map_roll(&plan)?);
+        let resets = maps.map_resets(&plan)?;
         maps.flows.answers_directly(PORT)?;
         Ok(Self {
             program,
             maps,
             roll,
+            resets,
         })
     }
 
@@ -109,6 +112,11 @@ impl Trial {
     /// Who has a connection.
     pub fn roll(&self) -> &Roll {
         &self.roll
+    }
+
+    /// Who has shown by a RST that it is there.
+    pub const fn resets(&self) -> &Resets {
+        &self.resets
     }
 
     /// What has been counted.

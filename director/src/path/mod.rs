@@ -125,7 +125,7 @@ pub struct Shared {
     /// How far the numbers of its control connections are shifted.
     pub shifts: Shifts,
     /// Clients that have shown that they are there.
-    pub resets: Resets,
+    pub resets: Arc<Resets>,
     /// Number of workers.
     pub workers: usize,
 }

@@ -1,7 +1,7 @@
 //! Clients of a service with cookies: their SYNs are answered and forgotten, and who comes back
 //! with a cookie has a connection at once. The gate does the first, and lets by only the second;
-//! what it could not read is met here, in the same way. Where nobody knows cookies, a client shows by a
-//! RST that it is there.
+//! what it could not read is met here, in the same way. Where nobody knows cookies, the client of a SYN
+//! has to have shown by a RST that it is there.
 
 use adminapi::sysctl::Sysctl;
 
@@ -15,7 +15,7 @@ use crate::forward;
 use crate::service::{Real, Service};
 use crate::tcp::{Agreement, Judgement, NORMAL, Tracking};
 use crate::wire::tcp::{Flags, Segment};
-use crate::wire::{Piece, Protocol, Transport, is_intact};
+use crate::wire::{Piece, Protocol, Transport, Tuple, is_intact};
 
 /// Who opens a connection.
 #[derive(Clone, Copy)]
@@ -85,47 +85,49 @@ impl<'s> View<'s> {
             Ok(segment) => segment,
             Err(cause) => return Some(Err(cause)),
         };
-        let is_about_it = segment.flags.opens() || segment.flags.has(Flags::RST);
-        if recipe.resets && is_about_it {
-            return self.sound_out(service, packet, &segment, &recipe).map(Err);
+        if recipe.resets && self.hears(&packet.tuple, &segment, &recipe) {
+            return Some(Err(Cause::ResetHeard));
         }
-        let proof = || recipe.verify(packet.tuple.src, &segment, bytes);
-        match (segment.flags.opens(), recipe.mints) {
-            (true, true) => Some(Err(Cause::Challenged)),
-            (true, false) => None,
-            (false, mints) => match proof() {
-                // Others are made of this one, which nobody would find damaged.
-                Some(_) if !is_intact(frame, packet) => Some(Err(Cause::BadCookie)),
-                Some(proof) if is_asked_later(service, &recipe) => {
-                    Some(Ok(asking(proof, opening_window(&proof, &segment))))
-                }
-                Some(proof) => Some(taken_in(&proof, &segment)),
-                None => (mints && !self.sysctls.is_on(Sysctl::SloppyTcp))
-                    .then_some(Err(Cause::BadCookie)),
-            },
+        if segment.flags.opens() {
+            let goes_on = !recipe.answers() || self.has_reset(service, packet, &segment, &recipe);
+            return (!goes_on).then_some(Err(Cause::Challenged));
+        }
+        match recipe.verify(packet.tuple.src, &segment, bytes) {
+            // Others are made of this one, which nobody would find damaged.
+            Some(_) if !is_intact(frame, packet) => Some(Err(Cause::BadCookie)),
+            Some(proof) if is_asked_later(service, &recipe) => {
+                Some(Ok(asking(proof, opening_window(&proof, &segment))))
+            }
+            Some(proof) => Some(taken_in(&proof, &segment)),
+            None => (recipe.answers() && !self.sysctls.is_on(Sysctl::SloppyTcp))
+                .then_some(Err(Cause::BadCookie)),
         }
     }
 
-    /// Why a SYN goes no further, or a RST, of a service whose clients have to show by a RST that they
-    /// are there.
-    fn sound_out(
+    /// Keeps a RST by which a client shows that it is there.
+    fn hears(&self, tuple: &Tuple, segment: &Segment, recipe: &Recipe) -> bool {
+        let shows = segment.flags.has(Flags::RST) && recipe.is_bait(segment.seq, tuple.src);
+        if shows {
+            self.resets.note(tuple, segment.seq);
+        }
+        shows
+    }
+
+    /// Whether the client of a SYN has shown that it is there.
+    fn has_reset(
         &self,
         service: &Service,
         packet: &Transport,
         segment: &Segment,
         recipe: &Recipe,
-    ) -> Option<Cause> {
-        let Transport { tuple, .. } = packet;
-        if segment.flags.has(Flags::RST) {
-            self.resets.note(tuple, segment.seq);
-            return Some(Cause::ResetHeard);
+    ) -> bool {
+        let Tuple { src: client, .. } = packet.tuple;
+        let last = self.resets.last(&packet.tuple).filter(|_| recipe.resets);
+        let shows = last.is_some_and(|number| recipe.is_shown_by(number, client, segment.seq));
+        if shows {
+            service.traffic.of(self.worker).shown.add(1);
         }
-        let is_shown = |seq| recipe.is_shown_by(seq, tuple.src, segment);
-        if !self.resets.last(tuple).is_some_and(is_shown) {
-            return Some(Cause::Challenged);
-        }
-        service.traffic.of(self.worker).shown.add(1);
-        None
+        shows
     }
 
     /// The real server of a connection that a cookie speaks for: the one that the scheduler picks,

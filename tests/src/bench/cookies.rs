@@ -29,6 +29,24 @@ const LOAD: Load = Load {
 const XDP_DROP: u32 = 1;
 const XDP_TX: u32 = 3;
 
+const COOKIES: Recipe = Recipe {
+    slot: 1,
+    service: 1,
+    keys: [Some(Key([1; 16])), Some(Key([2; 16]))],
+    parity: 0,
+    mints: true,
+    resets: false,
+    mss: 1460,
+    abilities: Abilities::ALL,
+    lenient: false,
+    splices: false,
+};
+const RESETS: Recipe = Recipe {
+    mints: false,
+    resets: true,
+    ..COOKIES
+};
+
 /// `bench cookies`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -56,12 +74,19 @@ impl Options {
     }
 
     fn table(&self, family: Family) -> Result<Table> {
-        let gate = gate(family)?;
+        let gate = gate(family, COOKIES)?;
+        let provoking = self::gate(family, RESETS)?;
         let peers = bpf::load(Source::Peers)?;
         let bounce = bpf::program(&peers, "bounce")?;
         let subjects = [
             ("frame sent back", bounce.as_fd(), Kind::SpoofedSyn, XDP_TX),
             ("SYN answered", gate.program(), Kind::SpoofedSyn, XDP_TX),
+            (
+                "SYN answered so that it is reset",
+                provoking.program(),
+                Kind::SpoofedSyn,
+                XDP_TX,
+            ),
             ("ACK refused", gate.program(), Kind::TcpData, XDP_DROP),
         ];
         let nothing = bpf::program(&peers, "nothing")?;
@@ -103,30 +128,13 @@ impl Options {
     }
 }
 
-/// A gate that answers all SYNs to the service with cookies.
-fn gate(family: Family) -> Result<Trial> {
+/// A gate that answers all SYNs to the service by `recipe`.
+fn gate(family: Family, recipe: Recipe) -> Result<Trial> {
     let trial = Trial::new(1 << 20)?;
     trial.set_station(Mac(packet::Mac::of_host(1, 0xfe).0))?;
     let flows = LOAD.flows(family, Kind::TcpSyn)?;
     let vip = Endpoint::from(flows.destination);
     trial.set_endpoint(Protocol::Tcp, vip, Roles::SERVICE)?;
-    let recipe = Recipe {
-        slot: 1,
-        service: 1,
-        keys: [Some(Key([1; 16])), Some(Key([2; 16]))],
-        parity: 0,
-        mints: true,
-        resets: false,
-        mss: 1460,
-        abilities: Abilities {
-            sack: true,
-            scale: true,
-            timestamps: true,
-            ecn: true,
-        },
-        lenient: false,
-        splices: false,
-    };
     trial.set_cookies(vip, Some(&recipe))?;
     Ok(trial)
 }

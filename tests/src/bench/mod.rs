@@ -8,6 +8,7 @@ pub mod forwarding;
 pub mod gate;
 pub mod load;
 pub mod memory;
+pub mod minting;
 pub mod opening;
 pub mod ours;
 pub mod peer;

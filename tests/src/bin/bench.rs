@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{cookies, forwarding, gate, memory, restart, web};
+use testbed::bench::{cookies, forwarding, gate, memory, minting, restart, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -26,6 +26,8 @@ enum What {
     Gate(gate::Options),
     /// Nanoseconds that it takes for a SYN that it answers itself.
     Cookies(cookies::Options),
+    /// SYN+ACKs a second.
+    Minting(minting::Options),
     /// Nanoseconds that the machine takes for a read, by how much memory is read in.
     Memory(memory::Options),
     /// Packets a second.
@@ -47,6 +49,7 @@ fn main() -> Result<()> {
     match what {
         What::Gate(options) => options.run()?.publish(&into),
         What::Cookies(options) => options.run()?.publish(&into),
+        What::Minting(options) => options.run()?.publish(&into),
         What::Memory(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
         What::Web(options) => options.run()?.publish(&into),

@@ -74,6 +74,7 @@ pub(crate) struct Bed {
     pub(crate) agents: Vec<Agent>,
     pub(crate) web: Vec<Nginx>,
     pub(crate) topology: Topology,
+    pub(crate) configuration: Configuration,
     authority: Authority,
     shape: Shape,
 }
@@ -111,6 +112,7 @@ impl Bed {
             agents: Vec::new(),
             web,
             topology,
+            configuration,
             authority,
             shape,
         };

@@ -4,6 +4,7 @@
 mod agents;
 mod bed;
 mod clients;
+mod forged;
 mod methods;
 mod nat;
 mod resets;

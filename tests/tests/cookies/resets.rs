@@ -2,12 +2,17 @@
 //! there.
 
 use std::net::SocketAddr;
+use std::thread;
 
 use adminapi::model::{CookieWay, ForwardingMethod, Tunnel, TunnelChecksum, TunnelType};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
+use testbed::director::{Director, is_fast};
 use testbed::generator::{Flows, Generator, Kind};
+use testbed::haven::Haven;
+use testbed::namespace::Namespace;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::process::Signal;
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
@@ -21,8 +26,10 @@ use crate::bed::{Agents, Bed, PATIENCE, Shape};
 /// SYNs of a flood that have to be answered.
 const FLOOD: u64 = 5000;
 
-/// SYNs at once, so few that there is room for a client's in the rings of workers, which answer them.
-const ROUND: u32 = 200;
+/// SYNs at once. Where workers answer them, so few that there is room for a client's in their rings.
+fn round() -> u32 {
+    if is_fast() { 20_000 } else { 200 }
+}
 
 pub(crate) const DR: Shape = Shape {
     method: ForwardingMethod::Dr,
@@ -67,6 +74,9 @@ fn serves_who_resets(shape: Shape) -> Result<()> {
         ensure!(status.accepted == 13, "{status:?}");
     }
     ensure!(bed.strangers()? == 0, "{} SYNs of nobody", bed.strangers()?);
+    let stats = bed.director.api().stats()?;
+    let by_gate = stats.total.answered > FLOOD;
+    ensure!(by_gate == is_fast(), "{:?}", stats.total);
     balanced(&bed.director)
 }
 
@@ -108,6 +118,17 @@ fn beside_a_flood<T: Send>(
     family: Family,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
+    let client = &bed.topology.client;
+    let generator = flood(client, family)?;
+    generator.flood_beside(client, round(), work, || {
+        let status = bed.status(family)?;
+        ensure!(status.sent > FLOOD, "{status:?}");
+        Ok(())
+    })
+}
+
+/// SYNs from all over the world to the service of a family.
+fn flood(client: &Namespace, family: Family) -> Result<Generator> {
     let (source, frame) = match family {
         Family::V4 => ("172.16.0.0:1024", 60),
         Family::V6 => ("[fd00:99::]:1024", 74),
@@ -119,11 +140,36 @@ fn beside_a_flood<T: Send>(
         count: 0,
         frame,
     };
-    let client = &bed.topology.client;
-    let generator = Generator::beside(client, &flows)?;
-    generator.flood_beside(client, ROUND, work, || {
-        let status = bed.status(family)?;
-        ensure!(status.sent > FLOOD, "{status:?}");
-        Ok(())
-    })
+    Generator::beside(client, &flows)
+}
+
+/// Who has shown that he is there has to show it once more, to the next director.
+#[test]
+fn a_flood_gets_by_no_director_that_is_killed_or_takes_over() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    const HTTP: Family = Family::V4;
+    let haven = Haven::new()?;
+    let mut bed = Bed::build_with(DR, |configuration| haven.shelter(configuration))?;
+    bed.await_cookies(HTTP, 0, true)?;
+    let (client, director) = (&bed.topology.client, &mut bed.director);
+    let (namespace, configuration) = (&bed.topology.director, &bed.configuration);
+    let generator = flood(client, HTTP)?;
+    let work = || {
+        ensure!(fetch_names(client, HTTP.http(), 3)?.len() == 3);
+        director.end_by(Signal::Kill)?;
+        // Nobody but the old gate is there now.
+        thread::scope(|scope| {
+            let early = scope.spawn(|| fetch_names(client, HTTP.http(), 1));
+            *director = Director::start(namespace, configuration)?;
+            let early = early.join().ok().context("a client has panicked")?;
+            ensure!(early?.len() == 1);
+            ensure!(fetch_names(client, HTTP.http(), 3)?.len() == 3);
+            Ok(())
+        })
+    };
+    generator.flood_beside(client, round(), work, || Ok(()))?;
+    ensure!(bed.strangers()? == 0, "{} SYNs of nobody", bed.strangers()?);
+    balanced(&bed.director)
 }
