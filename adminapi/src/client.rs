@@ -3,6 +3,7 @@
 mod address;
 mod error;
 mod filter;
+mod listing;
 mod tls;
 mod transport;
 
@@ -12,15 +13,14 @@ use std::time::Duration;
 use hyper::{Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::control::Put;
-use crate::model::listing;
 use crate::model::{
     Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
     Difference, Events, ExplainQuery, Explanation, Health, Limits, ListingQuery, MarkRule, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
-    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources,
+    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -28,8 +28,9 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
+pub use listing::Listing;
 pub use tls::Trust;
-use transport::{Answer, Broken, Request, Transport};
+use transport::{Answer, Broken, Head, Request, Transport};
 
 /// The answer of every call.
 pub type Result<T> = std::result::Result<T, ClientError>;
@@ -112,11 +113,9 @@ impl Client {
         self.get(path::SERVICES).await
     }
 
-    /// Services in a row each, all or one.
-    pub async fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
-        let path = path::listing(query);
-        let answer = self.call(Method::GET, &path, None).await?;
-        listing::decode(answer.body()).map_err(|error| ClientError::Protocol(error.to_string()))
+    /// Services in a row each, all or one. Until it is read or dropped, other calls wait.
+    pub async fn listing(&self, query: &ListingQuery) -> Result<Listing<'_>> {
+        Listing::of(self, query).await
     }
 
     /// One service.
@@ -356,14 +355,24 @@ impl Client {
 
     async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
         let request = self.request(method, path, body)?;
-        let exchange = tokio::time::timeout(self.patience, self.exchange(request));
-        match exchange.await {
-            Ok(answer) => answer?.success(),
-            Err(_) => Err(ClientError::Timeout {
+        let answer = self.patiently(async {
+            let (line, head) = self.ask(request).await?;
+            let answer = head.whole().await?;
+            line.keep();
+            Ok(answer)
+        });
+        answer.await?.success()
+    }
+
+    /// Waits for what the director does no longer than a call may take.
+    async fn patiently<T>(&self, done: impl Future<Output = Result<T>>) -> Result<T> {
+        let timed = tokio::time::timeout(self.patience, done);
+        timed.await.unwrap_or_else(|_| {
+            Err(ClientError::Timeout {
                 address: self.address.clone(),
                 after: self.patience,
-            }),
-        }
+            })
+        })
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Request> {
@@ -386,30 +395,38 @@ impl Client {
     /// answer nobody waits for any more, is not kept. The director closes one that rests for long,
     /// which shows with the next request only: what changes nothing is asked again (RFC 9110,
     /// section 9.2.2).
-    async fn exchange(&self, mut request: Request) -> Result<Answer> {
+    async fn ask(&self, mut request: Request) -> Result<(Line<'_>, Head)> {
         let mut kept = self.transport.lock().await;
         if let Some(mut transport) = kept.take() {
             let again = request.method().is_safe().then(|| request.clone());
-            match transport.exchange(request).await {
-                Ok(answer) => {
-                    *kept = Some(transport);
-                    return Ok(answer);
-                }
+            match transport.ask(request).await {
+                Ok(head) => return Ok((Line { kept, transport }, head)),
                 Err(Broken::Failed(error)) => request = again.ok_or(error)?,
                 Err(Broken::Unsent(unsent)) => request = *unsent,
             }
         }
         let mut transport = Transport::open(&self.address, &self.trust).await?;
-        match transport.exchange(request).await {
-            Ok(answer) => {
-                *kept = Some(transport);
-                Ok(answer)
-            }
+        match transport.ask(request).await {
+            Ok(head) => Ok((Line { kept, transport }, head)),
             Err(Broken::Failed(error)) => Err(error),
             Err(Broken::Unsent(_)) => Err(ClientError::Protocol(
                 "the connection was closed at once".to_owned(),
             )),
         }
+    }
+}
+
+/// The connection that an answer comes over, until all of it is there.
+#[derive(Debug)]
+struct Line<'c> {
+    kept: MutexGuard<'c, Option<Transport>>,
+    transport: Transport,
+}
+
+impl Line<'_> {
+    /// The answer has ended: the connection is there for the next call.
+    fn keep(mut self) {
+        *self.kept = Some(self.transport);
     }
 }
 

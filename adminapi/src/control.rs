@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 
 use crate::error::Result;
+use crate::model::listing::Rows;
 use crate::model::{
     AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
     Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Limits,
@@ -60,14 +61,17 @@ pub trait Control: Send + Sync + 'static {
     /// All services, in the order they were added.
     fn services(&self) -> Result<Vec<ServiceView>>;
 
-    /// Services in a row each, in the order they were added: all, or the one that is asked for.
-    fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
+    /// Services in a row each: all, or the one that is asked for. Making a row waits for nobody.
+    fn listing(&self, query: ListingQuery) -> Result<Rows> {
         let services = match query.service {
             Some(id) => vec![self.service(id)?],
             None => self.services()?,
         };
-        let row = |view: &ServiceView| ServiceRow::of(view, query.numbers);
-        Ok(services.iter().map(row).collect())
+        let services = query.order.of_services(services, |view| view.id);
+        let rows = services.into_iter();
+        Ok(Box::new(
+            rows.map(move |view| ServiceRow::of(&view, &query)),
+        ))
     }
 
     /// One service.

@@ -14,6 +14,7 @@ pub mod json;
 pub mod kept;
 pub mod metrics;
 pub mod model;
+pub mod order;
 pub mod path;
 pub mod problem;
 pub mod router;

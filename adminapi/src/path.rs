@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix,
-    ServiceId, SyncRole,
+    ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Order,
+    Prefix, ServiceId, SyncRole,
 };
 
 /// `GET`: metrics for Prometheus.
@@ -180,9 +180,14 @@ pub fn listing(query: &ListingQuery) -> String {
         Numbers::Stats => "stats",
         Numbers::Rates => "rates",
     };
+    let order = match query.order {
+        Order::Added => "added",
+        Order::Ipvsadm => "ipvsadm",
+    };
     let given = [
         ("service", query.service.map(|id| id.to_string())),
         ("numbers", Some(numbers.to_owned())),
+        ("order", Some(order.to_owned())),
     ];
     format!("{LISTING}?{}", parameters(given))
 }

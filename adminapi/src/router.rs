@@ -9,6 +9,7 @@ mod defense;
 mod director;
 mod extract;
 mod filter;
+mod listing;
 mod live;
 mod mark;
 mod openapi;
@@ -91,7 +92,7 @@ fn routes() -> OpenApiRouter<Ask> {
 fn services() -> OpenApiRouter<Ask> {
     OpenApiRouter::new()
         .routes(routes!(service::list, service::add, service::flush))
-        .routes(routes!(service::listing))
+        .routes(routes!(listing::list))
         .routes(routes!(service::all_stats, service::zero_all))
         .routes(routes!(
             service::show,

@@ -1,6 +1,6 @@
 //! What the command line asks of a director, apart from how it reaches it.
 
-use adminapi::client::ClientError;
+use adminapi::client::{ClientError, Listing};
 use adminapi::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
     ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, ServiceView, Stats, SyncDaemon,
@@ -42,7 +42,8 @@ pub(crate) enum DirectorError {
     /// The director failed or its answer made no sense.
     #[error("{0}")]
     Fault(String),
-    /// The address of the director can't be read, or a file that says whom to believe.
+    /// The address of the director can't be read or leads to no socket, or a file that says whom
+    /// to believe is no use.
     #[error("{0}")]
     BadAddress(String),
     /// Nobody answers there.
@@ -117,14 +118,20 @@ pub(crate) trait Edit {
     async fn set(&self, setting: Setting) -> Result<()>;
 }
 
+/// The rows of a listing.
+pub(crate) trait Rows {
+    /// The next one, when it has come; `None` after the last one.
+    async fn next(&mut self) -> Result<Option<ServiceRow>>;
+}
+
 /// A director, as ipvsadm's commands need it.
 pub(crate) trait Director: Edit {
     /// All services.
     async fn services(&self) -> Result<Vec<ServiceView>>;
     /// One service.
     async fn service(&self, id: ServiceId) -> Result<ServiceView>;
-    /// Services in a row each, all or one.
-    async fn listing(&self, query: ListingQuery) -> Result<Vec<ServiceRow>>;
+    /// Services in a row each, all or one, as they come.
+    async fn listing(&self, query: ListingQuery) -> Result<impl Rows>;
     /// Services, timeouts and settings as they are configured.
     async fn config(&self) -> Result<Configuration>;
     /// Makes services and timeouts those of `wanted`, and the settings that it names: all of it or
@@ -195,7 +202,7 @@ impl Director for Client {
         Ok(self.service(id).await?)
     }
 
-    async fn listing(&self, query: ListingQuery) -> Result<Vec<ServiceRow>> {
+    async fn listing(&self, query: ListingQuery) -> Result<impl Rows> {
         Ok(self.listing(&query).await?)
     }
 
@@ -247,11 +254,19 @@ impl Director for Client {
     }
 }
 
+impl Rows for Listing<'_> {
+    async fn next(&mut self) -> Result<Option<ServiceRow>> {
+        Ok(self.next().await?)
+    }
+}
+
 impl From<ClientError> for DirectorError {
     fn from(error: ClientError) -> Self {
         let text = error.to_string();
         match error {
-            ClientError::BadAddress(_) | ClientError::BadTrust(_) => Self::BadAddress(text),
+            ClientError::BadAddress(_) | ClientError::NotASocket(_) | ClientError::BadTrust(_) => {
+                Self::BadAddress(text)
+            }
             ClientError::SocketMissing(_)
             | ClientError::Refused(_)
             | ClientError::Unreachable { .. } => Self::NotRunning(text),
@@ -259,7 +274,7 @@ impl From<ClientError> for DirectorError {
             ClientError::Tls { .. } => Self::NotTrusted(text),
             ClientError::Timeout { .. } => Self::TimedOut(text),
             ClientError::Problem(document) => document.as_ref().into(),
-            ClientError::Protocol(_) => Self::Fault(text),
+            ClientError::Cut { .. } | ClientError::Protocol(_) => Self::Fault(text),
         }
     }
 }
@@ -313,6 +328,7 @@ mod tests {
                 "x".parse::<adminapi::client::Address>().unwrap_err().into(),
                 2,
             ),
+            (ClientError::NotASocket(address()), 2),
             (ClientError::SocketMissing(address()), 3),
             (ClientError::Refused(address()), 3),
             (ClientError::PermissionDenied(address()), 4),
@@ -323,6 +339,7 @@ mod tests {
                 },
                 5,
             ),
+            (ClientError::Cut { address: address() }, 6),
             (ClientError::Protocol("no HTTP".to_owned()), 6),
             (
                 ClientError::Tls {

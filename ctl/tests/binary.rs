@@ -168,6 +168,12 @@ async fn what_is_no_director_is_told_apart() {
     assert_eq!(run(&ipvsadm, &missing, "status").status.code(), Some(255));
     assert_eq!(run(bulwark(), &missing, "statsu").status.code(), Some(2));
 
+    let file = format!("unix:{}", bulwark().display());
+    let output = run(bulwark(), &file, "-Ln");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("not a socket"), "{told}");
+
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stranger = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

@@ -28,8 +28,15 @@ pub struct Options {
     runs: u32,
 }
 
-/// The listings that are timed.
-const LISTINGS: [&str; 5] = ["-Ln", "-Ln --stats", "-Ln --rate", "-Sn", "-Ln --json"];
+/// What is timed: listings, and the start of the program without any.
+const LISTINGS: [&str; 6] = [
+    "-Ln",
+    "-Ln --stats",
+    "-Ln --rate",
+    "-Sn",
+    "-Ln --json",
+    "-v",
+];
 
 /// Ways to restore what `-Sn` has saved.
 const RESTORES: [&str; 2] = ["-R", "-R --atomic"];
@@ -71,8 +78,9 @@ impl Options {
     /// Each listing in turn with `cat` of what it has printed: a slow moment meets both.
     fn time_listings(&self, counter: &Counter) -> Result<()> {
         println!(
-            "\n{:24} {:>9} {:>9} {:>9} {:>7}",
-            "listing", "bytes", "ms", "cat, ms", "ratio"
+            "\na listing, and beside it `cat` of a file with the same bytes: each a whole process that \
+             writes to a pipe\n{:24} {:>9} {:>9} {:>9} {:>7}",
+            "", "bytes", "ms", "cat, ms", "ratio"
         );
         for listing in LISTINGS {
             let printed = counter.time(counter.bulwark(listing)?)?.printed;

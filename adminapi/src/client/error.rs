@@ -23,6 +23,9 @@ pub enum ClientError {
     /// There is no socket at the path.
     #[error("{0}: no such socket; is the director running?")]
     SocketMissing(Address),
+    /// What is at the path is no socket.
+    #[error("{0}: not a socket; the director's is where `[api] unix` of its file says")]
+    NotASocket(Address),
     /// The user may not use the socket.
     #[error("{0}: permission denied; use root or a member of the socket's group")]
     PermissionDenied(Address),
@@ -56,6 +59,12 @@ pub enum ClientError {
         /// How long it waited.
         after: Duration,
     },
+    /// The answer broke off.
+    #[error("{address}: the answer broke off, and what came of it is not all; ask again")]
+    Cut {
+        /// Where.
+        address: Address,
+    },
     /// The director said no.
     #[error("{}", .0.detail)]
     Problem(Box<ProblemDocument>),
@@ -78,12 +87,12 @@ impl ClientError {
     pub(super) fn of_connect(address: &Address, source: io::Error) -> Self {
         let address = address.clone();
         match (source.kind(), &address) {
-            // A path below something that is no directory, or a file that is no socket.
+            // A path below something that is no directory, too.
             (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, Address::Unix(_)) => {
                 Self::SocketMissing(address)
             }
             (io::ErrorKind::ConnectionRefused, Address::Unix(path)) if !is_socket(path) => {
-                Self::SocketMissing(address)
+                Self::NotASocket(address)
             }
             (io::ErrorKind::PermissionDenied, _) => Self::PermissionDenied(address),
             (io::ErrorKind::ConnectionRefused, _) => Self::Refused(address),

@@ -10,7 +10,7 @@ use super::*;
 use crate::auth::{Door, Token, Tokens};
 use crate::fake::Fake;
 use crate::kept::Kept;
-use crate::model::{ForwardingMethod, Protocol, Scheduler, SchedulerFlags};
+use crate::model::{ForwardingMethod, Order, Protocol, Scheduler, SchedulerFlags};
 use crate::problem::ProblemKind;
 use crate::router::router;
 use crate::serve::{Access, TlsFiles, bind_unix, serve_tcp, serve_unix};
@@ -136,6 +136,43 @@ async fn every_call_reaches_the_director() {
 }
 
 #[tokio::test]
+async fn a_listing_has_every_row_in_the_order_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let director = Director::start(&path).await;
+    let client = client(&path);
+    let ids: Vec<ServiceId> = (1..=999)
+        .rev()
+        .map(|port| format!("tcp:192.0.2.10:{port}").parse().unwrap())
+        .collect();
+    let services = ids.iter().map(|id| Service { id: *id, ..web() });
+    let changes: Vec<Change> = services.map(Change::AddService).collect();
+    client.make(&changes).await.unwrap();
+    for (order, want) in [
+        (Order::Added, ids.clone()),
+        (Order::Ipvsadm, ids.iter().rev().copied().collect()),
+    ] {
+        let query = ListingQuery {
+            order,
+            ..ListingQuery::default()
+        };
+        let mut listing = client.listing(&query).await.unwrap();
+        let mut listed = Vec::new();
+        while let Some(row) = listing.next().await.unwrap() {
+            listed.push(row.id);
+        }
+        assert_eq!(listed, want);
+    }
+    let one = ListingQuery {
+        service: Some(web().id),
+        ..ListingQuery::default()
+    };
+    let error = client.listing(&one).await.unwrap_err();
+    assert_eq!(error.kind(), Some(ProblemKind::NoSuchService));
+    director.stop().await;
+}
+
+#[tokio::test]
 async fn a_no_of_the_director_has_its_kind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("api.sock");
@@ -178,7 +215,7 @@ async fn sockets_that_do_not_answer_are_told_apart() {
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let no_socket = client(&file).health().await.unwrap_err();
-    assert!(matches!(no_socket, ClientError::SocketMissing(_)));
+    assert!(matches!(no_socket, ClientError::NotASocket(_)));
     let below = client(&file.join("api.sock")).health().await.unwrap_err();
     assert!(matches!(below, ClientError::SocketMissing(_)), "{below:?}");
 

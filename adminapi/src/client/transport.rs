@@ -2,7 +2,7 @@
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::StatusCode;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -34,6 +34,13 @@ pub(super) enum Broken {
     Failed(ClientError),
 }
 
+/// An answer of which only the head has come.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) body: Incoming,
+}
+
 /// Status and body.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -61,20 +68,29 @@ impl Transport {
         Ok(Self { address, sender })
     }
 
-    /// The answer to `request`.
-    pub(super) async fn exchange(&mut self, request: Request) -> Result<Answer, Broken> {
+    /// The beginning of the answer to `request`.
+    pub(super) async fn ask(&mut self, request: Request) -> Result<Head, Broken> {
         let sent = self.sender.try_send_request(request).await;
         let response = sent.map_err(|mut error| match error.take_message() {
             Some(request) => Broken::Unsent(Box::new(request)),
             None => Broken::Failed(broken(&self.address, &error.into_error())),
         })?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
-            .collect()
-            .await
-            .map_err(|error| Broken::Failed(ClientError::Protocol(error.to_string())))?
-            .to_bytes();
-        Ok(Answer { status, body })
+        Ok(Head {
+            status: response.status(),
+            body: response.into_body(),
+        })
+    }
+}
+
+impl Head {
+    /// All of the answer.
+    pub(super) async fn whole(self) -> Result<Answer, ClientError> {
+        let body = Limited::new(self.body, ANSWER_LIMIT).collect().await;
+        let body = body.map_err(|error| ClientError::Protocol(error.to_string()))?;
+        Ok(Answer {
+            status: self.status,
+            body: body.to_bytes(),
+        })
     }
 }
 
@@ -109,17 +125,18 @@ fn broken(address: &Address, error: &hyper::Error) -> ClientError {
 impl Answer {
     /// The answer, unless it is a problem.
     pub(super) fn success(self) -> Result<Self, ClientError> {
-        if self.status.is_success() {
-            return Ok(self);
-        }
-        match serde_json::from_slice::<ProblemDocument>(&self.body) {
-            Ok(document) => Err(ClientError::Problem(Box::new(document))),
-            Err(_) => Err(ClientError::Protocol(format!("HTTP {}", self.status))),
+        match self.status.is_success() {
+            true => Ok(self),
+            false => Err(self.problem()),
         }
     }
 
-    pub(super) fn body(&self) -> &[u8] {
-        &self.body
+    /// The problem that it is.
+    pub(super) fn problem(self) -> ClientError {
+        match serde_json::from_slice::<ProblemDocument>(&self.body) {
+            Ok(document) => ClientError::Problem(Box::new(document)),
+            Err(_) => ClientError::Protocol(format!("HTTP {}", self.status)),
+        }
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {

@@ -8,8 +8,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ForwardingMethod, Persistence, Rates, RealView, Scheduler, SchedulerFlags, ServiceId,
-    ServiceView, Traffic, Tunnel, TunnelChecksum, TunnelType,
+    ServiceView, Traffic, Tunnel,
 };
+use crate::order;
+
+mod parts;
+mod wire;
+
+pub use wire::{MEDIA_TYPE, Reader, Unlisted, encode};
 
 /// Which numbers of what is carried a listing has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +37,35 @@ impl Numbers {
             Self::None => None,
             Self::Stats => Some(stats.into()),
             Self::Rates => Some(rates.into()),
+        }
+    }
+}
+
+/// In which order services and their real servers are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// That in which they were added.
+    #[default]
+    Added,
+    /// That of ipvsadm.
+    Ipvsadm,
+}
+
+impl Order {
+    /// Services in this order, which come in that in which they were added.
+    pub fn of_services<T>(self, services: Vec<T>, id: impl Fn(&T) -> ServiceId) -> Vec<T> {
+        match self {
+            Self::Added => services,
+            Self::Ipvsadm => order::services(services, id),
+        }
+    }
+
+    /// Real servers in this order, which come in that in which they were added.
+    pub fn of_reals<T>(self, reals: Vec<T>, endpoint: impl Fn(&T) -> SocketAddr) -> Vec<T> {
+        match self {
+            Self::Added => reals,
+            Self::Ipvsadm => order::reals(reals, endpoint),
         }
     }
 }
@@ -73,12 +108,19 @@ pub struct ListingQuery {
     /// With these numbers.
     #[serde(default)]
     pub numbers: Numbers,
+    /// In this order.
+    #[serde(default)]
+    pub order: Order,
 }
+
+/// Services in a row each, which are made as they are asked for.
+pub type Rows = Box<dyn Iterator<Item = ServiceRow> + Send>;
 
 /// A virtual service in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRow {
     /// Its name in paths.
+    #[serde(with = "parts::id")]
     pub id: ServiceId,
     /// Scheduling algorithm.
     pub scheduler: Scheduler,
@@ -91,7 +133,7 @@ pub struct ServiceRow {
     pub one_packet: bool,
     /// The numbers that were asked for.
     pub numbers: Option<Five>,
-    /// Its real servers, in the order they were added.
+    /// Its real servers.
     pub reals: Vec<RealRow>,
 }
 
@@ -131,9 +173,13 @@ impl RealRow {
 }
 
 impl ServiceRow {
-    /// The row of a service, with these numbers: as the kernel would have it, told by a tool that
+    /// The row of a service, as `query` wants it: as the kernel would have it, told by a tool that
     /// watches the health of real servers.
-    pub fn of(view: &ServiceView, numbers: Numbers) -> Self {
+    pub fn of(view: &ServiceView, query: &ListingQuery) -> Self {
+        let ListingQuery { numbers, order, .. } = *query;
+        let reals = view.reals.iter().filter(|real| !real.is_out());
+        let reals = reals.chain(&view.sorry).collect();
+        let reals = order.of_reals(reals, |real: &&RealView| real.endpoint());
         Self {
             id: view.id,
             scheduler: view.scheduler,
@@ -141,8 +187,7 @@ impl ServiceRow {
             persistence: view.persistence,
             one_packet: view.one_packet,
             numbers: numbers.of(view.stats, view.rates),
-            reals: (view.reals.iter().filter(|real| !real.is_out()))
-                .chain(&view.sorry)
+            reals: (reals.into_iter())
                 .map(|real| RealRow::of(real, numbers))
                 .collect(),
         }
@@ -164,137 +209,5 @@ impl RealRow {
             persistent: view.persistent,
             numbers: numbers.of(view.stats, view.rates),
         }
-    }
-}
-
-/// The media type of a listing that [`encode`] has made.
-pub const MEDIA_TYPE: &str = "application/vnd.bulwark.listing";
-
-/// The bytes of a listing (postcard: numbers of variable length, no names).
-///
-/// # Errors
-/// Never with rows of this module.
-pub fn encode(rows: &[ServiceRow]) -> Result<Vec<u8>, postcard::Error> {
-    postcard::to_extend(rows, Vec::new())
-}
-
-/// The listing in `bytes`.
-///
-/// # Errors
-/// When they are none.
-pub fn decode(bytes: &[u8]) -> Result<Vec<ServiceRow>, postcard::Error> {
-    postcard::from_bytes(bytes)
-}
-
-/// What leaves fields out when they are empty, in parts that are always there: an encoding without
-/// names would not know which is missing.
-mod parts {
-    use serde::de::DeserializeOwned;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::super::Engine;
-    use super::{Persistence, Tunnel, TunnelChecksum, TunnelType};
-
-    pub(super) trait Whole: Copy {
-        type Parts: Serialize + DeserializeOwned;
-        fn parts(self) -> Self::Parts;
-        fn whole(parts: Self::Parts) -> Self;
-    }
-
-    impl Whole for Persistence {
-        type Parts = (u32, Option<u8>, Option<Engine>);
-
-        fn parts(self) -> Self::Parts {
-            (self.timeout, self.prefix, self.engine)
-        }
-
-        fn whole((timeout, prefix, engine): Self::Parts) -> Self {
-            Self {
-                timeout,
-                prefix,
-                engine,
-            }
-        }
-    }
-
-    impl Whole for Tunnel {
-        type Parts = (TunnelType, Option<u16>, TunnelChecksum);
-
-        fn parts(self) -> Self::Parts {
-            (self.kind, self.port, self.checksum)
-        }
-
-        fn whole((kind, port, checksum): Self::Parts) -> Self {
-            Self {
-                kind,
-                port,
-                checksum,
-            }
-        }
-    }
-
-    pub(super) fn serialize<T: Whole, S: Serializer>(
-        value: &Option<T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.map(T::parts).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, T: Whole, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<T>, D::Error> {
-        let parts = Option::<T::Parts>::deserialize(deserializer)?;
-        Ok(parts.map(T::whole))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv6Addr;
-
-    use super::*;
-
-    #[test]
-    fn a_listing_survives_its_bytes() {
-        let plain = RealRow {
-            address: [10, 0, 0, 1].into(),
-            port: 80,
-            weight: 1,
-            method: ForwardingMethod::Nat,
-            tun: None,
-            upper: 0,
-            lower: 0,
-            active: 1,
-            inactive: 70_000,
-            persistent: 0,
-            numbers: None,
-        };
-        let tunnelled = RealRow {
-            address: Ipv6Addr::LOCALHOST.into(),
-            method: ForwardingMethod::Tun,
-            tun: Some(Tunnel {
-                kind: TunnelType::Gue,
-                port: Some(6080),
-                checksum: TunnelChecksum::Csum,
-            }),
-            numbers: Some([u64::MAX, 0, 1, 2, 3]),
-            ..plain.clone()
-        };
-        let row = |prefix| ServiceRow {
-            id: "fwm6:7".parse().unwrap(),
-            scheduler: Scheduler::Mh,
-            scheduler_flags: SchedulerFlags::NONE.with(super::super::SchedulerFlag::Port),
-            persistence: Some(Persistence {
-                timeout: 5,
-                prefix,
-                engine: prefix.map(|_| super::super::Engine::Sip),
-            }),
-            one_packet: false,
-            numbers: None,
-            reals: vec![plain.clone(), tunnelled.clone()],
-        };
-        let rows = vec![row(None), row(Some(64))];
-        assert_eq!(decode(&encode(&rows).unwrap()), Ok(rows));
-        decode(&[1, 2, 3]).unwrap_err();
     }
 }

@@ -12,13 +12,13 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Ask;
-use crate::model::{ConnectionId, FilterList, Numbers};
+use crate::model::{ConnectionId, FilterList, Numbers, Order};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers)),
+    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers, Order)),
     info(
         title = "Bulwark",
         description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\

@@ -2,21 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::Ask;
 use super::answer::{self, Created, Shown};
-use super::extract::{Body, Parameters, ServiceParams, ServicePath};
+use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;
 use super::tag::Condition;
 use crate::control::Control;
 use crate::error::{ControlError, Problem};
 use crate::failure::Failure;
-use crate::model::listing;
-use crate::model::{
-    Carried, ListingQuery, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic,
-};
+use crate::model::{Carried, Naming, Service, ServiceId, ServicePatch, ServiceView, Traffic};
 use crate::path;
 use crate::validate::validate_service;
 
@@ -31,24 +28,6 @@ fn all(control: &dyn Control) -> Result<Vec<ServiceView>, ControlError> {
     responses((status = 200, body = Vec<ServiceView>), Refusals))]
 pub(super) async fn list(State(ask): State<Ask>) -> Answer<Shown<Vec<ServiceView>>> {
     ask.look(all).await.map(Shown)
-}
-
-/// Lists many services at once, in a compact form
-///
-/// A row each, in postcard, for programs that are written with the crate of this API.
-#[utoipa::path(get, path = "/v1/listing", tag = "services", params(ListingQuery),
-    responses((status = 200, body = Vec<u8>, content_type = "application/vnd.bulwark.listing"),
-        Refusals))]
-pub(super) async fn listing(
-    State(ask): State<Ask>,
-    Parameters(query): Parameters<ListingQuery>,
-) -> Answer<Response> {
-    let encoded = ask.look(move |control| {
-        let rows = control.listing(&query)?;
-        listing::encode(&rows).map_err(|error| ControlError::Internal(error.to_string()))
-    });
-    let kind = [(header::CONTENT_TYPE, listing::MEDIA_TYPE)];
-    Ok((kind, encoded.await?).into_response())
 }
 
 /// Shows a service

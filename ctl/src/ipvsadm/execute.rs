@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use adminapi::model::{Change, ListingQuery, ServiceId, ServiceRow};
+use adminapi::model::{Change, ListingQuery, Order, ServiceId};
+use adminapi::order::{self, Listed};
 
 use super::address::Style;
 use super::failure::Failure;
 use super::names::Names;
 use super::print;
-use super::request::{Columns, List, Order, Request, What};
+use super::request::{Columns, List, Request, What};
 use super::save::{self, Extent};
-use super::sort::{self, Listed};
-use crate::director::{Director, DirectorError, Edit, Setting};
+use crate::director::{Director, DirectorError, Edit, Rows, Setting};
 
 /// Asks `director` for `request` and writes the answer to `out`.
 pub(crate) async fn execute<D: Director>(
@@ -166,12 +166,13 @@ async fn list<D: Director>(
             let query = ListingQuery {
                 service: only,
                 numbers: columns.numbers(),
+                order,
             };
-            let found = director.listing(query).await.map_err(on_listed)?;
+            let rows = director.listing(query).await.map_err(on_listed)?;
             if only.is_none() {
                 out.write_all(print::BANNER.as_bytes())?;
             }
-            write_services(&ordered(found, order), columns, style, out)
+            write_services(rows, columns, style, out).await
         }
         (What::Connections { engines }, false) => connections(director, engines, style, out).await,
         (What::Connections { .. }, true) => connections_json(director, out).await,
@@ -197,29 +198,36 @@ async fn list<D: Director>(
 
 fn ordered<S: Listed>(services: Vec<S>, order: Order) -> Vec<S> {
     match order {
-        Order::Sorted => sort::services(services),
-        Order::AsIs => services,
+        Order::Ipvsadm => order::listed(services),
+        Order::Added => services,
     }
 }
 
-/// What is written at once of a long listing, bytes: as much as a pipe holds.
-const PORTION: usize = 64 << 10;
+/// What is written at once of a long listing, bytes: half of what a pipe holds, so that whoever
+/// reads it reads on meanwhile.
+const PORTION: usize = 32 << 10;
 
-fn write_services(
-    services: &[ServiceRow],
+/// Prints what is there while the director makes the rest. What has come before it fails is shown.
+async fn write_services(
+    mut rows: impl Rows,
     columns: Columns,
     style: Style<'_>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut text = columns.title().to_owned();
-    for service in services {
-        print::service(&mut text, service, columns, style);
+    let mut text = columns.title().as_bytes().to_vec();
+    let ended = loop {
+        match rows.next().await {
+            Ok(Some(row)) => print::service(&mut text, &row, columns, style),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(on_service(error)),
+        }
         if text.len() >= PORTION {
-            out.write_all(text.as_bytes())?;
+            out.write_all(&text)?;
             text.clear();
         }
-    }
-    Ok(out.write_all(text.as_bytes())?)
+    };
+    out.write_all(&text)?;
+    ended
 }
 
 fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> Result<(), Failure> {
@@ -277,7 +285,7 @@ async fn save_all<D: Director>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut config = director.config().await.map_err(on_service)?;
-    config.services = ordered(config.services, Order::Sorted);
+    config.services = order::listed(config.services);
     let text = save::whole(&config, style, extent);
     Ok(out.write_all(text.as_bytes())?)
 }

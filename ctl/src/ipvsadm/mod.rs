@@ -16,6 +16,7 @@ mod flags;
 mod grammar;
 mod help;
 mod inet;
+mod line;
 mod names;
 mod parse;
 mod popt;
@@ -24,7 +25,6 @@ pub(crate) mod proc;
 mod request;
 mod restore;
 mod save;
-mod sort;
 mod spelling;
 mod value;
 

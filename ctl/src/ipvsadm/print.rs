@@ -1,6 +1,6 @@
 //! The listings, to the byte.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
 use adminapi::model::{
     Connection, Engine, Family, Five, ForwardingMethod, Numbers, RealRow, ServiceId, ServiceRow,
@@ -10,6 +10,7 @@ use adminapi::model::{
 use super::address::Style;
 use super::flags;
 use super::grammar::Transport;
+use super::line::Line;
 use super::request::Columns;
 use super::spelling::{client_mask, protocol_name, signed, transport, transport_of};
 
@@ -33,8 +34,11 @@ pub(crate) const fn connections_title(engines: bool) -> &'static str {
     }
 }
 
+const PROTOCOL_WIDTH: usize = 4;
 const SERVICE_WIDTH: usize = 33;
 const REAL_WIDTH: usize = 28;
+const METHOD_WIDTH: usize = 7;
+const NUMBER_WIDTH: usize = 9;
 
 impl Columns {
     /// Which numbers it shows.
@@ -78,24 +82,31 @@ impl Columns {
 }
 
 /// Writes the lines of a service and its real servers behind `text`.
-pub(crate) fn service(text: &mut String, service: &ServiceRow, columns: Columns, style: Style<'_>) {
-    let name = service_name(service.id, style);
+pub(crate) fn service(
+    text: &mut Vec<u8>,
+    service: &ServiceRow,
+    columns: Columns,
+    style: Style<'_>,
+) {
+    let mut line = Line::behind(text);
     match service.numbers {
         None => {
-            let flags = flags::names(service.scheduler, service.scheduler_flags);
-            let flags = flags.map_or_else(String::new, |flags| format!(" ({flags})"));
-            let (scheduler, handling) = (service.scheduler.name(), handling(service));
-            *text += &format!("{name} {scheduler}{flags}{handling}");
+            name(&mut line, service.id, style, 0);
+            line.cell(service.scheduler.name(), 0);
+            if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
+                line.text(&format!(" ({flags})"));
+            }
+            line.text(&handling(service));
         }
         Some(numbers) => {
-            pad(text, &name, SERVICE_WIDTH);
-            write_numbers(text, numbers, columns);
+            name(&mut line, service.id, style, SERVICE_WIDTH);
+            write_numbers(&mut line, numbers, columns);
         }
     }
-    text.push('\n');
+    line.end();
     let kind = transport_of(service.id);
     for each in &service.reals {
-        real(text, each, kind, columns, style);
+        real(Line::behind(text), each, kind, columns, style);
     }
 }
 
@@ -115,95 +126,76 @@ fn handling(service: &ServiceRow) -> String {
     text
 }
 
-fn service_name(id: ServiceId, style: Style<'_>) -> String {
-    match id {
-        ServiceId::Address { protocol, vip } => {
-            let address = style.text(vip, transport(protocol));
-            cut(
-                format!("{:<4} {address}", protocol_name(protocol)),
-                vip,
-                SERVICE_WIDTH,
-            )
+/// Writes what a service is called at the left of a column.
+fn name(line: &mut Line<'_>, id: ServiceId, style: Style<'_>, width: usize) {
+    match (id, style) {
+        // By far the most of a long listing, and never longer than its column.
+        (
+            ServiceId::Address {
+                protocol,
+                vip: SocketAddr::V4(vip),
+            },
+            Style::Numeric,
+        ) => {
+            line.left(protocol_name(protocol), PROTOCOL_WIDTH);
+            line.text(" ");
+            line.endpoint(vip, width.saturating_sub(PROTOCOL_WIDTH + 1));
         }
-        ServiceId::Mark { mark, family } => match family {
-            Family::Ipv4 => format!("FWM  {}", signed(mark)),
-            Family::Ipv6 => format!("FWM  {} IPv6", signed(mark)),
-        },
+        (ServiceId::Address { protocol, vip }, _) => {
+            let (name, address) = (
+                protocol_name(protocol),
+                style.text(vip, transport(protocol)),
+            );
+            let text = format!("{name:<PROTOCOL_WIDTH$} {address}");
+            line.left(&cut(text, vip, SERVICE_WIDTH), width);
+        }
+        (ServiceId::Mark { mark, family }, _) => {
+            let family = match family {
+                Family::Ipv4 => "",
+                Family::Ipv6 => " IPv6",
+            };
+            line.left(&format!("FWM  {}{family}", signed(mark)), width);
+        }
     }
 }
 
-fn real(text: &mut String, real: &RealRow, kind: Transport, columns: Columns, style: Style<'_>) {
-    let at = real.endpoint();
-    text.push_str("  -> ");
-    match (style, at) {
-        // By far the most of a long listing, and never longer than its column.
-        (Style::Numeric, SocketAddr::V4(at)) => endpoint(text, at, REAL_WIDTH),
-        _ => pad(text, &cut(style.text(at, kind), at, REAL_WIDTH), REAL_WIDTH),
+fn real(mut line: Line<'_>, real: &RealRow, kind: Transport, columns: Columns, style: Style<'_>) {
+    line.text("  -> ");
+    match (real.endpoint(), style) {
+        (SocketAddr::V4(at), Style::Numeric) => line.endpoint(at, REAL_WIDTH),
+        (at, _) => line.left(&cut(style.text(at, kind), at, REAL_WIDTH), REAL_WIDTH),
     }
-    let cells: &[(usize, u32)] = match columns {
+    let cells: &[(u32, usize)] = match columns {
         Columns::Plain => {
-            cell(text, method_name(real.method), 7);
-            &[(6, real.weight), (10, real.active), (10, real.inactive)]
+            line.cell(method_name(real.method), METHOD_WIDTH);
+            &[(real.weight, 6), (real.active, 10), (real.inactive, 10)]
         }
         Columns::Tunnels => {
-            cell(text, method_name(real.method), 7);
-            cell(text, &tunnel_info(real.tun), 13);
-            &[(6, real.weight), (10, real.active), (10, real.inactive)]
+            line.cell(method_name(real.method), METHOD_WIDTH);
+            line.cell(&tunnel_info(real.tun), 13);
+            &[(real.weight, 6), (real.active, 10), (real.inactive, 10)]
         }
         Columns::Thresholds => &[
-            (10, real.upper),
-            (10, real.lower),
-            (10, real.active),
-            (10, real.inactive),
+            (real.upper, 10),
+            (real.lower, 10),
+            (real.active, 10),
+            (real.inactive, 10),
         ],
         Columns::Persistent => &[
-            (9, real.weight),
-            (11, real.persistent),
-            (10, real.active),
-            (10, real.inactive),
+            (real.weight, 9),
+            (real.persistent, 11),
+            (real.active, 10),
+            (real.inactive, 10),
         ],
         Columns::Stats | Columns::ExactStats | Columns::Rates | Columns::ExactRates => {
-            write_numbers(text, real.numbers.unwrap_or_default(), columns);
+            write_numbers(&mut line, real.numbers.unwrap_or_default(), columns);
             &[]
         }
     };
-    for (width, number) in cells {
-        cell(text, itoa::Buffer::new().format(*number), *width);
+    for (number, width) in cells {
+        line.count(*number, *width);
     }
-    text.push('\n');
-}
-
-/// A blank and a cell of `width`.
-fn cell(text: &mut String, value: &str, width: usize) {
-    text.push(' ');
-    pad(text, value, width);
-}
-
-/// Writes `value` at the left of a column.
-fn pad(text: &mut String, value: &str, width: usize) {
-    text.push_str(value);
-    blanks(text, width.saturating_sub(value.chars().count()));
-}
-
-/// Writes an address at the left of a column, without the detour of the formatter: a long listing
-/// is little else.
-fn endpoint(text: &mut String, at: SocketAddrV4, width: usize) {
-    let before = text.len();
-    let mut number = itoa::Buffer::new();
-    for (place, octet) in at.ip().octets().into_iter().enumerate() {
-        if place > 0 {
-            text.push('.');
-        }
-        text.push_str(number.format(octet));
-    }
-    text.push(':');
-    text.push_str(number.format(at.port()));
-    blanks(text, width.saturating_sub(text.len() - before));
-}
-
-fn blanks(text: &mut String, count: usize) {
-    const BLANKS: &str = "                                        ";
-    text.push_str(&BLANKS[..count.min(BLANKS.len())]);
+    line.end();
 }
 
 /// How a listing calls the way to a real server.
@@ -245,37 +237,31 @@ fn cut(text: String, at: SocketAddr, width: usize) -> String {
 }
 
 /// Writes what the columns of counters or rates show.
-fn write_numbers(text: &mut String, numbers: Five, columns: Columns) {
+fn write_numbers(line: &mut Line<'_>, numbers: Five, columns: Columns) {
     for (column, value) in numbers.into_iter().enumerate() {
-        *text += &match (columns, column) {
+        match (columns, column) {
             // ipvsadm shortens rates of bytes only.
-            (Columns::Rates, 0..3) => format!(" {value:8}"),
-            (Columns::ExactStats | Columns::ExactRates, _) => exact(value),
-            _ => short(value),
-        };
+            (Columns::Rates, 0..3) | (Columns::ExactStats | Columns::ExactRates, _) => {
+                line.text(" ");
+                line.right(value, "", NUMBER_WIDTH - 1);
+            }
+            _ => {
+                let (value, unit) = short(value);
+                line.right(value, unit, NUMBER_WIDTH);
+            }
+        }
     }
 }
 
-/// Nine characters, from 9 digits on in thousands, millions, ...; cut, not rounded.
-fn short(value: u64) -> String {
+/// From 9 digits on in thousands, millions, ...; cut, not rounded.
+const fn short(value: u64) -> (u64, &'static str) {
     match value {
-        0..100_000_000 => format!("{value:9}"),
-        100_000_000..1_000_000_000 => format!("{:8}K", value / 1000),
-        1_000_000_000..100_000_000_000 => format!("{:8}M", value / 1_000_000),
-        100_000_000_000..100_000_000_000_000 => format!("{:8}G", value / 1_000_000_000),
-        _ => format!("{:8}T", value / 1_000_000_000_000),
+        0..100_000_000 => (value, ""),
+        100_000_000..1_000_000_000 => (value / 1000, "K"),
+        1_000_000_000..100_000_000_000 => (value / 1_000_000, "M"),
+        100_000_000_000..100_000_000_000_000 => (value / 1_000_000_000, "G"),
+        _ => (value / 1_000_000_000_000, "T"),
     }
-}
-
-/// All digits, at least one blank before them.
-fn exact(value: u64) -> String {
-    let digits = value.to_string();
-    let width = if digits.len() <= 8 {
-        9
-    } else {
-        digits.len() + 1
-    };
-    format!("{digits:>width$}")
 }
 
 /// The line of a connection.
@@ -338,6 +324,14 @@ pub(crate) fn daemon(daemon: &SyncDaemon) -> String {
 mod tests {
     use super::*;
 
+    fn written(value: u64, columns: Columns) -> String {
+        let mut text = Vec::new();
+        let mut line = Line::behind(&mut text);
+        write_numbers(&mut line, [value, 0, 0, 0, value], columns);
+        line.end();
+        String::from_utf8(text).unwrap()
+    }
+
     #[test]
     fn counters_are_nine_wide() {
         for (value, text) in [
@@ -354,7 +348,11 @@ mod tests {
             (987_654_321_098_765, "     987T"),
             (u64::MAX, "18446744T"),
         ] {
-            assert_eq!(short(value), text);
+            let zeros = "        0".repeat(3);
+            let want = format!("{text}{zeros}{text}\n");
+            assert_eq!(written(value, Columns::Stats), want);
+            let want = format!(" {value:8}{zeros}{text}\n");
+            assert_eq!(written(value, Columns::Rates), want);
         }
     }
 
@@ -366,7 +364,8 @@ mod tests {
             (123_456_789, " 123456789"),
             (987_654_321_098_765, " 987654321098765"),
         ] {
-            assert_eq!(exact(value), text);
+            let want = format!("{text}{}{text}\n", "        0".repeat(3));
+            assert_eq!(written(value, Columns::ExactStats), want);
         }
     }
 }

@@ -11,7 +11,7 @@ use adminapi::model::{
 
 use super::print::{BANNER, engine_data, method_name};
 use super::spelling::protocol_name;
-use crate::director::{Director, Result};
+use crate::director::{Director, Result, Rows};
 
 /// A file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -50,7 +50,7 @@ const APPS: &str = "prot port    usecnt name\n";
 /// The text of `file`.
 pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String> {
     Ok(match file {
-        File::Services => services(&director.listing(ListingQuery::default()).await?),
+        File::Services => services(director.listing(ListingQuery::default()).await?).await?,
         File::Connections => connections(director, CONNECTIONS_TITLE, row).await?,
         File::Origins => connections(director, ORIGINS_TITLE, row_of_origin).await?,
         File::Stats => stats(&director.stats().await?),
@@ -58,15 +58,15 @@ pub(crate) async fn text<D: Director>(file: File, director: &D) -> Result<String
     })
 }
 
-fn services(services: &[ServiceRow]) -> String {
+async fn services(mut rows: impl Rows) -> Result<String> {
     let mut text = format!("{BANNER}{SERVICES_TITLE}");
-    for each in services {
+    while let Some(row) = rows.next().await? {
         // The kernel names the real server first that was added last.
-        let reals = each.reals.iter().rev().map(real);
-        text.push_str(&service(each));
+        let reals = row.reals.iter().rev().map(real);
+        text.push_str(&service(&row));
         text.extend(reals);
     }
-    text
+    Ok(text)
 }
 
 fn service(service: &ServiceRow) -> String {

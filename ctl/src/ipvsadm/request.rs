@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Change, CookiePolicy, Engine, Family, ForwardingMethod, Persistence, Protocol, Real, RealPatch,
-    Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
+    Change, CookiePolicy, Engine, Family, ForwardingMethod, Order, Persistence, Protocol, Real,
+    RealPatch, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
     TimeoutsPatch, Tunnel, TunnelChecksum,
 };
 
@@ -77,15 +77,6 @@ pub(crate) enum Columns {
     Thresholds,
     /// Weight, clients that stick and connections.
     Persistent,
-}
-
-/// The order of a listing of services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// ipvsadm's.
-    Sorted,
-    /// The director's.
-    AsIs,
 }
 
 const NOT_FOUND: &str = "Scheduler or persistence engine not found";
@@ -334,9 +325,9 @@ fn list(line: &Line) -> Result<List, Failure> {
             only: maybe_service(line)?,
             columns: columns(set),
             order: if set.has(Opt::NoSort) {
-                Order::AsIs
+                Order::Added
             } else {
-                Order::Sorted
+                Order::Ipvsadm
             },
         }
     };

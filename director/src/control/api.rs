@@ -4,20 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use adminapi::error::Result;
+use adminapi::model::listing::Rows;
 use adminapi::model::{
     AuditEntry, Carried, Change, Configuration, Connection, ConnectionId, ConnectionPage,
     ConnectionQuery, ConnectionUse, Cursor, Defense, DefenseLevel, Events, ExplainQuery,
     Explanation, Filter, FilterRules, Health, Limits, Listed, ListedView, ListingQuery, MarkRule,
     NetworkPage, NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView, Sample,
-    Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery, Sources, Stats, Status,
-    SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, News, Put};
 
 use super::commands::command_of_policy;
 use super::edit::{self, known, known_real};
-use super::{Director, translate, view};
+use super::{Director, listing, translate, view};
 use crate::defence::Level;
 use crate::flow;
 use crate::pool::PoolError;
@@ -69,16 +70,18 @@ impl Control for Director {
         Ok(pool.services().iter().map(shown).collect())
     }
 
-    fn listing(&self, query: &ListingQuery) -> Result<Vec<ServiceRow>> {
+    fn listing(&self, query: ListingQuery) -> Result<Rows> {
         if query.numbers == Numbers::Stats {
             self.collect();
         }
         let pool = self.shared.pool.load();
-        let row = |service: &Arc<service::Service>| view::row(service, query.numbers);
-        match query.service {
-            Some(id) => Ok(vec![row(known(&pool, &translate::key(id))?)]),
-            None => Ok(pool.services().iter().map(row).collect()),
-        }
+        let services = match query.service {
+            Some(id) => vec![Arc::clone(known(&pool, &translate::key(id))?)],
+            None => pool.services(),
+        };
+        let name = |service: &Arc<service::Service>| translate::id(&service.key);
+        let services = query.order.of_services(services, name);
+        Ok(Box::new(listing::Rows::of(services, query)))
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {

@@ -20,6 +20,7 @@ mod home;
 mod keeping;
 mod kept;
 mod limits;
+mod listing;
 mod marks;
 mod meter;
 mod path_mtu;

@@ -1,8 +1,10 @@
 //! What the API shows.
 
+use std::sync::Arc;
+
 use adminapi::ControlError;
 use adminapi::error::Result;
-use adminapi::model::{self, RealRow, RealView, ServiceRow, ServiceView};
+use adminapi::model::{self, ListingQuery, RealRow, RealView, ServiceRow, ServiceView};
 
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
@@ -127,7 +129,10 @@ fn persistence(service: &Service) -> Option<model::Persistence> {
 /// A service in a listing.
 /// What the kernel would have, told by a tool that watches the health of real servers: weights in
 /// force, nobody who is out of service, and the sorry server when it has its turn.
-pub(super) fn row(service: &Service, numbers: model::Numbers) -> ServiceRow {
+pub(super) fn row(service: &Service, query: &ListingQuery) -> ServiceRow {
+    let ListingQuery { numbers, order, .. } = *query;
+    let reals = service.reals.iter().rev().chain(&service.sorry).collect();
+    let reals = order.of_reals(reals, |real: &&Arc<Real>| real.endpoint.into());
     ServiceRow {
         id: translate::id(&service.key),
         scheduler: service.algorithm,
@@ -135,10 +140,7 @@ pub(super) fn row(service: &Service, numbers: model::Numbers) -> ServiceRow {
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
         numbers: five(&service.traffic, numbers),
-        reals: (service.reals.iter().rev())
-            .chain(&service.sorry)
-            .map(|r| real_row(r, numbers))
-            .collect(),
+        reals: reals.into_iter().map(|r| real_row(r, numbers)).collect(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A director in memory.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use adminapi::model::{
@@ -8,7 +9,7 @@ use adminapi::model::{
     Service, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, Traffic,
 };
 
-use crate::director::{Director, DirectorError, Edit, Result, Setting};
+use crate::director::{Director, DirectorError, Edit, Result, Rows, Setting};
 
 /// A director that forwards nothing.
 #[derive(Debug, Default)]
@@ -165,6 +166,15 @@ impl Edit for &MemoryDirector {
     }
 }
 
+/// Rows that are all there.
+struct InMemory(VecDeque<ServiceRow>);
+
+impl Rows for InMemory {
+    async fn next(&mut self) -> Result<Option<ServiceRow>> {
+        Ok(self.0.pop_front())
+    }
+}
+
 impl Director for &MemoryDirector {
     async fn services(&self) -> Result<Vec<ServiceView>> {
         Ok(self.services.borrow().clone())
@@ -174,16 +184,14 @@ impl Director for &MemoryDirector {
         self.with(id, |service| service.clone())
     }
 
-    async fn listing(&self, query: ListingQuery) -> Result<Vec<ServiceRow>> {
-        if let Some(id) = query.service {
-            let row = |service: &mut ServiceView| ServiceRow::of(service, query.numbers);
-            return Ok(vec![self.with(id, row)?]);
-        }
-        let services = self.services.borrow();
-        let rows = services
-            .iter()
-            .map(|service| ServiceRow::of(service, query.numbers));
-        Ok(rows.collect())
+    async fn listing(&self, query: ListingQuery) -> Result<impl Rows> {
+        let services = match query.service {
+            Some(id) => vec![self.with(id, |service| service.clone())?],
+            None => self.services.borrow().clone(),
+        };
+        let services = query.order.of_services(services, |service| service.id);
+        let row = |service: &ServiceView| ServiceRow::of(service, &query);
+        Ok(InMemory(services.iter().map(row).collect()))
     }
 
     async fn config(&self) -> Result<Configuration> {

@@ -7,10 +7,10 @@ use std::cmp::Ordering;
 use std::mem::take;
 use std::net::{IpAddr, SocketAddr};
 
-use adminapi::model::{Protocol, Service, ServiceId, ServiceRow, ServiceView};
+use crate::model::{Protocol, Service, ServiceId, ServiceView};
 
 /// A service that is listed, in one form or another.
-pub(crate) trait Listed {
+pub trait Listed {
     /// Its name.
     fn id(&self) -> ServiceId;
     /// Sorts its real servers by address and port.
@@ -23,19 +23,7 @@ impl Listed for ServiceView {
     }
 
     fn sort_reals(&mut self) {
-        let reals = newest_first(take(&mut self.reals));
-        self.reals = sorted(reals, |real| real.endpoint(), compare_reals);
-    }
-}
-
-impl Listed for ServiceRow {
-    fn id(&self) -> ServiceId {
-        self.id
-    }
-
-    fn sort_reals(&mut self) {
-        let reals = newest_first(take(&mut self.reals));
-        self.reals = sorted(reals, |real| real.endpoint(), compare_reals);
+        self.reals = reals(take(&mut self.reals), |real| real.endpoint());
     }
 }
 
@@ -45,23 +33,31 @@ impl Listed for Service {
     }
 
     fn sort_reals(&mut self) {
-        let endpoint = |real: &adminapi::model::Real| real.endpoint(self.id.port());
-        let reals = newest_first(take(&mut self.reals));
-        self.reals = sorted(reals, endpoint, compare_reals);
+        let port = self.id.port();
+        self.reals = reals(take(&mut self.reals), |real| real.endpoint(port));
     }
 }
 
-/// As the kernel hands them out: where a comparison wraps it matters who stood where.
-fn newest_first<T>(mut reals: Vec<T>) -> Vec<T> {
-    reals.reverse();
-    reals
+/// Sorts services and the real servers of each.
+pub fn listed<S: Listed>(all: Vec<S>) -> Vec<S> {
+    let mut sorted = services(all, S::id);
+    sorted.iter_mut().for_each(S::sort_reals);
+    sorted
 }
 
-/// Sorts services by mark, family, protocol, address and port, and the real servers of each.
-pub(crate) fn services<S: Listed>(services: Vec<S>) -> Vec<S> {
-    let mut services = sorted(services, S::id, compare_services);
-    services.iter_mut().for_each(S::sort_reals);
-    services
+/// Services by mark, family, protocol, address and port.
+pub fn services<T>(services: Vec<T>, id: impl Fn(&T) -> ServiceId) -> Vec<T> {
+    sorted(services, id, compare_services)
+}
+
+/// Real servers, which come in the order they were added, by address and port.
+pub fn reals<T>(mut reals: Vec<T>, endpoint: impl Fn(&T) -> SocketAddr) -> Vec<T> {
+    if is_plain(reals.iter().map(&endpoint)) {
+        return reals;
+    }
+    // As the kernel hands them out: where a comparison wraps it matters who stood where.
+    reals.reverse();
+    sorted(reals, endpoint, compare_reals)
 }
 
 fn compare_services(a: ServiceId, b: ServiceId) -> Ordering {
@@ -81,6 +77,25 @@ const fn mark(id: ServiceId) -> u32 {
         ServiceId::Mark { mark, .. } => mark,
         ServiceId::Address { .. } => 0,
     }
+}
+
+/// Whether they stand in their order already, and have no other: IPv4, each greater than the one
+/// before, and not so far apart that a comparison wraps. Most do.
+fn is_plain(endpoints: impl Iterator<Item = SocketAddr>) -> bool {
+    let mut first = None;
+    let mut last = None;
+    for at in endpoints {
+        let SocketAddr::V4(at) = at else {
+            return false;
+        };
+        let (address, at) = (at.ip().to_bits(), Some((at.ip().to_bits(), at.port())));
+        let is_near = address.wrapping_sub(*first.get_or_insert(address)) <= i32::MAX as u32;
+        if at <= last || !is_near {
+            return false;
+        }
+        last = at;
+    }
+    true
 }
 
 fn compare_reals(a: SocketAddr, b: SocketAddr) -> Ordering {
@@ -171,7 +186,9 @@ fn merge_sort(
 mod tests {
     use proptest::prelude::*;
 
-    use super::{IpAddr, Ordering, compare_addresses, words};
+    use std::net::Ipv4Addr;
+
+    use super::{IpAddr, Ordering, SocketAddr, compare_addresses, compare_reals, is_plain, words};
 
     fn sorted_by<T: Copy>(items: Vec<T>, compare: impl Fn(T, T) -> Ordering) -> Vec<T> {
         super::sorted(items, |item| *item, compare)
@@ -212,6 +229,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_stands_in_order_is_what_the_sort_would_make_of_it(
+            mut all in proptest::collection::vec((any::<u32>(), 0u16..3), 0..6), sort: bool,
+        ) {
+            if sort {
+                all.sort_unstable();
+                all.dedup();
+            }
+            let at = |(address, port): (u32, u16)| SocketAddr::new(Ipv4Addr::from(address).into(), port);
+            if is_plain(all.iter().copied().map(at)) {
+                let mut sorted = all.clone();
+                sorted.reverse();
+                let sorted = sorted_by(sorted, |a, b| compare_reals(at(a), at(b)));
+                prop_assert_eq!(sorted, all);
+            }
+        }
+
         #[test]
         fn nothing_is_lost_or_made_up(mut bits in proptest::collection::vec(any::<u32>(), 0..200)) {
             let addresses: Vec<IpAddr> =

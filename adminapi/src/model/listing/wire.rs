@@ -1,0 +1,169 @@
+//! The bytes of a listing: before each row its length, then the row in postcard (numbers of variable
+//! length, no names). So one end writes and the other one reads while rows are still being made.
+
+use super::ServiceRow;
+
+/// The media type of a listing.
+pub const MEDIA_TYPE: &str = "application/vnd.bulwark.listing";
+
+/// Bytes of a length, the lowest first.
+const LENGTH: usize = size_of::<u32>();
+
+/// The longest row that is read: a service with more real servers than there are addresses to reach
+/// them by.
+const LONGEST: usize = 64 << 20;
+
+/// Why bytes are no listing.
+#[derive(Debug, thiserror::Error)]
+pub enum Unlisted {
+    /// A row cannot be read, or not be written.
+    #[error("{0}")]
+    Row(#[from] postcard::Error),
+    /// A row is said to be longer than any is.
+    #[error("a row of {0} bytes")]
+    TooLong(usize),
+    /// They end within a row.
+    #[error("it ends within a row")]
+    Short,
+}
+
+/// Writes a row behind `bytes`.
+///
+/// # Errors
+/// Never with rows of this module.
+pub fn encode(row: &ServiceRow, mut bytes: Vec<u8>) -> Result<Vec<u8>, Unlisted> {
+    let start = bytes.len();
+    bytes.extend([0; LENGTH]);
+    let mut bytes = postcard::to_extend(row, bytes)?;
+    let length = bytes.len() - start - LENGTH;
+    let written = u32::try_from(length).map_err(|_| Unlisted::TooLong(length))?;
+    bytes[start..start + LENGTH].copy_from_slice(&written.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Takes rows out of bytes that come in pieces.
+#[derive(Debug, Default)]
+pub struct Reader {
+    bytes: Vec<u8>,
+    /// How many of them have been read.
+    read: usize,
+}
+
+impl Reader {
+    /// Takes the next piece.
+    pub fn take(&mut self, piece: &[u8]) {
+        self.bytes.drain(..self.read);
+        self.read = 0;
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// The next row, if all of it is there.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn row(&mut self) -> Result<Option<ServiceRow>, Unlisted> {
+        let Some((length, rest)) = self.bytes[self.read..].split_first_chunk::<LENGTH>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > LONGEST {
+            return Err(Unlisted::TooLong(length));
+        }
+        let Some(row) = rest.get(..length) else {
+            return Ok(None);
+        };
+        self.read += LENGTH + length;
+        Ok(Some(postcard::from_bytes(row)?))
+    }
+
+    /// Nothing more comes.
+    ///
+    /// # Errors
+    /// When there is a part of a row.
+    pub fn end(&self) -> Result<(), Unlisted> {
+        match self.read == self.bytes.len() {
+            true => Ok(()),
+            false => Err(Unlisted::Short),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::super::*;
+    use super::Unlisted;
+    use crate::model::{Engine, SchedulerFlag, TunnelChecksum, TunnelType};
+
+    #[test]
+    fn a_listing_survives_its_bytes() {
+        let plain = RealRow {
+            address: [10, 0, 0, 1].into(),
+            port: 80,
+            weight: 1,
+            method: ForwardingMethod::Nat,
+            tun: None,
+            upper: 0,
+            lower: 0,
+            active: 1,
+            inactive: 70_000,
+            persistent: 0,
+            numbers: None,
+        };
+        let tunnelled = RealRow {
+            address: Ipv6Addr::LOCALHOST.into(),
+            method: ForwardingMethod::Tun,
+            tun: Some(Tunnel {
+                kind: TunnelType::Gue,
+                port: Some(6080),
+                checksum: TunnelChecksum::Csum,
+            }),
+            numbers: Some([u64::MAX, 0, 1, 2, 3]),
+            ..plain.clone()
+        };
+        let row = |prefix| ServiceRow {
+            id: "fwm6:7".parse().unwrap(),
+            scheduler: Scheduler::Mh,
+            scheduler_flags: SchedulerFlags::NONE.with(SchedulerFlag::Port),
+            persistence: Some(Persistence {
+                timeout: 5,
+                prefix,
+                engine: prefix.map(|_| Engine::Sip),
+            }),
+            one_packet: false,
+            numbers: None,
+            reals: vec![plain.clone(), tunnelled.clone()],
+        };
+        let rows = vec![row(None), row(Some(64))];
+        let bytes = (rows.iter()).fold(Vec::new(), |bytes, row| encode(row, bytes).unwrap());
+        for size in [1, 7, bytes.len()] {
+            let mut reader = Reader::default();
+            let mut read = Vec::new();
+            for piece in bytes.chunks(size) {
+                reader.take(piece);
+                read.extend(std::iter::from_fn(|| reader.row().unwrap()));
+            }
+            reader.end().unwrap();
+            assert_eq!(read, rows);
+        }
+    }
+
+    #[test]
+    fn what_is_no_listing_is_refused() {
+        let read = |bytes: &[u8]| {
+            let mut reader = Reader::default();
+            reader.take(bytes);
+            let row = reader.row();
+            row.and_then(|_| reader.end())
+        };
+        read(&[]).unwrap();
+        assert!(matches!(read(&[3, 0, 0]), Err(Unlisted::Short)));
+        assert!(matches!(read(&[3, 0, 0, 0, 1]), Err(Unlisted::Short)));
+        assert!(matches!(
+            read(&[3, 0, 0, 0, 1, 2, 3]),
+            Err(Unlisted::Row(_))
+        ));
+        assert!(matches!(read(&[255; 9]), Err(Unlisted::TooLong(_))));
+    }
+}

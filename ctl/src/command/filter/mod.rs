@@ -1,0 +1,212 @@
+//! `bulwark filter`, `bulwark ban` and `bulwark unban`: whose packets are taken.
+
+mod limit;
+mod network;
+mod region;
+mod text;
+
+use adminapi::Client;
+use adminapi::model::{FilterRules, Prefix, span};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Said, json};
+use crate::director::DirectorError;
+use network::ListName;
+
+pub(super) use network::{Network, Unban, ban, unban};
+
+#[derive(Debug, Args)]
+pub(super) struct Line {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Shows what is filtered, and how much it was.
+    Show,
+    /// Lists the networks that are on a list.
+    List {
+        /// Those of one list only.
+        #[arg(value_enum)]
+        list: Option<ListName>,
+    },
+    /// Puts a network on a list.
+    Add(network::Entry),
+    /// Takes a network off its list.
+    Remove {
+        /// 203.0.113.0/24, 2001:db8::1.
+        network: Prefix,
+    },
+    /// Drops what comes from bogons through an interface: networks that are not on the internet.
+    Bogons {
+        /// The director's interface.
+        interface: String,
+        /// Whether it does.
+        #[arg(value_enum)]
+        switch: Switch,
+    },
+    /// Drops what comes through an interface from where no answer would go.
+    ReversePath {
+        /// The director's interface.
+        interface: String,
+        /// strict: answers must leave through the same interface; loose: through any.
+        #[arg(value_enum)]
+        check: Check,
+    },
+    /// Sets a limit, or changes the one of this name.
+    Limit(limit::Limit),
+    /// Sets how many connections a source may have, or changes the limit of this name.
+    Connections(limit::Connections),
+    /// Takes a limit away.
+    Unlimit {
+        /// Its name.
+        name: String,
+    },
+    /// Sets a region, or changes the one of this name: countries and autonomous systems.
+    Region(region::Line),
+    /// Takes a region away.
+    Unregion {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Check {
+    Strict,
+    Loose,
+    Off,
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
+}
+
+/// Does what the line says.
+pub(super) async fn run(
+    line: &Line,
+    director: &Client,
+    as_json: bool,
+) -> Result<Said, DirectorError> {
+    match &line.what {
+        None | Some(What::Show) => {
+            let filter = director.filter().await?;
+            let text = match as_json {
+                true => json(&filter),
+                false => text::whole(&filter),
+            };
+            Ok(text.into())
+        }
+        Some(What::List { list }) => {
+            let listings = network::all(director, list.map(Into::into)).await?;
+            let text = match as_json {
+                true => json(&listings),
+                false => listings.iter().map(text::listed).collect(),
+            };
+            Ok(text.into())
+        }
+        Some(What::Add(entry)) => {
+            director.put_network(&entry.to_model()).await?;
+            Ok(Said::default())
+        }
+        Some(What::Remove { network }) => {
+            director.remove_network(*network).await?;
+            Ok(Said::default())
+        }
+        Some(change) => {
+            let mut rules = director.filter().await?.rules;
+            let mut said = Said::default();
+            match changed(&mut rules, change) {
+                Ok(()) => drop(director.put_filter(&rules).await?),
+                Err(problem) => said.fail(&problem),
+            }
+            Ok(said)
+        }
+    }
+}
+
+fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
+    match change {
+        What::Bogons { interface, switch } => {
+            set(&mut rules.bogons, interface, *switch == Switch::On);
+        }
+        What::ReversePath { interface, check } => {
+            set(&mut rules.strict, interface, *check == Check::Strict);
+            set(&mut rules.loose, interface, *check == Check::Loose);
+        }
+        What::Limit(limit) => {
+            rules.limits.retain(|other| other.name != limit.name);
+            rules.limits.push(limit.to_model());
+        }
+        What::Unlimit { name } => {
+            let all = |rules: &FilterRules| rules.limits.len() + rules.connections.len();
+            let before = all(rules);
+            rules.limits.retain(|limit| limit.name != *name);
+            rules.connections.retain(|limit| limit.name != *name);
+            return there_was(before > all(rules), "limit", name);
+        }
+        What::Connections(limit) => {
+            rules.connections.retain(|other| other.name != limit.name);
+            rules.connections.push(limit.to_model());
+        }
+        What::Region(region) => {
+            rules.regions.retain(|other| other.name != region.name);
+            rules.regions.push(region.to_model());
+        }
+        What::Unregion { name } => {
+            let before = rules.regions.len();
+            rules.regions.retain(|region| region.name != *name);
+            return there_was(before > rules.regions.len(), "region", name);
+        }
+        What::Show | What::List { .. } | What::Add(_) | What::Remove { .. } => {}
+    }
+    Ok(())
+}
+
+fn there_was(one: bool, what: &str, name: &str) -> Result<(), String> {
+    let missing = || format!("there is no {what} {name:?}; `bulwark filter` shows them");
+    one.then_some(()).ok_or_else(missing)
+}
+
+fn set(names: &mut Vec<String>, name: &str, wanted: bool) {
+    names.retain(|other| other != name);
+    if wanted {
+        names.push(name.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limit::testing::limit;
+    use super::*;
+
+    #[test]
+    fn a_change_touches_what_it_names() {
+        let mut rules = FilterRules {
+            strict: vec!["eth0".to_owned(), "eth1".to_owned()],
+            limits: vec![limit("a"), limit("b")],
+            ..FilterRules::default()
+        };
+        let check = |interface: &str, check| What::ReversePath {
+            interface: interface.to_owned(),
+            check,
+        };
+        changed(&mut rules, &check("eth0", Check::Loose)).unwrap();
+        assert_eq!((rules.strict.len(), rules.loose.len()), (1, 1));
+        changed(&mut rules, &check("eth1", Check::Off)).unwrap();
+        assert!(rules.strict.is_empty());
+        let unlimit = |name: &str| What::Unlimit {
+            name: name.to_owned(),
+        };
+        changed(&mut rules, &unlimit("a")).unwrap();
+        assert_eq!(rules.limits, [limit("b")]);
+        assert!(changed(&mut rules, &unlimit("a")).is_err());
+    }
+}
