@@ -1,18 +1,19 @@
 //! `bench web`: what users of a web service have of it. New connections a second (a page each, without
 //! keep-alive), how long connecting takes at half of that, and the throughput of one connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{Protocol, Scheduler, Service};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use super::peer::{Method, Path};
+use super::peer::Path;
 use super::report::{Report, Table, median, ratio};
 use crate::director::{Configuration, Director, service};
 use crate::flood::visitors::{self, Crowd, Visits};
 use crate::haproxy::HaProxy;
+use crate::namespace::Namespace;
 use crate::nftables::Rules;
 use crate::process::Process;
 use crate::scene::Family;
@@ -22,6 +23,8 @@ use crate::wait;
 
 const IPERF_PORT: u16 = 5201;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The director's own address towards the servers.
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 254);
 /// Users side by side at half load.
 const VISITORS: u32 = 64;
 
@@ -57,6 +60,10 @@ enum Peer {
     Nat,
     /// The same without its fast path.
     NatSlow,
+    /// Nobody: the servers are the director's host.
+    Host,
+    /// The director, NAT to its own host.
+    Home,
 }
 
 impl Peer {
@@ -66,6 +73,8 @@ impl Peer {
             Self::Haproxy => "HAProxy, TCP mode",
             Self::Nat => "bulwark NAT",
             Self::NatSlow => "bulwark NAT, slow path",
+            Self::Host => "servers on the director's host, asked directly",
+            Self::Home => "bulwark NAT to its own host",
         }
     }
 }
@@ -87,7 +96,11 @@ enum Forwarder<'a> {
     Rules(Rules<'a>),
     Proxy(HaProxy),
     Director(Box<Director>),
+    Host(Servers, Option<Box<Director>>),
 }
+
+/// Where pages and streams come from on one host.
+type Servers = (Nginx, Process);
 
 impl Options {
     /// Measures all peers in turns.
@@ -183,48 +196,56 @@ impl Bed {
         topology.meet_neighbours()?;
         let web = topology.reals.iter().map(Nginx::start);
         let web = web.collect::<Result<_>>()?;
-        let port = IPERF_PORT.to_string();
-        let mut iperf = topology.reals[0].namespace.command("iperf3");
-        iperf.args(["-s", "-p", &port]);
-        let iperf = Process::spawn(iperf.stdout(std::process::Stdio::null()))?;
         Ok(Self {
             _web: web,
-            _iperf: iperf,
+            _iperf: iperf_in(&topology.reals[0].namespace)?,
             topology,
         })
     }
 
-    /// The pages come from all servers, the stream from the first.
-    fn services(&self) -> [Service; 2] {
-        let reals = &self.topology.reals;
-        let at = |port| {
-            move |real: &crate::topology::RealHost| (SocketAddr::new(real.v4.into(), port), 1)
-        };
-        let vip = SocketAddr::new(Family::V4.vip(), IPERF_PORT);
-        let (tcp, rr) = (Protocol::Tcp, Scheduler::Rr);
-        [
-            service(tcp, Family::V4.http(), rr, reals.iter().map(at(HTTP_PORT))),
-            service(tcp, vip, rr, reals.iter().take(1).map(at(IPERF_PORT))),
-        ]
-    }
-
     fn forwarder(&self, peer: Peer) -> Result<Forwarder<'_>> {
         let director = &self.topology.director;
-        let services = self.services();
-        let ours = |path| {
+        let reals: Vec<IpAddr> = (self.topology.reals.iter())
+            .map(|real| real.v4.into())
+            .collect();
+        let services = services(&reals);
+        let ours = |services: &[Service], path| {
             let bare = Configuration::new(self.topology.interfaces()).fast_path(path == Path::Fast);
-            let services = services.iter().cloned();
-            let services = services.map(|service| Method::Nat.applied(service));
-            let configuration = services.fold(bare, Configuration::service);
-            Director::start(director, &configuration)
+            let configuration = services.iter().cloned().fold(bare, Configuration::service);
+            Director::start(director, &configuration).map(Box::new)
         };
+        let here =
+            || Ok::<_, anyhow::Error>((Nginx::start_in(director, "here")?, iperf_in(director)?));
         Ok(match peer {
             Peer::Nft => Forwarder::Rules(Rules::load(director, &services)?),
             Peer::Haproxy => Forwarder::Proxy(HaProxy::start(director, &services)?),
-            Peer::Nat => Forwarder::Director(Box::new(ours(Path::Fast)?)),
-            Peer::NatSlow => Forwarder::Director(Box::new(ours(Path::Slow)?)),
+            Peer::Nat => Forwarder::Director(ours(&services, Path::Fast)?),
+            Peer::NatSlow => Forwarder::Director(ours(&services, Path::Slow)?),
+            Peer::Host => Forwarder::Host(here()?, None),
+            Peer::Home => {
+                let home = ours(&self::services(&[OWN.into()]), Path::Fast)?;
+                Forwarder::Host(here()?, Some(home))
+            }
         })
     }
+}
+
+/// The pages come from all servers, the stream from the first.
+fn services(reals: &[IpAddr]) -> [Service; 2] {
+    let at = |port| move |real: &IpAddr| (SocketAddr::new(*real, port), 1);
+    let vip = SocketAddr::new(Family::V4.vip(), IPERF_PORT);
+    let (tcp, rr) = (Protocol::Tcp, Scheduler::Rr);
+    [
+        service(tcp, Family::V4.http(), rr, reals.iter().map(at(HTTP_PORT))),
+        service(tcp, vip, rr, reals.iter().take(1).map(at(IPERF_PORT))),
+    ]
+}
+
+fn iperf_in(host: &Namespace) -> Result<Process> {
+    let port = IPERF_PORT.to_string();
+    let mut iperf = host.command("iperf3");
+    iperf.args(["-s", "-p", &port]);
+    Process::spawn(iperf.stdout(std::process::Stdio::null()))
 }
 
 fn tables(all: &[(Peer, Vec<Figure>)]) -> Vec<Table> {

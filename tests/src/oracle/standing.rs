@@ -16,8 +16,6 @@ const ONLY: &str = "BULWARK_ORACLE_ONLY";
 pub enum Standing {
     /// It holds.
     Replayed,
-    /// It does not hold yet, for want of this. When it holds, the test asks to say so here.
-    NotYet(&'static str),
     /// It cannot hold, because of this.
     Apart(&'static str),
 }
@@ -85,24 +83,15 @@ impl Table {
     /// Holds the results against the table.
     ///
     /// # Errors
-    /// With every capture that should hold and does not, or holds and should not yet.
+    /// With every capture that should hold and does not.
     pub fn judge(self, results: &Results) -> Result<()> {
-        let mut wrong = Vec::new();
-        for (number, result) in results {
-            match (self.standing(number), result) {
-                (Some(Standing::Replayed), Err(error)) => {
-                    wrong.push(format!("{number}: {error:#}"))
-                }
-                (Some(Standing::NotYet(want)), Ok(())) => wrong.push(format!(
-                    "{number} holds now: it does not want for {want} any more, tell the table"
-                )),
-                (Some(Standing::NotYet(want)), Err(error)) => {
-                    let error = format!("{error:#}");
-                    println!("{number} does not hold yet, for want of {want}:\n{error}\n");
-                }
-                _ => {}
-            }
-        }
+        let is_bound = |number: &str| self.standing(number) == Some(Standing::Replayed);
+        let wrong: Vec<String> = results
+            .iter()
+            .filter(|(number, _)| is_bound(number))
+            .filter_map(|(number, result)| Some((number, result.as_ref().err()?)))
+            .map(|(number, error)| format!("{number}: {error:#}"))
+            .collect();
         ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
         Ok(())
     }
