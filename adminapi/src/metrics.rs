@@ -3,8 +3,8 @@
 //! Series are bounded: one set for each interface, worker, service and real server, of those only
 //! the first so many, and never one for a client.
 
-mod families;
-mod health;
+mod metric;
+mod table;
 mod text;
 
 use crate::control::Control;
@@ -73,14 +73,9 @@ fn bound(services: &mut Vec<ServiceView>) {
 pub fn expose(control: &dyn Control) -> Result<String> {
     let seen = Seen::of(control)?;
     let mut page = text::Page::default();
-    families::director(&seen, &mut page);
-    families::interfaces(&seen, &mut page);
-    families::fast_path(&seen, &mut page);
-    families::workers(&seen, &mut page);
-    families::services(&seen, &mut page);
-    families::reals(&seen, &mut page);
-    health::services(&seen, &mut page);
-    health::reals(&seen, &mut page);
+    for metric in table::METRICS {
+        metric.put(&seen, &mut page);
+    }
     Ok(page.finish())
 }
 

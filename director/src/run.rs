@@ -21,6 +21,7 @@ use crate::flow::{Elsewhere, Limits, Table};
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
 use crate::gate::{self, XdpMode};
+use crate::health::Switchboard;
 use crate::keep::{self, Former, Keep, Wishes};
 use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
@@ -444,8 +445,12 @@ pub fn look_after(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let lines = {
+        let _within = runtime.enter();
+        Switchboard::open()?
+    };
     let thread = std::thread::Builder::new().name("health".to_owned());
-    let work = move || runtime.block_on(control::look_after(director, end));
+    let work = move || runtime.block_on(control::look_after(director, lines, end));
     thread
         .spawn(work)
         .context("cannot start a thread for health checks")

@@ -13,6 +13,7 @@ use crate::stats::PerWorker;
 use crate::time::Ticks;
 use crate::wire::{Endpoint, Protocol};
 
+mod bulletin;
 mod fitness;
 mod key;
 mod load;
@@ -22,6 +23,7 @@ mod scheduler;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use bulletin::Bulletin;
 pub use fitness::{Fitness, Part};
 pub use key::ServiceKey;
 pub use load::{Load, Phase};

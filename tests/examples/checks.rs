@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use adminapi::model::{Check, CheckKind, Millis};
 use anyhow::{Context as _, Result, ensure};
-use director::health::{Bed, Place, Regimen, Rounds, Target};
+use director::health::{Bed, Place, Regimen, Rounds, Switchboard, Target};
 use director::service::ServiceKey;
 use director::wire::{Endpoint, Protocol};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -46,7 +46,7 @@ fn measure(kind: CheckKind, server: SocketAddr) -> Result<f64> {
         .build()?;
     runtime.block_on(async {
         let beds: HashMap<Place, Arc<Bed>> = (0..RATE).map(|n| bed(kind, server, n)).collect();
-        let mut rounds = Rounds::new(Arc::default());
+        let mut rounds = Rounds::new(Switchboard::open()?, Arc::default());
         rounds.visit(beds.iter());
         tokio::time::sleep(WARM_UP).await;
         let (begun, before) = (Instant::now(), spent()?);

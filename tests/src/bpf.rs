@@ -1,6 +1,8 @@
 //! The BPF programs of the benchmark kit, loaded and attached.
 
-use anyhow::{Context, Result};
+use std::fs;
+
+use anyhow::{Context, Result, bail};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramMut};
 
 /// What build.rs has compiled.
@@ -74,6 +76,26 @@ pub fn map(object: &Object, name: &str) -> Result<MapHandle> {
     Ok(MapHandle::try_from(
         &map.with_context(|| format!("no map {name}"))?,
     )?)
+}
+
+/// A map of this name that a process has open.
+///
+/// # Errors
+/// When it has none.
+pub fn map_of(process: u32, name: &str) -> Result<MapHandle> {
+    for about in fs::read_dir(format!("/proc/{process}/fdinfo"))? {
+        // A descriptor may be closed meanwhile.
+        let about = fs::read_to_string(about?.path()).unwrap_or_default();
+        let id = about.lines().find_map(|line| line.strip_prefix("map_id:"));
+        let Some(id) = id.and_then(|id| id.trim().parse().ok()) else {
+            continue;
+        };
+        let map = MapHandle::from_map_id(id)?;
+        if map.name() == name {
+            return Ok(map);
+        }
+    }
+    bail!("process {process} has no map {name}")
 }
 
 /// Attaches the program `name` to an interface of the calling thread's namespace, until the link

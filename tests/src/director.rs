@@ -11,10 +11,12 @@ use adminapi::model::{
     Tunnel,
 };
 use anyhow::{Context, Result, bail};
+use libbpf_rs::MapHandle;
 use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::api::Api;
+use crate::bpf;
 use crate::certificates::Files;
 use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
@@ -338,6 +340,14 @@ impl Director {
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// A map of its gate.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn gate_map(&self, name: &str) -> Result<MapHandle> {
+        bpf::map_of(self.process.id(), name)
     }
 
     /// All that it has logged.

@@ -1,7 +1,7 @@
 //! Millions of frames a second from one core: the kernel runs a BPF program that writes each frame
 //! and transmits it on the client's interface (`BPF_F_TEST_XDP_LIVE_FRAMES`, since 5.18).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::thread;
 use std::time::Duration;
@@ -58,6 +58,23 @@ pub struct Flows {
     pub count: u32,
     /// Bytes of a frame, at least its headers.
     pub frame: usize,
+}
+
+impl Flows {
+    /// SYNs of nobody to `destination`, as short as they can be.
+    pub fn spoofed_syns(destination: SocketAddr) -> Self {
+        let (addr, frame): (IpAddr, _) = match destination {
+            SocketAddr::V4(_) => (Ipv4Addr::new(172, 16, 0, 0).into(), 60),
+            SocketAddr::V6(_) => (Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 0).into(), 74),
+        };
+        Self {
+            kind: Kind::SpoofedSyn,
+            source: SocketAddr::new(addr, 1024),
+            destination,
+            count: 0,
+            frame,
+        }
+    }
 }
 
 /// Addresses of a counted set of flows, as a power of two; the rest goes to the port.

@@ -15,6 +15,7 @@ pub mod api;
 pub mod bench;
 pub mod bpf;
 pub mod certificates;
+pub mod checks;
 pub mod command_line;
 pub mod director;
 pub mod flood;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use adminapi::model::{
     ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelChecksum, TunnelType,
 };
+use adminapi::sysctl::Value;
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, service};
@@ -45,6 +46,7 @@ const fn kind(kind: TunnelType, checksum: TunnelChecksum) -> Tunnel {
 /// `FIRST_PORT + i`, in each protocol and family.
 struct Bench {
     director: Director,
+    configuration: Configuration,
     at_client: Tap,
     at_real: Tap,
     /// The family that the outer header has.
@@ -77,13 +79,28 @@ impl Bench {
                 Configuration::new(topology.interfaces()),
                 Configuration::service,
             );
+        let configuration = settle(configuration);
         topology.meet_neighbours()?;
         Ok(Self {
-            director: Director::start(&topology.director, &settle(configuration))?,
+            director: Director::start(&topology.director, &configuration)?,
+            configuration,
             at_client: Tap::open(&topology.client, HOST_SIDE)?,
             at_real: Tap::open(&topology.reals[0].namespace, HOST_SIDE)?,
             outer,
             _topology: topology,
+        })
+    }
+
+    /// Has the director read a sysctl in its file.
+    fn tell(&mut self, sysctl: &str, value: i64) -> Result<()> {
+        let text = self.configuration.clone().sysctl(sysctl, value);
+        let text = text.text(&self.director.socket())?;
+        self.director.reload(&text)?;
+        wait::until("the reload", PATIENCE, || {
+            let present = self.director.api();
+            let present = present.call(async |api| api.sysctl(sysctl).await)?;
+            ensure!(present.value == Value::Number(value), "{present:?}");
+            Ok(())
         })
     }
 
@@ -362,5 +379,40 @@ fn what_does_not_fit_is_answered_with_the_right_mtu() -> Result<()> {
         assert_eq!(stats.drops.get("too_big"), Some(&12));
         assert_accounts(&bench.director);
     }
+    Ok(())
+}
+
+/// Datagrams that the gate has forwarded.
+fn forwarded(bench: &Bench) -> Result<u64> {
+    let stats = bench.director.api().stats()?;
+    Ok(stats.interfaces.iter().map(|each| each.forwarded).sum())
+}
+
+/// The gate knows a flow by heart; what is told to the director anew holds for it, too.
+#[test]
+fn a_reload_reaches_the_flows_that_the_gate_forwards() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (ipip, vip) = (KINDS[0], SocketAddr::new(Family::V4.vip(), FIRST_PORT));
+    let mut bench = Bench::start_with(Family::V4, &[ipip], |configuration| {
+        configuration.fast_path(true)
+    })?;
+    for (discovers, by_gate) in [(1, true), (0, false), (1, true)] {
+        bench.tell("pmtu_disc", discovers)?;
+        // The first one after a change is the director's.
+        for _ in 0..2 {
+            bench.send(&udp(client(Family::V4, 4000), vip, b"hello"))?;
+            bench.arrived(ipip)?;
+        }
+        let before = forwarded(&bench)?;
+        for _ in 0..3 {
+            bench.send(&udp(client(Family::V4, 4000), vip, b"hello"))?;
+            bench.arrived(ipip)?;
+        }
+        let by_it = forwarded(&bench)? - before;
+        assert_eq!(by_it, if by_gate { 3 } else { 0 }, "{discovers}");
+    }
+    assert_accounts(&bench.director);
     Ok(())
 }

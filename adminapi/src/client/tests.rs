@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -403,4 +404,69 @@ async fn a_port_where_nobody_listens_refuses() {
     let client = Client::connect(&address).unwrap();
     let refused = client.health().await.unwrap_err();
     assert!(matches!(refused, ClientError::Refused(_)), "{refused:?}");
+}
+
+/// Somebody in a director's place who answers the first request of each connection, and closes it
+/// when the second one has come; what each was.
+fn forgetful(path: &Path) -> Arc<std::sync::Mutex<Vec<String>>> {
+    let listener = UnixListener::bind(path).unwrap();
+    let asked: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = tokio::io::BufReader::new(stream);
+            let first = request(&mut stream).await;
+            heard.lock().unwrap().push(first);
+            let body = serde_json::to_string(&Health::default()).unwrap();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let second = request(&mut stream).await;
+            heard.lock().unwrap().push(second);
+        }
+    });
+    asked
+}
+
+/// The first line of a request without a body.
+async fn request(stream: &mut (impl AsyncBufRead + Unpin)) -> String {
+    let mut lines = stream.lines();
+    let first = lines.next_line().await.unwrap().unwrap_or_default();
+    while lines
+        .next_line()
+        .await
+        .unwrap()
+        .is_some_and(|line| !line.is_empty())
+    {}
+    first
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_asked_again_when_a_connection_breaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let asked = forgetful(&path);
+    let client = client(&path);
+    client.health().await.unwrap();
+    client.health().await.unwrap();
+    let get = "GET /v1/health HTTP/1.1";
+    assert_eq!(*asked.lock().unwrap(), [get; 3]);
+}
+
+/// Whether it was done cannot be known.
+#[tokio::test]
+async fn what_changes_something_is_asked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let asked = forgetful(&path);
+    let client = client(&path);
+    client.health().await.unwrap();
+    let error = client.flush().await.unwrap_err();
+    assert!(matches!(error, ClientError::Protocol(_)), "{error:?}");
+    let (get, delete) = ("GET /v1/health HTTP/1.1", "DELETE /v1/services HTTP/1.1");
+    assert_eq!(*asked.lock().unwrap(), [get, delete]);
+    client.health().await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), [get, delete, get]);
 }

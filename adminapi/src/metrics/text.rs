@@ -36,17 +36,6 @@ impl Page {
         Family { page: self, name }
     }
 
-    /// A metric that has one sample.
-    pub(super) fn single(
-        &mut self,
-        kind: Kind,
-        name: &'static str,
-        help: &str,
-        value: impl Display,
-    ) {
-        self.family(kind, name, help).sample(&[], value);
-    }
-
     pub(super) fn finish(self) -> String {
         self.0
     }
@@ -89,7 +78,8 @@ mod tests {
     #[test]
     fn samples_follow_what_they_mean() {
         let mut page = Page::default();
-        page.single(Kind::Gauge, "up", "Whether it is up.", 1);
+        page.family(Kind::Gauge, "up", "Whether it is up.")
+            .sample(&[], 1);
         let mut family = page.family(Kind::Counter, "seen_total", "What was seen.");
         family.sample(&[("name", "a\"b\\c\nd"), ("kind", "x")], 0.5);
         assert_eq!(

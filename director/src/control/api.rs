@@ -124,8 +124,9 @@ impl Control for Director {
     fn real(&self, service: ServiceId, real: SocketAddr) -> Result<RealView> {
         self.collect();
         let key = translate::key(service);
-        let mut view = known_real(&self.shared.pool.load(), &key, real.into())?;
-        self.examine_real(&key, &mut view);
+        let pool = self.shared.pool.load();
+        let mut view = known_real(&pool, &key, real.into())?;
+        self.examine_real(&pool, &key, &mut view);
         Ok(view)
     }
 

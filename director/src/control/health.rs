@@ -18,10 +18,10 @@ use tracing::{info, warn};
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::config::Health;
-use crate::health::{Bed, Change, Chart, Patient, Place, Regimen, Rounds, Target};
+use crate::health::{Bed, Change, Chart, Patient, Place, Regimen, Rounds, Switchboard, Target};
 use crate::keep::Watched;
 use crate::pool::Pool;
-use crate::service::{self, Fitness, Part, Real, ServiceKey, Settings};
+use crate::service::{self, Bulletin, Fitness, Part, Real, ServiceKey, Settings};
 use crate::wire::Endpoint;
 
 /// How often time alone is let work: holds end, weights are brought up.
@@ -57,9 +57,9 @@ struct Books {
 #[derive(Clone, Debug, PartialEq)]
 enum Order {
     /// A real server gets what its health leaves of its weight.
-    Fit(Endpoint, Fitness),
+    Fit(Endpoint, Fitness, Option<Arc<Bulletin>>),
     /// It is taken out of service.
-    Out(Endpoint),
+    Out(Endpoint, Option<Arc<Bulletin>>),
     /// The sorry server takes the new connections, or nobody in its place.
     Sorry(Option<(Endpoint, Settings)>),
 }
@@ -84,11 +84,15 @@ impl Ward {
     }
 }
 
-/// Looks after the real servers of `director` until `end`.
-pub async fn look_after(director: Arc<Director>, end: impl Future<Output = ()>) {
+/// Looks after the real servers of `director` until `end`, and calls them over `lines`.
+pub async fn look_after(
+    director: Arc<Director>,
+    lines: Arc<Switchboard>,
+    end: impl Future<Output = ()>,
+) {
     let mut end = std::pin::pin!(end);
     let woken = Arc::clone(&director.ward.woken);
-    let mut rounds = Rounds::new(Arc::clone(&woken));
+    let mut rounds = Rounds::new(lines, Arc::clone(&woken));
     loop {
         if director.admit() {
             rounds.visit(director.ward.books.lock().beds.iter());
@@ -219,7 +223,9 @@ impl Director {
     fn examine(&self, service: &service::Service, view: &mut ServiceView) {
         let books = self.ward.books.lock();
         if is_watched(service) {
-            let well = books.well(service);
+            let well = well(service, |real| {
+                real.bulletin.as_ref().map(|bulletin| bulletin.state)
+            });
             let quorum = policy(service).quorum;
             view.condition = Some(ServiceCondition {
                 up: well >= quorum,
@@ -233,8 +239,7 @@ impl Director {
     }
 
     /// The same of one real server.
-    pub(super) fn examine_real(&self, key: &ServiceKey, view: &mut RealView) {
-        let pool = self.shared.pool.load();
+    pub(super) fn examine_real(&self, pool: &Pool, key: &ServiceKey, view: &mut RealView) {
         let Some(service) = pool.service(key) else {
             return;
         };
@@ -332,8 +337,10 @@ impl Books {
         now: Instant,
     ) -> Option<Order> {
         let bed = self.beds.get(&(service.key, real.endpoint));
-        let fitness = bed.map_or_else(Fitness::default, |bed| {
-            bed.patient.lock().fitness(policy.slow_start.into(), now)
+        let (fitness, bulletin) = bed.map_or_else(Default::default, |bed| {
+            let patient = bed.patient.lock();
+            let fitness = patient.fitness(policy.slow_start.into(), now);
+            (fitness, Some(Arc::clone(patient.bulletin())))
         });
         let fitness = match fitness {
             Fitness::Fit(part) => Fitness::Fit(Part { scale, ..part }),
@@ -343,10 +350,11 @@ impl Books {
         let removes = policy.on_failure == OnFailure::Remove && real.drain.is_none();
         match (fitness == Fitness::Failed && removes, is_out) {
             (true, true) => None,
-            (true, false) => Some(Order::Out(real.endpoint)),
-            (false, true) => Some(Order::Fit(real.endpoint, fitness)),
+            (true, false) => Some(Order::Out(real.endpoint, bulletin)),
+            (false, true) => Some(Order::Fit(real.endpoint, fitness, bulletin)),
             (false, false) => {
-                (real.fitness != fitness).then_some(Order::Fit(real.endpoint, fitness))
+                let is_so = real.fitness == fitness && real.bulletin == bulletin;
+                (!is_so).then_some(Order::Fit(real.endpoint, fitness, bulletin))
             }
         }
     }
@@ -358,7 +366,7 @@ impl Books {
         policy: &HealthPolicy,
         news: &mut Vec<News>,
     ) -> bool {
-        let well = self.well(service);
+        let well = well(service, |real| self.state(service, real));
         let up = well >= policy.quorum;
         if self.up.insert(service.key, up).unwrap_or(true) != up {
             let word = if up { "up" } else { "down" };
@@ -375,35 +383,25 @@ impl Books {
         up
     }
 
-    /// How many real servers of a service are well and wanted.
-    fn well(&self, service: &service::Service) -> u32 {
-        let is_wanted = |real: &&Arc<Real>| real.configured > 0 && real.drain.is_none();
-        let is_well = |real: &&Arc<Real>| self.state(service, real).is_none_or(RealState::is_well);
-        service
-            .configured()
-            .filter(is_wanted)
-            .filter(is_well)
-            .count() as u32
-    }
-
     fn condition(&self, service: &service::Service, real: &Real) -> Option<Condition> {
-        let bed = self.beds.get(&(service.key, real.endpoint))?;
-        let patient = bed.patient.lock();
+        let bulletin = real.bulletin.as_deref()?;
+        let bed = self.beds.get(&(service.key, real.endpoint));
+        let last = bed.and_then(|bed| bed.patient.lock().last().cloned());
         // A moment is to be the same second whenever it is asked for.
         let (now, today) = (Instant::now(), SystemTime::now());
         let unix = |at: Instant| unix(today - (now - at));
         Some(Condition {
-            state: patient.state(),
-            since: unix(patient.since()),
-            reason: patient.reason().to_owned(),
-            source: patient.source(),
+            state: bulletin.state,
+            since: unix(bulletin.since),
+            reason: bulletin.reason.to_string(),
+            source: bulletin.source,
             weight: real.fitness.shown_of(real.configured),
             percent: match real.fitness {
                 Fitness::Fit(part) => u32::from(part.thousandths).div_ceil(10),
                 Fitness::Drained | Fitness::Failed => 0,
             },
             removed: service.aside.find(real.endpoint).is_some(),
-            last: patient.last().map(|last| LastCheck {
+            last: last.map(|last| LastCheck {
                 at: unix(last.at),
                 passed: last.passed,
                 said: last.said.to_string(),
@@ -411,6 +409,14 @@ impl Books {
             }),
         })
     }
+}
+
+/// How many real servers of a service are well, as `state` says, and wanted.
+fn well(service: &service::Service, state: impl Fn(&Real) -> Option<RealState>) -> u32 {
+    let is_wanted = |real: &&Arc<Real>| real.configured > 0 && real.drain.is_none();
+    let is_well = |real: &&Arc<Real>| state(real).is_none_or(RealState::is_well);
+    let wanted = service.configured().filter(is_wanted);
+    wanted.filter(is_well).count() as u32
 }
 
 /// How a service is watched, if only by the checks that its real servers have of their own.
@@ -458,18 +464,21 @@ fn carry_out(pool: &mut Pool, touched: &mut Touched, orders: &[(ServiceKey, Orde
         };
         let error = |error| translate::error(error, key, None);
         match order {
-            Order::Fit(endpoint, fitness) if service.find(*endpoint).is_some() => {
+            Order::Fit(endpoint, fitness, bulletin) if service.find(*endpoint).is_some() => {
                 if service.aside.find(*endpoint).is_some() {
                     pool.readmit(key, *endpoint).map_err(error)?;
                     touched.real(key, *endpoint);
                 }
-                pool.set_fitness(key, *endpoint, *fitness).map_err(error)?;
+                let bulletin = bulletin.as_ref();
+                pool.set_fitness(key, *endpoint, *fitness, bulletin)
+                    .map_err(error)?;
             }
-            Order::Out(endpoint) if service.find(*endpoint).is_some() => {
-                pool.set_aside(key, *endpoint).map_err(error)?;
+            Order::Out(endpoint, bulletin) if service.find(*endpoint).is_some() => {
+                pool.set_aside(key, *endpoint, bulletin.as_ref())
+                    .map_err(error)?;
                 touched.real(key, *endpoint);
             }
-            Order::Fit(..) | Order::Out(_) => {}
+            Order::Fit(..) | Order::Out(..) => {}
             Order::Sorry(sorry) => {
                 if let Some((endpoint, _)) = sorry {
                     super::edit::refuse_sorry(pool, key, *endpoint)?;

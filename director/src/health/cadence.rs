@@ -1,12 +1,36 @@
 //! When the next check is due. Checks are spread: the first ones over a moment, all further ones
-//! by a jitter, so that they never come in step. `draw` is drawn from 0.0..1.0.
+//! by a jitter, so that they never come in step. `draw` is drawn from 0.0..1.0. The grid is finer than any
+//! jitter that matters.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adminapi::model::Pace;
 
 /// The first checks come within this time, or within their interval if that is shorter.
 const FIRST: Duration = Duration::from_secs(1);
+
+/// How far apart the points of the grid are.
+const GRAIN: Duration = Duration::from_millis(10);
+
+/// The moments at which checks begin: those of one moment take one turn of the thread together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    origin: Instant,
+}
+
+impl Grid {
+    /// The grid that has `origin` as a point.
+    pub(super) const fn from(origin: Instant) -> Self {
+        Self { origin }
+    }
+
+    /// The point that is nearest to `moment`, so that intervals are right on the whole.
+    pub(super) fn near(self, moment: Instant) -> Instant {
+        let passed = (moment - self.origin + GRAIN / 2).as_nanos();
+        let behind = passed % GRAIN.as_nanos();
+        self.origin + Duration::from_nanos((passed - behind) as u64)
+    }
+}
 
 /// The time until the first check.
 pub(super) fn first(pace: &Pace, draw: f64) -> Duration {
@@ -45,6 +69,22 @@ mod tests {
         ] {
             let span = next(&pace(1000, jitter), draw);
             assert_eq!(span.as_millis(), millis, "{jitter} {draw}");
+        }
+    }
+
+    #[test]
+    fn moments_go_to_the_nearest_point_of_the_grid() {
+        let origin = Instant::now();
+        let grid = Grid::from(origin);
+        for (micros, point) in [
+            (0, 0),
+            (4_999, 0),
+            (5_000, 10),
+            (14_999, 10),
+            (3_600_000_001, 3_600_000),
+        ] {
+            let near = grid.near(origin + Duration::from_micros(micros));
+            assert_eq!((near - origin).as_millis(), point, "{micros}");
         }
     }
 

@@ -20,5 +20,5 @@ mod report;
 mod rounds;
 
 pub use patient::{Change, Chart, Finding, Patient, Words};
-pub use probe::Target;
+pub use probe::{Switchboard, Target};
 pub use rounds::{Bed, Place, Regimen, Rounds};

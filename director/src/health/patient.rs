@@ -4,6 +4,7 @@
 mod chart;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adminapi::model::{HealthSource, Pace, PassiveCheck, RealState};
@@ -11,7 +12,7 @@ use adminapi::model::{HealthSource, Pace, PassiveCheck, RealState};
 use super::machine::{Machine, Opinion};
 use super::passive::Window;
 use super::report::{Report, Share, Will};
-use crate::service::{Fitness, Part};
+use crate::service::{Bulletin, Fitness, Part};
 use crate::stats::Handshakes;
 
 pub use chart::Chart;
@@ -64,11 +65,7 @@ pub struct Patient {
     hold: Option<Hold>,
     /// Since when it is brought up to its weight.
     warming: Option<Instant>,
-    state: RealState,
-    since: Instant,
-    reason: Words,
-    /// Who has said so.
-    source: Option<HealthSource>,
+    bulletin: Arc<Bulletin>,
     last: Option<Finding>,
 }
 
@@ -82,10 +79,12 @@ impl Patient {
             window: Window::default(),
             hold: None,
             warming: None,
-            state: RealState::Unknown,
-            since: now,
-            reason: Words::Borrowed("not checked yet"),
-            source: None,
+            bulletin: Arc::new(Bulletin {
+                state: RealState::Unknown,
+                since: now,
+                reason: Words::Borrowed("not checked yet"),
+                source: None,
+            }),
             last: None,
         }
     }
@@ -108,23 +107,13 @@ impl Patient {
     }
 
     /// Its state.
-    pub const fn state(&self) -> RealState {
-        self.state
+    pub fn state(&self) -> RealState {
+        self.bulletin.state
     }
 
-    /// Since when.
-    pub const fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// Why.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// Who says so.
-    pub const fn source(&self) -> Option<HealthSource> {
-        self.source
+    /// How it is, as of the last [`Self::settle`].
+    pub const fn bulletin(&self) -> &Arc<Bulletin> {
+        &self.bulletin
     }
 
     /// The last check.
@@ -181,7 +170,8 @@ impl Patient {
     pub fn settle(&mut self, slow_start: Duration, now: Instant) -> Option<Change> {
         self.hold.take_if(|hold| hold.until <= now);
         let (verdict, reason, source) = self.verdict();
-        let was_down = self.state == RealState::Down;
+        let from = self.state();
+        let was_down = from == RealState::Down;
         self.warming = match verdict {
             RealState::Up | RealState::Unknown if was_down && !slow_start.is_zero() => Some(now),
             RealState::Down => None,
@@ -191,20 +181,23 @@ impl Patient {
             RealState::Up if self.warming.is_some() => RealState::Warming,
             verdict => verdict,
         };
-        if to == self.state {
+        if to == from {
             return None;
         }
         let change = Change {
-            from: self.state,
+            from,
             to,
-            reason: match self.state {
+            reason: match from {
                 RealState::Warming if to == RealState::Up => "has its whole weight again".into(),
                 _ => reason,
             },
         };
-        (self.state, self.since) = (to, now);
-        self.reason.clone_from(&change.reason);
-        self.source = source;
+        self.bulletin = Arc::new(Bulletin {
+            state: to,
+            since: now,
+            reason: change.reason.clone(),
+            source,
+        });
         Some(change)
     }
 
@@ -225,7 +218,7 @@ impl Patient {
             _ if self.report.failed.is_some() => agent(RealState::Down),
             (None, _, Will::Drain) => agent(RealState::Drain),
             (None, Opinion::Up, Will::Ready) => check(RealState::Up),
-            (None, Opinion::Unknown, Will::Ready) => match self.state {
+            (None, Opinion::Unknown, Will::Ready) => match self.state() {
                 RealState::Unknown => (RealState::Unknown, self.diagnosis.clone(), None),
                 _ => (
                     RealState::Up,
@@ -238,7 +231,7 @@ impl Patient {
 
     /// What its state leaves of its weight, as of the last [`Self::settle`].
     pub fn fitness(&self, slow_start: Duration, now: Instant) -> Fitness {
-        match self.state {
+        match self.state() {
             RealState::Down => Fitness::Failed,
             RealState::Drain => Fitness::Drained,
             RealState::Unknown | RealState::Up | RealState::Warming => {
@@ -435,8 +428,13 @@ mod tests {
         assert_eq!((change.from, change.to), (RealState::Up, RealState::Drain));
         assert_eq!(change.reason, "agent: drain");
         assert_eq!(patient.settle(Duration::ZERO, now), None);
-        assert_eq!((patient.reason(), patient.since()), ("agent: drain", now));
-        assert_eq!(patient.source(), Some(HealthSource::Agent));
+        let bulletin = Bulletin {
+            state: RealState::Drain,
+            since: now,
+            reason: "agent: drain".into(),
+            source: Some(HealthSource::Agent),
+        };
+        assert_eq!(**patient.bulletin(), bulletin);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::cadence;
+use super::cadence::{self, Grid};
 use super::patient::{Finding, Patient, Words};
-use super::probe::{Agent, Probe, Target};
+use super::probe::{Agent, Probe, Switchboard, Target};
 use crate::service::ServiceKey;
 use crate::wire::Endpoint;
 
@@ -72,15 +72,29 @@ impl Bed {
 #[derive(Debug)]
 pub struct Rounds {
     tasks: HashMap<Place, (Arc<Bed>, JoinSet<()>)>,
+    means: Means,
+    /// Who operates the switchboard.
+    _operator: JoinSet<()>,
+}
+
+/// What all tasks share.
+#[derive(Clone, Debug)]
+struct Means {
+    lines: Arc<Switchboard>,
+    grid: Grid,
     woken: Arc<Notify>,
 }
 
 impl Rounds {
-    /// Nobody to look after yet. `woken` is told when a state may have changed.
-    pub fn new(woken: Arc<Notify>) -> Self {
+    /// Nobody to look after yet. Calls go over `lines`; `woken` is told when a state may have changed.
+    pub fn new(lines: Arc<Switchboard>, woken: Arc<Notify>) -> Self {
+        let mut operator = JoinSet::new();
+        operator.spawn(Arc::clone(&lines).operate());
+        let grid = Grid::from(Instant::now());
         Self {
             tasks: HashMap::new(),
-            woken,
+            means: Means { lines, grid, woken },
+            _operator: operator,
         }
     }
 
@@ -107,39 +121,50 @@ impl Rounds {
             .as_ref()
             .and_then(|check| Some((check, Probe::of(check, target)?)));
         if let Some((check, probe)) = probe {
-            let (bed, woken, pace) = (Arc::clone(bed), Arc::clone(&self.woken), check.pace());
-            tasks.spawn(check_on(bed, probe, pace, woken));
+            let (bed, means) = (Arc::clone(bed), self.means.clone());
+            tasks.spawn(check_on(bed, probe, check.pace(), means));
         }
         if let Some(agent) = agent {
-            let (bed, woken, pace) = (Arc::clone(bed), Arc::clone(&self.woken), agent.pace());
-            tasks.spawn(listen_to(bed, Agent::new(agent, target), pace, woken));
+            let (bed, means) = (Arc::clone(bed), self.means.clone());
+            tasks.spawn(listen_to(
+                bed,
+                Agent::new(agent, target),
+                agent.pace(),
+                means,
+            ));
         }
         tasks
     }
 }
 
-async fn check_on(bed: Arc<Bed>, probe: Probe, pace: Pace, woken: Arc<Notify>) {
+impl Means {
+    async fn sleep(&self, due: Instant) {
+        tokio::time::sleep_until(self.grid.near(due).into()).await;
+    }
+}
+
+async fn check_on(bed: Arc<Bed>, probe: Probe, pace: Pace, means: Means) {
     let mut due = Instant::now() + cadence::first(&pace, rand::random());
     loop {
-        tokio::time::sleep_until(due.into()).await;
+        means.sleep(due).await;
         let begun = Instant::now();
-        let verdict = probe.ask(pace.timeout.into()).await;
+        let verdict = probe.ask(&means.lines, pace.timeout.into()).await;
         let finding = finding(begun, verdict);
         if bed.patient.lock().checked(finding, &pace) {
-            woken.notify_one();
+            means.woken.notify_one();
         }
         due = (begun + cadence::next(&pace, rand::random())).max(Instant::now());
     }
 }
 
-async fn listen_to(bed: Arc<Bed>, agent: Agent, pace: Pace, woken: Arc<Notify>) {
+async fn listen_to(bed: Arc<Bed>, agent: Agent, pace: Pace, means: Means) {
     let mut due = Instant::now() + cadence::first(&pace, rand::random());
     loop {
-        tokio::time::sleep_until(due.into()).await;
+        means.sleep(due).await;
         let begun = Instant::now();
-        let line = agent.ask(pace.timeout.into()).await;
+        let line = agent.ask(&means.lines, pace.timeout.into()).await;
         if line.is_ok_and(|line| bed.patient.lock().reported(&line)) {
-            woken.notify_one();
+            means.woken.notify_one();
         }
         due = (begun + cadence::next(&pace, rand::random())).max(Instant::now());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adminapi::model::{Check, HealthPolicy};
 
 use super::{Pool, PoolError};
-use crate::service::{Fitness, Real, ServiceKey, Settings, Standing};
+use crate::service::{Bulletin, Fitness, Real, ServiceKey, Settings, Standing};
 use crate::wire::{Endpoint, Protocol};
 
 impl Pool {
@@ -45,7 +45,7 @@ impl Pool {
         })
     }
 
-    /// Says what its health leaves of a real server's weight.
+    /// Says how a real server is, and what that leaves of its weight.
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
@@ -54,9 +54,11 @@ impl Pool {
         key: &ServiceKey,
         endpoint: Endpoint,
         fitness: Fitness,
+        bulletin: Option<&Arc<Bulletin>>,
     ) -> Result<(), PoolError> {
         self.alter(key, endpoint, |real| {
-            (real.fitness != fitness).then(|| real.fit(fitness))
+            let is_so = real.fitness == fitness && real.bulletin.as_ref() == bulletin;
+            (!is_so).then(|| real.fit(fitness, bulletin))
         })
     }
 
@@ -64,7 +66,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::NoService`], [`PoolError::NoReal`].
-    pub fn set_aside(&mut self, key: &ServiceKey, endpoint: Endpoint) -> Result<(), PoolError> {
+    pub fn set_aside(
+        &mut self,
+        key: &ServiceKey,
+        endpoint: Endpoint,
+        bulletin: Option<&Arc<Bulletin>>,
+    ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         if service.aside.find(endpoint).is_some() {
             return Ok(());
@@ -73,7 +80,7 @@ impl Pool {
         self.retire(&real);
         let out = Real {
             standing: Standing::Removed,
-            ..real.fit(Fitness::Failed)
+            ..real.fit(Fitness::Failed, bulletin)
         };
         service.aside.add(Arc::new(out));
         self.aside.insert((endpoint, *key));
@@ -196,7 +203,7 @@ mod tests {
     #[test]
     fn a_weight_that_is_set_while_its_server_is_down_waits_for_it() {
         let mut pool = pool();
-        pool.set_fitness(&key(), endpoint(1), Fitness::Failed)
+        pool.set_fitness(&key(), endpoint(1), Fitness::Failed, None)
             .unwrap();
         assert_eq!(weights(&pool), [(4, 0), (4, 4)]);
         pool.set_real(&key(), endpoint(1), Settings::weight(6))
@@ -206,7 +213,7 @@ mod tests {
             thousandths: 500,
             ..Part::WHOLE
         };
-        pool.set_fitness(&key(), endpoint(1), Fitness::Fit(half))
+        pool.set_fitness(&key(), endpoint(1), Fitness::Fit(half), None)
             .unwrap();
         assert_eq!(weights(&pool), [(4, 4), (6, 3)]);
         let method = crate::service::Method::Dr;
@@ -234,7 +241,7 @@ mod tests {
                 .load,
         );
         load.enter(Phase::Active);
-        pool.set_aside(&key(), endpoint(1)).unwrap();
+        pool.set_aside(&key(), endpoint(1), None).unwrap();
         let service = pool.service(&key()).unwrap();
         assert_eq!((service.reals.len(), service.configured().count()), (1, 2));
         assert!(service.find(endpoint(1)).unwrap().standing == Standing::Removed);
@@ -249,7 +256,7 @@ mod tests {
         pool.set_real(&key(), endpoint(1), Settings::weight(5))
             .unwrap();
         pool.readmit(&key(), endpoint(1)).unwrap();
-        pool.set_fitness(&key(), endpoint(1), Fitness::default())
+        pool.set_fitness(&key(), endpoint(1), Fitness::default(), None)
             .unwrap();
         assert_eq!(weights(&pool), [(4, 4), (5, 5)]);
         let back = pool
@@ -268,11 +275,11 @@ mod tests {
     #[test]
     fn one_that_is_out_of_service_can_be_removed() {
         let mut pool = pool();
-        pool.set_aside(&key(), endpoint(1)).unwrap();
+        pool.set_aside(&key(), endpoint(1), None).unwrap();
         pool.remove_real(&key(), endpoint(1)).unwrap();
         assert!(pool.service(&key()).unwrap().find(endpoint(1)).is_none());
         assert!(!pool.has_real_within(Protocol::Tcp, endpoint(1)));
-        pool.set_aside(&key(), endpoint(2)).unwrap();
+        pool.set_aside(&key(), endpoint(2), None).unwrap();
         pool.remove_service(&key()).unwrap();
         assert!(!pool.has_real_within(Protocol::Tcp, endpoint(2)));
         assert_eq!(pool.reap().len(), 2);

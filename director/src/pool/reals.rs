@@ -132,6 +132,7 @@ impl Pool {
                 Real {
                     last_weight,
                     fitness: Fitness::default(),
+                    bulletin: None,
                     check: None,
                     traffic,
                     standing: Standing::Listed,

@@ -116,6 +116,7 @@ impl Pool {
             weight: 0,
             configured: 0,
             fitness: Fitness::default(),
+            bulletin: None,
             check: None,
             last_weight: 0,
             upper: 0,

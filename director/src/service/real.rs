@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use adminapi::model::Check;
 
+use super::bulletin::Bulletin;
 use super::fitness::Fitness;
 use super::key::ServiceKey;
 use super::load::{Load, Phase};
@@ -118,6 +119,8 @@ pub struct Real {
     pub configured: u32,
     /// What its health leaves of that.
     pub fitness: Fitness,
+    /// How it is, if its health is watched.
+    pub bulletin: Option<Arc<Bulletin>>,
     /// How its health is checked, if not as its service says.
     pub check: Option<Arc<Check>>,
     /// The last weight above 0; 0 when it never had one.
@@ -271,17 +274,19 @@ impl Real {
     pub fn like(self, other: &Self) -> Self {
         Self {
             fitness: other.fitness,
+            bulletin: other.bulletin.clone(),
             check: other.check.clone(),
             ..self
         }
         .weighed()
     }
 
-    /// The same with what its health leaves of it now.
+    /// The same as its health is now, and with what that leaves of it.
     #[must_use]
-    pub fn fit(&self, fitness: Fitness) -> Self {
+    pub fn fit(&self, fitness: Fitness, bulletin: Option<&Arc<Bulletin>>) -> Self {
         Self {
             fitness,
+            bulletin: bulletin.cloned(),
             ..self.clone()
         }
         .weighed()

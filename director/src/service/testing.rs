@@ -22,6 +22,7 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         weight,
         configured: weight,
         fitness: Fitness::default(),
+        bulletin: None,
         check: None,
         last_weight: weight,
         upper: 0,

@@ -7,5 +7,6 @@ mod hostile;
 mod monitoring;
 mod openapi;
 mod persist;
+mod room;
 mod stream;
 mod whole;

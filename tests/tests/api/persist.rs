@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use adminapi::model::{
@@ -44,13 +46,29 @@ struct Kept {
 
 impl Kept {
     fn new() -> Result<Self> {
+        Self::shaped(|topology| Configuration::new(topology.interfaces()))
+    }
+
+    /// As small as it can be.
+    fn starting_soon() -> Result<Self> {
+        Self::shaped(|topology| {
+            let small = [("workers", 1), ("ring", 64), ("frames", 128)];
+            let bare = Configuration::new(topology.interfaces()[..1].to_vec())
+                .fast_path(false)
+                .limit("connections", 1024);
+            let set = |bare: Configuration, (key, value)| bare.datapath(key, value);
+            small.into_iter().fold(bare, set)
+        })
+    }
+
+    fn shaped(shape: impl FnOnce(&Topology) -> Configuration) -> Result<Self> {
         let topology = Topology::build(Plan {
             reals: 1,
             ..Plan::default()
         })?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("state.json");
-        let configuration = Configuration::new(topology.interfaces())
+        let configuration = shape(&topology)
             .api("persist", file.display().to_string())
             .service(web(1));
         Ok(Self {
@@ -127,41 +145,71 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
     Ok(())
 }
 
+/// Directors side by side, and how often each is killed: 100 times together.
+const LANES: u64 = 4;
+const KILLS: u64 = 25;
+
 #[test]
 fn a_kill_amid_changes_leaves_the_old_or_the_new_one() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let kept = Kept::new()?;
-    let id = web(1).id;
-    let mut reached = 1;
-    for round in 0..5u32 {
+    let lanes: Vec<_> = (0..LANES)
+        .map(|lane| std::thread::spawn(move || kill_again_and_again(lane)))
+        .collect();
+    let mut amid_writing = 0;
+    for lane in lanes {
+        amid_writing += lane.join().expect("a lane panicked")?;
+    }
+    ensure!(amid_writing > 0, "every kill came between two changes");
+    Ok(())
+}
+
+/// Each director begins with what the one before has left. How many kills left a file half written
+/// beside the whole one.
+fn kill_again_and_again(lane: u64) -> Result<usize> {
+    let kept = Kept::starting_soon()?;
+    let (id, half) = (web(1).id, kept.file.with_extension("json.new"));
+    let (mut told, mut amid_writing) = (1, 0);
+    for kill in 0..KILLS {
         let mut director = kept.start()?;
-        ensure!(weight(&director, id)? >= reached);
-        let socket = director.socket();
-        let begin = 1000 * (round + 1);
-        let changer = std::thread::spawn(move || -> u32 {
-            let api = testbed::api::Api::new(&socket).expect("a runtime");
-            let put = |weight: &u32| api.put_service(&web(*weight)).is_ok();
-            (begin..).take_while(put).last().unwrap_or(0)
-        });
-        let deep = Duration::from_millis(u64::from(round) * 7);
-        wait::until("some changes", PATIENCE, || {
-            ensure!(weight(&director, id)? > begin + 3);
-            Ok(())
-        })?;
-        std::thread::sleep(deep);
-        director.end_by(Signal::Kill)?;
-        let told = changer.join().expect("the changer");
-        let director = kept.start()?;
         let now = weight(&director, id)?;
         ensure!(
             now == told || now == told + 1,
             "{now}, but {told} was answered"
         );
-        reached = now;
+        // Another moment of a change each time.
+        let moment = Duration::from_micros(370 * (LANES * kill + lane));
+        told = kill_amid_changes(&mut director, now + 10, moment)?;
+        amid_writing += usize::from(half.exists());
     }
-    Ok(())
+    let now = weight(&kept.start()?, id)?;
+    ensure!(
+        now == told || now == told + 1,
+        "{now}, but {told} was answered"
+    );
+    Ok(amid_writing)
+}
+
+/// Changes all weights again and again, to `begin` and on, and kills the director `moment` after the first
+/// change. The last weight that was answered.
+fn kill_amid_changes(director: &mut Director, begin: u32, moment: Duration) -> Result<u32> {
+    let (socket, answered) = (director.socket(), Arc::new(AtomicU32::new(0)));
+    let tells = Arc::clone(&answered);
+    let changer = std::thread::spawn(move || {
+        let api = testbed::api::Api::new(&socket).expect("a runtime");
+        for weight in begin.. {
+            if api.put_service(&web(weight)).is_err() {
+                return;
+            }
+            tells.store(weight, Relaxed);
+        }
+    });
+    wait::until_true("a change", PATIENCE, || answered.load(Relaxed) > 0)?;
+    std::thread::sleep(moment);
+    director.end_by(Signal::Kill)?;
+    changer.join().expect("the changer");
+    Ok(answered.load(Relaxed))
 }
 
 #[test]

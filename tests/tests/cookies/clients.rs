@@ -35,15 +35,8 @@ fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
     }
     let bed = Bed::build(Shape::NAT)?;
     bed.await_cookies(HTTP, 3, true)?;
-    let flows = Flows {
-        kind: Kind::SpoofedSyn,
-        source: "172.16.0.0:1024".parse()?,
-        destination: HTTP.http(),
-        count: 0,
-        frame: 60,
-    };
     let client = &bed.topology.client;
-    let generator = Generator::beside(client, &flows)?;
+    let generator = Generator::beside(client, &Flows::spoofed_syns(HTTP.http()))?;
     let work = || fetch_names(client, HTTP.http(), 50);
     let names = generator.flood_beside(client, ROUND, work, || {
         let status = bed.status(HTTP)?;

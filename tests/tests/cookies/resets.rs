@@ -8,7 +8,7 @@ use adminapi::model::{CookieWay, ForwardingMethod, Tunnel, TunnelChecksum, Tunne
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
 use testbed::director::{Director, is_fast};
-use testbed::generator::{Flows, Generator, Kind};
+use testbed::generator::{Flows, Generator};
 use testbed::haven::Haven;
 use testbed::namespace::Namespace;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
@@ -129,18 +129,7 @@ fn beside_a_flood<T: Send>(
 
 /// SYNs from all over the world to the service of a family.
 fn flood(client: &Namespace, family: Family) -> Result<Generator> {
-    let (source, frame) = match family {
-        Family::V4 => ("172.16.0.0:1024", 60),
-        Family::V6 => ("[fd00:99::]:1024", 74),
-    };
-    let flows = Flows {
-        kind: Kind::SpoofedSyn,
-        source: source.parse()?,
-        destination: family.http(),
-        count: 0,
-        frame,
-    };
-    Generator::beside(client, &flows)
+    Generator::beside(client, &Flows::spoofed_syns(family.http()))
 }
 
 /// Who has shown that he is there has to show it once more, to the next director.

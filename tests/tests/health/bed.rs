@@ -9,11 +9,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adminapi::model::{
-    Check, CheckKind, HealthPolicy, Millis, Pace, RealState, RealView, Scheduler, Service,
-    ServiceId, ServicePatch, ServiceView,
+    CheckKind, HealthPolicy, RealState, RealView, Scheduler, Service, ServiceId, ServicePatch,
+    ServiceView,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::api::Api;
+use testbed::checks::often;
 use testbed::director::binary;
 use testbed::namespace::Namespace;
 use testbed::process::output;
@@ -24,18 +25,6 @@ use testbed::wait;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const FAMILY: Family = Family::V4;
-
-/// A check of this kind five times a second; two in a row count.
-pub(crate) fn often(kind: CheckKind) -> Check {
-    let pace = Pace {
-        interval: Millis(200),
-        timeout: Millis(1000),
-        rise: 2,
-        fall: 2,
-        jitter: 10,
-    };
-    Check::paced(kind, pace)
-}
 
 /// Watched by requests for `/`.
 pub(crate) fn by_http() -> HealthPolicy {
@@ -102,8 +91,7 @@ impl Bed {
             .context("it is not configured")
     }
 
-    /// Waits until a real server is in `state`, and the pool is changed accordingly: that is done a moment
-    /// after the state shows.
+    /// Waits until a real server is in `state`. Whoever sees that sees what follows from it.
     pub(crate) fn until(&self, number: usize, state: RealState) -> Result<RealView> {
         wait::until(
             &format!("rs{number} to be {}", state.name()),
@@ -112,8 +100,8 @@ impl Bed {
                 let view = self.view(number)?;
                 let condition = view.condition.as_ref().context("it is not watched")?;
                 let serves = condition.percent > 0 && !condition.removed;
-                let is_done = serves == state.is_well();
-                ensure!(condition.state == state && is_done, "it is {condition:?}");
+                assert_eq!(serves, condition.state.is_well(), "{condition:?}");
+                ensure!(condition.state == state, "it is {condition:?}");
                 Ok(view)
             },
         )

@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{
-    Check, CheckKind, ForwardingMethod, HealthPolicy, Millis, OnFailure, Pace, Real, ServicePatch,
-};
+use adminapi::model::{CheckKind, ForwardingMethod, HealthPolicy, OnFailure, Real, ServicePatch};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
+use testbed::checks::often;
 use testbed::masquerade::{self, Tracking};
 use testbed::require;
 use testbed::scene::Family;
@@ -80,15 +79,8 @@ fn the_sorry_server_is_asked_when_there_is_nobody_else() -> Result<()> {
     let last = SocketAddr::new(bed.topology.reals[2].v4.into(), OTHER_HTTP_PORT);
     let sorry = Real::from(&api.call(async |api| api.real(service, last).await)?);
     api.call(async |api| api.remove_real(service, last).await)?;
-    let pace = Pace {
-        interval: Millis(200),
-        timeout: Millis(1000),
-        rise: 2,
-        fall: 2,
-        jitter: 10,
-    };
     let health = HealthPolicy {
-        check: Some(Check::paced(CheckKind::Http, pace)),
+        check: Some(often(CheckKind::Http)),
         on_failure: OnFailure::Remove,
         sorry: Some(sorry),
         ..HealthPolicy::default()

@@ -7,7 +7,7 @@ use adminapi::model::ForwardingMethod;
 use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 use testbed::accounts::balanced;
-use testbed::generator::{Flows, Generator, Kind};
+use testbed::generator::{Flows, Generator};
 use testbed::greeter::{self, Greeter};
 use testbed::require;
 use testbed::scene::Family;
@@ -106,18 +106,7 @@ fn beside_a_flood<T: Send>(
     family: Family,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
-    let source = match family {
-        Family::V4 => "172.16.0.0:1024",
-        Family::V6 => "[fd00:99::]:1024",
-    };
-    let flows = Flows {
-        kind: Kind::SpoofedSyn,
-        source: source.parse()?,
-        destination: family.http(),
-        count: 0,
-        frame: if family == Family::V4 { 60 } else { 74 },
-    };
-    let generator = Generator::beside(bed.client(), &flows)?;
+    let generator = Generator::beside(bed.client(), &Flows::spoofed_syns(family.http()))?;
     generator.flood_beside(bed.client(), ROUND, work, || {
         let status = bed.status(family)?;
         ensure!(status.sent > FLOOD, "{status:?}");

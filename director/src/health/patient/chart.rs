@@ -1,5 +1,7 @@
 //! What is written down of a patient for the next daemon: what is thought of it, and until when.
 
+use std::sync::Arc;
+
 use adminapi::model::{HealthSource, RealState};
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,7 @@ use super::{Hold, Patient, Words};
 use crate::health::machine::{Machine, Opinion};
 use crate::health::passive::Window;
 use crate::health::report::Report;
+use crate::service::Bulletin;
 use crate::time::{Clock, Tick};
 
 /// A patient on paper, moments as ticks. A row of checks that has not changed an opinion yet is not
@@ -29,16 +32,17 @@ impl Patient {
     /// What is to be written down, if anything is known.
     pub fn chart(&self, clock: &Clock) -> Option<Chart> {
         let tick = |moment| clock.tick_of(moment).0;
+        let bulletin = &*self.bulletin;
         let chart = Chart {
             opinion: self.machine.opinion(),
             diagnosis: self.diagnosis.clone(),
             report: self.report,
             hold: (self.hold.as_ref()).map(|hold| (tick(hold.until), hold.reason.clone())),
             warming: self.warming.map(tick),
-            state: self.state,
-            since: tick(self.since),
-            reason: self.reason.clone(),
-            source: self.source,
+            state: bulletin.state,
+            since: tick(bulletin.since),
+            reason: bulletin.reason.clone(),
+            source: bulletin.source,
         };
         let is_known = chart.state != RealState::Unknown || chart.report != Report::default();
         is_known.then_some(chart)
@@ -58,10 +62,12 @@ impl Patient {
             window: Window::default(),
             hold: chart.hold.map(hold),
             warming: chart.warming.map(moment),
-            state: chart.state,
-            since: moment(chart.since),
-            reason: chart.reason,
-            source: chart.source,
+            bulletin: Arc::new(Bulletin {
+                state: chart.state,
+                since: moment(chart.since),
+                reason: chart.reason,
+                source: chart.source,
+            }),
             last: None,
         }
     }
@@ -123,7 +129,8 @@ mod tests {
         assert_eq!(check(&mut patient, true, now), RealState::Down);
         let mut heir = handed_over(&patient, &clock);
         assert_eq!(heir.settle(Duration::ZERO, now), None);
-        assert_eq!((heir.state(), heir.reason()), (RealState::Down, "said"));
+        assert_eq!(heir.state(), RealState::Down);
+        assert_eq!(heir.bulletin().reason, "said");
         assert_eq!(check(&mut heir, true, now), RealState::Down);
         assert_eq!(check(&mut heir, true, now), RealState::Up);
         let mut heir = handed_over(&heir, &clock);

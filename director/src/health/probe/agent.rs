@@ -1,12 +1,13 @@
 //! The agent of a real server: one line over TCP says how much it can bear.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adminapi::model::AgentCheck;
 use tokio::io::AsyncReadExt;
 
-use super::{Target, failed, in_time, shown, tcp};
+use super::{Switchboard, Target, failed, in_time, shown};
 use crate::health::Words;
 
 /// No line is longer.
@@ -26,12 +27,16 @@ impl Agent {
     }
 
     /// Its line, or why there is none.
-    pub(in crate::health) async fn ask(&self, timeout: Duration) -> Result<String, Words> {
-        in_time(timeout, self.listen()).await
+    pub(in crate::health) async fn ask(
+        &self,
+        lines: &Arc<Switchboard>,
+        timeout: Duration,
+    ) -> Result<String, Words> {
+        in_time(timeout, self.listen(lines)).await
     }
 
-    async fn listen(&self) -> Result<String, Words> {
-        let stream = tcp::connect(self.at).await;
+    async fn listen(&self, lines: &Arc<Switchboard>) -> Result<String, Words> {
+        let stream = lines.listen_to(self.at).await;
         let mut stream = stream.map_err(|error| failed(&error))?;
         let mut heard = Vec::with_capacity(LONGEST);
         while !heard.contains(&b'\n') && heard.len() < LONGEST {

@@ -1,6 +1,7 @@
 //! `grpc.health.v1.Health/Check`, as gRPC's health checking protocol has it, over HTTP/2.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use adminapi::model::Check;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -10,7 +11,7 @@ use http::{HeaderMap, Method, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::tls::Tls;
-use super::{LONGEST_ANSWER, Verdict, failed, tcp};
+use super::{LONGEST_ANSWER, Switchboard, Verdict, failed};
 use crate::health::Words;
 
 /// The values of `HealthCheckResponse.ServingStatus`.
@@ -44,8 +45,8 @@ impl Grpc {
         })
     }
 
-    pub(super) async fn ask(&self) -> Verdict {
-        let stream = tcp::call(self.to).await.map_err(|error| failed(&error))?;
+    pub(super) async fn ask(&self, lines: &Arc<Switchboard>) -> Verdict {
+        let stream = lines.call(self.to).await.map_err(|error| failed(&error))?;
         match &self.tls {
             None => self.exchange(stream).await,
             Some(tls) => {

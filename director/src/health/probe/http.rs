@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use adminapi::model::{Check, StatusSet};
 use regex::bytes::Regex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tls::Tls;
-use super::{LONGEST_ANSWER, Verdict, contains, failed, shown, tcp};
+use super::{LONGEST_ANSWER, Switchboard, Verdict, contains, failed, shown};
 use crate::health::Words;
 
 /// The most header fields of an answer that are read.
@@ -56,15 +57,15 @@ impl Http {
         })
     }
 
-    pub(super) async fn ask(&self) -> Verdict {
-        match self.talk().await {
+    pub(super) async fn ask(&self, lines: &Arc<Switchboard>) -> Verdict {
+        match self.talk(lines).await {
             Ok(verdict) => verdict,
             Err(error) => Err(failed(&error)),
         }
     }
 
-    async fn talk(&self) -> io::Result<Verdict> {
-        let stream = tcp::call(self.to).await?;
+    async fn talk(&self, lines: &Arc<Switchboard>) -> io::Result<Verdict> {
+        let stream = lines.call(self.to).await?;
         match &self.tls {
             None => self.exchange(stream).await,
             Some(tls) => self.exchange(tls.over(stream).await?).await,

@@ -7,12 +7,14 @@ mod agent;
 mod exec;
 mod grpc;
 mod http;
+mod switchboard;
 mod tcp;
 mod tls;
 mod udp;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adminapi::model::{AgentCheck, Check, CheckKind, ServiceId};
@@ -20,6 +22,7 @@ use adminapi::model::{AgentCheck, Check, CheckKind, ServiceId};
 use super::Words;
 
 pub(super) use agent::Agent;
+pub use switchboard::Switchboard;
 
 /// What a probe says: of success or of failure.
 pub(super) type Verdict = Result<Words, Words>;
@@ -84,14 +87,14 @@ impl Probe {
         Some(made.unwrap_or_else(Self::Impossible))
     }
 
-    /// Asks, for `timeout` at most.
-    pub(super) async fn ask(&self, timeout: Duration) -> Verdict {
+    /// Asks over `lines`, for `timeout` at most.
+    pub(super) async fn ask(&self, lines: &Arc<Switchboard>, timeout: Duration) -> Verdict {
         let answer = async {
             match self {
-                Self::Tcp(tcp) => tcp.ask().await,
-                Self::Http(http) => http.ask().await,
+                Self::Tcp(tcp) => tcp.ask(lines).await,
+                Self::Http(http) => http.ask(lines).await,
                 Self::Udp(udp) => udp.ask().await,
-                Self::Grpc(grpc) => grpc.ask().await,
+                Self::Grpc(grpc) => grpc.ask(lines).await,
                 Self::Exec(exec) => exec.ask().await,
                 Self::Impossible(why) => Err(why.clone()),
             }

@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use adminapi::model::{Check, Octets};
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
 
-use super::{LONGEST_ANSWER, Verdict, contains, failed, shown};
+use super::{LONGEST_ANSWER, Switchboard, Verdict, contains, failed, shown};
 use crate::health::Words;
 
 /// A TCP check.
@@ -18,31 +16,6 @@ pub(in crate::health) struct Tcp {
     to: SocketAddr,
     send: Option<Octets>,
     expect: Option<Octets>,
-}
-
-/// A new connection to `to`, for one who waits for the other end to speak.
-pub(super) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    socket(to)?.connect(to).await
-}
-
-/// A new connection to `to`, for one who speaks first: what is sent acknowledges the SYN+ACK, too. Given
-/// up before, it is three packets (SYN, SYN+ACK, RST), of which the program behind the port never
-/// hears. No less is known by it: the connection counts as made when the SYN+ACK has come, and a
-/// port whose program accepts no more sends none.
-pub(super) async fn call(to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(to)?;
-    SockRef::from(&socket).set_tcp_quickack(false)?;
-    socket.connect(to).await
-}
-
-/// A socket whose connection is given up by a reset, so that neither end has to remember it.
-fn socket(to: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = match to {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
-    Ok(socket)
 }
 
 impl Tcp {
@@ -54,17 +27,17 @@ impl Tcp {
         }
     }
 
-    pub(super) async fn ask(&self) -> Verdict {
-        match self.talk().await {
+    pub(super) async fn ask(&self, lines: &Arc<Switchboard>) -> Verdict {
+        match self.talk(lines).await {
             Ok(verdict) => verdict,
             Err(error) => Err(failed(&error)),
         }
     }
 
-    async fn talk(&self) -> io::Result<Verdict> {
+    async fn talk(&self, lines: &Arc<Switchboard>) -> io::Result<Verdict> {
         let mut stream = match (&self.send, &self.expect) {
-            (None, Some(_)) => connect(self.to).await?,
-            _ => call(self.to).await?,
+            (None, Some(_)) => lines.listen_to(self.to).await?,
+            _ => lines.call(self.to).await?,
         };
         if let Some(Octets(send)) = &self.send {
             stream.write_all(send).await?;

@@ -24,8 +24,16 @@ fn target(real: SocketAddr) -> Target {
     }
 }
 
+/// Lines of the runtime of a test.
+fn switchboard() -> Arc<Switchboard> {
+    let lines = Switchboard::open().unwrap();
+    tokio::spawn(Arc::clone(&lines).operate());
+    lines
+}
+
 async fn ask_in(timeout: Duration, check: &Check, real: SocketAddr) -> Verdict {
-    Probe::of(check, &target(real)).unwrap().ask(timeout).await
+    let probe = Probe::of(check, &target(real)).unwrap();
+    probe.ask(&switchboard(), timeout).await
 }
 
 async fn ask(json: &str, real: SocketAddr) -> Verdict {
@@ -276,7 +284,7 @@ async fn agents_say_a_line() {
     let asked = agent(at);
     // It says something only when it is spoken to here, so the connection has to be given up.
     assert_eq!(
-        asked.ask(Duration::from_millis(100)).await,
+        asked.ask(&switchboard(), Duration::from_millis(100)).await,
         Err("no answer in 100 ms".into())
     );
     serving.abort();
@@ -287,11 +295,12 @@ async fn agents_say_a_line() {
         stream.write_all(b"up 75%\nmore").await.unwrap();
     };
     let asked = agent(at);
-    let (line, ()) = tokio::join!(asked.ask(PATIENCE), serve);
+    let lines = switchboard();
+    let (line, ()) = tokio::join!(asked.ask(&lines, PATIENCE), serve);
     assert_eq!(line, Ok("up 75%".to_owned()));
     let at = nobody().await;
     assert_eq!(
-        agent(at).ask(PATIENCE).await,
+        agent(at).ask(&switchboard(), PATIENCE).await,
         Err("connection refused".into())
     );
 }

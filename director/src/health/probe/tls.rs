@@ -11,10 +11,10 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::switchboard::Call;
 use crate::health::Words;
 
 /// How TLS is spoken.
@@ -56,8 +56,8 @@ impl Tls {
     }
 
     /// TLS over a new connection.
-    pub(super) async fn over(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.connector.connect(self.name.clone(), stream).await
+    pub(super) async fn over(&self, call: Call) -> io::Result<TlsStream<Call>> {
+        self.connector.connect(self.name.clone(), call).await
     }
 }
 

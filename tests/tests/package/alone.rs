@@ -1,28 +1,12 @@
-//! The Debian package: built of the programs under test, installed over a copy of this host's
-//! file system, run, and removed without a trace.
-
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! Without systemd: what the scripts of the package do, and what is left of it.
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use testbed::director::binary;
 use testbed::process::output;
 use testbed::require;
 use testbed::topology::{Plan, Topology};
 
-const PROGRAMS: [&str; 9] = [
-    "ip",
-    "ethtool",
-    "make",
-    "strip",
-    "dpkg",
-    "dpkg-deb",
-    "deb-systemd-helper",
-    "unshare",
-    "chroot",
-];
+use crate::{PROGRAMS, package};
 
 /// Over this host's file system, in a mount namespace of its own: `root` is a copy of it, and what
 /// is written there goes into `upper`. `lived` has what a purge leaves.
@@ -63,26 +47,12 @@ cd upper
 find . -type f -o -type c -o -type l | grep -Ev '^./(var/(lib/dpkg|log|cache|lib/systemd/deb-systemd-helper)|etc/(group|gshadow|\.pwd\.lock))' || true
 "#;
 
-fn build() -> Result<PathBuf> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let programs = binary("bulwarkd")?;
-    let profile = programs.parent().and_then(Path::file_name);
-    let profile = profile.context("the programs are in no folder")?;
-    let mut command = Command::new(top.join("packaging/deb/build"));
-    // Small is not what is tested.
-    command.arg(profile).env("DPKG_DEB_COMPRESSOR_TYPE", "gzip");
-    output(&mut command)?;
-    let mut built = fs::read_dir(top.join("target/deb"))?;
-    let package = built.next().context("no package")??;
-    Ok(package.path().canonicalize()?)
-}
-
 #[test]
 fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
     if !require::programs(&PROGRAMS) {
         return Ok(());
     }
-    let package = build()?;
+    let package = package()?;
     let topology = Topology::build(Plan {
         reals: 1,
         ..Plan::default()

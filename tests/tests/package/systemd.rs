@@ -1,0 +1,100 @@
+//! Under systemd, by the unit that the package brings, with all that it forbids.
+
+use anyhow::{Context, Result, ensure};
+use testbed::require;
+use testbed::topology::{Plan, Topology};
+use testbed::wait;
+
+use crate::PROGRAMS;
+use crate::machine::{self, Machine, PATIENCE};
+
+/// As much packet memory as a user may lock who may not raise that limit, which virtual machines
+/// may not allow.
+const CONFIGURATION: &str = r#"
+[datapath]
+interfaces = ["cl0", "rs0"]
+workers = 1
+ring = 256
+frames = 1024
+pin = "/sys/fs/bpf/bulwark"
+
+[limits]
+connections = 1024
+
+[api]
+persist = "/var/lib/bulwark/state.json"
+"#;
+
+#[test]
+fn systemd_starts_reloads_restarts_and_stops_it() -> Result<()> {
+    if !require::programs(&PROGRAMS) || !require::programs(&machine::PROGRAMS) {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let machine = Machine::boot(&topology)?;
+    lives(&machine).with_context(|| machine.log())?;
+    let links = topology.director.run("ip", &["link"])?;
+    ensure!(!links.contains("xdp"), "the gate is still there: {links}");
+    Ok(())
+}
+
+fn lives(machine: &Machine) -> Result<()> {
+    machine.run("dpkg --install /bulwark.deb")?;
+    ensure!(machine.show("ActiveState")? == "inactive");
+    ensure!(
+        machine.show("ConditionResult")? == "no",
+        "nothing is configured"
+    );
+    machine.run("systemd-analyze verify bulwarkd.service bulwark-agent.service")?;
+
+    machine.write("/etc/bulwark/bulwark.toml", CONFIGURATION)?;
+    // Ends when the director says that it is ready.
+    machine.run("systemctl start bulwarkd")?;
+    machine.run("bulwark -A -t 10.9.9.9:80")?;
+    // In tenths, as docs/operation.md says.
+    machine.run("systemd-analyze security --threshold=29 bulwarkd")?;
+    wait::until("its status", PATIENCE, || {
+        let status = machine.show("StatusText")?;
+        ensure!(status.starts_with("1 service"), "{status}");
+        Ok(())
+    })?;
+    let socket = machine.run("stat -c '%a %U' /run/bulwark/api.sock")?;
+    ensure!(socket.trim() == "660 root", "{socket}");
+
+    machine.run("systemctl reload bulwarkd")?;
+    wait::until("the reload", PATIENCE, || {
+        ensure!(machine.log().contains("configuration reloaded"));
+        Ok(())
+    })?;
+    let first = machine.show("MainPID")?;
+    machine.run("dpkg --install /bulwark.deb")?;
+    ensure!(
+        machine.show("MainPID")? == first,
+        "an upgrade restarts nothing"
+    );
+
+    machine.run(&format!("kill -KILL {first}"))?;
+    wait::until("another director", PATIENCE, || {
+        let (state, next) = (machine.show("SubState")?, machine.show("MainPID")?);
+        ensure!(state == "running" && next != first, "{state} {next}");
+        Ok(())
+    })?;
+    let listed = machine.run("bulwark -Ln")?;
+    ensure!(listed.contains("10.9.9.9:80"), "{listed}");
+
+    machine.run("systemctl stop bulwarkd")?;
+    ensure!(machine.show("Result")? == "success");
+    machine.run("systemctl start bulwarkd")?;
+    machine.run("dpkg --remove bulwark")?;
+    ensure!(machine.show("ActiveState")? == "inactive");
+    ensure!(machine.show("LoadState")? != "loaded");
+    machine.run("dpkg --purge bulwark")?;
+    let left = "/etc/bulwark /var/lib/bulwark /run/bulwark /sys/fs/bpf/bulwark";
+    for path in left.split(' ') {
+        machine.run(&format!("test ! -e {path}"))?;
+    }
+    Ok(())
+}
