@@ -68,6 +68,7 @@ impl Watched {
                 connections: 0,
                 pool: 0,
                 displaced: 0.0,
+                missed: 0.0,
                 rejected: 0.0,
                 lost_cookies: None,
             },
@@ -206,6 +207,11 @@ impl Director {
             warn!("{message}");
             watch.events.add(unix_now(), "shortage", None, message);
         }
+        let missed = watch.stocks.supplies.used(Resource::Ring);
+        let measured = Signals {
+            missed: missed.unwrap_or(0.0),
+            ..measured
+        };
         self.watch_all(&mut watch, &measured, machine, now);
         watch_services(&mut watch, &pool, &measured, &cookies, now);
         let mut hurried = false;

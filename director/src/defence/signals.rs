@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::shortage::Resource;
 use crate::time::Ticks;
 
 /// What was measured at one moment, of the whole director or of one service.
@@ -20,6 +21,8 @@ pub struct Signals {
     pub pool: u64,
     /// Half-open connections a second that have to leave a full pool for others.
     pub displaced: f64,
+    /// Percent of what came that had no room in the rings of workers.
+    pub missed: f64,
     /// ACKs a second that belong to no connection or do not fit their handshake.
     pub rejected: f64,
     /// Cookies a second that nobody has brought back; of a service only.
@@ -241,10 +244,13 @@ impl Policy {
         })
     }
 
-    /// Whether these signals call for cookies: before a SYN is dropped.
+    /// Whether these signals call for cookies: before a SYN is dropped, or because SYNs are lost that
+    /// no worker has seen.
     pub fn calls_for_cookies(&self, signals: &Signals) -> bool {
         let fullness = percent(signals.half_open, signals.pool);
-        fullness >= self.cookies_from || self.wanted(signals, 0.0) > 0.0
+        fullness >= self.cookies_from
+            || signals.missed >= Resource::Ring.mark()
+            || self.wanted(signals, 0.0) > 0.0
     }
 
     /// The share of the SYNs that these signals call to drop when `dropped` are: with the memory
@@ -407,6 +413,21 @@ mod tests {
         };
         assert_eq!(policy.alarm(&small(1 << 20)), None);
         assert!(policy.alarm(&small(60 << 10)).is_some());
+    }
+
+    #[test]
+    fn a_pool_that_fills_and_rings_that_overflow_call_for_cookies() {
+        let calls = |half_open, missed| {
+            let signals = Signals {
+                half_open,
+                missed,
+                ..quiet()
+            };
+            Policy::default().calls_for_cookies(&signals)
+        };
+        let asked = [(0, 0.0), (4_999, 0.09), (5_000, 0.0), (0, 0.1)];
+        let called = asked.map(|(half_open, missed)| calls(half_open, missed));
+        assert_eq!(called, [false, false, true, true]);
     }
 
     #[test]

@@ -328,7 +328,6 @@ mod tests {
         for _ in 0..3 {
             let refused = switchboard.call(nobody).await.unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-            switchboard.call(to).await.unwrap();
             let call = switchboard.listen_to(to).await.unwrap();
             let (server, _) = listener.accept().await.unwrap();
             server.set_zero_linger().unwrap();

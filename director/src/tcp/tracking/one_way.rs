@@ -86,7 +86,10 @@ impl Tracking {
         } else if !is_near(seq, ack, reach) {
             return Err(Judgement::Ignore(Unmoved::Doubtful));
         }
-        if event == Event::Fin && seq != 0 {
+        // What acknowledges the answer to a FIN may have passed the gate before the FIN is judged here;
+        // and a FIN may come with data once more that was there before.
+        let last = gap(segment.end(), self.client_end());
+        if event == Event::Fin && seq != 0 && !(0..=1).contains(&last) {
             return Err(Judgement::Ignore(Unmoved::Doubtful));
         }
         self.advance_client(segment);
@@ -243,6 +246,22 @@ mod tests {
         assert_eq!(tracking, Tracking::opening(&syn()));
     }
 
+    /// The gate forwards an ACK at once, while the FIN before it waits for a worker.
+    #[test]
+    fn a_fin_may_be_overtaken_by_what_follows_it_and_come_with_data_once_more() {
+        for (size, fin) in [(0, 100), (40, 60)] {
+            let fin = segment(FIN, fin, ACKED + 10, size);
+            let mut tracking = established();
+            let _ = judge(&mut tracking, segment(ACK, 0, ACKED, 100));
+            let mut overtaken = tracking;
+            let _ = judge(&mut overtaken, segment(ACK, 101, ACKED + 11, 0));
+            for mut tracking in [tracking, overtaken] {
+                let _ = judge(&mut tracking, fin);
+                assert_eq!(tracking.state, State::FinWait, "{fin:?}");
+            }
+        }
+    }
+
     #[test]
     fn the_handshake_needs_the_ack_of_the_syn() {
         let opened = || Tracking::opening(&syn());
@@ -290,7 +309,8 @@ mod tests {
         ];
         let blind = [
             (segment(FIN, 1, ACKED, 0), doubtful),
-            (segment(FIN, -1, ACKED, 0), doubtful),
+            (segment(FIN, -2, ACKED, 0), doubtful),
+            (segment(FIN, -1, ACKED + (1 << 30), 0), doubtful),
             (segment(ACK, 1 << 30, 1 << 30, 10), doubtful),
             (segment(RST, 1, 0, 0), Judgement::Ignore(Unmoved::Reset)),
             (
