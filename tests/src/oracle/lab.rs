@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::case::Case;
 use super::shell::Shells;
+use crate::agent::Agent;
 use crate::director::{Configuration, Director};
 use crate::floor;
 use crate::namespace::Namespace;
@@ -25,6 +27,8 @@ const DIRECTOR: u8 = 0xfe;
 const SLICE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_millis(500);
 const ETHERNET: usize = 14;
+/// The device of the kernel's IPIP driver, which the captures name.
+const TUNNEL: &str = "tunl0";
 /// IPv6 neighbour discovery and its kin (RFC 4861, RFC 3810).
 const NEIGHBOUR_TALK: [u8; 6] = [133, 134, 135, 136, 137, 143];
 
@@ -78,6 +82,26 @@ impl Lab {
         let director = Director::start(&self.topology.director, &configuration)?;
         self.listen()?;
         Ok(director)
+    }
+
+    /// Whether a case has real servers take packets out of IPIP.
+    pub fn is_tunnelled(case: &Case) -> bool {
+        case.commands().any(|command| command.line.contains(TUNNEL))
+    }
+
+    /// Lets real servers take packets out of IPIP where their kernel has no driver for it: a bridge without
+    /// ports stands for its device, and an agent unwraps what comes.
+    ///
+    /// # Errors
+    /// When an agent does not come up.
+    pub fn unwrap_tunnels(&self) -> Result<Vec<Agent>> {
+        let hosts = self.topology.reals.iter().map(|real| &real.namespace);
+        let without = hosts.filter(|host| host.run("ip", &["link", "show", TUNNEL]).is_err());
+        let agent = |host: &Namespace| {
+            host.ip(&format!("link add {TUNNEL} type bridge\n"))?;
+            Agent::start(host, &format!("[agent]\ninterface = \"{HOST_SIDE}\"\n"))
+        };
+        without.map(agent).collect()
     }
 
     /// A shell for the commands of the captures, in the namespace that they call `name`. In the

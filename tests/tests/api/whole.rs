@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
+use std::time::Duration;
 
 use adminapi::model::{Configuration, Protocol, Scheduler, Service};
 use anyhow::{Result, ensure};
@@ -12,6 +13,9 @@ use testbed::scene::{Family, Scene};
 use testbed::servers::ECHO_PORT;
 use testbed::topology::Plan;
 use testbed::traffic::UdpClient;
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const SERVICES: u16 = 1_000;
 
@@ -58,7 +62,9 @@ impl Crowd<'_> {
     fn ask(&mut self) -> Result<()> {
         for number in [0, SERVICES - 1, SERVICES / 2] {
             let client = UdpClient::open(&self.scene.topology.client, vip(number))?;
-            self.names.push(client.echo(b"who?")?);
+            // A busy machine may lose a datagram.
+            let name = wait::until("an echo", PATIENCE, || client.echo(b"who?"))?;
+            self.names.push(name);
             self.clients.push(client);
         }
         Ok(())

@@ -35,12 +35,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     ("026", Replayed),
     ("101", Replayed),
     ("102", Replayed),
-    (
-        "103",
-        Apart(
-            "its real servers have tunl0, which not every kernel has: tests/tests/methods.rs shows TUN",
-        ),
-    ),
+    ("103", Replayed),
     ("104", Replayed),
     ("105", Replayed),
     ("107", Replayed),

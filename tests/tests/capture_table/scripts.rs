@@ -9,6 +9,7 @@ pub(super) const SCRIPTS: &[(&str, &str, &str)] = &[
     ("101", "2.5 s later", "skip 2.5"),
     ("102", "4 times curl", ""),
     ("102", "raw SYN", "client S 40000 40001"),
+    ("103", "4 times curl", ""),
     ("104", "4 times curl", ""),
     ("105", "NAT reply", "real SA 20001>81"),
     (

@@ -58,6 +58,10 @@ pub struct Difference {
 pub fn replay(lab: &Lab, case: &Case, knowledge: Knowledge) -> Result<()> {
     let web = case.may_vary("httpd");
     let _servers = if web { serve(lab)? } else { Vec::new() };
+    let _agents = match Lab::is_tunnelled(case) {
+        true => lab.unwrap_tunnels()?,
+        false => Vec::new(),
+    };
     let mut run = Run {
         lab,
         case,
