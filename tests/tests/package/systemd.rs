@@ -78,8 +78,11 @@ fn lives(machine: &Machine) -> Result<()> {
 
     machine.run(&format!("kill -KILL {first}"))?;
     wait::until("another director", PATIENCE, || {
-        let (state, next) = (machine.show("SubState")?, machine.show("MainPID")?);
-        ensure!(state == "running" && next != first, "{state} {next}");
+        // In this order: what is running then is the next one.
+        let next = machine.show("MainPID")?;
+        let state = machine.show("SubState")?;
+        let is_next = next != first && next != "0";
+        ensure!(is_next && state == "running", "{next} {state}");
         Ok(())
     })?;
     let listed = machine.run("bulwark -Ln")?;
