@@ -109,7 +109,7 @@ fn cookies_are_answered_with_and_asked_for() -> Result<()> {
         let rest = table.rows.iter().skip(1);
         let figures: Vec<_> = rest.filter_map(|row| row.values[0]).collect();
         assert!(
-            figures.len() == 2 && figures.iter().all(|&ns| ns > 0.0),
+            figures.len() == 3 && figures.iter().all(|&ns| ns > 0.0),
             "{table:?}"
         );
     }
