@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The roll: which tuples may have a connection, as the workers write it. A counting Bloom filter
-// of lines of 64 counters, two of one line for each tuple, at places that a keyed hash gives: so
-// nothing that has a connection is missing, and little else is found.
+// The roll: which tuples may have a connection, as the workers write it. A Bloom filter of words of 64
+// bits, two of one word for each tuple, at places that a keyed hash gives: so nothing that has a
+// connection is missing, and little else is found. The workers keep the counters (cookie/roll.rs).
 
 #pragma once
 
 #include "maps.h"
 #include "siphash.h"
 
-#define ROLL_LINE 64
-
-struct roll_line {
-	__u8 count[ROLL_LINE];
-};
-
 const volatile __u64 ROLL_KEY[2];
-const volatile __u32 ROLL_MASK; // lines - 1
+const volatile __u32 ROLL_MASK; // words - 1
 
 // The loader sizes it.
 struct {
@@ -24,7 +18,7 @@ struct {
 	__uint(max_entries, 64);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct roll_line);
+	__type(value, __u64);
 } roll SEC(".maps");
 
 // VIPs that differ only in how their words add up share places; their ports tell them apart.
@@ -44,8 +38,8 @@ static __always_inline __u64 place_of(const struct endpoint *client, const struc
 static __always_inline bool is_on_roll(__u64 place)
 {
 	__u32 slot = place & ROLL_MASK;
-	struct roll_line *line = bpf_map_lookup_elem(&roll, &slot);
+	__u64 *word = bpf_map_lookup_elem(&roll, &slot);
+	__u64 bits = 1ULL << (place >> 32 & 63) | 1ULL << (place >> 38 & 63);
 
-	return !line || (line->count[place >> 32 & (ROLL_LINE - 1)] &&
-			 line->count[place >> 38 & (ROLL_LINE - 1)]);
+	return !word || (*(volatile __u64 *)word & bits) == bits;
 }

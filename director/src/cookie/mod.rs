@@ -20,12 +20,13 @@ mod roll;
 mod rotation;
 mod shared;
 mod turnover;
+mod words;
 
 pub use format::{Key, Mac, Offer, Visitor};
 pub use hello::{Hello, Timestamps};
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
-pub use reset::{Resets, Words};
-pub use roll::{Cells, Roll};
+pub use reset::Resets;
+pub use roll::Roll;
 pub use rotation::Rotation;
 pub use shared::{NoSecret, Secret, SharedKeys};
 pub use turnover::Turnover;

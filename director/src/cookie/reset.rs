@@ -21,14 +21,12 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::roll::place_of;
+use super::words::{self, Words};
 use super::{Mac, Recipe};
 use crate::wire::{Endpoint, Tuple};
 
 /// How far a number lies below the client's own at most.
 const NEAR: u32 = 0xffff;
-
-/// Memory for words, which the gate sees too.
-pub type Words = Box<dyn AsRef<[AtomicU64]> + Send + Sync>;
 
 /// What the RSTs of late have said, each a word: who it was, 32 bits of a hash, and the number.
 pub struct Resets {
@@ -69,14 +67,7 @@ impl Resets {
 /// Those of this process alone, for a director without a gate.
 impl Default for Resets {
     fn default() -> Self {
-        struct Own(Vec<AtomicU64>);
-        impl AsRef<[AtomicU64]> for Own {
-            fn as_ref(&self) -> &[AtomicU64] {
-                &self.0
-            }
-        }
-        let words = (0..Self::KEPT).map(|_| AtomicU64::new(0)).collect();
-        Self::new(Box::new(Own(words)), rand::random())
+        Self::new(words::own(Self::KEPT), rand::random())
     }
 }
 

@@ -1,14 +1,17 @@
 //! The roll: which tuples may have a connection, so that the gate knows what it must not answer or
-//! refuse. A counting Bloom filter: whoever has a connection is on it, and few others are.
+//! refuse. A counting Bloom filter: whoever has a connection is on it, and few others are. The gate
+//! sees one bit for each counter, whether it is above zero: a flood looks for nearly all of its
+//! tuples in places where it has not looked before, and bits fit in a cache where counters do not.
 
 use std::hash::Hasher;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use siphasher::sip::SipHasher13;
 
+use super::words::{self, Words};
 use crate::wire::Tuple;
 
-/// Counters of one line (`ROLL_LINE` in `bpf/roll.h`).
+/// Counters of one line, and bits of its word.
 const LINE: usize = 64;
 
 /// Connections that a line is meant for.
@@ -17,13 +20,18 @@ const PER_LINE: usize = 8;
 /// A counter that has come so far stays there: it may stand for more.
 const FULL: u8 = u8::MAX;
 
-/// Memory for counters, which the gate sees too.
-pub type Cells = Box<dyn AsRef<[AtomicU8]> + Send + Sync>;
-
 /// The roll of all connections.
 pub struct Roll {
-    cells: Cells,
+    counts: Box<[AtomicU8]>,
+    words: Words,
     key: [u8; 16],
+}
+
+/// A counter, and where its bit stands.
+struct Cell<'r> {
+    roll: &'r Roll,
+    line: usize,
+    at: u32,
 }
 
 impl Roll {
@@ -35,45 +43,95 @@ impl Roll {
             .clamp(64, 1 << 22)
     }
 
-    /// An empty one on `cells`: whole lines, a power of two of them.
-    pub fn new(cells: Cells, key: [u8; 16]) -> Self {
-        Self { cells, key }
+    /// An empty one: `words` are zeroes, one a line, a power of two of them.
+    pub fn new(words: Words, key: [u8; 16]) -> Self {
+        let count = (*words).as_ref().len() * LINE;
+        Self {
+            counts: (0..count).map(|_| AtomicU8::new(0)).collect(),
+            words,
+            key,
+        }
     }
 
     /// A connection has come.
     pub fn enter(&self, tuple: &Tuple) {
-        for cell in self.cells_of(tuple) {
-            let more = |count: u8| count.checked_add(1);
-            // It fails when it is full.
-            let _ = cell.fetch_update(Relaxed, Relaxed, more);
-        }
+        self.cells_of(tuple).for_each(|cell| cell.add());
     }
 
     /// A connection has gone.
     pub fn leave(&self, tuple: &Tuple) {
-        for cell in self.cells_of(tuple) {
-            let less = |count: u8| match count {
-                0 | FULL => None,
-                count => Some(count - 1),
-            };
-            let _ = cell.fetch_update(Relaxed, Relaxed, less);
-        }
+        self.cells_of(tuple).for_each(|cell| cell.take());
     }
 
     /// Whether it may have a connection.
     pub fn has(&self, tuple: &Tuple) -> bool {
-        self.cells_of(tuple).all(|cell| cell.load(Relaxed) > 0)
+        self.cells_of(tuple).all(|cell| cell.is_taken())
     }
 
-    fn cells_of(&self, tuple: &Tuple) -> impl Iterator<Item = &AtomicU8> {
-        let cells = (*self.cells).as_ref();
-        let lines = (cells.len() / LINE).max(1) as u64;
+    fn cells_of(&self, tuple: &Tuple) -> impl Iterator<Item = Cell<'_>> {
+        let lines = (self.counts.len() / LINE).max(1) as u64;
         let place = place_of(&self.key, tuple);
-        let line = (place & (lines - 1)) as usize * LINE;
-        [place >> 32, place >> 38].into_iter().filter_map(move |n| {
-            // Memory that is not there belongs to nobody.
-            cells.get(line + n as usize % LINE)
+        let line = (place & (lines - 1)) as usize;
+        [place >> 32, place >> 38].into_iter().map(move |n| Cell {
+            roll: self,
+            line,
+            at: (n % LINE as u64) as u32,
         })
+    }
+}
+
+impl Cell<'_> {
+    fn add(&self) {
+        let more = |count: u8| count.checked_add(1);
+        // It fails when it is full.
+        if self.change(more) == Ok(0) {
+            self.show();
+        }
+    }
+
+    fn take(&self) {
+        let less = |count: u8| match count {
+            0 | FULL => None,
+            count => Some(count - 1),
+        };
+        if self.change(less) == Ok(1) {
+            self.show();
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        self.count().is_some_and(|count| count.load(SeqCst) > 0)
+    }
+
+    /// Has the bit follow the counter, whatever other workers do with either meanwhile: whoever
+    /// writes it looks once more whether the counter is still what it was written for.
+    fn show(&self) {
+        let Some(word) = (*self.roll.words).as_ref().get(self.line) else {
+            return;
+        };
+        let mut taken = self.is_taken();
+        loop {
+            match taken {
+                true => word.fetch_or(1 << self.at, SeqCst),
+                false => word.fetch_and(!(1 << self.at), SeqCst),
+            };
+            let now = self.is_taken();
+            if now == taken {
+                return;
+            }
+            taken = now;
+        }
+    }
+
+    /// What the counter was, if it was changed.
+    fn change(&self, to: impl Fn(u8) -> Option<u8>) -> Result<u8, u8> {
+        let count = self.count().ok_or(FULL)?;
+        count.fetch_update(SeqCst, SeqCst, to)
+    }
+
+    /// A counter that is not there belongs to nobody.
+    fn count(&self) -> Option<&AtomicU8> {
+        self.roll.counts.get(self.line * LINE + self.at as usize)
     }
 }
 
@@ -90,17 +148,10 @@ pub(super) fn place_of(key: &[u8; 16], tuple: &Tuple) -> u64 {
     hasher.finish()
 }
 
-/// One on memory of this process alone, for a director without a gate.
+/// One that no gate sees.
 impl Default for Roll {
     fn default() -> Self {
-        struct Own(Vec<AtomicU8>);
-        impl AsRef<[AtomicU8]> for Own {
-            fn as_ref(&self) -> &[AtomicU8] {
-                &self.0
-            }
-        }
-        let cells = (0..LINE * 64).map(|_| AtomicU8::new(0)).collect();
-        Self::new(Box::new(Own(cells)), rand::random())
+        Self::new(words::own(64), rand::random())
     }
 }
 
@@ -134,6 +185,35 @@ mod tests {
         assert!((1..1000).contains(&found), "{found} of 10,000 when full");
         all.for_each(|port| roll.leave(&tuple(port)));
         assert!((1..11_000).all(|port| !roll.has(&tuple(port))));
+    }
+
+    /// Whether the gate finds it.
+    fn is_shown(roll: &Roll, tuple: &Tuple) -> bool {
+        let words = (*roll.words).as_ref();
+        let mut cells = roll.cells_of(tuple);
+        cells.all(|cell| words[cell.line].load(SeqCst) >> cell.at & 1 == 1)
+    }
+
+    #[test]
+    fn bits_are_what_counters_say_whoever_changes_them_meanwhile() {
+        let roll = Roll::default();
+        let crowd = |ports: std::ops::Range<u16>| {
+            for _ in 0..200 {
+                ports.clone().for_each(|port| roll.enter(&tuple(port)));
+                ports.clone().for_each(|port| roll.leave(&tuple(port)));
+            }
+            ports.for_each(|port| roll.enter(&tuple(port)));
+        };
+        std::thread::scope(|scope| {
+            for ports in [1..200, 200..400, 300..500] {
+                scope.spawn(move || crowd(ports));
+            }
+        });
+        for port in 1..5000 {
+            let (has, shows) = (roll.has(&tuple(port)), is_shown(&roll, &tuple(port)));
+            assert_eq!(has, shows, "{port}");
+            assert!(has || port >= 500, "{port}");
+        }
     }
 
     #[test]

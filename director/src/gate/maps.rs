@@ -11,7 +11,7 @@ use super::cookies::CookieMaps;
 use super::filters::Filters;
 use super::flows::FlowMaps;
 use super::map::{endpoint_key, put, sum_percpu};
-use super::roll::{self, RollPlan, Shared};
+use super::roll::{RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
 use crate::cookie::{Resets, Roll};
@@ -199,7 +199,7 @@ impl Maps {
 
     /// The roll, on the memory that the gate sees.
     pub(super) fn map_roll(&self, plan: &RollPlan) -> Result<Roll, GateError> {
-        let shared = Shared::of(self.roll.as_fd(), plan.lines * roll::LINE);
+        let shared = Shared::of(self.roll.as_fd(), plan.lines * size_of::<u64>());
         let shared = shared.map_err(|error| GateError::Map {
             map: "roll",
             error: error.into(),

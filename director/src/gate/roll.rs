@@ -4,12 +4,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use crate::cookie::Roll;
-
-/// Bytes of one line (`struct roll_line` in `bpf/roll.h`).
-pub(super) const LINE: usize = 64;
 
 /// What the roll is to be: the same for all instances.
 pub(super) struct RollPlan {
@@ -66,16 +63,10 @@ impl Shared {
     }
 }
 
-impl AsRef<[AtomicU8]> for Shared {
-    fn as_ref(&self) -> &[AtomicU8] {
-        // SAFETY: mapped for as long as `self` lives, and an atomic byte is as good as a byte.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
-    }
-}
-
 impl AsRef<[AtomicU64]> for Shared {
     fn as_ref(&self) -> &[AtomicU64] {
-        // SAFETY: as above; a mapping begins at a page, and words that are cut short are left out.
+        // SAFETY: mapped for as long as `self` lives; a mapping begins at a page, and words that are cut short are
+        // left out.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len / 8) }
     }
 }
