@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::namespace::Namespace;
 use crate::servers::BIG_SIZE;
+use crate::wait;
 
 const REQUEST: &[u8] = b"GET /big HTTP/1.1\r\nhost: vip\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ struct Progress {
 }
 
 impl Stream {
-    /// Connects and asks for as much as `rate` bytes a second need for `length`.
+    /// Connects, asks for as much as `rate` bytes a second need for `length`, and waits for the first.
     pub(crate) fn open(
         client: &Namespace,
         server: SocketAddr,
@@ -47,7 +48,12 @@ impl Stream {
         let progress = Arc::new(Progress::default());
         let (mut reader, shared) = (socket.try_clone()?, progress.clone());
         std::thread::spawn(move || read_at(&mut reader, rate, &shared));
-        Ok(Self { progress, socket })
+        let stream = Self { progress, socket };
+        wait::until("the download to begin", PATIENCE, || {
+            ensure!(stream.received() > 0);
+            Ok(())
+        })?;
+        Ok(stream)
     }
 
     /// Bytes so far.
