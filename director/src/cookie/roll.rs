@@ -104,7 +104,8 @@ impl Cell<'_> {
     }
 
     /// Has the bit follow the counter, whatever other workers do with either meanwhile: whoever
-    /// writes it looks once more whether the counter is still what it was written for.
+    /// writes it looks once more whether the counter is still what it was written for. Until then, for
+    /// nanoseconds, who has just entered where somebody else has left may be missed; TCP sends again.
     fn show(&self) {
         let Some(word) = (*self.roll.words).as_ref().get(self.line) else {
             return;
