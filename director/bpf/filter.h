@@ -108,9 +108,9 @@ static __always_inline struct listing *listing_of(const struct address *from, __
 static __always_inline bool is_real(const struct address *from)
 {
 	struct endpoint whole = { .addr = *from };
-	__u32 *roles = bpf_map_lookup_elem(&endpoints, &whole);
+	struct standing *standing = bpf_map_lookup_elem(&endpoints, &whole);
 
-	return roles && *roles & REAL;
+	return standing && standing->roles & REAL;
 }
 
 // A segment that opens nothing may be of a connection that was there before; the director knows.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SipHash (J.-P. Aumasson, D. J. Bernstein, 2012) of three words, little-endian as they stand in
-// memory: 2-4 where a forger must not find the value, 1-3 where nobody may aim at a place.
+// SipHash-2-4 (J.-P. Aumasson, D. J. Bernstein, 2012) of three words, little-endian as they stand in
+// memory.
 
 #pragma once
 
@@ -34,10 +34,9 @@ static __always_inline void sip_round(struct sip *s)
 	s->v2 = rotate(s->v2, 32);
 }
 
-// `compress` and `finish` are constants at each call.
-static __always_inline __u64 siphash(int compress, int finish, __u64 k0, __u64 k1,
-				     const __u64 words[3])
+static __always_inline __u64 siphash(const struct siphash_key *key, const __u64 words[3])
 {
+	__u64 k0 = key->word[0], k1 = key->word[1];
 	struct sip s = {
 		k0 ^ 0x736f6d6570736575,
 		k1 ^ 0x646f72616e646f6d,
@@ -50,12 +49,12 @@ static __always_inline __u64 siphash(int compress, int finish, __u64 k0, __u64 k
 		__u64 word = i < 3 ? words[i] : length;
 
 		s.v3 ^= word;
-		for (int n = 0; n < compress; n++)
+		for (int n = 0; n < 2; n++)
 			sip_round(&s);
 		s.v0 ^= word;
 	}
 	s.v2 ^= 0xff;
-	for (int n = 0; n < finish; n++)
+	for (int n = 0; n < 4; n++)
 		sip_round(&s);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }

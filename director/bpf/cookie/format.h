@@ -43,7 +43,7 @@ static __always_inline __u64 mac(const struct siphash_key *key, const struct vis
 		(__u64)v->isn << 32 | (__u32)v->service << 16 | v->port,
 	};
 
-	return siphash(2, 4, key->word[0], key->word[1], words);
+	return siphash(key, words);
 }
 
 static __always_inline __u32 masked(__u32 data, __u64 mac)

@@ -93,7 +93,8 @@ impl Trial {
         endpoint: Endpoint,
         roles: Roles,
     ) -> Result<(), GateError> {
-        self.maps.set_endpoint(protocol.number(), endpoint, roles)
+        let protocol = protocol.number();
+        self.maps.endpoints.set_roles(protocol, endpoint, roles)
     }
 
     /// As [`super::Gate::set_cookies`].
@@ -101,7 +102,7 @@ impl Trial {
     /// # Errors
     /// When the map is full.
     pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
-        self.maps.cookies.set(vip, recipe)
+        self.maps.endpoints.set_recipe(vip, recipe)
     }
 
     /// What it filters.
