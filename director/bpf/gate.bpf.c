@@ -218,7 +218,7 @@ static __always_inline int judge(struct xdp_md *ctx)
 	filter = bpf_map_lookup_elem(&filters, &only);
 	if (!scope || !filter)
 		return pass();
-	reading = parse(ctx, &packet);
+	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
 	refused = filtered(ctx, &packet, filter, PORT, &allowed);
 	if (refused != ADMITTED)
 		return refuse(ctx, &packet, filter, refused);

@@ -63,11 +63,9 @@ pub(super) struct CookieCounters(pub(super) MapHandle);
 impl CookieCounters {
     pub(super) fn counts(&self, service: u16) -> Result<CookieCounts, GateError> {
         let count = |n: u32| {
-            sum_percpu(&self.0, u32::from(service) * COUNTERS + n).map_err(|error| {
-                GateError::Map {
-                    map: "cookie_counts",
-                    error,
-                }
+            sum_percpu(&self.0, u32::from(service) * COUNTERS + n).map_err(|error| GateError::Map {
+                map: "cookie_counts",
+                error,
             })
         };
         Ok(CookieCounts {

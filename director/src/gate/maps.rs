@@ -126,7 +126,7 @@ pub(super) struct Maps {
 impl Maps {
     pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
         Ok(Self {
-            endpoints: Endpoints::of(MapHandle::try_from(&skel.maps.endpoints)?),
+            endpoints: Endpoints::of(skel)?,
             locals: MapHandle::try_from(&skel.maps.locals)?,
             sockets: MapHandle::try_from(&skel.maps.sockets)?,
             stations: MapHandle::try_from(&skel.maps.stations)?,
@@ -146,7 +146,7 @@ impl Maps {
 
     /// Makes a further instance use these maps instead of new ones.
     pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
-        open.maps.endpoints.reuse_fd(self.endpoints.map().as_fd())?;
+        self.endpoints.lend(open)?;
         open.maps.locals.reuse_fd(self.locals.as_fd())?;
         open.maps.sockets.reuse_fd(self.sockets.as_fd())?;
         open.maps.stations.reuse_fd(self.stations.as_fd())?;

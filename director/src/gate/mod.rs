@@ -17,6 +17,7 @@ mod map;
 mod maps;
 mod pins;
 mod program;
+mod reals;
 mod roll;
 mod sights;
 mod trial;
@@ -303,7 +304,6 @@ impl Gate {
         endpoint: Endpoint,
         roles: Roles,
     ) -> Result<(), GateError> {
-        let protocol = protocol.number();
         self.maps.endpoints.set_roles(protocol, endpoint, roles)
     }
 
@@ -312,8 +312,7 @@ impl Gate {
     /// # Errors
     /// When the map is full.
     pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
-        let whole = Endpoint::new(addr, 0);
-        self.maps.endpoints.set_roles(0, whole, roles)
+        self.maps.endpoints.set_address(addr, roles)
     }
 
     /// Says that `addr` is an address of this host, to which a real server may speak without its

@@ -14,7 +14,7 @@ use super::program::{self, Base, Instance};
 use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Resets, Roll};
-use crate::wire::{Endpoint, Mac, Protocol};
+use crate::wire::{Addr, Endpoint, Mac, Protocol};
 
 /// What the gate says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +93,15 @@ impl Trial {
         endpoint: Endpoint,
         roles: Roles,
     ) -> Result<(), GateError> {
-        let protocol = protocol.number();
         self.maps.endpoints.set_roles(protocol, endpoint, roles)
+    }
+
+    /// As [`super::Gate::set_address`].
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
+        self.maps.endpoints.set_address(addr, roles)
     }
 
     /// As [`super::Gate::set_cookies`].
