@@ -216,9 +216,10 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
             let syn = syn(&mut rng, vip);
             let (verdict, made) = trial.put(&syn.frame()).unwrap();
             assert_eq!(verdict, Verdict::Answer, "{syn:?}");
-            assert_same(&made, &answer(&recipe, &syn.frame()), &syn);
+            let answer = answer(&recipe, &syn.frame());
+            assert_same(&made, &answer, &syn);
 
-            let ack = acknowledge(&syn, &made, &mut rng);
+            let ack = acknowledge(&syn, &answer, &mut rng);
             assert!(proof(&recipe, &ack.frame()).is_some(), "{ack:?}");
             for said in [ack.clone(), forge(&ack, &mut rng)] {
                 let before = trial.cookie_counts(SLOT).unwrap();
