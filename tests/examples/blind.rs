@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         keys: [Some(Key::random()), Some(Key::random())],
         ..COOKIES
     };
-    let gate = cookies::gate(Family::V4, recipe, ROOM)?;
+    let gate = cookies::gate(Family::V4, &recipe, ROOM)?;
     let started = Instant::now();
     for _ in 0..BLIND {
         gate.put(&ack(Family::V4.http()))?;

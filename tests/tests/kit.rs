@@ -39,8 +39,12 @@ fn is_possible() -> bool {
 fn measured(report: &Report, rows: usize) -> Vec<f64> {
     let all: Vec<_> = report.tables.iter().flat_map(|table| &table.rows).collect();
     assert_eq!(all.len(), rows, "{report:?}");
-    let firsts = all.iter().map(|row| row.values[0].filter(|v| v.is_finite()));
-    firsts.collect::<Option<_>>().unwrap_or_else(|| panic!("{report:?}"))
+    let firsts = all
+        .iter()
+        .map(|row| row.values[0].filter(|v| v.is_finite()));
+    firsts
+        .collect::<Option<_>>()
+        .unwrap_or_else(|| panic!("{report:?}"))
 }
 
 fn assert_positive(report: &Report, rows: usize) {

@@ -77,8 +77,8 @@ impl Options {
     }
 
     fn table(&self, family: Family) -> Result<Table> {
-        let gate = gate(family, COOKIES, ROOM)?;
-        let provoking = self::gate(family, RESETS, ROOM)?;
+        let gate = gate(family, &COOKIES, ROOM)?;
+        let provoking = self::gate(family, &RESETS, ROOM)?;
         let peers = bpf::load(Source::Peers)?;
         let bounce = bpf::program(&peers, "bounce")?;
         let subjects = [
@@ -135,11 +135,11 @@ impl Options {
 ///
 /// # Errors
 /// When the kernel refuses it.
-pub fn gate(family: Family, recipe: Recipe, connections: usize) -> Result<Trial> {
+pub fn gate(family: Family, recipe: &Recipe, connections: usize) -> Result<Trial> {
     let trial = Trial::new(connections)?;
     trial.set_station(Mac(packet::Mac::of_host(1, 0xfe).0))?;
     let vip = Endpoint::from(family.http());
     trial.set_endpoint(Protocol::Tcp, vip, Roles::SERVICE)?;
-    trial.set_cookies(vip, Some(&recipe))?;
+    trial.set_cookies(vip, Some(recipe))?;
     Ok(trial)
 }
