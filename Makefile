@@ -29,13 +29,17 @@ BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-d
 	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
 TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nftables:/sbin/nft \
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping \
-	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh \
+	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh dpkg-dev:/usr/bin/dpkg-shlibdeps \
 	prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
 BENCH_PACKAGES := haproxy:/usr/sbin/haproxy iperf3:/usr/bin/iperf3
 
 # What the tests hold the API against its own description with.
 SCHEMATHESIS := target/schemathesis
 SCHEMATHESIS_VERSION := 4.32.5
+
+# What makes the Debian package.
+CARGO_DEB := target/cargo-deb
+CARGO_DEB_VERSION := 3.8.0
 
 PREFIX ?= /usr/local
 # What is installed and packaged: release or debug.
@@ -47,7 +51,7 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays splice
 
-.PHONY: help deps build-deps test-deps bench-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
+.PHONY: help deps build-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint install deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -74,11 +78,16 @@ endef
 build-deps: rust
 	$(call install_missing,$(BUILD_PACKAGES))
 
-test-deps:
+test-deps: cargo-deb
 	$(call install_missing,$(TEST_PACKAGES))
 	@[ -x $(SCHEMATHESIS)/bin/schemathesis ] || { echo "installing with pip: schemathesis"; \
 	  $(AS_OWNER) /usr/bin/python3 -m venv $(SCHEMATHESIS) && \
 	  $(AS_OWNER) $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS_VERSION); }
+
+# Not optimised: it is built longer than it runs.
+cargo-deb: rust
+	@[ -x $(CARGO_DEB)/bin/cargo-deb ] || { echo "installing with cargo: cargo-deb"; \
+	  $(BUILD) install --quiet --locked --debug --root $(CARGO_DEB) --version $(CARGO_DEB_VERSION) cargo-deb; }
 
 # Debian's own rustc is taken when it is new enough; otherwise the user has to decide.
 rust:
@@ -148,7 +157,7 @@ lint: build-deps ## What the CI refuses: format, clippy, rustdoc
 
 install: release stage ## Install programs, man pages, completions, samples and systemd units under PREFIX (/usr/local)
 
-deb: release ## Build a Debian package, target/deb/bulwark_VERSION_ARCH.deb
+deb: release cargo-deb ## Build a Debian package, target/deb/bulwark_VERSION_ARCH.deb
 	packaging/deb/build
 
 # Copies what is built.
