@@ -27,7 +27,7 @@ pub use hello::{Hello, Timestamps};
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
 pub use reset::Resets;
 pub use roll::Roll;
-pub use rotation::Rotation;
+pub use rotation::{Rotation, Written};
 pub use shared::{NoSecret, Secret, SharedKeys};
 pub use turnover::Turnover;
 

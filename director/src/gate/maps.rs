@@ -233,6 +233,19 @@ impl Maps {
             })
     }
 
+    /// Takes all sockets of so many ports away.
+    pub(super) fn disconnect(&self, ports: usize) -> Result<(), GateError> {
+        let error = |error| GateError::Map {
+            map: "sockets",
+            error,
+        };
+        let slots = 0..ports as u32 * MAX_QUEUES;
+        slots
+            .map(|slot| put::<0>(&self.sockets, &slot.to_ne_bytes(), None))
+            .collect::<libbpf_rs::Result<_>>()
+            .map_err(error)
+    }
+
     pub(super) fn set_endpoint(
         &self,
         protocol: u8,
