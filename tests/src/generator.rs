@@ -13,7 +13,7 @@ use crate::bpf::{self, Source};
 use crate::floor;
 use crate::namespace::Namespace;
 use crate::packet::{self, Mac, Segment, flag};
-use crate::topology::HOST_SIDE;
+use crate::topology::{CLIENT_NETWORK, DIRECTOR_HOST, HOST_SIDE};
 use crate::wait;
 
 /// How long a flood may go on.
@@ -104,9 +104,17 @@ impl Generator {
     /// # Errors
     /// When the kernel refuses the programs.
     pub fn new(client: &Namespace, flows: &Flows) -> Result<Self> {
+        Self::in_network(CLIENT_NETWORK, client, flows)
+    }
+
+    /// The same, on the only interface of the first host of another network of the director.
+    ///
+    /// # Errors
+    /// As [`Generator::new`].
+    pub fn in_network(network: u8, host: &Namespace, flows: &Flows) -> Result<Self> {
         let object = bpf::load(Source::Generator)?;
-        let pass = client.enter(|| bpf::attach(&object, "pass", HOST_SIDE))?;
-        Self::with(client, flows, object, Some(pass))
+        let pass = host.enter(|| bpf::attach(&object, "pass", HOST_SIDE))?;
+        Self::with(network, host, flows, object, Some(pass))
     }
 
     /// The same where the interface has a [`Pass`] already.
@@ -114,17 +122,27 @@ impl Generator {
     /// # Errors
     /// As [`Generator::new`].
     pub fn beside(client: &Namespace, flows: &Flows) -> Result<Self> {
-        Self::with(client, flows, bpf::load(Source::Generator)?, None)
+        let object = bpf::load(Source::Generator)?;
+        Self::with(CLIENT_NETWORK, client, flows, object, None)
     }
 
-    fn with(client: &Namespace, flows: &Flows, object: Object, pass: Option<Link>) -> Result<Self> {
-        let interface = client.enter(|| Ok(floor::interface_index(HOST_SIDE)?))?;
+    fn with(
+        network: u8,
+        host: &Namespace,
+        flows: &Flows,
+        object: Object,
+        pass: Option<Link>,
+    ) -> Result<Self> {
+        let interface = host.enter(|| Ok(floor::interface_index(HOST_SIDE)?))?;
         let mut generator = Self {
             settings: bpf::map(&object, "config")?,
             object,
             frame: Vec::new(),
             interface,
-            macs: (Mac::of_host(1, 1), Mac::of_host(1, 0xfe)),
+            macs: (
+                Mac::of_host(network, 1),
+                Mac::of_host(network, DIRECTOR_HOST),
+            ),
             _pass: pass,
         };
         generator.aim(flows)?;

@@ -35,16 +35,25 @@ fn is_possible() -> bool {
     require::programs(&["ip", "ethtool", "sysctl", "ping", "nft"])
 }
 
-/// Every row has a first figure above zero.
-fn assert_measured(report: &Report, rows: usize) {
+/// The first figures of all rows.
+fn measured(report: &Report, rows: usize) -> Vec<f64> {
     let all: Vec<_> = report.tables.iter().flat_map(|table| &table.rows).collect();
     assert_eq!(all.len(), rows, "{report:?}");
-    for row in all {
-        assert!(row.values[0].is_some_and(|value| value > 0.0), "{row:?}");
-    }
+    let firsts = all
+        .iter()
+        .map(|row| row.values[0].filter(|v| v.is_finite()));
+    firsts
+        .collect::<Option<_>>()
+        .unwrap_or_else(|| panic!("{report:?}"))
 }
 
-/// The run itself fails when the gate does anything else with a packet than its class says.
+fn assert_positive(report: &Report, rows: usize) {
+    let measured = measured(report, rows);
+    assert!(measured.iter().all(|&value| value > 0.0), "{report:?}");
+}
+
+/// The run itself fails when the gate does anything else with a packet than its class says. A time less
+/// that of a program that does nothing may be below zero on a machine that is busy.
 #[test]
 fn the_gate_does_with_each_class_what_is_measured() -> Result<()> {
     if !is_possible() {
@@ -55,7 +64,7 @@ fn the_gate_does_with_each_class_what_is_measured() -> Result<()> {
     let report = Gate::try_parse_from([&words[..], &classes].concat())?
         .options
         .run()?;
-    assert_measured(&report, 7);
+    measured(&report, 7);
     let directory = tempfile::tempdir()?;
     report.publish(directory.path())?;
     let read = |name| std::fs::read_to_string(directory.path().join(name));
@@ -75,7 +84,7 @@ fn what_peers_forward_arrives() -> Result<()> {
     let rest = ["--flows", "64", "--carry", "tcp", "--peers", peers];
     let report = Forwarding::try_parse_from([&words[..], &rest].concat())?;
     let report = report.options.run()?;
-    assert_measured(&report, 8);
+    assert_positive(&report, 8);
     let by_gate = |name: &str| {
         let row = report.tables[0].rows.iter().find(|row| row.name == name);
         row.and_then(|row| row.values[4])
@@ -96,7 +105,7 @@ fn what_peers_forward_arrives() -> Result<()> {
     Ok(())
 }
 
-/// The run itself fails when a SYN is not answered, or an ACK not refused.
+/// The run itself fails when a SYN is not answered, or an ACK not refused. The times are net, as those above.
 #[test]
 fn cookies_are_answered_with_and_asked_for() -> Result<()> {
     if !is_possible() {
@@ -104,15 +113,7 @@ fn cookies_are_answered_with_and_asked_for() -> Result<()> {
     }
     let report = Cookies::try_parse_from(["cookies", "--rounds", "1"])?;
     let report = report.options.run()?;
-    for table in &report.tables {
-        // The first row costs next to nothing.
-        let rest = table.rows.iter().skip(1);
-        let figures: Vec<_> = rest.filter_map(|row| row.values[0]).collect();
-        assert!(
-            figures.len() == 3 && figures.iter().all(|&ns| ns > 0.0),
-            "{table:?}"
-        );
-    }
+    measured(&report, 8);
     Ok(())
 }
 
@@ -131,7 +132,7 @@ fn a_killed_and_a_stopped_director_accept_again() -> Result<()> {
         "nat",
     ];
     let report = Restart::try_parse_from(words)?.options.run()?;
-    assert_measured(&report, 3);
+    assert_positive(&report, 3);
     for row in &report.tables[0].rows {
         let served = row.values[2].unwrap_or_default();
         assert!(served > 50.0, "{report:?}");

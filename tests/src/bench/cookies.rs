@@ -19,6 +19,8 @@ use crate::packet;
 use crate::scene::Family;
 
 const FRAMES: u32 = 1 << 18;
+/// Connections that a gate has room for.
+const ROOM: usize = 1 << 20;
 /// Sources of the ACKs that are refused; SYNs come from everywhere.
 const LOAD: Load = Load {
     flows: 1 << 16,
@@ -29,7 +31,8 @@ const LOAD: Load = Load {
 const XDP_DROP: u32 = 1;
 const XDP_TX: u32 = 3;
 
-const COOKIES: Recipe = Recipe {
+/// Answers all SYNs to a service whose real servers take cookies.
+pub const COOKIES: Recipe = Recipe {
     slot: 1,
     service: 1,
     keys: [Some(Key([1; 16])), Some(Key([2; 16]))],
@@ -74,8 +77,8 @@ impl Options {
     }
 
     fn table(&self, family: Family) -> Result<Table> {
-        let gate = gate(family, COOKIES)?;
-        let provoking = self::gate(family, RESETS)?;
+        let gate = gate(family, &COOKIES, ROOM)?;
+        let provoking = self::gate(family, &RESETS, ROOM)?;
         let peers = bpf::load(Source::Peers)?;
         let bounce = bpf::program(&peers, "bounce")?;
         let subjects = [
@@ -128,13 +131,15 @@ impl Options {
     }
 }
 
-/// A gate that answers all SYNs to the service by `recipe`.
-fn gate(family: Family, recipe: Recipe) -> Result<Trial> {
-    let trial = Trial::new(1 << 20)?;
+/// A gate with room for so many connections, that answers all SYNs to the service by `recipe`.
+///
+/// # Errors
+/// When the kernel refuses it.
+pub fn gate(family: Family, recipe: &Recipe, connections: usize) -> Result<Trial> {
+    let trial = Trial::new(connections)?;
     trial.set_station(Mac(packet::Mac::of_host(1, 0xfe).0))?;
-    let flows = LOAD.flows(family, Kind::TcpSyn)?;
-    let vip = Endpoint::from(flows.destination);
+    let vip = Endpoint::from(family.http());
     trial.set_endpoint(Protocol::Tcp, vip, Roles::SERVICE)?;
-    trial.set_cookies(vip, Some(&recipe))?;
+    trial.set_cookies(vip, Some(recipe))?;
     Ok(trial)
 }

@@ -12,7 +12,7 @@ use crate::flood::stage::Stage;
 use crate::flood::storm::Storm;
 use crate::flood::stream::Stream;
 use crate::flood::visitors::{self, Crowd};
-use crate::flood::{Peer, Visits};
+use crate::flood::{Peer, Visits, Way};
 use crate::haven::Haven;
 use crate::process::Signal;
 
@@ -138,7 +138,7 @@ impl Options {
     /// What was noticed of each event, round by round.
     fn suffer(&self, peer: Peer, rate: u64) -> Result<[Vec<Notice>; 3]> {
         let haven = Haven::new()?;
-        let mut stage = Stage::set_with(peer, |bare| haven.shelter(bare))?;
+        let mut stage = Stage::set_with(peer, Way::Shared, |bare| haven.shelter(bare))?;
         stage.count_strangers()?;
         let whole = (BEFORE + AFTER) * 2 * self.rounds * Event::ALL.len() as u32 + RISE;
         let stream = Stream::open(stage.client(), stage.vip(), STREAM, whole)?;

@@ -64,6 +64,24 @@ impl Peer {
     }
 }
 
+/// How the flood comes to the director.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// By the interface of the users: what its queue loses before anybody has seen it, they lose.
+    Shared,
+    /// By an interface of its own.
+    Apart,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "by the interface of the users",
+            Self::Apart => "by an interface of its own",
+        }
+    }
+}
+
 /// What is done to each peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial {
@@ -73,6 +91,8 @@ pub struct Trial {
     pub calm: Duration,
     /// SYNs a second; none: as many as one core makes.
     pub rate: Option<u64>,
+    /// How they come.
+    pub way: Way,
     /// Bytes a second of the stream that began before.
     pub stream: u64,
     /// How the directors are configured.
@@ -85,6 +105,7 @@ impl Trial {
         flood: Duration::from_secs(4),
         calm: Duration::from_secs(1),
         rate: Some(10_000),
+        way: Way::Shared,
         stream: 1 << 20,
         pace: Pace::Brisk,
     };
@@ -130,7 +151,7 @@ pub struct Outcome {
 /// # Errors
 /// When a part does not come up; not when users are refused, which is a result.
 pub fn measure(peer: Peer, trial: &Trial) -> Result<Outcome> {
-    let stage = Stage::set(peer, trial.pace)?;
+    let stage = Stage::set(peer, trial.way, trial.pace)?;
     let whole = trial.calm + trial.flood + Duration::from_secs(10);
     let stream = Stream::open(stage.client(), stage.vip(), trial.stream, whole)?;
     // Before the calm: its program on the client's interface is there in both.
@@ -139,7 +160,7 @@ pub fn measure(peer: Peer, trial: &Trial) -> Result<Outcome> {
         calm: serve(&stage, &stream, trial.calm, || Ok(()))?,
         ..Outcome::default()
     };
-    let storm = Storm::start(generator, stage.client(), trial.rate)?;
+    let storm = Storm::start(generator, stage.flooder(), trial.rate)?;
     let began = Instant::now();
     outcome.flooded = serve(&stage, &stream, trial.flood, || {
         let held = stage.held()?;

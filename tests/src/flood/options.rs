@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{Pace, Peer, Trial, measure, print};
+use super::{Pace, Peer, Trial, Way, measure, print};
 
 /// The longest time without the flood that it is compared with.
 const CALM: Duration = Duration::from_secs(20);
@@ -19,6 +19,9 @@ pub struct Options {
     /// SYNs a second, or max: generator and director share cores.
     #[arg(long, default_value = "50000", value_parser = rate)]
     rate: Rate,
+    /// How they come.
+    #[arg(long, default_value = "shared")]
+    way: Way,
     /// Mbit/s of the download that began before the flood.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     stream: u64,
@@ -55,6 +58,7 @@ impl Options {
         let stream = self.stream * 1_000_000 / 8;
         if self.quick {
             return Trial {
+                way: self.way,
                 stream,
                 ..Trial::QUICK
             };
@@ -64,6 +68,7 @@ impl Options {
             flood,
             calm: flood.min(CALM),
             rate: self.rate.0,
+            way: self.way,
             stream,
             pace: Pace::Default,
         }

@@ -13,9 +13,10 @@ pub fn print(trial: &Trial, outcomes: &[(Peer, Outcome)]) {
             format!("{rate} a second")
         });
     println!(
-        "spoofed SYNs, {rate}, for {} s against 3 nginx (syncookies {}); beside it {} s without; \
+        "spoofed SYNs, {rate}, {}, for {} s against 3 nginx (syncookies {}); beside it {} s without; \
          a download of {:.0} Mbit/s; {} CPUs for generator, director, servers and users; \
          conntrack holds {}",
+        trial.way.name(),
         trial.flood.as_secs(),
         kernel("net/ipv4/tcp_syncookies"),
         trial.calm.as_secs(),

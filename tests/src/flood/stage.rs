@@ -7,7 +7,7 @@ use std::time::Instant;
 use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelType};
 use anyhow::{Context, Result, bail};
 
-use super::{Pace, Peer};
+use super::{Pace, Peer, Way};
 use crate::agent::Agent;
 use crate::director::{Configuration, Director, by, service};
 use crate::generator::{Flows, Generator, Kind};
@@ -16,7 +16,7 @@ use crate::nftables::Rules;
 use crate::process::{Signal, output_with_input};
 use crate::scene::Family;
 use crate::servers::{HTTP_PORT, Nginx};
-use crate::topology::{Plan, Topology};
+use crate::topology::{Plan, STRANGERS_NETWORK, Topology};
 
 /// Nobody has these; who answers them gets no answer, not even a RST.
 const SPOOFED: &str = "44.0.0.0/8";
@@ -27,6 +27,7 @@ const STRANGERS: &str = "table ip strangers {\n chain input {\n  type filter hoo
      ip saddr 44.0.0.0/8 counter\n }\n}\n";
 /// The client on the links of the director and, for direct routing, of the real servers.
 const CLIENT_AT_DIRECTOR: &str = "10.0.1.1";
+const STRANGER_AT_DIRECTOR: &str = "10.0.9.1";
 const CLIENT_AT_REALS: &str = "10.0.2.200";
 const AGENT: &str = "[agent]\ninterface = \"eth0\"\n";
 const FEW_HALF_OPEN: i64 = 2000;
@@ -87,8 +88,8 @@ impl Bulwark {
 }
 
 impl Stage {
-    pub(crate) fn set(peer: Peer, pace: Pace) -> Result<Self> {
-        Self::set_with(peer, |bare| match pace {
+    pub(crate) fn set(peer: Peer, way: Way, pace: Pace) -> Result<Self> {
+        Self::set_with(peer, way, |bare| match pace {
             Pace::Default => bare,
             Pace::Brisk => brisk(bare),
         })
@@ -97,11 +98,19 @@ impl Stage {
     /// With a director that is configured as `shape` says.
     pub(crate) fn set_with(
         peer: Peer,
+        way: Way,
         shape: impl FnOnce(Configuration) -> Configuration,
     ) -> Result<Self> {
-        let topology = Topology::build(Plan::default())?;
+        let mut topology = Topology::build(Plan::default())?;
+        let back = match way {
+            Way::Shared => CLIENT_AT_DIRECTOR,
+            Way::Apart => {
+                topology.add_stranger()?;
+                STRANGER_AT_DIRECTOR
+            }
+        };
         let director = &topology.director;
-        director.ip(&format!("route add {SPOOFED} via {CLIENT_AT_DIRECTOR}\n"))?;
+        director.ip(&format!("route add {SPOOFED} via {back}\n"))?;
         for interface in topology.interfaces() {
             // As NICs have it; and veth passes XDP frames to a far end with NAPI only.
             director.run("ethtool", &["-K", &interface, "gro", "on"])?;
@@ -136,6 +145,11 @@ impl Stage {
         &self.topology.client
     }
 
+    /// Where the flood comes from.
+    pub(crate) fn flooder(&self) -> &Namespace {
+        self.topology.stranger.as_ref().unwrap_or(self.client())
+    }
+
     pub(crate) fn vip(&self) -> SocketAddr {
         Family::V4.http()
     }
@@ -149,7 +163,10 @@ impl Stage {
             count: 0,
             frame: FRAME,
         };
-        Generator::new(self.client(), &flows)
+        match &self.topology.stranger {
+            Some(stranger) => Generator::in_network(STRANGERS_NETWORK, stranger, &flows),
+            None => Generator::new(self.client(), &flows),
+        }
     }
 
     /// Segments of TCP that the real servers have sent again.

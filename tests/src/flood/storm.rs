@@ -34,15 +34,11 @@ struct Shared {
 }
 
 impl Storm {
-    /// Begins to send from the last CPU.
+    /// Begins to send from the last CPU, from the only interface of `host`.
     ///
     /// # Errors
-    /// When the client's namespace is gone.
-    pub(crate) fn start(
-        generator: Generator,
-        client: &Namespace,
-        rate: Option<u64>,
-    ) -> Result<Self> {
+    /// When the namespace of `host` is gone.
+    pub(crate) fn start(generator: Generator, host: &Namespace, rate: Option<u64>) -> Result<Self> {
         let mut storm = Self {
             callers: Vec::new(),
             shared: Arc::new(Shared {
@@ -56,7 +52,7 @@ impl Storm {
         for number in 0..CALLERS {
             let shared = storm.shared.clone();
             let began = storm.began + TURN * number / CALLERS;
-            storm.callers.push(client.spawn(move || {
+            storm.callers.push(host.spawn(move || {
                 floor::pin_to_cpu(cpu)?;
                 match rate {
                     Some(rate) => shared.send_at(rate / u64::from(CALLERS), began),
