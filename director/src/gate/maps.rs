@@ -239,10 +239,9 @@ impl Maps {
             map: "sockets",
             error,
         };
-        let slots = 0..ports as u32 * MAX_QUEUES;
+        let mut slots = 0..ports as u32 * MAX_QUEUES;
         slots
-            .map(|slot| put::<0>(&self.sockets, &slot.to_ne_bytes(), None))
-            .collect::<libbpf_rs::Result<_>>()
+            .try_for_each(|slot| put::<0>(&self.sockets, &slot.to_ne_bytes(), None))
             .map_err(error)
     }
 
