@@ -27,15 +27,20 @@ MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
 	libbpf-dev:/usr/include/bpf/bpf_helpers.h linux-libc-dev:/usr/include/linux/bpf.h \
 	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
-TEST_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl nftables:/sbin/nft \
-	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl vsftpd:/usr/sbin/vsftpd iputils-ping:/bin/ping \
-	systemd:/usr/bin/systemd-analyze libcap2-bin:/sbin/capsh \
-	prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+DEMO_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl iputils-ping:/bin/ping \
+	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl
+TEST_PACKAGES := $(DEMO_PACKAGES) nftables:/sbin/nft vsftpd:/usr/sbin/vsftpd systemd:/usr/bin/systemd-analyze \
+	libcap2-bin:/sbin/capsh prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+DEB_PACKAGES := dpkg-dev:/usr/bin/dpkg-shlibdeps
 BENCH_PACKAGES := haproxy:/usr/sbin/haproxy iperf3:/usr/bin/iperf3
 
 # What the tests hold the API against its own description with.
 SCHEMATHESIS := target/schemathesis
 SCHEMATHESIS_VERSION := 4.32.5
+
+# What makes the Debian package.
+CARGO_DEB := target/cargo-deb
+CARGO_DEB_VERSION := 3.8.0
 
 PREFIX ?= /usr/local
 # What is installed and packaged: release or debug.
@@ -47,7 +52,7 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays splice
 
-.PHONY: help deps build-deps test-deps bench-deps rust build release test demo bench fuzz fmt lint install deb generated stage clean
+.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint install deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -74,11 +79,20 @@ endef
 build-deps: rust
 	$(call install_missing,$(BUILD_PACKAGES))
 
-test-deps:
+demo-deps:
+	$(call install_missing,$(DEMO_PACKAGES))
+
+test-deps: cargo-deb
 	$(call install_missing,$(TEST_PACKAGES))
 	@[ -x $(SCHEMATHESIS)/bin/schemathesis ] || { echo "installing with pip: schemathesis"; \
 	  $(AS_OWNER) /usr/bin/python3 -m venv $(SCHEMATHESIS) && \
 	  $(AS_OWNER) $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS_VERSION); }
+
+# Not optimised: it is built longer than it runs.
+cargo-deb: build-deps
+	$(call install_missing,$(DEB_PACKAGES))
+	@[ -x $(CARGO_DEB)/bin/cargo-deb ] || { echo "installing with cargo: cargo-deb"; \
+	  $(BUILD) install --quiet --locked --debug --root $(CARGO_DEB) --version $(CARGO_DEB_VERSION) cargo-deb; }
 
 # Debian's own rustc is taken when it is new enough; otherwise the user has to decide.
 rust:
@@ -115,7 +129,7 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 	cargo test --workspace --no-fail-fast
 	BULWARK_FAST_PATH=off cargo test --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
 
-demo: deps release ## Serve HTTP through a director in namespaces, show the distribution, flood it
+demo: demo-deps release ## Serve HTTP through a director in namespaces, show the distribution, flood it
 	target/release/demo
 
 bench-deps:
@@ -148,7 +162,7 @@ lint: build-deps ## What the CI refuses: format, clippy, rustdoc
 
 install: release stage ## Install programs, man pages, completions, samples and systemd units under PREFIX (/usr/local)
 
-deb: release ## Build a Debian package, target/deb/bulwark_VERSION_ARCH.deb
+deb: release cargo-deb ## Build a Debian package, target/deb/bulwark_VERSION_ARCH.deb
 	packaging/deb/build
 
 # Copies what is built.

@@ -27,6 +27,7 @@ use crate::auth::Caller;
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::model::{AuditEntry, Configuration};
+use crate::path;
 use crate::problem::ProblemKind;
 use crate::router::{CONFIG_LIMIT, router};
 
@@ -79,7 +80,7 @@ async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Respo
     let who = parts.extensions.get::<Caller>();
     let who = who.map_or_else(|| "unknown".to_owned(), Caller::to_string);
     let subject = Subject::of(&parts.method, &parts.uri, &body);
-    let is_trial = parts.uri.query().is_some_and(is_dry_run);
+    let is_trial = parts.uri.path() == path::CONFIG && parts.uri.query().is_some_and(is_dry_run);
 
     let _turn = audit.turn.lock().await;
     let before = audit.look(&subject).await;

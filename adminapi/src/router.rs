@@ -13,6 +13,7 @@ mod listing;
 mod live;
 mod mark;
 mod openapi;
+mod query;
 mod real;
 mod service;
 mod sysctl;

@@ -1,37 +1,75 @@
 //! What health checks cost: 1,000 of them a second, as a share of one core.
 //!
-//! `cargo run --release -p bulwark-tests --example checks`, as root.
+//! `cargo run --release -p bulwark-tests --example checks [apart]`, as root.
 //!
 //! The checks are the director's own, with their schedule, on a thread in the director's namespace;
-//! nginx answers in that of a real server. The time is what the kernel charges to that thread
-//! (`getrusage`): on veth that includes most of what the other end does to answer, as packets are
-//! taken in where they are sent. The peer does the same to the network without any machinery: a loop
-//! of blocking calls.
+//! nginx answers in that of a real server, on the other end of a veth. Two peers do the same to the network
+//! without any machinery: blocking calls one after the other, and calls that do not block, ten at a time,
+//! which is as little as it can be done with.
+//!
+//! The time is what the kernel charges to that thread: on veth that has most of what the far end's kernel
+//! does to answer in it, as packets are taken in where they are sent. With `apart` the far end's packets are
+//! taken in by CPU 1, as another host would, and the time is all of that CPU 0 is busy, what comes in
+//! for the director among it; on a machine that does nothing else.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adminapi::model::{Check, CheckKind, Millis};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use director::health::{Bed, Place, Regimen, Rounds, Switchboard, Target};
 use director::service::ServiceKey;
 use director::wire::{Endpoint, Protocol};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Socket, Type};
+use testbed::floor::pin_to_cpu;
+use testbed::namespace::Namespace;
 use testbed::servers::Nginx;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::{HOST_SIDE, Layout, Plan, Topology};
 
 /// Checks a second.
 const RATE: u32 = 1000;
-const WARM_UP: Duration = Duration::from_secs(2);
-const MEASURED: Duration = Duration::from_secs(10);
+const WARM_UP: Duration = Duration::from_secs(1);
+const MEASURED: Duration = Duration::from_secs(6);
 const ROUNDS: usize = 3;
 
+/// So many are made together by who makes some together.
+const TOGETHER: u32 = 10;
+
+/// How long they are left alone then.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Where time is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Account {
+    /// What is charged to the thread.
+    Thread,
+    /// All that CPU 0 does.
+    Core,
+}
+
+impl Account {
+    fn spent(self) -> Result<Duration> {
+        match self {
+            Self::Thread => of_thread(),
+            Self::Core => of_core(),
+        }
+    }
+
+    /// What share of a core `work` takes.
+    fn share(self, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+        let (begun, before) = (Instant::now(), self.spent()?);
+        work()?;
+        Ok((self.spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
+    }
+}
+
 /// User and system time of this thread.
-fn spent() -> Result<Duration> {
+fn of_thread() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
     let time = |value: nix::sys::time::TimeVal| {
         Duration::new(value.tv_sec() as u64, value.tv_usec() as u32 * 1000)
@@ -39,8 +77,19 @@ fn spent() -> Result<Duration> {
     Ok(time(usage.user_time()) + time(usage.system_time()))
 }
 
+/// How long CPU 0 has been busy since the start: all the time but for its idle time, which the kernel
+/// counts by the microsecond and shows in hundredths of a second.
+fn of_core() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().find(|line| line.starts_with("cpu0 "));
+    let idle = line.and_then(|line| line.split_whitespace().nth(4));
+    let idle: u64 = idle.context("no CPU 0")?.parse()?;
+    let up = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
+    Ok(up - Duration::from_millis(idle * 10))
+}
+
 /// What share of a core the checks of `kind` take of `server`.
-fn measure(kind: CheckKind, server: SocketAddr) -> Result<f64> {
+fn measure(account: Account, kind: CheckKind, server: SocketAddr) -> Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -49,9 +98,9 @@ fn measure(kind: CheckKind, server: SocketAddr) -> Result<f64> {
         let mut rounds = Rounds::new(Switchboard::open()?, Arc::default());
         rounds.visit(beds.iter());
         tokio::time::sleep(WARM_UP).await;
-        let (begun, before) = (Instant::now(), spent()?);
+        let (begun, before) = (Instant::now(), account.spent()?);
         tokio::time::sleep(MEASURED).await;
-        let share = (spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        let share = (account.spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
         for bed in beds.values() {
             let patient = bed.patient.lock();
             let passed = patient.last().is_some_and(|last| last.passed);
@@ -80,31 +129,78 @@ fn bed(kind: CheckKind, server: SocketAddr, number: u32) -> (Place, Arc<Bed>) {
     (place, Arc::new(Bed::new(regimen, Instant::now())))
 }
 
-/// What share of a core the same takes without machinery.
-fn bare(kind: CheckKind, server: SocketAddr) -> Result<f64> {
-    let (begun, before) = (Instant::now(), spent()?);
-    let gap = Duration::from_secs(1) / RATE;
+/// Runs `work` so often in a second for as long as is measured.
+fn at_rate(rate: u32, work: impl Fn() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
     let mut due = begun;
     while begun.elapsed() < MEASURED {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.set_linger(Some(Duration::ZERO))?;
-        socket.set_tcp_quickack(false)?;
-        socket.connect(&server.into())?;
-        let mut stream = TcpStream::from(socket);
-        if kind == CheckKind::Http {
-            write!(
-                stream,
-                "GET / HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n"
-            )?;
-            let mut answer = [0; 2048];
-            let length = stream.read(&mut answer)?;
-            ensure!(answer[..length].starts_with(b"HTTP/1.1 200"));
-        }
-        drop(stream);
-        due += gap;
+        work()?;
+        due += Duration::from_secs(1) / rate;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    Ok((spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
+    Ok(())
+}
+
+/// A socket as the checks have it.
+fn socket() -> Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.set_tcp_quickack(false)?;
+    Ok(socket)
+}
+
+fn ask(mut socket: &Socket, server: SocketAddr) -> Result<()> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+    Ok(socket.write_all(request.as_bytes())?)
+}
+
+fn hear(mut socket: &Socket) -> Result<()> {
+    let mut answer = [0; 2048];
+    let length = loop {
+        match socket.read(&mut answer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(MOMENT),
+            read => break read?,
+        }
+    };
+    ensure!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    Ok(())
+}
+
+/// One check by blocking calls.
+fn alone(kind: CheckKind, server: SocketAddr) -> Result<()> {
+    let socket = socket()?;
+    socket.connect(&server.into())?;
+    if kind == CheckKind::Http {
+        ask(&socket, server)?;
+        hear(&socket)?;
+    }
+    Ok(())
+}
+
+/// Some checks step by step, and left alone after each.
+fn together(kind: CheckKind, server: SocketAddr) -> Result<()> {
+    let mut sockets = Vec::new();
+    for _ in 0..TOGETHER {
+        let socket = socket()?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&server.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
+                return Err(error.into());
+            }
+            _ => sockets.push(socket),
+        }
+    }
+    std::thread::sleep(MOMENT);
+    if kind == CheckKind::Http {
+        sockets.iter().try_for_each(|socket| ask(socket, server))?;
+        std::thread::sleep(MOMENT);
+        sockets.iter().try_for_each(hear)?;
+    }
+    // It is said to be connected to somebody.
+    sockets
+        .iter()
+        .try_for_each(|socket| socket.peer_addr().map(drop))?;
+    Ok(())
 }
 
 /// How many handshakes have been begun with this namespace and either completed or reset.
@@ -120,32 +216,65 @@ fn shaken() -> Result<u64> {
     of_both.map(|(_, value)| Ok(value.parse::<u64>()?)).sum()
 }
 
+/// Has what comes in through an interface taken in by CPU `cpu`.
+fn take_in(namespace: &Namespace, interface: &str, cpu: u32) -> Result<()> {
+    let file = format!("/sys/class/net/{interface}/queues/rx-0/rps_cpus");
+    let line = format!("echo {:x} >{file}", 1 << cpu);
+    namespace.run("sh", &["-c", &line]).map(drop)
+}
+
 fn main() -> Result<()> {
+    let account = match std::env::args().nth(1).as_deref() {
+        None => Account::Thread,
+        Some("apart") => Account::Core,
+        Some(other) => bail!("{other} is unknown; say apart, or nothing"),
+    };
     let topology = Topology::build(Plan {
         reals: 1,
+        layout: Layout::Direct,
         ..Plan::default()
     })?;
-    let _nginx = Nginx::start(&topology.reals[0])?;
-    let server = SocketAddr::from((topology.reals[0].v4, 80));
+    let real = &topology.reals[0];
+    if account == Account::Core {
+        pin_to_cpu(1)?;
+        take_in(&real.namespace, HOST_SIDE, 1)?;
+        take_in(&topology.director, &real.name, 0)?;
+    }
+    let _nginx = Nginx::start(real)?;
+    let server = SocketAddr::from((real.v4, 80));
     topology.meet_neighbours()?;
     println!("{RATE} checks a second, percent of a core, {ROUNDS} rounds in turns");
+    if account == Account::Core {
+        let rest = account.share(|| {
+            std::thread::sleep(MEASURED);
+            Ok(())
+        })?;
+        println!("CPU 0 without them: {:.2}", rest * 100.0);
+    }
+    println!("       checks   alone  together  of alone  of together  seen by the server");
     for kind in [CheckKind::Tcp, CheckKind::Http] {
-        let mut rows = Vec::new();
         for _ in 0..ROUNDS {
-            let before = topology.reals[0].namespace.enter(shaken)?;
-            let checks = topology.director.enter(|| measure(kind, server))?;
-            let seen = topology.reals[0].namespace.enter(shaken)? - before;
-            let peer = topology.director.enter(|| bare(kind, server))?;
-            let rate = seen as f64 / (WARM_UP + MEASURED).as_secs_f64();
-            rows.push((checks, peer, rate));
-        }
-        rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (checks, peer, rate) in &rows {
-            let (checks, peer) = (checks * 100.0, peer * 100.0);
+            let inside = |work: &(dyn Fn() -> Result<f64> + Sync)| {
+                topology.director.enter(|| {
+                    if account == Account::Core {
+                        pin_to_cpu(0)?;
+                    }
+                    work()
+                })
+            };
+            let before = real.namespace.enter(shaken)?;
+            let checks = inside(&|| measure(account, kind, server))? * 100.0;
+            let seen = real.namespace.enter(shaken)? - before;
+            let alone =
+                inside(&|| account.share(|| at_rate(RATE, || alone(kind, server))))? * 100.0;
+            let some = || at_rate(RATE / TOGETHER, || together(kind, server));
+            let together = inside(&|| account.share(some))? * 100.0;
             println!(
-                "{:<5} checks {checks:5.2}  bare {peer:5.2}  ratio {:4.2}  ({rate:.0}/s seen by the server)",
+                "{:<5} {checks:7.2} {alone:7.2} {together:9.2} {:9.2} {:12.2} {:17.0}/s",
                 kind.name(),
-                checks / peer
+                checks / alone,
+                checks / together,
+                seen as f64 / (WARM_UP + MEASURED).as_secs_f64(),
             );
         }
     }

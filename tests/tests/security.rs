@@ -200,7 +200,7 @@ fn a_token_that_asks_too_often_waits_and_locks_nobody_else_out() -> Result<()> {
         return Ok(());
     }
     let guarded = Guarded::start()?;
-    let url = format!("https://{DIRECTOR}:7070/v1/timeouts?[1-2000]");
+    let url = format!("https://{DIRECTOR}:7070/v1/timeouts#[1-2000]");
     let mut command = guarded.topology.client.command("curl");
     command.args(["-sS", "-o", "/dev/null", "--cacert"]);
     command.arg(guarded.papers.path("ca.crt"));

@@ -7,17 +7,29 @@ use serde_json::{Map, Value};
 use crate::model::AuditEntry;
 
 /// What comes and goes by itself and is nobody's change.
-const LIVE: [&str; 12] = [
+const LIVE: [&str; 24] = [
+    "accepted",
     "active",
     "at",
-    "connections",
+    "banned",
+    "condition",
+    "drop_rate",
+    "dropped",
     "drops",
     "expires",
+    "half_open",
     "inactive",
     "local_ports",
+    "next",
     "overloaded",
+    "packets",
     "persistent",
     "rates",
+    "refused",
+    "resources",
+    "sent",
+    "short",
+    "signals",
     "since",
     "stats",
 ];
@@ -56,11 +68,23 @@ pub fn change(
     })
 }
 
+/// Whether a field lives by itself. Some names are those of counters here and of settings there, which
+/// their kinds tell apart.
+fn is_live(name: &str, value: &Value) -> bool {
+    match name {
+        // How many there are; else limits, or listings.
+        "connections" | "listed" => !value.is_array(),
+        // What was above each limit; else the number of packets that a ban takes.
+        "over" => value.is_object(),
+        _ => LIVE.contains(&name),
+    }
+}
+
 /// Takes out what lives by itself, and covers what is secret.
 fn settle(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, _| !LIVE.contains(&name.as_str()));
+            fields.retain(|name, field| !is_live(name, field));
             for (name, field) in fields {
                 match SECRET.contains(&name.as_str()) {
                     true => *field = "(not told)".into(),
@@ -154,6 +178,24 @@ mod tests {
                 json!(null),
                 json!({"id": "a"}),
                 Some((json!(null), json!({"id": "a"}))),
+            ),
+            (
+                json!({"over": {"syns": 1}, "rules": {"connections": [{"name": "web", "most": 5}]}}),
+                json!({"over": {"syns": 2}, "rules": {"connections": [{"name": "web", "most": 9}]}}),
+                Some((
+                    json!({"rules": {"connections": [{"name": "web", "most": 5}]}}),
+                    json!({"rules": {"connections": [{"name": "web", "most": 9}]}}),
+                )),
+            ),
+            (
+                json!({"listed": {"deny": 1}, "ban": {"over": 10}}),
+                json!({"listed": {"deny": 2}, "ban": {"over": 20}}),
+                Some((json!({"ban": {"over": 10}}), json!({"ban": {"over": 20}}))),
+            ),
+            (
+                json!({"level": 0, "signals": [{"name": "half_open_pool", "value": 1.0}]}),
+                json!({"level": 0, "signals": [{"name": "half_open_pool", "value": 2.0}]}),
+                None,
             ),
             (json!(null), json!(null), Some((json!(null), json!(null)))),
         ] {

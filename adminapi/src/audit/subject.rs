@@ -28,8 +28,10 @@ impl Subject {
             // Their members have no GET of their own: the list shows what has come and gone.
             (_, path) if path.starts_with(path::MARKS) => Self::One(path::MARKS.to_owned()),
             (_, path) if path.starts_with(path::DAEMONS) => Self::One(path::DAEMONS.to_owned()),
-            // A connection that is closed is gone with all that could be shown of it.
-            ("POST", _) | ("DELETE", path::CONNECTIONS) => Self::New,
+            ("POST", _) => Self::New,
+            // Gone with all that could be shown of it: a connection that is closed, counters that
+            // are zeroed.
+            ("DELETE", path) if is_gone(path) => Self::New,
             (_, path) => Self::One(path.to_owned()),
         }
     }
@@ -58,6 +60,10 @@ impl Subject {
         paths.dedup();
         Self::Several(paths)
     }
+}
+
+fn is_gone(path: &str) -> bool {
+    path.starts_with(path::CONNECTIONS) || path.ends_with("/stats")
 }
 
 fn place(change: &Change) -> String {

@@ -68,9 +68,7 @@ async fn every_change_is_told_with_what_was_before_and_after() {
         (
             "POST /v1/filter/networks",
             json!({"network": "203.0.113.0/24", "list": "deny", "why": "a"}),
-            Some(
-                json!([null, {"network": "203.0.113.0/24", "list": "deny", "packets": 0, "why": "a"}]),
-            ),
+            Some(json!([null, {"network": "203.0.113.0/24", "list": "deny", "why": "a"}])),
         ),
         (
             "POST /v1/filter/networks",
@@ -84,6 +82,23 @@ async fn every_change_is_told_with_what_was_before_and_after() {
         ),
         ("PATCH /v1/timeouts", json!({"udp": 0}), None),
         ("PUT /v1/config?dry_run=true", json!({}), None),
+        (
+            &format!("DELETE {WEB}/stats"),
+            json!(null),
+            Some(json!([null, null])),
+        ),
+        (
+            "DELETE /v1/services/stats",
+            json!(null),
+            Some(json!([null, null])),
+        ),
+        (
+            "PUT /v1/filter",
+            json!({"connections": [{"name": "web", "most": 5}]}),
+            Some(
+                json!([{"rules": {}}, {"rules": {"connections": [{"most": 5, "name": "web", "prefix_v4": 32, "prefix_v6": 64}]}}]),
+            ),
+        ),
         ("GET /v1/services", json!(null), None),
         (&format!("DELETE {WEB}"), json!(null), None),
     ] {
@@ -109,6 +124,16 @@ async fn every_change_is_told_with_what_was_before_and_after() {
             (want, got) => panic!("{line}: {want:?} {got:?}"),
         }
     }
+}
+
+/// A parameter that means something elsewhere is no way past the audit.
+#[tokio::test]
+async fn a_trial_of_what_cannot_be_tried_changes_nothing() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    let line = "PATCH /v1/timeouts?dry_run=true";
+    assert_eq!(ask(&api, line, json!({"udp": 9})).await, 400);
+    assert_ne!(fake.timeouts().unwrap().udp, 9);
 }
 
 #[tokio::test(start_paused = true)]

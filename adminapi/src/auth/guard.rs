@@ -1,11 +1,12 @@
 //! The guard at a listener: finds out who asks, and whether he may.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -49,6 +50,9 @@ async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Re
         Ok(caller) => caller,
         Err(why) => return unknown(peer, why),
     };
+    if matches!(caller, Caller::Anybody { .. }) && !is_of_this_host(request.headers()) {
+        return foreign(&caller);
+    }
     if let (Caller::Token { name, .. }, Some(allowance)) = (&caller, &door.allowance)
         && let Err(wait) = allowance.take(name)
     {
@@ -90,6 +94,35 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
+}
+
+/// Where no token is asked for, a page in a browser of this host could ask as well: from elsewhere
+/// (`Origin`), or by a name that its server has lent to a loopback address (`Host`).
+fn is_of_this_host(headers: &HeaderMap) -> bool {
+    [header::HOST, header::ORIGIN].iter().all(|name| {
+        let mut values = headers.get_all(name).iter();
+        values.all(|value| value.to_str().is_ok_and(names_loopback))
+    })
+}
+
+fn names_loopback(place: &str) -> bool {
+    let (_, authority) = place.split_once("://").unwrap_or(("", place));
+    let Ok(authority) = authority.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+fn foreign(caller: &Caller) -> Response {
+    tracing::warn!(target: "audit", who = %caller, "not of this host");
+    let detail = "without tokens only programs of this host are answered: `Host`, and `Origin` if \
+                  there is one, must name localhost or a loopback address";
+    Failure::new(ProblemKind::Forbidden, detail).into_response()
 }
 
 fn unknown(peer: Option<Peer>, why: &'static str) -> Response {

@@ -135,6 +135,38 @@ async fn who_comes_by_the_unix_socket_or_an_open_listener_needs_no_token() {
     assert_eq!(got, StatusCode::UNAUTHORIZED);
 }
 
+/// A page that somebody on the host looks at is no program of the host.
+#[tokio::test]
+async fn an_open_listener_answers_no_page_in_a_browser() {
+    let open = api(None, HOST);
+    let (_, kept) = tokens();
+    for (name, value, is_let_in) in [
+        ("host", "127.0.0.1:7070", true),
+        ("host", "[::1]:7070", true),
+        ("host", "LocalHost", true),
+        ("host", "rebound.example:7070", false),
+        ("host", "127.0.0.1.rebound.example", false),
+        ("host", "192.0.2.1:7070", false),
+        ("host", "", false),
+        ("origin", "http://localhost:3000", true),
+        ("origin", "https://page.example", false),
+        ("origin", "null", false),
+    ] {
+        let ask = async |api: &Router| {
+            let request = Request::post("/v1/reload").header(name, value);
+            let request = request.body(Body::empty()).unwrap();
+            api.clone().oneshot(request).await.unwrap().status()
+        };
+        let let_in = ask(&open).await != StatusCode::FORBIDDEN;
+        assert_eq!(let_in, is_let_in, "{name}: {value}");
+        // Elsewhere names are the site's own affair.
+        let guarded = api(Some(Arc::clone(&kept)), HOST);
+        assert_eq!(ask(&guarded).await, StatusCode::UNAUTHORIZED);
+        let by_socket = api(None, Peer::Process { uid: 0, pid: None });
+        assert_ne!(ask(&by_socket).await, StatusCode::FORBIDDEN);
+    }
+}
+
 #[tokio::test]
 async fn who_asks_too_often_is_told_to_wait_and_nobody_else() {
     let (secrets, kept) = tokens();

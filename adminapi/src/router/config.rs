@@ -39,7 +39,8 @@ pub(super) async fn put(
 ) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_whole(&wanted))?;
     if query.dry_run {
-        let difference = ask.look(move |control| {
+        let difference = ask.run(move |control| {
+            condition.judge(|| control.config())?;
             control.check_config(&wanted)?;
             Ok(Difference::between(&control.config()?, &wanted))
         });

@@ -19,15 +19,15 @@ use crate::model::{
 use crate::path;
 use crate::validate::{validate_filter_rules, validate_listed, validate_network_query};
 
-fn rules(control: &dyn Control) -> Result<FilterRules, ControlError> {
-    Ok(control.filter()?.rules)
+fn present(control: &dyn Control) -> Result<Filter, ControlError> {
+    control.filter()
 }
 
 /// Shows the filters
 #[utoipa::path(get, path = "/v1/filter", tag = "defence",
     responses((status = 200, body = Filter), Refusals))]
-pub(super) async fn show(State(ask): State<Ask>) -> Result<Json<Filter>, Failure> {
-    ask.look(|control| control.filter()).await.map(Json)
+pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Filter>, Failure> {
+    ask.look(present).await.map(Shown)
 }
 
 /// Makes the rules of the filters these
@@ -37,10 +37,10 @@ pub(super) async fn put(
     State(ask): State<Ask>,
     condition: Condition,
     Body(rules): Body<FilterRules>,
-) -> Result<Json<Filter>, Failure> {
+) -> Result<Shown<Filter>, Failure> {
     ControlError::unless_valid(validate_filter_rules(&rules))?;
     let put = move |control: &dyn Control| control.put_filter(rules);
-    ask.change(condition, self::rules, put).await.map(Json)
+    ask.change(condition, present, put).await.map(Shown)
 }
 
 /// Lists the networks that are on a list, a page at a time

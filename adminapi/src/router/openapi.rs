@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::http::header;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -12,6 +13,7 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Ask;
+use super::query::{self, Takers};
 use crate::model::{ConnectionId, FilterList, Numbers, Order};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
@@ -53,7 +55,9 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
     let text = document.to_json().unwrap_or_default();
     let text = Bytes::from(text.replace("[`", "`").replace("`]", "`"));
     let show = async move || ([(header::CONTENT_TYPE, "application/json")], text);
-    router.route(path::OPENAPI, get(show))
+    let takers = Takers::of(&document);
+    let router = router.route(path::OPENAPI, get(show));
+    router.route_layer(from_fn_with_state(takers, query::judge))
 }
 
 /// Ends of paths whose changes look at no condition: what is there comes and goes, or has no name yet.

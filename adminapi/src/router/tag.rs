@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::error::{self, ControlError};
 use crate::failure::Failure;
 use crate::model::{
-    Configuration, Defense, FilterRules, ListedView, MarkRule, Real, RealView, Service,
-    ServiceView, SyncDaemon, Timeouts,
+    Configuration, Defense, Filter, ListedView, MarkRule, Real, RealView, Service, ServiceView,
+    SyncDaemon, Timeouts,
 };
 use crate::problem::ProblemKind;
 use crate::sysctl::SysctlView;
@@ -89,6 +89,12 @@ impl Tagged for ListedView {
     }
 }
 
+impl Tagged for Filter {
+    fn tag(&self) -> Tag {
+        Tag::of(&self.rules)
+    }
+}
+
 impl Tagged for SysctlView {
     fn tag(&self) -> Tag {
         Tag::of(&self.value)
@@ -115,7 +121,7 @@ macro_rules! all_of_it {
     };
 }
 
-all_of_it! { FilterRules MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
+all_of_it! { MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
 
 /// On what a change depends: `If-Match` and `If-None-Match` of its request.
 #[derive(Clone, Debug, Default)]

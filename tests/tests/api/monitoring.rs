@@ -45,6 +45,24 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
+fn alerts_say_what_is_the_matter() -> Result<()> {
+    if !require::programs(&["promtool"]) {
+        return Ok(());
+    }
+    // Rules are looked for beside their tests.
+    let folder = tempfile::tempdir()?;
+    let tests = [env!("CARGO_MANIFEST_DIR"), "tests", "api", "alerts.yml"];
+    let tests: PathBuf = tests.iter().collect();
+    fs::copy(tests, folder.path().join("alerts.yml"))?;
+    let rules = conf("prometheus/bulwark.rules.yml");
+    fs::copy(rules, folder.path().join("bulwark.rules.yml"))?;
+    let mut command = Command::new("promtool");
+    command.args(["test", "rules", "alerts.yml"]);
+    output(command.current_dir(folder.path()))?;
+    Ok(())
+}
+
+#[test]
 fn metrics_dashboard_and_alerts_agree() -> Result<()> {
     if !require::programs(&["ip", "ethtool", "promtool"]) {
         return Ok(());

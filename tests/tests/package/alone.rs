@@ -3,10 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use testbed::process::output;
-use testbed::require;
 use testbed::topology::{Plan, Topology};
 
-use crate::{PROGRAMS, package};
+use crate::{can_be_had, package};
 
 /// Over this host's file system, in a mount namespace of its own: `root` is a copy of it, and what
 /// is written there goes into `upper`. `lived` has what a purge leaves.
@@ -49,7 +48,7 @@ find . -type f -o -type c -o -type l | grep -Ev '^./(var/(lib/dpkg|log|cache|lib
 
 #[test]
 fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
-    if !require::programs(&PROGRAMS) {
+    if !can_be_had() {
         return Ok(());
     }
     let package = package()?;

@@ -13,19 +13,26 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use testbed::director::binary;
 use testbed::process::output;
+use testbed::require;
 
 /// What building and installing it takes.
-pub(crate) const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "ip",
     "ethtool",
     "make",
     "strip",
     "dpkg",
     "dpkg-deb",
+    "dpkg-shlibdeps",
     "deb-systemd-helper",
     "unshare",
     "chroot",
 ];
+
+/// Whether this machine can build it and install it.
+pub(crate) fn can_be_had() -> bool {
+    require::programs(&PROGRAMS) && require::tool("cargo-deb").is_some()
+}
 
 static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
 
@@ -45,7 +52,9 @@ fn build() -> Result<PathBuf> {
     let profile = profile.context("the programs are in no folder")?;
     let mut command = Command::new(top.join("packaging/deb/build"));
     // Small is not what is tested.
-    command.arg(profile).env("DPKG_DEB_COMPRESSOR_TYPE", "gzip");
+    command
+        .arg(profile)
+        .args(["--compress-type=gz", "--fast", "--compress-system"]);
     output(&mut command)?;
     let mut built = fs::read_dir(top.join("target/deb"))?;
     let package = built.next().context("no package")??;

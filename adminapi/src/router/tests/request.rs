@@ -46,6 +46,24 @@ async fn a_path_that_cannot_be_read_is_a_bad_request() {
 }
 
 #[tokio::test]
+async fn parameters_that_nothing_takes_are_refused() {
+    let api = with_web().await;
+    let patch = json!({"scheduler": "lc"});
+    for line in [
+        format!("PATCH {WEB}?dry_run=true"),
+        format!("DELETE {WEB}?dry_run=true"),
+        "PUT /v1/config?dryrun=true".to_owned(),
+        "GET /v1/services?limit=1".to_owned(),
+        "GET /v1/connections?limit=1&colour=red".to_owned(),
+        "GET /openapi.json?x".to_owned(),
+    ] {
+        no(&api, &line, patch.clone(), ProblemKind::BadRequest).await;
+    }
+    let web = ok(&api, &format!("GET {WEB}?"), Value::Null, 200).await;
+    assert_eq!(web["scheduler"], "wrr");
+}
+
+#[tokio::test]
 async fn other_methods_are_not_allowed() {
     let api = with_web().await;
     for (line, allowed) in [

@@ -50,6 +50,11 @@ async fn a_change_is_done_once_for_each_tag() {
             "PUT /v1/filter/networks/203.0.113.0%2F24".to_owned(),
             json!({"list": "black-hole"}),
         ),
+        (
+            "/v1/filter",
+            "PUT /v1/filter".to_owned(),
+            json!({"limits": [{"name": "syns", "of": "syns", "per": "source", "rate": 100}]}),
+        ),
         (&real, format!("DELETE {real}"), json!({})),
         (
             "/v1/config",
@@ -110,6 +115,18 @@ async fn conditions_of_what_is_and_is_not_there() {
         let got = on(&api, &put, ("if-match", value), web()).await;
         assert_problem(&got, ProblemKind::BadRequest, value);
     }
+}
+
+#[tokio::test]
+async fn a_trial_is_judged_as_the_change_would_be() {
+    let api = with_web().await;
+    let trial = "PUT /v1/config?dry_run=true";
+    let body = json!({"service": []});
+    let tag = tag_of(&api, "/v1/config").await;
+    let got = on(&api, trial, ("if-match", &tag), body.clone()).await;
+    assert_eq!(got.status, StatusCode::OK, "{}", got.body);
+    let got = on(&api, trial, ("if-match", "\"0\""), body).await;
+    assert_problem(&got, ProblemKind::PreconditionFailed, trial);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
