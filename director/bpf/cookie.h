@@ -74,6 +74,16 @@ static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
 	return true;
 }
 
+// What the options of a segment say, if it has some.
+static __always_inline struct options said_in(struct xdp_md *ctx, const struct segment *s)
+{
+	struct options said = { .mss = DEFAULT_MSS, .scale = 0xff };
+
+	if (s->options)
+		read_options(ctx, s->at, s->options, &said);
+	return said;
+}
+
 // Nobody answers what comes from no single host (RFC 1122 3.2.1.3, RFC 4291 2.7).
 static __always_inline bool is_host(const struct address *a, bool v4)
 {
@@ -101,14 +111,14 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 {
 	struct visitor visitor = { p->src.addr, p->src.port, service->service, s->tcp->seq };
 	__u32 parity = service->parity & 1;
-	struct options said = {};
 	struct offer offer = {};
 	struct reply reply = {};
+	struct options said;
 	__u64 hash;
 
 	if (!is_host(&p->src.addr, s->v4))
 		return GO_ON;
-	read_options(ctx, s->at, s->options, &said);
+	said = said_in(ctx, s);
 	accept_offer(service, s->v4, &said, s->flags, &offer);
 	hash = mac(&service->keys[parity], &visitor);
 	reply.sequence = sequence_of(hash, parity, &offer);
@@ -139,7 +149,7 @@ static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
 	__u32 cookie = bpf_ntohl(s->tcp->ack_seq) - 1;
 	struct visitor visitor = { p->src.addr, p->src.port, service->service, bpf_htonl(isn) };
 	__u32 parity = cookie >> KEY_BIT & 1;
-	struct options said = {};
+	struct options said;
 	struct offer offer;
 	__u64 hash;
 
@@ -148,7 +158,7 @@ static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
 	hash = mac(&service->keys[parity], &visitor);
 	if (cookie >> 10 != hash >> 42) // most of what is forged ends here
 		return false;
-	read_options(ctx, s->at, s->options, &said);
+	said = said_in(ctx, s);
 	return is_cookie(hash, cookie, said.timestamps, said.echo, &offer);
 }
 
@@ -206,14 +216,6 @@ static __always_inline bool hear(const struct packet *p, const struct cookie_ser
 		return false;
 	*(volatile __u64 *)kept = word_of(place, number);
 	return true;
-}
-
-// The service that a packet is for, if it answers with cookies.
-static __always_inline const struct cookie_service *minting(const struct packet *p)
-{
-	const struct cookie_service *service = bpf_map_lookup_elem(&cookies, &p->dst);
-
-	return service && service->flags & MINTS ? service : NULL;
 }
 
 __noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,

@@ -104,13 +104,36 @@ static __always_inline struct listing *listing_of(const struct address *from, __
 	return found;
 }
 
+// Where the addresses of real servers fall, a bit each: few other addresses do, and those of a flood
+// are looked up in little memory. src/gate/reals.rs says the same in Rust.
+#define REAL_WORDS 64
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, REAL_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} real_places SEC(".maps");
+
+static __always_inline bool may_be_real(const struct address *a)
+{
+	__u32 hash = (a->word[0] ^ a->word[1] ^ a->word[2] ^ a->word[3]) * 0x9e3779b1;
+	__u32 slot = hash >> 26;
+	__u64 *word = bpf_map_lookup_elem(&real_places, &slot);
+
+	return !word || *word >> (hash >> 20 & 63) & 1;
+}
+
 // Real servers answer to whom they have been given: they are not filtered.
 static __always_inline bool is_real(const struct address *from)
 {
 	struct endpoint whole = { .addr = *from };
-	__u32 *roles = bpf_map_lookup_elem(&endpoints, &whole);
+	struct standing *standing;
 
-	return roles && *roles & REAL;
+	if (!may_be_real(from))
+		return false;
+	standing = bpf_map_lookup_elem(&endpoints, &whole);
+	return standing && standing->roles & REAL;
 }
 
 // A segment that opens nothing may be of a connection that was there before; the director knows.

@@ -67,9 +67,9 @@ static __always_inline int to_director(__u32 queue)
 
 static __always_inline __u32 role(const struct endpoint *endpoint)
 {
-	__u32 *roles = bpf_map_lookup_elem(&endpoints, endpoint);
+	struct standing *standing = bpf_map_lookup_elem(&endpoints, endpoint);
 
-	return roles ? *roles : 0;
+	return standing ? standing->roles : 0;
 }
 
 static __always_inline bool is_ftp_data(__be16 port)
@@ -77,11 +77,11 @@ static __always_inline bool is_ftp_data(__be16 port)
 	return port == bpf_htons(20) || bpf_ntohs(port) >= 1024;
 }
 
-// The same, for endpoints of every port too.
-static __always_inline __u32 roles_of(const struct endpoint *end, const struct scope *scope)
+// The roles of an endpoint that has `roles` by itself: if none, those of every port.
+static __always_inline __u32 widened(__u32 roles, const struct endpoint *end,
+				     const struct scope *scope)
 {
 	struct endpoint key = *end; // before Linux 6.2 a key is on the stack, not behind an argument
-	__u32 roles = role(&key);
 	__u32 wide;
 
 	if (roles || !scope->wide)
@@ -89,6 +89,14 @@ static __always_inline __u32 roles_of(const struct endpoint *end, const struct s
 	key.port = 0;
 	wide = role(&key);
 	return wide & FTP_DATA && is_ftp_data(end->port) ? wide | SERVICE : wide;
+}
+
+// The same, for endpoints that have not been looked up yet.
+static __always_inline __u32 roles_of(const struct endpoint *end, const struct scope *scope)
+{
+	struct endpoint key = *end;
+
+	return widened(role(&key), end, scope);
 }
 
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
@@ -104,13 +112,14 @@ static __always_inline bool is_hosts(const struct endpoint *end)
 	return own && (port < own->first || port > own->last);
 }
 
-// A packet goes to a service when its destination is one. It is a reply when its source is a
-// real server and its destination is not this host itself (a health check's answer, say).
-__noinline bool is_ours(const struct packet *p, const struct scope *scope)
+// A packet goes to a service when its destination, which has `roles` by itself, is one. It is a reply
+// when its source is a real server and its destination is not this host itself (a health check's
+// answer, say).
+__noinline bool is_ours(const struct packet *p, const struct scope *scope, __u32 roles)
 {
 	if (!p || !scope)
 		return false;
-	if (roles_of(&p->dst, scope) & SERVICE)
+	if (widened(roles, &p->dst, scope) & SERVICE)
 		return true;
 	if ((roles_of(&p->src, scope) & REAL) && !is_hosts(&p->dst))
 		return true;
@@ -169,15 +178,16 @@ static __always_inline int answer(const struct lane *lane)
 	return lane->direct ? XDP_TX : bpf_redirect_map(&exits, PORT, XDP_DROP);
 }
 
-// TCP of the director's, before it gets there. Where no answer gets out, a worker gives it.
+// TCP for a service with cookies, before it gets to the director. Where no answer gets out, a worker
+// gives it.
 static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet,
-				 const struct filter *filter)
+				 const struct filter *filter,
+				 const struct cookie_service *service)
 {
 	__u32 port = PORT;
 	const struct lane *lane = bpf_map_lookup_elem(&lanes, &port);
-	const struct cookie_service *service = minting(packet);
 
-	if (!lane || !service || (opens(packet) && !lane->direct && !lane->on))
+	if (!lane || (opens(packet) && !lane->direct && !lane->on))
 		return to_director(ctx->rx_queue_index);
 	switch (meet(ctx, packet, service)) {
 	case ANSWER:
@@ -195,6 +205,7 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 // Filters what is not of an established connection, and finds out whose it is.
 static __always_inline int judge(struct xdp_md *ctx)
 {
+	const struct standing *standing = NULL;
 	struct packet packet = {};
 	bool ours, allowed = false;
 	struct filter *filter;
@@ -207,14 +218,17 @@ static __always_inline int judge(struct xdp_md *ctx)
 	filter = bpf_map_lookup_elem(&filters, &only);
 	if (!scope || !filter)
 		return pass();
-	reading = parse(ctx, &packet);
+	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
 	refused = filtered(ctx, &packet, filter, PORT, &allowed);
 	if (refused != ADMITTED)
 		return refuse(ctx, &packet, filter, refused);
 	switch (reading) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
-		ours = is_ours(&packet, scope);
+		standing = bpf_map_lookup_elem(&endpoints, &packet.dst);
+		ours = standing && standing->roles & SERVICE;
+		if (!ours)
+			ours = is_ours(&packet, scope, standing ? standing->roles : 0);
 		break;
 	case QUOTE:
 		ours = is_about_ours(&packet, scope);
@@ -230,8 +244,8 @@ static __always_inline int judge(struct xdp_md *ctx)
 		if (refused != ADMITTED)
 			return refuse(ctx, &packet, filter, refused);
 	}
-	if (reading == TRANSPORT && packet.dst.protocol == IPPROTO_TCP)
-		return greet(ctx, &packet, filter);
+	if (standing && standing->cookies.flags & MINTS)
+		return greet(ctx, &packet, filter, &standing->cookies);
 	return to_director(ctx->rx_queue_index);
 }
 

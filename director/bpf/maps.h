@@ -8,6 +8,7 @@
 #pragma once
 
 #include "address.h"
+#include "cookie/service.h"
 
 // Queues of one interface at most; the director refuses more.
 #define QUEUES 64
@@ -54,12 +55,20 @@ enum counter {
 	ADMITTED = COUNTERS, // nothing that is counted
 };
 
+// What an endpoint is to the director, and how the cookies of a service are made, if it has some: one
+// look-up tells both.
+struct standing {
+	__u32 roles;
+	__u32 zero;
+	struct cookie_service cookies;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct endpoint);
-	__type(value, __u32);
+	__type(value, struct standing);
 } endpoints SEC(".maps");
 
 // A rule that marks packets, the first one that fits. Fields that say nothing fit everything.

@@ -2,14 +2,18 @@
 //
 // The roll: which tuples may have a connection, as the workers write it. A Bloom filter of words of 64
 // bits, two of one word for each tuple, at places that a keyed hash gives: so nothing that has a
-// connection is missing, and little else is found. The workers keep the counters (cookie/roll.rs).
+// connection is missing, and little else is found. Behind the words stands what is looked at first, the
+// front: a bit for each group of their bits, whether any of it is set. A flood of strangers meets
+// little else, and it fits in the nearest cache. The workers keep the counters (cookie/roll.rs).
 
 #pragma once
 
 #include "maps.h"
-#include "siphash.h"
 
-const volatile __u64 ROLL_KEY[2];
+#define ROLL_KEYS 7  // a constant; the client's words, those of the VIP in one, ports
+#define GROUP_BITS 4 // the logarithm of how many bits are a group
+
+const volatile __u64 ROLL_KEY[ROLL_KEYS];
 const volatile __u32 ROLL_MASK; // words - 1
 
 // The loader sizes it.
@@ -21,25 +25,44 @@ struct {
 	__type(value, __u64);
 } roll SEC(".maps");
 
-// VIPs that differ only in how their words add up share places; their ports tell them apart.
+// Multilinear, as the hash of flows (fast/find.h), and stirred: of the sum its upper half is good, and
+// here all of it is used. VIPs that differ only in how their words add up share places; their ports tell
+// them apart. cookie/place.rs computes the same.
 static __always_inline __u64 place_of(const struct endpoint *client, const struct endpoint *vip)
 {
 	const struct address *c = &client->addr, *v = &vip->addr;
 	__u32 folded = v->word[0] ^ v->word[1] ^ v->word[2] ^ v->word[3];
-	__u64 words[3] = {
-		(__u64)c->word[1] << 32 | c->word[0],
-		(__u64)c->word[3] << 32 | c->word[2],
-		(__u64)folded << 32 | (__u32)vip->port << 16 | client->port,
-	};
+	__u32 ports = (__u32)vip->port << 16 | client->port;
+	__u64 sum = ROLL_KEY[0] + ROLL_KEY[4] * c->word[3] + ROLL_KEY[5] * folded +
+		    ROLL_KEY[6] * ports;
 
-	return siphash(1, 3, ROLL_KEY[0], ROLL_KEY[1], words);
+	if (!is_v4(c))
+		sum += ROLL_KEY[1] * c->word[0] + ROLL_KEY[2] * c->word[1] +
+		       ROLL_KEY[3] * c->word[2];
+	sum = (sum ^ sum >> 32) * 0x9e3779b97f4a7c15;
+	return sum ^ sum >> 32;
+}
+
+static __always_inline __u64 roll_bit(__u32 number)
+{
+	return 1ULL << (number & 63);
+}
+
+static __always_inline bool has_bits(__u32 slot, __u64 bits)
+{
+	__u64 *word = bpf_map_lookup_elem(&roll, &slot);
+
+	return !word || (*(volatile __u64 *)word & bits) == bits;
 }
 
 static __always_inline bool is_on_roll(__u64 place)
 {
-	__u32 slot = place & ROLL_MASK;
-	__u64 *word = bpf_map_lookup_elem(&roll, &slot);
-	__u64 bits = 1ULL << (place >> 32 & 63) | 1ULL << (place >> 38 & 63);
+	__u32 line = place & ROLL_MASK;
+	__u32 one = place >> 32 & 63, other = place >> 38 & 63;
+	__u32 group = line << (6 - GROUP_BITS);
+	__u32 front = ROLL_MASK + 1 + (group >> 6);
 
-	return !word || (*(volatile __u64 *)word & bits) == bits;
+	return has_bits(front, roll_bit(group | one >> GROUP_BITS) |
+			       roll_bit(group | other >> GROUP_BITS)) &&
+	       has_bits(line, roll_bit(one) | roll_bit(other));
 }

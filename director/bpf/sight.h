@@ -49,8 +49,11 @@ static __always_inline void sample(struct xdp_md *ctx, const struct packet *p,
 				   const struct filter *filter)
 {
 	__u32 only = 0;
-	__u32 *next = bpf_map_lookup_elem(&ahead, &only);
+	__u32 *next;
 
+	if (!filter->gap)
+		return;
+	next = bpf_map_lookup_elem(&ahead, &only);
 	if (!next)
 		return;
 	if (*next)

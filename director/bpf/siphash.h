@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// SipHash (J.-P. Aumasson, D. J. Bernstein, 2012) of three words, little-endian as they stand in
-// memory: 2-4 where a forger must not find the value, 1-3 where nobody may aim at a place.
+// SipHash-2-4 (J.-P. Aumasson, D. J. Bernstein, 2012) of words, little-endian as they stand in memory.
 
 #pragma once
 
@@ -34,28 +33,32 @@ static __always_inline void sip_round(struct sip *s)
 	s->v2 = rotate(s->v2, 32);
 }
 
-// `compress` and `finish` are constants at each call.
-static __always_inline __u64 siphash(int compress, int finish, __u64 k0, __u64 k1,
-				     const __u64 words[3])
+static __always_inline struct sip siphash_of(const struct siphash_key *key)
 {
-	struct sip s = {
+	__u64 k0 = key->word[0], k1 = key->word[1];
+
+	return (struct sip){
 		k0 ^ 0x736f6d6570736575,
 		k1 ^ 0x646f72616e646f6d,
 		k0 ^ 0x6c7967656e657261,
 		k1 ^ 0x7465646279746573,
 	};
-	__u64 length = 24ULL << 56;
+}
 
-	for (int i = 0; i < 4; i++) {
-		__u64 word = i < 3 ? words[i] : length;
+static __always_inline void absorb(struct sip *s, __u64 word)
+{
+	s->v3 ^= word;
+	for (int n = 0; n < 2; n++)
+		sip_round(s);
+	s->v0 ^= word;
+}
 
-		s.v3 ^= word;
-		for (int n = 0; n < compress; n++)
-			sip_round(&s);
-		s.v0 ^= word;
-	}
-	s.v2 ^= 0xff;
-	for (int n = 0; n < finish; n++)
-		sip_round(&s);
-	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+// Of all that was absorbed, `length` bytes, the last less than eight of which are `rest`.
+static __always_inline __u64 finish(struct sip *s, __u64 length, __u64 rest)
+{
+	absorb(s, length << 56 | rest);
+	s->v2 ^= 0xff;
+	for (int n = 0; n < 4; n++)
+		sip_round(s);
+	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }

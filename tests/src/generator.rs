@@ -104,17 +104,9 @@ impl Generator {
     /// # Errors
     /// When the kernel refuses the programs.
     pub fn new(client: &Namespace, flows: &Flows) -> Result<Self> {
-        Self::in_network(CLIENT_NETWORK, client, flows)
-    }
-
-    /// The same, on the only interface of the first host of another network of the director.
-    ///
-    /// # Errors
-    /// As [`Generator::new`].
-    pub fn in_network(network: u8, host: &Namespace, flows: &Flows) -> Result<Self> {
         let object = bpf::load(Source::Generator)?;
-        let pass = host.enter(|| bpf::attach(&object, "pass", HOST_SIDE))?;
-        Self::with(network, host, flows, object, Some(pass))
+        let pass = client.enter(|| bpf::attach(&object, "pass", HOST_SIDE))?;
+        Self::with(CLIENT_NETWORK, client, flows, object, Some(pass))
     }
 
     /// The same where the interface has a [`Pass`] already.
@@ -122,8 +114,16 @@ impl Generator {
     /// # Errors
     /// As [`Generator::new`].
     pub fn beside(client: &Namespace, flows: &Flows) -> Result<Self> {
-        let object = bpf::load(Source::Generator)?;
-        Self::with(CLIENT_NETWORK, client, flows, object, None)
+        Self::in_network(CLIENT_NETWORK, client, flows)
+    }
+
+    /// The same on the only interface of the first host of a network of the director; a [`Pass`] or a
+    /// [`Sink`] is there already.
+    ///
+    /// # Errors
+    /// As [`Generator::new`].
+    pub fn in_network(network: u8, host: &Namespace, flows: &Flows) -> Result<Self> {
+        Self::with(network, host, flows, bpf::load(Source::Generator)?, None)
     }
 
     fn with(

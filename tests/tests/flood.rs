@@ -2,15 +2,19 @@
 //! figures are no business of a test.
 
 use anyhow::Result;
-use testbed::flood::{Outcome, Peer, Trial, measure};
+use testbed::flood::{Outcome, Peer, Trial, Way, measure};
 use testbed::require;
 
 /// Floods `peer` for seconds; none: not on this machine.
-fn flood(peer: Peer) -> Result<Option<Outcome>> {
+fn flood(peer: Peer, way: Way) -> Result<Option<Outcome>> {
     if !require::programs(&["ip", "ethtool", "nginx", "sysctl", "ping", "nft"]) {
         return Ok(None);
     }
-    let outcome = measure(peer, &Trial::QUICK)?;
+    let trial = Trial {
+        way,
+        ..Trial::QUICK
+    };
+    let outcome = measure(peer, &trial)?;
     assert!(outcome.rate > 0.0, "no flood");
     assert!(outcome.flooded.visits.attempts > 0, "no visits");
     let served = outcome.calm.visits.served();
@@ -20,8 +24,8 @@ fn flood(peer: Peer) -> Result<Option<Outcome>> {
     Ok(Some(outcome))
 }
 
-fn flood_with_levels(peer: Peer) -> Result<()> {
-    if let Some(outcome) = flood(peer)? {
+fn flood_with_levels(peer: Peer, way: Way) -> Result<()> {
+    if let Some(outcome) = flood(peer, way)? {
         assert!(outcome.raised.is_some(), "{:?}", outcome.most);
         assert!(outcome.lowered.is_some(), "{:?}", outcome.most);
     }
@@ -30,28 +34,33 @@ fn flood_with_levels(peer: Peer) -> Result<()> {
 
 #[test]
 fn nat_is_flooded() -> Result<()> {
-    flood_with_levels(Peer::Nat)
+    flood_with_levels(Peer::Nat, Way::Shared)
+}
+
+#[test]
+fn a_flood_may_come_by_an_interface_of_its_own() -> Result<()> {
+    flood_with_levels(Peer::Nat, Way::Apart)
 }
 
 #[test]
 fn direct_routing_is_flooded() -> Result<()> {
-    flood_with_levels(Peer::Dr)
+    flood_with_levels(Peer::Dr, Way::Shared)
 }
 
 #[test]
 fn tunnels_are_flooded() -> Result<()> {
-    flood_with_levels(Peer::Ipip)
+    flood_with_levels(Peer::Ipip, Way::Shared)
 }
 
 #[test]
 fn the_kernels_nat_is_flooded() -> Result<()> {
-    flood(Peer::Nftables).map(drop)
+    flood(Peer::Nftables, Way::Shared).map(drop)
 }
 
 /// A proxy that does not proxy would track every SYN.
 #[test]
 fn the_kernels_syn_proxy_is_flooded_and_tracks_users_only() -> Result<()> {
-    if let Some(outcome) = flood(Peer::Synproxy)? {
+    if let Some(outcome) = flood(Peer::Synproxy, Way::Shared)? {
         let users = outcome.calm.visits.attempts + outcome.flooded.visits.attempts;
         let tracked = outcome.most.entries;
         assert!(tracked <= users + 10, "{tracked} for {users} users");

@@ -10,6 +10,7 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 
+#include "../maps.h"
 #include "options.h"
 #include "service.h"
 
@@ -63,77 +64,94 @@ static __always_inline __u16 folded(__u64 sum)
 	return sum;
 }
 
-static __always_inline void turn_ethernet(struct ethhdr *eth)
+// The addresses of both stations. (struct ethhdr is packed: clang would go byte by byte.)
+static __always_inline void turn_ethernet(struct station *to)
 {
-	__u8 mac[ETH_ALEN];
+	struct station own = *to;
 
-	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+	to[0] = to[1];
+	to[1] = own;
 }
 
-// These two write the header and give the sum of the addresses, for the checksum of TCP.
+// These two write the header and give the sum of the addresses, for the checksum of TCP. Headers are
+// written in whole words, and nothing is read back: a processor waits where it has to put a word
+// together of what was just written.
 static __always_inline __u64 turn_v4(struct iphdr *ip, __u16 length)
 {
-	__be32 src = ip->saddr;
-	__u64 addresses = (__u64)ip->saddr + ip->daddr;
+	__be32 *word = (__be32 *)ip;
+	__be32 first = bpf_htonl(0x45000000 | (sizeof(*ip) + length));
+	__be32 second = bpf_htonl(0x4000); // do not fragment
+	__be32 third = bpf_htonl(OUR_TTL << 24 | IPPROTO_TCP << 16);
+	__be32 src = ip->saddr, dst = ip->daddr;
+	__u64 addresses = (__u64)src + dst;
 
-	ip->tos = 0;
-	ip->tot_len = bpf_htons(sizeof(*ip) + length);
-	ip->id = 0;
-	ip->frag_off = bpf_htons(0x4000); // do not fragment
-	ip->ttl = OUR_TTL;
-	ip->saddr = ip->daddr;
+	word[0] = first;
+	word[1] = second;
+	word[2] = third;
+	ip->check = ~folded(addresses + first + second + third);
+	ip->saddr = dst;
 	ip->daddr = src;
-	ip->check = 0;
-	ip->check = ~folded(addresses + (__u64)((__be32 *)ip)[0] + ((__be32 *)ip)[1] +
-			    ((__be32 *)ip)[2]);
 	return addresses;
 }
 
 static __always_inline __u64 turn_v6(struct ipv6hdr *ip, __u16 length)
 {
-	struct in6_addr src = ip->saddr;
+	__be32 *src = ip->saddr.in6_u.u6_addr32, *dst = ip->daddr.in6_u.u6_addr32;
 	__u64 addresses = 0;
 
 	*(__be32 *)ip = bpf_htonl(6 << 28);
 	ip->payload_len = bpf_htons(length);
 	ip->hop_limit = OUR_TTL;
-	ip->saddr = ip->daddr;
-	ip->daddr = src;
-	for (int i = 0; i < 4; i++)
-		addresses += (__u64)ip->saddr.in6_u.u6_addr32[i] + ip->daddr.in6_u.u6_addr32[i];
+	for (int i = 0; i < 4; i++) {
+		__be32 from = src[i], to = dst[i];
+
+		addresses += (__u64)from + to;
+		src[i] = to;
+		dst[i] = from;
+	}
 	return addresses;
 }
 
-static __always_inline void turn_tcp(struct tcphdr *tcp, const struct reply *r)
+// Writes the header but for its checksum, and gives the sum of its words.
+static __always_inline __u64 turn_tcp(struct tcphdr *tcp, const struct reply *r)
 {
-	__be16 port = tcp->source;
+	__u32 flags = 0x12 | (r->ecn ? 0x40 : 0); // SYN, ACK, ECE
+	__be32 *word = (__be32 *)tcp;
+	__be32 ports = word[0] << 16 | word[0] >> 16;
+	__be32 sequence = bpf_htonl(r->sequence);
+	__be32 acknowledged = bpf_htonl(r->acknowledged);
+	__be32 rest = bpf_htonl((5 + r->count) << 28 | flags << 16 | r->window);
 
-	tcp->source = tcp->dest;
-	tcp->dest = port;
-	tcp->seq = bpf_htonl(r->sequence);
-	tcp->ack_seq = bpf_htonl(r->acknowledged);
-	((__u8 *)tcp)[12] = (5 + r->count) << 4;
-	((__u8 *)tcp)[13] = 0x12 | (r->ecn ? 0x40 : 0); // SYN, ACK, ECE
-	tcp->window = bpf_htons(r->window);
-	tcp->check = 0;
+	word[0] = ports;
+	word[1] = sequence;
+	word[2] = acknowledged;
+	word[3] = rest;
 	tcp->urg_ptr = 0;
+	return (__u64)ports + sequence + acknowledged + rest;
 }
 
-// The frame gets as long as the answer; false when it cannot.
+// Makes the frame as long as the answer, or as Ethernet's shortest: what fills it up then is left of
+// the SYN. False when it cannot be.
+static __always_inline bool fit(struct xdp_md *ctx, __u32 wanted)
+{
+	__u32 present = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+
+	barrier_var(present); // or clang subtracts in an order that the verifier refuses
+	if (wanted < ETH_ZLEN)
+		wanted = ETH_ZLEN;
+	return wanted == present || !bpf_xdp_adjust_tail(ctx, (int)wanted - (int)present);
+}
+
+// False when there is no room for it.
 static __always_inline bool write_answer(struct xdp_md *ctx, const struct reply *r)
 {
 	__u32 headers = ETH_HLEN + (r->v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	__u16 length = sizeof(struct tcphdr) + r->count * 4;
-	void *data = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
-	__u32 present = end - data;
+	void *data, *end;
 	struct tcphdr *tcp;
 	__u64 sum;
 
-	barrier_var(present); // or clang subtracts in an order that the verifier refuses
-	if (bpf_xdp_adjust_tail(ctx, (int)(headers + length) - (int)present))
+	if (!fit(ctx, headers + length))
 		return false;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
@@ -142,10 +160,7 @@ static __always_inline bool write_answer(struct xdp_md *ctx, const struct reply 
 		return false;
 	turn_ethernet(data);
 	sum = r->v4 ? turn_v4(data + ETH_HLEN, length) : turn_v6(data + ETH_HLEN, length);
-	turn_tcp(tcp, r);
-	sum += bpf_htonl(IPPROTO_TCP) + (__u64)bpf_htonl(length);
-	for (int i = 0; i < 5; i++)
-		sum += ((__be32 *)tcp)[i];
+	sum += turn_tcp(tcp, r) + bpf_htonl(IPPROTO_TCP) + (__u64)bpf_htonl(length);
 	for (int i = 0; i < WORDS && i < r->count; i++) {
 		__be32 *at = (__be32 *)(tcp + 1) + i;
 

@@ -64,8 +64,6 @@ __noinline int read_options(struct xdp_md *ctx, __u32 at, __u32 length, struct o
 		return 0;
 	barrier_var(at); // or clang hides its bounds from the verifier
 	first = (void *)(long)ctx->data + (at & 127);
-	o->mss = DEFAULT_MSS;
-	o->scale = 0xff;
 	for (int i = 0; i < OPTION_BYTES && here < length; i++) {
 		const __u8 *option;
 

@@ -4,7 +4,6 @@
 
 #pragma once
 
-#include "../maps.h"
 #include "format.h"
 
 // Bits of `flags`.
@@ -30,13 +29,6 @@ struct cookie_service {
 	__u8 more;
 	__u8 zero[5];
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct endpoint);
-	__type(value, struct cookie_service);
-} cookies SEC(".maps");
 
 enum cookie_counter {
 	COOKIES_SENT,

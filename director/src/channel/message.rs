@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cookie::{Abilities, Key};
 
 /// Of the messages and of the cookies that they are about.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// From the director.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,11 @@ impl Key {
     /// The MAC of a cookie for `visitor`.
     pub fn mac(&self, visitor: &Visitor) -> Mac {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(visitor.client.addr.octets());
+        let addr = &visitor.client.addr;
+        match addr.to_v4() {
+            Some(v4) => hasher.write(&v4),
+            None => hasher.write(addr.octets()),
+        }
         hasher.write(&visitor.client.port.to_be_bytes());
         hasher.write(&visitor.service.to_le_bytes());
         hasher.write(&visitor.isn.to_be_bytes());

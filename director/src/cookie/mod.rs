@@ -4,6 +4,7 @@
 //! * `answer`: the SYN+ACK, where the gate does not make it.
 //! * `format`: what a cookie says, as `bpf/cookie/format.h` has it.
 //! * `hello`: what a SYN offers.
+//! * `place`: where a tuple belongs in what gate and workers share.
 //! * `recipe`: how the cookies of a service are made at this moment; gate and workers have the
 //!   same.
 //! * `reset`: clients that show by a RST that they are there, where nobody knows cookies.
@@ -14,6 +15,7 @@
 mod answer;
 mod format;
 mod hello;
+mod place;
 mod recipe;
 mod reset;
 mod roll;
@@ -24,6 +26,7 @@ mod words;
 
 pub use format::{Key, Mac, Offer, Visitor};
 pub use hello::{Hello, Timestamps};
+pub use place::Places;
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
 pub use reset::Resets;
 pub use roll::Roll;

@@ -20,7 +20,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::roll::place_of;
+use super::place::Places;
 use super::words::{self, Words};
 use super::{Mac, Recipe};
 use crate::wire::{Endpoint, Tuple};
@@ -31,21 +31,21 @@ const NEAR: u32 = 0xffff;
 /// What the RSTs of late have said, each a word: who it was, 32 bits of a hash, and the number.
 pub struct Resets {
     words: Words,
-    key: [u8; 16],
+    places: Places,
 }
 
 impl Resets {
     /// RSTs that are remembered (`RESETS_KEPT`); another one that falls on the same place takes it.
     pub const KEPT: usize = 1 << 16;
 
-    /// Those in `words`, at places that `key` gives.
-    pub const fn new(words: Words, key: [u8; 16]) -> Self {
-        Self { words, key }
+    /// Those in `words`.
+    pub const fn new(words: Words, places: Places) -> Self {
+        Self { words, places }
     }
 
     /// Remembers the number of a RST.
     pub fn note(&self, tuple: &Tuple, seq: u32) {
-        let place = place_of(&self.key, tuple);
+        let place = self.places.of(tuple);
         if let Some(word) = self.word(place) {
             word.store(place >> 32 << 32 | u64::from(seq), Relaxed);
         }
@@ -53,7 +53,7 @@ impl Resets {
 
     /// The number of the last RST that is known.
     pub fn last(&self, tuple: &Tuple) -> Option<u32> {
-        let place = place_of(&self.key, tuple);
+        let place = self.places.of(tuple);
         let word = self.word(place)?.load(Relaxed);
         (word >> 32 == place >> 32).then_some(word as u32)
     }
@@ -67,7 +67,7 @@ impl Resets {
 /// Those of this process alone, for a director without a gate.
 impl Default for Resets {
     fn default() -> Self {
-        Self::new(words::own(Self::KEPT), rand::random())
+        Self::new(words::own(Self::KEPT), Places::random())
     }
 }
 

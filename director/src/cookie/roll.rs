@@ -2,17 +2,27 @@
 //! refuse. A counting Bloom filter: whoever has a connection is on it, and few others are. The gate
 //! sees one bit for each counter, whether it is above zero: a flood looks for nearly all of its
 //! tuples in places where it has not looked before, and bits fit in a cache where counters do not.
+//! Before those it sees the *front*, a bit for each group of them, which fits in the nearest one.
+//!
+//! ```text
+//!  counters --(above 0?)--> bits of words --(any?)--> bits of the front
+//!  of this process alone    gate and workers share both: the words, and the front behind them
+//! ```
 
-use std::hash::Hasher;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
 
-use siphasher::sip::SipHasher13;
-
+use super::place::Places;
 use super::words::{self, Words};
 use crate::wire::Tuple;
 
 /// Counters of one line, and bits of its word.
 const LINE: usize = 64;
+
+/// Bits that are a group (`GROUP_BITS` of `bpf/roll.h` is its logarithm).
+const GROUP: usize = 16;
+
+/// Lines whose groups share a word of the front.
+const TOGETHER: usize = GROUP;
 
 /// Connections that a line is meant for.
 const PER_LINE: usize = 8;
@@ -24,14 +34,14 @@ const FULL: u8 = u8::MAX;
 pub struct Roll {
     counts: Box<[AtomicU8]>,
     words: Words,
-    key: [u8; 16],
+    places: Places,
 }
 
 /// A counter, and where its bit stands.
 struct Cell<'r> {
     roll: &'r Roll,
     line: usize,
-    at: u32,
+    at: usize,
 }
 
 impl Roll {
@@ -43,13 +53,18 @@ impl Roll {
             .clamp(64, 1 << 22)
     }
 
-    /// An empty one: `words` are zeroes, one a line, a power of two of them.
-    pub fn new(words: Words, key: [u8; 16]) -> Self {
-        let count = (*words).as_ref().len() * LINE;
+    /// How many words so many lines have: one each, and the front.
+    pub const fn words(lines: usize) -> usize {
+        lines + lines / TOGETHER
+    }
+
+    /// An empty one: `words` are zeroes, as many as a power of two of lines has.
+    pub fn new(words: Words, places: Places) -> Self {
+        let lines = (*words).as_ref().len() * TOGETHER / (TOGETHER + 1);
         Self {
-            counts: (0..count).map(|_| AtomicU8::new(0)).collect(),
+            counts: (0..lines * LINE).map(|_| AtomicU8::new(0)).collect(),
             words,
-            key,
+            places,
         }
     }
 
@@ -68,15 +83,24 @@ impl Roll {
         self.cells_of(tuple).all(|cell| cell.is_taken())
     }
 
+    fn lines_here(&self) -> usize {
+        self.counts.len() / LINE
+    }
+
     fn cells_of(&self, tuple: &Tuple) -> impl Iterator<Item = Cell<'_>> {
-        let lines = (self.counts.len() / LINE).max(1) as u64;
-        let place = place_of(&self.key, tuple);
+        let lines = self.lines_here().max(1) as u64;
+        let place = self.places.of(tuple);
         let line = (place & (lines - 1)) as usize;
         [place >> 32, place >> 38].into_iter().map(move |n| Cell {
             roll: self,
             line,
-            at: (n % LINE as u64) as u32,
+            at: n as usize % LINE,
         })
+    }
+
+    /// A word of a line; those of the front follow the last.
+    fn word(&self, number: usize) -> Option<&AtomicU64> {
+        (*self.words).as_ref().get(number)
     }
 }
 
@@ -103,25 +127,20 @@ impl Cell<'_> {
         self.count().is_some_and(|count| count.load(SeqCst) > 0)
     }
 
-    /// Has the bit follow the counter, whatever other workers do with either meanwhile: whoever
-    /// writes it looks once more whether the counter is still what it was written for. Until then, for
-    /// nanoseconds, who has just entered where somebody else has left may be missed; TCP sends again.
+    /// Whether a bit of its group is set.
+    fn is_group_taken(&self) -> bool {
+        let group = u64::MAX >> (64 - GROUP) << (self.at / GROUP * GROUP);
+        let word = self.roll.word(self.line);
+        word.is_some_and(|word| word.load(SeqCst) & group != 0)
+    }
+
+    /// Has its bits follow the counter.
     fn show(&self) {
-        let Some(word) = (*self.roll.words).as_ref().get(self.line) else {
-            return;
-        };
-        let mut taken = self.is_taken();
-        loop {
-            match taken {
-                true => word.fetch_or(1 << self.at, SeqCst),
-                false => word.fetch_and(!(1 << self.at), SeqCst),
-            };
-            let now = self.is_taken();
-            if now == taken {
-                return;
-            }
-            taken = now;
-        }
+        let roll = self.roll;
+        follow(roll.word(self.line), self.at, || self.is_taken());
+        let front = roll.word(roll.lines_here() + self.line / TOGETHER);
+        let group = (self.line * LINE + self.at) / GROUP;
+        follow(front, group, || self.is_group_taken());
     }
 
     /// What the counter was, if it was changed.
@@ -132,27 +151,36 @@ impl Cell<'_> {
 
     /// A counter that is not there belongs to nobody.
     fn count(&self) -> Option<&AtomicU8> {
-        self.roll.counts.get(self.line * LINE + self.at as usize)
+        self.roll.counts.get(self.line * LINE + self.at)
     }
 }
 
-/// Where a tuple from a client belongs, as `place_of` of `bpf/roll.h` has it.
-pub(super) fn place_of(key: &[u8; 16], tuple: &Tuple) -> u64 {
-    let Tuple { src, dst, .. } = tuple;
-    let octets = dst.addr.octets();
-    let folded = |n: usize| octets[n] ^ octets[n + 4] ^ octets[n + 8] ^ octets[n + 12];
-    let mut hasher = SipHasher13::new_with_key(key);
-    hasher.write(src.addr.octets());
-    hasher.write(&src.port.to_be_bytes());
-    hasher.write(&dst.port.to_be_bytes());
-    hasher.write(&[0, 1, 2, 3].map(folded));
-    hasher.finish()
+/// Has a bit follow what it stands for, whatever other workers do with either meanwhile: whoever
+/// writes it looks once more whether what it was written for still holds. Until then, for
+/// nanoseconds, who has just entered where somebody else has left may be missed; TCP sends again.
+fn follow(word: Option<&AtomicU64>, at: usize, is_set: impl Fn() -> bool) {
+    let Some(word) = word else {
+        return;
+    };
+    let bit = 1 << (at % 64);
+    let mut set = is_set();
+    loop {
+        match set {
+            true => word.fetch_or(bit, SeqCst),
+            false => word.fetch_and(!bit, SeqCst),
+        };
+        let now = is_set();
+        if now == set {
+            return;
+        }
+        set = now;
+    }
 }
 
 /// One that no gate sees.
 impl Default for Roll {
     fn default() -> Self {
-        Self::new(words::own(64), rand::random())
+        Self::new(words::own(Self::words(64)), Places::random())
     }
 }
 
@@ -190,9 +218,31 @@ mod tests {
 
     /// Whether the gate finds it.
     fn is_shown(roll: &Roll, tuple: &Tuple) -> bool {
-        let words = (*roll.words).as_ref();
+        let is_set = |word: usize, at: usize| {
+            let word = roll.word(word).unwrap();
+            word.load(SeqCst) >> at & 1 == 1
+        };
+        let front = |cell: &Cell<'_>| {
+            let group = cell.line % 16 * 4 + cell.at / 16;
+            is_set(64 + cell.line / 16, group)
+        };
         let mut cells = roll.cells_of(tuple);
-        cells.all(|cell| words[cell.line].load(SeqCst) >> cell.at & 1 == 1)
+        cells.all(|cell| front(&cell) && is_set(cell.line, cell.at))
+    }
+
+    /// Bits of the front that are set, and groups in which a bit is.
+    fn groups(roll: &Roll) -> [Vec<bool>; 2] {
+        let words = (*roll.words).as_ref();
+        let (lines, front) = words.split_at(64);
+        let split = |words: &[AtomicU64], bits: usize| {
+            let parts = |word: &AtomicU64| {
+                let word = word.load(SeqCst);
+                let part = move |n| word >> (n * bits) & (u64::MAX >> (64 - bits)) != 0;
+                (0..64 / bits).map(part)
+            };
+            words.iter().flat_map(parts).collect()
+        };
+        [split(front, 1), split(lines, 16)]
     }
 
     #[test]
@@ -215,6 +265,13 @@ mod tests {
             assert_eq!(has, shows, "{port}");
             assert!(has || port >= 500, "{port}");
         }
+        let [front, words] = groups(&roll);
+        assert_eq!(front, words);
+        (1..500).for_each(|port| roll.leave(&tuple(port)));
+        (300..400).for_each(|port| roll.leave(&tuple(port)));
+        let [front, words] = groups(&roll);
+        assert_eq!(front, words);
+        assert!(!front.contains(&true));
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! The recipes of services with cookies, as `bpf/cookie/service.h` lays them out, and what the gate
 //! counts of them.
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::MapHandle;
 
 use super::GateError;
-use super::map::{endpoint_key, sum_percpu};
+use super::map::sum_percpu;
 use crate::cookie::Recipe;
-use crate::wire::{Endpoint, Protocol};
 
 /// What was done for a service's clients, packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,11 +30,11 @@ impl CookieCounts {
     }
 }
 
-/// Services with cookies at most: the maps have room for as many.
+/// Services with cookies at most: there are counters for as many.
 pub const MAX_COOKIE_SERVICES: u16 = 1024;
 
 /// Size of `struct cookie_service`.
-const BYTES: usize = 48;
+pub(super) const RECIPE_BYTES: usize = 48;
 
 /// `COOKIE_COUNTERS`.
 const COUNTERS: u32 = 3;
@@ -57,36 +56,16 @@ mod more {
     pub(super) const RESETS: u8 = 0x02;
 }
 
-/// The two maps.
+/// The map of what is counted.
 #[derive(Debug)]
-pub(super) struct CookieMaps {
-    pub(super) services: MapHandle,
-    pub(super) counts: MapHandle,
-}
+pub(super) struct CookieCounters(pub(super) MapHandle);
 
-impl CookieMaps {
-    pub(super) fn set(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
-        let key = endpoint_key(Protocol::Tcp.number(), vip);
-        let done = match recipe {
-            Some(recipe) => self.services.update(&key, &bytes_of(recipe), MapFlags::ANY),
-            None => match self.services.delete(&key) {
-                Err(e) if e.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
-                done => done,
-            },
-        };
-        done.map_err(|error| GateError::Map {
-            map: "cookies",
-            error,
-        })
-    }
-
+impl CookieCounters {
     pub(super) fn counts(&self, service: u16) -> Result<CookieCounts, GateError> {
         let count = |n: u32| {
-            sum_percpu(&self.counts, u32::from(service) * COUNTERS + n).map_err(|error| {
-                GateError::Map {
-                    map: "cookie_counts",
-                    error,
-                }
+            sum_percpu(&self.0, u32::from(service) * COUNTERS + n).map_err(|error| GateError::Map {
+                map: "cookie_counts",
+                error,
             })
         };
         Ok(CookieCounts {
@@ -97,8 +76,8 @@ impl CookieMaps {
     }
 }
 
-fn bytes_of(recipe: &Recipe) -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
+pub(super) fn bytes_of(recipe: &Recipe) -> [u8; RECIPE_BYTES] {
+    let mut bytes = [0; RECIPE_BYTES];
     for (to, key) in bytes.chunks_exact_mut(16).zip(recipe.keys) {
         to.copy_from_slice(&key.map_or([0; 16], |key| key.0));
     }

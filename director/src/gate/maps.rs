@@ -7,46 +7,17 @@ use adminapi::model::Family;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
-use super::cookies::CookieMaps;
+use super::cookies::CookieCounters;
+use super::endpoints::Endpoints;
 use super::filters::Filters;
 use super::flows::FlowMaps;
-use super::map::{endpoint_key, put, sum_percpu};
+use super::map::{put, sum_percpu};
 use super::roll::{RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
 use crate::cookie::{Resets, Roll};
 use crate::marks::{MAX_RULES, Rule};
-use crate::wire::{Addr, Endpoint, Mac, Protocol};
-
-/// What an endpoint is to the gate: a set of bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Roles(u32);
-
-impl Roles {
-    /// Nothing to the director.
-    pub const NONE: Self = Self(0);
-    /// A virtual service.
-    pub const SERVICE: Self = Self(1);
-    /// A NAT real server.
-    pub const REAL: Self = Self(2);
-    /// With port 0: a virtual service at the ports that FTP has its data on.
-    pub const FTP_DATA: Self = Self(4);
-
-    /// All roles of both.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The roles that both have.
-    pub const fn both(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Whether all of `other` are in it.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
+use crate::wire::{Addr, Mac, Protocol};
 
 /// What the gate has counted on one interface, packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +105,7 @@ fn bytes_of((rule, families): &(Rule, Vec<Family>)) -> [u8; RULE_BYTES] {
 
 #[derive(Debug)]
 pub(super) struct Maps {
-    endpoints: MapHandle,
+    pub(super) endpoints: Endpoints,
     locals: MapHandle,
     sockets: MapHandle,
     stations: MapHandle,
@@ -144,7 +115,7 @@ pub(super) struct Maps {
     pub(super) flows: FlowMaps,
     roll: MapHandle,
     resets: MapHandle,
-    pub(super) cookies: CookieMaps,
+    pub(super) cookies: CookieCounters,
     pub(super) filters: Filters,
     pub(super) sights: MapHandle,
     ahead: MapHandle,
@@ -155,7 +126,7 @@ pub(super) struct Maps {
 impl Maps {
     pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
         Ok(Self {
-            endpoints: MapHandle::try_from(&skel.maps.endpoints)?,
+            endpoints: Endpoints::of(skel)?,
             locals: MapHandle::try_from(&skel.maps.locals)?,
             sockets: MapHandle::try_from(&skel.maps.sockets)?,
             stations: MapHandle::try_from(&skel.maps.stations)?,
@@ -165,10 +136,7 @@ impl Maps {
             flows: FlowMaps::of(skel)?,
             roll: MapHandle::try_from(&skel.maps.roll)?,
             resets: MapHandle::try_from(&skel.maps.resets)?,
-            cookies: CookieMaps {
-                services: MapHandle::try_from(&skel.maps.cookies)?,
-                counts: MapHandle::try_from(&skel.maps.cookie_counts)?,
-            },
+            cookies: CookieCounters(MapHandle::try_from(&skel.maps.cookie_counts)?),
             filters: Filters::of(skel)?,
             sights: MapHandle::try_from(&skel.maps.sights)?,
             ahead: MapHandle::try_from(&skel.maps.ahead)?,
@@ -178,7 +146,7 @@ impl Maps {
 
     /// Makes a further instance use these maps instead of new ones.
     pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
-        open.maps.endpoints.reuse_fd(self.endpoints.as_fd())?;
+        self.endpoints.lend(open)?;
         open.maps.locals.reuse_fd(self.locals.as_fd())?;
         open.maps.sockets.reuse_fd(self.sockets.as_fd())?;
         open.maps.stations.reuse_fd(self.stations.as_fd())?;
@@ -186,10 +154,7 @@ impl Maps {
         open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
         open.maps.roll.reuse_fd(self.roll.as_fd())?;
         open.maps.resets.reuse_fd(self.resets.as_fd())?;
-        open.maps.cookies.reuse_fd(self.cookies.services.as_fd())?;
-        open.maps
-            .cookie_counts
-            .reuse_fd(self.cookies.counts.as_fd())?;
+        open.maps.cookie_counts.reuse_fd(self.cookies.0.as_fd())?;
         open.maps.counters.reuse_fd(self.counters.as_fd())?;
         open.maps.sights.reuse_fd(self.sights.as_fd())?;
         open.maps.ahead.reuse_fd(self.ahead.as_fd())?;
@@ -199,12 +164,12 @@ impl Maps {
 
     /// The roll, on the memory that the gate sees.
     pub(super) fn map_roll(&self, plan: &RollPlan) -> Result<Roll, GateError> {
-        let shared = Shared::of(self.roll.as_fd(), plan.lines * size_of::<u64>());
+        let shared = Shared::of(self.roll.as_fd(), plan.words() * size_of::<u64>());
         let shared = shared.map_err(|error| GateError::Map {
             map: "roll",
             error: error.into(),
         })?;
-        Ok(Roll::new(Box::new(shared), plan.key))
+        Ok(Roll::new(Box::new(shared), plan.places))
     }
 
     /// The RSTs that were heard, in the same way.
@@ -214,7 +179,7 @@ impl Maps {
             map: "resets",
             error: error.into(),
         })?;
-        Ok(Resets::new(Box::new(shared), plan.key))
+        Ok(Resets::new(Box::new(shared), plan.places))
     }
 
     pub(super) fn connect(
@@ -231,20 +196,6 @@ impl Maps {
                 map: "sockets",
                 error,
             })
-    }
-
-    pub(super) fn set_endpoint(
-        &self,
-        protocol: u8,
-        endpoint: Endpoint,
-        roles: Roles,
-    ) -> Result<(), GateError> {
-        let key = endpoint_key(protocol, endpoint);
-        let value = (roles != Roles::NONE).then(|| roles.0.to_ne_bytes());
-        put(&self.endpoints, &key, value).map_err(|error| GateError::Map {
-            map: "endpoints",
-            error,
-        })
     }
 
     pub(super) fn set_local(

@@ -7,6 +7,7 @@
 
 mod answers;
 mod cookies;
+mod endpoints;
 mod error;
 mod filters;
 pub mod flows;
@@ -16,17 +17,19 @@ mod map;
 mod maps;
 mod pins;
 mod program;
+mod reals;
 mod roll;
 mod sights;
 mod trial;
 
 pub use answers::Answers;
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
+pub use endpoints::Roles;
 pub use error::GateError;
 pub use filters::{Accused, Filters, Known};
 pub use interface::Interface;
 pub use lanes::Lanes;
-pub use maps::{GATE_DROPS, GateCounters, Roles, Scope};
+pub use maps::{GATE_DROPS, GateCounters, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
 pub use sights::{Sight, Sights};
@@ -179,7 +182,7 @@ impl Gate {
     /// # Errors
     /// When the map is full.
     pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
-        self.maps.cookies.set(vip, recipe)
+        self.maps.endpoints.set_recipe(vip, recipe)
     }
 
     /// What the gate has counted of a service with cookies.
@@ -301,7 +304,7 @@ impl Gate {
         endpoint: Endpoint,
         roles: Roles,
     ) -> Result<(), GateError> {
-        self.maps.set_endpoint(protocol.number(), endpoint, roles)
+        self.maps.endpoints.set_roles(protocol, endpoint, roles)
     }
 
     /// Gives the address as a whole the roles `roles`: fragments have no ports to go by.
@@ -309,7 +312,7 @@ impl Gate {
     /// # Errors
     /// When the map is full.
     pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
-        self.maps.set_endpoint(0, Endpoint::new(addr, 0), roles)
+        self.maps.endpoints.set_address(addr, roles)
     }
 
     /// Says that `addr` is an address of this host, to which a real server may speak without its

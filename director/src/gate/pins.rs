@@ -125,20 +125,19 @@ impl Pins {
             }
             own.push(path);
         }
-        let folder = self.directory.join("links");
-        for other in paths_in(&folder).map_err(failed(&folder))? {
-            if !own.contains(&other) {
-                fs::remove_file(&other).map_err(failed(&other))?;
-            }
-        }
+        forget_others(&self.directory.join("links"), &own)?;
+        let mut named = Vec::new();
         for (name, map) in maps {
             if name == RECORD {
                 let written = map.update(&ONLY, &record(), MapFlags::ANY);
                 written.map_err(|error| GateError::Map { map: RECORD, error })?;
             }
-            renew(&self.map_path(name), map.as_fd())?;
+            let path = self.map_path(name);
+            renew(&path, map.as_fd())?;
+            named.push(path);
         }
-        Ok(())
+        // Another version has had other maps.
+        forget_others(&self.directory.join("maps"), &named)
     }
 
     /// Gives names to what holds the program at tc egress, and takes away all other such names.
@@ -159,12 +158,7 @@ impl Pins {
         if !folder.exists() {
             return Ok(());
         }
-        for other in paths_in(&folder).map_err(failed(&folder))? {
-            if !own.contains(&other) {
-                fs::remove_file(&other).map_err(failed(&other))?;
-            }
-        }
-        Ok(())
+        forget_others(&folder, &own)
     }
 
     fn map(&self, name: &str) -> Option<MapHandle> {
@@ -216,6 +210,16 @@ fn renew(path: &Path, object: BorrowedFd<'_>) -> Result<(), GateError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
         _ => bpf_link::pin(object, path).map_err(failed(path)),
     }
+}
+
+/// Takes away the names in `folder` that are not among `own`.
+fn forget_others(folder: &Path, own: &[PathBuf]) -> Result<(), GateError> {
+    for path in paths_in(folder).map_err(failed(folder))? {
+        if !own.contains(&path) {
+            fs::remove_file(&path).map_err(failed(&path))?;
+        }
+    }
+    Ok(())
 }
 
 fn paths_in(folder: &Path) -> io::Result<Vec<PathBuf>> {

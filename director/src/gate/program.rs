@@ -73,11 +73,11 @@ pub(super) fn load(
     if let Some(data) = open.maps.rodata_data.as_deref_mut() {
         data.PORT = instance.port;
         data.FAST_PATH = u32::from(instance.flows > 0 && mode == XdpMode::Native);
-        data.ROLL_KEY = instance.roll.words();
+        data.ROLL_KEY = instance.roll.places.keys();
         data.ROLL_MASK = instance.roll.lines as u32 - 1;
     }
-    let lines = open.maps.roll.set_max_entries(instance.roll.lines as u32);
-    lines.map_err(refused)?;
+    let words = instance.roll.words() as u32;
+    open.maps.roll.set_max_entries(words).map_err(refused)?;
     match base {
         Base::New(carried) => {
             flows::size(&mut open, instance.flows).map_err(refused)?;

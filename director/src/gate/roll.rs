@@ -6,26 +6,25 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
 
-use crate::cookie::Roll;
+use crate::cookie::{Places, Roll};
 
 /// What the roll is to be: the same for all instances.
 pub(super) struct RollPlan {
     pub(super) lines: usize,
-    pub(super) key: [u8; 16],
+    pub(super) places: Places,
 }
 
 impl RollPlan {
     pub(super) fn of(connections: usize) -> Self {
         Self {
             lines: Roll::lines(connections),
-            key: rand::random(),
+            places: Places::random(),
         }
     }
 
-    /// The key as the program has it.
-    pub(super) fn words(&self) -> [u64; 2] {
-        let key = u128::from_le_bytes(self.key);
-        [key as u64, (key >> 64) as u64]
+    /// How many words gate and workers share.
+    pub(super) const fn words(&self) -> usize {
+        Roll::words(self.lines)
     }
 }
 

@@ -14,7 +14,7 @@ use super::program::{self, Base, Instance};
 use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Resets, Roll};
-use crate::wire::{Endpoint, Mac, Protocol};
+use crate::wire::{Addr, Endpoint, Mac, Protocol};
 
 /// What the gate says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,15 @@ impl Trial {
         endpoint: Endpoint,
         roles: Roles,
     ) -> Result<(), GateError> {
-        self.maps.set_endpoint(protocol.number(), endpoint, roles)
+        self.maps.endpoints.set_roles(protocol, endpoint, roles)
+    }
+
+    /// As [`super::Gate::set_address`].
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
+        self.maps.endpoints.set_address(addr, roles)
     }
 
     /// As [`super::Gate::set_cookies`].
@@ -101,7 +109,7 @@ impl Trial {
     /// # Errors
     /// When the map is full.
     pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
-        self.maps.cookies.set(vip, recipe)
+        self.maps.endpoints.set_recipe(vip, recipe)
     }
 
     /// What it filters.

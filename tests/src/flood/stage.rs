@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 use super::{Pace, Peer, Way};
 use crate::agent::Agent;
 use crate::director::{Configuration, Director, by, service};
-use crate::generator::{Flows, Generator, Kind};
+use crate::generator::{Flows, Generator, Kind, Sink};
 use crate::namespace::Namespace;
 use crate::nftables::Rules;
 use crate::process::Signal;
 use crate::scene::Family;
 use crate::servers::{HTTP_PORT, Nginx};
-use crate::topology::{Plan, STRANGERS_NETWORK, Topology};
+use crate::topology::{HOST_SIDE, Plan, STRANGERS_NETWORK, Topology};
 
 /// Nobody has these; who answers them gets no answer, not even a RST.
 const SPOOFED: &str = "44.0.0.0/8";
@@ -57,6 +57,7 @@ pub(crate) struct Stage {
     forwarder: Forwarder,
     _agents: Vec<Agent>,
     _web: Vec<Nginx>,
+    _sink: Option<Sink>,
     topology: Topology,
 }
 
@@ -134,6 +135,7 @@ impl Stage {
             forwarder: forwarder(peer, shape, &topology)?,
             _agents: agents,
             _web: web,
+            _sink: sink(&topology)?,
             topology,
         })
     }
@@ -211,6 +213,13 @@ impl Stage {
             }
         }
     }
+}
+
+/// Takes the answers to a flood that comes by an interface of its own: those who are named as its
+/// senders are far away.
+fn sink(topology: &Topology) -> Result<Option<Sink>> {
+    let stranger = topology.stranger.as_ref();
+    stranger.map(|host| Sink::new(host, HOST_SIDE)).transpose()
 }
 
 fn forwarder(

@@ -1,0 +1,169 @@
+//! What endpoints are to the gate, and how the cookies of those that are services are made: one map,
+//! as a packet's destination is looked up once (`struct standing` of `bpf/maps.h`).
+
+use std::os::fd::AsFd;
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use parking_lot::Mutex;
+
+use super::GateError;
+use super::cookies::{self, RECIPE_BYTES};
+use super::map::{endpoint_key, put};
+use super::reals::Reals;
+use super::skel::{GateSkel, OpenGateSkel};
+use crate::cookie::Recipe;
+use crate::wire::{Addr, Endpoint, Protocol};
+
+/// What an endpoint is to the gate: a set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles(u32);
+
+impl Roles {
+    /// Nothing to the director.
+    pub const NONE: Self = Self(0);
+    /// A virtual service.
+    pub const SERVICE: Self = Self(1);
+    /// A NAT real server.
+    pub const REAL: Self = Self(2);
+    /// With port 0: a virtual service at the ports that FTP has its data on.
+    pub const FTP_DATA: Self = Self(4);
+
+    /// All roles of both.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The roles that both have.
+    pub const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether all of `other` are in it.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// `struct standing`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    roles: Roles,
+    recipe: [u8; RECIPE_BYTES],
+}
+
+/// Where its recipe begins.
+const RECIPE: usize = 8;
+
+impl Standing {
+    /// Of an endpoint that is nothing to the director.
+    const NONE: Self = Self {
+        roles: Roles::NONE,
+        recipe: [0; RECIPE_BYTES],
+    };
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let recipe = bytes.get(RECIPE..)?.try_into().ok()?;
+        let roles = Roles(u32::from_ne_bytes(*bytes.first_chunk()?));
+        Some(Self { roles, recipe })
+    }
+
+    fn to_bytes(self) -> [u8; RECIPE + RECIPE_BYTES] {
+        let mut bytes = [0; RECIPE + RECIPE_BYTES];
+        bytes[..4].copy_from_slice(&self.roles.0.to_ne_bytes());
+        bytes[RECIPE..].copy_from_slice(&self.recipe);
+        bytes
+    }
+}
+
+/// The map, and what says where in it real servers may be.
+#[derive(Debug)]
+pub(super) struct Endpoints {
+    map: MapHandle,
+    reals: Reals,
+    /// Held while an entry is changed: roles and recipes come from different threads.
+    changing: Mutex<()>,
+}
+
+impl Endpoints {
+    pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
+        Ok(Self {
+            map: MapHandle::try_from(&skel.maps.endpoints)?,
+            reals: Reals::of(MapHandle::try_from(&skel.maps.real_places)?),
+            changing: Mutex::new(()),
+        })
+    }
+
+    pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+        open.maps.endpoints.reuse_fd(self.map.as_fd())?;
+        open.maps.real_places.reuse_fd(self.reals.map().as_fd())
+    }
+
+    /// Gives an endpoint these roles.
+    pub(super) fn set_roles(
+        &self,
+        protocol: Protocol,
+        endpoint: Endpoint,
+        roles: Roles,
+    ) -> Result<(), GateError> {
+        let had = self.write_roles(protocol.number(), endpoint, roles);
+        had.map(drop)
+    }
+
+    /// Gives an address as a whole these roles.
+    pub(super) fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
+        // Beforehand: it is asked there whether an address is worth a look into the map.
+        if roles.has(Roles::REAL) {
+            self.reals.enter(addr)?;
+        }
+        let had = self.write_roles(0, Endpoint::new(addr, 0), roles)?;
+        if had.has(Roles::REAL) {
+            self.reals.leave(addr)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the roles that it had.
+    fn write_roles(
+        &self,
+        protocol: u8,
+        endpoint: Endpoint,
+        roles: Roles,
+    ) -> Result<Roles, GateError> {
+        let key = endpoint_key(protocol, endpoint);
+        let had = self.change(&key, |had| Standing { roles, ..had })?;
+        Ok(had.roles)
+    }
+
+    /// Says how the cookies of the TCP service at `vip` are made, if they are.
+    pub(super) fn set_recipe(
+        &self,
+        vip: Endpoint,
+        recipe: Option<&Recipe>,
+    ) -> Result<(), GateError> {
+        let key = endpoint_key(Protocol::Tcp.number(), vip);
+        let recipe = recipe.map_or(Standing::NONE.recipe, cookies::bytes_of);
+        let had = self.change(&key, |had| Standing { recipe, ..had });
+        had.map(drop)
+    }
+
+    /// Puts an entry in the place of the old one, which it returns, as a whole; one that says nothing
+    /// is taken out.
+    fn change(
+        &self,
+        key: &[u8],
+        change: impl FnOnce(Standing) -> Standing,
+    ) -> Result<Standing, GateError> {
+        let failed = |error| GateError::Map {
+            map: "endpoints",
+            error,
+        };
+        let _changing = self.changing.lock();
+        let old = self.map.lookup(key, MapFlags::ANY).map_err(failed)?;
+        let old = old.as_deref().and_then(Standing::read);
+        let old = old.unwrap_or(Standing::NONE);
+        let new = change(old);
+        let entry = (new != Standing::NONE).then(|| new.to_bytes());
+        put(&self.map, key, entry).map_err(failed)?;
+        Ok(old)
+    }
+}
