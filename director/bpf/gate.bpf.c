@@ -178,8 +178,17 @@ static __always_inline int answer(const struct lane *lane)
 	return lane->direct ? XDP_TX : bpf_redirect_map(&exits, PORT, XDP_DROP);
 }
 
+// Whether there is a worker to read what comes by a queue.
+static __always_inline bool is_read(__u32 queue)
+{
+	__u32 slot = PORT * QUEUES + queue;
+
+	return bpf_map_lookup_elem(&sockets, &slot);
+}
+
 // TCP for a service with cookies, before it gets to the director. Where no answer gets out, a worker
-// gives it.
+// gives it. Nobody is answered whose next word nobody would hear: a client that waits for its server to
+// speak would wait for ever, but sends a SYN again.
 static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet,
 				 const struct filter *filter,
 				 const struct cookie_service *service)
@@ -187,7 +196,8 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 	__u32 port = PORT;
 	const struct lane *lane = bpf_map_lookup_elem(&lanes, &port);
 
-	if (!lane || (opens(packet) && !lane->direct && !lane->on))
+	if (!lane || !is_read(ctx->rx_queue_index) ||
+	    (opens(packet) && !lane->direct && !lane->on))
 		return to_director(ctx->rx_queue_index);
 	switch (meet(ctx, packet, service)) {
 	case ANSWER:

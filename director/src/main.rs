@@ -166,6 +166,9 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()>
     if finished.await.is_err() {
         warn!("API clients did not finish in time");
     }
+    if let Err(error) = director.gate().disconnect() {
+        warn!(%error, "what comes to the last is lost");
+    }
     let stopped = tokio::task::spawn_blocking(move || datapath::stop(&stop, workers)).await;
     stopped.context("stopping the workers")?;
     director.keep_running();

@@ -211,7 +211,23 @@ impl Worker {
                 idle = 0;
             }
         }
-        Ok(())
+        self.finish(walk, clock)
+    }
+
+    /// Walks what its rings hold, once nothing more comes to them; if something does, no more than they
+    /// have room for.
+    fn finish(&mut self, walk: &mut impl Walk, clock: Clock) -> io::Result<()> {
+        let room = self.receive_frames * self.sockets().count();
+        for _ in 0..=room.div_ceil(BATCH) {
+            let now = clock.now();
+            let received = self.round(walk, now)?;
+            walk.tidy(&self.umem, &mut self.out, now);
+            if received == 0 {
+                break;
+            }
+        }
+        self.transmit()?;
+        self.publish(walk.held())
     }
 
     fn round(&mut self, walk: &mut impl Walk, now: Tick) -> io::Result<usize> {

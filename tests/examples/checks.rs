@@ -8,9 +8,9 @@
 //! which is as little as it can be done with.
 //!
 //! The time is what the kernel charges to that thread: on veth that has most of what the far end's kernel
-//! does to answer in it, as packets are taken in where they are sent. With `apart` the far end's packets are
-//! taken in by CPU 1, as another host would, and the time is all of that CPU 0 is busy, what comes in
-//! for the director among it; on a machine that does nothing else.
+//! does to answer in it, as packets are taken in where they are sent. With `apart` the far end has another
+//! CPU for that, as another host would have, and what comes in for the director is taken in on its
+//! own CPU, by whoever is there.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -24,7 +24,6 @@ use director::health::{Bed, Place, Regimen, Rounds, Switchboard, Target};
 use director::service::ServiceKey;
 use director::wire::{Endpoint, Protocol};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Socket, Type};
 use testbed::floor::pin_to_cpu;
 use testbed::namespace::Namespace;
@@ -43,33 +42,8 @@ const TOGETHER: u32 = 10;
 /// How long they are left alone then.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Where time is counted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Account {
-    /// What is charged to the thread.
-    Thread,
-    /// All that CPU 0 does.
-    Core,
-}
-
-impl Account {
-    fn spent(self) -> Result<Duration> {
-        match self {
-            Self::Thread => of_thread(),
-            Self::Core => of_core(),
-        }
-    }
-
-    /// What share of a core `work` takes.
-    fn share(self, work: impl FnOnce() -> Result<()>) -> Result<f64> {
-        let (begun, before) = (Instant::now(), self.spent()?);
-        work()?;
-        Ok((self.spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
-    }
-}
-
 /// User and system time of this thread.
-fn of_thread() -> Result<Duration> {
+fn spent() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
     let time = |value: nix::sys::time::TimeVal| {
         Duration::new(value.tv_sec() as u64, value.tv_usec() as u32 * 1000)
@@ -77,19 +51,15 @@ fn of_thread() -> Result<Duration> {
     Ok(time(usage.user_time()) + time(usage.system_time()))
 }
 
-/// How long CPU 0 has been busy since the start: all the time but for its idle time, which the kernel
-/// counts by the microsecond and shows in hundredths of a second.
-fn of_core() -> Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/stat")?;
-    let line = stat.lines().find(|line| line.starts_with("cpu0 "));
-    let idle = line.and_then(|line| line.split_whitespace().nth(4));
-    let idle: u64 = idle.context("no CPU 0")?.parse()?;
-    let up = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
-    Ok(up - Duration::from_millis(idle * 10))
+/// What share of a core `work` takes.
+fn share(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let (begun, before) = (Instant::now(), spent()?);
+    work()?;
+    Ok((spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64())
 }
 
 /// What share of a core the checks of `kind` take of `server`.
-fn measure(account: Account, kind: CheckKind, server: SocketAddr) -> Result<f64> {
+fn measure(kind: CheckKind, server: SocketAddr) -> Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -98,9 +68,9 @@ fn measure(account: Account, kind: CheckKind, server: SocketAddr) -> Result<f64>
         let mut rounds = Rounds::new(Switchboard::open()?, Arc::default());
         rounds.visit(beds.iter());
         tokio::time::sleep(WARM_UP).await;
-        let (begun, before) = (Instant::now(), account.spent()?);
+        let (begun, before) = (Instant::now(), spent()?);
         tokio::time::sleep(MEASURED).await;
-        let share = (account.spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        let share = (spent()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
         for bed in beds.values() {
             let patient = bed.patient.lock();
             let passed = patient.last().is_some_and(|last| last.passed);
@@ -177,6 +147,17 @@ fn alone(kind: CheckKind, server: SocketAddr) -> Result<()> {
     Ok(())
 }
 
+/// Waits until a socket is connected to somebody.
+fn connected(socket: &Socket) -> Result<()> {
+    while socket.peer_addr().is_err() {
+        if let Some(error) = socket.take_error()? {
+            return Err(error.into());
+        }
+        std::thread::sleep(MOMENT);
+    }
+    Ok(())
+}
+
 /// Some checks step by step, and left alone after each.
 fn together(kind: CheckKind, server: SocketAddr) -> Result<()> {
     let mut sockets = Vec::new();
@@ -191,15 +172,12 @@ fn together(kind: CheckKind, server: SocketAddr) -> Result<()> {
         }
     }
     std::thread::sleep(MOMENT);
+    sockets.iter().try_for_each(connected)?;
     if kind == CheckKind::Http {
         sockets.iter().try_for_each(|socket| ask(socket, server))?;
         std::thread::sleep(MOMENT);
         sockets.iter().try_for_each(hear)?;
     }
-    // It is said to be connected to somebody.
-    sockets
-        .iter()
-        .try_for_each(|socket| socket.peer_addr().map(drop))?;
     Ok(())
 }
 
@@ -224,9 +202,9 @@ fn take_in(namespace: &Namespace, interface: &str, cpu: u32) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let account = match std::env::args().nth(1).as_deref() {
-        None => Account::Thread,
-        Some("apart") => Account::Core,
+    let apart = match std::env::args().nth(1).as_deref() {
+        None => false,
+        Some("apart") => true,
         Some(other) => bail!("{other} is unknown; say apart, or nothing"),
     };
     let topology = Topology::build(Plan {
@@ -235,7 +213,7 @@ fn main() -> Result<()> {
         ..Plan::default()
     })?;
     let real = &topology.reals[0];
-    if account == Account::Core {
+    if apart {
         pin_to_cpu(1)?;
         take_in(&real.namespace, HOST_SIDE, 1)?;
         take_in(&topology.director, &real.name, 0)?;
@@ -244,31 +222,24 @@ fn main() -> Result<()> {
     let server = SocketAddr::from((real.v4, 80));
     topology.meet_neighbours()?;
     println!("{RATE} checks a second, percent of a core, {ROUNDS} rounds in turns");
-    if account == Account::Core {
-        let rest = account.share(|| {
-            std::thread::sleep(MEASURED);
-            Ok(())
-        })?;
-        println!("CPU 0 without them: {:.2}", rest * 100.0);
-    }
     println!("       checks   alone  together  of alone  of together  seen by the server");
     for kind in [CheckKind::Tcp, CheckKind::Http] {
         for _ in 0..ROUNDS {
             let inside = |work: &(dyn Fn() -> Result<f64> + Sync)| {
                 topology.director.enter(|| {
-                    if account == Account::Core {
+                    if apart {
                         pin_to_cpu(0)?;
                     }
                     work()
                 })
             };
             let before = real.namespace.enter(shaken)?;
-            let checks = inside(&|| measure(account, kind, server))? * 100.0;
+            let checks = inside(&|| measure(kind, server))? * 100.0;
             let seen = real.namespace.enter(shaken)? - before;
-            let alone =
-                inside(&|| account.share(|| at_rate(RATE, || alone(kind, server))))? * 100.0;
-            let some = || at_rate(RATE / TOGETHER, || together(kind, server));
-            let together = inside(&|| account.share(some))? * 100.0;
+            let one = || alone(kind, server);
+            let alone = inside(&|| share(|| at_rate(RATE, one)))? * 100.0;
+            let some = || together(kind, server);
+            let together = inside(&|| share(|| at_rate(RATE / TOGETHER, some)))? * 100.0;
             println!(
                 "{:<5} {checks:7.2} {alone:7.2} {together:9.2} {:9.2} {:12.2} {:17.0}/s",
                 kind.name(),

@@ -224,10 +224,13 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
             for said in [ack.clone(), forge(&ack, &mut rng)] {
                 let before = trial.cookie_counts(SLOT).unwrap();
                 let (verdict, _) = trial.put(&said.frame()).unwrap();
-                // There is no socket to go on to.
-                assert_eq!(verdict, Verdict::Drop);
                 let after = trial.cookie_counts(SLOT).unwrap();
                 let believed = proof(&recipe, &said.frame()).is_some();
+                let expected = match believed {
+                    true => Verdict::Redirect,
+                    false => Verdict::Drop,
+                };
+                assert_eq!(verdict, expected, "{said:?}");
                 let counted = (
                     after.accepted - before.accepted,
                     after.refused - before.refused,
@@ -243,7 +246,7 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
         assert_eq!(counts.sent, ROUNDS as u64);
         assert_eq!(gate.answered, counts.sent);
         assert_eq!(dropped(&gate, "bad_cookie"), counts.refused);
-        assert_eq!(dropped(&gate, "no_socket"), counts.accepted);
+        assert_eq!(gate.redirected, counts.accepted);
         assert!(counts.refused > ROUNDS as u64 / 2, "{counts:?}");
     }
 }
@@ -267,12 +270,7 @@ fn who_may_have_a_connection_is_left_to_the_director() {
             flags: flag::FIN | flag::ACK,
             ..syn.clone()
         };
-        let goes_on = |frame: &[u8]| {
-            let unserved = || dropped(&trial.counters().unwrap(), "no_socket");
-            let before = unserved();
-            trial.put(frame).unwrap();
-            unserved() > before
-        };
+        let goes_on = |frame: &[u8]| trial.put(frame).unwrap().0 == Verdict::Redirect;
         assert!(!goes_on(&frame) && !goes_on(&fin.frame()));
         trial.roll().enter(&packet.tuple);
         assert!(goes_on(&frame) && goes_on(&fin.frame()));
@@ -321,8 +319,8 @@ fn the_gate_and_the_director_have_the_same_numbers_reset_and_believe_the_same() 
             );
             assert_eq!(gate.answered, cookies.sent);
             assert_eq!(dropped(&gate, "bad_cookie"), cookies.refused);
-            let others = ["reset_heard", "no_socket"].map(|reason| dropped(&gate, reason));
-            [cookies.sent, cookies.refused, others[0], others[1]]
+            let heard = dropped(&gate, "reset_heard");
+            [cookies.sent, cookies.refused, heard, gate.redirected]
         };
         let mut expected = [0; 4];
         for round in 0..ROUNDS {
@@ -392,12 +390,37 @@ fn who_has_reset_goes_on_until_the_key_is_retired() {
     trial.resets().note(&tuple(&syn), bait);
     let old = usize::from(recipe.parity);
     let verdict = || trial.put(&syn.frame()).unwrap().0;
-    // There is no socket to go on to.
-    assert_eq!(verdict(), Verdict::Drop);
+    assert_eq!(verdict(), Verdict::Redirect);
     recipe.parity = 1 - recipe.parity;
     trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
-    assert_eq!(verdict(), Verdict::Drop, "it is the older key");
+    assert_eq!(verdict(), Verdict::Redirect, "it is the older key");
     recipe.keys[old] = Some(Key(rng.random()));
     trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
     assert_eq!(verdict(), Verdict::Answer);
+}
+
+/// What a client says next would be lost: it is to send its SYN again instead.
+#[test]
+fn nobody_is_answered_while_nobody_reads() {
+    if !require::programs(&[]) {
+        return;
+    }
+    let [vip, _] = vips();
+    let mut rng = StdRng::seed_from_u64(12);
+    let cookies = recipe(&mut rng);
+    let resets = Recipe {
+        mints: false,
+        resets: true,
+        ..cookies.clone()
+    };
+    for recipe in [cookies, resets] {
+        let mut trial = trial(vip);
+        trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+        let syn = syn(&mut rng, vip);
+        assert_eq!(trial.put(&syn.frame()).unwrap().0, Verdict::Answer);
+        trial.end_reader();
+        assert_eq!(trial.put(&syn.frame()).unwrap().0, Verdict::Drop);
+        assert_eq!(dropped(&trial.counters().unwrap(), "no_socket"), 1);
+        assert_eq!(trial.cookie_counts(SLOT).unwrap().sent, 1);
+    }
 }

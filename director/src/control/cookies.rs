@@ -7,6 +7,8 @@
 //!  keys                  -> agents -> acknowledged -> used here
 //! ```
 
+mod held;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -127,6 +127,7 @@ impl Director {
             now,
             drains: pool.reals().filter_map(drained).collect(),
             levels,
+            coined: self.coined(),
             health: self.charts(),
             daemons: self.daemons.all(),
             listed: Vec::new(),

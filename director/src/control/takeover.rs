@@ -46,6 +46,9 @@ impl Director {
         if let Some(tally) = &former.tally {
             self.count_on(tally);
         }
+        if let Some(running) = &former.running {
+            self.mint_on(&running.coined);
+        }
         let templates = self.take_templates(former);
         let connections = self.take_connections(former);
         // Those who are down are to get none of the first packets. Out of its service, one keeps its

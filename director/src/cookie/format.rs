@@ -11,6 +11,7 @@
 
 use std::hash::Hasher;
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 use super::Hello;
@@ -22,7 +23,7 @@ const DATA_BITS: u32 = 0x1ff;
 const NO_SCALE: u32 = 15;
 
 /// A secret of the director and its real servers.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key(pub [u8; 16]);
 
 impl Key {

@@ -30,7 +30,7 @@ pub use place::Places;
 pub use recipe::{Abilities, Cookies, Minted, Proof, Recipe};
 pub use reset::Resets;
 pub use roll::Roll;
-pub use rotation::Rotation;
+pub use rotation::{Rotation, Written};
 pub use shared::{NoSecret, Secret, SharedKeys};
 pub use turnover::Turnover;
 

@@ -8,6 +8,8 @@
 //! A key makes cookies only when those who have to believe in them hold it, and is retired here
 //! before it is there.
 
+use serde::{Deserialize, Serialize};
+
 use super::Key;
 use crate::time::{Tick, Ticks};
 
@@ -25,7 +27,37 @@ pub struct Rotation {
     offered: Option<Tick>,
 }
 
+/// The keys on paper, for the next daemon; moments as ticks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    keys: [Option<Key>; 2],
+    parity: u8,
+    since: u32,
+    offered: Option<u32>,
+}
+
 impl Rotation {
+    /// Goes on where another daemon's ended; none when that cannot have been one.
+    pub fn of(written: &Written) -> Option<Self> {
+        let rotation = Self {
+            keys: written.keys,
+            parity: written.parity & 1,
+            since: Tick(written.since),
+            offered: written.offered.map(Tick),
+        };
+        rotation.key().is_some().then_some(rotation)
+    }
+
+    /// What is to be written down.
+    pub fn written(&self) -> Written {
+        Written {
+            keys: self.keys,
+            parity: self.parity,
+            since: self.since.0,
+            offered: self.offered.map(|Tick(tick)| tick),
+        }
+    }
+
     /// A first key, from `now` on.
     pub fn new(now: Tick) -> Self {
         Self {
@@ -117,6 +149,29 @@ mod tests {
             "the first is retired"
         );
         assert_ne!(rotation.installed()[0], Some(first));
+    }
+
+    #[test]
+    fn the_next_daemon_has_the_same_keys_and_retires_them_when_this_one_would_have() {
+        let mut rotation = Rotation::new(Tick(0));
+        for now in [299, 300, 310, 609, 610] {
+            rotation.step(Tick(now), PERIOD, |_| false);
+            let mut next = Rotation::of(&rotation.written()).unwrap();
+            assert_eq!(next.installed(), rotation.installed());
+            for later in [now + 9, now + 10, now + 300] {
+                let mut own = rotation.clone();
+                own.step(Tick(later), PERIOD, |_| false);
+                next.step(Tick(later), PERIOD, |_| false);
+                let living = |rotation: &Rotation| rotation.good().map(|key| key.is_some());
+                assert_eq!(living(&next), living(&own), "{now}, {later}");
+                next = Rotation::of(&rotation.written()).unwrap();
+            }
+        }
+        let nothing = Written {
+            keys: [None, Some(Key([1; 16]))],
+            ..Rotation::new(Tick(0)).written()
+        };
+        assert!(Rotation::of(&nothing).is_none(), "no key makes cookies");
     }
 
     #[test]

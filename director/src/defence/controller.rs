@@ -80,6 +80,17 @@ pub struct Change {
 /// slowly. At level 0 nothing is dropped.
 const STRIDE: f64 = 0.2;
 
+/// What one director's controller leaves to the next one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// The level.
+    pub level: Level,
+    /// Since when.
+    pub since: Tick,
+    /// Whether cookies are the answer.
+    pub cookies: bool,
+}
+
 /// Decides on a level, step by step.
 #[derive(Clone, Debug)]
 pub struct Controller {
@@ -158,14 +169,25 @@ impl Controller {
         self.turn(level, Grounds::User, now)
     }
 
-    /// Goes on at the level that another director has held since `since`.
-    pub fn go_on(&mut self, level: Level, since: Tick, now: Tick) {
-        let cause = match level {
+    /// Goes on where another director's ended. Cookies that were its answer have kept away what called
+    /// for them: it would take as much of a flood as they began with to call for them again.
+    pub fn go_on(&mut self, legacy: &Legacy, now: Tick) {
+        let cause = match legacy.level {
             Level::Pinned => Grounds::User,
             Level::Calm | Level::Attacked => Grounds::Kept,
         };
-        self.turn(level, cause, now);
-        self.since = since;
+        self.turn(legacy.level, cause, now);
+        self.since = legacy.since;
+        self.cookies = legacy.cookies && legacy.level != Level::Calm;
+    }
+
+    /// What the next director's is to go on with.
+    pub const fn legacy(&self) -> Legacy {
+        Legacy {
+            level: self.level,
+            since: self.since,
+            cookies: self.cookies,
+        }
     }
 
     fn outlast(&mut self, signals: &Signals, policy: &Policy, now: Tick) -> Option<Change> {
@@ -284,6 +306,26 @@ mod tests {
         controller.set(Level::Calm, Tick(40));
         controller.step(&full(0), &policy, Tick(41));
         assert_eq!(controller.dropped(), 0.0);
+    }
+
+    #[test]
+    fn the_next_director_goes_on_with_cookies_though_nothing_calls_for_them_any_more() {
+        let policy = Policy::default();
+        let mut first = Controller::new(Tick(0));
+        first.step(&full(60), &policy, Tick(1));
+        let mut next = Controller::new(Tick(5));
+        next.go_on(&first.legacy(), Tick(5));
+        next.step(&full(20), &policy, Tick(6));
+        assert_eq!((next.level(), next.cookies()), (Level::Attacked, true));
+        next.set(Level::Calm, Tick(7));
+        next.step(&full(0), &policy, Tick(8));
+        assert!(!next.cookies());
+        let calm = Legacy {
+            level: Level::Calm,
+            ..first.legacy()
+        };
+        next.go_on(&calm, Tick(9));
+        assert!(!next.cookies(), "there is no attack");
     }
 
     proptest! {

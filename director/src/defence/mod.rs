@@ -21,7 +21,7 @@ mod shortage;
 mod signals;
 mod stance;
 
-pub use controller::{Change, Controller, Grounds, Level};
+pub use controller::{Change, Controller, Grounds, Legacy, Level};
 pub use lottery::Lottery;
 pub use orders::{Orders, Strays, Tell};
 pub use shortage::{Resource, Rung, Supplies};

@@ -198,6 +198,18 @@ impl Maps {
             })
     }
 
+    /// Takes all sockets of so many ports away.
+    pub(super) fn disconnect(&self, ports: usize) -> Result<(), GateError> {
+        let error = |error| GateError::Map {
+            map: "sockets",
+            error,
+        };
+        let mut slots = 0..ports as u32 * MAX_QUEUES;
+        slots
+            .try_for_each(|slot| put::<0>(&self.sockets, &slot.to_ne_bytes(), None))
+            .map_err(error)
+    }
+
     pub(super) fn set_local(
         &self,
         addr: Addr,

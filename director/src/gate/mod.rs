@@ -294,6 +294,14 @@ impl Gate {
         self.maps.connect(port, queue, socket)
     }
 
+    /// Sends nothing more to any socket: the director is about to end.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn disconnect(&self) -> Result<(), GateError> {
+        self.maps.disconnect(self.links.len())
+    }
+
     /// Gives `endpoint` the roles `roles`; none takes it out of the map.
     ///
     /// # Errors

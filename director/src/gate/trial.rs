@@ -15,6 +15,7 @@ use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Resets, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
+use crate::xsk;
 
 /// What the gate says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +32,9 @@ pub enum Verdict {
     Redirect,
 }
 
-/// The port that a trial's packets come in by.
+/// The port that a trial's packets come in by, and the queue.
 const PORT: usize = 0;
+const QUEUE: u32 = 0;
 
 /// The longest frame that is put out.
 const LONGEST: usize = 4096;
@@ -44,6 +46,8 @@ pub struct Trial {
     maps: Maps,
     roll: Arc<Roll>,
     resets: Resets,
+    /// Stands for a worker: what is the director's goes on to it, and no further.
+    reader: Option<OwnedFd>,
 }
 
 impl Trial {
@@ -62,12 +66,20 @@ impl Trial {
         let roll = Arc::new(maps.map_roll(&plan)?);
         let resets = maps.map_resets(&plan)?;
         maps.flows.answers_directly(PORT)?;
+        let reader = xsk::unbound().map_err(|error| GateError::Load(error.to_string()))?;
+        maps.connect(PORT, QUEUE, reader.as_fd())?;
         Ok(Self {
             program,
             maps,
             roll,
             resets,
+            reader: Some(reader),
         })
+    }
+
+    /// From now on nobody reads what is the director's, as when that has ended.
+    pub fn end_reader(&mut self) {
+        self.reader = None;
     }
 
     /// The program itself, for another to call.

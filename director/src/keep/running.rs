@@ -7,6 +7,7 @@ use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::cookie::Written;
 use crate::health::Chart;
 
 /// What can be asked for both ways.
@@ -89,6 +90,20 @@ pub struct Held {
     pub level: u8,
     /// The tick.
     pub since: u32,
+    /// Whether cookies are its answer.
+    #[serde(default)]
+    pub cookies: bool,
+}
+
+/// What the cookies of a service are made with, where no secret says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coined {
+    /// The service.
+    pub service: ServiceId,
+    /// Its number in the MAC.
+    pub number: u16,
+    /// The keys.
+    pub keys: Written,
 }
 
 /// A real server that is being drained.
@@ -126,6 +141,9 @@ pub struct Running {
     pub now: Wishes,
     /// Levels of defence.
     pub levels: Vec<Held>,
+    /// Keys of cookies.
+    #[serde(default)]
+    pub coined: Vec<Coined>,
     /// Drains.
     pub drains: Vec<Drained>,
     /// The health of real servers.

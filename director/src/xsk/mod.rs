@@ -21,5 +21,5 @@ mod socket;
 mod sys;
 mod umem;
 
-pub use socket::{Binding, CopyMode, RingDrops, RingSizes, Socket, Wait};
+pub use socket::{Binding, CopyMode, RingDrops, RingSizes, Socket, Wait, unbound};
 pub use umem::{FRAME_SIZE, Frame, HEADROOM, MAX_PACKET, Umem};

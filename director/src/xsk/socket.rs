@@ -59,6 +59,14 @@ impl RingDrops {
     }
 }
 
+/// A socket without a queue: it can stand for a reader, but gets nothing.
+///
+/// # Errors
+/// The kernel's.
+pub fn unbound() -> io::Result<OwnedFd> {
+    sys::socket()
+}
+
 /// A bound AF_XDP socket with its rings.
 #[derive(Debug)]
 pub struct Socket {

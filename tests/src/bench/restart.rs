@@ -85,6 +85,8 @@ struct Notice {
     pause: Duration,
     /// Segments that the real servers had to send again.
     sent_again: u64,
+    /// SYNs of the flood that got to them.
+    let_by: u64,
     visits: Visits,
 }
 
@@ -111,6 +113,8 @@ impl Options {
             ("accepts after ms", 0),
             ("at worst", 0),
             ("served %", 1),
+            ("SYNs let by", 0),
+            ("at worst", 0),
             ("sent again", 0),
             ("at worst", 0),
             ("longest pause ms", 0),
@@ -135,6 +139,7 @@ impl Options {
     fn suffer(&self, peer: Peer, rate: u64) -> Result<[Vec<Notice>; 3]> {
         let haven = Haven::new()?;
         let mut stage = Stage::set_with(peer, Way::Shared, |bare| haven.shelter(bare))?;
+        stage.count_strangers()?;
         let whole = (BEFORE + AFTER) * 2 * self.rounds * Event::ALL.len() as u32 + RISE;
         let stream = Stream::open(stage.client(), stage.vip(), STREAM, whole)?;
         let generator = stage.generator()?;
@@ -159,7 +164,7 @@ impl Options {
 fn notice(event: Event, stage: &mut Stage, stream: &Stream) -> Result<Notice> {
     let visitors = visitors::send(stage.client(), stage.vip(), BEFORE + AFTER, CROWD)?;
     sleep(BEFORE);
-    let before = stage.sent_again()?;
+    let (sent_before, let_by_before) = (stage.sent_again()?, stage.strangers()?);
     stream.longest_pause();
     let gone = event.happen(stage)?;
     let visits = visitors::join(visitors)?;
@@ -171,12 +176,13 @@ fn notice(event: Event, stage: &mut Stage, stream: &Stream) -> Result<Notice> {
     Ok(Notice {
         accepted: accepted - gone,
         pause: stream.longest_pause(),
-        sent_again: stage.sent_again()? - before,
+        sent_again: stage.sent_again()? - sent_before,
+        let_by: stage.strangers()? - let_by_before,
         visits,
     })
 }
 
-fn values(notices: &[Notice]) -> [f64; 7] {
+fn values(notices: &[Notice]) -> [f64; 9] {
     let of = |value: fn(&Notice) -> f64| {
         let values = notices.iter().map(value);
         (median(values.clone()), values.fold(0.0, f64::max))
@@ -184,6 +190,7 @@ fn values(notices: &[Notice]) -> [f64; 7] {
     let (accepted, accepted_most) = of(|notice| notice.accepted.as_secs_f64() * 1e3);
     let (pause, pause_most) = of(|notice| notice.pause.as_secs_f64() * 1e3);
     let (again, again_most) = of(|notice| notice.sent_again as f64);
+    let (let_by, let_by_most) = of(|notice| notice.let_by as f64);
     let attempts: u64 = notices.iter().map(|notice| notice.visits.attempts).sum();
     let served: usize = (notices.iter().map(|notice| notice.visits.connected.len())).sum();
     let served = served as f64 * 100.0 / attempts as f64;
@@ -191,6 +198,8 @@ fn values(notices: &[Notice]) -> [f64; 7] {
         accepted,
         accepted_most,
         served,
+        let_by,
+        let_by_most,
         again,
         again_most,
         pause,

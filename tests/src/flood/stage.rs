@@ -13,7 +13,7 @@ use crate::director::{Configuration, Director, by, service};
 use crate::generator::{Flows, Generator, Kind, Sink};
 use crate::namespace::Namespace;
 use crate::nftables::Rules;
-use crate::process::Signal;
+use crate::process::{Signal, output_with_input};
 use crate::scene::Family;
 use crate::servers::{HTTP_PORT, Nginx};
 use crate::topology::{HOST_SIDE, Plan, STRANGERS_NETWORK, Topology};
@@ -22,6 +22,9 @@ use crate::topology::{HOST_SIDE, Plan, STRANGERS_NETWORK, Topology};
 const SPOOFED: &str = "44.0.0.0/8";
 const FIRST_SPOOFED: &str = "44.0.0.0:1024";
 const FRAME: usize = 60;
+/// Counts what comes to a real server from there.
+const STRANGERS: &str = "table ip strangers {\n chain input {\n  type filter hook input priority -200;\n  \
+     ip saddr 44.0.0.0/8 counter\n }\n}\n";
 /// The client on the links of the director and, for direct routing, of the real servers.
 const CLIENT_AT_DIRECTOR: &str = "10.0.1.1";
 const STRANGER_AT_DIRECTOR: &str = "10.0.9.1";
@@ -176,6 +179,24 @@ impl Stage {
             .sum()
     }
 
+    /// Begins to count the spoofed SYNs that get to real servers.
+    pub(crate) fn count_strangers(&self) -> Result<()> {
+        for real in &self.topology.reals {
+            let mut nft = real.namespace.command("nft");
+            output_with_input(nft.args(["-f", "-"]), STRANGERS)?;
+        }
+        Ok(())
+    }
+
+    /// How many have got there since.
+    pub(crate) fn strangers(&self) -> Result<u64> {
+        let reals = self.topology.reals.iter();
+        let list = ["list", "table", "ip", "strangers"];
+        reals
+            .map(|real| counted(&real.namespace.run("nft", &list)?))
+            .sum()
+    }
+
     /// Ends the director by a signal and starts another one at once; when the first was gone.
     ///
     /// # Errors
@@ -281,6 +302,13 @@ fn resident(process: u32) -> Result<u64> {
     let number = line.and_then(|line| line.split_whitespace().next());
     let kibibytes: u64 = number.context("no VmRSS")?.parse()?;
     Ok(kibibytes << 10)
+}
+
+/// What the only counter of a table of nft has counted.
+fn counted(table: &str) -> Result<u64> {
+    let (_, rest) = table.split_once("packets ").context("no counter")?;
+    let count = rest.split(' ').next().context("no count")?;
+    Ok(count.parse()?)
 }
 
 /// `RetransSegs` of `/proc/net/snmp`.

@@ -162,17 +162,12 @@ impl Bed {
 
     /// SYNs that have come to real servers.
     pub(crate) fn syns(&self) -> Result<u64> {
-        self.counted("cookies")
+        counted_by_all(&self.topology, "cookies")
     }
 
     /// Segments of a flood that have come to real servers.
     pub(crate) fn strangers(&self) -> Result<u64> {
-        self.counted("strangers")
-    }
-
-    fn counted(&self, table: &str) -> Result<u64> {
-        let reals = self.topology.reals.iter();
-        reals.map(|real| counted(real, table)).sum()
+        strangers(&self.topology)
     }
 
     pub(crate) fn half_open(&self) -> Result<u64> {
@@ -235,7 +230,7 @@ impl Twin {
     }
 }
 
-fn status(director: &Director, family: Family) -> Result<CookieStatus> {
+pub(crate) fn status(director: &Director, family: Family) -> Result<CookieStatus> {
     let defense = director.api().defense(Some(family.http_service()))?;
     defense.cookies.context("no cookies")
 }
@@ -262,6 +257,16 @@ fn service_of(topology: &Topology, family: Family, shape: Shape) -> Service {
         helper: Default::default(),
         ..by(one, shape.method, shape.tun)
     }
+}
+
+/// Segments of a flood that have come to the real servers of a topology.
+pub(crate) fn strangers(topology: &Topology) -> Result<u64> {
+    counted_by_all(topology, "strangers")
+}
+
+fn counted_by_all(topology: &Topology, table: &str) -> Result<u64> {
+    let reals = topology.reals.iter();
+    reals.map(|real| counted(real, table)).sum()
 }
 
 fn counted(real: &RealHost, table: &str) -> Result<u64> {

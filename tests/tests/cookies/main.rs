@@ -8,4 +8,5 @@ mod forged;
 mod methods;
 mod nat;
 mod resets;
+mod restart;
 mod twins;

@@ -101,10 +101,15 @@ impl Bed {
     /// Ends the director by `signal` and starts another one.
     pub(crate) fn restart(&mut self, signal: Signal) -> Result<()> {
         self.director.end_by(signal)?;
-        self.director = Director::start(&self.topology.director, &self.configuration)?;
+        self.director = self.next_director()?;
         Family::BOTH
             .into_iter()
             .try_for_each(|family| self.await_cookies(family))
+    }
+
+    /// Another one, when this one has ended.
+    pub(crate) fn next_director(&self) -> Result<Director> {
+        Director::start(&self.topology.director, &self.configuration)
     }
 
     pub(crate) fn client(&self) -> &Namespace {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Director, Watch};
 use crate::control::translate;
-use crate::defence::Level;
+use crate::defence::{Legacy, Level};
 use crate::keep::Held;
 use crate::service::Service;
 use crate::time::Tick;
@@ -17,10 +17,14 @@ impl Watch {
         let services = services.map(|(key, watched)| (Some(translate::id(key)), watched));
         let mut held: Vec<_> = all
             .chain(services)
-            .map(|(service, watched)| Held {
-                service,
-                level: watched.controller.level().number(),
-                since: watched.controller.since().0,
+            .map(|(service, watched)| {
+                let legacy = watched.controller.legacy();
+                Held {
+                    service,
+                    level: legacy.level.number(),
+                    since: legacy.since.0,
+                    cookies: legacy.cookies,
+                }
             })
             .filter(|held| held.service.is_none() || held.level > 0)
             .collect();
@@ -48,11 +52,15 @@ impl Director {
                 None if held.level != all => continue,
                 None => None,
             };
-            let since = Tick(held.since).min(now);
-            watch
-                .watched(service, now)
-                .controller
-                .go_on(level, since, now);
+            let legacy = Legacy {
+                level,
+                since: Tick(held.since).min(now),
+                cookies: held.cookies,
+            };
+            watch.watched(service, now).controller.go_on(&legacy, now);
         }
+        drop(watch);
+        // From the first packet on.
+        self.take_stances(&pool);
     }
 }

@@ -26,12 +26,6 @@ const MOST_IDLE: usize = 64;
 /// What is taken in at once.
 const MOST_EVENTS: usize = 64;
 
-/// With so many calls under way, what happens to them is taken in together.
-const MANY: usize = 8;
-
-/// For so long is waited for the rest of it.
-const MOMENT: Duration = Duration::from_micros(500);
-
 const READABLE: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(ENDED);
 const WRITABLE: EventFlags = EventFlags::OUT.union(ENDED);
 const ENDED: EventFlags = EventFlags::ERR.union(EventFlags::HUP);
@@ -83,15 +77,8 @@ impl Switchboard {
     }
 
     /// Tells the calls what happens to them. Ends with the runtime.
-    ///
-    /// When there are many, the thread, which has nothing else to do, rests for a moment first, as a
-    /// NIC does that moderates its interrupts: to be woken for each answer would cost more than to
-    /// read it.
     pub(in crate::health) async fn operate(self: Arc<Self>) {
         while let Ok(mut ready) = self.set.readable().await {
-            if self.board.lock().calls() >= MANY {
-                std::thread::sleep(MOMENT);
-            }
             let attended = self.board.lock().attend(self.set.get_ref());
             if attended < MOST_EVENTS {
                 ready.clear_ready();
@@ -136,12 +123,6 @@ fn family(to: SocketAddr) -> usize {
 }
 
 impl Board {
-    /// How many calls are under way.
-    fn calls(&self) -> usize {
-        let idle: usize = self.idle.iter().map(Vec::len).sum();
-        self.lines.len() - idle
-    }
-
     fn take(&mut self, to: SocketAddr) -> Option<usize> {
         let line = self.idle[family(to)].pop()?;
         self.lines[line].heard = EventFlags::empty();
