@@ -38,9 +38,17 @@ impl HttpConnection {
     /// # Errors
     /// When nobody accepts in time.
     pub fn open_here(server: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE)
+        Self::open_within(PATIENCE, server)
+    }
+
+    /// The same by a client who waits for so long, for each answer too.
+    ///
+    /// # Errors
+    /// When nobody accepts in time.
+    pub fn open_within(patience: Duration, server: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&server, patience)
             .with_context(|| format!("cannot connect to {server}"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream })
     }

@@ -15,9 +15,14 @@ use testbed::namespace::Namespace;
 use testbed::scene::Family;
 use testbed::servers::{HTTP_PORT, Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{CLIENT_V4, Plan, RealHost, Topology, VIP_V4};
+use testbed::traffic::HttpConnection;
 use testbed::wait;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What clients wait beside a flood: a SYN that is lost comes again after 1, 3, 7, 15 and 31 seconds, and
+/// two may have to arrive.
+const ENDURANCE: Duration = Duration::from_secs(40);
 
 /// Where agents find the director, and its twin.
 const DOOR: &str = "10.0.2.254:7071";
@@ -276,4 +281,15 @@ fn counted(real: &RealHost, table: &str) -> Result<u64> {
     let (_, rest) = listed.split_once("packets ").context("no counter")?;
     let count = rest.split(' ').next().context("no count")?;
     Ok(count.parse()?)
+}
+
+/// So many clients come beside a flood, one after the other, while directors may come and go.
+pub(crate) fn endure(client: &Namespace, clients: usize) -> Result<()> {
+    client.enter(|| {
+        (0..clients).try_for_each(|_| {
+            let server = Family::V4.http();
+            HttpConnection::open_within(ENDURANCE, server)?.ask_name()?;
+            Ok(())
+        })
+    })
 }

@@ -21,7 +21,7 @@ use testbed::topology::HOST_SIDE;
 use testbed::traffic::{download_sha256, fetch_names, file_sha256, tally};
 use testbed::wait;
 
-use crate::bed::{Agents, Bed, PATIENCE, Shape};
+use crate::bed::{Agents, Bed, PATIENCE, Shape, endure};
 
 /// SYNs of a flood that have to be answered.
 const FLOOD: u64 = 5000;
@@ -146,16 +146,14 @@ fn a_flood_gets_by_no_director_that_is_killed_or_takes_over() -> Result<()> {
     let (namespace, configuration) = (&bed.topology.director, &bed.configuration);
     let generator = flood(client, HTTP)?;
     let work = || {
-        ensure!(fetch_names(client, HTTP.http(), 3)?.len() == 3);
+        endure(client, 3)?;
         director.end_by(Signal::Kill)?;
         // Nobody but the old gate is there now.
         thread::scope(|scope| {
-            let early = scope.spawn(|| fetch_names(client, HTTP.http(), 1));
+            let early = scope.spawn(|| endure(client, 1));
             *director = Director::start(namespace, configuration)?;
-            let early = early.join().ok().context("a client has panicked")?;
-            ensure!(early?.len() == 1);
-            ensure!(fetch_names(client, HTTP.http(), 3)?.len() == 3);
-            Ok(())
+            early.join().ok().context("a client has panicked")??;
+            endure(client, 3)
         })
     };
     generator.flood_beside(client, round(), work, || Ok(()))?;

@@ -9,10 +9,9 @@ use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::traffic::fetch_names;
 use testbed::wait;
 
-use crate::bed::{Agents, Bed, PATIENCE, Shape, status, strangers};
+use crate::bed::{Agents, Bed, PATIENCE, Shape, endure, status, strangers};
 
 const HTTP: Family = Family::V4;
 
@@ -59,7 +58,7 @@ fn no_syn_gets_by(shape: Shape, way: CookieWay) -> Result<()> {
         ensure!(before > 0, "cookies have begun without a cause");
         director.end_by(Signal::Kill)?;
         *director = Director::start(&topology.director, configuration)?;
-        ensure!(fetch_names(&topology.client, HTTP.http(), 3)?.len() == 3);
+        endure(&topology.client, 3)?;
         wait::until("the next one to answer", PATIENCE, || {
             let now = status(director, HTTP)?;
             ensure!(now.sent > ANSWERED && now.way == Some(way), "{now:?}");
