@@ -39,7 +39,7 @@ impl Topology {
         Ok(())
     }
 
-    /// Makes the real servers of [`Layout::Bridged`] ready for direct routing and tunnels: each
+    /// Makes the real servers of [`Layout::Bridged`](super::Layout::Bridged) ready for direct routing and tunnels: each
     /// has the VIPs, on its loopback and unseen on the link, and a way to the client that does not
     /// lead through the director, since the client gets a second interface on their link.
     ///
@@ -78,7 +78,7 @@ impl Topology {
     }
 
     /// A second director beside the first one, between the client, whose interface to it is `side`, and
-    /// the real servers of [`Layout::Bridged`]. Its interfaces are called as the first one's.
+    /// the real servers of [`Layout::Bridged`](super::Layout::Bridged). Its interfaces are called as the first one's.
     ///
     /// # Errors
     /// When a command fails.
@@ -119,7 +119,7 @@ impl Topology {
         Ok(twin)
     }
 
-    /// Gives the director `addresses` towards the real servers of [`Layout::Bridged`], and takes
+    /// Gives the director `addresses` towards the real servers of [`Layout::Bridged`](super::Layout::Bridged), and takes
     /// the way to the client from those: FullNAT alone reaches them.
     ///
     /// # Errors
