@@ -1,6 +1,6 @@
 //! Clients of a persistent service stick to a real server, over all ports if it has all.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
@@ -9,7 +9,8 @@ use adminapi::model::{
 };
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::service;
+use testbed::director::{binary, service};
+use testbed::process::output;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::{HTTP_PORT, OTHER_HTTP_PORT};
@@ -19,9 +20,9 @@ use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn stick(scene: &Scene, id: ServiceId) -> Result<()> {
+fn stick(scene: &Scene, id: ServiceId, persistence: Persistence) -> Result<()> {
     let patch = ServicePatch {
-        persistence: Some(Some(Persistence::default())),
+        persistence: Some(Some(persistence).into()),
         ..ServicePatch::default()
     };
     let api = scene.director.api();
@@ -31,6 +32,14 @@ fn stick(scene: &Scene, id: ServiceId) -> Result<()> {
 
 fn name(scene: &Scene, at: SocketAddr) -> Result<String> {
     HttpConnection::open(&scene.topology.client, at)?.ask_name()
+}
+
+/// What `bulwark` says.
+fn bulwark(scene: &Scene, words: &str) -> Result<String> {
+    let mut command = scene.topology.director.command(binary("bulwark")?);
+    let socket = scene.director.socket();
+    command.env("BULWARK_API", format!("unix:{}", socket.display()));
+    output(command.args(words.split_whitespace()))
 }
 
 fn templates(scene: &Scene, id: ServiceId) -> Result<Vec<Connection>> {
@@ -47,7 +56,7 @@ fn a_client_stays_with_its_real_server_until_that_takes_it_no_more() -> Result<(
     let scene = Scene::start()?;
     for family in Family::BOTH {
         let id = family.http_service();
-        stick(&scene, id)?;
+        stick(&scene, id, Persistence::default())?;
         let first = name(&scene, family.http())?;
         for _ in 0..4 {
             assert_eq!(name(&scene, family.http())?, first);
@@ -91,7 +100,7 @@ fn expire_quiescent_template_sends_clients_away_from_weight_0() -> Result<()> {
     let api = scene.director.api();
     for family in Family::BOTH {
         let id = family.http_service();
-        stick(&scene, id)?;
+        stick(&scene, id, Persistence::default())?;
         let first = name(&scene, family.http())?;
         let template = &templates(&scene, id)?[0];
         let quiesced = RealPatch {
@@ -162,7 +171,7 @@ fn what_is_foreseen_for_a_client_is_what_becomes_of_it() -> Result<()> {
     let api = scene.director.api();
     for family in Family::BOTH {
         let id = family.http_service();
-        stick(&scene, id)?;
+        stick(&scene, id, Persistence::default())?;
         let query = |from: SocketAddr| ExplainQuery {
             protocol: Protocol::Tcp,
             from,

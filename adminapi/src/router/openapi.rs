@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::Ask;
 use super::query::{self, Takers};
+use super::extract::MERGE_PATCH;
 use crate::model::{ConnectionId, FilterList, Numbers, Order};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
@@ -61,7 +62,7 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
 }
 
 /// Ends of paths whose changes look at no condition: what is there comes and goes, or has no name yet.
-const UNCONDITIONAL: [&str; 4] = [
+const UNCONDITIONAL: [&str; 6] = [
     "/stats",
     "/connections/{connection}",
     "/filter/networks",
@@ -92,7 +93,9 @@ fn complete(path: &str, item: &mut PathItem) {
             parameters.push(condition(
                 "If-Match",
                 "Only if it still has this entity tag.",
-            ));
+            ),
+            (true, false) => tell_unchanged(operation),
+            (false, _) => {}
         }
     }
 }

@@ -16,7 +16,6 @@ use adminapi::model::{
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, News, Put};
 
-use super::commands::command_of_policy;
 use super::edit::{self, known, known_real};
 use super::{Director, listing, translate, view};
 use crate::defence::Level;
@@ -104,8 +103,8 @@ impl Control for Director {
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
-        self.refuse_commands(command_of_policy(patch.health.as_ref()))?;
-        self.change(|pool, touched| edit::change_service(pool, touched, id, patch))?;
+        let change = Change::ChangeService { service: id, patch };
+        self.change(|pool, touched| self.edit(pool, touched, &change))?;
         self.service(id)
     }
 
@@ -150,12 +149,12 @@ impl Control for Director {
         real: SocketAddr,
         patch: RealPatch,
     ) -> Result<RealView> {
-        self.refuse_command(patch.check.iter().flatten().next())?;
-        let drain = patch.drain.map(|seconds| self.drain_for(seconds));
-        let change = |pool: &mut _, touched: &mut _| {
-            edit::change_real(pool, touched, service, real, &patch, drain)
+        let change = Change::ChangeReal {
+            service,
+            real,
+            patch,
         };
-        self.change(change)?;
+        self.change(|pool, touched| self.edit(pool, touched, &change))?;
         self.real(service, real)
     }
 
