@@ -214,6 +214,15 @@ impl Control for Fake {
         }
     }
 
+    fn forget_templates(&self, query: &TemplateQuery) -> Result<Forgotten> {
+        let is_meant = |c: &&Connection| c.template && query.matches(c, |client| client);
+        self.with(|_| {
+            Ok(Forgotten {
+                forgotten: self.connections.iter().filter(is_meant).count() as u64,
+            })
+        })
+    }
+
     fn limits(&self) -> Result<Limits> {
         self.with(|_| Ok(Limits::default()))
     }

@@ -36,6 +36,7 @@ mod standing;
 mod stats;
 mod status;
 mod status_set;
+mod template;
 mod text;
 mod timeouts;
 mod tunnel;
@@ -90,6 +91,7 @@ pub use status::{
     Status, WorkerStatus, XdpMode,
 };
 pub use status_set::{BadStatusSet, StatusSet};
+pub use template::{BadTemplateId, Forgotten, TemplateId, TemplatePageQuery, TemplateQuery};
 pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};

@@ -15,13 +15,14 @@ use utoipa_axum::router::OpenApiRouter;
 use super::Ask;
 use super::query::{self, Takers};
 use super::extract::MERGE_PATCH;
-use crate::model::{ConnectionId, FilterList, Numbers, Order};
+use super::query::{self, Takers};
+use crate::model::{ConnectionId, FilterList, Numbers, Order, TemplateId};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers, Order)),
+    components(schemas(ProblemDocument, ConnectionId, TemplateId, FilterList, Numbers, Order)),
     info(
         title = "Bulwark",
         description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\
@@ -65,6 +66,8 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
 const UNCONDITIONAL: [&str; 6] = [
     "/stats",
     "/connections/{connection}",
+    "/templates",
+    "/templates/{template}",
     "/filter/networks",
     "/reload",
 ];
