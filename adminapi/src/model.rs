@@ -62,8 +62,8 @@ pub use filter::{
     ListedView, ListedWish, NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
-    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck,
-    RealState, ServiceCondition,
+    AgentCheck, CheckCounts, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure,
+    PassiveCheck, RealState, ServiceCondition,
 };
 pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};

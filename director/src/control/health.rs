@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use adminapi::error::Result;
 use adminapi::model::{
-    Condition, HealthPolicy, LastCheck, OnFailure, RealState, RealView, Scheduler,
+    CheckCounts, Condition, HealthPolicy, LastCheck, OnFailure, RealState, RealView, Scheduler,
     ServiceCondition, ServiceView,
 };
 use parking_lot::Mutex;
@@ -386,7 +386,9 @@ impl Books {
     fn condition(&self, service: &service::Service, real: &Real) -> Option<Condition> {
         let bulletin = real.bulletin.as_deref()?;
         let bed = self.beds.get(&(service.key, real.endpoint));
-        let last = bed.and_then(|bed| bed.patient.lock().last().cloned());
+        let known = bed.map(|bed| bed.patient.lock());
+        let last = known.as_ref().and_then(|patient| patient.last().cloned());
+        let history = known.map(|patient| patient.history()).unwrap_or_default();
         // A moment is to be the same second whenever it is asked for.
         let (now, today) = (Instant::now(), SystemTime::now());
         let unix = |at: Instant| unix(today - (now - at));
@@ -407,6 +409,12 @@ impl Books {
                 said: last.said.to_string(),
                 took: last.took.as_millis() as u64,
             }),
+            checks: CheckCounts {
+                passed: history.passed,
+                failed: history.failed,
+                took: history.took.as_millis() as u64,
+            },
+            downs: history.downs,
         })
     }
 }
