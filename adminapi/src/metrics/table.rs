@@ -224,7 +224,8 @@ fn frames(seen: &Seen, family: &mut Family<'_>) {
 }
 
 fn takers(service: &ServiceView) -> usize {
-    let takes = |real: &&RealView| real.weight > 0 && !real.overloaded;
+    let takes =
+        |real: &&RealView| real.effective_weight() > 0 && !real.is_out() && !real.overloaded;
     service.reals.iter().filter(takes).count()
 }
 

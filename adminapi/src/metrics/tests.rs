@@ -95,7 +95,10 @@ fn the_health_of_what_is_watched_has_series() {
             ..Condition::default()
         });
         // Its agent is asked, and nothing else.
-        service.reals[0].condition = Some(Condition::default());
+        service.reals[0].condition = Some(Condition {
+            weight: 1,
+            ..Condition::default()
+        });
     }
     let samples = samples(&expose(&fake).unwrap());
     let labels = "{service=\"tcp:10.0.0.1:80\",real=\"10.1.0.2:80\"";
@@ -118,6 +121,11 @@ fn the_health_of_what_is_watched_has_series() {
     ] {
         assert_eq!(samples[name].len(), count, "{name}");
     }
+    // One that is down takes no connections, whatever its weight is.
+    assert_eq!(
+        samples["bulwark_service_reals"],
+        ["bulwark_service_reals{service=\"tcp:10.0.0.1:80\"} 1"]
+    );
     let info = format!("bulwark_real_health_info{labels},state=\"down\",source=\"check\"}} 1");
     assert_eq!(samples["bulwark_real_health_info"][1], info);
     assert_eq!(
