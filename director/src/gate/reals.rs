@@ -64,7 +64,5 @@ impl Reals {
 
 /// As `may_be_real` finds it.
 fn place_of(addr: Addr) -> usize {
-    let words = addr.words().map(u32::to_be);
-    let folded = words.into_iter().fold(0, |all, word| all ^ word);
-    folded.wrapping_mul(0x9e37_79b1) as usize >> 20
+    addr.folded().wrapping_mul(0x9e37_79b1) as usize >> 20
 }
