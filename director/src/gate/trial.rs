@@ -117,6 +117,11 @@ impl Trial {
         self.maps.endpoints.set_address(addr, roles)
     }
 
+    /// Whether the gate looks an address up to see whether it is a real server's.
+    pub fn may_be_real(&self, addr: Addr) -> bool {
+        self.maps.endpoints.may_be_real(addr)
+    }
+
     /// As [`super::Gate::set_cookies`].
     ///
     /// # Errors
