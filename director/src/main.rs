@@ -124,6 +124,7 @@ fn detach(args: &Detach) -> ExitCode {
 /// Runs a director from the first socket to the last.
 async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()> {
     host::check(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
+    privilege::raise_descriptors()?;
     let claim = run::claim(config)?;
     let listeners = Listeners::bind(&config.api).await?;
     let door = run::door_for_agents(config).await?;
