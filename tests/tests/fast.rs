@@ -298,7 +298,15 @@ fn connections_go_on_while_there_is_no_director_and_after() -> Result<()> {
         open.ask_name().context("with another director")?;
     }
     ensure!(flows(&scene)? == 1);
-    balanced(&scene.director)
+    balanced(&scene.director)?;
+
+    scene.director.end_by(Signal::Kill)?;
+    let configuration = configuration.filter("black_hole", vec!["10.0.1.0/24"]);
+    scene.director = Director::start(&scene.topology.director, &configuration)?;
+    wait::until("the black hole to take it", PATIENCE, || {
+        ensure!(flows(&scene)? == 0 && state(&scene)?.is_empty());
+        Ok(())
+    })
 }
 
 /// A veth whose far end has no NAPI takes redirected frames and loses them. It is found before it
