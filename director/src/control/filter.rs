@@ -11,7 +11,7 @@ use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
 use super::regions::{self, Plan, Regional};
-use super::watch::unix_now;
+use super::unix::unix_now;
 use super::{Director, limits, refused, translate};
 use crate::filter::{self, BOGONS, Bans, Book, End, List, Rules};
 use crate::flow::Entry;

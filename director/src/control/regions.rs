@@ -8,7 +8,7 @@ use adminapi::model::{self, FilterList, FilterRules, MarkRule};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
-use super::watch::unix_now;
+use super::unix::unix_now;
 use super::{Director, refused};
 use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
