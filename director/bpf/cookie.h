@@ -218,7 +218,7 @@ static __always_inline bool hear(const struct packet *p, const struct cookie_ser
 	return true;
 }
 
-__noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
+static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
 			     const struct cookie_service *service)
 {
 	struct segment s;
