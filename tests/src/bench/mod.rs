@@ -3,6 +3,7 @@
 pub mod chart;
 pub mod cheapest;
 pub mod cookies;
+pub mod denying;
 pub mod drive;
 pub mod forwarding;
 pub mod gate;
