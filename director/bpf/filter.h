@@ -176,24 +176,6 @@ static __always_inline enum counter by_list(const struct packet *p, struct listi
 	return noted(listing);
 }
 
-// The same for a SYN in an IPv4 packet without options, of which a flood is made, before it is read;
-// ADMITTED when it has to be.
-static __always_inline enum counter by_list_at_once(struct xdp_md *ctx, const struct filter *filter,
-						    struct listing *listing)
-{
-	void *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = (void *)(long)ctx->data;
-	struct iphdr *ip = (void *)(eth + 1);
-	struct tcp_rest *rest = (void *)(ip + 1) + 4;
-	struct address from;
-
-	if (listing->list == ALLOW || filter->gap || (void *)(rest + 1) > end || !is_plain(ip) ||
-	    !is_opening(rest->flags))
-		return ADMITTED;
-	set_v4(&from, ip->saddr);
-	return may_be_real(&from) ? ADMITTED : noted(listing);
-}
-
 // Whether an answer to the source would leave through the interface that the packet came in
 // through (RFC 3704 2.2), or, where that is not asked for, at all (2.4).
 static __always_inline bool leads_back(struct xdp_md *ctx, const struct address *from, bool strict)

@@ -207,6 +207,24 @@ static __always_inline int greet(struct xdp_md *ctx, struct counts *counts,
 	}
 }
 
+// Why a SYN in an IPv4 packet without options, of which a flood is made, is not taken; ADMITTED when it
+// has to be read first.
+static __always_inline enum counter refused_at_once(struct xdp_md *ctx, const struct filter *filter,
+						    struct listing *listing)
+{
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcp_rest *rest = (void *)(ip + 1) + 4; // after the ports
+	struct address from;
+
+	if (!listing || listing->list == ALLOW || (void *)(rest + 1) > end || !is_plain(ip) ||
+	    !is_opening(rest->flags))
+		return ADMITTED;
+	set_v4(&from, ip->saddr);
+	return may_be_real(&from) || is_next(filter) ? ADMITTED : noted(listing);
+}
+
 // Filters what is not of an established connection, and finds out whose it is.
 static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 {
@@ -225,7 +243,7 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 	if (!scope || !filter)
 		return pass(counts);
 	listing = listing_v4(ctx, filter);
-	refused = listing ? by_list_at_once(ctx, filter, listing) : ADMITTED;
+	refused = refused_at_once(ctx, filter, listing);
 	if (refused != ADMITTED)
 		return drop(counts, refused);
 	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
