@@ -282,15 +282,16 @@ int gate(struct xdp_md *ctx)
 {
 	__u32 port = PORT;
 	struct counts *counts = bpf_map_lookup_elem(&counters, &port);
+	bool for_us = is_for_us(ctx);
 	int verdict;
 
 	if (!counts)
 		return XDP_PASS;
+	verdict = for_us ? forward_flow(ctx, counts) : MISS; // established connections come first
+	if (verdict != MISS)
+		return verdict;
 	count(counts, RECEIVED);
-	if (!is_for_us(ctx))
-		return pass(counts);
-	verdict = forward_flow(ctx, counts); // established connections come first
-	return verdict == MISS ? judge(ctx, counts) : verdict;
+	return for_us ? judge(ctx, counts) : pass(counts);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

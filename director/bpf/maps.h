@@ -14,7 +14,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 7
+#define PINNED_LAYOUT 8
 
 // Who has pinned these maps.
 struct record {
@@ -31,7 +31,7 @@ struct {
 } record SEC(".maps");
 
 enum counter {
-	RECEIVED,
+	RECEIVED, // and not FORWARDED: that would be a second one for each packet of a flow
 	PASSED,
 	REDIRECTED,
 	FORWARDED,

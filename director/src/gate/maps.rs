@@ -269,7 +269,8 @@ impl Maps {
         })?;
         let [received, passed, redirected, forwarded, answered, ..] = counts;
         let mut counters = GateCounters {
-            received,
+            // What is forwarded is not counted as received, too (`bpf/maps.h`).
+            received: received + forwarded,
             passed,
             redirected,
             forwarded,

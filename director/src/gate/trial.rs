@@ -10,7 +10,7 @@ use std::time::Duration;
 use libbpf_rs::libbpf_sys;
 
 use super::maps::Maps;
-use super::program::{self, Base, Instance};
+use super::program::{self, Instance};
 use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Resets, Roll};
@@ -62,7 +62,8 @@ impl Trial {
             flows: 0,
             roll: &plan,
         };
-        let (program, maps) = program::load(instance, XdpMode::Native, &Base::New(&[]))?;
+        let maps = program::make_maps(0, &plan, &[])?;
+        let program = program::load(instance, XdpMode::Native, &maps)?;
         let roll = Arc::new(maps.map_roll(&plan)?);
         let resets = maps.map_resets(&plan)?;
         maps.flows.answers_directly(PORT)?;
