@@ -109,7 +109,7 @@ fn the_sorry_server_is_asked_when_there_is_nobody_else() -> Result<()> {
         ..HealthPolicy::default()
     };
     let patch = ServicePatch {
-        health: Some(Some(health)),
+        health: Some(Some(health).into()),
         ..ServicePatch::default()
     };
     api.call(async |api| api.change_service(service, patch).await)?;
