@@ -133,6 +133,15 @@ impl Regional {
         self.chart.families().map(|networks| networks > 0)
     }
 
+    /// Whether an address is in a region of which nothing is taken.
+    pub(super) fn seals(&self, addr: Addr, rules: &RegionRules) -> bool {
+        let geography = Geography {
+            chart: Arc::clone(&self.chart),
+            outside: rules.outside,
+        };
+        geography.regions_of(addr).meets(rules.sealed)
+    }
+
     fn names(&self, regions: Regions) -> Vec<String> {
         let among = |(_, number): &(&String, &u8)| Regions::one(**number).meets(regions);
         let named = self.numbers.iter().filter(among);

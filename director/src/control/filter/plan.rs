@@ -231,6 +231,7 @@ impl Director {
         filters.rules = plan.rules;
         filters.bogons = bogons;
         filters.wanted = plan.wanted;
+        self.end_lost(&filters);
         regions::leave(gate, &old, &filters.regional)
     }
 
