@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
     ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Order,
-    Prefix, ServiceId, SyncRole,
+    Prefix, ServiceId, SyncRole, TemplateId, TemplateQuery,
 };
 
 /// `GET`: metrics for Prometheus.
@@ -24,6 +24,8 @@ pub const SERVICES: &str = "/v1/services";
 pub const LISTING: &str = "/v1/listing";
 /// `GET`: connections.
 pub const CONNECTIONS: &str = "/v1/connections";
+/// `GET`, `DELETE`: what persistent services remember of clients.
+pub const TEMPLATES: &str = "/v1/templates";
 /// `GET`: how much there is room for.
 pub const LIMITS: &str = "/v1/limits";
 /// `GET`: statistics.
@@ -171,6 +173,21 @@ pub fn connections(query: &ConnectionQuery) -> String {
         ("cursor", query.cursor.map(|cursor| cursor.to_string())),
     ];
     format!("{CONNECTIONS}?{}", parameters(given))
+}
+
+/// One template: `DELETE` forgets it.
+pub fn template(id: TemplateId) -> String {
+    format!("{TEMPLATES}/{}", escaped(&id.to_string()))
+}
+
+/// Some templates: `DELETE` forgets them.
+pub fn templates(query: &TemplateQuery) -> String {
+    let given = [
+        ("service", query.service.map(|id| id.to_string())),
+        ("real", query.real.map(|real| real.to_string())),
+        ("client", query.client.map(|client| client.to_string())),
+    ];
+    format!("{TEMPLATES}?{}", parameters(given))
 }
 
 /// A listing.

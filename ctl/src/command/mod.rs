@@ -5,6 +5,7 @@ mod defense;
 mod drain;
 mod explain;
 mod filter;
+mod forget;
 mod generate;
 mod health;
 mod limits;
@@ -78,6 +79,8 @@ enum Question {
     Drain(drain::Line),
     /// Ends connections of a client to a service.
     Close(close::Line),
+    /// Forgets where clients of a persistent service stick; their next connections are scheduled anew.
+    Forget(forget::Line),
     /// Shows how many connections, templates and rules there are, and how many there could be.
     Limits,
     /// Shows and changes whose packets are taken: lists of networks, bogons, limits.
@@ -217,32 +220,21 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         Question::Events(events) => defense::events(events, director, as_json).await,
         Question::Drain(drain) => drain::run(drain, director, as_json).await,
         Question::Close(line) => close::run(line, director, as_json).await,
+        Question::Forget(line) => forget::run(line, director, as_json).await,
         Question::Limits => {
             let limits = director.limits().await?;
-            let text = match as_json {
-                true => json(&limits),
-                false => limits::text(&limits),
-            };
-            Ok(text.into())
+            Ok(shown(&limits, as_json, limits::text))
         }
         Question::Explain(packet) => {
             let Some(query) = packet.query() else {
                 return Ok(Said::default());
             };
             let found = director.explain(&query).await?;
-            let text = match as_json {
-                true => json(&found),
-                false => explain::text(&query, &found),
-            };
-            Ok(text.into())
+            Ok(shown(&found, as_json, |found| explain::text(&query, found)))
         }
         Question::Sources(line) => {
             let found = director.sources(line.query()).await?;
-            let text = match as_json {
-                true => json(&found),
-                false => sources::text(&found),
-            };
-            Ok(text.into())
+            Ok(shown(&found, as_json, sources::text))
         }
         Question::Top => match top::run(director).await {
             Ok(()) => Ok(Said::default()),
@@ -272,6 +264,15 @@ fn man(directory: &Path) -> Said {
         said.fail(&format!("{}: {error}", directory.display()));
     }
     said
+}
+
+/// What was found, in the form that was asked for.
+fn shown<T: serde::Serialize>(found: &T, as_json: bool, text: impl FnOnce(&T) -> String) -> Said {
+    match as_json {
+        true => json(found),
+        false => text(found),
+    }
+    .into()
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

@@ -33,7 +33,9 @@ mod strategies;
 mod supplies;
 mod tables;
 mod takeover;
+mod templates;
 mod translate;
+mod unix;
 mod view;
 mod watch;
 
@@ -417,7 +419,7 @@ impl Director {
         self.shared.pool.load().speakers().ports() == ports
     }
 
-    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    /// Estimates all rates anew. To be called every [`crate::stats::rate::INTERVAL`].
     pub fn estimate_rates(&self) {
         if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
             return;

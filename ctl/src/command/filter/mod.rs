@@ -9,7 +9,7 @@ use adminapi::Client;
 use adminapi::model::{FilterRules, Prefix, span};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Said, json};
+use super::{Said, shown};
 use crate::director::DirectorError;
 use network::ListName;
 
@@ -98,19 +98,13 @@ pub(super) async fn run(
     match &line.what {
         None | Some(What::Show) => {
             let filter = director.filter().await?;
-            let text = match as_json {
-                true => json(&filter),
-                false => text::whole(&filter),
-            };
-            Ok(text.into())
+            Ok(shown(&filter, as_json, text::whole))
         }
         Some(What::List { list }) => {
             let listings = network::all(director, list.map(Into::into)).await?;
-            let text = match as_json {
-                true => json(&listings),
-                false => listings.iter().map(text::listed).collect(),
-            };
-            Ok(text.into())
+            Ok(shown(&listings, as_json, |listings| {
+                listings.iter().map(text::listed).collect()
+            }))
         }
         Some(What::Add(entry)) => {
             director.put_network(&entry.to_model()).await?;
