@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 
 use crate::error::Result;
-use crate::model::listing::Rows;
+use crate::model::listing::{self, Rows};
 use crate::model::{
     AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
     Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Limits,
@@ -69,9 +69,9 @@ pub trait Control: Send + Sync + 'static {
         };
         let services = query.order.of_services(services, |view| view.id);
         let rows = services.into_iter();
-        Ok(Box::new(
-            rows.map(move |view| ServiceRow::of(&view, &query)),
-        ))
+        Ok(Box::new(rows.map(move |view| {
+            listing::encode(&ServiceRow::of(&view, &query))
+        })))
     }
 
     /// One service.

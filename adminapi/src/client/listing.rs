@@ -109,7 +109,7 @@ mod tests {
             .read_buf(&mut Vec::with_capacity(1024))
             .await
             .unwrap();
-        let bytes = encode(&row(), Vec::new()).unwrap();
+        let bytes = encode(&row()).unwrap();
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let head = format!("{head}{:x}\r\n", bytes.len());
         let all = [head.as_bytes(), &bytes, b"\r\n", rest].concat();

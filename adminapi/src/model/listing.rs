@@ -15,7 +15,7 @@ use crate::order;
 mod parts;
 mod wire;
 
-pub use wire::{MEDIA_TYPE, Reader, Unlisted, encode};
+pub use wire::{Fixed, MEDIA_TYPE, Reader, Unlisted, encode};
 
 /// Which numbers of what is carried a listing has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -113,10 +113,11 @@ pub struct ListingQuery {
     pub order: Order,
 }
 
-/// Services in a row each, which are made as they are asked for.
-pub type Rows = Box<dyn Iterator<Item = ServiceRow> + Send>;
+/// Services in a row each, as bytes, which are made as they are asked for.
+pub type Rows = Box<dyn Iterator<Item = Result<Vec<u8>, Unlisted>> + Send>;
 
-/// A virtual service in a listing.
+/// A virtual service in a listing. What serde skips are the numbers that change with the traffic;
+/// they follow the rest, which stays until something is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRow {
     /// Its name in paths.
@@ -132,6 +133,7 @@ pub struct ServiceRow {
     /// Whether each datagram is scheduled by itself.
     pub one_packet: bool,
     /// The numbers that were asked for.
+    #[serde(skip)]
     pub numbers: Option<Five>,
     /// Its real servers.
     pub reals: Vec<RealRow>,
@@ -155,6 +157,14 @@ pub struct RealRow {
     pub upper: u32,
     /// With fewer connections than this it is no longer overloaded; 0 = three quarters of `upper`.
     pub lower: u32,
+    /// What it has at this moment.
+    #[serde(skip)]
+    pub live: Live,
+}
+
+/// What changes of a real server with its traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
     /// Connections in a state that counts as active.
     pub active: u32,
     /// Its other connections.
@@ -204,10 +214,12 @@ impl RealRow {
             tun: view.tun,
             upper: view.upper,
             lower: view.lower,
-            active: view.active,
-            inactive: view.inactive,
-            persistent: view.persistent,
-            numbers: numbers.of(view.stats, view.rates),
+            live: Live {
+                active: view.active,
+                inactive: view.inactive,
+                persistent: view.persistent,
+                numbers: numbers.of(view.stats, view.rates),
+            },
         }
     }
 }

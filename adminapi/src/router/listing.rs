@@ -7,6 +7,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
+use tokio::task::yield_now;
+
 use super::Ask;
 use super::extract::Parameters;
 use super::openapi::Refusals;
@@ -14,9 +16,9 @@ use crate::failure::Failure;
 use crate::model::ListingQuery;
 use crate::model::listing::{self, Rows, Unlisted};
 
-/// Bytes of a portion, and some more. The server sends sixteen of them at once: less would wake the
-/// other end more often than it has something to do, more would let it wait.
-const PORTION: usize = 1 << 10;
+/// Bytes that are sent at once, and some more: less would wake the other end more often than it has
+/// something to do, more would let it wait.
+const PORTION: usize = 16 << 10;
 
 /// Lists many services at once, in a compact form
 ///
@@ -30,18 +32,25 @@ pub(super) async fn list(
 ) -> Result<Response, Failure> {
     let rows = ask.look(move |control| control.listing(query)).await?;
     let kind = [(header::CONTENT_TYPE, listing::MEDIA_TYPE)];
-    Ok((kind, Body::from_stream(stream::unfold(rows, portion))).into_response())
+    let portions = stream::unfold((rows, false), async |(mut rows, begun)| {
+        if begun {
+            // Whenever there is nothing more for now, the server sends what it has.
+            yield_now().await;
+        }
+        Some((portion(&mut rows)?, (rows, true)))
+    });
+    Ok((kind, Body::from_stream(portions)).into_response())
 }
 
 /// The next rows.
-async fn portion(mut rows: Rows) -> Option<(Result<Vec<u8>, Unlisted>, Rows)> {
-    let mut bytes = Vec::with_capacity(2 * PORTION);
+fn portion(rows: &mut Rows) -> Option<Result<Vec<u8>, Unlisted>> {
+    let mut bytes = Vec::with_capacity(PORTION + PORTION / 4);
     while bytes.len() < PORTION {
-        let Some(row) = rows.next() else { break };
-        match listing::encode(&row, bytes) {
-            Ok(longer) => bytes = longer,
-            Err(error) => return Some((Err(error), rows)),
+        match rows.next() {
+            Some(Ok(row)) => bytes.extend(row),
+            Some(Err(error)) => return Some(Err(error)),
+            None => break,
         }
     }
-    (!bytes.is_empty()).then_some((Ok(bytes), rows))
+    (!bytes.is_empty()).then_some(Ok(bytes))
 }
