@@ -11,7 +11,7 @@ use crate::model::{
     Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Limits,
     Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch,
     RealView, Sample, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
-    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch,
+    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -72,6 +72,15 @@ pub trait Control: Send + Sync + 'static {
         Ok(Box::new(rows.map(move |view| {
             listing::encode(&ServiceRow::of(&view, &query))
         })))
+    }
+
+    /// Services as they are now, all or the one that is asked for, in the order that is asked for.
+    fn views(&self, query: ViewsQuery) -> Result<Vec<ServiceView>> {
+        let views = match query.service {
+            Some(id) => vec![self.service(id)?],
+            None => self.services()?,
+        };
+        Ok(query.order.of_all(views))
     }
 
     /// One service.

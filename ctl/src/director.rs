@@ -1,10 +1,10 @@
 //! What the command line asks of a director, apart from how it reaches it.
 
-use adminapi::client::{ClientError, Listing};
+use adminapi::client::{self, ClientError, Listing};
 use adminapi::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
-    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, ServiceView, Stats, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, Stats, SyncDaemon, SyncRole,
+    Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use adminapi::sysctl::Value;
 use adminapi::{Client, ProblemDocument, ProblemKind};
@@ -124,12 +124,16 @@ pub(crate) trait Rows {
     async fn next(&mut self) -> Result<Option<ServiceRow>>;
 }
 
+/// A text that comes in pieces.
+pub(crate) trait Pieces {
+    /// The next one, when it has come; `None` after the last one.
+    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]>>>;
+}
+
 /// A director, as ipvsadm's commands need it.
 pub(crate) trait Director: Edit {
-    /// All services.
-    async fn services(&self) -> Result<Vec<ServiceView>>;
-    /// One service.
-    async fn service(&self, id: ServiceId) -> Result<ServiceView>;
+    /// Services as they are now, all or one, as JSON.
+    async fn views(&self, query: ViewsQuery) -> Result<impl Pieces>;
     /// Services in a row each, all or one, as they come.
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows>;
     /// Services, timeouts and settings as they are configured.
@@ -194,12 +198,8 @@ impl Edit for Client {
 }
 
 impl Director for Client {
-    async fn services(&self) -> Result<Vec<ServiceView>> {
-        Ok(self.services().await?)
-    }
-
-    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        Ok(self.service(id).await?)
+    async fn views(&self, query: ViewsQuery) -> Result<impl Pieces> {
+        Ok(self.views(&query).await?)
     }
 
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows> {
@@ -256,6 +256,12 @@ impl Director for Client {
 
 impl Rows for Listing<'_> {
     async fn next(&mut self) -> Result<Option<ServiceRow>> {
+        Ok(self.next().await?)
+    }
+}
+
+impl Pieces for client::Pieces<'_> {
+    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]>>> {
         Ok(self.next().await?)
     }
 }

@@ -76,12 +76,13 @@ impl Control for Director {
             self.collect();
         }
         let pool = self.shared.pool.load();
+        let layout = (query.side, query.order);
         let sheet = match query.service {
             Some(id) => {
                 let service = known(&pool, &translate::key(id))?;
-                Arc::new(Sheet::of(std::slice::from_ref(service), query.order)?)
+                Arc::new(Sheet::of(std::slice::from_ref(service), layout)?)
             }
-            None => self.sheets.of(&pool, query.order)?,
+            None => self.sheets.of(&pool, layout)?,
         };
         Ok(Box::new(listing::Rows::of(sheet, query.numbers)))
     }

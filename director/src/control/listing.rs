@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::{Arc, Weak};
 
 use adminapi::model::listing::{Fixed, Unlisted};
-use adminapi::model::{Live, Numbers, Order};
+use adminapi::model::{Live, Numbers, Order, Side};
 use parking_lot::Mutex;
 
 use super::{translate, view};
@@ -19,11 +19,14 @@ use crate::stats::PerWorker;
 /// Services that are fetched from memory together.
 const TOGETHER: usize = 8;
 
-/// Services as they are configured, in an order.
+/// One side of services, in an order, before there is any traffic.
 pub(super) struct Sheet {
-    order: Order,
+    layout: Layout,
     services: Vec<Listed>,
 }
+
+/// What a sheet has of services and real servers, and in which order.
+pub(super) type Layout = (Side, Order);
 
 /// A service on a sheet.
 struct Listed {
@@ -34,25 +37,26 @@ struct Listed {
 }
 
 impl Sheet {
-    /// One of `services`, which are in this order.
-    pub(super) fn of(services: &[Arc<Service>], order: Order) -> Result<Self, Unlisted> {
-        let listed = services.iter().map(|service| Listed::of(service, order));
+    /// One of `services`, which are in their order.
+    pub(super) fn of(services: &[Arc<Service>], layout: Layout) -> Result<Self, Unlisted> {
+        let listed = services.iter().map(|service| Listed::of(service, layout));
         Ok(Self {
-            order,
+            layout,
             services: listed.collect::<Result<_, _>>()?,
         })
     }
 }
 
 impl Listed {
-    /// What the kernel would have, told by a tool that watches the health of real servers: weights in
-    /// force, nobody who is out of service, and the sorry server when it has its turn.
-    fn of(service: &Service, order: Order) -> Result<Self, Unlisted> {
-        let reals = service.reals.iter().rev().chain(&service.sorry).collect();
-        let reals = order.of_reals(reals, |real: &&Arc<Real>| real.endpoint.into());
+    fn of(service: &Service, (side, order): Layout) -> Result<Self, Unlisted> {
+        let reals: Vec<&Arc<Real>> = match side {
+            Side::Present => service.reals.iter().rev().chain(&service.sorry).collect(),
+            Side::Configured => service.configured().collect(),
+        };
+        let reals = order.of_reals(reals, |real| real.endpoint.into());
         let counted = |real: &&Arc<Real>| (Arc::clone(&real.load), Arc::clone(&real.traffic));
         Ok(Self {
-            fixed: Fixed::of(&view::row(service, &reals))?,
+            fixed: Fixed::of(&view::row(service, &reals, side))?,
             traffic: Arc::clone(&service.traffic),
             reals: reals.iter().map(counted).collect(),
         })
@@ -73,17 +77,19 @@ impl Listed {
 pub(super) struct Sheets(Mutex<Option<(Weak<Pool>, Arc<Sheet>)>>);
 
 impl Sheets {
-    /// Everything that `pool` has, in this order.
-    pub(super) fn of(&self, pool: &Arc<Pool>, order: Order) -> Result<Arc<Sheet>, Unlisted> {
+    /// Everything that `pool` has.
+    pub(super) fn of(&self, pool: &Arc<Pool>, layout: Layout) -> Result<Arc<Sheet>, Unlisted> {
         let mut last = self.0.lock();
         if let Some((of, sheet)) = &*last {
             // The weak pointer holds the place in memory: no other snapshot can be there.
-            if std::ptr::eq(of.as_ptr(), Arc::as_ptr(pool)) && sheet.order == order {
+            if std::ptr::eq(of.as_ptr(), Arc::as_ptr(pool)) && sheet.layout == layout {
                 return Ok(Arc::clone(sheet));
             }
         }
-        let services = order.of_services(pool.services(), |s| translate::id(&s.key));
-        let sheet = Arc::new(Sheet::of(&services, order)?);
+        let services = layout
+            .1
+            .of_services(pool.services(), |s| translate::id(&s.key));
+        let sheet = Arc::new(Sheet::of(&services, layout)?);
         *last = Some((Arc::downgrade(pool), Arc::clone(&sheet)));
         Ok(sheet)
     }
@@ -145,6 +151,9 @@ mod tests {
     use super::*;
     use crate::service::Phase;
 
+    const IPVSADM: Layout = (Side::Present, Order::Ipvsadm);
+    const ADDED: Layout = (Side::Present, Order::Added);
+
     fn pool(weights: &[u32]) -> Arc<Pool> {
         let reals = weights.iter().enumerate().map(|(place, weight)| {
             let address = format!("10.0.0.{}", place + 1);
@@ -176,28 +185,28 @@ mod tests {
     #[test]
     fn a_sheet_serves_until_something_is_changed_and_shows_what_the_traffic_changes() {
         let (sheets, before) = (Sheets::default(), pool(&[1, 2]));
-        let sheet = sheets.of(&before, Order::Ipvsadm).unwrap();
+        let sheet = sheets.of(&before, IPVSADM).unwrap();
         assert_eq!(shown(&sheet), [(1, 0, 0), (2, 0, 0)]);
         let services = before.services();
         let real = services[0].reals.iter().find(|real| real.weight == 2);
         let real = real.unwrap();
         real.enter(Phase::Active);
         real.traffic.of(0).in_packets.add(7);
-        let again = sheets.of(&before, Order::Ipvsadm).unwrap();
+        let again = sheets.of(&before, IPVSADM).unwrap();
         assert!(Arc::ptr_eq(&sheet, &again));
         assert_eq!(shown(&again), [(1, 0, 0), (2, 1, 0)]);
         let carried = reals(&again, Numbers::Stats).pop().unwrap().live.numbers;
         assert_eq!(carried, Some([0, 7, 0, 0, 0]));
-        let added = sheets.of(&before, Order::Added).unwrap();
+        let added = sheets.of(&before, ADDED).unwrap();
         assert_eq!(shown(&added), [(2, 1, 0), (1, 0, 0)]);
-        let after = sheets.of(&pool(&[3]), Order::Added).unwrap();
+        let after = sheets.of(&pool(&[3]), ADDED).unwrap();
         assert_eq!(shown(&after), [(3, 0, 0)]);
     }
 
     #[test]
     fn sheets_hold_no_snapshot_and_after_a_change_nothing_at_all() {
         let (sheets, pool) = (Sheets::default(), pool(&[1]));
-        let sheet = Arc::downgrade(&sheets.of(&pool, Order::Added).unwrap());
+        let sheet = Arc::downgrade(&sheets.of(&pool, ADDED).unwrap());
         assert_eq!(Arc::strong_count(&pool), 1);
         assert_eq!(sheet.strong_count(), 1);
         sheets.forget();

@@ -127,24 +127,28 @@ fn persistence(service: &Service) -> Option<model::Persistence> {
 }
 
 /// A service in a listing with these of its real servers, before there is any traffic.
-pub(super) fn row(service: &Service, reals: &[&Arc<Real>]) -> ServiceRow {
+pub(super) fn row(service: &Service, reals: &[&Arc<Real>], side: model::Side) -> ServiceRow {
     ServiceRow {
         id: translate::id(&service.key),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
+        helper: service.handling.helper,
         numbers: None,
-        reals: reals.iter().map(|r| real_row(r)).collect(),
+        reals: reals.iter().map(|r| real_row(r, side)).collect(),
     }
 }
 
-fn real_row(real: &Real) -> RealRow {
+fn real_row(real: &Real, side: model::Side) -> RealRow {
     let (method, tun) = translate::api_method(real.method);
     RealRow {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
-        weight: real.fitness.shown_of(real.configured),
+        weight: match side {
+            model::Side::Present => real.fitness.shown_of(real.configured),
+            model::Side::Configured => real.configured,
+        },
         method,
         tun,
         upper: real.upper,

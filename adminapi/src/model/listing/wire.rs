@@ -24,6 +24,9 @@ pub enum Unlisted {
     /// A row is said to be longer than any is.
     #[error("a row of {0} bytes")]
     TooLong(usize),
+    /// A row cannot be written as JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
     /// They end within a row.
     #[error("it ends within a row")]
     Short,
@@ -141,7 +144,7 @@ mod tests {
 
     use super::super::*;
     use super::Unlisted;
-    use crate::model::{Engine, SchedulerFlag, TunnelChecksum, TunnelType};
+    use crate::model::{Engine, Helper, SchedulerFlag, TunnelChecksum, TunnelType};
 
     #[test]
     fn a_listing_survives_its_bytes() {
@@ -183,6 +186,7 @@ mod tests {
                 engine: prefix.map(|_| Engine::Sip),
             }),
             one_packet: false,
+            helper: Helper::Ftp,
             numbers: prefix.map(|_| [1, 2, 3, 4, 5]),
             reals: vec![plain.clone(), tunnelled.clone()],
         };
