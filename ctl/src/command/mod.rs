@@ -21,6 +21,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use adminapi::Client;
+use adminapi::model::span;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -272,6 +273,11 @@ fn man(directory: &Path) -> Said {
         said.fail(&format!("{}: {error}", directory.display()));
     }
     said
+}
+
+/// Reads a time.
+fn seconds(text: &str) -> Result<u32, String> {
+    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {
