@@ -248,9 +248,9 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         Question::Top => match top::run(director).await {
             Ok(()) => Ok(Said::default()),
             Err(top::Error::Director(error)) => Err(error),
-            Err(top::Error::Terminal(error)) => {
+            Err(error) => {
                 let mut said = Said::default();
-                said.fail(&format!("the terminal: {error}"));
+                said.fail(&error.to_string());
                 Ok(said)
             }
         },
