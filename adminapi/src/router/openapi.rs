@@ -14,13 +14,13 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::Ask;
 use super::query::{self, Takers};
-use crate::model::{ConnectionId, FilterList, Numbers, Order};
+use crate::model::{ConnectionId, FilterList, Numbers, Order, Side};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers, Order)),
+    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers, Order, Side)),
     info(
         title = "Bulwark",
         description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\
