@@ -147,7 +147,7 @@ struct lane {
 	__s32 error; // why it is not
 	__u32 ifindex;
 	__u32 direct; // whether what is sent back by XDP_TX gets there
-	__u64 sent; // of what was redirected to it
+	__u64 sent; // of what was redirected to it, while it is probed
 	__u64 lost;
 };
 

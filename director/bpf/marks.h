@@ -31,13 +31,17 @@ static __always_inline __u8 family_of(const struct address *a)
 	return is_v4(a) ? V4 : V6;
 }
 
-// A fragment has neither ports nor, behind an extension, a protocol: it is judged by the rest.
-static __noinline bool fits(const struct rule *rule, const struct endpoint *src,
-			    const struct endpoint *dst, __u32 port, __u32 regions)
+// A fragment has neither ports nor, behind an extension, a protocol: it is judged by the rest. Not
+// static, so that the kernel checks it once, and not for each of the rules.
+__noinline bool fits(const struct rule *rule, const struct endpoint *src, const struct endpoint *dst,
+		     __u32 port, __u32 regions)
 {
-	__u16 from = bpf_ntohs(src->port);
-	__u16 to = bpf_ntohs(dst->port);
+	__u16 from, to;
 
+	if (!rule || !src || !dst)
+		return false;
+	from = bpf_ntohs(src->port);
+	to = bpf_ntohs(dst->port);
 	if (rule->port != ANY_PORT && rule->port != port)
 		return false;
 	if (rule->region && !(rule->region & regions))

@@ -53,6 +53,7 @@ pub mod fragment;
 pub mod ftp;
 pub mod gate;
 pub mod health;
+pub mod host;
 pub mod keep;
 pub mod listeners;
 pub mod logging;

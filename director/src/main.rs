@@ -14,6 +14,7 @@ use director::agents;
 use director::config::Config;
 use director::control::{self, Director};
 use director::datapath;
+use director::host;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
 use director::signals::{Order, Signals};
@@ -122,7 +123,8 @@ fn detach(args: &Detach) -> ExitCode {
 
 /// Runs a director from the first socket to the last.
 async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()> {
-    run::check_host(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
+    host::check(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
+    privilege::raise_descriptors()?;
     let claim = run::claim(config)?;
     let listeners = Listeners::bind(&config.api).await?;
     let door = run::door_for_agents(config).await?;

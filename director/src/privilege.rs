@@ -1,6 +1,7 @@
 //! What the process may do, before it tries: the capabilities that it needs, whoever it runs as.
 
 use anyhow::{Context, Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// A capability (capabilities(7)) with its number, what it is for, and a wider one that has it.
 pub struct Capability {
@@ -59,6 +60,17 @@ pub fn check<'a>(needed: impl IntoIterator<Item = &'a Capability>) -> Result<()>
         );
     }
     Ok(())
+}
+
+/// Lets the process have as many descriptors as the host allows it: each check that waits and each
+/// client of the API has one. What it begins with is meant for programs that use select(2).
+///
+/// # Errors
+/// What the kernel says.
+pub fn raise_descriptors() -> Result<()> {
+    let limit = Resource::RLIMIT_NOFILE;
+    let raised = getrlimit(limit).and_then(|(_, most)| setrlimit(limit, most, most));
+    raised.context("cannot raise the limit of open files")
 }
 
 /// `CapEff` of `/proc/self/status`.

@@ -92,6 +92,7 @@ const QUESTION: u8 = b'?';
 pub struct Generator {
     object: Object,
     settings: MapHandle,
+    pace: MapHandle,
     frame: Vec<u8>,
     interface: u32,
     macs: (Mac, Mac),
@@ -136,6 +137,7 @@ impl Generator {
         let interface = host.enter(|| Ok(floor::interface_index(HOST_SIDE)?))?;
         let mut generator = Self {
             settings: bpf::map(&object, "config")?,
+            pace: bpf::map(&object, "pace")?,
             object,
             frame: Vec::new(),
             interface,
@@ -167,6 +169,16 @@ impl Generator {
         self.settings
             .update(&0u32.to_ne_bytes(), &value, MapFlags::ANY)?;
         Ok(())
+    }
+
+    /// Leaves so much time between one frame and the next from now on; none, as fast as it can.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn pace(&self, gap: Duration) -> Result<()> {
+        let gap = (gap.as_nanos() as u64).to_ne_bytes();
+        let written = self.pace.update(&0u32.to_ne_bytes(), &gap, MapFlags::ANY);
+        Ok(written?)
     }
 
     /// Sends `count` frames from the calling thread, which must be in the client's namespace, in

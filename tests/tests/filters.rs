@@ -189,6 +189,22 @@ fn real_servers_are_let_in_whatever_is_listed() -> Result<()> {
 }
 
 #[test]
+fn a_real_server_that_found_no_room_leaves_nothing_behind() -> Result<()> {
+    if !require::programs(&[]) {
+        return Ok(());
+    }
+    let trial = Trial::new(1000)?;
+    let real = Addr::v4([10, 7, 0, 1]);
+    let mut others = (0..u32::MAX).map(|number| Addr::v4((0x0b00_0000 + number).to_be_bytes()));
+    others
+        .find(|other| trial.set_address(*other, Roles::SERVICE).is_err())
+        .context("room for all there are")?;
+    trial.set_address(real, Roles::REAL).unwrap_err();
+    ensure!(!trial.may_be_real(real), "it is still looked for");
+    Ok(())
+}
+
+#[test]
 fn a_ban_ends_by_itself() -> Result<()> {
     if !require::machine() {
         return Ok(());

@@ -40,22 +40,38 @@ static __always_inline __u32 hash_of(const struct head *head, const struct tuple
 	return sum >> 32;
 }
 
-// The slot of a hash, or 0. No jumps: where in a bucket it stands is different each time, and the
-// processor would guess wrong.
+// Where in a bucket a hash is entered, if that place is free.
+static __always_inline __u32 home_of(__u32 hash)
+{
+	return hash >> 29;
+}
+
+// The slot of a hash that does not stand at home, or 0. No jumps: where it stands is different each
+// time, and the processor would guess wrong. (clang would make jumps of it without the barrier.)
+static __always_inline __u64 slot_away(const struct bucket *bucket, __u32 hash)
+{
+	__u64 hit = 0;
+
+	for (int i = 0; i < SLOTS; i++) {
+		__u64 slot = bucket->slot[i];
+		__s64 same = ((__s64)(slot >> 32 ^ hash) - 1) >> 63;
+
+		barrier_var(same);
+		hit |= slot & same;
+	}
+	return hit;
+}
+
+// The slot of a hash, or 0.
 static __always_inline __u64 slot_in(__u32 number, __u32 hash)
 {
-	struct bucket *bucket = bpf_map_lookup_elem(&flow_slots, &number);
-	__u64 hit = 0;
+	const struct bucket *bucket = bpf_map_lookup_elem(&flow_slots, &number);
+	__u64 slot;
 
 	if (!bucket)
 		return 0;
-	for (int i = 0; i < SLOTS; i++) {
-		__u64 slot = bucket->slot[i];
-		__s64 difference = slot >> 32 ^ hash;
-
-		hit |= slot & (difference - 1) >> 63;
-	}
-	return hit;
+	slot = bucket->slot[home_of(hash)];
+	return slot && slot >> 32 == hash ? slot : slot_away(bucket, hash);
 }
 
 // Where an address or a port of a packet stands that would stand at `place` if the client had sent

@@ -14,11 +14,11 @@ use tracing::{error, info, warn};
 use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
 use crate::config::AgentConfig;
+use crate::host;
 use crate::logging;
 
 use crate::neighbour::{Link, Neighbourhood};
 use crate::privilege;
-use crate::run;
 use crate::wire::Addr;
 
 /// How long the director may take to let this real server go.
@@ -106,7 +106,7 @@ impl Host {
 }
 
 async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
-    run::check_host(privilege::AGENT)?;
+    host::check(privilege::AGENT)?;
     let mut host = Host::follow().await?;
     let link = host.interface(config.interface.as_str())?;
     let program = Decapsulator::attach(&config, &link)?;

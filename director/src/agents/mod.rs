@@ -2,8 +2,10 @@
 //! each of them holds.
 //!
 //! * `serve`: takes connections of agents.
+//! * `speakers`: who speaks for whom.
 
 mod serve;
+mod speakers;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,11 +14,12 @@ use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::channel::{Keys, KeysOf, Order, Report, SecretKey, Standing, is_for};
+use crate::channel::{Keys, KeysOf, Order, Report, SecretKey, Standing};
 use crate::cookie::{self, Abilities, Key};
 use crate::time::{Tick, Ticks};
 
 pub use serve::{Door, serve};
+use speakers::Speakers;
 
 /// After so long without a report nothing is entrusted to a real server.
 const LEASE: Ticks = Ticks::seconds(2);
@@ -29,9 +32,6 @@ const SERVICES: usize = 4;
 
 /// One agent that is connected.
 struct Session {
-    certificate: CertificateDer<'static>,
-    /// Whether it speaks for an address, as far as that was asked.
-    names: HashMap<IpAddr, bool>,
     heard: Tick,
     report: Report,
     /// What it was told last, and what it holds.
@@ -41,12 +41,6 @@ struct Session {
 }
 
 impl Session {
-    fn is_for(&mut self, addr: IpAddr) -> bool {
-        let certificate = &self.certificate;
-        let ask = || is_for(certificate, addr);
-        *self.names.entry(addr).or_insert_with(ask)
-    }
-
     fn is_alive(&self, now: Tick) -> bool {
         !self.report.leaving && self.heard.until(now) < LEASE
     }
@@ -57,12 +51,33 @@ impl Session {
         let found = self.holds.services.iter().find(of);
         found.is_some_and(|found| found.keys.contains(&key))
     }
+
+    /// Tells it all its keys, where they have changed.
+    fn tell(&mut self, services: Vec<KeysOf>, lease: u32) {
+        let fresh = self.told.number == 0;
+        if !fresh && self.told.services == services && self.told.lease == lease {
+            return;
+        }
+        self.told = Keys {
+            number: self.told.number + 1,
+            lease,
+            scale: cookie::SCALE,
+            services,
+        };
+        let _ = self.orders.send(Order::Keys(self.told.clone()));
+    }
 }
 
 /// All of them.
 #[derive(Default)]
 pub struct Agents {
-    sessions: Mutex<HashMap<u64, Session>>,
+    connected: Mutex<Connected>,
+}
+
+#[derive(Default)]
+struct Connected {
+    sessions: HashMap<u64, Session>,
+    speakers: Speakers,
 }
 
 /// Why a real server takes no connections that cookies have proved.
@@ -77,26 +92,25 @@ impl Agents {
         orders: UnboundedSender<Order>,
         now: Tick,
     ) -> bool {
-        let mut sessions = self.sessions.lock();
-        let room = sessions.len() < MOST;
+        let mut connected = self.connected.lock();
+        let room = connected.sessions.len() < MOST;
         if room {
             let session = Session {
-                certificate,
-                names: HashMap::new(),
                 heard: now,
                 report: Report::default(),
                 told: Keys::default(),
                 holds: Keys::default(),
                 orders,
             };
-            sessions.insert(id, session);
+            connected.sessions.insert(id, session);
+            connected.speakers.join(id, certificate);
         }
         room
     }
 
     /// It has said something.
     fn hear(&self, id: u64, report: Report, now: Tick) {
-        if let Some(session) = self.sessions.lock().get_mut(&id) {
+        if let Some(session) = self.connected.lock().sessions.get_mut(&id) {
             session.heard = now;
             let news = session.holds.number != session.told.number;
             if news && report.number == session.told.number {
@@ -110,43 +124,43 @@ impl Agents {
 
     /// It has gone.
     fn part(&self, id: u64) {
-        self.sessions.lock().remove(&id);
+        let mut connected = self.connected.lock();
+        connected.sessions.remove(&id);
+        connected.speakers.part(id);
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.sessions.lock().len()
+        self.connected.lock().sessions.len()
     }
 
     /// Tells each agent the keys of the real servers that it speaks for, where they have changed.
     pub(crate) fn tell(&self, all: &[(IpAddr, KeysOf)], lease: u32) {
-        for session in self.sessions.lock().values_mut() {
-            let own = all.iter().filter(|(addr, _)| session.is_for(*addr));
-            let services = as_many_as_fit(own.map(|(_, keys)| keys));
-            let fresh = session.told.number == 0;
-            if !fresh && session.told.services == services && session.told.lease == lease {
-                continue;
+        let Connected { sessions, speakers } = &mut *self.connected.lock();
+        let mut own: HashMap<u64, Vec<&KeysOf>> = HashMap::new();
+        for (addr, keys) in all {
+            for id in speakers.of(*addr) {
+                own.entry(*id).or_default().push(keys);
             }
-            session.told = Keys {
-                number: session.told.number + 1,
-                lease,
-                scale: cookie::SCALE,
-                services,
-            };
-            let _ = session.orders.send(Order::Keys(session.told.clone()));
+        }
+        for (id, session) in sessions {
+            let own = own.remove(id).unwrap_or_default();
+            session.tell(as_many_as_fit(own.into_iter()), lease);
         }
     }
 
     /// Whether an agent speaks for a real server, however it is.
     pub(crate) fn has(&self, addr: IpAddr) -> bool {
-        let mut sessions = self.sessions.lock();
-        sessions.values_mut().any(|session| session.is_for(addr))
+        !self.connected.lock().speakers.of(addr).is_empty()
     }
 
     /// How full the fullest listen queue is that an agent tells of, in percent; none if nobody does.
     pub(crate) fn fullest(&self, now: Tick) -> Option<f64> {
-        let sessions = self.sessions.lock();
-        let alive = sessions.values().filter(|session| session.is_alive(now));
+        let connected = self.connected.lock();
+        let alive = connected
+            .sessions
+            .values()
+            .filter(|session| session.is_alive(now));
         let queues = alive.flat_map(|session| &session.report.listening);
         let open = queues.filter(|queue| queue.limit > 0);
         let full = open.map(|queue| match queue.standing {
@@ -169,12 +183,10 @@ impl Agents {
         key: &Key,
         now: Tick,
     ) -> Result<Abilities, Inability> {
-        let mut sessions = self.sessions.lock();
+        let Connected { sessions, speakers } = &mut *self.connected.lock();
         let mut why = "no agent speaks for it";
-        for session in sessions.values_mut().filter(|s| s.is_alive(now)) {
-            if !session.is_for(addr) {
-                continue;
-            }
+        let speakers = speakers.of(addr).iter().filter_map(|id| sessions.get(id));
+        for session in speakers.filter(|session| session.is_alive(now)) {
             why = match lack(session, service, endpoint, key) {
                 None => return Ok(session.report.able.into()),
                 Some(lack) => lack,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,6 +18,9 @@ use super::Agents;
 use crate::channel::{self, Identity, Report, TlsError, VERSION};
 use crate::time::Clock;
 
+/// Connections at most, of agents and of those who have yet to prove that they are some.
+const CONNECTIONS: usize = 2 * super::MOST;
+
 /// How long a handshake may take, and how long an agent may be silent before it is sent away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -25,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Door {
     listener: TcpListener,
     acceptor: TlsAcceptor,
+    room: Arc<Semaphore>,
 }
 
 impl Door {
@@ -38,6 +42,7 @@ impl Door {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
             acceptor: TlsAcceptor::from(Arc::new(config)),
+            room: Arc::new(Semaphore::new(CONNECTIONS)),
         })
     }
 }
@@ -46,6 +51,8 @@ impl Door {
 pub async fn serve(door: Door, agents: Arc<Agents>, clock: Clock) {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     loop {
+        // It fails only when somebody closes the semaphore, which nobody does.
+        let place = Arc::clone(&door.room).acquire_owned().await.ok();
         let (stream, peer) = match door.listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -63,6 +70,7 @@ pub async fn serve(door: Door, agents: Arc<Agents>, clock: Clock) {
                 Ok(()) => info!(%peer, "an agent has gone"),
                 Err(error) => warn!(%peer, %error, "an agent has gone"),
             }
+            drop(place);
         });
     }
 }

@@ -11,7 +11,7 @@ fn endpoint() -> SocketAddr {
     "10.0.2.1:8080".parse().unwrap()
 }
 
-fn certificate(addr: &str) -> CertificateDer<'static> {
+pub(super) fn certificate(addr: &str) -> CertificateDer<'static> {
     let params = CertificateParams::new(vec![addr.to_owned()]).unwrap();
     let key = KeyPair::generate().unwrap();
     params.self_signed(&key).unwrap().der().clone()

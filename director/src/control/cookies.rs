@@ -7,13 +7,16 @@
 //!  keys                  -> agents -> acknowledged -> used here
 //! ```
 
+mod bearers;
 mod held;
+mod segment;
+mod way;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use adminapi::model::{CookiePolicy, CookieStatus, CookieWay};
+use adminapi::model::{CookieStatus, CookieWay};
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
 use tracing::warn;
@@ -21,20 +24,18 @@ use tracing::warn;
 use super::Director;
 use crate::agents::Agents;
 use crate::channel::KeysOf;
-use crate::cookie::{Abilities, Recipe, Secret, Turnover};
+use crate::cookie::{Recipe, Secret, Turnover};
 use crate::drops::Cause;
 use crate::gate::{CookieCounts, MAX_COOKIE_SERVICES};
 use crate::neighbour::Fib;
 use crate::pool::Pool;
-use crate::service::{Method, Real, Service, ServiceKey};
+use crate::service::{Service, ServiceKey};
 use crate::time::{Clock, Tick, Ticks};
-use crate::wire::{Addr, Endpoint, Protocol, ipv4, ipv6, tcp};
+use crate::wire::Endpoint;
 
-/// The MTU of a way that is not known.
-const USUAL_MTU: u32 = 1500;
-
-/// Segments are never larger than what a cookie can say of a client's (RFC 894).
-const LARGEST_MSS: u32 = 1460;
+use bearers::{orders_of, stand};
+use segment::mss;
+use way::{abilities, at_rest, can_have, decide, needs_dies, way_of};
 
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
@@ -297,211 +298,6 @@ impl Director {
             refused: counts.refused,
             ..status
         })
-    }
-}
-
-/// Whether a service can have cookies: TCP, to one port.
-fn can_have(service: &Service) -> bool {
-    matches!(service.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port > 0)
-}
-
-/// The real servers that may get connections.
-fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
-    let listed = service.reals.iter().filter(|_| service.sorry.is_none());
-    let reals = listed.chain(&service.sorry).map(|real| &**real);
-    reals.filter(|real| real.weight > 0)
-}
-
-/// Whether a service needs keys now: agents have to have them before they are used.
-fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
-    let mut reals = candidates(service);
-    match service.handling.cookies {
-        CookiePolicy::Off => false,
-        CookiePolicy::Always => true,
-        CookiePolicy::Auto => {
-            look.attacked || reals.any(|real| look.agents.has(real.endpoint.addr.into()))
-        }
-    }
-}
-
-/// How a service stands that has no keys.
-fn at_rest(service: &Service) -> CookieStatus {
-    let reals = candidates(service).count() as u32;
-    let lack = (reals > 0).then(|| "no real server has an agent".to_owned());
-    let stands = Stands {
-        able: 0,
-        reals,
-        abilities: Abilities::ALL,
-        lack,
-    };
-    let way = way_of(service, &stands);
-    let why = match (service.handling.cookies, &way) {
-        (CookiePolicy::Off, _) => SET.to_owned(),
-        (_, Ok(_)) => UNCALLED.to_owned(),
-        (_, Err(lack)) => lack.clone(),
-    };
-    CookieStatus {
-        reason: why,
-        way: way.ok(),
-        reals,
-        ..CookieStatus::default()
-    }
-}
-
-/// To where a real server gets the connections of `vip`.
-fn endpoint_of(real: &Real, vip: Endpoint) -> SocketAddr {
-    let to = real.destination(vip);
-    match real.method.is_one_way() {
-        true => vip.into(),
-        false => to.into(),
-    }
-}
-
-/// How the real servers of a service stand.
-struct Stands {
-    able: u32,
-    reals: u32,
-    abilities: Abilities,
-    /// Why the first one that is not able is not.
-    lack: Option<String>,
-}
-
-/// Asks the agents, and says to the schedulers what they say.
-fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> Stands {
-    let holds = |real: &Real, key: &_| {
-        if real.method == Method::FullNat {
-            return Err("by FullNAT it does not see the client");
-        }
-        let (addr, to) = (real.endpoint.addr.into(), endpoint_of(real, vip));
-        look.agents.stand(addr, dies.number, to, key, look.now)
-    };
-    let able: Vec<_> = candidates(service)
-        .filter(|r| r.load.takes_cookies())
-        .collect();
-    dies.keys.step(look.now, look.period, |key| {
-        able.iter().all(|real| holds(real, key).is_ok())
-    });
-    let mut stands = Stands {
-        able: 0,
-        reals: 0,
-        abilities: Abilities::ALL,
-        lack: None,
-    };
-    for real in candidates(service) {
-        let stand = dies.keys.key().ok_or("there is no key");
-        let stand = stand.and_then(|key| holds(real, key));
-        real.load.set_takes_cookies(stand.is_ok());
-        stands.reals += 1;
-        match stand {
-            Ok(abilities) => {
-                stands.able += 1;
-                stands.abilities = stands.abilities.and(abilities);
-            }
-            Err(why) => {
-                let lack = || format!("real server {}: {why}", real.endpoint);
-                stands.lack.get_or_insert_with(lack);
-            }
-        }
-    }
-    stands
-}
-
-impl Stands {
-    fn lack(&self) -> String {
-        let lack = self.lack.as_deref();
-        lack.unwrap_or("no real server").to_owned()
-    }
-}
-
-const SET: &str = "set by the user";
-const UNCALLED: &str = "nothing calls for them";
-
-/// The best way that there is for a service: its real servers read cookies themselves if all can, or
-/// the director asks them, if it hears both ends; else those that can get all who come, and at last
-/// there is what any client does.
-fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
-    let is_heard = |real: &Real| !real.method.is_one_way();
-    let all_heard = !service.is_ftp() && candidates(service).all(is_heard);
-    // Who sticks to a real server must be able to go there.
-    let sticks = service.handling.persistence.is_some();
-    match (stands.able, stands.reals) {
-        (_, 0) => Err(stands.lack()),
-        (able, reals) if able == reals => Ok(CookieWay::Agents),
-        _ if all_heard => Ok(CookieWay::Splice),
-        (1.., _) if !sticks => Ok(CookieWay::Agents),
-        _ => Ok(CookieWay::Reset),
-    }
-}
-
-/// What is offered to clients. Of a real server that is yet to be asked ECN is not known: a client
-/// that was promised it would wait for marks that never come.
-fn abilities(way: &Result<CookieWay, String>, stands: &Stands) -> Abilities {
-    match way {
-        Ok(CookieWay::Splice) => Abilities {
-            ecn: false,
-            ..Abilities::ALL
-        },
-        _ => stands.abilities,
-    }
-}
-
-/// Why SYNs are answered with cookies, or why not.
-fn decide(
-    policy: CookiePolicy,
-    way: &Result<CookieWay, String>,
-    stands: &Stands,
-    look: &Look<'_>,
-) -> Result<String, String> {
-    let with_way = |why: &str| match way {
-        Ok(CookieWay::Splice | CookieWay::Reset) => format!("{why}; {}", stands.lack()),
-        _ => why.to_owned(),
-    };
-    match (policy, way) {
-        (CookiePolicy::Off, _) => Err(SET.to_owned()),
-        (_, Err(lack)) => Err(lack.clone()),
-        (CookiePolicy::Always, _) => Ok(with_way(SET)),
-        (CookiePolicy::Auto, _) if look.attacked => Ok(with_way("under attack")),
-        (CookiePolicy::Auto, _) => Err(UNCALLED.to_owned()),
-    }
-}
-
-/// The keys of a service, for each of its real servers.
-fn orders_of(
-    dies: &Dies,
-    service: &Service,
-    vip: Endpoint,
-) -> impl Iterator<Item = (IpAddr, KeysOf)> {
-    candidates(service).map(move |real| {
-        let keys = KeysOf {
-            service: dies.number,
-            endpoint: endpoint_of(real, vip),
-            keys: dies.keys.installed().map(|key| key.map(Into::into)),
-        };
-        (real.endpoint.addr.into(), keys)
-    })
-}
-
-/// The largest segment that gets to every real server.
-fn mss(service: &Service, vip: Endpoint, fib: &Fib) -> u16 {
-    let headers = tcp::LEN
-        + if vip.addr.is_v4() {
-            ipv4::LEN
-        } else {
-            ipv6::LEN
-        };
-    let room = |real: &Real| {
-        let Endpoint { addr, .. } = real.endpoint;
-        let mtu = fib.next_hop(addr, 0).map_or(USUAL_MTU, |hop| hop.mtu);
-        mtu.saturating_sub(overhead(real.method, addr).into())
-    };
-    let room = candidates(service).map(room).min().unwrap_or(USUAL_MTU);
-    room.saturating_sub(headers as u32).min(LARGEST_MSS) as u16
-}
-
-const fn overhead(method: Method, addr: Addr) -> u16 {
-    match method {
-        Method::Tun(tunnel) => tunnel.overhead(addr),
-        _ => 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a tuple from a client belongs, as `place_of` of `bpf/roll.h` computes it.
 
-use crate::wire::{Addr, Tuple};
+use crate::wire::Tuple;
 
 /// `ROLL_KEYS`.
 const KEYS: usize = 7;
@@ -23,15 +23,14 @@ impl Places {
 
     pub(super) fn of(&self, tuple: &Tuple) -> u64 {
         let Tuple { src, dst, .. } = tuple;
-        let client = words(src.addr);
-        let vip = words(dst.addr).into_iter().fold(0, |all, word| all ^ word);
+        let client = src.addr.raw_words();
         let port = |port: u16| u32::from(port.to_be());
         let ports = port(dst.port) << 16 | port(src.port);
         let [constant, wide @ .., last, of_vip, of_ports] = &self.0;
         let mut sum = *constant;
         let mut add = |key: &u64, word: u32| sum = sum.wrapping_add(key.wrapping_mul(word.into()));
         add(last, client[3]);
-        add(of_vip, vip);
+        add(of_vip, dst.addr.folded());
         add(of_ports, ports);
         if !src.addr.is_v4() {
             let pairs = wide.iter().zip(client);
@@ -45,11 +44,6 @@ impl Places {
 const fn stirred(sum: u64) -> u64 {
     let product = (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     product ^ product >> 32
-}
-
-/// An address as the gate holds it.
-fn words(addr: Addr) -> [u32; 4] {
-    addr.words().map(u32::to_be)
 }
 
 /// The keys are nobody's business.

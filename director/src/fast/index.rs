@@ -1,16 +1,20 @@
 //! Where flows are found: buckets of one cache line, two candidates a hash. A hash stands in it once
 //! at most: of two flows that share one, the second is not taken in.
 //!
-//! Slots are claimed by compare and swap, so workers need no lock. The gate reads them meanwhile.
+//! A hash has a home in its bucket, where the gate looks first: while that is free nobody has to look
+//! further. Slots are claimed by compare and swap, so workers need no lock. The gate reads them meanwhile.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use crate::direction::Direction;
-use crate::gate::flows::Bucket;
+use crate::gate::flows::{Bucket, SLOTS};
 
 /// Of the other bucket, as in `bpf/fast/find.h`.
 const MIX: u32 = 0x9e37_79b1;
+
+/// Bits of a hash below those that name its home, as there.
+const HOME_SHIFT: u32 = u32::BITS - SLOTS.ilog2();
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Index<'a> {
@@ -69,12 +73,15 @@ impl<'a> Index<'a> {
             .find(|cell| is_of(cell.load(Relaxed), hash))
     }
 
+    /// All that a hash may stand in, its home in each bucket first.
     fn cells(self, hash: u32) -> impl Iterator<Item = &'a AtomicU64> {
         let mask = self.buckets.len() as u32 - 1;
         let candidates = [hash & mask, (hash.wrapping_mul(MIX) >> 8) & mask];
-        candidates
-            .into_iter()
-            .flat_map(move |bucket| &self.buckets[bucket as usize].0)
+        let home = (hash >> HOME_SHIFT) as usize;
+        candidates.into_iter().flat_map(move |bucket| {
+            let (before, from_home) = self.buckets[bucket as usize].0.split_at(home);
+            from_home.iter().chain(before)
+        })
     }
 }
 
@@ -97,6 +104,24 @@ mod tests {
             assert!(!index.insert(hash, at + 1, Direction::Original));
             index.remove(hash);
             assert_eq!(index.find(hash), None);
+        }
+    }
+
+    #[test]
+    fn a_hash_stands_at_home_while_that_is_free() {
+        let buckets = buckets(4);
+        let index = Index::of(&buckets);
+        for home in 0..SLOTS as u32 {
+            let (first, second) = (home << HOME_SHIFT | 4, home << HOME_SHIFT | 8);
+            assert!(index.insert(first, 1, Direction::Original));
+            let at_home = buckets[0].0[home as usize].load(Relaxed);
+            assert!(is_of(at_home, first));
+            index.remove(first);
+            assert!(index.insert(second, 2, Direction::Original));
+            assert!(index.insert(first, 1, Direction::Original));
+            assert_eq!((index.find(first), index.find(second)), (Some(1), Some(2)));
+            index.remove(first);
+            index.remove(second);
         }
     }
 

@@ -115,11 +115,18 @@ impl Endpoints {
         if roles.has(Roles::REAL) {
             self.reals.enter(addr)?;
         }
-        let had = self.write_roles(0, Endpoint::new(addr, 0), roles)?;
-        if had.has(Roles::REAL) {
+        let had = self.write_roles(0, Endpoint::new(addr, 0), roles);
+        // Who was one before has been counted twice, and who could not be written was counted for nothing.
+        let counted = had.as_ref().map_or(roles, |had| *had);
+        if counted.has(Roles::REAL) {
             self.reals.leave(addr)?;
         }
-        Ok(())
+        had.map(drop)
+    }
+
+    /// Whether the gate would look an address up to see whether it is a real server's.
+    pub(super) fn may_be_real(&self, addr: Addr) -> bool {
+        self.reals.hold(addr)
     }
 
     /// Returns the roles that it had.

@@ -6,8 +6,8 @@ use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, libbpf_sys};
 
 use super::flows::FlowMaps;
 use crate::wire::Mac;
@@ -28,6 +28,8 @@ const SHORTEST_FRAME: usize = 60;
 #[derive(Debug)]
 pub struct Lanes {
     probe: OwnedFd,
+    /// The variables of the programs: `probing` alone.
+    variables: MapHandle,
     _links: [libbpf_rs::Link; 2],
 }
 
@@ -60,6 +62,7 @@ impl Lanes {
                 skel.progs.refused.attach()?,
             ],
             probe: skel.progs.probe.as_fd().try_clone_to_owned()?,
+            variables: MapHandle::try_from(&skel.maps.bss)?,
         })
     }
 
@@ -69,6 +72,20 @@ impl Lanes {
     /// # Errors
     /// A kernel without live frames.
     pub fn probe(&self, port: u32, mac: Mac) -> io::Result<()> {
+        self.heed(true)?;
+        let sent = self.send(port, mac);
+        self.heed(false)?;
+        sent
+    }
+
+    /// Whether what is sent is counted in the lanes, too, and not only what is lost.
+    fn heed(&self, sent: bool) -> io::Result<()> {
+        let value = u32::from(sent).to_ne_bytes();
+        let told = self.variables.update(&[0; 4], &value, MapFlags::ANY);
+        told.map_err(io::Error::other)
+    }
+
+    fn send(&self, port: u32, mac: Mac) -> io::Result<()> {
         let mut frame = [0; SHORTEST_FRAME];
         frame[..6].copy_from_slice(&mac.0);
         frame[6..12].copy_from_slice(&mac.0);

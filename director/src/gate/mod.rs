@@ -37,7 +37,9 @@ pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use crate::bpf_link;
 use crate::cookie::{Recipe, Resets, Roll};
@@ -45,7 +47,7 @@ use crate::door::Door;
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use flows::{FlowMaps, Flows};
 use maps::Maps;
-use program::{Base, Instance};
+use program::Instance;
 use roll::RollPlan;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
@@ -91,19 +93,46 @@ struct Attachment {
 }
 
 impl Attachment {
-    const fn on(
+    /// Attaches an instance; where `pins` hold another director's, it waits.
+    fn make(
+        instance: Instance<'_>,
         interface: &Interface,
-        mode: XdpMode,
-        link: OwnedFd,
-        successor: Option<OwnedFd>,
-    ) -> Self {
-        Self {
+        wanted: Option<XdpMode>,
+        maps: &Maps,
+        pins: Option<&Pins>,
+    ) -> Result<Self, GateError> {
+        let (mode, link, successor) = match held(pins, interface, wanted) {
+            Some((mode, link)) => (mode, link, Some(program::load(instance, mode, maps)?)),
+            None => {
+                let (mode, link) = program::attach(instance, interface, wanted, maps)?;
+                (mode, link, None)
+            }
+        };
+        Ok(Self {
             ifindex: interface.index,
             mode,
             link,
             successor,
-        }
+        })
     }
+}
+
+/// Does the same for all, each in a thread of its own: the kernel takes a tenth of a second to check an
+/// instance of the gate, and nobody is served meanwhile.
+fn at_once<T: Send, D: Send, E: Send>(
+    all: impl Iterator<Item = T>,
+    work: impl Fn(T) -> Result<D, E> + Sync,
+) -> Result<Vec<D>, E> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = all.map(|one| scope.spawn(|| work(one))).collect();
+        let outcomes = threads.into_iter().map(|thread| {
+            let outcome = thread.join();
+            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        // All of them, so that none is at work when one has failed.
+        let outcomes: Vec<_> = outcomes.collect();
+        outcomes.into_iter().collect()
+    })
 }
 
 impl Gate {
@@ -120,34 +149,20 @@ impl Gate {
         pins: Option<Pins>,
     ) -> Result<Self, GateError> {
         let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
+        if interfaces.is_empty() {
+            return Err(GateError::NoInterface);
+        }
         let plan = RollPlan::of(room.connections);
-        let mut loaded: Option<Maps> = None;
-        let mut links = Vec::with_capacity(interfaces.len());
-        for (port, interface) in interfaces.iter().enumerate() {
-            let base = loaded.as_ref().map_or(Base::New(&carried), Base::Earlier);
-            let port = port as u32;
+        let maps = program::make_maps(room.flows, &plan, &carried)?;
+        let attach = |(port, interface): (usize, &Interface)| {
             let instance = Instance {
-                port,
+                port: port as u32,
                 flows: room.flows,
                 roll: &plan,
             };
-            let held = held(pins.as_ref(), interface, wanted);
-            let (attachment, maps) = match held {
-                Some((mode, link)) => {
-                    let (program, maps) = program::load(instance, mode, &base)?;
-                    let successor = Some(program);
-                    (Attachment::on(interface, mode, link, successor), maps)
-                }
-                None => {
-                    let attached = program::attach(instance, interface, wanted, &base)?;
-                    let attachment = Attachment::on(interface, attached.mode, attached.link, None);
-                    (attachment, attached.maps)
-                }
-            };
-            links.push(attachment);
-            loaded.get_or_insert(maps);
-        }
-        let maps = loaded.ok_or(GateError::NoInterface)?;
+            Attachment::make(instance, interface, wanted, &maps, pins.as_ref())
+        };
+        let links = at_once(interfaces.iter().enumerate(), attach)?;
         for (port, interface) in interfaces.iter().enumerate() {
             if interface.is_device {
                 maps.flows.answers_directly(port)?;

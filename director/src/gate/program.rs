@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapHandle, OpenMapMut};
+use libbpf_rs::{MapCore, MapHandle, OpenMapMut, OpenObject};
 
 use super::maps::Maps;
 use super::roll::RollPlan;
@@ -52,43 +52,52 @@ pub(super) struct Instance<'a> {
     pub(super) roll: &'a RollPlan,
 }
 
-/// The maps that an instance of the gate is to have.
-pub(super) enum Base<'a> {
-    /// New ones, but for those of another director that fit.
-    New(&'a [MapHandle]),
-    /// Those of an earlier instance.
-    Earlier(&'a Maps),
+/// Makes the maps of all instances: new ones, but for those `carried` from another director that fit.
+/// They are there before any instance, so that the kernel can check all of these side by side.
+pub(super) fn make_maps(
+    flows: u32,
+    roll: &RollPlan,
+    carried: &[MapHandle],
+) -> Result<Maps, GateError> {
+    let mut storage = MaybeUninit::uninit();
+    let mut open = open(roll, &mut storage)?;
+    flows::size(&mut open, flows).map_err(refused)?;
+    carry(carried, &mut open).map_err(refused)?;
+    for mut program in open.open_object_mut().progs_mut() {
+        program.set_autoload(false);
+    }
+    let skel = open.load().map_err(refused)?;
+    Maps::of(&skel).map_err(refused)
 }
 
-/// Loads an instance of the gate.
+/// Loads an instance of the gate with these maps.
 pub(super) fn load(
     instance: Instance<'_>,
     mode: XdpMode,
-    base: &Base<'_>,
-) -> Result<(OwnedFd, Maps), GateError> {
+    maps: &Maps,
+) -> Result<OwnedFd, GateError> {
     let mut storage = MaybeUninit::uninit();
-    let mut open = GateSkelBuilder::default()
-        .open(&mut storage)
-        .map_err(refused)?;
+    let mut open = open(instance.roll, &mut storage)?;
     if let Some(data) = open.maps.rodata_data.as_deref_mut() {
         data.PORT = instance.port;
         data.FAST_PATH = u32::from(instance.flows > 0 && mode == XdpMode::Native);
         data.ROLL_KEY = instance.roll.places.keys();
         data.ROLL_MASK = instance.roll.lines as u32 - 1;
     }
-    let words = instance.roll.words() as u32;
-    open.maps.roll.set_max_entries(words).map_err(refused)?;
-    match base {
-        Base::New(carried) => {
-            flows::size(&mut open, instance.flows).map_err(refused)?;
-            carry(carried, &mut open).map_err(refused)?;
-        }
-        Base::Earlier(maps) => maps.lend(&mut open).map_err(refused)?,
-    }
+    maps.lend(&mut open).map_err(refused)?;
     let skel = open.load().map_err(refused)?;
     let program = skel.progs.gate.as_fd().try_clone_to_owned();
-    let program = program.map_err(|e| GateError::Load(e.to_string()))?;
-    Ok((program, Maps::of(&skel).map_err(refused)?))
+    program.map_err(|e| GateError::Load(e.to_string()))
+}
+
+fn open<'a>(
+    roll: &RollPlan,
+    storage: &'a mut MaybeUninit<OpenObject>,
+) -> Result<OpenGateSkel<'a>, GateError> {
+    let mut open = GateSkelBuilder::default().open(storage).map_err(refused)?;
+    let words = roll.words() as u32;
+    open.maps.roll.set_max_entries(words).map_err(refused)?;
+    Ok(open)
 }
 
 fn carry(maps: &[MapHandle], open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
@@ -122,21 +131,14 @@ fn refused(error: libbpf_rs::Error) -> GateError {
     }
 }
 
-/// An instance that is attached.
-pub(super) struct Attached {
-    pub(super) mode: XdpMode,
-    pub(super) link: OwnedFd,
-    pub(super) maps: Maps,
-}
-
 /// Attaches an instance of the gate: natively when the driver can, else generically, unless one is
-/// `wanted`.
+/// `wanted`. Says in which mode it is.
 pub(super) fn attach(
     instance: Instance<'_>,
     interface: &Interface,
     wanted: Option<XdpMode>,
-    base: &Base<'_>,
-) -> Result<Attached, GateError> {
+    maps: &Maps,
+) -> Result<(XdpMode, OwnedFd), GateError> {
     let modes: &[XdpMode] = match wanted {
         None => &[XdpMode::Native, XdpMode::Generic],
         Some(XdpMode::Native) => &[XdpMode::Native],
@@ -144,9 +146,9 @@ pub(super) fn attach(
     };
     let mut refusal = GateError::NoInterface;
     for &mode in modes {
-        let (program, maps) = load(instance, mode, base)?;
+        let program = load(instance, mode, maps)?;
         match bpf_link::attach(program.as_fd(), interface.index, Hook::Xdp(mode.flags())) {
-            Ok(link) => return Ok(Attached { mode, link, maps }),
+            Ok(link) => return Ok((mode, link)),
             Err(error) => refusal = explain(interface, mode, error),
         }
         if matches!(refusal, GateError::Busy(_) | GateError::Permission) {

@@ -42,10 +42,16 @@ impl Reals {
         self.change(addr, |count| count.saturating_sub(1))
     }
 
+    /// Whether there may be one at this address.
+    pub(super) fn hold(&self, addr: Addr) -> bool {
+        self.counts.lock()[place_of(addr)] > 0
+    }
+
     fn change(&self, addr: Addr, change: impl Fn(u32) -> u32) -> Result<(), GateError> {
         let place = place_of(addr);
         let mut counts = self.counts.lock();
-        counts[place] = change(counts[place]);
+        let before = counts[place];
+        counts[place] = change(before);
         let slot = place / BITS;
         let of_word = &counts[slot * BITS..][..BITS];
         let word = of_word
@@ -53,18 +59,18 @@ impl Reals {
             .rev()
             .fold(0, |word, count| word << 1 | u64::from(*count > 0));
         let key = (slot as u32).to_ne_bytes();
-        self.map
-            .update(&key, &word.to_ne_bytes(), MapFlags::ANY)
-            .map_err(|error| GateError::Map {
+        let written = self.map.update(&key, &word.to_ne_bytes(), MapFlags::ANY);
+        written.map_err(|error| {
+            counts[place] = before;
+            GateError::Map {
                 map: "real_places",
                 error,
-            })
+            }
+        })
     }
 }
 
 /// As `may_be_real` finds it.
 fn place_of(addr: Addr) -> usize {
-    let words = addr.words().map(u32::to_be);
-    let folded = words.into_iter().fold(0, |all, word| all ^ word);
-    folded.wrapping_mul(0x9e37_79b1) as usize >> 20
+    addr.folded().wrapping_mul(0x9e37_79b1) as usize >> 20
 }

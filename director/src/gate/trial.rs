@@ -10,7 +10,7 @@ use std::time::Duration;
 use libbpf_rs::libbpf_sys;
 
 use super::maps::Maps;
-use super::program::{self, Base, Instance};
+use super::program::{self, Instance};
 use super::roll::RollPlan;
 use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
 use crate::cookie::{Recipe, Resets, Roll};
@@ -62,7 +62,8 @@ impl Trial {
             flows: 0,
             roll: &plan,
         };
-        let (program, maps) = program::load(instance, XdpMode::Native, &Base::New(&[]))?;
+        let maps = program::make_maps(0, &plan, &[])?;
+        let program = program::load(instance, XdpMode::Native, &maps)?;
         let roll = Arc::new(maps.map_roll(&plan)?);
         let resets = maps.map_resets(&plan)?;
         maps.flows.answers_directly(PORT)?;
@@ -114,6 +115,11 @@ impl Trial {
     /// When the map is full.
     pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
         self.maps.endpoints.set_address(addr, roles)
+    }
+
+    /// Whether the gate looks an address up to see whether it is a real server's.
+    pub fn may_be_real(&self, addr: Addr) -> bool {
+        self.maps.endpoints.may_be_real(addr)
     }
 
     /// As [`super::Gate::set_cookies`].

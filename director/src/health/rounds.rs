@@ -9,10 +9,11 @@ use adminapi::model::{AgentCheck, Check, CheckKind, Pace};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use super::cadence::{self, Grid};
 use super::patient::{Finding, Patient, Words};
-use super::probe::{Agent, Probe, Switchboard, Target};
+use super::probe::{Agent, Failure, Probe, Switchboard, Target, Verdict};
 use crate::service::ServiceKey;
 use crate::wire::Endpoint;
 
@@ -149,9 +150,13 @@ async fn check_on(bed: Arc<Bed>, probe: Probe, pace: Pace, means: Means) {
         means.sleep(due).await;
         let begun = Instant::now();
         let verdict = probe.ask(&means.lines, pace.timeout.into()).await;
-        let finding = finding(begun, verdict);
-        if bed.patient.lock().checked(finding, &pace) {
-            means.woken.notify_one();
+        match finding(begun, verdict) {
+            Ok(finding) => {
+                if bed.patient.lock().checked(finding, &pace) {
+                    means.woken.notify_one();
+                }
+            }
+            Err(why) => warn!(real = %bed.regimen.target.real, "health: cannot check: {why}"),
         }
         due = (begun + cadence::next(&pace, rand::random())).max(Instant::now());
     }
@@ -170,13 +175,24 @@ async fn listen_to(bed: Arc<Bed>, agent: Agent, pace: Pace, means: Means) {
     }
 }
 
-fn finding(begun: Instant, verdict: Result<Words, Words>) -> Finding {
+/// What a probe has found.
+///
+/// # Errors
+/// Why it has found nothing.
+fn finding(begun: Instant, verdict: Verdict) -> Result<Finding, Words> {
     let at = Instant::now();
-    let passed = verdict.is_ok();
-    Finding {
+    let (passed, said) = match verdict {
+        Ok(said) => (true, said),
+        Err(Failure::Theirs(said)) => (false, said),
+        Err(Failure::Ours(why)) => return Err(why),
+    };
+    Ok(Finding {
         passed,
-        said: verdict.unwrap_or_else(|why| why),
+        said,
         took: at - begun,
         at,
-    }
+    })
 }
+
+#[cfg(test)]
+mod tests;

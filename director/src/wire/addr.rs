@@ -50,6 +50,19 @@ impl Addr {
         [96, 64, 32, 0].map(|shift| (self.bits() >> shift) as u32)
     }
 
+    /// The words of the address as programs in the kernel read them from memory, where they stand in
+    /// network order.
+    #[inline]
+    pub fn raw_words(self) -> [u32; 4] {
+        self.words().map(u32::to_be)
+    }
+
+    /// Those words in one, which two addresses of one family share by chance only.
+    #[inline]
+    pub fn folded(self) -> u32 {
+        self.raw_words().into_iter().fold(0, |all, word| all ^ word)
+    }
+
     /// Whether this is an IPv6 address of one link only, `fe80::/10`.
     pub const fn is_link_local(self) -> bool {
         self.bits() >> 118 == 0xfe80 >> 6

@@ -1,5 +1,6 @@
 //! The benchmarks that have peers: each prints tables, and leaves them as JSON and as an SVG.
 
+pub mod busy;
 pub mod chart;
 pub mod cheapest;
 pub mod cookies;

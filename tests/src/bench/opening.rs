@@ -1,33 +1,36 @@
 //! Opening many flows before they are measured: the first packets of each, slowly enough that none
 //! is lost.
+//!
+//! ```text
+//!  some flows:  SYN -> all there? -> ACK with data -> all there? -> ...        then the next flows
+//!                ^         | no, too many are missing
+//!                `---------' again, slower
+//! ```
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::floor;
 use crate::generator::{Flows, Generator, Kind, Sink};
 use crate::namespace::Namespace;
 
 /// How often flows are opened before too few are open.
-const PASSES: u32 = 5;
+const PASSES: u32 = 3;
 /// Percent that have to be open.
 const ENOUGH: u64 = 97;
-/// A call that sends frames sleeps most of its time, so several callers take turns.
-const CALLERS: usize = 16;
-/// Frames of a call: what a veth takes before its receiver has run.
-const FEW: u32 = 192;
-/// What has not arrived by then is lost.
-const PATIENCE: Duration = Duration::from_millis(100);
-const LOOK: Duration = Duration::from_micros(200);
-
-/// Frames that may be under way: fewer than a director's rings hold by default.
-const WINDOW: u64 = 1024;
-
 /// Flows that are opened together: so few that none is forgotten before its last step.
 const TOGETHER: u32 = 1 << 16;
+/// How often a step is made of which too much is lost.
+const TRIES: u32 = 4;
+/// One frame in so many may be.
+const FEW: u64 = 1000;
+/// Between frames at first, and how much slower after a loss.
+const GAP: Duration = Duration::from_micros(3);
+const SLOWER: u32 = 4;
+/// What is still under way when nothing has arrived for so long is lost.
+const PATIENCE: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_micros(200);
 
 /// Flows that a generator opens.
 pub struct Opening<'a> {
@@ -37,7 +40,7 @@ pub struct Opening<'a> {
     pub flows: &'a Flows,
     /// Where they arrive.
     pub sink: &'a Sink,
-    /// The CPU of all callers: the programs of the generator keep count without locks.
+    /// The CPU that they are sent from.
     pub cpu: usize,
 }
 
@@ -47,6 +50,7 @@ impl Opening<'_> {
     /// # Errors
     /// When frames cannot be sent.
     pub fn open(&self, generator: &mut Generator) -> Result<()> {
+        let mut gap = GAP;
         for first in (0..self.flows.count).step_by(TOGETHER as usize) {
             let some = first..self.flows.count.min(first + TOGETHER);
             for &kind in steps(self.flows.kind) {
@@ -55,9 +59,10 @@ impl Opening<'_> {
                     ..*self.flows
                 };
                 generator.aim_at(&flows, some.clone())?;
-                self.trickle(generator, some.len() as u32)?;
+                self.step(generator, some.len() as u32, &mut gap)?;
             }
         }
+        generator.pace(Duration::ZERO)?;
         generator.aim(self.flows)
     }
 
@@ -82,67 +87,36 @@ impl Opening<'_> {
         bail!("{} of {count} flows are open", is_open()?);
     }
 
-    fn trickle(&self, generator: &Generator, count: u32) -> Result<()> {
-        let left = AtomicU32::new(count);
-        let way = UnderWay::to(self.sink)?;
-        let send = || {
-            self.client.enter(|| {
-                floor::pin_to_cpu(self.cpu)?;
-                while let Ok(before) = left.fetch_update(Relaxed, Relaxed, take) {
-                    way.wait()?;
-                    let count = before.min(FEW);
-                    way.sent.fetch_add(count.into(), Relaxed);
-                    generator.send_here(count)?;
-                }
-                Ok(())
-            })
-        };
-        thread::scope(|scope| {
-            let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(send)).collect();
-            callers
-                .into_iter()
-                .try_for_each(|caller| caller.join().ok().context("a caller panicked")?)
-        })
-    }
-}
-
-fn take(left: u32) -> Option<u32> {
-    (left > 0).then(|| left.saturating_sub(FEW))
-}
-
-/// Frames between the generator and the sink.
-struct UnderWay<'a> {
-    sink: &'a Sink,
-    before: u64,
-    sent: AtomicU64,
-    lost: AtomicU64,
-}
-
-impl<'a> UnderWay<'a> {
-    fn to(sink: &'a Sink) -> Result<Self> {
-        Ok(Self {
-            sink,
-            before: sink.sunk()? + sink.answered()?,
-            sent: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-        })
-    }
-
-    /// Until there are few, or those there are will not come any more.
-    fn wait(&self) -> Result<()> {
-        let began = Instant::now();
-        while self.missing()?.saturating_sub(self.lost.load(Relaxed)) > WINDOW {
-            if began.elapsed() > PATIENCE {
-                self.lost.fetch_max(self.missing()?, Relaxed);
+    /// Sends one packet of each flow; all of them again, slower, when some do not arrive: to who has
+    /// seen it, it is one that was sent twice.
+    fn step(&self, generator: &Generator, count: u32, gap: &mut Duration) -> Result<()> {
+        for _ in 0..TRIES {
+            let before = self.arrived()?;
+            generator.pace(*gap)?;
+            generator.send_from(self.client, self.cpu, count)?;
+            if self.missing(before + u64::from(count))? <= u64::from(count) / FEW {
+                break;
             }
-            thread::sleep(LOOK);
+            *gap *= SLOWER;
         }
         Ok(())
     }
 
-    fn missing(&self) -> Result<u64> {
-        let arrived = self.sink.sunk()? + self.sink.answered()? - self.before;
-        Ok(self.sent.load(Relaxed).saturating_sub(arrived))
+    /// What is missing of `all` when no more arrives.
+    fn missing(&self, all: u64) -> Result<u64> {
+        let (mut arrived, mut since) = (self.arrived()?, Instant::now());
+        while arrived < all && since.elapsed() < PATIENCE {
+            thread::sleep(LOOK);
+            let now = self.arrived()?;
+            if now != arrived {
+                (arrived, since) = (now, Instant::now());
+            }
+        }
+        Ok(all.saturating_sub(arrived))
+    }
+
+    fn arrived(&self) -> Result<u64> {
+        Ok(self.sink.sunk()? + self.sink.answered()?)
     }
 }
 

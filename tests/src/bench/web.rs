@@ -1,5 +1,9 @@
 //! `bench web`: what users of a web service have of it. New connections a second (a page each, without
 //! keep-alive), how long connecting takes at half of that, and the throughput of one connection.
+//!
+//! Client and servers share the CPUs with who stands between, and have most of them. So what all of them
+//! together spend on a connection is taken, too, and what they spend where the kernel routes it there,
+//! and nobody balances: what is more than that is the cost of who stands between.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,6 +12,7 @@ use adminapi::model::{Protocol, Scheduler, Service};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
+use super::busy::Busy;
 use super::peer::Path;
 use super::report::{Report, Table, median, ratio};
 use crate::director::{Configuration, Director, service};
@@ -25,6 +30,8 @@ const IPERF_PORT: u16 = 5201;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The director's own address towards the servers.
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 254);
+/// Where the kernel routes to all servers alike: an address that each of them has.
+const SHARED: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 10);
 /// Users side by side at half load.
 const VISITORS: u32 = 64;
 
@@ -44,7 +51,7 @@ pub struct Options {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "nft,haproxy,nat,nat-slow"
+        default_value = "routed,nft,haproxy,nat,nat-slow"
     )]
     peers: Vec<Peer>,
 }
@@ -52,6 +59,8 @@ pub struct Options {
 /// Who stands between users and servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Peer {
+    /// Nobody: the kernel routes, over as many ways as there are servers.
+    Routed,
     /// The kernel's DNAT with conntrack.
     Nft,
     /// A proxy.
@@ -69,12 +78,29 @@ enum Peer {
 impl Peer {
     const fn name(self) -> &'static str {
         match self {
+            Self::Routed => "nobody: routed, by ECMP",
             Self::Nft => "nftables DNAT, conntrack",
             Self::Haproxy => "HAProxy, TCP mode",
             Self::Nat => "bulwark NAT",
             Self::NatSlow => "bulwark NAT, slow path",
             Self::Host => "servers on the director's host, asked directly",
             Self::Home => "bulwark NAT to its own host",
+        }
+    }
+
+    /// Where its users go for pages.
+    fn pages(self) -> SocketAddr {
+        match self {
+            Self::Routed => SocketAddr::new(SHARED.into(), HTTP_PORT),
+            _ => Family::V4.http(),
+        }
+    }
+
+    /// Where they go for the stream.
+    fn stream(self, bed: &Bed) -> IpAddr {
+        match self {
+            Self::Routed => bed.topology.reals[0].v4.into(),
+            _ => Family::V4.vip(),
         }
     }
 }
@@ -84,6 +110,8 @@ impl Peer {
 struct Figure {
     /// Connections a second.
     connections: f64,
+    /// Microseconds of a CPU that all together spent on each.
+    cost: f64,
     /// Gigabits a second.
     throughput: f64,
     /// Milliseconds to connect, at half load.
@@ -93,6 +121,7 @@ struct Figure {
 /// In place until it is dropped.
 #[allow(dead_code, reason = "they are held, not asked")]
 enum Forwarder<'a> {
+    Routes(Routes<'a>),
     Rules(Rules<'a>),
     Proxy(HaProxy),
     Director(Box<Director>),
@@ -131,30 +160,33 @@ impl Options {
 
     fn measure(&self, bed: &Bed, peer: Peer) -> Result<Figure> {
         let _forwarder = bed.forwarder(peer)?;
-        let connections = self.connections_a_second(bed)?;
-        let throughput = self.throughput(bed)?;
-        let half = self.at_half_load(bed, connections / 2.0)?;
+        let busy = Busy::since_now()?;
+        let connections = self.connections_a_second(bed, peer.pages())?;
+        let spent = busy.spent()?;
+        let throughput = self.throughput(bed, peer.stream(bed))?;
+        let half = self.at_half_load(bed, peer.pages(), connections / 2.0)?;
         Ok(Figure {
             connections,
+            cost: spent.as_secs_f64() * 1e6 / (connections * self.seconds as f64),
             throughput,
             half: [0.5, 0.99].map(|share| half.percentile(share).as_secs_f64() * 1e3),
         })
     }
 
-    fn connections_a_second(&self, bed: &Bed) -> Result<f64> {
+    fn connections_a_second(&self, bed: &Bed, pages: SocketAddr) -> Result<f64> {
         let count = format!("-c{}", self.connections);
         let length = format!("-d{}", self.seconds);
-        let url = format!("http://{}/", Family::V4.http());
+        let url = format!("http://{pages}/");
         let options = ["-t1", &count, &length, "-H", "Connection: close", &url];
         let said = bed.topology.client.run("wrk", &options)?;
         figure_after(&said, "Requests/sec:").context("wrk says nothing")
     }
 
-    fn throughput(&self, bed: &Bed) -> Result<f64> {
+    fn throughput(&self, bed: &Bed, server: IpAddr) -> Result<f64> {
         let length = self.seconds.to_string();
-        let vip = Family::V4.vip().to_string();
+        let server = server.to_string();
         let port = IPERF_PORT.to_string();
-        let options = ["-J", "-c", &vip, "-p", &port, "-t", &length];
+        let options = ["-J", "-c", &server, "-p", &port, "-t", &length];
         // Its server takes one test after the other, and may not be done with the last.
         let said = wait::until("iperf3", PATIENCE, || {
             bed.topology.client.run("iperf3", &options)
@@ -164,18 +196,13 @@ impl Options {
         Ok(bits.context("iperf3 says nothing")? / 1e9)
     }
 
-    fn at_half_load(&self, bed: &Bed, rate: f64) -> Result<Visits> {
+    fn at_half_load(&self, bed: &Bed, pages: SocketAddr, rate: f64) -> Result<Visits> {
         let crowd = Crowd {
             visitors: VISITORS,
             interval: Duration::from_secs_f64(f64::from(VISITORS) / rate.max(1.0)),
         };
         let length = Duration::from_secs(self.seconds);
-        visitors::join(visitors::send(
-            &bed.topology.client,
-            Family::V4.http(),
-            length,
-            crowd,
-        )?)
+        visitors::join(visitors::send(&bed.topology.client, pages, length, crowd)?)
     }
 }
 
@@ -217,6 +244,7 @@ impl Bed {
         let here =
             || Ok::<_, anyhow::Error>((Nginx::start_in(director, "here")?, iperf_in(director)?));
         Ok(match peer {
+            Peer::Routed => Forwarder::Routes(Routes::to_all(&self.topology)?),
             Peer::Nft => Forwarder::Rules(Rules::load(director, &services)?),
             Peer::Haproxy => Forwarder::Proxy(HaProxy::start(director, &services)?),
             Peer::Nat => Forwarder::Director(ours(&services, Path::Fast)?),
@@ -227,6 +255,36 @@ impl Bed {
                 Forwarder::Host(here()?, Some(home))
             }
         })
+    }
+}
+
+/// Routes to the address that all servers have, until it is dropped.
+struct Routes<'a>(&'a Topology);
+
+impl<'a> Routes<'a> {
+    fn to_all(topology: &'a Topology) -> Result<Self> {
+        let add = format!("addr add {SHARED}/32 dev lo\n");
+        for real in &topology.reals {
+            real.namespace.ip(&add)?;
+        }
+        let ways = topology.reals.iter();
+        let ways: String = ways
+            .map(|real| format!(" nexthop via {}", real.v4))
+            .collect();
+        let director = &topology.director;
+        director.ip(&format!("route add {SHARED}/32{ways}\n"))?;
+        // By ports, too, and not by addresses alone.
+        director.sysctl(&["net.ipv4.fib_multipath_hash_policy=1"])?;
+        Ok(Self(topology))
+    }
+}
+
+impl Drop for Routes<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.director.ip(&format!("route del {SHARED}/32\n"));
+        for real in &self.0.reals {
+            let _ = real.namespace.ip(&format!("addr del {SHARED}/32 dev lo\n"));
+        }
     }
 }
 
@@ -270,8 +328,23 @@ fn tables(all: &[(Peer, Vec<Figure>)]) -> Vec<Table> {
             [of(peer, |f| f.half[0]), of(peer, |f| f.half[1])],
         );
     }
+    let columns = [
+        ("us of a CPU", 0),
+        ("above routed", 0),
+        ("haproxy of it", 2),
+    ];
+    let mut cost = Table::new("what a connection costs", &columns);
+    let routed = of(Peer::Routed, |f| f.cost);
+    let above = |peer| Some(of(peer, |f| f.cost) - routed).filter(|_| routed > 0.0);
+    for &(peer, _) in all {
+        let own = above(peer).filter(|own| *own > 0.0);
+        let haproxy = above(Peer::Haproxy).filter(|own| *own > 0.0);
+        let times = own.zip(haproxy).map(|(own, haproxy)| haproxy / own);
+        cost.add(peer.name(), [Some(of(peer, |f| f.cost)), own, times]);
+    }
     vec![
         compared("new connections", ("a second", 0), |f| f.connections),
+        cost,
         half,
         compared("one stream, 1,500-byte packets", ("Gbit/s", 2), |f| {
             f.throughput

@@ -7,8 +7,7 @@ use std::time::Duration;
 use adminapi::model::AgentCheck;
 use tokio::io::AsyncReadExt;
 
-use super::{Switchboard, Target, failed, in_time, shown};
-use crate::health::Words;
+use super::{Failure, Switchboard, Target, in_time, shown};
 
 /// No line is longer.
 const LONGEST: usize = 512;
@@ -31,19 +30,16 @@ impl Agent {
         &self,
         lines: &Arc<Switchboard>,
         timeout: Duration,
-    ) -> Result<String, Words> {
+    ) -> Result<String, Failure> {
         in_time(timeout, self.listen(lines)).await
     }
 
-    async fn listen(&self, lines: &Arc<Switchboard>) -> Result<String, Words> {
-        let stream = lines.listen_to(self.at).await;
-        let mut stream = stream.map_err(|error| failed(&error))?;
+    async fn listen(&self, lines: &Arc<Switchboard>) -> Result<String, Failure> {
+        let mut stream = lines.listen_to(self.at).await?;
         let mut heard = Vec::with_capacity(LONGEST);
         while !heard.contains(&b'\n') && heard.len() < LONGEST {
-            match stream.read_buf(&mut heard).await {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => return Err(failed(&error)),
+            if stream.read_buf(&mut heard).await? == 0 {
+                break;
             }
         }
         Ok(shown(&heard))

@@ -1,6 +1,7 @@
 //! A command: status 0 says that the real server is up. It learns from its environment whom it is
 //! about, runs in a process group of its own, and when its time is up the group is killed.
 
+use std::io;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::{Target, Verdict, shown};
+use super::{Failure, Target, Verdict, shown};
 use crate::health::Words;
 
 /// The most that is read of what it says, bytes; it says why in its first line.
@@ -71,7 +72,7 @@ impl Exec {
 
     pub(super) async fn ask(&self) -> Verdict {
         let Some((program, arguments)) = self.command.split_first() else {
-            return Err(Words::Borrowed("no command"));
+            return Err("no command".into());
         };
         let spawned = Command::new(program)
             .args(arguments)
@@ -84,7 +85,7 @@ impl Exec {
             .process_group(0)
             .kill_on_drop(true)
             .spawn();
-        let mut child = spawned.map_err(|error| Words::from(format!("{program}: {error}")))?;
+        let mut child = spawned.map_err(|error| not_run(program, &error))?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok());
         // Dropped before the child is waited for, so that the group is still its own.
         let mut group = Group(leader.map(Pid::from_raw));
@@ -103,7 +104,7 @@ impl Exec {
             }
             status
         };
-        let status = status.map_err(|error| Words::from(format!("{program}: {error}")))?;
+        let status = status.map_err(|error| not_run(program, &error))?;
         let said = match shown(&said) {
             empty if empty.is_empty() => String::new(),
             line => format!(": {line}"),
@@ -112,5 +113,13 @@ impl Exec {
             true => Ok(format!("exit status 0{said}").into()),
             false => Err(format!("{status}{said}").into()),
         }
+    }
+}
+
+fn not_run(program: &str, error: &io::Error) -> Failure {
+    let named = |words: Words| format!("{program}: {words}");
+    match error.into() {
+        Failure::Ours(words) => Failure::Ours(named(words).into()),
+        Failure::Theirs(words) => named(words).into(),
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::tls::Tls;
-use super::{LONGEST_ANSWER, Switchboard, Verdict, failed};
+use super::{Failure, LONGEST_ANSWER, Switchboard, Verdict};
 use crate::health::Words;
 
 /// The values of `HealthCheckResponse.ServingStatus`.
@@ -46,11 +46,11 @@ impl Grpc {
     }
 
     pub(super) async fn ask(&self, lines: &Arc<Switchboard>) -> Verdict {
-        let stream = lines.call(self.to).await.map_err(|error| failed(&error))?;
+        let stream = lines.call(self.to).await?;
         match &self.tls {
             None => self.exchange(stream).await,
             Some(tls) => {
-                let stream = tls.over(stream).await.map_err(|error| failed(&error))?;
+                let stream = tls.over(stream).await?;
                 self.exchange(stream).await
             }
         }
@@ -58,12 +58,12 @@ impl Grpc {
 
     /// The connection is driven beside the call, and ends with it.
     async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Verdict {
-        let (requests, connection) = client::handshake(stream).await.map_err(|e| broken(&e))?;
+        let (requests, connection) = client::handshake(stream).await?;
         tokio::select! {
             verdict = self.call(requests) => verdict,
             ended = connection => match ended {
-                Err(error) => Err(broken(&error)),
-                Ok(()) => Err(Words::Borrowed("connection closed")),
+                Err(error) => Err(error.into()),
+                Ok(()) => Err("connection closed".into()),
             },
         }
     }
@@ -76,21 +76,22 @@ impl Grpc {
             .header("te", "trailers")
             .header("user-agent", concat!("bulwark/", env!("CARGO_PKG_VERSION")))
             .body(())
-            .map_err(|error| Words::from(error.to_string()))?;
-        let mut requests = requests.ready().await.map_err(|e| broken(&e))?;
+            .map_err(|error| error.to_string())?;
+        let mut requests = requests.ready().await?;
         let sent = requests.send_request(request, false);
-        let (answer, mut body) = sent.map_err(|e| broken(&e))?;
-        body.send_data(self.message.clone(), true)
-            .map_err(|e| broken(&e))?;
-        let answer = answer.await.map_err(|e| broken(&e))?;
+        let (answer, mut body) = sent?;
+        body.send_data(self.message.clone(), true)?;
+        let answer = answer.await?;
         read(answer).await
     }
 }
 
-fn broken(error: &h2::Error) -> Words {
-    match error.get_io() {
-        Some(error) => failed(error),
-        None => error.to_string().into(),
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        match error.get_io() {
+            Some(error) => error.into(),
+            None => error.to_string().into(),
+        }
     }
 }
 
@@ -117,26 +118,26 @@ async fn read(answer: Response<RecvStream>) -> Verdict {
     let (head, mut body) = answer.into_parts();
     let mut heard = BytesMut::new();
     while let Some(data) = body.data().await {
-        let data = data.map_err(|e| broken(&e))?;
+        let data = data?;
         let _ = body.flow_control().release_capacity(data.len());
         heard.put(data);
         if heard.len() > LONGEST_ANSWER {
-            return Err(Words::Borrowed("answer is too long"));
+            return Err("answer is too long".into());
         }
     }
-    let trailers = body.trailers().await.map_err(|e| broken(&e))?;
+    let trailers = body.trailers().await?;
     // An error comes without a body, and with its status in the head.
     refusal(trailers.as_ref().unwrap_or(&head.headers))?;
-    let status = status(&heard).ok_or(Words::Borrowed("answer is no HealthCheckResponse"))?;
+    let status = status(&heard).ok_or("answer is no HealthCheckResponse")?;
     let name = STATUSES.get(status).copied().unwrap_or("UNKNOWN");
     match status {
         SERVING => Ok(Words::Borrowed(name)),
-        _ => Err(Words::Borrowed(name)),
+        _ => Err(name.into()),
     }
 }
 
 /// That `grpc-status` is not 0.
-fn refusal(fields: &HeaderMap) -> Result<(), Words> {
+fn refusal(fields: &HeaderMap) -> Result<(), Failure> {
     let text = |name| fields.get(name).and_then(|value| value.to_str().ok());
     match text("grpc-status") {
         Some("0") => Ok(()),

@@ -9,7 +9,7 @@ use regex::bytes::Regex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tls::Tls;
-use super::{LONGEST_ANSWER, Switchboard, Verdict, contains, failed, shown};
+use super::{LONGEST_ANSWER, Switchboard, Verdict, contains, shown};
 use crate::health::Words;
 
 /// The most header fields of an answer that are read.
@@ -58,10 +58,7 @@ impl Http {
     }
 
     pub(super) async fn ask(&self, lines: &Arc<Switchboard>) -> Verdict {
-        match self.talk(lines).await {
-            Ok(verdict) => verdict,
-            Err(error) => Err(failed(&error)),
-        }
+        self.talk(lines).await?
     }
 
     async fn talk(&self, lines: &Arc<Switchboard>) -> io::Result<Verdict> {
@@ -85,7 +82,7 @@ impl Http {
                 // An interim answer: the real one follows.
                 Ok(Some(interim)) => drop(heard.drain(..interim.length)),
                 Ok(None) => read_more(&mut stream, &mut heard).await?,
-                Err(why) => return Ok(Err(why)),
+                Err(why) => return Ok(Err(why.into())),
             }
         };
         let answer = format!("HTTP {} {}", head.code, head.reason);

@@ -25,7 +25,60 @@ pub(super) use agent::Agent;
 pub use switchboard::Switchboard;
 
 /// What a probe says: of success or of failure.
-pub(super) type Verdict = Result<Words, Words>;
+pub(super) type Verdict = Result<Words, Failure>;
+
+/// Why a question brought no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The real server has failed.
+    Theirs(Words),
+    /// This host lacks what asking takes, which says nothing of the real server.
+    Ours(Words),
+}
+
+impl From<Words> for Failure {
+    fn from(words: Words) -> Self {
+        Self::Theirs(words)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(words: String) -> Self {
+        Self::Theirs(words.into())
+    }
+}
+
+impl From<&'static str> for Failure {
+    fn from(words: &'static str) -> Self {
+        Self::Theirs(words.into())
+    }
+}
+
+/// What is not there when a system call fails for want of it: descriptors, memory, processes, ports.
+const LACKS: [i32; 6] = [
+    libc::EMFILE,
+    libc::ENFILE,
+    libc::ENOMEM,
+    libc::ENOBUFS,
+    libc::EAGAIN,
+    libc::EADDRNOTAVAIL,
+];
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&io::Error> for Failure {
+    fn from(error: &io::Error) -> Self {
+        let is_lack = |number| LACKS.contains(&number);
+        match error.raw_os_error().is_some_and(is_lack) {
+            true => Self::Ours(error.to_string().into()),
+            false => Self::Theirs(in_words(error)),
+        }
+    }
+}
 
 /// The most that is read of an answer, bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -96,7 +149,7 @@ impl Probe {
                 Self::Udp(udp) => udp.ask().await,
                 Self::Grpc(grpc) => grpc.ask(lines).await,
                 Self::Exec(exec) => exec.ask().await,
-                Self::Impossible(why) => Err(why.clone()),
+                Self::Impossible(why) => Err(why.clone().into()),
             }
         };
         in_time(timeout, answer).await
@@ -106,8 +159,8 @@ impl Probe {
 /// `answer`, unless it takes longer than `timeout`.
 async fn in_time<T>(
     timeout: Duration,
-    answer: impl Future<Output = Result<T, Words>>,
-) -> Result<T, Words> {
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     match tokio::time::timeout(timeout, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer in {} ms", timeout.as_millis()).into()),
@@ -115,7 +168,7 @@ async fn in_time<T>(
 }
 
 /// What went wrong, in a few words.
-fn failed(error: &io::Error) -> Words {
+fn in_words(error: &io::Error) -> Words {
     Words::Borrowed(match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset => "connection reset",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use adminapi::model::{Check, Octets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{LONGEST_ANSWER, Switchboard, Verdict, contains, failed, shown};
+use super::{LONGEST_ANSWER, Switchboard, Verdict, contains, shown};
 use crate::health::Words;
 
 /// A TCP check.
@@ -28,10 +28,7 @@ impl Tcp {
     }
 
     pub(super) async fn ask(&self, lines: &Arc<Switchboard>) -> Verdict {
-        match self.talk(lines).await {
-            Ok(verdict) => verdict,
-            Err(error) => Err(failed(&error)),
-        }
+        self.talk(lines).await?
     }
 
     async fn talk(&self, lines: &Arc<Switchboard>) -> io::Result<Verdict> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adminapi::model::{Check, CheckKind, Octets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -53,15 +53,17 @@ async fn server(answer: &'static [u8]) -> (SocketAddr, JoinHandle<()>) {
     (address, tokio::spawn(serve))
 }
 
-/// A port where nobody listens.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// A port where nobody listens, and nobody will while the socket is there.
+fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 fn said(verdict: &Verdict) -> &str {
     match verdict {
-        Ok(words) | Err(words) => words,
+        Ok(words) | Err(Failure::Theirs(words) | Failure::Ours(words)) => words,
     }
 }
 
@@ -86,7 +88,8 @@ async fn tcp() {
         "answer \"-ERR\" is not what was expected",
     )
     .await;
-    let refused = ask(connects, nobody().await).await;
+    let (_held, nobody) = nobody();
+    let refused = ask(connects, nobody).await;
     assert_eq!(refused, Err("connection refused".into()));
 }
 
@@ -190,9 +193,11 @@ async fn udp() {
     let verdict = ask_in(Duration::from_millis(100), &wrong, address).await;
     assert_eq!(verdict, Err("no answer in 100 ms".into()));
     serving.abort();
-    let _ = serving.await;
+    // Connected to somebody else, it hears nobody else, and keeps others from its port.
+    let deaf = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    deaf.connect(address).await.unwrap();
     assert_eq!(
-        ask(r#"{"type":"udp"}"#, address).await,
+        ask(r#"{"type":"udp"}"#, deaf.local_addr().unwrap()).await,
         Err("port unreachable".into())
     );
 }
@@ -298,9 +303,9 @@ async fn agents_say_a_line() {
     let lines = switchboard();
     let (line, ()) = tokio::join!(asked.ask(&lines, PATIENCE), serve);
     assert_eq!(line, Ok("up 75%".to_owned()));
-    let at = nobody().await;
+    let (_held, nobody) = nobody();
     assert_eq!(
-        agent(at).ask(&switchboard(), PATIENCE).await,
+        agent(nobody).ask(&switchboard(), PATIENCE).await,
         Err("connection refused".into())
     );
 }
@@ -352,7 +357,7 @@ async fn grpc_servers_say_how_they_are() {
         let (address, serve) = grpc(answer_with(message, status)).await;
         let serving = tokio::spawn(serve);
         let said = ask(r#"{"type":"grpc"}"#, address).await;
-        assert_eq!(said, verdict.map(Words::from).map_err(Words::from));
+        assert_eq!(said, verdict.map(Words::from).map_err(Failure::from));
         serving.await.unwrap();
     }
     let (address, serving) = server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;

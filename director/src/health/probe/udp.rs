@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use adminapi::model::{Check, Octets};
 use tokio::net::UdpSocket;
 
-use super::{Verdict, contains, failed};
+use super::{Verdict, contains};
 use crate::health::Words;
 
 /// No datagram is longer.
@@ -35,9 +35,9 @@ impl Udp {
         match self.talk().await {
             Ok(()) => Ok(Words::Borrowed("answered as expected")),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Err(Words::Borrowed("port unreachable"))
+                Err("port unreachable".into())
             }
-            Err(error) => Err(failed(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -1,0 +1,75 @@
+//! What agents of real servers are asked, and told: who has the keys, who is to have which.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::way::{Stands, candidates};
+use super::{Dies, Look};
+use crate::channel::KeysOf;
+use crate::cookie::Abilities;
+use crate::service::{Method, Real, Service};
+use crate::wire::Endpoint;
+
+/// Asks the agents, and says to the schedulers what they say.
+pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Look<'_>) -> Stands {
+    let holds = |real: &Real, key: &_| {
+        if real.method == Method::FullNat {
+            return Err("by FullNAT it does not see the client");
+        }
+        let (addr, to) = (real.endpoint.addr.into(), endpoint_of(real, vip));
+        look.agents.stand(addr, dies.number, to, key, look.now)
+    };
+    let able: Vec<_> = candidates(service)
+        .filter(|r| r.load.takes_cookies())
+        .collect();
+    dies.keys.step(look.now, look.period, |key| {
+        able.iter().all(|real| holds(real, key).is_ok())
+    });
+    let mut stands = Stands {
+        able: 0,
+        reals: 0,
+        abilities: Abilities::ALL,
+        lack: None,
+    };
+    for real in candidates(service) {
+        let stand = dies.keys.key().ok_or("there is no key");
+        let stand = stand.and_then(|key| holds(real, key));
+        real.load.set_takes_cookies(stand.is_ok());
+        stands.reals += 1;
+        match stand {
+            Ok(abilities) => {
+                stands.able += 1;
+                stands.abilities = stands.abilities.and(abilities);
+            }
+            Err(why) => {
+                let lack = || format!("real server {}: {why}", real.endpoint);
+                stands.lack.get_or_insert_with(lack);
+            }
+        }
+    }
+    stands
+}
+
+/// The keys of a service, for each of its real servers.
+pub(super) fn orders_of(
+    dies: &Dies,
+    service: &Service,
+    vip: Endpoint,
+) -> impl Iterator<Item = (IpAddr, KeysOf)> {
+    candidates(service).map(move |real| {
+        let keys = KeysOf {
+            service: dies.number,
+            endpoint: endpoint_of(real, vip),
+            keys: dies.keys.installed().map(|key| key.map(Into::into)),
+        };
+        (real.endpoint.addr.into(), keys)
+    })
+}
+
+/// To where a real server gets the connections of `vip`.
+fn endpoint_of(real: &Real, vip: Endpoint) -> SocketAddr {
+    let to = real.destination(vip);
+    match real.method.is_one_way() {
+        true => vip.into(),
+        false => to.into(),
+    }
+}

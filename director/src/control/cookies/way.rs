@@ -1,0 +1,124 @@
+//! Which way there is for a service's cookies, whether they are made now, and why.
+
+use adminapi::model::{CookiePolicy, CookieStatus, CookieWay};
+
+use super::Look;
+use crate::cookie::Abilities;
+use crate::service::{Real, Service, ServiceKey};
+use crate::wire::Protocol;
+
+const SET: &str = "set by the user";
+const UNCALLED: &str = "nothing calls for them";
+
+/// Whether a service can have cookies: TCP, to one port.
+pub(super) fn can_have(service: &Service) -> bool {
+    matches!(service.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port > 0)
+}
+
+/// The real servers that may get connections.
+pub(super) fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
+    let listed = service.reals.iter().filter(|_| service.sorry.is_none());
+    let reals = listed.chain(&service.sorry).map(|real| &**real);
+    reals.filter(|real| real.weight > 0)
+}
+
+/// Whether a service needs keys now: agents have to have them before they are used.
+pub(super) fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
+    let mut reals = candidates(service);
+    match service.handling.cookies {
+        CookiePolicy::Off => false,
+        CookiePolicy::Always => true,
+        CookiePolicy::Auto => {
+            look.attacked || reals.any(|real| look.agents.has(real.endpoint.addr.into()))
+        }
+    }
+}
+
+/// How a service stands that has no keys.
+pub(super) fn at_rest(service: &Service) -> CookieStatus {
+    let reals = candidates(service).count() as u32;
+    let lack = (reals > 0).then(|| "no real server has an agent".to_owned());
+    let stands = Stands {
+        able: 0,
+        reals,
+        abilities: Abilities::ALL,
+        lack,
+    };
+    let way = way_of(service, &stands);
+    let why = match (service.handling.cookies, &way) {
+        (CookiePolicy::Off, _) => SET.to_owned(),
+        (_, Ok(_)) => UNCALLED.to_owned(),
+        (_, Err(lack)) => lack.clone(),
+    };
+    CookieStatus {
+        reason: why,
+        way: way.ok(),
+        reals,
+        ..CookieStatus::default()
+    }
+}
+
+/// How the real servers of a service stand.
+pub(super) struct Stands {
+    pub(super) able: u32,
+    pub(super) reals: u32,
+    pub(super) abilities: Abilities,
+    /// Why the first one that is not able is not.
+    pub(super) lack: Option<String>,
+}
+
+impl Stands {
+    fn lack(&self) -> String {
+        let lack = self.lack.as_deref();
+        lack.unwrap_or("no real server").to_owned()
+    }
+}
+
+/// The best way that there is for a service: its real servers read cookies themselves if all can, or
+/// the director asks them, if it hears both ends; else those that can get all who come, and at last
+/// there is what any client does.
+pub(super) fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
+    let is_heard = |real: &Real| !real.method.is_one_way();
+    let all_heard = !service.is_ftp() && candidates(service).all(is_heard);
+    // Who sticks to a real server must be able to go there.
+    let sticks = service.handling.persistence.is_some();
+    match (stands.able, stands.reals) {
+        (_, 0) => Err(stands.lack()),
+        (able, reals) if able == reals => Ok(CookieWay::Agents),
+        _ if all_heard => Ok(CookieWay::Splice),
+        (1.., _) if !sticks => Ok(CookieWay::Agents),
+        _ => Ok(CookieWay::Reset),
+    }
+}
+
+/// What is offered to clients. Of a real server that is yet to be asked ECN is not known: a client
+/// that was promised it would wait for marks that never come.
+pub(super) fn abilities(way: &Result<CookieWay, String>, stands: &Stands) -> Abilities {
+    match way {
+        Ok(CookieWay::Splice) => Abilities {
+            ecn: false,
+            ..Abilities::ALL
+        },
+        _ => stands.abilities,
+    }
+}
+
+/// Why SYNs are answered with cookies, or why not.
+pub(super) fn decide(
+    policy: CookiePolicy,
+    way: &Result<CookieWay, String>,
+    stands: &Stands,
+    look: &Look<'_>,
+) -> Result<String, String> {
+    let with_way = |why: &str| match way {
+        Ok(CookieWay::Splice | CookieWay::Reset) => format!("{why}; {}", stands.lack()),
+        _ => why.to_owned(),
+    };
+    match (policy, way) {
+        (CookiePolicy::Off, _) => Err(SET.to_owned()),
+        (_, Err(lack)) => Err(lack.clone()),
+        (CookiePolicy::Always, _) => Ok(with_way(SET)),
+        (CookiePolicy::Auto, _) if look.attacked => Ok(with_way("under attack")),
+        (CookiePolicy::Auto, _) => Err(UNCALLED.to_owned()),
+    }
+}

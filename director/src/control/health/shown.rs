@@ -1,0 +1,82 @@
+//! The health of real servers, as the API shows it.
+
+use std::time::{Instant, SystemTime};
+
+use adminapi::model::{Condition, LastCheck, RealView, ServiceCondition, ServiceView};
+
+use super::super::{Director, view};
+use super::{Books, is_watched, policy, unix, well};
+use crate::pool::Pool;
+use crate::service::{Fitness, Real, Service, ServiceKey};
+
+impl Director {
+    /// Adds to what is shown of a service how it and its real servers are.
+    fn examine(&self, service: &Service, view: &mut ServiceView) {
+        let books = self.ward.books.lock();
+        if is_watched(service) {
+            let well = well(service, |real| {
+                real.bulletin.as_ref().map(|bulletin| bulletin.state)
+            });
+            let quorum = policy(service).quorum;
+            view.condition = Some(ServiceCondition {
+                up: well >= quorum,
+                well,
+                quorum,
+            });
+        }
+        for (real, view) in service.configured().zip(&mut view.reals) {
+            view.condition = books.condition(service, real);
+        }
+    }
+
+    /// The same of one real server.
+    pub(in crate::control) fn examine_real(
+        &self,
+        pool: &Pool,
+        key: &ServiceKey,
+        view: &mut RealView,
+    ) {
+        let Some(service) = pool.service(key) else {
+            return;
+        };
+        if let Some(real) = service.find(view.endpoint().into()) {
+            view.condition = self.ward.books.lock().condition(service, real);
+        }
+    }
+
+    /// A service as the API shows it.
+    pub(in crate::control) fn shown(&self, pool: &Pool, service: &Service) -> ServiceView {
+        let mut view = view::service(pool, service);
+        self.examine(service, &mut view);
+        view
+    }
+}
+
+impl Books {
+    fn condition(&self, service: &Service, real: &Real) -> Option<Condition> {
+        let bulletin = real.bulletin.as_deref()?;
+        let bed = self.beds.get(&(service.key, real.endpoint));
+        let last = bed.and_then(|bed| bed.patient.lock().last().cloned());
+        // A moment is to be the same second whenever it is asked for.
+        let (now, today) = (Instant::now(), SystemTime::now());
+        let unix = |at: Instant| unix(today - (now - at));
+        Some(Condition {
+            state: bulletin.state,
+            since: unix(bulletin.since),
+            reason: bulletin.reason.to_string(),
+            source: bulletin.source,
+            weight: real.fitness.shown_of(real.configured),
+            percent: match real.fitness {
+                Fitness::Fit(part) => u32::from(part.thousandths).div_ceil(10),
+                Fitness::Drained | Fitness::Failed => 0,
+            },
+            removed: service.aside.find(real.endpoint).is_some(),
+            last: last.map(|last| LastCheck {
+                at: unix(last.at),
+                passed: last.passed,
+                said: last.said.to_string(),
+                took: last.took.as_millis() as u64,
+            }),
+        })
+    }
+}
