@@ -84,12 +84,16 @@ static __always_inline struct options said_in(struct xdp_md *ctx, const struct s
 	return said;
 }
 
-// Nobody answers what comes from no single host (RFC 1122 3.2.1.3, RFC 4291 2.7).
+// Nobody answers what comes from no single host beyond this one (RFC 1122 3.2.1.3, RFC 4291 2.5 and
+// 2.7). `Addr::is_host` says the same in Rust.
 static __always_inline bool is_host(const struct address *a, bool v4)
 {
 	__u8 first = ((__u8 *)&a->word[v4 ? 3 : 0])[0];
 
-	return v4 ? first > 0 && first < 224 && first != 127 : first != 0 && first != 0xff;
+	if (v4)
+		return first > 0 && first < 224 && first != 127;
+	return first != 0xff && !is_v4(a) &&
+	       (a->word[0] | a->word[1] | a->word[2] || bpf_ntohl(a->word[3]) > 1);
 }
 
 static __always_inline void accept_offer(const struct cookie_service *service, bool v4,
@@ -116,8 +120,6 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 	struct options said;
 	__u64 hash;
 
-	if (!is_host(&p->src.addr, s->v4))
-		return GO_ON;
 	said = said_in(ctx, s);
 	accept_offer(service, s->v4, &said, s->flags, &offer);
 	hash = mac(&service->keys[parity], &visitor);
@@ -187,7 +189,7 @@ static __always_inline enum meeting provoke(struct xdp_md *ctx, const struct pac
 		.v4 = s->v4,
 	};
 
-	if (!is_host(&p->src.addr, s->v4) || !write_answer(ctx, &reply))
+	if (!write_answer(ctx, &reply))
 		return GO_ON;
 	count_cookie(service, COOKIES_SENT);
 	return ANSWER;
@@ -218,6 +220,12 @@ static __always_inline bool hear(const struct packet *p, const struct cookie_ser
 	return true;
 }
 
+static __always_inline enum meeting turn_away(const struct cookie_service *service)
+{
+	count_cookie(service, COOKIES_REFUSED);
+	return REFUSE;
+}
+
 __noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
 			     const struct cookie_service *service)
 {
@@ -232,6 +240,8 @@ __noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
 		return GO_ON;
 	resets = service->more & RESETS;
 	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) {
+		if (!is_host(&p->src.addr, s.v4))
+			return turn_away(service);
 		if (!resets)
 			return mint(ctx, p, service, &s);
 		return has_reset(p, service, &s, place) ? GO_ON : provoke(ctx, p, service, &s);
@@ -242,8 +252,5 @@ __noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
 		count_cookie(service, COOKIES_ACCEPTED);
 		return GO_ON;
 	}
-	if (service->flags & LENIENT)
-		return GO_ON;
-	count_cookie(service, COOKIES_REFUSED);
-	return REFUSE;
+	return service->flags & LENIENT ? GO_ON : turn_away(service);
 }

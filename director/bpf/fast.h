@@ -73,7 +73,8 @@ static __always_inline bool may_go(const struct found *f, void *l4, void *end, _
 	struct claim claim;
 
 	if (!(f->flow->kind & FLOW_TCP))
-		return (void *)(udp + 1) <= end && bpf_ntohs(udp->len) == length;
+		return (void *)(udp + 1) <= end && length >= sizeof(*udp) &&
+		       bpf_ntohs(udp->len) == length;
 	if ((void *)(tcp + 1) > end || !read_claim(tcp, end, length, &claim))
 		return false;
 	if (f->splice && !f->back)

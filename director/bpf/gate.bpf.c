@@ -262,13 +262,13 @@ static __always_inline int judge(struct xdp_md *ctx)
 SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
-	int verdict;
+	bool for_us = is_for_us(ctx);
+	int verdict = for_us ? forward_flow(ctx) : MISS; // established connections come first
 
+	if (verdict != MISS)
+		return verdict;
 	count(RECEIVED);
-	if (!is_for_us(ctx))
-		return pass();
-	verdict = forward_flow(ctx); // established connections come first
-	return verdict == MISS ? judge(ctx) : verdict;
+	return for_us ? judge(ctx) : pass();
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -14,7 +14,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 6
+#define PINNED_LAYOUT 7
 
 // Who has pinned these maps.
 struct record {
@@ -36,7 +36,7 @@ struct {
 #define FTP_DATA 4 // with port 0: a service at the ports that FTP has its data on
 
 enum counter {
-	RECEIVED,
+	RECEIVED, // and not FORWARDED: that would be a second one for each packet of a flow
 	PASSED,
 	REDIRECTED,
 	FORWARDED,

@@ -1,6 +1,5 @@
 //! Why a packet was dropped: one reason each, one counter each.
 
-use crate::flow::Refused;
 use crate::fragment;
 use crate::neighbour::NoHop;
 use crate::sctp;
@@ -213,15 +212,6 @@ impl From<fragment::Refused> for Cause {
             fragment::Refused::Overlap => Self::FragmentOverlap,
             fragment::Refused::NoRoom => Self::FragmentNoRoom,
             fragment::Refused::Datagram => Self::FragmentOrphan,
-        }
-    }
-}
-
-impl From<Refused> for Cause {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::ReplyTaken => Self::TupleTaken,
-            Refused::Exists | Refused::Full => Self::TableFull,
         }
     }
 }

@@ -5,8 +5,8 @@ use nix::sys::utsname::uname;
 
 use crate::privilege::{self, Capability};
 
-/// Oldest kernel with all that is needed: one UMEM for sockets of several interfaces.
-const OLDEST_KERNEL: (u32, u32) = (5, 10);
+/// Oldest kernel that takes the gate: it checks functions that take pointers each by itself.
+const OLDEST_KERNEL: (u32, u32) = (5, 13);
 
 /// Says what is missing on this host, before anything is touched; `needed` are the capabilities.
 ///

@@ -65,7 +65,6 @@ pub mod path_mtu;
 pub mod persist;
 pub mod pool;
 pub mod privilege;
-pub mod rate;
 pub mod region;
 pub mod run;
 pub mod sched;

@@ -25,7 +25,7 @@ pub(crate) mod testing;
 
 pub use bulletin::Bulletin;
 pub use fitness::{Fitness, Part};
-pub use key::ServiceKey;
+pub use key::{FTP_PORT, ServiceKey};
 pub use load::{Load, Phase};
 pub use real::{Drain, Method, Real, RealId, Settings, Standing};
 pub use reals::Reals;

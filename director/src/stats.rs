@@ -1,14 +1,16 @@
 //! Counters: each written by one worker only, read by anyone; no atomic read-modify-write.
 
-pub(crate) mod sum;
+pub mod rate;
+mod sum;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
 use crate::drops::DropReason;
-use crate::rate::{Estimate, Windows};
 use crate::sources::Shown;
+
+use rate::{Estimate, Windows};
 pub use sum::TrafficSum;
 
 /// A counter with one writer (the worker that owns it) and any number of readers.
@@ -163,7 +165,7 @@ impl PerWorker {
         *zero = zero.since(carried);
     }
 
-    /// Estimates rates anew. To be called every [`crate::rate::INTERVAL`].
+    /// Estimates rates anew. To be called every [`rate::INTERVAL`].
     pub fn estimate(&self) {
         self.rates.lock().take_in(self.total());
     }

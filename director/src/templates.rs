@@ -26,33 +26,29 @@
 use std::io;
 use std::sync::Arc;
 
-use adminapi::model::{Engine, Family};
+use adminapi::model::Engine;
 use arc_swap::ArcSwap;
 
 use crate::drops::Cause;
-use crate::flow::{
-    Class, Cursor, Departed, Direction, Entry, Handle, Limits, Shard, Table, Tracked,
-};
+use crate::flow::{Class, Cursor, Departed, Direction, Entry, Handle, Limits, Shard, Table};
 use crate::pool::Pool;
 use crate::service::{Persistence, Real, RealId, ServiceKey, Standing};
-use crate::sip::Call;
 use crate::time::{Tick, Ticks};
-use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+use crate::wire::{Endpoint, Protocol, Tuple};
 
 mod calls;
+mod key;
+mod shown;
 
 use calls::Calls;
+use key::{SET_ASIDE, aside, call_of, key, of_call};
+
+pub(crate) use key::Client;
+pub(crate) use shown::shown;
 
 /// How much longer a template lives whose time is up while it controls connections
 /// (`ip_vs_conn_expire`).
 const EXTENSION: Ticks = Ticks::seconds(60);
-/// The virtual port of a template that is set aside (`ip_vs_check_template`).
-const SET_ASIDE: u16 = 0xffff;
-const FTP: u16 = 21;
-/// The client's port in the table for a mark, which could be mistaken for an address else.
-const OF_MARK: u16 = 1;
-/// The same for a call, which may be made to a mark.
-const OF_CALL: u16 = 2;
 
 /// The clients of all persistent services.
 pub struct Templates {
@@ -342,101 +338,6 @@ impl Templates {
     }
 }
 
-/// A client of a persistent service.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Client<'a> {
-    key: Tuple,
-    timeout: Ticks,
-    /// The call that it makes, and its Call-ID, where that decides.
-    call: Option<(Call, &'a str)>,
-}
-
-impl<'a> Client<'a> {
-    fn of(service: &ServiceKey, persistence: &Persistence, tuple: &Tuple) -> Self {
-        Self {
-            key: key(service, persistence.prefix, tuple),
-            timeout: persistence.timeout,
-            call: None,
-        }
-    }
-
-    fn calling(self, call: Call, id: &'a str) -> Self {
-        Self {
-            key: of_call(&self.key, call),
-            call: Some((call, id)),
-            ..self
-        }
-    }
-
-    /// What is tracked of its connection.
-    pub(crate) fn tracked(&self, tracked: Tracked) -> Tracked {
-        self.call.map_or(tracked, |(call, _)| Tracked::Call(call))
-    }
-}
-
-/// What a template is filed under.
-fn key(service: &ServiceKey, prefix: u8, tuple: &Tuple) -> Tuple {
-    let client = tuple.src.addr.masked(prefix);
-    match *service {
-        ServiceKey::Address { protocol, vip } => Tuple {
-            protocol,
-            src: Endpoint::new(client, 0),
-            dst: Endpoint::new(vip.addr, if vip.port == FTP { 0 } else { vip.port }),
-        },
-        ServiceKey::Mark { mark, family } => Tuple {
-            protocol: Protocol::Tcp,
-            src: Endpoint::new(client, OF_MARK),
-            dst: Endpoint::new(address_of(mark, family), 0),
-        },
-    }
-}
-
-/// What the template of a call is filed under; `client` is that of its client alone.
-const fn of_call(client: &Tuple, Call(call): Call) -> Tuple {
-    Tuple {
-        src: Endpoint::new(Addr::v6(call), client.src.port | OF_CALL),
-        dst: Endpoint::new(client.src.addr, client.dst.port),
-        ..*client
-    }
-}
-
-/// The call that a template filed under `key` is of.
-const fn call_of(key: &Tuple) -> Option<Call> {
-    match key.src.port & OF_CALL {
-        0 => None,
-        _ => Some(Call(*key.src.addr.octets())),
-    }
-}
-
-/// A mark as IPVS writes it into an address: its first four bytes.
-fn address_of(mark: u32, family: Family) -> Addr {
-    let [a, b, c, d] = mark.to_be_bytes();
-    match family {
-        Family::Ipv4 => Addr::v4([a, b, c, d]),
-        Family::Ipv6 => Addr::v6([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-    }
-}
-
-/// What it is filed under when it is set aside: several real servers may have lost one client.
-fn aside(key: &Tuple, real: RealId) -> Tuple {
-    let real = u128::from(real.0);
-    if let Some(Call(call)) = call_of(key) {
-        // Another call than the one in force, which has a name of its own in `calls`.
-        let other = u128::from_be_bytes(call) ^ (real + 1);
-        let addr = Addr::v6(other.to_be_bytes());
-        return Tuple {
-            src: Endpoint::new(addr, key.src.port),
-            dst: Endpoint::new(key.dst.addr, SET_ASIDE),
-            ..*key
-        };
-    }
-    let addr = Addr::v6(real.to_be_bytes());
-    Tuple {
-        dst: Endpoint::new(addr, SET_ASIDE),
-        ..*key
-    }
-}
-
 /// The real server that a template leads to, if it still takes the client; else the one that has
 /// taken its place.
 fn standing<'p>(
@@ -463,45 +364,6 @@ fn take_control(shard: &mut Shard<'_>, handle: Handle) {
     shard.entry_mut(handle).count_packet();
     if shard.entry(handle).class() == Class::Closing {
         shard.set_class(handle, Class::Established);
-    }
-}
-
-/// A template as listings show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    /// None for a mark.
-    pub(crate) protocol: Option<Protocol>,
-    /// Whether its client has talked to the real server.
-    pub(crate) state: &'static str,
-    /// The client, port 0.
-    pub(crate) client: Endpoint,
-    /// Where it goes.
-    pub(crate) vip: Endpoint,
-    /// Whether it is of one call of the client.
-    pub(crate) engine: Option<Engine>,
-}
-
-/// A template of `service` as listings show it.
-pub(crate) fn shown(template: &Entry, service: &ServiceKey) -> Shown {
-    let mark = template.client().port & OF_MARK != 0;
-    let call = call_of(&template.original());
-    let client = match call {
-        Some(_) => template.vip().addr,
-        None => template.client().addr,
-    };
-    let addr = match *service {
-        ServiceKey::Address { vip, .. } => vip.addr,
-        ServiceKey::Mark { mark, family } => address_of(mark, family),
-    };
-    Shown {
-        protocol: (!mark).then_some(template.protocol()),
-        state: match template.class() {
-            Class::Closing | Class::Established => "ASSURED",
-            _ => "NONE",
-        },
-        client: Endpoint::new(client, 0),
-        vip: Endpoint::new(addr, template.vip().port),
-        engine: call.map(|_| Engine::Sip),
     }
 }
 

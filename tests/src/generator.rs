@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd};
 use std::thread;
 use std::time::Duration;
 
@@ -93,6 +94,7 @@ pub struct Generator {
     object: Object,
     settings: MapHandle,
     pace: MapHandle,
+    far_end: MapHandle,
     frame: Vec<u8>,
     interface: u32,
     macs: (Mac, Mac),
@@ -138,6 +140,7 @@ impl Generator {
         let mut generator = Self {
             settings: bpf::map(&object, "config")?,
             pace: bpf::map(&object, "pace")?,
+            far_end: bpf::map(&object, "far_end")?,
             object,
             frame: Vec::new(),
             interface,
@@ -171,14 +174,18 @@ impl Generator {
         Ok(())
     }
 
-    /// Leaves so much time between one frame and the next from now on; none, as fast as it can.
+    /// From now on no more than `window` frames are under way to `sink`: the next one waits until others
+    /// have arrived, or do not come any more. None is any number.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn pace(&self, gap: Duration) -> Result<()> {
-        let gap = (gap.as_nanos() as u64).to_ne_bytes();
-        let written = self.pace.update(&0u32.to_ne_bytes(), &gap, MapFlags::ANY);
-        Ok(written?)
+    pub fn keep_within(&self, window: Option<u64>, sink: &Sink) -> Result<()> {
+        let first = 0u32.to_ne_bytes();
+        let counters = sink.counters.as_fd().as_raw_fd().to_ne_bytes();
+        self.far_end.update(&first, &counters, MapFlags::ANY)?;
+        let pace = [window.unwrap_or(0), sink.arrived()?, 0, 0];
+        let pace = pace.map(u64::to_ne_bytes).concat();
+        Ok(self.pace.update(&first, &pace, MapFlags::ANY)?)
     }
 
     /// Sends `count` frames from the calling thread, which must be in the client's namespace, in
@@ -395,6 +402,14 @@ impl Sink {
     /// When its map cannot be read.
     pub fn sunk(&self) -> Result<u64> {
         bpf::counter(&self.counters, 0)
+    }
+
+    /// All that has got to it.
+    ///
+    /// # Errors
+    /// When its map cannot be read.
+    pub fn arrived(&self) -> Result<u64> {
+        Ok(self.sunk()? + self.answered()?)
     }
 
     /// SYNs that it answered.

@@ -4,19 +4,19 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::topology::RealHost;
-use crate::traffic::file_sha256;
+use crate::traffic::{download_sha256, fetch_names, file_sha256, tally, upload};
 use crate::wait;
 
 /// The port on which nginx listens.
@@ -187,6 +187,28 @@ fn make_world_readable(path: &std::path::Path) -> Result<()> {
         path,
         fs::Permissions::from_mode(0o755),
     )?)
+}
+
+/// Has a client served by each of `web` as often as by the others, get the big file and send `body`,
+/// both whole.
+///
+/// # Errors
+/// When it is not.
+pub fn serve_alike(
+    web: &[Nginx],
+    client: &Namespace,
+    server: SocketAddr,
+    body: &Path,
+) -> Result<()> {
+    let names = tally(fetch_names(client, server, 3 * web.len())?);
+    let alike = names.len() == web.len() && names.values().all(|&times| times == 3);
+    ensure!(alike, "{server}: {names:?}");
+    let came = download_sha256(client, server, "/big")?;
+    ensure!(came == file_sha256(&big_file()?)?, "{server}");
+    upload(client, server, body)?;
+    let uploads: Result<Vec<_>> = web.iter().map(Nginx::take_uploads).collect();
+    ensure!(uploads?.concat() == [file_sha256(body)?], "{server}");
+    Ok(())
 }
 
 /// The content of `/big`: made once a machine, from a fixed seed, and shared by all servers.

@@ -251,6 +251,51 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
     }
 }
 
+/// A flood with such sources costs no worker anything. Who is hidden by a translator (RFC 6052) is a
+/// host.
+#[test]
+fn a_syn_from_no_host_ends_at_the_gate() {
+    const HOSTS: [&str; 3] = ["10.0.0.1", "64:ff9b::a00:1", "::2"];
+    const NOBODY: [&str; 8] = [
+        "0.1.2.3",
+        "127.0.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+    ];
+    if !require::programs(&[]) {
+        return;
+    }
+    let [v4, v6] = vips();
+    let mut rng = StdRng::seed_from_u64(13);
+    let cookies = recipe(&mut rng);
+    let resets = Recipe {
+        mints: false,
+        resets: true,
+        ..cookies.clone()
+    };
+    for recipe in [cookies, resets] {
+        let all = HOSTS.map(|host| (host, Verdict::Answer));
+        let all = all.into_iter();
+        for (from, expected) in all.chain(NOBODY.map(|nobody| (nobody, Verdict::Drop))) {
+            let from: IpAddr = from.parse().unwrap();
+            let vip = if from.is_ipv4() { v4 } else { v6 };
+            let trial = trial(vip);
+            trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+            let mut syn = syn(&mut rng, vip);
+            syn.from.set_ip(from);
+            assert_eq!(trial.put(&syn.frame()).unwrap().0, expected, "{from}");
+            let gate = trial.counters().unwrap();
+            let told = (gate.answered, dropped(&gate, "bad_cookie"));
+            let answers = u64::from(expected == Verdict::Answer);
+            assert_eq!(told, (answers, 1 - answers), "{from}");
+        }
+    }
+}
+
 #[test]
 fn who_may_have_a_connection_is_left_to_the_director() {
     if !require::programs(&[]) {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
 use testbed::director::{Configuration, Director};
 use testbed::haven::Haven;
-use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::packet::{Mac, Segment, ethernet, flag, ip, protocol, tcp, udp};
 use testbed::process::Signal;
 use testbed::raw::Tap;
 use testbed::require;
@@ -120,6 +120,41 @@ fn what_was_carried_is_counted_the_same_on_both_paths() -> Result<()> {
     assert_eq!(fast, carried(false)?);
     assert_eq!((fast.0.in_packets, fast.1.out_packets), (49, 49));
     Ok(())
+}
+
+/// A datagram that ends before its own header is none, whatever stands behind its end.
+#[test]
+fn a_header_in_the_padding_is_not_believed() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    for (family, refused) in Family::BOTH.into_iter().zip(1..) {
+        let echo = UdpClient::open(&scene.topology.client, family.echo())?;
+        for _ in 0..3 {
+            echo.echo(b"x")?;
+        }
+        let before = forwarded(&scene.director.api().stats()?);
+        ensure!(before > 0);
+        let (client, vip) = (echo.socket().local_addr()?, family.echo());
+        let whole = udp(client, vip, b"");
+        let mut header = whole[whole.len() - 8..].to_vec();
+        header[4..6].fill(0);
+        let empty = ip(client.ip(), vip.ip(), protocol::UDP, b"");
+        let frame = [empty, header].concat();
+        tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &frame))?;
+        wait::until("the datagram to be refused", PATIENCE, || {
+            let stats = scene.director.api().stats()?;
+            let dropped = stats.drops.get("truncated").copied().unwrap_or(0);
+            ensure!(
+                forwarded(&stats) == before && dropped == refused,
+                "{stats:?}"
+            );
+            Ok(())
+        })?;
+    }
+    balanced(&scene.director)
 }
 
 /// Resets at all distances from the number that would be right: those in the window are forwarded
@@ -298,7 +333,15 @@ fn connections_go_on_while_there_is_no_director_and_after() -> Result<()> {
         open.ask_name().context("with another director")?;
     }
     ensure!(flows(&scene)? == 1);
-    balanced(&scene.director)
+    balanced(&scene.director)?;
+
+    scene.director.end_by(Signal::Kill)?;
+    let configuration = configuration.filter("black_hole", vec!["10.0.1.0/24"]);
+    scene.director = Director::start(&scene.topology.director, &configuration)?;
+    wait::until("the black hole to take it", PATIENCE, || {
+        ensure!(flows(&scene)? == 0 && state(&scene)?.is_empty());
+        Ok(())
+    })
 }
 
 /// A veth whose far end has no NAPI takes redirected frames and loses them. It is found before it

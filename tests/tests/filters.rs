@@ -106,6 +106,9 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
         list(&scene, network, FilterList::Allow, None)?;
         list(&scene, wide.parse()?, FilterList::Deny, None)?;
         HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+        list(&scene, wide.parse()?, FilterList::BlackHole, None)?;
+        live.ask_name()?;
+        list(&scene, wide.parse()?, FilterList::Deny, None)?;
         unlist(&scene, network)?;
         live.ask_name()?;
         unlist(&scene, wide.parse()?)?;

@@ -114,6 +114,8 @@ fn a_service_can_be_served_by_the_host_alone() -> Result<()> {
     let bench = Bench::start()?;
     let (api, client) = (bench.director.api(), &bench.topology.client);
     let (dr, tun) = (ForwardingMethod::Dr, ForwardingMethod::Tun);
+    // What has arrived needs no hop more (RFC 1812 §5.3.1).
+    client.sysctl(&["net.ipv4.ip_default_ttl=1"])?;
     for (family, loopback) in [(Family::V4, "127.0.0.1"), (Family::V6, "::1")] {
         let loopback = loopback.parse()?;
         for (address, method) in [(family.vip(), dr), (loopback, dr), (loopback, tun)] {

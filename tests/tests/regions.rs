@@ -207,6 +207,46 @@ fn a_country_opens_no_connections_and_keeps_those_that_it_has() -> Result<()> {
     Ok(())
 }
 
+/// As on the list: what the gate forwards by itself ends too, and who is allowed keeps what he has.
+#[test]
+fn a_country_in_a_black_hole_loses_its_connections() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let api = scene.director.api();
+    let open = |family: Family| HttpConnection::open(&scene.topology.client, family.http());
+    let (mut allowed, mut lost) = (open(Family::V4)?, open(Family::V6)?);
+    for _ in 0..2 {
+        allowed.ask_name()?;
+        lost.ask_name()?;
+    }
+    let listed = Listed {
+        network: client(Family::V4).to_string().parse()?,
+        list: FilterList::Allow,
+        seconds: None,
+        why: None,
+    };
+    api.call(async |client| client.put_network(&listed).await)?;
+    let country = Region {
+        list: Some(FilterList::BlackHole),
+        ..region("country", &["DE"])
+    };
+    set(&scene, vec![country])?;
+    let gone = api.connections(Family::V6.http_service())?;
+    ensure!(gone.is_empty(), "{gone:?}");
+    allowed.ask_name()?;
+    let before = dropped(&scene)?;
+    lost.send_request()?;
+    wait::until("the gate to drop it", PATIENCE, || {
+        ensure!(dropped(&scene)? > before, "it was taken");
+        Ok(())
+    })?;
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
 #[test]
 fn a_changed_file_is_read_by_itself_and_a_broken_one_is_not_taken() -> Result<()> {
     if !require::machine() {

@@ -2,6 +2,7 @@
 //! was known is known again.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -14,6 +15,7 @@ use adminapi::model::{
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, by, run_to_end, service};
 use testbed::haven::Haven;
@@ -254,6 +256,48 @@ fn what_the_gate_forwards_needs_no_director() -> Result<()> {
         // What a killed director had not told yet is missing.
         let is_right = carried.in_packets <= said && carried.in_packets * 2 > said;
         assert!(is_right, "{carried:?} of {said}");
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+/// Says in the first word of a pinned map, which is the number of a layout, that it is another one.
+fn misdate(pin: &Path, map: &str) -> Result<()> {
+    let only = 0u32.to_ne_bytes();
+    let map = MapHandle::from_pinned_path(pin.join("maps").join(map))?;
+    let mut value = map.lookup(&only, MapFlags::ANY)?.context("it is empty")?;
+    value[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
+    Ok(map.update(&only, &value, MapFlags::ANY)?)
+}
+
+/// What that gate has seen is not read then, so nobody knows how far a connection has come.
+#[test]
+fn a_gate_of_another_version_costs_nobody_a_connection() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let expected = file_sha256(&big_file()?)?;
+    for (method, other) in [
+        (ForwardingMethod::Nat, &["record"][..]),
+        (ForwardingMethod::Nat, &["record", "heads"]),
+        (ForwardingMethod::Dr, &["record", "heads"]),
+    ] {
+        let mut bench = Bench::start(method)?;
+        bench.configuration = bench.configuration.clone().fast_path(true);
+        bench.restart(Signal::Term)?;
+        let mut talk = Talk::begin(&bench)?;
+        let download = bench.download(Family::V4)?;
+        talk.go_on()?;
+        bench.director.end_by(Signal::Kill)?;
+        for map in other {
+            misdate(&bench.haven.pin(), map)?;
+        }
+        talk.go_on()?;
+        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        talk.go_on()?;
+        let sum = download.join().expect("the download panicked")?;
+        assert!(sum.starts_with(&expected), "{method:?}, {other:?}: {sum}");
+        talk.go_on()?;
         assert_accounts(&bench.director);
     }
     Ok(())

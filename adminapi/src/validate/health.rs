@@ -133,86 +133,72 @@ fn bad_port(service: ServiceId, check: &Check) -> Option<Problem> {
 }
 
 fn bad_request(check: &Check) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut bad = |pointer, message: &str, mend: &str| {
-        problems.push(Problem::new(pointer, message, mend));
-    };
     let is_token =
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
-    if check
-        .method
-        .as_ref()
-        .is_some_and(|method| !is_token(method))
-    {
-        bad(
-            "/method",
-            "is no method of HTTP",
-            "write GET, HEAD or OPTIONS",
-        );
-    }
     let is_path = |text: &str| text.starts_with('/') && is_visible(text) && text.is_ascii();
-    if check.path.as_ref().is_some_and(|path| !is_path(path)) {
-        bad(
-            "/path",
-            "is no path",
-            "begin it with / and encode what is no ASCII",
-        );
-    }
-    if check
-        .host
-        .as_ref()
-        .is_some_and(|host| !is_visible(host) || !host.is_ascii())
-    {
-        bad(
-            "/host",
-            "is no name of a host",
-            "write a name, with :PORT if it needs one",
-        );
-    }
-    if check
-        .service
-        .as_ref()
-        .is_some_and(|service| service.len() > MAX_TEXT)
-    {
-        bad("/service", "is too long", "");
-    }
-    for (pointer, text) in [("/body", &check.body), ("/body_regex", &check.body_regex)] {
-        if text
-            .as_ref()
-            .is_some_and(|text| text.is_empty() || text.len() > MAX_TEXT)
-        {
-            bad(pointer, "is empty or too long", "use 1 to 1024 bytes");
-        }
-    }
+    let is_host = |text: &str| is_visible(text) && text.is_ascii();
+    let is_short = |text: &str| text.len() <= MAX_TEXT;
+    let problems = [
+        unless(is_token, &check.method, "/method", NO_METHOD),
+        unless(is_path, &check.path, "/path", NO_PATH),
+        unless(is_host, &check.host, "/host", NO_HOST),
+        unless(is_short, &check.service, "/service", ("is too long", "")),
+    ];
+    let problems = problems.into_iter().flatten();
+    problems
+        .chain(bad_body(check))
+        .chain(bad_trust(check))
+        .collect()
+}
+
+/// What is wrong, and what to do.
+type Fault = (&'static str, &'static str);
+
+const NO_METHOD: Fault = ("is no method of HTTP", "write GET, HEAD or OPTIONS");
+const NO_PATH: Fault = ("is no path", "begin it with / and encode what is no ASCII");
+const NO_HOST: Fault = (
+    "is no name of a host",
+    "write a name, with :PORT if it needs one",
+);
+const NO_BODY: Fault = ("is empty or too long", "use 1 to 1024 bytes");
+
+fn unless(
+    is_good: impl Fn(&str) -> bool,
+    text: &Option<String>,
+    pointer: &str,
+    (message, mend): Fault,
+) -> Option<Problem> {
+    let bad = text.as_ref().is_some_and(|text| !is_good(text));
+    bad.then(|| Problem::new(pointer, message, mend))
+}
+
+fn bad_body(check: &Check) -> Vec<Problem> {
+    let is_some = |text: &str| !text.is_empty() && text.len() <= MAX_TEXT;
+    let mut problems = Vec::new();
+    problems.extend(unless(is_some, &check.body, "/body", NO_BODY));
+    problems.extend(unless(is_some, &check.body_regex, "/body_regex", NO_BODY));
     if let Some(Err(error)) = check.body_regex.as_deref().map(Regex::new) {
         let why = error.to_string();
         let why = why.lines().last().unwrap_or_default();
-        bad(
-            "/body_regex",
-            &format!("is no regular expression: {why}"),
-            "",
-        );
+        let message = format!("is no regular expression: {why}");
+        problems.push(Problem::new("/body_regex", message, ""));
     }
-    if let (Some(_), Some("HEAD")) = (
-        check.body.as_ref().or(check.body_regex.as_ref()),
-        check.method.as_deref(),
-    ) {
-        bad(
-            "/method",
-            "an answer to HEAD has no body to look into",
-            "use GET",
-        );
+    let looks = check.body.is_some() || check.body_regex.is_some();
+    if looks && check.method.as_deref() == Some("HEAD") {
+        let message = "an answer to HEAD has no body to look into";
+        problems.push(Problem::new("/method", message, "use GET"));
     }
-    if let (Some(false), Some(_)) = (check.verify, &check.ca) {
-        bad(
-            "/ca",
-            "nothing is verified against it",
-            "leave it out, or verify",
-        );
+    problems
+}
+
+fn bad_trust(check: &Check) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if check.verify == Some(false) && check.ca.is_some() {
+        let message = "nothing is verified against it";
+        problems.push(Problem::new("/ca", message, "leave it out, or verify"));
     }
-    if check.ca.as_ref().is_some_and(|ca| !ca.starts_with('/')) {
-        bad("/ca", "is no absolute path", "begin it with /");
-    }
+    let relative = ("is no absolute path", "begin it with /");
+    problems.extend(unless(|ca| ca.starts_with('/'), &check.ca, "/ca", relative));
     problems
 }
 

@@ -10,7 +10,7 @@ use adminapi::model::{
 use clap::{Args, Subcommand};
 
 use super::selector::Selector;
-use super::{Said, json};
+use super::{Said, shown};
 use crate::director::{DirectorError, Setting};
 
 /// What is asked of the defence.
@@ -86,11 +86,7 @@ pub(super) async fn run(
             director.defense(service).await?
         }
     };
-    Ok(match as_json {
-        true => json(&defense),
-        false => text(&defense),
-    }
-    .into())
+    Ok(shown(&defense, as_json, text))
 }
 
 /// Sets the policy of a service, or of all TCP services.
@@ -128,11 +124,9 @@ pub(super) async fn events(
     as_json: bool,
 ) -> Result<Said, DirectorError> {
     let events = director.events(line.since).await?;
-    Ok(match as_json {
-        true => json(&events),
-        false => events.events.iter().map(event).collect(),
-    }
-    .into())
+    Ok(shown(&events, as_json, |events| {
+        events.events.iter().map(event).collect()
+    }))
 }
 
 fn event(event: &Event) -> String {

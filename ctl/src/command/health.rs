@@ -5,10 +5,10 @@ use adminapi::model::{Condition, RealView, ServiceCondition, ServiceId, ServiceV
 use clap::Args;
 use serde::Serialize;
 
+use super::Said;
 use super::defense::utc;
 use super::selector::Selector;
 use super::status::table;
-use super::{Said, json};
 use crate::director::DirectorError;
 
 /// Of which service; of all that are watched without.
@@ -44,13 +44,9 @@ pub(super) async fn run(
         Some(id) => vec![director.service(id).await?],
         None => director.services().await?,
     };
-    let watched = |service: &&ServiceView| only.is_some() || service.condition.is_some();
-    let shown: Vec<_> = services.iter().filter(watched).map(shown).collect();
-    Ok(match as_json {
-        true => json(&shown),
-        false => text(&shown),
-    }
-    .into())
+    let is_watched = |service: &&ServiceView| only.is_some() || service.condition.is_some();
+    let watched: Vec<_> = services.iter().filter(is_watched).map(shown).collect();
+    Ok(super::shown(&watched, as_json, |watched| text(watched)))
 }
 
 fn shown(service: &ServiceView) -> Shown<'_> {

@@ -4,7 +4,7 @@ use adminapi::Client;
 use adminapi::model::{MarkRule, PortRange, Prefix, Protocol};
 use clap::{Args, Subcommand};
 
-use super::{Said, json};
+use super::{Said, shown};
 use crate::director::{DirectorError, Setting};
 
 #[derive(Debug, Args)]
@@ -94,11 +94,7 @@ pub(super) async fn run(
         }
         None | Some(What::List) => {
             let rules = director.marks().await?;
-            let text = match as_json {
-                true => json(&rules),
-                false => text(&rules),
-            };
-            Ok(text.into())
+            Ok(shown(&rules, as_json, |rules| text(rules)))
         }
     }
 }

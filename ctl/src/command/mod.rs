@@ -220,30 +220,18 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         Question::Close(line) => close::run(line, director, as_json).await,
         Question::Limits => {
             let limits = director.limits().await?;
-            let text = match as_json {
-                true => json(&limits),
-                false => limits::text(&limits),
-            };
-            Ok(text.into())
+            Ok(shown(&limits, as_json, limits::text))
         }
         Question::Explain(packet) => {
             let Some(query) = packet.query() else {
                 return Ok(Said::default());
             };
             let found = director.explain(&query).await?;
-            let text = match as_json {
-                true => json(&found),
-                false => explain::text(&query, &found),
-            };
-            Ok(text.into())
+            Ok(shown(&found, as_json, |found| explain::text(&query, found)))
         }
         Question::Sources(line) => {
             let found = director.sources(line.query()).await?;
-            let text = match as_json {
-                true => json(&found),
-                false => sources::text(&found),
-            };
-            Ok(text.into())
+            Ok(shown(&found, as_json, sources::text))
         }
         Question::Top => match top::run(director).await {
             Ok(()) => Ok(Said::default()),
@@ -278,6 +266,15 @@ fn man(directory: &Path) -> Said {
 /// Reads a time.
 fn seconds(text: &str) -> Result<u32, String> {
     span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
+}
+
+/// What was found, in the form that was asked for.
+fn shown<T: serde::Serialize>(found: &T, as_json: bool, text: impl FnOnce(&T) -> String) -> Said {
+    match as_json {
+        true => json(found),
+        false => text(found),
+    }
+    .into()
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

@@ -29,95 +29,101 @@ const LONGEST: i64 = 24 * 3600;
 const MOST: i64 = 1 << 30;
 
 pub(super) fn read(mut section: Section<'_>) -> Defense {
-    let default = Policy::default();
     let levels = Expected::Text("0 (by itself) or 2 (pinned)");
     let level = section.optional::<u8>("level", &levels).unwrap_or(0);
     if !matches!(level, 0 | 2) {
         let message = format!("must be 0 (by itself) or 2 (pinned), not {level}");
         section.refuse("level", message, "");
     }
-    let memory = Marks {
-        enter: mebibytes(&mut section, "memory", default.memory.enter),
-        leave: mebibytes(&mut section, "memory_leave", default.memory.leave),
+    let defense = Defense {
+        level: Level::from_number(level).unwrap_or_default(),
+        policy: policy(&mut section),
+        brief: brief(&mut section),
+        tell_reals: tell_reals(&mut section),
+        strays: strays(&mut section),
     };
-    if memory.leave < memory.enter {
-        let mend = "level 1 ends when more is left than it begins with";
-        section.refuse("memory_leave", "is below memory", mend);
-    }
+    section.finish();
+    defense
+}
+
+fn policy(section: &mut Section<'_>) -> Policy {
+    let default = Policy::default();
     let half_open_least = number(
-        &mut section,
+        section,
         "half_open_least",
         0..=MOST,
         default.half_open_least as f64,
     ) as u64;
-    let policy = Policy {
-        memory,
+    Policy {
+        memory: memory(section, default.memory),
         half_open_pool: marks(
-            &mut section,
+            section,
             ["half_open_pool", "half_open_pool_leave"],
             PERCENT,
             default.half_open_pool,
         ),
         half_open_share: marks(
-            &mut section,
+            section,
             ["half_open_share", "half_open_share_leave"],
             PERCENT,
             default.half_open_share,
         ),
         half_open_least,
         rejected_acks: marks(
-            &mut section,
+            section,
             ["rejected_acks", "rejected_acks_leave"],
             0..=MOST,
             default.rejected_acks,
         ),
         lost_cookies: marks(
-            &mut section,
+            section,
             ["lost_cookies", "lost_cookies_leave"],
             0..=MOST,
             default.lost_cookies,
         ),
-        dwell: Ticks::seconds(seconds(
-            &mut section,
-            "dwell",
-            default.dwell.as_seconds_ceil(),
-        )),
-        cookies_from: number(&mut section, "cookies_from", PERCENT, default.cookies_from),
-        drop_from: number(&mut section, "drop_from", PERCENT, default.drop_from),
-        drop_most: number(
-            &mut section,
-            "drop_most",
-            PERCENT,
-            default.drop_most * 100.0,
-        ) / 100.0,
+        dwell: Ticks::seconds(seconds(section, "dwell", default.dwell.as_seconds_ceil())),
+        cookies_from: number(section, "cookies_from", PERCENT, default.cookies_from),
+        drop_from: number(section, "drop_from", PERCENT, default.drop_from),
+        drop_most: number(section, "drop_most", PERCENT, default.drop_most * 100.0) / 100.0,
+    }
+}
+
+/// Level 1 begins when less than the first is left, and ends when more than the second is.
+fn memory(section: &mut Section<'_>, default: Marks) -> Marks {
+    let marks = Marks {
+        enter: mebibytes(section, "memory", default.enter),
+        leave: mebibytes(section, "memory_leave", default.leave),
     };
-    let brief = Brief::default();
-    let brief = Brief {
-        syn_recv: seconds(&mut section, "syn_recv", brief.syn_recv),
-        syn_ack: seconds(&mut section, "syn_ack", brief.syn_ack),
-    };
-    let tell_reals = match word(&mut section, "tell_reals", &["no", "reset", "icmp"]) {
+    if marks.leave < marks.enter {
+        let mend = "level 1 ends when more is left than it begins with";
+        section.refuse("memory_leave", "is below memory", mend);
+    }
+    marks
+}
+
+fn brief(section: &mut Section<'_>) -> Brief {
+    let default = Brief::default();
+    Brief {
+        syn_recv: seconds(section, "syn_recv", default.syn_recv),
+        syn_ack: seconds(section, "syn_ack", default.syn_ack),
+    }
+}
+
+fn tell_reals(section: &mut Section<'_>) -> Tell {
+    match word(section, "tell_reals", &["no", "reset", "icmp"]) {
         1 => Tell::Reset,
         2 => Tell::Unreachable,
         _ => Tell::No,
-    };
-    let strays = match word(
-        &mut section,
-        "strays",
-        &["route", "answer", "drop", "resurrect"],
-    ) {
+    }
+}
+
+fn strays(section: &mut Section<'_>) -> Strays {
+    let words = &["route", "answer", "drop", "resurrect"];
+    match word(section, "strays", words) {
         1 => Strays::Answer,
         2 => Strays::Drop,
         3 => Strays::Resurrect,
         _ => Strays::Route,
-    };
-    section.finish();
-    Defense {
-        level: Level::from_number(level).unwrap_or_default(),
-        policy,
-        brief,
-        tell_reals,
-        strays,
     }
 }
 

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::Director;
 use super::filter::Filters;
-use super::watch::unix_now;
+use super::unix::unix_now;
 use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS};
 use crate::gate::Accused;
 use crate::time::Ticks;

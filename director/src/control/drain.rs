@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::error::Result;
 
+use super::unix::unix_now;
 use super::{Director, edit};
 use crate::service::{Drain, Real, RealId, Standing};
 use crate::time::Ticks;
@@ -29,9 +29,8 @@ impl Director {
 
     /// A drain that begins now.
     pub(super) fn drain_for(&self, seconds: u32) -> Drain {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Drain {
-            since: now.unwrap_or_default().as_secs(),
+            since: unix_now(),
             seconds,
             until: self.facts.clock.now().after(Ticks::seconds(seconds)),
         }

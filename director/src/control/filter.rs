@@ -11,7 +11,7 @@ use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
 use super::regions::{self, Plan, Regional};
-use super::watch::unix_now;
+use super::unix::unix_now;
 use super::{Director, limits, refused, translate};
 use crate::filter::{self, BOGONS, Bans, Book, End, List, Rules};
 use crate::flow::Entry;
@@ -53,6 +53,21 @@ impl Filters {
             regions: self.regional.families(),
         }
     }
+
+    fn has_black_hole(&self) -> bool {
+        let is_one = |(_, listing): (Net, &filter::Listing)| listing.list == List::BlackHole;
+        !self.rules.regions.sealed.is_none() || self.book.behind(None).any(is_one)
+    }
+
+    /// Whether a client is in a black hole, by a list or by its region.
+    fn loses(&self, client: Addr) -> bool {
+        let listed = self.book.decides(client).map(|(_, listing)| listing.list);
+        match listed {
+            Some(List::BlackHole) => true,
+            Some(List::Allow) => false,
+            Some(List::Deny) | None => self.regional.seals(client, &self.rules.regions),
+        }
+    }
 }
 
 impl Director {
@@ -80,7 +95,7 @@ impl Director {
         let was_there = filters.book.put(net, listing).is_some();
         self.tell_families(filters)?;
         if list == List::BlackHole {
-            self.end_connections_of(net);
+            self.end_connections(|addr| net.has(addr) && filters.loses(addr));
         }
         Ok(was_there)
     }
@@ -107,9 +122,20 @@ impl Director {
         (now.unwrap_or_default() + left).as_nanos() as u64
     }
 
-    fn end_connections_of(&self, net: Net) {
+    /// Ends the connections of all clients that are in a black hole.
+    pub(super) fn end_lost(&self, filters: &Filters) {
+        if filters.has_black_hole() {
+            self.end_connections(|client| filters.loses(client));
+        }
+    }
+
+    /// Ends the connections of clients that lose them. Real servers are not filtered.
+    fn end_connections(&self, loses: impl Fn(Addr) -> bool) {
         let pool = self.shared.pool.load();
-        let is_of = |entry: &Entry| net.has(entry.client().addr);
+        let is_of = |entry: &Entry| {
+            let client = entry.client().addr;
+            loses(client) && !pool.address_answers(client)
+        };
         let leave = |entry: &Entry| {
             path::leave(&pool, &self.shared.pool, &self.shared.templates, entry);
         };

@@ -12,13 +12,14 @@ mod visit;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use adminapi::model::{HealthPolicy, RealState};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
+use super::unix::unix_now;
 use super::{Director, translate};
 use crate::config::Health;
 use crate::health::{Bed, Chart, Patient, Place, Regimen, Rounds, Switchboard, Target};
@@ -235,13 +236,4 @@ fn policy(service: &Service) -> HealthPolicy {
 
 fn is_watched(service: &Service) -> bool {
     service.health.is_some() || service.configured().any(|real| real.check.is_some())
-}
-
-fn unix_now() -> u64 {
-    unix(SystemTime::now())
-}
-
-fn unix(moment: SystemTime) -> u64 {
-    let since = moment.duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }

@@ -1,7 +1,6 @@
 //! What the director has counted, second by second: the samples that are streamed.
 
 use std::collections::VecDeque;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::Control;
 use adminapi::model::{Sample, Stats};
@@ -10,6 +9,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::Director;
+use super::unix::unix_now;
 
 /// How many seconds are remembered.
 const ROOM: usize = 60;
@@ -68,9 +68,8 @@ impl Director {
                 .iter()
                 .for_each(|real| real.traffic.note_second());
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         match self.stats() {
-            Ok(stats) => self.history.add(now.unwrap_or_default().as_secs(), stats),
+            Ok(stats) => self.history.add(unix_now(), stats),
             Err(error) => warn!(%error, "a second is missing in the statistics"),
         }
     }

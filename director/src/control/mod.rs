@@ -34,6 +34,7 @@ mod supplies;
 mod tables;
 mod takeover;
 mod translate;
+mod unix;
 mod view;
 mod watch;
 
@@ -420,7 +421,7 @@ impl Director {
         self.shared.pool.load().speakers().ports() == ports
     }
 
-    /// Estimates all rates anew. To be called every [`crate::rate::INTERVAL`].
+    /// Estimates all rates anew. To be called every [`crate::stats::rate::INTERVAL`].
     pub fn estimate_rates(&self) {
         if !self.shared.sysctls.load().is_on(Sysctl::RunEstimation) {
             return;

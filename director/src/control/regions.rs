@@ -8,7 +8,7 @@ use adminapi::model::{self, FilterList, FilterRules, MarkRule};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
-use super::watch::unix_now;
+use super::unix::unix_now;
 use super::{Director, refused};
 use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
@@ -131,6 +131,15 @@ impl Regional {
     /// Of which families there are networks.
     pub(super) fn families(&self) -> [bool; 2] {
         self.chart.families().map(|networks| networks > 0)
+    }
+
+    /// Whether an address is in a region of which nothing is taken.
+    pub(super) fn seals(&self, addr: Addr, rules: &RegionRules) -> bool {
+        let geography = Geography {
+            chart: Arc::clone(&self.chart),
+            outside: rules.outside,
+        };
+        geography.regions_of(addr).meets(rules.sealed)
     }
 
     fn names(&self, regions: Regions) -> Vec<String> {

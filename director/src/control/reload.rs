@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::Director;
 use super::desired::Desired;
 use super::filter::Filtering;
-use super::watch::unix_now;
+use super::unix::unix_now;
 use crate::config::{Config, ConfigErrors, Datapath, Local};
 use crate::keep::Wishes;
 

@@ -203,10 +203,10 @@ impl Fast {
         }
     }
 
-    /// Brings a connection after what the gate has seen of it.
-    pub fn catch_up(&self, entry: &mut Entry) {
+    /// Brings a connection after what the gate has seen of it; false when the gate does not know it.
+    pub fn catch_up(&self, entry: &mut Entry) -> bool {
         let Some(flow) = self.flow_of(entry) else {
-            return;
+            return false;
         };
         let is_one_way = entry.is_one_way();
         let sides = [Direction::Original, Direction::Reply].map(|way| (way, entry.side(way)));
@@ -219,6 +219,7 @@ impl Fast {
                 }
             }
         }
+        true
     }
 
     /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it since

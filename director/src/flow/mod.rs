@@ -20,15 +20,19 @@
 mod elsewhere;
 mod entry;
 pub(crate) mod floor;
+mod gauge;
 mod index;
 mod kept;
 mod place;
+mod plan;
+mod refused;
 mod shard;
 mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod victim;
 mod wheel;
 
 pub use elsewhere::Elsewhere;
@@ -36,8 +40,10 @@ pub use entry::{Class, Entry};
 pub(crate) use kept::data_from;
 pub use kept::{Found, Shape, layout, read as read_kept};
 pub use place::{Locator, Lot, Place};
-pub use shard::{Departed, Handle, Refused, Shard};
-pub use table::{Cursor, Limits, Table};
+pub use plan::Limits;
+pub use refused::{Departed, Refused};
+pub use shard::{Handle, Shard};
+pub use table::{Cursor, Table};
 pub use tracked::Tracked;
 
 pub use crate::direction::Direction;

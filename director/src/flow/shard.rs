@@ -1,23 +1,19 @@
 //! One shard of the table, locked: find, insert, promote, expire and evict.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-
 use parking_lot::MutexGuard;
 
 use super::Direction;
 use super::elsewhere::Elsewhere;
 use super::entry::{Class, Entry};
+use super::gauge::Gauge;
 use super::index::{Index, Slot};
 use super::place::{Keyed, Place, reduce};
+use super::refused::{Departed, Refused};
 use super::slab::{Pool, Slab};
+use super::victim::{Random, expiry, worth};
 use super::wheel::Wheel;
 use crate::service::Phase;
 use crate::time::Tick;
-
-/// How many entries are looked at for the one to evict.
-const SAMPLES: usize = 16;
-/// Places tried to find them; some may be free.
-const TRIES: u32 = 64;
 
 /// Most entries that are dropped under one lock before their time.
 const MOST_THINNED: u32 = 256;
@@ -26,48 +22,12 @@ const MOST_THINNED: u32 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle(u32);
 
-/// Why a connection left the table without being asked to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Departed {
-    /// Its time was up.
-    Expired,
-    /// Another one needed its room.
-    Evicted,
-}
-
-/// Why a new connection was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refused {
-    /// The client already has a connection to this virtual service from this port.
-    #[error("the connection is in the table already")]
-    Exists,
-    /// The client has a connection to this port of this real server through another virtual
-    /// service: replies could not be told apart. Another real server may do.
-    #[error("the real server already talks to this client endpoint")]
-    ReplyTaken,
-    /// Everything that could make room is worth more than the newcomer.
-    #[error("the connection table is full")]
-    Full,
-}
-
-/// How many connections live in one pool of all shards, and how many may.
-#[repr(align(128))]
-pub(super) struct Gauge {
-    live: AtomicUsize,
-    limit: usize,
-    /// How many have had to go for others, ever.
-    displaced: AtomicU64,
-}
-
 /// What the lock of a shard guards.
 pub(super) struct State {
     pub(super) slab: Slab,
     pub(super) wheel: Wheel,
     pub(super) random: Random,
 }
-
-/// Xorshift64 (G. Marsaglia, 2003) from a random seed: picks victims.
-pub(super) struct Random(u64);
 
 /// A shard of the table for as long as it is locked.
 pub struct Shard<'a> {
@@ -76,53 +36,6 @@ pub struct Shard<'a> {
     pub(super) keyed: &'a Keyed,
     pub(super) gauges: &'a [Gauge; 2],
     pub(super) elsewhere: Option<&'a dyn Elsewhere>,
-}
-
-impl Gauge {
-    pub(super) const fn new(limit: usize) -> Self {
-        Self {
-            live: AtomicUsize::new(0),
-            limit,
-            displaced: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn displaced(&self) -> u64 {
-        self.displaced.load(Relaxed)
-    }
-
-    pub(super) fn live(&self) -> usize {
-        self.live.load(Relaxed).min(self.limit)
-    }
-
-    pub(super) const fn limit(&self) -> usize {
-        self.limit
-    }
-
-    fn take(&self) -> bool {
-        let granted = self.live.fetch_add(1, Relaxed) < self.limit;
-        if !granted {
-            self.give();
-        }
-        granted
-    }
-
-    fn give(&self) {
-        self.live.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u32
-    }
 }
 
 impl<'a> Shard<'a> {
@@ -380,32 +293,9 @@ impl<'a> Shard<'a> {
             gauge.give();
         }
         let dead = self.detach(victim.ok_or(Refused::Full)?);
-        gauge.displaced.fetch_add(1, Relaxed);
+        gauge.count_displaced();
         departed(&dead, Departed::Evicted);
         self.state.slab.take(pool).ok_or(Refused::Full)
-    }
-
-    /// Who has to go from `pool`: any of the half-open ones, else the worst of a sample.
-    fn victim(&mut self, pool: Pool, class: Class) -> Option<u32> {
-        let State { slab, random, .. } = &mut *self.state;
-        let samples = match pool {
-            Pool::HalfOpen => 1,
-            Pool::Main => SAMPLES,
-        };
-        let used = slab.used(pool);
-        let start = random.next();
-        // In a small pool a walk, which meets nobody twice; else by lot.
-        let place = |n: u32| match used {
-            0 => None,
-            1..=TRIES => (n < used).then(|| (start % used + n) % used),
-            _ => Some(reduce(random.next(), used)),
-        };
-        (0..TRIES)
-            .filter_map(place)
-            .filter_map(|n| slab.live(pool, n))
-            .take(samples)
-            .filter(|&at| class.may_displace(slab[at].class()))
-            .min_by_key(|&at| worth(self.elsewhere, &slab[at]))
     }
 
     /// Files all slots of the new entry `at`; if that fails, takes it back.
@@ -489,17 +379,4 @@ impl<'a> Shard<'a> {
         let reply = entry.reply().map(|hash| (hash, Direction::Reply));
         std::iter::once((original.tuple, Direction::Original)).chain(reply)
     }
-}
-
-/// When a connection dies unless touched, whoever sees its packets.
-fn expiry(elsewhere: Option<&dyn Elsewhere>, entry: &Entry) -> Tick {
-    match elsewhere.filter(|_| entry.is_cached()) {
-        Some(elsewhere) => elsewhere.expires(entry),
-        None => entry.expires(),
-    }
-}
-
-/// What is evicted first: lower class, then the one that would expire sooner.
-fn worth(elsewhere: Option<&dyn Elsewhere>, entry: &Entry) -> (Class, Tick) {
-    (entry.class(), expiry(elsewhere, entry))
 }

@@ -11,25 +11,18 @@ use super::Direction;
 use super::elsewhere::Elsewhere;
 use super::entry::Entry;
 use super::floor::{self, Memory};
+use super::gauge::Gauge;
 use super::index::Index;
-use super::kept::{MOST_SHARDS, Shape};
+use super::kept::Shape;
 use super::place::{Keyed, Locator, Lot, Place, shard_of};
-use super::shard::{Departed, Gauge, Random, Refused, Shard, State};
+use super::plan::{Limits, Plan};
+use super::refused::{Departed, Refused};
+use super::shard::{Shard, State};
 use super::slab::{NIL, Pool, Slab};
+use super::victim::Random;
 use super::wheel::Wheel;
 use crate::time::Tick;
 use crate::wire::Tuple;
-
-/// How much a table may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections that are not half-open.
-    pub connections: usize,
-    /// Half-open TCP connections, beside those.
-    pub half_open: usize,
-    /// Threads that use the table at once; more of them, more shards.
-    pub workers: usize,
-}
 
 /// The connections of a director. Every worker uses all of it: a reply may arrive at another
 /// queue than its connection was made on.
@@ -76,51 +69,8 @@ impl Cursor {
     }
 }
 
-/// How a table is cut into shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) shards: usize,
-    pub(super) main: usize,
-    pub(super) half_open: usize,
-    pub(super) buckets: usize,
-}
-
-/// A shard is worth its overhead from this size on, in connections.
-const LEAST_SHARE: usize = 16 << 10;
-/// With this many shards to choose from a worker seldom meets another one.
-const SHARDS_PER_WORKER: usize = 8;
 /// Entries that a listing looks at under one lock.
 const PAGE: u32 = 512;
-
-impl Plan {
-    fn new(limits: &Limits) -> Self {
-        let by_workers = (limits.workers.max(1) * SHARDS_PER_WORKER).next_power_of_two();
-        let by_size = (limits.connections / LEAST_SHARE + 1).next_power_of_two();
-        Self::of_shards(limits, by_workers.min(by_size).min(MOST_SHARDS))
-    }
-
-    fn of_shards(limits: &Limits, shards: usize) -> Self {
-        let main = share(limits.connections, shards);
-        let half_open = share(limits.half_open, shards);
-        Self {
-            shards,
-            main,
-            half_open,
-            buckets: Index::buckets_for(main + half_open),
-        }
-    }
-}
-
-/// Places in one of `shards` shards for `total` connections that a hash spreads: the mean and
-/// six standard deviations.
-fn share(total: usize, shards: usize) -> usize {
-    let mean = total.div_ceil(shards);
-    if shards == 1 {
-        mean
-    } else {
-        mean + 6 * mean.isqrt() + 8
-    }
-}
 
 impl Table {
     /// An empty table with a hash key of its own. Address space for all of `limits` is taken at

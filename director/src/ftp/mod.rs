@@ -16,11 +16,10 @@ pub use line::{Command, command};
 pub use reply::Offer;
 pub use shift::{Shift, Shifts};
 
-/// The port of control connections, unless a service says otherwise.
-pub const PORT: u16 = 21;
+use crate::service::FTP_PORT;
 
 /// The port that data connections come from which the server opens.
-pub const DATA_PORT: u16 = data_port(PORT);
+pub const DATA_PORT: u16 = data_port(FTP_PORT);
 
 /// Ports of a VIP that clients open data connections to. Beyond those that Linux chooses
 /// from by itself.

@@ -269,11 +269,13 @@ impl Maps {
                 error,
             })
         };
+        // What is forwarded is not counted as received, too (`bpf/maps.h`).
+        let forwarded = counter(3)?;
         let mut counters = GateCounters {
-            received: counter(0)?,
+            received: counter(0)? + forwarded,
             passed: counter(1)?,
             redirected: counter(2)?,
-            forwarded: counter(3)?,
+            forwarded,
             answered: counter(4)?,
             ..GateCounters::default()
         };

@@ -32,7 +32,7 @@ pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
-pub use sights::{Sight, Sights};
+pub use sights::Sights;
 pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;

@@ -23,15 +23,17 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use tracing::warn;
 
-use super::flows::ARRAYS;
+use super::flows::{ARRAYS, LAYOUT as FLOWS_LAYOUT};
 use super::{GateError, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 6;
+const LAYOUT: u32 = 7;
 /// What the gate has counted: a later director goes on with it, as with the flow cache.
 const COUNTERS: &str = "counters";
 const RECORD: &str = "record";
+/// Begins with the layout of the flow cache.
+const HEADS: &str = "heads";
 const ONLY: [u8; 4] = [0; 4];
 
 /// The maps that a later director goes on with. Those of the flow cache go together, or not at all.
@@ -91,24 +93,37 @@ impl Pins {
         let _ = fs::remove_file(self.link_path(ifindex, mode));
     }
 
-    /// The maps to go on with; none when they are of another layout or another network.
+    /// The maps to go on with. Of another layout that is the flow cache, if it has not changed itself,
+    /// and of another network none.
     pub(super) fn carried(&self) -> Vec<MapHandle> {
-        let written = self.map(RECORD).and_then(|map| {
-            let record = map.lookup(&ONLY, MapFlags::ANY);
-            record.ok().flatten()
-        });
-        match written {
-            None => Vec::new(),
-            Some(written) if written == record() => {
-                carried_names().filter_map(|name| self.map(name)).collect()
+        let (written, own) = (self.only(RECORD).unwrap_or_default(), record());
+        let (names, lost) = match written.get(size_of::<u64>()..) {
+            None => return Vec::new(),
+            Some(_) if written == own => {
+                let all = carried_names().filter_map(|name| self.map(name));
+                return all.collect();
             }
-            Some(_) => {
-                warn!(
-                    "the pinned gate is of another version or network namespace: it is replaced, and counts from zero"
-                );
-                Vec::new()
+            Some(network) if network == &own[size_of::<u64>()..] && self.has_same_flows() => {
+                (&ARRAYS[..], "counts from zero")
             }
-        }
+            Some(_) => (
+                &[][..],
+                "what it forwards is looked at anew, and it counts from zero",
+            ),
+        };
+        warn!("the pinned gate is of another version or network namespace: it is replaced, {lost}");
+        names.iter().filter_map(|name| self.map(name)).collect()
+    }
+
+    /// Whether the flow cache is laid out as this program's.
+    fn has_same_flows(&self) -> bool {
+        let head = self.only(HEADS);
+        head.is_some_and(|head| head.starts_with(&FLOWS_LAYOUT.to_ne_bytes()))
+    }
+
+    /// What stands in a map with one entry.
+    fn only(&self, name: &str) -> Option<Vec<u8>> {
+        self.map(name)?.lookup(&ONLY, MapFlags::ANY).ok().flatten()
     }
 
     /// Gives names to what the gate has now, and takes away those of what it had.

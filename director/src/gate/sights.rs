@@ -7,36 +7,23 @@ use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
 use parking_lot::Mutex;
 
 use super::GateError;
+use crate::sources::Sight;
 use crate::wire::Addr;
 
 /// Size of `struct sight`.
 const BYTES: usize = 24;
 
 /// A packet that was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// Who sent it.
-    pub source: Addr,
-    /// For how many it stands.
-    pub weight: u32,
-    /// Length of the frame.
-    pub length: u16,
-    /// Whether it would open a TCP connection.
-    pub opens: bool,
-}
-
-impl Sight {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; BYTES] = bytes.get(..BYTES)?.try_into().ok()?;
-        let (addr, rest) = bytes.split_first_chunk::<16>()?;
-        let [a, b, c, d, e, f, g, h] = *rest.first_chunk::<8>()?;
-        Some(Self {
-            source: Addr::v6(*addr),
-            weight: u32::from_ne_bytes([a, b, c, d]),
-            length: u16::from_ne_bytes([e, f]),
-            opens: [g, h] != [0, 0],
-        })
-    }
+fn read(bytes: &[u8]) -> Option<Sight> {
+    let bytes: &[u8; BYTES] = bytes.get(..BYTES)?.try_into().ok()?;
+    let (addr, rest) = bytes.split_first_chunk::<16>()?;
+    let [a, b, c, d, e, f, g, h] = *rest.first_chunk::<8>()?;
+    Some(Sight {
+        source: Addr::v6(*addr),
+        weight: u32::from_ne_bytes([a, b, c, d]),
+        length: u16::from_ne_bytes([e, f]),
+        opens: [g, h] != [0, 0],
+    })
 }
 
 /// The most that is taken from the gate at once: as many as it has room for.
@@ -63,7 +50,7 @@ impl Sights {
         let taken = Arc::new(Mutex::new(Vec::with_capacity(MOST)));
         let into = Arc::clone(&taken);
         let take = move |bytes: &[u8]| {
-            into.lock().extend(Sight::read(bytes));
+            into.lock().extend(read(bytes));
             0
         };
         let mut ring = RingBufferBuilder::new();
@@ -97,7 +84,7 @@ mod tests {
             length: 60,
             opens: true,
         };
-        assert_eq!(Sight::read(&bytes), Some(expected));
-        assert_eq!(Sight::read(&bytes[1..]), None);
+        assert_eq!(read(&bytes), Some(expected));
+        assert_eq!(read(&bytes[1..]), None);
     }
 }

@@ -4,6 +4,7 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::entropy_of;
+use super::judge::segment_of;
 use super::splice::splice_of;
 use super::view::View;
 use crate::fast::{Fast, Leg, Manner, Shape, Shim, Wrapping};
@@ -15,12 +16,32 @@ use crate::tcp;
 use crate::wire::{Piece, Transport, Tuple};
 
 impl View<'_> {
-    /// Brings a connection after what the gate has seen of it.
+    /// Brings a connection after what the gate has seen of it; false when that is not known any more:
+    /// the gate was that of another version.
     #[inline]
-    pub(super) fn catch_up(&self, entry: &mut Entry) {
-        if let Some(fast) = self.fast.filter(|_| entry.is_cached()) {
-            fast.catch_up(entry);
+    pub(super) fn catch_up(&self, entry: &mut Entry) -> bool {
+        !entry.is_cached() || self.fast.is_some_and(|fast| fast.catch_up(entry))
+    }
+
+    /// Goes on with a connection from this packet on, nobody knows after which.
+    #[cold]
+    pub(super) fn regain(
+        &self,
+        entry: &mut Entry,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+    ) {
+        let side = entry.side(way);
+        if let Tracked::Tcp(tracking) = &mut entry.tracked {
+            let segment = segment_of(packet.layout.segment(frame), packet.layout.piece).ok();
+            let Some(regained) = segment.and_then(|segment| tracking.regained(side, &segment))
+            else {
+                return;
+            };
+            *tracking = regained;
         }
+        entry.set_cached(false);
     }
 
     /// Writes down when a connection dies by what the gate has seen of it.

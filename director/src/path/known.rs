@@ -71,7 +71,7 @@ impl<'s> View<'s> {
     ) -> Result<Plan, Refusal<'s>> {
         self.keep_time(shard, handle);
         let entry = shard.entry_mut(handle);
-        self.catch_up(entry);
+        let is_known = self.catch_up(entry);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
         let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
@@ -108,6 +108,9 @@ impl<'s> View<'s> {
         }
         if from_client && entry.is_spliced() {
             self.translate_splice(entry, frame, packet, way);
+        }
+        if !is_known {
+            self.regain(entry, frame, packet, way);
         }
         let verdict = self.judge(shard, handle, frame, packet, way, real);
         let handle = match verdict.map_err(|cause| refused(cause.into()))? {

@@ -17,6 +17,7 @@ use super::openings::Opening;
 use super::plan::Plan;
 use super::view::View;
 use super::visitor::opening_window;
+use super::ways::flow_of;
 use crate::cookie::{self, Hello, Proof};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Shard, Tracked};
@@ -116,7 +117,9 @@ impl View<'_> {
         let verdict = self.judge(shard, handle, frame, at.packet, at.way, at.real)?;
         let Verdict::Moves(step) = verdict else {
             // An older connection of the same ends is in its way: the client would not know of it.
-            return Ok(Plan::Instead(at.back(segment.ack, Flags::RST), at.hop));
+            let reset = at.back(segment.ack, Flags::RST);
+            let hop = self.way_to(reset.tuple.dst.addr, flow_of(&reset.tuple));
+            return Ok(Plan::Instead(reset, hop.map_err(Cause::from)?));
         };
         let handle = self.take(&step, shard, handle, at.way, at.real);
         let entry = shard.entry_mut(handle);

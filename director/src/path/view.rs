@@ -181,8 +181,10 @@ impl<'s> View<'s> {
         to: Addr,
         flow: u64,
     ) -> Result<Hop, Refusal<'static>> {
-        match forward::has_hop_left(frame, layout) {
-            true => Ok(self.ways.next_hop(to, flow)?),
+        let hop = self.ways.next_hop(to, flow);
+        // What has arrived needs no hop more.
+        match forward::has_hop_left(frame, layout) || hop == Err(NoHop::Local) {
+            true => Ok(hop?),
             false => Err(Cause::TtlExceeded.into()),
         }
     }

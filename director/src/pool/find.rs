@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Pool;
 use crate::region::Geography;
-use crate::service::{Real, RealId, Service, ServiceKey};
+use crate::service::{FTP_PORT, Real, RealId, Service, ServiceKey};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 use crate::{ftp, marks};
 
@@ -66,7 +66,7 @@ impl Pool {
         };
         let is_data = tuple.dst.port == ftp::DATA_PORT || tuple.dst.port >= ftp::LOWEST_PORT;
         let ftp = (is_data && self.data_ports > 0)
-            .then(|| at(ftp::PORT))
+            .then(|| at(FTP_PORT))
             .flatten();
         let ftp = ftp.filter(|service| service.takes_ftp_data());
         ftp.or_else(|| at(0))
@@ -74,7 +74,7 @@ impl Pool {
 
     /// Whether a service of `protocol` at `vip` takes the data connections of FTP too.
     pub fn takes_ftp_data(&self, protocol: Protocol, vip: Addr) -> bool {
-        let control = self.service(&ServiceKey::at(protocol, Endpoint::new(vip, ftp::PORT)));
+        let control = self.service(&ServiceKey::at(protocol, Endpoint::new(vip, FTP_PORT)));
         control.is_some_and(|service| service.takes_ftp_data())
     }
 

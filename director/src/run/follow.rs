@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::control::{self, Director, WATCH_PERIOD, listen_for_path_mtus};
 use crate::health::Switchboard;
 use crate::logging;
-use crate::rate;
+use crate::stats::rate;
 use crate::wire::Version;
 
 /// Looks after the real servers until `end`, on a thread of its own: what checks cost is kept from

@@ -2,8 +2,10 @@
 
 use adminapi::model::Family;
 
-use crate::ftp;
 use crate::wire::{Endpoint, Protocol};
+
+/// The port of FTP's control connections (RFC 959), unless a service says otherwise.
+pub const FTP_PORT: u16 = 21;
 
 /// What names a virtual service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,7 +64,7 @@ impl ServiceKey {
             Self::Address {
                 protocol: Protocol::Tcp,
                 vip,
-            } if vip.port == ftp::PORT
+            } if vip.port == FTP_PORT
         )
     }
 

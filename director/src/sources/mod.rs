@@ -17,7 +17,7 @@ use crate::time::{Tick, Ticks};
 use crate::wire::Addr;
 
 pub use heavy::Heavy;
-pub use stopped::Stopped;
+pub use stopped::{Sight, Stopped};
 
 use heavy::Sample;
 use window::Window;

@@ -6,8 +6,21 @@
 use super::heavy::Sample;
 use super::window::Window;
 use super::{BUDGET, Shown, WIDEST};
-use crate::gate::Sight;
 use crate::time::Tick;
+use crate::wire::Addr;
+
+/// A packet that the gate has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Who sent it.
+    pub source: Addr,
+    /// For how many it stands.
+    pub weight: u32,
+    /// Length of the frame.
+    pub length: u16,
+    /// Whether it would open a TCP connection.
+    pub opens: bool,
+}
 
 /// What was shown of a window of time.
 #[derive(Debug)]

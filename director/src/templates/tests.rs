@@ -1,8 +1,11 @@
 //! What persistence promises.
 
+use super::shown::Shown;
 use super::*;
+use crate::flow::Tracked;
 use crate::service::{Handling, Settings};
-use adminapi::model::Scheduler;
+use crate::wire::Addr;
+use adminapi::model::{Family, Scheduler};
 
 const NOW: Tick = Tick(1000);
 

@@ -1,10 +1,10 @@
-//! Opening many flows before they are measured: the first packets of each, slowly enough that none
-//! is lost.
+//! Opening many flows before they are measured: the first packets of each, no faster than they arrive, so
+//! that none is lost.
 //!
 //! ```text
 //!  some flows:  SYN -> all there? -> ACK with data -> all there? -> ...        then the next flows
 //!                ^         | no, too many are missing
-//!                `---------' again, slower
+//!                `---------' again
 //! ```
 
 use std::thread;
@@ -22,12 +22,11 @@ const ENOUGH: u64 = 97;
 /// Flows that are opened together: so few that none is forgotten before its last step.
 const TOGETHER: u32 = 1 << 16;
 /// How often a step is made of which too much is lost.
-const TRIES: u32 = 4;
+const TRIES: u32 = 3;
 /// One frame in so many may be.
 const FEW: u64 = 1000;
-/// Between frames at first, and how much slower after a loss.
-const GAP: Duration = Duration::from_micros(3);
-const SLOWER: u32 = 4;
+/// Frames that may be under way: fewer than a director's rings hold by default.
+const WINDOW: u64 = 1024;
 /// What is still under way when nothing has arrived for so long is lost.
 const PATIENCE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_micros(200);
@@ -50,7 +49,6 @@ impl Opening<'_> {
     /// # Errors
     /// When frames cannot be sent.
     pub fn open(&self, generator: &mut Generator) -> Result<()> {
-        let mut gap = GAP;
         for first in (0..self.flows.count).step_by(TOGETHER as usize) {
             let some = first..self.flows.count.min(first + TOGETHER);
             for &kind in steps(self.flows.kind) {
@@ -59,10 +57,10 @@ impl Opening<'_> {
                     ..*self.flows
                 };
                 generator.aim_at(&flows, some.clone())?;
-                self.step(generator, some.len() as u32, &mut gap)?;
+                self.step(generator, some.len() as u32)?;
             }
         }
-        generator.pace(Duration::ZERO)?;
+        generator.keep_within(None, self.sink)?;
         generator.aim(self.flows)
     }
 
@@ -87,36 +85,31 @@ impl Opening<'_> {
         bail!("{} of {count} flows are open", is_open()?);
     }
 
-    /// Sends one packet of each flow; all of them again, slower, when some do not arrive: to who has
-    /// seen it, it is one that was sent twice.
-    fn step(&self, generator: &Generator, count: u32, gap: &mut Duration) -> Result<()> {
+    /// Sends one packet of each flow; all of them again when some do not arrive: to who has seen it, it is
+    /// one that was sent twice.
+    fn step(&self, generator: &Generator, count: u32) -> Result<()> {
         for _ in 0..TRIES {
-            let before = self.arrived()?;
-            generator.pace(*gap)?;
+            let before = self.sink.arrived()?;
+            generator.keep_within(Some(WINDOW), self.sink)?;
             generator.send_from(self.client, self.cpu, count)?;
             if self.missing(before + u64::from(count))? <= u64::from(count) / FEW {
                 break;
             }
-            *gap *= SLOWER;
         }
         Ok(())
     }
 
     /// What is missing of `all` when no more arrives.
     fn missing(&self, all: u64) -> Result<u64> {
-        let (mut arrived, mut since) = (self.arrived()?, Instant::now());
+        let (mut arrived, mut since) = (self.sink.arrived()?, Instant::now());
         while arrived < all && since.elapsed() < PATIENCE {
             thread::sleep(LOOK);
-            let now = self.arrived()?;
+            let now = self.sink.arrived()?;
             if now != arrived {
                 (arrived, since) = (now, Instant::now());
             }
         }
         Ok(all.saturating_sub(arrived))
-    }
-
-    fn arrived(&self) -> Result<u64> {
-        Ok(self.sink.sunk()? + self.sink.answered()?)
     }
 }
 

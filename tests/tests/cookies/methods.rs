@@ -10,8 +10,8 @@ use testbed::greeter::{self, Greeter};
 use testbed::process::output_with_input;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::servers::{Nginx, big_file};
-use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256, tally, upload};
+use testbed::servers::{Nginx, serve_alike};
+use testbed::traffic::{HttpConnection, fetch_names};
 
 use crate::bed::{Bed, Shape};
 
@@ -51,17 +51,7 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
     body.write_all(&vec![b'x'; 1 << 20])?;
     for family in Family::BOTH {
         bed.await_cookies(family, 3, true)?;
-        let names = tally(fetch_names(client, family.http(), 9)?);
-        ensure!(names.values().eq(&[3, 3, 3]), "{family:?}: {names:?}");
-        let expected = file_sha256(&big_file()?)?;
-        let came = download_sha256(client, family.http(), "/big")?;
-        ensure!(came == expected, "{family:?}");
-        upload(client, family.http(), body.path())?;
-        let mut uploads = Vec::new();
-        for web in &bed.web {
-            uploads.extend(web.take_uploads()?);
-        }
-        ensure!(uploads == [file_sha256(body.path())?], "{family:?}");
+        serve_alike(&bed.web, client, family.http(), body.path())?;
         agreed_on_options(&bed, family)?;
         let status = bed.status(family)?;
         ensure!(status.sent >= 12 && status.accepted >= 12, "{status:?}");

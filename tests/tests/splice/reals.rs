@@ -68,6 +68,32 @@ fn who_refuses_or_is_silent_is_passed_over_and_without_anybody_the_client_is_tol
     balanced(&bed.director)
 }
 
+/// A client that comes again from a port whose last connection real servers have not seen end: each
+/// says where that one stands, and is told that it is over.
+#[test]
+fn an_older_connection_of_the_same_ends_is_in_nobodys_way() -> Result<()> {
+    const ENDS_ARE_LOST: &str = "table inet ends {\n chain output {\n  \
+         type filter hook output priority 0;\n  tcp dport 8080 tcp flags & (fin | rst) != 0 drop\n }\n}\n";
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let client = bed.client();
+    client.sysctl(&["net.ipv4.ip_local_port_range=50000 50000"])?;
+    rules(client, ENDS_ARE_LOST)?;
+    for family in Family::BOTH {
+        for real in &bed.topology.reals {
+            let itself = SocketAddr::new(real.address(family.vip()), OTHER_HTTP_PORT);
+            HttpConnection::open(client, itself)?.ask_name()?;
+        }
+        let before = bed.syns()?;
+        HttpConnection::open(client, family.http())?.ask_name()?;
+        let asked = bed.syns()? - before;
+        ensure!(asked == 2, "{asked} SYNs: another real server was asked");
+    }
+    balanced(&bed.director)
+}
+
 /// While all others are down it is the sorry server that is asked.
 #[test]
 fn the_sorry_server_is_asked_when_there_is_nobody_else() -> Result<()> {

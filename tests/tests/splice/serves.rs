@@ -11,7 +11,7 @@ use testbed::generator::{Flows, Generator};
 use testbed::greeter::{self, Greeter};
 use testbed::require;
 use testbed::scene::Family;
-use testbed::servers::{OTHER_HTTP_PORT, big_file};
+use testbed::servers::{OTHER_HTTP_PORT, big_file, serve_alike};
 use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256, tally, upload};
 
 use crate::bed::Bed;
@@ -46,18 +46,7 @@ fn what_is_loaded_up_and_down_is_whole_and_the_options_are_those_that_were_offer
 }
 
 fn serves(bed: &Bed, family: Family, body: &NamedTempFile) -> Result<()> {
-    let client = bed.client();
-    let names = tally(fetch_names(client, family.http(), 9)?);
-    ensure!(names.values().eq(&[3, 3, 3]), "{family:?}: {names:?}");
-    let expected = file_sha256(&big_file()?)?;
-    let came = download_sha256(client, family.http(), "/big")?;
-    ensure!(came == expected, "{family:?}");
-    upload(client, family.http(), body.path())?;
-    let mut uploads = Vec::new();
-    for web in &bed.web {
-        uploads.extend(web.take_uploads()?);
-    }
-    ensure!(uploads == [file_sha256(body.path())?], "{family:?}");
+    serve_alike(&bed.web, bed.client(), family.http(), body.path())?;
     agreed_on_options(bed, family)
 }
 

@@ -20,13 +20,19 @@ use crate::bed::{Bed, PATIENCE, rules};
 const LOSS: &str = "table inet loss {\n chain loss {\n  type filter hook output priority 0;\n  \
      tcp dport 80 tcp flags & (syn | ack) == ack drop\n }\n}\n";
 
+/// A bed whose daemon leaves what it knows to the next.
+fn sheltered() -> Result<(Haven, Bed)> {
+    let haven = Haven::new()?;
+    let bed = Bed::build_shaped(|configuration| haven.shelter(configuration))?;
+    Ok((haven, bed))
+}
+
 #[test]
 fn both_halves_outlive_the_daemon_that_has_joined_them() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let haven = Haven::new()?;
-    let mut bed = Bed::build_shaped(|configuration| haven.shelter(configuration))?;
+    let (_haven, mut bed) = sheltered()?;
     let expected = file_sha256(&big_file()?)?;
     for signal in [Signal::Kill, Signal::Term] {
         let downloads = Family::BOTH.map(|family| download(&bed, family));
@@ -75,8 +81,7 @@ fn who_has_a_cookie_of_one_daemon_is_served_by_the_next() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let haven = Haven::new()?;
-    let mut bed = Bed::build_shaped(|configuration| haven.shelter(configuration))?;
+    let (_haven, mut bed) = sheltered()?;
     for signal in [Signal::Kill, Signal::Term] {
         rules(bed.client(), LOSS)?;
         let early = Family::BOTH.map(|family| HttpConnection::open(bed.client(), family.http()));
@@ -100,8 +105,7 @@ fn who_comes_while_there_is_no_daemon_is_greeted_by_the_next() -> Result<()> {
     if !require::machine() || !require::programs(&["python3"]) {
         return Ok(());
     }
-    let haven = Haven::new()?;
-    let mut bed = Bed::build_shaped(|configuration| haven.shelter(configuration))?;
+    let (_haven, mut bed) = sheltered()?;
     for web in &mut bed.web {
         web.kill()?;
     }

@@ -9,7 +9,7 @@ use adminapi::Client;
 use adminapi::model::{FilterRules, Prefix};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Said, json, seconds};
+use super::{Said, seconds, shown};
 use crate::director::DirectorError;
 use network::ListName;
 
@@ -94,19 +94,13 @@ pub(super) async fn run(
     match &line.what {
         None | Some(What::Show) => {
             let filter = director.filter().await?;
-            let text = match as_json {
-                true => json(&filter),
-                false => text::whole(&filter),
-            };
-            Ok(text.into())
+            Ok(shown(&filter, as_json, text::whole))
         }
         Some(What::List { list }) => {
             let listings = network::all(director, list.map(Into::into)).await?;
-            let text = match as_json {
-                true => json(&listings),
-                false => listings.iter().map(text::listed).collect(),
-            };
-            Ok(text.into())
+            Ok(shown(&listings, as_json, |listings| {
+                listings.iter().map(text::listed).collect()
+            }))
         }
         Some(What::Add(entry)) => {
             director.put_network(&entry.to_model()).await?;

@@ -11,7 +11,7 @@ use tracing::error;
 use super::{Filters, bogons_of};
 use crate::config;
 use crate::control::regions::{self, Numbers, Plan};
-use crate::control::watch::unix_now;
+use crate::control::unix::unix_now;
 use crate::control::{Director, limits, refused, translate};
 use crate::filter::{List, Listing, Rules};
 use crate::region::{Atlas, Geography};
@@ -231,6 +231,7 @@ impl Director {
         filters.rules = plan.rules;
         filters.bogons = bogons;
         filters.wanted = plan.wanted;
+        self.end_lost(&filters);
         regions::leave(gate, &old, &filters.regional)
     }
 

@@ -4,8 +4,9 @@ use std::time::{Instant, SystemTime};
 
 use adminapi::model::{Condition, LastCheck, RealView, ServiceCondition, ServiceView};
 
+use super::super::unix::unix;
 use super::super::{Director, view};
-use super::{Books, is_watched, policy, unix, well};
+use super::{Books, is_watched, policy, well};
 use crate::pool::Pool;
 use crate::service::{Fitness, Real, Service, ServiceKey};
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flow::place::Keyed;
-use crate::flow::table::Plan;
+use crate::flow::plan::Plan;
 use crate::time::Ticks;
 
 #[derive(Clone, Debug)]

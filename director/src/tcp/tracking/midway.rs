@@ -40,6 +40,29 @@ impl Tracking {
         Some(taken)
     }
 
+    /// This connection as it goes on with a `segment` that goes in `direction`, after nobody knows which:
+    /// somebody else has followed it, and cannot be asked. None when the segment opens or ends one.
+    pub fn regained(&self, direction: Direction, segment: &Segment) -> Option<Self> {
+        if Event::of(segment.flags) != Some(Event::Ack) {
+            return None;
+        }
+        let taken = match direction {
+            Direction::Original => Self::midway(segment)?,
+            Direction::Reply => Self {
+                flags: ANSWERED | CONFIRMED,
+                ..Self::resumed(segment)
+            },
+        };
+        let (sender, receiver) = taken.load(direction);
+        let mut regained = Self {
+            scales: self.scales,
+            state: self.state,
+            ..taken
+        };
+        regained.store(direction, sender, receiver);
+        Some(regained)
+    }
+
     /// Whether nothing but the client's word says that there is a connection: no other client
     /// goes on before it has been answered.
     pub(super) const fn is_alleged(&self) -> bool {
@@ -159,6 +182,37 @@ mod tests {
         assert!(tracking.is_proved());
         let forged = tracking.judge(Direction::Reply, &server(ACK, 0, 21, 0), &NORMAL);
         assert_eq!(forged, Judgement::Invalid(Invalid::AckAboveSent));
+    }
+
+    /// Whichever end speaks first, and however far they have come.
+    #[test]
+    fn one_that_nobody_has_followed_is_regained_by_its_next_segment() {
+        let known = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
+        let far = 3 << 30;
+        let (to, from) = (Direction::Original, Direction::Reply);
+        let ahead = segment(ACK, SERVER.wrapping_add(far), CLIENT.wrapping_add(10), 1460);
+        let mut tracking = known.regained(from, &ahead).unwrap();
+        let es = Some(State::Established);
+        let mut judge = |direction, segment| state(tracking.judge(direction, &segment, &NORMAL));
+        assert_eq!(judge(from, ahead), es);
+        let acked = ahead.end();
+        assert_eq!(
+            judge(to, segment(ACK, CLIENT.wrapping_add(10), acked, 0)),
+            es
+        );
+        assert_eq!(
+            judge(from, segment(ACK, acked, CLIENT.wrapping_add(10), 1460)),
+            es
+        );
+
+        let ahead = segment(ACK, CLIENT.wrapping_add(far), SERVER.wrapping_add(far), 500);
+        let mut tracking = known.regained(to, &ahead).unwrap();
+        let mut judge = |direction, segment| state(tracking.judge(direction, &segment, &NORMAL));
+        assert_eq!(judge(to, ahead), es);
+        assert_eq!(judge(from, segment(ACK, ahead.ack, ahead.end(), 1460)), es);
+        for flags in [Flags::SYN, RST, FIN] {
+            assert_eq!(known.regained(to, &client(flags, 0, 0, 0)), None);
+        }
     }
 
     /// Where the real server is not seen, the client's next segment has to fit the first.

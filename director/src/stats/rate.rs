@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::stats::sum::TrafficSum;
+use super::TrafficSum;
 
 /// How often [`Estimate::take_in`] is to be called.
 pub const INTERVAL: Duration = Duration::from_secs(2);
