@@ -26,7 +26,7 @@ MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 # Debian packages, and the file that shows that each is there.
 BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
 	libbpf-dev:/usr/include/bpf/bpf_helpers.h linux-libc-dev:/usr/include/linux/bpf.h \
-	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc
+	pkg-config:/usr/bin/pkg-config m4:/usr/bin/m4 gcc:/usr/bin/cc ca-certificates:/etc/ssl/certs/ca-certificates.crt
 DEMO_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl iputils-ping:/bin/ping \
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl
 TEST_PACKAGES := $(DEMO_PACKAGES) nftables:/sbin/nft vsftpd:/usr/sbin/vsftpd systemd:/usr/bin/systemd-analyze \

@@ -18,9 +18,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::control::Put;
 use crate::model::{
     Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
-    Difference, Events, ExplainQuery, Explanation, Health, Limits, ListingQuery, MarkRule, Real,
-    RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources,
-    Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch, ViewsQuery,
+    Difference, Events, ExplainQuery, Explanation, Forgotten, Health, Limits, ListingQuery,
+    MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
+    SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateId, TemplateQuery, Timeouts,
+    TimeoutsPatch, ViewsQuery,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -219,6 +220,17 @@ impl Client {
     /// Closes a connection.
     pub async fn close_connection(&self, id: ConnectionId) -> Result<()> {
         self.delete(&path::connection(id)).await
+    }
+
+    /// Forgets what a service remembers of a client.
+    pub async fn forget_template(&self, id: TemplateId) -> Result<()> {
+        self.delete(&path::template(id)).await
+    }
+
+    /// Forgets the templates that `query` is about; how many.
+    pub async fn forget_templates(&self, query: &TemplateQuery) -> Result<Forgotten> {
+        let path = path::templates(query);
+        self.call(Method::DELETE, &path, None).await?.json()
     }
 
     /// How much there is room for.

@@ -8,10 +8,11 @@ use crate::error::Result;
 use crate::model::listing::{self, Rows};
 use crate::model::{
     AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
-    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Health, Limits,
-    Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix, Real, RealPatch,
-    RealView, Sample, Service, ServiceId, ServicePatch, ServiceRow, ServiceView, SourceQuery,
-    Sources, Stats, Status, SyncDaemon, SyncRole, Timeouts, TimeoutsPatch, ViewsQuery,
+    Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Forgotten,
+    Health, Limits, Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix,
+    Real, RealPatch, RealView, Sample, Service, ServiceId, ServicePatch, ServiceRow, ServiceView,
+    SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateQuery, Timeouts,
+    TimeoutsPatch, ViewsQuery,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -157,6 +158,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Forgets a connection. Its client is told at its next packet.
     fn close_connection(&self, id: ConnectionId) -> Result<()>;
+
+    /// Forgets the templates that `query` is about; how many. Connections go on.
+    fn forget_templates(&self, query: &TemplateQuery) -> Result<Forgotten>;
 
     /// How much there is room for.
     fn limits(&self) -> Result<Limits>;

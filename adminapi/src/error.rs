@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{ConnectionId, Prefix, ServiceId, SyncRole};
+use crate::model::{ConnectionId, Prefix, ServiceId, SyncRole, TemplateId};
 use crate::sysctl::BadValue;
 
 /// The answer of every [`crate::control::Control`] call.
@@ -29,6 +29,8 @@ pub enum Subject {
     Daemon(SyncRole),
     /// A connection.
     Connection(ConnectionId),
+    /// What a persistent service remembers of a client.
+    Template(TemplateId),
     /// A network on a list.
     Network(Prefix),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Subject {
             Self::Service(id) => write!(f, "service {id}"),
             Self::Real { service, real } => write!(f, "real server {real} of service {service}"),
             Self::Connection(id) => write!(f, "connection {id}"),
+            Self::Template(id) => write!(f, "template {id}"),
             Self::Network(network) => write!(f, "network {network}"),
             Self::Daemon(role) => write!(f, "{} synchronisation daemon", role.name()),
         }

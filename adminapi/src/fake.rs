@@ -102,13 +102,8 @@ impl Control for Fake {
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
         self.with(|state| {
             let service = state.service(id)?;
-            service.scheduler = patch.scheduler.unwrap_or(service.scheduler);
-            service.scheduler_flags = patch.scheduler_flags.unwrap_or(service.scheduler_flags);
-            service.persistence = patch.persistence.unwrap_or(service.persistence);
-            service.one_packet = patch.one_packet.unwrap_or(service.one_packet);
-            service.health = patch.health.unwrap_or_else(|| service.health.take());
-            service.cookies = patch.cookies.unwrap_or(service.cookies);
-            service.helper = patch.helper.unwrap_or(service.helper);
+            let now = patch.applied(&Service::from(&*service));
+            *service = service_view(&now.map_err(ControlError::Invalid)?);
             Ok(service.clone())
         })
     }
@@ -172,16 +167,15 @@ impl Control for Fake {
     ) -> Result<RealView> {
         self.with(|state| {
             let view = state.real(service, real)?;
-            view.weight = patch.weight.unwrap_or(view.weight);
-            view.method = patch.method.unwrap_or(view.method);
-            view.tun = patch.tun.or(view.tun);
-            view.upper = patch.upper.unwrap_or(view.upper);
-            view.lower = patch.lower.unwrap_or(view.lower);
-            view.check = patch.check.unwrap_or_else(|| view.check.take());
-            view.draining = patch.drain.map(|seconds| Draining {
+            let draining = patch.drain.map(|seconds| Draining {
                 until: seconds.into(),
                 ..Draining::default()
             });
+            let now = patch.applied(&Real::from(&*view));
+            *view = RealView {
+                draining,
+                ..real_view(service, &now.map_err(ControlError::Invalid)?)
+            };
             Ok(view.clone())
         })
     }
@@ -218,6 +212,15 @@ impl Control for Fake {
             true => Ok(()),
             false => Err(ControlError::NotFound(Subject::Connection(id))),
         }
+    }
+
+    fn forget_templates(&self, query: &TemplateQuery) -> Result<Forgotten> {
+        let is_meant = |c: &&Connection| c.template && query.matches(c, |client| client);
+        self.with(|_| {
+            Ok(Forgotten {
+                forgotten: self.connections.iter().filter(is_meant).count() as u64,
+            })
+        })
     }
 
     fn limits(&self) -> Result<Limits> {

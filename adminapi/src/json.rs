@@ -1,6 +1,7 @@
 //! JSON into types, with everything that is wrong with it and not only the first: what cannot be
 //! read is noted and taken out, and the rest is read again.
 
+mod merge;
 mod strict;
 
 use std::collections::{HashMap, HashSet};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::error::Problem;
+pub use merge::{merge, patched};
 use strict::Strict;
 
 /// Problems of one document that are told at most.
@@ -40,6 +42,14 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
             Err(_) => Err(Unread::Malformed(error.into_inner())),
         },
     }
+}
+
+/// A document as a `T`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+fn settle<T: DeserializeOwned>(document: Value) -> Result<T, Vec<Problem>> {
+    T::deserialize(Strict(&document)).map_err(|_| problems::<T>(document))
 }
 
 /// A step towards a value.
@@ -178,10 +188,10 @@ mod tests {
         let change =
             |patch: Value| json!([{"change_service": {"service": "fwm:1", "patch": patch}}]);
         let pointers = pointers::<Vec<Change>>;
-        assert_eq!(pointers(&change(json!({"health": {}}))), [""; 0]);
+        assert_eq!(pointers(&change(json!({"scheduler": "lc"}))), [""; 0]);
         assert_eq!(
-            pointers(&change(json!({"health": [null, null]}))),
-            ["/0/change_service/patch/health"]
+            pointers(&change(json!(["lc", []]))),
+            ["/0/change_service/patch"]
         );
         assert_eq!(
             pointers(&json!([{"remove_service": ["fwm:1"]}])),
@@ -224,8 +234,11 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_unless_it_was_there_and_wrong() {
         assert_eq!(pointers::<Service>(&json!({})), [""]);
-        assert_eq!(pointers::<RealPatch>(&json!({"weight": null})), ["/weight"]);
-        assert_eq!(pointers::<RealPatch>(&json!({"method": null})), ["/method"]);
+        assert_eq!(pointers::<RealPatch>(&json!({"drain": null})), ["/drain"]);
+        let wrong = json!({"weight": "x", "method": 1});
+        let mut found = pointers::<RealPatch>(&wrong);
+        found.sort_unstable();
+        assert_eq!(found, ["/method", "/weight"]);
         assert_eq!(pointers::<Service>(&json!(7)), [""]);
         let config = json!({"service": [{"port": 1}, {"fwmark": "x"}, {"fwmark": 7}],
                             "timeouts": {"tcp": 1, "udp": 2}});

@@ -20,6 +20,7 @@ mod id;
 mod limits;
 pub mod listing;
 mod mark;
+mod merge;
 mod millis;
 mod octets;
 mod persistence;
@@ -35,6 +36,7 @@ mod standing;
 mod stats;
 mod status;
 mod status_set;
+mod template;
 mod text;
 mod timeouts;
 mod tunnel;
@@ -60,8 +62,8 @@ pub use filter::{
     ListedView, ListedWish, NetworkPage, NetworkQuery, RateLimit,
 };
 pub use health::{
-    AgentCheck, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure, PassiveCheck,
-    RealState, ServiceCondition,
+    AgentCheck, CheckCounts, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure,
+    PassiveCheck, RealState, ServiceCondition,
 };
 pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
@@ -70,6 +72,7 @@ pub use listing::{
     Five, ListingQuery, Live, Numbers, Order, RealRow, ServiceRow, Side, ViewsQuery,
 };
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
+pub use merge::Merge;
 pub use millis::{BadMillis, Millis};
 pub use octets::{BadOctets, Octets};
 pub use persistence::{Engine, Persistence, masked};
@@ -90,12 +93,12 @@ pub use status::{
     Status, WorkerStatus, XdpMode,
 };
 pub use status_set::{BadStatusSet, StatusSet};
+pub use template::{BadTemplateId, Forgotten, TemplateId, TemplatePageQuery, TemplateQuery};
 pub(crate) use text::EndpointText;
 pub use timeouts::{Timeouts, TimeoutsPatch};
 pub use tunnel::{Tunnel, TunnelChecksum, TunnelType};
 
-/// Reads a field of a patch: it may be absent, but not `null`, which would read as a wish to
-/// take the value away.
+/// Reads a field of a patch that may be absent, but not `null`: nobody can do without it.
 fn given<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -104,13 +107,15 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads a field of a patch that may be `null`: the value is taken away then.
-fn given_or_null<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+/// Reads a field of a patch that may be `null`: it is what it is when left out then.
+fn given_or_default<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + Default,
     D: Deserializer<'de>,
 {
-    Option::<T>::deserialize(deserializer).map(Some)
+    Option::deserialize(deserializer)
+        .map(Option::unwrap_or_default)
+        .map(Some)
 }
 
 /// Whether a switch is off, and so left out.

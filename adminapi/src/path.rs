@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
     ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix,
-    ServiceId, Side, SyncRole, ViewsQuery,
+    ServiceId, Side, SyncRole, TemplateId, TemplateQuery, ViewsQuery,
 };
 
 /// `GET`: metrics for Prometheus.
@@ -26,6 +26,8 @@ pub const LISTING: &str = "/v1/listing";
 pub const VIEWS: &str = "/v1/listing/views";
 /// `GET`: connections.
 pub const CONNECTIONS: &str = "/v1/connections";
+/// `GET`, `DELETE`: what persistent services remember of clients.
+pub const TEMPLATES: &str = "/v1/templates";
 /// `GET`: how much there is room for.
 pub const LIMITS: &str = "/v1/limits";
 /// `GET`: statistics.
@@ -173,6 +175,21 @@ pub fn connections(query: &ConnectionQuery) -> String {
         ("cursor", query.cursor.map(|cursor| cursor.to_string())),
     ];
     format!("{CONNECTIONS}?{}", parameters(given))
+}
+
+/// One template: `DELETE` forgets it.
+pub fn template(id: TemplateId) -> String {
+    format!("{TEMPLATES}/{}", escaped(&id.to_string()))
+}
+
+/// Some templates: `DELETE` forgets them.
+pub fn templates(query: &TemplateQuery) -> String {
+    let given = [
+        ("service", query.service.map(|id| id.to_string())),
+        ("real", query.real.map(|real| real.to_string())),
+        ("client", query.client.map(|client| client.to_string())),
+    ];
+    format!("{TEMPLATES}?{}", parameters(given))
 }
 
 /// A listing.

@@ -20,6 +20,8 @@ pub enum ProblemKind {
     NoSuchReal,
     /// There is no such connection.
     NoSuchConnection,
+    /// The service remembers no such client.
+    NoSuchTemplate,
     /// There is no sysctl of this name.
     NoSuchSysctl,
     /// The path leads nowhere.
@@ -68,10 +70,11 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::NoSuchService,
         Self::NoSuchReal,
         Self::NoSuchConnection,
+        Self::NoSuchTemplate,
         Self::NoSuchSysctl,
         Self::NoSuchResource,
         Self::ServiceExists,
@@ -101,6 +104,7 @@ impl ProblemKind {
             Self::NoSuchService => ("no-such-service", 404, "No such service"),
             Self::NoSuchReal => ("no-such-real", 404, "No such real server"),
             Self::NoSuchConnection => ("no-such-connection", 404, "No such connection"),
+            Self::NoSuchTemplate => ("no-such-template", 404, "No such template"),
             Self::NoSuchSysctl => ("no-such-sysctl", 404, "No such sysctl"),
             Self::NoSuchResource => ("no-such-resource", 404, "No such resource"),
             Self::ServiceExists => ("service-exists", 409, "Service already exists"),
@@ -200,9 +204,11 @@ impl From<ControlError> for ProblemDocument {
         let kind = match &error {
             ControlError::NotFound(Subject::Service(_)) => ProblemKind::NoSuchService,
             ControlError::NotFound(Subject::Real { .. }) => ProblemKind::NoSuchReal,
-            // A connection is never added over the API.
+            // Connections and templates are never added over the API.
             ControlError::NotFound(Subject::Connection(_))
             | ControlError::AlreadyExists(Subject::Connection(_)) => ProblemKind::NoSuchConnection,
+            ControlError::NotFound(Subject::Template(_))
+            | ControlError::AlreadyExists(Subject::Template(_)) => ProblemKind::NoSuchTemplate,
             // A network is never added where one must not be.
             ControlError::NotFound(Subject::Network(_))
             | ControlError::AlreadyExists(Subject::Network(_)) => ProblemKind::NoSuchResource,

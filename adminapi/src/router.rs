@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod change;
+mod condition;
 mod config;
 mod connection;
 mod daemon;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -31,7 +33,8 @@ use crate::control::Control;
 use crate::error;
 use crate::failure::Failure;
 use crate::problem::ProblemKind;
-use tag::{Condition, Tagged};
+use condition::Condition;
+use tag::Tagged;
 
 /// The largest body that is read: a service with some 10,000 real servers.
 pub const BODY_LIMIT: usize = 1 << 20;
@@ -45,6 +48,7 @@ pub fn router(control: Arc<dyn Control>) -> Router {
         .fallback(no_such_resource)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(condition::judge_reading))
         .with_state(Ask::new(control))
 }
 
@@ -61,7 +65,8 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(live::stats))
         .routes(routes!(live::events))
         .routes(routes!(connection::list))
-        .routes(routes!(connection::templates))
+        .routes(routes!(connection::templates, connection::forget_all))
+        .routes(routes!(connection::forget))
         .routes(routes!(connection::close))
         .routes(routes!(connection::explain))
         .routes(routes!(director::sources))

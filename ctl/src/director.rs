@@ -24,6 +24,9 @@ pub(crate) enum DirectorError {
     /// There is no such connection.
     #[error("no such connection")]
     NoConnection,
+    /// The service remembers no such client.
+    #[error("no such template")]
+    NoTemplate,
     /// What was to be added is there already.
     #[error("it exists already")]
     Exists,
@@ -72,6 +75,7 @@ impl DirectorError {
             Self::NoService
             | Self::NoReal
             | Self::NoConnection
+            | Self::NoTemplate
             | Self::Exists
             | Self::NoDaemon
             | Self::NoInterface(_)
@@ -297,6 +301,7 @@ impl From<&ProblemDocument> for DirectorError {
             ProblemKind::NoSuchService => Self::NoService,
             ProblemKind::NoSuchReal => Self::NoReal,
             ProblemKind::NoSuchConnection => Self::NoConnection,
+            ProblemKind::NoSuchTemplate => Self::NoTemplate,
             ProblemKind::NoSuchDaemon => Self::NoDaemon,
             ProblemKind::NoSuchInterface => Self::NoInterface(text),
             ProblemKind::ServiceExists | ProblemKind::RealExists | ProblemKind::DaemonExists => {
@@ -379,6 +384,7 @@ mod tests {
                 404 if kind == ProblemKind::NoSuchService => DirectorError::NoService,
                 404 if kind == ProblemKind::NoSuchReal => DirectorError::NoReal,
                 404 if kind == ProblemKind::NoSuchConnection => DirectorError::NoConnection,
+                404 if kind == ProblemKind::NoSuchTemplate => DirectorError::NoTemplate,
                 404 if kind == ProblemKind::NoSuchDaemon => DirectorError::NoDaemon,
                 422 if kind == ProblemKind::NoSuchInterface => DirectorError::NoInterface(text),
                 409 => DirectorError::Exists,

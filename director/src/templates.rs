@@ -253,6 +253,17 @@ impl Templates {
         self.table.expire_unless(shard, now, budget, stays, gone)
     }
 
+    /// Forgets those that are `meant`; how many. What they control goes on, and its clients are new
+    /// with their next connection.
+    pub(crate) fn forget(&self, pool: &Pool, meant: impl Fn(&Entry) -> bool) -> usize {
+        let mut forgotten = 0;
+        self.table.sweep(meant, |entry| {
+            self.gone(pool, entry);
+            forgotten += 1;
+        });
+        forgotten
+    }
+
     /// How many shards there are.
     pub(crate) fn shards(&self) -> usize {
         self.table.shards()

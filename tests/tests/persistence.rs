@@ -1,15 +1,16 @@
 //! Clients of a persistent service stick to a real server, over all ports if it has all.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    Connection, ExplainQuery, Persistence, Protocol, RealPatch, Scheduler, Service, ServiceId,
-    ServicePatch,
+    Connection, ExplainQuery, Forgotten, Persistence, Protocol, RealPatch, Scheduler, Service,
+    ServiceId, ServicePatch, TemplateId, TemplateQuery,
 };
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::service;
+use testbed::director::{binary, service};
+use testbed::process::output;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::{HTTP_PORT, OTHER_HTTP_PORT};
@@ -19,9 +20,9 @@ use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn stick(scene: &Scene, id: ServiceId) -> Result<()> {
+fn stick(scene: &Scene, id: ServiceId, persistence: Persistence) -> Result<()> {
     let patch = ServicePatch {
-        persistence: Some(Some(Persistence::default())),
+        persistence: Some(Some(persistence).into()),
         ..ServicePatch::default()
     };
     let api = scene.director.api();
@@ -31,6 +32,14 @@ fn stick(scene: &Scene, id: ServiceId) -> Result<()> {
 
 fn name(scene: &Scene, at: SocketAddr) -> Result<String> {
     HttpConnection::open(&scene.topology.client, at)?.ask_name()
+}
+
+/// What `bulwark` says.
+fn bulwark(scene: &Scene, words: &str) -> Result<String> {
+    let mut command = scene.topology.director.command(binary("bulwark")?);
+    let socket = scene.director.socket();
+    command.env("BULWARK_API", format!("unix:{}", socket.display()));
+    output(command.args(words.split_whitespace()))
 }
 
 fn templates(scene: &Scene, id: ServiceId) -> Result<Vec<Connection>> {
@@ -47,7 +56,7 @@ fn a_client_stays_with_its_real_server_until_that_takes_it_no_more() -> Result<(
     let scene = Scene::start()?;
     for family in Family::BOTH {
         let id = family.http_service();
-        stick(&scene, id)?;
+        stick(&scene, id, Persistence::default())?;
         let first = name(&scene, family.http())?;
         for _ in 0..4 {
             assert_eq!(name(&scene, family.http())?, first);
@@ -91,7 +100,7 @@ fn expire_quiescent_template_sends_clients_away_from_weight_0() -> Result<()> {
     let api = scene.director.api();
     for family in Family::BOTH {
         let id = family.http_service();
-        stick(&scene, id)?;
+        stick(&scene, id, Persistence::default())?;
         let first = name(&scene, family.http())?;
         let template = &templates(&scene, id)?[0];
         let quiesced = RealPatch {
@@ -109,6 +118,76 @@ fn expire_quiescent_template_sends_clients_away_from_weight_0() -> Result<()> {
         assert_eq!(next.iter().filter(moved).count(), 1);
         api.set_sysctl("expire_quiescent_template", 0)?;
         assert_ne!(name(&scene, family.http())?, first, "it has a new one");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_client_that_is_forgotten_goes_elsewhere_and_keeps_its_connections() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let id = family.http_service();
+        let networks = Persistence {
+            prefix: Some(24),
+            ..Persistence::default()
+        };
+        stick(&scene, id, networks)?;
+        let client = match family {
+            Family::V4 => IpAddr::from(CLIENT_V4),
+            Family::V6 => IpAddr::from(CLIENT_V6),
+        };
+        let stranger = TemplateId {
+            service: id,
+            client: family.vip(),
+        };
+        let refused = api.call(async |api| api.forget_template(stranger).await);
+        assert!(format!("{:#}", refused.unwrap_err()).contains("does not exist"));
+
+        let mut open = HttpConnection::open(&scene.topology.client, family.http())?;
+        let first = open.ask_name()?;
+        assert_eq!(name(&scene, family.http())?, first);
+        // By any address of its network, by its real server, and by the command line.
+        let known = TemplateId {
+            service: id,
+            client,
+        };
+        api.call(async |api| api.forget_template(known).await)?;
+        let second = name(&scene, family.http())?;
+        assert_ne!(second, first, "round robin goes on");
+        assert_eq!(name(&scene, family.http())?, second);
+
+        let held = templates(&scene, id)?[0].real;
+        let of_real = |real| TemplateQuery {
+            real: Some(real),
+            ..TemplateQuery::default()
+        };
+        for (query, forgotten) in [(of_real(family.http()), 0), (of_real(held), 1)] {
+            let done = api.call(async |api| api.forget_templates(&query).await)?;
+            assert_eq!(done, Forgotten { forgotten });
+        }
+        let third = name(&scene, family.http())?;
+        assert_ne!(third, second);
+        let line = format!("forget -t {} --from {client}", family.http());
+        assert_eq!(bulwark(&scene, &line)?, "1 client forgotten\n");
+        assert_eq!(templates(&scene, id)?, []);
+
+        assert_eq!(open.ask_name()?, first, "its connection has stayed");
+        let reals = api.service(id)?.reals;
+        assert_eq!(reals.iter().map(|real| real.persistent).sum::<u32>(), 0);
+        let told = api.call(async |api| api.events(0).await)?.events;
+        let changes = told.into_iter().filter_map(|event| event.change);
+        let gone = changes.filter(|change| change.what.starts_with("DELETE /v1/templates"));
+        let gone: Vec<_> = gone.filter(|change| !change.before.is_null()).collect();
+        assert!(gone.iter().all(|change| {
+            let clients = change.before["connections"].as_array();
+            clients.is_some_and(|clients| clients.len() == 1)
+        }));
+        assert!(gone.len() >= 3, "{gone:?}");
     }
     assert_accounts(&scene.director);
     Ok(())
@@ -162,7 +241,7 @@ fn what_is_foreseen_for_a_client_is_what_becomes_of_it() -> Result<()> {
     let api = scene.director.api();
     for family in Family::BOTH {
         let id = family.http_service();
-        stick(&scene, id)?;
+        stick(&scene, id, Persistence::default())?;
         let query = |from: SocketAddr| ExplainQuery {
             protocol: Protocol::Tcp,
             from,

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn patched(scene: &Scene, id: ServiceId, persistence: Persistence) -> Result<()> {
     let patch = ServicePatch {
-        persistence: Some(Some(persistence)),
+        persistence: Some(Some(persistence).into()),
         ..ServicePatch::default()
     };
     let api = scene.director.api();

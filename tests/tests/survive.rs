@@ -327,7 +327,7 @@ fn the_health_of_real_servers_outlives_a_killed_director() -> Result<()> {
             ..HealthPolicy::default()
         };
         let patch = ServicePatch {
-            health: Some(Some(policy)),
+            health: Some(Some(policy).into()),
             ..ServicePatch::default()
         };
         let id = family.http_service();
@@ -362,7 +362,7 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let client = &bench.topology.client;
     let (sticky, plain) = (Family::V4, Family::V6);
     let patch = ServicePatch {
-        persistence: Some(Some(Persistence::default())),
+        persistence: Some(Some(Persistence::default()).into()),
         ..ServicePatch::default()
     };
     let id = sticky.http_service();

@@ -1,8 +1,9 @@
 //! What a request changes, as paths that a GET can ask about.
 
 use axum::http::{Method, Uri};
+use percent_encoding::percent_decode_str;
 
-use crate::model::{Change, Listed};
+use crate::model::{Change, Listed, TemplateId};
 use crate::path;
 
 /// More resources than this are not asked for one by one.
@@ -29,6 +30,7 @@ impl Subject {
             (_, path) if path.starts_with(path::MARKS) => Self::One(path::MARKS.to_owned()),
             (_, path) if path.starts_with(path::DAEMONS) => Self::One(path::DAEMONS.to_owned()),
             ("POST", _) => Self::New,
+            ("DELETE", path) if path.starts_with(path::TEMPLATES) => Self::of_templates(uri),
             // Gone with all that could be shown of it: a connection that is closed, counters that
             // are zeroed.
             ("DELETE", path) if is_gone(path) => Self::New,
@@ -38,6 +40,18 @@ impl Subject {
 
     fn whole() -> Self {
         Self::One(path::CONFIG.to_owned())
+    }
+
+    /// One of them has no GET of its own: the list shows what has gone.
+    fn of_templates(uri: &Uri) -> Self {
+        let name = uri.path().strip_prefix(path::TEMPLATES).unwrap_or_default();
+        if name.is_empty() {
+            return Self::One(uri.to_string());
+        }
+        let name = percent_decode_str(name.trim_start_matches('/')).decode_utf8_lossy();
+        // What cannot be read changes nothing.
+        let id = name.parse::<TemplateId>();
+        id.map_or(Self::New, |id| Self::One(path::templates(&id.into())))
     }
 
     /// One that is listed already is listed anew.

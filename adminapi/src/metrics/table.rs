@@ -3,7 +3,7 @@
 use super::Seen;
 use super::metric::{Metric, Source};
 use super::text::{Family, Kind};
-use crate::model::{Condition, HealthSource, RealView, ServiceView, Traffic};
+use crate::model::{Condition, HealthSource, LastCheck, RealView, ServiceView, Traffic};
 
 /// Rows of: kind, name, meaning; what has samples, and the value of one.
 macro_rules! metrics {
@@ -158,8 +158,17 @@ pub(super) const METRICS: &[Metric] = metrics! {
     Gauge bulwark_real_health_change_timestamp_seconds
         "Since when it is in its state, in seconds of Unix time."
         Real(real) real.condition.as_ref().map(|condition| condition.since);
+    Counter bulwark_real_health_downs_total "How often it has gone down."
+        Real(real) real.condition.as_ref().map(|condition| condition.downs);
+    Counter bulwark_real_checks_total "Its checks that have ended, by whether they passed or failed."
+        Labelled(seen, family) checks(seen, family);
+    Counter bulwark_real_check_seconds_total "How long all of them took together."
+        Real(real) real.condition.as_ref().and_then(spent);
+    Gauge bulwark_real_last_check_timestamp_seconds
+        "When its last check ended, in seconds of Unix time."
+        Real(real) last(real).map(|last| last.at);
     Gauge bulwark_real_last_check_duration_seconds "How long its last check took."
-        Real(real) real.condition.as_ref().and_then(took);
+        Real(real) last(real).map(|last| seconds(last.took));
     Gauge bulwark_real_health_info
         "The state of a watched real server, and what says so; always 1."
         Labelled(seen, family) states(seen, family);
@@ -215,13 +224,40 @@ fn frames(seen: &Seen, family: &mut Family<'_>) {
 }
 
 fn takers(service: &ServiceView) -> usize {
-    let takes = |real: &&RealView| real.weight > 0 && !real.overloaded;
+    let takes =
+        |real: &&RealView| real.effective_weight() > 0 && !real.is_out() && !real.overloaded;
     service.reals.iter().filter(takes).count()
 }
 
-fn took(condition: &Condition) -> Option<f64> {
-    let last = condition.last.as_ref()?;
-    Some(last.took as f64 / 1000.0)
+fn last(real: &RealView) -> Option<&LastCheck> {
+    real.condition.as_ref()?.last.as_ref()
+}
+
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+/// Of those that are checked, and not only asked by an agent or seen by clients.
+fn spent(condition: &Condition) -> Option<f64> {
+    condition.last.as_ref()?;
+    Some(seconds(condition.checks.took))
+}
+
+fn checks(seen: &Seen, family: &mut Family<'_>) {
+    for (service, address, real) in seen.reals() {
+        let checks = real.condition.as_ref().filter(|known| known.last.is_some());
+        let Some(checks) = checks.map(|condition| condition.checks) else {
+            continue;
+        };
+        for (result, count) in [("passed", checks.passed), ("failed", checks.failed)] {
+            let labels = [
+                ("service", service.as_str()),
+                ("real", &address),
+                ("result", result),
+            ];
+            family.sample(&labels, count);
+        }
+    }
 }
 
 fn states(seen: &Seen, family: &mut Family<'_>) {

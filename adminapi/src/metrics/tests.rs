@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::fake::Fake;
-use crate::model::{Condition, HealthSource, RealState, ServiceCondition};
+use crate::model::{CheckCounts, Condition, HealthSource, LastCheck, RealState, ServiceCondition};
 
 fn service(port: usize, reals: usize) -> crate::model::Service {
     let real =
@@ -81,26 +81,57 @@ fn the_health_of_what_is_watched_has_series() {
             since: 1_795_254_979,
             reason: "connection refused".to_owned(),
             source: Some(HealthSource::Check),
+            last: Some(LastCheck {
+                at: 1_795_254_985,
+                took: 20,
+                ..LastCheck::default()
+            }),
+            checks: CheckCounts {
+                passed: 40,
+                failed: 3,
+                took: 1_500,
+            },
+            downs: 2,
+            ..Condition::default()
+        });
+        // Its agent is asked, and nothing else.
+        service.reals[0].condition = Some(Condition {
+            weight: 1,
             ..Condition::default()
         });
     }
     let samples = samples(&expose(&fake).unwrap());
     let labels = "{service=\"tcp:10.0.0.1:80\",real=\"10.1.0.2:80\"";
+    for (name, labelled) in [
+        ("bulwark_real_checks_total", ",result=\"passed\"} 40"),
+        ("bulwark_real_checks_total", ",result=\"failed\"} 3"),
+        ("bulwark_real_check_seconds_total", "} 1.5"),
+        ("bulwark_real_health_downs_total", "} 2"),
+        ("bulwark_real_last_check_timestamp_seconds", "} 1795254985"),
+        ("bulwark_real_last_check_duration_seconds", "} 0.02"),
+        ("bulwark_real_up", "} 0"),
+    ] {
+        let sample = format!("{name}{labels}{labelled}");
+        assert!(samples[name].contains(&sample), "{sample}");
+    }
+    for (name, count) in [
+        ("bulwark_real_checks_total", 2),
+        ("bulwark_real_check_seconds_total", 1),
+        ("bulwark_real_up", 2),
+    ] {
+        assert_eq!(samples[name].len(), count, "{name}");
+    }
+    // One that is down takes no connections, whatever its weight is.
     assert_eq!(
-        samples["bulwark_real_up"],
-        [format!("bulwark_real_up{labels}}} 0")]
+        samples["bulwark_service_reals"],
+        ["bulwark_service_reals{service=\"tcp:10.0.0.1:80\"} 1"]
     );
-    assert_eq!(
-        samples["bulwark_real_health_info"],
-        [format!(
-            "bulwark_real_health_info{labels},state=\"down\",source=\"check\"}} 1"
-        )]
-    );
+    let info = format!("bulwark_real_health_info{labels},state=\"down\",source=\"check\"}} 1");
+    assert_eq!(samples["bulwark_real_health_info"][1], info);
     assert_eq!(
         samples["bulwark_service_up"],
         ["bulwark_service_up{service=\"tcp:10.0.0.1:80\"} 0"]
     );
-    assert!(samples["bulwark_real_last_check_duration_seconds"].is_empty());
 }
 
 #[test]

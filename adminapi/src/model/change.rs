@@ -13,6 +13,10 @@ use super::{Real, RealPatch, Service, ServiceId, ServicePatch};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schema(example = json!({"change_real": {"service": "tcp:192.0.2.10:80", "real": "10.0.2.1:8080", "patch": {"weight": 5}}}))]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "they are made and taken apart at once"
+)]
 pub enum Change {
     /// Adds a service with its real servers.
     AddService(Service),

@@ -167,7 +167,7 @@ pub struct ConnectionQuery {
     pub cursor: Option<Cursor>,
 }
 
-const fn default_limit() -> u32 {
+pub(super) const fn default_limit() -> u32 {
     ConnectionQuery::DEFAULT_LIMIT
 }
 

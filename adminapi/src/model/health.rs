@@ -271,6 +271,23 @@ pub struct Condition {
     /// What the last check of any kind has said, and when, in seconds of Unix time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<LastCheck>,
+    /// Its checks so far.
+    #[serde(default)]
+    pub checks: CheckCounts,
+    /// How often it has gone down.
+    #[serde(default)]
+    pub downs: u64,
+}
+
+/// Checks of a real server since it is watched, or since the director started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckCounts {
+    /// Those that succeeded.
+    pub passed: u64,
+    /// Those that did not.
+    pub failed: u64,
+    /// How long all of them took together, in milliseconds.
+    pub took: u64,
 }
 
 /// The last check of a real server.

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::merge::{CheckMerge, TunnelMerge, merged};
 use super::text::AddressText;
 use super::{Check, Condition, Drops, Rates, Traffic, Tunnel};
+use crate::error::Problem;
 
 /// How packets reach a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -80,6 +82,12 @@ const fn default_weight() -> u32 {
     1
 }
 
+/// Reads the weight of a patch: `null` is the one of a real server that names none.
+fn given_weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let given = Option::deserialize(deserializer)?;
+    Ok(Some(given.unwrap_or_else(default_weight)))
+}
+
 fn is_zero(value: &u32) -> bool {
     *value == 0
 }
@@ -99,7 +107,8 @@ impl Real {
     }
 }
 
-/// A change of a real server: what is left out stays.
+/// A change of a real server, a merge patch (RFC 7396): what is left out stays, what is `null` is what
+/// it is when left out of a real server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"weight": 0}))]
@@ -107,42 +116,37 @@ pub struct RealPatch {
     /// New weight.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "given_weight",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub weight: Option<u32>,
     /// New way for packets to reach it.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "super::given_or_default",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub method: Option<ForwardingMethod>,
-    /// New way for a tunnel to wrap them.
+    /// What changes of how a tunnel wraps them, or `null` for plain IP in IP.
     #[serde(
         default,
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
-    pub tun: Option<Tunnel>,
+    pub tun: Option<TunnelMerge>,
     /// New number of connections that overloads it.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "super::given_or_default",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub upper: Option<u32>,
     /// New number of connections below which it is no longer overloaded.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "super::given_or_default",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub lower: Option<u32>,
     /// Gives it no new connections any more, and removes it when the last one has gone, or after
     /// so many seconds with those that are left.
@@ -153,13 +157,13 @@ pub struct RealPatch {
     )]
     #[schema(nullable = false)]
     pub drain: Option<u32>,
-    /// New check of its own, or `null` to be checked as the service says.
+    /// What changes of its own check, or `null` to be checked as the service says.
     #[serde(
         default,
-        deserialize_with = "super::given_or_null",
+        deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
-    pub check: Option<Option<Check>>,
+    pub check: Option<CheckMerge>,
 }
 
 impl RealPatch {
@@ -172,27 +176,41 @@ impl RealPatch {
     }
 
     /// `now` with this change.
-    pub fn applied(&self, now: &RealView) -> Real {
-        self.changed(&Real::from(now))
-    }
-
-    /// The same, of a real server as it is configured.
-    pub fn changed(&self, now: &Real) -> Real {
-        let method = self.method.unwrap_or(now.method);
+    ///
+    /// # Errors
+    /// What makes it no real server.
+    pub fn applied(self, now: &Real) -> Result<Real, Vec<Problem>> {
+        let Self {
+            weight,
+            method,
+            tun,
+            upper,
+            lower,
+            drain,
+            check,
+        } = self;
+        let method = method.unwrap_or(now.method);
         let tunnelled = method == ForwardingMethod::Tun;
-        Real {
+        let was = now.tun.filter(|_| tunnelled);
+        let mut problems = Vec::new();
+        let tun = merged("/tun", tun, &was, &mut problems);
+        let check = merged("/check", check, &now.check, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Real {
             address: now.address,
             port: now.port,
-            weight: match self.drain {
+            weight: match drain {
                 Some(_) => 0,
-                None => self.weight.unwrap_or(now.weight),
+                None => weight.unwrap_or(now.weight),
             },
             method,
-            tun: self.tun.or(now.tun.filter(|_| tunnelled)),
-            upper: self.upper.unwrap_or(now.upper),
-            lower: self.lower.unwrap_or(now.lower),
-            check: self.check.clone().unwrap_or_else(|| now.check.clone()),
-        }
+            tun,
+            upper: upper.unwrap_or(now.upper),
+            lower: lower.unwrap_or(now.lower),
+            check,
+        })
     }
 }
 

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::merge::{HealthMerge, PersistenceMerge, merged};
 use super::text::AddressText;
 use super::{
     CookiePolicy, Drops, Family, HealthPolicy, Helper, Persistence, Protocol, Rates, Real,
     RealView, Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
+use crate::error::Problem;
 
 /// The fields that name a service: `protocol`, `address` and `port`, or `fwmark` and, unless it is
 /// IPv4, `family`.
@@ -209,7 +211,8 @@ impl From<Service> for Fields {
     }
 }
 
-/// A change of a virtual service: what is left out stays.
+/// A change of a virtual service, a merge patch (RFC 7396): what is left out stays, what is `null` is
+/// what it is when left out of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"scheduler": "lc"}))]
@@ -217,62 +220,60 @@ pub struct ServicePatch {
     /// New scheduling algorithm.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "super::given_or_default",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub scheduler: Option<Scheduler>,
     /// New options of the scheduler: all of them.
     #[serde(
         default,
+        deserialize_with = "super::given_or_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub scheduler_flags: Option<SchedulerFlags>,
+    /// What changes of its persistence, or `null` for none.
+    #[serde(
+        default,
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
-    pub scheduler_flags: Option<SchedulerFlags>,
-    /// New persistence, or `null` for none.
-    #[serde(
-        default,
-        deserialize_with = "super::given_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub persistence: Option<Option<Persistence>>,
+    pub persistence: Option<PersistenceMerge>,
     /// Whether each datagram is to be scheduled by itself.
     #[serde(
         default,
+        deserialize_with = "super::given_or_default",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub one_packet: Option<bool>,
+    /// What changes of the watch over the health of its real servers, or `null` for none.
+    #[serde(
+        default,
         deserialize_with = "super::given",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
-    pub one_packet: Option<bool>,
-    /// New watch over the health of its real servers, all of it, or `null` for none.
-    #[serde(
-        default,
-        deserialize_with = "super::given_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub health: Option<Option<HealthPolicy>>,
+    pub health: Option<HealthMerge>,
     /// When its SYNs are to be answered with cookies.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "super::given_or_default",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub cookies: Option<CookiePolicy>,
     /// What is to follow its connections; those that there are stay followed as they were.
     #[serde(
         default,
-        deserialize_with = "super::given",
+        deserialize_with = "super::given_or_default",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(nullable = false)]
     pub helper: Option<Helper>,
 }
 
 impl ServicePatch {
     /// `now` with this change.
-    pub fn applied(self, now: &Service) -> Service {
+    ///
+    /// # Errors
+    /// What makes it no service.
+    pub fn applied(self, now: &Service) -> Result<Service, Vec<Problem>> {
         let Self {
             scheduler,
             scheduler_flags,
@@ -282,16 +283,22 @@ impl ServicePatch {
             cookies,
             helper,
         } = self;
-        Service {
+        let mut problems = Vec::new();
+        let persistence = merged("/persistence", persistence, &now.persistence, &mut problems);
+        let health = merged("/health", health, &now.health, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Service {
             scheduler: scheduler.unwrap_or(now.scheduler),
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
-            persistence: persistence.unwrap_or(now.persistence),
+            persistence,
             one_packet: one_packet.unwrap_or(now.one_packet),
-            health: health.unwrap_or_else(|| now.health.clone()),
+            health,
             cookies: cookies.unwrap_or(now.cookies),
             helper: helper.unwrap_or(now.helper),
             ..now.clone()
-        }
+        })
     }
 }
 

@@ -55,10 +55,25 @@ fn what_a_director_answers_may_grow() {
 }
 
 #[test]
-fn null_takes_nothing_away() {
-    assert!(refusal::<RealPatch>(json!({"weight": null})).contains("invalid type: null"));
+fn null_is_what_is_left_out() {
+    for word in ["tcp", "tcpfin", "udp"] {
+        let refused = refusal::<TimeoutsPatch>(json!({word: null}));
+        assert!(refused.contains("invalid type: null"), "{refused}");
+    }
+    assert!(refusal::<RealPatch>(json!({"drain": null})).contains("invalid type: null"));
     reads_as::<RealPatch>(json!({}), json!({}));
     reads_as::<RealPatch>(json!({"weight": 0}), json!({"weight": 0}));
+    let given = json!({"weight": 7, "upper": 9, "check": {"type": "tcp"}, "method": "tun",
+                       "tun": {"type": "gre"}, "address": "10.0.2.1", "lower": 3});
+    let mut plain = given.clone();
+    let fields = plain.as_object_mut().unwrap();
+    let nulls = ["weight", "upper", "lower", "check", "method", "tun"];
+    nulls.iter().for_each(|field| drop(fields.remove(*field)));
+    let patch = nulls.map(|n| (n.to_owned(), Value::Null)).into_iter();
+    let patch = serde_json::from_value::<RealPatch>(patch.collect());
+    let given: Real = serde_json::from_value(given).unwrap();
+    let plain: Real = serde_json::from_value(plain).unwrap();
+    assert_eq!(patch.unwrap().applied(&given), Ok(plain));
 }
 
 #[test]

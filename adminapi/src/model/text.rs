@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{ConnectionId, Cursor, PortRange, Prefix, ServiceId};
+use super::{ConnectionId, Cursor, PortRange, Prefix, ServiceId, TemplateId};
 
 /// An IPv4 or IPv6 address.
 pub(crate) struct AddressText;
@@ -110,15 +110,24 @@ macro_rules! endpoint {
     };
 }
 
+macro_rules! service {
+    () => {
+        concat!("((tcp|udp|sctp):", endpoint!(), "|fwm6?:", mark!(), ")")
+    };
+}
+
 patterns! {
     EndpointText, "Endpoint", "An address and a port.",
         concat!("^", endpoint!(), "$"), ["10.0.2.1:8080", "[2001:db8::1]:53"];
     ServiceId, "ServiceId", "What names a virtual service.",
-        concat!("^((tcp|udp|sctp):", endpoint!(), "|fwm6?:", mark!(), ")$"),
+        concat!("^", service!(), "$"),
         ["tcp:192.0.2.10:80", "udp:[2001:db8::10]:53", "fwm:7"];
     ConnectionId, "ConnectionId", "What names a connection: protocol, client and VIP.",
         concat!("^(tcp|udp|sctp):", endpoint!(), "-", endpoint!(), "$"),
         ["tcp:203.0.113.7:40112-192.0.2.10:80"];
+    TemplateId, "TemplateId", "What names a template: the service and the client.",
+        concat!("^", service!(), "-(", v4!(), "|", v6!(), ")$"),
+        ["tcp:192.0.2.10:80-203.0.113.7"];
     Prefix, "Prefix", "A network or one address.",
         concat!("^(", v4!(), "|", v6!(), ")(/[0-9]{1,3})?$"), ["10.0.0.0/8", "2001:db8::/32"];
     PortRange, "PortRange", "A port or a range of ports.",

@@ -1,7 +1,7 @@
 //! Answers: what is there, and what was created.
 
 use axum::Json;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -43,7 +43,11 @@ pub(super) fn put<T: Serialize + Tagged>(done: Put<T>, location: String) -> Resp
 fn tagged(tag: &Tag, answer: impl IntoResponse) -> Response {
     let mut response = answer.into_response();
     if let Some(tag) = tag.header() {
-        response.headers_mut().insert(header::ETAG, tag);
+        // The tag says nothing of counters, which have changed by the next time.
+        let no_store = HeaderValue::from_static("no-store");
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, no_store);
+        headers.insert(header::ETAG, tag);
     }
     response
 }

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 
 use super::Ask;
+use super::condition::Condition;
 use super::extract::Body;
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::failure::Failure;

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::Ask;
 use super::answer::Shown;
+use super::condition::Condition;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::failure::Failure;

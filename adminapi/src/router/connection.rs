@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use super::Ask;
 use super::extract::Parameters;
 use super::openapi::Refusals;
-use crate::error::ControlError;
+use crate::error::{ControlError, Subject};
 use crate::failure::Failure;
 use crate::model::{
-    BadConnectionId, ConnectionId, ConnectionPage, ConnectionQuery, ExplainQuery, Explanation,
+    BadConnectionId, BadTemplateId, ConnectionId, ConnectionPage, ConnectionQuery, ExplainQuery,
+    Explanation, Forgotten, TemplateId, TemplatePageQuery, TemplateQuery,
 };
 use crate::problem::ProblemKind;
 use crate::validate::{validate_explain, validate_query};
@@ -33,14 +34,49 @@ pub(super) async fn list(
 }
 
 /// Lists what persistent services remember of clients, a page at a time
-#[utoipa::path(get, path = "/v1/templates", tag = "connections", params(ConnectionQuery),
+#[utoipa::path(get, path = "/v1/templates", tag = "connections", params(TemplatePageQuery),
     responses((status = 200, body = ConnectionPage), Refusals))]
 pub(super) async fn templates(
     state: State<Ask>,
-    Parameters(query): Parameters<ConnectionQuery>,
+    Parameters(query): Parameters<TemplatePageQuery>,
 ) -> Answer<ConnectionPage> {
-    let template = Some(true);
-    list(state, Parameters(ConnectionQuery { template, ..query })).await
+    list(state, Parameters(query.into())).await
+}
+
+/// Forgets what persistent services remember of clients
+///
+/// All of it, or what the parameters name. Connections go on; the next ones of these clients are
+/// scheduled as if they were new.
+#[utoipa::path(delete, path = "/v1/templates", tag = "connections", params(TemplateQuery),
+    responses((status = 200, body = Forgotten), Refusals))]
+pub(super) async fn forget_all(
+    State(ask): State<Ask>,
+    Parameters(query): Parameters<TemplateQuery>,
+) -> Answer<Forgotten> {
+    ask.look(move |control| control.forget_templates(&query))
+        .await
+        .map(Json)
+}
+
+/// Forgets what a service remembers of a client
+///
+/// The client's connections go on; the next one is scheduled as if it were new.
+#[utoipa::path(delete, path = "/v1/templates/{template}", tag = "connections",
+    params(("template" = TemplateId, Path, description = "The service and the client")),
+    responses((status = 204), Refusals))]
+pub(super) async fn forget(
+    State(ask): State<Ask>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let id: TemplateId = name
+        .parse()
+        .map_err(|bad: BadTemplateId| Failure::new(ProblemKind::BadRequest, bad.to_string()))?;
+    ask.look(move |control| match control.forget_templates(&id.into())? {
+        Forgotten { forgotten: 0 } => Err(ControlError::NotFound(Subject::Template(id))),
+        Forgotten { .. } => Ok(()),
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Closes a connection

@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 
 use super::Ask;
 use super::answer::{Created, Shown};
+use super::condition::Condition;
 use super::extract::Body;
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::failure::Failure;

@@ -4,9 +4,9 @@ use axum::extract::State;
 
 use super::Ask;
 use super::answer::Shown;
+use super::condition::Condition;
 use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::error::ControlError;
 use crate::failure::Failure;
 use crate::model::{Defense, DefenseLevel, ServiceId};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +15,9 @@ use crate::json::{self, Unread};
 use crate::model::{EndpointText, ServiceId};
 use crate::problem::{ProblemDocument, ProblemKind};
 
+/// What a PATCH may call its body: RFC 7396, section 4.
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// The body of a request.
 pub(super) struct Body<T>(pub(super) T);
 
@@ -22,7 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        if !says_json(request.headers()) {
+        if !says_json(request.method(), request.headers()) {
             return Err(Failure::new(
                 ProblemKind::UnsupportedMediaType,
                 "send `Content-Type: application/json`",
@@ -35,14 +38,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-fn says_json(headers: &HeaderMap) -> bool {
+fn says_json(method: &Method, headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return false;
     };
     let essence = value.to_str().ok().and_then(|text| text.split(';').next());
     essence.is_some_and(|essence| {
         let essence = essence.trim().to_ascii_lowercase();
-        essence == "application/json" || essence == "application/merge-patch+json"
+        let patches = method == Method::PATCH && essence == MERGE_PATCH;
+        patches || essence == "application/json"
     })
 }
 

@@ -7,9 +7,9 @@ use axum::response::Response;
 
 use super::Ask;
 use super::answer::{self, Shown};
+use super::condition::Condition;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::control::Control;
 use crate::error::{ControlError, Problem, Subject};
 use crate::failure::Failure;

@@ -6,21 +6,23 @@ use axum::body::Bytes;
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Ask;
+use super::extract::MERGE_PATCH;
 use super::query::{self, Takers};
-use crate::model::{ConnectionId, FilterList, Numbers, Order, Side};
+use crate::model::{ConnectionId, FilterList, Numbers, Order, Side, TemplateId};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(ProblemDocument, ConnectionId, FilterList, Numbers, Order, Side)),
+    components(schemas(ProblemDocument, ConnectionId, TemplateId, FilterList, Numbers, Order, Side)),
     info(
         title = "Bulwark",
         description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\
@@ -61,16 +63,19 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
 }
 
 /// Ends of paths whose changes look at no condition: what is there comes and goes, or has no name yet.
-const UNCONDITIONAL: [&str; 4] = [
+const UNCONDITIONAL: [&str; 6] = [
     "/stats",
     "/connections/{connection}",
+    "/templates",
+    "/templates/{template}",
     "/filter/networks",
     "/reload",
 ];
 
-/// What all operations have in common: a name of their own and, of those that change what can be
-/// set, the conditions.
+/// What all operations have in common: a name of their own and, of what can be set, the conditions.
 fn complete(path: &str, item: &mut PathItem) {
+    let can_be_set = item.put.is_some() || item.post.is_some() || item.delete.is_some();
+    let is_conditional = can_be_set && !UNCONDITIONAL.iter().any(|end| path.ends_with(end));
     let methods = [
         ("get", &mut item.get, false),
         ("put", &mut item.put, true),
@@ -87,26 +92,65 @@ fn complete(path: &str, item: &mut PathItem) {
             .filter(|word| !word.is_empty());
         let words: Vec<_> = [method].into_iter().chain(words).collect();
         operation.operation_id = Some(words.join("_"));
-        if changes && !UNCONDITIONAL.iter().any(|end| path.ends_with(end)) {
-            let parameters = operation.parameters.get_or_insert_default();
-            parameters.push(condition(
+        if method == "patch" {
+            name_merge_patch(operation);
+        }
+        match (is_conditional, changes) {
+            (true, true) => depends(
+                operation,
                 "If-Match",
                 "Only if it still has this entity tag.",
-            ));
+            ),
+            (true, false) => tell_unchanged(operation),
+            (false, _) => {}
         }
     }
 }
 
-fn condition(name: &str, what: &str) -> Parameter {
+/// An operation whose answer has an entity tag may be asked for what is not known yet.
+fn tell_unchanged(operation: &mut Operation) {
+    depends(
+        operation,
+        "If-None-Match",
+        "Only if it has another entity tag.",
+    );
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let tag = || {
+        HeaderBuilder::new()
+            .schema(text())
+            .description(Some("Its entity tag."))
+    };
+    let responses = &mut operation.responses.responses;
+    if let Some(RefOr::T(shown)) = responses.get_mut("200") {
+        shown.headers.insert("ETag".to_owned(), tag().build());
+    }
+    let unchanged = ResponseBuilder::new().description("It has this entity tag.");
+    let unchanged = unchanged.header("ETag", tag().build()).build();
+    responses.insert("304".to_owned(), unchanged.into());
+}
+
+/// The body of a PATCH has two names.
+fn name_merge_patch(operation: &mut Operation) {
+    let Some(body) = &mut operation.request_body else {
+        return;
+    };
+    if let Some(json) = body.content.get("application/json").cloned() {
+        body.content.insert(MERGE_PATCH.to_owned(), json);
+    }
+}
+
+/// The operation takes a condition.
+fn depends(operation: &mut Operation, name: &str, what: &str) {
     let tag = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some(r#"^(\*|"[0-9a-f]{16}")$"#));
-    ParameterBuilder::new()
+        .pattern(Some(r#"^(\*|(W/)?"[0-9a-f]{16}")$"#));
+    let condition = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .description(Some(what))
-        .schema(Some(tag))
-        .build()
+        .schema(Some(tag));
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(condition.build());
 }
 
 /// What any request may be refused with.

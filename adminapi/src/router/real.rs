@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::Ask;
 use super::answer::{self, Created, Shown};
+use super::condition::Condition;
 use super::extract::{Body, Parameters, RealParams, RealPath, ServiceParams, ServicePath};
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::error::{ControlError, Problem};
 use crate::failure::Failure;
 use crate::model::{Carried, Real, RealPatch, RealView, span};

@@ -7,9 +7,9 @@ use axum::response::Response;
 
 use super::Ask;
 use super::answer::{self, Created, Shown};
+use super::condition::Condition;
 use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::control::Control;
 use crate::error::{ControlError, Problem};
 use crate::failure::Failure;

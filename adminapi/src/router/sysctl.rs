@@ -5,9 +5,9 @@ use axum::extract::{Path, State};
 
 use super::Ask;
 use super::answer::Shown;
+use super::condition::Condition;
 use super::extract::Body;
 use super::openapi::Refusals;
-use super::tag::Condition;
 use crate::failure::Failure;
 use crate::problem::ProblemKind;
 use crate::sysctl::{Sysctl, SysctlView, SysctlWrite};

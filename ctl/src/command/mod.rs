@@ -5,6 +5,7 @@ mod defense;
 mod drain;
 mod explain;
 mod filter;
+mod forget;
 mod generate;
 mod health;
 mod limits;
@@ -79,6 +80,8 @@ enum Question {
     Drain(drain::Line),
     /// Ends connections of a client to a service.
     Close(close::Line),
+    /// Forgets where clients of a persistent service stick; their next connections are scheduled anew.
+    Forget(forget::Line),
     /// Shows how many connections, templates and rules there are, and how many there could be.
     Limits,
     /// Shows and changes whose packets are taken: lists of networks, bogons, limits.
@@ -218,6 +221,7 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         Question::Events(events) => defense::events(events, director, as_json).await,
         Question::Drain(drain) => drain::run(drain, director, as_json).await,
         Question::Close(line) => close::run(line, director, as_json).await,
+        Question::Forget(line) => forget::run(line, director, as_json).await,
         Question::Limits => {
             let limits = director.limits().await?;
             Ok(shown(&limits, as_json, limits::text))

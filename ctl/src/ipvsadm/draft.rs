@@ -57,10 +57,14 @@ fn watch_as_before(service: &mut Service, before: &Service) {
 
 /// What the director would say.
 fn unless_valid(problems: Vec<Problem>) -> Result<()> {
-    if problems.is_empty() {
-        return Ok(());
+    match problems.is_empty() {
+        true => Ok(()),
+        false => becomes(Err(problems)),
     }
-    Err(DirectorError::from(&ProblemDocument::invalid(problems)))
+}
+
+fn becomes<T>(changed: std::result::Result<T, Vec<Problem>>) -> Result<T> {
+    changed.map_err(|problems| DirectorError::from(&ProblemDocument::invalid(problems)))
 }
 
 fn place(service: &Service, at: SocketAddr) -> Option<usize> {
@@ -74,7 +78,7 @@ impl Draft {
         match change {
             Change::AddService(service) => self.add_service(service),
             Change::ChangeService { service, patch } => self.with(service, |known| {
-                let changed = patch.applied(known);
+                let changed = becomes(patch.applied(known))?;
                 unless_valid(validate_service(&changed))?;
                 *known = changed;
                 Ok(())
@@ -99,7 +103,7 @@ impl Draft {
                 patch,
             } => self.with(service, |known| {
                 let place = place(known, real).ok_or(DirectorError::NoReal)?;
-                let changed = patch.changed(&known.reals[place]);
+                let changed = becomes(patch.applied(&known.reals[place]))?;
                 unless_valid(validate_real(service, &changed))?;
                 known.reals[place] = changed;
                 Ok(())

@@ -192,7 +192,7 @@ fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
     Ok(ServicePatch {
         scheduler: Some(scheduler(line)?),
         scheduler_flags: Some(scheduler_flags(line)),
-        persistence: Some(persistence(line)?),
+        persistence: Some(persistence(line)?.into()),
         one_packet: Some(line.set.has(Opt::Ops)),
         helper: line.helper,
         ..ServicePatch::default()
@@ -264,7 +264,7 @@ fn edit_real(service: ServiceId, real: &Real) -> Change {
         patch: RealPatch {
             weight: Some(real.weight),
             method: Some(real.method),
-            tun: real.tunnel(),
+            tun: real.tunnel().map(|tunnel| Some(tunnel).into()),
             upper: Some(real.upper),
             lower: Some(real.lower),
             ..RealPatch::default()

@@ -8,17 +8,17 @@ use adminapi::model::listing::Rows;
 use adminapi::model::{
     AuditEntry, Carried, Change, Configuration, Connection, ConnectionId, ConnectionPage,
     ConnectionQuery, ConnectionUse, Cursor, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Filter, FilterRules, Health, Limits, Listed, ListedView, ListingQuery, MarkRule,
-    NetworkPage, NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView, Sample,
-    Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    Explanation, Filter, FilterRules, Forgotten, Health, Limits, Listed, ListedView, ListingQuery,
+    MarkRule, NetworkPage, NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView,
+    Sample, Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status,
+    SyncDaemon, SyncRole, TemplateQuery, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, News, Put};
 
-use super::commands::command_of_policy;
 use super::edit::{self, known, known_real};
 use super::listing::Sheet;
+use super::templates::is_asked_for;
 use super::{Director, listing, translate, view};
 use crate::defence::Level;
 use crate::flow;
@@ -107,8 +107,8 @@ impl Control for Director {
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
-        self.refuse_commands(command_of_policy(patch.health.as_ref()))?;
-        self.change(|pool, touched| edit::change_service(pool, touched, id, patch))?;
+        let change = Change::ChangeService { service: id, patch };
+        self.change(|pool, touched| self.edit(pool, touched, &change))?;
         self.service(id)
     }
 
@@ -153,12 +153,12 @@ impl Control for Director {
         real: SocketAddr,
         patch: RealPatch,
     ) -> Result<RealView> {
-        self.refuse_command(patch.check.iter().flatten().next())?;
-        let drain = patch.drain.map(|seconds| self.drain_for(seconds));
-        let change = |pool: &mut _, touched: &mut _| {
-            edit::change_real(pool, touched, service, real, &patch, drain)
+        let change = Change::ChangeReal {
+            service,
+            real,
+            patch,
         };
-        self.change(change)?;
+        self.change(|pool, touched| self.edit(pool, touched, &change))?;
         self.real(service, real)
     }
 
@@ -179,6 +179,7 @@ impl Control for Director {
         if query.template == Some(true) && query.cursor.is_none() {
             cursor = Some(IN_TEMPLATES);
         }
+        let of_templates = TemplateQuery::from(query);
         while let Some(here) = cursor {
             if query.template == Some(false) && here & IN_TEMPLATES != 0 {
                 return Ok(page);
@@ -199,7 +200,8 @@ impl Control for Director {
             } else {
                 let templates = &self.shared.templates;
                 let next = templates.page(at, room, |entry| {
-                    found.extend(view::template(templates, &pool, entry, now).filter(wanted));
+                    let template = view::template(templates, &pool, entry, now);
+                    found.extend(template.filter(|one| is_asked_for(&pool, &of_templates, one)));
                 });
                 next.map(|next| next.to_bits() | IN_TEMPLATES)
             };
@@ -359,6 +361,11 @@ impl Control for Director {
         );
         let missing = ControlError::NotFound(adminapi::Subject::Connection(id));
         closed.then_some(()).ok_or(missing)
+    }
+
+    fn forget_templates(&self, query: &TemplateQuery) -> Result<Forgotten> {
+        let forgotten = self.forget(query);
+        Ok(Forgotten { forgotten })
     }
 
     fn timeouts(&self) -> Result<Timeouts> {

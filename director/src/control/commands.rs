@@ -41,26 +41,28 @@ impl Director {
     }
 }
 
-/// The check of a policy that a change sets, with a pointer to it.
+/// The check of a policy, with a pointer to it.
 pub(super) fn command_of_policy(
-    policy: Option<&Option<HealthPolicy>>,
+    policy: Option<&HealthPolicy>,
 ) -> impl Iterator<Item = (String, &Check)> {
-    let policy = policy.into_iter().flatten();
-    let check = policy.filter_map(|policy| policy.check.as_ref());
-    check.map(|check| ("/health/check".to_owned(), check))
+    let check = policy.and_then(|policy| policy.check.as_ref());
+    check
+        .map(|check| ("/health/check".to_owned(), check))
+        .into_iter()
 }
 
-/// The checks that one of many changes sets, with pointers to them.
+/// The checks that one of many changes brings, with pointers to them. What a patch makes of those that
+/// there are is seen when it is applied.
 pub(super) fn commands_of(change: &Change) -> Vec<(String, &Check)> {
     let of_real = |check| ("/check".to_owned(), check);
     match change {
         Change::AddService(service) => checks_of(std::slice::from_ref(service)).collect(),
-        Change::ChangeService { patch, .. } => command_of_policy(patch.health.as_ref()).collect(),
         Change::AddReal { real, .. } => real.check.iter().map(of_real).collect(),
-        Change::ChangeReal { patch, .. } => patch.check.iter().flatten().map(of_real).collect(),
-        Change::RemoveService { .. } | Change::RemoveReal { .. } | Change::RemoveServices {} => {
-            Vec::new()
-        }
+        Change::ChangeService { .. }
+        | Change::ChangeReal { .. }
+        | Change::RemoveService { .. }
+        | Change::RemoveReal { .. }
+        | Change::RemoveServices {} => Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use adminapi::validate::{
 };
 use adminapi::{Control, ControlError};
 
-use super::commands::commands_of;
+use super::commands::{command_of_policy, commands_of};
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::config;
@@ -43,12 +43,21 @@ impl Director {
         made
     }
 
-    fn edit(&self, pool: &mut Pool, touched: &mut Touched, change: &Change) -> Result<()> {
+    /// Makes one change of `pool`; when that fails it may be half made.
+    pub(super) fn edit(
+        &self,
+        pool: &mut Pool,
+        touched: &mut Touched,
+        change: &Change,
+    ) -> Result<()> {
         self.refuse_commands(commands_of(change))?;
         match change {
             Change::AddService(service) => add_service(pool, touched, service),
             Change::ChangeService { service, patch } => {
-                change_service(pool, touched, *service, patch.clone())
+                let wanted = changed_service(pool, *service, patch.clone())?;
+                self.refuse_commands(command_of_policy(wanted.health.as_ref()))?;
+                touched.service(translate::key(*service));
+                configure(pool, touched, &translate::key(*service), &wanted)
             }
             Change::RemoveService { service } => {
                 remove_service(pool, touched, translate::key(*service))
@@ -62,7 +71,9 @@ impl Director {
                 patch,
             } => {
                 let drain = patch.drain.map(|seconds| self.drain_for(seconds));
-                change_real(pool, touched, *service, *real, patch, drain)
+                let wanted = changed_real(pool, *service, *real, patch.clone())?;
+                self.refuse_command(wanted.check.as_ref())?;
+                change_real(pool, touched, *service, &wanted, drain)
             }
             Change::RemoveReal { service, real } => {
                 remove_real(pool, touched, &translate::key(*service), (*real).into())
@@ -336,55 +347,45 @@ pub(super) fn put_services(
     Ok(())
 }
 
-/// Changes what `patch` names of a service.
-pub(super) fn change_service(
-    pool: &mut Pool,
-    touched: &mut Touched,
-    id: ServiceId,
-    patch: ServicePatch,
-) -> Result<()> {
-    let key = translate::key(id);
-    let now = view::service(pool, known(pool, &key)?);
-    let wanted = Service {
-        id,
-        scheduler: patch.scheduler.unwrap_or(now.scheduler),
-        scheduler_flags: patch.scheduler_flags.unwrap_or(now.scheduler_flags),
-        persistence: patch.persistence.unwrap_or(now.persistence),
-        one_packet: patch.one_packet.unwrap_or(now.one_packet),
-        cookies: patch.cookies.unwrap_or(now.cookies),
-        helper: patch.helper.unwrap_or(now.helper),
-        health: patch.health.unwrap_or(now.health),
-        reals: Vec::new(),
-    };
+/// A service as `patch` makes it.
+fn changed_service(pool: &Pool, id: ServiceId, patch: ServicePatch) -> Result<Service> {
+    let now = Service::from(&view::service(pool, known(pool, &translate::key(id))?));
+    let wanted = patch.applied(&now).map_err(ControlError::Invalid)?;
     let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
     problems.extend(bad_cookies(id, wanted.cookies));
     problems.extend(bad_helper(id, wanted.helper));
-    let reals = now.reals.iter().map(RealView::endpoint);
+    let reals = now.reals.iter().map(|real| real.endpoint(id.port()));
     problems.extend(bad_health(id, wanted.health.as_ref(), reals));
     ControlError::unless_valid(problems)?;
-    touched.service(key);
-    configure(pool, touched, &key, &wanted)
+    Ok(wanted)
 }
 
-/// Changes what `patch` names of a real server; `drain` is how it is to be drained, if it is.
-pub(super) fn change_real(
+/// A real server as `patch` makes it.
+fn changed_real(pool: &Pool, service: ServiceId, at: SocketAddr, patch: RealPatch) -> Result<Real> {
+    let now = known_real(pool, &translate::key(service), at.into())?;
+    let wanted = patch.applied(&Real::from(&now));
+    let wanted = wanted.map_err(ControlError::Invalid)?;
+    ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
+    Ok(wanted)
+}
+
+/// Makes a real server that is there look like `wanted`; `drain` is how it is to be drained, if it
+/// is.
+fn change_real(
     pool: &mut Pool,
     touched: &mut Touched,
     service: ServiceId,
-    real: SocketAddr,
-    patch: &RealPatch,
+    wanted: &Real,
     drain: Option<Drain>,
 ) -> Result<()> {
     let key = translate::key(service);
-    let now = known_real(pool, &key, real.into())?;
-    let wanted = patch.applied(&now);
-    ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
-    refuse_voiceless(pool, wanted.endpoint(key.port()).into(), &wanted)?;
-    let goes_on = drain_of(pool, &key, real.into()).filter(|_| wanted.weight == 0);
-    let changed = set_real(pool, touched, &key, real.into(), &wanted);
-    changed.map_err(|e| translate::error(e, &key, Some(real.into())))?;
+    let at = Endpoint::from(wanted.endpoint(key.port()));
+    refuse_voiceless(pool, at, wanted)?;
+    let goes_on = drain_of(pool, &key, at).filter(|_| wanted.weight == 0);
+    let changed = set_real(pool, touched, &key, at, wanted);
+    changed.map_err(|e| translate::error(e, &key, Some(at)))?;
     match drain.or(goes_on) {
-        Some(drain) => drain_real(pool, &key, real.into(), drain),
+        Some(drain) => drain_real(pool, &key, at, drain),
         None => Ok(()),
     }
 }

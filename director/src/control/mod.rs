@@ -33,6 +33,7 @@ mod strategies;
 mod supplies;
 mod tables;
 mod takeover;
+mod templates;
 mod translate;
 mod unix;
 mod view;

@@ -19,6 +19,6 @@ mod probe;
 mod report;
 mod rounds;
 
-pub use patient::{Change, Chart, Finding, Patient, Words};
+pub use patient::{Change, Chart, Finding, History, Patient, Words};
 pub use probe::{Switchboard, Target};
 pub use rounds::{Bed, Place, Regimen, Rounds};

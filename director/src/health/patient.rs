@@ -67,6 +67,30 @@ pub struct Patient {
     warming: Option<Instant>,
     bulletin: Arc<Bulletin>,
     last: Option<Finding>,
+    history: History,
+}
+
+/// What has been found so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Checks that succeeded.
+    pub passed: u64,
+    /// Checks that did not.
+    pub failed: u64,
+    /// How long all of them took together.
+    pub took: Duration,
+    /// How often it has gone down.
+    pub downs: u64,
+}
+
+impl History {
+    fn note(&mut self, finding: &Finding) {
+        match finding.passed {
+            true => self.passed += 1,
+            false => self.failed += 1,
+        }
+        self.took += finding.took;
+    }
 }
 
 impl Patient {
@@ -86,6 +110,7 @@ impl Patient {
                 source: None,
             }),
             last: None,
+            history: History::default(),
         }
     }
 
@@ -121,12 +146,18 @@ impl Patient {
         self.last.as_ref()
     }
 
+    /// What has been found so far.
+    pub const fn history(&self) -> History {
+        self.history
+    }
+
     /// Takes in a check. True when it may have changed the state.
     pub fn checked(&mut self, finding: Finding, pace: &Pace) -> bool {
         let changed = self.machine.step(finding.passed, pace);
         if changed {
             self.diagnosis = finding.said.clone();
         }
+        self.history.note(&finding);
         self.last = Some(finding);
         changed
     }
@@ -192,6 +223,7 @@ impl Patient {
                 _ => reason,
             },
         };
+        self.history.downs += u64::from(to == RealState::Down);
         self.bulletin = Arc::new(Bulletin {
             state: to,
             since: now,
@@ -435,6 +467,25 @@ mod tests {
             source: Some(HealthSource::Agent),
         };
         assert_eq!(**patient.bulletin(), bulletin);
+    }
+
+    #[test]
+    fn what_was_found_is_counted() {
+        let mut case = Case::new(0);
+        for (second, event) in ["+", "-", "-", "-", "+", "+", "drain", "down"]
+            .iter()
+            .enumerate()
+        {
+            case.then(second as u64, event);
+        }
+        let history = case.patient.anew(true, true).history();
+        let History {
+            passed,
+            failed,
+            downs,
+            ..
+        } = history;
+        assert_eq!((passed, failed, downs), (3, 3, 2));
     }
 
     #[test]

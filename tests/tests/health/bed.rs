@@ -57,7 +57,7 @@ impl Bed {
 
     pub(crate) fn watch(&self, health: Option<HealthPolicy>) -> Result<()> {
         let patch = ServicePatch {
-            health: Some(health),
+            health: Some(health.into()),
             ..ServicePatch::default()
         };
         self.api()

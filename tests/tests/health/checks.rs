@@ -388,9 +388,20 @@ fn checks_tell_the_well_from_the_ill() -> Result<()> {
             Ok(())
         })?;
     }
-    // What the file has named may be put again.
+    // What the file has named may be put again, and changed but for what is run.
     let present = Service::from(&api.service(id)?);
     api.put_service(&present)?;
+    let commanded = commanded.reals[0].endpoint(id.port());
+    let merge = |patch: &str| -> Result<()> {
+        let patch = serde_json::from_str(&format!(r#"{{"check": {patch}}}"#))?;
+        api.change_real(id, commanded, patch)
+    };
+    merge(r#"{"timeout": "900ms"}"#)?;
+    let refused = merge(r#"{"command": ["/bin/rm", "-r", "/"]}"#).unwrap_err();
+    assert!(
+        format!("{refused:#}").contains("/check/command/0"),
+        "{refused:#}"
+    );
 
     // A check that hangs does not hold up the others, and packets even less.
     let before = api

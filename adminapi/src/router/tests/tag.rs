@@ -98,6 +98,7 @@ async fn conditions_of_what_is_and_is_not_there() {
         (&put, ("if-none-match", "*"), web(), true),
         (&put, ("if-match", "*"), web(), false),
         (&put, ("if-match", "\"0\", W/\"1\""), web(), true),
+        (&put, ("if-none-match", "\"0\", W/\"1\""), web(), false),
         (&other, ("if-match", "*"), dns(), true),
         (&other, ("if-none-match", "*"), dns(), false),
     ] {
@@ -115,6 +116,53 @@ async fn conditions_of_what_is_and_is_not_there() {
         let got = on(&api, &put, ("if-match", value), web()).await;
         assert_problem(&got, ProblemKind::BadRequest, value);
     }
+}
+
+#[tokio::test]
+async fn a_weak_tag_is_the_same_where_nothing_is_to_be_changed() {
+    let api = with_web().await;
+    let put = format!("PUT {WEB}");
+    let weak = format!("\"a,b\", W/{}", tag_of(&api, WEB).await);
+    for name in ["if-match", "if-none-match"] {
+        let got = on(&api, &put, (name, &weak), web()).await;
+        assert_problem(&got, ProblemKind::PreconditionFailed, name);
+    }
+}
+
+#[tokio::test]
+async fn who_knows_the_tag_is_told_that_nothing_has_changed() {
+    let api = with_web().await;
+    let get = format!("GET {WEB}");
+    let tag = tag_of(&api, WEB).await;
+    let weak = format!("W/{tag}");
+    for (condition, status) in [
+        (("if-none-match", tag.as_str()), 304),
+        (("if-none-match", &weak), 304),
+        (("if-none-match", "*"), 304),
+        (("if-none-match", "\"0\""), 200),
+        (("if-match", &tag), 200),
+        (("if-match", &weak), 412),
+        (("if-none-match", "x"), 400),
+    ] {
+        let got = on(&api, &get, condition, Value::Null).await;
+        assert_eq!(got.status, status, "{condition:?}");
+        if status == 304 {
+            assert_eq!(got.headers[header::ETAG], tag.as_str());
+            assert_eq!(got.body, Value::Null);
+        }
+    }
+    ok(
+        &api,
+        &format!("PATCH {WEB}"),
+        json!({"scheduler": "lc"}),
+        200,
+    )
+    .await;
+    let got = on(&api, &get, ("if-none-match", &tag), Value::Null).await;
+    assert_eq!(got.status, 200);
+    // What has no tag cannot be known.
+    let got = on(&api, "GET /v1/status", ("if-none-match", "*"), Value::Null).await;
+    assert_eq!(got.status, 200);
 }
 
 #[tokio::test]

@@ -88,11 +88,8 @@ impl MemoryDirector {
         match change {
             Change::AddService(service) => self.add_service(&service),
             Change::ChangeService { service, patch } => self.with(service, |known| {
-                known.scheduler = patch.scheduler.unwrap_or(known.scheduler);
-                known.scheduler_flags = patch.scheduler_flags.unwrap_or(known.scheduler_flags);
-                known.persistence = patch.persistence.unwrap_or(known.persistence);
-                known.one_packet = patch.one_packet.unwrap_or(known.one_packet);
-                known.helper = patch.helper.unwrap_or(known.helper);
+                let changed = patch.applied(&Service::from(&*known)).unwrap();
+                *known = service_view(&changed);
             }),
             Change::RemoveService { service } => {
                 self.with(service, |_| ())?;
@@ -120,7 +117,7 @@ impl MemoryDirector {
             } => self.with(service, |known| {
                 let known = known.reals.iter_mut().find(|known| known.endpoint() == at);
                 let known = known.ok_or(DirectorError::NoReal)?;
-                *known = view(&patch.applied(known));
+                *known = view(&patch.applied(&Real::from(&*known)).unwrap());
                 Ok(())
             })?,
             Change::RemoveReal { service, real: at } => self.with(service, |known| {

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use adminapi::model::{Condition, LastCheck, RealView, ServiceCondition, ServiceView};
+use adminapi::model::{CheckCounts, Condition, LastCheck, RealView, ServiceCondition, ServiceView};
 
 use super::super::unix::unix;
 use super::super::{Director, view};
@@ -57,7 +57,9 @@ impl Books {
     fn condition(&self, service: &Service, real: &Real) -> Option<Condition> {
         let bulletin = real.bulletin.as_deref()?;
         let bed = self.beds.get(&(service.key, real.endpoint));
-        let last = bed.and_then(|bed| bed.patient.lock().last().cloned());
+        let known = bed.map(|bed| bed.patient.lock());
+        let last = known.as_ref().and_then(|patient| patient.last().cloned());
+        let history = known.map(|patient| patient.history()).unwrap_or_default();
         // A moment is to be the same second whenever it is asked for.
         let (now, today) = (Instant::now(), SystemTime::now());
         let unix = |at: Instant| unix(today - (now - at));
@@ -78,6 +80,12 @@ impl Books {
                 said: last.said.to_string(),
                 took: last.took.as_millis() as u64,
             }),
+            checks: CheckCounts {
+                passed: history.passed,
+                failed: history.failed,
+                took: history.took.as_millis() as u64,
+            },
+            downs: history.downs,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adminapi::model::{HealthSource, RealState};
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Patient, Words};
+use super::{History, Hold, Patient, Words};
 use crate::health::machine::{Machine, Opinion};
 use crate::health::passive::Window;
 use crate::health::report::Report;
@@ -69,6 +69,7 @@ impl Patient {
                 source: chart.source,
             }),
             last: None,
+            history: History::default(),
         }
     }
 }
