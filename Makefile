@@ -140,6 +140,7 @@ bench: deps bench-deps release ## Measure against the kernel and against the lim
 	target/release/bench gate
 	target/release/bench cookies
 	target/release/bench minting
+	target/release/bench denying
 	target/release/bench memory
 	target/release/bench forwarding
 	target/release/bench web

@@ -21,7 +21,7 @@ use crate::model::{
     Difference, Events, ExplainQuery, Explanation, Forgotten, Health, Limits, ListingQuery,
     MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
     SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateId, TemplateQuery, Timeouts,
-    TimeoutsPatch,
+    TimeoutsPatch, ViewsQuery,
 };
 use crate::path;
 use crate::problem::ProblemDocument;
@@ -29,7 +29,7 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
-pub use listing::Listing;
+pub use listing::{Listing, Pieces};
 pub use tls::Trust;
 use transport::{Answer, Broken, Head, Request, Transport};
 
@@ -117,6 +117,12 @@ impl Client {
     /// Services in a row each, all or one. Until it is read or dropped, other calls wait.
     pub async fn listing(&self, query: &ListingQuery) -> Result<Listing<'_>> {
         Listing::of(self, query).await
+    }
+
+    /// Services as they are now, all or one, as JSON in pieces. Until it is read or dropped, other
+    /// calls wait.
+    pub async fn views(&self, query: &ViewsQuery) -> Result<Pieces<'_>> {
+        Pieces::of(self, &path::views(query), "application/json").await
     }
 
     /// One service.

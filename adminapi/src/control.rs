@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 
 use crate::error::Result;
-use crate::model::listing::Rows;
+use crate::model::listing::{self, Rows};
 use crate::model::{
     AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
     Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Forgotten,
     Health, Limits, Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix,
     Real, RealPatch, RealView, Sample, Service, ServiceId, ServicePatch, ServiceRow, ServiceView,
     SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateQuery, Timeouts,
-    TimeoutsPatch,
+    TimeoutsPatch, ViewsQuery,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
@@ -70,9 +70,18 @@ pub trait Control: Send + Sync + 'static {
         };
         let services = query.order.of_services(services, |view| view.id);
         let rows = services.into_iter();
-        Ok(Box::new(
-            rows.map(move |view| ServiceRow::of(&view, &query)),
-        ))
+        Ok(Box::new(rows.map(move |view| {
+            listing::encode(&ServiceRow::of(&view, &query))
+        })))
+    }
+
+    /// Services as they are now, all or the one that is asked for, in the order that is asked for.
+    fn views(&self, query: ViewsQuery) -> Result<Vec<ServiceView>> {
+        let views = match query.service {
+            Some(id) => vec![self.service(id)?],
+            None => self.services()?,
+        };
+        Ok(query.order.of_all(views))
     }
 
     /// One service.

@@ -68,7 +68,9 @@ pub use health::{
 pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};
 pub use limits::{Limits, Use};
-pub use listing::{Five, ListingQuery, Numbers, Order, RealRow, ServiceRow};
+pub use listing::{
+    Five, ListingQuery, Live, Numbers, Order, RealRow, ServiceRow, Side, ViewsQuery,
+};
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
 pub use merge::Merge;
 pub use millis::{BadMillis, Millis};

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Order,
-    Prefix, ServiceId, SyncRole, TemplateId, TemplateQuery,
+    ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix,
+    ServiceId, Side, SyncRole, TemplateId, TemplateQuery, ViewsQuery,
 };
 
 /// `GET`: metrics for Prometheus.
@@ -22,6 +22,8 @@ pub const STATUS: &str = "/v1/status";
 pub const SERVICES: &str = "/v1/services";
 /// `GET`: services and real servers in a row each.
 pub const LISTING: &str = "/v1/listing";
+/// The same with all that is shown of services.
+pub const VIEWS: &str = "/v1/listing/views";
 /// `GET`: connections.
 pub const CONNECTIONS: &str = "/v1/connections";
 /// `GET`, `DELETE`: what persistent services remember of clients.
@@ -197,16 +199,26 @@ pub fn listing(query: &ListingQuery) -> String {
         Numbers::Stats => "stats",
         Numbers::Rates => "rates",
     };
-    let order = match query.order {
-        Order::Added => "added",
-        Order::Ipvsadm => "ipvsadm",
+    let side = match query.side {
+        Side::Present => "present",
+        Side::Configured => "configured",
     };
     let given = [
         ("service", query.service.map(|id| id.to_string())),
         ("numbers", Some(numbers.to_owned())),
-        ("order", Some(order.to_owned())),
+        ("order", Some(query.order.name().to_owned())),
+        ("side", Some(side.to_owned())),
     ];
     format!("{LISTING}?{}", parameters(given))
+}
+
+/// A listing of all that is shown of services.
+pub fn views(query: &ViewsQuery) -> String {
+    let given = [
+        ("service", query.service.map(|id| id.to_string())),
+        ("order", Some(query.order.name().to_owned())),
+    ];
+    format!("{VIEWS}?{}", parameters(given))
 }
 
 /// Those of a query that are given.

@@ -99,6 +99,7 @@ fn services() -> OpenApiRouter<Ask> {
     OpenApiRouter::new()
         .routes(routes!(service::list, service::add, service::flush))
         .routes(routes!(listing::list))
+        .routes(routes!(listing::views))
         .routes(routes!(service::all_stats, service::zero_all))
         .routes(routes!(
             service::show,

@@ -1,10 +1,10 @@
 //! What the command line asks of a director, apart from how it reaches it.
 
-use adminapi::client::{ClientError, Listing};
+use adminapi::client::{self, ClientError, Listing};
 use adminapi::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
-    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, ServiceView, Stats, SyncDaemon,
-    SyncRole, Timeouts, TimeoutsPatch,
+    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, Stats, SyncDaemon, SyncRole,
+    Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use adminapi::sysctl::Value;
 use adminapi::{Client, ProblemDocument, ProblemKind};
@@ -128,12 +128,16 @@ pub(crate) trait Rows {
     async fn next(&mut self) -> Result<Option<ServiceRow>>;
 }
 
+/// A text that comes in pieces.
+pub(crate) trait Pieces {
+    /// The next one, when it has come; `None` after the last one.
+    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]>>>;
+}
+
 /// A director, as ipvsadm's commands need it.
 pub(crate) trait Director: Edit {
-    /// All services.
-    async fn services(&self) -> Result<Vec<ServiceView>>;
-    /// One service.
-    async fn service(&self, id: ServiceId) -> Result<ServiceView>;
+    /// Services as they are now, all or one, as JSON.
+    async fn views(&self, query: ViewsQuery) -> Result<impl Pieces>;
     /// Services in a row each, all or one, as they come.
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows>;
     /// Services, timeouts and settings as they are configured.
@@ -198,12 +202,8 @@ impl Edit for Client {
 }
 
 impl Director for Client {
-    async fn services(&self) -> Result<Vec<ServiceView>> {
-        Ok(self.services().await?)
-    }
-
-    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        Ok(self.service(id).await?)
+    async fn views(&self, query: ViewsQuery) -> Result<impl Pieces> {
+        Ok(self.views(&query).await?)
     }
 
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows> {
@@ -264,6 +264,12 @@ impl Rows for Listing<'_> {
     }
 }
 
+impl Pieces for client::Pieces<'_> {
+    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]>>> {
+        Ok(self.next().await?)
+    }
+}
+
 impl From<ClientError> for DirectorError {
     fn from(error: ClientError) -> Self {
         let text = error.to_string();
@@ -276,9 +282,14 @@ impl From<ClientError> for DirectorError {
             | ClientError::Unreachable { .. } => Self::NotRunning(text),
             ClientError::PermissionDenied(_) => Self::NoPermission(text),
             ClientError::Tls { .. } => Self::NotTrusted(text),
-            ClientError::Timeout { .. } => Self::TimedOut(text),
+            ClientError::Timeout { .. } => {
+                Self::TimedOut(format!("{text}; BULWARK_TIMEOUT=SECONDS waits longer"))
+            }
             ClientError::Problem(document) => document.as_ref().into(),
-            ClientError::Cut { .. } | ClientError::Protocol(_) => Self::Fault(text),
+            ClientError::Cut { .. } => Self::Fault(text),
+            ClientError::Protocol(_) => Self::Fault(format!(
+                "{text}; --api or BULWARK_API may lead elsewhere, or to one of another version"
+            )),
         }
     }
 }
@@ -300,6 +311,7 @@ impl From<&ProblemDocument> for DirectorError {
             | ProblemKind::MalformedJson
             | ProblemKind::BadRequest
             | ProblemKind::TooManyRequests
+            | ProblemKind::NoSuchResource
             | ProblemKind::NoSuchSysctl => Self::Refused(text),
             ProblemKind::Limit => Self::Full(text),
             _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
@@ -357,7 +369,9 @@ mod tests {
         ] {
             let text = error.to_string();
             let error = DirectorError::from(error);
-            assert_eq!((error.status(), error.to_string()), (status, text));
+            assert_eq!(error.status(), status);
+            // What to do may follow.
+            assert!(error.to_string().starts_with(&text), "{error}");
         }
     }
 
@@ -374,8 +388,7 @@ mod tests {
                 404 if kind == ProblemKind::NoSuchDaemon => DirectorError::NoDaemon,
                 422 if kind == ProblemKind::NoSuchInterface => DirectorError::NoInterface(text),
                 409 => DirectorError::Exists,
-                404 if kind == ProblemKind::NoSuchSysctl => DirectorError::Refused(text),
-                400 | 422 | 429 => DirectorError::Refused(text),
+                400 | 404 | 422 | 429 => DirectorError::Refused(text),
                 401 | 403 => DirectorError::NoPermission(text),
                 507 => DirectorError::Full(text),
                 _ => DirectorError::Fault(text),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use adminapi::fake::Fake;
 use adminapi::model::{Connection, Protocol, Status};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A director that tracks three connections, and tells of one at a time.
 fn fake() -> Fake {
@@ -149,6 +149,12 @@ async fn options_and_words_reach_a_director() {
         "{}",
         text(&output.stdout)
     );
+    let output = run(bulwark(), &api, "mark remove 7");
+    assert_eq!(output.status.code(), Some(255), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("there is no rule 7"));
+    let output = run(bulwark(), &api, "top");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("no terminal"));
     let nowhere = format!("--api unix:{}/no.sock status", folder.path().display());
     assert_eq!(run(bulwark(), &api, &nowhere).status.code(), Some(3));
 }
@@ -183,6 +189,35 @@ async fn what_is_no_director_is_told_apart() {
     });
     let output = run(bulwark(), &stranger, "-Ln");
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+}
+
+/// A listing is printed as it comes, but nothing of what is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_web_server_is_no_listing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stranger = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read_buf(&mut Vec::with_capacity(1024)).await;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n";
+            let _ = stream
+                .write_all(format!("{head}<html></html>").as_bytes())
+                .await;
+        }
+    });
+    for line in ["-Ln", "-Ln --json", "-Sn", "-S --full", "status"] {
+        let output = run(bulwark(), &stranger, line);
+        let told = text(&output.stderr);
+        assert_eq!(
+            (text(&output.stdout), output.status.code()),
+            ("", Some(6)),
+            "{line}: {told}"
+        );
+        assert!(
+            told.contains("BULWARK_API may lead elsewhere"),
+            "{line}: {told}"
+        );
+    }
 }
 
 /// A director that takes connections and never answers.

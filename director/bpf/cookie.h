@@ -226,7 +226,7 @@ static __always_inline enum meeting turn_away(const struct cookie_service *servi
 	return REFUSE;
 }
 
-__noinline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
+static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet *p,
 			     const struct cookie_service *service)
 {
 	struct segment s;

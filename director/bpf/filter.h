@@ -89,19 +89,31 @@ struct {
 	__type(value, struct filter);
 } filters SEC(".maps");
 
-static __always_inline struct listing *listing_of(const struct address *from, __u32 families)
+static __always_inline struct listing *in_force(struct listing *found)
 {
-	struct network_v4 v4 = { 32, from->word[3] };
-	struct network_v6 v6 = { 128, *from };
-	struct listing *found;
+	return found && found->until && bpf_ktime_get_ns() >= found->until ? 0 : found;
+}
 
-	if (is_v4(from))
-		found = families & V4 ? bpf_map_lookup_elem(&listed_v4, &v4) : 0;
-	else
-		found = families & V6 ? bpf_map_lookup_elem(&listed_v6, &v6) : 0;
-	if (found && found->until && bpf_ktime_get_ns() >= found->until)
+// The listing of who has sent a packet of IPv4, which is asked for before anything else is read.
+static __always_inline struct listing *listing_v4(struct xdp_md *ctx, const struct filter *filter)
+{
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct network_v4 network = { 32 };
+
+	if (!(filter->listed & V4) || (void *)(ip + 1) > end ||
+	    eth->h_proto != bpf_htons(ETH_P_IP))
 		return 0;
-	return found;
+	network.addr = ip->saddr;
+	return in_force(bpf_map_lookup_elem(&listed_v4, &network));
+}
+
+static __always_inline struct listing *listing_v6(const struct address *from)
+{
+	struct network_v6 network = { 128, *from };
+
+	return in_force(bpf_map_lookup_elem(&listed_v6, &network));
 }
 
 // Where the addresses of real servers fall, a bit each: few other addresses do, and those of a flood
@@ -128,11 +140,11 @@ static __always_inline bool may_be_real(const struct address *a)
 static __always_inline bool is_real(const struct address *from)
 {
 	struct endpoint whole = { .addr = *from };
-	struct standing *standing;
+	const struct standing *standing;
 
 	if (!may_be_real(from))
 		return false;
-	standing = bpf_map_lookup_elem(&endpoints, &whole);
+	standing = standing_of(&whole);
 	return standing && standing->roles & REAL;
 }
 
@@ -142,12 +154,8 @@ static __always_inline bool may_be_known(const struct packet *p)
 	return p->dst.protocol == IPPROTO_TCP && !opens(p);
 }
 
-static __always_inline enum counter by_list(const struct packet *p, struct listing *listing)
+static __always_inline enum counter noted(struct listing *listing)
 {
-	if (listing->list == DENY && may_be_known(p))
-		return ADMITTED;
-	if (listing->list != ALLOW && is_real(&p->from))
-		return ADMITTED;
 	__sync_fetch_and_add(&listing->packets, 1);
 	switch (listing->list) {
 	case DENY:
@@ -157,6 +165,15 @@ static __always_inline enum counter by_list(const struct packet *p, struct listi
 	default:
 		return ADMITTED;
 	}
+}
+
+static __always_inline enum counter by_list(const struct packet *p, struct listing *listing)
+{
+	if (listing->list == DENY && may_be_known(p))
+		return ADMITTED;
+	if (listing->list != ALLOW && is_real(&p->from))
+		return ADMITTED;
+	return noted(listing);
 }
 
 // Whether an answer to the source would leave through the interface that the packet came in
@@ -217,21 +234,19 @@ static __always_inline bool is_empty(const struct address *a)
 	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
 }
 
-// Why a packet is not taken, or ADMITTED. `allowed` says whether a list lets it in.
+// Why a packet is not taken, or ADMITTED. `listing` is that of IPv4; `allowed` says whether a list lets
+// it in.
 static __always_inline enum counter filtered(struct xdp_md *ctx, const struct packet *p,
-					     const struct filter *filter, __u32 port,
-					     bool *allowed)
+					     const struct filter *filter, struct listing *listing,
+					     __u32 port, bool *allowed)
 {
-	struct listing *listing;
-
 	if (is_empty(&p->from)) // neither IPv4 nor IPv6, or from nobody
 		return ADMITTED;
-	if (filter->listed) {
-		listing = listing_of(&p->from, filter->listed);
-		if (listing) {
-			*allowed = listing->list == ALLOW;
-			return by_list(p, listing);
-		}
+	if (filter->listed & V6 && !is_v4(&p->from))
+		listing = listing_v6(&p->from);
+	if (listing) {
+		*allowed = listing->list == ALLOW;
+		return by_list(p, listing);
 	}
 	if (filter->bogons | filter->strict | filter->loose)
 		return by_origin(ctx, &p->from, filter, port);

@@ -11,7 +11,7 @@
 //
 // One instance runs on each interface (PORT); the maps are shared by all.
 //
-// What is `__noinline` and not static (parse, is_ours, meet ...) the kernel checks once, for any
+// What is `__noinline` and not static (parse, is_ours, restricted ...) the kernel checks once, for any
 // arguments, and not again for each way that leads there: of the million instructions that it looks
 // at, all of this takes an eighth, and would take nearly all of them inlined. Since they may get any
 // arguments, such functions ask whether their pointers are there. And the 512 bytes of stack that a
@@ -35,39 +35,35 @@
 const volatile __u32 PORT;
 const volatile __u32 FAST_PATH;
 
-static __always_inline void count(enum counter what)
+static __always_inline void count(struct counts *counts, enum counter what)
 {
-	__u32 slot = PORT * COUNTERS + what;
-	__u64 *value = bpf_map_lookup_elem(&counters, &slot);
-
-	if (value)
-		*value += 1;
+	counts->of[what & (COUNTS - 1)] += 1;
 }
 
-static __always_inline int pass(void)
+static __always_inline int pass(struct counts *counts)
 {
-	count(PASSED);
+	count(counts, PASSED);
 	return XDP_PASS;
 }
 
-static __always_inline int drop(enum counter why)
+static __always_inline int drop(struct counts *counts, enum counter why)
 {
-	count(why);
+	count(counts, why);
 	return XDP_DROP;
 }
 
-static __always_inline int to_director(__u32 queue)
+static __always_inline int to_director(struct counts *counts, __u32 queue)
 {
 	__u32 slot = PORT * QUEUES + queue;
 	int verdict = bpf_redirect_map(&sockets, slot, XDP_DROP);
 
-	count(verdict == XDP_REDIRECT ? REDIRECTED : NO_SOCKET);
+	count(counts, verdict == XDP_REDIRECT ? REDIRECTED : NO_SOCKET);
 	return verdict;
 }
 
 static __always_inline __u32 role(const struct endpoint *endpoint)
 {
-	struct standing *standing = bpf_map_lookup_elem(&endpoints, endpoint);
+	const struct standing *standing = standing_of(endpoint);
 
 	return standing ? standing->roles : 0;
 }
@@ -81,7 +77,7 @@ static __always_inline bool is_ftp_data(__be16 port)
 static __always_inline __u32 widened(__u32 roles, const struct endpoint *end,
 				     const struct scope *scope)
 {
-	struct endpoint key = *end; // before Linux 6.2 a key is on the stack, not behind an argument
+	struct endpoint key = *end;
 	__u32 wide;
 
 	if (roles || !scope->wide)
@@ -94,9 +90,7 @@ static __always_inline __u32 widened(__u32 roles, const struct endpoint *end,
 // The same, for endpoints that have not been looked up yet.
 static __always_inline __u32 roles_of(const struct endpoint *end, const struct scope *scope)
 {
-	struct endpoint key = *end;
-
-	return widened(role(&key), end, scope);
+	return widened(role(end), end, scope);
 }
 
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
@@ -153,28 +147,29 @@ static __always_inline bool is_for_us(struct xdp_md *ctx)
 }
 
 // Forwards what needs no decision.
-static __always_inline int forward_flow(struct xdp_md *ctx)
+static __always_inline int forward_flow(struct xdp_md *ctx, struct counts *counts)
 {
 	int verdict = FAST_PATH ? forward(ctx) : MISS;
 
 	if (verdict != MISS)
-		count(FORWARDED);
+		count(counts, FORWARDED);
 	return verdict;
 }
 
 // Drops a packet of which the director would not hear otherwise.
-static __always_inline int refuse(struct xdp_md *ctx, const struct packet *packet,
-				  const struct filter *filter, enum counter why)
+static __always_inline int refuse(struct xdp_md *ctx, struct counts *counts,
+				  const struct packet *packet, const struct filter *filter,
+				  enum counter why)
 {
 	sample(ctx, packet, filter);
-	return drop(why);
+	return drop(counts, why);
 }
 
 // Sends an answer back the way that its question came. Drivers of devices do that; veth loses it
 // without a word, unless a program runs at the far end, but not what is redirected.
-static __always_inline int answer(const struct lane *lane)
+static __always_inline int answer(struct counts *counts, const struct lane *lane)
 {
-	count(ANSWERED);
+	count(counts, ANSWERED);
 	return lane->direct ? XDP_TX : bpf_redirect_map(&exits, PORT, XDP_DROP);
 }
 
@@ -189,8 +184,8 @@ static __always_inline bool is_read(__u32 queue)
 // TCP for a service with cookies, before it gets to the director. Where no answer gets out, a worker
 // gives it. Nobody is answered whose next word nobody would hear: a client that waits for its server to
 // speak would wait for ever, but sends a SYN again.
-static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet,
-				 const struct filter *filter,
+static __always_inline int greet(struct xdp_md *ctx, struct counts *counts,
+				 const struct packet *packet, const struct filter *filter,
 				 const struct cookie_service *service)
 {
 	__u32 port = PORT;
@@ -198,26 +193,45 @@ static __always_inline int greet(struct xdp_md *ctx, const struct packet *packet
 
 	if (!lane || !is_read(ctx->rx_queue_index) ||
 	    (opens(packet) && !lane->direct && !lane->on))
-		return to_director(ctx->rx_queue_index);
+		return to_director(counts, ctx->rx_queue_index);
 	switch (meet(ctx, packet, service)) {
 	case ANSWER:
 		sample(ctx, packet, filter);
-		return answer(lane);
+		return answer(counts, lane);
 	case REFUSE:
-		return refuse(ctx, packet, filter, BAD_COOKIE);
+		return refuse(ctx, counts, packet, filter, BAD_COOKIE);
 	case HEARD:
-		return refuse(ctx, packet, filter, RESET_HEARD);
+		return refuse(ctx, counts, packet, filter, RESET_HEARD);
 	default:
-		return to_director(ctx->rx_queue_index);
+		return to_director(counts, ctx->rx_queue_index);
 	}
 }
 
+// Why a SYN in an IPv4 packet without options, of which a flood is made, is not taken; ADMITTED when it
+// has to be read first.
+static __always_inline enum counter refused_at_once(struct xdp_md *ctx, const struct filter *filter,
+						    struct listing *listing)
+{
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcp_rest *rest = (void *)(ip + 1) + 4; // after the ports
+	struct address from;
+
+	if (!listing || listing->list == ALLOW || (void *)(rest + 1) > end || !is_plain(ip) ||
+	    !is_opening(rest->flags))
+		return ADMITTED;
+	set_v4(&from, ip->saddr);
+	return may_be_real(&from) || is_next(filter) ? ADMITTED : noted(listing);
+}
+
 // Filters what is not of an established connection, and finds out whose it is.
-static __always_inline int judge(struct xdp_md *ctx)
+static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 {
 	const struct standing *standing = NULL;
 	struct packet packet = {};
 	bool ours, allowed = false;
+	struct listing *listing;
 	struct filter *filter;
 	struct scope *scope;
 	enum reading reading;
@@ -227,15 +241,19 @@ static __always_inline int judge(struct xdp_md *ctx)
 	scope = bpf_map_lookup_elem(&scopes, &only);
 	filter = bpf_map_lookup_elem(&filters, &only);
 	if (!scope || !filter)
-		return pass();
-	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
-	refused = filtered(ctx, &packet, filter, PORT, &allowed);
+		return pass(counts);
+	listing = listing_v4(ctx, filter);
+	refused = refused_at_once(ctx, filter, listing);
 	if (refused != ADMITTED)
-		return refuse(ctx, &packet, filter, refused);
+		return drop(counts, refused);
+	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
+	refused = filtered(ctx, &packet, filter, listing, PORT, &allowed);
+	if (refused != ADMITTED)
+		return refuse(ctx, counts, &packet, filter, refused);
 	switch (reading) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
-		standing = bpf_map_lookup_elem(&endpoints, &packet.dst);
+		standing = standing_of(&packet.dst);
 		ours = standing && standing->roles & SERVICE;
 		if (!ours)
 			ours = is_ours(&packet, scope, standing ? standing->roles : 0);
@@ -247,28 +265,33 @@ static __always_inline int judge(struct xdp_md *ctx)
 		ours = false;
 	}
 	if (!ours)
-		return pass();
+		return pass(counts);
 	if ((filter->limits | filter->closed | filter->sealed) && !allowed &&
 	    !is_real(&packet.from)) {
 		refused = restricted(&packet, filter);
 		if (refused != ADMITTED)
-			return refuse(ctx, &packet, filter, refused);
+			return refuse(ctx, counts, &packet, filter, refused);
 	}
 	if (standing && standing->cookies.flags & MINTS)
-		return greet(ctx, &packet, filter, &standing->cookies);
-	return to_director(ctx->rx_queue_index);
+		return greet(ctx, counts, &packet, filter, &standing->cookies);
+	return to_director(counts, ctx->rx_queue_index);
 }
 
 SEC("xdp")
 int gate(struct xdp_md *ctx)
 {
+	__u32 port = PORT;
+	struct counts *counts = bpf_map_lookup_elem(&counters, &port);
 	bool for_us = is_for_us(ctx);
-	int verdict = for_us ? forward_flow(ctx) : MISS; // established connections come first
+	int verdict;
 
+	if (!counts)
+		return XDP_PASS;
+	verdict = for_us ? forward_flow(ctx, counts) : MISS; // established connections come first
 	if (verdict != MISS)
 		return verdict;
-	count(RECEIVED);
-	return for_us ? judge(ctx) : pass();
+	count(counts, RECEIVED);
+	return for_us ? judge(ctx, counts) : pass(counts);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -8,13 +8,13 @@
 #pragma once
 
 #include "address.h"
-#include "cookie/service.h"
+#include "endpoints.h"
 
 // Queues of one interface at most; the director refuses more.
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 7
+#define PINNED_LAYOUT 8
 
 // Who has pinned these maps.
 struct record {
@@ -29,11 +29,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct record);
 } record SEC(".maps");
-
-// Roles of an endpoint, a bit each.
-#define SERVICE 1
-#define REAL 2
-#define FTP_DATA 4 // with port 0: a service at the ports that FTP has its data on
 
 enum counter {
 	RECEIVED, // and not FORWARDED: that would be a second one for each packet of a flow
@@ -54,22 +49,6 @@ enum counter {
 	COUNTERS,
 	ADMITTED = COUNTERS, // nothing that is counted
 };
-
-// What an endpoint is to the director, and how the cookies of a service are made, if it has some: one
-// look-up tells both.
-struct standing {
-	__u32 roles;
-	__u32 zero;
-	struct cookie_service cookies;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct endpoint);
-	__type(value, struct standing);
-} endpoints SEC(".maps");
 
 // A rule that marks packets, the first one that fits. Fields that say nothing fit everything.
 struct rule {
@@ -155,10 +134,16 @@ struct {
 	__type(value, struct station);
 } stations SEC(".maps");
 
-// Slot: port * COUNTERS + counter.
+// What was counted on a port, in one entry: a packet looks it up once.
+#define COUNTS 16 // COUNTERS, up to a power of two
+
+struct counts {
+	__u64 of[COUNTS];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 16 * COUNTERS);
+	__uint(max_entries, 16);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct counts);
 } counters SEC(".maps");

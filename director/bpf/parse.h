@@ -105,9 +105,21 @@ static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, 
 }
 
 // A SYN, and not the answer to one.
+static __always_inline bool is_opening(__u8 flags)
+{
+	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 static __always_inline bool opens(const struct packet *p)
 {
-	return (p->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return is_opening(p->flags);
+}
+
+// What most packets are: TCP, whole, in an IPv4 packet without options.
+static __always_inline bool is_plain(const struct iphdr *ip)
+{
+	return *(__u8 *)ip == 0x45 && ip->protocol == IPPROTO_TCP &&
+	       !(ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET));
 }
 
 static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, __u8 *protocol)
@@ -266,8 +278,7 @@ __noinline enum reading parse(struct xdp_md *ctx, struct packet *p)
 	}
 }
 
-// The same for what most packets are, TCP in an IPv4 packet without options, in place; false for
-// others. A call and its return are a good part of what a packet of a flood costs.
+// The same for what is plain, in place; false for others. A call and its return are a good part of what a packet of a flood costs.
 static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 {
 	void *end = (void *)(long)ctx->data_end;
@@ -276,9 +287,7 @@ static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 	__be16 *port = (void *)(ip + 1);
 	struct tcp_rest *rest = (void *)(port + 2);
 
-	if ((void *)(rest + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) ||
-	    *(__u8 *)ip != 0x45 || ip->protocol != IPPROTO_TCP ||
-	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET))
+	if ((void *)(rest + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || !is_plain(ip))
 		return false;
 	set_v4(&p->from, ip->saddr);
 	set_v4(&p->src.addr, ip->saddr);

@@ -45,19 +45,27 @@ static __noinline int show(struct xdp_md *ctx, const struct packet *p, __u32 gap
 	return 0;
 }
 
-static __always_inline void sample(struct xdp_md *ctx, const struct packet *p,
-				   const struct filter *filter)
+// What says how far it is to the packet that is shown next, when that is the one at hand; others are
+// let by.
+static __always_inline __u32 *is_next(const struct filter *filter)
 {
 	__u32 only = 0;
 	__u32 *next;
 
 	if (!filter->gap)
-		return;
+		return 0;
 	next = bpf_map_lookup_elem(&ahead, &only);
-	if (!next)
-		return;
-	if (*next)
-		*next -= 1;
-	else
+	if (!next || !*next)
+		return next;
+	*next -= 1;
+	return 0;
+}
+
+static __always_inline void sample(struct xdp_md *ctx, const struct packet *p,
+				   const struct filter *filter)
+{
+	__u32 *next = is_next(filter);
+
+	if (next)
 		show(ctx, p, filter->gap, next);
 }

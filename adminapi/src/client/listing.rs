@@ -2,36 +2,78 @@
 
 use http_body_util::BodyExt;
 use hyper::Method;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 
 use super::{Client, ClientError, Line, Result};
-use crate::model::listing::{Reader, Unlisted};
+use crate::model::listing::{MEDIA_TYPE, Reader, Unlisted};
 use crate::model::{ListingQuery, ServiceRow};
 use crate::path;
 
-/// The rows of a listing, as they come.
+/// The answer to a request, piece by piece, as it comes.
 #[derive(Debug)]
-pub struct Listing<'c> {
+pub struct Pieces<'c> {
     client: &'c Client,
     /// Until the last byte has come.
     line: Option<Line<'c>>,
     body: Incoming,
-    reader: Reader,
 }
 
-impl<'c> Listing<'c> {
-    pub(super) async fn of(client: &'c Client, query: &ListingQuery) -> Result<Self> {
-        let request = client.request(Method::GET, &path::listing(query), None)?;
+impl<'c> Pieces<'c> {
+    /// What is at `path`, which is to be of this media type.
+    pub(super) async fn of(client: &'c Client, path: &str, kind: &str) -> Result<Self> {
+        let request = client.request(Method::GET, path, None)?;
         let (line, head) = client.patiently(client.ask(request)).await?;
         if !head.status.is_success() {
             let answer = client.patiently(head.whole()).await?;
             line.keep();
             return Err(answer.problem());
         }
+        if head.kind.as_ref().is_none_or(|of| of != kind) {
+            return Err(ClientError::Protocol(format!("it is no {kind}")));
+        }
         Ok(Self {
             client,
             line: Some(line),
             body: head.body,
+        })
+    }
+
+    /// The next piece; `None` after the last one.
+    ///
+    /// # Errors
+    /// When nothing comes in time, or not all of it.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.line.is_some() {
+            let frame = async { Ok(self.body.frame().await) };
+            match self.client.patiently(frame).await? {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(_)) => {
+                    return Err(ClientError::Cut {
+                        address: self.client.address.clone(),
+                    });
+                }
+                None => self.line.take().into_iter().for_each(Line::keep),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The rows of a listing, as they come.
+#[derive(Debug)]
+pub struct Listing<'c> {
+    pieces: Pieces<'c>,
+    reader: Reader,
+}
+
+impl<'c> Listing<'c> {
+    pub(super) async fn of(client: &'c Client, query: &ListingQuery) -> Result<Self> {
+        Ok(Self {
+            pieces: Pieces::of(client, &path::listing(query), MEDIA_TYPE).await?,
             reader: Reader::default(),
         })
     }
@@ -45,33 +87,14 @@ impl<'c> Listing<'c> {
             if let Some(row) = self.reader.row().map_err(garbled)? {
                 return Ok(Some(row));
             }
-            if self.line.is_none() {
-                return Ok(None);
-            }
-            self.read().await?;
-        }
-    }
-
-    /// Takes the next piece of the answer, or its end.
-    async fn read(&mut self) -> Result<()> {
-        let frame = async { Ok(self.body.frame().await) };
-        match self.client.patiently(frame).await? {
-            Some(Ok(frame)) => {
-                if let Some(piece) = frame.data_ref() {
-                    self.reader.take(piece);
+            match self.pieces.next().await? {
+                Some(piece) => self.reader.take(&piece),
+                None => {
+                    self.reader.end().map_err(garbled)?;
+                    return Ok(None);
                 }
             }
-            Some(Err(_)) => {
-                return Err(ClientError::Cut {
-                    address: self.client.address.clone(),
-                });
-            }
-            None => {
-                self.reader.end().map_err(garbled)?;
-                self.line.take().into_iter().for_each(Line::keep);
-            }
         }
-        Ok(())
     }
 }
 
@@ -88,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::model::listing::encode;
-    use crate::model::{Scheduler, SchedulerFlags};
+    use crate::model::{Helper, Scheduler, SchedulerFlags};
 
     fn row() -> ServiceRow {
         ServiceRow {
@@ -97,6 +120,7 @@ mod tests {
             scheduler_flags: SchedulerFlags::NONE,
             persistence: None,
             one_packet: false,
+            helper: Helper::Auto,
             numbers: None,
             reals: Vec::new(),
         }
@@ -109,9 +133,12 @@ mod tests {
             .read_buf(&mut Vec::with_capacity(1024))
             .await
             .unwrap();
-        let bytes = encode(&row(), Vec::new()).unwrap();
-        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        let head = format!("{head}{:x}\r\n", bytes.len());
+        let bytes = encode(&row()).unwrap();
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n";
+        let head = format!(
+            "{head}content-type: {MEDIA_TYPE}\r\n\r\n{:x}\r\n",
+            bytes.len()
+        );
         let all = [head.as_bytes(), &bytes, b"\r\n", rest].concat();
         stream.write_all(&all).await.unwrap();
         stream

@@ -162,13 +162,48 @@ async fn a_listing_has_every_row_in_the_order_that_is_asked_for() {
             listed.push(row.id);
         }
         assert_eq!(listed, want);
+        let seen = views(&client, order).await;
+        let seen: Vec<_> = seen.into_iter().map(|view| view.id).collect();
+        assert_eq!(seen, want);
     }
+    assert_eq!(
+        views(&client, Order::Added).await,
+        client.services().await.unwrap()
+    );
     let one = ListingQuery {
         service: Some(web().id),
         ..ListingQuery::default()
     };
     let error = client.listing(&one).await.unwrap_err();
     assert_eq!(error.kind(), Some(ProblemKind::NoSuchService));
+    client.flush().await.unwrap();
+    assert_eq!(views(&client, Order::Added).await, []);
+    director.stop().await;
+}
+
+/// All services, which come in pieces.
+async fn views(client: &Client, order: Order) -> Vec<ServiceView> {
+    let query = ViewsQuery {
+        service: None,
+        order,
+    };
+    let mut pieces = client.views(&query).await.unwrap();
+    let mut whole = Vec::new();
+    while let Some(piece) = pieces.next().await.unwrap() {
+        whole.extend_from_slice(&piece);
+    }
+    serde_json::from_slice(&whole).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_no_listing_is_not_read_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let director = Director::start(&path).await;
+    let client = client(&path);
+    let error = Pieces::of(&client, crate::path::SERVICES, "text/plain").await;
+    assert!(matches!(error, Err(ClientError::Protocol(_))), "{error:?}");
+    assert_eq!(client.services().await.unwrap(), []);
     director.stop().await;
 }
 

@@ -4,6 +4,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,6 +39,8 @@ pub(super) enum Broken {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
+    /// Its media type.
+    pub(super) kind: Option<HeaderValue>,
     pub(super) body: Incoming,
 }
 
@@ -77,6 +80,7 @@ impl Transport {
         })?;
         Ok(Head {
             status: response.status(),
+            kind: response.headers().get(CONTENT_TYPE).cloned(),
             body: response.into_body(),
         })
     }

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    ForwardingMethod, Persistence, Rates, RealView, Scheduler, SchedulerFlags, ServiceId,
-    ServiceView, Traffic, Tunnel,
+    ForwardingMethod, Helper, Persistence, Rates, Real, RealView, Scheduler, SchedulerFlags,
+    Service, ServiceId, ServiceView, Traffic, Tunnel,
 };
-use crate::order;
+use crate::order::{self, Listed};
 
 mod parts;
 mod wire;
 
-pub use wire::{MEDIA_TYPE, Reader, Unlisted, encode};
+pub use wire::{Fixed, MEDIA_TYPE, Reader, Unlisted, encode};
 
 /// Which numbers of what is carried a listing has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -53,6 +53,22 @@ pub enum Order {
 }
 
 impl Order {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Ipvsadm => "ipvsadm",
+        }
+    }
+
+    /// Services and their real servers in this order, which come in that in which they were added.
+    pub fn of_all<S: Listed>(self, services: Vec<S>) -> Vec<S> {
+        match self {
+            Self::Added => services,
+            Self::Ipvsadm => order::listed(services),
+        }
+    }
+
     /// Services in this order, which come in that in which they were added.
     pub fn of_services<T>(self, services: Vec<T>, id: impl Fn(&T) -> ServiceId) -> Vec<T> {
         match self {
@@ -68,6 +84,18 @@ impl Order {
             Self::Ipvsadm => order::reals(reals, endpoint),
         }
     }
+}
+
+/// Which side of services a listing shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// As the kernel would have them, told by a tool that watches the health of real servers: weights
+    /// in force, nobody who is out of service, and the sorry server when it has its turn.
+    #[default]
+    Present,
+    /// As they are configured.
+    Configured,
 }
 
 /// Connections, packets in and out, bytes in and out.
@@ -111,12 +139,29 @@ pub struct ListingQuery {
     /// In this order.
     #[serde(default)]
     pub order: Order,
+    /// This side of them.
+    #[serde(default)]
+    pub side: Side,
 }
 
-/// Services in a row each, which are made as they are asked for.
-pub type Rows = Box<dyn Iterator<Item = ServiceRow> + Send>;
+/// Which services are to be shown, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ViewsQuery {
+    /// Only this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+    /// In this order.
+    #[serde(default)]
+    pub order: Order,
+}
 
-/// A virtual service in a listing.
+/// Services in a row each, as bytes, which are made as they are asked for.
+pub type Rows = Box<dyn Iterator<Item = Result<Vec<u8>, Unlisted>> + Send>;
+
+/// A virtual service in a listing. What serde skips are the numbers that change with the traffic;
+/// they follow the rest, which stays until something is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRow {
     /// Its name in paths.
@@ -131,7 +176,10 @@ pub struct ServiceRow {
     pub persistence: Option<Persistence>,
     /// Whether each datagram is scheduled by itself.
     pub one_packet: bool,
+    /// What follows its connections.
+    pub helper: Helper,
     /// The numbers that were asked for.
+    #[serde(skip)]
     pub numbers: Option<Five>,
     /// Its real servers.
     pub reals: Vec<RealRow>,
@@ -155,6 +203,14 @@ pub struct RealRow {
     pub upper: u32,
     /// With fewer connections than this it is no longer overloaded; 0 = three quarters of `upper`.
     pub lower: u32,
+    /// What it has at this moment.
+    #[serde(skip)]
+    pub live: Live,
+}
+
+/// What changes of a real server with its traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
     /// Connections in a state that counts as active.
     pub active: u32,
     /// Its other connections.
@@ -170,44 +226,91 @@ impl RealRow {
     pub const fn endpoint(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }
+
+    /// How a tunnel to it wraps packets; none when there is no tunnel to it.
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        (self.method == ForwardingMethod::Tun).then(|| self.tun.unwrap_or_default())
+    }
 }
 
 impl ServiceRow {
-    /// The row of a service, as `query` wants it: as the kernel would have it, told by a tool that
-    /// watches the health of real servers.
+    /// The row of a service, as `query` wants it.
     pub fn of(view: &ServiceView, query: &ListingQuery) -> Self {
-        let ListingQuery { numbers, order, .. } = *query;
-        let reals = view.reals.iter().filter(|real| !real.is_out());
-        let reals = reals.chain(&view.sorry).collect();
-        let reals = order.of_reals(reals, |real: &&RealView| real.endpoint());
+        let reals: Vec<_> = match query.side {
+            Side::Present => {
+                let there = view.reals.iter().filter(|real| !real.is_out());
+                there.chain(&view.sorry).collect()
+            }
+            Side::Configured => view.reals.iter().collect(),
+        };
+        let reals = query.order.of_reals(reals, |real| real.endpoint());
         Self {
             id: view.id,
             scheduler: view.scheduler,
             scheduler_flags: view.scheduler_flags,
             persistence: view.persistence,
             one_packet: view.one_packet,
-            numbers: numbers.of(view.stats, view.rates),
+            helper: view.helper,
+            numbers: query.numbers.of(view.stats, view.rates),
             reals: (reals.into_iter())
-                .map(|real| RealRow::of(real, numbers))
+                .map(|real| RealRow::of(real, query))
+                .collect(),
+        }
+    }
+}
+
+impl From<&Service> for ServiceRow {
+    /// As it is configured.
+    fn from(service: &Service) -> Self {
+        let port = service.id.port();
+        Self {
+            id: service.id,
+            scheduler: service.scheduler,
+            scheduler_flags: service.scheduler_flags,
+            persistence: service.persistence,
+            one_packet: service.one_packet,
+            helper: service.helper,
+            numbers: None,
+            reals: (service.reals.iter())
+                .map(|real| RealRow::configured(real, port))
                 .collect(),
         }
     }
 }
 
 impl RealRow {
-    fn of(view: &RealView, numbers: Numbers) -> Self {
+    /// How a real server is configured whose service has this port.
+    fn configured(real: &Real, port: u16) -> Self {
+        Self {
+            address: real.address,
+            port: real.endpoint(port).port(),
+            weight: real.weight,
+            method: real.method,
+            tun: real.tun,
+            upper: real.upper,
+            lower: real.lower,
+            live: Live::default(),
+        }
+    }
+
+    fn of(view: &RealView, query: &ListingQuery) -> Self {
         Self {
             address: view.address,
             port: view.port,
-            weight: view.effective_weight(),
+            weight: match query.side {
+                Side::Present => view.effective_weight(),
+                Side::Configured => view.weight,
+            },
             method: view.method,
             tun: view.tun,
             upper: view.upper,
             lower: view.lower,
-            active: view.active,
-            inactive: view.inactive,
-            persistent: view.persistent,
-            numbers: numbers.of(view.stats, view.rates),
+            live: Live {
+                active: view.active,
+                inactive: view.inactive,
+                persistent: view.persistent,
+                numbers: query.numbers.of(view.stats, view.rates),
+            },
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Listings of many services, sent while they are being made: whoever prints them has begun before
 //! the last row is there.
 
+use std::iter;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
@@ -11,12 +13,16 @@ use super::Ask;
 use super::extract::Parameters;
 use super::openapi::Refusals;
 use crate::failure::Failure;
-use crate::model::ListingQuery;
 use crate::model::listing::{self, Rows, Unlisted};
+use crate::model::{ListingQuery, ServiceView, ViewsQuery};
 
-/// Bytes of a portion, and some more. The server sends sixteen of them at once: less would wake the
-/// other end more often than it has something to do, more would let it wait.
+/// Bytes of the first portions, and some more. The server sends sixteen portions at once, so that
+/// whoever prints them begins soon.
 const PORTION: usize = 1 << 10;
+
+/// Bytes of a portion when a lot has been sent: to be woken more often would take the other end
+/// longer than to wait.
+const LARGE_PORTION: usize = 16 << 10;
 
 /// Lists many services at once, in a compact form
 ///
@@ -29,19 +35,63 @@ pub(super) async fn list(
     Parameters(query): Parameters<ListingQuery>,
 ) -> Result<Response, Failure> {
     let rows = ask.look(move |control| control.listing(query)).await?;
-    let kind = [(header::CONTENT_TYPE, listing::MEDIA_TYPE)];
-    Ok((kind, Body::from_stream(stream::unfold(rows, portion))).into_response())
+    Ok(sent(rows, listing::MEDIA_TYPE))
 }
 
-/// The next rows.
-async fn portion(mut rows: Rows) -> Option<(Result<Vec<u8>, Unlisted>, Rows)> {
-    let mut bytes = Vec::with_capacity(2 * PORTION);
-    while bytes.len() < PORTION {
-        let Some(row) = rows.next() else { break };
-        match listing::encode(&row, bytes) {
-            Ok(longer) => bytes = longer,
-            Err(error) => return Some((Err(error), rows)),
+/// Lists many services at once, with all that is shown of them
+///
+/// As `/v1/services` does, in the order that is asked for, without an entity tag, and sent while it
+/// is being made.
+#[utoipa::path(get, path = "/v1/listing/views", tag = "services", params(ViewsQuery),
+    responses((status = 200, body = Vec<ServiceView>), Refusals))]
+pub(super) async fn views(
+    State(ask): State<Ask>,
+    Parameters(query): Parameters<ViewsQuery>,
+) -> Result<Response, Failure> {
+    let views = ask.look(move |control| control.views(query)).await?;
+    Ok(sent(array(views), "application/json"))
+}
+
+/// The pieces of an array.
+fn array(views: Vec<ServiceView>) -> Rows {
+    let separators = iter::once(&b""[..]).chain(iter::repeat(&b","[..]));
+    let items = separators.zip(views).map(|(separator, view)| {
+        let mut bytes = separator.to_vec();
+        serde_json::to_writer(&mut bytes, &view)?;
+        Ok(bytes)
+    });
+    let around = |bracket: &[u8]| iter::once(Ok(bracket.to_vec()));
+    Box::new(around(b"[").chain(items).chain(around(b"]")))
+}
+
+/// An answer of rows.
+fn sent(rows: Rows, kind: &'static str) -> Response {
+    let portions = stream::iter(Portions { rows, made: 0 });
+    let kind = [(header::CONTENT_TYPE, kind)];
+    (kind, Body::from_stream(portions)).into_response()
+}
+
+/// Several rows at once.
+struct Portions {
+    rows: Rows,
+    /// Bytes so far.
+    made: usize,
+}
+
+impl Iterator for Portions {
+    type Item = Result<Vec<u8>, Unlisted>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let size = (self.made / 4).clamp(PORTION, LARGE_PORTION);
+        let mut bytes = Vec::with_capacity(2 * size);
+        while bytes.len() < size {
+            match self.rows.next() {
+                Some(Ok(row)) => bytes.extend(row),
+                Some(Err(error)) => return Some(Err(error)),
+                None => break,
+            }
         }
+        self.made += bytes.len();
+        (!bytes.is_empty()).then_some(Ok(bytes))
     }
-    (!bytes.is_empty()).then_some((Ok(bytes), rows))
 }

@@ -16,13 +16,13 @@ use utoipa_axum::router::OpenApiRouter;
 use super::Ask;
 use super::extract::MERGE_PATCH;
 use super::query::{self, Takers};
-use crate::model::{ConnectionId, FilterList, Numbers, Order, TemplateId};
+use crate::model::{ConnectionId, FilterList, Numbers, Order, Side, TemplateId};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(ProblemDocument, ConnectionId, TemplateId, FilterList, Numbers, Order)),
+    components(schemas(ProblemDocument, ConnectionId, TemplateId, FilterList, Numbers, Order, Side)),
     info(
         title = "Bulwark",
         description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\

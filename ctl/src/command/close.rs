@@ -64,9 +64,7 @@ pub(super) async fn run(
     director: &Client,
     as_json: bool,
 ) -> Result<Said, DirectorError> {
-    let Some(service) = line.service.id() else {
-        return Err(DirectorError::NoService);
-    };
+    let service = line.service.named()?;
     // A service that is not there has no connections, which would say less.
     director.service(service).await?;
     let mut query = ConnectionQuery {

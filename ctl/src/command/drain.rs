@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::Client;
-use adminapi::model::{RealPatch, RealView, span};
+use adminapi::model::{RealPatch, RealView};
 use clap::Args;
 
 use super::selector::Selector;
-use super::{Said, json};
+use super::{Said, json, seconds};
 use crate::director::DirectorError;
 
 /// Between two looks.
@@ -23,15 +23,11 @@ pub(super) struct Line {
     #[arg(short = 'r', long, value_name = "RIP:PORT")]
     real_server: SocketAddr,
     /// When it is removed with the connections that are left: 90s, 15m, 2h.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = deadline)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
     deadline: u32,
     /// Does not wait for the end.
     #[arg(long)]
     no_wait: bool,
-}
-
-fn deadline(text: &str) -> Result<u32, String> {
-    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
 }
 
 /// Begins the drain and tells of its progress on standard error. To end this ends no drain.
@@ -40,9 +36,7 @@ pub(super) async fn run(
     director: &Client,
     as_json: bool,
 ) -> Result<Said, DirectorError> {
-    let Some(service) = line.service.id() else {
-        return Err(DirectorError::NoService);
-    };
+    let service = line.service.named()?;
     let at = line.real_server;
     let patch = RealPatch::drain(line.deadline);
     let mut real = director.change_real(service, at, patch).await?;

@@ -65,7 +65,7 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     let fate = match found.fate {
         Fate::Forward => "forwarded".to_owned(),
         Fate::Drop => format!("dropped: {reason}"),
-        Fate::Pass => "left to the kernel: no service has this address".to_owned(),
+        Fate::Pass => "left to the kernel: no service takes it".to_owned(),
     };
     let once = "none: the datagram is scheduled by itself".to_owned();
     let connection = found.connection.as_ref().map(|connection| {

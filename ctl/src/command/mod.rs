@@ -22,6 +22,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use adminapi::Client;
+use adminapi::model::span;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -239,9 +240,9 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
         Question::Top => match top::run(director).await {
             Ok(()) => Ok(Said::default()),
             Err(top::Error::Director(error)) => Err(error),
-            Err(top::Error::Terminal(error)) => {
+            Err(error) => {
                 let mut said = Said::default();
-                said.fail(&format!("the terminal: {error}"));
+                said.fail(&error.to_string());
                 Ok(said)
             }
         },
@@ -264,6 +265,11 @@ fn man(directory: &Path) -> Said {
         said.fail(&format!("{}: {error}", directory.display()));
     }
     said
+}
+
+/// Reads a time.
+fn seconds(text: &str) -> Result<u32, String> {
+    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
 }
 
 /// What was found, in the form that was asked for.

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use adminapi::model::{Family, ServiceId};
 use clap::{ArgGroup, Args};
 
+use crate::director::DirectorError;
+
 /// A service.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("service").multiple(false))]
@@ -46,6 +48,11 @@ impl Selector {
         });
         let addressed = self.tcp_service.or(self.udp_service).or(self.sctp_service);
         addressed.or(marked)
+    }
+
+    /// The same, for a line that has to name one.
+    pub(super) fn named(&self) -> Result<ServiceId, DirectorError> {
+        self.id().ok_or(DirectorError::NoService)
     }
 }
 

@@ -33,7 +33,9 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
 }
 
 fn lines(service: &Service) -> String {
-    save::service(service, Style::Numeric, Extent::Full)
+    let mut text = Vec::new();
+    save::service(&mut text, &service.into(), Style::Numeric, Extent::Full);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn changes(text: &mut String, old: &str, new: &str) {

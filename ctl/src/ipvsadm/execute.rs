@@ -2,16 +2,17 @@
 
 use std::io::Write;
 
-use adminapi::model::{Change, ListingQuery, Order, ServiceId};
-use adminapi::order::{self, Listed};
+use adminapi::model::{Change, ListingQuery, Order, ServiceId, ServiceRow, Side, ViewsQuery};
+use adminapi::order;
 
 use super::address::Style;
 use super::failure::Failure;
+use super::indent::Indented;
 use super::names::Names;
 use super::print;
-use super::request::{Columns, List, Request, What};
+use super::request::{List, Request, What};
 use super::save::{self, Extent};
-use crate::director::{Director, DirectorError, Edit, Rows, Setting};
+use crate::director::{Director, DirectorError, Edit, Pieces, Rows, Setting};
 
 /// Asks `director` for `request` and writes the answer to `out`.
 pub(crate) async fn execute<D: Director>(
@@ -157,22 +158,28 @@ async fn list<D: Director>(
             json,
         ) => {
             if json {
-                let found = match only {
-                    Some(id) => vec![director.service(id).await.map_err(on_listed)?],
-                    None => director.services().await.map_err(on_service)?,
+                let query = ViewsQuery {
+                    service: only,
+                    order,
                 };
-                return write_json(&ordered(found, order), out);
+                let views = director.views(query).await.map_err(on_listed)?;
+                return write_pieces(views, out).await;
             }
             let query = ListingQuery {
                 service: only,
                 numbers: columns.numbers(),
                 order,
+                side: Side::Present,
             };
             let rows = director.listing(query).await.map_err(on_listed)?;
             if only.is_none() {
                 out.write_all(print::BANNER.as_bytes())?;
             }
-            write_services(rows, columns, style, out).await
+            out.write_all(columns.title().as_bytes())?;
+            let print = |text: &mut Vec<u8>, row: &ServiceRow| {
+                print::service(text, row, columns, style);
+            };
+            write_rows(rows, print, out).await
         }
         (What::Connections { engines }, false) => connections(director, engines, style, out).await,
         (What::Connections { .. }, true) => connections_json(director, out).await,
@@ -196,28 +203,20 @@ async fn list<D: Director>(
     }
 }
 
-fn ordered<S: Listed>(services: Vec<S>, order: Order) -> Vec<S> {
-    match order {
-        Order::Ipvsadm => order::listed(services),
-        Order::Added => services,
-    }
-}
-
 /// What is written at once of a long listing, bytes: half of what a pipe holds, so that whoever
 /// reads it reads on meanwhile.
 const PORTION: usize = 32 << 10;
 
 /// Prints what is there while the director makes the rest. What has come before it fails is shown.
-async fn write_services(
+async fn write_rows(
     mut rows: impl Rows,
-    columns: Columns,
-    style: Style<'_>,
+    print: impl Fn(&mut Vec<u8>, &ServiceRow),
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut text = columns.title().as_bytes().to_vec();
+    let mut text = Vec::new();
     let ended = loop {
         match rows.next().await {
-            Ok(Some(row)) => print::service(&mut text, &row, columns, style),
+            Ok(Some(row)) => print(&mut text, &row),
             Ok(None) => break Ok(()),
             Err(error) => break Err(on_service(error)),
         }
@@ -228,6 +227,17 @@ async fn write_services(
     };
     out.write_all(&text)?;
     ended
+}
+
+/// Writes JSON as it comes, laid out. What has come before it fails is shown.
+async fn write_pieces(mut pieces: impl Pieces, out: &mut dyn Write) -> Result<(), Failure> {
+    let (mut layout, mut text) = (Indented::default(), Vec::new());
+    while let Some(piece) = pieces.next().await.map_err(on_service)? {
+        layout.write(piece.as_ref(), &mut text);
+        out.write_all(&text)?;
+        text.clear();
+    }
+    Ok(writeln!(out)?)
 }
 
 fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> Result<(), Failure> {
@@ -278,14 +288,24 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
     }
 }
 
+/// What `-S` writes. Only all of it has more than a listing shows, and is of one moment.
 async fn save_all<D: Director>(
     director: &D,
     style: Style<'_>,
     extent: Extent,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut config = director.config().await.map_err(on_service)?;
-    config.services = order::listed(config.services);
-    let text = save::whole(&config, style, extent);
-    Ok(out.write_all(text.as_bytes())?)
+    if extent == Extent::Full {
+        let mut config = director.config().await.map_err(on_service)?;
+        config.services = order::listed(config.services);
+        return Ok(out.write_all(&save::whole(&config, style))?);
+    }
+    let query = ListingQuery {
+        order: Order::Ipvsadm,
+        side: Side::Configured,
+        ..ListingQuery::default()
+    };
+    let rows = director.listing(query).await.map_err(on_service)?;
+    let print = |text: &mut Vec<u8>, row: &ServiceRow| save::service(text, row, style, extent);
+    write_rows(rows, print, out).await
 }

@@ -168,27 +168,35 @@ fn real(mut line: Line<'_>, real: &RealRow, kind: Transport, columns: Columns, s
     let cells: &[(u32, usize)] = match columns {
         Columns::Plain => {
             line.cell(method_name(real.method), METHOD_WIDTH);
-            &[(real.weight, 6), (real.active, 10), (real.inactive, 10)]
+            &[
+                (real.weight, 6),
+                (real.live.active, 10),
+                (real.live.inactive, 10),
+            ]
         }
         Columns::Tunnels => {
             line.cell(method_name(real.method), METHOD_WIDTH);
             line.cell(&tunnel_info(real.tun), 13);
-            &[(real.weight, 6), (real.active, 10), (real.inactive, 10)]
+            &[
+                (real.weight, 6),
+                (real.live.active, 10),
+                (real.live.inactive, 10),
+            ]
         }
         Columns::Thresholds => &[
             (real.upper, 10),
             (real.lower, 10),
-            (real.active, 10),
-            (real.inactive, 10),
+            (real.live.active, 10),
+            (real.live.inactive, 10),
         ],
         Columns::Persistent => &[
             (real.weight, 9),
-            (real.persistent, 11),
-            (real.active, 10),
-            (real.inactive, 10),
+            (real.live.persistent, 11),
+            (real.live.active, 10),
+            (real.live.inactive, 10),
         ],
         Columns::Stats | Columns::ExactStats | Columns::Rates | Columns::ExactRates => {
-            write_numbers(&mut line, real.numbers.unwrap_or_default(), columns);
+            write_numbers(&mut line, real.live.numbers.unwrap_or_default(), columns);
             &[]
         }
     };

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use adminapi::model::{
-    Connection, Cursor, Family, ListingQuery, Persistence, Rates, RealRow, ServiceId, ServiceRow,
-    Stats, Traffic,
+    Connection, Cursor, Family, ListingQuery, Live, Persistence, Rates, RealRow, ServiceId,
+    ServiceRow, Stats, Traffic,
 };
 
 use super::print::{BANNER, engine_data, method_name};
@@ -100,12 +100,10 @@ fn persistent(family: Family, persistence: Persistence) -> String {
 }
 
 fn real(real: &RealRow) -> String {
-    let RealRow {
-        weight,
-        active,
-        inactive,
-        ..
-    } = real;
+    let RealRow { weight, live, .. } = real;
+    let Live {
+        active, inactive, ..
+    } = live;
     let (at, method) = (address_and_port(real.endpoint()), method_name(real.method));
     format!("  -> {at}      {method:<7} {weight:<6} {active:<10} {inactive:<10}\n")
 }

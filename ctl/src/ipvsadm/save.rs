@@ -1,12 +1,15 @@
 //! `-S`: what is configured as lines that `-R` takes.
 
+use std::net::SocketAddr;
+
 use adminapi::model::{
-    Configuration, Engine, Family, ForwardingMethod, Levels, MarkRule, Protocol, Real, Service,
-    ServiceId, Timeouts, Tunnel, TunnelChecksum, TunnelType,
+    Configuration, Engine, Family, ForwardingMethod, Levels, MarkRule, Protocol, RealRow, Service,
+    ServiceId, ServiceRow, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
 use super::address::Style;
 use super::flags;
+use super::line::Line;
 use super::spelling::{client_mask, signed, transport, transport_of};
 
 /// How much is saved.
@@ -21,18 +24,13 @@ pub(crate) enum Extent {
 }
 
 /// All lines of a configuration.
-pub(crate) fn whole(config: &Configuration, style: Style<'_>, extent: Extent) -> String {
-    let mut text = match extent {
-        Extent::Full => timeouts(config.timeouts) + &settings(config),
-        Extent::Ipvsadm | Extent::Services => String::new(),
-    };
+pub(crate) fn whole(config: &Configuration, style: Style<'_>) -> Vec<u8> {
+    let mut text = (timeouts(config.timeouts) + &settings(config)).into_bytes();
     for each in &config.services {
-        text += &service(each, style, extent);
+        service(&mut text, &each.into(), style, Extent::Full);
     }
-    if extent == Extent::Full {
-        text += &levels(&config.defense);
-        text += &cookies(&config.services);
-    }
+    text.extend_from_slice(levels(&config.defense).as_bytes());
+    text.extend_from_slice(cookies(&config.services).as_bytes());
     text
 }
 
@@ -63,7 +61,7 @@ fn mark(rule: &MarkRule) -> String {
         value.map_or_else(String::new, |value| format!(" --{name} {value}"))
     };
     format!(
-        "mark add {}{}{}{}{}{}{}\n",
+        "mark add {}{}{}{}{}{}{}{}\n",
         rule.mark,
         switch("protocol", rule.protocol.map(|of| of.name().to_owned())),
         switch("source", rule.source.map(|of| of.to_string())),
@@ -71,6 +69,7 @@ fn mark(rule: &MarkRule) -> String {
         switch("destination", rule.destination.map(|of| of.to_string())),
         switch("dport", rule.destination_ports.map(|of| of.to_string())),
         switch("interface", rule.interface.clone()),
+        switch("region", rule.region.clone()),
     )
 }
 
@@ -94,11 +93,43 @@ pub(crate) fn cookies(services: &[Service]) -> String {
     unusual.map(line).collect()
 }
 
-/// The lines that make this service and its real servers.
-pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> String {
+/// Writes the lines that make this service and its real servers behind `text`.
+pub(crate) fn service(text: &mut Vec<u8>, service: &ServiceRow, style: Style<'_>, extent: Extent) {
     let kind = transport_of(service.id);
     let selector = selector(service.id, style, extent);
-    let mut text = format!("-A {selector} -s {}", service.scheduler.name());
+    let mut line = Line::behind(text);
+    for part in ["-A ", &selector, " -s ", service.scheduler.name()] {
+        line.text(part);
+    }
+    line.text(&handling(service, extent));
+    line.end();
+    for real in &service.reals {
+        let mut line = Line::behind(text);
+        for part in ["-a ", &selector, " -r "] {
+            line.text(part);
+        }
+        match (real.endpoint(), style) {
+            // By far the most of what is saved.
+            (SocketAddr::V4(at), Style::Numeric) => line.endpoint(at, 0),
+            (at, _) => line.text(&style.text(at, kind)),
+        }
+        for part in [" ", method_switch(real.method), " -w"] {
+            line.text(part);
+        }
+        line.count(real.weight, 0);
+        if let Some(tun) = real.tunnel() {
+            line.text(&tunnel(&tun));
+        }
+        if extent != Extent::Ipvsadm && real.upper > 0 {
+            line.text(&thresholds(real));
+        }
+        line.end();
+    }
+}
+
+/// The options of how a service treats connections.
+fn handling(service: &ServiceRow, extent: Extent) -> String {
+    let mut text = String::new();
     if let Some(persistence) = service.persistence {
         text += &format!(" -p {}", persistence.timeout);
         let mask = client_mask(service.id.family(), persistence);
@@ -114,20 +145,6 @@ pub(crate) fn service(service: &Service, style: Style<'_>, extent: Extent) -> St
     }
     if extent != Extent::Ipvsadm && !service.helper.is_default() {
         text += &format!(" --helper {}", service.helper);
-    }
-    text.push('\n');
-    for real in &service.reals {
-        let address = style.text(real.endpoint(service.id.port()), kind);
-        let method = method_switch(real.method);
-        let weight = real.weight;
-        text += &format!("-a {selector} -r {address} {method} -w {weight}");
-        if let Some(tun) = real.tunnel() {
-            text += &tunnel(&tun);
-        }
-        if extent != Extent::Ipvsadm {
-            text += &thresholds(real);
-        }
-        text.push('\n');
     }
     text
 }
@@ -156,9 +173,8 @@ fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
     }
 }
 
-fn thresholds(real: &Real) -> String {
+fn thresholds(real: &RealRow) -> String {
     match (real.upper, real.lower) {
-        (0, _) => String::new(),
         (upper, 0) => format!(" -x {upper}"),
         (upper, lower) => format!(" -x {upper} -y {lower}"),
     }

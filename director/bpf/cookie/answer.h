@@ -20,12 +20,13 @@
 #define OUR_TTL 64
 
 #define WORDS 5 // MSS, timestamps in three, scale
+#define WORDS_ROOM 8
 
 // A SYN that is to be answered, and the answer's options.
 struct reply {
 	__u32 sequence;
 	__u32 acknowledged;
-	__u32 words[WORDS]; // in network order
+	__u32 words[WORDS_ROOM]; // in network order
 	__u32 count;
 	__u16 window;
 	bool v4;
@@ -34,8 +35,10 @@ struct reply {
 
 static __always_inline void add_word(struct reply *r, __u32 word)
 {
-	if (r->count < WORDS)
-		r->words[r->count++] = bpf_htonl(word);
+	__u32 at = r->count++;
+
+	barrier_var(at); // or clang leaves the mask out, and Linux 6.1 has forgotten the bounds
+	r->words[at & (WORDS_ROOM - 1)] = bpf_htonl(word);
 }
 
 static __always_inline void add_options(struct reply *r, __u16 mss, const struct offer *offer,

@@ -17,6 +17,7 @@ use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::{Control, ControlError, News, Put};
 
 use super::edit::{self, known, known_real};
+use super::listing::Sheet;
 use super::templates::is_asked_for;
 use super::{Director, listing, translate, view};
 use crate::defence::Level;
@@ -75,13 +76,15 @@ impl Control for Director {
             self.collect();
         }
         let pool = self.shared.pool.load();
-        let services = match query.service {
-            Some(id) => vec![Arc::clone(known(&pool, &translate::key(id))?)],
-            None => pool.services(),
+        let layout = (query.side, query.order);
+        let sheet = match query.service {
+            Some(id) => {
+                let service = known(&pool, &translate::key(id))?;
+                Arc::new(Sheet::of(std::slice::from_ref(service), layout)?)
+            }
+            None => self.sheets.of(&pool, layout)?,
         };
-        let name = |service: &Arc<service::Service>| translate::id(&service.key);
-        let services = query.order.of_services(services, name);
-        Ok(Box::new(listing::Rows::of(services, query)))
+        Ok(Box::new(listing::Rows::of(sheet, query.numbers)))
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {

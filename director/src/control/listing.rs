@@ -1,54 +1,215 @@
 //! Listings: services in a row each, made as they are asked for.
+//!
+//! Services and real servers lie all over the memory, and a listing would wait for each by itself.
+//! So what is configured is laid out once a change, as the bytes that are sent of it; what changes
+//! with the traffic is put into each row as it is made.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use adminapi::model::{ListingQuery, ServiceRow};
+use adminapi::model::listing::{Fixed, Unlisted};
+use adminapi::model::{Live, Numbers, Order, Side};
+use parking_lot::Mutex;
 
-use super::view;
-use crate::service::{Real, Service};
+use super::{translate, view};
+use crate::pool::Pool;
+use crate::service::{Load, Real, Service};
+use crate::stats::PerWorker;
 
 /// Services that are fetched from memory together.
 const TOGETHER: usize = 8;
 
-/// The rows of services that stay as they are listed.
+/// One side of services, in an order, before there is any traffic.
+pub(super) struct Sheet {
+    layout: Layout,
+    services: Vec<Listed>,
+}
+
+/// What a sheet has of services and real servers, and in which order.
+pub(super) type Layout = (Side, Order);
+
+/// A service on a sheet.
+struct Listed {
+    fixed: Fixed,
+    traffic: Arc<PerWorker>,
+    /// What its real servers have, in the order of their rows.
+    reals: Vec<(Arc<Load>, Arc<PerWorker>)>,
+}
+
+impl Sheet {
+    /// One of `services`, which are in their order.
+    pub(super) fn of(services: &[Arc<Service>], layout: Layout) -> Result<Self, Unlisted> {
+        let listed = services.iter().map(|service| Listed::of(service, layout));
+        Ok(Self {
+            layout,
+            services: listed.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Listed {
+    fn of(service: &Service, (side, order): Layout) -> Result<Self, Unlisted> {
+        let reals: Vec<&Arc<Real>> = match side {
+            Side::Present => service.reals.iter().rev().chain(&service.sorry).collect(),
+            Side::Configured => service.configured().collect(),
+        };
+        let reals = order.of_reals(reals, |real| real.endpoint.into());
+        let counted = |real: &&Arc<Real>| (Arc::clone(&real.load), Arc::clone(&real.traffic));
+        Ok(Self {
+            fixed: Fixed::of(&view::row(service, &reals, side))?,
+            traffic: Arc::clone(&service.traffic),
+            reals: reals.iter().map(counted).collect(),
+        })
+    }
+
+    /// Its row as it is now.
+    fn row(&self, numbers: Numbers) -> Result<Vec<u8>, Unlisted> {
+        let live = |(load, traffic): &(Arc<Load>, Arc<PerWorker>)| -> Live {
+            view::live(load, traffic, numbers)
+        };
+        let carried = view::five(&self.traffic, numbers);
+        self.fixed.with(carried, self.reals.iter().map(live))
+    }
+}
+
+/// The sheet of the last listing of all services, for the next one.
+#[derive(Default)]
+pub(super) struct Sheets(Mutex<Option<(Weak<Pool>, Arc<Sheet>)>>);
+
+impl Sheets {
+    /// Everything that `pool` has.
+    pub(super) fn of(&self, pool: &Arc<Pool>, layout: Layout) -> Result<Arc<Sheet>, Unlisted> {
+        let mut last = self.0.lock();
+        if let Some((of, sheet)) = &*last {
+            // The weak pointer holds the place in memory: no other snapshot can be there.
+            if std::ptr::eq(of.as_ptr(), Arc::as_ptr(pool)) && sheet.layout == layout {
+                return Ok(Arc::clone(sheet));
+            }
+        }
+        let services = layout
+            .1
+            .of_services(pool.services(), |s| translate::id(&s.key));
+        let sheet = Arc::new(Sheet::of(&services, layout)?);
+        *last = Some((Arc::downgrade(pool), Arc::clone(&sheet)));
+        Ok(sheet)
+    }
+
+    /// Something is configured: the counters of what has gone are not to be held.
+    pub(super) fn forget(&self) {
+        *self.0.lock() = None;
+    }
+}
+
+/// The rows of a sheet.
 pub(super) struct Rows {
-    services: Vec<Arc<Service>>,
+    sheet: Arc<Sheet>,
     /// How many have been made.
     made: usize,
-    query: ListingQuery,
+    numbers: Numbers,
 }
 
 impl Rows {
-    /// Those of `services`, in this order.
-    pub(super) const fn of(services: Vec<Arc<Service>>, query: ListingQuery) -> Self {
+    /// Those of `sheet`, with these numbers.
+    pub(super) const fn of(sheet: Arc<Sheet>, numbers: Numbers) -> Self {
         Self {
-            services,
+            sheet,
             made: 0,
-            query,
+            numbers,
         }
     }
 
     /// Has the memory of the next rows come all at once: making a row is mostly waiting for it, and
     /// would wait for each real server by itself.
     fn fetch(&self) {
-        let next = self.services.iter().skip(self.made).take(TOGETHER);
-        let reals: Vec<&Arc<Real>> = next.flat_map(|service| service.reals.iter()).collect();
-        let touched =
-            |seen, real: &&Arc<Real>| seen ^ real.active() ^ u32::from(real.endpoint.port);
-        black_box(reals.iter().fold(0, touched));
+        let next = self.sheet.services.iter().skip(self.made).take(TOGETHER);
+        let reals = next.flat_map(|listed| &listed.reals);
+        black_box(reals.fold(0, |seen, (load, _)| seen ^ load.inactive()));
     }
 }
 
 impl Iterator for Rows {
-    type Item = ServiceRow;
+    type Item = Result<Vec<u8>, Unlisted>;
 
-    fn next(&mut self) -> Option<ServiceRow> {
+    fn next(&mut self) -> Option<Self::Item> {
         if self.made % TOGETHER == 0 {
             self.fetch();
         }
-        let service = self.services.get(self.made)?;
+        let listed = self.sheet.services.get(self.made)?;
         self.made += 1;
-        Some(view::row(service, &self.query))
+        Some(listed.row(self.numbers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::listing::Reader;
+    use adminapi::model::{self, RealRow};
+    use serde_json::json;
+
+    use super::super::edit;
+    use super::super::roles::Touched;
+    use super::*;
+    use crate::service::Phase;
+
+    const IPVSADM: Layout = (Side::Present, Order::Ipvsadm);
+    const ADDED: Layout = (Side::Present, Order::Added);
+
+    fn pool(weights: &[u32]) -> Arc<Pool> {
+        let reals = weights.iter().enumerate().map(|(place, weight)| {
+            let address = format!("10.0.0.{}", place + 1);
+            json!({"address": address, "port": 80, "weight": weight, "method": "nat"})
+        });
+        let reals: Vec<_> = reals.rev().collect();
+        let service = json!({"protocol": "tcp", "address": "192.0.2.1", "port": 80,
+            "scheduler": "rr", "reals": reals});
+        let service: model::Service = serde_json::from_value(service).unwrap();
+        let mut pool = Pool::new(1);
+        edit::put_services(&mut pool, &mut Touched::default(), &[service], None).unwrap();
+        Arc::new(pool)
+    }
+
+    fn reals(sheet: &Arc<Sheet>, numbers: Numbers) -> Vec<RealRow> {
+        let mut reader = Reader::default();
+        for row in Rows::of(Arc::clone(sheet), numbers) {
+            reader.take(&row.unwrap());
+        }
+        let rows = std::iter::from_fn(|| reader.row().unwrap());
+        rows.flat_map(|row| row.reals).collect()
+    }
+
+    fn shown(sheet: &Arc<Sheet>) -> Vec<(u32, u32, u32)> {
+        let shown = |real: RealRow| (real.weight, real.live.active, real.live.inactive);
+        reals(sheet, Numbers::None).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_sheet_serves_until_something_is_changed_and_shows_what_the_traffic_changes() {
+        let (sheets, before) = (Sheets::default(), pool(&[1, 2]));
+        let sheet = sheets.of(&before, IPVSADM).unwrap();
+        assert_eq!(shown(&sheet), [(1, 0, 0), (2, 0, 0)]);
+        let services = before.services();
+        let real = services[0].reals.iter().find(|real| real.weight == 2);
+        let real = real.unwrap();
+        real.enter(Phase::Active);
+        real.traffic.of(0).in_packets.add(7);
+        let again = sheets.of(&before, IPVSADM).unwrap();
+        assert!(Arc::ptr_eq(&sheet, &again));
+        assert_eq!(shown(&again), [(1, 0, 0), (2, 1, 0)]);
+        let carried = reals(&again, Numbers::Stats).pop().unwrap().live.numbers;
+        assert_eq!(carried, Some([0, 7, 0, 0, 0]));
+        let added = sheets.of(&before, ADDED).unwrap();
+        assert_eq!(shown(&added), [(2, 1, 0), (1, 0, 0)]);
+        let after = sheets.of(&pool(&[3]), ADDED).unwrap();
+        assert_eq!(shown(&after), [(3, 0, 0)]);
+    }
+
+    #[test]
+    fn sheets_hold_no_snapshot_and_after_a_change_nothing_at_all() {
+        let (sheets, pool) = (Sheets::default(), pool(&[1]));
+        let sheet = Arc::downgrade(&sheets.of(&pool, ADDED).unwrap());
+        assert_eq!(Arc::strong_count(&pool), 1);
+        assert_eq!(sheet.strong_count(), 1);
+        sheets.forget();
+        assert_eq!(sheet.strong_count(), 0);
     }
 }

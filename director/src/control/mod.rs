@@ -133,6 +133,7 @@ pub struct Director {
     keeping: Keeping,
     sights: Mutex<SightWatch>,
     hearing: Mutex<home::Hearing>,
+    sheets: listing::Sheets,
     /// Told when a scheduler does not know its list yet.
     behind: Notify,
 }
@@ -203,6 +204,7 @@ impl Director {
             keeping: Keeping::new(keep),
             sights,
             hearing: Mutex::default(),
+            sheets: listing::Sheets::default(),
             behind: Notify::new(),
         }
     }
@@ -295,6 +297,7 @@ impl Director {
         }
         self.take_stances(&new);
         self.shared.pool.store(Arc::clone(&new));
+        self.sheets.forget();
         if let Some(fast) = &self.shared.fast {
             fast.renew_reals(&turned);
             if scope != former {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adminapi::ControlError;
 use adminapi::error::Result;
-use adminapi::model::{self, ListingQuery, RealRow, RealView, ServiceRow, ServiceView};
+use adminapi::model::{self, Live, RealRow, RealView, ServiceRow, ServiceView};
 
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
@@ -12,7 +12,7 @@ use crate::fast::Lane;
 use crate::flow::Entry;
 use crate::neighbour::Hop;
 use crate::pool::Pool;
-use crate::service::{Method, Real, Service};
+use crate::service::{Load, Method, Real, Service};
 use crate::sources::{Heavy, NETWORK};
 use crate::stats::PerWorker;
 use crate::templates::{self, Templates};
@@ -126,42 +126,49 @@ fn persistence(service: &Service) -> Option<model::Persistence> {
     Some(translate::api_persistence(&service.key, persistence))
 }
 
-/// A service in a listing.
-/// What the kernel would have, told by a tool that watches the health of real servers: weights in
-/// force, nobody who is out of service, and the sorry server when it has its turn.
-pub(super) fn row(service: &Service, query: &ListingQuery) -> ServiceRow {
-    let ListingQuery { numbers, order, .. } = *query;
-    let reals = service.reals.iter().rev().chain(&service.sorry).collect();
-    let reals = order.of_reals(reals, |real: &&Arc<Real>| real.endpoint.into());
+/// A service in a listing with these of its real servers, before there is any traffic.
+pub(super) fn row(service: &Service, reals: &[&Arc<Real>], side: model::Side) -> ServiceRow {
     ServiceRow {
         id: translate::id(&service.key),
         scheduler: service.algorithm,
         scheduler_flags: service.flags,
         persistence: persistence(service),
         one_packet: service.handling.one_packet,
-        numbers: five(&service.traffic, numbers),
-        reals: reals.into_iter().map(|r| real_row(r, numbers)).collect(),
+        helper: service.handling.helper,
+        numbers: None,
+        reals: reals.iter().map(|r| real_row(r, side)).collect(),
     }
 }
 
-fn real_row(real: &Real, numbers: model::Numbers) -> RealRow {
+fn real_row(real: &Real, side: model::Side) -> RealRow {
     let (method, tun) = translate::api_method(real.method);
     RealRow {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
-        weight: real.fitness.shown_of(real.configured),
+        weight: match side {
+            model::Side::Present => real.fitness.shown_of(real.configured),
+            model::Side::Configured => real.configured,
+        },
         method,
         tun,
         upper: real.upper,
         lower: real.lower,
-        active: real.active(),
-        inactive: real.inactive(),
-        persistent: real.load.sticking(),
-        numbers: five(&real.traffic, numbers),
+        live: Live::default(),
     }
 }
 
-fn five(traffic: &PerWorker, numbers: model::Numbers) -> Option<model::Five> {
+/// What a real server in a listing has at this moment.
+pub(super) fn live(load: &Load, traffic: &PerWorker, numbers: model::Numbers) -> Live {
+    Live {
+        active: load.active(),
+        inactive: load.inactive(),
+        persistent: load.sticking(),
+        numbers: five(traffic, numbers),
+    }
+}
+
+/// Those of the numbers of what was carried and is carried that are wanted.
+pub(super) fn five(traffic: &PerWorker, numbers: model::Numbers) -> Option<model::Five> {
     match numbers {
         model::Numbers::None => None,
         model::Numbers::Stats => Some(model::Traffic::from(traffic.sum()).into()),

@@ -1,16 +1,18 @@
-//! What endpoints are to the gate, and how the cookies of those that are services are made: one map,
-//! as a packet's destination is looked up once (`struct standing` of `bpf/maps.h`).
+//! What endpoints are to the gate, and how the cookies of those that are services are made: one table,
+//! as a packet's destination is looked up once (`struct standing` of `bpf/endpoints.h`).
 
 use std::os::fd::AsFd;
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::MapHandle;
 use parking_lot::Mutex;
 
 use super::GateError;
 use super::cookies::{self, RECIPE_BYTES};
-use super::map::{endpoint_key, put};
+use super::map::endpoint_key;
 use super::reals::Reals;
+use super::roll::Shared;
 use super::skel::{GateSkel, OpenGateSkel};
+use super::standings::{Full, Name, PLACES_WORDS, STANDINGS_WORDS, Says, Standings};
 use crate::cookie::Recipe;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -51,8 +53,8 @@ struct Standing {
     recipe: [u8; RECIPE_BYTES],
 }
 
-/// Where its recipe begins.
-const RECIPE: usize = 8;
+/// Where its recipe begins, after its endpoint.
+const RECIPE: usize = 4;
 
 impl Standing {
     /// Of an endpoint that is nothing to the director.
@@ -61,13 +63,17 @@ impl Standing {
         recipe: [0; RECIPE_BYTES],
     };
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let recipe = bytes.get(RECIPE..)?.try_into().ok()?;
-        let roles = Roles(u32::from_ne_bytes(*bytes.first_chunk()?));
-        Some(Self { roles, recipe })
+    fn read(bytes: &Says) -> Self {
+        let ([a, b, c, d], recipe) = bytes.split_first_chunk().map_or(
+            ([0; RECIPE], Self::NONE.recipe.as_slice()),
+            |(roles, recipe)| (*roles, recipe),
+        );
+        let roles = Roles(u32::from_ne_bytes([a, b, c, d]));
+        let recipe = recipe.try_into().unwrap_or(Self::NONE.recipe);
+        Self { roles, recipe }
     }
 
-    fn to_bytes(self) -> [u8; RECIPE + RECIPE_BYTES] {
+    fn to_bytes(self) -> Says {
         let mut bytes = [0; RECIPE + RECIPE_BYTES];
         bytes[..4].copy_from_slice(&self.roles.0.to_ne_bytes());
         bytes[RECIPE..].copy_from_slice(&self.recipe);
@@ -75,26 +81,38 @@ impl Standing {
     }
 }
 
-/// The map, and what says where in it real servers may be.
+/// The table, and what says where in it real servers may be.
 #[derive(Debug)]
 pub(super) struct Endpoints {
-    map: MapHandle,
+    places: MapHandle,
+    standings: MapHandle,
     reals: Reals,
     /// Held while an entry is changed: roles and recipes come from different threads.
-    changing: Mutex<()>,
+    table: Mutex<Standings>,
 }
 
 impl Endpoints {
     pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
+        let places = MapHandle::try_from(&skel.maps.places)?;
+        let standings = MapHandle::try_from(&skel.maps.standings)?;
+        let table = Standings::new(
+            Box::new(Shared::of(places.as_fd(), PLACES_WORDS * size_of::<u64>())?),
+            Box::new(Shared::of(
+                standings.as_fd(),
+                STANDINGS_WORDS * size_of::<u64>(),
+            )?),
+        );
         Ok(Self {
-            map: MapHandle::try_from(&skel.maps.endpoints)?,
+            places,
+            standings,
             reals: Reals::of(MapHandle::try_from(&skel.maps.real_places)?),
-            changing: Mutex::new(()),
+            table: Mutex::new(table),
         })
     }
 
     pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
-        open.maps.endpoints.reuse_fd(self.map.as_fd())?;
+        open.maps.places.reuse_fd(self.places.as_fd())?;
+        open.maps.standings.reuse_fd(self.standings.as_fd())?;
         open.maps.real_places.reuse_fd(self.reals.map().as_fd())
     }
 
@@ -157,20 +175,19 @@ impl Endpoints {
     /// is taken out.
     fn change(
         &self,
-        key: &[u8],
+        name: &Name,
         change: impl FnOnce(Standing) -> Standing,
     ) -> Result<Standing, GateError> {
-        let failed = |error| GateError::Map {
-            map: "endpoints",
-            error,
-        };
-        let _changing = self.changing.lock();
-        let old = self.map.lookup(key, MapFlags::ANY).map_err(failed)?;
-        let old = old.as_deref().and_then(Standing::read);
-        let old = old.unwrap_or(Standing::NONE);
+        let mut table = self.table.lock();
+        let old = table.get(name);
+        let old = old.as_ref().map_or(Standing::NONE, Standing::read);
         let new = change(old);
-        let entry = (new != Standing::NONE).then(|| new.to_bytes());
-        put(&self.map, key, entry).map_err(failed)?;
+        if new == Standing::NONE {
+            table.remove(name);
+        } else {
+            let put = table.put(name, &new.to_bytes());
+            put.map_err(|Full| GateError::TooManyEndpoints)?;
+        }
         Ok(old)
     }
 }

@@ -63,6 +63,11 @@ pub enum GateError {
         /// What libbpf said.
         error: libbpf_rs::Error,
     },
+    /// The table of endpoints is full.
+    #[error(
+        "the gate has no room for another endpoint: it knows some 130,000 services, real servers and their addresses"
+    )]
+    TooManyEndpoints,
     /// The flow cache cannot be reached.
     #[error("cannot map the gate's flow cache: {0}; lower `flows` under [datapath]")]
     FlowMemory(io::Error),

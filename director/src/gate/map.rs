@@ -15,10 +15,24 @@ pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {
 
 /// The sum over all CPUs of the counter at `slot`.
 pub(super) fn sum_percpu(map: &MapHandle, slot: u32) -> libbpf_rs::Result<u64> {
+    sums_percpu(map, slot).map(|[sum]| sum)
+}
+
+/// The sums over all CPUs of the counters that the entry at `slot` has.
+pub(super) fn sums_percpu<const N: usize>(
+    map: &MapHandle,
+    slot: u32,
+) -> libbpf_rs::Result<[u64; N]> {
     let values = map.lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)?;
-    let values = values.unwrap_or_default();
-    let counts = values.iter().filter_map(|value| value.first_chunk());
-    Ok(counts.map(|count| u64::from_ne_bytes(*count)).sum())
+    let mut sums = [0; N];
+    for value in values.unwrap_or_default() {
+        for (sum, count) in sums.iter_mut().zip(value.chunks_exact(size_of::<u64>())) {
+            *sum += count
+                .first_chunk()
+                .map_or(0, |count| u64::from_ne_bytes(*count));
+        }
+    }
+    Ok(sums)
 }
 
 /// Sets what `key` has in a map; nothing takes it out.

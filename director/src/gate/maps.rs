@@ -11,7 +11,7 @@ use super::cookies::CookieCounters;
 use super::endpoints::Endpoints;
 use super::filters::Filters;
 use super::flows::FlowMaps;
-use super::map::{put, sum_percpu};
+use super::map::{put, sums_percpu};
 use super::roll::{RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
@@ -61,10 +61,10 @@ pub const GATE_DROPS: [&str; 10] = [
 ];
 
 /// Counters of one port before those of the drops.
-const OTHERS: u32 = 5;
+const OTHERS: usize = 5;
 
-/// Counters of one port in `counters` (`COUNTERS` in `bpf/maps.h`).
-const COUNTERS: u32 = OTHERS + GATE_DROPS.len() as u32;
+/// Counters of one port, and room up to a power of two (`COUNTS` in `bpf/maps.h`).
+const COUNTS: usize = (OTHERS + GATE_DROPS.len()).next_power_of_two();
 
 /// What the gate takes beyond endpoints with a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -262,26 +262,24 @@ impl Maps {
     }
 
     pub(super) fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
-        let counter = |counter: u32| {
-            let sum = sum_percpu(&self.counters, port as u32 * COUNTERS + counter);
-            sum.map_err(|error| GateError::Map {
-                map: "counters",
-                error,
-            })
-        };
-        // What is forwarded is not counted as received, too (`bpf/maps.h`).
-        let forwarded = counter(3)?;
+        let counts = sums_percpu(&self.counters, port as u32);
+        let counts: [u64; COUNTS] = counts.map_err(|error| GateError::Map {
+            map: "counters",
+            error,
+        })?;
+        let [received, passed, redirected, forwarded, answered, ..] = counts;
         let mut counters = GateCounters {
-            received: counter(0)? + forwarded,
-            passed: counter(1)?,
-            redirected: counter(2)?,
+            // What is forwarded is not counted as received, too (`bpf/maps.h`).
+            received: received + forwarded,
+            passed,
+            redirected,
             forwarded,
-            answered: counter(4)?,
+            answered,
             ..GateCounters::default()
         };
-        for (n, dropped) in (OTHERS..).zip(&mut counters.drops) {
-            *dropped = counter(n)?;
-        }
+        counters
+            .drops
+            .copy_from_slice(&counts[OTHERS..][..GATE_DROPS.len()]);
         Ok(counters)
     }
 }

@@ -20,6 +20,7 @@ mod program;
 mod reals;
 mod roll;
 mod sights;
+mod standings;
 mod trial;
 
 pub use answers::Answers;

@@ -28,7 +28,7 @@ use super::{GateError, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 7;
+const LAYOUT: u32 = 8;
 /// What the gate has counted: a later director goes on with it, as with the flow cache.
 const COUNTERS: &str = "counters";
 const RECORD: &str = "record";

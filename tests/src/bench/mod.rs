@@ -4,6 +4,7 @@ pub mod busy;
 pub mod chart;
 pub mod cheapest;
 pub mod cookies;
+pub mod denying;
 pub mod drive;
 pub mod forwarding;
 pub mod gate;

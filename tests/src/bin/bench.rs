@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::bench::{cookies, forwarding, gate, memory, minting, restart, web};
+use testbed::bench::{cookies, denying, forwarding, gate, memory, minting, restart, web};
 use testbed::command_line;
 use testbed::flood;
 use testbed::growth;
@@ -28,6 +28,8 @@ enum What {
     Cookies(cookies::Options),
     /// SYN+ACKs a second.
     Minting(minting::Options),
+    /// Packets of a denied network a second.
+    Denying(denying::Options),
     /// Nanoseconds that the machine takes for a read, by how much memory is read in.
     Memory(memory::Options),
     /// Packets a second.
@@ -50,6 +52,7 @@ fn main() -> Result<()> {
         What::Gate(options) => options.run()?.publish(&into),
         What::Cookies(options) => options.run()?.publish(&into),
         What::Minting(options) => options.run()?.publish(&into),
+        What::Denying(options) => options.run()?.publish(&into),
         What::Memory(options) => options.run()?.publish(&into),
         What::Forwarding(options) => options.run()?.publish(&into),
         What::Web(options) => options.run()?.publish(&into),

@@ -18,39 +18,40 @@ const HTTP: Family = Family::V4;
 const MORE: u16 = 4;
 const REALS: u8 = 10;
 
-/// A map of the gate that has no room left, until it is dropped.
-struct Full {
-    map: MapHandle,
-    keys: u32,
-}
+/// What stands in a place of the gate's table of endpoints that somebody has: here, nobody.
+const TAKEN: u64 = u64::MAX << 18;
+const FREE: u64 = 0;
+
+/// The gate's table of endpoints, without a free place until it is dropped.
+struct Full(MapHandle);
 
 impl Full {
-    fn of(map: MapHandle) -> Self {
-        let mut full = Self { map, keys: 0 };
-        let value = vec![0; full.map.value_size() as usize];
-        while full
-            .map
-            .update(&full.key(full.keys), &value, MapFlags::NO_EXIST)
-            .is_ok()
-        {
-            full.keys += 1;
-        }
-        full
+    /// With the number of places that were free.
+    fn of(map: MapHandle) -> Result<(Self, usize)> {
+        let full = Self(map);
+        let filled = full.exchange(FREE, TAKEN)?;
+        Ok((full, filled))
     }
 
-    /// Of an address that nobody has.
-    fn key(&self, number: u32) -> Vec<u8> {
-        let mut key = vec![0xff; self.map.key_size() as usize];
-        key[..4].copy_from_slice(&number.to_be_bytes());
-        key
+    fn exchange(&self, from: u64, to: u64) -> Result<usize> {
+        let mut exchanged = 0;
+        for row in self.0.keys() {
+            let mut places = self.0.lookup(&row, MapFlags::ANY)?.context("no row")?;
+            for place in places.chunks_exact_mut(size_of::<u64>()) {
+                if *place == from.to_ne_bytes() {
+                    place.copy_from_slice(&to.to_ne_bytes());
+                    exchanged += 1;
+                }
+            }
+            self.0.update(&row, &places, MapFlags::ANY)?;
+        }
+        Ok(exchanged)
     }
 }
 
 impl Drop for Full {
     fn drop(&mut self) {
-        for number in 0..self.keys {
-            let _ = self.map.delete(&self.key(number));
-        }
+        let _ = self.exchange(TAKEN, FREE);
     }
 }
 
@@ -88,8 +89,8 @@ fn a_configuration_that_the_gate_has_no_room_for_changes_nothing() -> Result<()>
     let before = api.call(async |api| api.config().await)?;
     let wanted = other_than(&before)?;
 
-    let full = Full::of(scene.director.gate_map("endpoints")?);
-    ensure!(full.keys > 100_000, "only {} keys fit", full.keys);
+    let (full, filled) = Full::of(scene.director.gate_map("places")?)?;
+    ensure!(filled > 100_000, "only {filled} places were free");
     let refused = api.call(async |api| api.put_config(&wanted).await);
     refused.err().context("there was room for it")?;
     let after = api.call(async |api| api.config().await)?;

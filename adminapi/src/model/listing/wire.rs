@@ -1,7 +1,9 @@
 //! The bytes of a listing: before each row its length, then the row in postcard (numbers of variable
-//! length, no names). So one end writes and the other one reads while rows are still being made.
+//! length, no names), what is configured before what changes with the traffic. So one end writes and
+//! the other one reads while rows are still being made, and most of a row need not be made at all.
 
-use super::ServiceRow;
+use super::{Five, Live, ServiceRow};
+use crate::error::ControlError;
 
 /// The media type of a listing.
 pub const MEDIA_TYPE: &str = "application/vnd.bulwark.listing";
@@ -22,23 +24,71 @@ pub enum Unlisted {
     /// A row is said to be longer than any is.
     #[error("a row of {0} bytes")]
     TooLong(usize),
+    /// A row cannot be written as JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
     /// They end within a row.
     #[error("it ends within a row")]
     Short,
 }
 
-/// Writes a row behind `bytes`.
+impl From<Unlisted> for ControlError {
+    fn from(error: Unlisted) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// What of a row stays until something is configured, as its bytes.
+#[derive(Debug)]
+pub struct Fixed(Vec<u8>);
+
+impl Fixed {
+    /// That of `row`.
+    ///
+    /// # Errors
+    /// Never with rows of this module.
+    pub fn of(row: &ServiceRow) -> Result<Self, Unlisted> {
+        Ok(Self(postcard::to_allocvec(row)?))
+    }
+
+    /// The row with these numbers, and with what its real servers have, in their order.
+    ///
+    /// # Errors
+    /// When it is longer than any row.
+    pub fn with(
+        &self,
+        numbers: Option<Five>,
+        live: impl IntoIterator<Item = Live>,
+    ) -> Result<Vec<u8>, Unlisted> {
+        let mut bytes = Vec::with_capacity(LENGTH + 2 * self.0.len());
+        bytes.extend([0; LENGTH]);
+        bytes.extend_from_slice(&self.0);
+        let bytes = postcard::to_extend(&numbers, bytes)?;
+        let mut bytes =
+            (live.into_iter()).try_fold(bytes, |bytes, live| postcard::to_extend(&live, bytes))?;
+        let length = bytes.len() - LENGTH;
+        let written = u32::try_from(length).map_err(|_| Unlisted::TooLong(length))?;
+        bytes[..LENGTH].copy_from_slice(&written.to_le_bytes());
+        Ok(bytes)
+    }
+}
+
+/// The bytes of a row.
 ///
 /// # Errors
 /// Never with rows of this module.
-pub fn encode(row: &ServiceRow, mut bytes: Vec<u8>) -> Result<Vec<u8>, Unlisted> {
-    let start = bytes.len();
-    bytes.extend([0; LENGTH]);
-    let mut bytes = postcard::to_extend(row, bytes)?;
-    let length = bytes.len() - start - LENGTH;
-    let written = u32::try_from(length).map_err(|_| Unlisted::TooLong(length))?;
-    bytes[start..start + LENGTH].copy_from_slice(&written.to_le_bytes());
-    Ok(bytes)
+pub fn encode(row: &ServiceRow) -> Result<Vec<u8>, Unlisted> {
+    Fixed::of(row)?.with(row.numbers, row.reals.iter().map(|real| real.live))
+}
+
+fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
+    let (mut row, rest) = postcard::take_from_bytes::<ServiceRow>(bytes)?;
+    let (numbers, mut rest) = postcard::take_from_bytes(rest)?;
+    row.numbers = numbers;
+    for real in &mut row.reals {
+        (real.live, rest) = postcard::take_from_bytes(rest)?;
+    }
+    Ok(row)
 }
 
 /// Takes rows out of bytes that come in pieces.
@@ -73,7 +123,7 @@ impl Reader {
             return Ok(None);
         };
         self.read += LENGTH + length;
-        Ok(Some(postcard::from_bytes(row)?))
+        decode(row).map(Some)
     }
 
     /// Nothing more comes.
@@ -94,7 +144,7 @@ mod tests {
 
     use super::super::*;
     use super::Unlisted;
-    use crate::model::{Engine, SchedulerFlag, TunnelChecksum, TunnelType};
+    use crate::model::{Engine, Helper, SchedulerFlag, TunnelChecksum, TunnelType};
 
     #[test]
     fn a_listing_survives_its_bytes() {
@@ -106,10 +156,11 @@ mod tests {
             tun: None,
             upper: 0,
             lower: 0,
-            active: 1,
-            inactive: 70_000,
-            persistent: 0,
-            numbers: None,
+            live: Live {
+                active: 1,
+                inactive: 70_000,
+                ..Live::default()
+            },
         };
         let tunnelled = RealRow {
             address: Ipv6Addr::LOCALHOST.into(),
@@ -119,7 +170,10 @@ mod tests {
                 port: Some(6080),
                 checksum: TunnelChecksum::Csum,
             }),
-            numbers: Some([u64::MAX, 0, 1, 2, 3]),
+            live: Live {
+                numbers: Some([u64::MAX, 0, 1, 2, 3]),
+                ..plain.live
+            },
             ..plain.clone()
         };
         let row = |prefix| ServiceRow {
@@ -132,11 +186,12 @@ mod tests {
                 engine: prefix.map(|_| Engine::Sip),
             }),
             one_packet: false,
-            numbers: None,
+            helper: Helper::Ftp,
+            numbers: prefix.map(|_| [1, 2, 3, 4, 5]),
             reals: vec![plain.clone(), tunnelled.clone()],
         };
         let rows = vec![row(None), row(Some(64))];
-        let bytes = (rows.iter()).fold(Vec::new(), |bytes, row| encode(row, bytes).unwrap());
+        let bytes: Vec<u8> = rows.iter().flat_map(|row| encode(row).unwrap()).collect();
         for size in [1, 7, bytes.len()] {
             let mut reader = Reader::default();
             let mut read = Vec::new();

@@ -6,10 +6,24 @@ use clap::{Args, ValueEnum};
 use super::network::ListName;
 use super::seconds;
 
+/// What a limit takes for one source, and for whose packets it is.
+#[derive(Debug, Args)]
+struct Scope {
+    /// Bits that make one IPv4 source.
+    #[arg(long, value_name = "BITS", default_value_t = RateLimit::all_v4())]
+    prefix_v4: u8,
+    /// Bits that make one IPv6 source.
+    #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6())]
+    prefix_v6: u8,
+    /// To this service only: tcp:192.0.2.10:80.
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<ServiceId>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Limit {
     /// What it is called.
-    pub(super) name: String,
+    name: String,
     /// What it counts.
     #[arg(long, value_enum)]
     of: Counted,
@@ -22,15 +36,8 @@ pub(super) struct Limit {
     /// So many at once; as many as in a second when left out.
     #[arg(long, value_name = "NUMBER")]
     burst: Option<u32>,
-    /// Bits that make one IPv4 source.
-    #[arg(long, value_name = "BITS", default_value_t = RateLimit::all_v4())]
-    prefix_v4: u8,
-    /// Bits that make one IPv6 source.
-    #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6())]
-    prefix_v6: u8,
-    /// To this service only: tcp:192.0.2.10:80.
-    #[arg(long, value_name = "SERVICE")]
-    service: Option<ServiceId>,
+    #[command(flatten)]
+    scope: Scope,
     /// From this region only.
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
@@ -77,9 +84,9 @@ impl Limit {
             },
             rate: self.rate,
             burst: self.burst,
-            prefix_v4: self.prefix_v4,
-            prefix_v6: self.prefix_v6,
-            service: self.service,
+            prefix_v4: self.scope.prefix_v4,
+            prefix_v6: self.scope.prefix_v6,
+            service: self.scope.service,
             region: self.region.clone(),
             ban: self.ban(),
         }
@@ -99,19 +106,12 @@ impl Limit {
 #[derive(Debug, Args)]
 pub(super) struct Connections {
     /// What it is called.
-    pub(super) name: String,
+    name: String,
     /// So many.
     #[arg(long, value_name = "NUMBER")]
     most: u32,
-    /// Bits that make one IPv4 source.
-    #[arg(long, value_name = "BITS", default_value_t = RateLimit::all_v4())]
-    prefix_v4: u8,
-    /// Bits that make one IPv6 source.
-    #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6())]
-    prefix_v6: u8,
-    /// To this service only: tcp:192.0.2.10:80.
-    #[arg(long, value_name = "SERVICE")]
-    service: Option<ServiceId>,
+    #[command(flatten)]
+    scope: Scope,
 }
 
 impl Connections {
@@ -119,9 +119,9 @@ impl Connections {
         ConnectionLimit {
             name: self.name.clone(),
             most: self.most,
-            prefix_v4: self.prefix_v4,
-            prefix_v6: self.prefix_v6,
-            service: self.service,
+            prefix_v4: self.scope.prefix_v4,
+            prefix_v6: self.scope.prefix_v6,
+            service: self.scope.service,
         }
     }
 }

@@ -6,10 +6,10 @@ mod region;
 mod text;
 
 use adminapi::Client;
-use adminapi::model::{FilterRules, Prefix, span};
+use adminapi::model::{FilterRules, Prefix};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Said, shown};
+use super::{Said, seconds, shown};
 use crate::director::DirectorError;
 use network::ListName;
 
@@ -85,10 +85,6 @@ enum Check {
     Off,
 }
 
-fn seconds(text: &str) -> Result<u32, String> {
-    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
-}
-
 /// Does what the line says.
 pub(super) async fn run(
     line: &Line,
@@ -136,8 +132,9 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
             set(&mut rules.loose, interface, *check == Check::Loose);
         }
         What::Limit(limit) => {
+            let limit = limit.to_model();
             rules.limits.retain(|other| other.name != limit.name);
-            rules.limits.push(limit.to_model());
+            rules.limits.push(limit);
         }
         What::Unlimit { name } => {
             let all = |rules: &FilterRules| rules.limits.len() + rules.connections.len();
@@ -147,8 +144,9 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
             return there_was(before > all(rules), "limit", name);
         }
         What::Connections(limit) => {
+            let limit = limit.to_model();
             rules.connections.retain(|other| other.name != limit.name);
-            rules.connections.push(limit.to_model());
+            rules.connections.push(limit);
         }
         What::Region(region) => {
             rules.regions.retain(|other| other.name != region.name);

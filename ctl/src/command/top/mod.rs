@@ -3,7 +3,7 @@
 mod screen;
 mod table;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ const SOURCES: u32 = 100;
 
 /// Shows the director until somebody quits.
 pub(super) async fn run(director: &Client) -> Result<(), Error> {
+    if !io::stdout().is_terminal() {
+        return Err(Error::NoTerminal);
+    }
     let mut screen = Screen::of(ask(director).await?);
     let mut terminal = ratatui::try_init()?;
     let ended = show(&mut screen, &mut terminal, director).await;
@@ -35,6 +38,9 @@ pub(super) enum Error {
     /// The director's.
     #[error(transparent)]
     Director(#[from] DirectorError),
+    /// There is none to show it on.
+    #[error("standard output is no terminal; `bulwark -L --rate --watch` needs none")]
+    NoTerminal,
     /// The terminal's.
     #[error("the terminal: {0}")]
     Terminal(#[from] io::Error),

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use adminapi::model::{
     Change, Configuration, Connection, ConnectionPage, Cursor, ListingQuery, Rates, Real, RealView,
     Service, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, Traffic,
+    ViewsQuery,
 };
 
-use crate::director::{Director, DirectorError, Edit, Result, Rows, Setting};
+use crate::director::{Director, DirectorError, Edit, Pieces, Result, Rows, Setting};
 
 /// A director that forwards nothing.
 #[derive(Debug, Default)]
@@ -24,6 +25,14 @@ pub(super) struct MemoryDirector {
 }
 
 impl MemoryDirector {
+    /// All services, or one.
+    fn all_or(&self, one: Option<ServiceId>) -> Result<Vec<ServiceView>> {
+        match one {
+            Some(id) => Ok(vec![self.with(id, |service| service.clone())?]),
+            None => Ok(self.services.borrow().clone()),
+        }
+    }
+
     fn with<T>(&self, id: ServiceId, act: impl FnOnce(&mut ServiceView) -> T) -> Result<T> {
         let mut services = self.services.borrow_mut();
         let service = services.iter_mut().find(|service| service.id == id);
@@ -172,20 +181,23 @@ impl Rows for InMemory {
     }
 }
 
-impl Director for &MemoryDirector {
-    async fn services(&self) -> Result<Vec<ServiceView>> {
-        Ok(self.services.borrow().clone())
-    }
+/// A text that is all there.
+struct Whole(Option<Vec<u8>>);
 
-    async fn service(&self, id: ServiceId) -> Result<ServiceView> {
-        self.with(id, |service| service.clone())
+impl Pieces for Whole {
+    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]>>> {
+        Ok(self.0.take())
+    }
+}
+
+impl Director for &MemoryDirector {
+    async fn views(&self, query: ViewsQuery) -> Result<impl Pieces> {
+        let views = query.order.of_all(self.all_or(query.service)?);
+        Ok(Whole(Some(serde_json::to_vec(&views).unwrap())))
     }
 
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows> {
-        let services = match query.service {
-            Some(id) => vec![self.with(id, |service| service.clone())?],
-            None => self.services.borrow().clone(),
-        };
+        let services = self.all_or(query.service)?;
         let services = query.order.of_services(services, |service| service.id);
         let row = |service: &ServiceView| ServiceRow::of(service, &query);
         Ok(InMemory(services.iter().map(row).collect()))

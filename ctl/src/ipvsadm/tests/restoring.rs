@@ -20,6 +20,7 @@ sysctl -w net.ipv4.vs.drop_packet=3
 sysctl -w net.ipv4.vs.sync_threshold=3 50
 mark clear
 mark add 7 --protocol tcp --source 10.0.0.0/8 --destination 192.0.2.0/24 --dport 80-89
+mark add 8 --sport 1024-65535 --interface eth0 --region home
 -A -t 192.0.2.10:80 -s wrr
 -a -t 192.0.2.10:80 -r 10.0.0.1:80 -m -w 2 -x 100 -y 50
 -a -t 192.0.2.10:80 -r 10.0.0.2:80 --fullnat -w 1
