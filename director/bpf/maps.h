@@ -137,6 +137,8 @@ struct {
 // What was counted on a port, in one entry: a packet looks it up once.
 #define COUNTS 16 // COUNTERS, up to a power of two
 
+_Static_assert(COUNTERS <= COUNTS, "a counter has no room");
+
 struct counts {
 	__u64 of[COUNTS];
 };

@@ -134,6 +134,16 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
         assert!(listed.packets > 0 && listed.why.as_deref() == Some("a test"));
         unlist(&scene, network)?;
         HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+
+        list(&scene, network, FilterList::Allow, None)?;
+        list(&scene, wide.parse()?, FilterList::BlackHole, None)?;
+        HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+        unlist(&scene, network)?;
+        ensure!(
+            api.connections(id)?.is_empty(),
+            "who is allowed no more keeps connections in a black hole"
+        );
+        unlist(&scene, wide.parse()?)?;
     }
     assert_accounts(&scene.director);
     Ok(())

@@ -104,9 +104,13 @@ impl Director {
     fn unlist(&self, net: Net) -> Result<bool> {
         let mut filters = self.filters.lock();
         self.gate.filters().unlist(net).map_err(refused)?;
-        let was_there = filters.book.remove(net).is_some();
+        let old = filters.book.remove(net);
         self.tell_families(&filters)?;
-        Ok(was_there)
+        // Whom it allowed may be in a black hole now.
+        if old.as_ref().is_some_and(filter::Listing::allows) {
+            self.end_lost(&filters);
+        }
+        Ok(old.is_some())
     }
 
     fn tell_families(&self, filters: &Filters) -> Result<()> {
@@ -149,17 +153,20 @@ impl Director {
     pub fn end_listings(&self) -> std::result::Result<(), GateError> {
         let mut filters = self.filters.lock();
         let due = filters.book.due(self.facts.clock.now());
+        if due.is_empty() {
+            return Ok(());
+        }
+        let mut allowed = false;
         for net in &due {
             self.gate.filters().unlist(*net)?;
-            filters.book.remove(*net);
+            allowed |= filters.book.remove(*net).is_some_and(|old| old.allows());
         }
-        match due.is_empty() {
-            true => Ok(()),
-            false => {
-                let told = self.gate.filters();
-                told.set_known(&filters.rules, filters.known())
-            }
+        let told = self.gate.filters();
+        told.set_known(&filters.rules, filters.known())?;
+        if allowed {
+            self.end_lost(&filters);
         }
+        Ok(())
     }
 
     pub(super) fn change_listing(&self, wanted: &Listed) -> Result<Put<ListedView>> {

@@ -42,6 +42,13 @@ pub struct Listing {
     pub automatic: bool,
 }
 
+impl Listing {
+    /// Whether its network is let in whatever else holds.
+    pub fn allows(&self) -> bool {
+        self.list == List::Allow
+    }
+}
+
 /// All listed networks, in the order of their addresses.
 #[derive(Debug, Default)]
 pub struct Book {

@@ -1,6 +1,7 @@
 //! Data connections that are expected, until they come or have been waited for long enough.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use parking_lot::Mutex;
 
@@ -11,6 +12,10 @@ use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
 /// The most that are expected at once; further ones are not.
 const MOST: usize = 8192;
+
+/// The most that are expected of one client: who names ports and never uses them keeps nobody else
+/// waiting.
+const MOST_OF_ONE: u32 = 256;
 
 /// How long one is waited for: as IPVS does (TCP state LISTEN).
 const PATIENCE: Ticks = Ticks::seconds(120);
@@ -29,9 +34,19 @@ pub struct Expected {
     pub vip: Endpoint,
 }
 
-/// All of them, by the packet that opens one; where the client opens it, its port is 0.
+/// All of them.
 #[derive(Debug, Default)]
-pub struct Expectations(Mutex<HashMap<Tuple, (Expected, Tick)>>);
+pub struct Expectations(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    /// By the packet that opens one; where the client opens it, its port is 0.
+    all: HashMap<Tuple, (Expected, Tick)>,
+    /// How many there are of a client.
+    of: HashMap<Addr, u32>,
+    /// When those that were over were last taken out.
+    swept: Tick,
+}
 
 impl Expectations {
     /// Expects `client` to open a connection to a port of `vip` that is to become `port` of
@@ -69,27 +84,74 @@ impl Expectations {
         self.take(tuple, now)
     }
 
-    /// Takes one in, unless the place is another one's. One that is said again is the same.
     fn expect(&self, key: Tuple, expected: Expected, now: Tick) -> bool {
-        let mut all = self.0.lock();
-        let is_over = |until: Tick| now.until(until) == Ticks(0);
-        let is_taken = |(old, until): &(Expected, Tick)| *old != expected && !is_over(*until);
-        if all.get(&key).is_some_and(is_taken) {
-            return false;
-        }
-        if all.len() >= MOST {
-            all.retain(|_, (_, until)| !is_over(*until));
-        }
-        if all.len() >= MOST {
-            return false;
-        }
-        all.insert(key, (expected, now.after(PATIENCE)));
-        true
+        self.0.lock().expect(key, expected, now)
     }
 
     fn take(&self, key: &Tuple, now: Tick) -> Option<Expected> {
         let (expected, until) = self.0.lock().remove(key)?;
-        (now.until(until) > Ticks(0)).then_some(expected)
+        (!is_over(until, now)).then_some(expected)
+    }
+}
+
+fn is_over(until: Tick, now: Tick) -> bool {
+    now.until(until) == Ticks(0)
+}
+
+/// Who is to open a connection, or to be called.
+const fn client_of(key: &Tuple) -> Addr {
+    match key.src.port {
+        0 => key.src.addr,
+        _ => key.dst.addr,
+    }
+}
+
+impl Book {
+    /// Takes one in, unless the place is another one's. One that is said again is the same.
+    fn expect(&mut self, key: Tuple, expected: Expected, now: Tick) -> bool {
+        match self.all.get(&key) {
+            Some((old, until)) if *old != expected && !is_over(*until, now) => return false,
+            Some(_) => drop(self.remove(&key)),
+            None => {}
+        }
+        if !self.has_room(&key) {
+            self.sweep(now);
+        }
+        let room = self.has_room(&key);
+        if room {
+            self.all.insert(key, (expected, now.after(PATIENCE)));
+            *self.of.entry(client_of(&key)).or_default() += 1;
+        }
+        room
+    }
+
+    fn has_room(&self, key: &Tuple) -> bool {
+        let of_client = self.of.get(&client_of(key));
+        self.all.len() < MOST && of_client.is_none_or(|count| *count < MOST_OF_ONE)
+    }
+
+    fn remove(&mut self, key: &Tuple) -> Option<(Expected, Tick)> {
+        let removed = self.all.remove(key)?;
+        if let Entry::Occupied(mut count) = self.of.entry(client_of(key)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(removed)
+    }
+
+    /// Takes out what is over, once a tick at most.
+    fn sweep(&mut self, now: Tick) {
+        if self.swept == now {
+            return;
+        }
+        self.swept = now;
+        self.all.retain(|_, (_, until)| !is_over(*until, now));
+        self.of.clear();
+        for key in self.all.keys() {
+            *self.of.entry(client_of(key)).or_default() += 1;
+        }
     }
 }
 
@@ -143,5 +205,40 @@ mod tests {
         assert!((0..MOST as u32).all(|n| from(n, 0).is_some()));
         assert_eq!(from(1 << 20, 0), None);
         assert!(from(1 << 20, PATIENCE.0).is_some());
+    }
+
+    #[test]
+    fn one_client_cannot_have_it_all() {
+        let all = Expectations::default();
+        let active = |client, port, now| {
+            let vip = Endpoint::new(VIP, 20);
+            let tuple = Tuple {
+                protocol: Protocol::Tcp,
+                src: vip,
+                dst: Endpoint::new(client, port),
+            };
+            let expected = Expected {
+                real: RealId(1),
+                port: 20,
+                vip,
+            };
+            (tuple, all.active(tuple, expected, Tick(now)))
+        };
+        let ports = 1..=MOST_OF_ONE as u16;
+        assert!(ports.clone().all(|port| active(CLIENT, port, 1).1));
+        assert!(
+            ports.clone().all(|port| active(CLIENT, port, 1).1),
+            "said again"
+        );
+        assert!(!active(CLIENT, 9000, 1).1);
+        assert_eq!(all.passive(CLIENT, VIP, RealId(1), 5000, Tick(1)), None);
+        assert!(active(Addr::v4([10, 0, 1, 2]), 9000, 1).1);
+        let (first, _) = active(CLIENT, 1, 1);
+        assert!(all.take_active(&first, Tick(2)).is_some());
+        assert!(active(CLIENT, 9000, 2).1, "one has come");
+        assert!(
+            active(CLIENT, 9001, 2 + PATIENCE.0).1,
+            "the others have been waited for"
+        );
     }
 }
