@@ -30,9 +30,7 @@ pub(super) async fn run(
     director: &Client,
     as_json: bool,
 ) -> Result<Said, DirectorError> {
-    let Some(service) = line.service.id() else {
-        return Err(DirectorError::NoService);
-    };
+    let service = line.service.named()?;
     // A service that is not there remembers nobody, which would say less.
     director.service(service).await?;
     let query = TemplateQuery {
