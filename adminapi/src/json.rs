@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::error::Problem;
-pub use merge::{merge, patched};
+pub use merge::{merge, misshapen, patched};
 use strict::Strict;
 
 /// Problems of one document that are told at most.

@@ -41,6 +41,25 @@ pub fn patched<T: DeserializeOwned>(mut now: Value, patch: &Value) -> Result<T, 
     }
 }
 
+/// What is wrong with `patch` whatever it is a patch of: names that no `T` has, and values that no
+/// field takes. What an object misses or has that does not go together may be there already.
+pub fn misshapen<T: DeserializeOwned>(patch: &Value) -> Vec<Problem> {
+    const OF_ITSELF: [&str; 2] = ["unknown field", "invalid type"];
+    let mut alone = Value::Null;
+    merge(&mut alone, patch);
+    let mut found = problems::<T>(alone.clone());
+    found.retain(|problem| {
+        let is_object = alone
+            .pointer(&problem.pointer)
+            .is_some_and(Value::is_object);
+        !is_object
+            || OF_ITSELF
+                .iter()
+                .any(|wrong| problem.message.starts_with(wrong))
+    });
+    found
+}
+
 /// What `patch` takes away although no `T` has it.
 fn strangers<T: DeserializeOwned>(merged: &Value, patch: &Value) -> Vec<Problem> {
     let mut named = merged.clone();
@@ -154,6 +173,29 @@ mod tests {
         ] {
             assert_eq!(pointers(patch.clone()), [expected], "{patch}");
         }
+    }
+
+    #[test]
+    fn what_no_object_could_make_right_is_known_without_one() {
+        let pointers = |patch: Value| -> Vec<_> {
+            let found = misshapen::<HealthPolicy>(&patch);
+            found.into_iter().map(|problem| problem.pointer).collect()
+        };
+        for patch in [
+            json!({"check": {"path": "/up"}}),
+            json!({"check": {"type": null}, "quorum": null}),
+            json!({}),
+        ] {
+            assert_eq!(pointers(patch.clone()), [""; 0], "{patch}");
+        }
+        let wrong = json!({"chekc": {}, "quorum": "two", "check": {"interval": [], "paht": "/"}});
+        let mut found = pointers(wrong);
+        found.sort();
+        assert_eq!(
+            found,
+            ["/check/interval", "/check/paht", "/chekc", "/quorum"]
+        );
+        assert_eq!(pointers(json!([1])), [""]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::text::EndpointText;
 use super::{Real, RealPatch, Service, ServiceId, ServicePatch};
+use crate::error::Problem;
 
 /// One of several changes that are made in their order, each by itself: one that fails does not
 /// keep the others from being made.
@@ -59,4 +60,16 @@ pub enum Change {
     },
     /// Removes all services.
     RemoveServices {},
+}
+
+impl Change {
+    /// What is wrong with it whatever it is a change of.
+    pub fn misshapen(&self) -> Vec<Problem> {
+        let (found, patch) = match self {
+            Self::ChangeService { patch, .. } => (patch.misshapen(), "/change_service/patch"),
+            Self::ChangeReal { patch, .. } => (patch.misshapen(), "/change_real/patch"),
+            _ => return Vec::new(),
+        };
+        found.into_iter().map(|p| p.below(patch)).collect()
+    }
 }

@@ -55,6 +55,17 @@ impl<T: Serialize + DeserializeOwned> Merge<T> {
     }
 }
 
+/// What is wrong with `change`, if there is one, whatever the object is that stands at `pointer`.
+pub(super) fn misshapen<T: DeserializeOwned>(
+    pointer: &str,
+    change: Option<&Merge<T>>,
+) -> Vec<Problem> {
+    let change = change.filter(|change| !change.patch.is_null());
+    let found = change.map(|change| json::misshapen::<T>(&change.patch));
+    let found = found.unwrap_or_default().into_iter();
+    found.map(|problem| problem.below(pointer)).collect()
+}
+
 /// What `change`, if there is one, makes of the object `now`, which stands at `pointer`. What is wrong
 /// with it is added to `problems`.
 pub(super) fn merged<T: Serialize + DeserializeOwned + Clone>(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::merge::{CheckMerge, TunnelMerge, merged};
+use super::merge::{CheckMerge, TunnelMerge, merged, misshapen};
 use super::text::AddressText;
 use super::{Check, Condition, Drops, Rates, Traffic, Tunnel};
 use crate::error::Problem;
@@ -167,6 +167,15 @@ pub struct RealPatch {
 }
 
 impl RealPatch {
+    /// What is wrong with it whatever the real server is.
+    pub fn misshapen(&self) -> Vec<Problem> {
+        [
+            misshapen("/tun", self.tun.as_ref()),
+            misshapen("/check", self.check.as_ref()),
+        ]
+        .concat()
+    }
+
     /// To drain it for so many seconds.
     pub fn drain(seconds: u32) -> Self {
         Self {

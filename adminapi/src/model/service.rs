@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::merge::{HealthMerge, PersistenceMerge, merged};
+use super::merge::{HealthMerge, PersistenceMerge, merged, misshapen};
 use super::text::AddressText;
 use super::{
     CookiePolicy, Drops, Family, HealthPolicy, Helper, Persistence, Protocol, Rates, Real,
@@ -269,6 +269,15 @@ pub struct ServicePatch {
 }
 
 impl ServicePatch {
+    /// What is wrong with it whatever the service is.
+    pub fn misshapen(&self) -> Vec<Problem> {
+        [
+            misshapen("/persistence", self.persistence.as_ref()),
+            misshapen("/health", self.health.as_ref()),
+        ]
+        .concat()
+    }
+
     /// `now` with this change.
     ///
     /// # Errors

@@ -24,6 +24,11 @@ pub(super) async fn make_all(
     condition: Condition,
     Body(changes): Body<Vec<Change>>,
 ) -> Result<Json<Vec<Option<ProblemDocument>>>, Failure> {
+    let misshapen = changes.iter().enumerate().flat_map(|(place, change)| {
+        let found = change.misshapen().into_iter();
+        found.map(move |problem| problem.below(&format!("/{place}")))
+    });
+    ControlError::unless_valid(misshapen.collect())?;
     let judge = |change: &Change| ControlError::unless_valid(validate_change(change));
     let judged: Vec<_> = changes.iter().map(judge).collect();
     let sound = changes.into_iter().zip(&judged);
@@ -110,12 +115,20 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_change_makes_none() {
         let router = router(Arc::new(Fake::default()));
-        let changes = json!([service("10.0.0.1"), {"paint_service": {}}]);
-        let got = ask(&router, "POST /v1/changes", changes).await;
-        assert_eq!(got.status.as_u16(), 422, "{}", got.body);
-        assert_eq!(
-            ok(&router, "GET /v1/services", Value::Null, 200).await,
-            json!([])
-        );
+        let misshapen = json!({"change_service": {"service": WEB,
+            "patch": {"health": {"check": {"interval": []}}}}});
+        for (wrong, pointer) in [
+            (json!({"paint_service": {}}), "/1"),
+            (misshapen, "/1/change_service/patch/health/check/interval"),
+        ] {
+            let changes = json!([service("10.0.0.1"), wrong]);
+            let got = ask(&router, "POST /v1/changes", changes).await;
+            assert_eq!(got.status.as_u16(), 422, "{}", got.body);
+            assert_eq!(got.body["errors"][0]["pointer"], pointer, "{}", got.body);
+            assert_eq!(
+                ok(&router, "GET /v1/services", Value::Null, 200).await,
+                json!([])
+            );
+        }
     }
 }
