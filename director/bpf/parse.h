@@ -278,7 +278,8 @@ __noinline enum reading parse(struct xdp_md *ctx, struct packet *p)
 	}
 }
 
-// The same for what is plain, in place; false for others. A call and its return are a good part of what a packet of a flood costs.
+// The same for what is plain, in place; false for others. A call and its return are a good part of what a
+// packet of a flood costs.
 static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 {
 	void *end = (void *)(long)ctx->data_end;
