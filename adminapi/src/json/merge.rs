@@ -44,7 +44,12 @@ pub fn patched<T: DeserializeOwned>(mut now: Value, patch: &Value) -> Result<T, 
 /// What is wrong with `patch` whatever it is a patch of: names that no `T` has, and values that no
 /// field takes. What an object misses or has that does not go together may be there already.
 pub fn misshapen<T: DeserializeOwned>(patch: &Value) -> Vec<Problem> {
-    const OF_ITSELF: [&str; 2] = ["unknown field", "invalid type"];
+    const OF_ITSELF: [&str; 4] = [
+        "unknown field",
+        "unknown variant",
+        "invalid type",
+        "invalid value",
+    ];
     let mut alone = Value::Null;
     merge(&mut alone, patch);
     let mut found = problems::<T>(alone.clone());
@@ -94,7 +99,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Check, HealthPolicy};
+    use crate::model::{Check, HealthPolicy, Tunnel};
 
     #[test]
     fn the_examples_of_the_rfc_come_out_as_it_says() {
@@ -196,6 +201,16 @@ mod tests {
             ["/check/interval", "/check/paht", "/chekc", "/quorum"]
         );
         assert_eq!(pointers(json!([1])), [""]);
+        for (kind, pointer) in [
+            (json!({}), "/type"),
+            (json!({"gre": 1}), "/type/gre"),
+            (json!("x"), "/type"),
+            (json!(1), "/type"),
+        ] {
+            let found = misshapen::<Tunnel>(&json!({"type": kind, "port": 0}));
+            let found: Vec<_> = found.into_iter().map(|problem| problem.pointer).collect();
+            assert_eq!(found, [pointer], "{kind}");
+        }
     }
 
     #[test]
