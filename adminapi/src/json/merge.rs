@@ -57,12 +57,21 @@ pub fn misshapen<T: DeserializeOwned>(patch: &Value) -> Vec<Problem> {
         let is_object = alone
             .pointer(&problem.pointer)
             .is_some_and(Value::is_object);
-        !is_object
-            || OF_ITSELF
-                .iter()
-                .any(|wrong| problem.message.starts_with(wrong))
+        let is_wrong = |start: &&str| problem.message.starts_with(*start);
+        !is_object || OF_ITSELF.iter().any(is_wrong) || takes_away(patch, problem)
     });
     found
+}
+
+/// Whether what `problem` says is missing is what `patch` takes away.
+fn takes_away(patch: &Value, problem: &Problem) -> bool {
+    let missing = problem.message.strip_prefix("missing field `");
+    let field = missing.and_then(|rest| rest.strip_suffix('`'));
+    let object = patch.pointer(&problem.pointer);
+    let said = object
+        .zip(field)
+        .and_then(|(object, field)| object.get(field));
+    said.is_some_and(Value::is_null)
 }
 
 /// What `patch` takes away although no `T` has it.
@@ -188,7 +197,7 @@ mod tests {
         };
         for patch in [
             json!({"check": {"path": "/up"}}),
-            json!({"check": {"type": null}, "quorum": null}),
+            json!({"check": {"path": null}, "quorum": null}),
             json!({}),
         ] {
             assert_eq!(pointers(patch.clone()), [""; 0], "{patch}");
@@ -201,6 +210,7 @@ mod tests {
             ["/check/interval", "/check/paht", "/chekc", "/quorum"]
         );
         assert_eq!(pointers(json!([1])), [""]);
+        assert_eq!(pointers(json!({"check": {"type": null}})), ["/check"]);
         for (kind, pointer) in [
             (json!({}), "/type"),
             (json!({"gre": 1}), "/type/gre"),
