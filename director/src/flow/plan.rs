@@ -25,14 +25,22 @@ pub(super) struct Plan {
 
 /// A shard is worth its overhead from this size on, in connections.
 const LEAST_SHARE: usize = 16 << 10;
+/// Half-open connections that fall to a shard at the least. Who finds the pool full takes the place
+/// of another one of the same shard: there has to be one.
+const LEAST_HALF_OPEN: usize = 128;
 /// With this many shards to choose from a worker seldom meets another one.
 const SHARDS_PER_WORKER: usize = 8;
 
 impl Plan {
     pub(super) fn new(limits: &Limits) -> Self {
         let by_workers = (limits.workers.max(1) * SHARDS_PER_WORKER).next_power_of_two();
-        let by_size = (limits.connections / LEAST_SHARE + 1).next_power_of_two();
-        Self::of_shards(limits, by_workers.min(by_size).min(MOST_SHARDS))
+        let by_size = [
+            limits.connections / LEAST_SHARE,
+            limits.half_open / LEAST_HALF_OPEN,
+        ]
+        .map(|shares| (shares + 1).next_power_of_two());
+        let wanted = by_size.into_iter().fold(by_workers, usize::min);
+        Self::of_shards(limits, wanted.min(MOST_SHARDS))
     }
 
     pub(super) fn of_shards(limits: &Limits, shards: usize) -> Self {

@@ -129,6 +129,22 @@ fn a_table_over_many_shards_holds_its_limit_and_not_one_more() {
 }
 
 #[test]
+fn a_small_half_open_pool_has_room_for_whoever_comes_next() {
+    let table = Table::new(&Limits {
+        connections: 4 << 20,
+        half_open: 50,
+        workers: 16,
+    })
+    .unwrap();
+    for client in 0..2000 {
+        let (inserted, _) = try_insert(&table, &tcp(client), 0, Class::HalfOpen, Tick(600));
+        assert_eq!(inserted, Ok(()), "for {client}");
+    }
+    assert_eq!(table.half_open_len(), 50);
+    assert_consistent(&table);
+}
+
+#[test]
 fn without_a_half_open_pool_handshakes_are_refused() {
     let table = table(4, 0);
     let (inserted, _) = try_insert(&table, &tcp(1), 0, Class::HalfOpen, Tick(600));
