@@ -2,7 +2,7 @@
 //! director has made up: all that the real server says is numbered otherwise, by the same difference
 //! for good. What is tracked are the real server's own numbers.
 
-use super::{ANSWERED, CONFIRMED, PROVED, Tracking};
+use super::{CONFIRMED, PROVED, Tracking};
 use crate::direction::Direction;
 use crate::tcp::State;
 use crate::tcp::window::later;
@@ -33,7 +33,7 @@ impl Tracking {
     /// The initial sequence number that the client was told, as long as the real server has none.
     #[inline]
     pub const fn told(&self) -> Option<u32> {
-        match self.is_spliced() && !self.has(ANSWERED) {
+        match self.is_spliced() && !self.has(CONFIRMED) {
             true => Some(self.note),
             false => None,
         }
@@ -41,7 +41,7 @@ impl Tracking {
 
     /// What is added to the real server's numbers for the client, once it has some.
     pub const fn gap(&self) -> Option<u32> {
-        match self.is_spliced() && self.has(ANSWERED) {
+        match self.is_spliced() && self.has(CONFIRMED) {
             true => Some(self.note),
             false => None,
         }
