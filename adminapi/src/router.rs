@@ -151,8 +151,27 @@ impl Ask {
     }
 
     /// Runs `call`, which changes what is configured, if `condition` holds for what `present`
-    /// finds. One change at a time.
+    /// finds, and keeps the change. One change at a time.
     async fn change<P, T>(
+        &self,
+        condition: Condition,
+        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
+        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        P: Tagged,
+        T: Send + 'static,
+    {
+        self.in_turn(condition, present, |control| {
+            let done = call(control)?;
+            control.keep()?;
+            Ok(done)
+        })
+        .await
+    }
+
+    /// The same for what is not to be kept.
+    async fn in_turn<P, T>(
         &self,
         condition: Condition,
         present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
@@ -167,9 +186,7 @@ impl Ask {
             // A change that has panicked has left nothing half done: the director saw to that.
             let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
             condition.judge(|| present(control))?;
-            let done = call(control)?;
-            control.keep()?;
-            Ok(done)
+            Ok(call(control)?)
         })
         .await
     }

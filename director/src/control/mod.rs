@@ -113,6 +113,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    /// [`adminapi::Control::turn`].
+    turn: tokio::sync::Mutex<()>,
     /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
     grace: AtomicU32,
     /// The rules that mark packets, as they were given.
@@ -188,6 +190,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            turn: tokio::sync::Mutex::default(),
             grace: AtomicU32::new(0),
             rules: Mutex::default(),
             daemons: Daemons::default(),
