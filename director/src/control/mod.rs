@@ -258,7 +258,7 @@ impl Director {
 
     /// How many services there are.
     pub fn service_count(&self) -> usize {
-        self.shared.pool.load().services().len()
+        self.shared.pool.load().service_count()
     }
 
     /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.
