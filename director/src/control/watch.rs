@@ -315,7 +315,10 @@ fn watch_services(
     cookies: &HashMap<ServiceKey, CookieCounts>,
     now: Tick,
 ) {
-    let carried = carried(pool);
+    let carried = match measured.connections {
+        0 => FxHashMap::default(),
+        _ => carried(pool),
+    };
     let policy = watch.defense.policy.clone();
     for service in pool.iter() {
         let (half_open, connections) = carried.get(&service.key).copied().unwrap_or_default();
