@@ -5,8 +5,8 @@ use adminapi::model::{CheckCounts, Condition, RealView, ServiceCondition, Servic
 use clap::Args;
 use serde::Serialize;
 
-use super::Said;
 use super::defense::utc;
+use super::said::{Form, Said};
 use super::selector::Selector;
 use super::status::table;
 use crate::director::DirectorError;
@@ -34,11 +34,7 @@ struct ShownReal<'a> {
     condition: Option<&'a Condition>,
 }
 
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let only = line.service.id();
     let services = match only {
         Some(id) => vec![director.service(id).await?],
@@ -46,7 +42,7 @@ pub(super) async fn run(
     };
     let is_watched = |service: &&ServiceView| only.is_some() || service.condition.is_some();
     let watched: Vec<_> = services.iter().filter(is_watched).map(shown).collect();
-    Ok(super::shown(&watched, as_json, |watched| text(watched)))
+    Ok(form.show(&watched, |watched| text(watched)).into())
 }
 
 fn shown(service: &ServiceView) -> Shown<'_> {

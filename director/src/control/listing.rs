@@ -122,8 +122,18 @@ impl Rows {
     /// would wait for each real server by itself.
     fn fetch(&self) {
         let next = self.sheet.services.iter().skip(self.made).take(TOGETHER);
-        let reals = next.flat_map(|listed| &listed.reals);
-        black_box(reals.fold(0, |seen, (load, _)| seen ^ load.inactive()));
+        let carried: fn(&PerWorker) -> u64 = match self.numbers {
+            Numbers::None => |_| 0,
+            Numbers::Stats => PerWorker::fetch_sum,
+            Numbers::Rates => PerWorker::fetch_rates,
+        };
+        for listed in next {
+            let reals = listed.reals.iter();
+            let seen = reals.fold(carried(&listed.traffic), |seen, (load, traffic)| {
+                seen ^ u64::from(load.inactive()) ^ carried(traffic)
+            });
+            black_box(seen);
+        }
     }
 }
 
