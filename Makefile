@@ -52,7 +52,7 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays splice
 
-.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint install deb generated stage clean
+.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint install uninstall deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -180,6 +180,13 @@ stage: generated
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in bulwarkd bulwark-agent; do \
 	  sed 's,/usr/local/,$(PREFIX)/,' conf/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done
+
+uninstall: ## Remove what install has put there; what is configured stays
+	rm -rf $(addprefix $(DESTDIR)$(PREFIX)/,sbin/bulwarkd bin/bulwark share/doc/bulwark \
+	  share/man/man8/bulwarkd.8 share/man/man1/bulwark.1 share/man/man1/bulwark-*.1 \
+	  share/bash-completion/completions/bulwark share/zsh/site-functions/_bulwark \
+	  share/fish/vendor_completions.d/bulwark.fish \
+	  lib/systemd/system/bulwarkd.service lib/systemd/system/bulwark-agent.service)
 
 clean: ## Remove what was built
 	cargo clean

@@ -52,7 +52,8 @@ async fn run_options(program: &str, dialect: Dialect, args: &[String]) -> u8 {
 
 async fn run_word(program: &str, args: &[String]) -> u8 {
     let line = std::iter::once(program).chain(args.iter().map(String::as_str));
-    command::run(line.map(OsString::from)).await
+    // Boxed, or every listing would move through a stack that is large enough for all words.
+    Box::pin(command::run(line.map(OsString::from))).await
 }
 
 #[cfg(test)]

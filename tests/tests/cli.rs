@@ -1,13 +1,14 @@
 //! The command line against a running director: each command of ipvsadm that it has, by its effect
 //! on real traffic and in the listing.
 
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, binary};
-use testbed::process::output_with_input;
+use testbed::process::{output_with_input, said_with_input};
 use testbed::require;
 use testbed::servers::Nginx;
 use testbed::topology::{Plan, Topology};
@@ -220,5 +221,48 @@ fn settings_are_saved_and_come_back() -> Result<()> {
         assert_eq!(cli.say("-Sn --full")?, bare, "{how}");
     }
     assert_accounts(&cli.director);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_written_is_told() -> Result<()> {
+    for line in ["-h", "completions bash"] {
+        let mut command = Command::new(binary("bulwark")?);
+        command
+            .args(line.split(' '))
+            .stdout(File::create("/dev/full")?);
+        let said = command.output()?;
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(1), "{line}");
+        assert!(stderr.contains("No space left"), "{line}: {stderr:?}");
+    }
+    Ok(())
+}
+
+/// As ipvsadm without its kernel, even when there is nothing to do.
+#[test]
+fn without_a_director_every_command_says_so() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = binary("bulwark")?;
+    let link = folder.path().join("ipvsadm");
+    std::os::unix::fs::symlink(&program, &link)?;
+    let nowhere = format!("unix:{}", folder.path().join("api.sock").display());
+    let why = format!("{nowhere}: no such socket; is the director running?\n");
+    for line in ["-Ln", "-Sn", "-R", "-C", "-Z", "--set 1 2 3", "-A -f 7"] {
+        for (program, status, says) in [
+            (&program, 3, why.clone()),
+            (&link, 2, format!("Can't initialize ipvs: {why}")),
+        ] {
+            let mut command = Command::new(program);
+            command.env("BULWARK_API", &nowhere);
+            let said = said_with_input(command.args(line.split(' ')), "")?;
+            let stderr = String::from_utf8(said.stderr)?;
+            assert_eq!(
+                (said.status.code(), stderr, said.stdout.len()),
+                (Some(status), says, 0),
+                "{line}"
+            );
+        }
+    }
     Ok(())
 }

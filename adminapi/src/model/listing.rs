@@ -181,12 +181,13 @@ pub struct ServiceRow {
     /// The numbers that were asked for.
     #[serde(skip)]
     pub numbers: Option<Five>,
-    /// Its real servers.
+    /// Its real servers; [`Reader`] reads them.
+    #[serde(skip_deserializing)]
     pub reals: Vec<RealRow>,
 }
 
 /// A real server in a listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RealRow {
     /// RIP.
     pub address: IpAddr,
@@ -197,7 +198,7 @@ pub struct RealRow {
     /// How packets reach it.
     pub method: ForwardingMethod,
     /// How the tunnel to it wraps them.
-    #[serde(with = "parts")]
+    #[serde(serialize_with = "parts::serialize")]
     pub tun: Option<Tunnel>,
     /// With so many connections it is overloaded; 0 = no limit.
     pub upper: u32,
@@ -209,7 +210,7 @@ pub struct RealRow {
 }
 
 /// What changes of a real server with its traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Live {
     /// Connections in a state that counts as active.
     pub active: u32,

@@ -7,16 +7,15 @@ use adminapi::Client;
 use adminapi::model::{Connection, ConnectionId, ConnectionQuery};
 use clap::Args;
 
-use super::selector::Selector;
-use super::{Said, json};
+use super::said::{Form, Said, json};
+use super::selector::Named;
 use crate::director::DirectorError;
 
 /// Whose connections.
 #[derive(Debug, Args)]
-#[command(mut_group("service", |service| service.required(true)))]
 pub(super) struct Line {
     #[command(flatten)]
-    service: Selector,
+    service: Named,
     /// The client; without a port all of its connections to the service.
     #[arg(long, value_name = "IP[:PORT]")]
     from: Ends,
@@ -59,14 +58,8 @@ impl Ends {
 }
 
 /// Closes them, and says which.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
-    let service = line.service.named()?;
-    // A service that is not there has no connections, which would say less.
-    director.service(service).await?;
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
+    let service = line.service.there(director).await?;
     let mut query = ConnectionQuery {
         service: Some(service),
         client: Some(line.from.address),
@@ -92,7 +85,7 @@ pub(super) async fn run(
         }
         query.cursor = page.next;
         if query.cursor.is_none() {
-            return Ok(told(&closed, as_json));
+            return Ok(told(&closed, form));
         }
     }
 }
@@ -106,15 +99,15 @@ fn id(connection: &Connection) -> Option<ConnectionId> {
     })
 }
 
-fn told(closed: &[ConnectionId], as_json: bool) -> Said {
+fn told(closed: &[ConnectionId], form: Form) -> Said {
     let mut said = Said::default();
-    match (as_json, closed.is_empty()) {
-        (true, _) => {
+    match (form, closed.is_empty()) {
+        (Form::Json, _) => {
             let names: Vec<_> = closed.iter().map(ConnectionId::to_string).collect();
             said.out = json(&names);
         }
-        (false, true) => said.fail("no such connection"),
-        (false, false) => {
+        (Form::Text, true) => said.fail("no such connection"),
+        (Form::Text, false) => {
             let lines = closed.iter().map(|id| format!("{id} closed\n"));
             said.out = lines.collect();
         }
@@ -144,14 +137,14 @@ mod tests {
     fn what_was_closed_is_told() {
         let id: ConnectionId = "tcp:192.0.2.7:40112-192.0.2.10:80".parse().unwrap();
         assert_eq!(
-            told(&[id], false).out,
+            told(&[id], Form::Text).out,
             "tcp:192.0.2.7:40112-192.0.2.10:80 closed\n"
         );
-        let none = told(&[], false);
+        let none = told(&[], Form::Text);
         assert_eq!(
             (none.err.as_str(), none.status),
             ("no such connection\n", 1)
         );
-        assert_eq!(told(&[], true).out, "[]\n");
+        assert_eq!(told(&[], Form::Json).out, "[]\n");
     }
 }

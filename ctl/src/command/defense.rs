@@ -7,10 +7,11 @@ use adminapi::model::{
     CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, ServiceId,
     ServicePatch,
 };
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
+use super::said::{Form, Said};
 use super::selector::Selector;
-use super::{Said, shown};
 use crate::director::{DirectorError, Setting};
 
 /// What is asked of the defence.
@@ -42,14 +43,14 @@ enum Act {
     /// otherwise.
     Level {
         /// 0, 1 or 2.
-        #[arg(value_parser = clap::value_parser!(u8).range(0..=i64::from(DefenseLevel::MAX)))]
+        #[arg(value_parser = levels())]
         level: u8,
     },
     /// Sets when the SYNs of a TCP service are answered with cookies: off, auto (under attack) or
     /// always.
     Cookies {
         /// off, auto or always.
-        #[arg(value_parser = policy)]
+        #[arg(value_parser = policies())]
         policy: CookiePolicy,
     },
 }
@@ -62,18 +63,20 @@ pub(super) struct EventsLine {
     since: u64,
 }
 
-fn policy(word: &str) -> Result<CookiePolicy, String> {
-    let mut all = CookiePolicy::ALL.into_iter();
-    let found = all.find(|policy| policy.name() == word);
-    found.ok_or_else(|| "write off, auto or always".to_owned())
+fn levels() -> impl TypedValueParser<Value = u8> {
+    PossibleValuesParser::new(["0", "1", "2"]).try_map(|level| level.parse::<u8>())
+}
+
+fn policies() -> impl TypedValueParser<Value = CookiePolicy> {
+    PossibleValuesParser::new(CookiePolicy::ALL.map(CookiePolicy::name)).try_map(|word| {
+        let mut all = CookiePolicy::ALL.into_iter();
+        all.find(|policy| policy.name() == word)
+            .ok_or("no policy is called that")
+    })
 }
 
 /// Shows the defence, or sets the level and shows what is in force then.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.id();
     let defense = match line.act {
         None => director.defense(service).await?,
@@ -86,7 +89,7 @@ pub(super) async fn run(
             director.defense(service).await?
         }
     };
-    Ok(shown(&defense, as_json, text))
+    Ok(form.show(&defense, text).into())
 }
 
 /// Sets the policy of a service, or of all TCP services.
@@ -121,12 +124,12 @@ fn takes_cookies(id: ServiceId) -> bool {
 pub(super) async fn events(
     line: &EventsLine,
     director: &Client,
-    as_json: bool,
+    form: Form,
 ) -> Result<Said, DirectorError> {
     let events = director.events(line.since).await?;
-    Ok(shown(&events, as_json, |events| {
-        events.events.iter().map(event).collect()
-    }))
+    Ok(form
+        .show(&events, |events| events.events.iter().map(event).collect())
+        .into())
 }
 
 fn event(event: &Event) -> String {

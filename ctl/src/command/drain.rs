@@ -7,18 +7,18 @@ use adminapi::Client;
 use adminapi::model::{RealPatch, RealView};
 use clap::Args;
 
-use super::selector::Selector;
-use super::{Said, json, seconds};
+use super::said::{Form, Said};
+use super::seconds;
+use super::selector::Named;
 use crate::director::DirectorError;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
-#[command(mut_group("service", |service| service.required(true)))]
 pub(super) struct Line {
     #[command(flatten)]
-    service: Selector,
+    service: Named,
     /// The real server: RIP:PORT.
     #[arg(short = 'r', long, value_name = "RIP:PORT")]
     real_server: SocketAddr,
@@ -31,20 +31,14 @@ pub(super) struct Line {
 }
 
 /// Begins the drain and tells of its progress on standard error. To end this ends no drain.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
-    let service = line.service.named()?;
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
+    let service = line.service.id()?;
     let at = line.real_server;
     let patch = RealPatch::drain(line.deadline);
     let mut real = director.change_real(service, at, patch).await?;
     if line.no_wait {
-        return Ok(match as_json {
-            true => json(&real).into(),
-            false => format!("{}\n", left(&real)).into(),
-        });
+        let text = |real: &RealView| format!("{}\n", left(real));
+        return Ok(form.show(&real, text).into());
     }
     let mut told = String::new();
     loop {

@@ -6,16 +6,15 @@ use adminapi::Client;
 use adminapi::model::{Forgotten, TemplateQuery};
 use clap::Args;
 
-use super::selector::Selector;
-use super::{Said, json};
+use super::said::{Form, Said, json};
+use super::selector::Named;
 use crate::director::DirectorError;
 
 /// Which clients.
 #[derive(Debug, Args)]
-#[command(mut_group("service", |service| service.required(true)))]
 pub(super) struct Line {
     #[command(flatten)]
-    service: Selector,
+    service: Named,
     /// Only this client, with those that count as one with it.
     #[arg(long, value_name = "IP")]
     from: Option<IpAddr>,
@@ -25,30 +24,24 @@ pub(super) struct Line {
 }
 
 /// Forgets them, and says how many.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
-    let service = line.service.named()?;
-    // A service that is not there remembers nobody, which would say less.
-    director.service(service).await?;
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
+    let service = line.service.there(director).await?;
     let query = TemplateQuery {
         service: Some(service),
         real: line.real_server,
         client: line.from,
     };
     let forgotten = director.forget_templates(&query).await?;
-    Ok(told(forgotten, as_json))
+    Ok(told(forgotten, form))
 }
 
-fn told(forgotten: Forgotten, as_json: bool) -> Said {
+fn told(forgotten: Forgotten, form: Form) -> Said {
     let mut said = Said::default();
-    match (as_json, forgotten.forgotten) {
-        (true, _) => said.out = json(&forgotten),
-        (false, 0) => said.fail("no such client sticks"),
-        (false, 1) => said.out = "1 client forgotten\n".to_owned(),
-        (false, many) => said.out = format!("{many} clients forgotten\n"),
+    match (form, forgotten.forgotten) {
+        (Form::Json, _) => said.out = json(&forgotten),
+        (Form::Text, 0) => said.fail("no such client sticks"),
+        (Form::Text, 1) => said.out = "1 client forgotten\n".to_owned(),
+        (Form::Text, many) => said.out = format!("{many} clients forgotten\n"),
     }
     said
 }
@@ -64,13 +57,13 @@ mod tests {
             (1, "1 client forgotten\n", "", 0),
             (7, "7 clients forgotten\n", "", 0),
         ] {
-            let said = told(Forgotten { forgotten }, false);
+            let said = told(Forgotten { forgotten }, Form::Text);
             assert_eq!(
                 (said.out.as_str(), said.err.as_str(), said.status),
                 (out, err, status)
             );
         }
-        let none = told(Forgotten::default(), true);
+        let none = told(Forgotten::default(), Form::Json);
         assert_eq!(
             (none.out.contains("\"forgotten\": 0"), none.status),
             (true, 0)

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use clap::builder::ArgAction;
+use clap::builder::{ArgAction, PossibleValuesParser};
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -68,6 +68,10 @@ fn argument(switch: &SwitchFacts) -> Arg {
             true => ArgAction::Set,
             false => ArgAction::SetTrue,
         });
+    let arg = match switch.words.is_empty() {
+        true => arg,
+        false => arg.value_parser(PossibleValuesParser::new(&switch.words)),
+    };
     match switch.short {
         Some(short) => arg.short(short),
         None => arg,
@@ -89,6 +93,39 @@ mod tests {
             }
             for switch in switches() {
                 assert!(script.contains(switch.long), "{shell}: {}", switch.long);
+            }
+        }
+    }
+
+    /// A shell that completes, as one that somebody types into.
+    #[test]
+    fn bash_completes_words_options_and_their_values() {
+        let script = completions(Shell::Bash);
+        for (typed, wanted) in [
+            (&["stat"][..], &["status"][..]),
+            (&["--sch"], &["--scheduler", "--sched-flags"]),
+            (&["-A", "-t", "192.0.2.1:80", "-s", "w"], &["wrr", "wlc"]),
+            (&["--start-daemon", "m"], &["master"]),
+            (&["defense", "level", ""], &["0", "1", "2"]),
+            (&["defense", "cookies", "a"], &["auto", "always"]),
+            (&["proc", "ip_vs_s"], &["ip_vs_stats"]),
+        ] {
+            let (last, before) = typed.split_last().unwrap();
+            let previous = before.last().unwrap_or(&"bulwark");
+            let line = format!(
+                "{script}\nCOMP_WORDS=(bulwark {} '{last}')\nCOMP_CWORD={}\n\
+                 _bulwark bulwark '{last}' '{previous}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+                before.join(" "),
+                typed.len()
+            );
+            let said = std::process::Command::new("bash")
+                .args(["--norc", "-c", &line])
+                .output()
+                .unwrap();
+            let said = String::from_utf8(said.stdout).unwrap();
+            for word in wanted {
+                let is_told = said.lines().any(|line| line == *word);
+                assert!(is_told, "{typed:?}: {word} is not among {said:?}");
             }
         }
     }

@@ -4,7 +4,7 @@ use adminapi::Client;
 use adminapi::model::{MarkRule, PortRange, Prefix, Protocol};
 use clap::{Args, Subcommand};
 
-use super::{Said, shown};
+use super::said::{Form, Said};
 use crate::director::{DirectorError, Setting};
 
 #[derive(Debug, Args)]
@@ -74,11 +74,7 @@ impl Line {
 }
 
 /// Does what the line says.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     match &line.what {
         Some(What::Add(rule)) => {
             director.add_mark(&rule.to_model()).await?;
@@ -94,7 +90,7 @@ pub(super) async fn run(
         }
         None | Some(What::List) => {
             let rules = director.marks().await?;
-            Ok(shown(&rules, as_json, |rules| text(rules)))
+            Ok(form.show(&rules, |rules| text(rules)).into())
         }
     }
 }

@@ -10,6 +10,7 @@ mod generate;
 mod health;
 mod limits;
 mod mark;
+mod said;
 mod selector;
 mod sources;
 mod status;
@@ -28,7 +29,8 @@ use clap_complete::Shell;
 
 use crate::connect;
 use crate::director::{DirectorError, Setting};
-use crate::ipvsadm::proc;
+use crate::ipvsadm::{self, proc};
+use said::{Form, Said};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -45,6 +47,15 @@ struct Line {
     json: bool,
     #[command(subcommand)]
     word: Word,
+}
+
+impl Line {
+    const fn form(&self) -> Form {
+        match self.json {
+            true => Form::Json,
+            false => Form::Text,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -111,35 +122,6 @@ enum Question {
     Sysctl(sysctl::Line),
 }
 
-/// What a word answers.
-#[derive(Debug, Default)]
-struct Said {
-    /// Standard output.
-    out: String,
-    /// Standard error.
-    err: String,
-    /// Exit status.
-    status: u8,
-}
-
-impl Said {
-    /// Part of it went wrong; the rest goes on.
-    fn fail(&mut self, message: &str) {
-        self.err += message;
-        self.err.push('\n');
-        self.status = 1;
-    }
-}
-
-impl From<String> for Said {
-    fn from(out: String) -> Self {
-        Self {
-            out,
-            ..Self::default()
-        }
-    }
-}
-
 /// Whether the line is a word and not options. `--api`, `--ca` and `--json` may stand
 /// before either.
 pub(crate) fn has_word(args: &[String]) -> bool {
@@ -158,7 +140,7 @@ pub(crate) fn has_word(args: &[String]) -> bool {
 /// What a line of `-R` with a word sets, the word first.
 pub(crate) fn settings(words: &[String]) -> Result<Vec<Setting>, String> {
     let args = std::iter::once("bulwark").chain(words.iter().map(String::as_str));
-    let line = Line::try_parse_from(args).map_err(|error| error.to_string())?;
+    let line = Line::try_parse_from(args).map_err(|error| in_short(&error))?;
     let settings = match &line.word {
         Word::Question(Question::Defense(defense)) => defense.setting().map(|one| vec![one]),
         Word::Question(Question::Mark(mark)) => mark.setting().map(|one| vec![one]),
@@ -166,6 +148,14 @@ pub(crate) fn settings(words: &[String]) -> Result<Vec<Setting>, String> {
         _ => None,
     };
     settings.ok_or_else(|| format!("'{}' sets nothing", words.join(" ")))
+}
+
+/// What is wrong with a line among many, without what helps with a single one.
+fn in_short(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default();
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Runs a line with a word, the program's name first; the exit status.
@@ -184,7 +174,7 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
             let _ = io::stderr().lock().write_all(said.err.as_bytes());
             match written {
                 Ok(()) => said.status,
-                Err(_) => 1,
+                Err(error) => ipvsadm::unwritten(error, &mut io::stderr()),
             }
         }
         Err(error) => {
@@ -198,44 +188,45 @@ async fn answer(line: &Line) -> Result<Said, DirectorError> {
     match &line.word {
         Word::Question(question) => {
             let director = connect::find(&line.place)?;
-            ask(question, &director, line.json).await
+            ask(question, &director, line.form()).await
         }
-        Word::Token(token) => Ok(token::run(token, line.json)),
+        Word::Token(token) => Ok(token::run(token, line.form())),
         Word::Completions { shell } => Ok(generate::completions(*shell).into()),
         Word::Man { directory } => Ok(man(directory)),
     }
 }
 
-async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Said, DirectorError> {
+async fn ask(question: &Question, director: &Client, form: Form) -> Result<Said, DirectorError> {
     match question {
         Question::Status => {
             let status = director.status().await?;
-            let text = match as_json {
-                true => json(&status),
-                false => status::text(&status, &director.defense(None).await?),
-            };
-            Ok(text.into())
+            let defense = director.defense(None).await?;
+            Ok(form
+                .show(&status, |status| status::text(status, &defense))
+                .into())
         }
-        Question::Health(health) => health::run(health, director, as_json).await,
-        Question::Defense(defense) => defense::run(defense, director, as_json).await,
-        Question::Events(events) => defense::events(events, director, as_json).await,
-        Question::Drain(drain) => drain::run(drain, director, as_json).await,
-        Question::Close(line) => close::run(line, director, as_json).await,
-        Question::Forget(line) => forget::run(line, director, as_json).await,
+        Question::Health(health) => health::run(health, director, form).await,
+        Question::Defense(defense) => defense::run(defense, director, form).await,
+        Question::Events(events) => defense::events(events, director, form).await,
+        Question::Drain(drain) => drain::run(drain, director, form).await,
+        Question::Close(line) => close::run(line, director, form).await,
+        Question::Forget(line) => forget::run(line, director, form).await,
         Question::Limits => {
             let limits = director.limits().await?;
-            Ok(shown(&limits, as_json, limits::text))
+            Ok(form.show(&limits, limits::text).into())
         }
         Question::Explain(packet) => {
             let Some(query) = packet.query() else {
                 return Ok(Said::default());
             };
             let found = director.explain(&query).await?;
-            Ok(shown(&found, as_json, |found| explain::text(&query, found)))
+            Ok(form
+                .show(&found, |found| explain::text(&query, found))
+                .into())
         }
         Question::Sources(line) => {
             let found = director.sources(line.query()).await?;
-            Ok(shown(&found, as_json, sources::text))
+            Ok(form.show(&found, sources::text).into())
         }
         Question::Top => match top::run(director).await {
             Ok(()) => Ok(Said::default()),
@@ -250,12 +241,12 @@ async fn ask(question: &Question, director: &Client, as_json: bool) -> Result<Sa
             director.reload().await?;
             Ok(Said::default())
         }
-        Question::Filter(filter) => filter::run(filter, director, as_json).await,
+        Question::Filter(filter) => filter::run(filter, director, form).await,
         Question::Ban(network) => filter::ban(network, director).await,
         Question::Unban(network) => filter::unban(network, director).await,
-        Question::Mark(mark) => mark::run(mark, director, as_json).await,
+        Question::Mark(mark) => mark::run(mark, director, form).await,
         Question::Proc { file } => Ok(proc::text(*file, director).await?.into()),
-        Question::Sysctl(sysctl) => sysctl::run(sysctl, director, as_json).await,
+        Question::Sysctl(sysctl) => sysctl::run(sysctl, director, form).await,
     }
 }
 
@@ -270,21 +261,6 @@ fn man(directory: &Path) -> Said {
 /// Reads a time.
 fn seconds(text: &str) -> Result<u32, String> {
     span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
-}
-
-/// What was found, in the form that was asked for.
-fn shown<T: serde::Serialize>(found: &T, as_json: bool, text: impl FnOnce(&T) -> String) -> Said {
-    match as_json {
-        true => json(found),
-        false => text(found),
-    }
-    .into()
-}
-
-fn json<T: serde::Serialize>(value: &T) -> String {
-    // Only maps with keys that are no strings can fail, and the API has none.
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text + "\n"
 }
 
 #[cfg(test)]
@@ -321,6 +297,24 @@ mod tests {
             assert_eq!(has_word(&args(line)), word, "{line}");
         }
         assert!(!has_word(&[]));
+    }
+
+    #[test]
+    fn a_line_among_many_is_told_in_a_line_what_is_wrong_with_it() {
+        for (line, want) in [
+            ("foo bar", "unrecognized subcommand 'foo'"),
+            (
+                "defense level 3",
+                "invalid value '3' for '<LEVEL>' [possible values: 0, 1, 2]",
+            ),
+            (
+                "defense level",
+                "the following required arguments were not provided: <LEVEL>",
+            ),
+            ("status", "'status' sets nothing"),
+        ] {
+            assert_eq!(settings(&args(line)).unwrap_err(), want, "{line}");
+        }
     }
 
     #[test]

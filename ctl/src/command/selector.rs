@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use adminapi::Client;
 use adminapi::model::{Family, ServiceId};
 use clap::{ArgGroup, Args};
 
@@ -49,10 +50,29 @@ impl Selector {
         let addressed = self.tcp_service.or(self.udp_service).or(self.sctp_service);
         addressed.or(marked)
     }
+}
 
-    /// The same, for a line that has to name one.
-    pub(super) fn named(&self) -> Result<ServiceId, DirectorError> {
-        self.id().ok_or(DirectorError::NoService)
+/// A service that a line has to name.
+#[derive(Debug, Args)]
+#[command(mut_group("service", |service| service.required(true)))]
+#[group(skip)]
+pub(super) struct Named {
+    #[command(flatten)]
+    service: Selector,
+}
+
+impl Named {
+    /// The service.
+    pub(super) fn id(&self) -> Result<ServiceId, DirectorError> {
+        self.service.id().ok_or(DirectorError::NoService)
+    }
+
+    /// The same, if `director` has it: what is not there has no clients and no connections either,
+    /// which would say less.
+    pub(super) async fn there(&self, director: &Client) -> Result<ServiceId, DirectorError> {
+        let id = self.id()?;
+        director.service(id).await?;
+        Ok(id)
     }
 }
 

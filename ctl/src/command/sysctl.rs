@@ -7,7 +7,7 @@ use adminapi::sysctl::{PREFIX, SysctlView, Value};
 use adminapi::{Client, ProblemDocument, ProblemKind};
 use clap::Args;
 
-use super::{Said, json};
+use super::said::{Form, Said};
 use crate::director::{DirectorError, Setting};
 
 /// `sysctl`'s options that make sense for one subtree.
@@ -51,11 +51,7 @@ impl Line {
 
 /// Does what the line says, one argument after the other; one that fails does not keep the
 /// others from being done.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let mut said = Said::default();
     let mut shown = Vec::new();
     if line.all || line.names.is_empty() {
@@ -92,10 +88,9 @@ pub(super) async fn run(
             Err(error) => return Err(error.into()),
         }
     }
-    said.out = match as_json {
-        true => json(&shown),
-        false => shown.iter().map(|view| text(view, line.values)).collect(),
-    };
+    said.out = form.show(&shown, |shown| {
+        shown.iter().map(|view| text(view, line.values)).collect()
+    });
     Ok(said)
 }
 

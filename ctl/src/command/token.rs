@@ -11,7 +11,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Said, json};
+use super::said::{Form, Said, json};
 
 /// For the owner and the group of the director, which reads it.
 const MODE: u32 = 0o640;
@@ -43,9 +43,9 @@ struct Made<'a> {
     line: &'a str,
 }
 
-pub(super) fn run(line: &Line, as_json: bool) -> Said {
+pub(super) fn run(line: &Line, form: Form) -> Said {
     let Line::New(new) = line;
-    match make(new, as_json) {
+    match make(new, form) {
         Ok(text) => text.into(),
         Err(why) => {
             let mut said = Said::default();
@@ -55,7 +55,7 @@ pub(super) fn run(line: &Line, as_json: bool) -> Said {
     }
 }
 
-fn make(new: &New, as_json: bool) -> Result<String, String> {
+fn make(new: &New, form: Form) -> Result<String, String> {
     if !NamedToken::is_name(&new.name) {
         return Err(format!(
             "{:?} is no name of a token; use letters, digits and -_.@",
@@ -71,13 +71,13 @@ fn make(new: &New, as_json: bool) -> Result<String, String> {
         add(&line, file)?;
     }
     let secret = token.reveal();
-    Ok(match (as_json, &new.file) {
-        (true, _) => json(&Made {
+    Ok(match (form, &new.file) {
+        (Form::Json, _) => json(&Made {
             token: secret,
             line: &line,
         }),
-        (false, Some(_)) => format!("{secret}\n"),
-        (false, None) => format!("token: {secret}\nline:  {line}\n"),
+        (Form::Text, Some(_)) => format!("{secret}\n"),
+        (Form::Text, None) => format!("token: {secret}\nline:  {line}\n"),
     })
 }
 
@@ -117,26 +117,26 @@ mod tests {
 
     #[test]
     fn a_token_and_its_line_belong_together() {
-        let text = make(&new("ci", None), false).unwrap();
+        let text = make(&new("ci", None), Form::Text).unwrap();
         let (token, line) = text.split_once('\n').unwrap();
         let token = token.strip_prefix("token: ").unwrap();
         let line = line.strip_prefix("line:  ").unwrap();
         let tokens = Tokens::parse(line, "f").unwrap();
         assert_eq!(tokens.find(token).unwrap().name, "ci");
         assert!(!line.contains(token));
-        assert!(make(&new("c i", None), false).is_err());
+        assert!(make(&new("c i", None), Form::Text).is_err());
     }
 
     #[test]
     fn a_file_gets_the_line_and_keeps_the_others() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
-        let one = make(&new("one", Some(&path)), false).unwrap();
-        let two = make(&new("two", Some(&path)), false).unwrap();
+        let one = make(&new("one", Some(&path)), Form::Text).unwrap();
+        let two = make(&new("two", Some(&path)), Form::Text).unwrap();
         let tokens = Tokens::load(&path).unwrap();
         assert_eq!(tokens.find(one.trim()).unwrap().name, "one");
         assert_eq!(tokens.find(two.trim()).unwrap().name, "two");
-        let twice = make(&new("two", Some(&path)), false).unwrap_err();
+        let twice = make(&new("two", Some(&path)), Form::Text).unwrap_err();
         assert!(
             twice.contains(":3: there is a token two already"),
             "{twice}"

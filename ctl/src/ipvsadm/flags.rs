@@ -2,6 +2,17 @@
 
 use adminapi::model::{Scheduler, SchedulerFlag, SchedulerFlags};
 
+/// All names.
+pub(crate) const NAMES: [&str; 7] = [
+    "sh-fallback",
+    "sh-port",
+    "mh-fallback",
+    "mh-port",
+    "flag-1",
+    "flag-2",
+    "flag-3",
+];
+
 /// The flag that any of its names means.
 pub(crate) fn by_name(name: &str) -> Option<SchedulerFlag> {
     match name {

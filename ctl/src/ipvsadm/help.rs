@@ -1,5 +1,8 @@
 //! `-h` and `-v`.
 
+use adminapi::model::{Engine, Helper, Scheduler, SyncRole, TunnelType};
+
+use super::flags;
 use super::parse::{Context, Dialect};
 
 const USAGE: &str = "\
@@ -85,7 +88,7 @@ Only PROGRAM has:
      --helper           (of a service) ftp, none or auto: what follows its connections
      --json             listings as JSON
      --watch [SECONDS]  listings again and again (default 2)
-     --full             -S saves timeouts too
+     --full             -S saves timeouts, sysctls, marks and levels too
      --atomic           -R applies all lines or none, what they do not name
                         goes; says first what that changes
      --dry-run          with --atomic: only says it
@@ -105,6 +108,19 @@ pub(crate) fn of(long: &str) -> &'static str {
         before.trim().len().le(&"-L -l".len()).then_some(after)
     });
     line.map_or("", str::trim)
+}
+
+/// What the value of an option may be, if that is one of a few words.
+pub(crate) fn words(long: &str) -> Vec<&'static str> {
+    match long {
+        "scheduler" => Scheduler::ALL.map(Scheduler::name).to_vec(),
+        "sched-flags" => flags::NAMES.to_vec(),
+        "pe" => Engine::ALL.map(Engine::name).to_vec(),
+        "helper" => Helper::ALL.map(Helper::name).to_vec(),
+        "tun-type" => TunnelType::ALL.map(TunnelType::name).to_vec(),
+        "start-daemon" | "stop-daemon" => SyncRole::ALL.map(SyncRole::name).to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// The help text.

@@ -32,7 +32,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use crate::connect::Place;
@@ -46,7 +46,7 @@ pub(crate) use names::SystemNames;
 pub(crate) use parse::{Context, Dialect};
 
 /// An option, for those who tell of the grammar.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SwitchFacts {
     /// After `--`.
     pub(crate) long: &'static str,
@@ -56,6 +56,8 @@ pub(crate) struct SwitchFacts {
     pub(crate) takes_value: bool,
     /// What it is for.
     pub(crate) help: &'static str,
+    /// What its value may be, if that is one of a few words.
+    pub(crate) words: Vec<&'static str>,
 }
 
 /// Every spelling of every option.
@@ -66,6 +68,7 @@ pub(crate) fn switches() -> Vec<SwitchFacts> {
         short: switch.short,
         takes_value: switch.takes != grammar::Takes::Nothing,
         help: help::of(switch.long),
+        words: help::words(switch.long),
     })
     .collect()
 }
@@ -166,6 +169,11 @@ fn inform(command: Command, context: &Context<'_>, out: &mut dyn Write) -> Resul
 /// What ipvsadm says when the kernel finds no room, or an operation invalid.
 const NO_MEMORY: &str = "Memory allocation problem";
 const INVALID: &str = "Invalid operation.  Possibly wrong module version, address not unicast, ...";
+
+/// Says on `err` why an answer could not be written; the exit status.
+pub(crate) fn unwritten(error: io::Error, err: &mut dyn Write) -> u8 {
+    report(&error.into(), Dialect::Bulwark, err)
+}
 
 /// Says on `err` what went wrong; the exit status.
 fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {

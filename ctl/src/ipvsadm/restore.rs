@@ -16,13 +16,15 @@ use crate::director::Director;
 /// Changes that are made in one request at most.
 const MOST: usize = 4096;
 
-/// Runs the lines. Ends at the first that can't be read and goes on after one that the director
-/// refuses; `-h` and `-v` end it too. The status is that of the last line.
+/// Runs the lines, once the director has been seen: ipvsadm too fails without its kernel when there is
+/// no line. Ends at the first that can't be read and goes on after one that the director refuses; `-h`
+/// and `-v` end it too. The status is that of the last line.
 pub(super) async fn restore<D: Director>(
     director: &D,
     context: Context<'_>,
     streams: &mut Streams<'_>,
 ) -> Result<u8, Failure> {
+    director.timeouts().await.map_err(Failure::Director)?;
     let mut restore = Restore {
         director,
         waiting: Vec::new(),

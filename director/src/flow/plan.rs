@@ -34,13 +34,12 @@ const SHARDS_PER_WORKER: usize = 8;
 impl Plan {
     pub(super) fn new(limits: &Limits) -> Self {
         let by_workers = (limits.workers.max(1) * SHARDS_PER_WORKER).next_power_of_two();
-        let by_size = [
-            limits.connections / LEAST_SHARE,
-            limits.half_open / LEAST_HALF_OPEN,
-        ]
-        .map(|shares| (shares + 1).next_power_of_two());
-        let wanted = by_size.into_iter().fold(by_workers, usize::min);
-        Self::of_shards(limits, wanted.min(MOST_SHARDS))
+        let shares = match (limits.connections / LEAST_SHARE, limits.half_open) {
+            (by_size, 0) => by_size,
+            (by_size, half_open) => by_size.min(half_open / LEAST_HALF_OPEN),
+        };
+        let by_size = (shares + 1).next_power_of_two();
+        Self::of_shards(limits, by_workers.min(by_size).min(MOST_SHARDS))
     }
 
     pub(super) fn of_shards(limits: &Limits, shards: usize) -> Self {

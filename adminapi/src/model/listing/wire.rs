@@ -2,7 +2,10 @@
 //! length, no names), what is configured before what changes with the traffic. So one end writes and
 //! the other one reads while rows are still being made, and most of a row need not be made at all.
 
-use super::{Five, Live, ServiceRow};
+use serde::de::DeserializeOwned;
+
+use super::parts::Whole;
+use super::{Five, Live, RealRow, ServiceRow};
 use crate::error::ControlError;
 
 /// The media type of a listing.
@@ -82,13 +85,67 @@ pub fn encode(row: &ServiceRow) -> Result<Vec<u8>, Unlisted> {
 }
 
 fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
-    let (mut row, rest) = postcard::take_from_bytes::<ServiceRow>(bytes)?;
-    let (numbers, mut rest) = postcard::take_from_bytes(rest)?;
-    row.numbers = numbers;
+    let mut parts = Parts(bytes);
+    let mut row: ServiceRow = parts.take()?;
+    let count: usize = parts.take()?;
+    row.reals.reserve_exact(count.min(bytes.len()));
+    for _ in 0..count {
+        row.reals.push(parts.real()?);
+    }
+    row.numbers = parts.numbers()?;
     for real in &mut row.reals {
-        (real.live, rest) = postcard::take_from_bytes(rest)?;
+        real.live = parts.live()?;
     }
     Ok(row)
+}
+
+/// What is left to read of a row. A real server is read number by number: as a whole it would be
+/// moved through memory several times, which takes longer than all the rest of a listing.
+struct Parts<'b>(&'b [u8]);
+
+impl Parts<'_> {
+    fn take<T: DeserializeOwned>(&mut self) -> Result<T, Unlisted> {
+        let (part, rest) = postcard::take_from_bytes(self.0)?;
+        self.0 = rest;
+        Ok(part)
+    }
+
+    fn whole<T: Whole>(&mut self) -> Result<Option<T>, Unlisted> {
+        Ok(self.take::<Option<T::Parts>>()?.map(T::whole))
+    }
+
+    fn real(&mut self) -> Result<RealRow, Unlisted> {
+        Ok(RealRow {
+            address: self.take()?,
+            port: self.take()?,
+            weight: self.take()?,
+            method: self.take()?,
+            tun: self.whole()?,
+            upper: self.take()?,
+            lower: self.take()?,
+            live: Live::default(),
+        })
+    }
+
+    fn live(&mut self) -> Result<Live, Unlisted> {
+        Ok(Live {
+            active: self.take()?,
+            inactive: self.take()?,
+            persistent: self.take()?,
+            numbers: self.numbers()?,
+        })
+    }
+
+    fn numbers(&mut self) -> Result<Option<Five>, Unlisted> {
+        if !self.take()? {
+            return Ok(None);
+        }
+        let mut numbers = Five::default();
+        for number in &mut numbers {
+            *number = self.take()?;
+        }
+        Ok(Some(numbers))
+    }
 }
 
 /// Takes rows out of bytes that come in pieces.

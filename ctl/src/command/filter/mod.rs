@@ -9,7 +9,8 @@ use adminapi::Client;
 use adminapi::model::{FilterRules, Prefix};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Said, seconds, shown};
+use super::said::{Form, Said};
+use super::seconds;
 use crate::director::DirectorError;
 use network::ListName;
 
@@ -86,21 +87,19 @@ enum Check {
 }
 
 /// Does what the line says.
-pub(super) async fn run(
-    line: &Line,
-    director: &Client,
-    as_json: bool,
-) -> Result<Said, DirectorError> {
+pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     match &line.what {
         None | Some(What::Show) => {
             let filter = director.filter().await?;
-            Ok(shown(&filter, as_json, text::whole))
+            Ok(form.show(&filter, text::whole).into())
         }
         Some(What::List { list }) => {
             let listings = network::all(director, list.map(Into::into)).await?;
-            Ok(shown(&listings, as_json, |listings| {
-                listings.iter().map(text::listed).collect()
-            }))
+            Ok(form
+                .show(&listings, |listings| {
+                    listings.iter().map(text::listed).collect()
+                })
+                .into())
         }
         Some(What::Add(entry)) => {
             director.put_network(&entry.to_model()).await?;

@@ -4,12 +4,15 @@ mod screen;
 mod table;
 
 use std::io::{self, IsTerminal as _};
-use std::ops::ControlFlow;
+use std::thread;
 use std::time::Duration;
 
 use adminapi::Client;
 use adminapi::model::SourceQuery;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::director::DirectorError;
 use screen::{Figures, Screen};
@@ -55,23 +58,52 @@ async fn ask(director: &Client) -> Result<Figures, DirectorError> {
     })
 }
 
+/// Newer figures come in time however much is typed, and who is told to end leaves the terminal as
+/// it was.
 async fn show(
     screen: &mut Screen,
     terminal: &mut ratatui::DefaultTerminal,
     director: &Client,
 ) -> Result<(), Error> {
+    let mut events = events();
+    let mut told_to_end = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    let mut due = interval(INTERVAL);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    due.reset();
     loop {
         terminal.draw(|frame| screen.draw(frame))?;
-        while event::poll(INTERVAL)? {
-            let pressed = match event::read()? {
-                Event::Key(key) if key.kind == KeyEventKind::Press => screen.press(key),
-                _ => ControlFlow::Continue(()),
-            };
-            if pressed.is_break() {
-                return Ok(());
-            }
-            terminal.draw(|frame| screen.draw(frame))?;
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(Ok(Event::Key(key))) if key.kind == KeyEventKind::Press => {
+                    if screen.press(key).is_break() {
+                        return Ok(());
+                    }
+                }
+                // Of another size the screen is drawn anew, as after all else.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(()),
+            },
+            _ = due.tick() => screen.take(ask(director).await?),
+            _ = told_to_end.recv() => return Ok(()),
+            _ = hung_up.recv() => return Ok(()),
         }
-        screen.take(ask(director).await?);
     }
+}
+
+/// What happens at the terminal, which somebody has to wait for: a thread, which ends with the
+/// program.
+fn events() -> mpsc::Receiver<io::Result<Event>> {
+    let (sender, receiver) = mpsc::channel(1);
+    thread::spawn(move || {
+        loop {
+            let event = event::read();
+            let is_last = event.is_err();
+            if sender.blocking_send(event).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
 }

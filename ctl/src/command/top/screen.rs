@@ -7,6 +7,7 @@ use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Text;
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::table::{self, Column, Order};
@@ -192,14 +193,26 @@ fn draw_table(
             true => Style::new().add_modifier(Modifier::REVERSED),
             false => Style::new().add_modifier(Modifier::BOLD),
         };
-        Cell::new(column.title).style(style)
+        cell(place, column.title.to_owned()).style(style)
     });
-    let widths = columns
-        .iter()
-        .map(|column| Constraint::Length(column.width));
-    let rows = rows.take(area.height.into()).map(Row::new);
+    let widths = table::widths(columns.len(), area.width);
+    let cells = |row: Vec<String>| -> Row<'static> {
+        (row.into_iter().enumerate())
+            .map(|(place, text)| cell(place, text))
+            .collect()
+    };
+    let rows = rows.take(area.height.into()).map(cells);
     let table = Table::new(rows, widths).header(Row::new(titles));
     frame.render_widget(table, area);
+}
+
+/// Names are at the left of their column, numbers at the right.
+fn cell(place: usize, text: String) -> Cell<'static> {
+    let text = Text::from(text);
+    Cell::new(match place {
+        0 => text,
+        _ => text.right_aligned(),
+    })
 }
 
 #[cfg(test)]

@@ -11,34 +11,60 @@ pub(super) struct Column {
     pub(super) title: &'static str,
     /// The key that sorts by it.
     pub(super) key: char,
-    /// How wide it is.
-    pub(super) width: u16,
 }
 
-const fn column(title: &'static str, key: char, width: u16) -> Column {
-    Column { title, key, width }
+const fn column(title: &'static str, key: char) -> Column {
+    Column { title, key }
 }
 
 /// Of services and real servers.
 pub(super) const SERVICES: [Column; 8] = [
-    column("service, real server", 'n', 28),
-    column("CPS", 'c', 8),
-    column("InPPS", 'i', 10),
-    column("OutPPS", 'o', 10),
-    column("InBPS", 'b', 12),
-    column("OutBPS", 'B', 12),
-    column("active", 'a', 8),
-    column("inactive", 'I', 8),
+    column("service, real server", 'n'),
+    column("CPS", 'c'),
+    column("InPPS", 'i'),
+    column("OutPPS", 'o'),
+    column("InBPS", 'b'),
+    column("OutBPS", 'B'),
+    column("Active", 'a'),
+    column("InAct", 'I'),
 ];
 
 /// Of sources.
 pub(super) const SOURCES: [Column; 5] = [
-    column("source", 'N', 28),
-    column("PPS", 'p', 10),
-    column("SYN/s", 's', 10),
-    column("BPS", 'y', 12),
-    column("margin", 'm', 8),
+    column("source", 'N'),
+    column("PPS", 'p'),
+    column("SYN/s", 's'),
+    column("BPS", 'y'),
+    column("margin", 'm'),
 ];
+
+/// How wide a number is, and its column.
+const NUMBER_WIDTH: u16 = 6;
+
+/// What names have of a narrow screen: an IPv4 address with its port behind an arrow.
+const NAME_WIDTH: u16 = 25;
+
+/// How wide columns are on a screen of this width, with a blank between them: the numbers that there
+/// is room for, the first ones first, and the names have the rest.
+pub(super) fn widths(columns: usize, screen: u16) -> Vec<u16> {
+    let room = screen.saturating_sub(NAME_WIDTH) / (NUMBER_WIDTH + 1);
+    let numbers = usize::from(room).min(columns - 1);
+    let taken = (NUMBER_WIDTH + 1) * numbers as u16;
+    let mut widths = vec![NUMBER_WIDTH; numbers + 1];
+    widths[0] = screen - taken;
+    widths
+}
+
+/// From seven digits on in thousands, millions, ...; cut, not rounded.
+fn short(number: u64) -> String {
+    match number {
+        0..1_000_000 => number.to_string(),
+        1_000_000..100_000_000 => format!("{}K", number / 1_000),
+        100_000_000..100_000_000_000 => format!("{}M", number / 1_000_000),
+        100_000_000_000..100_000_000_000_000 => format!("{}G", number / 1_000_000_000),
+        _ => format!("{}T", number / 1_000_000_000_000),
+    }
+}
 
 /// By which column rows are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +104,7 @@ pub(super) struct Line<const N: usize> {
 impl<const N: usize> Line<N> {
     /// As it is shown.
     pub(super) fn cells(self) -> Vec<String> {
-        let numbers = self.numbers.iter().map(u64::to_string);
+        let numbers = self.numbers.into_iter().map(short);
         std::iter::once(self.name).chain(numbers).collect()
     }
 }
@@ -137,4 +163,37 @@ pub(super) fn sources(sources: &Sources, order: Order) -> Vec<Line<4>> {
     let mut lines: Vec<_> = sources.sources.iter().map(line).collect();
     order.sort(&mut lines, |line| line);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_whole_on_a_usual_screen_and_numbers_go_from_the_right() {
+        for (screen, want) in [
+            (200, vec![151, 6, 6, 6, 6, 6, 6, 6]),
+            (80, vec![31, 6, 6, 6, 6, 6, 6, 6]),
+            (40, vec![26, 6, 6]),
+            (20, vec![20]),
+            (0, vec![0]),
+        ] {
+            assert_eq!(widths(8, screen), want, "{screen}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_no_wider_than_its_column() {
+        for (number, want) in [
+            (999_999, "999999"),
+            (1_000_000, "1000K"),
+            (99_999_999, "99999K"),
+            (100_000_000, "100M"),
+            (99_999_999_999, "99999M"),
+            (100_000_000_000, "100G"),
+            (100_000_000_000_000, "100T"),
+        ] {
+            assert_eq!(short(number), want);
+        }
+    }
 }

@@ -133,6 +133,27 @@ mod tests {
         assert_eq!((tracking.told(), tracking.gap()), (None, None));
     }
 
+    /// Its numbers differ by as much as ever, whichever end goes on with it first.
+    #[test]
+    fn one_that_nobody_has_followed_stays_spliced() {
+        let mut tracking = Tracking::spliced(&syn(5), TOLD);
+        let _ = tracking.judge(Direction::Reply, &answer(5, 100), &NORMAL);
+        tracking.join(100);
+        let far = Segment {
+            seq: 1 << 30,
+            ack: 1 << 31,
+            flags: Flags(Flags::ACK),
+            ..Segment::default()
+        };
+        for way in [Direction::Original, Direction::Reply] {
+            let mut regained = tracking.regained(way, &far).unwrap();
+            let judged = regained.judge(way, &far, &NORMAL);
+            assert!(matches!(judged, Judgement::Accept { .. }), "{judged:?}");
+            assert_eq!(regained.told(), None, "{way:?}");
+            assert_eq!(regained.gap(), tracking.gap(), "{way:?}");
+        }
+    }
+
     #[test]
     fn what_a_real_server_says_of_an_older_connection_takes_nothing_away() {
         let mut tracking = Tracking::spliced(&syn(5), TOLD);
