@@ -167,9 +167,7 @@ impl Endpoint {
             } else {
                 self.ack_due |= self.in_buffer(segment);
             }
-        } else if segment.flags.has(Flags::SYN) {
-            self.ack_due = true;
-        } else if self.is_old(segment) {
+        } else if segment.flags.has(Flags::SYN) || self.is_old(segment) {
             self.ack_due = true;
         } else {
             self.take_ack(segment);
