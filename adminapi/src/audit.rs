@@ -20,7 +20,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 use tower::ServiceExt;
 
 use crate::auth::Caller;
@@ -43,7 +42,6 @@ pub fn audited(control: Arc<dyn Control>) -> Router {
     let audit = Audit {
         control,
         api: api.clone(),
-        turn: Arc::default(),
     };
     api.layer(from_fn_with_state(audit, note))
 }
@@ -64,8 +62,6 @@ struct Audit {
     control: Arc<dyn Control>,
     /// To ask what is there.
     api: Router,
-    /// Who holds it makes a change.
-    turn: Arc<Mutex<()>>,
 }
 
 async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Response {
@@ -82,7 +78,7 @@ async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Respo
     let subject = Subject::of(&parts.method, &parts.uri, &body);
     let is_trial = parts.uri.path() == path::CONFIG && parts.uri.query().is_some_and(is_dry_run);
 
-    let _turn = audit.turn.lock().await;
+    let _turn = audit.control.turn().lock().await;
     let before = audit.look(&subject).await;
     let answer = next.run(Request::from_parts(parts, body.into())).await;
     if !answer.status().is_success() || is_trial {

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
+use crate::audit;
 use crate::error::Result;
 use crate::model::listing::{self, Rows};
 use crate::model::{
@@ -233,6 +234,21 @@ pub trait Control: Send + Sync + 'static {
     /// Reads the configuration file again and makes everything in it that can change what it says:
     /// all of it or nothing.
     fn reload(&self) -> Result<()>;
+
+    /// Held by who changes something, from before it is looked at until the audit has heard of it.
+    fn turn(&self) -> &Mutex<()>;
+
+    /// [`Control::reload`] for somebody who is no client of the API: it waits for its turn, and the
+    /// audit hears of it. Not to be called within a runtime.
+    fn reload_by(&self, who: &str) -> Result<()> {
+        let _turn = self.turn().blocking_lock();
+        let before = self.config()?;
+        self.reload()?;
+        if let Some(change) = audit::of_config(who, "reload", &before, &self.config()?) {
+            self.record(change);
+        }
+        Ok(())
+    }
 
     /// Remembers among the events, and in the log, that somebody has changed something.
     fn record(&self, change: AuditEntry);

@@ -26,6 +26,7 @@ pub struct Fake {
     /// The numbers of the latest event and sample.
     pub(crate) happened: watch::Sender<u64>,
     pub(crate) sampled: watch::Sender<u64>,
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// Makes `status` panic.
     pub(crate) panics: bool,
 }
@@ -456,6 +457,17 @@ impl Control for Fake {
     fn reload(&self) -> Result<()> {
         self.with(|state| {
             state.timeouts = Timeouts::default();
+            Ok(())
+        })
+    }
+
+    fn turn(&self) -> &tokio::sync::Mutex<()> {
+        &self.turn
+    }
+
+    fn keep(&self) -> Result<()> {
+        self.with(|state| {
+            state.kept += 1;
             Ok(())
         })
     }

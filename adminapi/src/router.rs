@@ -65,9 +65,6 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(live::stats))
         .routes(routes!(live::events))
         .routes(routes!(connection::list))
-        .routes(routes!(connection::templates, connection::forget_all))
-        .routes(routes!(connection::forget))
-        .routes(routes!(connection::close))
         .routes(routes!(connection::explain))
         .routes(routes!(director::sources))
         .routes(routes!(
@@ -93,6 +90,17 @@ fn routes() -> OpenApiRouter<Ask> {
                 .layer(DefaultBodyLimit::max(CONFIG_LIMIT)),
         )
         .merge(services())
+        .merge(untagged().layer(from_fn(condition::judge_untagged)))
+}
+
+/// What can be changed and has no entity tag: connections, templates, counters.
+fn untagged() -> OpenApiRouter<Ask> {
+    OpenApiRouter::new()
+        .routes(routes!(connection::templates, connection::forget_all))
+        .routes(routes!(connection::forget))
+        .routes(routes!(connection::close))
+        .routes(routes!(service::all_stats, service::zero_all))
+        .routes(routes!(service::stats, service::zero))
 }
 
 fn services() -> OpenApiRouter<Ask> {
@@ -100,14 +108,12 @@ fn services() -> OpenApiRouter<Ask> {
         .routes(routes!(service::list, service::add, service::flush))
         .routes(routes!(listing::list))
         .routes(routes!(listing::views))
-        .routes(routes!(service::all_stats, service::zero_all))
         .routes(routes!(
             service::show,
             service::put,
             service::change,
             service::remove
         ))
-        .routes(routes!(service::stats, service::zero))
         .routes(routes!(defense::show_service, defense::set_service))
         .routes(routes!(real::list, real::add))
         .routes(routes!(real::stats))
@@ -151,8 +157,27 @@ impl Ask {
     }
 
     /// Runs `call`, which changes what is configured, if `condition` holds for what `present`
-    /// finds. One change at a time.
+    /// finds, and keeps the change. One change at a time.
     async fn change<P, T>(
+        &self,
+        condition: Condition,
+        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
+        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        P: Tagged,
+        T: Send + 'static,
+    {
+        self.in_turn(condition, present, |control| {
+            let done = call(control)?;
+            control.keep()?;
+            Ok(done)
+        })
+        .await
+    }
+
+    /// The same for what is not to be kept.
+    async fn in_turn<P, T>(
         &self,
         condition: Condition,
         present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
@@ -167,9 +192,7 @@ impl Ask {
             // A change that has panicked has left nothing half done: the director saw to that.
             let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
             condition.judge(|| present(control))?;
-            let done = call(control)?;
-            control.keep()?;
-            Ok(done)
+            Ok(call(control)?)
         })
         .await
     }

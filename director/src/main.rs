@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use adminapi::Control;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use director::agent;

@@ -16,7 +16,9 @@
 //!
 //! Each new connection of the client prolongs it, and it outlives the connections that it
 //! controls. A template whose real server takes the client no more is set aside, at port 65535,
-//! until its connections are gone.
+//! until its connections are gone. So is one that is to be forgotten, which nobody sees from then
+//! on. If the client comes back to that real server, its template has all connections to it: of a
+//! client and a real server there is one template at most, so that each connection finds its own.
 //!
 //! Templates have a table of their own, so that neither they nor connections take the other's
 //! room. In a full one those without connections go first, and those of clients that have never
@@ -41,7 +43,7 @@ mod key;
 mod shown;
 
 use calls::Calls;
-use key::{SET_ASIDE, aside, call_of, key, of_call};
+use key::{SET_ASIDE, aside, call_of, is_aside, key, of_call};
 
 pub(crate) use key::Client;
 pub(crate) use shown::shown;
@@ -49,6 +51,9 @@ pub(crate) use shown::shown;
 /// How much longer a template lives whose time is up while it controls connections
 /// (`ip_vs_conn_expire`).
 const EXTENSION: Ticks = Ticks::seconds(60);
+
+/// The port on the real server of a template that is set aside because it is forgotten.
+const FORGOTTEN: u16 = 0;
 
 /// The clients of all persistent services.
 pub struct Templates {
@@ -103,7 +108,9 @@ impl Templates {
         if template.class() == Class::Established {
             shard.set_class(handle, Class::Closing);
         }
-        real.load.stick();
+        if !is_forgotten(&template) {
+            real.load.stick();
+        }
         true
     }
 
@@ -176,7 +183,9 @@ impl Templates {
         shard
             .insert(entry, &place, None, evicted)
             .map_err(|_| Cause::TemplatesFull)?;
+        drop(shard);
         real.load.stick();
+        self.take_back(pool, &client.key, real.id);
         self.note(client);
         Ok(real)
     }
@@ -257,11 +266,35 @@ impl Templates {
     /// with their next connection.
     pub(crate) fn forget(&self, pool: &Pool, meant: impl Fn(&Entry) -> bool) -> usize {
         let mut forgotten = 0;
-        self.table.sweep(meant, |entry| {
-            self.gone(pool, entry);
-            forgotten += 1;
-        });
+        let mut cursor = Some(Cursor::default());
+        while let Some(here) = cursor {
+            let mut doomed = Vec::new();
+            cursor = self.page(here, u32::MAX, |entry| {
+                if meant(entry) {
+                    doomed.push(entry.original());
+                }
+            });
+            let gone = doomed.iter().filter(|key| self.forget_one(pool, key));
+            forgotten += gone.count();
+        }
         forgotten
+    }
+
+    /// Forgets one; whether it was there. Its connections go on to be counted.
+    fn forget_one(&self, pool: &Pool, key: &Tuple) -> bool {
+        let place = self.table.locate(Direction::Original, key);
+        let mut shard = self.table.lock(&place);
+        let is_it = |entry: &Entry| entry.matches_original(key) && !is_forgotten(entry);
+        let Some(handle) = shard.find(&place, is_it) else {
+            return false;
+        };
+        let old = shard.remove(handle);
+        drop(shard);
+        self.gone(pool, &old);
+        if old.packets > 0 {
+            self.put_aside(pool, &old, FORGOTTEN);
+        }
+        true
     }
 
     /// How many shards there are.
@@ -269,14 +302,18 @@ impl Templates {
         self.table.shards()
     }
 
-    /// A page, as [`Table::page`].
+    /// A page, as [`Table::page`], without what is forgotten.
     pub(crate) fn page(
         &self,
         cursor: Cursor,
         limit: u32,
-        each: impl FnMut(&Entry),
+        mut each: impl FnMut(&Entry),
     ) -> Option<Cursor> {
-        self.table.page(cursor, limit, each)
+        self.table.page(cursor, limit, |entry| {
+            if !is_forgotten(entry) {
+                each(entry);
+            }
+        })
     }
 
     /// Does something to the template that controls a connection: the one in force or one that
@@ -310,6 +347,9 @@ impl Templates {
     }
 
     fn gone(&self, pool: &Pool, template: &Entry) {
+        if is_forgotten(template) {
+            return;
+        }
         self.real(pool, template.real(), |real| real.load.unstick());
         call_of(&template.original()).map(|call| self.calls.forget(call));
     }
@@ -333,7 +373,13 @@ impl Templates {
         {
             self.calls.note(is, &id);
         }
-        let mut entry = Entry::new(&key, old.real(), SET_ASIDE, old.class(), old.expires());
+        self.put_aside(pool, &old, SET_ASIDE);
+    }
+
+    /// Files `old`, which has been taken out, for its connections only; `port` says why.
+    fn put_aside(&self, pool: &Pool, old: &Entry, port: u16) {
+        let key = aside(&old.original(), old.real());
+        let mut entry = Entry::new(&key, old.real(), port, old.class(), old.expires());
         entry.packets = old.packets;
         let place = self.table.locate(Direction::Original, &key);
         let mut shard = self.table.lock(&place);
@@ -347,6 +393,34 @@ impl Templates {
             self.gone(pool, &entry);
         }
     }
+
+    /// Gives a client's new template the connections that it has to the same real server from
+    /// before.
+    fn take_back(&self, pool: &Pool, key: &Tuple, real: RealId) {
+        let aside = aside(key, real);
+        let place = self.table.locate(Direction::Original, &aside);
+        let mut shard = self.table.lock(&place);
+        let Some(before) = shard.find(&place, |entry| entry.matches_original(&aside)) else {
+            return;
+        };
+        let before = shard.remove(before);
+        drop(shard);
+        self.gone(pool, &before);
+        let place = self.table.locate(Direction::Original, key);
+        let mut shard = self.table.lock(&place);
+        let is_it = |entry: &Entry| entry.matches_original(key) && entry.real() == real;
+        if let Some(handle) = shard.find(&place, is_it).filter(|_| before.packets > 0) {
+            let entry = shard.entry_mut(handle);
+            entry.packets = entry.packets.saturating_add(before.packets);
+            let class = entry.class().max(before.class());
+            shard.set_class(handle, class);
+        }
+    }
+}
+
+/// Whether a template is there only because its connections are.
+fn is_forgotten(template: &Entry) -> bool {
+    is_aside(&template.original()) && template.real_port() == FORGOTTEN
 }
 
 /// The real server that a template leads to, if it still takes the client; else the one that has

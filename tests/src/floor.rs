@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -92,16 +93,33 @@ pub fn raise_open_files() -> io::Result<()> {
     }
 }
 
+/// The last CPU of the machine, whichever the calling thread may run on.
+pub fn last_cpu() -> usize {
+    // SAFETY: sysconf takes a number and touches no memory of ours.
+    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(online).unwrap_or(1).max(1) - 1
+}
+
 /// Keeps the calling thread on one CPU.
 ///
 /// # Errors
 /// When there is no such CPU.
 pub fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    keep_to_cpus(cpu..cpu + 1)
+}
+
+/// Keeps the calling thread, and all that it begins from then on, to some CPUs.
+///
+/// # Errors
+/// When there is none of these.
+pub fn keep_to_cpus(cpus: Range<usize>) -> io::Result<()> {
     // SAFETY: all-zero bytes are a valid, empty cpu_set_t; CPU_SET stays in it for any index, and
     // sched_setaffinity reads it during the call.
     check(unsafe {
         let mut set: libc::cpu_set_t = zeroed();
-        libc::CPU_SET(cpu % libc::CPU_SETSIZE as usize, &mut set);
+        for cpu in cpus {
+            libc::CPU_SET(cpu % libc::CPU_SETSIZE as usize, &mut set);
+        }
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
     })
     .map(drop)

@@ -384,6 +384,13 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let filtered = api.call(async |client| client.config().await)?;
     assert_eq!(filtered.listed.as_deref().map(<[_]>::len), Some(1));
     fetch_names(client, plain.http(), 3)?;
+    let last = api.call(async |client| client.events(0).await)?.last;
+    wait::until("the number of the last event to be kept", PATIENCE, || {
+        let kept = fs::read_to_string(bench.haven.kept("running")?)?;
+        let kept: serde_json::Value = serde_json::from_str(&kept)?;
+        ensure!(kept["events"].as_u64() >= Some(last), "{kept}");
+        Ok(())
+    })?;
     bench.wait_kept("8000")?;
     bench.wait_kept("\"level\":2")?;
     bench.wait_kept("203.0.113.0/24")?;
@@ -406,6 +413,8 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     let api = bench.director.api();
     let defense = api.defense(None)?;
     assert_eq!((defense.level, defense.automatic), (2, false));
+    let events = api.call(async |client| client.events(0).await)?;
+    assert!(events.last >= last && events.events.iter().all(|event| event.id > last));
     let config = api.call(async |client| client.config().await)?;
     assert_eq!(
         (config.filter, config.listed),

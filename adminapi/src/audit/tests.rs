@@ -161,3 +161,67 @@ async fn a_body_beyond_all_limits_is_refused() {
     let answer = api.oneshot(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+/// Whether `work` ends while somebody else has his turn.
+async fn ends<T>(work: &mut tokio::task::JoinHandle<T>) -> bool {
+    let moment = Duration::from_millis(50);
+    tokio::time::timeout(moment, work).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_reload_waits_for_its_turn_and_is_told_of() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    assert_eq!(
+        ask(&api, "PATCH /v1/timeouts", json!({"udp": 7})).await,
+        200
+    );
+    let turn = fake.turn().lock().await;
+    let reloading = fake.clone();
+    let mut reload = tokio::task::spawn_blocking(move || reloading.reload_by("SIGHUP"));
+    assert!(!ends(&mut reload).await);
+    assert_eq!(fake.timeouts().unwrap().udp, 7);
+    drop(turn);
+    reload.await.unwrap().unwrap();
+    let changes = fake.state.lock().unwrap().changes.clone();
+    let told = changes.last().map(|change| (&*change.who, &*change.what));
+    assert_eq!(told, Some(("SIGHUP", "reload")));
+}
+
+/// What a condition is judged by is there when the change is made, whoever else changes something.
+#[tokio::test]
+async fn a_condition_is_judged_when_its_turn_has_come() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    let patch = |udp| json!({ "udp": udp });
+    assert_eq!(ask(&api, "PATCH /v1/timeouts", patch(7)).await, 200);
+    let shown = Request::get("/v1/timeouts").body(Body::empty()).unwrap();
+    let shown = api.clone().oneshot(shown).await.unwrap();
+    let change = Request::patch("/v1/timeouts")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::IF_MATCH, &shown.headers()[header::ETAG])
+        .body(Body::from(patch(8).to_string()))
+        .unwrap();
+
+    let turn = fake.turn().lock().await;
+    let mut change = tokio::spawn(api.oneshot(change));
+    assert!(!ends(&mut change).await);
+    fake.reload().unwrap();
+    drop(turn);
+    let answer = change.await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::PRECONDITION_FAILED);
+    assert_ne!(fake.timeouts().unwrap().udp, 8);
+}
+
+#[tokio::test]
+async fn a_change_is_kept_and_a_reload_is_not() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    for (line, body, kept) in [
+        ("PATCH /v1/timeouts", json!({"udp": 7}), 1),
+        ("POST /v1/reload", json!(null), 1),
+    ] {
+        assert!(ask(&api, line, body).await.is_success());
+        assert_eq!(fake.state.lock().unwrap().kept, kept, "{line}");
+    }
+}

@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(super) listings: Vec<Listed>,
     pub(super) levels: HashMap<Option<ServiceId>, u8>,
     pub(crate) changes: Vec<AuditEntry>,
+    /// How often something was kept.
+    pub(crate) kept: usize,
 }
 
 impl State {

@@ -109,6 +109,14 @@ impl Condition {
         })
     }
 
+    /// The same for a request that makes what is not there, though it is no PUT.
+    pub(super) fn creating(self) -> Self {
+        Self {
+            creates: true,
+            ..self
+        }
+    }
+
     /// Whether the change may be done to what `look` finds.
     pub(super) fn judge<T: Tagged>(
         &self,
@@ -148,6 +156,17 @@ impl Condition {
 
 fn failed(detail: &str) -> Failure {
     Failure::new(ProblemKind::PreconditionFailed, detail)
+}
+
+/// Judges a change of what has no entity tag: none that a client could name is its own.
+pub(super) async fn judge_untagged(request: Request, next: Next) -> Result<Response, Failure> {
+    let condition = Condition::of(request.method(), request.headers())?;
+    match condition.if_match {
+        Some(Wanted::One(_)) if !request.method().is_safe() => {
+            Err(failed("it has no entity tag; leave If-Match out"))
+        }
+        _ => Ok(next.run(request).await),
+    }
 }
 
 /// Judges a GET by the tag of its answer: who knows that tag is told that nothing has changed.

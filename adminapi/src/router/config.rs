@@ -61,8 +61,9 @@ pub(super) async fn reload(
     State(ask): State<Ask>,
     condition: Condition,
 ) -> Result<StatusCode, Failure> {
+    // Kept, the file would be the API's word from then on, and the next reload deaf to it.
     let again = |control: &dyn Control| control.reload();
-    ask.change(condition, |control| control.config(), again)
+    ask.in_turn(condition, |control| control.config(), again)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

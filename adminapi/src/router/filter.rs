@@ -61,9 +61,10 @@ pub(super) async fn list(
     responses((status = 200, body = ListedView), (status = 201, body = ListedView), Refusals))]
 pub(super) async fn add(
     State(ask): State<Ask>,
+    condition: Condition,
     Body(listing): Body<Listed>,
 ) -> Result<Response, Failure> {
-    set(&ask, Condition::default(), listing).await
+    set(&ask, condition.creating(), listing).await
 }
 
 /// Shows a network that is on a list

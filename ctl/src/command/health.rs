@@ -1,7 +1,7 @@
 //! `bulwark health`: how the real servers are.
 
 use adminapi::Client;
-use adminapi::model::{Condition, RealView, ServiceCondition, ServiceId, ServiceView};
+use adminapi::model::{CheckCounts, Condition, RealView, ServiceCondition, ServiceId, ServiceView};
 use clap::Args;
 use serde::Serialize;
 
@@ -63,6 +63,19 @@ fn shown(service: &ServiceView) -> Shown<'_> {
     }
 }
 
+const TITLES: [&str; 10] = [
+    "real server",
+    "state",
+    "weight",
+    "of",
+    "since",
+    "checks",
+    "failed",
+    "ms",
+    "downs",
+    "reason",
+];
+
 fn text(services: &[Shown<'_>]) -> String {
     if services.is_empty() {
         return "no service is watched\n".to_owned();
@@ -85,33 +98,57 @@ fn block(service: &Shown<'_>) -> String {
     let sorry = service.sorry.as_ref();
     let sorry = sorry.map_or_else(String::new, |real| format!(", sorry server {real}"));
     let rows = service.reals.iter().map(row);
-    let titles = ["real server", "state", "weight", "of", "since", "reason"];
     format!(
         "{}: {state}{sorry}\n{}",
         service.id,
-        table(titles, rows).trim_start()
+        table(TITLES, rows).trim_start()
     )
 }
 
-fn row(real: &ShownReal<'_>) -> [String; 6] {
-    let of = real.weight.to_string();
+fn row(real: &ShownReal<'_>) -> [String; TITLES.len()] {
+    let (name, of) = (real.real.clone(), real.weight.to_string());
     let Some(condition) = real.condition else {
-        let unwatched = ["-", &of, &of, "-", "not watched"].map(str::to_owned);
-        let [state, weight, of, since, reason] = unwatched;
-        return [real.real.clone(), state, weight, of, since, reason];
+        let unknown = ["-", &of, &of, "-", "-", "-", "-", "-", "not watched"];
+        let [
+            state,
+            weight,
+            of,
+            since,
+            checks,
+            failed,
+            took,
+            downs,
+            reason,
+        ] = unknown.map(str::to_owned);
+        return [
+            name, state, weight, of, since, checks, failed, took, downs, reason,
+        ];
     };
     let weight = match condition.removed {
         true => "out".to_owned(),
         false => condition.weight.to_string(),
     };
+    let CheckCounts { passed, failed, .. } = condition.checks;
     [
-        real.real.clone(),
+        name,
         condition.state.name().to_owned(),
         weight,
         of,
         utc(condition.since),
+        (passed + failed).to_string(),
+        failed.to_string(),
+        mean(&condition.checks),
+        condition.downs.to_string(),
         condition.reason.clone(),
     ]
+}
+
+/// How long a check takes, in milliseconds.
+fn mean(checks: &CheckCounts) -> String {
+    match checks.passed + checks.failed {
+        0 => "-".to_owned(),
+        all => format!("{:.1}", checks.took as f64 / all as f64),
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +165,12 @@ mod tests {
             reason: reason.to_owned(),
             weight,
             removed,
+            checks: CheckCounts {
+                passed: 1200,
+                failed: 34,
+                took: 2221,
+            },
+            downs: 2,
             ..Condition::default()
         };
         let up = condition(RealState::Up, 3, "HTTP 200 OK", false);
@@ -155,10 +198,10 @@ mod tests {
             text(&[shown]),
             "\
 tcp:192.0.2.10:80: down, 1 of 3 well, quorum 2, sorry server 10.0.2.99:80
-real server    state  weight  of                 since              reason
-10.0.2.1:8080     up       3   3  2026-11-21 09:56:19Z         HTTP 200 OK
-10.0.2.2:8080   down     out   3  2026-11-21 09:56:19Z  connection refused
-10.0.2.3:8080      -       3   3                     -         not watched
+real server    state  weight  of                 since  checks  failed   ms  downs              reason
+10.0.2.1:8080     up       3   3  2026-11-21 09:56:19Z    1234      34  1.8      2         HTTP 200 OK
+10.0.2.2:8080   down     out   3  2026-11-21 09:56:19Z    1234      34  1.8      2  connection refused
+10.0.2.3:8080      -       3   3                     -       -       -    -      -         not watched
 "
         );
         assert_eq!(text(&[]), "no service is watched\n");

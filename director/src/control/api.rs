@@ -406,6 +406,10 @@ impl Control for Director {
         self.read_again()
     }
 
+    fn turn(&self) -> &tokio::sync::Mutex<()> {
+        &self.turn
+    }
+
     fn record(&self, change: AuditEntry) {
         self.remember(change);
     }

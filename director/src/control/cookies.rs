@@ -64,6 +64,8 @@ pub(super) struct Mint {
 /// What is known of a service at a look.
 struct Look<'a> {
     agents: &'a Agents,
+    /// Whether there is an agent at all.
+    is_helped: bool,
     fib: &'a Fib,
     now: Tick,
     period: Ticks,
@@ -122,13 +124,16 @@ impl Director {
         let mut mint = self.mint.lock();
         self.forget_dies(&mut mint, |key| pool.service(key).is_some());
         let mut orders = Vec::new();
+        let is_helped = self.agents.count() > 0;
+        let lenient = self.shared.sysctls.load().is_on(Sysctl::SloppyTcp);
         for service in pool.iter().filter(|service| can_have(service)) {
             let look = Look {
                 agents: &self.agents,
+                is_helped,
                 fib: &fib,
                 now,
                 period: mint.period(),
-                lenient: self.shared.sysctls.load().is_on(Sysctl::SloppyTcp),
+                lenient,
                 attacked: attacked.contains(&service.key),
             };
             if self.ready_dies(&mut mint, service, &look) {

@@ -59,6 +59,19 @@ impl EventLog {
         }
     }
 
+    /// The number of the latest.
+    pub(super) const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Numbers on where the log of a former daemon ended: a client that comes back says up to where
+    /// it has read that one.
+    pub(super) fn go_on(&mut self, last: u64) {
+        self.events.iter_mut().for_each(|event| event.id += last);
+        self.last += last;
+        self.news.send_replace(self.last);
+    }
+
     /// Those with a number above `id`.
     pub(super) fn since(&self, id: u64) -> Events {
         let newer = self.events.iter().filter(|event| event.id > id);
@@ -88,5 +101,19 @@ mod tests {
         assert_eq!(ids(298), (2, Some(299)));
         assert_eq!(ids(300), (0, None));
         assert_eq!(log.since(0).last, 300);
+    }
+
+    #[test]
+    fn numbers_go_on_behind_those_of_a_former_daemon() {
+        let mut log = EventLog::default();
+        log.add(1, "test", None, String::new());
+        log.go_on(40);
+        log.add(2, "test", None, String::new());
+        let ids = |since| -> Vec<u64> {
+            let events = log.since(since).events;
+            events.iter().map(|event| event.id).collect()
+        };
+        assert_eq!((ids(0), ids(40)), (vec![41, 42], vec![41, 42]));
+        assert_eq!((ids(41), *log.news().borrow()), (vec![42], 42));
     }
 }

@@ -11,7 +11,7 @@ use crate::direction::Direction;
 use crate::fast::{Fast, Lane, Station};
 use crate::gate::flows::Flows;
 use crate::gate::{Gate, Lanes};
-use crate::neighbour::{Fib, Neighbourhood};
+use crate::neighbour::{FarEnds, Fib, Neighbourhood};
 use crate::time::{Tick, Ticks};
 use crate::wire::Mac;
 
@@ -21,6 +21,8 @@ pub(super) struct FastWatch {
     lanes: Result<Lanes, String>,
     /// Of each port.
     states: Vec<Lane>,
+    /// None when the kernel cannot be asked.
+    far_ends: Option<FarEnds>,
     fib: Arc<Fib>,
     /// Of connections that the gate forwards, after a change of the timeouts.
     shortening: Option<Shortening>,
@@ -89,6 +91,7 @@ impl FastWatch {
         });
         Self {
             states: states.collect(),
+            far_ends: FarEnds::open().ok(),
             fib: neighbourhood.fib().load_full(),
             shortening: None,
             lanes,
@@ -112,6 +115,15 @@ impl FastWatch {
         let is_other = now != *state;
         *state = now;
         is_other.then_some(state)
+    }
+
+    /// Has the gate answer by what XDP sends back, which is quicker than a redirect, through a veth that
+    /// is known to deliver it. A device always does.
+    fn choose_way(&self, fast: &Fast, port: usize, ifindex: u32) {
+        let runs_program = |all: &FarEnds| all.runs_program(ifindex).ok().flatten();
+        if let Some(runs) = self.far_ends.as_ref().and_then(runs_program) {
+            fast.set_direct(port, runs && self.states[port] == Lane::On);
+        }
     }
 }
 
@@ -137,6 +149,7 @@ impl Director {
                 Some(why) => warn!(interface = %link.name, %why, "fast path off"),
                 None => {}
             }
+            watch.choose_way(fast, port.into(), link.ifindex);
         }
     }
 

@@ -105,7 +105,10 @@ impl Director {
     /// What is in force, without the services and the lists.
     fn in_force(&self, pool: &Pool) -> Running {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
-        let levels = self.watch.lock().held();
+        let (levels, events) = {
+            let watch = self.watch.lock();
+            (watch.held(), watch.events.last())
+        };
         let all = levels.iter().find(|held| held.service.is_none());
         let mut now = Wishes::default().with_sysctls(&self.shared.sysctls.load());
         now.marks = self.rules.lock().clone();
@@ -132,6 +135,7 @@ impl Director {
             daemons: self.daemons.all(),
             listed: Vec::new(),
             banned: Vec::new(),
+            events,
         }
     }
 

@@ -72,31 +72,34 @@ impl Listed {
     }
 }
 
-/// The sheet of the last listing of all services, for the next one.
+/// The sheets of the last listings of all services, one of each layout, for the next ones: who saves
+/// again and again does not take away what others list.
 #[derive(Default)]
-pub(super) struct Sheets(Mutex<Option<(Weak<Pool>, Arc<Sheet>)>>);
+pub(super) struct Sheets(Mutex<(Weak<Pool>, Vec<Arc<Sheet>>)>);
 
 impl Sheets {
     /// Everything that `pool` has.
     pub(super) fn of(&self, pool: &Arc<Pool>, layout: Layout) -> Result<Arc<Sheet>, Unlisted> {
         let mut last = self.0.lock();
-        if let Some((of, sheet)) = &*last {
-            // The weak pointer holds the place in memory: no other snapshot can be there.
-            if std::ptr::eq(of.as_ptr(), Arc::as_ptr(pool)) && sheet.layout == layout {
-                return Ok(Arc::clone(sheet));
-            }
+        let (of, sheets) = &mut *last;
+        // The weak pointer holds the place in memory: no other snapshot can be there.
+        if !std::ptr::eq(of.as_ptr(), Arc::as_ptr(pool)) {
+            (*of, *sheets) = (Arc::downgrade(pool), Vec::new());
+        }
+        if let Some(sheet) = sheets.iter().find(|sheet| sheet.layout == layout) {
+            return Ok(Arc::clone(sheet));
         }
         let services = layout
             .1
             .of_services(pool.services(), |s| translate::id(&s.key));
         let sheet = Arc::new(Sheet::of(&services, layout)?);
-        *last = Some((Arc::downgrade(pool), Arc::clone(&sheet)));
+        sheets.push(Arc::clone(&sheet));
         Ok(sheet)
     }
 
     /// Something is configured: the counters of what has gone are not to be held.
     pub(super) fn forget(&self) {
-        *self.0.lock() = None;
+        *self.0.lock() = Default::default();
     }
 }
 
@@ -209,6 +212,11 @@ mod tests {
         assert_eq!(carried, Some([0, 7, 0, 0, 0]));
         let added = sheets.of(&before, ADDED).unwrap();
         assert_eq!(shown(&added), [(2, 1, 0), (1, 0, 0)]);
+        let once_more = sheets.of(&before, IPVSADM).unwrap();
+        assert!(
+            Arc::ptr_eq(&sheet, &once_more),
+            "of each layout there is one"
+        );
         let after = sheets.of(&pool(&[3]), ADDED).unwrap();
         assert_eq!(shown(&after), [(3, 0, 0)]);
     }

@@ -113,6 +113,8 @@ pub struct Director {
     gate: Gate,
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
+    /// [`adminapi::Control::turn`].
+    turn: tokio::sync::Mutex<()>,
     /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
     grace: AtomicU32,
     /// The rules that mark packets, as they were given.
@@ -188,6 +190,7 @@ impl Director {
             gate,
             neighbourhood,
             master,
+            turn: tokio::sync::Mutex::default(),
             grace: AtomicU32::new(0),
             rules: Mutex::default(),
             daemons: Daemons::default(),
@@ -255,7 +258,7 @@ impl Director {
 
     /// How many services there are.
     pub fn service_count(&self) -> usize {
-        self.shared.pool.load().services().len()
+        self.shared.pool.load().service_count()
     }
 
     /// Ends the connections of removed real servers, when `expire_nodest_conn` says so.

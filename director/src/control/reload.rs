@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use adminapi::error::Result;
 use adminapi::model::AuditEntry;
-use adminapi::{Control, ControlError, Problem, audit};
+use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
 use super::Director;
@@ -85,19 +85,6 @@ impl Director {
             warn!("changes of {} need a restart", late.join(", "));
         }
         info!("configuration reloaded");
-        Ok(())
-    }
-
-    /// The same for somebody who is no client of the API: the audit hears of it.
-    ///
-    /// # Errors
-    /// As [`Control::reload`].
-    pub fn reload_by(&self, who: &str) -> Result<()> {
-        let before = self.config()?;
-        self.reload()?;
-        if let Some(change) = audit::of_config(who, "reload", &before, &self.config()?) {
-            self.record(change);
-        }
         Ok(())
     }
 

@@ -104,6 +104,7 @@ impl Director {
     }
 
     fn resume(&self, running: &Running, level: u8) {
+        self.watch.lock().events.go_on(running.events);
         self.hold(&running.levels, level);
         let links = self.neighbourhood.links().borrow().clone();
         for daemon in &running.daemons {

@@ -5,6 +5,7 @@ mod shown;
 
 use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
 use super::events::EventLog;
@@ -95,7 +96,7 @@ impl Watched {
 pub(super) struct Watch {
     defense: Defense,
     all: Watched,
-    services: HashMap<ServiceKey, Watched>,
+    services: FxHashMap<ServiceKey, Watched>,
     displaced: Meter,
     strategies: Strategies,
     stocks: Stocks,
@@ -107,7 +108,7 @@ impl Watch {
         Self {
             defense: Defense::default(),
             all: Watched::new(Counts::default(), now),
-            services: HashMap::new(),
+            services: FxHashMap::default(),
             displaced: Meter::new(0, now),
             strategies: Strategies::default(),
             stocks: Stocks::new(now),
@@ -314,15 +315,13 @@ fn watch_services(
     cookies: &HashMap<ServiceKey, CookieCounts>,
     now: Tick,
 ) {
-    let mut counts: HashMap<ServiceKey, (u64, u64)> = HashMap::new();
-    for real in pool.reals() {
-        let (half_open, all) = counts.entry(real.service).or_default();
-        *half_open += u64::from(real.load.half_open());
-        *all += u64::from(real.load.connections());
-    }
-    watch.services.retain(|key, _| pool.service(key).is_some());
+    let carried = match measured.connections {
+        0 => FxHashMap::default(),
+        _ => carried(pool),
+    };
+    let policy = watch.defense.policy.clone();
     for service in pool.iter() {
-        let (half_open, connections) = counts.get(&service.key).copied().unwrap_or_default();
+        let (half_open, connections) = carried.get(&service.key).copied().unwrap_or_default();
         let signals = Signals {
             half_open,
             connections,
@@ -334,12 +333,28 @@ fn watch_services(
             rejected: rejected_of(service) + cookies.refused,
             lost_cookies: cookies.sent.saturating_sub(cookies.accepted),
         };
-        let policy = watch.defense.policy.clone();
         let watched = watch.service(service, now);
         if let Some(change) = watched.step(signals, counts, &policy, now) {
             watch.tell(Some(&service.key), &change);
         }
     }
+    if watch.services.len() > pool.service_count() {
+        (watch.services).retain(|key, _| pool.service(key).is_some());
+    }
+}
+
+/// How many connections are half-open, and how many there are, of the services that have any.
+fn carried(pool: &Pool) -> FxHashMap<ServiceKey, (u64, u64)> {
+    let mut carried: FxHashMap<_, (u64, u64)> = FxHashMap::default();
+    for real in pool.reals() {
+        let connections = real.load.connections();
+        if connections > 0 {
+            let (half_open, all) = carried.entry(real.service).or_default();
+            *half_open += u64::from(real.load.half_open());
+            *all += u64::from(connections);
+        }
+    }
+    carried
 }
 
 fn rejected_in(drops: &Drops) -> u64 {

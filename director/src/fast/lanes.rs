@@ -78,6 +78,12 @@ impl Fast {
         lane.is_some_and(|lane| lane.on.load(Relaxed) != 0)
     }
 
+    /// Says whether what XDP sends back through `port` gets there, which is quicker than a redirect.
+    pub fn set_direct(&self, port: usize, direct: bool) {
+        let lane = &self.shared.lanes[port];
+        lane.direct.store(direct.into(), Release);
+    }
+
     /// Looks at a port: one that delivers goes on, one that does not is probed.
     pub fn look(&self, watch: &Lanes, port: usize, station: Station) -> Lane {
         let lane = &self.shared.lanes[port];

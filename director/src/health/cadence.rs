@@ -9,8 +9,9 @@ use adminapi::model::Pace;
 /// The first checks come within this time, or within their interval if that is shorter.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// How far apart the points of the grid are.
-const GRAIN: Duration = Duration::from_millis(10);
+/// How far apart the points of the grid are: a fortieth of the interval within these bounds. The more
+/// checks of a moment there are, the less each of them costs.
+const GRAINS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(50)];
 
 /// The moments at which checks begin: those of one moment take one turn of the thread together.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +25,13 @@ impl Grid {
         Self { origin }
     }
 
-    /// The point that is nearest to `moment`, so that intervals are right on the whole.
-    pub(super) fn near(self, moment: Instant) -> Instant {
-        let passed = (moment - self.origin + GRAIN / 2).as_nanos();
-        let behind = passed % GRAIN.as_nanos();
+    /// The point for checks of `pace` that is nearest to `moment`, so that intervals are right on the
+    /// whole.
+    pub(super) fn near(self, moment: Instant, pace: &Pace) -> Instant {
+        let [finest, coarsest] = GRAINS;
+        let grain = (Duration::from(pace.interval) / 40).clamp(finest, coarsest);
+        let passed = (moment - self.origin + grain / 2).as_nanos();
+        let behind = passed % grain.as_nanos();
         self.origin + Duration::from_nanos((passed - behind) as u64)
     }
 }
@@ -76,15 +80,20 @@ mod tests {
     fn moments_go_to_the_nearest_point_of_the_grid() {
         let origin = Instant::now();
         let grid = Grid::from(origin);
-        for (micros, point) in [
-            (0, 0),
-            (4_999, 0),
-            (5_000, 10),
-            (14_999, 10),
-            (3_600_000_001, 3_600_000),
+        for (interval, micros, point) in [
+            (100, 0, 0),
+            (100, 4_999, 0),
+            (100, 5_000, 10),
+            (400, 14_999, 10),
+            (1000, 12_499, 0),
+            (1000, 12_500, 25),
+            (2000, 24_999, 0),
+            (60_000, 25_000, 50),
+            (60_000, 3_600_000_001, 3_600_000),
         ] {
-            let near = grid.near(origin + Duration::from_micros(micros));
-            assert_eq!((near - origin).as_millis(), point, "{micros}");
+            let moment = origin + Duration::from_micros(micros);
+            let near = grid.near(moment, &pace(interval, 10));
+            assert_eq!((near - origin).as_millis(), point, "{interval} {micros}");
         }
     }
 

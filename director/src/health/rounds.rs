@@ -139,15 +139,15 @@ impl Rounds {
 }
 
 impl Means {
-    async fn sleep(&self, due: Instant) {
-        tokio::time::sleep_until(self.grid.near(due).into()).await;
+    async fn sleep(&self, due: Instant, pace: &Pace) {
+        tokio::time::sleep_until(self.grid.near(due, pace).into()).await;
     }
 }
 
 async fn check_on(bed: Arc<Bed>, probe: Probe, pace: Pace, means: Means) {
     let mut due = Instant::now() + cadence::first(&pace, rand::random());
     loop {
-        means.sleep(due).await;
+        means.sleep(due, &pace).await;
         let begun = Instant::now();
         let verdict = probe.ask(&means.lines, pace.timeout.into()).await;
         match finding(begun, verdict) {
@@ -165,7 +165,7 @@ async fn check_on(bed: Arc<Bed>, probe: Probe, pace: Pace, means: Means) {
 async fn listen_to(bed: Arc<Bed>, agent: Agent, pace: Pace, means: Means) {
     let mut due = Instant::now() + cadence::first(&pace, rand::random());
     loop {
-        means.sleep(due).await;
+        means.sleep(due, &pace).await;
         let begun = Instant::now();
         let line = agent.ask(&means.lines, pace.timeout.into()).await;
         if line.is_ok_and(|line| bed.patient.lock().reported(&line)) {

@@ -157,6 +157,9 @@ pub struct Running {
     /// Networks that are banned by themselves.
     #[serde(default)]
     pub banned: Vec<StandingListing>,
+    /// The number of the latest event.
+    #[serde(default)]
+    pub events: u64,
 }
 
 impl Running {

@@ -16,12 +16,14 @@
 //! * `events`: hears of changes.
 //! * `follow`: the task that takes changes in and publishes.
 //! * `outdated`: what has changed from one snapshot to another.
+//! * `far_end`: what runs at the other end of a veth.
 //! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
 
 mod ask;
 mod decode;
 mod dump;
 mod events;
+mod far_end;
 mod fib;
 mod follow;
 mod lpm;
@@ -30,6 +32,7 @@ mod slots;
 mod table;
 
 pub use ask::Asker;
+pub use far_end::FarEnds;
 pub use fib::{Ask, Fib, Hop, Link, Mac, Neighbour, NoHop};
 pub use follow::Neighbourhood;
 pub use lpm::Prefix;

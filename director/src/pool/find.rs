@@ -152,6 +152,11 @@ impl Pool {
         self.services.values()
     }
 
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.services.len()
+    }
+
     /// All services, in the order in which they were added.
     pub fn services(&self) -> Vec<Arc<Service>> {
         let mut all: Vec<_> = self.services.values().cloned().collect();

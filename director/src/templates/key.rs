@@ -14,6 +14,8 @@ pub(super) const SET_ASIDE: u16 = 0xffff;
 pub(super) const OF_MARK: u16 = 1;
 /// The same for a call, which may be made to a mark.
 const OF_CALL: u16 = 2;
+/// The same for a template that is set aside.
+const ASIDE: u16 = 4;
 
 /// A client of a persistent service.
 #[derive(Clone, Copy, Debug)]
@@ -90,21 +92,31 @@ pub(super) fn address_of(mark: u32, family: Family) -> Addr {
     }
 }
 
+/// Whether it is set aside.
+pub(super) const fn is_aside(key: &Tuple) -> bool {
+    key.src.port & ASIDE != 0
+}
+
 /// What it is filed under when it is set aside: several real servers may have lost one client.
 pub(super) fn aside(key: &Tuple, real: RealId) -> Tuple {
+    if is_aside(key) {
+        return *key;
+    }
+    let port = key.src.port | ASIDE;
     let real = u128::from(real.0);
     if let Some(Call(call)) = call_of(key) {
         // Another call than the one in force, which has a name of its own in `calls`.
         let other = u128::from_be_bytes(call) ^ (real + 1);
         let addr = Addr::v6(other.to_be_bytes());
         return Tuple {
-            src: Endpoint::new(addr, key.src.port),
+            src: Endpoint::new(addr, port),
             dst: Endpoint::new(key.dst.addr, SET_ASIDE),
             ..*key
         };
     }
     let addr = Addr::v6(real.to_be_bytes());
     Tuple {
+        src: Endpoint::new(key.src.addr, port),
         dst: Endpoint::new(addr, SET_ASIDE),
         ..*key
     }

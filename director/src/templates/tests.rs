@@ -110,6 +110,29 @@ impl Farm {
         }
     }
 
+    fn weigh(&mut self, host: u8, weight: u32) {
+        let settings = Settings::weight(weight);
+        self.pool.set_real(&self.key, rip(host), settings).unwrap();
+    }
+
+    /// How many templates anybody sees.
+    fn shown(&self) -> usize {
+        self.controlled().len()
+    }
+
+    /// How many connections each of them controls.
+    fn controlled(&self) -> Vec<u32> {
+        let mut counts = Vec::new();
+        let mut cursor = Some(Cursor::default());
+        while let Some(here) = cursor {
+            cursor = self
+                .templates
+                .page(here, 10, |entry| counts.push(entry.packets));
+        }
+        counts.sort_unstable();
+        counts
+    }
+
     fn listed(&self) -> Vec<String> {
         let mut lines = Vec::new();
         self.templates.table.for_each(|entry| {
@@ -194,6 +217,59 @@ fn a_real_server_that_takes_no_more_loses_the_client_but_not_its_connections() {
     farm.close(&old);
     farm.expire(over.after(Ticks::seconds(61)));
     assert!(farm.templates.is_empty());
+}
+
+/// Connections from before end as those of whatever template their client has by then.
+#[test]
+fn connections_of_a_forgotten_template_are_counted_to_their_end() {
+    let farm = Farm::new(tcp(80), 32, 64);
+    let [first, second] = [1000, 1001].map(|port| farm.open(&from(1, port), 1, NOW).unwrap());
+    farm.templates.assure(&farm.pool, &first);
+    assert_eq!(farm.templates.forget(&farm.pool, |_| true), 1);
+    assert_eq!(farm.templates.forget(&farm.pool, |_| true), 0);
+    assert_eq!((farm.shown(), farm.real(1).load.sticking()), (0, 0));
+
+    let elsewhere = farm.open(&from(1, 1002), 2, NOW).unwrap();
+    farm.close(&first);
+    assert_eq!(farm.controlled(), [1], "that of the other real server");
+    farm.close(&elsewhere);
+    assert_eq!(farm.templates.forget(&farm.pool, |_| true), 1);
+
+    let back = farm.open(&from(1, 1003), 1, NOW).unwrap();
+    assert_eq!(farm.real(1).load.sticking(), 1);
+    assert_eq!(farm.controlled(), [2], "the second has come back to it");
+    farm.close(&second);
+    assert_eq!(farm.controlled(), [1]);
+    let over = NOW.after(Ticks::seconds(101));
+    farm.expire(over);
+    assert_eq!(farm.shown(), 1, "it has a connection");
+    farm.close(&back);
+    farm.expire(over.after(Ticks::seconds(61)));
+    assert!(farm.templates.is_empty());
+    assert_eq!(farm.real(1).load.sticking(), 0);
+}
+
+#[test]
+fn a_client_that_comes_back_has_its_old_connections_again() {
+    let mut farm = Farm::new(tcp(80), 32, 64);
+    let old = farm.open(&from(1, 1000), 1, NOW).unwrap();
+    farm.templates.assure(&farm.pool, &old);
+    farm.weigh(1, 0);
+    let passing = farm.open(&from(1, 1001), 2, NOW).unwrap();
+    farm.close(&passing);
+    farm.weigh(1, 1);
+    farm.weigh(2, 0);
+    let new = farm.open(&from(1, 1002), 1, NOW).unwrap();
+    assert_eq!(new.real(), old.real());
+    let listed = farm.listed();
+    assert!(
+        listed.contains(&"6 ASSURED 172.16.0.1:0 10.9.9.9:80".to_owned()),
+        "{listed:?}"
+    );
+    farm.close(&old);
+    assert_eq!(farm.controlled(), [0, 1]);
+    farm.close(&new);
+    assert_eq!(farm.controlled(), [0, 0]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::floor;
+
 use super::{Pace, Peer, Trial, Way, measure, print};
 
 /// The longest time without the flood that it is compared with.
@@ -44,6 +46,7 @@ impl Options {
     /// # Errors
     /// When a part of the testbed does not come up.
     pub fn run(&self) -> Result<()> {
+        leave_last_cpu()?;
         let trial = self.trial();
         let mut outcomes = Vec::new();
         for &peer in &self.flooded {
@@ -72,6 +75,15 @@ impl Options {
             stream,
             pace: Pace::Default,
         }
+    }
+}
+
+/// Has all that is begun from now on leave the last CPU to the generator: who is woken there waits for
+/// it, and that time is nobody's whom it floods.
+fn leave_last_cpu() -> Result<()> {
+    match floor::last_cpu() {
+        0 => Ok(()),
+        last => Ok(floor::keep_to_cpus(0..last)?),
     }
 }
 

@@ -48,7 +48,7 @@ impl Storm {
             }),
             began: Instant::now(),
         };
-        let cpu = std::thread::available_parallelism()?.get() - 1;
+        let cpu = floor::last_cpu();
         for number in 0..CALLERS {
             let shared = storm.shared.clone();
             let began = storm.began + TURN * number / CALLERS;

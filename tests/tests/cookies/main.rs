@@ -10,3 +10,4 @@ mod nat;
 mod resets;
 mod restart;
 mod twins;
+mod ways;

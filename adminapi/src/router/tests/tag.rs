@@ -200,3 +200,39 @@ async fn of_many_that_saw_the_same_one_changes_it() {
         assert_eq!(won, 1);
     }
 }
+
+#[tokio::test]
+async fn no_tag_is_that_of_what_has_none() {
+    let api = with_web().await;
+    let (stale, any) = (("If-Match", "\"x\""), ("If-Match", "*"));
+    for line in [
+        "DELETE /v1/templates",
+        "DELETE /v1/templates/tcp:10.0.0.1:80-192.0.2.7",
+        "DELETE /v1/connections/tcp:192.0.2.7:1000-10.0.0.1:80",
+        "DELETE /v1/services/stats",
+        &format!("DELETE {WEB}/stats"),
+    ] {
+        let judged = on(&api, line, stale, Value::Null).await.status;
+        assert_eq!(judged, StatusCode::PRECONDITION_FAILED, "{line}");
+        let judged = on(&api, line, any, Value::Null).await.status;
+        assert_ne!(judged, StatusCode::PRECONDITION_FAILED, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_network_is_listed_by_post_on_its_own_condition() {
+    let api = with_web().await;
+    let line = "POST /v1/filter/networks";
+    let listing = |why| json!({"network": "203.0.113.0/24", "list": "deny", "why": why});
+    let (there, missing) = (("If-Match", "*"), ("If-None-Match", "*"));
+    for (condition, why, status) in [
+        (there, "a", 412),
+        (missing, "b", 201),
+        (missing, "c", 412),
+        (there, "d", 200),
+        (("If-Match", "\"x\""), "e", 412),
+    ] {
+        let got = on(&api, line, condition, listing(why)).await;
+        assert_eq!(got.status, status, "{condition:?} {why}");
+    }
+}

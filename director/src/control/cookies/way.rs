@@ -24,13 +24,11 @@ pub(super) fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
 
 /// Whether a service needs keys now: agents have to have them before they are used.
 pub(super) fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
-    let mut reals = candidates(service);
+    let has_agent = |real: &Real| look.agents.has(real.endpoint.addr.into());
     match service.handling.cookies {
         CookiePolicy::Off => false,
         CookiePolicy::Always => true,
-        CookiePolicy::Auto => {
-            look.attacked || reals.any(|real| look.agents.has(real.endpoint.addr.into()))
-        }
+        CookiePolicy::Auto => look.attacked || look.is_helped && candidates(service).any(has_agent),
     }
 }
 

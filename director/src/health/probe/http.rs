@@ -65,7 +65,7 @@ impl Http {
         let stream = lines.call(self.to).await?;
         match &self.tls {
             None => self.exchange(stream).await,
-            Some(tls) => self.exchange(tls.over(stream).await?).await,
+            Some(tls) => Box::pin(async { self.exchange(tls.over(stream).await?).await }).await,
         }
     }
 

@@ -140,15 +140,16 @@ impl Probe {
         Some(made.unwrap_or_else(Self::Impossible))
     }
 
-    /// Asks over `lines`, for `timeout` at most.
+    /// Asks over `lines`, for `timeout` at most. What takes much room in memory has it elsewhere: the
+    /// future of each question is moved with all that it may ever be.
     pub(super) async fn ask(&self, lines: &Arc<Switchboard>, timeout: Duration) -> Verdict {
         let answer = async {
             match self {
                 Self::Tcp(tcp) => tcp.ask(lines).await,
                 Self::Http(http) => http.ask(lines).await,
                 Self::Udp(udp) => udp.ask().await,
-                Self::Grpc(grpc) => grpc.ask(lines).await,
-                Self::Exec(exec) => exec.ask().await,
+                Self::Grpc(grpc) => Box::pin(grpc.ask(lines)).await,
+                Self::Exec(exec) => Box::pin(exec.ask()).await,
                 Self::Impossible(why) => Err(why.clone().into()),
             }
         };
