@@ -23,7 +23,8 @@ impl View<'_> {
         !entry.is_cached() || self.fast.is_some_and(|fast| fast.catch_up(entry))
     }
 
-    /// Goes on with a connection from this packet on, nobody knows after which.
+    /// Goes on with a connection from this packet on, nobody knows after which; false when it is none to
+    /// go on from.
     #[cold]
     pub(super) fn regain(
         &self,
@@ -31,17 +32,18 @@ impl View<'_> {
         frame: &[u8],
         packet: &Transport,
         way: Direction,
-    ) {
+    ) -> bool {
         let side = entry.side(way);
         if let Tracked::Tcp(tracking) = &mut entry.tracked {
             let segment = segment_of(packet.layout.segment(frame), packet.layout.piece).ok();
             let Some(regained) = segment.and_then(|segment| tracking.regained(side, &segment))
             else {
-                return;
+                return false;
             };
             *tracking = regained;
         }
         entry.set_cached(false);
+        true
     }
 
     /// Writes down when a connection dies by what the gate has seen of it.

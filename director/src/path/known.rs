@@ -3,7 +3,7 @@
 use super::exit::Departure;
 use super::farewell::Words;
 use super::ftp::Said;
-use super::judge::Verdict;
+use super::judge::{Verdict, segment_of};
 use super::plan::Plan;
 use super::splice;
 use super::view::{self, Refusal, View};
@@ -11,6 +11,7 @@ use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Place, Shard};
 use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
+use crate::tcp::Event;
 use crate::wire::{Endpoint, Layout, Transport, Tuple};
 
 impl<'s> View<'s> {
@@ -109,10 +110,11 @@ impl<'s> View<'s> {
         if from_client && entry.is_spliced() {
             self.translate_splice(entry, frame, packet, way);
         }
-        if !is_known {
-            self.regain(entry, frame, packet, way);
-        }
-        let verdict = self.judge(shard, handle, frame, packet, way, real);
+        let is_known = is_known || self.regain(entry, frame, packet, way);
+        let verdict = match self.judge(shard, handle, frame, packet, way, real) {
+            Err(_) if !is_known && is_fin(frame, packet) => Ok(Verdict::Stays),
+            verdict => verdict,
+        };
         let handle = match verdict.map_err(|cause| refused(cause.into()))? {
             Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
             Verdict::Stays => handle,
@@ -121,7 +123,9 @@ impl<'s> View<'s> {
                 return Ok(Plan::Fresh);
             }
         };
-        self.hand_over(shard, handle, packet, way, real, &hop);
+        if is_known {
+            self.hand_over(shard, handle, packet, way, real, &hop);
+        }
         self.count(real, &packet.layout, way);
         let method = method_of(real, way);
         if !from_client && shard.entry(handle).is_spliced() {
@@ -210,6 +214,13 @@ impl<'s> View<'s> {
             self.farewells.add(to, words);
         }
     }
+}
+
+/// Whether a packet ends its connection: where that stands its ends know better.
+#[cold]
+fn is_fin(frame: &[u8], packet: &Transport) -> bool {
+    let segment = segment_of(packet.layout.segment(frame), packet.layout.piece);
+    segment.is_ok_and(|segment| Event::of(segment.flags) == Some(Event::Fin))
 }
 
 /// How a packet is forwarded: replies that pass here at all are those of NAT.

@@ -38,7 +38,8 @@ pub enum Unmoved {
     /// The real server speaks before the client has acknowledged its SYN: with the SYN's data (RFC
     /// 7413), or to a SYN that is not the connection's (RFC 5961 §4), which anyone can bring about.
     Unconfirmed,
-    /// Far from all that the client has said, on a connection whose other half is not seen.
+    /// Far from all that the client has said, on a connection whose other half is not seen; or a FIN
+    /// where it has not been seen yet.
     Doubtful,
 }
 

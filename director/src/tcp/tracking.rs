@@ -328,8 +328,7 @@ impl Tracking {
     /// A segment with ACK and neither SYN nor RST.
     fn data(&mut self, direction: Direction, segment: &Segment) -> Finding {
         if self.is_alleged() {
-            self.learn(direction, segment);
-            return Ok(());
+            return self.alleged(direction, segment);
         }
         if !self.has(ANSWERED) {
             return Err(self.unanswered(direction, segment));
@@ -349,6 +348,15 @@ impl Tracking {
             true => Ok(()),
             false => Err(Judgement::Ignore(Unmoved::Unconfirmed)),
         }
+    }
+
+    /// Nobody knows whether the client's segments are its own: its FIN is for the real server to judge.
+    fn alleged(&mut self, direction: Direction, segment: &Segment) -> Finding {
+        if direction == Direction::Original && segment.flags.has(Flags::FIN) {
+            return Err(Judgement::Ignore(Unmoved::Doubtful));
+        }
+        self.learn(direction, segment);
+        Ok(())
     }
 
     /// Before the real server's SYN the client has nothing to acknowledge; the real server can
@@ -371,6 +379,9 @@ impl Tracking {
         match direction {
             Direction::Original if self.answers_challenge(segment) => {
                 return Err(Judgement::Ignore(Unmoved::Challenge));
+            }
+            Direction::Original if self.is_alleged() => {
+                return Err(Judgement::Ignore(Unmoved::Reset));
             }
             Direction::Reply if self.refuses(segment) => return Ok(()),
             _ => {}

@@ -58,9 +58,11 @@ impl Peer {
         !after(segment.seq, later(self.max_end, self.end))
     }
 
-    /// II: the segment ends at most a window below what was sent.
+    /// II: the segment ends at most a window below what was sent; or where the receiver is known to
+    /// have come, when more is taken for sent than was.
     const fn ends_in_window(&self, receiver: &Self, segment: &Segment) -> bool {
-        !after(self.end.wrapping_sub(receiver.max_window), segment.end())
+        let within = self.end.wrapping_sub(receiver.max_window);
+        !after(within, segment.end()) || !after(receiver.max_ack, segment.end())
     }
 
     /// III: the segment acknowledges only what the receiver has sent.

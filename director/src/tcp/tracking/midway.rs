@@ -2,13 +2,17 @@
 //! this one before a restart, has seen begin (`sloppy_tcp`).
 //!
 //! Until the real server goes on with it too it is alleged, and on probation: anyone can send a
-//! segment. What the
+//! segment, so the client's move no state, and the real server's first one counts for both. What the
 //! ends have offered is not known, so their windows are taken for the largest that there are
 //! (as nf_conntrack does, `nf_conntrack_tcp_loose`).
+//!
+//! Any segment may be the oldest of what is under way, sent once more: what came after it passed
+//! unseen, and is acknowledged all at once when the gap is closed. So each end may have sent as much
+//! as the other one's window takes.
 
 use super::{ANSWERED, CONFIRMED, Tracking};
 use crate::direction::Direction;
-use crate::tcp::window::{Peer, later, right_edge};
+use crate::tcp::window::{ACK_SLACK, Peer, right_edge};
 use crate::tcp::{Event, NORMAL, State};
 use crate::wire::tcp::Segment;
 
@@ -41,25 +45,32 @@ impl Tracking {
     }
 
     /// This connection as it goes on with a `segment` that goes in `direction`, after nobody knows which:
-    /// somebody else has followed it, and cannot be asked. None when the segment opens or ends one.
+    /// somebody else has followed it, and cannot be asked. It is alleged until its real server speaks,
+    /// and to be judged by this segment. None when that opens or ends one.
     pub fn regained(&self, direction: Direction, segment: &Segment) -> Option<Self> {
         if Event::of(segment.flags) != Some(Event::Ack) {
             return None;
         }
-        let taken = match direction {
-            Direction::Original => Self::midway(segment)?,
-            Direction::Reply => Self {
-                flags: ANSWERED | CONFIRMED,
-                ..Self::resumed(segment)
+        let widest = |way| Peer {
+            max_window: u32::from(u16::MAX) << self.shift(way),
+            shift: self.shift(way),
+            ..Peer::default()
+        };
+        let (client, server) = (widest(Direction::Original), widest(Direction::Reply));
+        let client = match direction {
+            Direction::Original => Peer {
+                end: segment.end(),
+                max_end: segment.end(),
+                max_ack: segment.ack,
+                ..client
             },
+            Direction::Reply => client,
         };
-        let (sender, receiver) = taken.load(direction);
         let mut regained = Self {
-            scales: self.scales,
-            state: self.state,
-            ..taken
+            flags: CONFIRMED,
+            ..*self
         };
-        regained.store(direction, sender, receiver);
+        regained.store(Direction::Original, client, server);
         Some(regained)
     }
 
@@ -70,7 +81,7 @@ impl Tracking {
     }
 
     /// Takes a segment of an alleged connection in. With the real server's first one it is
-    /// alleged no more: what that one acknowledges, the client has sent.
+    /// alleged no more, and only what that one says counts.
     pub(super) fn learn(&mut self, direction: Direction, segment: &Segment) {
         let (mut client, mut server) = self.load(Direction::Original);
         if direction == Direction::Original {
@@ -79,14 +90,19 @@ impl Tracking {
         }
         let window = u32::from(segment.window) << server.shift;
         server = Peer {
-            end: segment.end(),
-            max_end: later(segment.end(), right_edge(client.max_ack, client.max_window)),
+            end: segment.end().wrapping_add(client.max_window),
+            max_end: right_edge(segment.end(), client.max_window),
             max_ack: segment.ack,
-            max_window: window,
+            max_window: server.max_window.max(window),
             shift: server.shift,
         };
-        client.end = later(client.end, segment.ack);
-        client.max_end = later(client.end, right_edge(segment.ack, window));
+        client = Peer {
+            end: segment.ack.wrapping_add(server.max_window),
+            max_end: right_edge(segment.ack, server.max_window),
+            // It may not have heard what is said for the first time here.
+            max_ack: segment.seq.wrapping_sub(ACK_SLACK),
+            ..client
+        };
         self.store(Direction::Original, client, server);
         self.flags |= ANSWERED;
     }
@@ -104,6 +120,8 @@ mod tests {
     /// Where the ends stand when they are first seen.
     const CLIENT: u32 = u32::MAX - 50;
     const SERVER: u32 = 7_000;
+    /// What they may send, by a field of 500.
+    const WINDOW: i32 = 500 << 14;
 
     fn segment(flags: u8, seq: u32, ack: u32, payload: u32) -> Segment {
         Segment {
@@ -167,7 +185,6 @@ mod tests {
         assert_eq!(judge(to, client(ACK, -1000, 0, 500)), es);
         assert_eq!(judge(from, server(ACK, 0, 200, 1460)), es);
         assert_eq!(judge(from, server(ACK, 1460, 200, 1460)), es);
-        assert_eq!(judge(to, client(ACK, -2000, 0, 1000)), es);
         assert_eq!(judge(to, client(ACK, 200, 2920, 100)), es);
         assert_eq!(judge(from, server(FIN, 2920, 300, 0)), Some(State::FinWait));
         assert_eq!(judge(to, client(FIN, 300, 2921, 0)), Some(State::TimeWait));
@@ -180,7 +197,7 @@ mod tests {
         assert!(!tracking.is_proved());
         let _ = tracking.judge(Direction::Reply, &server(ACK, 0, 20, 0), &NORMAL);
         assert!(tracking.is_proved());
-        let forged = tracking.judge(Direction::Reply, &server(ACK, 0, 21, 0), &NORMAL);
+        let forged = tracking.judge(Direction::Reply, &server(ACK, 0, 21 + WINDOW, 0), &NORMAL);
         assert_eq!(forged, Judgement::Invalid(Invalid::AckAboveSent));
     }
 
@@ -212,6 +229,38 @@ mod tests {
         assert_eq!(judge(from, segment(ACK, ahead.ack, ahead.end(), 1460)), es);
         for flags in [Flags::SYN, RST, FIN] {
             assert_eq!(known.regained(to, &client(flags, 0, 0, 0)), None);
+        }
+    }
+
+    /// The real server sends once more what is oldest; all that came after it the client has.
+    #[test]
+    fn what_nobody_has_seen_is_acknowledged_at_once() {
+        let known = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
+        let (to, from) = (Direction::Original, Direction::Reply);
+        let es = Some(State::Established);
+        let mut tracking = known.regained(to, &client(ACK, 10, 1 << 30, 0)).unwrap();
+        let mut judge = |direction, segment| state(tracking.judge(direction, &segment, &NORMAL));
+        assert_eq!(judge(to, client(ACK, 10, 1 << 30, 0)), es);
+        assert_eq!(judge(from, server(ACK, 1 << 30, 10, 1460)), es);
+        assert_eq!(judge(to, client(ACK, 10, (1 << 30) + 3_000_000, 0)), es);
+    }
+
+    /// So nobody ends it who knows nothing of it but its addresses.
+    #[test]
+    fn what_its_client_is_said_to_end_goes_on() {
+        let known = Tracking::midway(&client(ACK, 0, 0, 10)).unwrap();
+        let (to, from) = (Direction::Original, Direction::Reply);
+        let forged = client(ACK, 1 << 30, 1 << 30, 0);
+        for flags in [RST, FIN] {
+            let mut tracking = known.regained(to, &forged).unwrap();
+            for segment in [forged, client(flags, 1 << 30, 1 << 30, 0)] {
+                let _ = tracking.judge(to, &segment, &NORMAL);
+            }
+            assert_eq!(tracking.state, State::Established, "{flags:#x}");
+            for (way, segment) in [(from, server(ACK, 0, 10, 0)), (to, client(ACK, 10, 0, 10))] {
+                let judged = tracking.judge(way, &segment, &NORMAL);
+                assert_eq!(state(judged), Some(State::Established), "{segment:?}");
+            }
         }
     }
 

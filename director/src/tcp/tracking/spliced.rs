@@ -2,7 +2,7 @@
 //! director has made up: all that the real server says is numbered otherwise, by the same difference
 //! for good. What is tracked are the real server's own numbers.
 
-use super::{ANSWERED, CONFIRMED, PROVED, Tracking};
+use super::{CONFIRMED, PROVED, Tracking};
 use crate::direction::Direction;
 use crate::tcp::State;
 use crate::tcp::window::later;
@@ -33,7 +33,7 @@ impl Tracking {
     /// The initial sequence number that the client was told, as long as the real server has none.
     #[inline]
     pub const fn told(&self) -> Option<u32> {
-        match self.is_spliced() && !self.has(ANSWERED) {
+        match self.is_spliced() && !self.has(CONFIRMED) {
             true => Some(self.note),
             false => None,
         }
@@ -41,7 +41,7 @@ impl Tracking {
 
     /// What is added to the real server's numbers for the client, once it has some.
     pub const fn gap(&self) -> Option<u32> {
-        match self.is_spliced() && self.has(ANSWERED) {
+        match self.is_spliced() && self.has(CONFIRMED) {
             true => Some(self.note),
             false => None,
         }
@@ -131,6 +131,27 @@ mod tests {
         let _ = tracking.judge(Direction::Original, &syn(77), &NORMAL);
         assert!(!tracking.is_spliced());
         assert_eq!((tracking.told(), tracking.gap()), (None, None));
+    }
+
+    /// Its numbers differ by as much as ever, whichever end goes on with it first.
+    #[test]
+    fn one_that_nobody_has_followed_stays_spliced() {
+        let mut tracking = Tracking::spliced(&syn(5), TOLD);
+        let _ = tracking.judge(Direction::Reply, &answer(5, 100), &NORMAL);
+        tracking.join(100);
+        let far = Segment {
+            seq: 1 << 30,
+            ack: 1 << 31,
+            flags: Flags(Flags::ACK),
+            ..Segment::default()
+        };
+        for way in [Direction::Original, Direction::Reply] {
+            let mut regained = tracking.regained(way, &far).unwrap();
+            let judged = regained.judge(way, &far, &NORMAL);
+            assert!(matches!(judged, Judgement::Accept { .. }), "{judged:?}");
+            assert_eq!(regained.told(), None, "{way:?}");
+            assert_eq!(regained.gap(), tracking.gap(), "{way:?}");
+        }
     }
 
     #[test]

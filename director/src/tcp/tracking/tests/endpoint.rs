@@ -57,6 +57,8 @@ pub(super) struct Endpoint {
     expected: u64,
     read: u64,
     beyond: BTreeMap<u64, u64>,
+    /// What it has acknowledged last.
+    acked: u64,
     other_end: Option<u64>,
     ack_due: bool,
     idle: u32,
@@ -81,6 +83,7 @@ impl Endpoint {
             expected: 0,
             read: 1,
             beyond: BTreeMap::new(),
+            acked: 0,
             other_end: None,
             ack_due: false,
             idle: RETRANSMIT,
@@ -166,10 +169,19 @@ impl Endpoint {
             }
         } else if segment.flags.has(Flags::SYN) {
             self.ack_due = true;
+        } else if self.is_old(segment) {
+            self.ack_due = true;
         } else {
             self.take_ack(segment);
             self.take_data(segment);
         }
+    }
+
+    /// Whether a segment ends below what was acknowledged, so that nothing in it counts (RFC 9293
+    /// §3.10.7.4).
+    fn is_old(&self, segment: &Segment) -> bool {
+        let acked = self.other_isn.wrapping_add(self.acked as u32);
+        after(acked, segment.end())
     }
 
     fn take_ack(&mut self, segment: &Segment) {
@@ -291,6 +303,7 @@ impl Endpoint {
 
     fn segment(&mut self, seq: u32, flags: u8, payload: u32) -> Segment {
         self.ack_due = false;
+        self.acked = self.expected;
         let beyond = self.beyond.values().max().filter(|_| self.nature.sack);
         Segment {
             seq,

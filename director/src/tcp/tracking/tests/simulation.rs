@@ -41,6 +41,16 @@ impl Link {
     }
 }
 
+/// Whether the director follows the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Follows,
+    /// Somebody else does, and tells nothing.
+    Away,
+    /// It is back, and waits for a segment to go on with.
+    Back,
+}
+
 /// Client, director, real server, and the links between them.
 struct World {
     ends: [Endpoint; 2],
@@ -48,6 +58,7 @@ struct World {
     up: [Link; 2],
     down: [Link; 2],
     tracking: Option<Tracking>,
+    watch: Watch,
     table: &'static StateTable,
     network: Network,
     rng: StdRng,
@@ -62,6 +73,7 @@ impl World {
             up: Default::default(),
             down: Default::default(),
             tracking: None,
+            watch: Watch::Follows,
             table: &NORMAL,
             network,
             rng: StdRng::seed_from_u64(seed),
@@ -94,6 +106,15 @@ impl World {
             self.tracking = Some(Tracking::opening(segment));
             return true;
         };
+        if self.watch == Watch::Back {
+            if let Some(regained) = tracking.regained(direction, segment) {
+                *tracking = regained;
+                self.watch = Watch::Follows;
+            }
+        }
+        if self.watch != Watch::Follows {
+            return true;
+        }
         let before = *tracking;
         if tracking.state.is_over() && segment.flags.opens() {
             // A repeated SYN that has outlived its connection.
@@ -112,6 +133,10 @@ impl World {
 
     fn state(&self) -> State {
         self.tracking.map(|t| t.state).unwrap_or_default()
+    }
+
+    fn tick_times(&mut self, times: u32) {
+        (0..times).for_each(|_| self.tick());
     }
 
     fn is_quiet(&self) -> bool {
@@ -191,6 +216,30 @@ proptest! {
         prop_assert!(tracking.is_proved());
     }
 
+    /// Whatever has passed meanwhile, or has been lost, and whichever segment is the first one seen,
+    /// as long as none comes later than a window after it.
+    #[test]
+    fn honest_traffic_goes_on_after_nobody_knows_what(
+        pair in prop::array::uniform2(natures()),
+        network in networks(),
+        seed: u64,
+        before in 0u32..100,
+        away in 1u32..300,
+    ) {
+        let network = Network { delay: network.delay.min(3), ..network };
+        let mut world = World::new(willing(pair), network, seed);
+        while !world.tracking.is_some_and(|tracking| tracking.is_proved()) {
+            world.tick();
+        }
+        world.tick_times(before);
+        if world.state() == State::Established {
+            world.watch = Watch::Away;
+            world.tick_times(away);
+            world.watch = Watch::Back;
+        }
+        world.run_until(|world| world.ends.iter().all(Endpoint::is_done));
+    }
+
     #[test]
     fn a_reset_that_the_other_end_takes_closes(
         pair in prop::array::uniform2(natures()),
@@ -238,9 +287,7 @@ fn aborted(
     while !world.ends.iter().all(Endpoint::is_open) {
         world.tick();
     }
-    for _ in 0..patience {
-        world.tick();
-    }
+    world.tick_times(patience);
     world.ends[aborter].abort();
     world.run_until(|world| world.ends.iter().all(Endpoint::is_dead));
     world.tracking.unwrap_or_default()

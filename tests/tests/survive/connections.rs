@@ -1,0 +1,116 @@
+//! What is connected goes on, and who connects is served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use adminapi::model::ForwardingMethod;
+use anyhow::{Context, Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::director::Director;
+use testbed::process::Signal;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::servers::big_file;
+use testbed::traffic::{HttpConnection, fetch_names, file_sha256};
+use testbed::wait;
+
+use crate::bed::{Bench, PATIENCE, Talk};
+
+#[test]
+fn what_is_connected_outlives_a_killed_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let expected = file_sha256(&big_file()?)?;
+    for method in [ForwardingMethod::Nat, ForwardingMethod::Dr] {
+        let mut bench = Bench::start(method)?;
+        let mut talk = Talk::begin(&bench)?;
+        let downloads = Family::BOTH.map(|family| bench.download(family));
+        bench.restart(Signal::Kill)?;
+        fetch_names(&bench.topology.client, Family::V4.http(), 3)?;
+        talk.go_on()?;
+        for download in downloads {
+            let sum = download?.join().expect("the download panicked")?;
+            assert!(sum.starts_with(&expected), "{method:?}: {sum}");
+        }
+        bench.restart(Signal::Kill)?;
+        talk.go_on()?;
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+/// For as long as a director lives that knows better, and for as long as none does.
+#[test]
+fn what_the_gate_forwards_needs_no_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for method in [ForwardingMethod::Nat, ForwardingMethod::Dr] {
+        let mut bench = Bench::start(method)?;
+        bench.configuration = bench.configuration.clone().fast_path(true);
+        bench.restart(Signal::Term)?;
+        let mut talk = Talk::begin(&bench)?;
+        let mut said = 1;
+        let mut go_on = |times| {
+            said += times;
+            (0..times).try_for_each(|_| talk.go_on())
+        };
+        go_on(3)?;
+        bench.director.end_by(Signal::Kill)?;
+        go_on(5)?;
+        for fast_path in [true, false, true] {
+            bench.configuration = bench.configuration.clone().fast_path(fast_path);
+            bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+            go_on(3)?;
+            fetch_names(&bench.topology.client, Family::V4.http(), 1)?;
+            bench.director.end_by(Signal::Kill)?;
+            go_on(if fast_path { 2 } else { 0 })?;
+        }
+        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        go_on(1)?;
+        let carried = bench
+            .director
+            .api()
+            .service(Family::V4.echo_service())?
+            .stats;
+        // What a killed director had not told yet is missing.
+        let is_right = carried.in_packets <= said && carried.in_packets * 2 > said;
+        assert!(is_right, "{carried:?} of {said}");
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_planned_restart_refuses_nobody() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let mut talk = Talk::begin(&bench)?;
+    let over = Arc::new((AtomicBool::new(false), AtomicU32::new(0)));
+    let told = Arc::clone(&over);
+    let clients = bench.topology.client.spawn(move || {
+        let (over, served) = &*told;
+        while !over.load(Relaxed) {
+            let name = HttpConnection::open_here(Family::V4.http())?.ask_name();
+            name.with_context(|| format!("after {served:?}"))?;
+            served.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    })?;
+    for _ in 0..2 {
+        let before = over.1.load(Relaxed);
+        bench.restart(Signal::Term)?;
+        talk.go_on()?;
+        wait::until("clients to be served again", PATIENCE, || {
+            ensure!(over.1.load(Relaxed) > before + 10 || clients.is_finished());
+            Ok(())
+        })?;
+    }
+    over.0.store(true, Relaxed);
+    clients.join().expect("the clients panicked")?;
+    assert_accounts(&bench.director);
+    Ok(())
+}

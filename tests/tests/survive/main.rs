@@ -1,0 +1,8 @@
+//! A director that is killed, or stopped, and started again: what was connected goes on, and what
+//! was known is known again.
+
+mod bed;
+mod connections;
+mod knowledge;
+mod leftovers;
+mod upgrade;
