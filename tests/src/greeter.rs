@@ -24,7 +24,7 @@ const GREETER: &str = "import socket, sys, threading\n\
 
 /// Says nothing before it is greeted.
 const GUEST: &str = "import socket, sys\n\
-    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)\n\
+    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 30)\n\
     heard = s.recv(100); s.sendall(b'QUIT')\n\
     print(heard.decode().strip(), b''.join(iter(lambda: s.recv(100), b'')).decode())\n";
 

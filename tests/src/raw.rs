@@ -12,6 +12,7 @@ use crate::packet::Packet;
 
 const SLICE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
+const GLANCE: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// A packet socket on an interface. It sees what arrives there from the moment it is made.
@@ -69,14 +70,19 @@ impl Tap {
         bail!("no {what} arrived at {}, but {others:?}", self.interface)
     }
 
-    /// All IP packets that have arrived and that `pick` wants.
+    /// All IP packets that have arrived and that `pick` wants; of an interface that is never silent,
+    /// those of a second.
     ///
     /// # Errors
     /// When the interface went away.
     pub fn drain(&self, mut pick: impl FnMut(&Packet) -> bool) -> Result<Vec<Packet>> {
+        let deadline = Instant::now() + GLANCE;
         let mut found = Vec::new();
         while let Some(frame) = self.next_frame()? {
             found.extend(Packet::in_frame(&frame).filter(&mut pick));
+            if Instant::now() > deadline {
+                break;
+            }
         }
         Ok(found)
     }

@@ -298,8 +298,10 @@ fn answer(socket: &UdpSocket, prefix: &[u8], stop: &AtomicBool, count: &AtomicU6
             continue;
         };
         let answer = [prefix, &buffer[..length]].concat();
-        if socket.send_to(&answer, client).is_ok() {
-            count.fetch_add(1, Relaxed);
+        // Before it leaves: who has the answer finds it counted.
+        count.fetch_add(1, Relaxed);
+        if socket.send_to(&answer, client).is_err() {
+            count.fetch_sub(1, Relaxed);
         }
     }
     Ok(())

@@ -13,7 +13,10 @@ use anyhow::{Context, Result, bail};
 use crate::namespace::Namespace;
 use crate::topology::{CLIENT_V4, CLIENT_V6};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// As long as a few SYNs that are lost one after the other.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Nobody sends a datagram again.
+const ECHO: Duration = Duration::from_secs(10);
 
 /// How often each real server answered.
 pub type Tally = BTreeMap<String, u64>;
@@ -226,7 +229,7 @@ impl UdpClient {
         // A connected socket takes answers of this address alone: an answer that was not
         // translated back is never seen.
         socket.connect(server)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(ECHO))?;
         Ok(Self { socket })
     }
 

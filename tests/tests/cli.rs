@@ -113,9 +113,9 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
         "{connections}"
     );
 
-    let foreseen = cli.say(&format!("explain -t {VIP} --from 10.0.1.1:40000"))?;
+    let foreseen = cli.say(&format!("explain -t {VIP} --from 10.0.1.1:20000"))?;
     assert_eq!(
-        cli.say(&format!("explain -t {VIP} --from 10.0.1.1:40000"))?,
+        cli.say(&format!("explain -t {VIP} --from 10.0.1.1:20000"))?,
         foreseen
     );
     for line in [
@@ -142,7 +142,7 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
     assert_eq!(closed, format!("tcp:{client}-{VIP} closed\n"));
     assert!(open.ask_name().is_err(), "a closed connection answers");
     assert!(cli.say(&format!("close -t {VIP} --from {client}")).is_err());
-    let passed = cli.say("explain -u 10.9.9.9:1 --from 10.0.1.1:40000")?;
+    let passed = cli.say("explain -u 10.9.9.9:1 --from 10.0.1.1:20000")?;
     assert!(
         passed.contains("fate         left to the kernel"),
         "{passed}"

@@ -96,11 +96,14 @@ fn a_packet_arrives_as_it_was_sent() -> Result<()> {
         let sent = testbed::packet::udp(client, family.echo(), b"as it is");
         at_client.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &sent))?;
         let is_it = |p: &Packet| p.destination == family.vip() && p.protocol == protocol::UDP;
-        let arrived = taps
-            .iter()
-            .map(|tap| tap.drain(is_it))
-            .collect::<Result<Vec<_>>>()?
-            .concat();
+        let mut arrived = Vec::new();
+        wait::until("the datagram", PATIENCE, || {
+            for tap in &taps {
+                arrived.extend(tap.drain(is_it)?);
+            }
+            ensure!(!arrived.is_empty());
+            Ok(())
+        })?;
         let sent = Packet::read(&sent).context("not a packet")?;
         let hops = sent.hops - 1;
         assert_eq!(arrived, [Packet { hops, ..sent }]);

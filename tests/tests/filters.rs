@@ -57,7 +57,7 @@ fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
 
 /// Sends SYNs by hand, each from a port of its own.
 fn send_syns(scene: &Scene, from: IpAddr, to: SocketAddr, count: u16) -> Result<()> {
-    syns::send(&scene.topology.client, from, to, 40_000..40_000 + count)
+    syns::send(&scene.topology.client, from, to, 20_000..20_000 + count)
 }
 
 fn until_dropped(scene: &Scene, reason: &str, before: u64) -> Result<()> {
@@ -87,7 +87,7 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
         live.ask_name()?;
         let query = ExplainQuery {
             protocol: Protocol::Tcp,
-            from: SocketAddr::new(from, 40_000),
+            from: SocketAddr::new(from, 20_000),
             to,
             interface: None,
             call_id: None,

@@ -103,7 +103,7 @@ fn set(scene: &Scene, regions: Vec<Region>) -> Result<adminapi::model::Filter> {
 fn explain(scene: &Scene, family: Family) -> Result<adminapi::model::Explanation> {
     let query = ExplainQuery {
         protocol: Protocol::Tcp,
-        from: SocketAddr::new(client(family), 40_000),
+        from: SocketAddr::new(client(family), 20_000),
         to: family.http(),
         interface: None,
         call_id: None,
@@ -129,7 +129,7 @@ fn is_refused(scene: &Scene, family: Family) -> Result<()> {
         flags: flag::SYN,
         ..Segment::default()
     };
-    let from = SocketAddr::new(client(family), 40_000);
+    let from = SocketAddr::new(client(family), 20_000);
     let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
     let packet = tcp(from, family.http(), syn);
     tap.send(&ethernet(

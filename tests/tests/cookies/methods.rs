@@ -12,8 +12,9 @@ use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{Nginx, serve_alike};
 use testbed::traffic::{HttpConnection, fetch_names};
+use testbed::wait;
 
-use crate::bed::{Bed, Shape};
+use crate::bed::{Bed, PATIENCE, Shape};
 
 #[test]
 fn by_nat() -> Result<()> {
@@ -86,18 +87,21 @@ fn a_client_port_can_be_used_again_at_once(bed: &Bed, family: Family) -> Result<
     const CLIENT: &str = "import socket, sys\n\
         s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)\n\
         s.settimeout(10); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
-        s.bind(('', 45000)); s.connect((sys.argv[1], 80))\n\
+        s.bind(('', 25000)); s.connect((sys.argv[1], 80))\n\
         s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
         print(b''.join(iter(lambda: s.recv(4096), b'')).split()[-1].decode())\n";
     let (vip, before) = (family.vip().to_string(), bed.syns()?);
     let ask = || bed.topology.client.run("python3", &["-c", CLIENT, &vip]);
     let first = ask()?;
-    let held = bed.topology.reals.iter().map(|real| {
-        real.namespace
-            .run("ss", &["-tanH", "state", "time-wait", "dport = :45000"])
-    });
-    let held: String = held.collect::<Result<_>>()?;
-    ensure!(held.contains(":45000"), "no real server waits: {held}");
+    wait::until("a real server to wait", PATIENCE, || {
+        let held = bed.topology.reals.iter().map(|real| {
+            real.namespace
+                .run("ss", &["-tanH", "state", "time-wait", "dport = :25000"])
+        });
+        let held: String = held.collect::<Result<_>>()?;
+        ensure!(held.contains(":25000"), "{held}");
+        Ok(())
+    })?;
     for _ in 0..3 {
         let again = ask()?;
         ensure!(again == first, "{family:?}: {again} instead of {first}");
