@@ -124,7 +124,10 @@ fn a_flood_of_fragments_leaves_others_alone() -> Result<()> {
                 let client = UdpClient::open(&scene.topology.client, family.echo())?;
                 for _ in 0..50 {
                     // One that the flood displaces, or whose part a full ring loses, is sent again.
-                    let served = || Ok(ensure!(client.echo(&bytes(8_000))? == "rs1"));
+                    let served = || {
+                        ensure!(client.echo(&bytes(8_000))? == "rs1");
+                        Ok(())
+                    };
                     wait::until("an echo", PATIENCE, served)?;
                     ensure!(web.ask_name()? == "rs1");
                 }
