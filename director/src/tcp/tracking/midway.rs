@@ -8,7 +8,8 @@
 //!
 //! Any segment may be the oldest of what is under way, sent once more: what came after it passed
 //! unseen, and is acknowledged all at once when the gap is closed. So each end may have sent as much
-//! as the other one's window takes.
+//! as the other one's window takes; and as all of that may have been acknowledged unseen, it may
+//! send as much again.
 
 use super::{ANSWERED, CONFIRMED, Tracking};
 use crate::direction::Direction;
@@ -18,6 +19,10 @@ use crate::wire::tcp::Segment;
 
 /// The largest scale, of both ends (RFC 7323 §2.3).
 const LARGEST_SCALES: u8 = 0xff;
+
+/// What may be acknowledged unseen is taken for no more, bytes: numbers that lie half a circle apart
+/// cannot be compared.
+const MOST_UNSEEN: u32 = 1 << 29;
 
 impl Tracking {
     /// A connection that goes on with the client's `segment`; none when the segment opens or
@@ -89,16 +94,18 @@ impl Tracking {
             return self.store(Direction::Original, client, server);
         }
         let window = u32::from(segment.window) << server.shift;
+        let end = segment.end().wrapping_add(client.max_window);
         server = Peer {
-            end: segment.end().wrapping_add(client.max_window),
-            max_end: right_edge(segment.end(), client.max_window),
+            end,
+            max_end: right_edge(end, client.max_window.min(MOST_UNSEEN)),
             max_ack: segment.ack,
             max_window: server.max_window.max(window),
             shift: server.shift,
         };
+        let end = segment.ack.wrapping_add(server.max_window);
         client = Peer {
-            end: segment.ack.wrapping_add(server.max_window),
-            max_end: right_edge(segment.ack, server.max_window),
+            end,
+            max_end: right_edge(end, server.max_window.min(MOST_UNSEEN)),
             // It may not have heard what is said for the first time here.
             max_ack: segment.seq.wrapping_sub(ACK_SLACK),
             ..client
