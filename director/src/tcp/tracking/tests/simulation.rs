@@ -49,6 +49,8 @@ enum Watch {
     Away,
     /// It is back, and waits for a segment to go on with.
     Back,
+    /// It follows it again, from a segment that may have been overtaken.
+    Again,
 }
 
 /// Client, director, real server, and the links between them.
@@ -109,10 +111,10 @@ impl World {
         if self.watch == Watch::Back {
             if let Some(regained) = tracking.regained(direction, segment) {
                 *tracking = regained;
-                self.watch = Watch::Follows;
+                self.watch = Watch::Again;
             }
         }
-        if self.watch != Watch::Follows {
+        if matches!(self.watch, Watch::Away | Watch::Back) {
             return true;
         }
         let before = *tracking;
@@ -123,6 +125,8 @@ impl World {
         let receiver = &self.ends[direction.reversed() as usize];
         match tracking.judge(direction, segment, self.table) {
             Judgement::Accept { .. } | Judgement::Ignore(_) => true,
+            // The next acknowledgement of the other end sets that right.
+            Judgement::Invalid(Invalid::DataAboveWindow) if self.watch == Watch::Again => false,
             Judgement::Invalid(Invalid::Reset) if receiver.ignores_reset(segment) => false,
             said => panic!(
                 "{said:?} at {}: {direction:?} {segment:?}, {before:#?}",
@@ -217,7 +221,7 @@ proptest! {
     }
 
     /// Whatever has passed meanwhile, or has been lost, and whichever segment is the first one seen,
-    /// as long as none comes later than a window after it.
+    /// as long as none comes later than a window after it: all that is said arrives.
     #[test]
     fn honest_traffic_goes_on_after_nobody_knows_what(
         pair in prop::array::uniform2(natures()),
