@@ -22,7 +22,7 @@ pub(super) struct Source {
 }
 
 impl Director {
-    /// Tells which file [`Control::reload`] reads, and what it said at the start.
+    /// Tells which file [`adminapi::Control::reload`] reads, and what it said at the start.
     pub fn set_source(&self, file: PathBuf, started: Config) {
         // There is one start.
         let _ = self.source.set(Source { file, started });
