@@ -74,7 +74,7 @@ impl Director {
         Ok(())
     }
 
-    /// [`Control::reload`].
+    /// [`adminapi::Control::reload`].
     pub(super) fn read_again(&self) -> Result<()> {
         let source = self.source.get();
         let source = source.ok_or_else(|| ControlError::Busy("the director starts".to_owned()))?;
@@ -88,7 +88,7 @@ impl Director {
         Ok(())
     }
 
-    /// [`Control::record`].
+    /// [`adminapi::Control::record`].
     pub(super) fn remember(&self, change: AuditEntry) {
         let AuditEntry {
             who,
