@@ -44,6 +44,11 @@ impl Gauge {
         granted
     }
 
+    /// Counts one in whether or not there is room.
+    pub(super) fn exceed(&self) {
+        self.live.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn give(&self) {
         self.live.fetch_sub(1, Relaxed);
     }

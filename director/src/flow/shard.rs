@@ -292,10 +292,24 @@ impl<'a> Shard<'a> {
         if granted {
             gauge.give();
         }
-        let dead = self.detach(victim.ok_or(Refused::Full)?);
+        let Some(victim) = victim else {
+            return self.first_place(pool).ok_or(Refused::Full);
+        };
+        let dead = self.detach(victim);
         gauge.count_displaced();
         departed(&dead, Departed::Evicted);
         self.state.slab.take(pool).ok_or(Refused::Full)
+    }
+
+    /// A place for the only half-open connection of this shard when all the others have filled the pool:
+    /// nobody here could ever make room, and whom the hash leads here would be refused for as long as they
+    /// do. So the pool may hold more than its limit, by less than there are shards.
+    fn first_place(&mut self, pool: Pool) -> Option<u32> {
+        let gauge = &self.gauges[pool as usize];
+        let is_due = pool == Pool::HalfOpen && gauge.limit() > 0 && self.state.slab.is_empty(pool);
+        let at = is_due.then(|| self.state.slab.take(pool))??;
+        gauge.exceed();
+        Some(at)
     }
 
     /// Files all slots of the new entry `at`; if that fails, takes it back.

@@ -18,13 +18,14 @@ pub(super) enum Pool {
     Main = 1,
 }
 
-/// One part of the slab: places from `base`, of which those from `fresh` were never used.
+/// One part of the slab: places from `base`, of which those from `fresh` were never used, and `taken` are.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     base: u32,
     end: u32,
     fresh: u32,
     free: u32,
+    taken: u32,
 }
 
 /// All entries of a shard.
@@ -40,6 +41,7 @@ impl Part {
             end: base + len,
             fresh: base,
             free: NIL,
+            taken: 0,
         }
     }
 }
@@ -65,16 +67,18 @@ impl Slab {
     /// A free place of `pool`; its contents are stale.
     pub(super) fn take(&mut self, pool: Pool) -> Option<u32> {
         let part = &mut self.parts[pool as usize];
-        if part.free != NIL {
+        let at = if part.free != NIL {
             let at = part.free;
             part.free = self.entries[at as usize].next;
-            return Some(at);
-        }
-        let at = part.fresh;
-        (at < part.end).then(|| {
-            part.fresh += 1;
             at
-        })
+        } else if part.fresh < part.end {
+            part.fresh += 1;
+            part.fresh - 1
+        } else {
+            return None;
+        };
+        part.taken += 1;
+        Some(at)
     }
 
     /// Gives a place back.
@@ -83,6 +87,7 @@ impl Slab {
         let entry = &mut self.entries[at as usize];
         entry.leave(part.free);
         part.free = at;
+        part.taken -= 1;
     }
 
     /// Lets `entry` live in the place `at`.
@@ -106,6 +111,11 @@ impl Slab {
         self.entries
             .get(at as usize)
             .filter(|entry| !entry.is_free())
+    }
+
+    /// Whether nobody is in `pool`.
+    pub(super) fn is_empty(&self, pool: Pool) -> bool {
+        self.parts[pool as usize].taken == 0
     }
 
     /// How many places of `pool` were ever used; they stand side by side.

@@ -144,6 +144,29 @@ fn a_small_half_open_pool_has_room_for_whoever_comes_next() {
     assert_consistent(&table);
 }
 
+/// A table that is kept over a restart keeps its shards, but not its limits.
+#[test]
+fn a_half_open_pool_of_less_than_its_shards_has_room_for_whoever_comes_next() {
+    let limits = limits(4 << 20, 50);
+    let plan = super::super::plan::Plan::of_shards(&limits, 256);
+    let table = Table::with(
+        &limits,
+        plan,
+        super::super::place::Keyed::random(),
+        None,
+        Tick(0),
+    )
+    .unwrap();
+    for client in 0..2000 {
+        let (inserted, _) = try_insert(&table, &tcp(client), 0, Class::HalfOpen, Tick(600));
+        assert_eq!(inserted, Ok(()), "for {client}");
+    }
+    assert_eq!(table.half_open_len(), 50);
+    let mut held = 0;
+    table.for_each(|_| held += 1);
+    assert!((50..50 + 256).contains(&held), "{held}");
+}
+
 #[test]
 fn without_a_half_open_pool_handshakes_are_refused() {
     let table = table(4, 0);
