@@ -111,8 +111,11 @@ impl Director {
         &self.agents
     }
 
-    /// Looks who can have cookies, and who is to; to be called a few times a second.
+    /// Looks who can have cookies, and who is to; to be called a few times a second, and when somebody
+    /// has changed that.
     pub fn tend_cookies(&self) {
+        // First, so that no other look goes on with what was there before a change.
+        let mut mint = self.mint.lock();
         let now = self.facts.clock.now();
         let pool = self.shared.pool.load();
         let fib = self.shared.fib.load();
@@ -121,7 +124,6 @@ impl Director {
             let keys = pool.iter().map(|service| service.key);
             keys.filter(|key| watch.wants_cookies(key)).collect()
         };
-        let mut mint = self.mint.lock();
         self.forget_dies(&mut mint, |key| pool.service(key).is_some());
         let mut orders = Vec::new();
         let is_helped = self.agents.count() > 0;

@@ -102,6 +102,9 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
     ensure!(bed.syns()? == 1);
 
     set(CookiePolicy::Always)?;
+    let status = bed.status(HTTP)?;
+    let is_told = status.active && status.reason.starts_with("set by the user");
+    ensure!(is_told, "not at once: {status:?}");
     bed.await_cookies(HTTP, 3, true)?;
     let mut during = HttpConnection::open(client, HTTP.http())?;
     let during_name = during.ask_name()?;
@@ -109,6 +112,7 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
     ensure!(bed.syns()? == 1);
 
     set(CookiePolicy::Off)?;
+    ensure!(!bed.status(HTTP)?.active, "not at once");
     bed.await_cookies(HTTP, 3, false)?;
     ensure!(before.ask_name()? == before_name && during.ask_name()? == during_name);
     fetch_names(client, HTTP.http(), 1)?;

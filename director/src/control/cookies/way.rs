@@ -9,6 +9,7 @@ use crate::wire::Protocol;
 
 const SET: &str = "set by the user";
 const UNCALLED: &str = "nothing calls for them";
+const TO_COME: &str = "set by the user; they begin at the next look";
 
 /// Whether a service can have cookies: TCP, to one port.
 pub(super) fn can_have(service: &Service) -> bool {
@@ -45,7 +46,8 @@ pub(super) fn at_rest(service: &Service) -> CookieStatus {
     let way = way_of(service, &stands);
     let why = match (service.handling.cookies, &way) {
         (CookiePolicy::Off, _) => SET.to_owned(),
-        (_, Ok(_)) => UNCALLED.to_owned(),
+        (CookiePolicy::Always, Ok(_)) => TO_COME.to_owned(),
+        (CookiePolicy::Auto, Ok(_)) => UNCALLED.to_owned(),
         (_, Err(lack)) => lack.clone(),
     };
     CookieStatus {
