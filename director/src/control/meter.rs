@@ -1,5 +1,7 @@
 //! Counts made rates.
 
+use std::collections::VecDeque;
+
 use crate::time::{Tick, Ticks};
 
 /// A count made a rate: over a second at least, so that it does not jump.
@@ -31,6 +33,27 @@ impl Meter {
     }
 }
 
+/// How much something has grown within the last second. Unlike a [`Meter`] it tells at once.
+#[derive(Debug, Default)]
+pub(super) struct Growth(VecDeque<(Tick, u64)>);
+
+impl Growth {
+    pub(super) const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    /// What has been added since a second before `now`, when it is `size`; 0 when it has shrunk.
+    pub(super) fn read(&mut self, size: u64, now: Tick) -> u64 {
+        let seen = &mut self.0;
+        while (seen.get(1)).is_some_and(|(at, _)| at.until(now).0 >= Ticks::PER_SECOND) {
+            seen.pop_front();
+        }
+        seen.push_back((now, size));
+        let first = seen.front().map_or(size, |(_, first)| *first);
+        size.saturating_sub(first)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +64,21 @@ mod tests {
         let read = [(150, 5), (300, 10), (301, 12), (300, 20)];
         let rates = read.map(|(count, tick)| meter.read(count, Tick(tick)));
         assert_eq!(rates, [0.0, 200.0, 200.0, 0.0]);
+    }
+
+    #[test]
+    fn growth_is_that_of_the_last_second() {
+        let mut growth = Growth::new();
+        let read = [
+            (100, 0),
+            (150, 1),
+            (150, 9),
+            (200, 10),
+            (200, 11),
+            (120, 15),
+            (120, 90),
+        ];
+        let grown = read.map(|(size, tick)| growth.read(size, Tick(tick)));
+        assert_eq!(grown, [0, 50, 50, 100, 50, 0, 0]);
     }
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
 use super::events::EventLog;
-use super::meter::Meter;
+use super::meter::{Growth, Meter};
 use super::strategies::{Strategies, machine_memory, page_size};
 use super::supplies::Stocks;
 use super::unix::unix_now;
@@ -50,6 +50,7 @@ struct Watched {
     controller: Controller,
     rejected: Meter,
     lost_cookies: Meter,
+    filling: Growth,
     signals: Signals,
 }
 
@@ -59,10 +60,12 @@ impl Watched {
             controller: Controller::new(now),
             rejected: Meter::new(counts.rejected, now),
             lost_cookies: Meter::new(counts.lost_cookies, now),
+            filling: Growth::new(),
             signals: Signals {
                 budget: None,
                 machine: None,
                 half_open: 0,
+                filling: 0,
                 connections: 0,
                 pool: 0,
                 displaced: 0.0,
@@ -83,6 +86,7 @@ impl Watched {
     ) -> Option<Change> {
         let lost = self.lost_cookies.read(counts.lost_cookies, now);
         self.signals = Signals {
+            filling: self.filling.read(measured.half_open, now),
             rejected: self.rejected.read(counts.rejected, now),
             lost_cookies: measured.lost_cookies.map(|_| lost),
             ..measured

@@ -15,6 +15,8 @@ pub struct Signals {
     pub machine: Option<u64>,
     /// Half-open connections.
     pub half_open: u64,
+    /// How many more of them there are than a second before.
+    pub filling: u64,
     /// All connections, half-open ones among them.
     pub connections: u64,
     /// Places for half-open connections, of all services together.
@@ -109,6 +111,10 @@ impl Default for Policy {
 }
 
 const MIB: f64 = 1_048_576.0;
+
+/// How far ahead cookies look, seconds. Until they begin everybody queues behind the flood; of a minute
+/// that is to be less than a hundredth.
+const FORESIGHT: u64 = 4;
 
 /// How long a half-open connection is to last on average in a pool where each newcomer takes the
 /// place of another, seconds: of clients whose handshake takes 100 ms that costs one in twenty a try.
@@ -244,11 +250,11 @@ impl Policy {
         })
     }
 
-    /// Whether these signals call for cookies: before a SYN is dropped, or because SYNs are lost that
-    /// no worker has seen.
+    /// Whether these signals call for cookies: because the pool fills so fast that they soon will, before
+    /// a SYN is dropped, or because SYNs are lost that no worker has seen.
     pub fn calls_for_cookies(&self, signals: &Signals) -> bool {
-        let fullness = percent(signals.half_open, signals.pool);
-        fullness >= self.cookies_from
+        let soon = signals.half_open + FORESIGHT * signals.filling;
+        percent(soon, signals.pool) >= self.cookies_from
             || signals.missed >= Resource::Ring.mark()
             || self.wanted(signals, 0.0) > 0.0
     }
@@ -428,6 +434,21 @@ mod tests {
         let asked = [(0, 0.0), (4_999, 0.09), (5_000, 0.0), (0, 0.1)];
         let called = asked.map(|(half_open, missed)| calls(half_open, missed));
         assert_eq!(called, [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_pool_that_is_about_to_fill_calls_for_cookies() {
+        let calls = |half_open, filling| {
+            let signals = Signals {
+                half_open,
+                filling,
+                ..quiet()
+            };
+            Policy::default().calls_for_cookies(&signals)
+        };
+        let asked = [(3_000, 499), (3_000, 500), (1_000, 1_000), (4_999, 0)];
+        let called = asked.map(|(half_open, filling)| calls(half_open, filling));
+        assert_eq!(called, [false, true, true, false]);
     }
 
     #[test]
