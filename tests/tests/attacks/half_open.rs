@@ -72,8 +72,9 @@ fn a_blind_ack_establishes_nothing_by_nat() -> Result<()> {
             acknowledgement: answered,
             payload: b"GET / HTTP/1.0\r\n\r\n",
         };
-        bench.send(&[tcp(hand_made(port), HTTP.http(), request)])?;
         wait::until("an answer", PATIENCE, || {
+            // Again and again, as a client does whose segment was lost.
+            bench.send(&[tcp(hand_made(port), HTTP.http(), request)])?;
             let state = bench.state(hand_made(port))?;
             ensure!(state == "FIN_WAIT" || state == "TIME_WAIT", "{state}");
             Ok(())
