@@ -169,7 +169,10 @@ async fn what_is_no_director_is_told_apart() {
     let told = format!("{missing}: no such socket; is the director running?\n");
     assert_eq!(said(&output), ("", told.as_str(), Some(3)));
     let output = run(&ipvsadm, &missing, "-Ln");
-    let told = format!("Can't initialize ipvs: {told}");
+    let told = format!(
+        "Can't initialize ipvs: {told}\
+         Are you sure that IP Virtual Server is built in the kernel or as module?\n"
+    );
     assert_eq!(said(&output), ("", told.as_str(), Some(2)));
     assert_eq!(run(&ipvsadm, &missing, "status").status.code(), Some(255));
     assert_eq!(run(bulwark(), &missing, "statsu").status.code(), Some(2));

@@ -248,11 +248,13 @@ fn without_a_director_every_command_says_so() -> Result<()> {
     std::os::unix::fs::symlink(&program, &link)?;
     let nowhere = format!("unix:{}", folder.path().join("api.sock").display());
     let why = format!("{nowhere}: no such socket; is the director running?\n");
+    let as_ipvsadm = format!(
+        "Can't initialize ipvs: {why}\
+         Are you sure that IP Virtual Server is built in the kernel or as module?\n"
+    );
     for line in ["-Ln", "-Sn", "-R", "-C", "-Z", "--set 1 2 3", "-A -f 7"] {
-        for (program, status, says) in [
-            (&program, 3, why.clone()),
-            (&link, 2, format!("Can't initialize ipvs: {why}")),
-        ] {
+        for (program, status, says) in [(&program, 3, why.clone()), (&link, 2, as_ipvsadm.clone())]
+        {
             let mut command = Command::new(program);
             command.env("BULWARK_API", &nowhere);
             let said = said_with_input(command.args(line.split(' ')), "")?;

@@ -83,6 +83,8 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         let (interface, station, mtu) = (&hop.interface, &hop.station, hop.mtu);
         format!("{station} on {interface}, MTU {mtu}")
     });
+    let nowhere = (found.real.as_ref()).map(|real| format!("none to {}: {reason}", real.ip()));
+    let hop = hop.or(nowhere.filter(|_| !reason.is_empty()));
     let listed = found.listed.as_ref().map(|listed| {
         let why = listed.why.as_ref().map(|why| format!(": {why}"));
         let (list, network) = (listed.list, listed.network);
@@ -189,6 +191,13 @@ method       nat
 next hop     02:00:00:00:00:01 on eth1, MTU 1500
 "
         );
+        let lost = Explanation {
+            fate: Fate::Drop,
+            reason: Some("no_route".to_owned()),
+            next_hop: None,
+            ..found.clone()
+        };
+        assert!(text(&query, &lost).ends_with("next hop     none to 10.0.0.11: no_route\n"));
         found.template = Some(Connection {
             service: ServiceId::at(query.protocol, query.to),
             protocol: Some(query.protocol),

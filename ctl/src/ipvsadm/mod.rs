@@ -168,6 +168,7 @@ fn inform(command: Command, context: &Context<'_>, out: &mut dyn Write) -> Resul
 
 /// What ipvsadm says when the kernel finds no room, or an operation invalid.
 const NO_MEMORY: &str = "Memory allocation problem";
+const NO_MODULE: &str = "Are you sure that IP Virtual Server is built in the kernel or as module?";
 const INVALID: &str = "Invalid operation.  Possibly wrong module version, address not unicast, ...";
 
 /// Says on `err` why an answer could not be written; the exit status.
@@ -185,7 +186,7 @@ fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {
         (
             Failure::Director(NotRunning(_) | NoPermission(_) | TimedOut(_) | BadAddress(_)),
             Dialect::Ipvsadm,
-        ) => (format!("Can't initialize ipvs: {failure}"), 2),
+        ) => (format!("Can't initialize ipvs: {failure}\n{NO_MODULE}"), 2),
         _ => (failure.to_string(), failure.status()),
     };
     // If standard error is gone there is nobody left to tell.

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::names::fake::FakeNames;
-use super::{Context, Dialect, Streams, run};
+use super::{Context, Dialect, NO_MODULE, Streams, run};
 use crate::command;
 use crate::connect::Place;
 use crate::director::{DirectorError, Result};
@@ -122,7 +122,7 @@ fn errors_of_the_director_have_their_own_status() {
     }
     assert_eq!(
         fail(Dialect::Ipvsadm, DirectorError::NotRunning("down".into())),
-        ("Can't initialize ipvs: down\n".to_owned(), 2)
+        (format!("Can't initialize ipvs: down\n{NO_MODULE}\n"), 2)
     );
 }
 
