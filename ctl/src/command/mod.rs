@@ -328,4 +328,20 @@ mod tests {
                 .contains("similar subcommand exists: 'status'")
         );
     }
+
+    #[test]
+    fn nobody_is_banned_to_the_list_of_the_allowed() {
+        for (start, option) in [
+            ("limit a --of syns --per source --rate 5", "--ban-list"),
+            ("region a --continents EU", "--list"),
+        ] {
+            let on = |list| {
+                let words = start.split(' ').chain([option, list]);
+                Line::try_parse_from(["bulwark", "filter"].into_iter().chain(words))
+            };
+            assert!(on("deny").is_ok() && on("black-hole").is_ok(), "{option}");
+            let error = on("allow").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidValue, "{option}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use adminapi::model::{BanPolicy, ConnectionLimit, LimitOf, LimitPer, RateLimit, ServiceId};
 use clap::{Args, ValueEnum};
 
-use super::network::ListName;
+use super::network::Refusal;
 use super::seconds;
 
 /// What a limit takes for one source, and for whose packets it is.
@@ -55,7 +55,7 @@ pub(super) struct Limit {
     ban_longest: u32,
     /// The list of bans.
     #[arg(long, value_enum, default_value = "deny")]
-    ban_list: ListName,
+    ban_list: Refusal,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -24,6 +24,22 @@ impl From<ListName> for FilterList {
     }
 }
 
+/// A list that keeps somebody out.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Refusal {
+    Deny,
+    BlackHole,
+}
+
+impl From<Refusal> for FilterList {
+    fn from(list: Refusal) -> Self {
+        match list {
+            Refusal::Deny => Self::Deny,
+            Refusal::BlackHole => Self::BlackHole,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Entry {
     /// allow: passes all filters; deny: opens no connections; black-hole: nothing of it is taken.

@@ -3,7 +3,7 @@
 use adminapi::model::Region;
 use clap::Args;
 
-use super::network::ListName;
+use super::network::Refusal;
 
 #[derive(Debug, Args)]
 pub(super) struct Line {
@@ -23,7 +23,7 @@ pub(super) struct Line {
     outside: bool,
     /// What is done with its packets for services: deny or black-hole.
     #[arg(long, value_enum)]
-    list: Option<ListName>,
+    list: Option<Refusal>,
 }
 
 impl Line {
