@@ -301,12 +301,12 @@ impl<'a> Shard<'a> {
         self.state.slab.take(pool).ok_or(Refused::Full)
     }
 
-    /// A place for the only half-open connection of this shard when all the others have filled the pool:
+    /// A place for the only connection of this shard in a pool when all the others have filled it:
     /// nobody here could ever make room, and whom the hash leads here would be refused for as long as they
     /// do. So the pool may hold more than its limit, by less than there are shards.
     fn first_place(&mut self, pool: Pool) -> Option<u32> {
         let gauge = &self.gauges[pool as usize];
-        let is_due = pool == Pool::HalfOpen && gauge.limit() > 0 && self.state.slab.is_empty(pool);
+        let is_due = gauge.limit() > 0 && self.state.slab.is_empty(pool);
         let at = is_due.then(|| self.state.slab.take(pool))??;
         gauge.exceed();
         Some(at)

@@ -167,6 +167,27 @@ fn a_half_open_pool_of_less_than_its_shards_has_room_for_whoever_comes_next() {
     assert!((50..50 + 256).contains(&held), "{held}");
 }
 
+/// The shards are taken over one after the other: the first ones alone may fill the pool.
+#[test]
+fn a_table_of_less_than_its_shards_has_room_for_whoever_comes_next() {
+    let limits = limits(50, 50);
+    let plan = super::super::plan::Plan::of_shards(&limits, 256);
+    let keyed = super::super::place::Keyed::random();
+    let table = Table::with(&limits, plan, keyed, None, Tick(0)).unwrap();
+    for client in 0..2000 {
+        let (inserted, _) = try_insert(&table, &tcp(client), 0, Class::Established, Tick(600));
+        assert_eq!(inserted, Ok(()), "for {client}");
+    }
+    let mut held = 0;
+    table.for_each(|_| held += 1);
+    assert!((50..50 + 256).contains(&held), "{held}");
+    for client in 0..2000 {
+        table.close(&tcp(client));
+    }
+    assert_eq!(table.len(), 0);
+    assert_consistent(&table);
+}
+
 #[test]
 fn without_a_half_open_pool_handshakes_are_refused() {
     let table = table(4, 0);
