@@ -242,7 +242,10 @@ impl ServiceRow {
                 let there = view.reals.iter().filter(|real| !real.is_out());
                 there.chain(&view.sorry).collect()
             }
-            Side::Configured => view.reals.iter().collect(),
+            Side::Configured => {
+                let there = view.reals.iter();
+                there.filter(|real| real.draining.is_none()).collect()
+            }
         };
         let reals = query.order.of_reals(reals, |real| real.endpoint());
         Self {

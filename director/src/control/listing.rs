@@ -51,7 +51,8 @@ impl Listed {
     fn of(service: &Service, (side, order): Layout) -> Result<Self, Unlisted> {
         let reals: Vec<&Arc<Real>> = match side {
             Side::Present => service.reals.iter().rev().chain(&service.sorry).collect(),
-            Side::Configured => service.configured().collect(),
+            // What is being drained is not wanted any more, and to add it again would end that.
+            Side::Configured => service.configured().filter(|r| r.drain.is_none()).collect(),
         };
         let reals = order.of_reals(reals, |real| real.endpoint.into());
         let counted = |real: &&Arc<Real>| (Arc::clone(&real.load), Arc::clone(&real.traffic));
@@ -162,7 +163,8 @@ mod tests {
     use super::super::edit;
     use super::super::roles::Touched;
     use super::*;
-    use crate::service::Phase;
+    use crate::service::{Drain, Phase};
+    use crate::time::Tick;
 
     const IPVSADM: Layout = (Side::Present, Order::Ipvsadm);
     const ADDED: Layout = (Side::Present, Order::Added);
@@ -219,6 +221,26 @@ mod tests {
         );
         let after = sheets.of(&pool(&[3]), ADDED).unwrap();
         assert_eq!(shown(&after), [(3, 0, 0)]);
+    }
+
+    #[test]
+    fn what_is_being_drained_is_shown_but_not_saved() {
+        let mut pool = Pool::clone(&pool(&[1, 2]));
+        let key = pool.services()[0].key;
+        let leaving = std::net::SocketAddr::from(([10, 0, 0, 1], 80)).into();
+        let drain = Drain {
+            since: 0,
+            seconds: 60,
+            until: Tick(60),
+        };
+        edit::drain_real(&mut pool, &key, leaving, drain).unwrap();
+        let (sheets, pool) = (Sheets::default(), Arc::new(pool));
+        let present = sheets.of(&pool, IPVSADM).unwrap();
+        assert_eq!(shown(&present), [(0, 0, 0), (2, 0, 0)]);
+        let saved = sheets
+            .of(&pool, (Side::Configured, Order::Ipvsadm))
+            .unwrap();
+        assert_eq!(shown(&saved), [(2, 0, 0)]);
     }
 
     #[test]
