@@ -54,6 +54,9 @@ impl Line {
     }
 }
 
+/// Why there is no next hop, as drops are named.
+const NO_WAY: [&str; 2] = ["no_route", "neighbour_unresolved"];
+
 /// The explanation for people.
 pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     let ExplainQuery {
@@ -83,8 +86,8 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         let (interface, station, mtu) = (&hop.interface, &hop.station, hop.mtu);
         format!("{station} on {interface}, MTU {mtu}")
     });
-    let nowhere = (found.real.as_ref()).map(|real| format!("none to {}: {reason}", real.ip()));
-    let hop = hop.or(nowhere.filter(|_| !reason.is_empty()));
+    let is_lost = NO_WAY.contains(&reason);
+    let hop = hop.or(is_lost.then(|| format!("none: {reason}")));
     let listed = found.listed.as_ref().map(|listed| {
         let why = listed.why.as_ref().map(|why| format!(": {why}"));
         let (list, network) = (listed.list, listed.network);
@@ -197,7 +200,7 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
             next_hop: None,
             ..found.clone()
         };
-        assert!(text(&query, &lost).ends_with("next hop     none to 10.0.0.11: no_route\n"));
+        assert!(text(&query, &lost).ends_with("next hop     none: no_route\n"));
         found.template = Some(Connection {
             service: ServiceId::at(query.protocol, query.to),
             protocol: Some(query.protocol),
