@@ -1,15 +1,18 @@
 //! The guard at a listener: finds out who asks, and whether he may.
 
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 
 use super::{Allowance, Caller, Tokens};
 use crate::failure::Failure;
@@ -61,8 +64,30 @@ async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Re
     if !caller.role().may(request.method()) {
         return refused(&caller, &request);
     }
+    let sent = bearer(request.headers()).map(str::to_owned);
+    let needs_token = matches!(caller, Caller::Token { .. });
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    let answer = next.run(request).await;
+    match (door.tokens, sent) {
+        (Some(tokens), Some(sent)) if needs_token && is_endless(&answer) => {
+            while_known(answer, tokens, sent)
+        }
+        _ => answer,
+    }
+}
+
+/// Whether an answer goes on for as long as its reader wants it.
+fn is_endless(answer: &Response) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// The answer until the token that was sent is known no more: nothing is told after that.
+fn while_known(answer: Response, tokens: Arc<Kept<Tokens>>, sent: String) -> Response {
+    answer.map(|body| {
+        let is_known = move |_: &_| ready(tokens.get().find(&sent).is_some());
+        Body::from_stream(body.into_data_stream().take_while(is_known))
+    })
 }
 
 fn caller(

@@ -2,11 +2,12 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::{Extension, Router};
+use futures_util::StreamExt;
 use tower::ServiceExt;
 
 use super::*;
@@ -111,6 +112,46 @@ async fn every_role_may_do_its_methods_on_every_path_and_no_other() {
             assert!(!is_refusal(got), "{method} {path}: {got}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_told_as_it_happens_ends_with_its_token() {
+    let (secret, file) = (Token::generate().unwrap(), Arc::new(Mutex::default()));
+    let named = NamedToken {
+        name: "ours".to_owned(),
+        role: Role::Read,
+        digest: secret.digest(),
+    };
+    *file.lock().unwrap() = named.line();
+    let text = Arc::clone(&file);
+    let read = move || Tokens::parse(&text.lock().unwrap(), "f").map_err(|e| e.to_string());
+    let kept = Arc::new(Kept::new("tokens", Vec::new(), read).unwrap());
+    let fake = Fake::default();
+    let happened = fake.happened.clone();
+    let door = Door {
+        tokens: Some(Arc::clone(&kept)),
+        allowance: None,
+    };
+    let api = guard(audited(Arc::new(fake)), door).layer(Extension(HOST));
+    let request = Request::get("/v1/events")
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::AUTHORIZATION, format!("Bearer {}", secret.reveal()));
+    let request = request.body(Body::empty()).unwrap();
+    let mut told = api
+        .oneshot(request)
+        .await
+        .unwrap()
+        .into_body()
+        .into_data_stream();
+    happened.send_replace(1);
+    assert!(told.next().await.unwrap().unwrap().starts_with(b"id: 1\n"));
+    kept.refresh();
+    happened.send_replace(2);
+    assert!(told.next().await.unwrap().unwrap().starts_with(b"id: 2\n"));
+    file.lock().unwrap().clear();
+    kept.refresh();
+    happened.send_replace(3);
+    assert!(told.next().await.is_none());
 }
 
 #[tokio::test]
