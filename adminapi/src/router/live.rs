@@ -79,7 +79,8 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 
 /// Tells the statistics of each second
 ///
-/// A sample a message, its number as `id`. `Last-Event-ID` resumes within the last minute.
+/// A sample a message, its number as `id`. `Last-Event-ID` resumes within the last minute; a message
+/// `missed` says how many seconds are lost, those of a restart among them.
 #[utoipa::path(get, path = "/v1/stats/stream", tag = "director", params(StreamQuery),
     responses((status = 200, body = String, content_type = "text/event-stream"), Refusals))]
 pub(super) async fn stats(
@@ -93,13 +94,11 @@ pub(super) async fn stats(
         let problem = Problem::new("/interval", message, mend);
         return Err(ControlError::Invalid(vec![problem]).into());
     }
-    let since = match last {
-        Some(last) => last,
-        None => {
-            ask.look(|control| Ok(*control.news().samples.borrow()))
-                .await?
-        }
-    };
+    let latest = ask
+        .look(|control| Ok(*control.news().samples.borrow()))
+        .await?;
+    // A number above it is of a clock that has been put back since.
+    let since = last.map_or(latest, |last| last.min(latest));
     Ok(told(ask, since, query.interval, |control, since| {
         control.samples(since)
     }))

@@ -22,16 +22,16 @@ pub(super) struct History {
     last: watch::Sender<u64>,
 }
 
-impl Default for History {
-    fn default() -> Self {
+impl History {
+    /// Numbered from the second `start` on, counted since 1970: so the numbers of another daemon, before
+    /// this one, are below.
+    pub(super) fn new(start: u64) -> Self {
         Self {
             samples: Mutex::default(),
-            last: watch::channel(0).0,
+            last: watch::channel(start).0,
         }
     }
-}
 
-impl History {
     /// Those with a number above `since`, the oldest first.
     pub(super) fn since(&self, since: u64) -> Vec<Sample> {
         let samples = self.samples.lock();
@@ -81,18 +81,18 @@ mod tests {
 
     #[test]
     fn the_latest_minute_is_remembered() {
-        let history = History::default();
+        let history = History::new(1000);
         let news = history.news();
         for at in 1..=100 {
             history.add(at, Stats::default());
         }
-        assert_eq!(*news.borrow(), 100);
+        assert_eq!(*news.borrow(), 1100);
         let ids = |since| {
             let samples = history.since(since);
             (samples.len(), samples.first().map(|sample| sample.id))
         };
-        assert_eq!(ids(0), (ROOM, Some(41)));
-        assert_eq!(ids(98), (2, Some(99)));
-        assert_eq!(ids(100), (0, None));
+        assert_eq!(ids(0), (ROOM, Some(1041)));
+        assert_eq!(ids(1098), (2, Some(1099)));
+        assert_eq!(ids(1100), (0, None));
     }
 }

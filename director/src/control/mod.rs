@@ -200,7 +200,7 @@ impl Director {
             agents: Arc::default(),
             source: OnceLock::new(),
             beats: AtomicU64::new(0),
-            history: History::default(),
+            history: History::new(unix::unix_now()),
             store: OnceLock::new(),
             filters: Mutex::default(),
             ward: Ward::default(),

@@ -95,8 +95,13 @@ async fn samples_come_from_now_on_or_from_where_a_client_was() {
     let mut now = Stream::open(&api, "/v1/stats/stream", None).await;
     let mut each_third = Stream::open(&api, "/v1/stats/stream?interval=3", Some("96")).await;
     assert_eq!(each_third.next().await, "id: 99 event: stats");
+    let mut ahead = Stream::open(&api, "/v1/stats/stream", Some("900")).await;
+    let mut before = Stream::open(&api, "/v1/stats/stream", Some("30")).await;
+    assert_eq!(before.next().await, "event: missed data: {\"missed\":10}");
+    assert_eq!(before.next().await, "id: 41 event: stats");
     sampled.send_replace(102);
     assert_eq!(now.next().await, "id: 101 event: stats");
+    assert_eq!(ahead.next().await, "id: 101 event: stats");
     assert_eq!(each_third.next().await, "id: 102 event: stats");
     for query in ["interval=0", "interval=61"] {
         let line = format!("GET /v1/stats/stream?{query}");
