@@ -268,3 +268,41 @@ fn without_a_director_every_command_says_so() -> Result<()> {
     }
     Ok(())
 }
+
+/// As somebody types it.
+#[test]
+fn fish_completes_words_options_and_their_values() -> Result<()> {
+    if !require::programs(&["fish"]) {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("bulwark.fish");
+    let said = Command::new(binary("bulwark")?)
+        .args(["completions", "fish"])
+        .output()?;
+    std::fs::write(&script, said.stdout)?;
+    for (typed, wanted) in [
+        ("stat", &["status"][..]),
+        ("--sch", &["--scheduler", "--sched-flags"]),
+        ("-A -t 192.0.2.1:80 -s w", &["wrr", "wlc"]),
+        ("--start-daemon m", &["master"]),
+        ("defense level ", &["0", "1", "2"]),
+        ("defense cookies a", &["auto", "always"]),
+        ("proc ip_vs_s", &["ip_vs_stats"]),
+    ] {
+        let line = format!("source {}; complete -C 'bulwark {typed}'", script.display());
+        let mut fish = Command::new("fish");
+        let said = fish
+            .args(["-c", &line])
+            .env("HOME", folder.path())
+            .output()?;
+        let said = String::from_utf8(said.stdout)?;
+        for word in wanted {
+            let is_told = said
+                .lines()
+                .any(|line| line.split('\t').next() == Some(word));
+            assert!(is_told, "{typed:?}: {word} is not among {said:?}");
+        }
+    }
+    Ok(())
+}

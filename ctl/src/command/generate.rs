@@ -1,5 +1,7 @@
 //! What is made of the grammar: completions for shells, and a man page for each word.
 
+mod fish;
+
 use std::io;
 use std::path::Path;
 
@@ -17,7 +19,11 @@ pub(super) fn completions(shell: Shell) -> String {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    let script = String::from_utf8_lossy(&script);
+    match shell {
+        Shell::Fish => fish::mended(&script, &command),
+        _ => script.into_owned(),
+    }
 }
 
 /// Writes `bulwark-WORD.1` for each word into `directory`. bulwark(1) itself is written by hand.
