@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use adminapi::model::{
     ForwardingMethod, Protocol, RealView, Scheduler, Tunnel, TunnelChecksum, TunnelType,
@@ -17,6 +18,9 @@ use testbed::scene::Family;
 use testbed::servers::{ECHO_PORT, HTTP_PORT, Nginx, UdpEcho};
 use testbed::topology::{Plan, Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{UdpClient, fetch_names, file_sha256, tally, upload};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A way to the real servers.
 #[derive(Clone, Copy)]
@@ -218,9 +222,13 @@ impl Bed {
         }
         let names = tally(names);
         ensure!(names.values().eq(&[2, 2, 2]), "{names:?}");
-        let service = director.api().service(family.echo_service())?;
-        ensure!((service.stats.connections, service.stats.in_packets) == (6, 12));
-        Ok(())
+        // An answer that does not come by the director may be here before its question is counted.
+        wait::until("all to be counted", PATIENCE, || {
+            let stats = director.api().service(family.echo_service())?.stats;
+            let counted = (stats.connections, stats.in_packets);
+            ensure!(counted == (6, 12), "{counted:?}");
+            Ok(())
+        })
     }
 
     /// A client that knows nothing of tunnels sends segments that fit its own link, and says DF:
