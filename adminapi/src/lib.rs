@@ -10,6 +10,7 @@ pub mod error;
 mod failure;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+mod held;
 pub mod json;
 pub mod kept;
 pub mod metrics;

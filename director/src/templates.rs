@@ -368,9 +368,8 @@ impl Templates {
         let old = shard.remove(handle);
         drop(shard);
         let key = aside(&old.original(), old.real());
-        if let Some((was, is)) = call_of(&old.original()).zip(call_of(&key))
-            && let Some(id) = self.calls.forget(was)
-        {
+        let calls = call_of(&old.original()).zip(call_of(&key));
+        if let Some((id, is)) = calls.and_then(|(was, is)| Some((self.calls.forget(was)?, is))) {
             self.calls.note(is, &id);
         }
         self.put_aside(pool, &old, SET_ASIDE);

@@ -14,8 +14,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
-use super::{Allowance, Caller, Tokens};
+use super::shares::{Full, OF_A_TOKEN, OF_READERS, Share, Shares};
+use super::{Allowance, Caller, Digest, Tokens};
 use crate::failure::Failure;
+use crate::held::hold;
 use crate::kept::Kept;
 use crate::problem::ProblemKind;
 
@@ -44,36 +46,78 @@ pub struct Door {
 
 /// The API for callers that are known and may. A request that carries no [`Peer`] is not answered.
 pub fn guard(api: Router, door: Door) -> Router {
-    api.layer(from_fn_with_state(door, admit))
+    let guarded = Guarded {
+        door,
+        shares: Arc::default(),
+    };
+    api.layer(from_fn_with_state(guarded, admit))
 }
 
-async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+/// A door, and who is behind it.
+#[derive(Clone, Debug)]
+struct Guarded {
+    door: Door,
+    shares: Arc<Shares>,
+}
+
+/// What a caller with a token has shown.
+struct Pass {
+    tokens: Arc<Kept<Tokens>>,
+    digest: Digest,
+}
+
+impl Pass {
+    fn is_known(&self) -> bool {
+        self.tokens.get().find(&self.digest).is_some()
+    }
+}
+
+async fn admit(State(guarded): State<Guarded>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
-    let caller = match caller(peer, request.headers(), door.tokens.as_deref()) {
-        Ok(caller) => caller,
+    let (caller, pass) = match caller(peer, request.headers(), guarded.door.tokens) {
+        Ok(known) => known,
         Err(why) => return unknown(peer, why),
     };
     if matches!(caller, Caller::Anybody { .. }) && !is_of_this_host(request.headers()) {
         return foreign(&caller);
     }
-    if let (Caller::Token { name, .. }, Some(allowance)) = (&caller, &door.allowance)
-        && let Err(wait) = allowance.take(name)
-    {
-        return too_many(&caller, wait);
-    }
+    let allowance = guarded.door.allowance.as_deref();
+    let share = match room(&caller, allowance, &guarded.shares) {
+        Ok(share) => share,
+        Err(Crowd::Early(wait)) => return too_many(&caller, wait),
+        Err(Crowd::Full(full)) => return no_room(&caller, full),
+    };
     if !caller.role().may(request.method()) {
         return refused(&caller, &request);
     }
-    let sent = bearer(request.headers()).map(str::to_owned);
-    let needs_token = matches!(caller, Caller::Token { .. });
     request.extensions_mut().insert(caller);
-    let answer = next.run(request).await;
-    match (door.tokens, sent) {
-        (Some(tokens), Some(sent)) if needs_token && is_endless(&answer) => {
-            while_known(answer, tokens, sent)
-        }
+    let answer = hold(next.run(request).await, share);
+    match pass {
+        Some(pass) if is_endless(&answer) => while_known(answer, pass),
         _ => answer,
     }
+}
+
+/// Why there is no room for a request.
+enum Crowd {
+    /// It comes so long before its time.
+    Early(Duration),
+    /// Too many are under way.
+    Full(Full),
+}
+
+/// Room for a request of `caller`, if a token has to share it with others.
+fn room(
+    caller: &Caller,
+    allowance: Option<&Allowance>,
+    shares: &Arc<Shares>,
+) -> Result<Option<Share>, Crowd> {
+    let Caller::Token { name, role, .. } = caller else {
+        return Ok(None);
+    };
+    let taken = allowance.map_or(Ok(()), |allowance| allowance.take(name));
+    taken.map_err(Crowd::Early)?;
+    shares.take(name, *role).map(Some).map_err(Crowd::Full)
 }
 
 /// Whether an answer goes on for as long as its reader wants it.
@@ -83,9 +127,9 @@ fn is_endless(answer: &Response) -> bool {
 }
 
 /// The answer until the token that was sent is known no more: nothing is told after that.
-fn while_known(answer: Response, tokens: Arc<Kept<Tokens>>, sent: String) -> Response {
+fn while_known(answer: Response, pass: Pass) -> Response {
     answer.map(|body| {
-        let is_known = move |_: &_| ready(tokens.get().find(&sent).is_some());
+        let is_known = move |_: &_| ready(pass.is_known());
         Body::from_stream(body.into_data_stream().take_while(is_known))
     })
 }
@@ -93,23 +137,25 @@ fn while_known(answer: Response, tokens: Arc<Kept<Tokens>>, sent: String) -> Res
 fn caller(
     peer: Option<Peer>,
     headers: &HeaderMap,
-    tokens: Option<&Kept<Tokens>>,
-) -> Result<Caller, &'static str> {
+    tokens: Option<Arc<Kept<Tokens>>>,
+) -> Result<(Caller, Option<Pass>), &'static str> {
     let from = match peer.ok_or("the listener does not know who asks")? {
-        Peer::Process { uid, pid } => return Ok(Caller::Process { uid, pid }),
+        Peer::Process { uid, pid } => return Ok((Caller::Process { uid, pid }, None)),
         Peer::Host(from) => from,
     };
     let Some(tokens) = tokens else {
-        return Ok(Caller::Anybody { from });
+        return Ok((Caller::Anybody { from }, None));
     };
     let sent = bearer(headers).ok_or("a token is needed: `Authorization: Bearer TOKEN`")?;
-    let tokens = tokens.get();
-    let token = tokens.find(sent).ok_or("the token is not known")?;
-    Ok(Caller::Token {
+    let digest = Digest::of(sent);
+    let known = tokens.get();
+    let token = known.find(&digest).ok_or("the token is not known")?;
+    let caller = Caller::Token {
         name: token.name.clone(),
         role: token.role,
         from,
-    })
+    };
+    Ok((caller, Some(Pass { tokens, digest })))
 }
 
 /// RFC 6750, section 2.1; the scheme is in any case.
@@ -163,6 +209,28 @@ fn too_many(caller: &Caller, wait: Duration) -> Response {
     let detail = "this token has made too many requests; ask again after Retry-After seconds";
     let failure = Failure::new(ProblemKind::TooManyRequests, detail);
     ([(header::RETRY_AFTER, seconds.to_string())], failure).into_response()
+}
+
+fn no_room(caller: &Caller, full: Full) -> Response {
+    let (kind, detail) = match full {
+        Full::Token => (
+            ProblemKind::TooManyRequests,
+            format!(
+                "this token has {OF_A_TOKEN} requests under way, streams among them; end one, or \
+                 use another token"
+            ),
+        ),
+        Full::Readers => (
+            ProblemKind::Busy,
+            format!(
+                "tokens of the role `read` have {OF_READERS} requests under way, streams among \
+                 them; wait until one ends, or use a token of the role `admin`"
+            ),
+        ),
+    };
+    tracing::warn!(target: "audit", who = %caller, ?full, "too many requests under way");
+    let wait = [(header::RETRY_AFTER, "1")];
+    (wait, Failure::new(kind, detail)).into_response()
 }
 
 fn refused(caller: &Caller, request: &Request) -> Response {

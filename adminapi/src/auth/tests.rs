@@ -240,6 +240,40 @@ async fn who_asks_too_often_is_told_to_wait_and_nobody_else() {
     }
 }
 
+/// A stream for `secret`, or why there is none.
+async fn told(api: &Router, secret: &Token) -> axum::response::Response {
+    let request = Request::get("/v1/events")
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::AUTHORIZATION, format!("Bearer {}", secret.reveal()));
+    let request = request.body(Body::empty()).unwrap();
+    api.clone().oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn streams_of_a_token_leave_room_for_others() {
+    let (secrets, kept) = tokens();
+    let api = api(Some(kept), HOST);
+    let [read, admin] = &secrets;
+    let mut streams = Vec::new();
+    for _ in 0..OF_A_TOKEN {
+        streams.push(told(&api, read).await);
+    }
+    assert!(
+        streams
+            .iter()
+            .all(|answer| answer.status() == StatusCode::OK)
+    );
+    let refused = told(&api, read).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+    let body = to_bytes(refused.into_body(), usize::MAX).await.unwrap();
+    let problem: crate::ProblemDocument = serde_json::from_slice(&body).unwrap();
+    assert!(problem.detail.contains("under way"), "{problem:?}");
+    assert_eq!(told(&api, admin).await.status(), StatusCode::OK);
+    streams.pop();
+    assert_eq!(told(&api, read).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_token_is_good_as_long_as_its_file_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -287,14 +321,15 @@ fn a_token_is_found_by_all_of_itself() {
         .zip(["a", "b", "c"])
         .map(|(secret, name)| format!("{name} read {}\n", secret.digest()));
     let tokens = Tokens::parse(&lines.collect::<String>(), "f").unwrap();
+    let find = |sent: &str| tokens.find(&Digest::of(sent));
     for (secret, name) in secrets.iter().zip(["a", "b", "c"]) {
-        assert_eq!(tokens.find(secret.reveal()).unwrap().name, name);
-        assert!(tokens.find(&secret.reveal()[1..]).is_none());
-        assert!(tokens.find(&format!("{}0", secret.reveal())).is_none());
-        assert!(tokens.find(&secret.digest().to_string()).is_none());
+        assert_eq!(find(secret.reveal()).unwrap().name, name);
+        assert!(find(&secret.reveal()[1..]).is_none());
+        assert!(find(&format!("{}0", secret.reveal())).is_none());
+        assert!(find(&secret.digest().to_string()).is_none());
         assert!(!format!("{secret:?}").contains(&secret.reveal()[8..]));
     }
-    assert!(Tokens::default().find("").is_none());
+    assert!(Tokens::default().find(&Digest::of("")).is_none());
 }
 
 #[test]

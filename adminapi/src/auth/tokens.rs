@@ -112,14 +112,13 @@ impl Tokens {
         }
     }
 
-    /// The token that was sent, if the director knows it. How long this takes does not depend on
-    /// how much of it is right, nor on which one it is.
-    pub fn find(&self, sent: &str) -> Option<&NamedToken> {
-        let sent = Digest::of(sent);
+    /// The token of which `sent` is the hash, if the director knows it. How long this takes does not
+    /// depend on how much of it is right, nor on which one it is.
+    pub fn find(&self, sent: &Digest) -> Option<&NamedToken> {
         let none = self.0.len() as u64;
         let mut place = none;
         for (index, token) in (0..).zip(&self.0) {
-            place.conditional_assign(&index, token.digest.ct_eq(&sent));
+            place.conditional_assign(&index, token.digest.ct_eq(sent));
         }
         self.0.get(usize::try_from(place).ok()?)
     }

@@ -105,6 +105,8 @@ fn add(line: &str, path: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use adminapi::auth::Digest;
+
     use super::*;
 
     fn new(name: &str, file: Option<&Path>) -> New {
@@ -122,7 +124,7 @@ mod tests {
         let token = token.strip_prefix("token: ").unwrap();
         let line = line.strip_prefix("line:  ").unwrap();
         let tokens = Tokens::parse(line, "f").unwrap();
-        assert_eq!(tokens.find(token).unwrap().name, "ci");
+        assert_eq!(tokens.find(&Digest::of(token)).unwrap().name, "ci");
         assert!(!line.contains(token));
         assert!(make(&new("c i", None), Form::Text).is_err());
     }
@@ -134,8 +136,8 @@ mod tests {
         let one = make(&new("one", Some(&path)), Form::Text).unwrap();
         let two = make(&new("two", Some(&path)), Form::Text).unwrap();
         let tokens = Tokens::load(&path).unwrap();
-        assert_eq!(tokens.find(one.trim()).unwrap().name, "one");
-        assert_eq!(tokens.find(two.trim()).unwrap().name, "two");
+        assert_eq!(tokens.find(&Digest::of(one.trim())).unwrap().name, "one");
+        assert_eq!(tokens.find(&Digest::of(two.trim())).unwrap().name, "two");
         let twice = make(&new("two", Some(&path)), Form::Text).unwrap_err();
         assert!(
             twice.contains(":3: there is a token two already"),
