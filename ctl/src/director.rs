@@ -7,7 +7,7 @@ use adminapi::model::{
     Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use adminapi::sysctl::Value;
-use adminapi::{Client, ProblemDocument, ProblemKind};
+use adminapi::{Client, Problem, ProblemDocument, ProblemKind};
 
 /// The exit status when the director says no.
 const REFUSED: u8 = 255;
@@ -39,6 +39,9 @@ pub(crate) enum DirectorError {
     /// The director takes no such value; its own words.
     #[error("{0}")]
     Refused(String),
+    /// The director takes none of these values, which it points at in what it was sent.
+    #[error("{}", in_lines(.0))]
+    BadValues(Vec<Problem>),
     /// A limit of the director is reached; its own words.
     #[error("{0}")]
     Full(String),
@@ -80,6 +83,7 @@ impl DirectorError {
             | Self::NoDaemon
             | Self::NoInterface(_)
             | Self::Refused(_)
+            | Self::BadValues(_)
             | Self::Full(_) => REFUSED,
             Self::BadAddress(_) => 2,
             Self::NotRunning(_) => 3,
@@ -307,6 +311,9 @@ impl From<&ProblemDocument> for DirectorError {
             ProblemKind::ServiceExists | ProblemKind::RealExists | ProblemKind::DaemonExists => {
                 Self::Exists
             }
+            ProblemKind::Invalid if !document.errors.is_empty() => {
+                Self::BadValues(document.errors.clone())
+            }
             ProblemKind::Invalid
             | ProblemKind::MalformedJson
             | ProblemKind::BadRequest
@@ -325,15 +332,17 @@ fn in_full(document: &ProblemDocument) -> String {
     if document.errors.is_empty() {
         return format!("{}: {}", document.title, document.detail);
     }
-    let errors: Vec<_> = document.errors.iter().map(ToString::to_string).collect();
-    errors.join("\n")
+    in_lines(&document.errors)
+}
+
+fn in_lines(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use adminapi::Problem;
 
     use super::*;
 
@@ -406,9 +415,11 @@ mod tests {
             Problem::new("/port", "is 0", "give one"),
             Problem::new("/address", "is multicast", ""),
         ]);
+        let error = DirectorError::from(&document);
+        assert!(error.is_refusal());
         assert_eq!(
-            DirectorError::from(&document),
-            DirectorError::Refused("/port: is 0; give one\n/address: is multicast".to_owned())
+            error.to_string(),
+            "/port: is 0; give one\n/address: is multicast"
         );
     }
 }

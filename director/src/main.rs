@@ -87,6 +87,12 @@ fn check(file: &Path) -> Result<()> {
     if let Some(listen) = &config.api.listen {
         listeners::access(listen)?;
     }
+    for name in config.filter.rules.idly_wide() {
+        let file = file.display();
+        println!(
+            "{file}: the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
+        );
+    }
     println!("{}: ok", file.display());
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use adminapi::json::{self, Unread};
-use adminapi::model::Configuration;
+use adminapi::model::{Configuration, FilterRules};
 use adminapi::validate::validate_whole;
 use parking_lot::Mutex;
 
@@ -170,13 +170,15 @@ fn read(path: &Path) -> Result<Option<Configuration>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("{name}: {error}")),
     };
-    let state: Configuration = json::read(&bytes).map_err(|unread| match unread {
+    let mut state: Configuration = json::read(&bytes).map_err(|unread| match unread {
         Unread::Malformed(error) => {
             let (line, column) = (error.line(), error.column());
             format!("{name}:{line}:{column}: {error}")
         }
         Unread::Invalid(problems) => told(path, &problems),
     })?;
+    // Former versions took such widths, which did nothing.
+    state.filter = state.filter.map(FilterRules::without_idle_widths);
     let problems = validate_whole(&state);
     match problems.is_empty() {
         true => Ok(Some(state)),

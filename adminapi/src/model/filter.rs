@@ -217,10 +217,10 @@ pub struct RateLimit {
     /// So many at once; as many as in a second when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
-    /// Bits that make one IPv4 source, 8 to 32.
+    /// Bits that make one IPv4 source, 8 to 32. Left out where a service shares.
     #[serde(default = "RateLimit::all_v4")]
     pub prefix_v4: u8,
-    /// Bits that make one IPv6 source, 16 to 128.
+    /// Bits that make one IPv6 source, 16 to 128. Left out where a service shares.
     #[serde(default = "RateLimit::link_v6")]
     pub prefix_v6: u8,
     /// To this service only.
@@ -308,6 +308,12 @@ impl RateLimit {
     pub const fn link_v6() -> u8 {
         64
     }
+
+    /// Whether it says how wide sources are, and knows none.
+    pub fn is_idly_wide(&self) -> bool {
+        let widths = (self.prefix_v4, self.prefix_v6);
+        self.per == LimitPer::Service && widths != (Self::all_v4(), Self::link_v6())
+    }
 }
 
 /// What is filtered besides the lists. Interfaces are those of the director.
@@ -341,6 +347,22 @@ pub struct FilterRules {
 impl FilterRules {
     /// Bogons at most.
     pub const MAX_BOGONS: usize = 1024;
+
+    /// The names of limits that say how wide sources are, and know none.
+    pub fn idly_wide(&self) -> impl Iterator<Item = &str> {
+        let limits = self.limits.iter().filter(|limit| limit.is_idly_wide());
+        limits.map(|limit| limit.name.as_str())
+    }
+
+    /// The same without such widths, which did nothing where they were taken once.
+    #[must_use]
+    pub fn without_idle_widths(mut self) -> Self {
+        for limit in self.limits.iter_mut().filter(|limit| limit.is_idly_wide()) {
+            limit.prefix_v4 = RateLimit::all_v4();
+            limit.prefix_v6 = RateLimit::link_v6();
+        }
+        self
+    }
 }
 
 /// The filters as they are now.

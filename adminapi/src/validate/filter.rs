@@ -230,11 +230,24 @@ fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
         limit.prefix_v6,
         limit.service,
     ));
+    problems.extend(validate_widths(limit));
     if let Some(ban) = &limit.ban {
         let of_ban = validate_ban(ban, limit.per).into_iter();
         problems.extend(of_ban.map(|problem| problem.below("/ban")));
     }
     problems
+}
+
+/// All sources of a service share its limit, however wide they are.
+fn validate_widths(limit: &RateLimit) -> Option<Problem> {
+    let pointer = match limit.prefix_v4 == RateLimit::all_v4() {
+        true => "/prefix_v6",
+        false => "/prefix_v4",
+    };
+    let message = "does nothing where all sources share the limit";
+    let mend = "leave it out, or set the limit per source";
+    let problem = || Problem::new(pointer, message, mend);
+    limit.is_idly_wide().then(problem)
 }
 
 fn validate_sources(v4: u8, v6: u8, service: Option<ServiceId>) -> Vec<Problem> {
@@ -368,6 +381,35 @@ mod tests {
                 "/connections/0/name",
             ]
         );
+    }
+
+    #[test]
+    fn who_shares_by_service_has_no_width() {
+        let by_service = RateLimit {
+            per: LimitPer::Service,
+            ..limit()
+        };
+        let wide = RateLimit {
+            name: "b".to_owned(),
+            prefix_v4: 24,
+            ..by_service.clone()
+        };
+        let wider = RateLimit {
+            name: "c".to_owned(),
+            prefix_v6: 48,
+            ..by_service.clone()
+        };
+        let rules = FilterRules {
+            limits: vec![by_service, wide, wider],
+            ..FilterRules::default()
+        };
+        assert_eq!(
+            pointers(&validate_filter_rules(&rules)),
+            ["/limits/1/prefix_v4", "/limits/2/prefix_v6"]
+        );
+        assert_eq!(rules.idly_wide().collect::<Vec<_>>(), ["b", "c"]);
+        let mended = rules.without_idle_widths();
+        assert_eq!(validate_filter_rules(&mended), []);
     }
 
     #[test]

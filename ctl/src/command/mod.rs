@@ -10,6 +10,7 @@ mod generate;
 mod health;
 mod limits;
 mod mark;
+mod option;
 mod said;
 mod selector;
 mod sources;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use adminapi::Client;
 use adminapi::model::span;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::connect;
@@ -160,7 +161,8 @@ fn in_short(error: &clap::Error) -> String {
 
 /// Runs a line with a word, the program's name first; the exit status.
 pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
-    let line = match Line::try_parse_from(line) {
+    let args: Vec<OsString> = line.collect();
+    let line = match Line::try_parse_from(&args) {
         Ok(line) => line,
         Err(error) => {
             // If the terminal is gone there is nobody left to tell.
@@ -178,6 +180,7 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
             }
         }
         Err(error) => {
+            let error = option::named(error, Line::command(), &args);
             let _ = writeln!(io::stderr(), "{error}");
             error.status()
         }
@@ -265,7 +268,6 @@ fn seconds(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;
@@ -332,7 +334,10 @@ mod tests {
     #[test]
     fn nobody_is_banned_to_the_list_of_the_allowed() {
         for (start, option) in [
-            ("limit a --of syns --per source --rate 5", "--ban-list"),
+            (
+                "limit a --of syns --per source --rate 5 --ban-over 1 --ban-within 1s --ban-for 1s",
+                "--ban-list",
+            ),
             ("region a --continents EU", "--list"),
         ] {
             let on = |list| {

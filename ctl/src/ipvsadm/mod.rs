@@ -182,7 +182,9 @@ fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {
     let (text, status) = match (failure, dialect) {
         (Failure::Closed, _) => return failure.status(),
         (Failure::Director(Full(_)), Dialect::Ipvsadm) => (NO_MEMORY.to_owned(), 255),
-        (Failure::Director(Refused(_)), Dialect::Ipvsadm) => (INVALID.to_owned(), 255),
+        (Failure::Director(Refused(_) | BadValues(_)), Dialect::Ipvsadm) => {
+            (INVALID.to_owned(), 255)
+        }
         (
             Failure::Director(NotRunning(_) | NoPermission(_) | TimedOut(_) | BadAddress(_)),
             Dialect::Ipvsadm,

@@ -65,7 +65,8 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
         country: file(&mut section, "country_file"),
         asn: file(&mut section, "asn_file"),
     };
-    for problem in validate_filter_rules(&rules) {
+    // Such a file has been good once: what does nothing is told, and keeps nobody from starting.
+    for problem in validate_filter_rules(&rules.clone().without_idle_widths()) {
         let pointer = problem.pointer.replacen("/limits", "/limit", 1);
         let pointer = pointer.replacen("/regions", "/region", 1);
         let pointer = pointer.replacen("/connections", "/connection_limit", 1);
@@ -267,6 +268,14 @@ mod tests {
         let ban = limit.ban.unwrap();
         assert_eq!((ban.over, ban.first, ban.longest), (9, 60, 86_400));
         assert_eq!(filter.rules.connections[0].most, 7);
+    }
+
+    #[test]
+    fn a_width_that_does_nothing_is_no_reason_not_to_start() {
+        let limit = "[[filter.limit]]\nname = \"a\"\nof = \"syns\"\nper = \"service\"\nrate = 5\n\
+                     prefix_v4 = 24\n";
+        let filter = parse(limit).unwrap().filter.clone();
+        assert_eq!(filter.rules.idly_wide().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

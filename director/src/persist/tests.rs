@@ -47,6 +47,17 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn a_width_that_did_nothing_is_left_out() {
+    let (_folder, store) = store();
+    let limit =
+        |more: &str| format!(r#"{{"name": "a", "of": "syns", "per": "service", "rate": 5{more}}}"#);
+    let state = |limit: &str| format!(r#"{{"service": [], "filter": {{"limits": [{limit}]}}}}"#);
+    fs::write(store.path(), state(&limit(r#", "prefix_v4": 24"#))).unwrap();
+    let mended = serde_json::from_str(&state(&limit(""))).unwrap();
+    assert_eq!(store.read().unwrap(), Found::State(mended));
+}
+
+#[test]
 fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
     let bad_value = json!({"service": [{"protocol": "tcp", "address": "10.0.0.1", "port": 80,
         "real": [{"address": "224.0.0.1"}]}]});

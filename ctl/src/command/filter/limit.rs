@@ -51,10 +51,10 @@ pub(super) struct Limit {
     #[arg(long, value_name = "TIME", value_parser = seconds, requires = "ban_over")]
     ban_for: Option<u32>,
     /// The longest ban.
-    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "1d")]
+    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "1d", requires = "ban_over")]
     ban_longest: u32,
     /// The list of bans.
-    #[arg(long, value_enum, default_value = "deny")]
+    #[arg(long, value_enum, default_value = "deny", requires = "ban_over")]
     ban_list: Refusal,
 }
 

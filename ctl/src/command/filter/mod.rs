@@ -5,8 +5,8 @@ mod network;
 mod region;
 mod text;
 
-use adminapi::Client;
 use adminapi::model::{FilterRules, Prefix};
+use adminapi::{Client, Problem};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::said::{Form, Said};
@@ -113,7 +113,10 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
             let mut rules = director.filter().await?.rules;
             let mut said = Said::default();
             match changed(&mut rules, change) {
-                Ok(()) => drop(director.put_filter(&rules).await?),
+                Ok(()) => {
+                    let put = director.put_filter(&rules).await;
+                    drop(put.map_err(|error| of_another(error.into(), &rules, change))?);
+                }
                 Err(problem) => said.fail(&problem),
             }
             Ok(said)
@@ -161,6 +164,43 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
     Ok(())
 }
 
+/// The error, with a name for a limit or a region that the line is not about.
+fn of_another(error: DirectorError, rules: &FilterRules, change: &What) -> DirectorError {
+    let DirectorError::BadValues(problems) = error else {
+        return error;
+    };
+    let own = match change {
+        What::Limit(limit) => Some(limit.to_model().name),
+        What::Connections(limit) => Some(limit.to_model().name),
+        What::Region(region) => Some(region.name.clone()),
+        _ => None,
+    };
+    let named = problems.into_iter().map(|problem| {
+        let found = entry(rules, &problem.pointer);
+        match found.filter(|(_, name, _)| own.as_deref() != Some(name)) {
+            None => problem,
+            Some((kind, name, rest)) => Problem {
+                pointer: format!("{kind} {name:?}: {rest}"),
+                ..problem
+            },
+        }
+    });
+    DirectorError::BadValues(named.collect())
+}
+
+/// The kind and name of what a pointer leads into, and the rest of it.
+fn entry<'a>(rules: &'a FilterRules, pointer: &'a str) -> Option<(&'static str, &'a str, String)> {
+    let mut parts = pointer.strip_prefix('/')?.split('/');
+    let (list, place) = (parts.next()?, parts.next()?.parse::<usize>().ok()?);
+    let (kind, name) = match list {
+        "limits" => ("limit", &rules.limits.get(place)?.name),
+        "connections" => ("limit", &rules.connections.get(place)?.name),
+        "regions" => ("region", &rules.regions.get(place)?.name),
+        _ => return None,
+    };
+    Some((kind, name, parts.collect::<Vec<_>>().join(" ")))
+}
+
 fn there_was(one: bool, what: &str, name: &str) -> Result<(), String> {
     let missing = || format!("there is no {what} {name:?}; `bulwark filter` shows them");
     one.then_some(()).ok_or_else(missing)
@@ -199,5 +239,20 @@ mod tests {
         changed(&mut rules, &unlimit("a")).unwrap();
         assert_eq!(rules.limits, [limit("b")]);
         assert!(changed(&mut rules, &unlimit("a")).is_err());
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_a_line_is_named() {
+        let rules = FilterRules {
+            limits: vec![limit("a"), limit("b")],
+            ..FilterRules::default()
+        };
+        let missing = Problem::new("/limits/1/region", "there is no region \"home\"", "");
+        let error = DirectorError::BadValues(vec![missing]);
+        let gone = What::Unregion {
+            name: "home".to_owned(),
+        };
+        let told = of_another(error, &rules, &gone).to_string();
+        assert_eq!(told, "limit \"b\": region: there is no region \"home\"");
     }
 }

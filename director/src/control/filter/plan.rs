@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model::{Configuration, FilterRules, Prefix, StandingListing};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{Filters, bogons_of};
 use crate::config;
@@ -66,11 +66,17 @@ impl Filtering {
         }
     }
 
-    /// The same with these rules, if there are any.
+    /// The same with these rules, if there are any, which somebody has taken before.
     #[must_use]
     pub(in crate::control) fn with_rules(self, rules: Option<FilterRules>) -> Self {
+        let rules = rules.or(self.rules);
+        for name in rules.iter().flat_map(FilterRules::idly_wide) {
+            warn!(
+                "the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
+            );
+        }
         Self {
-            rules: rules.or(self.rules),
+            rules: rules.map(FilterRules::without_idle_widths),
             ..self
         }
     }

@@ -1,0 +1,113 @@
+//! Whose fault it is, in the words of the line: the director points into what it was sent, which
+//! whoever wrote the line has not seen.
+
+use std::ffi::OsString;
+
+use adminapi::Problem;
+use clap::{Arg, Command};
+
+use crate::director::DirectorError;
+
+/// Options that the director knows by another name.
+const ALIASES: [(&str, &str); 2] = [("source-ports", "sport"), ("destination-ports", "dport")];
+
+/// The same error, with options for the places that the director points at.
+pub(super) fn named(error: DirectorError, root: Command, args: &[OsString]) -> DirectorError {
+    match (error, word(root, args)) {
+        (DirectorError::BadValues(problems), Some(word)) => {
+            let named = problems.into_iter().map(|problem| of(problem, &word));
+            DirectorError::BadValues(named.collect())
+        }
+        (error, _) => error,
+    }
+}
+
+/// The last word of a line: the one whose options have been written.
+fn word(mut root: Command, args: &[OsString]) -> Option<Command> {
+    root.build();
+    let matches = root.try_get_matches_from_mut(args).ok()?;
+    let (mut word, mut matches) = (&root, &matches);
+    while let Some((name, below)) = matches.subcommand() {
+        word = word.find_subcommand(name)?;
+        matches = below;
+    }
+    Some(word.clone())
+}
+
+fn of(problem: Problem, word: &Command) -> Problem {
+    let place = |pointer: String| option(&pointer, word).unwrap_or(pointer);
+    Problem {
+        pointer: place(problem.pointer),
+        other: problem.other.map(place),
+        ..problem
+    }
+}
+
+/// The option, or the value without one, that a pointer leads to: `--ban-over` for
+/// `/limits/1/ban/over`.
+fn option(pointer: &str, word: &Command) -> Option<String> {
+    let parts = pointer.strip_prefix('/')?.split('/');
+    let names = parts.filter(|part| part.parse::<u32>().is_err());
+    let names: Vec<_> = names.map(|name| name.replace('_', "-")).collect();
+    let longest_first = (0..names.len()).map(|from| names[from..].join("-"));
+    let mut found = longest_first.filter_map(|name| written(&name, word));
+    found.next()
+}
+
+fn written(name: &str, word: &Command) -> Option<String> {
+    let alias = ALIASES.iter().find(|(theirs, _)| *theirs == name);
+    let name = alias.map_or(name, |(_, ours)| ours);
+    let is_it = |arg: &&Arg| match arg.is_positional() {
+        true => arg.get_id() == name,
+        false => arg.get_long() == Some(name),
+    };
+    let arg = word.get_arguments().find(is_it)?;
+    Some(match arg.is_positional() {
+        true => format!("<{}>", name.to_uppercase()),
+        false => format!("--{name}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::command::Line;
+
+    #[test]
+    fn places_are_those_of_the_line() {
+        let limit = "filter limit a --of syns --per service --rate 5";
+        for (line, pointer, want) in [
+            (limit, "/limits/1/prefix_v4", "--prefix-v4"),
+            (limit, "/limits/0/ban/over", "--ban-over"),
+            (limit, "/limits/0/ban/for", "--ban-for"),
+            (limit, "/limits/0/name", "<NAME>"),
+            (
+                "filter connections a --most 0",
+                "/connections/3/most",
+                "--most",
+            ),
+            (
+                "filter region a --asns 1",
+                "/regions/0/countries/1",
+                "--countries",
+            ),
+            ("filter add deny 10.0.0.0/8", "/for", "--for"),
+            ("filter add deny 10.0.0.0/8", "/network", "<NETWORK>"),
+            ("ban 10.0.0.0/8 --why x", "/why", "--why"),
+            ("mark add 1 --dport 80", "/destination_ports", "--dport"),
+            ("mark add 0", "/mark", "<MARK>"),
+            // Nothing that was written.
+            (limit, "/limits", "/limits"),
+            (limit, "limit \"b\": /region", "limit \"b\": /region"),
+            ("filter unlimit a", "/limits/0/rate", "/limits/0/rate"),
+        ] {
+            let args = std::iter::once("bulwark").chain(line.split(' '));
+            let args: Vec<_> = args.map(OsString::from).collect();
+            let error = DirectorError::BadValues(vec![Problem::new(pointer, "is bad", "")]);
+            let told = named(error, Line::command(), &args).to_string();
+            assert_eq!(told, format!("{want}: is bad"), "{line}");
+        }
+    }
+}
