@@ -2,6 +2,7 @@
 //! have a token.
 
 mod connections;
+mod room;
 mod tls;
 
 use std::io;

@@ -1,29 +1,38 @@
 //! The connections of a listener: how many there may be, and how long each may take for what.
 //! Whoever is slow or silent loses his place; he holds nobody else up.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
 
+use super::room::{Room, Seat};
 use super::tls::is_worth_a_line;
 use crate::auth::Peer;
+use crate::held::hold;
 use crate::kept::Kept;
 
-/// Connections of one listener at a time; more wait to be accepted.
+/// Connections of one listener at a time. For one more an idle one ends; if none is, it waits.
 pub const CONNECTIONS: usize = 256;
 
 /// How long the TLS handshake may take.
@@ -72,6 +81,9 @@ impl Listener {
                 let (stream, from) = listener.accept().await?;
                 // Answers are written whole: waiting for more would only add delay.
                 stream.set_nodelay(true)?;
+                // A host that is gone acknowledges nothing, which the kernel alone can see while
+                // there is still room for what is sent to it.
+                SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK))?;
                 let accepted = match tls {
                     None => Accepted::Plain(stream),
                     Some(tls) => Accepted::Tls(stream, TlsAcceptor::from(tls.get())),
@@ -95,7 +107,7 @@ impl Accepted {
 /// The open connections of a listener.
 pub(super) struct Connections {
     api: Router,
-    room: Arc<Semaphore>,
+    room: Room,
     open: JoinSet<()>,
     ending: watch::Receiver<bool>,
 }
@@ -105,7 +117,7 @@ impl Connections {
     pub(super) fn new(api: Router, ending: watch::Receiver<bool>) -> Self {
         Self {
             api,
-            room: Arc::new(Semaphore::new(CONNECTIONS)),
+            room: Room::new(CONNECTIONS),
             open: JoinSet::new(),
             ending,
         }
@@ -115,28 +127,30 @@ impl Connections {
     pub(super) async fn accept(&mut self, listener: &Listener, until: impl Future<Output = ()>) {
         let mut until = pin!(until);
         loop {
-            let (place, accepted, peer) = tokio::select! {
+            let (seat, accepted, peer) = tokio::select! {
                 () = &mut until => return,
                 next = self.next(listener) => next,
             };
             while self.open.try_join_next().is_some() {}
             let (api, ending) = (self.api.clone(), self.ending.clone());
             self.open.spawn(async move {
-                if let Err(error) = attend(accepted, peer, api, ending).await {
+                let attended = attend(accepted, peer, Arc::clone(&seat), api, ending);
+                let ended = tokio::select! {
+                    ended = attended => ended,
+                    () = seat.is_wanted() => Err("another one needed its place".to_owned()),
+                };
+                if let Err(error) = ended {
                     tracing::debug!(?peer, error, "a connection of the API failed");
                 }
-                drop(place);
             });
         }
     }
 
-    /// The next connection, once there is room for it.
-    async fn next(&self, listener: &Listener) -> (Option<OwnedSemaphorePermit>, Accepted, Peer) {
-        // It fails only when somebody closes the semaphore, which nobody does.
-        let place = Arc::clone(&self.room).acquire_owned().await.ok();
+    /// The next connection, and its place.
+    async fn next(&self, listener: &Listener) -> (Arc<Seat>, Accepted, Peer) {
         loop {
             match listener.accept().await {
-                Ok((accepted, peer)) => return (place, accepted, peer),
+                Ok((accepted, peer)) => return (self.room.seat().await, accepted, peer),
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the API takes no connection for now");
@@ -166,6 +180,7 @@ fn is_of_peer(error: &io::Error) -> bool {
 async fn attend(
     accepted: Accepted,
     peer: Peer,
+    seat: Arc<Seat>,
     api: Router,
     mut ending: watch::Receiver<bool>,
 ) -> Result<(), String> {
@@ -181,7 +196,10 @@ async fn attend(
     };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STUCK));
-    let service = TowerToHyperService::new(api.layer(Extension(peer)));
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answer(request, Arc::clone(&seat), api.clone())
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -195,4 +213,36 @@ async fn attend(
         _ = ending.wait_for(|end| *end) => connection.as_mut().graceful_shutdown(),
     }
     connection.await.map_err(|error| error.to_string())
+}
+
+/// The answer to a request, which is under way until its body is sent.
+async fn answer(
+    request: Request<Incoming>,
+    seat: Arc<Seat>,
+    api: Router,
+) -> Result<Response, Infallible> {
+    let Some(busy) = seat.begin() else {
+        // The connection is about to end for another one.
+        return std::future::pending().await;
+    };
+    let answer = api.oneshot(request.map(Body::new)).await?;
+    Ok(hold(answer, busy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_ends_the_connection_of_a_host_that_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = Listener::Tcp(listener, None).accept().await.unwrap();
+        let Accepted::Plain(stream) = accepted else {
+            panic!("not TCP");
+        };
+        let limit = SockRef::from(&stream).tcp_user_timeout().unwrap();
+        assert_eq!(limit, Some(STUCK));
+    }
 }
