@@ -107,12 +107,8 @@ impl Control for Director {
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
-        let asks_for_cookies = patch.cookies.is_some();
         let change = Change::ChangeService { service: id, patch };
         self.change(|pool, touched| self.edit(pool, touched, &change))?;
-        if asks_for_cookies {
-            self.tend_cookies();
-        }
         self.service(id)
     }
 

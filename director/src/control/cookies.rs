@@ -59,6 +59,8 @@ pub(super) struct Mint {
     period: Option<Ticks>,
     /// What other directors make the same keys of.
     secret: Option<Secret>,
+    /// Whether anybody has looked yet: before, keys of a former director may come.
+    begun: bool,
 }
 
 /// What is known of a service at a look.
@@ -111,11 +113,23 @@ impl Director {
         &self.agents
     }
 
-    /// Looks who can have cookies, and who is to; to be called a few times a second, and when somebody
-    /// has changed that.
+    /// Looks who can have cookies, and who is to; to be called a few times a second.
     pub fn tend_cookies(&self) {
         // First, so that no other look goes on with what was there before a change.
         let mut mint = self.mint.lock();
+        mint.begun = true;
+        self.look_at_cookies(&mut mint);
+    }
+
+    /// The same, when somebody has changed that.
+    pub(super) fn follow_cookies(&self) {
+        let mut mint = self.mint.lock();
+        if mint.begun {
+            self.look_at_cookies(&mut mint);
+        }
+    }
+
+    fn look_at_cookies(&self, mint: &mut Mint) {
         let now = self.facts.clock.now();
         let pool = self.shared.pool.load();
         let fib = self.shared.fib.load();
@@ -124,7 +138,7 @@ impl Director {
             let keys = pool.iter().map(|service| service.key);
             keys.filter(|key| watch.wants_cookies(key)).collect()
         };
-        self.forget_dies(&mut mint, |key| pool.service(key).is_some());
+        self.forget_dies(mint, |key| pool.service(key).is_some());
         let mut orders = Vec::new();
         let is_helped = self.agents.count() > 0;
         let lenient = self.shared.sysctls.load().is_on(Sysctl::SloppyTcp);
@@ -138,8 +152,8 @@ impl Director {
                 lenient,
                 attacked: attacked.contains(&service.key),
             };
-            if self.ready_dies(&mut mint, service, &look) {
-                self.tend(&mut mint, service, &look, &mut orders);
+            if self.ready_dies(mint, service, &look) {
+                self.tend(mint, service, &look, &mut orders);
             }
         }
         let lease = 2 * mint.period().as_seconds_ceil() + 2;

@@ -301,6 +301,8 @@ impl Director {
         self.take_stances(&new);
         self.shared.pool.store(Arc::clone(&new));
         self.sheets.forget();
+        // Before the gate is opened: the first SYN of a service meets its cookies.
+        self.follow_cookies();
         if let Some(fast) = &self.shared.fast {
             fast.renew_reals(&turned);
             if scope != former {

@@ -71,6 +71,7 @@ impl Director {
         self.adopt_health(&config.health);
         self.set_cookie_period(config.cookies.rotation);
         self.set_cookie_secret(config.cookies.secret.clone());
+        self.follow_cookies();
         Ok(())
     }
 

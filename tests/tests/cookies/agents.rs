@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use adminapi::model::{CookiePolicy, CookieWay, ForwardingMethod};
+use adminapi::model::{Change, CookiePolicy, CookieWay, ForwardingMethod, ServicePatch};
 use anyhow::{Result, ensure};
 use testbed::accounts::balanced;
 use testbed::process::{Process, Signal};
@@ -88,7 +88,7 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
     })?;
     let client = &bed.topology.client;
     let set = |policy| {
-        let patch = adminapi::model::ServicePatch {
+        let patch = ServicePatch {
             cookies: Some(policy),
             ..Default::default()
         };
@@ -117,7 +117,54 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
     ensure!(before.ask_name()? == before_name && during.ask_name()? == during_name);
     fetch_names(client, HTTP.http(), 1)?;
     ensure!(bed.syns()? == 2);
+    begin_with_every_change(&bed)?;
     balanced(&bed.director)
+}
+
+type Setting<'s> = &'s dyn Fn(CookiePolicy) -> Result<()>;
+
+/// Whichever way a policy is set: its cookies begin with it, and end with it.
+fn begin_with_every_change(bed: &Bed) -> Result<()> {
+    let api = bed.director.api();
+    let whole = |policy| {
+        let mut all = api.call(async |api| api.config().await)?;
+        all.services
+            .iter_mut()
+            .for_each(|service| service.cookies = policy);
+        api.call(async |api| api.put_config(&all).await).map(drop)
+    };
+    let many = |policy| {
+        let change = Change::ChangeService {
+            service: HTTP.http_service(),
+            patch: ServicePatch {
+                cookies: Some(policy),
+                ..Default::default()
+            },
+        };
+        api.call(async |api| api.make(&[change]).await).map(drop)
+    };
+    let file = |policy: CookiePolicy| {
+        let text = bed.configuration.text(&bed.director.socket())?;
+        let text = text.replace(
+            "cookies = \"off\"",
+            &format!("cookies = \"{}\"", policy.name()),
+        );
+        std::fs::write(bed.director.file(), text)?;
+        api.call(async |api| api.reload().await)
+    };
+    let ways: [(&str, Setting<'_>); 3] = [
+        ("a configuration", &whole),
+        ("a list of changes", &many),
+        ("a file", &file),
+    ];
+    for (way, set) in ways {
+        for (policy, active) in [(CookiePolicy::Always, true), (CookiePolicy::Off, false)] {
+            set(policy)?;
+            let status = bed.status(HTTP)?;
+            ensure!(status.active == active, "not at once by {way}: {status:?}");
+        }
+    }
+    Ok(())
 }
 
 /// A listener of MPTCP takes no connection without its SYN: by NAT the director sends it one.
