@@ -136,12 +136,9 @@ impl Tokens {
 
 /// What is in a file that has secrets, or what is wrong with it.
 pub(crate) fn private_text(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let file = open_file(path)?;
     let about = file.metadata();
     let about = about.map_err(|error| format!("cannot be read: {error}"))?;
-    if !about.is_file() {
-        return Err("is no file".to_owned());
-    }
     if about.permissions().mode() & EVERYBODY != 0 {
         return Err(format!(
             "everybody on this host may use it; chmod o-rwx {}",
@@ -154,5 +151,14 @@ pub(crate) fn private_text(path: &Path) -> Result<String, String> {
     match text.len() as u64 {
         ..=LARGEST => Ok(text),
         _ => Err(format!("is larger than {LARGEST} bytes")),
+    }
+}
+
+/// A file, opened to be read; nothing that could keep its reader waiting, as a pipe does.
+pub(crate) fn open_file(path: &Path) -> Result<File, String> {
+    let failed = |error| format!("cannot be read: {error}");
+    match std::fs::metadata(path).map_err(failed)?.is_file() {
+        true => File::open(path).map_err(failed),
+        false => Err("is no file".to_owned()),
     }
 }

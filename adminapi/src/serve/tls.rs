@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::auth::private_text;
+use crate::auth::{open_file, private_text};
 use crate::kept::Kept;
 
 /// The files of a listener that speaks TLS, all of them PEM.
@@ -37,6 +37,11 @@ impl TlsFiles {
     }
 
     fn read(&self) -> Result<ServerConfig, String> {
+        // Whoever starts a client may have its certificates come through a pipe; a director that is
+        // asked to read them again would wait there.
+        for path in [&self.certificate].into_iter().chain(&self.client_ca) {
+            open_file(path).map_err(|why| of(path, why))?;
+        }
         let chain = certificates(&self.certificate)?;
         let key = private_key(&self.key)?;
         let provider = Arc::new(ring::default_provider());
@@ -98,4 +103,43 @@ fn of(path: &Path, error: impl std::fmt::Display) -> String {
 pub(super) fn is_worth_a_line(error: &io::Error) -> bool {
     // Whoever only looks whether the port is open leaves at once.
     error.kind() != io::ErrorKind::UnexpectedEof && error.kind() != io::ErrorKind::ConnectionReset
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::auth::Tokens;
+
+    /// A director that waits for somebody to write there takes no signal any more.
+    #[test]
+    fn nobody_waits_for_what_comes_out_of_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let mut make = Command::new("mkfifo");
+        let made = make.args(["-m", "600"]).arg(&path).status();
+        assert!(made.unwrap().success());
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let files = TlsFiles {
+                certificate: path.clone(),
+                key: path.clone(),
+                client_ca: None,
+            };
+            let why = [
+                files.read().unwrap_err(),
+                private_key(&path).unwrap_err(),
+                Tokens::load(&path).unwrap_err().to_string(),
+            ];
+            tell.send(why)
+        });
+        let why = told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(
+            why.iter().all(|why| why.ends_with("pipe: is no file")),
+            "{why:?}"
+        );
+    }
 }
