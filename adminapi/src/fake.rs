@@ -485,6 +485,7 @@ impl Control for Fake {
                 fate: if known { Fate::Forward } else { Fate::Pass },
                 reason: None,
                 listed: None,
+                rule: None,
                 service: known.then_some(service),
                 connection: None,
                 template: None,

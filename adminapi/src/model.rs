@@ -56,7 +56,7 @@ pub use defense::{
     Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events,
 };
 pub use difference::{Difference, ResourceChange};
-pub use explanation::{ExplainQuery, Explanation, Fate, NextHop};
+pub use explanation::{DecidingRule, ExplainQuery, Explanation, Fate, NextHop};
 pub use filter::{
     BanPolicy, ConnectionLimit, Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed,
     ListedView, ListedWish, NetworkPage, NetworkQuery, RateLimit,

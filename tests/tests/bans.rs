@@ -1,11 +1,12 @@
 //! Sources that have too many connections, that are banned by themselves, and that are seen though
 //! the gate drops what they send.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, FilterList, FilterRules, Listed, NetworkQuery, Prefix, SourceQuery,
+    ConnectionLimit, DecidingRule, ExplainQuery, FilterList, FilterRules, Listed, NetworkQuery,
+    Prefix, Protocol, SourceQuery,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -73,21 +74,36 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
             ensure!(now == 5, "{now} of 5");
             Ok(())
         })?;
-        let shown = scene
-            .director
-            .api()
-            .call(async |client| client.filter().await)?;
+        let api = scene.director.api();
+        let shown = api.call(async |client| client.filter().await)?;
         assert_eq!(shown.over["few"], 5);
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from: SocketAddr::new(other, 40_009),
+            to,
+            interface: None,
+            call_id: None,
+        };
+        let told = api.call(async |client| client.explain(&query).await)?;
+        let rule = DecidingRule::ConnectionLimit {
+            name: "few".to_owned(),
+            source: match family {
+                Family::V4 => "10.0.1.0/24",
+                Family::V6 => "fd00:1::/48",
+            }
+            .parse()?,
+            most: 3,
+        };
+        assert_eq!(told.rule, Some(rule));
         for held in &mut held {
             held.ask_name()?;
         }
         let id = held[0].client()?;
         let close = adminapi::model::ConnectionId {
-            protocol: adminapi::model::Protocol::Tcp,
+            protocol: Protocol::Tcp,
             client: id,
             vip: to,
         };
-        let api = scene.director.api();
         api.call(async |client| client.close_connection(close).await)?;
         open()?.ask_name().context("there is a place again")?;
         set(&scene, &FilterRules::default())?;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ExplainQuery, Fate, FilterList, FilterRules, LimitOf, LimitPer, Listed, NetworkQuery, Prefix,
-    Protocol, RateLimit,
+    DecidingRule, ExplainQuery, Explanation, Fate, FilterList, FilterRules, LimitOf, LimitPer,
+    Listed, NetworkQuery, Prefix, Protocol, RateLimit,
 };
 use anyhow::{Context, Result, ensure};
 use director::filter::{List, Rules};
@@ -85,14 +85,7 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
         send_syns(&scene, from, to, 1)?;
         until_dropped(&scene, "denied", before)?;
         live.ask_name()?;
-        let query = ExplainQuery {
-            protocol: Protocol::Tcp,
-            from: SocketAddr::new(from, 20_000),
-            to,
-            interface: None,
-            call_id: None,
-        };
-        let told = api.call(async |client| client.explain(&query).await)?;
+        let told = ask(&scene, from, to)?;
         assert_eq!(
             (told.fate, told.reason.as_deref()),
             (Fate::Drop, Some("denied"))
@@ -256,6 +249,16 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
         let before = dropped(&scene, "bogon")?;
         send_syns(&scene, client(family), to, 1)?;
         until_dropped(&scene, "bogon", before)?;
+        let told = ask(&scene, client(family), to)?;
+        let bogon = match family {
+            Family::V4 => "10.0.0.0/8",
+            Family::V6 => "fc00::/7",
+        };
+        let rule = DecidingRule::Bogon {
+            network: bogon.parse()?,
+            interface: clients.clone(),
+        };
+        assert_eq!(told.rule, Some(rule));
         let network = alone(client(family))?;
         list(&scene, network, FilterList::Allow, None)?;
         HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
@@ -270,6 +273,10 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
         let before = dropped(&scene, "reverse_path")?;
         send_syns(&scene, behind, to, 1)?;
         until_dropped(&scene, "reverse_path", before)?;
+        let rule = DecidingRule::Strict {
+            interface: clients.clone(),
+        };
+        assert_eq!(ask(&scene, behind, to)?.rule, Some(rule));
         HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
     }
     let nowhere = FilterRules {
@@ -283,6 +290,19 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
     Ok(())
 }
 
+/// What would become of a SYN through the first interface.
+fn ask(scene: &Scene, from: IpAddr, to: SocketAddr) -> Result<Explanation> {
+    let query = ExplainQuery {
+        protocol: Protocol::Tcp,
+        from: SocketAddr::new(from, 20_000),
+        to,
+        interface: None,
+        call_id: None,
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.explain(&query).await)
+}
+
 fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
     RateLimit {
         name: "syns".to_owned(),
@@ -290,7 +310,10 @@ fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
         per,
         rate,
         burst: Some(burst),
-        prefix_v4: 24,
+        prefix_v4: match per {
+            LimitPer::Source => 24,
+            LimitPer::Service => RateLimit::all_v4(),
+        },
         prefix_v6: 64,
         service: None,
         region: None,

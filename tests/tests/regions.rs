@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use adminapi::model::{
-    ExplainQuery, Family as Of, Fate, FilterList, FilterRules, Listed, MarkRule, Protocol, Region,
-    Scheduler, Service, ServiceId,
+    DecidingRule, ExplainQuery, Family as Of, Fate, FilterList, FilterRules, Listed, MarkRule,
+    Protocol, Region, Scheduler, Service, ServiceId,
 };
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -186,6 +186,11 @@ fn a_country_opens_no_connections_and_keeps_those_that_it_has() -> Result<()> {
                 (Some("DE"), Some(64_500))
             );
             assert_eq!(place.regions, [denied.name.as_str()]);
+            let rule = DecidingRule::Region {
+                name: denied.name.clone(),
+                list: FilterList::Deny,
+            };
+            assert_eq!(told.rule, Some(rule));
             let shown = scene
                 .director
                 .api()

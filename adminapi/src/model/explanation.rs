@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::text::EndpointText;
-use super::{Connection, ForwardingMethod, ListedView, Place, Protocol, Scheduler, ServiceId};
+use super::{
+    Connection, FilterList, ForwardingMethod, ListedView, Place, Prefix, Protocol, Scheduler,
+    ServiceId,
+};
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -53,6 +56,46 @@ pub struct NextHop {
     pub mtu: u32,
 }
 
+/// The rule of the filters by which a packet is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(example = json!({"kind": "connection_limit", "name": "web", "source": "10.0.1.0/24", "most": 200}))]
+pub enum DecidingRule {
+    /// A limit of connections: the source has as many as it may have.
+    ConnectionLimit {
+        /// Its name.
+        name: String,
+        /// What it takes for one source.
+        source: Prefix,
+        /// So many.
+        most: u32,
+    },
+    /// A bogon.
+    Bogon {
+        /// The longest of those that the source is in.
+        network: Prefix,
+        /// The interface where bogons are dropped.
+        interface: String,
+    },
+    /// A check of the way back: answers would leave through another interface.
+    Strict {
+        /// The interface that is checked.
+        interface: String,
+    },
+    /// A check of the way back: there is none.
+    Loose {
+        /// The interface that is checked.
+        interface: String,
+    },
+    /// A region that is on a list.
+    Region {
+        /// Its name.
+        name: String,
+        /// The list.
+        list: FilterList,
+    },
+}
+
 /// What a director would do with a packet, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"fate": "forward", "service": "tcp:192.0.2.10:80", "scheduler": "wrr", "real": "10.0.2.1:8080", "method": "nat", "next_hop": {"interface": "eth1", "station": "02:00:00:00:00:01", "mtu": 1500}}))]
@@ -65,6 +108,9 @@ pub struct Explanation {
     /// How the network that it comes from is listed, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<ListedView>,
+    /// The rule of the filters by which it is dropped, if one of these does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<DecidingRule>,
     /// Where it comes from, if regions are configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,

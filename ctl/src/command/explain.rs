@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{ExplainQuery, Explanation, Fate, Place, Protocol};
+use adminapi::model::{DecidingRule, ExplainQuery, Explanation, Fate, Place, Protocol};
 use clap::Args;
 
 /// A packet.
@@ -91,7 +91,10 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     let listed = found.listed.as_ref().map(|listed| {
         let why = listed.why.as_ref().map(|why| format!(": {why}"));
         let (list, network) = (listed.list, listed.network);
-        format!("{list} {network}{}", why.unwrap_or_default())
+        let left = listed.left.map(|left| format!(", {left} s left"));
+        let by_itself = if listed.automatic { ", by itself" } else { "" };
+        let (left, why) = (left.unwrap_or_default(), why.unwrap_or_default());
+        format!("{list} {network}{left}{by_itself}{why}")
     });
     let rows = [
         (
@@ -100,6 +103,7 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         ),
         ("fate", Some(fate)),
         ("listed", listed),
+        ("rule", found.rule.as_ref().map(rule)),
         ("comes from", found.place.as_ref().map(place)),
         ("service", found.service.map(|id| id.to_string())),
         ("connection", connection),
@@ -121,6 +125,23 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     known
         .map(|(name, value)| format!("{name:<12} {value}\n"))
         .collect()
+}
+
+/// The rule by which a packet is dropped.
+fn rule(rule: &DecidingRule) -> String {
+    match rule {
+        DecidingRule::ConnectionLimit { name, source, most } => {
+            format!("limit {name}: {source} has the {most} connections that it may have")
+        }
+        DecidingRule::Bogon { network, interface } => format!("bogon {network} on {interface}"),
+        DecidingRule::Strict { interface } => {
+            format!("strict on {interface}: an answer would not leave there")
+        }
+        DecidingRule::Loose { interface } => {
+            format!("loose on {interface}: no answer could leave")
+        }
+        DecidingRule::Region { name, list } => format!("region {name}, on the list {list}"),
+    }
 }
 
 fn place(place: &Place) -> String {
@@ -145,7 +166,9 @@ fn place(place: &Place) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::{Connection, ForwardingMethod, NextHop, Scheduler, ServiceId};
+    use adminapi::model::{
+        Connection, FilterList, ForwardingMethod, NextHop, Scheduler, ServiceId,
+    };
 
     use super::*;
 
@@ -162,6 +185,7 @@ mod tests {
             fate: Fate::Forward,
             reason: None,
             listed: None,
+            rule: None,
             place: Some(Place {
                 country: Some("DE".to_owned()),
                 asn: Some(64_500),
@@ -194,6 +218,47 @@ method       nat
 next hop     02:00:00:00:00:01 on eth1, MTU 1500
 "
         );
+        let by = |rule| Explanation {
+            fate: Fate::Drop,
+            rule: Some(rule),
+            ..found.clone()
+        };
+        let on = || "eth0".to_owned();
+        for (rule, want) in [
+            (
+                DecidingRule::ConnectionLimit {
+                    name: "web".to_owned(),
+                    source: "203.0.113.0/24".parse().unwrap(),
+                    most: 5,
+                },
+                "limit web: 203.0.113.0/24 has the 5 connections that it may have",
+            ),
+            (
+                DecidingRule::Bogon {
+                    network: "203.0.113.0/24".parse().unwrap(),
+                    interface: on(),
+                },
+                "bogon 203.0.113.0/24 on eth0",
+            ),
+            (
+                DecidingRule::Strict { interface: on() },
+                "strict on eth0: an answer would not leave there",
+            ),
+            (
+                DecidingRule::Loose { interface: on() },
+                "loose on eth0: no answer could leave",
+            ),
+            (
+                DecidingRule::Region {
+                    name: "abroad".to_owned(),
+                    list: FilterList::Deny,
+                },
+                "region abroad, on the list deny",
+            ),
+        ] {
+            let text = text(&query, &by(rule));
+            assert!(text.contains(&format!("\nrule         {want}\n")), "{text}");
+        }
         let lost = Explanation {
             fate: Fate::Drop,
             reason: Some("no_route".to_owned()),

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use adminapi::error::Result;
-use adminapi::model::{Filter, FilterRules, Listed, ListedView, NetworkPage, NetworkQuery, Prefix};
+use adminapi::model::{
+    DecidingRule, Filter, FilterRules, Listed, ListedView, NetworkPage, NetworkQuery, Prefix,
+};
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
@@ -44,6 +46,8 @@ pub(super) struct Origin {
     pub(super) listed: Option<ListedView>,
     /// Why nothing is taken from it.
     pub(super) refused: Option<&'static str>,
+    /// The rule that says so, if it is no list.
+    pub(super) rule: Option<DecidingRule>,
 }
 
 impl Filters {
@@ -250,21 +254,57 @@ impl Director {
                     List::Deny if !is_known => Some("denied"),
                     List::Deny | List::Allow => None,
                 },
+                rule: None,
             });
         }
-        let here = 1 << port;
-        let rules = &filters.rules;
-        let is_bogon = || filters.bogons.iter().any(|net| net.has(addr));
-        let back = || self.shared.fib.load().next_hop(addr, 0).ok();
-        let strays = rules.strict & here != 0 && back().is_none_or(|hop| hop.port != port)
-            || rules.loose & here != 0 && back().is_none();
-        let refused = match rules.bogons & here != 0 && is_bogon() {
-            true => Some("bogon"),
-            false => strays.then_some("reverse_path"),
-        };
+        let unchecked = addr.is_link_local();
+        let rule = (!unchecked).then(|| self.forged(&filters, addr, port));
+        let rule = rule.flatten();
         Ok(Origin {
             listed: None,
-            refused: refused.filter(|_| !addr.is_link_local()),
+            refused: rule.as_ref().map(|rule| match rule {
+                DecidingRule::Bogon { .. } => "bogon",
+                _ => "reverse_path",
+            }),
+            rule,
+        })
+    }
+
+    /// The rule that takes `addr` for forged where it comes in through `port`.
+    fn forged(&self, filters: &Filters, addr: Addr, port: u16) -> Option<DecidingRule> {
+        let rules = &filters.rules;
+        let holds_here = |ports: u32| ports & 1 << port != 0;
+        let (interface, _) = self.facts.interfaces.get(usize::from(port))?;
+        let interface = interface.name.clone();
+        let back = || self.shared.fib.load().next_hop(addr, 0).ok();
+        let bogons = filters.bogons.iter().filter(|net| net.has(addr));
+        match bogons.max_by_key(|net| net.bits) {
+            Some(net) if holds_here(rules.bogons) => Some(DecidingRule::Bogon {
+                network: translate::prefix(*net),
+                interface,
+            }),
+            _ if holds_here(rules.strict) && back().is_none_or(|hop| hop.port != port) => {
+                Some(DecidingRule::Strict { interface })
+            }
+            _ if holds_here(rules.loose) && back().is_none() => {
+                Some(DecidingRule::Loose { interface })
+            }
+            _ => None,
+        }
+    }
+
+    /// The limit of connections of this number, and what it takes for the source `addr`.
+    pub(super) fn crowd_of(&self, number: usize, addr: Addr) -> Option<DecidingRule> {
+        let filters = self.filters.lock();
+        let limit = filters.wanted.connections.get(number)?;
+        let bits = match addr.is_v4() {
+            true => Net::V4_BITS + limit.prefix_v4,
+            false => limit.prefix_v6,
+        };
+        Some(DecidingRule::ConnectionLimit {
+            name: limit.name.clone(),
+            source: translate::prefix(Net::new(addr.masked(bits), bits)),
+            most: limit.most,
         })
     }
 

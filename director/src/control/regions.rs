@@ -308,12 +308,25 @@ impl Director {
         })
     }
 
-    /// Whether nothing for a service is taken from `addr` because of its region, of a connection
-    /// that is known or new.
-    pub(super) fn is_refused_by_region(&self, addr: Addr, is_known: bool) -> bool {
-        let rules = self.filters.lock().rules.regions;
+    /// The region because of which nothing for a service is taken from `addr`, of a connection that
+    /// is known or new.
+    pub(super) fn refusing_region(
+        &self,
+        addr: Addr,
+        is_known: bool,
+    ) -> Option<model::DecidingRule> {
+        let filters = self.filters.lock();
         let regions = self.shared.pool.load().geography().regions_of(addr);
-        regions.meets(rules.sealed) || !is_known && regions.meets(rules.closed)
+        let names = filters.regional.names(regions);
+        let of = |list| {
+            let on_it =
+                |region: &&model::Region| region.list == Some(list) && names.contains(&region.name);
+            let region = filters.wanted.regions.iter().find(on_it)?;
+            let name = region.name.clone();
+            Some(model::DecidingRule::Region { name, list })
+        };
+        let closed = || of(FilterList::Deny).filter(|_| !is_known);
+        of(FilterList::BlackHole).or_else(closed)
     }
 
     /// What there is of each region.

@@ -356,10 +356,16 @@ impl Director {
             .explain(&tuple, query.call_id.as_deref(), port, now);
         let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
         let is_allowed = origin.listed.as_ref().map(|listed| listed.list);
-        let by_region = found.service.is_some()
-            && is_allowed != Some(model::FilterList::Allow)
-            && self.is_refused_by_region(tuple.src.addr, found.connection.is_some());
-        let refused = origin.refused.or(by_region.then_some("region"));
+        let is_judged = found.service.is_some() && is_allowed != Some(model::FilterList::Allow);
+        let is_known = found.connection.is_some();
+        let by_region = is_judged.then(|| self.refusing_region(tuple.src.addr, is_known));
+        let by_region = by_region.flatten();
+        let rule = match (&origin.refused, &by_region) {
+            (Some(_), _) => origin.rule,
+            (None, Some(_)) => by_region.clone(),
+            (None, None) => found.crowded.and_then(|n| self.crowd_of(n, tuple.src.addr)),
+        };
+        let refused = origin.refused.or(by_region.map(|_| "region"));
         let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
@@ -376,6 +382,7 @@ impl Director {
                 .or(found.refused.map(DropReason::name))
                 .map(str::to_owned),
             listed: origin.listed,
+            rule,
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),

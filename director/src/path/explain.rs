@@ -44,6 +44,8 @@ pub struct Explanation {
     pub hop: Option<Hop>,
     /// Why it would not.
     pub refused: Option<DropReason>,
+    /// The number of the limit of connections by which it would not.
+    pub crowded: Option<usize>,
 }
 
 impl Shared {
@@ -66,6 +68,7 @@ impl Shared {
             real: None,
             hop: None,
             refused: None,
+            crowded: None,
         };
         let fib = self.fib.load_full();
         let view = View {
@@ -172,7 +175,8 @@ impl<'s> View<'s> {
         if self.is_drawn(service, packet, &guest) {
             return refused(Cause::DefenceRate);
         }
-        match self.pool.crowds().full(&packet.tuple) {
+        found.crowded = self.pool.crowds().full(&packet.tuple);
+        match found.crowded {
             Some(_) => refused(Cause::SourceConnections),
             None => Ok(()),
         }
