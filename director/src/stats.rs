@@ -83,7 +83,7 @@ pub struct Traffic {
     pub out_bytes: Counter,
     /// Packets that were known to be its own when they were dropped.
     pub drops: Drops,
-    /// SYNs of clients that have shown by a RST that they are there.
+    /// Clients that have shown, by a cookie or by a RST, that they are there.
     pub shown: Counter,
     /// New TCP connections that the real server has agreed to.
     pub answered: Counter,
@@ -225,7 +225,7 @@ impl PerWorker {
         }
     }
 
-    /// SYNs of clients that have shown by a RST that they are there, over all workers.
+    /// Clients that have shown, by a cookie or by a RST, that they are there, over all workers.
     pub fn shown(&self) -> u64 {
         self.workers.iter().map(|t| t.shown.get()).sum()
     }

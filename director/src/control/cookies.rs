@@ -296,7 +296,8 @@ impl Director {
         let by_workers = |cause: Cause| service.traffic.dropped(cause.into());
         CookieCounts {
             sent: gate.sent + by_workers(Cause::Challenged),
-            accepted: gate.accepted + service.traffic.shown(),
+            // What the gate has let by is each segment up to the one that opens the connection.
+            accepted: service.traffic.shown(),
             refused: gate.refused + by_workers(Cause::BadCookie),
         }
     }

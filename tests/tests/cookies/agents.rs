@@ -33,6 +33,15 @@ fn who_loses_its_agent_gets_no_more_cookies_and_without_any_all_goes_on_as_befor
     // Nobody waits for the director to notice.
     fetch_names(&bed.topology.client, HTTP.http(), 6)?;
     bed.await_cookies(HTTP, 2, true)?;
+    let lack = "10.0.2.1:80: no agent speaks for it";
+    for (policy, why) in [
+        (CookiePolicy::Auto, "nothing calls for them"),
+        (CookiePolicy::Always, "set by the user"),
+    ] {
+        set_policy(&bed, policy)?;
+        let told = bed.status(HTTP)?.reason;
+        ensure!(told == format!("{why}; real server {lack}"), "{told}");
+    }
     let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 6)?);
     ensure!(!names.contains_key("rs1"), "{names:?}");
     ensure!(bed.syns()? == 0);
@@ -87,16 +96,7 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
         ..Shape::NAT
     })?;
     let client = &bed.topology.client;
-    let set = |policy| {
-        let patch = ServicePatch {
-            cookies: Some(policy),
-            ..Default::default()
-        };
-        let service = HTTP.http_service();
-        let api = bed.director.api();
-        api.call(async |api| api.change_service(service, patch).await)
-            .map(drop)
-    };
+    let set = |policy| set_policy(&bed, policy);
     let mut before = HttpConnection::open(client, HTTP.http())?;
     let before_name = before.ask_name()?;
     ensure!(bed.syns()? == 1);
@@ -110,6 +110,11 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
     let during_name = during.ask_name()?;
     ensure!(before.ask_name()? == before_name);
     ensure!(bed.syns()? == 1);
+    let counted = bed.status(HTTP)?;
+    ensure!(
+        (counted.sent, counted.accepted) == (1, 1),
+        "one client: {counted:?}"
+    );
 
     set(CookiePolicy::Off)?;
     ensure!(!bed.status(HTTP)?.active, "not at once");
@@ -119,6 +124,17 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
     ensure!(bed.syns()? == 2);
     begin_with_every_change(&bed)?;
     balanced(&bed.director)
+}
+
+fn set_policy(bed: &Bed, policy: CookiePolicy) -> Result<()> {
+    let patch = ServicePatch {
+        cookies: Some(policy),
+        ..Default::default()
+    };
+    let service = HTTP.http_service();
+    let api = bed.director.api();
+    api.call(async |api| api.change_service(service, patch).await)
+        .map(drop)
 }
 
 type Setting<'s> = &'s dyn Fn(CookiePolicy) -> Result<()>;

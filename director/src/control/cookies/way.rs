@@ -110,15 +110,17 @@ pub(super) fn decide(
     stands: &Stands,
     look: &Look<'_>,
 ) -> Result<String, String> {
-    let with_way = |why: &str| match way {
-        Ok(CookieWay::Splice | CookieWay::Reset) => format!("{why}; {}", stands.lack()),
-        _ => why.to_owned(),
+    let with_lack = |why: &str| match &stands.lack {
+        Some(lack) => format!("{why}; {lack}"),
+        None => why.to_owned(),
     };
     match (policy, way) {
         (CookiePolicy::Off, _) => Err(SET.to_owned()),
         (_, Err(lack)) => Err(lack.clone()),
-        (CookiePolicy::Always, _) => Ok(with_way(SET)),
-        (CookiePolicy::Auto, _) if look.attacked => Ok(with_way("under attack")),
+        (CookiePolicy::Always, _) => Ok(with_lack(SET)),
+        (CookiePolicy::Auto, _) if look.attacked => Ok(with_lack("under attack")),
+        // Who has agents wants to know of one that is missing before they are called for.
+        (CookiePolicy::Auto, _) if look.is_helped => Err(with_lack(UNCALLED)),
         (CookiePolicy::Auto, _) => Err(UNCALLED.to_owned()),
     }
 }
