@@ -88,7 +88,7 @@ impl<'c> Listing<'c> {
                 return Ok(Some(row));
             }
             match self.pieces.next().await? {
-                Some(piece) => self.reader.take(&piece),
+                Some(piece) => self.reader.take(piece),
                 None => {
                     self.reader.end().map_err(garbled)?;
                     return Ok(None);

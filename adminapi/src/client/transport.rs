@@ -17,6 +17,10 @@ use crate::problem::ProblemDocument;
 /// The largest answer that is read.
 const ANSWER_LIMIT: usize = 256 << 20;
 
+/// What is read at once. A buffer that grew with a long answer would be new memory again and again,
+/// and the kernel has to clear it.
+const READ_SIZE: usize = 32 << 10;
+
 /// A request with its body.
 pub(super) type Request = hyper::Request<Full<Bytes>>;
 
@@ -53,18 +57,15 @@ pub(super) struct Answer {
 
 impl Transport {
     pub(super) async fn open(address: &Address, trust: &Trust) -> Result<Self, ClientError> {
-        let refused = |source| ClientError::of_connect(address, source);
         let sender = match address {
             Address::Unix(path) => {
-                handshake(UnixStream::connect(path).await.map_err(refused)?).await?
+                let stream = UnixStream::connect(path).await;
+                handshake(stream.map_err(|source| ClientError::of_connect(address, source))?)
+                    .await?
             }
             Address::Host { scheme, host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await;
-                let stream = stream.map_err(refused)?;
-                match scheme {
-                    Scheme::Http => handshake(stream).await?,
-                    Scheme::Https => handshake(trust.secure(stream, address, host).await?).await?,
-                }
+                // Boxed, as what TLS needs would be stack that a socket of this host touches, too.
+                Box::pin(over_network(address, (*scheme, host, *port), trust)).await?
             }
         };
         let address = address.clone();
@@ -98,11 +99,26 @@ impl Head {
     }
 }
 
+async fn over_network(
+    address: &Address,
+    (scheme, host, port): (Scheme, &str, u16),
+    trust: &Trust,
+) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let stream = TcpStream::connect((host, port)).await;
+    let stream = stream.map_err(|source| ClientError::of_connect(address, source))?;
+    match scheme {
+        Scheme::Http => handshake(stream).await,
+        Scheme::Https => handshake(trust.secure(stream, address, host).await?).await,
+    }
+}
+
 async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+    let (sender, connection) = http1::Builder::new()
+        .read_buf_exact_size(Some(READ_SIZE))
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(protocol)?;
     // An error of the connection fails the request that it breaks; here it has no one to tell.

@@ -21,14 +21,15 @@ pub(crate) async fn execute<D: Director>(
     names: &dyn Names,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    // Boxed is what would take stack that a listing has to touch, too: fresh memory, page by page.
     match request {
-        Request::Change(wanted) => change(wanted, director).await,
-        Request::Set(setting) => set(setting, director).await,
+        Request::Change(wanted) => Box::pin(change(wanted, director)).await,
+        Request::Set(setting) => Box::pin(set(setting, director)).await,
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
         Request::StartDaemon(daemon) => director.start_daemon(daemon).await.map_err(on_daemon),
         Request::StopDaemon(role) => director.stop_daemon(role).await.map_err(on_daemon),
         Request::Save { numeric, extent } => {
-            save_all(director, style(numeric, names), extent, out).await
+            Box::pin(save_all(director, style(numeric, names), extent, out)).await
         }
         Request::List(wanted) => list(wanted, director, names, out).await,
     }
@@ -181,8 +182,10 @@ async fn list<D: Director>(
             };
             write_rows(rows, print, out).await
         }
-        (What::Connections { engines }, false) => connections(director, engines, style, out).await,
-        (What::Connections { .. }, true) => connections_json(director, out).await,
+        (What::Connections { engines }, false) => {
+            Box::pin(connections(director, engines, style, out)).await
+        }
+        (What::Connections { .. }, true) => Box::pin(connections_json(director, out)).await,
         (What::Timeouts, json) => {
             let timeouts = director.timeouts().await.map_err(on_service)?;
             if json {
@@ -213,7 +216,7 @@ async fn write_rows(
     print: impl Fn(&mut Vec<u8>, &ServiceRow),
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(2 * PORTION);
     let ended = loop {
         match rows.next().await {
             Ok(Some(row)) => print(&mut text, &row),

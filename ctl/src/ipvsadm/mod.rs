@@ -115,9 +115,12 @@ async fn dispatch<D: Director>(
             check::check(&line)?;
             let director = find()?;
             if line.own.contains(&Own::Atomic) {
-                restore::restore_atomically(&line, &director, context, streams).await?;
+                Box::pin(restore::restore_atomically(
+                    &line, &director, context, streams,
+                ))
+                .await?;
             } else {
-                return restore::restore(&director, context, streams).await;
+                return Box::pin(restore::restore(&director, context, streams)).await;
             }
         }
         _ => {
@@ -126,7 +129,8 @@ async fn dispatch<D: Director>(
             let director = find()?;
             if line.own.contains(&Own::Watch) {
                 let interval = Duration::from_secs(line.interval);
-                return watch(&request, interval, &director, context.names, streams).await;
+                let watching = watch(&request, interval, &director, context.names, streams);
+                return Box::pin(watching).await;
             }
             execute::execute(request, &director, context.names, streams.out).await?;
         }

@@ -186,7 +186,7 @@ mod tests {
     fn reals(sheet: &Arc<Sheet>, numbers: Numbers) -> Vec<RealRow> {
         let mut reader = Reader::default();
         for row in Rows::of(Arc::clone(sheet), numbers) {
-            reader.take(&row.unwrap());
+            reader.take(row.unwrap().into());
         }
         let rows = std::iter::from_fn(|| reader.row().unwrap());
         rows.flat_map(|row| row.reals).collect()

@@ -2,6 +2,9 @@
 //! length, no names), what is configured before what changes with the traffic. So one end writes and
 //! the other one reads while rows are still being made, and most of a row need not be made at all.
 
+use std::net::IpAddr;
+
+use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::parts::Whole;
@@ -94,7 +97,7 @@ fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
     }
     row.numbers = parts.numbers()?;
     for real in &mut row.reals {
-        real.live = parts.live()?;
+        parts.live(&mut real.live)?;
     }
     Ok(row)
 }
@@ -116,52 +119,80 @@ impl Parts<'_> {
 
     fn real(&mut self) -> Result<RealRow, Unlisted> {
         Ok(RealRow {
-            address: self.take()?,
-            port: self.take()?,
-            weight: self.take()?,
+            address: self.address()?,
+            port: self.short()?,
+            weight: self.short()?,
             method: self.take()?,
             tun: self.whole()?,
-            upper: self.take()?,
-            lower: self.take()?,
+            upper: self.short()?,
+            lower: self.short()?,
             live: Live::default(),
         })
     }
 
-    fn live(&mut self) -> Result<Live, Unlisted> {
-        Ok(Live {
-            active: self.take()?,
-            inactive: self.take()?,
-            persistent: self.take()?,
-            numbers: self.numbers()?,
-        })
+    fn live(&mut self, live: &mut Live) -> Result<(), Unlisted> {
+        live.active = self.short()?;
+        live.inactive = self.short()?;
+        live.persistent = self.short()?;
+        live.numbers = self.numbers()?;
+        Ok(())
     }
 
+    #[inline]
     fn numbers(&mut self) -> Result<Option<Five>, Unlisted> {
-        if !self.take()? {
-            return Ok(None);
+        match self.take()? {
+            false => Ok(None),
+            true => self.five().map(Some),
         }
-        let mut numbers = Five::default();
-        for number in &mut numbers {
-            *number = self.take()?;
+    }
+
+    fn five(&mut self) -> Result<Five, Unlisted> {
+        let mut five = Five::default();
+        for number in &mut five {
+            *number = self.short()?;
         }
-        Ok(Some(numbers))
+        Ok(five)
+    }
+
+    /// An address: mostly one of IPv4.
+    #[inline]
+    fn address(&mut self) -> Result<IpAddr, Unlisted> {
+        match self.0 {
+            [0, a, b, c, d, rest @ ..] => {
+                self.0 = rest;
+                Ok([*a, *b, *c, *d].into())
+            }
+            _ => self.take(),
+        }
+    }
+
+    /// A number: mostly one of a byte, which stands for itself.
+    #[inline]
+    fn short<T: DeserializeOwned + From<u8>>(&mut self) -> Result<T, Unlisted> {
+        match self.0 {
+            [number @ 0..0x80, rest @ ..] => {
+                self.0 = rest;
+                Ok(T::from(*number))
+            }
+            _ => self.take(),
+        }
     }
 }
 
-/// Takes rows out of bytes that come in pieces.
+/// Takes rows out of bytes that come in pieces. Only a row that lies in several of them is copied.
 #[derive(Debug, Default)]
 pub struct Reader {
-    bytes: Vec<u8>,
-    /// How many of them have been read.
-    read: usize,
+    /// A row that began in earlier pieces, with its length.
+    begun: Vec<u8>,
+    /// What is left of the last piece.
+    piece: Bytes,
 }
 
 impl Reader {
-    /// Takes the next piece.
-    pub fn take(&mut self, piece: &[u8]) {
-        self.bytes.drain(..self.read);
-        self.read = 0;
-        self.bytes.extend_from_slice(piece);
+    /// Takes the next piece, when there is no row in those before.
+    pub fn take(&mut self, piece: Bytes) {
+        self.begun.extend_from_slice(&self.piece);
+        self.piece = piece;
     }
 
     /// The next row, if all of it is there.
@@ -169,18 +200,39 @@ impl Reader {
     /// # Errors
     /// When it is none.
     pub fn row(&mut self) -> Result<Option<ServiceRow>, Unlisted> {
-        let Some((length, rest)) = self.bytes[self.read..].split_first_chunk::<LENGTH>() else {
-            return Ok(None);
-        };
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > LONGEST {
-            return Err(Unlisted::TooLong(length));
+        if !self.begun.is_empty() {
+            return self.finish();
         }
-        let Some(row) = rest.get(..length) else {
+        let Some(length) = length(&self.piece)? else {
             return Ok(None);
         };
-        self.read += LENGTH + length;
-        decode(row).map(Some)
+        if self.piece.len() < length {
+            return Ok(None);
+        }
+        let row = self.piece.split_to(length);
+        decode(&row[LENGTH..]).map(Some)
+    }
+
+    /// The row that has begun, if its end is there.
+    fn finish(&mut self) -> Result<Option<ServiceRow>, Unlisted> {
+        self.fill(LENGTH);
+        let Some(length) = length(&self.begun)? else {
+            return Ok(None);
+        };
+        self.fill(length);
+        if self.begun.len() < length {
+            return Ok(None);
+        }
+        let row = decode(&self.begun[LENGTH..]);
+        self.begun.clear();
+        row.map(Some)
+    }
+
+    /// Has so many bytes of it together, as far as they are there.
+    fn fill(&mut self, length: usize) {
+        let missing = length.saturating_sub(self.begun.len());
+        let there = self.piece.split_to(missing.min(self.piece.len()));
+        self.begun.extend_from_slice(&there);
     }
 
     /// Nothing more comes.
@@ -188,10 +240,21 @@ impl Reader {
     /// # Errors
     /// When there is a part of a row.
     pub fn end(&self) -> Result<(), Unlisted> {
-        match self.read == self.bytes.len() {
+        match self.begun.is_empty() && self.piece.is_empty() {
             true => Ok(()),
             false => Err(Unlisted::Short),
         }
+    }
+}
+
+/// How long the first row of `bytes` is with what says so, if that is there.
+fn length(bytes: &[u8]) -> Result<Option<usize>, Unlisted> {
+    let Some((length, _)) = bytes.split_first_chunk::<LENGTH>() else {
+        return Ok(None);
+    };
+    match u32::from_le_bytes(*length) as usize {
+        length if length > LONGEST => Err(Unlisted::TooLong(length)),
+        length => Ok(Some(LENGTH + length)),
     }
 }
 
@@ -200,7 +263,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::super::*;
-    use super::Unlisted;
+    use super::{Bytes, Unlisted};
     use crate::model::{Engine, Helper, SchedulerFlag, TunnelChecksum, TunnelType};
 
     #[test]
@@ -253,7 +316,7 @@ mod tests {
             let mut reader = Reader::default();
             let mut read = Vec::new();
             for piece in bytes.chunks(size) {
-                reader.take(piece);
+                reader.take(Bytes::copy_from_slice(piece));
                 read.extend(std::iter::from_fn(|| reader.row().unwrap()));
             }
             reader.end().unwrap();
@@ -265,7 +328,7 @@ mod tests {
     fn what_is_no_listing_is_refused() {
         let read = |bytes: &[u8]| {
             let mut reader = Reader::default();
-            reader.take(bytes);
+            reader.take(Bytes::copy_from_slice(bytes));
             let row = reader.row();
             row.and_then(|_| reader.end())
         };
