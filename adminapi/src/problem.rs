@@ -46,6 +46,8 @@ pub enum ProblemKind {
     Unauthorized,
     /// Who asks is known, and may not.
     Forbidden,
+    /// Plain HTTP where TLS is spoken.
+    TlsRequired,
     /// What `If-Match` or `If-None-Match` asks for is not so.
     PreconditionFailed,
     /// The resource knows no such method.
@@ -70,7 +72,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All that a director sends.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoSuchService,
         Self::NoSuchReal,
         Self::NoSuchConnection,
@@ -87,6 +89,7 @@ impl ProblemKind {
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::TlsRequired,
         Self::PreconditionFailed,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -117,6 +120,7 @@ impl ProblemKind {
             Self::BadRequest => ("bad-request", 400, "Bad request"),
             Self::Unauthorized => ("unauthorized", 401, "Not let in"),
             Self::Forbidden => ("forbidden", 403, "Not allowed"),
+            Self::TlsRequired => ("tls-required", 400, "TLS is needed"),
             Self::RequestTimeout => ("request-timeout", 408, "Body too slow"),
             Self::PreconditionFailed => ("precondition-failed", 412, "Precondition failed"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed"),

@@ -2,6 +2,7 @@
 //! have a token.
 
 mod connections;
+mod plain;
 mod room;
 mod tls;
 
@@ -21,7 +22,7 @@ use crate::kept::Kept;
 use connections::{Connections, Listener};
 
 pub use connections::CONNECTIONS;
-pub use tls::TlsFiles;
+pub use tls::{ClientCertificates, TlsFiles};
 pub(crate) use tls::{certificates, private_key, roots};
 
 /// Read and write for owner and group.

@@ -321,6 +321,7 @@ impl From<&ProblemDocument> for DirectorError {
             | ProblemKind::NoSuchResource
             | ProblemKind::NoSuchSysctl => Self::Refused(text),
             ProblemKind::Limit => Self::Full(text),
+            ProblemKind::TlsRequired => Self::NotTrusted(text),
             _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
             _ => Self::Fault(text),
         }

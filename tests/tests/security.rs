@@ -111,7 +111,7 @@ fn over_the_network_a_token_opens_what_its_role_says() -> Result<()> {
         ("bulwark_00", "-Ln", 4, "token"),
         (admin, &distrust, 7, "--ca"),
         (admin, "-Ln --ca /nonexistent", 2, "No such file"),
-        (admin, &plain, 6, ""),
+        (admin, &plain, 7, "https://"),
         (admin, "-E -t 10.9.9.9:80 -s wlc", 0, ""),
     ] {
         let (status, said) = guarded.ask(token, line)?;

@@ -13,7 +13,7 @@ use crate::kept::Kept;
 use crate::model::{ForwardingMethod, Order, Protocol, Scheduler, SchedulerFlags};
 use crate::problem::ProblemKind;
 use crate::router::router;
-use crate::serve::{Access, TlsFiles, bind_unix, serve_tcp, serve_unix};
+use crate::serve::{Access, ClientCertificates, TlsFiles, bind_unix, serve_tcp, serve_unix};
 
 /// A director on a Unix socket.
 struct Director {
@@ -314,6 +314,10 @@ struct Papers {
 
 impl Papers {
     fn new() -> Self {
+        Self::good_until(4096)
+    }
+
+    fn good_until(year: i32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut ca = rcgen::CertificateParams::new([]).unwrap();
         let name = format!("ca {}", folder.path().display());
@@ -323,13 +327,14 @@ impl Papers {
         let certificate = ca.self_signed(&key).unwrap();
         std::fs::write(folder.path().join("ca.crt"), certificate.pem()).unwrap();
         let papers = Self { folder };
-        papers.issue("director", rcgen::Issuer::new(ca, key));
+        papers.issue("director", rcgen::Issuer::new(ca, key), year);
         papers
     }
 
-    fn issue(&self, name: &str, issuer: rcgen::Issuer<'_, rcgen::KeyPair>) {
+    fn issue(&self, name: &str, issuer: rcgen::Issuer<'_, rcgen::KeyPair>, year: i32) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &issuer).unwrap();
         std::fs::write(self.path(&format!("{name}.crt")), certificate.pem()).unwrap();
         let key_path = self.path(&format!("{name}.key"));
@@ -344,10 +349,19 @@ impl Papers {
 
     /// What a director with these papers asks for.
     fn access(&self, client_ca: Option<PathBuf>) -> Access {
+        self.access_of(client_ca, ClientCertificates::Required)
+    }
+
+    fn access_of(
+        &self,
+        client_ca: Option<PathBuf>,
+        client_certificates: ClientCertificates,
+    ) -> Access {
         let files = TlsFiles {
             certificate: self.path("director.crt"),
             key: self.path("director.key"),
             client_ca,
+            client_certificates,
         };
         Access {
             door: Door::default(),
@@ -415,6 +429,53 @@ async fn a_client_certificate_is_shown_to_a_director_that_wants_one() {
         let error = client(trust).health().await.unwrap_err();
         assert!(matches!(error, ClientError::Tls { .. }), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn who_has_a_certificate_that_has_run_out_is_told_whose() {
+    let (papers, past) = (Papers::new(), Papers::good_until(2001));
+    let old_director = serving("https", past.access(None)).await;
+    let director = serving("https", papers.access(Some(past.path("ca.crt")))).await;
+    let old_client = Trust {
+        identity: Some((past.path("director.crt"), past.path("director.key"))),
+        ..papers.trust()
+    };
+    for (address, trust, want) in [
+        (old_director, past.trust(), "[api.tls]"),
+        (director, old_client, "BULWARK_CERTIFICATE"),
+    ] {
+        let client = Client::connect(&address).unwrap().with_trust(trust);
+        let error = client.health().await.unwrap_err();
+        assert!(matches!(error, ClientError::Tls { .. }), "{error:?}");
+        assert!(error.to_string().contains(want), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_may_be_shown_has_to_be_good() {
+    let papers = Papers::new();
+    let ca = Some(papers.path("ca.crt"));
+    let access = papers.access_of(ca, ClientCertificates::Optional);
+    let address = serving("https", access).await;
+    let others = Papers::new();
+    for (of, is_let_in) in [(None, true), (Some(&papers), true), (Some(&others), false)] {
+        let trust = Trust {
+            identity: of.map(|of| (of.path("director.crt"), of.path("director.key"))),
+            ..papers.trust()
+        };
+        let client = Client::connect(&address).unwrap().with_trust(trust);
+        assert_eq!(client.health().await.is_ok(), is_let_in);
+    }
+}
+
+#[tokio::test]
+async fn plain_http_is_told_that_tls_is_spoken() {
+    let papers = Papers::new();
+    let address = serving("https", papers.access(None)).await;
+    let client = Client::connect(&address.replace("https", "http")).unwrap();
+    let error = client.health().await.unwrap_err();
+    assert_eq!(error.kind(), Some(ProblemKind::TlsRequired), "{error:?}");
+    assert!(error.to_string().contains("https://"), "{error}");
 }
 
 #[tokio::test]

@@ -81,6 +81,15 @@ pub(super) fn explain(error: &io::Error) -> Option<String> {
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "use a name or address that its certificate has",
+        Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => "give the director a new one (`[api.tls]`), or set the clock of this host",
+        Error::AlertReceived(AlertDescription::CertificateExpired) => {
+            "make a new certificate for BULWARK_CERTIFICATE"
+        }
         Error::InvalidMessage(_) => "it does not speak TLS; try http://",
         Error::AlertReceived(
             AlertDescription::CertificateRequired

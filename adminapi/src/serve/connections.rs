@@ -26,6 +26,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use super::plain::{is_plain, refuse};
 use super::room::{Room, Seat};
 use super::tls::is_worth_a_line;
 use crate::auth::Peer;
@@ -99,6 +100,7 @@ impl Accepted {
         Ok(match self {
             Self::Unix(stream) => Box::new(stream),
             Self::Plain(stream) => Box::new(stream),
+            Self::Tls(stream, _) if is_plain(&stream).await? => return Err(refuse(stream).await),
             Self::Tls(stream, acceptor) => Box::new(acceptor.accept(stream).await?),
         })
     }

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use serde::Deserialize;
 
 use crate::auth::{open_file, private_text};
 use crate::kept::Kept;
@@ -21,8 +22,26 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The key of the certificate.
     pub key: PathBuf,
-    /// Who signs the certificates that clients have to show; without it they show none.
+    /// Who signs the certificates that clients show; without it they are not asked for one.
     pub client_ca: Option<PathBuf>,
+    /// Whether they have to show one then.
+    pub client_certificates: ClientCertificates,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// Those without one are let in as well; one that is shown has to be good.
+    Optional,
+    /// Those without one are not let in.
+    #[default]
+    Required,
+}
+
+impl ClientCertificates {
+    /// What the configuration calls them.
+    pub const WORDS: &[&str] = &["optional", "required"];
 }
 
 impl TlsFiles {
@@ -53,8 +72,12 @@ impl TlsFiles {
             None => config.with_no_client_auth(),
             Some(path) => {
                 let roots = Arc::new(roots(path)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-                let verifier = verifier.map_err(|error| of(path, error))?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = match self.client_certificates {
+                    ClientCertificates::Optional => verifier.allow_unauthenticated(),
+                    ClientCertificates::Required => verifier,
+                };
+                let verifier = verifier.build().map_err(|error| of(path, error))?;
                 config.with_client_cert_verifier(verifier)
             }
         };
@@ -128,6 +151,7 @@ mod tests {
                 certificate: path.clone(),
                 key: path.clone(),
                 client_ca: None,
+                client_certificates: ClientCertificates::default(),
             };
             let why = [
                 files.read().unwrap_err(),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use adminapi::serve::TlsFiles;
+use adminapi::serve::{ClientCertificates, TlsFiles};
 
 use super::read::{Expected, Section};
 
@@ -113,6 +113,12 @@ fn read_tls(mut section: Section<'_>) -> Option<TlsFiles> {
     let mut required = |key| section.required::<PathBuf>(key, &PATH, mend);
     let (certificate, key) = (required("certificate"), required("key"));
     let client_ca = optional_path(&mut section, "client_ca");
+    let words = Expected::Word(ClientCertificates::WORDS);
+    let client_certificates = section.optional("client_certificates", &words);
+    if section.has("client_certificates") && !section.has("client_ca") {
+        let mend = "set client_ca too, the file of those who sign them";
+        section.refuse("client_certificates", "does nothing by itself", mend);
+    }
     for (name, path) in [("certificate", &certificate), ("key", &key)] {
         if let Some(path) = path {
             check_absolute(&section, name, path);
@@ -123,6 +129,7 @@ fn read_tls(mut section: Section<'_>) -> Option<TlsFiles> {
         certificate: certificate?,
         key: key?,
         client_ca,
+        client_certificates: client_certificates.unwrap_or_default(),
     })
 }
 

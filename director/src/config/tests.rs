@@ -2,6 +2,7 @@ use std::fs;
 use std::num::NonZeroU32;
 
 use adminapi::model::{Protocol, Scheduler};
+use adminapi::serve::ClientCertificates;
 use adminapi::sysctl::Sysctl;
 use proptest::prelude::*;
 
@@ -57,12 +58,13 @@ fn the_sample_files_are_good() {
 fn other_hosts_come_with_tokens_and_tls() {
     let text = "[datapath]\ninterfaces = [\"a\"]\n[api]\nlisten = \"192.0.2.1:7070\"\n\
                 token_file = \"/t\"\nunix_group = \"bulwark\"\n[api.tls]\ncertificate = \"/c\"\n\
-                key = \"/k\"\nclient_ca = \"/ca\"\n";
+                key = \"/k\"\nclient_ca = \"/ca\"\nclient_certificates = \"optional\"\n";
     let api = Config::parse(text, "f").unwrap().api.clone();
     assert_eq!(api.unix_group.as_deref(), Some("bulwark"));
     let listen = api.listen.unwrap();
     assert_eq!(listen.token_file, Some("/t".into()));
     let tls = listen.tls.unwrap();
+    assert_eq!(tls.client_certificates, ClientCertificates::Optional);
     let files = [tls.certificate, tls.key, tls.client_ca.unwrap()];
     assert_eq!(files, ["/c", "/k", "/ca"].map(std::path::PathBuf::from));
 }
@@ -80,6 +82,7 @@ fn what_the_sample_shows_is_the_default() {
         "#certificate",
         "#key",
         "#client_ca",
+        "#client_certificates",
         "#insecure_loopback",
         "#persist",
         "#request_",
@@ -325,6 +328,12 @@ fn each_bad_line_is_named() {
         (
             "[api]\nlisten = \"127.0.0.1:7070\"\ntoken_file = \"/t\"\n[api.tls]\nkey = \"/k\"",
             "f:6: api.tls.certificate: is missing; name a PEM file, as in \"/etc/bulwark/api.crt\"",
+        ),
+        (
+            "[api]\nlisten = \"127.0.0.1:7070\"\ntoken_file = \"/t\"\n[api.tls]\n\
+             certificate = \"/c\"\nkey = \"/k\"\nclient_certificates = \"optional\"",
+            "f:9: api.tls.client_certificates: does nothing by itself; set client_ca too, the file \
+             of those who sign them",
         ),
         (
             "[limits]\nconnections = 100",
