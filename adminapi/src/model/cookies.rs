@@ -90,8 +90,7 @@ pub struct CookieStatus {
     pub reals: u32,
     /// SYNs answered.
     pub sent: u64,
-    /// Clients that came back: with a cookie, or with another SYN when they had reset the answer to the
-    /// first.
+    /// Connections that a cookie has opened, or SYNs of clients that have reset the answer to the first.
     pub accepted: u64,
     /// Segments dropped that belong to nothing.
     pub refused: u64,

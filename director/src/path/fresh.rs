@@ -139,6 +139,9 @@ impl<'s> View<'s> {
         (to, hop): (&Tuple, &Hop),
     ) -> Departure {
         self.opened(real, packet, Direction::Original);
+        if guest.is_vouched() {
+            real.service_traffic.of(self.worker).shown.add(1);
+        }
         match &guest.proof {
             Some(proof) => self.ask_real(frame, packet, real, proof, (to, hop)),
             None => self.send(frame, packet, real.method, to, hop),

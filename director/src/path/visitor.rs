@@ -95,13 +95,10 @@ impl<'s> View<'s> {
         match recipe.verify(packet.tuple.src, &segment, bytes) {
             // Others are made of this one, which nobody would find damaged.
             Some(_) if !is_intact(frame, packet) => Some(Err(Cause::BadCookie)),
-            Some(proof) => {
-                service.traffic.of(self.worker).shown.add(1);
-                Some(match is_asked_later(service, &recipe) {
-                    true => Ok(asking(proof, opening_window(&proof, &segment))),
-                    false => taken_in(&proof, &segment),
-                })
+            Some(proof) if is_asked_later(service, &recipe) => {
+                Some(Ok(asking(proof, opening_window(&proof, &segment))))
             }
+            Some(proof) => Some(taken_in(&proof, &segment)),
             None => (recipe.answers() && !self.sysctls.is_on(Sysctl::SloppyTcp))
                 .then_some(Err(Cause::BadCookie)),
         }
