@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use adminapi::Control;
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
 use director::agent;
 use director::agents;
@@ -19,7 +19,7 @@ use director::host;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
 use director::signals::{Order, Signals};
-use director::{logging, privilege, supervisor};
+use director::{logging, persist, privilege, supervisor};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -86,6 +86,9 @@ fn check(file: &Path) -> Result<()> {
     let config = Config::load(file)?;
     if let Some(listen) = &config.api.listen {
         listeners::access(listen)?;
+    }
+    if let Some(kept) = &config.api.persist {
+        persist::judge(kept).map_err(Error::msg)?;
     }
     for name in config.filter.rules.idly_wide() {
         let file = file.display();

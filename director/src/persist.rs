@@ -48,7 +48,10 @@ pub enum Found {
 
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{why}; and neither is there a state before that: {before}")]
+#[error(
+    "{why}; and neither is there a state before that: {before}; mend one of them, or move both \
+     away to begin with the configuration file"
+)]
 pub struct Unusable {
     why: String,
     before: String,
@@ -134,19 +137,27 @@ impl Store {
             return Ok(());
         }
         let new = self.beside(".new");
-        let mut file = File::create(&new)?;
-        serde_json::to_writer_pretty(io::BufWriter::new(&mut file), state)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        self.keep_last()?;
-        fs::rename(&new, &self.path)?;
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        File::open(folder)?.sync_all()?;
+        self.replace(&new, state).inspect_err(|_| {
+            // On a full disk others need its room.
+            let _ = fs::remove_file(&new);
+        })?;
         *kept = Kept {
             state: Some(state.clone()),
             is_written: true,
         };
         Ok(())
+    }
+
+    /// Makes the state at `new`, and gives it the name of the file.
+    fn replace(&self, new: &Path, state: &Configuration) -> io::Result<()> {
+        // What would fail after the change of names fails before it.
+        let folder = File::open(self.path.parent().unwrap_or(Path::new("/")))?;
+        let mut file = File::create(new)?;
+        put(&mut file, state)?;
+        file.sync_all()?;
+        self.keep_last()?;
+        fs::rename(new, &self.path)?;
+        folder.sync_all()
     }
 
     /// Gives the present file a second name, which it keeps when its own is taken.
@@ -160,6 +171,27 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What is wrong with the file at `path` for a director that starts there; nothing is changed.
+///
+/// # Errors
+/// That, with its place.
+pub fn judge(path: &Path) -> Result<(), String> {
+    let read = read(path).map(drop);
+    read.map_err(|why| {
+        let file = path.display();
+        format!("{why}\nmend it, or a director that starts uses {file}.last, or does not start")
+    })
+}
+
+/// Writes the state to its last byte.
+fn put(file: impl Write, state: &Configuration) -> io::Result<()> {
+    let mut out = io::BufWriter::new(file);
+    serde_json::to_writer_pretty(&mut out, state)?;
+    out.write_all(b"\n")?;
+    // One that is only dropped says nothing of what it could not write.
+    out.flush()
 }
 
 /// The state in a file; none when there is no file. Else what is wrong, with its place.

@@ -103,6 +103,53 @@ fn what_cannot_be_written_leaves_the_file() {
     assert_eq!(read(store.path()).unwrap(), Some(state(1)));
 }
 
+/// A disk that is full for a moment.
+struct Full {
+    is_over: bool,
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::mem::replace(&mut self.is_over, true) {
+            true => Ok(bytes.len()),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_state_of_which_something_is_missing_is_not_written() {
+    let written = put(Full { is_over: false }, &state(1));
+    assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn nothing_is_left_of_what_cannot_be_written() {
+    let (_folder, store) = store();
+    store.write(&state(1)).unwrap();
+    fs::create_dir(store.beside(".link")).unwrap();
+    assert!(store.write(&state(2)).is_err());
+    assert!(!store.beside(".new").exists());
+    assert_eq!(read(store.path()).unwrap(), Some(state(1)));
+}
+
+#[test]
+fn a_file_is_judged_and_left_where_it_is() {
+    let (_folder, store) = store();
+    assert_eq!(judge(store.path()), Ok(()));
+    store.write(&state(1)).unwrap();
+    assert_eq!(judge(store.path()), Ok(()));
+    let future = "{\"service\": [], \"future\": 1}";
+    fs::write(store.path(), future).unwrap();
+    let why = judge(store.path()).unwrap_err();
+    assert!(why.contains("/future") && why.contains(".last"), "{why}");
+    assert_eq!(fs::read_to_string(store.path()).unwrap(), future);
+}
+
 const WRITER: &str = "BULWARK_TEST_WRITER";
 
 /// Writes one state after another, and each number when it is written, until it is killed. Does

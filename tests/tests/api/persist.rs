@@ -241,11 +241,13 @@ fn a_corrupt_file_is_refused_with_its_place() -> Result<()> {
     let text = kept
         .configuration
         .text(Path::new("/tmp/bulwark-kept.sock"))?;
-    let (status, said) = run_to_end(&kept.topology.director, &[], &text)?;
-    ensure!(
-        !status.success() && said.contains("state.json:1:3"),
-        "{said}"
-    );
+    for arguments in [&[][..], &["--check"]] {
+        let (status, said) = run_to_end(&kept.topology.director, arguments, &text)?;
+        ensure!(
+            !status.success() && said.contains("state.json:1:3"),
+            "{arguments:?}: {said}"
+        );
+    }
     Ok(())
 }
 
