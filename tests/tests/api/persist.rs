@@ -241,11 +241,12 @@ fn a_corrupt_file_is_refused_with_its_place() -> Result<()> {
     let text = kept
         .configuration
         .text(Path::new("/tmp/bulwark-kept.sock"))?;
-    for arguments in [&[][..], &["--check"]] {
-        let (status, said) = run_to_end(&kept.topology.director, arguments, &text)?;
+    let checked = ["sh", "-c", "exec \"$@\" --check", "sh"];
+    for wrapper in [&[][..], &checked] {
+        let (status, said) = run_to_end(&kept.topology.director, wrapper, &text)?;
         ensure!(
             !status.success() && said.contains("state.json:1:3"),
-            "{arguments:?}: {said}"
+            "{wrapper:?}: {said}"
         );
     }
     Ok(())
