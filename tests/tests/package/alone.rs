@@ -25,6 +25,7 @@ test "$(inside stat -c '%a %G' /etc/bulwark)" = '750 bulwark'
 inside /usr/sbin/bulwarkd --check --config /usr/share/doc/bulwark/bulwark.toml
 inside test -L /etc/systemd/system/multi-user.target.wants/bulwarkd.service
 inside test -s /usr/share/man/man8/bulwarkd.8.gz
+inside test -s /usr/share/zsh/vendor-completions/_bulwark
 
 printf '[datapath]\ninterfaces = ["cl0", "rs0"]\n[api]\nunix_group = "bulwark"\n' >root/etc/bulwark/bulwark.toml
 chroot root /usr/sbin/bulwarkd &
