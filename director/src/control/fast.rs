@@ -178,15 +178,17 @@ impl Director {
     }
 
     /// Learns what another director's gate has seen, with whose flows this one does not go on: it has
-    /// no fast path, or room for another number of them.
+    /// no fast path, or room for another number of them. A connection that a worker has taken up since
+    /// that gate went has come further than it knew.
     fn call_in(&self, flows: Flows) {
         let former = Fast::new(flows, Arc::clone(&self.shared.timeouts));
         let table = &self.shared.table;
         for tuple in former.tuples() {
             let place = table.locate(Direction::Original, &tuple);
             let mut shard = table.lock(&place);
-            if let Some(handle) = shard.find(&place, |entry| entry.matches_original(&tuple)) {
-                let entry = shard.entry_mut(handle);
+            let found = shard.find(&place, |entry| entry.matches_original(&tuple));
+            let found = found.map(|handle| shard.entry_mut(handle));
+            if let Some(entry) = found.filter(|entry| entry.is_cached()) {
                 former.catch_up(entry);
                 entry.set_cached(false);
             }

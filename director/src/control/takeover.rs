@@ -9,6 +9,7 @@ use adminapi::error::Result;
 use tracing::{info, warn};
 
 use super::{Director, translate};
+use crate::fast;
 use crate::flow::{Direction, Entry, Found, read_kept};
 use crate::keep::{Drained, Former, KeepError, Running, Tally};
 use crate::path;
@@ -194,7 +195,12 @@ impl Director {
 
     /// Takes a connection in as if it had just come, in the state that it is in. One that fits its real
     /// server no more is none.
-    fn take_connection(&self, pool: &Arc<Pool>, entry: Entry) -> Option<()> {
+    fn take_connection(&self, pool: &Arc<Pool>, mut entry: Entry) -> Option<()> {
+        if entry.is_cached() {
+            // Its last packet, which the gate has forwarded, nobody may be able to tell any more.
+            let life = fast::lifetime(&entry, &self.shared.timeouts.load());
+            entry.outlive(self.facts.clock.now().after(life));
+        }
         let real = pool.real(entry.real())?;
         if !real.service.has(entry.protocol()) || entry.is_one_way() != real.method.is_one_way() {
             return None;

@@ -186,8 +186,15 @@ impl Fast {
     }
 
     /// Has the gate forward the packets of a connection that go one way. It is cached from then on.
+    /// Before the beginning it is told only how far one has come that a former director has entered.
     pub fn enter(&self, entry: &mut Entry, shape: &Shape, leg: &Leg) {
-        if leg.real.0 as usize >= REALS || !self.begun.load(Acquire) {
+        if !self.begun.load(Acquire) {
+            if entry.is_cached() {
+                self.raise(entry);
+            }
+            return;
+        }
+        if leg.real.0 as usize >= REALS {
             return;
         }
         if let Some(flow) = self.place_of(entry, shape) {
@@ -228,7 +235,7 @@ impl Fast {
         let flow = self.flow_of(entry)?;
         match last_seen(flow, entry.is_one_way()) {
             Tick(0) => None,
-            seen => Some(seen.after(self.lifetime(entry))),
+            seen => Some(seen.after(lifetime(entry, &self.timeouts.load()))),
         }
     }
 
@@ -365,14 +372,6 @@ impl Fast {
     fn now(&self) -> Tick {
         Tick(self.shared.head().now.load(Relaxed))
     }
-
-    fn lifetime(&self, entry: &Entry) -> Ticks {
-        let timeouts = self.timeouts.load();
-        match &entry.tracked {
-            Tracked::Udp | Tracked::Call(_) => timeouts.udp(),
-            _ => timeouts.tcp(State::Established),
-        }
-    }
 }
 
 impl Elsewhere for Fast {
@@ -382,6 +381,14 @@ impl Elsewhere for Fast {
 
     fn leave(&self, entry: &Entry) {
         self.end(&entry.original());
+    }
+}
+
+/// How long a cached connection lives from its last packet on.
+pub fn lifetime(entry: &Entry, timeouts: &Timeouts) -> Ticks {
+    match &entry.tracked {
+        Tracked::Udp | Tracked::Call(_) => timeouts.udp(),
+        _ => timeouts.tcp(State::Established),
     }
 }
 

@@ -140,6 +140,11 @@ impl Entry {
         self.expires
     }
 
+    /// Lets it live until then at the least. To be said before a table has it.
+    pub fn outlive(&mut self, moment: Tick) {
+        self.expires = self.expires.max(moment);
+    }
+
     /// What it is worth.
     #[inline]
     pub const fn class(&self) -> Class {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use adminapi::model::ForwardingMethod;
 use anyhow::{Context, Result, ensure};
@@ -11,7 +13,7 @@ use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::big_file;
-use testbed::traffic::{HttpConnection, fetch_names, file_sha256};
+use testbed::traffic::{HttpConnection, UdpClient, fetch_names, file_sha256};
 use testbed::wait;
 
 use crate::bed::{Bench, PATIENCE, Talk};
@@ -79,6 +81,81 @@ fn what_the_gate_forwards_needs_no_director() -> Result<()> {
         assert!(is_right, "{carried:?} of {said}");
         assert_accounts(&bench.director);
     }
+    Ok(())
+}
+
+/// What it has still seen of a connection is older than what a worker of the next director has.
+#[test]
+fn who_talks_while_a_gate_goes_that_is_not_gone_on_with_talks_on() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let asked: Arc<[AtomicU32]> = (0..24).map(|_| AtomicU32::new(0)).collect();
+    let over = Arc::new(AtomicBool::new(false));
+    let clients = (0..asked.len()).map(|n| {
+        let (asked, over) = (Arc::clone(&asked), Arc::clone(&over));
+        bench.topology.client.spawn(move || {
+            let mut open = HttpConnection::open_here(Family::V4.http())?;
+            while !over.load(Relaxed) {
+                open.ask_name()?;
+                asked[n].fetch_add(1, Relaxed);
+                thread::sleep(Duration::from_millis(20));
+            }
+            Ok(())
+        })
+    });
+    let clients: Vec<_> = clients.collect::<Result<_>>()?;
+    for fast_path in [true, false, true, false] {
+        bench.configuration = bench.configuration.clone().fast_path(fast_path);
+        bench.restart(Signal::Kill)?;
+        let count = || asked.iter().map(|asked| asked.load(Relaxed));
+        let before: Vec<_> = count().collect();
+        wait::until("everybody to talk on", PATIENCE, || {
+            let waiting = count().zip(&before).filter(|(now, old)| *now < **old + 20);
+            ensure!(waiting.count() == 0 || clients.iter().any(JoinHandle::is_finished));
+            Ok(())
+        })?;
+    }
+    over.store(true, Relaxed);
+    for client in clients {
+        client.join().expect("a client panicked")?;
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Its last packet, which the gate has forwarded, the next director hears of only when it is there.
+#[test]
+fn who_was_heard_while_no_director_lived_has_not_gone() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let configuration = bench.configuration.clone().fast_path(true);
+    bench.configuration = configuration.timeout("udp", TIMEOUT.as_secs() as i64);
+    bench.restart(Signal::Term)?;
+    let clients = (0..3).map(|_| UdpClient::open(&bench.topology.client, Family::V4.echo()));
+    let clients: Vec<_> = clients.collect::<Result<_>>()?;
+    let talk = || clients.iter().map(|client| client.echo(b"still here"));
+    let served: Vec<_> = talk().collect::<Result<_>>()?;
+    for _ in 0..3 {
+        talk().try_for_each(|name| name.map(drop))?;
+    }
+    bench.director.end_by(Signal::Kill)?;
+    let end = Instant::now();
+    while end.elapsed() < TIMEOUT + Duration::from_secs(1) {
+        talk().try_for_each(|name| name.map(drop))?;
+        thread::sleep(Duration::from_millis(100));
+    }
+    bench.configuration = bench.configuration.clone().fast_path(false);
+    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    // As new ones they would be dealt out in this order.
+    for (client, name) in clients.iter().zip(&served).rev() {
+        assert_eq!(client.echo(b"and now")?, *name);
+    }
+    assert_accounts(&bench.director);
     Ok(())
 }
 
