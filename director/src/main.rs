@@ -90,6 +90,9 @@ fn check(file: &Path) -> Result<()> {
     if let Some(kept) = &config.api.persist {
         persist::judge(kept).map_err(Error::msg)?;
     }
+    if let Some(agents) = &config.agents {
+        agents::judge(&agents.identity).context("[agents]")?;
+    }
     for name in config.filter.rules.idly_wide() {
         let file = file.display();
         println!(

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
+use crate::channel;
 use crate::config::AgentConfig;
 use crate::host;
 use crate::logging;
@@ -47,8 +48,17 @@ pub fn main(args: &Args) -> ExitCode {
         }
     };
     if args.check {
-        println!("{}: ok", args.config.display());
-        return ExitCode::SUCCESS;
+        let file = args.config.display();
+        return match judge(&config) {
+            Ok(()) => {
+                println!("{file}: ok");
+                ExitCode::SUCCESS
+            }
+            Err(problem) => {
+                eprintln!("{file}: {problem}");
+                ExitCode::FAILURE
+            }
+        };
     }
     logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,6 +74,14 @@ pub fn main(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Judges the files that a configuration names.
+fn judge(config: &AgentConfig) -> Result<(), String> {
+    config.sources.iter().try_for_each(|source| {
+        let usable = channel::client(&source.identity).map(drop);
+        usable.map_err(|problem| format!("for the director {}: {problem}", source.address))
+    })
 }
 
 /// What of the host's network an agent has to know.
@@ -236,4 +254,33 @@ fn tell_addresses(
     new.into_iter()
         .try_for_each(|addr| program.set_local(*addr, true))?;
     Ok(Arc::clone(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_reads_the_files_that_keys_are_fetched_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(["10.0.2.1".to_owned()]).unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(at("cert"), own.cert.pem()).unwrap();
+        std::fs::write(at("key"), own.signing_key.serialize_pem()).unwrap();
+        let with_key = |key: &str| {
+            let (cert, key) = (at("cert"), at(key));
+            let text = format!(
+                "[agent]\ninterface = \"eth0\"\n[agent.director]\naddress = \"10.0.2.254:7071\"\n\
+                 certificate = {cert:?}\nkey = {key:?}\nca = {cert:?}\n"
+            );
+            judge(&AgentConfig::parse(&text, "f").unwrap())
+        };
+        assert_eq!(with_key("key"), Ok(()));
+        let told = with_key("nowhere").unwrap_err();
+        assert!(
+            told.starts_with("for the director 10.0.2.254:7071: cannot use "),
+            "{told}"
+        );
+        assert!(told.contains("nowhere"), "{told}");
+    }
 }

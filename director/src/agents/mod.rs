@@ -18,7 +18,7 @@ use crate::channel::{Keys, KeysOf, Order, Report, SecretKey, Standing};
 use crate::cookie::{self, Abilities, Key};
 use crate::time::{Tick, Ticks};
 
-pub use serve::{Door, serve};
+pub use serve::{Door, judge, serve};
 use speakers::Speakers;
 
 /// After so long without a report nothing is entrusted to a real server.
@@ -38,6 +38,7 @@ struct Session {
     told: Keys,
     holds: Keys,
     orders: UnboundedSender<Order>,
+    host: IpAddr,
 }
 
 impl Session {
@@ -77,6 +78,8 @@ pub struct Agents {
 #[derive(Default)]
 struct Connected {
     sessions: HashMap<u64, Session>,
+    /// From where they are connected, and how many from there.
+    hosts: HashMap<IpAddr, usize>,
     speakers: Speakers,
 }
 
@@ -88,7 +91,7 @@ impl Agents {
     fn join(
         &self,
         id: u64,
-        certificate: CertificateDer<'static>,
+        (host, certificate): (IpAddr, CertificateDer<'static>),
         orders: UnboundedSender<Order>,
         now: Tick,
     ) -> bool {
@@ -101,8 +104,10 @@ impl Agents {
                 told: Keys::default(),
                 holds: Keys::default(),
                 orders,
+                host,
             };
             connected.sessions.insert(id, session);
+            *connected.hosts.entry(host).or_default() += 1;
             connected.speakers.join(id, certificate);
         }
         room
@@ -122,11 +127,17 @@ impl Agents {
         }
     }
 
-    /// It has gone.
-    fn part(&self, id: u64) {
+    /// It has gone. Whether it had said so.
+    fn part(&self, id: u64) -> bool {
         let mut connected = self.connected.lock();
-        connected.sessions.remove(&id);
         connected.speakers.part(id);
+        let Some(session) = connected.sessions.remove(&id) else {
+            return false;
+        };
+        if let Some(others @ 1..) = connected.hosts.remove(&session.host).map(|all| all - 1) {
+            connected.hosts.insert(session.host, others);
+        }
+        session.report.leaving
     }
 
     /// How many there are.
@@ -136,7 +147,9 @@ impl Agents {
 
     /// Tells each agent the keys of the real servers that it speaks for, where they have changed.
     pub(crate) fn tell(&self, all: &[(IpAddr, KeysOf)], lease: u32) {
-        let Connected { sessions, speakers } = &mut *self.connected.lock();
+        let Connected {
+            sessions, speakers, ..
+        } = &mut *self.connected.lock();
         let mut own: HashMap<u64, Vec<&KeysOf>> = HashMap::new();
         for (addr, keys) in all {
             for id in speakers.of(*addr) {
@@ -183,16 +196,29 @@ impl Agents {
         key: &Key,
         now: Tick,
     ) -> Result<Abilities, Inability> {
-        let Connected { sessions, speakers } = &mut *self.connected.lock();
-        let mut why = "no agent speaks for it";
-        let speakers = speakers.of(addr).iter().filter_map(|id| sessions.get(id));
-        for session in speakers.filter(|session| session.is_alive(now)) {
-            why = match lack(session, service, endpoint, key) {
+        let Connected {
+            sessions,
+            hosts,
+            speakers,
+        } = &mut *self.connected.lock();
+        let (mut lacking, mut idle) = (None, None);
+        for session in speakers.of(addr).iter().filter_map(|id| sessions.get(id)) {
+            if !session.is_alive(now) {
+                idle = Some(match session.report.leaving {
+                    true => "its agent is ending",
+                    false => "its agent is silent",
+                });
+                continue;
+            }
+            match lack(session, service, endpoint, key) {
                 None => return Ok(session.report.able.into()),
-                Some(lack) => lack,
-            };
+                lack => lacking = lack,
+            }
         }
-        Err(why)
+        Err(lacking.or(idle).unwrap_or(match hosts.contains_key(&addr) {
+            true => "the certificate of its agent is not for its address",
+            false => "no agent speaks for it",
+        }))
     }
 }
 

@@ -31,6 +31,14 @@ pub struct Door {
     room: Arc<Semaphore>,
 }
 
+/// Judges the files by which a door would be opened.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn judge(identity: &Identity) -> Result<(), TlsError> {
+    channel::server(identity).map(drop)
+}
+
 impl Door {
     /// Opens it on `address`.
     ///
@@ -65,8 +73,9 @@ pub async fn serve(door: Door, agents: Arc<Agents>, clock: Clock) {
         tokio::spawn(async move {
             let id = NUMBER.fetch_add(1, Relaxed);
             let ended = attend(id, stream, peer, &acceptor, &agents, clock).await;
-            agents.part(id);
+            let had_said_so = agents.part(id);
             match ended {
+                Err(_) if had_said_so => info!(%peer, "an agent has gone"),
                 Ok(()) => info!(%peer, "an agent has gone"),
                 Err(error) => warn!(%peer, %error, "an agent has gone"),
             }
@@ -89,7 +98,8 @@ async fn attend(
     let certificate = certificates.and_then(<[_]>::first);
     let certificate = certificate.ok_or_else(|| io::Error::other("it has no certificate"))?;
     let (orders, inbox) = mpsc::unbounded_channel();
-    if !agents.join(id, certificate.clone().into_owned(), orders, clock.now()) {
+    let who = (peer.ip(), certificate.clone().into_owned());
+    if !agents.join(id, who, orders, clock.now()) {
         return Err(io::Error::other("there are too many agents"));
     }
     info!(%peer, "an agent has come");

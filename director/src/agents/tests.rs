@@ -28,7 +28,8 @@ impl Bed {
     fn new() -> Self {
         let (send, orders) = unbounded_channel();
         let agents = Agents::default();
-        assert!(agents.join(1, certificate(REAL), send, Tick(0)));
+        let who = (REAL.parse().unwrap(), certificate(REAL));
+        assert!(agents.join(1, who, send, Tick(0)));
         let bed = Self {
             agents,
             key: Key([7; 16]),
@@ -123,10 +124,17 @@ fn a_real_server_takes_connections_while_its_agent_holds_the_key_and_lives() {
     bed.hear(1, Standing::Ready, 5);
     let able = bed.stand(24).unwrap();
     assert!(able.sack && !able.timestamps);
-    assert_eq!(bed.stand(25), Err("no agent speaks for it"));
+    assert_eq!(bed.stand(25), Err("its agent is silent"));
     bed.hear(1, Standing::Ready, 30);
     assert!(bed.stand(31).is_ok());
-    bed.agents.part(1);
+    assert!(!bed.agents.part(1), "it had not said that it would go");
+    assert_eq!(bed.stand(31), Err("no agent speaks for it"));
+    let (send, _orders) = unbounded_channel();
+    let who = (REAL.parse().unwrap(), certificate("10.0.2.2"));
+    assert!(bed.agents.join(2, who, send, Tick(31)));
+    let strange = "the certificate of its agent is not for its address";
+    assert_eq!(bed.stand(31), Err(strange));
+    bed.agents.part(2);
     assert_eq!(bed.stand(31), Err("no agent speaks for it"));
 }
 
@@ -167,5 +175,6 @@ fn who_cannot_take_them_is_not_asked_to() {
         ..report(1, Standing::Ready)
     };
     bed.agents.hear(1, leaving, Tick(0));
-    assert_eq!(bed.stand(0), Err("no agent speaks for it"));
+    assert_eq!(bed.stand(0), Err("its agent is ending"));
+    assert!(bed.agents.part(1), "it had said that it would go");
 }
