@@ -22,7 +22,7 @@ use crate::kept::Kept;
 use connections::{Connections, Listener};
 
 pub use connections::CONNECTIONS;
-pub use tls::{ClientCertificates, TlsFiles};
+pub use tls::{ClientCertificates, TlsFiles, bad_pem};
 pub(crate) use tls::{certificates, private_key, roots};
 
 /// Read and write for owner and group.

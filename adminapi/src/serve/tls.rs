@@ -102,7 +102,7 @@ pub(crate) fn roots(path: &Path) -> Result<RootCertStore, String> {
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let file = File::open(path).map_err(|error| of(path, error))?;
     let read = CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>();
-    let found = read.map_err(|error| of(path, error))?;
+    let found = read.map_err(|error| of(path, bad_pem(&error)))?;
     match found.is_empty() {
         true => Err(format!("{}: there is no certificate in it", path.display())),
         false => Ok(found),
@@ -114,8 +114,25 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String>
     let text = private_text(path).map_err(|why| of(path, why))?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
         pem::Error::NoItemsFound => format!("{}: there is no key in it", path.display()),
-        error => of(path, error),
+        error => of(path, bad_pem(&error)),
     })
+}
+
+/// What is wrong with a PEM file. The error itself may quote a line of it, and a key whose lines have
+/// become one is such a line.
+pub fn bad_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is nothing of the kind in it".to_owned(),
+        pem::Error::MissingSectionEnd { .. } => {
+            "a section has no -----END line of its own; are all lines one?".to_owned()
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line of -----BEGIN has more, or less, in it; are all lines one?".to_owned()
+        }
+        pem::Error::Base64Decode(_) => "what is between BEGIN and END is no base64".to_owned(),
+        _ => "is no PEM".to_owned(),
+    }
 }
 
 fn of(path: &Path, error: impl std::fmt::Display) -> String {
@@ -130,12 +147,34 @@ pub(super) fn is_worth_a_line(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
     use std::sync::mpsc;
     use std::time::Duration;
 
     use super::*;
     use crate::auth::Tokens;
+
+    #[test]
+    fn what_is_wrong_with_a_key_does_not_tell_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let [begin, end] = ["BEGIN", "END"].map(|word| format!("-----{word} PRIVATE KEY-----"));
+        for (text, want) in [
+            (format!("{begin} SECRET\n{end}\n"), "are all lines one?"),
+            (format!("{begin} SECRET {end}\n"), "are all lines one?"),
+            (format!("{begin}\nSECRET"), "no -----END"),
+            (format!("{begin}\nSECRET!\n{end}\n"), "no base64"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+            let why = private_key(&path).unwrap_err();
+            assert!(why.contains(want), "{why}");
+            let secret = format!("{:?}", b"SECRET");
+            let secret = secret.trim_matches(['[', ']']);
+            assert!(!why.contains("SECRET") && !why.contains(secret), "{why}");
+        }
+    }
 
     /// A director that waits for somebody to write there takes no signal any more.
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adminapi::serve::bad_pem;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -48,7 +49,7 @@ fn file(file: &Path, why: impl ToString) -> TlsError {
 impl Identity {
     fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-        let certificates: Vec<_> = read.map_err(|error| file(path, error))?;
+        let certificates: Vec<_> = read.map_err(|error| file(path, bad_pem(&error)))?;
         match certificates.is_empty() {
             true => Err(file(path, "there is no certificate in it")),
             false => Ok(certificates),
@@ -57,7 +58,7 @@ impl Identity {
 
     fn own(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let key = PrivateKeyDer::from_pem_file(&self.key);
-        let key = key.map_err(|error| file(&self.key, error))?;
+        let key = key.map_err(|error| file(&self.key, bad_pem(&error)))?;
         Ok((Self::certificates(&self.certificate)?, key))
     }
 
