@@ -7,7 +7,7 @@
 use adminapi::model::Family;
 
 use crate::region::{Geography, Regions};
-use crate::wire::{Addr, Net, Protocol, Tuple};
+use crate::wire::{Addr, Endpoint, Net, Protocol, Tuple};
 
 /// Rules at most (`RULES` in `bpf/maps.h`).
 pub const MAX_RULES: usize = 64;
@@ -34,6 +34,16 @@ pub struct Rule {
     pub port: Option<u16>,
     /// The region that its source is in, wherever that is if none.
     pub region: Regions,
+}
+
+impl Rule {
+    /// Whether it may mark packets of this protocol for `vip`, wherever they come from.
+    pub fn may_fit(&self, protocol: Protocol, vip: Endpoint) -> bool {
+        let (first, last) = self.dst_ports;
+        self.protocol.is_none_or(|own| own == protocol)
+            && self.dst.has(vip.addr)
+            && (first..=last).contains(&vip.port)
+    }
 }
 
 /// All ports.
@@ -74,8 +84,6 @@ mod tests {
 
     use super::*;
     use crate::region::Chart;
-    use crate::wire::Endpoint;
-
     fn net(addr: &str, bits: u8) -> Net {
         let addr: std::net::IpAddr = addr.parse().unwrap();
         let outer = if addr.is_ipv4() { 96 } else { 0 };
@@ -122,6 +130,27 @@ mod tests {
         Geography {
             chart: Arc::new(Chart::draw([here, all_but])),
             outside: Regions(1),
+        }
+    }
+
+    #[test]
+    fn a_rule_may_fit_what_goes_to_its_destination() {
+        let vip = |text: &str| Endpoint::from(text.parse::<std::net::SocketAddr>().unwrap());
+        let rule = Rule {
+            protocol: Some(Protocol::Tcp),
+            src: net("172.16.0.0", 12),
+            dst: net("10.99.0.0", 16),
+            dst_ports: (80, 81),
+            ..ANY
+        };
+        for (protocol, to, want) in [
+            (Protocol::Tcp, "10.99.1.1:80", true),
+            (Protocol::Udp, "10.99.1.1:80", false),
+            (Protocol::Tcp, "10.98.1.1:80", false),
+            (Protocol::Tcp, "10.99.1.1:82", false),
+        ] {
+            assert_eq!(rule.may_fit(protocol, vip(to)), want, "{to}");
+            assert!(ANY.may_fit(protocol, vip(to)));
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use adminapi::model::{Family as Of, MarkRule, Scheduler, Service, ServiceId};
-use anyhow::Result;
+use adminapi::model::{
+    CookiePolicy, Family as Of, MarkRule, Scheduler, Service, ServiceId, ServicePatch,
+};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::service;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
@@ -109,6 +111,51 @@ fn marked_packets_are_taken_and_others_left_alone() -> Result<()> {
 }
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The gate answers by address, and a service of a mark knows no cookies.
+#[test]
+fn whose_clients_are_marked_has_no_cookies() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let service = family.http_service();
+        let always = ServicePatch {
+            cookies: Some(CookiePolicy::Always),
+            ..ServicePatch::default()
+        };
+        api.call(async |client| client.change_service(service, always).await)?;
+        let answers = || {
+            let cookies = api.defense(Some(service))?.cookies;
+            let cookies = cookies.context("no cookies")?;
+            Ok::<_, anyhow::Error>((cookies.active, cookies.reason))
+        };
+        let connections = |id| Ok::<_, anyhow::Error>(api.service(id)?.stats.connections);
+        ensure!(answers()?.0, "{:?}", answers()?);
+
+        let marked = marked(&scene, family);
+        api.add_service(&marked)?;
+        let rule = MarkRule {
+            mark: 7,
+            destination: Some(family.vip().to_string().parse()?),
+            ..MarkRule::default()
+        };
+        api.call(async |client| client.add_mark(&rule).await)?;
+        let (active, why) = answers()?;
+        ensure!(!active && why.contains("the mark 7"), "{why}");
+        HttpConnection::open(&scene.topology.client, family.http())?.ask_name()?;
+        ensure!(connections(marked.id)? == 1);
+
+        api.call(async |client| client.remove_mark(0).await)?;
+        ensure!(answers()?.0, "{:?}", answers()?);
+        HttpConnection::open(&scene.topology.client, family.http())?.ask_name()?;
+        ensure!(connections(marked.id)? == 1);
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
 
 #[test]
 fn bad_rules_are_refused_and_change_nothing() -> Result<()> {

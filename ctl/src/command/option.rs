@@ -9,7 +9,13 @@ use clap::{Arg, Command};
 use crate::director::DirectorError;
 
 /// Options that the director knows by another name.
-const ALIASES: [(&str, &str); 2] = [("source-ports", "sport"), ("destination-ports", "dport")];
+const ALIASES: [(&str, &str); 5] = [
+    ("source-ports", "sport"),
+    ("destination-ports", "dport"),
+    ("bogons", "interface"),
+    ("strict", "interface"),
+    ("loose", "interface"),
+];
 
 /// The same error, with options for the places that the director points at.
 pub(super) fn named(error: DirectorError, root: Command, args: &[OsString]) -> DirectorError {
@@ -98,6 +104,7 @@ mod tests {
             ("ban 10.0.0.0/8 --why x", "/why", "--why"),
             ("mark add 1 --dport 80", "/destination_ports", "--dport"),
             ("mark add 0", "/mark", "<MARK>"),
+            ("filter bogons eth9 on", "/bogons/0", "<INTERFACE>"),
             // Nothing that was written.
             (limit, "/limits", "/limits"),
             (limit, "limit \"b\": /region", "limit \"b\": /region"),

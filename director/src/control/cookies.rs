@@ -35,7 +35,7 @@ use crate::wire::Endpoint;
 
 use bearers::{orders_of, stand};
 use segment::mss;
-use way::{abilities, at_rest, can_have, decide, needs_dies, way_of};
+use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, way_of};
 
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ struct Look<'a> {
     lenient: bool,
     /// Whether the defence wants cookies.
     attacked: bool,
+    pool: &'a Pool,
 }
 
 impl Mint {
@@ -151,6 +152,7 @@ impl Director {
                 period: mint.period(),
                 lenient,
                 attacked: attacked.contains(&service.key),
+                pool: &pool,
             };
             if self.ready_dies(mint, service, &look) {
                 self.tend(mint, service, &look, &mut orders);
@@ -212,7 +214,7 @@ impl Director {
         };
         let stands = stand(dies, service, vip, look);
         let policy = service.handling.cookies;
-        let way = way_of(service, &stands);
+        let way = overlaid(service, look.pool).map_or_else(|| way_of(service, &stands), Err);
         let reason = decide(policy, &way, &stands, look);
         let before = service.cookies.recipe().is_some_and(|old| old.splices);
         let resets = way == Ok(CookieWay::Reset);
@@ -311,7 +313,10 @@ impl Director {
         let mint = self.mint.lock();
         let (status, counts) = match mint.dies.get(&service.key) {
             Some(dies) => (dies.status.clone(), self.counted_by(dies, service)),
-            None => (at_rest(service), CookieCounts::default()),
+            None => (
+                at_rest(service, &self.shared.pool.load()),
+                CookieCounts::default(),
+            ),
         };
         Some(CookieStatus {
             policy,

@@ -32,6 +32,17 @@ impl Pool {
         self.service(&ServiceKey::Mark { mark, family })
     }
 
+    /// The mark by which another service takes some of what is for `vip`, if one does.
+    pub fn overlaid_by(&self, protocol: Protocol, vip: Endpoint) -> Option<u32> {
+        let family = marks::family_of(vip.addr);
+        let takes = |rule: &&marks::Rule| {
+            let mark = rule.mark;
+            rule.may_fit(protocol, vip)
+                && self.service(&ServiceKey::Mark { mark, family }).is_some()
+        };
+        self.marks.iter().find(takes).map(|rule| rule.mark)
+    }
+
     /// Where sources are, for the rules that ask.
     pub const fn geography(&self) -> &Geography {
         &self.geography

@@ -176,14 +176,14 @@ fn of_another(error: DirectorError, rules: &FilterRules, change: &What) -> Direc
         _ => None,
     };
     let named = problems.into_iter().map(|problem| {
-        let found = entry(rules, &problem.pointer);
-        match found.filter(|(_, name, _)| own.as_deref() != Some(name)) {
-            None => problem,
-            Some((kind, name, rest)) => Problem {
-                pointer: format!("{kind} {name:?}: {rest}"),
-                ..problem
-            },
-        }
+        let pointer = match entry(rules, &problem.pointer) {
+            Some((kind, name, rest)) if rest.is_empty() => format!("{kind} {name:?}"),
+            Some((kind, name, rest)) if own.as_deref() != Some(name) => {
+                format!("{kind} {name:?}: {rest}")
+            }
+            _ => problem.pointer.clone(),
+        };
+        Problem { pointer, ..problem }
     });
     DirectorError::BadValues(named.collect())
 }
@@ -254,5 +254,8 @@ mod tests {
         };
         let told = of_another(error, &rules, &gone).to_string();
         assert_eq!(told, "limit \"b\": region: there is no region \"home\"");
+        let whole = DirectorError::BadValues(vec![Problem::new("/limits/0", "is bad", "")]);
+        let told = of_another(whole, &rules, &gone).to_string();
+        assert_eq!(told, "limit \"a\": is bad");
     }
 }

@@ -4,6 +4,7 @@ use adminapi::model::{CookiePolicy, CookieStatus, CookieWay};
 
 use super::Look;
 use crate::cookie::Abilities;
+use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
 use crate::wire::Protocol;
 
@@ -14,6 +15,15 @@ const TO_COME: &str = "set by the user; they begin at the next look";
 /// Whether a service can have cookies: TCP, to one port.
 pub(super) fn can_have(service: &Service) -> bool {
     matches!(service.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port > 0)
+}
+
+/// Why there is no way, where a service of a mark takes some of the clients: it would not know what
+/// the gate has answered them.
+pub(super) fn overlaid(service: &Service, pool: &Pool) -> Option<String> {
+    let mark = pool.overlaid_by(Protocol::Tcp, service.key.vip()?)?;
+    Some(format!(
+        "the service of the mark {mark} takes some of its clients, and such a one has none"
+    ))
 }
 
 /// The real servers that may get connections.
@@ -34,7 +44,7 @@ pub(super) fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
 }
 
 /// How a service stands that has no keys.
-pub(super) fn at_rest(service: &Service) -> CookieStatus {
+pub(super) fn at_rest(service: &Service, pool: &Pool) -> CookieStatus {
     let reals = candidates(service).count() as u32;
     let lack = (reals > 0).then(|| "no real server has an agent".to_owned());
     let stands = Stands {
@@ -43,7 +53,7 @@ pub(super) fn at_rest(service: &Service) -> CookieStatus {
         abilities: Abilities::ALL,
         lack,
     };
-    let way = way_of(service, &stands);
+    let way = overlaid(service, pool).map_or_else(|| way_of(service, &stands), Err);
     let why = match (service.handling.cookies, &way) {
         (CookiePolicy::Off, _) => SET.to_owned(),
         (CookiePolicy::Always, Ok(_)) => TO_COME.to_owned(),
