@@ -64,22 +64,28 @@ impl<T: Send + Sync + 'static> Kept<T> {
 
     /// Reads them again whenever they have changed. Never ends.
     pub async fn follow(self: Arc<Self>) {
+        let mut last = Vec::new();
         loop {
             tokio::time::sleep(LOOK).await;
             let kept = Arc::clone(&self);
+            let before = std::mem::take(&mut last);
             let look = tokio::task::spawn_blocking(move || {
-                if kept.have_changed() {
+                let now = stamps(&kept.files);
+                if kept.are_changed(&before, &now) {
                     kept.refresh();
                 }
+                now
             });
             // A panic while reading leaves what was read last.
-            let _ = look.await;
+            last = look.await.unwrap_or_default();
         }
     }
 
-    fn have_changed(&self) -> bool {
+    /// Whether they have changed, and not since the look before: a file that is being written may be
+    /// empty, and a certificate a moment older than its key.
+    fn are_changed(&self, before: &[Stamp], now: &[Stamp]) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen != stamps(&self.files)
+        *seen != now && before == now
     }
 }
 
@@ -115,15 +121,22 @@ mod tests {
         assert!(Kept::new("numbers", files.clone(), read.clone()).is_err());
         write("1");
         let kept = Kept::new("numbers", files, read).unwrap();
-        assert!(!kept.have_changed());
+        let look = || stamps(&kept.files);
+        let mut last = look();
+        assert!(!kept.are_changed(&last, &look()));
         for (text, want) in [("22", 22), ("x", 22), ("333", 333)] {
-            write(text);
-            assert!(kept.have_changed());
+            for part in ["", text] {
+                write(part);
+                assert!(!kept.are_changed(&last, &look()), "it is being written");
+                last = look();
+            }
+            assert!(kept.are_changed(&last, &look()));
             kept.refresh();
-            assert!(!kept.have_changed());
+            assert!(!kept.are_changed(&last, &look()));
             assert_eq!(*kept.get(), want);
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(kept.have_changed());
+        last = look();
+        assert!(kept.are_changed(&last, &look()));
     }
 }
