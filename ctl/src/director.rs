@@ -391,6 +391,7 @@ mod tests {
             let error = DirectorError::from(&ProblemDocument::new(kind, "why"));
             let text = format!("{}: why", kind.title());
             let want = match kind.status() {
+                _ if kind == ProblemKind::TlsRequired => DirectorError::NotTrusted(text),
                 404 if kind == ProblemKind::NoSuchService => DirectorError::NoService,
                 404 if kind == ProblemKind::NoSuchReal => DirectorError::NoReal,
                 404 if kind == ProblemKind::NoSuchConnection => DirectorError::NoConnection,

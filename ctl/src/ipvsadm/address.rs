@@ -70,13 +70,13 @@ pub(crate) enum Style<'a> {
 const LONGEST: usize = 59;
 
 impl Style<'_> {
-    /// `host:port`, or `[host]:port` for IPv6.
-    pub(crate) fn text(self, at: SocketAddr, transport: Transport) -> String {
+    /// `host:port`, or `[host]:port` for IPv6. Without a transport ports have no names.
+    pub(crate) fn text(self, at: SocketAddr, transport: Option<Transport>) -> String {
         let (host, port) = match self {
             Self::Numeric => (None, None),
             Self::Named(names) => (
                 names.host_name(at.ip()),
-                names.port_name(at.port(), transport),
+                transport.and_then(|transport| names.port_name(at.port(), transport)),
             ),
         };
         let host = host.unwrap_or_else(|| numeric_host(at.ip()));
@@ -165,8 +165,11 @@ mod tests {
             ("[::1]:22", "[::1]:22", "[::1]:ssh"),
         ] {
             let at = at.parse().unwrap();
-            assert_eq!(Style::Numeric.text(at, Transport::Tcp), numeric);
-            assert_eq!(Style::Named(&FakeNames).text(at, Transport::Tcp), named);
+            assert_eq!(Style::Numeric.text(at, Some(Transport::Tcp)), numeric);
+            assert_eq!(
+                Style::Named(&FakeNames).text(at, Some(Transport::Tcp)),
+                named
+            );
         }
     }
 }

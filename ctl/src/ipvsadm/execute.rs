@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::indent::Indented;
 use super::names::Names;
 use super::print;
-use super::request::{List, Request, What};
+use super::request::{EXISTS, List, NO_SERVICE, Request, What};
 use super::save::{self, Extent};
 use crate::director::{Director, DirectorError, Edit, Pieces, Rows, Setting};
 
@@ -24,6 +24,11 @@ pub(crate) async fn execute<D: Director>(
     // Boxed is what would take stack that a listing has to touch, too: fresh memory, page by page.
     match request {
         Request::Change(wanted) => Box::pin(change(wanted, director)).await,
+        Request::Refused {
+            service,
+            there,
+            missing,
+        } => Err(refusal(service, [there, missing], director).await?),
         Request::Set(setting) => Box::pin(set(setting, director)).await,
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
         Request::StartDaemon(daemon) => director.start_daemon(daemon).await.map_err(on_daemon),
@@ -35,12 +40,23 @@ pub(crate) async fn execute<D: Director>(
     }
 }
 
+/// Which of two failures it is: that of a service that is there, or that of one that is missing.
+pub(crate) async fn refusal<E: Edit>(
+    service: ServiceId,
+    [there, missing]: [Failure; 2],
+    edited: &E,
+) -> Result<Failure, Failure> {
+    match edited.has_service(service).await.map_err(on_service)? {
+        true => Ok(there),
+        false => Ok(missing),
+    }
+}
+
 /// Makes one change of what `edited` has.
 pub(crate) async fn change<E: Edit>(wanted: Change, edited: &E) -> Result<(), Failure> {
-    let call = naming(&wanted);
     check_thresholds(&wanted, edited).await?;
-    let came = edited.make(vec![wanted]).await.map_err(Failure::Director)?;
-    came.into_iter().try_for_each(|came| came.map_err(call))
+    let came = change_all(vec![wanted], edited).await?;
+    came.into_iter().collect()
 }
 
 /// Makes several, of which [`stands_alone`] says of none that it does; what came of each.
@@ -48,10 +64,34 @@ pub(crate) async fn change_all<E: Edit>(
     wanted: Vec<Change>,
     edited: &E,
 ) -> Result<Vec<Result<(), Failure>>, Failure> {
-    let names: Vec<_> = wanted.iter().map(naming).collect();
-    let came = edited.make(wanted).await.map_err(Failure::Director)?;
-    let named = came.into_iter().zip(names);
-    Ok(named.map(|(came, call)| came.map_err(call)).collect())
+    let named: Vec<_> = wanted
+        .iter()
+        .map(|one| (naming(one), changed(one)))
+        .collect();
+    let made = edited.make(wanted).await.map_err(Failure::Director)?;
+    let mut came = Vec::with_capacity(made.len());
+    for (made, (call, changed)) in made.into_iter().zip(named) {
+        came.push(match (made, changed) {
+            (Err(DirectorError::Refused(why)), Some(service)) => {
+                let failures = [DirectorError::Refused(why), DirectorError::NoService];
+                Err(refusal(service, failures.map(call), edited).await?)
+            }
+            (made, _) => made.map_err(call),
+        });
+    }
+    Ok(came)
+}
+
+/// The service that a change is of. The kernel looks for it before it judges what it is to have.
+const fn changed(change: &Change) -> Option<ServiceId> {
+    match change {
+        Change::ChangeService { service, .. }
+        | Change::RemoveService { service }
+        | Change::AddReal { service, .. }
+        | Change::ChangeReal { service, .. }
+        | Change::RemoveReal { service, .. } => Some(*service),
+        Change::AddService(_) | Change::RemoveServices {} => None,
+    }
 }
 
 /// Whether a change can only be made by itself.
@@ -91,10 +131,8 @@ async fn check_thresholds<E: Edit>(change: &Change, edited: &E) -> Result<(), Fa
     let Some(id) = thresholds(change) else {
         return Ok(());
     };
-    match edited.has_service(id).await.map_err(on_real)? {
-        true => Err(Failure::operation("Numerical result out of range")),
-        false => Err(on_real(DirectorError::NoService)),
-    }
+    let there = Failure::operation("Numerical result out of range");
+    Err(refusal(id, [there, on_real(DirectorError::NoService)], edited).await?)
 }
 
 /// What a failed operation on a synchronisation daemon is called.
@@ -110,8 +148,8 @@ fn on_daemon(error: DirectorError) -> Failure {
 /// What a failed operation on a service is called.
 fn on_service(error: DirectorError) -> Failure {
     match error {
-        DirectorError::Exists => Failure::operation("Service already exists"),
-        DirectorError::NoService => Failure::operation("No such service"),
+        DirectorError::Exists => Failure::operation(EXISTS),
+        DirectorError::NoService => Failure::operation(NO_SERVICE),
         other => Failure::Director(other),
     }
 }

@@ -1,7 +1,8 @@
 //! Names of hosts and ports, through the system's resolver (`/etc/hosts`, DNS, `/etc/services`).
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dns_lookup::{AddrInfoHints, getaddrinfo, getnameinfo};
@@ -26,6 +27,36 @@ pub(crate) trait Names {
 pub(crate) struct SystemNames {
     hosts: RefCell<HashMap<IpAddr, Option<String>>>,
     ports: RefCell<HashMap<(u16, i32), Option<String>>>,
+    sctp: OnceCell<Vec<(String, u16)>>,
+}
+
+/// Where the system keeps the names of ports.
+const SERVICES: &str = "/etc/services";
+
+/// The names of SCTP ports in a file as [`SERVICES`] (services(5)), the official one of each first: the
+/// resolver knows those of TCP and UDP only.
+fn sctp_ports(services: &str) -> Vec<(String, u16)> {
+    let named = services.lines().flat_map(|line| {
+        let mut words = line
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        let name = words.next();
+        let port = words
+            .next()
+            .and_then(|at| at.strip_suffix("/sctp")?.parse().ok());
+        let names = name.into_iter().chain(words);
+        port.map(|port| names.map(move |name| (name.to_owned(), port)))
+    });
+    named.flatten().collect()
+}
+
+impl SystemNames {
+    fn sctp(&self) -> &[(String, u16)] {
+        self.sctp
+            .get_or_init(|| sctp_ports(&fs::read_to_string(SERVICES).unwrap_or_default()))
+    }
 }
 
 const fn socket_type(transport: Transport) -> i32 {
@@ -61,6 +92,10 @@ impl Names for SystemNames {
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
             return None; // the resolver would take a number for a name
         }
+        if transport == Transport::Sctp {
+            let known = self.sctp().iter().find(|(known, _)| known == name);
+            return known.map(|(_, port)| *port);
+        }
         let hints = AddrInfoHints {
             address: libc::AF_INET,
             socktype: socket_type(transport),
@@ -82,6 +117,10 @@ impl Names for SystemNames {
     }
 
     fn port_name(&self, port: u16, transport: Transport) -> Option<String> {
+        if transport == Transport::Sctp {
+            let known = self.sctp().iter().find(|(_, known)| *known == port);
+            return known.map(|(name, _)| name.clone());
+        }
         let flag = datagram_flag(transport);
         let ask = || {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
@@ -97,6 +136,17 @@ impl Names for SystemNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_sctp_have_names_of_their_own() {
+        let services = "# comment\nssh 22/tcp\ndomain\t53/udp\nssh 22/sctp # not in use\n\
+                        m3ua 2905/sctp m3 \nbad 70000/sctp\nlonely\n";
+        let named = |name: &str, port| (name.to_owned(), port);
+        assert_eq!(
+            sctp_ports(services),
+            [named("ssh", 22), named("m3ua", 2905), named("m3", 2905)]
+        );
+    }
 
     #[test]
     fn the_system_knows_itself_and_no_numbers() {

@@ -132,6 +132,8 @@ pub(crate) struct Line {
     pub(crate) persistence: Persistence,
     /// What is to follow the connections of a service, if it is said.
     pub(crate) helper: Option<Helper>,
+    /// Why the director takes no mask like the one that is given.
+    pub(crate) holes: Option<Failure>,
     /// The name of a persistence engine.
     pub(crate) engine: Option<String>,
     pub(crate) tunnel: TunnelType,
@@ -158,6 +160,7 @@ impl Line {
             scheduler: None,
             sched_flags: String::new(),
             persistence: Persistence::default(),
+            holes: None,
             engine: None,
             helper: None,
             tunnel: TunnelType::default(),
@@ -317,7 +320,7 @@ fn option(
     let value = given.unwrap_or_default();
     match opt {
         Opt::Scheduler => line.scheduler = Some(value.chars().take(15).collect()),
-        Opt::Pe => line.engine = Some(value.chars().take(15).collect()),
+        Opt::Pe => line.engine = (!value.is_empty()).then(|| value.chars().take(15).collect()),
         Opt::SchedFlags => line.sched_flags = value.to_owned(),
         Opt::Persistent => {
             let timeout = given.map(|text| value::timeout(text, 1)).transpose()?;
@@ -325,7 +328,10 @@ fn option(
         }
         Opt::Netmask => {
             let ipv6 = line.service.as_ref().is_some_and(Selector::is_ipv6);
-            line.persistence.prefix = value::client_mask(value, ipv6)?;
+            (line.persistence.prefix, line.holes) = match value::client_mask(value, ipv6) {
+                Err(refusal @ Failure::Operation(_)) => (None, Some(refusal)),
+                mask => (mask?, None),
+            };
         }
         Opt::RealServer => line.real = Some(real(value, line, context)?),
         Opt::Weight => line.weight = value::bounded(value, COUNT, "illegal weight specified")?,

@@ -144,7 +144,7 @@ fn name(line: &mut Line<'_>, id: ServiceId, style: Style<'_>, width: usize) {
         (ServiceId::Address { protocol, vip }, _) => {
             let (name, address) = (
                 protocol_name(protocol),
-                style.text(vip, transport(protocol)),
+                style.text(vip, Some(transport(protocol))),
             );
             let text = format!("{name:<PROTOCOL_WIDTH$} {address}");
             line.left(&cut(text, vip, SERVICE_WIDTH), width);
@@ -159,7 +159,13 @@ fn name(line: &mut Line<'_>, id: ServiceId, style: Style<'_>, width: usize) {
     }
 }
 
-fn real(mut line: Line<'_>, real: &RealRow, kind: Transport, columns: Columns, style: Style<'_>) {
+fn real(
+    mut line: Line<'_>,
+    real: &RealRow,
+    kind: Option<Transport>,
+    columns: Columns,
+    style: Style<'_>,
+) {
     line.text("  -> ");
     match (real.endpoint(), style) {
         (SocketAddr::V4(at), Style::Numeric) => line.endpoint(at, REAL_WIDTH),
@@ -274,7 +280,7 @@ const fn short(value: u64) -> (u64, &'static str) {
 
 /// The line of a connection.
 pub(crate) fn connection(connection: &Connection, engines: bool, style: Style<'_>) -> String {
-    let kind = connection.protocol.map_or(Transport::Tcp, transport);
+    let kind = connection.protocol.map(transport);
     let text = |at| style.text(at, kind);
     let expires = format!(
         "{:02}:{:02}",

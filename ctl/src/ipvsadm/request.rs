@@ -22,12 +22,23 @@ use crate::director::Setting;
 #[allow(clippy::large_enum_variant)] // one a line, never kept
 pub(crate) enum Request {
     Change(Change),
+    /// What no director does of a service, which is said once it has been looked for.
+    Refused {
+        service: ServiceId,
+        /// What to say when there is such a service.
+        there: Failure,
+        /// And when there is none.
+        missing: Failure,
+    },
     Set(Setting),
     Zero(Option<ServiceId>),
     StartDaemon(SyncDaemon),
     StopDaemon(SyncRole),
     List(List),
-    Save { numeric: bool, extent: Extent },
+    Save {
+        numeric: bool,
+        extent: Extent,
+    },
 }
 
 /// A listing.
@@ -79,6 +90,12 @@ pub(crate) enum Columns {
     Persistent,
 }
 
+/// What an operation on a service fails with that is there already.
+pub(crate) const EXISTS: &str = "Service already exists";
+
+/// What one fails with on a service that there is not.
+pub(crate) const NO_SERVICE: &str = "No such service";
+
 const NOT_FOUND: &str = "Scheduler or persistence engine not found";
 
 fn missing(what: &str) -> Failure {
@@ -89,10 +106,28 @@ fn missing(what: &str) -> Failure {
 /// never come here.
 pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure> {
     Ok(Request::Change(match line.command {
-        Command::AddService => add_service(line)?,
-        Command::EditService => Change::ChangeService {
-            service: service(line)?,
-            patch: service_patch(line)?,
+        Command::AddService => match add_service(line) {
+            Ok(change) => change,
+            Err(refusal) => {
+                return Ok(Request::Refused {
+                    service: service(line)?,
+                    there: Failure::operation(EXISTS),
+                    missing: refusal,
+                });
+            }
+        },
+        Command::EditService => match service_patch(line) {
+            Ok(patch) => Change::ChangeService {
+                service: service(line)?,
+                patch,
+            },
+            Err(refusal) => {
+                return Ok(Request::Refused {
+                    service: service(line)?,
+                    there: refusal,
+                    missing: Failure::operation(NO_SERVICE),
+                });
+            }
         },
         Command::DeleteService => Change::RemoveService {
             service: service(line)?,
@@ -180,6 +215,9 @@ fn persistence(line: &Line) -> Result<Option<Persistence>, Failure> {
         found.ok_or_else(|| Failure::operation(NOT_FOUND))
     };
     let engine = line.engine.as_ref().map(named).transpose()?;
+    if let Some(refusal) = line.holes.clone().filter(|_| line.set.has(Opt::Persistent)) {
+        return Err(refusal);
+    }
     let wanted = Persistence {
         engine,
         ..line.persistence

@@ -156,6 +156,11 @@ async fn draft_line(words: &[String], draft: &Draft, context: Context<'_>) -> Re
     for doing in read(words, context)? {
         match doing {
             Doing::Request(Request::Change(change)) => execute::change(change, draft).await?,
+            Doing::Request(Request::Refused {
+                service,
+                there,
+                missing,
+            }) => return Err(execute::refusal(service, [there, missing], draft).await?),
             Doing::Request(Request::Set(setting)) => execute::set(setting, draft).await?,
             Doing::Request(_) | Doing::Inform(_) => {
                 let line = words.join(" ");
@@ -167,11 +172,16 @@ async fn draft_line(words: &[String], draft: &Draft, context: Context<'_>) -> Re
     Ok(())
 }
 
-/// No quotes, no comments; a leading `ipvsadm` says nothing.
+/// No quotes, no comments; `ipvsadm` at the front says nothing, however often it is there. A word ends
+/// with what C takes for its end.
 fn words(line: &str) -> Vec<String> {
-    let words = line.split_ascii_whitespace().map(str::to_owned);
-    let named = line.split_ascii_whitespace().next() == Some("ipvsadm");
-    words.skip(usize::from(named)).collect()
+    let words = line
+        .split([' ', '\t', '\r', '\n'])
+        .filter(|word| !word.is_empty());
+    let words = words.skip_while(|word| *word == "ipvsadm");
+    words
+        .map(|word| word.split('\0').next().unwrap_or_default().to_owned())
+        .collect()
 }
 
 /// What a line asks for.

@@ -158,7 +158,7 @@ fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
                 Protocol::Udp => "-u",
                 Protocol::Sctp => "--sctp-service",
             };
-            format!("{switch} {}", style.text(vip, transport(protocol)))
+            format!("{switch} {}", style.text(vip, Some(transport(protocol))))
         }
         ServiceId::Mark { mark, family } => {
             let mark = match extent {

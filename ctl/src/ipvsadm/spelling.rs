@@ -18,9 +18,9 @@ pub(crate) const fn signed(mark: u32) -> i32 {
     mark as i32
 }
 
-/// How ports of a service are named: those of a mark as TCP's.
-pub(crate) fn transport_of(id: ServiceId) -> Transport {
-    id.protocol().map_or(Transport::Tcp, transport)
+/// How ports of a service are named; those of a mark are not, as it has no protocol.
+pub(crate) fn transport_of(id: ServiceId) -> Option<Transport> {
+    id.protocol().map(transport)
 }
 
 /// How a listing calls a protocol.

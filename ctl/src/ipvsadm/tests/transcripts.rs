@@ -78,4 +78,4 @@ macro_rules! transcripts {
     };
 }
 
-transcripts!(arguments services schedulers reals methods listings restoring atomic daemons engines helpers);
+transcripts!(arguments order services schedulers reals methods listings restoring atomic daemons engines helpers);
