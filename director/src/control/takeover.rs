@@ -32,6 +32,12 @@ impl Taken {
             false => self.lost += 1,
         }
     }
+
+    /// Somebody who was taken over has had to go for another one.
+    const fn displace(&mut self) {
+        self.over -= 1;
+        self.lost += 1;
+    }
 }
 
 impl Director {
@@ -181,10 +187,17 @@ impl Director {
         let mut taken = Taken::default();
         let read = former.connections().and_then(|file| {
             read_kept(&file, &former.about.connections, |found| {
-                taken.count(match found {
-                    Found::Entry(entry) => self.take_connection(&pool, entry).is_some(),
+                let done = match found {
+                    Found::Entry(entry) => {
+                        let gone = &mut |gone: &Entry| {
+                            path::leave(&pool, &self.shared.pool, &self.shared.templates, gone);
+                            taken.displace();
+                        };
+                        self.take_connection(&pool, entry, gone).is_some()
+                    }
                     Found::Damaged => false,
-                });
+                };
+                taken.count(done);
             })
         });
         if let Err(error) = read {
@@ -194,8 +207,13 @@ impl Director {
     }
 
     /// Takes a connection in as if it had just come, in the state that it is in. One that fits its real
-    /// server no more is none.
-    fn take_connection(&self, pool: &Arc<Pool>, mut entry: Entry) -> Option<()> {
+    /// server no more is none. Who has to make room is told to `gone`.
+    fn take_connection(
+        &self,
+        pool: &Arc<Pool>,
+        mut entry: Entry,
+        gone: &mut impl FnMut(&Entry),
+    ) -> Option<()> {
         if entry.is_cached() {
             // Its last packet, which the gate has forwarded, nobody may be able to tell any more.
             let life = fast::lifetime(&entry, &self.shared.timeouts.load());
@@ -217,9 +235,7 @@ impl Director {
             (false, 0) => Some(table.locate(Direction::Reply, &reply)),
             (false, _) => Some(table.locate_by_port(&reply)),
         };
-        let gone = &mut |gone: &Entry, _| {
-            path::leave(pool, &self.shared.pool, &self.shared.templates, gone);
-        };
+        let gone = &mut |dead: &Entry, _| gone(dead);
         table.take_in(entry, &forth, back.as_ref(), gone).ok()?;
         real.enter(entry.tracked.phase());
         pool.speakers().enter(&entry);

@@ -57,10 +57,11 @@ pub enum Found {
 }
 
 const SIZE: usize = size_of::<Entry>();
-/// Places that are read at once.
-const PIECE: usize = 4096;
+/// Places of a slab that are read at once.
+const PIECE: usize = 256;
 
-/// Shows all that a file holds to `each`.
+/// Shows all that a file holds to `each`, of all slabs in turn: if there is less room for them than
+/// before, each shard gets its share of it.
 ///
 /// # Errors
 /// When it cannot be read, or its shape is none.
@@ -68,26 +69,81 @@ pub fn read(file: &File, shape: &Shape, mut each: impl FnMut(Found)) -> io::Resu
     if !shape.is_sound() {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut piece = vec![0; PIECE * SIZE];
-    for shard in 0..shape.shards {
-        let start = shard as u64 * Slab::stride(shape.places);
-        let end = start + (shape.places * SIZE) as u64;
-        let mut at = start;
-        while let Some(data) = data_from(file, at)?.filter(|data| *data < end) {
-            // An entry may begin in the page before.
-            let first = data.max(start) - (data.max(start) - start) % SIZE as u64;
-            let wanted = piece.len().min((end - first) as usize);
-            let length = read_at(file, &mut piece[..wanted], first)?;
-            let places = piece[..length].chunks_exact(SIZE);
-            let places = places.filter_map(|place| place.try_into().ok());
-            places.filter_map(found).for_each(&mut each);
-            if length < wanted {
-                break;
+    let mut slabs: Vec<_> = (0..shape.shards)
+        .map(|shard| Rest::of(shape, shard))
+        .collect();
+    let mut at = 0;
+    while !slabs.is_empty() {
+        at %= slabs.len();
+        match slabs[at].next(file)? {
+            Some(found) => {
+                each(found);
+                at += 1;
             }
-            at = first + length as u64;
+            None => drop(slabs.swap_remove(at)),
         }
     }
     Ok(())
+}
+
+/// What is still to be read of a slab.
+struct Rest {
+    /// Where it begins, where to go on, and where it ends.
+    start: u64,
+    at: u64,
+    end: u64,
+    /// What was read last, and how much of that was shown.
+    piece: Vec<u8>,
+    shown: usize,
+}
+
+impl Rest {
+    /// All of the slab of a shard.
+    fn of(shape: &Shape, shard: usize) -> Self {
+        let start = shard as u64 * Slab::stride(shape.places);
+        Self {
+            start,
+            at: start,
+            end: start + (shape.places * SIZE) as u64,
+            piece: Vec::new(),
+            shown: 0,
+        }
+    }
+
+    /// What stands in the next place that is not free.
+    fn next(&mut self, file: &File) -> io::Result<Option<Found>> {
+        loop {
+            while let Some(place) = self.piece[self.shown..].first_chunk() {
+                self.shown += SIZE;
+                if let Some(found) = found(place) {
+                    return Ok(Some(found));
+                }
+            }
+            if !self.fill(file)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads the next piece that was written; false at the end.
+    fn fill(&mut self, file: &File) -> io::Result<bool> {
+        let Some(data) = data_from(file, self.at)?.filter(|data| *data < self.end) else {
+            return Ok(false);
+        };
+        // An entry may begin in the page before.
+        let data = data.max(self.at);
+        let first = data - (data - self.start) % SIZE as u64;
+        let wanted = (PIECE * SIZE).min((self.end - first) as usize);
+        self.piece.resize(wanted, 0);
+        let length = read_at(file, &mut self.piece, first)?;
+        self.piece.truncate(length);
+        self.shown = 0;
+        self.at = match length < wanted {
+            true => self.end,
+            false => first + length as u64,
+        };
+        Ok(true)
+    }
 }
 
 /// Where the next stretch of a file that was written begins.

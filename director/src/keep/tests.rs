@@ -55,13 +55,18 @@ fn fill(table: &Table, count: u16) {
 }
 
 fn read_all(file: &File, shape: &Shape) -> (Vec<Entry>, usize) {
+    let (mut entries, damaged) = read_in_order(file, shape);
+    entries.sort_by_key(|entry| entry.client().port);
+    (entries, damaged)
+}
+
+fn read_in_order(file: &File, shape: &Shape) -> (Vec<Entry>, usize) {
     let (mut entries, mut damaged) = (Vec::new(), 0);
     let each = |found| match found {
         Found::Entry(entry) => entries.push(entry),
         Found::Damaged => damaged += 1,
     };
     read_kept(file, shape, each).unwrap();
-    entries.sort_by_key(|entry| entry.client().port);
     (entries, damaged)
 }
 
@@ -102,6 +107,38 @@ fn a_table_is_read_as_another_process_left_it() {
     let shape = Some(&former.about.connections);
     let again = Table::kept(&limits(), &heir.connections().unwrap(), shape, Tick(9)).unwrap();
     assert_eq!(again.shape(), former.about.connections);
+}
+
+/// Shards cannot be cut anew, so each has to make do with its part of what room there is.
+#[test]
+fn where_there_is_less_room_each_shard_has_its_share() {
+    let place = place();
+    let (keep, _) = Keep::claim(place.path()).unwrap();
+    let left = keep.connections().unwrap();
+    let table = Table::kept(&limits(), &left, None, Tick(0)).unwrap();
+    fill(&table, 6000);
+    let shape = table.shape();
+    drop(table);
+
+    let connections = 400;
+    let less = Limits {
+        connections,
+        ..limits()
+    };
+    let table = Table::kept(&less, &keep.templates().unwrap(), Some(&shape), Tick(0)).unwrap();
+    let (entries, _) = read_in_order(&left, &shape);
+    for entry in entries.iter().filter(|e| e.class() == Class::Established) {
+        let place = table.locate(Direction::Original, &entry.original());
+        let _ = table.take_in(*entry, &place, None, &mut |_, _| ());
+    }
+    let shards = table.shards();
+    assert!(shards > 1);
+    for shard in 0..shards {
+        let mut count = 0;
+        table.visit(shard, |all| count = all.count());
+        let is_fair = count * shards > connections * 9 / 10;
+        assert!(is_fair, "{count} in {shard} of {shards}");
+    }
 }
 
 #[test]
