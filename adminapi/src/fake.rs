@@ -486,6 +486,7 @@ impl Control for Fake {
                 reason: None,
                 listed: None,
                 rule: None,
+                cookies: None,
                 service: known.then_some(service),
                 connection: None,
                 template: None,

@@ -7,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::text::EndpointText;
 use super::{
-    Connection, FilterList, ForwardingMethod, ListedView, Place, Prefix, Protocol, Scheduler,
-    ServiceId,
+    Connection, CookieWay, FilterList, ForwardingMethod, ListedView, Place, Prefix, Protocol,
+    Scheduler, ServiceId,
 };
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
@@ -117,6 +117,10 @@ pub struct Explanation {
     /// The service that it is for; one with a mark when a rule has marked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
+    /// How it is answered before there is a connection, if the service has cookies now. What is said
+    /// beyond that is for the client that has come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<CookieWay>,
     /// The connection that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,

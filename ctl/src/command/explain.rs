@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::{DecidingRule, ExplainQuery, Explanation, Fate, Place, Protocol};
+use adminapi::model::{CookieWay, DecidingRule, ExplainQuery, Explanation, Fate, Place, Protocol};
 use clap::Args;
 
 /// A packet.
@@ -106,6 +106,7 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         ("rule", found.rule.as_ref().map(rule)),
         ("comes from", found.place.as_ref().map(place)),
         ("service", found.service.map(|id| id.to_string())),
+        ("cookies", found.cookies.map(answered)),
         ("connection", connection),
         ("persistence", template),
         (
@@ -125,6 +126,11 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
     known
         .map(|(name, value)| format!("{name:<12} {value}\n"))
         .collect()
+}
+
+/// What becomes of a SYN first.
+fn answered(way: CookieWay) -> String {
+    format!("a SYN is answered first ({way}); the rest is for who comes back")
 }
 
 /// The rule by which a packet is dropped.
@@ -186,6 +192,7 @@ mod tests {
             reason: None,
             listed: None,
             rule: None,
+            cookies: None,
             place: Some(Place {
                 country: Some("DE".to_owned()),
                 asn: Some(64_500),
@@ -217,6 +224,15 @@ real server  10.0.0.11:8080
 method       nat
 next hop     02:00:00:00:00:01 on eth1, MTU 1500
 "
+        );
+        let guarded = Explanation {
+            cookies: Some(CookieWay::Splice),
+            ..found.clone()
+        };
+        let told = text(&query, &guarded);
+        assert!(
+            told.contains("\ncookies      a SYN is answered first (splice);"),
+            "{told}"
         );
         let by = |rule| Explanation {
             fate: Fate::Drop,

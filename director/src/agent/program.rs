@@ -290,8 +290,12 @@ fn attach_filter(skel: &AgentSkel<'_>, link: &Link) -> Result<Attachment, AgentE
         .handle(FILTER_HANDLE)
         .priority(FILTER_PRIORITY)
         .hook(TC_INGRESS);
-    // The qdisc stays when we go: others may have put filters there.
-    let attached = hook.create().and_then(|mut hook| hook.attach());
+    // The qdisc stays when we go: others may have put filters there. That it is there already, libbpf
+    // would print, although it takes that for success.
+    let printer = libbpf_rs::set_print(None);
+    let created = hook.create();
+    libbpf_rs::set_print(printer);
+    let attached = created.and_then(|mut hook| hook.attach());
     let attached = attached.map_err(|error| match bpf_link::lacks_privilege(&error) {
         true => AgentError::Permission,
         false => AgentError::Attach {

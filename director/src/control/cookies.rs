@@ -304,6 +304,12 @@ impl Director {
         }
     }
 
+    /// How the SYNs of a service are answered now, if they are.
+    pub(super) fn answering_way(&self, service: &Service) -> Option<CookieWay> {
+        let status = self.cookie_status(service)?;
+        status.way.filter(|_| status.active)
+    }
+
     /// The cookies of a service, as the API shows them.
     pub(super) fn cookie_status(&self, service: &Service) -> Option<CookieStatus> {
         if !can_have(service) {

@@ -383,6 +383,13 @@ impl Director {
                 .map(str::to_owned),
             listed: origin.listed,
             rule,
+            cookies: found
+                .service
+                .filter(|_| !is_known && refused.is_none())
+                .and_then(|key| {
+                    let service = found.pool.service(&key)?;
+                    self.answering_way(service)
+                }),
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),

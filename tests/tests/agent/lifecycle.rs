@@ -76,6 +76,8 @@ fn as_a_filter_it_is_replaced_after_a_kill_and_goes_with_an_orderly_end() -> Res
     agent.end_by(Signal::Kill)?;
     assert_eq!(filters()?, 1);
     let mut agent = bed.agent(&text)?;
+    let said = agent.log();
+    assert!(!said.contains("libbpf"), "a qdisc is no news: {said}");
     assert_eq!(filters()?, 1);
     assert!(bed.decapsulates()?);
     let (status, outcomes) = agent.end_by(Signal::Term)?;

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use adminapi::model::{Change, CookiePolicy, CookieWay, ForwardingMethod, ServicePatch};
+use adminapi::model::{
+    Change, CookiePolicy, CookieWay, ExplainQuery, Explanation, ForwardingMethod, Protocol,
+    ServicePatch,
+};
 use anyhow::{Result, ensure};
 use testbed::accounts::balanced;
 use testbed::process::{Process, Signal};
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::REAL_SIDE;
+use testbed::topology::{CLIENT_V4, REAL_SIDE};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
@@ -137,6 +140,18 @@ fn counts_a_client_once(bed: &Bed) -> Result<()> {
     clients(2)
 }
 
+fn explain(bed: &Bed) -> Result<Explanation> {
+    let query = ExplainQuery {
+        protocol: Protocol::Tcp,
+        from: (CLIENT_V4, 9).into(),
+        to: HTTP.http(),
+        interface: None,
+        call_id: None,
+    };
+    let api = bed.director.api();
+    api.call(async |api| api.explain(&query).await)
+}
+
 fn set_policy(bed: &Bed, policy: CookiePolicy) -> Result<()> {
     let patch = ServicePatch {
         cookies: Some(policy),
@@ -189,6 +204,8 @@ fn begin_with_every_change(bed: &Bed) -> Result<()> {
             set(policy)?;
             let status = bed.status(HTTP)?;
             ensure!(status.active == active, "not at once by {way}: {status:?}");
+            let told = explain(bed)?.cookies;
+            ensure!(told == status.way.filter(|_| active), "{told:?}");
         }
     }
     Ok(())
