@@ -35,6 +35,58 @@ fn ipvsadm_says_what_ipvsadm_says() -> Result<()> {
     table.judge(&replayed.collect::<Results>())
 }
 
+/// Not among the captures: found by saying random lines to both.
+#[test]
+fn a_service_is_looked_for_before_what_it_is_to_have_is_judged() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let Some(directory) = oracle::directory() else {
+        return Ok(());
+    };
+    let desk = Desk::set_up(&directory.join("etc"))?;
+    desk.reset()?;
+    for (line, stderr, status) in [
+        ("-E -t 192.0.2.11:53 -s mhh", "No such service", 255),
+        ("-E -t 192.0.2.11:53 -p -M 24", "No such service", 255),
+        (
+            "-a -t 192.0.2.11:53 -r 0.0.0.0:80 -i",
+            "Service not defined",
+            255,
+        ),
+        (
+            "-a -u 192.0.2.11:53 -r 10.0.0.13:0 -m",
+            "Service not defined",
+            255,
+        ),
+        (
+            "-A --sctp-service www:http",
+            "illegal virtual server address[:port] specified",
+            2,
+        ),
+        ("-A -t 192.0.2.10:80 --pe ''", "", 0),
+        (
+            "-A -t 192.0.2.10:80 -p --pe xyz",
+            "Service already exists",
+            255,
+        ),
+        ("--start-daemon backup --mcast-interface ''", "", 0),
+    ] {
+        let said = desk.say(&format!("ipvsadm {line}"), "")?;
+        let want = Said {
+            stdout: String::new(),
+            stderr: if stderr.is_empty() {
+                String::new()
+            } else {
+                format!("{stderr}\n")
+            },
+            status: Some(status),
+        };
+        ensure!(said == want, "$ ipvsadm {line}\n{said:#?}");
+    }
+    Ok(())
+}
+
 /// The captures' machine: its interfaces and addresses, its names, and a director.
 struct Desk {
     shells: Shells,

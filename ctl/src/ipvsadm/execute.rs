@@ -12,6 +12,7 @@ use super::names::Names;
 use super::print;
 use super::request::{EXISTS, List, NO_SERVICE, Request, What};
 use super::save::{self, Extent};
+use crate::director::DirectorError::{BadValues, Refused};
 use crate::director::{Director, DirectorError, Edit, Pieces, Rows, Setting};
 
 /// Asks `director` for `request` and writes the answer to `out`.
@@ -72,9 +73,9 @@ pub(crate) async fn change_all<E: Edit>(
     let mut came = Vec::with_capacity(made.len());
     for (made, (call, changed)) in made.into_iter().zip(named) {
         came.push(match (made, changed) {
-            (Err(DirectorError::Refused(why)), Some(service)) => {
-                let failures = [DirectorError::Refused(why), DirectorError::NoService];
-                Err(refusal(service, failures.map(call), edited).await?)
+            (Err(why @ (Refused(_) | BadValues(_))), Some(service)) => {
+                let failures = [why, DirectorError::NoService].map(call);
+                Err(refusal(service, failures, edited).await?)
             }
             (made, _) => made.map_err(call),
         });

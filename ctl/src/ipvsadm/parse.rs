@@ -341,6 +341,7 @@ fn option(
         Opt::LThreshold => {
             line.thresholds[1] = value::bounded(value, COUNT, "illegal l_threshold specified")?;
         }
+        Opt::McastInterface if value.is_empty() => {}
         Opt::McastInterface => line.daemon.interface = interface(value),
         Opt::SyncId => {
             line.daemon.syncid = value::bounded(value, 0..=255, "illegal syncid specified")?;
