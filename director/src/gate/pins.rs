@@ -4,6 +4,7 @@
 //! ```text
 //!  PIN/
 //!    maps/NAME              all maps; `record` says of which layout they are
+//!    maps-next/NAME         those of a gate that is being put in the place of the old one
 //!    links/IFINDEX-MODE     what holds the program on an interface
 //!    answers/IFINDEX        the same of the program at its tc egress, while real servers are on this host
 //! ```
@@ -19,7 +20,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use tracing::warn;
 
@@ -32,6 +33,8 @@ const LAYOUT: u32 = 8;
 /// What the gate has counted: a later director goes on with it, as with the flow cache.
 const COUNTERS: &str = "counters";
 const RECORD: &str = "record";
+const MAPS: &str = "maps";
+const NEXT: &str = "maps-next";
 /// Begins with the layout of the flow cache.
 const HEADS: &str = "heads";
 const ONLY: [u8; 4] = [0; 4];
@@ -66,13 +69,12 @@ impl Pins {
         if system.is_none_or(|system| system.filesystem_type() != BPF_FS_MAGIC) {
             return Err(GateError::NoBpffs(directory.to_owned()));
         }
-        for folder in ["maps", "links"] {
-            let path = directory.join(folder);
-            let mut builder = DirBuilder::new();
-            let made = builder.recursive(true).mode(0o700).create(&path);
-            made.map_err(failed(&path))?;
+        for folder in [MAPS, "links"] {
+            make(&directory.join(folder))?;
         }
         let lock = lock(directory)?;
+        // Where nothing can be written, it shows before anything is taken over.
+        make_empty(&directory.join(NEXT))?;
         Ok(Self {
             directory: directory.to_owned(),
             _lock: lock,
@@ -141,18 +143,25 @@ impl Pins {
             own.push(path);
         }
         forget_others(&self.directory.join("links"), &own)?;
-        let mut named = Vec::new();
+        self.settle_maps(maps)
+    }
+
+    /// Gives all maps their names at once: whoever comes next finds those of one gate, never of two.
+    fn settle_maps(&self, maps: &[(String, MapHandle)]) -> Result<(), GateError> {
+        let (now, next) = (self.directory.join(MAPS), self.directory.join(NEXT));
+        make_empty(&next)?;
         for (name, map) in maps {
             if name == RECORD {
                 let written = map.update(&ONLY, &record(), MapFlags::ANY);
                 written.map_err(|error| GateError::Map { map: RECORD, error })?;
             }
-            let path = self.map_path(name);
-            renew(&path, map.as_fd())?;
-            named.push(path);
+            let path = next.join(name);
+            bpf_link::pin(map.as_fd(), &path).map_err(failed(&path))?;
         }
-        // Another version has had other maps.
-        forget_others(&self.directory.join("maps"), &named)
+        let exchange = RenameFlags::RENAME_EXCHANGE;
+        let exchanged = renameat2(AT_FDCWD, &next, AT_FDCWD, &now, exchange);
+        exchanged.map_err(|error| failed(&now)(error.into()))?;
+        fs::remove_dir_all(&next).map_err(failed(&next))
     }
 
     /// Gives names to what holds the program at tc egress, and takes away all other such names.
@@ -163,9 +172,7 @@ impl Pins {
         let folder = self.directory.join("answers");
         let mut own = Vec::new();
         for (ifindex, link) in links {
-            let mut builder = DirBuilder::new();
-            let made = builder.recursive(true).mode(0o700).create(&folder);
-            made.map_err(failed(&folder))?;
+            make(&folder)?;
             let path = folder.join(ifindex.to_string());
             renew(&path, link)?;
             own.push(path);
@@ -181,7 +188,7 @@ impl Pins {
     }
 
     fn map_path(&self, name: &str) -> PathBuf {
-        self.directory.join("maps").join(name)
+        self.directory.join(MAPS).join(name)
     }
 
     /// A BPF file system takes no dots, which names of interfaces may have.
@@ -217,6 +224,20 @@ fn lock(directory: &Path) -> Result<Flock<File>, GateError> {
     let file = File::open(directory).map_err(failed(directory))?;
     let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     lock.map_err(|_| GateError::Pinned(directory.to_owned()))
+}
+
+fn make(folder: &Path) -> Result<(), GateError> {
+    let mut builder = DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.map_err(failed(folder))
+}
+
+/// Makes a folder with nothing in it, whatever a director has left there that was killed.
+fn make_empty(folder: &Path) -> Result<(), GateError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(folder)(error)),
+        _ => make(folder),
+    }
 }
 
 /// Lets `path` stand for `object`, whatever it stood for.

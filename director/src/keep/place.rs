@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,16 +145,19 @@ fn lock(directory: &Path, patience: Duration) -> Result<Flock<File>, KeepError> 
     let failed = |error: io::Error| failed(path.clone())(error);
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.mode(0o600).open(&path).map_err(failed)?;
+    options.mode(0o600);
     let start = Instant::now();
     loop {
-        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut lock) => {
+        let file = options.open(&path).map_err(failed)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) if is_at(&lock, &path) => {
                 lock.set_len(0).map_err(failed)?;
                 writeln!(lock, "{}", std::process::id()).map_err(failed)?;
                 return Ok(lock);
             }
-            Err((file, Errno::EWOULDBLOCK)) if start.elapsed() < patience => file,
+            // Its owner has removed it: what it locks is nobody's.
+            Ok(_) => {}
+            Err((_, Errno::EWOULDBLOCK)) if start.elapsed() < patience => {}
             Err((_, Errno::EWOULDBLOCK)) => {
                 let text = fs::read_to_string(&path).unwrap_or_default();
                 return Err(KeepError::Taken {
@@ -163,9 +166,17 @@ fn lock(directory: &Path, patience: Duration) -> Result<Flock<File>, KeepError> 
                 });
             }
             Err((_, error)) => return Err(failed(error.into())),
-        };
+        }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether `file` is what is at `path` now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(own), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
+        return false;
+    };
+    (own.dev(), own.ino()) == (there.dev(), there.ino())
 }
 
 /// Removes all that is kept in `directory`, unless a daemon has it. False when there was nothing.
@@ -177,11 +188,48 @@ pub fn remove(directory: &Path) -> Result<bool, KeepError> {
         return Ok(false);
     }
     let lock = lock(directory, Duration::ZERO)?;
-    let removed = fs::remove_dir_all(directory).or_else(|error| {
+    let emptied = remove_all_but_lock(directory);
+    let removed = emptied.and_then(|()| fs::remove_dir_all(directory));
+    let removed = removed.or_else(|error| {
         // It may be where a tmpfs is mounted.
         let left = fs::read_dir(directory)?.next().is_some();
         if left { Err(error) } else { Ok(()) }
     });
     drop(lock);
     removed.map(|()| true).map_err(failed(directory.to_owned()))
+}
+
+/// What is locked goes before the lock: who comes next would not wait without it.
+fn remove_all_but_lock(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if entry.file_name() != OWNER {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waited_for_a_lock_that_is_removed_has_the_one_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(OWNER);
+        let owner = lock(folder.path(), Duration::ZERO).unwrap();
+        let next = thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(folder.path(), Duration::from_secs(60)));
+            thread::sleep(Duration::from_millis(100));
+            fs::remove_file(&path).unwrap();
+            drop(owner);
+            waiting.join().unwrap().unwrap()
+        });
+        assert!(is_at(&next, &path));
+        let third = lock(folder.path(), Duration::ZERO);
+        assert!(matches!(third, Err(KeepError::Taken { .. })), "{third:?}");
+    }
 }
