@@ -35,13 +35,22 @@ const fn name(scheduler: Scheduler, flag: SchedulerFlag) -> &'static str {
     }
 }
 
-/// Those that are set, `sh-fallback,sh-port`; `None` when none is. ipvsadm never shows the third
-/// one of sh and mh.
-pub(crate) fn names(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
+/// Those that are set, `sh-fallback,sh-port`, as a listing shows them; `None` when none is. The third
+/// one of sh and mh has no name there.
+pub(crate) fn shown(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
     let hashes = matches!(scheduler, Scheduler::Sh | Scheduler::Mh);
-    let shown = flags
-        .iter()
-        .filter(|flag| !(hashes && *flag == SchedulerFlag::Third));
-    let names: Vec<_> = shown.map(|flag| name(scheduler, flag)).collect();
-    (!names.is_empty()).then(|| names.join(","))
+    let named = flags.iter();
+    let named = named.filter(|flag| !(hashes && *flag == SchedulerFlag::Third));
+    let names: Vec<_> = named.map(|flag| name(scheduler, flag)).collect();
+    (!flags.is_empty()).then(|| names.join(","))
+}
+
+/// The same, to be read again: ipvsadm saves a third one that is alone as nothing, which it then
+/// takes for a missing word.
+pub(crate) fn saved(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
+    let shown = shown(scheduler, flags)?;
+    Some(match shown.is_empty() {
+        true => name(scheduler, SchedulerFlag::Third).to_owned(),
+        false => shown,
+    })
 }

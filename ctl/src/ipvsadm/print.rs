@@ -93,7 +93,7 @@ pub(crate) fn service(
         None => {
             name(&mut line, service.id, style, 0);
             line.cell(service.scheduler.name(), 0);
-            if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
+            if let Some(flags) = flags::shown(service.scheduler, service.scheduler_flags) {
                 line.text(&format!(" ({flags})"));
             }
             line.text(&handling(service));

@@ -140,7 +140,7 @@ fn handling(service: &ServiceRow, extent: Extent) -> String {
     if service.one_packet {
         text += " -o";
     }
-    if let Some(flags) = flags::names(service.scheduler, service.scheduler_flags) {
+    if let Some(flags) = flags::saved(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
     }
     if extent != Extent::Ipvsadm && !service.helper.is_default() {
