@@ -17,11 +17,16 @@ pub(crate) struct HostPort {
 }
 
 /// Reads `192.0.2.1`, `192.0.2.1:80`, `name:http`, `2001:db8::1` or `[2001:db8::1]:80`.
-/// Brackets require a port; a name is looked up as IPv4 only; digits alone are no host.
-pub(crate) fn parse(text: &str, transport: Transport, names: &dyn Names) -> Option<HostPort> {
+/// Brackets require a port; a name is looked up as IPv4 only; digits alone are no host. Ports have no
+/// names as long as nobody knows of which transport they are.
+pub(crate) fn parse(
+    text: &str,
+    transport: Option<Transport>,
+    names: &dyn Names,
+) -> Option<HostPort> {
     let port = |port: &str| {
         let literal = number(port, 0..=u16::MAX.into()).and_then(|port| port.try_into().ok());
-        literal.or_else(|| names.port(port, transport))
+        literal.or_else(|| names.port(port, transport?))
     };
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once("]:")?;
@@ -151,7 +156,11 @@ mod tests {
                 address: host.parse().unwrap(),
                 port,
             });
-            assert_eq!(parse(text, Transport::Tcp, &FakeNames), want, "{text}");
+            assert_eq!(
+                parse(text, Some(Transport::Tcp), &FakeNames),
+                want,
+                "{text}"
+            );
         }
     }
 

@@ -300,7 +300,7 @@ fn address_selector(
     transport: Transport,
     context: &Context<'_>,
 ) -> Result<Selector, Failure> {
-    let at = address::parse(text, transport, context.names)
+    let at = address::parse(text, Some(transport), context.names)
         .ok_or_else(|| Failure::argument("illegal virtual server address[:port] specified"))?;
     Ok(Selector::Address {
         transport,
@@ -374,7 +374,7 @@ fn interface(name: &str) -> String {
 
 fn real(text: &str, line: &Line, context: &Context<'_>) -> Result<HostPort, Failure> {
     let transport = line.service.as_ref().map(Selector::transport);
-    address::parse(text, transport.unwrap_or(Transport::Tcp), context.names)
+    address::parse(text, transport, context.names)
         .ok_or_else(|| Failure::argument("illegal real server address[:port] specified"))
 }
 

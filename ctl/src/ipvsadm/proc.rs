@@ -82,19 +82,20 @@ fn service(service: &ServiceRow) -> String {
             let (name, at) = (protocol_name(protocol), address_and_port(vip));
             // For IPv6 the kernel has no room for `ops`.
             match service.id.family() {
-                Family::Ipv4 => format!("{name:<4} {at} {scheduler} {ops} {persistent}\n"),
-                Family::Ipv6 => format!("{name:<4} {at} {scheduler} {persistent}\n"),
+                Family::Ipv4 => format!("{name}  {at} {scheduler} {ops} {persistent}\n"),
+                Family::Ipv6 => format!("{name}  {at} {scheduler} {persistent}\n"),
             }
         }
     }
 }
 
-/// The timeout in ticks of the kernel (250 a second), and the netmask; for IPv6 the length.
+/// The timeout in ticks of the kernel (250 a second), and the netmask; for IPv6 the length, which the
+/// kernel takes for one in the order of the network.
 fn persistent(family: Family, persistence: Persistence) -> String {
     let prefix = persistence.prefix.unwrap_or(family.bits());
     let mask = match family {
         Family::Ipv4 => Persistence::netmask(prefix).to_bits(),
-        Family::Ipv6 => prefix.into(),
+        Family::Ipv6 => u32::from(prefix).to_be(),
     };
     format!("persistent {} {mask:08X}", persistence.timeout * 250)
 }
@@ -187,4 +188,52 @@ fn stats(stats: &Stats) -> String {
 
 fn hexadecimal([connections, packets_in, packets_out, bytes_in, bytes_out]: [u64; 5]) -> String {
     format!("{connections:8X} {packets_in:8X} {packets_out:8X} {bytes_in:16X} {bytes_out:16X}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::{Helper, Persistence, Scheduler, SchedulerFlags};
+
+    use super::*;
+
+    /// As Linux 6.1 writes them.
+    #[test]
+    fn services_are_written_as_the_kernel_does() {
+        let kept = |prefix| Persistence {
+            timeout: 360,
+            prefix,
+            engine: None,
+        };
+        for (id, persistence, want) in [
+            ("tcp:192.0.2.10:80", None, "TCP  C000020A:0050 wlc  \n"),
+            ("sctp:192.0.2.10:80", None, "SCTP  C000020A:0050 wlc  \n"),
+            (
+                "tcp:192.0.2.10:0",
+                Some(kept(Some(24))),
+                "TCP  C000020A:0000 wlc  persistent 90000 FFFFFF00\n",
+            ),
+            (
+                "fwm6:2147483648",
+                Some(kept(None)),
+                "FWM  80000000 wlc persistent 90000 80000000\n",
+            ),
+            (
+                "fwm:1",
+                Some(kept(None)),
+                "FWM  00000001 wlc persistent 90000 FFFFFFFF\n",
+            ),
+        ] {
+            let row = ServiceRow {
+                id: id.parse().unwrap(),
+                scheduler: Scheduler::Wlc,
+                scheduler_flags: SchedulerFlags::NONE,
+                persistence,
+                one_packet: false,
+                helper: Helper::Auto,
+                numbers: None,
+                reals: Vec::new(),
+            };
+            assert_eq!(service(&row), want, "{id}");
+        }
+    }
 }
