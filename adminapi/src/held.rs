@@ -9,8 +9,8 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
 /// The most that is given at once. What is given counts as sent, so a large answer that nobody
-/// takes must not be given as a whole.
-const PIECE: usize = 16 << 10;
+/// takes must not be given as a whole. A portion of a listing is less, and stays whole.
+const PIECE: usize = 32 << 10;
 
 /// `answer`, which drops `held` once its body is sent or nobody wants it any more.
 pub(crate) fn hold(answer: Response, held: impl Unpin + Send + 'static) -> Response {

@@ -33,9 +33,9 @@ impl Taken {
         }
     }
 
-    /// Somebody who was taken over has had to go for another one.
+    /// Somebody who was taken over has had to go for another one, if it was not one who came meanwhile.
     const fn displace(&mut self) {
-        self.over -= 1;
+        self.over = self.over.saturating_sub(1);
         self.lost += 1;
     }
 }
