@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 use adminapi::model::{Protocol, Scheduler};
 use adminapi::serve::ClientCertificates;
 use adminapi::sysctl::Sysctl;
-use proptest::prelude::*;
 
 use super::*;
+
+mod any_text;
 
 const MINIMAL: &str = "[datapath]\ninterfaces = [\"eth0\"]\n";
 
@@ -536,66 +537,5 @@ fn a_service_of_the_api_is_one_of_the_file() {
         let table = table.replace("[[real]]", "[[service.real]]");
         let again = Config::parse(&format!("{MINIMAL}[[service]]\n{table}"), "f");
         assert_eq!(again.unwrap().services, std::slice::from_ref(service));
-    }
-}
-
-/// Pieces that make texts that are nearly configurations.
-fn pieces() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "[datapath]",
-        "[api]",
-        "[[service]]",
-        "[[service.real]]",
-        "[limits]",
-        "\n",
-        "=",
-        " ",
-        "interfaces",
-        "address",
-        "port",
-        "weight",
-        "real",
-        "[",
-        "]",
-        "{",
-        "}",
-        "\"eth0\"",
-        "\"",
-        "\"10.0.0.1\"",
-        "0",
-        "-1",
-        "99999999999",
-        "true",
-        ",",
-        ".",
-        "é",
-        "#",
-        "'''",
-        "memory",
-        "\"1GiB\"",
-        "listen",
-        "frames",
-        "16384",
-        "protocol",
-        "\"tcp\"",
-    ]);
-    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
-}
-
-proptest! {
-    #[test]
-    fn no_text_panics(text in any::<String>()) {
-        let _ = Config::parse(&text, "f");
-    }
-
-    #[test]
-    fn no_near_configuration_panics(text in pieces()) {
-        if let Err(errors) = Config::parse(&text, "f") {
-            let lines = text.split('\n').count();
-            for error in &errors.errors {
-                prop_assert!(error.line.is_some_and(|line| (1..=lines).contains(&line)));
-            }
-            prop_assert!(!errors.errors.is_empty());
-        }
     }
 }
