@@ -108,26 +108,14 @@ pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure>
     Ok(Request::Change(match line.command {
         Command::AddService => match add_service(line) {
             Ok(change) => change,
-            Err(refusal) => {
-                return Ok(Request::Refused {
-                    service: service(line)?,
-                    there: Failure::operation(EXISTS),
-                    missing: refusal,
-                });
-            }
+            Err(refusal) => return refused(line, [Failure::operation(EXISTS), refusal]),
         },
         Command::EditService => match service_patch(line) {
             Ok(patch) => Change::ChangeService {
                 service: service(line)?,
                 patch,
             },
-            Err(refusal) => {
-                return Ok(Request::Refused {
-                    service: service(line)?,
-                    there: refusal,
-                    missing: Failure::operation(NO_SERVICE),
-                });
-            }
+            Err(refusal) => return refused(line, [refusal, Failure::operation(NO_SERVICE)]),
         },
         Command::DeleteService => Change::RemoveService {
             service: service(line)?,
@@ -157,6 +145,14 @@ pub(crate) fn request(line: &Line, dialect: Dialect) -> Result<Request, Failure>
             return Err(missing(line.command.rule().name));
         }
     }))
+}
+
+fn refused(line: &Line, [there, missing]: [Failure; 2]) -> Result<Request, Failure> {
+    Ok(Request::Refused {
+        service: service(line)?,
+        there,
+        missing,
+    })
 }
 
 fn extent(line: &Line, dialect: Dialect) -> Extent {
