@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 4] = ["gate", "lanes", "home", "agent"];
+const PROGRAMS: [&str; 5] = ["gate", "lanes", "hold", "home", "agent"];
 
 fn main() {
     println!("cargo:rerun-if-changed=bpf");

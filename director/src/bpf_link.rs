@@ -19,6 +19,8 @@ pub(crate) enum Hook {
     Xdp(u32),
     /// tc ingress by a link, in Linux 6.6 and newer.
     TcxIngress,
+    /// The same, before all others.
+    TcxFront,
     /// tc egress, likewise.
     TcxEgress,
 }
@@ -27,7 +29,7 @@ impl Hook {
     const fn attach_type(self) -> libbpf_sys::bpf_attach_type {
         match self {
             Self::Xdp(_) => libbpf_sys::BPF_XDP,
-            Self::TcxIngress => libbpf_sys::BPF_TCX_INGRESS,
+            Self::TcxIngress | Self::TcxFront => libbpf_sys::BPF_TCX_INGRESS,
             Self::TcxEgress => libbpf_sys::BPF_TCX_EGRESS,
         }
     }
@@ -35,6 +37,7 @@ impl Hook {
     const fn flags(self) -> u32 {
         match self {
             Self::Xdp(flags) => flags,
+            Self::TcxFront => libbpf_sys::BPF_F_BEFORE,
             Self::TcxIngress | Self::TcxEgress => 0,
         }
     }
@@ -77,11 +80,41 @@ pub(crate) fn update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Resul
     .map(drop)
 }
 
+/// Takes the program of a link off its interface, whoever else has the link.
+///
+/// # Errors
+/// What `BPF_LINK_DETACH` says (bpf(2)).
+pub(crate) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: an open descriptor.
+    checked(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }).map(drop)
+}
+
+/// The program of a link.
+///
+/// # Errors
+/// What `BPF_PROG_GET_FD_BY_ID` says.
+pub(crate) fn program_of(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let id = info(link)?.prog_id;
+    // SAFETY: a plain number.
+    let fd = checked(unsafe { libbpf_sys::bpf_prog_get_fd_by_id(id) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// The interface that a link of XDP is on; 0 when that is gone.
 ///
 /// # Errors
 /// What `BPF_OBJ_GET_INFO_BY_FD` says; `InvalidData` when it is no such link.
 pub(crate) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
+    let info = info(link)?;
+    if info.type_ != libbpf_sys::BPF_LINK_TYPE_XDP {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: the kernel has filled in this member of the union for a link of this type.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+}
+
+fn info(link: BorrowedFd<'_>) -> io::Result<libbpf_sys::bpf_link_info> {
     // SAFETY: plain numbers, for which zero is a value.
     let mut info: libbpf_sys::bpf_link_info = unsafe { zeroed() };
     let mut size = size_of_val(&info) as u32;
@@ -89,11 +122,7 @@ pub(crate) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
     checked(unsafe {
         libbpf_sys::bpf_link_get_info_by_fd(link.as_raw_fd(), &raw mut info, &raw mut size)
     })?;
-    if info.type_ != libbpf_sys::BPF_LINK_TYPE_XDP {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    // SAFETY: the kernel has filled in this member of the union for a link of this type.
-    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+    Ok(info)
 }
 
 /// Gives `object`, a link or a map, a name in a BPF file system, which keeps it alive.

@@ -11,6 +11,7 @@ mod endpoints;
 mod error;
 mod filters;
 pub mod flows;
+mod hold;
 mod interface;
 mod lanes;
 mod map;
@@ -21,6 +22,7 @@ mod reals;
 mod roll;
 mod sights;
 mod standings;
+mod succession;
 mod trial;
 
 pub use answers::Answers;
@@ -39,10 +41,9 @@ pub use trial::{Trial, Verdict};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::bpf_link;
 use crate::cookie::{Recipe, Resets, Roll};
 use crate::door::Door;
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
@@ -50,6 +51,7 @@ use flows::{FlowMaps, Flows};
 use maps::Maps;
 use program::Instance;
 use roll::RollPlan;
+use succession::Successor;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -86,11 +88,11 @@ pub struct Room {
 /// The gate on one interface.
 #[derive(Debug)]
 struct Attachment {
-    ifindex: u32,
+    interface: Interface,
     mode: XdpMode,
-    link: OwnedFd,
-    /// What is to take the place of another director's program, which the link still holds.
-    successor: Option<OwnedFd>,
+    /// What holds it there; not yet, while another director's program is there.
+    link: OnceLock<OwnedFd>,
+    successor: Option<Successor>,
 }
 
 impl Attachment {
@@ -102,19 +104,37 @@ impl Attachment {
         maps: &Maps,
         pins: Option<&Pins>,
     ) -> Result<Self, GateError> {
-        let (mode, link, successor) = match held(pins, interface, wanted) {
-            Some((mode, link)) => (mode, link, Some(program::load(instance, mode, maps)?)),
+        let successor =
+            pins.and_then(|pins| Successor::load(instance, interface, wanted, maps, pins));
+        let (mode, link, successor) = match successor.transpose()? {
+            Some((mode, successor)) => (mode, OnceLock::new(), Some(successor)),
             None => {
                 let (mode, link) = program::attach(instance, interface, wanted, maps)?;
-                (mode, link, None)
+                (mode, link.into(), None)
             }
         };
         Ok(Self {
-            ifindex: interface.index,
+            interface: interface.clone(),
             mode,
             link,
             successor,
         })
+    }
+
+    fn take_over(&self, pins: &Pins) -> Result<(), GateError> {
+        let Some(successor) = &self.successor else {
+            return Ok(());
+        };
+        if let Some(link) = successor.take_over(&self.interface, self.mode, pins)? {
+            // It is taken over once.
+            let _ = self.link.set(link);
+        }
+        Ok(())
+    }
+
+    fn link(&self) -> Option<BorrowedFd<'_>> {
+        let former = || self.successor.as_ref().map(Successor::former);
+        self.link.get().map(AsFd::as_fd).or_else(former)
     }
 }
 
@@ -220,18 +240,15 @@ impl Gate {
     /// # Errors
     /// The kernel's.
     pub fn take_over(&self) -> Result<(), GateError> {
+        let Some(pins) = &self.pins else {
+            return Ok(());
+        };
         for link in &self.links {
-            if let Some(program) = &link.successor {
-                let updated = bpf_link::update(link.link.as_fd(), program.as_fd());
-                updated.map_err(GateError::Successor)?;
-            }
+            link.take_over(pins)?;
         }
         let links = self.links.iter();
-        let links = links.map(|link| (link.ifindex, link.mode, link.link.as_fd()));
-        match &self.pins {
-            Some(pins) => pins.settle(&self.maps.all, links),
-            None => Ok(()),
-        }
+        let links = links.filter_map(|it| Some((it.interface.index, it.mode, it.link()?)));
+        pins.settle(&self.maps.all, links)
     }
 
     /// Has what real servers on this host answer handed to the `door`, once [`Answers::set`] has named
@@ -240,7 +257,7 @@ impl Gate {
     /// # Errors
     /// When the kernel does not load or attach the program.
     pub fn catch_answers(&self, door: &Door) -> Result<Answers, GateError> {
-        Answers::catch(self.links.iter().map(|link| link.ifindex), door)
+        Answers::catch(self.links.iter().map(|link| link.interface.index), door)
     }
 
     /// Has `answers` caught as long as the gate is there, if it is to outlive the director; none are
@@ -390,19 +407,4 @@ impl Gate {
     pub fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
         self.maps.counters(port)
     }
-}
-
-/// The gate of another director on an interface, if it may stay in the mode that it has.
-fn held(
-    pins: Option<&Pins>,
-    interface: &Interface,
-    wanted: Option<XdpMode>,
-) -> Option<(XdpMode, OwnedFd)> {
-    let pins = pins?;
-    let (mode, link) = pins.link(interface.index)?;
-    if wanted.is_some_and(|wanted| wanted != mode) {
-        pins.drop_link(interface.index, mode);
-        return None;
-    }
-    Some((mode, link))
 }

@@ -90,9 +90,14 @@ impl Pins {
         })
     }
 
-    /// Takes the program off an interface.
-    pub(super) fn drop_link(&self, ifindex: u32, mode: XdpMode) {
-        let _ = fs::remove_file(self.link_path(ifindex, mode));
+    /// Gives what holds the program on an interface its name, whatever had it.
+    pub(super) fn put_back(
+        &self,
+        ifindex: u32,
+        mode: XdpMode,
+        link: BorrowedFd<'_>,
+    ) -> Result<(), GateError> {
+        renew(&self.link_path(ifindex, mode), link)
     }
 
     /// The maps to go on with. Of another layout that is the flow cache, if it has not changed itself,

@@ -27,7 +27,7 @@ impl XdpMode {
     /// Both.
     pub(super) const ALL: [Self; 2] = [Self::Native, Self::Generic];
 
-    const fn flags(self) -> u32 {
+    pub(super) const fn flags(self) -> u32 {
         match self {
             Self::Native => libbpf_sys::XDP_FLAGS_DRV_MODE,
             Self::Generic => libbpf_sys::XDP_FLAGS_SKB_MODE,
@@ -158,7 +158,8 @@ pub(super) fn attach(
     Err(refusal)
 }
 
-fn explain(interface: &Interface, mode: XdpMode, error: io::Error) -> GateError {
+/// Why an interface does not take the gate.
+pub(super) fn explain(interface: &Interface, mode: XdpMode, error: io::Error) -> GateError {
     let name = interface.name.clone();
     match error.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => GateError::Busy(name),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use adminapi::model::ForwardingMethod;
@@ -17,6 +17,7 @@ use testbed::traffic::{HttpConnection, UdpClient, fetch_names, file_sha256};
 use testbed::wait;
 
 use crate::bed::{Bench, PATIENCE, Talk};
+use crate::crowd::Crowd;
 
 #[test]
 fn what_is_connected_outlives_a_killed_director() -> Result<()> {
@@ -91,36 +92,13 @@ fn who_talks_while_a_gate_goes_that_is_not_gone_on_with_talks_on() -> Result<()>
         return Ok(());
     }
     let mut bench = Bench::start(ForwardingMethod::Nat)?;
-    let asked: Arc<[AtomicU32]> = (0..24).map(|_| AtomicU32::new(0)).collect();
-    let over = Arc::new(AtomicBool::new(false));
-    let clients = (0..asked.len()).map(|n| {
-        let (asked, over) = (Arc::clone(&asked), Arc::clone(&over));
-        bench.topology.client.spawn(move || {
-            let mut open = HttpConnection::open_here(Family::V4.http())?;
-            while !over.load(Relaxed) {
-                open.ask_name()?;
-                asked[n].fetch_add(1, Relaxed);
-                thread::sleep(Duration::from_millis(20));
-            }
-            Ok(())
-        })
-    });
-    let clients: Vec<_> = clients.collect::<Result<_>>()?;
+    let crowd = Crowd::begin(&bench)?;
     for fast_path in [true, false, true, false] {
         bench.configuration = bench.configuration.clone().fast_path(fast_path);
         bench.restart(Signal::Kill)?;
-        let count = || asked.iter().map(|asked| asked.load(Relaxed));
-        let before: Vec<_> = count().collect();
-        wait::until("everybody to talk on", PATIENCE, || {
-            let waiting = count().zip(&before).filter(|(now, old)| *now < **old + 20);
-            ensure!(waiting.count() == 0 || clients.iter().any(JoinHandle::is_finished));
-            Ok(())
-        })?;
+        crowd.talk_on()?;
     }
-    over.store(true, Relaxed);
-    for client in clients {
-        client.join().expect("a client panicked")?;
-    }
+    crowd.end()?;
     assert_accounts(&bench.director);
     Ok(())
 }

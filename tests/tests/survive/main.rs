@@ -3,6 +3,8 @@
 
 mod bed;
 mod connections;
+mod crowd;
 mod knowledge;
 mod leftovers;
+mod modes;
 mod upgrade;
