@@ -89,32 +89,11 @@ pub(crate) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }).map(drop)
 }
 
-/// The program of a link.
-///
-/// # Errors
-/// What `BPF_PROG_GET_FD_BY_ID` says.
-pub(crate) fn program_of(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let id = info(link)?.prog_id;
-    // SAFETY: a plain number.
-    let fd = checked(unsafe { libbpf_sys::bpf_prog_get_fd_by_id(id) })?;
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 /// The interface that a link of XDP is on; 0 when that is gone.
 ///
 /// # Errors
 /// What `BPF_OBJ_GET_INFO_BY_FD` says; `InvalidData` when it is no such link.
 pub(crate) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
-    let info = info(link)?;
-    if info.type_ != libbpf_sys::BPF_LINK_TYPE_XDP {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    // SAFETY: the kernel has filled in this member of the union for a link of this type.
-    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
-}
-
-fn info(link: BorrowedFd<'_>) -> io::Result<libbpf_sys::bpf_link_info> {
     // SAFETY: plain numbers, for which zero is a value.
     let mut info: libbpf_sys::bpf_link_info = unsafe { zeroed() };
     let mut size = size_of_val(&info) as u32;
@@ -122,7 +101,11 @@ fn info(link: BorrowedFd<'_>) -> io::Result<libbpf_sys::bpf_link_info> {
     checked(unsafe {
         libbpf_sys::bpf_link_get_info_by_fd(link.as_raw_fd(), &raw mut info, &raw mut size)
     })?;
-    Ok(info)
+    if info.type_ != libbpf_sys::BPF_LINK_TYPE_XDP {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: the kernel has filled in this member of the union for a link of this type.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
 }
 
 /// Gives `object`, a link or a map, a name in a BPF file system, which keeps it alive.

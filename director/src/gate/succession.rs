@@ -4,8 +4,10 @@
 //!  same mode     the link gets another program, in one step
 //!  other mode    the kernel has programs in one mode only:
 //!                  hold everything back  ->  old one off  ->  new one on  ->  let go
+//!                                                           `-> refused: in the old mode
 //! ```
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use tracing::{error, info, warn};
@@ -22,6 +24,8 @@ pub(super) struct Successor {
     mode: XdpMode,
     link: OwnedFd,
     program: OwnedFd,
+    /// The same in the mode of the one that is there, for an interface that refuses another.
+    spare: Option<OwnedFd>,
 }
 
 impl Successor {
@@ -35,15 +39,18 @@ impl Successor {
     ) -> Option<Result<(XdpMode, Self), GateError>> {
         let (mode, link) = pins.link(interface.index)?;
         let next = wanted.unwrap_or(mode);
-        let loaded = load(instance, next, maps);
-        Some(loaded.map(|program| {
+        let load = || {
+            let program = load(instance, next, maps)?;
+            let spare = (next != mode).then(|| load(instance, mode, maps));
             let successor = Self {
                 mode,
                 link,
                 program,
+                spare: spare.transpose()?,
             };
-            (next, successor)
-        }))
+            Ok((next, successor))
+        };
+        Some(load())
     }
 
     /// What holds the program that is there until then.
@@ -84,19 +91,24 @@ impl Successor {
         next: XdpMode,
         pins: &Pins,
     ) -> Result<OwnedFd, GateError> {
-        let former = bpf_link::program_of(self.link.as_fd()).map_err(GateError::Successor)?;
         bpf_link::detach(self.link.as_fd()).map_err(GateError::Successor)?;
-        let attach = |program: &OwnedFd, mode: XdpMode| {
-            bpf_link::attach(program.as_fd(), interface.index, Hook::Xdp(mode.flags()))
-        };
-        attach(&self.program, next).map_err(|refusal| {
-            let back = attach(&former, self.mode).map_err(GateError::Successor);
-            let back =
-                back.and_then(|link| pins.put_back(interface.index, self.mode, link.as_fd()));
-            if let Err(error) = back {
+        attach(&self.program, interface, next).map_err(|refusal| {
+            if let Err(error) = self.fall_back(interface, pins) {
                 error!(%error, "the gate that was on {} has gone", interface.name);
             }
             explain(interface, next, refusal)
         })
     }
+
+    fn fall_back(&self, interface: &Interface, pins: &Pins) -> Result<(), GateError> {
+        let Some(spare) = &self.spare else {
+            return Ok(());
+        };
+        let link = attach(spare, interface, self.mode).map_err(GateError::Successor)?;
+        pins.put_back(interface.index, self.mode, link.as_fd())
+    }
+}
+
+fn attach(program: &OwnedFd, interface: &Interface, mode: XdpMode) -> io::Result<OwnedFd> {
+    bpf_link::attach(program.as_fd(), interface.index, Hook::Xdp(mode.flags()))
 }
