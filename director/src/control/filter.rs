@@ -34,20 +34,9 @@ pub(super) struct Filters {
     /// As they were asked for.
     pub(super) wanted: FilterRules,
     pub(super) rules: Rules,
-    bogons: Vec<Net>,
+    pub(super) bogons: Vec<Net>,
     pub(super) regional: Regional,
     pub(super) bans: Bans,
-}
-
-/// What the filters make of a source.
-#[derive(Debug, Default)]
-pub(super) struct Origin {
-    /// How its network is listed.
-    pub(super) listed: Option<ListedView>,
-    /// Why nothing is taken from it.
-    pub(super) refused: Option<&'static str>,
-    /// The rule that says so, if it is no list.
-    pub(super) rule: Option<DecidingRule>,
 }
 
 impl Filters {
@@ -212,7 +201,7 @@ impl Director {
         view.transpose()
     }
 
-    fn view_of(&self, net: Net, listing: &filter::Listing) -> Result<ListedView> {
+    pub(super) fn view_of(&self, net: Net, listing: &filter::Listing) -> Result<ListedView> {
         let now = self.facts.clock.now();
         Ok(ListedView {
             network: translate::prefix(net),
@@ -240,57 +229,6 @@ impl Director {
             listings: views.collect::<Result<_>>()?,
             next: last.filter(|_| more).map(translate::prefix),
         })
-    }
-
-    /// What the filters make of packets from `addr` that come in through `port` and belong to a
-    /// known connection, or open one.
-    pub(super) fn origin(&self, addr: Addr, port: u16, is_known: bool) -> Result<Origin> {
-        let filters = self.filters.lock();
-        if let Some((net, listing)) = filters.book.decides(addr) {
-            return Ok(Origin {
-                listed: Some(self.view_of(net, listing)?),
-                refused: match listing.list {
-                    List::BlackHole => Some("black_hole"),
-                    List::Deny if !is_known => Some("denied"),
-                    List::Deny | List::Allow => None,
-                },
-                rule: None,
-            });
-        }
-        let unchecked = addr.is_link_local();
-        let rule = (!unchecked).then(|| self.forged(&filters, addr, port));
-        let rule = rule.flatten();
-        Ok(Origin {
-            listed: None,
-            refused: rule.as_ref().map(|rule| match rule {
-                DecidingRule::Bogon { .. } => "bogon",
-                _ => "reverse_path",
-            }),
-            rule,
-        })
-    }
-
-    /// The rule that takes `addr` for forged where it comes in through `port`.
-    fn forged(&self, filters: &Filters, addr: Addr, port: u16) -> Option<DecidingRule> {
-        let rules = &filters.rules;
-        let holds_here = |ports: u32| ports & 1 << port != 0;
-        let (interface, _) = self.facts.interfaces.get(usize::from(port))?;
-        let interface = interface.name.clone();
-        let back = || self.shared.fib.load().next_hop(addr, 0).ok();
-        let bogons = filters.bogons.iter().filter(|net| net.has(addr));
-        match bogons.max_by_key(|net| net.bits) {
-            Some(net) if holds_here(rules.bogons) => Some(DecidingRule::Bogon {
-                network: translate::prefix(*net),
-                interface,
-            }),
-            _ if holds_here(rules.strict) && back().is_none_or(|hop| hop.port != port) => {
-                Some(DecidingRule::Strict { interface })
-            }
-            _ if holds_here(rules.loose) && back().is_none() => {
-                Some(DecidingRule::Loose { interface })
-            }
-            _ => None,
-        }
     }
 
     /// The limit of connections of this number, and what it takes for the source `addr`.

@@ -23,6 +23,7 @@ mod limits;
 mod listing;
 mod marks;
 mod meter;
+mod origin;
 mod path_mtu;
 mod regions;
 mod reload;

@@ -6,6 +6,7 @@ use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model::{self, Live, RealRow, RealView, ServiceRow, ServiceView};
 
+use super::origin::Sender;
 use super::{Director, refused, translate};
 use crate::drops::{Cause, DropReason};
 use crate::fast::Lane;
@@ -354,42 +355,44 @@ impl Director {
         let found = self
             .shared
             .explain(&tuple, query.call_id.as_deref(), port, now);
-        let origin = self.origin(tuple.src.addr, port, found.connection.is_some())?;
-        let is_allowed = origin.listed.as_ref().map(|listed| listed.list);
-        let is_judged = found.service.is_some() && is_allowed != Some(model::FilterList::Allow);
-        let is_known = found.connection.is_some();
-        let by_region = is_judged.then(|| self.refusing_region(tuple.src.addr, is_known));
-        let by_region = by_region.flatten();
-        let rule = match (&origin.refused, &by_region) {
-            (Some(_), _) => origin.rule,
-            (None, Some(_)) => by_region.clone(),
-            (None, None) => found.crowded.and_then(|n| self.crowd_of(n, tuple.src.addr)),
+        let sender = Sender {
+            addr: tuple.src.addr,
+            port,
+            pool: &found.pool,
+            connection: found.connection.as_ref(),
         };
-        let refused = origin.refused.or(by_region.map(|_| "region"));
+        let origin = self.origin(&sender, found.service.is_some())?;
+        let is_known = found.connection.is_some();
+        let answering = found
+            .service
+            .filter(|_| !is_known && origin.refused.is_none());
+        let answering = answering.and_then(|key| self.answering_way(found.pool.service(&key)?));
+        // Nobody would hear what is said to what is no host.
+        let deaf = (answering.is_some() && !tuple.src.addr.is_host()).then_some(Cause::BadCookie);
+        let refused = origin
+            .refused
+            .or(deaf.map(Cause::name))
+            .or(found.refused.map(DropReason::name));
+        let crowd = || found.crowded.and_then(|n| self.crowd_of(n, tuple.src.addr));
+        let rule = origin.rule.or_else(|| match refused {
+            Some("source_connections") => crowd(),
+            _ => None,
+        });
         let chosen = found.connection.is_none() && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
         let connection = found.connection.as_ref();
         let (template, templates) = (found.template.as_ref(), &self.shared.templates);
         Ok(model::Explanation {
-            fate: match found.refused {
-                _ if refused.is_some() => model::Fate::Drop,
+            fate: match refused {
                 None => model::Fate::Forward,
-                Some(DropReason::Path(Cause::NoService)) => model::Fate::Pass,
+                Some("no_service") => model::Fate::Pass,
                 Some(_) => model::Fate::Drop,
             },
-            reason: refused
-                .or(found.refused.map(DropReason::name))
-                .map(str::to_owned),
+            reason: refused.map(str::to_owned),
             listed: origin.listed,
             rule,
-            cookies: found
-                .service
-                .filter(|_| !is_known && refused.is_none())
-                .and_then(|key| {
-                    let service = found.pool.service(&key)?;
-                    self.answering_way(service)
-                }),
+            cookies: answering.filter(|_| deaf.is_none()),
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),

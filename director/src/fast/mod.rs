@@ -229,6 +229,11 @@ impl Fast {
         true
     }
 
+    /// Whether the gate forwards packets of a connection by itself.
+    pub fn has(&self, entry: &Entry) -> bool {
+        self.flow_of(entry).is_some()
+    }
+
     /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it since
     /// a worker has.
     pub fn deadline(&self, entry: &Entry) -> Option<Tick> {

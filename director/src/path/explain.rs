@@ -138,7 +138,7 @@ impl<'s> View<'s> {
             return self.explain_known(frame, packet, way, entry, found);
         }
         if way == Direction::Reply {
-            return Err(Cause::NoConnection.into());
+            return self.explain_stray(frame, packet, found);
         }
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let guest = self.admit(service, frame, packet).map(Guest::from)?;
@@ -180,6 +180,22 @@ impl<'s> View<'s> {
             Some(_) => refused(Cause::SourceConnections),
             None => Ok(()),
         }
+    }
+
+    /// What a real server sends by itself. What is for this host the gate leaves to the kernel.
+    fn explain_stray(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
+        let local = DropReason::from(Cause::LocalDestination);
+        let hop = self.way_of_stray(frame, packet);
+        found.hop = Some(hop.map_err(|refusal| match refusal.reason == local {
+            true => Cause::NoService.into(),
+            false => refusal,
+        })?);
+        Ok(())
     }
 
     fn explain_known(

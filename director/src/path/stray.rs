@@ -10,6 +10,7 @@ use super::view::{Refusal, View};
 use super::ways::flow_of;
 use crate::defence::Strays;
 use crate::drops::Cause;
+use crate::neighbour::Hop;
 use crate::wire::tcp::{self, Flags};
 use crate::wire::{Addr, IcmpError, Protocol, Transport};
 
@@ -21,10 +22,22 @@ impl<'s> View<'s> {
         frame: &mut [u8],
         packet: &Transport,
     ) -> Result<Departure, Refusal<'s>> {
-        let Transport { layout, tuple } = packet;
+        let layout = &packet.layout;
         if self.is_from_here() {
             return Ok(Departure::Back);
         }
+        let hop = self.way_of_stray(frame, packet)?;
+        self.stats.routed.add(1);
+        Ok(self.depart(frame, layout, &hop))
+    }
+
+    /// How such a segment or datagram leaves.
+    pub(super) fn way_of_stray(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Result<Hop, Refusal<'s>> {
+        let Transport { layout, tuple } = packet;
         if self.sysctls.is_on(Sysctl::NatIcmpSend) && !is_reset(frame, packet) {
             return Err(self.told_from_here(Cause::ReplyWithoutConnection.into(), tuple.src.addr));
         }
@@ -33,11 +46,8 @@ impl<'s> View<'s> {
             Strays::Answer => return Err(Cause::ReplyRefused.into()),
             Strays::Drop => return Err(Cause::ReplyWithoutConnection.into()),
         }
-        let to = tuple.dst.addr;
-        let hop = self.exit(frame, layout, to, flow_of(tuple));
-        let hop = hop.map_err(|refusal| self.told_from_here(refusal, tuple.src.addr))?;
-        self.stats.routed.add(1);
-        Ok(self.depart(frame, layout, &hop))
+        let hop = self.exit(frame, layout, tuple.dst.addr, flow_of(tuple));
+        hop.map_err(|refusal| self.told_from_here(refusal, tuple.src.addr))
     }
 
     /// An ICMP error about a packet to a real server or from a service.

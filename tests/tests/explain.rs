@@ -1,0 +1,230 @@
+//! What is explained about a packet is what becomes of it: it is asked first, then sent, and the
+//! counters that moved are compared.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use adminapi::model::{
+    ConnectionLimit, CookiePolicy, ExplainQuery, Explanation, Fate, FilterList, FilterRules,
+    Listed, Protocol, ServicePatch, Stats,
+};
+use anyhow::{Context, Result, ensure};
+use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
+use testbed::raw::Tap;
+use testbed::require;
+use testbed::scene::{Family, Scene};
+use testbed::servers::OTHER_HTTP_PORT;
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reasons of the gate and of openings: none of the rest of the scene's packets is dropped so.
+const REASONS: [&str; 7] = [
+    "denied",
+    "black_hole",
+    "bogon",
+    "reverse_path",
+    "region",
+    "source_connections",
+    "bad_cookie",
+];
+
+fn dropped(stats: &Stats, reason: &str) -> u64 {
+    stats.drops.get(reason).copied().unwrap_or(0)
+}
+
+/// Senders on the clients' link: a client, a neighbour that nobody has spoken with, a real server
+/// by its address, one who has no address, and one who can have none.
+fn senders(scene: &Scene, family: Family) -> Result<[IpAddr; 5]> {
+    let real = scene.topology.reals[0].address(family.vip());
+    Ok(match family {
+        Family::V4 => [
+            CLIENT_V4.into(),
+            "10.0.1.77".parse()?,
+            real,
+            "0.0.0.0".parse()?,
+            "224.0.0.5".parse()?,
+        ],
+        Family::V6 => [
+            CLIENT_V6.into(),
+            "fd00:1::77".parse()?,
+            real,
+            "::".parse()?,
+            "ff02::5".parse()?,
+        ],
+    })
+}
+
+/// Asks about a SYN, sends it, and compares. Nobody else sends any.
+fn try_one(scene: &Scene, from: SocketAddr, to: SocketAddr, what: &str) -> Result<Explanation> {
+    let api = scene.director.api();
+    let query = ExplainQuery {
+        protocol: Protocol::Tcp,
+        from,
+        to,
+        interface: None,
+        call_id: None,
+    };
+    let told = api.call(async |client| client.explain(&query).await)?;
+    let before = api.stats()?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    let syn = Segment {
+        flags: flag::SYN,
+        ..Segment::default()
+    };
+    let (client, director) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
+    tap.send(&ethernet(client, director, &tcp(from, to, syn)))?;
+    let want = match told.fate {
+        Fate::Drop => told.reason.clone().context("dropped without a reason")?,
+        _ if told.cookies.is_some() => "answered".to_owned(),
+        _ => "forwarded".to_owned(),
+    };
+    let is_so = |now: &Stats| match &*want {
+        "answered" => now.total.answered > before.total.answered,
+        "forwarded" => now.traffic.connections > before.traffic.connections,
+        reason => dropped(now, reason) > dropped(&before, reason),
+    };
+    wait::until(
+        &format!("what is explained, {what}, {from}: {want}"),
+        PATIENCE,
+        || {
+            let now = api.stats()?;
+            let moved = REASONS
+                .iter()
+                .filter(|r| dropped(&now, r) > dropped(&before, r));
+            let moved: Vec<_> = moved.collect();
+            ensure!(is_so(&now), "not so; dropped: {moved:?}");
+            Ok(())
+        },
+    )?;
+    Ok(told)
+}
+
+/// Has everybody of both families send a SYN.
+fn try_all(scene: &Scene, what: &str, port: u16) -> Result<()> {
+    for family in Family::BOTH {
+        for from in senders(scene, family)? {
+            try_one(scene, SocketAddr::new(from, port), family.http(), what)?;
+        }
+    }
+    Ok(())
+}
+
+fn list(scene: &Scene, list: FilterList) -> Result<()> {
+    let networks = ["10.0.0.0/8", "0.0.0.0/8", "224.0.0.0/4", "::/3", "f000::/4"];
+    for network in networks {
+        let listing = Listed {
+            network: network.parse()?,
+            list,
+            seconds: None,
+            why: None,
+        };
+        let api = scene.director.api();
+        api.call(async |client| client.put_network(&listing).await)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_explained_is_what_happens() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let set = |rules: FilterRules| {
+        let put = api.call(async |client| client.put_filter(&rules).await);
+        put.map(drop)
+    };
+    let clients = scene.topology.interfaces()[0].clone();
+    try_all(&scene, "without rules", 20_000)?;
+    let rules = FilterRules::default;
+    set(FilterRules {
+        bogons: vec![clients.clone()],
+        ..rules()
+    })?;
+    try_all(&scene, "bogons", 20_001)?;
+    set(FilterRules {
+        strict: vec![clients.clone()],
+        ..rules()
+    })?;
+    try_all(&scene, "strict", 20_002)?;
+    scene.topology.director.sysctl(&[
+        &format!("net.ipv4.conf.{clients}.forwarding=0"),
+        &format!("net.ipv6.conf.{clients}.forwarding=0"),
+    ])?;
+    try_all(&scene, "strict where the kernel does not forward", 20_003)?;
+    scene.topology.director.sysctl(&[
+        &format!("net.ipv4.conf.{clients}.forwarding=1"),
+        &format!("net.ipv6.conf.{clients}.forwarding=1"),
+    ])?;
+    set(FilterRules {
+        loose: vec![clients],
+        ..rules()
+    })?;
+    try_all(&scene, "loose", 20_004)?;
+    set(FilterRules {
+        connections: vec![ConnectionLimit {
+            name: "one".to_owned(),
+            most: 1,
+            prefix_v4: 32,
+            prefix_v6: 128,
+            service: None,
+        }],
+        ..rules()
+    })?;
+    try_all(&scene, "a limit of connections", 20_005)?;
+    set(rules())?;
+    list(&scene, FilterList::Deny)?;
+    try_all(&scene, "denied", 20_006)?;
+    list(&scene, FilterList::BlackHole)?;
+    try_all(&scene, "in a black hole", 20_007)?;
+    list(&scene, FilterList::Allow)?;
+    for family in Family::BOTH {
+        let always = ServicePatch {
+            cookies: Some(CookiePolicy::Always),
+            ..ServicePatch::default()
+        };
+        let service = family.http_service();
+        api.call(async |client| client.change_service(service, always).await)?;
+    }
+    try_all(&scene, "cookies", 20_008)?;
+    Ok(())
+}
+
+/// What a real server sends by itself is explained, too: it is routed, or this host's own.
+#[test]
+fn what_real_servers_send_by_themselves_is_explained() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let real = SocketAddr::new(
+            scene.topology.reals[0].address(family.vip()),
+            OTHER_HTTP_PORT,
+        );
+        let ask = |to: IpAddr| {
+            let query = ExplainQuery {
+                protocol: Protocol::Tcp,
+                from: real,
+                to: SocketAddr::new(to, 5000),
+                interface: None,
+                call_id: None,
+            };
+            let api = scene.director.api();
+            api.call(async |client| client.explain(&query).await)
+        };
+        let (client, here): (IpAddr, IpAddr) = match family {
+            Family::V4 => (CLIENT_V4.into(), "10.0.2.254".parse()?),
+            Family::V6 => (CLIENT_V6.into(), "fd00:2::fe".parse()?),
+        };
+        let routed = ask(client)?;
+        assert_eq!(routed.fate, Fate::Forward, "{routed:?}");
+        assert!(routed.next_hop.is_some(), "{routed:?}");
+        let own = ask(here)?;
+        assert_eq!(own.fate, Fate::Pass, "{own:?}");
+    }
+    Ok(())
+}
