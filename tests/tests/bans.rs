@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, DecidingRule, ExplainQuery, FilterList, FilterRules, Listed, NetworkQuery,
-    Prefix, Protocol, SourceQuery,
+    ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, FilterList, FilterRules, Listed,
+    NetworkQuery, Prefix, Protocol, ServicePatch, SourceQuery,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -208,6 +208,27 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
     Ok(())
 }
 
+/// One that sends most of all, and another; none of it gets to the director.
+fn until_the_attacker_is_seen(scene: &Scene) -> Result<()> {
+    let api = scene.director.api();
+    let attacker: IpAddr = "203.0.113.9".parse()?;
+    let send = |from, ports| {
+        let to = Family::V4.http();
+        syns::send(&scene.topology.client, from, to, ports)
+    };
+    wait::until("the attacker to be seen", PATIENCE, || {
+        send(attacker, 1000..1400)?;
+        send("203.0.113.10".parse()?, 1000..1040)?;
+        let query = SourceQuery::default();
+        let seen = api.call(async |client| client.sources(query).await)?;
+        let heaviest = seen.sources.first().context("nobody is seen")?;
+        ensure!(heaviest.source.address == attacker, "{seen:?}");
+        ensure!(heaviest.stopped > 0 && heaviest.opens > 0, "{seen:?}");
+        ensure!(heaviest.stopped == heaviest.packets, "{seen:?}");
+        Ok(())
+    })
+}
+
 #[test]
 fn top_sources_are_seen_though_the_gate_drops_what_they_send() -> Result<()> {
     if !require::machine() {
@@ -222,29 +243,28 @@ fn top_sources_are_seen_though_the_gate_drops_what_they_send() -> Result<()> {
         why: None,
     };
     api.call(async |client| client.put_network(&listing).await)?;
-    let attacker: IpAddr = "203.0.113.9".parse()?;
-    wait::until("the attacker to be seen", PATIENCE, || {
-        syns::send(
-            &scene.topology.client,
-            attacker,
-            Family::V4.http(),
-            1000..1400,
-        )?;
-        syns::send(
-            &scene.topology.client,
-            "203.0.113.10".parse()?,
-            Family::V4.http(),
-            1000..1040,
-        )?;
-        let query = SourceQuery::default();
-        let seen = api.call(async |client| client.sources(query).await)?;
-        let heaviest = seen.sources.first().context("nobody is seen")?;
-        ensure!(heaviest.source.address == attacker, "{seen:?}");
-        ensure!(heaviest.stopped > 0 && heaviest.opens > 0, "{seen:?}");
-        ensure!(heaviest.stopped == heaviest.packets, "{seen:?}");
-        Ok(())
-    })?;
+    until_the_attacker_is_seen(&scene)?;
     assert!(dropped(&scene, "black_hole")? > 0);
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// Without any rule, too: who has configured none sees who floods him.
+#[test]
+fn top_sources_are_seen_though_the_gate_answers_them() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let always = ServicePatch {
+        cookies: Some(CookiePolicy::Always),
+        ..ServicePatch::default()
+    };
+    let service = Family::V4.http_service();
+    let api = scene.director.api();
+    api.call(async |client| client.change_service(service, always).await)?;
+    until_the_attacker_is_seen(&scene)?;
+    assert!(api.stats()?.total.answered > 0);
     assert_accounts(&scene.director);
     Ok(())
 }

@@ -23,19 +23,11 @@ pub struct Sight {
 }
 
 /// What was shown of a window of time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Stopped {
     window: Window,
+    /// 0 until the gate has been told one: by itself it shows nothing.
     gap: u32,
-}
-
-impl Default for Stopped {
-    fn default() -> Self {
-        Self {
-            window: Window::default(),
-            gap: 1,
-        }
-    }
 }
 
 impl Stopped {
@@ -51,7 +43,7 @@ impl Stopped {
                 stopped: true,
             });
         }
-        self.window.turn(now, self.gap == 1, shown);
+        self.window.turn(now, self.gap <= 1, shown);
         let gap = self.next_gap(sights.len() as u32);
         let is_other = std::mem::replace(&mut self.gap, gap) != gap;
         is_other.then_some(gap)
@@ -61,10 +53,10 @@ impl Stopped {
         match taken {
             0..BUDGET => match taken < BUDGET / 4 {
                 true => (self.gap / 2).max(1),
-                false => self.gap,
+                false => self.gap.max(1),
             },
             // What there was no room for is not known: it may be much more.
-            many => (self.gap * (many / BUDGET).next_power_of_two() * 2).min(WIDEST),
+            many => (self.gap.max(1) * (many / BUDGET).next_power_of_two() * 2).min(WIDEST),
         }
     }
 }
@@ -74,6 +66,13 @@ mod tests {
     use super::*;
     use crate::sources::together;
     use crate::wire::Addr;
+
+    #[test]
+    fn a_gate_that_shows_nothing_is_told_to() {
+        let (mut stopped, shown) = (Stopped::default(), Shown::default());
+        assert_eq!(stopped.look(&[], Tick(0), &shown), Some(1));
+        assert_eq!(stopped.look(&[], Tick(1), &shown), None);
+    }
 
     #[test]
     fn the_gap_follows_the_flood_and_what_is_shown_stands_for_all() {
