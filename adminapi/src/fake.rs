@@ -394,6 +394,7 @@ impl Control for Fake {
             Ok(Sources {
                 packets: 20,
                 sources: vec![source; query.limit.min(2) as usize],
+                networks: Vec::new(),
             })
         })
     }

@@ -1,5 +1,7 @@
 //! Who sends most.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -7,12 +9,26 @@ use super::Prefix;
 
 /// The heaviest sources of the last seconds, the heaviest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"packets": 1200, "sources": [{"source": "203.0.113.7", "packets": 900, "margin": 0, "bytes": 54000, "opens": 900, "stopped": 0}]}))]
+#[schema(example = json!({"packets": 1200, "sources": [{"source": "203.0.113.7", "packets": 900, "margin": 0, "bytes": 54000, "opens": 900, "stopped": 0}], "networks": []}))]
 pub struct Sources {
     /// Packets of all clients a second.
     pub packets: u64,
     /// The sources.
     pub sources: Vec<Source>,
+    /// Networks that much of it comes from, a tenth of all at least, without one source that sends most of
+    /// that: of 24 or 16 bits, for IPv6 of 48 or 32. The heaviest first. What they send is that of
+    /// their sources, and is not counted besides.
+    #[serde(default)]
+    pub networks: Vec<Source>,
+}
+
+impl Sources {
+    /// Networks and sources in one order, the heaviest first; of equals the wider one.
+    pub fn rows(&self) -> Vec<Source> {
+        let mut rows = [&self.networks[..], &self.sources].concat();
+        rows.sort_by_key(|row| Reverse(row.packets.saturating_sub(row.margin)));
+        rows
+    }
 }
 
 /// A client, or for IPv6 its network of 64 bits. Counts are a second, taken from samples.

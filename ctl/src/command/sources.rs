@@ -25,7 +25,7 @@ pub(super) const COLUMNS: [&str; 7] = [
     "source", "PPS", "of all", "stopped", "SYN/s", "BPS", "margin",
 ];
 
-/// A row for each source.
+/// A row for each network and source.
 pub(super) fn rows(found: &Sources) -> Vec<[String; 7]> {
     let share = |packets: u64| match found.packets {
         0 => String::new(),
@@ -42,13 +42,13 @@ pub(super) fn rows(found: &Sources) -> Vec<[String; 7]> {
             of.margin.to_string(),
         ]
     };
-    found.sources.iter().map(row).collect()
+    found.rows().iter().map(row).collect()
 }
 
 /// The sources for people.
 pub(super) fn text(found: &Sources) -> String {
     let mut text = format!("{} packets of clients a second\n", found.packets);
-    if found.sources.is_empty() {
+    if found.rows().is_empty() {
         return text;
     }
     let title = COLUMNS.map(str::to_owned);
@@ -83,12 +83,14 @@ mod tests {
         let found = Sources {
             packets: 2000,
             sources: vec![source("192.0.2.1", 900), source("2001:db8::/64", 50)],
+            networks: vec![source("198.51.100.0/24", 1000)],
         };
         assert_eq!(
             text(&found),
             "\
 2000 packets of clients a second
 source                          PPS   of all    stopped      SYN/s          BPS   margin
+198.51.100.0/24                1000   50.0 %        500       1000        60000        2
 192.0.2.1                       900   45.0 %        450        900        54000        2
 2001:db8::/64                    50    2.5 %         25         50         3000        2
 "

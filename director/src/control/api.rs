@@ -300,6 +300,7 @@ impl Control for Director {
         Ok(Sources {
             packets: seen.packets,
             sources: heavy.map(view::source).collect(),
+            networks: seen.networks.iter().map(view::network).collect(),
         })
     }
 

@@ -14,7 +14,7 @@ use crate::flow::Entry;
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Load, Method, Real, Service};
-use crate::sources::{Heavy, NETWORK};
+use crate::sources::{self, Heavy, Network};
 use crate::stats::PerWorker;
 use crate::templates::{self, Templates};
 use crate::time::Tick;
@@ -179,10 +179,19 @@ pub(super) fn five(traffic: &PerWorker, numbers: model::Numbers) -> Option<model
 
 /// A source: an address, or for IPv6 the network that counts as one.
 pub(super) fn source(heavy: &Heavy) -> model::Source {
+    sender(heavy, sources::length(heavy.source))
+}
+
+/// A network of many sources.
+pub(super) fn network(Network { length, heavy }: &Network) -> model::Source {
+    sender(heavy, *length)
+}
+
+fn sender(heavy: &Heavy, length: u8) -> model::Source {
     model::Source {
         source: model::Prefix {
             address: heavy.source.into(),
-            length: if heavy.source.is_v4() { 32 } else { NETWORK },
+            length,
         },
         packets: heavy.packets,
         margin: heavy.margin,

@@ -6,6 +6,7 @@
 //! ceiling, whatever comes. A sample stands for all packets up to the next.
 
 mod heavy;
+mod network;
 mod stopped;
 mod window;
 
@@ -17,9 +18,11 @@ use crate::time::{Tick, Ticks};
 use crate::wire::Addr;
 
 pub use heavy::Heavy;
+pub use network::{Network, length};
 pub use stopped::{Sight, Stopped};
 
 use heavy::Sample;
+use network::{LEVELS, masked};
 use window::Window;
 
 /// How long sources are counted before they are shown and counted anew.
@@ -34,10 +37,6 @@ const WIDEST: u32 = 4096;
 /// A source that was looked at less often than this is not shown, unless every packet was looked at.
 const FEWEST: u32 = 3;
 
-/// Leading bits of an IPv6 address, of 128, that count as one source: whoever has one address has
-/// a network of them.
-pub const NETWORK: u8 = 64;
-
 /// What one worker has seen in a window.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -47,7 +46,8 @@ pub struct Seen {
     ended: Tick,
     /// Packets from clients, as the samples stand for them.
     packets: u64,
-    heavy: Vec<Heavy>,
+    /// Sources, and the networks that they are in.
+    heavy: [Vec<Heavy>; LEVELS],
 }
 
 /// Where a worker shows what it has seen last.
@@ -162,34 +162,57 @@ pub struct Sources {
     /// Sources by what is surely theirs, the heaviest first; those of which nothing is are left
     /// out. Counts are a second.
     pub heavy: Vec<Heavy>,
+    /// The networks from which a large part of all comes, without one source in it that sends most
+    /// of that.
+    pub networks: Vec<Network>,
 }
 
 /// What `shown` shows at `now`, put together. One whose last window is long over sleeps.
 pub fn together<'s>(shown: impl Iterator<Item = &'s Shown>, now: Tick) -> Sources {
-    let mut sum = Sources::default();
-    let mut by_source: HashMap<Addr, Heavy> = HashMap::new();
+    let mut packets = 0;
+    let mut sums: [HashMap<Addr, Heavy>; LEVELS] = Default::default();
     for shown in shown {
         let seen = shown.0.lock().clone();
         if seen.length.0 == 0 || seen.ended.until(now) > Ticks(2 * WINDOW.0) {
             continue;
         }
-        let rate = |count: u64| count * u64::from(Ticks::PER_SECOND) / u64::from(seen.length.0);
-        sum.packets += rate(seen.packets);
-        for heavy in &seen.heavy {
-            let known = by_source.entry(heavy.source).or_default();
-            known.source = heavy.source;
-            known.packets += rate(heavy.packets);
-            known.margin += rate(heavy.margin);
-            known.bytes += rate(heavy.bytes);
-            known.opens += rate(heavy.opens);
-            known.stopped += rate(heavy.stopped);
+        packets += seen.rate(seen.packets);
+        for (sum, heavy) in sums.iter_mut().zip(&seen.heavy) {
+            heavy.iter().for_each(|heavy| seen.add(heavy, sum));
         }
     }
-    sum.heavy = by_source.into_values().collect();
-    sum.heavy.retain(|heavy| heavy.sure() > 0);
-    sum.heavy
-        .sort_by_key(|heavy| (std::cmp::Reverse(heavy.sure()), heavy.source));
-    sum
+    let levels = sums.map(in_order);
+    let networks = network::dominant(&levels, packets);
+    let [heavy, ..] = levels;
+    Sources {
+        packets,
+        heavy,
+        networks,
+    }
+}
+
+impl Seen {
+    /// A count of the window, a second.
+    fn rate(&self, count: u64) -> u64 {
+        count * u64::from(Ticks::PER_SECOND) / u64::from(self.length.0)
+    }
+
+    fn add(&self, heavy: &Heavy, sum: &mut HashMap<Addr, Heavy>) {
+        let known = sum.entry(heavy.source).or_default();
+        known.source = heavy.source;
+        known.packets += self.rate(heavy.packets);
+        known.margin += self.rate(heavy.margin);
+        known.bytes += self.rate(heavy.bytes);
+        known.opens += self.rate(heavy.opens);
+        known.stopped += self.rate(heavy.stopped);
+    }
+}
+
+fn in_order(by_source: HashMap<Addr, Heavy>) -> Vec<Heavy> {
+    let mut heavy: Vec<_> = by_source.into_values().collect();
+    heavy.retain(|heavy| heavy.sure() > 0);
+    heavy.sort_by_key(|heavy| (std::cmp::Reverse(heavy.sure()), heavy.source));
+    heavy
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! What is counted until it is shown: the heaviest sources of a window of time.
 
 use super::heavy::{Heavy, HeavyHitters, Sample};
-use super::{FEWEST, NETWORK, Shown, WINDOW};
+use super::{FEWEST, LEVELS, Shown, WINDOW, masked};
 use crate::time::Tick;
 
 /// A window that is open.
 #[derive(Debug)]
 pub(super) struct Window {
-    hitters: HeavyHitters,
+    /// Sources, and the networks that they are in, wider ones last.
+    hitters: [HeavyHitters; LEVELS],
     began: Tick,
     packets: u64,
 }
@@ -15,7 +16,7 @@ pub(super) struct Window {
 impl Default for Window {
     fn default() -> Self {
         Self {
-            hitters: HeavyHitters::new(),
+            hitters: std::array::from_fn(|_| HeavyHitters::new()),
             began: Tick::default(),
             packets: 0,
         }
@@ -23,16 +24,15 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Takes in a packet, for its source as that is shown.
+    /// Takes in a packet, for its source as that is shown, and for the networks that it is in.
     pub(super) fn add(&mut self, sample: Sample) {
         self.packets += sample.weight;
-        self.hitters.add(&Sample {
-            source: match sample.source.is_v4() {
-                true => sample.source,
-                false => sample.source.masked(NETWORK),
-            },
-            ..sample
-        });
+        for (level, hitters) in self.hitters.iter_mut().enumerate() {
+            hitters.add(&Sample {
+                source: masked(sample.source, level),
+                ..sample
+            });
+        }
     }
 
     /// Shows what there is when it has been open for so long, and begins anew. `exact` says whether
@@ -47,12 +47,13 @@ impl Window {
             return;
         };
         (seen.length, seen.ended, seen.packets) = (length, now, self.packets);
-        seen.heavy.clear();
         let is_known = |heavy: &&Heavy| exact || heavy.samples >= FEWEST;
-        let known = self.hitters.all().iter().filter(is_known);
-        seen.heavy.extend(known);
+        for (heavy, hitters) in seen.heavy.iter_mut().zip(&mut self.hitters) {
+            heavy.clear();
+            heavy.extend(hitters.all().iter().filter(is_known));
+            hitters.clear();
+        }
         drop(seen);
-        self.hitters.clear();
         (self.began, self.packets) = (now, 0);
     }
 }

@@ -252,6 +252,7 @@ mod tests {
             sources: Sources {
                 packets: 12,
                 sources: vec![source("192.0.2.1", 8, 0), source("192.0.2.2", 4, 4)],
+                networks: Vec::new(),
             },
             defense: Defense {
                 level: 1,

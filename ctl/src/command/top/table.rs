@@ -154,13 +154,13 @@ fn numbers(rates: Rates, active: u32, inactive: u32) -> [u64; 7] {
     ]
 }
 
-/// Sources in order.
+/// Networks and sources in order.
 pub(super) fn sources(sources: &Sources, order: Order) -> Vec<Line<4>> {
     let line = |of: &Source| Line {
         name: of.source.to_string(),
         numbers: [of.packets, of.opens, of.bytes, of.margin],
     };
-    let mut lines: Vec<_> = sources.sources.iter().map(line).collect();
+    let mut lines: Vec<_> = sources.rows().iter().map(line).collect();
     order.sort(&mut lines, |line| line);
     lines
 }
