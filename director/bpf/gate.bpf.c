@@ -120,6 +120,12 @@ __noinline bool is_ours(const struct packet *p, const struct scope *scope, __u32
 	return scope->rules && is_marked(scope, &p->src, &p->dst, PORT);
 }
 
+// Whether a packet to a service is another's, by a mark: that has no cookies.
+__noinline bool is_anothers(const struct packet *p, const struct scope *scope)
+{
+	return p && scope && is_marked(scope, &p->src, &p->dst, PORT);
+}
+
 // An error quotes a packet that was sent earlier: one from a service to a client, or one to a real
 // server that this host has not sent itself.
 __noinline bool is_about_ours(const struct packet *quoted, const struct scope *scope)
@@ -272,7 +278,8 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 		if (refused != ADMITTED)
 			return refuse(ctx, counts, &packet, filter, refused);
 	}
-	if (standing && standing->cookies.flags & MINTS)
+	if (standing && standing->cookies.flags & MINTS &&
+	    !(standing->cookies.more & SHARED && is_anothers(&packet, scope)))
 		return greet(ctx, counts, &packet, filter, &standing->cookies);
 	return to_director(counts, ctx->rx_queue_index);
 }

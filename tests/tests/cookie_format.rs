@@ -106,6 +106,7 @@ fn recipe(rng: &mut StdRng) -> Recipe {
         },
         lenient: false,
         splices: rng.random(),
+        shared: false,
     }
 }
 

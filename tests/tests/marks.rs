@@ -112,9 +112,9 @@ fn marked_packets_are_taken_and_others_left_alone() -> Result<()> {
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// The gate answers by address, and a service of a mark knows no cookies.
+/// The gate answers by address whom no mark takes; a service of a mark knows no cookies.
 #[test]
-fn whose_clients_are_marked_has_no_cookies() -> Result<()> {
+fn who_is_marked_gets_no_cookie_and_others_do() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
@@ -127,31 +127,56 @@ fn whose_clients_are_marked_has_no_cookies() -> Result<()> {
             ..ServicePatch::default()
         };
         api.call(async |client| client.change_service(service, always).await)?;
-        let answers = || {
+        let cookies = || {
             let cookies = api.defense(Some(service))?.cookies;
-            let cookies = cookies.context("no cookies")?;
-            Ok::<_, anyhow::Error>((cookies.active, cookies.reason))
+            cookies.context("no cookies")
         };
-        let connections = |id| Ok::<_, anyhow::Error>(api.service(id)?.stats.connections);
-        ensure!(answers()?.0, "{:?}", answers()?);
-
         let marked = marked(&scene, family);
-        api.add_service(&marked)?;
-        let rule = MarkRule {
-            mark: 7,
-            destination: Some(family.vip().to_string().parse()?),
-            ..MarkRule::default()
+        let visit = || {
+            let before = (
+                cookies()?.accepted,
+                api.service(marked.id)?.stats.connections,
+            );
+            HttpConnection::open(&scene.topology.client, family.http())?.ask_name()?;
+            let after = (
+                cookies()?.accepted,
+                api.service(marked.id)?.stats.connections,
+            );
+            Ok::<_, anyhow::Error>((after.0 - before.0, after.1 - before.1))
         };
-        api.call(async |client| client.add_mark(&rule).await)?;
-        let (active, why) = answers()?;
-        ensure!(!active && why.contains("the mark 7"), "{why}");
-        HttpConnection::open(&scene.topology.client, family.http())?.ask_name()?;
-        ensure!(connections(marked.id)? == 1);
-
-        api.call(async |client| client.remove_mark(0).await)?;
-        ensure!(answers()?.0, "{:?}", answers()?);
-        HttpConnection::open(&scene.topology.client, family.http())?.ask_name()?;
-        ensure!(connections(marked.id)? == 1);
+        api.add_service(&marked)?;
+        let (client, other): (IpAddr, IpAddr) = match family {
+            Family::V4 => (CLIENT_V4.into(), "10.0.1.66".parse()?),
+            Family::V6 => (CLIENT_V6.into(), "fd00:1::66".parse()?),
+        };
+        let wide = match family {
+            Family::V4 => "0.0.0.0/0",
+            Family::V6 => "::/0",
+        };
+        for (source, want) in [
+            (other.to_string(), (1, 0)),
+            (client.to_string(), (0, 1)),
+            (wide.to_owned(), (0, 1)),
+        ] {
+            let rule = MarkRule {
+                mark: 7,
+                source: Some(source.parse()?),
+                destination: Some(family.vip().to_string().parse()?),
+                ..MarkRule::default()
+            };
+            api.call(async |client| client.add_mark(&rule).await)?;
+            let told = cookies()?;
+            ensure!(
+                told.active && told.reason.contains("the mark 7"),
+                "{told:?}"
+            );
+            let got = visit()?;
+            ensure!(got == want, "(cookies, marked) from {source}: {got:?}");
+            api.call(async |client| client.remove_mark(0).await)?;
+        }
+        let told = cookies()?;
+        ensure!(told.active && !told.reason.contains("mark"), "{told:?}");
+        ensure!(visit()? == (1, 0));
     }
     assert_accounts(&scene.director);
     Ok(())

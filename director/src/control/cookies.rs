@@ -35,7 +35,7 @@ use crate::wire::Endpoint;
 
 use bearers::{orders_of, stand};
 use segment::mss;
-use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, way_of};
+use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, way_of, with_note};
 
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
@@ -214,7 +214,8 @@ impl Director {
         };
         let stands = stand(dies, service, vip, look);
         let policy = service.handling.cookies;
-        let way = overlaid(service, look.pool).map_or_else(|| way_of(service, &stands), Err);
+        let way = way_of(service, &stands);
+        let note = overlaid(service, look.pool);
         let reason = decide(policy, &way, &stands, look);
         let before = service.cookies.recipe().is_some_and(|old| old.splices);
         let resets = way == Ok(CookieWay::Reset);
@@ -234,11 +235,12 @@ impl Director {
                 Ok(CookieWay::Agents) => false,
                 Ok(CookieWay::Reset) | Err(_) => before,
             },
+            shared: note.is_some(),
         };
         dies.status = CookieStatus {
             policy,
             active: reason.is_ok(),
-            reason: reason.unwrap_or_else(|why| why),
+            reason: with_note(reason.unwrap_or_else(|why| why), note),
             way: way.ok(),
             able: stands.able,
             reals: stands.reals,

@@ -78,6 +78,8 @@ pub struct Recipe {
     pub lenient: bool,
     /// Whether the real servers are asked after the client: it has to wait for them.
     pub splices: bool,
+    /// Whether some of its clients bear a mark that is another service's: those get no answer.
+    pub shared: bool,
 }
 
 /// A SYN+ACK with a cookie, as far as the client decides on it.

@@ -133,6 +133,7 @@ mod tests {
             abilities: Abilities::ALL,
             lenient: false,
             splices: false,
+            shared: false,
         }
     }
 

@@ -54,6 +54,7 @@ mod flag {
 mod more {
     pub(super) const SPLICES: u8 = 0x01;
     pub(super) const RESETS: u8 = 0x02;
+    pub(super) const SHARED: u8 = 0x04;
 }
 
 /// The map of what is counted.
@@ -101,6 +102,7 @@ pub(super) fn bytes_of(recipe: &Recipe) -> [u8; RECIPE_BYTES] {
     .map(|(_, bit)| bit)
     .sum();
     bytes[42] = if recipe.splices { more::SPLICES } else { 0 }
-        | if recipe.resets { more::RESETS } else { 0 };
+        | if recipe.resets { more::RESETS } else { 0 }
+        | if recipe.shared { more::SHARED } else { 0 };
     bytes
 }

@@ -43,6 +43,7 @@ pub const COOKIES: Recipe = Recipe {
     abilities: Abilities::ALL,
     lenient: false,
     splices: false,
+    shared: false,
 };
 const RESETS: Recipe = Recipe {
     mints: false,

@@ -17,13 +17,21 @@ pub(super) fn can_have(service: &Service) -> bool {
     matches!(service.key, ServiceKey::Address { protocol: Protocol::Tcp, vip } if vip.port > 0)
 }
 
-/// Why there is no way, where a service of a mark takes some of the clients: it would not know what
-/// the gate has answered them.
+/// What there is to say where a service of a mark takes some of the clients: that would not know what
+/// the gate has answered them, so they are not answered.
 pub(super) fn overlaid(service: &Service, pool: &Pool) -> Option<String> {
     let mark = pool.overlaid_by(Protocol::Tcp, service.key.vip()?)?;
     Some(format!(
-        "the service of the mark {mark} takes some of its clients, and such a one has none"
+        "clients that the service of the mark {mark} takes have none"
     ))
+}
+
+/// A reason, with what there is to say beside it.
+pub(super) fn with_note(reason: String, note: Option<String>) -> String {
+    match note {
+        Some(note) => format!("{reason}; {note}"),
+        None => reason,
+    }
 }
 
 /// The real servers that may get connections.
@@ -53,7 +61,7 @@ pub(super) fn at_rest(service: &Service, pool: &Pool) -> CookieStatus {
         abilities: Abilities::ALL,
         lack,
     };
-    let way = overlaid(service, pool).map_or_else(|| way_of(service, &stands), Err);
+    let way = way_of(service, &stands);
     let why = match (service.handling.cookies, &way) {
         (CookiePolicy::Off, _) => SET.to_owned(),
         (CookiePolicy::Always, Ok(_)) => TO_COME.to_owned(),
@@ -61,7 +69,7 @@ pub(super) fn at_rest(service: &Service, pool: &Pool) -> CookieStatus {
         (_, Err(lack)) => lack.clone(),
     };
     CookieStatus {
-        reason: why,
+        reason: with_note(why, overlaid(service, pool)),
         way: way.ok(),
         reals,
         ..CookieStatus::default()
