@@ -50,7 +50,7 @@ fn lives(machine: &Machine) -> Result<()> {
     );
     machine.run("systemd-analyze verify bulwarkd.service bulwark-agent.service")?;
 
-    machine.write("/etc/bulwark/bulwark.toml", CONFIGURATION)?;
+    is_started_until_it_runs(machine)?;
     // Ends when the director says that it is ready.
     machine.run("systemctl start bulwarkd")?;
     machine.run("bulwark -A -t 10.9.9.9:80")?;
@@ -100,4 +100,22 @@ fn lives(machine: &Machine) -> Result<()> {
         machine.run(&format!("test ! -e {path}"))?;
     }
     Ok(())
+}
+
+/// However long what it needs is missing.
+fn is_started_until_it_runs(machine: &Machine) -> Result<()> {
+    let missing = CONFIGURATION.replace("rs0", "late0");
+    machine.write("/etc/bulwark/bulwark.toml", &missing)?;
+    ensure!(machine.run("systemctl start bulwarkd").is_err());
+    wait::until("more starts than systemd allows by default", PATIENCE, || {
+        let restarts: u32 = machine.show("NRestarts")?.parse()?;
+        ensure!(restarts > 6, "{restarts}");
+        Ok(())
+    })?;
+    machine.write("/etc/bulwark/bulwark.toml", CONFIGURATION)?;
+    wait::until("the director", PATIENCE, || {
+        let state = machine.show("SubState")?;
+        ensure!(state == "running", "{state}");
+        Ok(())
+    })
 }
