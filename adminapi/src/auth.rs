@@ -15,8 +15,8 @@ pub use allowance::Allowance;
 pub use guard::{Door, Peer, guard};
 pub use shares::{OF_A_TOKEN, OF_READERS};
 pub use token::{Digest, Token};
+pub(crate) use tokens::private_text;
 pub use tokens::{BadTokens, NamedToken, Tokens};
-pub(crate) use tokens::{open_file, private_text};
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,6 +60,11 @@ impl Control for Fake {
             Ok(Status {
                 version: "1.2.3".to_owned(),
                 uptime: 61,
+                certificates: vec![CertificateStatus {
+                    listener: "api".to_owned(),
+                    file: "/etc/bulwark/api.crt".to_owned(),
+                    expires: 1_893_456_000,
+                }],
                 ..Status::default()
             })
         })

@@ -35,6 +35,8 @@ impl<T: Send + Sync + 'static> Kept<T> {
         read: impl Fn() -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<Self, String> {
         let seen = Mutex::new(stamps(&files));
+        let guarded = files.clone();
+        let read = move || guarded.iter().try_for_each(is_still).and_then(|()| read());
         Ok(Self {
             what,
             now: RwLock::new(Arc::new(read()?)),
@@ -92,6 +94,16 @@ impl<T: Send + Sync + 'static> Kept<T> {
 impl<T> std::fmt::Debug for Kept<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kept").field("files", &self.files).finish()
+    }
+}
+
+/// Whoever starts a client may have its certificate come through a pipe; a director that is asked to
+/// read one again would wait there.
+fn is_still(path: &PathBuf) -> Result<(), String> {
+    match std::fs::metadata(path) {
+        Ok(about) if !about.is_file() => Err(format!("{}: is no file", path.display())),
+        // Who reads it knows what to say.
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod certificate;
 pub mod client;
 pub mod control;
 pub mod error;

@@ -89,8 +89,8 @@ pub use stats::{
     Carried, DropReport, Drops, InterfaceStats, PacketTotals, Stats, Traffic, WorkerStats,
 };
 pub use status::{
-    ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus, LocalAddress,
-    Status, WorkerStatus, XdpMode,
+    CertificateStatus, ConnectionUse, FastPathUse, Frames, Health, HealthStatus, InterfaceStatus,
+    LocalAddress, Status, WorkerStatus, XdpMode,
 };
 pub use status_set::{BadStatusSet, StatusSet};
 pub use template::{BadTemplateId, Forgotten, TemplateId, TemplatePageQuery, TemplateQuery};

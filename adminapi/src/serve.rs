@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::watch;
 
 use crate::auth::{Door, guard};
+use crate::certificate::Shown;
 use crate::kept::Kept;
 use connections::{Connections, Listener};
 
@@ -191,7 +192,7 @@ pub struct Access {
     /// To be let in.
     pub door: Door,
     /// To speak TLS; without it plain HTTP is spoken.
-    pub tls: Option<Arc<Kept<ServerConfig>>>,
+    pub tls: Option<Arc<Kept<Shown<ServerConfig>>>>,
 }
 
 impl Access {
@@ -211,7 +212,7 @@ impl Access {
         };
         let tls = async {
             match self.tls {
-                Some(kept) => kept.follow().await,
+                Some(kept) => kept.tend().await,
                 None => std::future::pending().await,
             }
         };

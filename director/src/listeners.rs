@@ -1,24 +1,28 @@
-//! The listeners of the API, as the configuration has them.
+//! The listeners, as the configuration has them: those of the API, and the one for agents.
 
 use std::sync::Arc;
 
-use adminapi::Control;
-use adminapi::auth::{Allowance, Door, Tokens};
+use adminapi::auth::{self, Allowance, Tokens};
+use adminapi::certificate::Shown;
 use adminapi::kept::Kept;
-use adminapi::serve::{Access, BoundUnix, bind_unix, serve_tcp, serve_unix};
+use adminapi::serve::{Access, BoundUnix, TlsFiles, bind_unix, serve_tcp, serve_unix};
 use anyhow::{Context, Error, Result, bail};
 use nix::unistd::Group;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::config::{Api, Listen};
+use crate::agents::{self, Door};
+use crate::config::{Config, Listen};
+use crate::control::{Certificate, Director};
 
 /// Sockets that are bound, so that nobody else can have them, and are not served yet.
 pub struct Listeners {
     unix: BoundUnix,
     tcp: Option<(TcpListener, Access)>,
+    agents: Option<Door>,
 }
 
 impl Listeners {
@@ -26,20 +30,33 @@ impl Listeners {
     ///
     /// # Errors
     /// What is wrong with an address or a file, and what to do.
-    pub async fn bind(config: &Api) -> Result<Self> {
-        let group = config.unix_group.as_deref().map(group_id).transpose()?;
+    pub async fn bind(config: &Config) -> Result<Self> {
+        let api = &config.api;
+        let group = api.unix_group.as_deref().map(group_id).transpose()?;
         Ok(Self {
-            unix: bind_unix(&config.unix, group).await?,
-            tcp: match &config.listen {
+            unix: bind_unix(&api.unix, group).await?,
+            tcp: match &api.listen {
                 None => None,
                 Some(listen) => Some((bind_tcp(listen).await?, access(listen)?)),
             },
+            agents: door_for_agents(config).await?,
         })
     }
 
     /// Serves `director` until `ending` hears of the end.
-    pub fn serve(self, director: Arc<dyn Control>, ending: &watch::Receiver<()>) -> Serving {
-        let api = adminapi::audited(director);
+    pub fn serve(self, director: &Arc<Director>, ending: &watch::Receiver<()>) -> Serving {
+        let mut certificates = Vec::new();
+        let shown = self
+            .tcp
+            .as_ref()
+            .and_then(|(_, access)| access.tls.as_ref());
+        certificates.extend(shown.map(|shown| certificate("api", shown)));
+        let agents = self.agents.map(|door| {
+            certificates.push(certificate("agents", door.shown()));
+            serve_agents(door, director)
+        });
+        director.show(certificates);
+        let api = adminapi::audited(director.clone());
         let mut open = JoinSet::new();
         let access = self.tcp.map(|(listener, access)| {
             let end = after(ending.clone());
@@ -51,7 +68,11 @@ impl Listeners {
             // It watches files only, and ends with the program.
             tokio::spawn(access.follow());
         }
-        Serving { open, access }
+        Serving {
+            open,
+            access,
+            agents,
+        }
     }
 }
 
@@ -59,12 +80,14 @@ impl Listeners {
 pub struct Serving {
     open: JoinSet<()>,
     access: Option<Access>,
+    agents: Option<Arc<Kept<Shown<ServerConfig>>>>,
 }
 
 impl Serving {
     /// Reads the files of tokens and certificates again.
     pub fn refresh(&self) {
         self.access.iter().for_each(Access::refresh);
+        self.agents.iter().for_each(|shown| shown.refresh());
     }
 
     /// Waits until the last request is answered.
@@ -83,11 +106,11 @@ pub fn access(listen: &Listen) -> Result<Access> {
         let read = move || Tokens::load(&path).map_err(|bad| bad.to_string());
         Kept::new("API tokens", files, read).map(Arc::new)
     });
-    let tls = listen.tls.clone().map(|files| files.keep().map(Arc::new));
+    let tls = listen.tls.clone().map(TlsFiles::keep);
     let allowance =
         (listen.requests).map(|requests| Arc::new(Allowance::new(requests.rate, requests.burst)));
     let access = Access {
-        door: Door {
+        door: auth::Door {
             tokens: tokens.transpose().map_err(Error::msg)?,
             allowance,
         },
@@ -96,6 +119,32 @@ pub fn access(listen: &Listen) -> Result<Access> {
     let known = access.door.tokens.as_ref().map(|tokens| tokens.get().len());
     info!(address = %listen.address, tokens = ?known, tls = access.tls.is_some(), "API over TCP");
     Ok(access)
+}
+
+/// Where agents come in, if any are to.
+async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
+    let Some(wanted) = &config.agents else {
+        return Ok(None);
+    };
+    let door = Door::open(wanted.listen, &wanted.identity).await;
+    let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
+    Ok(Some(door))
+}
+
+fn serve_agents(door: Door, director: &Arc<Director>) -> Arc<Kept<Shown<ServerConfig>>> {
+    let shown = Arc::clone(door.shown());
+    let agents = Arc::clone(director.agents());
+    tokio::spawn(agents::serve(door, agents, director.clock()));
+    // It watches files only, and ends with the program.
+    tokio::spawn(Arc::clone(&shown).tend());
+    shown
+}
+
+fn certificate(listener: &'static str, shown: &Arc<Kept<Shown<ServerConfig>>>) -> Certificate {
+    Certificate {
+        listener,
+        shown: Arc::clone(shown),
+    }
 }
 
 async fn bind_tcp(listen: &Listen) -> Result<TcpListener> {

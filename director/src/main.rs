@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use adminapi::Control;
+use adminapi::Control as _;
 use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
 use director::agent;
@@ -84,15 +84,19 @@ fn main() -> ExitCode {
 /// Judges the files that the configuration names, too.
 fn check(file: &Path) -> Result<()> {
     let config = Config::load(file)?;
+    let mut remarks = Vec::new();
     if let Some(listen) = &config.api.listen {
-        listeners::access(listen)?;
+        let access = listeners::access(listen)?;
+        remarks.extend(access.tls.and_then(|shown| shown.get().remark()));
     }
     if let Some(kept) = &config.api.persist {
         persist::judge(kept).map_err(Error::msg)?;
     }
     if let Some(agents) = &config.agents {
-        agents::judge(&agents.identity).context("[agents]")?;
+        let shown = agents::shown(&agents.identity).map_err(Error::msg);
+        remarks.extend(shown.context("[agents]")?.get().remark());
     }
+    remarks.iter().for_each(|remark| println!("{remark}"));
     for name in config.filter.rules.idly_wide() {
         let file = file.display();
         println!(
@@ -139,8 +143,7 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()>
     host::check(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
     privilege::raise_descriptors()?;
     let claim = run::claim(config)?;
-    let listeners = Listeners::bind(&config.api).await?;
-    let door = run::door_for_agents(config).await?;
+    let listeners = Listeners::bind(config).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let (ended, mut failures) = mpsc::unbounded_channel();
     let Running { director, workers } = run::start(config, claim, &stop, move |id, why| {
@@ -151,11 +154,7 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()>
     director.set_source(file.to_owned(), config.clone());
     let director = Arc::new(director);
     let (end, ending) = watch::channel(());
-    let serving = listeners.serve(director.clone(), &ending);
-    if let Some(door) = door {
-        let agents = Arc::clone(director.agents());
-        tokio::spawn(agents::serve(door, agents, director.clock()));
-    }
+    let serving = listeners.serve(&director, &ending);
     let mut stopping = ending.clone();
     // An error is the sender's end, which is what is awaited.
     let end_of_care = async move { drop(stopping.changed().await) };

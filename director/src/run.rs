@@ -11,7 +11,6 @@ use adminapi::model;
 use anyhow::{Context, Result};
 use tracing::info;
 
-use crate::agents::Door;
 use crate::config::{Config, ModeChoice};
 use crate::control::{Director, Facts, WorkerFacts};
 use crate::datapath::{self, Datapath, Mode, Settings};
@@ -219,17 +218,4 @@ fn facts(
         workers: workers.iter().map(worker).collect(),
         frames: settings.frames,
     }
-}
-
-/// Opens the door for agents of real servers, if there is to be one.
-///
-/// # Errors
-/// Why it cannot be opened.
-pub async fn door_for_agents(config: &Config) -> Result<Option<Door>> {
-    let Some(wanted) = &config.agents else {
-        return Ok(None);
-    };
-    let door = Door::open(wanted.listen, &wanted.identity).await;
-    let door = door.with_context(|| format!("cannot take agents in at {}", wanted.listen))?;
-    Ok(Some(door))
 }

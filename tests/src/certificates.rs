@@ -6,8 +6,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
+
+/// The year until which certificates are good if nothing is said of it.
+const FAR: i32 = 3000;
 
 /// An authority, and the files that it has made.
 #[derive(Debug)]
@@ -46,9 +49,19 @@ impl Authority {
     /// # Errors
     /// When there is no room for them.
     pub fn certify(&self, name: &str, addresses: &[IpAddr]) -> Result<Files> {
+        self.certify_until(FAR, name, addresses)
+    }
+
+    /// The same, good until a year begins.
+    ///
+    /// # Errors
+    /// When there is no room for them.
+    pub fn certify_until(&self, year: i32, name: &str, addresses: &[IpAddr]) -> Result<Files> {
         let names: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        let mut params = CertificateParams::new(names)?;
+        params.not_after = date_time_ymd(year, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer)?;
         let path = |what: &str| self.directory.path().join(format!("{name}{what}"));
         let files = Files {
             certificate: path(".pem"),

@@ -155,7 +155,7 @@ pub(crate) fn private_text(path: &Path) -> Result<String, String> {
 }
 
 /// A file, opened to be read; nothing that could keep its reader waiting, as a pipe does.
-pub(crate) fn open_file(path: &Path) -> Result<File, String> {
+fn open_file(path: &Path) -> Result<File, String> {
     let failed = |error| format!("cannot be read: {error}");
     match std::fs::metadata(path).map_err(failed)?.is_file() {
         true => File::open(path).map_err(failed),

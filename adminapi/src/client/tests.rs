@@ -365,7 +365,7 @@ impl Papers {
         };
         Access {
             door: Door::default(),
-            tls: Some(Arc::new(files.keep().unwrap())),
+            tls: Some(files.keep().unwrap()),
         }
     }
 

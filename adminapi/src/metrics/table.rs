@@ -91,6 +91,14 @@ pub(super) const METRICS: &[Metric] = metrics! {
         "Whether the gates forward packets by themselves that leave through an interface: 0 or 1."
         Interface(at) at.fast_path;
 
+    // What it shows who it is by; none of it without TLS.
+    Gauge bulwark_certificate_expiry_timestamp_seconds
+        "When a certificate that the director shows expires, in seconds since 1970."
+        Labelled(seen, family) for shown in &seen.status.certificates {
+            let labels = [("listener", shown.listener.as_str()), ("file", &shown.file)];
+            family.sample(&labels, shown.expires);
+        };
+
     // The workers.
     Counter bulwark_worker_received_packets_total
         "Packets that a worker took from its sockets and from this host."

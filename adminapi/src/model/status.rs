@@ -181,6 +181,17 @@ pub struct LocalAddress {
     pub ports: u64,
 }
 
+/// A certificate that the director shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateStatus {
+    /// To whom: `api` or `agents`.
+    pub listener: String,
+    /// The file.
+    pub file: String,
+    /// When it expires, or one that leads from it to its root, in seconds since 1970.
+    pub expires: u64,
+}
+
 /// The director as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"version": "0.1.0", "uptime": 5, "interfaces": [], "workers": [], "drops": {"no_real": 1}, "connections": {"entries": 3, "half_open": 1, "limit": 1000000, "half_open_limit": 250000, "bytes": 156000000}}))]
@@ -204,4 +215,7 @@ pub struct Status {
     /// The fast path, if it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fast_path: Option<FastPathUse>,
+    /// The certificates that it shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
 }

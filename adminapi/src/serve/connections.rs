@@ -30,6 +30,7 @@ use super::plain::{is_plain, refuse};
 use super::room::{Room, Seat};
 use super::tls::is_worth_a_line;
 use crate::auth::Peer;
+use crate::certificate::Shown;
 use crate::held::hold;
 use crate::kept::Kept;
 
@@ -59,7 +60,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// Where connections come from.
 pub(super) enum Listener {
     Unix(UnixListener),
-    Tcp(TcpListener, Option<Arc<Kept<ServerConfig>>>),
+    Tcp(TcpListener, Option<Arc<Kept<Shown<ServerConfig>>>>),
 }
 
 /// A connection that has just been accepted.
@@ -87,7 +88,9 @@ impl Listener {
                 SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK))?;
                 let accepted = match tls {
                     None => Accepted::Plain(stream),
-                    Some(tls) => Accepted::Tls(stream, TlsAcceptor::from(tls.get())),
+                    Some(tls) => {
+                        Accepted::Tls(stream, TlsAcceptor::from(Arc::clone(&tls.get().config)))
+                    }
                 };
                 Ok((accepted, Peer::Host(from)))
             }

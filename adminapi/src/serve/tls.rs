@@ -12,7 +12,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
 
-use crate::auth::{open_file, private_text};
+use crate::auth::private_text;
+use crate::certificate::Shown;
 use crate::kept::Kept;
 
 /// The files of a listener that speaks TLS, all of them PEM.
@@ -49,18 +50,13 @@ impl TlsFiles {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn keep(self) -> Result<Kept<ServerConfig>, String> {
+    pub fn keep(self) -> Result<Arc<Kept<Shown<ServerConfig>>>, String> {
         let mut files = vec![self.certificate.clone(), self.key.clone()];
         files.extend(self.client_ca.clone());
-        Kept::new("TLS certificates", files, move || self.read())
+        Kept::shown("TLS certificates", files, move || self.read())
     }
 
-    fn read(&self) -> Result<ServerConfig, String> {
-        // Whoever starts a client may have its certificates come through a pipe; a director that is
-        // asked to read them again would wait there.
-        for path in [&self.certificate].into_iter().chain(&self.client_ca) {
-            open_file(path).map_err(|why| of(path, why))?;
-        }
+    fn read(&self) -> Result<Shown<ServerConfig>, String> {
         let chain = certificates(&self.certificate)?;
         let key = private_key(&self.key)?;
         let provider = Arc::new(ring::default_provider());
@@ -82,10 +78,10 @@ impl TlsFiles {
             }
         };
         let mut config = config
-            .with_single_cert(chain, key)
+            .with_single_cert(chain.clone(), key)
             .map_err(|error| format!("{}: {error}", self.key.display()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+        Ok(Shown::new(config, self.certificate.clone(), &chain))
     }
 }
 
@@ -193,7 +189,7 @@ mod tests {
                 client_certificates: ClientCertificates::default(),
             };
             let why = [
-                files.read().unwrap_err(),
+                files.keep().unwrap_err(),
                 private_key(&path).unwrap_err(),
                 Tokens::load(&path).unwrap_err().to_string(),
             ];

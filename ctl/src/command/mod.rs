@@ -22,6 +22,7 @@ mod top;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::Client;
 use adminapi::model::span;
@@ -204,8 +205,10 @@ async fn ask(question: &Question, director: &Client, form: Form) -> Result<Said,
         Question::Status => {
             let status = director.status().await?;
             let defense = director.defense(None).await?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.unwrap_or_default().as_secs();
             Ok(form
-                .show(&status, |status| status::text(status, &defense))
+                .show(&status, |status| status::text(status, &defense, now))
                 .into())
         }
         Question::Health(health) => health::run(health, director, form).await,

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use adminapi::model::{
-    ConnectionUse, Defense, Drops, FastPathUse, InterfaceStatus, LocalAddress, Status, WorkerStatus,
+    CertificateStatus, ConnectionUse, Defense, Drops, FastPathUse, InterfaceStatus, LocalAddress,
+    Status, WorkerStatus,
 };
 
-/// The status for people.
-pub(super) fn text(status: &Status, defense: &Defense) -> String {
+/// The status for people, `now` seconds after 1970.
+pub(super) fn text(status: &Status, defense: &Defense, now: u64) -> String {
     let mut text = format!(
         "bulwarkd {}, up {}\n",
         status.version,
@@ -17,6 +18,7 @@ pub(super) fn text(status: &Status, defense: &Defense) -> String {
     text += &connections(&status.connections);
     text += &status.fast_path.as_ref().map_or(String::new(), fast_path);
     text += &slow_interfaces(&status.interfaces);
+    text += &certificates(&status.certificates, now);
     text += &local_addresses(&status.local_addresses);
     text += &interfaces(&status.interfaces);
     text += &workers(&status.workers);
@@ -109,6 +111,18 @@ fn local_addresses(addresses: &[LocalAddress]) -> String {
             local.connections.to_string(),
             local.ports.to_string(),
         ]
+    });
+    table(titles, rows)
+}
+
+fn certificates(certificates: &[CertificateStatus], now: u64) -> String {
+    let titles = ["certificate for", "file", "expires"];
+    let rows = certificates.iter().map(|shown| {
+        let when = match shown.expires.checked_sub(now) {
+            Some(left) => format!("in {}", duration(left)),
+            None => format!("{} ago", duration(now - shown.expires)),
+        };
+        [shown.listener.clone(), shown.file.clone(), when]
     });
     table(titles, rows)
 }
@@ -277,15 +291,26 @@ mod tests {
                 refused: 1,
                 bytes: 3 << 20,
             }),
+            certificates: [("api", 1_900_000_000), ("agents", 1_799_990_000)]
+                .map(|(listener, expires)| CertificateStatus {
+                    listener: listener.to_owned(),
+                    file: format!("/etc/bulwark/{listener}.pem"),
+                    expires,
+                })
+                .into(),
         };
         assert_eq!(
-            text(&status, &normal()),
+            text(&status, &normal(), 1_800_000_000),
             "\
 bulwarkd 0.1.0, up 1 h 2 min
 defence level 0 (automatic): no attack
 connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 fast path: 7 of 1000 flows, 1 refused, 3.0 MiB
 fast path off on eth0: a probe did not leave the interface
+
+certificate for                     file         expires
+api                 /etc/bulwark/api.pem   in 1157 d 9 h
+agents           /etc/bulwark/agents.pem  2 h 46 min ago
 
 local address  assigned  connections  ports
 10.0.2.200          yes            7  64512
@@ -305,7 +330,7 @@ no_connection        2
 
     #[test]
     fn a_director_that_does_nothing_yet_has_no_tables() {
-        assert_eq!(text(&Status::default(), &normal()).lines().count(), 3);
+        assert_eq!(text(&Status::default(), &normal(), 0).lines().count(), 3);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adminapi::certificate::Shown;
+use adminapi::kept::Kept;
 use parking_lot::Mutex;
+use rustls::ClientConfig;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -38,7 +41,7 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 /// What the director knows of this real server.
 pub(super) struct Reporter {
     source: Source,
-    connector: TlsConnector,
+    shown: Arc<Kept<Shown<ClientConfig>>>,
     /// Its number among the directors.
     director: usize,
     keyring: Arc<Mutex<Keyring>>,
@@ -61,10 +64,9 @@ impl Reporter {
         keyring: Arc<Mutex<Keyring>>,
         leaving: watch::Receiver<bool>,
     ) -> io::Result<Self> {
-        let config = channel::client(&source.identity).map_err(io::Error::other)?;
         Ok(Self {
             source: source.clone(),
-            connector: TlsConnector::from(Arc::new(config)),
+            shown: channel::keep_client(&source.identity).map_err(io::Error::other)?,
             director,
             keyring,
             number: 0,
@@ -77,6 +79,8 @@ impl Reporter {
     /// Reports until it is to leave. A connection that ends is made again; the keys that are held
     /// live on for their lease.
     pub(super) async fn run(mut self) {
+        // It ends with the program, as this does.
+        tokio::spawn(Arc::clone(&self.shown).tend());
         let address = self.source.address;
         while !*self.leaving.borrow() {
             match self.attend().await {
@@ -94,7 +98,7 @@ impl Reporter {
     async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.source.address).await?;
         stream.set_nodelay(true)?;
-        self.connector
+        TlsConnector::from(Arc::clone(&self.shown.get().config))
             .connect(self.source.name.clone(), stream)
             .await
     }

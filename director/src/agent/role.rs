@@ -50,7 +50,8 @@ pub fn main(args: &Args) -> ExitCode {
     if args.check {
         let file = args.config.display();
         return match judge(&config) {
-            Ok(()) => {
+            Ok(remarks) => {
+                remarks.iter().for_each(|remark| println!("{remark}"));
                 println!("{file}: ok");
                 ExitCode::SUCCESS
             }
@@ -76,12 +77,16 @@ pub fn main(args: &Args) -> ExitCode {
     }
 }
 
-/// Judges the files that a configuration names.
-fn judge(config: &AgentConfig) -> Result<(), String> {
-    config.sources.iter().try_for_each(|source| {
-        let usable = channel::client(&source.identity).map(drop);
-        usable.map_err(|problem| format!("for the director {}: {problem}", source.address))
-    })
+/// Judges the files that a configuration names: what is worth a word is no fault.
+fn judge(config: &AgentConfig) -> Result<Vec<String>, String> {
+    let mut remarks = Vec::new();
+    for source in &config.sources {
+        let shown = channel::keep_client(&source.identity);
+        let shown =
+            shown.map_err(|problem| format!("for the director {}: {problem}", source.address))?;
+        remarks.extend(shown.get().remark());
+    }
+    Ok(remarks)
 }
 
 /// What of the host's network an agent has to know.
@@ -275,7 +280,7 @@ mod tests {
             );
             judge(&AgentConfig::parse(&text, "f").unwrap())
         };
-        assert_eq!(with_key("key"), Ok(()));
+        assert_eq!(with_key("key"), Ok(Vec::new()));
         let told = with_key("nowhere").unwrap_err();
         assert!(
             told.starts_with("for the director 10.0.2.254:7071: cannot use "),

@@ -18,7 +18,7 @@ use crate::channel::{Keys, KeysOf, Order, Report, SecretKey, Standing};
 use crate::cookie::{self, Abilities, Key};
 use crate::time::{Tick, Ticks};
 
-pub use serve::{Door, judge, serve};
+pub use serve::{Door, serve, shown};
 use speakers::Speakers;
 
 /// After so long without a report nothing is entrusted to a real server.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use adminapi::certificate::Shown;
+use adminapi::kept::Kept;
+use rustls::ServerConfig;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -15,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 
 use super::Agents;
-use crate::channel::{self, Identity, Report, TlsError, VERSION};
+use crate::channel::{self, Identity, Report, VERSION};
 use crate::time::Clock;
 
 /// Connections at most, of agents and of those who have yet to prove that they are some.
@@ -27,16 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where agents come in.
 pub struct Door {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    shown: Arc<Kept<Shown<ServerConfig>>>,
     room: Arc<Semaphore>,
 }
 
-/// Judges the files by which a door would be opened.
+/// What the files say by which a door is opened.
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn judge(identity: &Identity) -> Result<(), TlsError> {
-    channel::server(identity).map(drop)
+pub fn shown(identity: &Identity) -> Result<Arc<Kept<Shown<ServerConfig>>>, String> {
+    channel::keep_server(identity)
 }
 
 impl Door {
@@ -45,13 +48,16 @@ impl Door {
     /// # Errors
     /// What is wrong with the certificates, or why nobody can listen there.
     pub async fn open(address: SocketAddr, identity: &Identity) -> Result<Self, io::Error> {
-        let config =
-            channel::server(identity).map_err(|error: TlsError| io::Error::other(error))?;
         Ok(Self {
+            shown: shown(identity).map_err(io::Error::other)?,
             listener: TcpListener::bind(address).await?,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
             room: Arc::new(Semaphore::new(CONNECTIONS)),
         })
+    }
+
+    /// By what it shows who this director is.
+    pub fn shown(&self) -> &Arc<Kept<Shown<ServerConfig>>> {
+        &self.shown
     }
 }
 
@@ -69,7 +75,8 @@ pub async fn serve(door: Door, agents: Arc<Agents>, clock: Clock) {
                 continue;
             }
         };
-        let (acceptor, agents) = (door.acceptor.clone(), Arc::clone(&agents));
+        let acceptor = TlsAcceptor::from(Arc::clone(&door.shown.get().config));
+        let agents = Arc::clone(&agents);
         tokio::spawn(async move {
             let id = NUMBER.fetch_add(1, Relaxed);
             let ended = attend(id, stream, peer, &acceptor, &agents, clock).await;

@@ -12,5 +12,5 @@ pub(crate) use lines::{receive, send};
 pub(crate) use message::{
     Able, Keys, KeysOf, Listening, Order, Report, SecretKey, Standing, VERSION,
 };
-pub use tls::{Identity, TlsError};
-pub(crate) use tls::{client, is_for, server};
+pub use tls::Identity;
+pub(crate) use tls::{is_for, keep_client, keep_server};

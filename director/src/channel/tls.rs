@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adminapi::certificate::Shown;
+use adminapi::kept::Kept;
 use adminapi::serve::bad_pem;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -25,7 +27,7 @@ pub struct Identity {
 
 /// Why a side has no identity.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+enum TlsError {
     /// A file.
     #[error("cannot use {file}: {why}; it has to be PEM")]
     File {
@@ -47,6 +49,12 @@ fn file(file: &Path, why: impl ToString) -> TlsError {
 }
 
 impl Identity {
+    fn files(&self) -> Vec<PathBuf> {
+        [&self.certificate, &self.key, &self.authority]
+            .map(PathBuf::clone)
+            .into()
+    }
+
     fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
         let certificates: Vec<_> = read.map_err(|error| file(path, bad_pem(&error)))?;
@@ -72,30 +80,60 @@ impl Identity {
     }
 }
 
+/// What `read` makes of the files of `identity`, now and whenever they change.
+fn keep<T: Send + Sync + 'static>(
+    identity: &Identity,
+    read: fn(&Identity) -> Result<Shown<T>, TlsError>,
+) -> Result<Arc<Kept<Shown<T>>>, String> {
+    let (files, identity) = (identity.files(), identity.clone());
+    let read = move || read(&identity).map_err(|error| error.to_string());
+    Kept::shown("certificates between director and agent", files, read)
+}
+
+/// The director's side, as its files have it now and whenever they change.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn keep_server(identity: &Identity) -> Result<Arc<Kept<Shown<ServerConfig>>>, String> {
+    keep(identity, server)
+}
+
+/// An agent's side, likewise.
+///
+/// # Errors
+/// What is wrong with its files.
+pub(crate) fn keep_client(identity: &Identity) -> Result<Arc<Kept<Shown<ClientConfig>>>, String> {
+    keep(identity, client)
+}
+
 /// The director's side.
-pub(crate) fn server(identity: &Identity) -> Result<ServerConfig, TlsError> {
+fn server(identity: &Identity) -> Result<Shown<ServerConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(identity.roots()?, provider.clone());
     let verifier = verifier.build();
     let verifier = verifier.map_err(|error| file(&identity.authority, error))?;
     let (certificates, key) = identity.own()?;
-    ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Mismatch)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates, key)
-        .map_err(TlsError::Mismatch)
+        .with_single_cert(certificates.clone(), key)
+        .map_err(TlsError::Mismatch)?;
+    let file = identity.certificate.clone();
+    Ok(Shown::new(config, file, &certificates))
 }
 
 /// An agent's side.
-pub(crate) fn client(identity: &Identity) -> Result<ClientConfig, TlsError> {
+fn client(identity: &Identity) -> Result<Shown<ClientConfig>, TlsError> {
     let (certificates, key) = identity.own()?;
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Mismatch)?
         .with_root_certificates(identity.roots()?)
-        .with_client_auth_cert(certificates, key)
-        .map_err(TlsError::Mismatch)
+        .with_client_auth_cert(certificates.clone(), key)
+        .map_err(TlsError::Mismatch)?;
+    let file = identity.certificate.clone();
+    Ok(Shown::new(config, file, &certificates))
 }
 
 /// Whether `certificate` names the address `addr`.

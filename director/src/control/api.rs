@@ -61,6 +61,7 @@ impl Control for Director {
             },
             local_addresses: self.local_addresses(),
             fast_path: self.fast_path_use(),
+            certificates: self.certificate_status(),
         })
     }
 

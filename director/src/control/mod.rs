@@ -5,6 +5,7 @@
 
 mod api;
 mod bans;
+mod certificates;
 mod commands;
 mod cookies;
 mod daemons;
@@ -70,6 +71,7 @@ use crate::tcp::{Brief, Timeouts};
 use crate::time::Clock;
 use crate::wire::{Addr, Mac};
 
+pub use certificates::Certificate;
 use daemons::Daemons;
 use fast::FastWatch;
 use health::Ward;
@@ -126,6 +128,7 @@ pub struct Director {
     mint: cookies::Minting,
     agents: Arc<Agents>,
     source: OnceLock<Source>,
+    certificates: OnceLock<Vec<Certificate>>,
     /// Grows as long as the control makes progress.
     beats: AtomicU64,
     history: History,
@@ -200,6 +203,7 @@ impl Director {
             mint: Mutex::default(),
             agents: Arc::default(),
             source: OnceLock::new(),
+            certificates: OnceLock::new(),
             beats: AtomicU64::new(0),
             history: History::new(unix::unix_now()),
             store: OnceLock::new(),

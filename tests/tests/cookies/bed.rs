@@ -8,7 +8,7 @@ use adminapi::model::{
 };
 use anyhow::{Context, Result, ensure};
 use testbed::agent::Agent;
-use testbed::certificates::Authority;
+use testbed::certificates::{Authority, Files};
 use testbed::director::{Configuration, Director, by, service};
 use testbed::generator::Pass;
 use testbed::namespace::Namespace;
@@ -128,11 +128,23 @@ impl Bed {
         Ok(bed)
     }
 
+    /// Gives the director another certificate, good until a year begins.
+    pub(crate) fn certify_director(&self, year: i32) -> Result<Files> {
+        let door: SocketAddr = DOOR.parse()?;
+        self.authority.certify_until(year, "director", &[door.ip()])
+    }
+
+    /// Gives an agent another one.
+    pub(crate) fn certify_agent(&self, year: i32, number: usize) -> Result<Files> {
+        let real = &self.topology.reals[number];
+        let addresses = [IpAddr::from(real.v4), real.v6.into()];
+        self.authority.certify_until(year, &real.name, &addresses)
+    }
+
     /// Starts the agent of a real server.
     pub(crate) fn agent(&self, number: usize) -> Result<Agent> {
         let real = &self.topology.reals[number];
-        let addresses = [IpAddr::from(real.v4), real.v6.into()];
-        let files = self.authority.certify(&real.name, &addresses)?;
+        let files = self.certify_agent(3000, number)?;
         let source = |door: &str| {
             format!(
                 "[[agent.director]]\naddress = \"{door}\"\ncertificate = {:?}\nkey = {:?}\nca = {:?}\n",

@@ -3,6 +3,7 @@
 
 mod agents;
 mod bed;
+mod certificates;
 mod clients;
 mod forged;
 mod methods;

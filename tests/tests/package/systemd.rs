@@ -107,11 +107,15 @@ fn is_started_until_it_runs(machine: &Machine) -> Result<()> {
     let missing = CONFIGURATION.replace("rs0", "late0");
     machine.write("/etc/bulwark/bulwark.toml", &missing)?;
     ensure!(machine.run("systemctl start bulwarkd").is_err());
-    wait::until("more starts than systemd allows by default", PATIENCE, || {
-        let restarts: u32 = machine.show("NRestarts")?.parse()?;
-        ensure!(restarts > 6, "{restarts}");
-        Ok(())
-    })?;
+    wait::until(
+        "more starts than systemd allows by default",
+        PATIENCE,
+        || {
+            let restarts: u32 = machine.show("NRestarts")?.parse()?;
+            ensure!(restarts > 6, "{restarts}");
+            Ok(())
+        },
+    )?;
     machine.write("/etc/bulwark/bulwark.toml", CONFIGURATION)?;
     wait::until("the director", PATIENCE, || {
         let state = machine.show("SubState")?;
