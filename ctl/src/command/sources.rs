@@ -49,7 +49,7 @@ pub(super) fn rows(found: &Sources) -> Vec<[String; 7]> {
 pub(super) fn text(found: &Sources) -> String {
     let mut text = format!("{} packets of clients a second\n", found.packets);
     if found.rows().is_empty() {
-        return text;
+        return text + &rest(found).unwrap_or_default();
     }
     let title = COLUMNS.map(str::to_owned);
     for [source, packets, share, stopped, opens, bytes, margin] in
@@ -61,7 +61,19 @@ pub(super) fn text(found: &Sources) -> String {
             "{source:<24} {packets:>10} {share:>8} {stopped:>10} {opens:>10} {bytes:>12} {margin:>8}"
         );
     }
-    text
+    text + &rest(found).unwrap_or_default()
+}
+
+/// What comes from nobody who is shown, where that is most: who sends a little by chance is not who
+/// floods.
+fn rest(found: &Sources) -> Option<String> {
+    let shown: u64 = found.sources.iter().map(|source| source.packets).sum();
+    let rest = found.packets.checked_sub(shown)?;
+    let is_most = found.networks.is_empty() && 2 * rest > found.packets;
+    let share = rest as f64 / found.packets as f64 * 100.0;
+    is_most.then(|| {
+        format!("The other {share:.1} % come from sources that send less, or whose addresses are forged.\n")
+    })
 }
 
 #[cfg(test)]
@@ -95,6 +107,13 @@ source                          PPS   of all    stopped      SYN/s          BPS 
 2001:db8::/64                    50    2.5 %         25         50         3000        2
 "
         );
+        let scattered = Sources {
+            networks: Vec::new(),
+            ..found
+        };
+        assert!(text(&scattered).ends_with(
+            "\nThe other 52.5 % come from sources that send less, or whose addresses are forged.\n"
+        ));
         assert_eq!(text(&Sources::default()), "0 packets of clients a second\n");
     }
 }
