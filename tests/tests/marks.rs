@@ -176,6 +176,11 @@ fn who_is_marked_gets_no_cookie_and_others_do() -> Result<()> {
         }
         let told = cookies()?;
         ensure!(told.active && !told.reason.contains("mark"), "{told:?}");
+        let events = api.call(async |client| client.events(0).await)?.events;
+        let begun = events
+            .iter()
+            .filter(|event| event.kind == "cookies" && event.service == Some(service));
+        ensure!(begun.count() == 1, "{events:?}");
         ensure!(visit()? == (1, 0));
     }
     assert_accounts(&scene.director);

@@ -19,9 +19,10 @@ use std::sync::Arc;
 use adminapi::model::{CookieStatus, CookieWay};
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::Director;
+use super::unix::unix_now;
+use super::{Director, translate};
 use crate::agents::Agents;
 use crate::channel::KeysOf;
 use crate::cookie::{Recipe, Secret, Turnover};
@@ -35,7 +36,7 @@ use crate::wire::Endpoint;
 
 use bearers::{orders_of, stand};
 use segment::mss;
-use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, way_of, with_note};
+use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, turned, way_of, with_note};
 
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
@@ -237,6 +238,7 @@ impl Director {
             },
             shared: note.is_some(),
         };
+        let begun = turned(&dies.status, &reason, &way);
         dies.status = CookieStatus {
             policy,
             active: reason.is_ok(),
@@ -246,6 +248,12 @@ impl Director {
             reals: stands.reals,
             ..CookieStatus::default()
         };
+        if let Some(message) = begun {
+            info!(service = %translate::id(&service.key), "{message}");
+            let mut watch = self.watch.lock();
+            let key = Some(&service.key);
+            watch.events.add(unix_now(), "cookies", key, message);
+        }
         orders.extend(orders_of(dies, service, vip));
         self.publish_recipe(service, vip, recipe);
         let idle = !needs_dies(service, look);

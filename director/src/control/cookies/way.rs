@@ -34,6 +34,19 @@ pub(super) fn with_note(reason: String, note: Option<String>) -> String {
     }
 }
 
+/// What there is to tell when SYNs begin to be answered, or are answered no more.
+pub(super) fn turned(
+    before: &CookieStatus,
+    reason: &Result<String, String>,
+    way: &Result<CookieWay, String>,
+) -> Option<String> {
+    match (before.active, reason, way) {
+        (false, Ok(why), Ok(way)) => Some(format!("SYNs are answered first ({way}): {why}")),
+        (true, Err(why), _) => Some(format!("SYNs are answered no more: {why}")),
+        _ => None,
+    }
+}
+
 /// The real servers that may get connections.
 pub(super) fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
     let listed = service.reals.iter().filter(|_| service.sorry.is_none());
