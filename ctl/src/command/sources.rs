@@ -72,7 +72,7 @@ fn rest(found: &Sources) -> Option<String> {
     let is_most = found.networks.is_empty() && 2 * rest > found.packets;
     let share = rest as f64 / found.packets as f64 * 100.0;
     is_most.then(|| {
-        format!("The other {share:.1} % come from sources that send less, or whose addresses are forged.\n")
+        format!("{share:.1} % come from sources that are not shown: they send less, or their addresses are forged.\n")
     })
 }
 
@@ -112,7 +112,7 @@ source                          PPS   of all    stopped      SYN/s          BPS 
             ..found
         };
         assert!(text(&scattered).ends_with(
-            "\nThe other 52.5 % come from sources that send less, or whose addresses are forged.\n"
+            "\n52.5 % come from sources that are not shown: they send less, or their addresses are forged.\n"
         ));
         assert_eq!(text(&Sources::default()), "0 packets of clients a second\n");
     }
