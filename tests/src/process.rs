@@ -68,6 +68,10 @@ pub enum Signal {
     Usr1,
     /// End without a word.
     Kill,
+    /// Stand still.
+    Stop,
+    /// Go on.
+    Cont,
 }
 
 impl Signal {
@@ -77,6 +81,8 @@ impl Signal {
             Self::Hup => "HUP",
             Self::Usr1 => "USR1",
             Self::Kill => "KILL",
+            Self::Stop => "STOP",
+            Self::Cont => "CONT",
         }
     }
 }

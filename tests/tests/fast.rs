@@ -244,6 +244,28 @@ fn a_busy_connection_lives_and_an_idle_one_dies() -> Result<()> {
     })
 }
 
+/// The gate goes on, but with the time that it was told last.
+#[test]
+fn who_talks_while_the_director_stands_still_lives() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut scene = scene(|configuration| configuration.timeout("tcp", 1))?;
+    let mut open = cached(&scene)?;
+    scene.director.process().signal(Signal::Stop)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        open.ask_name().context("while it stands still")?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    scene.director.process().signal(Signal::Cont)?;
+    for _ in 0..5 {
+        open.ask_name().context("when it goes on")?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    balanced(&scene.director)
+}
+
 #[test]
 fn a_removed_real_server_gets_nothing_until_it_is_back() -> Result<()> {
     if !require::machine() {

@@ -22,11 +22,13 @@
 //! * `hops`: next hops by number, and their eras.
 //! * `tallies`: what the gate has forwarded for each real server.
 //! * `lanes`: whether interfaces deliver.
+//! * `pause`: when nobody has told the gate the time.
 
 mod hash;
 mod hops;
 mod index;
 mod lanes;
+mod pause;
 mod place;
 mod room;
 mod shape;
@@ -49,6 +51,7 @@ use crate::wire::Tuple;
 use hash::Keys;
 use hops::Hops;
 use index::Index;
+use pause::Pause;
 use place::Place;
 use room::Room;
 
@@ -67,6 +70,7 @@ pub struct Fast {
     hops: Hops,
     /// Goes up before an era does.
     version: AtomicU32,
+    pause: Pause,
     timeouts: Arc<ArcSwap<Timeouts>>,
     tallies: Tallies,
     refused: AtomicU64,
@@ -110,6 +114,7 @@ impl Fast {
             tallies: Tallies::since(&shared.tallies),
             shared,
             version: AtomicU32::new(0),
+            pause: Pause::default(),
             timeouts,
             refused: AtomicU64::new(0),
             begun: AtomicBool::new(false),
@@ -152,8 +157,10 @@ impl Fast {
     #[inline]
     pub fn tick(&self, Tick(now): Tick) {
         let cell = &self.shared.head().now;
-        if cell.load(Relaxed) != now {
-            cell.store(now, Relaxed);
+        let before = cell.load(Acquire);
+        if before != now {
+            self.pause.note(Tick(before), Tick(now));
+            cell.store(now, Release);
         }
     }
 
@@ -240,7 +247,10 @@ impl Fast {
         let flow = self.flow_of(entry)?;
         match last_seen(flow, entry.is_one_way()) {
             Tick(0) => None,
-            seen => Some(seen.after(lifetime(entry, &self.timeouts.load()))),
+            seen => {
+                let life = lifetime(entry, &self.timeouts.load());
+                Some(self.pause.latest(seen).after(life))
+            }
         }
     }
 
