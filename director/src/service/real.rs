@@ -190,26 +190,20 @@ impl Real {
     /// the lower one since (`IP_VS_DEST_F_OVERLOAD`).
     #[inline]
     pub fn is_overloaded(&self) -> bool {
-        self.load.is_overloaded() && self.judge()
-    }
-
-    /// Judges it by its thresholds (`ip_vs_dest_update_overload`).
-    #[inline]
-    fn judge(&self) -> bool {
-        let connections = self.load.connections();
-        let over = match self.upper {
-            0 => false,
-            upper if connections >= upper => true,
-            _ => self.load.is_overloaded() && !self.is_relieved(connections),
-        };
+        if !self.load.is_overloaded() {
+            return false;
+        }
+        let over = !self.is_relieved();
         self.load.set_overloaded(over);
         over
     }
 
-    fn is_relieved(&self, connections: u32) -> bool {
-        match self.lower {
-            0 => u64::from(connections) * 4 < u64::from(self.upper) * 3,
-            lower => connections < lower,
+    fn is_relieved(&self) -> bool {
+        let connections = u64::from(self.load.connections());
+        match (self.upper, self.lower) {
+            (0, 0) => true,
+            (upper, 0) => connections * 4 < u64::from(upper) * 3,
+            (_, lower) => connections < lower.into(),
         }
     }
 
@@ -251,7 +245,8 @@ impl Real {
         }
     }
 
-    /// The same with other settings, by which it is judged at once, and not to be drained.
+    /// The same with other settings, and not to be drained. A larger upper threshold ends an
+    /// overload.
     #[must_use]
     pub fn with(&self, settings: Settings) -> Self {
         let Settings {
@@ -260,7 +255,10 @@ impl Real {
             lower,
             method,
         } = settings;
-        let changed = Self {
+        if upper == 0 || upper > self.upper {
+            self.load.set_overloaded(false);
+        }
+        Self {
             configured: weight,
             upper,
             lower,
@@ -268,9 +266,7 @@ impl Real {
             drain: None,
             ..self.clone()
         }
-        .weighed();
-        changed.judge();
-        changed
+        .weighed()
     }
 
     /// The same, watched as `other` is and as well.

@@ -36,36 +36,37 @@ fn overload_starts_at_the_upper_threshold_and_ends_below_the_lower() {
     }
 }
 
-/// `ip_vs_dest_update_overload`, since July 2026: before, only a connection that came or ended moved it.
+/// `ip_vs_bind_dest`: only a connection that comes finds the threshold reached.
 #[test]
-fn new_thresholds_judge_what_is_there() {
-    let after = |(upper, lower), steps: &str, edit: (u32, u32)| {
-        let before = limited(upper, lower);
-        story(&before, steps);
-        let after = before.with(Settings {
-            upper: edit.0,
-            lower: edit.1,
+fn a_threshold_below_what_is_there_lets_one_more_in() {
+    let before = limited(0, 0);
+    assert_eq!(story(&before, "+++++"), ".....");
+    let after = before.with(Settings {
+        upper: 4,
+        lower: 0,
+        ..Settings::weight(1)
+    });
+    assert!(!after.is_overloaded());
+    assert_eq!(story(&after, "+"), "O");
+}
+
+#[test]
+fn a_larger_upper_threshold_ends_an_overload() {
+    let before = limited(2, 0);
+    assert_eq!(story(&before, "++"), ".O");
+    let edit = |upper, lower| {
+        before.load.set_overloaded(true);
+        before.with(Settings {
+            upper,
+            lower,
             ..Settings::weight(1)
-        });
-        after.is_overloaded()
+        })
     };
-    for (before, steps, edit, overloaded) in [
-        ((0, 0), "+++++", (4, 0), true),
-        ((0, 0), "++++", (4, 0), true),
-        ((0, 0), "+++", (4, 0), false),
-        ((5, 0), "+++", (1, 1), true),
-        ((8, 0), "++++", (5, 1), false),
-        ((2, 0), "++", (3, 1), true),
-        ((2, 0), "++", (3, 0), false),
-        ((4, 0), "++++", (5, 0), true),
-        ((4, 0), "++++", (6, 0), false),
-        ((3, 0), "+++", (10, 2), true),
-        ((3, 0), "+++", (10, 4), false),
-        ((2, 0), "++", (0, 0), false),
-    ] {
-        let told = after(before, steps, edit);
-        assert_eq!(told, overloaded, "{before:?} {steps} {edit:?}");
-    }
+    assert!(edit(2, 0).is_overloaded());
+    assert!(edit(1, 0).is_overloaded());
+    assert!(edit(2, 1).is_overloaded());
+    assert!(!edit(3, 0).is_overloaded());
+    assert!(!edit(0, 0).is_overloaded());
 }
 
 #[test]

@@ -18,7 +18,6 @@ const ONE_WAY_SYN: &str = "a SYN alone is SYN_RECV; the client's ACK makes it SY
 const NOT_PROVED: &str =
     "both data and an acknowledgement of more establish by DR under secure_tcp";
 const HALF_OPEN_RESET: &str = "under secure_tcp a client's RST does not end a half-open connection";
-const JUDGED_ANEW: &str = "new thresholds judge what is there, as in kernels since July 2026";
 const NO_HANDSHAKE: &str = "a client's ACK moves nothing before the real server has answered";
 
 const fn differs(
@@ -37,54 +36,6 @@ const fn differs(
 
 /// What docs/compatibility.md lists, where a capture shows it.
 pub(super) const DIFFERENCES: &[Difference] = &[
-    differs(
-        "020",
-        "172.16.0.1:20400 10.2.2.1:90",
-        "172.16.0.1:20400 10.2.1.2:90",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "172.16.0.1:20401 10.2.1.2:90",
-        "172.16.0.1:20401 10.2.3.1:90",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "172.16.0.1:20402 10.2.3.1:90",
-        "172.16.0.1:20402 10.2.1.2:90",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "172.16.0.1:20403 10.2.1.2:90",
-        "172.16.0.1:20403 10.2.3.1:90",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "172.16.0.1:20404 10.2.3.1:90",
-        "172.16.0.1:20404 10.2.1.2:90",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "172.16.0.1:20405 10.2.1.2:90",
-        "172.16.0.1:20405 10.2.3.1:90",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "  -> 10.2.2.1:90                  Masq    1      6          0         ",
-        "  -> 10.2.2.1:90                  Masq    1      5          0         ",
-        JUDGED_ANEW,
-    ),
-    differs(
-        "020",
-        "  -> 10.2.3.1:90                  Masq    1      14         0         ",
-        "  -> 10.2.3.1:90                  Masq    1      15         0         ",
-        JUDGED_ANEW,
-    ),
     differs(
         "206",
         "TCP 00:59  ASSURED     172.16.0.1:0       10.9.9.9:80        10.2.2.1:80",

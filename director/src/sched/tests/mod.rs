@@ -223,14 +223,16 @@ fn limit(farm: &mut Farm, number: u32, upper: u32) {
     farm.set(number, Settings { upper, ..settings });
 }
 
+/// Case 020: a threshold below what is there lets one more in.
 #[test]
 fn rr_passes_over_the_overloaded() {
     let mut farm = Farm::new("rr", &[1, 1, 1, 1]);
     farm.delete(1);
     farm.burden(2, 9, 0);
     limit(&mut farm, 2, 4);
+    assert_eq!(farm.open(3), "4 3 2");
     assert_eq!(farm.open(6), "4 3 4 3 4 3");
-    (0..6).for_each(|_| farm.real(2).load.leave(Phase::Active));
+    (0..7).for_each(|_| farm.real(2).load.leave(Phase::Active));
     assert_eq!(
         farm.open(6),
         "4 3 4 3 4 3",
