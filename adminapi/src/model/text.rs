@@ -129,9 +129,36 @@ patterns! {
         concat!("^", service!(), "-(", v4!(), "|", v6!(), ")$"),
         ["tcp:192.0.2.10:80-203.0.113.7"];
     Prefix, "Prefix", "A network or one address.",
-        concat!("^(", v4!(), "|", v6!(), ")(/[0-9]{1,3})?$"), ["10.0.0.0/8", "2001:db8::/32"];
+        concat!(
+            "^(", v4!(), "(/(3[0-2]|[12]?[0-9]))?", "|", v6!(), "(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$"
+        ),
+        ["10.0.0.0/8", "2001:db8::/32"];
     PortRange, "PortRange", "A port or a range of ports.",
         concat!("^", port!(), "(-", port!(), ")?$"), ["80", "8000-8099"];
     Cursor, "Cursor", "Where the next page starts.",
         "^[0-9a-fA-F]{1,16}$", ["1f4"];
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+
+    #[test]
+    fn networks_are_described_as_they_are_read() {
+        let RefOr::T(Schema::Object(described)) = Prefix::schema() else {
+            panic!("it is text");
+        };
+        let pattern = Regex::new(&described.pattern.unwrap()).unwrap();
+        // Of these no length leaves bits beyond the network.
+        for address in ["0.0.0.0", "::"] {
+            assert!(pattern.is_match(address));
+            for length in 0..1000 {
+                let text = format!("{address}/{length}");
+                let read = text.parse::<Prefix>().is_ok();
+                assert_eq!(pattern.is_match(&text), read, "{text}");
+            }
+        }
+    }
 }
