@@ -135,7 +135,7 @@ async fn options_and_words_reach_a_director() {
     }
     let output = run(bulwark(), &api, "-A -t 0.0.0.0:80");
     assert_eq!(output.status.code(), Some(255), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).starts_with("/address: "));
+    assert!(text(&output.stderr).starts_with("-t: 0.0.0.0 is "));
 
     let output = run(bulwark(), &api, "status");
     assert!(text(&output.stdout).starts_with("bulwarkd 1.2.3, up 1 min 1 s\n"));

@@ -9,6 +9,7 @@ use super::address::Style;
 use super::failure::Failure;
 use super::indent::Indented;
 use super::names::Names;
+use super::pointed::About;
 use super::print;
 use super::request::{EXISTS, List, NO_SERVICE, Request, What};
 use super::save::{self, Extent};
@@ -32,7 +33,10 @@ pub(crate) async fn execute<D: Director>(
         } => Err(refusal(service, [there, missing], director).await?),
         Request::Set(setting) => Box::pin(set(setting, director)).await,
         Request::Zero(id) => director.zero(id).await.map_err(on_service),
-        Request::StartDaemon(daemon) => director.start_daemon(daemon).await.map_err(on_daemon),
+        Request::StartDaemon(daemon) => {
+            let started = director.start_daemon(daemon).await;
+            started.map_err(|error| on_daemon(About::Daemon.named(error)))
+        }
         Request::StopDaemon(role) => director.stop_daemon(role).await.map_err(on_daemon),
         Request::Save { numeric, extent } => {
             Box::pin(save_all(director, style(numeric, names), extent, out)).await
@@ -67,11 +71,12 @@ pub(crate) async fn change_all<E: Edit>(
 ) -> Result<Vec<Result<(), Failure>>, Failure> {
     let named: Vec<_> = wanted
         .iter()
-        .map(|one| (naming(one), changed(one)))
+        .map(|one| (About::of(one), naming(one), changed(one)))
         .collect();
     let made = edited.make(wanted).await.map_err(Failure::Director)?;
     let mut came = Vec::with_capacity(made.len());
-    for (made, (call, changed)) in made.into_iter().zip(named) {
+    for (made, (about, call, changed)) in made.into_iter().zip(named) {
+        let made = made.map_err(|error| about.named(error));
         came.push(match (made, changed) {
             (Err(why @ (Refused(_) | BadValues(_))), Some(service)) => {
                 let failures = [why, DirectorError::NoService].map(call);
@@ -102,7 +107,9 @@ pub(crate) fn stands_alone(change: &Change) -> bool {
 
 /// Sets something.
 pub(crate) async fn set<E: Edit>(setting: Setting, edited: &E) -> Result<(), Failure> {
-    edited.set(setting).await.map_err(on_service)
+    let about = setting.clone();
+    let set = edited.set(setting).await;
+    set.map_err(|error| on_service(About::setting(&about).named(error)))
 }
 
 /// What a change that failed is called.

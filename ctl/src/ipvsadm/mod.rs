@@ -20,6 +20,7 @@ mod inet;
 mod line;
 mod names;
 mod parse;
+mod pointed;
 mod popt;
 mod print;
 pub(crate) mod proc;

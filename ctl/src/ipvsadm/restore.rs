@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::failure::Failure;
 use super::grammar::{Command, Own};
 use super::parse::{Context, Dialect, Line, parse};
+use super::pointed::About;
 use super::request::Request;
 use super::{Streams, check, execute, inform, report, request};
 use crate::director::Director;
@@ -149,7 +150,7 @@ pub(super) async fn restore_atomically<D: Director>(
         true => director.check_config(&wanted).await,
         false => director.put_config(&wanted).await,
     }
-    .map_err(Failure::Director)
+    .map_err(|error| Failure::Director(About::Whole(&wanted).named(error)))
 }
 
 async fn draft_line(words: &[String], draft: &Draft, context: Context<'_>) -> Result<(), Failure> {

@@ -150,14 +150,10 @@ fn handling(service: &ServiceRow, extent: Extent) -> String {
 }
 
 /// What names a service on a line. ipvsadm does not read the marks above 2^31 that it writes.
-fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
+pub(crate) fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
     match id {
         ServiceId::Address { protocol, vip } => {
-            let switch = match protocol {
-                Protocol::Tcp => "-t",
-                Protocol::Udp => "-u",
-                Protocol::Sctp => "--sctp-service",
-            };
+            let switch = service_switch(id);
             format!("{switch} {}", style.text(vip, Some(transport(protocol))))
         }
         ServiceId::Mark { mark, family } => {
@@ -173,6 +169,18 @@ fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
     }
 }
 
+/// The switch that names a service of this kind.
+pub(crate) const fn service_switch(id: ServiceId) -> &'static str {
+    match id {
+        ServiceId::Address { protocol, .. } => match protocol {
+            Protocol::Tcp => "-t",
+            Protocol::Udp => "-u",
+            Protocol::Sctp => "--sctp-service",
+        },
+        ServiceId::Mark { .. } => "-f",
+    }
+}
+
 fn thresholds(real: &RealRow) -> String {
     match (real.upper, real.lower) {
         (upper, 0) => format!(" -x {upper}"),
@@ -180,7 +188,8 @@ fn thresholds(real: &RealRow) -> String {
     }
 }
 
-const fn method_switch(method: ForwardingMethod) -> &'static str {
+/// The switch of a method.
+pub(crate) const fn method_switch(method: ForwardingMethod) -> &'static str {
     match method {
         ForwardingMethod::Nat => "-m",
         ForwardingMethod::Dr => "-g",

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use adminapi::Problem;
 use adminapi::model::{
     Change, Configuration, Connection, ConnectionPage, Cursor, ListingQuery, Rates, Real, RealView,
     Service, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, Traffic,
@@ -22,9 +23,18 @@ pub(super) struct MemoryDirector {
     /// How often it was asked for changes.
     pub(super) requests: Cell<u32>,
     pub(super) daemons: RefCell<Vec<SyncDaemon>>,
+    /// What it has against all that is asked of it, if anything.
+    pub(super) refusal: Vec<Problem>,
 }
 
 impl MemoryDirector {
+    fn unless_refused(&self) -> Result<()> {
+        match self.refusal.is_empty() {
+            true => Ok(()),
+            false => Err(DirectorError::BadValues(self.refusal.clone())),
+        }
+    }
+
     /// All services, or one.
     fn all_or(&self, one: Option<ServiceId>) -> Result<Vec<ServiceView>> {
         match one {
@@ -85,6 +95,7 @@ fn service_view(service: &Service) -> ServiceView {
 
 impl MemoryDirector {
     fn change(&self, change: Change) -> Result<()> {
+        self.unless_refused()?;
         match change {
             Change::AddService(service) => self.add_service(&service),
             Change::ChangeService { service, patch } => self.with(service, |known| {
@@ -155,6 +166,7 @@ impl Edit for &MemoryDirector {
     }
 
     async fn set(&self, setting: Setting) -> Result<()> {
+        self.unless_refused()?;
         let mut settings = self.settings.borrow_mut();
         match setting {
             Setting::Timeouts(patch) => settings.timeouts = settings.timeouts.changed(patch),
@@ -222,6 +234,7 @@ impl Director for &MemoryDirector {
     }
 
     async fn check_config(&self, wanted: &Configuration) -> Result<()> {
+        self.unless_refused()?;
         let full = wanted.services.len() > 3;
         full.then(|| DirectorError::Full("no room".into()))
             .map_or(Ok(()), Err)
@@ -272,6 +285,7 @@ impl Director for &MemoryDirector {
     }
 
     async fn start_daemon(&self, daemon: SyncDaemon) -> Result<()> {
+        self.unless_refused()?;
         let mut daemons = self.daemons.borrow_mut();
         if daemons.iter().any(|known| known.role == daemon.role) {
             return Err(DirectorError::Exists);

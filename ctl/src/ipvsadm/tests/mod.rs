@@ -3,6 +3,7 @@
 mod listings;
 mod memory;
 mod properties;
+mod refusals;
 mod restoring;
 mod transcripts;
 
