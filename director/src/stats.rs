@@ -225,6 +225,11 @@ impl PerWorker {
         }
     }
 
+    /// Connections that were opened, over all workers, since the start.
+    pub fn opened(&self) -> u64 {
+        self.workers.iter().map(|t| t.connections.get()).sum()
+    }
+
     /// Clients that have shown, by a cookie or by a RST, that they are there, over all workers.
     pub fn shown(&self) -> u64 {
         self.workers.iter().map(|t| t.shown.get()).sum()

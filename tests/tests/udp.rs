@@ -151,3 +151,33 @@ fn each_datagram_is_scheduled_by_itself_with_one_packet() -> Result<()> {
     assert_accounts(&scene.director);
     Ok(())
 }
+
+/// Under attack an address that was heard once may be forged: its connection lives briefly, whoever answers it.
+#[test]
+fn who_was_heard_once_lives_briefly_under_attack() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    for family in Family::BOTH {
+        let (api, id) = (scene.director.api(), family.echo_service());
+        // How many live briefly, and how many as ever.
+        let lives = || -> Result<(usize, usize)> {
+            let connections = api.connections(id)?;
+            let brief = connections.iter().filter(|each| each.expires <= 10);
+            let lasting = connections.iter().filter(|each| each.expires > 200);
+            Ok((brief.count(), lasting.count()))
+        };
+        let known = UdpClient::open(&scene.topology.client, family.echo())?;
+        known.echo(b"first")?;
+        known.echo(b"again")?;
+        api.set_level(Some(id), 2)?;
+        let other = UdpClient::open(&scene.topology.client, family.echo())?;
+        other.echo(b"first")?;
+        assert_eq!(lives()?, (1, 1));
+        other.echo(b"again")?;
+        assert_eq!(lives()?, (0, 2));
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}

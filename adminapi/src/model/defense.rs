@@ -59,8 +59,8 @@ pub struct DefenseResource {
 /// Something that is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DefenseSignal {
-    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share`, `rejected_acks`
-    /// or `lost_cookies`.
+    /// `memory_budget`, `memory_machine`, `half_open_pool`, `half_open_share`, `rejected_acks`,
+    /// `lost_cookies` or `new_udp`.
     pub name: String,
     /// As it was measured last.
     pub value: f64,

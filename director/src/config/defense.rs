@@ -15,7 +15,7 @@ pub struct Defense {
     pub level: Level,
     /// Marks and dwell.
     pub policy: Policy,
-    /// Timeouts of handshakes under attack.
+    /// Timeouts under attack of what is not proved.
     pub brief: Brief,
     /// How real servers are told of half-open connections that were dropped.
     pub tell_reals: Tell,
@@ -81,6 +81,12 @@ fn policy(section: &mut Section<'_>) -> Policy {
             0..=MOST,
             default.lost_cookies,
         ),
+        new_udp: marks(
+            section,
+            ["new_udp", "new_udp_leave"],
+            0..=MOST,
+            default.new_udp,
+        ),
         dwell: Ticks::seconds(seconds(section, "dwell", default.dwell.as_seconds_ceil())),
         cookies_from: number(section, "cookies_from", PERCENT, default.cookies_from),
         drop_from: number(section, "drop_from", PERCENT, default.drop_from),
@@ -106,6 +112,7 @@ fn brief(section: &mut Section<'_>) -> Brief {
     Brief {
         syn_recv: seconds(section, "syn_recv", default.syn_recv),
         syn_ack: seconds(section, "syn_ack", default.syn_ack),
+        udp_once: seconds(section, "udp_once", default.udp_once),
     }
 }
 

@@ -419,7 +419,7 @@ impl Director {
         }
     }
 
-    /// Sets the timeouts of handshakes under attack.
+    /// Sets the timeouts under attack of what is not proved.
     pub fn set_brief(&self, brief: Brief) {
         let _one_at_a_time = self.master.lock();
         let mut timeouts = Timeouts::clone(&self.shared.timeouts.load());

@@ -23,6 +23,7 @@ use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
 use crate::stats::Drops;
 use crate::time::{Tick, Ticks};
+use crate::wire::Protocol;
 
 /// How often the watch looks, in ticks.
 pub const PERIOD: Ticks = Ticks(1);
@@ -42,6 +43,8 @@ struct Counts {
     rejected: u64,
     /// Cookies that nobody has brought back.
     lost_cookies: u64,
+    /// Datagrams that belonged to no connection yet.
+    new_udp: u64,
 }
 
 /// The whole director, or one service, under watch.
@@ -50,6 +53,7 @@ struct Watched {
     controller: Controller,
     rejected: Meter,
     lost_cookies: Meter,
+    new_udp: Meter,
     filling: Growth,
     signals: Signals,
 }
@@ -60,6 +64,7 @@ impl Watched {
             controller: Controller::new(now),
             rejected: Meter::new(counts.rejected, now),
             lost_cookies: Meter::new(counts.lost_cookies, now),
+            new_udp: Meter::new(counts.new_udp, now),
             filling: Growth::new(),
             signals: Signals {
                 budget: None,
@@ -72,6 +77,7 @@ impl Watched {
                 missed: 0.0,
                 rejected: 0.0,
                 lost_cookies: None,
+                new_udp: None,
             },
         }
     }
@@ -85,10 +91,12 @@ impl Watched {
         now: Tick,
     ) -> Option<Change> {
         let lost = self.lost_cookies.read(counts.lost_cookies, now);
+        let new_udp = self.new_udp.read(counts.new_udp, now);
         self.signals = Signals {
             filling: self.filling.read(measured.half_open, now),
             rejected: self.rejected.read(counts.rejected, now),
             lost_cookies: measured.lost_cookies.map(|_| lost),
+            new_udp: measured.new_udp.map(|_| new_udp),
             ..measured
         };
         self.controller.step(&self.signals, policy, now)
@@ -143,6 +151,7 @@ impl Watch {
     fn service(&mut self, service: &Service, now: Tick) -> &mut Watched {
         let counts = Counts {
             rejected: rejected_of(service),
+            new_udp: new_udp_of(service),
             ..Counts::default()
         };
         self.services
@@ -236,16 +245,20 @@ impl Director {
         }
     }
 
-    /// Has the handshakes that are under way live as briefly as those to come.
+    /// Has what is not proved yet live as briefly as what is to come.
     fn hurry(&self, pool: &Pool, now: Tick) {
         let timeouts = self.shared.timeouts.load();
         self.shared.table.hasten(|entry| {
-            let Tracked::Tcp(tcp) = &entry.tracked else {
-                return None;
-            };
             let posture = pool.real(entry.real())?.stance.posture();
-            let lifetime = posture.lifetime(&timeouts, tcp.state);
-            (!tcp.is_proved()).then(|| now.after(lifetime))
+            let lifetime = match &entry.tracked {
+                Tracked::Tcp(tcp) if !tcp.is_proved() => posture.lifetime(&timeouts, tcp.state),
+                // What the gate has heard of one it has not told.
+                Tracked::Udp | Tracked::Call(_) if !entry.is_cached() => {
+                    posture.udp_lifetime(&timeouts, entry.packets)
+                }
+                _ => return None,
+            };
+            Some(now.after(lifetime))
         });
     }
 
@@ -330,12 +343,14 @@ fn watch_services(
             half_open,
             connections,
             lost_cookies: cookies.contains_key(&service.key).then_some(0.0),
+            new_udp: is_udp(service).then_some(0.0),
             ..*measured
         };
         let cookies = cookies.get(&service.key).copied().unwrap_or_default();
         let counts = Counts {
             rejected: rejected_of(service) + cookies.refused,
             lost_cookies: cookies.sent.saturating_sub(cookies.accepted),
+            new_udp: new_udp_of(service),
         };
         let watched = watch.service(service, now);
         if let Some(change) = watched.step(signals, counts, &policy, now) {
@@ -366,6 +381,25 @@ fn rejected_in(drops: &Drops) -> u64 {
         .iter()
         .map(|&cause| drops.of(cause.into()).get())
         .sum()
+}
+
+fn is_udp(service: &Service) -> bool {
+    matches!(service.key, ServiceKey::Address { protocol, .. } if protocol == Protocol::Udp)
+}
+
+/// Datagrams that belonged to no connection yet, and opened one, or were not let.
+fn new_udp_of(service: &Service) -> u64 {
+    if !is_udp(service) {
+        return 0;
+    }
+    let opened = service.traffic.opened();
+    let refused = [
+        Cause::DefenceRate,
+        Cause::TableFull,
+        Cause::SourceConnections,
+    ];
+    let refused = refused.map(|cause| service.traffic.dropped(cause.into()));
+    opened + refused.iter().sum::<u64>()
 }
 
 fn rejected_of(service: &Service) -> u64 {

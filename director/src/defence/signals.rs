@@ -29,6 +29,8 @@ pub struct Signals {
     pub rejected: f64,
     /// Cookies a second that nobody has brought back; of a service only.
     pub lost_cookies: Option<f64>,
+    /// Datagrams a second that belong to no connection yet; of a UDP service only.
+    pub new_udp: Option<f64>,
 }
 
 /// What is left of a budget.
@@ -55,6 +57,8 @@ pub enum Signal {
     RejectedAcks,
     /// Cookies a second that nobody has brought back.
     LostCookies,
+    /// Datagrams a second that belong to no connection yet.
+    NewUdp,
 }
 
 /// Where a signal calls for defence, and where it no longer does.
@@ -82,6 +86,8 @@ pub struct Policy {
     pub rejected_acks: Marks,
     /// A second.
     pub lost_cookies: Marks,
+    /// A second.
+    pub new_udp: Marks,
     /// How long all signals have to be below their leave marks.
     pub dwell: Ticks,
     /// Percent of the half-open pool from which SYNs are answered with cookies.
@@ -102,6 +108,7 @@ impl Default for Policy {
             half_open_least: 1000,
             rejected_acks: marks(1000.0, 250.0),
             lost_cookies: marks(1000.0, 250.0),
+            new_udp: marks(5000.0, 1250.0),
             dwell: Ticks::seconds(30),
             cookies_from: 50.0,
             drop_from: 75.0,
@@ -130,13 +137,14 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Budget,
         Self::Machine,
         Self::HalfOpenPool,
         Self::HalfOpenShare,
         Self::RejectedAcks,
         Self::LostCookies,
+        Self::NewUdp,
     ];
 
     /// Its name in the API.
@@ -148,6 +156,7 @@ impl Signal {
             Self::HalfOpenShare => "half_open_share",
             Self::RejectedAcks => "rejected_acks",
             Self::LostCookies => "lost_cookies",
+            Self::NewUdp => "new_udp",
         }
     }
 
@@ -156,7 +165,7 @@ impl Signal {
         match self {
             Self::Budget | Self::Machine => "MiB",
             Self::HalfOpenPool | Self::HalfOpenShare => "%",
-            Self::RejectedAcks | Self::LostCookies => "/s",
+            Self::RejectedAcks | Self::LostCookies | Self::NewUdp => "/s",
         }
     }
 
@@ -183,6 +192,7 @@ impl fmt::Display for Signal {
             Self::HalfOpenShare => "half-open share of the connections",
             Self::RejectedAcks => "rejected ACKs",
             Self::LostCookies => "cookies that nobody brought back",
+            Self::NewUdp => "datagrams of no connection yet",
         })
     }
 }
@@ -197,6 +207,7 @@ impl Signals {
             Signal::HalfOpenShare => Some(percent(self.half_open, self.connections)),
             Signal::RejectedAcks => Some(self.rejected),
             Signal::LostCookies => self.lost_cookies,
+            Signal::NewUdp => self.new_udp,
         }
     }
 }
@@ -211,6 +222,7 @@ impl Policy {
             Signal::HalfOpenShare => self.half_open_share,
             Signal::RejectedAcks => self.rejected_acks,
             Signal::LostCookies => self.lost_cookies,
+            Signal::NewUdp => self.new_udp,
         }
     }
 
@@ -379,6 +391,13 @@ mod tests {
                     ..quiet()
                 },
                 Signal::RejectedAcks,
+            ),
+            (
+                Signals {
+                    new_udp: Some(5000.0),
+                    ..quiet()
+                },
+                Signal::NewUdp,
             ),
         ] {
             assert_eq!(

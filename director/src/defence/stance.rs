@@ -40,7 +40,7 @@ impl Share {
 pub struct Posture {
     /// Handshakes are judged by the tables for attacks.
     pub wary: bool,
-    /// Handshakes live briefly.
+    /// Handshakes live briefly, and UDP of which the client was heard only once.
     pub brief: bool,
     /// The share of the SYNs that is dropped.
     pub syns: Share,
@@ -63,6 +63,22 @@ impl Posture {
             true => timeouts.on_brief_probation(state),
             false => timeouts.on_probation(state),
         }
+    }
+
+    /// How long a UDP connection lives whose client has sent so many packets.
+    #[inline]
+    pub const fn udp_lifetime(&self, timeouts: &Timeouts, packets: u32) -> Ticks {
+        match self.takes_for_stranger(packets) {
+            true => timeouts.udp_once(),
+            false => timeouts.udp(),
+        }
+    }
+
+    /// Whether a UDP client that has sent so many packets may be one who forges his address: then
+    /// the answer of a real server speaks for nobody.
+    #[inline]
+    pub const fn takes_for_stranger(&self, packets: u32) -> bool {
+        self.brief && packets < 2
     }
 }
 

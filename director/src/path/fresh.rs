@@ -242,7 +242,10 @@ impl<'s> View<'s> {
                 (Class::HalfOpen, lifetime)
             }
             Tracked::Sctp(sctp) => (Class::HalfOpen, sctp.state.timeout()),
-            Tracked::Udp | Tracked::Call(_) => (Class::Unverified, self.timeouts.udp()),
+            Tracked::Udp | Tracked::Call(_) => {
+                let lifetime = real.stance.posture().udp_lifetime(self.timeouts, 1);
+                (Class::Unverified, lifetime)
+            }
         };
         let expires = self.now.after(lifetime);
         let port = real.destination(original.dst).port;

@@ -59,15 +59,28 @@ impl View<'_> {
                 verdict
             }
             Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
-            Tracked::Udp | Tracked::Call(_) => Ok(Verdict::Moves(Step {
-                was: Phase::Inactive,
-                is: Phase::Inactive,
-                class: match way {
-                    Direction::Original => class,
-                    Direction::Reply => Class::Answered,
-                },
-                lifetime: self.timeouts.udp(),
-            })),
+            Tracked::Udp | Tracked::Call(_) => {
+                let sent = entry
+                    .packets
+                    .saturating_add((way == Direction::Original).into());
+                Ok(Verdict::Moves(self.judge_udp(class, sent, way, real)))
+            }
+        }
+    }
+
+    /// A datagram of a connection whose client has sent so many.
+    #[inline]
+    fn judge_udp(&self, class: Class, sent: u32, way: Direction, real: &Real) -> Step {
+        let posture = real.stance.posture();
+        let answers = way == Direction::Reply && !posture.takes_for_stranger(sent);
+        Step {
+            was: Phase::Inactive,
+            is: Phase::Inactive,
+            class: if answers { Class::Answered } else { class },
+            lifetime: match class {
+                Class::Answered => self.timeouts.udp(),
+                _ => posture.udp_lifetime(self.timeouts, sent),
+            },
         }
     }
 

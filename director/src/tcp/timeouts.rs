@@ -17,13 +17,15 @@ pub struct Timeouts {
     brief: Brief,
 }
 
-/// The timeouts of handshakes under attack, in seconds.
+/// The timeouts under attack of what is not proved, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brief {
     /// SYN_RECV: the real server has not answered.
     pub syn_recv: u32,
     /// SYNACK, and whatever else is not proved yet.
     pub syn_ack: u32,
+    /// UDP of which the client was heard once.
+    pub udp_once: u32,
 }
 
 impl Default for Brief {
@@ -31,6 +33,7 @@ impl Default for Brief {
         Self {
             syn_recv: 10,
             syn_ack: 60,
+            udp_once: 10,
         }
     }
 }
@@ -62,7 +65,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Sets the timeouts of handshakes under attack.
+    /// Sets the timeouts under attack.
     pub fn set_brief(&mut self, brief: Brief) {
         self.brief = brief;
     }
@@ -124,6 +127,13 @@ impl Timeouts {
     #[inline]
     pub const fn udp(&self) -> Ticks {
         Ticks::seconds(self.udp)
+    }
+
+    /// The same under attack, as long as its client was heard once only.
+    #[inline]
+    pub const fn udp_once(&self) -> Ticks {
+        let (usual, brief) = (self.udp, self.brief.udp_once);
+        Ticks::seconds(if brief < usual { brief } else { usual })
     }
 }
 
