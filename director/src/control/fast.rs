@@ -2,13 +2,15 @@
 //! interfaces deliver, and what the gate has forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adminapi::model;
 use tracing::{info, warn};
 
 use super::{Director, Facts};
 use crate::direction::Direction;
-use crate::fast::{Fast, Lane, Station};
+use crate::fast::{Fast, Lane, Moment, Station};
+use crate::flow::Cursor;
 use crate::gate::flows::Flows;
 use crate::gate::{Gate, Lanes};
 use crate::neighbour::{FarEnds, Fib, Neighbourhood};
@@ -26,7 +28,20 @@ pub(super) struct FastWatch {
     fib: Arc<Fib>,
     /// Of connections that the gate forwards, after a change of the timeouts.
     shortening: Option<Shortening>,
+    renewal: Renewal,
 }
+
+/// How far the gate has been told again of connections after a change.
+#[derive(Debug, Default)]
+struct Renewal {
+    /// Since when there was no other change when the last round began.
+    of: Moment,
+    /// Where that goes on, if it is not over.
+    at: Option<Cursor>,
+}
+
+/// How long that may take at a time: it is done beside other things.
+const RENEWAL: Duration = Duration::from_millis(20);
 
 /// Looks for connections with an end from before a change of the timeouts: after one second, two
 /// more, four more and so on, until none can be left.
@@ -63,6 +78,19 @@ impl Shortening {
     }
 }
 
+impl Renewal {
+    /// Where to go on. A change amid a round is followed by another one.
+    fn next(&mut self, now: Moment) -> Option<Cursor> {
+        if self.at.is_none() && self.of != now {
+            *self = Self {
+                of: now,
+                at: Some(Cursor::default()),
+            };
+        }
+        self.at
+    }
+}
+
 impl FastWatch {
     /// Opens the exits of all ports that have one.
     pub(super) fn new(
@@ -94,6 +122,7 @@ impl FastWatch {
             far_ends: FarEnds::open().ok(),
             fib: neighbourhood.fib().load_full(),
             shortening: None,
+            renewal: Renewal::default(),
             lanes,
         }
     }
@@ -213,6 +242,21 @@ impl Director {
         watch.fib = fib;
     }
 
+    /// Goes on telling the gate again of connections that it has forwarded before something changed, so
+    /// that none of them needs a director for its next packet. To be called often.
+    pub fn renew_flows(&self) {
+        let Some(fast) = &self.shared.fast else {
+            return;
+        };
+        let next = self.fast.lock().renewal.next(fast.moment());
+        let Some(cursor) = next else {
+            return;
+        };
+        let (ports, now) = (self.facts.interfaces.len() as u16, self.facts.clock.now());
+        let at = self.shared.renew_flows(cursor, ports, now, RENEWAL);
+        self.fast.lock().renewal.at = at;
+    }
+
     /// Adds what the gate has forwarded to what real servers and services have carried.
     pub(super) fn collect(&self) {
         if let Some(fast) = &self.shared.fast {
@@ -264,5 +308,25 @@ impl Director {
     /// When a connection dies unless another packet comes.
     pub(super) fn expiry(&self, entry: &crate::flow::Entry) -> Tick {
         self.shared.table.expiry(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_amid_a_round_is_followed_by_another_round() {
+        let mut renewal = Renewal::default();
+        let changes: [Moment; 3] = std::array::from_fn(|n| Moment::of(n as u32));
+        let (beginning, amid) = (Some(Cursor::default()), Some(Cursor::from_bits(7)));
+        assert_eq!(renewal.next(changes[0]), None, "nothing has changed");
+        assert_eq!(renewal.next(changes[1]), beginning);
+        renewal.at = amid;
+        assert_eq!(renewal.next(changes[2]), amid);
+        renewal.at = None;
+        assert_eq!(renewal.next(changes[2]), beginning);
+        renewal.at = None;
+        assert_eq!(renewal.next(changes[2]), None);
     }
 }

@@ -38,6 +38,12 @@ impl Hops {
         Some(number << HOP_ERA_BITS | era)
     }
 
+    /// Whether what a flow names is there still, in its era.
+    pub(super) fn holds(shared: &[SharedHop], named: u32) -> bool {
+        let hop = shared.get((named >> HOP_ERA_BITS) as usize);
+        hop.is_some_and(|hop| hop.era.load(Acquire) == named & LAST_ERA)
+    }
+
     /// Begins another era of all, whoever has named them.
     pub(super) fn renew_all(&self, shared: &[SharedHop]) {
         let mut numbers = self.0.write();
@@ -118,7 +124,10 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(hops.number(&shared, &hop(3)), None, "they are two");
         assert_eq!(hops.number(&shared, &Hop { mtu: 9, ..hop(1) }), first);
+        let holds = |named: Option<u32>| Hops::holds(&shared, named.unwrap());
+        assert!(holds(first) && holds(second));
         hops.renew(&shared, |hop| hop.dst_mac == [1; 6]);
+        assert!(!holds(first) && holds(second));
         assert_eq!(hops.number(&shared, &hop(2)), second);
         let third = hops.number(&shared, &hop(3));
         assert!(third.is_some() && third != first);

@@ -12,8 +12,9 @@
 //! ```
 //!
 //! A flow is good as long as the eras of its next hop and its real server are those that it was
-//! entered with ([`Fast::renew_reals`], [`Fast::renew_hops`]): what changes there costs one packet of
-//! each flow the way through the director, which decides and enters it anew.
+//! entered with ([`Fast::renew_reals`], [`Fast::renew_hops`]): what changes there sends the next packet
+//! of each flow the way through the director, which decides and enters it anew. So that it does not
+//! have to be there for those who are silent, it tells the gate of them by itself ([`Fast::renew`]).
 //!
 //! * `hash`, `index`: where a tuple is found.
 //! * `room`: places for flows, which rest before they are given to somebody else.
@@ -81,6 +82,13 @@ pub struct Fast {
 /// What has been in force when a worker began to look: what it finds holds for no later moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment(u32);
+
+impl Moment {
+    #[cfg(test)]
+    pub(crate) const fn of(version: u32) -> Self {
+        Self(version)
+    }
+}
 
 /// One way of a flow.
 #[derive(Clone, Copy, Debug)]
@@ -239,6 +247,33 @@ impl Fast {
     /// Whether the gate forwards packets of a connection by itself.
     pub fn has(&self, entry: &Entry) -> bool {
         self.flow_of(entry).is_some()
+    }
+
+    /// Whether the gate leaves packets of a connection to the director that it has forwarded before.
+    pub fn is_outdated(&self, entry: &Entry) -> bool {
+        let Some(flow) = self.flow_of(entry) else {
+            return false;
+        };
+        let real = self.shared.reals.get(flow.real.load(Relaxed) as usize);
+        let real = real.map(|real| real.era.load(Relaxed));
+        flow.ways.iter().any(|way| {
+            let hop = way.hop.load(Relaxed);
+            let holds = real == Some(way.era.load(Relaxed)) && Hops::holds(&self.shared.hops, hop);
+            hop != 0 && !holds
+        })
+    }
+
+    /// Tells the gate again where packets go that it has forwarded before, unless something else
+    /// becomes of them by now. The shard of their connection is locked.
+    pub fn renew(&self, shape: &Shape, leg: &Leg) {
+        let place = self.place(&shape.original());
+        let Some((_, place)) = place.filter(|(_, place)| shape.is_of(place)) else {
+            return;
+        };
+        let was_told = place.flow.ways[leg.way as usize].hop.load(Relaxed) != 0;
+        if was_told && (leg.real.0 as usize) < REALS {
+            self.point(place.flow, leg);
+        }
     }
 
     /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it since

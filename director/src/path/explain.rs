@@ -1,25 +1,20 @@
 //! What would become of a packet, by the steps that packets take, but without a trace: nothing is
 //! opened, counted, or remembered by a scheduler.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Shared;
-use super::errand::Errands;
-use super::farewell::Farewells;
-use super::openings::Openings;
+use super::bystander::Bystander;
 use super::reading::Reading;
 use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use super::visitor::Guest;
-use super::ways::{Ways, flow_of};
+use super::ways::flow_of;
 use crate::drops::{Cause, DropReason};
-use crate::fast::Moment;
 use crate::flow::{Direction, Entry, Place};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
-use crate::stats::WorkerStats;
 use crate::time::Tick;
 use crate::wire::{Protocol, Transport, Tuple};
 
@@ -58,9 +53,9 @@ impl Shared {
         port: u16,
         now: Tick,
     ) -> Explanation {
-        let pool = self.pool.load_full();
+        let bystander = Bystander::of(self);
         let mut found = Explanation {
-            pool: Arc::clone(&pool),
+            pool: Arc::clone(bystander.pool()),
             service: None,
             connection: None,
             template: None,
@@ -70,37 +65,7 @@ impl Shared {
             refused: None,
             crowded: None,
         };
-        let fib = self.fib.load_full();
-        let view = View {
-            worker: 0,
-            now,
-            port,
-            fast: None,
-            moment: Moment::default(),
-            table: &self.table,
-            templates: &self.templates,
-            pool: &pool,
-            latest: &self.pool,
-            fib: &fib,
-            ways: &Ways::new(&pool, &fib),
-            timeouts: &self.timeouts.load(),
-            lottery: &self.lottery,
-            expectations: &self.expectations,
-            shifts: &self.shifts,
-            resets: &self.resets,
-            door: self.door.get(),
-            orders: &self.orders,
-            farewells: &Farewells::default(),
-            errands: &Errands::default(),
-            openings: &Openings::default(),
-            policy: self.policy,
-            path_mtus: &self.path_mtus.load(),
-            fragments: &self.fragments,
-            sent: &Cell::new(None),
-            stats: &WorkerStats::default(),
-            sysctls: &self.sysctls.load(),
-            ident: &Cell::new(0),
-        };
+        let view = bystander.view(port, now);
         let frame = probe::frame(tuple, call_id);
         let done = match view.read(&frame) {
             Reading::Packet { packet, way, place } => {

@@ -110,7 +110,7 @@ impl View<'_> {
 
     /// What the gate has to know of a connection, and the length of the longest packet that may go
     /// to `hop`; nothing when it cannot do what is to be done.
-    fn shape(&self, entry: &Entry, real: &Real, hop: &Hop) -> Option<(Shape, u32)> {
+    pub(super) fn shape(&self, entry: &Entry, real: &Real, hop: &Hop) -> Option<(Shape, u32)> {
         let to = self.translated(entry, real, Direction::Original);
         let (manner, overhead) = match real.method {
             Method::Nat | Method::FullNat => (manner_of(entry), 0),
@@ -159,7 +159,7 @@ fn manner_of(entry: &Entry) -> Manner {
 
 /// Whether nothing but data is to be expected, of which the gate knows what to hold it against. What
 /// is said on control connections of FTP has to be read.
-fn is_settled(entry: &Entry) -> bool {
+pub(super) fn is_settled(entry: &Entry) -> bool {
     match &entry.tracked {
         Tracked::Tcp(tcp) => {
             let agreed = tcp.state == tcp::State::Established && tcp.is_proved();

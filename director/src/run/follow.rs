@@ -87,6 +87,7 @@ pub async fn follow(director: Arc<Director>) {
             _ = look.tick() => {
                 director.watch();
                 director.follow_ways();
+                director.renew_flows();
                 director.tend_cookies();
                 director.tend_bans();
                 director.look_at_sights();

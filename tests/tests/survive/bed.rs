@@ -36,6 +36,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn start(method: ForwardingMethod) -> Result<Self> {
+        Self::start_shaped(method, |configuration| configuration)
+    }
+
+    /// The same with another configuration.
+    pub(super) fn start_shaped(
+        method: ForwardingMethod,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let topology = Topology::build(Plan::default())?;
         let web = topology.reals.iter().map(Nginx::start);
         let echo = topology.reals.iter().map(|host| match method {
@@ -54,6 +62,7 @@ impl Bench {
                 haven.shelter(Configuration::new(topology.interfaces())),
                 Configuration::service,
             );
+        let configuration = shape(configuration);
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,

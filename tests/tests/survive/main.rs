@@ -7,4 +7,5 @@ mod crowd;
 mod knowledge;
 mod leftovers;
 mod modes;
+mod silent;
 mod upgrade;

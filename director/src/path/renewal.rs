@@ -1,0 +1,103 @@
+//! Connections that the gate has forwarded until something changed: it is told of them again before
+//! their next packets come, for which there may be no director any more.
+//!
+//! A way is told again as the worker would that got its next packet. Where that packet would not get
+//! to a worker, or not any further, it is left as it is.
+
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::bystander::Bystander;
+use super::handover::is_settled;
+use super::view::View;
+use super::ways::flow_of;
+use crate::fast::{Fast, Leg};
+use crate::flow::{Cursor, Direction, Entry};
+use crate::neighbour::Hop;
+use crate::service::{Method, Real, Standing};
+use crate::time::Tick;
+use crate::wire::{Endpoint, Protocol, Tuple};
+
+/// Connections that are looked at under one lock at most.
+const PAGE: u32 = 64;
+
+impl Shared {
+    /// Tells the gate again of the connections from `cursor` on, for about as long as `patience`; they
+    /// come in through the first `ports`. Returns where to go on; none at the end.
+    pub fn renew_flows(
+        &self,
+        cursor: Cursor,
+        ports: u16,
+        now: Tick,
+        patience: Duration,
+    ) -> Option<Cursor> {
+        let fast = self.fast.as_deref()?;
+        let bystander = Bystander::of(self);
+        let view = bystander.view(0, now);
+        let (start, mut next) = (Instant::now(), Some(cursor));
+        while let Some(here) = next.filter(|_| start.elapsed() < patience) {
+            let renew = |entry: &Entry| _ = view.renew(fast, entry, ports);
+            next = self.table.page(here, PAGE, renew);
+        }
+        next
+    }
+}
+
+impl View<'_> {
+    /// Tells the gate again of a connection, both ways or none: none when there is nothing to tell.
+    fn renew(&self, fast: &Fast, entry: &Entry, ports: u16) -> Option<()> {
+        if !entry.is_cached() || !is_settled(entry) || !fast.is_outdated(entry) {
+            return None;
+        }
+        let real: &Real = self.pool.real(entry.real())?;
+        if real.standing == Standing::Removed || !self.gets_to_a_worker(entry, real, ports) {
+            return None;
+        }
+        let there = self.way_on(entry, real, Direction::Original)?;
+        let back = (!entry.is_one_way()).then(|| self.way_on(entry, real, Direction::Reply));
+        let ways = [
+            (Direction::Original, Some(there)),
+            (Direction::Reply, back.flatten()),
+        ];
+        for (way, hop) in ways {
+            let Some(hop) = hop else { continue };
+            let (shape, longest) = self.shape(entry, real, &hop)?;
+            let leg = Leg {
+                way,
+                hop,
+                longest,
+                real: real.id,
+                found: self.moment,
+            };
+            fast.renew(&shape, &leg);
+        }
+        Some(())
+    }
+
+    /// Whether the gate would hand its packets to a worker, whichever of the `ports` those of the
+    /// client come in through.
+    fn gets_to_a_worker(&self, entry: &Entry, real: &Real, ports: u16) -> bool {
+        let (protocol, tuple) = (entry.protocol(), entry.original());
+        let is_for_service = |port| self.pool.service_for(&tuple, port).is_some();
+        let is_data = || protocol == Protocol::Tcp && self.pool.takes_data(tuple.dst);
+        let answers = || {
+            let end = Endpoint::new(real.endpoint.addr, entry.real_port());
+            entry.is_one_way() || self.pool.answers(protocol, end)
+        };
+        ((0..ports).all(is_for_service) || is_data()) && answers()
+    }
+
+    /// The next hop of a packet that goes one of its ways.
+    fn way_on(&self, entry: &Entry, real: &Real, way: Direction) -> Option<Hop> {
+        let to: Tuple = self.translated(entry, real, way);
+        let dst = match (way, real.method) {
+            (Direction::Original, Method::Bypass) => entry.vip().addr,
+            _ => to.dst.addr,
+        };
+        let mut hop = self.ways.next_hop(dst, flow_of(&to)).ok()?;
+        if let (Direction::Original, Method::Tun(_)) = (way, real.method) {
+            hop.mtu = hop.mtu.min(self.path_mtus.to(dst, self.now));
+        }
+        Some(hop)
+    }
+}
