@@ -48,6 +48,8 @@ pub struct Persistence {
 pub struct Handling {
     /// Clients stick to their real servers.
     pub persistence: Option<Persistence>,
+    /// A persistence engine that is named without persistence, and has nothing to do.
+    pub engine: Option<model::Engine>,
     /// Each datagram is scheduled by itself.
     pub one_packet: bool,
     /// When its SYNs are answered with cookies.

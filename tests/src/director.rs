@@ -222,6 +222,7 @@ pub fn service(
         scheduler,
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
+        engine: None,
         one_packet: false,
         health: None,
         cookies: Default::default(),

@@ -87,6 +87,32 @@ fn a_service_is_looked_for_before_what_it_is_to_have_is_judged() -> Result<()> {
     Ok(())
 }
 
+/// Not among the captures: asked of the kernel by itself.
+#[test]
+fn an_engine_without_persistence_is_saved_and_not_listed() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let Some(directory) = oracle::directory() else {
+        return Ok(());
+    };
+    let desk = Desk::set_up(&directory.join("etc"))?;
+    for (line, stdout) in [
+        ("-A -u 192.0.2.10:5060 -s rr --pe sip", ""),
+        ("-Sn", "-A -u 192.0.2.10:5060 -s rr --pe sip\n"),
+        ("-Ln -u 192.0.2.10:5060", "UDP  192.0.2.10:5060 rr\n"),
+        ("-E -u 192.0.2.10:5060 -s rr -p 60", ""),
+        ("-Sn", "-A -u 192.0.2.10:5060 -s rr -p 60\n"),
+        ("-E -u 192.0.2.10:5060 -s rr --pe sip", ""),
+        ("-Sn", "-A -u 192.0.2.10:5060 -s rr --pe sip\n"),
+    ] {
+        let said = desk.say(&format!("ipvsadm {line}"), "")?;
+        let right = said.status == Some(0) && said.stdout.ends_with(stdout);
+        ensure!(right, "$ ipvsadm {line}\n{said:#?}");
+    }
+    Ok(())
+}
+
 /// The captures' machine: its interfaces and addresses, its names, and a director.
 struct Desk {
     shells: Shells,

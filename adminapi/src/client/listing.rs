@@ -119,6 +119,7 @@ mod tests {
             scheduler: Scheduler::Wlc,
             scheduler_flags: SchedulerFlags::NONE,
             persistence: None,
+            engine: None,
             one_packet: false,
             helper: Helper::Auto,
             numbers: None,

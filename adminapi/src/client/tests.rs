@@ -48,6 +48,7 @@ fn web() -> Service {
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
+        engine: None,
         one_packet: false,
         health: None,
         cookies: Default::default(),

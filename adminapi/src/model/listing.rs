@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    ForwardingMethod, Helper, Persistence, Rates, Real, RealView, Scheduler, SchedulerFlags,
-    Service, ServiceId, ServiceView, Traffic, Tunnel,
+    Engine, ForwardingMethod, Helper, Persistence, Rates, Real, RealView, Scheduler,
+    SchedulerFlags, Service, ServiceId, ServiceView, Traffic, Tunnel,
 };
 use crate::order::{self, Listed};
 
@@ -178,6 +178,9 @@ pub struct ServiceRow {
     pub one_packet: bool,
     /// What follows its connections.
     pub helper: Helper,
+    /// A persistence engine that is named without persistence; [`Fixed`] has it behind the rest.
+    #[serde(skip)]
+    pub engine: Option<Engine>,
     /// The numbers that were asked for.
     #[serde(skip)]
     pub numbers: Option<Five>,
@@ -255,6 +258,7 @@ impl ServiceRow {
             persistence: view.persistence,
             one_packet: view.one_packet,
             helper: view.helper,
+            engine: view.engine,
             numbers: query.numbers.of(view.stats, view.rates),
             reals: (reals.into_iter())
                 .map(|real| RealRow::of(real, query))
@@ -274,6 +278,7 @@ impl From<&Service> for ServiceRow {
             persistence: service.persistence,
             one_packet: service.one_packet,
             helper: service.helper,
+            engine: service.engine,
             numbers: None,
             reals: (service.reals.iter())
                 .map(|real| RealRow::configured(real, port))

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::merge::{HealthMerge, PersistenceMerge, merged, misshapen};
 use super::text::AddressText;
 use super::{
-    CookiePolicy, Drops, Family, HealthPolicy, Helper, Persistence, Protocol, Rates, Real,
+    CookiePolicy, Drops, Engine, Family, HealthPolicy, Helper, Persistence, Protocol, Rates, Real,
     RealView, Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
 use crate::error::Problem;
@@ -108,6 +108,8 @@ pub struct Service {
     pub scheduler_flags: SchedulerFlags,
     /// How clients stick to their real servers, if they do.
     pub persistence: Option<Persistence>,
+    /// A persistence engine that is named without persistence: kept, as by the kernel, without effect.
+    pub engine: Option<Engine>,
     /// Whether each datagram is scheduled by itself; for UDP.
     pub one_packet: bool,
     /// How the health of its real servers is watched, if it is.
@@ -150,6 +152,9 @@ struct Fields {
     /// How clients stick to their real servers, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     persistence: Option<Persistence>,
+    /// A persistence engine that is named without persistence: kept, without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engine: Option<Engine>,
     /// Whether each datagram is scheduled by itself; for UDP.
     #[serde(default, skip_serializing_if = "super::is_off")]
     one_packet: bool,
@@ -181,6 +186,7 @@ impl TryFrom<Fields> for Service {
             scheduler: fields.scheduler,
             scheduler_flags: fields.scheduler_flags,
             persistence: fields.persistence,
+            engine: fields.engine,
             one_packet: fields.one_packet,
             health: fields.health,
             cookies: fields.cookies,
@@ -202,6 +208,7 @@ impl From<Service> for Fields {
             scheduler: service.scheduler,
             scheduler_flags: service.scheduler_flags,
             persistence: service.persistence,
+            engine: service.engine,
             one_packet: service.one_packet,
             health: service.health,
             cookies: service.cookies,
@@ -238,6 +245,14 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub persistence: Option<PersistenceMerge>,
+    /// New persistence engine that is named without persistence, or `null` for none.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<Engine>)]
+    pub engine: Option<Option<Engine>>,
     /// Whether each datagram is to be scheduled by itself.
     #[serde(
         default,
@@ -287,6 +302,7 @@ impl ServicePatch {
             scheduler,
             scheduler_flags,
             persistence,
+            engine,
             one_packet,
             health,
             cookies,
@@ -302,6 +318,7 @@ impl ServicePatch {
             scheduler: scheduler.unwrap_or(now.scheduler),
             scheduler_flags: scheduler_flags.unwrap_or(now.scheduler_flags),
             persistence,
+            engine: engine.unwrap_or(now.engine.filter(|_| persistence.is_none())),
             one_packet: one_packet.unwrap_or(now.one_packet),
             health,
             cookies: cookies.unwrap_or(now.cookies),
@@ -328,6 +345,9 @@ pub struct ServiceView {
     /// How clients stick to their real servers, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
+    /// A persistence engine that is named without persistence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// Whether each datagram is scheduled by itself.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub one_packet: bool,
@@ -367,6 +387,7 @@ impl From<&ServiceView> for Service {
             scheduler: view.scheduler,
             scheduler_flags: view.scheduler_flags,
             persistence: view.persistence,
+            engine: view.engine,
             one_packet: view.one_packet,
             health: view.health.clone(),
             cookies: view.cookies,

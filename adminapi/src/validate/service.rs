@@ -17,6 +17,7 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
         service.persistence,
         service.one_packet,
     ));
+    problems.extend(twofold_engine(service));
     let reals = service.reals.iter();
     let endpoints = reals.map(|real| real.endpoint(service.id.port()));
     problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
@@ -108,6 +109,16 @@ fn bad_persistence(id: ServiceId, persistence: Persistence) -> Option<Problem> {
         format!("an {} address has no {prefix} bits", id.family()),
         format!("use 0 to {bits}"),
     ))
+}
+
+/// A service that is persistent has its engine there.
+pub fn twofold_engine(service: &Service) -> Option<Problem> {
+    let twofold = service.engine.is_some() && service.persistence.is_some();
+    twofold.then(|| {
+        let message = "the engine of a persistent service is part of its persistence";
+        let problem = Problem::new("/engine", message, "name it there");
+        problem.with_other("/persistence/engine")
+    })
 }
 
 fn repeated_reals(service: &Service) -> Vec<Problem> {

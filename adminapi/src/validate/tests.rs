@@ -235,3 +235,13 @@ fn a_change_of_thresholds_is_judged_as_far_as_it_says() {
     assert_eq!(judge(json!({"upper": 0, "lower": 3})), 1);
     assert_eq!(judge(json!({"lower": 3_000_000_000_u32})), 1);
 }
+
+#[test]
+fn an_engine_stands_in_one_place() {
+    let mut value = json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "engine": "sip"});
+    assert_eq!(told(&validate_service(&service(value.clone()))), [""; 0]);
+    value["persistence"] = json!({"timeout": 60});
+    let problem = "/engine: the engine of a persistent service is part of its persistence \
+                   (see /persistence/engine); name it there";
+    assert_eq!(told(&validate_service(&service(value))), [problem]);
+}

@@ -9,13 +9,14 @@ use super::save::{Extent, method_switch, selector, service_switch};
 use crate::director::{DirectorError, Setting};
 
 /// Places in a service beside its name.
-const OF_SERVICE: [(&str, &str); 8] = [
+const OF_SERVICE: [(&str, &str); 9] = [
     ("/scheduler", "-s"),
     ("/scheduler_flags", "-b"),
     ("/persistence", "-p"),
     ("/persistence/timeout", "-p"),
     ("/persistence/prefix", "-M"),
     ("/persistence/engine", "--pe"),
+    ("/engine", "--pe"),
     ("/one_packet", "-o"),
     ("/helper", "--helper"),
 ];

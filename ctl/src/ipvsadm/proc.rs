@@ -228,6 +228,7 @@ mod tests {
                 scheduler: Scheduler::Wlc,
                 scheduler_flags: SchedulerFlags::NONE,
                 persistence,
+                engine: None,
                 one_packet: false,
                 helper: Helper::Auto,
                 numbers: None,

@@ -204,13 +204,17 @@ fn scheduler_flags(line: &Line) -> SchedulerFlags {
     named.filter_map(flags::by_name).collect()
 }
 
-/// A mask alone makes no service persistent, and neither does an engine, which has to exist.
-fn persistence(line: &Line) -> Result<Option<Persistence>, Failure> {
+fn engine(line: &Line) -> Result<Option<Engine>, Failure> {
     let named = |name: &String| {
         let found = Engine::ALL.into_iter().find(|engine| engine.name() == name);
         found.ok_or_else(|| Failure::operation(NOT_FOUND))
     };
-    let engine = line.engine.as_ref().map(named).transpose()?;
+    line.engine.as_ref().map(named).transpose()
+}
+
+/// A mask alone makes no service persistent, and neither does an engine.
+fn persistence(line: &Line) -> Result<Option<Persistence>, Failure> {
+    let engine = engine(line)?;
     if let Some(refusal) = line.holes.clone().filter(|_| line.set.has(Opt::Persistent)) {
         return Err(refusal);
     }
@@ -221,12 +225,19 @@ fn persistence(line: &Line) -> Result<Option<Persistence>, Failure> {
     Ok(line.set.has(Opt::Persistent).then_some(wanted))
 }
 
+/// The engine of a service that is not persistent, which is kept with it.
+fn idle_engine(line: &Line) -> Result<Option<Engine>, Failure> {
+    let engine = engine(line)?;
+    Ok(engine.filter(|_| !line.set.has(Opt::Persistent)))
+}
+
 /// What a line does not name is reset.
 fn service_patch(line: &Line) -> Result<ServicePatch, Failure> {
     Ok(ServicePatch {
         scheduler: Some(scheduler(line)?),
         scheduler_flags: Some(scheduler_flags(line)),
         persistence: Some(persistence(line)?.into()),
+        engine: Some(idle_engine(line)?),
         one_packet: Some(line.set.has(Opt::Ops)),
         helper: line.helper,
         ..ServicePatch::default()
@@ -239,6 +250,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         scheduler: scheduler(line)?,
         scheduler_flags: scheduler_flags(line),
         persistence: persistence(line)?,
+        engine: idle_engine(line)?,
         one_packet: line.set.has(Opt::Ops),
         health: None,
         cookies: CookiePolicy::default(),

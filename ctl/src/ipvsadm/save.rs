@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Configuration, Engine, Family, ForwardingMethod, Levels, MarkRule, Protocol, RealRow, Service,
+    Configuration, Family, ForwardingMethod, Levels, MarkRule, Protocol, RealRow, Service,
     ServiceId, ServiceRow, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
 
@@ -134,8 +134,12 @@ fn handling(service: &ServiceRow, extent: Extent) -> String {
         text += &format!(" -p {}", persistence.timeout);
         let mask = client_mask(service.id.family(), persistence);
         text += &mask.map_or_else(String::new, |mask| format!(" -M {mask}"));
-        let engine = persistence.engine.map(Engine::name);
-        text += &engine.map_or_else(String::new, |name| format!(" --pe {name}"));
+    }
+    let engine = service
+        .persistence
+        .and_then(|persistence| persistence.engine);
+    if let Some(engine) = engine.or(service.engine) {
+        text += &format!(" --pe {}", engine.name());
     }
     if service.one_packet {
         text += " -o";

@@ -73,6 +73,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     let persistence = section
         .has("persistence")
         .then(|| read_persistence(section.section("persistence")));
+    let engine = section.optional("engine", &Expected::Word(ENGINES));
     let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
     let health = health::read_policy(&mut section, read_real);
     let cookies = section.or("cookies", &Expected::Word(COOKIES), CookiePolicy::default());
@@ -89,6 +90,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         scheduler,
         scheduler_flags,
         persistence,
+        engine,
         one_packet,
         health,
         cookies,

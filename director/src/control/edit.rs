@@ -10,7 +10,7 @@ use adminapi::model::{
     Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
 };
 use adminapi::validate::{
-    bad_cookies, bad_handling, bad_health, bad_helper, validate_changed_real,
+    bad_cookies, bad_handling, bad_health, bad_helper, twofold_engine, validate_changed_real,
 };
 use adminapi::{Control, ControlError};
 
@@ -354,6 +354,7 @@ fn changed_service(pool: &Pool, id: ServiceId, patch: ServicePatch) -> Result<Se
     let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
     problems.extend(bad_cookies(id, wanted.cookies));
     problems.extend(bad_helper(id, wanted.helper));
+    problems.extend(twofold_engine(&wanted));
     let reals = now.reals.iter().map(|real| real.endpoint(id.port()));
     problems.extend(bad_health(id, wanted.health.as_ref(), reals));
     ControlError::unless_valid(problems)?;

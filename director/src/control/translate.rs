@@ -83,6 +83,7 @@ pub(super) fn handling(service: &model::Service) -> Handling {
     });
     Handling {
         persistence,
+        engine: service.engine,
         one_packet: service.one_packet,
         cookies: service.cookies,
         helper: service.helper,

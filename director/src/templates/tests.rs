@@ -47,6 +47,7 @@ impl Farm {
         pool.add_service(key, Scheduler::Rr).unwrap();
         let handling = Handling {
             persistence: Some(persistence(prefix)),
+            engine: None,
             one_packet: false,
             cookies: Default::default(),
             helper: Default::default(),

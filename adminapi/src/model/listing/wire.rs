@@ -46,7 +46,12 @@ impl From<Unlisted> for ControlError {
 
 /// What of a row stays until something is configured, as its bytes.
 #[derive(Debug)]
-pub struct Fixed(Vec<u8>);
+pub struct Fixed {
+    row: Vec<u8>,
+    /// What rows have had since they were first written, if they have it: who does not know of it
+    /// reads the rest.
+    since: Vec<u8>,
+}
 
 impl Fixed {
     /// That of `row`.
@@ -54,7 +59,11 @@ impl Fixed {
     /// # Errors
     /// Never with rows of this module.
     pub fn of(row: &ServiceRow) -> Result<Self, Unlisted> {
-        Ok(Self(postcard::to_allocvec(row)?))
+        let since = row.engine.as_ref().map(postcard::to_allocvec);
+        Ok(Self {
+            row: postcard::to_allocvec(row)?,
+            since: since.transpose()?.unwrap_or_default(),
+        })
     }
 
     /// The row with these numbers, and with what its real servers have, in their order.
@@ -66,12 +75,13 @@ impl Fixed {
         numbers: Option<Five>,
         live: impl IntoIterator<Item = Live>,
     ) -> Result<Vec<u8>, Unlisted> {
-        let mut bytes = Vec::with_capacity(LENGTH + 2 * self.0.len());
+        let mut bytes = Vec::with_capacity(LENGTH + 2 * self.row.len());
         bytes.extend([0; LENGTH]);
-        bytes.extend_from_slice(&self.0);
+        bytes.extend_from_slice(&self.row);
         let bytes = postcard::to_extend(&numbers, bytes)?;
         let mut bytes =
             (live.into_iter()).try_fold(bytes, |bytes, live| postcard::to_extend(&live, bytes))?;
+        bytes.extend_from_slice(&self.since);
         let length = bytes.len() - LENGTH;
         let written = u32::try_from(length).map_err(|_| Unlisted::TooLong(length))?;
         bytes[..LENGTH].copy_from_slice(&written.to_le_bytes());
@@ -98,6 +108,9 @@ fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
     row.numbers = parts.numbers()?;
     for real in &mut row.reals {
         parts.live(&mut real.live)?;
+    }
+    if !parts.0.is_empty() {
+        row.engine = Some(parts.take()?);
     }
     Ok(row)
 }
@@ -305,6 +318,7 @@ mod tests {
                 prefix,
                 engine: prefix.map(|_| Engine::Sip),
             }),
+            engine: prefix.is_none().then_some(Engine::Sip),
             one_packet: false,
             helper: Helper::Ftp,
             numbers: prefix.map(|_| [1, 2, 3, 4, 5]),

@@ -82,6 +82,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         scheduler: Scheduler::Wlc,
         scheduler_flags: SchedulerFlags::NONE,
         persistence: None,
+        engine: None,
         one_packet: false,
         health: None,
         condition: None,

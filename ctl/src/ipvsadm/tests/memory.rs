@@ -80,6 +80,7 @@ fn service_view(service: &Service) -> ServiceView {
         scheduler: service.scheduler,
         scheduler_flags: service.scheduler_flags,
         persistence: service.persistence,
+        engine: service.engine,
         one_packet: service.one_packet,
         health: None,
         condition: None,

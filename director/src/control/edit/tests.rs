@@ -24,6 +24,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         scheduler: Scheduler::Rr,
         scheduler_flags: Default::default(),
         persistence: None,
+        engine: None,
         one_packet: false,
         health: None,
         cookies: Default::default(),
