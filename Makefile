@@ -30,7 +30,7 @@ BUILD_PACKAGES := clang:/usr/bin/clang libelf-dev:/usr/include/libelf.h zlib1g-d
 DEMO_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl iputils-ping:/bin/ping \
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl
 TEST_PACKAGES := $(DEMO_PACKAGES) nftables:/sbin/nft vsftpd:/usr/sbin/vsftpd systemd:/usr/bin/systemd-analyze \
-	libcap2-bin:/sbin/capsh fish:/usr/bin/fish prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+	libcap2-bin:/sbin/capsh fish:/usr/bin/fish hping3:/usr/sbin/hping3 prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
 DEB_PACKAGES := dpkg-dev:/usr/bin/dpkg-shlibdeps
 BENCH_PACKAGES := haproxy:/usr/sbin/haproxy iperf3:/usr/bin/iperf3
 

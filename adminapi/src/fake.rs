@@ -493,6 +493,7 @@ impl Control for Fake {
                 listed: None,
                 rule: None,
                 cookies: None,
+                repeats: false,
                 service: known.then_some(service),
                 connection: None,
                 template: None,

@@ -53,7 +53,7 @@ pub use connection::{
 pub use cookies::{CookiePolicy, CookieStatus, CookieWay};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{
-    Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events,
+    Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events, RepeatStatus,
 };
 pub use difference::{Difference, ResourceChange};
 pub use explanation::{DecidingRule, ExplainQuery, Explanation, Fate, NextHop};

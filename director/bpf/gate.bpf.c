@@ -30,6 +30,7 @@
 #include "marks.h"
 #include "parse.h"
 #include "region.h"
+#include "repeat.h"
 #include "sight.h"
 
 const volatile __u32 PORT;
@@ -278,6 +279,10 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 		if (refused != ADMITTED)
 			return refuse(ctx, counts, &packet, filter, refused);
 	}
+	if (standing && standing->cookies.more & REPEATS && !allowed && !is_real(&packet.from) &&
+	    !(standing->cookies.more & SHARED && is_anothers(&packet, scope)) &&
+	    comes_first(&packet, standing->cookies.slot))
+		return refuse(ctx, counts, &packet, filter, FIRST_DATAGRAM);
 	if (standing && standing->cookies.flags & MINTS &&
 	    !(standing->cookies.more & SHARED && is_anothers(&packet, scope)))
 		return greet(ctx, counts, &packet, filter, &standing->cookies);

@@ -46,6 +46,7 @@ enum counter {
 	SERVICE_LIMIT,
 	BAD_COOKIE, // neither of a connection nor with a cookie
 	RESET_HEARD, // by which a client shows that it is there
+	FIRST_DATAGRAM, // of a client that has to come twice
 	COUNTERS,
 	ADMITTED = COUNTERS, // nothing that is counted
 };

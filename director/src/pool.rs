@@ -154,7 +154,7 @@ impl Pool {
     #[inline]
     pub fn enrol(&self, entry: &Entry) {
         self.crowds.enter(entry);
-        if entry.protocol() == Protocol::Tcp {
+        if is_on_roll(entry) {
             self.roll.enter(&entry.original());
         }
     }
@@ -163,7 +163,7 @@ impl Pool {
     #[inline]
     pub fn strike(&self, entry: &Entry) {
         self.crowds.leave(entry);
-        if entry.protocol() == Protocol::Tcp {
+        if is_on_roll(entry) {
             self.roll.leave(&entry.original());
         }
     }
@@ -199,6 +199,11 @@ impl Pool {
         self.unsettled.insert(service.key);
         self.services.insert(service.key, Arc::new(service));
     }
+}
+
+/// Whether the gate asks who has a connection of this protocol.
+fn is_on_roll(entry: &Entry) -> bool {
+    matches!(entry.protocol(), Protocol::Tcp | Protocol::Udp)
 }
 
 #[cfg(test)]

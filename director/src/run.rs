@@ -112,6 +112,7 @@ pub async fn start(
         .and_then(|()| {
             // No SYN gets by before its service answers it.
             director.tend_cookies();
+            director.tend_repeats();
             Ok(director.gate().take_over()?)
         })
         .and_then(|()| Ok(director.keep_answers()?));

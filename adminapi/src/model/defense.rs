@@ -29,7 +29,7 @@ pub struct Defense {
     /// What changes the level next.
     pub next: String,
     /// The highest step that is taken: `none`, `tables` (handshakes are judged more strictly),
-    /// `cookies`, `share` (a share of the new connections is dropped). Of the director: for any service.
+    /// `cookies`, `repeats` (UDP clients that are not known have to come twice), `share` (a share of the new connections is dropped). Of the director: for any service.
     #[serde(default)]
     pub rung: String,
     /// The resource of the director that is short, the one furthest beyond its mark.
@@ -41,6 +41,21 @@ pub struct Defense {
     /// The cookies of a TCP service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<CookieStatus>,
+    /// Whether clients have to come twice, of a UDP service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<RepeatStatus>,
+}
+
+/// Whether clients of a UDP service that are not known have to come twice: the first datagram is
+/// dropped, and who comes again within eight seconds is let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RepeatStatus {
+    /// Whether they have to now.
+    pub active: bool,
+    /// Why, or why not.
+    pub reason: String,
+    /// First datagrams that were dropped.
+    pub dropped: u64,
 }
 
 /// Something that there is only so much of.
@@ -93,7 +108,7 @@ pub struct Event {
     pub id: u64,
     /// When, seconds since 1970.
     pub at: u64,
-    /// What: `defense_level`, `shortage`, `cookies`, `ban`, `regions`, `change`.
+    /// What: `defense_level`, `shortage`, `cookies`, `repeats`, `ban`, `regions`, `change`.
     pub kind: String,
     /// Which service it is about; none: the whole director.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -121,6 +121,10 @@ pub struct Explanation {
     /// beyond that is for the client that has come back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<CookieWay>,
+    /// Whether a datagram of a client that is not known is dropped now, and the next one let in. What
+    /// is said beyond that is for the next one.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub repeats: bool,
     /// The connection that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,

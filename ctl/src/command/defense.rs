@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use adminapi::Client;
 use adminapi::model::{
-    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, ServiceId,
-    ServicePatch,
+    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, RepeatStatus,
+    ServiceId, ServicePatch,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -155,6 +155,7 @@ fn text(defense: &Defense) -> String {
         signals,
         next,
         cookies,
+        repeats,
         rung,
         short,
         resources,
@@ -181,6 +182,18 @@ fn text(defense: &Defense) -> String {
     if let Some(status) = cookies {
         text.push_str(&self::cookies(status));
     }
+    if let Some(RepeatStatus {
+        active,
+        reason,
+        dropped,
+    }) = repeats
+    {
+        let now = if *active { "on" } else { "not now" };
+        let _ = writeln!(
+            text,
+            "repeats    {now}: {reason}; {dropped} first datagrams dropped"
+        );
+    }
     if !signals.is_empty() {
         let _ = writeln!(
             text,
@@ -205,6 +218,7 @@ fn step(rung: &str) -> &str {
         "none" => "nothing out of the ordinary",
         "tables" => "handshakes are judged strictly and live briefly",
         "cookies" => "SYNs are answered, and forgotten until their clients come back",
+        "repeats" => "UDP clients that are not known have to come twice",
         "share" => "a share of the new connections is dropped",
         other => other,
     }
@@ -295,6 +309,11 @@ mod tests {
                 accepted: 10,
                 refused: 7,
             }),
+            repeats: Some(RepeatStatus {
+                active: true,
+                reason: "under attack".to_owned(),
+                dropped: 12,
+            }),
         };
         assert_eq!(
             text(&defense),
@@ -310,6 +329,7 @@ cookies    auto, on: under attack
 by         agents
 agents     2 of 3 real servers
 counted    1000 sent, 10 accepted, 7 refused
+repeats    on: under attack; 12 first datagrams dropped
 
 signal                    now        enter        leave
 half_open_pool           31.0         25.0         12.0 %

@@ -107,6 +107,7 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         ("comes from", found.place.as_ref().map(place)),
         ("service", found.service.map(|id| id.to_string())),
         ("cookies", found.cookies.map(answered)),
+        ("repeat", found.repeats.then(repeated)),
         ("connection", connection),
         ("persistence", template),
         (
@@ -131,6 +132,12 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
 /// What becomes of a SYN first.
 fn answered(way: CookieWay) -> String {
     format!("a SYN is answered first ({way}); the rest is for who comes back")
+}
+
+/// What becomes of a client's first datagram.
+fn repeated() -> String {
+    "a first datagram is dropped, unless its client is known; the rest is for the next one"
+        .to_owned()
 }
 
 /// The rule by which a packet is dropped.
@@ -193,6 +200,7 @@ mod tests {
             listed: None,
             rule: None,
             cookies: None,
+            repeats: false,
             place: Some(Place {
                 country: Some("DE".to_owned()),
                 asn: Some(64_500),

@@ -19,6 +19,7 @@
 #define SPLICES 0x01 // the real server is asked after the client, which has to wait for it
 #define RESETS 0x02  // a SYN is answered so that the client resets that (reset.h)
 #define SHARED 0x04  // some of its clients bear a mark that is another service's (marks.h)
+#define REPEATS 0x08 // of UDP: a client that is not known has to come twice (../repeat.h)
 
 struct cookie_service {
 	struct siphash_key keys[2]; // by parity

@@ -23,7 +23,7 @@ use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
 
 /// Drops of the gate that are no rule's.
-const NO_RULES: [&str; 3] = ["no_socket", "bad_cookie", "reset_heard"];
+const NO_RULES: [&str; 4] = ["no_socket", "bad_cookie", "reset_heard", "first_datagram"];
 
 pub(super) use plan::{FilterPlan, Filtering};
 

@@ -28,6 +28,7 @@ mod origin;
 mod path_mtu;
 mod regions;
 mod reload;
+mod repeats;
 mod roles;
 mod settings;
 mod sights;
@@ -126,6 +127,7 @@ pub struct Director {
     watch: Mutex<Watch>,
     fast: Mutex<FastWatch>,
     mint: cookies::Minting,
+    asking: repeats::Askings,
     agents: Arc<Agents>,
     source: OnceLock<Source>,
     certificates: OnceLock<Vec<Certificate>>,
@@ -201,6 +203,7 @@ impl Director {
             watch,
             fast: Mutex::new(fast),
             mint: Mutex::default(),
+            asking: Mutex::default(),
             agents: Arc::default(),
             source: OnceLock::new(),
             certificates: OnceLock::new(),

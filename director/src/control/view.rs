@@ -405,6 +405,11 @@ impl Director {
             listed: origin.listed,
             rule,
             cookies: answering.filter(|_| deaf.is_none()),
+            repeats: refused.is_none()
+                && !is_known
+                && found
+                    .service
+                    .is_some_and(|key| self.repeating().contains(&key)),
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),

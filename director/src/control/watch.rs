@@ -15,7 +15,9 @@ use super::supplies::Stocks;
 use super::unix::unix_now;
 use super::{Director, translate};
 use crate::config::Defense;
-use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Resource, Share, Signals};
+use crate::defence::{
+    Change, Controller, Left, Level, Policy, Posture, Repeats, Resource, Share, Signals,
+};
 use crate::drops::Cause;
 use crate::flow::Tracked;
 use crate::gate::CookieCounts;
@@ -73,6 +75,7 @@ impl Watched {
                 filling: 0,
                 connections: 0,
                 pool: 0,
+                places: 0,
                 displaced: 0.0,
                 missed: 0.0,
                 rejected: 0.0,
@@ -177,6 +180,18 @@ impl Watch {
         own.is_some_and(|own| own.controller.cookies()) || self.all.controller.cookies()
     }
 
+    /// Whether the defence of a UDP service is to have its clients come twice: by its own flood alone,
+    /// since each first datagram is lost by that.
+    pub(super) fn wants_repeats(&self, key: &ServiceKey) -> bool {
+        let own = self.services.get(key);
+        self.repeats() == Repeats::Auto && own.is_some_and(|own| own.controller.cookies())
+    }
+
+    /// When it may.
+    pub(super) const fn repeats(&self) -> Repeats {
+        self.defense.repeats
+    }
+
     /// What the workers are to know of a service.
     fn posture(&self, key: &ServiceKey) -> Posture {
         let own = self.services.get(key).map(|watched| &watched.controller);
@@ -207,6 +222,7 @@ impl Director {
         let pool = self.shared.pool.load();
         let machine = machine_memory();
         let cookies = self.cookies_counted(&pool);
+        let repeats = self.repeats_counted();
         let mut watch = self.watch.lock();
         let measured = self.measure(&mut watch.displaced, now);
         let pages = machine.map_or(u64::MAX, |bytes| bytes / page_size());
@@ -224,7 +240,7 @@ impl Director {
             ..measured
         };
         self.watch_all(&mut watch, &measured, machine, now);
-        watch_services(&mut watch, &pool, &measured, &cookies, now);
+        watch_services(&mut watch, &pool, &measured, &cookies, &repeats, now);
         let mut hurried = false;
         for service in pool.iter() {
             let posture = watch.posture(&service.key);
@@ -292,6 +308,7 @@ impl Director {
             half_open: table.half_open_len() as u64,
             connections: table.len() as u64,
             pool: table.half_open_capacity() as u64,
+            places: table.capacity() as u64,
             displaced: displaced.read(table.half_open_displaced(), now),
             ..Signals::default()
         }
@@ -330,6 +347,7 @@ fn watch_services(
     pool: &Pool,
     measured: &Signals,
     cookies: &HashMap<ServiceKey, CookieCounts>,
+    repeats: &FxHashMap<ServiceKey, u64>,
     now: Tick,
 ) {
     let carried = match measured.connections {
@@ -350,7 +368,7 @@ fn watch_services(
         let counts = Counts {
             rejected: rejected_of(service) + cookies.refused,
             lost_cookies: cookies.sent.saturating_sub(cookies.accepted),
-            new_udp: new_udp_of(service),
+            new_udp: new_udp_of(service) + repeats.get(&service.key).copied().unwrap_or(0),
         };
         let watched = watch.service(service, now);
         if let Some(change) = watched.step(signals, counts, &policy, now) {

@@ -139,7 +139,7 @@ impl Controller {
         self.dropped
     }
 
-    /// Whether SYNs are to be answered with cookies, where that can be.
+    /// Whether SYNs are to be answered with cookies, where that can be; UDP clients to come twice.
     pub const fn cookies(&self) -> bool {
         self.cookies
     }
@@ -306,6 +306,37 @@ mod tests {
         controller.set(Level::Calm, Tick(40));
         controller.step(&full(0), &policy, Tick(41));
         assert_eq!(controller.dropped(), 0.0);
+    }
+
+    #[test]
+    fn udp_clients_have_to_come_twice_from_a_shortage_on_until_the_flood_is_over() {
+        let policy = Policy::default();
+        let mut controller = Controller::new(Tick(0));
+        let mut now = Tick(0);
+        // (datagrams a second, percent that is missed, seconds) and (level, repeats) then.
+        let steps = [
+            ((4_000.0, 5.0, 5), (0, false)),
+            ((6_000.0, 0.0, 5), (1, false)),
+            ((6_000.0, 5.0, 1), (1, true)),
+            ((6_000.0, 0.0, 60), (1, true)),
+            ((2_000.0, 0.0, 60), (1, true)),
+            ((1_000.0, 0.0, 30), (1, true)),
+            ((1_000.0, 0.0, 1), (0, false)),
+        ];
+        for ((new_udp, missed, seconds), expected) in steps {
+            let signals = Signals {
+                new_udp: Some(new_udp),
+                missed,
+                places: 1_000_000,
+                ..Signals::default()
+            };
+            for _ in 0..seconds {
+                now = now.after(Ticks::seconds(1));
+                controller.step(&signals, &policy, now);
+            }
+            let found = (controller.level().number(), controller.cookies());
+            assert_eq!(found, expected, "{new_udp} {missed}");
+        }
     }
 
     #[test]

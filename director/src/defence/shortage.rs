@@ -95,20 +95,22 @@ pub enum Rung {
     Tables,
     /// SYNs are answered, and forgotten until their clients come back.
     Cookies,
+    /// UDP clients that are not known have to come twice.
+    Repeats,
     /// A share of the new connections is dropped.
     Share,
 }
 
 impl Rung {
-    /// The highest one that is taken.
-    pub fn of(level: Level, posture: &Posture, answers: bool) -> Self {
+    /// The highest one that is taken, where newcomers are `met` in this way at the gate.
+    pub fn of(level: Level, posture: &Posture, met: Self) -> Self {
         let drops = posture.syns.max(posture.all) > Share::NONE;
-        match () {
+        let inside = match () {
             () if drops => Self::Share,
-            () if answers => Self::Cookies,
             () if level > Level::Calm || posture.wary => Self::Tables,
             () => Self::Ordinary,
-        }
+        };
+        inside.max(met)
     }
 
     /// Its name in the API.
@@ -117,6 +119,7 @@ impl Rung {
             Self::Ordinary => "none",
             Self::Tables => "tables",
             Self::Cookies => "cookies",
+            Self::Repeats => "repeats",
             Self::Share => "share",
         }
     }
@@ -149,14 +152,15 @@ mod tests {
             syns: Share::of(0.1),
             ..calm
         };
-        for (level, posture, answers, rung) in [
-            (Level::Calm, calm, false, Rung::Ordinary),
-            (Level::Attacked, calm, false, Rung::Tables),
-            (Level::Attacked, calm, true, Rung::Cookies),
-            (Level::Calm, calm, true, Rung::Cookies),
-            (Level::Attacked, dropping, true, Rung::Share),
+        for (level, posture, met, rung) in [
+            (Level::Calm, calm, Rung::Ordinary, Rung::Ordinary),
+            (Level::Attacked, calm, Rung::Ordinary, Rung::Tables),
+            (Level::Attacked, calm, Rung::Cookies, Rung::Cookies),
+            (Level::Calm, calm, Rung::Cookies, Rung::Cookies),
+            (Level::Attacked, calm, Rung::Repeats, Rung::Repeats),
+            (Level::Attacked, dropping, Rung::Cookies, Rung::Share),
         ] {
-            assert_eq!(Rung::of(level, &posture, answers), rung);
+            assert_eq!(Rung::of(level, &posture, met), rung);
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Signals {
     pub connections: u64,
     /// Places for half-open connections, of all services together.
     pub pool: u64,
+    /// Places for all the others.
+    pub places: u64,
     /// Half-open connections a second that have to leave a full pool for others.
     pub displaced: f64,
     /// Percent of what came that had no room in the rings of workers.
@@ -126,6 +128,10 @@ const FORESIGHT: u64 = 4;
 /// How long a half-open connection is to last on average in a pool where each newcomer takes the
 /// place of another, seconds: of clients whose handshake takes 100 ms that costs one in twenty a try.
 const LIFE: f64 = 2.0;
+
+/// How long a UDP connection is reckoned to stay whose client is heard once, seconds: as it does under
+/// attack.
+const ONCE: f64 = 10.0;
 
 /// `part` of `whole` in percent; of nothing it is nothing.
 fn percent(part: u64, whole: u64) -> f64 {
@@ -263,12 +269,14 @@ impl Policy {
     }
 
     /// Whether these signals call for cookies: because the pool fills so fast that they soon will, before
-    /// a SYN is dropped, or because SYNs are lost that no worker has seen.
+    /// a SYN is dropped, or because SYNs are lost that no worker has seen. Of a UDP service, to have its
+    /// clients come twice: because its datagrams are lost in this way, or would fill half of the table.
     pub fn calls_for_cookies(&self, signals: &Signals) -> bool {
         let soon = signals.half_open + FORESIGHT * signals.filling;
         percent(soon, signals.pool) >= self.cookies_from
             || signals.missed >= Resource::Ring.mark()
             || self.wanted(signals, 0.0) > 0.0
+            || signals.new_udp.unwrap_or(0.0) * ONCE > signals.places as f64 / 2.0
     }
 
     /// The share of the SYNs that these signals call to drop when `dropped` are: with the memory
@@ -339,6 +347,7 @@ mod tests {
             }),
             machine: Some(1 << 30),
             pool: 10_000,
+            places: 1_000_000,
             connections: 100_000,
             ..Signals::default()
         }
@@ -452,6 +461,26 @@ mod tests {
         };
         let asked = [(0, 0.0), (4_999, 0.09), (5_000, 0.0), (0, 0.1)];
         let called = asked.map(|(half_open, missed)| calls(half_open, missed));
+        assert_eq!(called, [false, false, true, true]);
+    }
+
+    #[test]
+    fn datagrams_that_would_fill_half_of_the_table_call_for_repeats() {
+        let calls = |new_udp, missed| {
+            let signals = Signals {
+                new_udp: Some(new_udp),
+                missed,
+                ..quiet()
+            };
+            Policy::default().calls_for_cookies(&signals)
+        };
+        let asked = [
+            (5_000.0, 0.0),
+            (50_000.0, 0.0),
+            (50_001.0, 0.0),
+            (5_000.0, 0.1),
+        ];
+        let called = asked.map(|(new_udp, missed)| calls(new_udp, missed));
         assert_eq!(called, [false, false, true, true]);
     }
 

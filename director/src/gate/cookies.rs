@@ -57,6 +57,9 @@ mod more {
     pub(super) const SHARED: u8 = 0x04;
 }
 
+/// That of an address some of whose clients bear a mark that is another service's.
+pub(super) const SHARED: u8 = more::SHARED;
+
 /// The map of what is counted.
 #[derive(Debug)]
 pub(super) struct CookieCounters(pub(super) MapHandle);

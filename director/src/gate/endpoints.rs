@@ -10,6 +10,7 @@ use super::GateError;
 use super::cookies::{self, RECIPE_BYTES};
 use super::map::endpoint_key;
 use super::reals::Reals;
+use super::repeats::Repeating;
 use super::roll::Shared;
 use super::skel::{GateSkel, OpenGateSkel};
 use super::standings::{Full, Name, PLACES_WORDS, STANDINGS_WORDS, Says, Standings};
@@ -167,6 +168,18 @@ impl Endpoints {
     ) -> Result<(), GateError> {
         let key = endpoint_key(Protocol::Tcp.number(), vip);
         let recipe = recipe.map_or(Standing::NONE.recipe, cookies::bytes_of);
+        let had = self.change(&key, |had| Standing { recipe, ..had });
+        had.map(drop)
+    }
+
+    /// Says how the clients of the UDP service at `vip` have to come twice, if they have to.
+    pub(super) fn set_repeating(
+        &self,
+        vip: Endpoint,
+        repeating: Option<Repeating>,
+    ) -> Result<(), GateError> {
+        let key = endpoint_key(Protocol::Udp.number(), vip);
+        let recipe = repeating.map_or(Standing::NONE.recipe, Repeating::to_bytes);
         let had = self.change(&key, |had| Standing { recipe, ..had });
         had.map(drop)
     }

@@ -12,6 +12,7 @@ use super::endpoints::Endpoints;
 use super::filters::Filters;
 use super::flows::FlowMaps;
 use super::map::{put, sums_percpu};
+use super::repeats::RepeatMaps;
 use super::roll::{RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_QUEUES};
@@ -47,7 +48,7 @@ impl GateCounters {
 }
 
 /// Why the gate drops packets, in the order of `enum counter` in `bpf/maps.h`.
-pub const GATE_DROPS: [&str; 10] = [
+pub const GATE_DROPS: [&str; 11] = [
     "no_socket",
     "denied",
     "black_hole",
@@ -58,6 +59,7 @@ pub const GATE_DROPS: [&str; 10] = [
     "service_limit",
     "bad_cookie",
     "reset_heard",
+    "first_datagram",
 ];
 
 /// Counters of one port before those of the drops.
@@ -116,6 +118,7 @@ pub(super) struct Maps {
     roll: MapHandle,
     resets: MapHandle,
     pub(super) cookies: CookieCounters,
+    pub(super) repeats: RepeatMaps,
     pub(super) filters: Filters,
     pub(super) sights: MapHandle,
     ahead: MapHandle,
@@ -137,6 +140,7 @@ impl Maps {
             roll: MapHandle::try_from(&skel.maps.roll)?,
             resets: MapHandle::try_from(&skel.maps.resets)?,
             cookies: CookieCounters(MapHandle::try_from(&skel.maps.cookie_counts)?),
+            repeats: RepeatMaps::of(skel)?,
             filters: Filters::of(skel)?,
             sights: MapHandle::try_from(&skel.maps.sights)?,
             ahead: MapHandle::try_from(&skel.maps.ahead)?,
@@ -159,6 +163,7 @@ impl Maps {
         open.maps.sights.reuse_fd(self.sights.as_fd())?;
         open.maps.ahead.reuse_fd(self.ahead.as_fd())?;
         self.flows.lend(open)?;
+        self.repeats.lend(open)?;
         self.filters.lend(open)
     }
 

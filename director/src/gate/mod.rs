@@ -19,6 +19,7 @@ mod maps;
 mod pins;
 mod program;
 mod reals;
+mod repeats;
 mod roll;
 mod sights;
 mod standings;
@@ -35,6 +36,7 @@ pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Scope};
 pub use pins::{Pins, remove as remove_pins};
 pub use program::XdpMode;
+pub use repeats::{MAX_REPEATING_SERVICES, Repeating};
 pub use sights::Sights;
 pub use trial::{Trial, Verdict};
 
@@ -219,6 +221,26 @@ impl Gate {
     /// When the map is full.
     pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
         self.maps.endpoints.set_recipe(vip, recipe)
+    }
+
+    /// Says how the clients of the UDP service at `vip` have to come twice; none: they need not.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_repeating(
+        &self,
+        vip: Endpoint,
+        repeating: Option<Repeating>,
+    ) -> Result<(), GateError> {
+        self.maps.endpoints.set_repeating(vip, repeating)
+    }
+
+    /// First datagrams that were dropped of the service that has this place.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn first_datagrams(&self, slot: u16) -> Result<u64, GateError> {
+        self.maps.repeats.dropped(slot)
     }
 
     /// What the gate has counted of a service with cookies.

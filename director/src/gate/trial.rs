@@ -12,7 +12,7 @@ use libbpf_rs::libbpf_sys;
 use super::maps::Maps;
 use super::program::{self, Instance};
 use super::roll::RollPlan;
-use super::{CookieCounts, Filters, GateCounters, GateError, Roles, XdpMode};
+use super::{CookieCounts, Filters, GateCounters, GateError, Repeating, Roles, XdpMode};
 use crate::cookie::{Recipe, Resets, Roll};
 use crate::wire::{Addr, Endpoint, Mac, Protocol};
 use crate::xsk;
@@ -128,6 +128,26 @@ impl Trial {
     /// When the map is full.
     pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
         self.maps.endpoints.set_recipe(vip, recipe)
+    }
+
+    /// As [`super::Gate::set_repeating`].
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_repeating(
+        &self,
+        vip: Endpoint,
+        repeating: Option<Repeating>,
+    ) -> Result<(), GateError> {
+        self.maps.endpoints.set_repeating(vip, repeating)
+    }
+
+    /// As [`super::Gate::first_datagrams`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn first_datagrams(&self, slot: u16) -> Result<u64, GateError> {
+        self.maps.repeats.dropped(slot)
     }
 
     /// What it filters.

@@ -89,6 +89,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.follow_ways();
                 director.renew_flows();
                 director.tend_cookies();
+                director.tend_repeats();
                 director.tend_bans();
                 director.look_at_sights();
                 director.keep_running();

@@ -3,6 +3,7 @@
 
 mod bench;
 mod collisions;
+mod datagrams;
 mod flapping;
 mod fragments;
 mod half_open;

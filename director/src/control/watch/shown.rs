@@ -1,13 +1,14 @@
 //! The defence, as the API shows it.
 
 use adminapi::model;
+use rustc_hash::FxHashSet;
 
 use super::{Director, Watch};
 use crate::control::unix::unix_now;
 use crate::defence::{
     Controller, Level, Policy, Posture, Resource, Rung, Signal, Signals, Supplies,
 };
-use crate::service::Service;
+use crate::service::{Service, ServiceKey};
 use crate::time::{Tick, Ticks};
 
 impl Director {
@@ -17,12 +18,18 @@ impl Director {
         watch: &Watch,
         service: Option<&Service>,
         cookies: Option<&model::CookieStatus>,
+        repeating: &FxHashSet<ServiceKey>,
     ) -> Rung {
         let rung = |service: &Service, answers: bool| {
+            let met = match answers {
+                true => Rung::Cookies,
+                false if repeating.contains(&service.key) => Rung::Repeats,
+                false => Rung::Ordinary,
+            };
             let own = watch.services.get(&service.key);
             let own = own.map_or(Level::Calm, |own| own.controller.level());
             let level = own.max(watch.all.controller.level());
-            Rung::of(level, &watch.posture(&service.key), answers)
+            Rung::of(level, &watch.posture(&service.key), met)
         };
         match service {
             Some(service) => rung(service, cookies.is_some_and(|cookies| cookies.active)),
@@ -31,7 +38,11 @@ impl Director {
                 let rungs = pool
                     .iter()
                     .map(|service| rung(service, service.cookies.answers()));
-                let all = Rung::of(watch.all.controller.level(), &Posture::default(), false);
+                let all = Rung::of(
+                    watch.all.controller.level(),
+                    &Posture::default(),
+                    Rung::Ordinary,
+                );
                 rungs.max().unwrap_or_default().max(all)
             }
         }
@@ -41,6 +52,8 @@ impl Director {
     pub(in crate::control) fn show_defense(&self, service: Option<&Service>) -> model::Defense {
         let now = self.facts.clock.now();
         let cookies = service.and_then(|service| self.cookie_status(service));
+        let repeats = service.and_then(|service| self.repeat_status(service));
+        let repeating = self.repeating();
         let mut watch = self.watch.lock();
         watch.watched(service, now);
         let own = match service {
@@ -56,7 +69,7 @@ impl Director {
         let policy = &watch.defense.policy;
         let dropped = own.controller.dropped().max(watch.all.controller.dropped());
         let cause = controller.cause();
-        let rung = self.rung_of(&watch, service, cookies.as_ref());
+        let rung = self.rung_of(&watch, service, cookies.as_ref(), &repeating);
         let supplies = &watch.stocks.supplies;
         model::Defense {
             rung: rung.name().to_owned(),
@@ -75,6 +88,7 @@ impl Director {
             signals: shown(&own.signals, policy),
             next: next(controller, &ruling.signals, policy, now),
             cookies,
+            repeats,
         }
     }
 }
