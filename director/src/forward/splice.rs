@@ -59,9 +59,8 @@ impl Splice {
 
     /// The window of a SYN has no scale (RFC 7323 §2.2).
     fn scale(&self, header: &mut [u8], way: Direction) {
-        if let Some(mut header) = tcp::header_mut(header)
-            && !header.flags().has(Flags::SYN)
-        {
+        let header = tcp::header_mut(header);
+        if let Some(mut header) = header.filter(|header| !header.flags().has(Flags::SYN)) {
             let window = rescaled(header.window(), self.scales[way as usize]);
             header.set_window(window);
         }

@@ -159,7 +159,7 @@ impl Standings {
             to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
         }
         let (name, says) = bytes.split_at(size_of::<Name>());
-        let mut split = ([0; _], [0; _]);
+        let mut split = ([0; size_of::<Name>()], [0; size_of::<Says>()]);
         split.0.copy_from_slice(name);
         split.1.copy_from_slice(says);
         split
