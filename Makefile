@@ -52,7 +52,7 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays splice
 
-.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint install uninstall deb generated stage clean
+.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint msrv install uninstall deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -160,6 +160,14 @@ lint: build-deps ## What the CI refuses: format, clippy, rustdoc
 	cargo fmt --all --check
 	$(BUILD) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Debian 13 has the oldest one itself; elsewhere rustup has it. Nothing is optimised: nothing is run.
+msrv: build-deps ## Check with the oldest rustc that is promised
+	@[[ "$$(rustc --version)" != "rustc $(MSRV)."* ]] || { echo "rustc is the oldest already: to build is the check"; exit 0; }; \
+	$(AS_OWNER) rustup toolchain install --profile minimal --component rustfmt $(MSRV) >/dev/null 2>&1 || \
+	  { echo "SKIPPED: rustup has no Rust $(MSRV) for this machine, or there is no rustup" >&2; exit 0; }; \
+	$(BUILD) +$(MSRV) check --quiet --locked --workspace --lib --bins --target-dir target/msrv \
+	  --config profile.dev.debug=0 --config 'profile.dev.package."*".opt-level=0'
 
 install: release stage ## Install programs, man pages, completions, samples and systemd units under PREFIX (/usr/local)
 
