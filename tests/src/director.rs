@@ -457,7 +457,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     let directory = running
         .ancestors()
         .skip(1)
-        .find(|path| !path.ends_with("deps"))
+        .find(|path| !path.ends_with("deps") && !path.ends_with("examples"))
         .context("this program has no directory")?;
     let path = directory.join(name);
     if !path.exists() {
