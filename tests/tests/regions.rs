@@ -5,21 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use adminapi::model::{
-    DecidingRule, ExplainQuery, Family as Of, Fate, FilterList, FilterRules, Listed, MarkRule,
-    Protocol, Region, Scheduler, Service, ServiceId,
+    DecidingRule, ExplainQuery, Family as Of, Fate, FilterList, FilterRules, LimitOf, LimitPer,
+    Listed, MarkRule, Protocol, RateLimit, Region, Scheduler, Service, ServiceId,
 };
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::service;
 use testbed::mmdb::Mmdb;
-use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
-use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
 use testbed::traffic::HttpConnection;
-use testbed::wait;
+use testbed::{syns, wait};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -122,21 +120,15 @@ fn dropped(scene: &Scene) -> Result<u64> {
     Ok(drops.get("region").copied().unwrap_or(0))
 }
 
+fn send_syns(scene: &Scene, family: Family, count: u16) -> Result<()> {
+    let ports = 20_000..20_000 + count;
+    syns::send(&scene.topology.client, client(family), family.http(), ports)
+}
+
 /// A SYN of the client's is not taken because of where it comes from.
 fn is_refused(scene: &Scene, family: Family) -> Result<()> {
     let before = dropped(scene)?;
-    let syn = Segment {
-        flags: flag::SYN,
-        ..Segment::default()
-    };
-    let from = SocketAddr::new(client(family), 20_000);
-    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
-    let packet = tcp(from, family.http(), syn);
-    tap.send(&ethernet(
-        Mac::of_host(1, 1),
-        Mac::of_host(1, 0xfe),
-        &packet,
-    ))?;
+    send_syns(scene, family, 1)?;
     wait::until("the gate to drop it", PATIENCE, || {
         ensure!(dropped(scene)? > before, "it was taken");
         Ok(())
@@ -289,14 +281,14 @@ fn a_changed_file_is_read_by_itself_and_a_broken_one_is_not_taken() -> Result<()
     Ok(())
 }
 
-fn pool(scene: &Scene, mark: u32, real: usize) -> Service {
-    let real = scene.topology.reals[real].address(Family::V4.vip());
+fn pool(scene: &Scene, family: Family, mark: u32, real: usize) -> Service {
+    let real = scene.topology.reals[real].address(family.vip());
     let reals = [(SocketAddr::new(real, OTHER_HTTP_PORT), 1)];
-    let by_address = service(Protocol::Tcp, Family::V4.http(), Scheduler::Rr, reals);
+    let by_address = service(Protocol::Tcp, family.http(), Scheduler::Rr, reals);
     Service {
         id: ServiceId::Mark {
             mark,
-            family: Of::Ipv4,
+            family: Of::of(family.vip()),
         },
         ..by_address
     }
@@ -315,44 +307,97 @@ fn a_region_has_the_pool_that_is_nearest() -> Result<()> {
         ..region("europe", &[])
     };
     set(&scene, vec![europe, region("brazil", &["BR"])])?;
-    let rule = |mark, region: &str| {
+    let rule = |family: Family, mark, region: &str| {
         Ok::<_, anyhow::Error>(MarkRule {
             mark,
-            destination: Some(Family::V4.vip().to_string().parse()?),
+            destination: Some(family.vip().to_string().parse()?),
             destination_ports: Some("80".parse()?),
             region: Some(region.to_owned()),
             ..MarkRule::default()
         })
     };
-    api.add_service(&pool(&scene, 1, 2))?;
-    api.add_service(&pool(&scene, 2, 1))?;
-    let rules = [rule(1, "brazil")?, rule(2, "europe")?];
-    api.call(async |client| client.put_marks(&rules).await)?;
-    let name = || {
-        let mut open = HttpConnection::open(&scene.topology.client, Family::V4.http())?;
-        open.ask_name()
-    };
-    for _ in 0..3 {
-        assert_eq!(name()?, scene.topology.reals[1].name);
+    let mut rules = Vec::new();
+    for family in Family::BOTH {
+        api.add_service(&pool(&scene, family, 1, 2))?;
+        api.add_service(&pool(&scene, family, 2, 1))?;
+        rules.extend([rule(family, 1, "brazil")?, rule(family, 2, "europe")?]);
     }
-    let told = explain(&scene, Family::V4)?;
-    assert_eq!(told.service, Some(pool(&scene, 2, 1).id));
-
+    let first = &rules[..2];
+    api.call(async |client| client.put_marks(first).await)?;
     let gone = set(&scene, vec![region("brazil", &["BR"])]);
     let told = gone.unwrap_err().to_string();
     assert!(told.contains("the rule of mark 2 names it"), "{told}");
-    let nowhere = [rule(1, "asia")?];
+    let nowhere = [rule(Family::V4, 1, "asia")?];
     let refused = api.call(async |client| client.put_marks(&nowhere).await);
     let told = refused.unwrap_err().to_string();
     assert!(told.contains("there is no region \"asia\""), "{told}");
 
+    api.call(async |client| client.put_marks(&rules).await)?;
+    let name = |family: Family| {
+        let mut open = HttpConnection::open(&scene.topology.client, family.http())?;
+        open.ask_name()
+    };
+    for family in Family::BOTH {
+        for _ in 0..3 {
+            assert_eq!(name(family)?, scene.topology.reals[1].name, "{family:?}");
+        }
+        let told = explain(&scene, family)?;
+        assert_eq!(told.service, Some(pool(&scene, family, 2, 1).id));
+    }
+
     atlas.move_to("BR", 64_500)?;
-    wait::until("the client to be in Brazil", PATIENCE, || {
-        let told = explain(&scene, Family::V4)?;
-        ensure!(told.service == Some(pool(&scene, 1, 2).id), "{told:?}");
-        Ok(())
-    })?;
-    assert_eq!(name()?, scene.topology.reals[2].name);
+    for family in Family::BOTH {
+        wait::until("the client to be in Brazil", PATIENCE, || {
+            let told = explain(&scene, family)?;
+            let there = told.service == Some(pool(&scene, family, 1, 2).id);
+            ensure!(there, "{told:?}");
+            Ok(())
+        })?;
+        assert_eq!(name(family)?, scene.topology.reals[2].name, "{family:?}");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_limit_of_a_region_holds_for_those_who_are_there() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    const SENT: u16 = 20;
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let api = scene.director.api();
+    let limited = |region: &str| RateLimit {
+        name: region.to_owned(),
+        of: LimitOf::Syns,
+        per: LimitPer::Source,
+        rate: 1,
+        burst: Some(1),
+        prefix_v4: 24,
+        prefix_v6: 64,
+        service: None,
+        region: Some(region.to_owned()),
+        ban: None,
+    };
+    let rules = FilterRules {
+        regions: vec![region("germany", &["DE"]), region("brazil", &["BR"])],
+        limits: vec![limited("germany"), limited("brazil")],
+        ..FilterRules::default()
+    };
+    api.call(async |client| client.put_filter(&rules).await)?;
+    let over = || api.call(async |client| Ok(client.filter().await?.over));
+    let count = |name: &str| Ok::<_, anyhow::Error>(over()?.get(name).copied().unwrap_or(0));
+    for family in Family::BOTH {
+        let before = count("germany")?;
+        send_syns(&scene, family, SENT)?;
+        wait::until("the limit to hold", PATIENCE, || {
+            let now = count("germany")? - before;
+            ensure!(now > 0, "{family:?}");
+            Ok(())
+        })?;
+        assert_eq!(count("brazil")?, 0, "{family:?}");
+    }
     assert_accounts(&scene.director);
     Ok(())
 }
