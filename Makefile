@@ -31,6 +31,8 @@ DEMO_PACKAGES := iproute2:/sbin/ip ethtool:/sbin/ethtool procps:/sbin/sysctl ipu
 	nginx-light:/usr/sbin/nginx wrk:/usr/bin/wrk curl:/usr/bin/curl
 TEST_PACKAGES := $(DEMO_PACKAGES) nftables:/sbin/nft vsftpd:/usr/sbin/vsftpd systemd:/usr/bin/systemd-analyze \
 	libcap2-bin:/sbin/capsh fish:/usr/bin/fish hping3:/usr/sbin/hping3 prometheus:/usr/bin/promtool python3-venv:/usr/share/doc/python3-venv
+# A compiler beside Debian 12's, where there is one: what the kernel takes of the one it may not take of the other.
+OTHER_CLANG := clang-19
 DEB_PACKAGES := dpkg-dev:/usr/bin/dpkg-shlibdeps
 BENCH_PACKAGES := haproxy:/usr/sbin/haproxy iperf3:/usr/bin/iperf3
 
@@ -84,6 +86,7 @@ demo-deps:
 
 test-deps: cargo-deb
 	$(call install_missing,$(TEST_PACKAGES))
+	$(call install_missing,$(shell apt-cache pkgnames $(OTHER_CLANG) 2>/dev/null | sed -n 's,^$(OTHER_CLANG)$$,&:/usr/bin/&,p'))
 	@[ -x $(SCHEMATHESIS)/bin/schemathesis ] || { echo "installing with pip: schemathesis"; \
 	  $(AS_OWNER) /usr/bin/python3 -m venv $(SCHEMATHESIS) && \
 	  $(AS_OWNER) $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS_VERSION); }

@@ -68,10 +68,13 @@ static __always_inline void tally(const struct head *head, const struct found *f
 // Whether the packet, whose transport header and data are `length` bytes long, may go by itself.
 static __always_inline bool may_go(const struct found *f, void *l4, void *end, __u32 length)
 {
-	struct tcphdr *tcp = l4;
-	struct udphdr *udp = l4;
+	struct tcphdr *tcp;
+	struct udphdr *udp;
 	struct claim claim;
 
+	barrier_var(l4); // or clang leaves checks out that follow from the length; the verifier does not see it
+	tcp = l4;
+	udp = l4;
 	if (!(f->flow->kind & FLOW_TCP))
 		return (void *)(udp + 1) <= end && length >= sizeof(*udp) &&
 		       bpf_ntohs(udp->len) == length;

@@ -130,7 +130,7 @@ static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, 
 	TAKE(ip, c);
 	if (ip->version != 4 || ip->ihl < 5)
 		return OTHER;
-	c->at += (ip->ihl - 5) * 4;
+	c->at = (void *)ip + ip->ihl * 4;
 	set_v4(&p->src.addr, ip->saddr);
 	set_v4(&p->dst.addr, ip->daddr);
 	*protocol = ip->protocol;
