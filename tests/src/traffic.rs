@@ -15,6 +15,10 @@ use crate::topology::{CLIENT_V4, CLIENT_V6};
 
 /// As long as a few SYNs that are lost one after the other.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The second SYN comes a second after the first (RFC 6298 §2.1), the third two seconds later.
+const TWO_SYNS: Duration = Duration::from_secs(2);
+
 /// Nobody sends a datagram again.
 const ECHO: Duration = Duration::from_secs(10);
 
@@ -132,6 +136,12 @@ pub fn fetch_names(client: &Namespace, server: SocketAddr, count: usize) -> Resu
             .map(|_| HttpConnection::open_here(server)?.ask_name())
             .collect()
     })
+}
+
+/// Whether somebody accepts a connection while its SYN is sent twice.
+pub fn is_served(client: &Namespace, server: SocketAddr) -> bool {
+    let opened = client.enter(|| HttpConnection::open_within(TWO_SYNS, server));
+    opened.is_ok()
 }
 
 /// How often each name stands in `names`.
