@@ -23,6 +23,9 @@ const SIZE: usize = 3 << 20;
 /// What the director speaks from by FullNAT.
 const LOCAL: [&str; 2] = ["10.0.2.240", "fd00:2::f0"];
 
+/// Where a client listens for all its data connections.
+const LISTENS: u16 = 40_123;
+
 /// Two real servers, in turn.
 struct Bench {
     director: Director,
@@ -138,6 +141,31 @@ fn every_kind_of_data_connection_goes_to_the_right_real_server() -> Result<()> {
         let runs = if family == Family::V4 { 8 } else { 4 };
         assert_eq!(stats.connections, runs * 5, "control and data connections");
     }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// The next data connection from the service's port to a client's has another real server; the one
+/// before is over.
+#[test]
+fn a_client_may_listen_where_it_did_before() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let directory = tempfile::tempdir()?;
+    let name = directory.path().join("name");
+    let listens = format!("{CLIENT_V4}:{LISTENS}-{LISTENS}");
+    let mode = ["--ftp-port", listens.as_str(), "--disable-eprt"];
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        bench.fetch(Family::V4, &mode, &[("name", name.as_path())])?;
+        names.push(std::fs::read_to_string(&name)?);
+    }
+    let turns = names.windows(2).all(|pair| pair[0] != pair[1]);
+    ensure!(turns, "{names:?}");
+    let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
+    let stats = bench.director.api().service(id)?.stats;
+    assert_eq!(stats.connections, 4 * 2, "control and data connections");
     assert_accounts(&bench.director);
     Ok(())
 }

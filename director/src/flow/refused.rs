@@ -20,8 +20,8 @@ pub enum Refused {
 impl From<Refused> for Cause {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::ReplyTaken => Self::TupleTaken,
-            Refused::Exists | Refused::Full => Self::TableFull,
+            Refused::Exists | Refused::ReplyTaken => Self::TupleTaken,
+            Refused::Full => Self::TableFull,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::judge::segment_of;
 use super::view::{Refusal, View};
 use super::voice::Lead;
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Place, Refused, Shard, Tracked};
+use crate::flow::{Class, Direction, Entry, Place, Shard, Tracked};
 use crate::ftp::Expected;
 use crate::service::{Method, Real, Standing};
 use crate::tcp::{State, Tracking};
@@ -69,7 +69,7 @@ impl<'s> View<'s> {
     /// told to open, or a stray.
     pub(super) fn of_nobody(
         &self,
-        shard: Shard<'_>,
+        mut shard: Shard<'_>,
         frame: &mut [u8],
         packet: &Transport,
         place: &Place,
@@ -91,6 +91,7 @@ impl<'s> View<'s> {
         let mut entry = self.data_entry(&to.reversed(), &expected, tracked);
         entry.set_by_real();
         let original = self.table.locate(Direction::Original, &to.reversed());
+        self.end_last(&mut shard, &original, &to.reversed());
         let data = Data {
             real,
             entry,
@@ -100,6 +101,17 @@ impl<'s> View<'s> {
             lead: None,
         };
         self.admit_data(shard, frame, packet, &data)
+    }
+
+    /// Forgets a connection that is over: the client listens where it did before, for another real server.
+    fn end_last(&self, shard: &mut Shard<'_>, original: &Place, tuple: &Tuple) {
+        let is_over = |old: &Entry| match &old.tracked {
+            Tracked::Tcp(tcp) => tcp.state.is_over() && old.matches_original(tuple),
+            _ => false,
+        };
+        if let Some(last) = shard.find(original, is_over) {
+            self.forget(shard, last);
+        }
     }
 
     fn opening_of_data(&self, frame: &[u8], packet: &Transport) -> Option<Tracked> {
@@ -145,13 +157,8 @@ impl<'s> View<'s> {
             self.make_way(&mut shard, lead);
         }
         let gone = &mut |gone: &Entry, _| self.departed(gone);
-        match shard.insert(data.entry, original, Some(reply), gone) {
-            Ok(_) => {}
-            Err(Refused::ReplyTaken) => {
-                return Err(Refusal::from(Cause::TupleTaken).of_real(real));
-            }
-            Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
-        }
+        let taken = shard.insert(data.entry, original, Some(reply), gone);
+        taken.map_err(|refused| Refusal::from(Cause::from(refused)).of_real(real))?;
         self.entered(real, &data.entry);
         drop(shard);
         self.opened(real, packet, data.way);
