@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use director::flow::{Class, Direction, Entry, Found, Limits, Place, Table, Tracked, read_kept};
+use director::flow::{Class, Direction, Entry, Found, Limits, Place, Reader, Table, Tracked};
 use director::service::RealId;
 use director::tcp::State;
 use director::time::Tick;
@@ -228,7 +228,7 @@ fn measure_kept(directory: &str, connections: u32) {
     drop((own, kept));
     let heir = Table::kept(&limits, &heir_file, Some(&shape), Tick(0)).expect("address space");
     let start = Instant::now();
-    read_kept(&left, &shape, |found| {
+    let take_in = |found: &Found| {
         let Found::Entry(entry) = found else {
             panic!("damaged")
         };
@@ -239,10 +239,11 @@ fn measure_kept(directory: &str, connections: u32) {
         };
         let forth = heir.locate(Direction::Original, &entry.original());
         let back = heir.locate(Direction::Reply, &back);
-        heir.take_in(entry, &forth, Some(&back), &mut |_, _| panic!("evicted"))
+        heir.take_in(*entry, &forth, Some(&back), &mut |_, _| panic!("evicted"))
             .expect("there is room");
-    })
-    .expect("it can be read");
+    };
+    let read = Reader::ALONE.read(&left, &shape, |batch| batch.iter().for_each(take_in));
+    read.expect("it can be read");
     let taken = start.elapsed();
     assert_eq!(heir.len(), connections as usize);
     println!(

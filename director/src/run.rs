@@ -105,10 +105,7 @@ pub async fn start(
     let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
     let configured = settle(&director)
         .and_then(|()| begin(&director, config, former.as_ref()))
-        .and_then(|()| {
-            director.adopt_flows();
-            director.complete().context("nothing can be kept")
-        })
+        .and_then(|()| director.complete().context("nothing can be kept"))
         .and_then(|()| {
             // No SYN gets by before its service answers it.
             director.tend_cookies();
@@ -120,6 +117,7 @@ pub async fn start(
         datapath::stop(stop, workers);
         return Err(problem);
     }
+    director.adopt_flows();
     director.begin_fast_path();
     Ok(Running { director, workers })
 }

@@ -3,18 +3,20 @@
 //! It is done before the first packet is judged. Real servers have the slots that they had
 //! ([`Pool::remember`](crate::pool::Pool::remember)), so a connection is taken in as it was.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use adminapi::error::Result;
 use tracing::{info, warn};
 
 use super::{Director, translate};
 use crate::fast;
-use crate::flow::{Direction, Entry, Found, read_kept};
+use crate::flow::{Departed, Direction, Entry, Found, Place, Reader};
 use crate::keep::{Drained, Former, KeepError, Running, Tally};
 use crate::path;
 use crate::pool::Pool;
-use crate::service::Drain;
+use crate::service::{Drain, Real};
 use crate::time::Tick;
 use crate::wire::{Endpoint, Tuple};
 
@@ -33,11 +35,27 @@ impl Taken {
         }
     }
 
+    const fn and(self, other: Self) -> Self {
+        Self {
+            over: self.over + other.over,
+            lost: self.lost + other.lost,
+        }
+    }
+
     /// Somebody who was taken over has had to go for another one, if it was not one who came meanwhile.
     const fn displace(&mut self) {
         self.over = self.over.saturating_sub(1);
         self.lost += 1;
     }
+}
+
+/// A connection before it is taken in.
+struct Arrival<'p> {
+    entry: Entry,
+    real: &'p Real,
+    forth: Place,
+    /// Of one whose replies pass here.
+    back: Option<Place>,
 }
 
 impl Director {
@@ -169,11 +187,13 @@ impl Director {
     fn take_templates(&self, former: &Former) -> Taken {
         let mut taken = Taken::default();
         let read = former.templates().and_then(|file| {
-            read_kept(&file, &former.about.templates, |found| {
-                taken.count(match found {
-                    Found::Entry(template) => self.shared.templates.take_over(template),
-                    Found::Damaged => false,
-                });
+            Reader::ALONE.read(&file, &former.about.templates, |batch| {
+                for found in batch {
+                    taken.count(match found {
+                        Found::Entry(template) => self.shared.templates.take_over(*template),
+                        Found::Damaged => false,
+                    });
+                }
             })
         });
         if let Err(error) = read {
@@ -182,22 +202,28 @@ impl Director {
         taken
     }
 
+    /// All CPUs do it: nobody new is let in before it is done. A shard has the connections of one of
+    /// the former table, which one of them reads: they do not meet.
     fn take_connections(&self, former: &Former) -> Taken {
         let pool = self.shared.pool.load();
+        thread::scope(|scope| {
+            let readers = Reader::all().map(|reader| {
+                let pool = &pool;
+                scope.spawn(move || self.take_share(pool, former, reader))
+            });
+            let readers: Vec<_> = readers.collect();
+            let shares = readers
+                .into_iter()
+                .map(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            shares.fold(Taken::default(), Taken::and)
+        })
+    }
+
+    fn take_share(&self, pool: &Arc<Pool>, former: &Former, reader: Reader) -> Taken {
         let mut taken = Taken::default();
         let read = former.connections().and_then(|file| {
-            read_kept(&file, &former.about.connections, |found| {
-                let done = match found {
-                    Found::Entry(entry) => {
-                        let gone = &mut |gone: &Entry| {
-                            path::leave(&pool, &self.shared.pool, &self.shared.templates, gone);
-                            taken.displace();
-                        };
-                        self.take_connection(&pool, entry, gone).is_some()
-                    }
-                    Found::Damaged => false,
-                };
-                taken.count(done);
+            reader.read(&file, &former.about.connections, |batch| {
+                self.take_batch(pool, batch, &mut taken);
             })
         });
         if let Err(error) = read {
@@ -206,14 +232,27 @@ impl Director {
         taken
     }
 
-    /// Takes a connection in as if it had just come, in the state that it is in. One that fits its real
-    /// server no more is none. Who has to make room is told to `gone`.
-    fn take_connection(
-        &self,
-        pool: &Arc<Pool>,
-        mut entry: Entry,
-        gone: &mut impl FnMut(&Entry),
-    ) -> Option<()> {
+    /// Takes connections in. Where they are going to be is asked for before, for all at one time.
+    fn take_batch(&self, pool: &Arc<Pool>, batch: &[Found], taken: &mut Taken) {
+        let arrivals = batch.iter().map(|found| match found {
+            Found::Entry(entry) => self.arrival(pool, entry),
+            Found::Damaged => None,
+        });
+        let arrivals: Vec<_> = arrivals.collect();
+        for arrival in arrivals {
+            let gone = &mut |gone: &Entry, _| {
+                path::leave(pool, &self.shared.pool, &self.shared.templates, gone);
+                taken.displace();
+            };
+            let done = arrival.is_some_and(|arrival| self.take_in(pool, &arrival, gone));
+            taken.count(done);
+        }
+    }
+
+    /// Where a connection is going to be, as if it had just come, in the state that it is in. One that
+    /// fits its real server no more is none.
+    fn arrival<'p>(&self, pool: &'p Pool, entry: &Entry) -> Option<Arrival<'p>> {
+        let mut entry = *entry;
         if entry.is_cached() {
             // Its last packet, which the gate has forwarded, nobody may be able to tell any more.
             let life = fast::lifetime(&entry, &self.shared.timeouts.load());
@@ -235,14 +274,38 @@ impl Director {
             (false, 0) => Some(table.locate(Direction::Reply, &reply)),
             (false, _) => Some(table.locate_by_port(&reply)),
         };
-        let gone = &mut |dead: &Entry, _| gone(dead);
-        table.take_in(entry, &forth, back.as_ref(), gone).ok()?;
-        real.enter(entry.tracked.phase());
-        pool.speakers().enter(&entry);
-        pool.enrol(&entry);
-        if entry.controlled_by().is_some() {
-            self.shared.templates.readopt(&entry);
+        std::iter::once(&forth)
+            .chain(&back)
+            .for_each(|place| table.prefetch(place));
+        Some(Arrival {
+            entry,
+            real,
+            forth,
+            back,
+        })
+    }
+
+    /// False when there is no room for it. Who has to make room is told to `gone`.
+    fn take_in(
+        &self,
+        pool: &Pool,
+        arrival: &Arrival<'_>,
+        gone: &mut impl FnMut(&Entry, Departed),
+    ) -> bool {
+        let Arrival {
+            entry, real, forth, ..
+        } = arrival;
+        let table = &self.shared.table;
+        let taken = table.take_in(*entry, forth, arrival.back.as_ref(), gone);
+        if taken.is_err() {
+            return false;
         }
-        Some(())
+        real.enter(entry.tracked.phase());
+        pool.speakers().enter(entry);
+        pool.enrol(entry);
+        if entry.controlled_by().is_some() {
+            self.shared.templates.readopt(entry);
+        }
+        true
     }
 }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::thread;
 
 use nix::unistd::{Whence, lseek};
 use serde::{Deserialize, Serialize};
@@ -59,31 +60,62 @@ pub enum Found {
 const SIZE: usize = size_of::<Entry>();
 /// Places of a slab that are read at once.
 const PIECE: usize = 256;
+/// Places that are shown at once: so many can be looked for in caches at one time.
+const BATCH: usize = 32;
 
-/// Shows all that a file holds to `each`, of all slabs in turn: if there is less room for them than
-/// before, each shard gets its share of it.
-///
-/// # Errors
-/// When it cannot be read, or its shape is none.
-pub fn read(file: &File, shape: &Shape, mut each: impl FnMut(Found)) -> io::Result<()> {
-    if !shape.is_sound() {
-        return Err(io::ErrorKind::InvalidData.into());
+/// Some of those who read a file together: number `nth` of `of`, each with slabs of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// Below `of`.
+    pub nth: usize,
+    /// At least one.
+    pub of: usize,
+}
+
+impl Reader {
+    /// The only one.
+    pub const ALONE: Self = Self { nth: 0, of: 1 };
+
+    /// As many as this machine runs at one time.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of = thread::available_parallelism().map_or(1, usize::from);
+        (0..of).map(move |nth| Self { nth, of })
     }
-    let mut slabs: Vec<_> = (0..shape.shards)
-        .map(|shard| Rest::of(shape, shard))
-        .collect();
-    let mut at = 0;
-    while !slabs.is_empty() {
-        at %= slabs.len();
-        match slabs[at].next(file)? {
-            Some(found) => {
-                each(found);
-                at += 1;
-            }
-            None => drop(slabs.swap_remove(at)),
+
+    /// Shows all that its slabs hold to `each`, some of each slab in turn: if there is less room for them
+    /// than before, each shard gets its share of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its shape is none.
+    pub fn read(
+        self,
+        file: &File,
+        shape: &Shape,
+        mut each: impl FnMut(&[Found]),
+    ) -> io::Result<()> {
+        if !shape.is_sound() {
+            return Err(io::ErrorKind::InvalidData.into());
         }
+        let shards = (self.nth..shape.shards).step_by(self.of);
+        let mut slabs: Vec<_> = shards.map(|shard| Rest::of(shape, shard)).collect();
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut at = 0;
+        while !slabs.is_empty() {
+            at %= slabs.len();
+            match slabs[at].next(file)? {
+                Some(found) => {
+                    batch.push(found);
+                    at += 1;
+                }
+                None => drop(slabs.swap_remove(at)),
+            }
+            if batch.len() == BATCH || slabs.is_empty() {
+                each(&batch);
+                batch.clear();
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What is still to be read of a slab.

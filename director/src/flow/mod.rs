@@ -38,7 +38,7 @@ mod wheel;
 pub use elsewhere::Elsewhere;
 pub use entry::{Class, Entry};
 pub(crate) use kept::data_from;
-pub use kept::{Found, Shape, layout, read as read_kept};
+pub use kept::{Found, Reader, Shape, layout};
 pub use place::{Locator, Lot, Place};
 pub use plan::Limits;
 pub use refused::{Departed, Refused};

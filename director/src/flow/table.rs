@@ -83,7 +83,7 @@ impl Table {
         Self::with(limits, Plan::new(limits), Keyed::random(), None, Tick(0))
     }
 
-    /// The same, with its entries in an empty file, from which [`super::read_kept`] has them when
+    /// The same, with its entries in an empty file, from which [`super::Reader`] has them when
     /// this process is gone; its time begins at `now`. The connections of a `former` table all find a place: a shard of the
     /// new one has those of a shard of the other.
     ///

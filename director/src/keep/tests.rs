@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::flow::{Class, Direction, Entry, Found, Limits, Table, Tracked, read_kept};
+use crate::flow::{Class, Direction, Entry, Found, Limits, Reader, Table, Tracked};
 use crate::sctp;
 use crate::time::Tick;
 use crate::wire::{Endpoint, Protocol, Tuple};
@@ -61,12 +61,20 @@ fn read_all(file: &File, shape: &Shape) -> (Vec<Entry>, usize) {
 }
 
 fn read_in_order(file: &File, shape: &Shape) -> (Vec<Entry>, usize) {
+    read_by(Reader::ALONE, file, shape)
+}
+
+fn read_by(reader: Reader, file: &File, shape: &Shape) -> (Vec<Entry>, usize) {
     let (mut entries, mut damaged) = (Vec::new(), 0);
-    let each = |found| match found {
-        Found::Entry(entry) => entries.push(entry),
-        Found::Damaged => damaged += 1,
+    let each = |batch: &[Found]| {
+        for found in batch {
+            match found {
+                Found::Entry(entry) => entries.push(*entry),
+                Found::Damaged => damaged += 1,
+            }
+        }
     };
-    read_kept(file, shape, each).unwrap();
+    reader.read(file, shape, each).unwrap();
     (entries, damaged)
 }
 
@@ -107,6 +115,26 @@ fn a_table_is_read_as_another_process_left_it() {
     let shape = Some(&former.about.connections);
     let again = Table::kept(&limits(), &heir.connections().unwrap(), shape, Tick(9)).unwrap();
     assert_eq!(again.shape(), former.about.connections);
+}
+
+#[test]
+fn those_who_read_a_table_together_see_each_connection_once() {
+    let place = place();
+    let (keep, _) = Keep::claim(place.path()).unwrap();
+    let left = keep.connections().unwrap();
+    let table = Table::kept(&limits(), &left, None, Tick(0)).unwrap();
+    fill(&table, 1000);
+    let shape = table.shape();
+    for of in [1, 2, 3, table.shards(), table.shards() + 5] {
+        let readers = (0..of).map(|nth| Reader { nth, of });
+        let read = readers.flat_map(|reader| read_by(reader, &left, &shape).0);
+        let mut ports: Vec<_> = read.map(|entry| entry.client().port).collect();
+        ports.sort_unstable();
+        let all = read_all(&left, &shape).0;
+        let all: Vec<_> = all.iter().map(|entry| entry.client().port).collect();
+        assert_eq!(ports.len(), 1000);
+        assert_eq!(ports, all, "{of} readers");
+    }
 }
 
 /// Shards cannot be cut anew, so each has to make do with its part of what room there is.
