@@ -16,6 +16,7 @@
 //! of each flow the way through the director, which decides and enters it anew. So that it does not
 //! have to be there for those who are silent, it tells the gate of them by itself ([`Fast::renew`]).
 //!
+//! * `bounds`: how far a flow has come, for both sides.
 //! * `hash`, `index`: where a tuple is found.
 //! * `room`: places for flows, which rest before they are given to somebody else.
 //! * `place`: where a flow stands, and what beside it.
@@ -25,6 +26,7 @@
 //! * `lanes`: whether interfaces deliver.
 //! * `pause`: when nobody has told the gate the time.
 
+mod bounds;
 mod hash;
 mod hops;
 mod index;
@@ -42,13 +44,14 @@ use arc_swap::ArcSwap;
 
 use crate::direction::Direction;
 use crate::flow::{Elsewhere, Entry, Tracked};
-use crate::gate::flows::{Course, Flow, Flows, LAYOUT, REALS};
+use crate::gate::flows::{Flow, Flows, LAYOUT, REALS};
 use crate::neighbour::Hop;
 use crate::service::RealId;
-use crate::tcp::{Said, State, Timeouts};
+use crate::tcp::{State, Timeouts};
 use crate::time::{Tick, Ticks};
 use crate::wire::Tuple;
 
+use bounds::{last_seen, raise, reset, said_in};
 use hash::Keys;
 use hops::Hops;
 use index::Index;
@@ -454,68 +457,4 @@ fn prepare(shared: &Flows) -> Keys {
     }
     head.layout.store(LAYOUT, Release);
     keys
-}
-
-/// When the gate has last forwarded a packet of a flow; 0 when never.
-fn last_seen(flow: &Flow, is_one_way: bool) -> Tick {
-    let [there, back] = &flow.courses;
-    let seen = there.seen.load(Relaxed);
-    Tick(match is_one_way {
-        true => seen,
-        false => seen.max(back.seen.load(Relaxed)),
-    })
-}
-
-fn said_in(course: &Course) -> Said {
-    Said {
-        end: course.end.load(Relaxed),
-        ack: course.ack.load(Relaxed),
-        edge: course.edge.load(Relaxed),
-        window: course.window.load(Relaxed),
-    }
-}
-
-/// The ways of a connection, with what was said there.
-fn sayings(entry: &Entry) -> impl Iterator<Item = (usize, Said, u8)> + use<'_> {
-    let is_one_way = entry.is_one_way();
-    let ways = [Direction::Original, Direction::Reply].into_iter();
-    let ways = ways.take(if is_one_way { 1 } else { 2 });
-    ways.filter_map(move |way| match &entry.tracked {
-        Tracked::Tcp(tcp) => {
-            let (said, shift) = tcp.said(entry.side(way), is_one_way);
-            Some((way as usize, said, shift))
-        }
-        _ => None,
-    })
-}
-
-/// Writes what was said into a flow that nobody can find yet.
-fn reset(flow: &Flow, entry: &Entry) {
-    for (way, said, shift) in sayings(entry) {
-        let course = &flow.courses[way];
-        course.end.store(said.end, Relaxed);
-        course.ack.store(said.ack, Relaxed);
-        course.edge.store(said.edge, Relaxed);
-        course.window.store(said.window, Relaxed);
-        flow.ways[way].shift.store(shift, Relaxed);
-    }
-}
-
-/// Moves the bounds of a flow on, where the gate has not moved them further.
-fn raise(flow: &Flow, entry: &Entry) {
-    for (way, said, _) in sayings(entry) {
-        let course = &flow.courses[way];
-        for (cell, said) in [
-            (&course.end, said.end),
-            (&course.ack, said.ack),
-            (&course.edge, said.edge),
-        ] {
-            raise_to(cell, said, |old, new| new.wrapping_sub(old) as i32 > 0);
-        }
-        raise_to(&course.window, said.window, |old, new| new > old);
-    }
-}
-
-fn raise_to(cell: &AtomicU32, new: u32, is_later: impl Fn(u32, u32) -> bool) {
-    let _ = cell.fetch_update(Relaxed, Relaxed, |old| is_later(old, new).then_some(new));
 }
