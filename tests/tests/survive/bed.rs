@@ -8,13 +8,14 @@ use adminapi::model::{
     Condition, ForwardingMethod, ListedView, NetworkQuery, Prefix, RealState, RealView, Scheduler,
 };
 use anyhow::{Context, Result, ensure};
+use testbed::agent::Agent;
 use testbed::director::{Configuration, Director, by};
 use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, UdpEcho};
 use testbed::syns;
-use testbed::topology::{CLIENT_SIDE, Plan, Topology, VIP_V4, VIP_V6};
+use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, RealHost, Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{HttpConnection, UdpClient, download_slowly};
 use testbed::wait;
 
@@ -31,7 +32,14 @@ pub(super) struct Bench {
     pub(super) haven: Haven,
     pub(super) web: Vec<Nginx>,
     _echo: Vec<UdpEcho>,
+    /// Who takes packets out of tunnels.
+    _agents: Vec<Agent>,
     pub(super) topology: Topology,
+}
+
+fn unwrapping(real: &RealHost) -> Result<Agent> {
+    let text = format!("[agent]\ninterface = \"{HOST_SIDE}\"\n");
+    Agent::start(&real.namespace, &text)
 }
 
 impl Bench {
@@ -54,6 +62,10 @@ impl Bench {
             topology.bypass_director()?;
         }
         let (web, echo) = (web.collect::<Result<_>>()?, echo.collect::<Result<_>>()?);
+        let agents = match method {
+            ForwardingMethod::Tun => topology.reals.iter().map(unwrapping).collect(),
+            _ => Ok(Vec::new()),
+        }?;
         let haven = Haven::new()?;
         let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
             .into_iter()
@@ -70,6 +82,7 @@ impl Bench {
             haven,
             web,
             _echo: echo,
+            _agents: agents,
             topology,
         })
     }

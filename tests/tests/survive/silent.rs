@@ -21,6 +21,12 @@ use crate::bed::{Bench, PATIENCE, Talk};
 /// Few enough to be looked at one by one.
 const FLOWS: u32 = 64;
 
+const METHODS: [ForwardingMethod; 3] = [
+    ForwardingMethod::Nat,
+    ForwardingMethod::Dr,
+    ForwardingMethod::Tun,
+];
+
 /// The ways that a pinned gate has been told.
 struct Ways {
     flows: MapHandle,
@@ -136,7 +142,7 @@ fn who_was_silent_while_a_director_lived_needs_none_after_it() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    for method in [ForwardingMethod::Nat, ForwardingMethod::Dr] {
+    for method in METHODS {
         let mut bench = Bench::start_shaped(method, few_flows)?;
         let mut talk = Talk::begin(&bench)?;
         (0..3).try_for_each(|_| talk.go_on())?;
@@ -191,7 +197,7 @@ fn directors_that_are_killed_one_after_the_other_cost_nobody_a_connection() -> R
     if !require::machine() {
         return Ok(());
     }
-    for method in [ForwardingMethod::Nat, ForwardingMethod::Dr] {
+    for method in METHODS {
         let mut bench = Bench::start_shaped(method, few_flows)?;
         let mut talk = Talk::begin(&bench)?;
         let crowd = crate::crowd::Crowd::begin(&bench)?;
