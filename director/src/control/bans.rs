@@ -4,12 +4,13 @@ use adminapi::error::Result;
 use adminapi::model::StandingListing;
 use tracing::{info, warn};
 
-use super::Director;
 use super::filter::Filters;
 use super::unix::unix_now;
-use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS};
+use super::{Director, translate};
+use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS, Offence, Offenders};
 use crate::gate::Accused;
-use crate::time::Ticks;
+use crate::keep::Offender;
+use crate::time::{Tick, Ticks};
 use crate::wire::Net;
 
 /// Of the bans that begin at once so many have an event of their own.
@@ -108,6 +109,61 @@ impl Director {
         }
         Ok(())
     }
+
+    /// Those whose next ban is to be a longer one, for the next daemon.
+    pub(super) fn offenders(&self, filters: &Filters) -> Vec<Offender> {
+        Present::of(self).written(&filters.bans.offenders)
+    }
+
+    /// Goes on doubling the bans of those whom another daemon has banned.
+    pub(super) fn remember_offenders(&self, written: &[Offender]) {
+        Present::of(self).read(written, &mut self.filters.lock().bans.offenders);
+    }
+}
+
+/// The present moment by both clocks: offenders are remembered by ticks, and written down as bans are,
+/// by Unix time.
+#[derive(Clone, Copy)]
+struct Present {
+    tick: Tick,
+    unix: u64,
+}
+
+impl Present {
+    fn of(director: &Director) -> Self {
+        Self {
+            tick: director.facts.clock.now(),
+            unix: unix_now(),
+        }
+    }
+
+    fn written(self, offenders: &Offenders) -> Vec<Offender> {
+        let written = |(net, offence): (Net, Offence)| {
+            let left = self.tick.until(offence.remembered).as_seconds_ceil();
+            Offender {
+                network: translate::prefix(net),
+                times: offence.times,
+                until: self.unix + u64::from(left),
+            }
+        };
+        offenders.kept(self.tick).map(written).collect()
+    }
+
+    fn read(self, written: &[Offender], offenders: &mut Offenders) {
+        for offender in written {
+            // However far the clock has been set back since.
+            let left = offender.until.saturating_sub(self.unix);
+            let left = left.saturating_mul(Ticks::PER_SECOND.into());
+            let left = Ticks(u32::try_from(left).unwrap_or(u32::MAX));
+            if left > Ticks(0) {
+                let offence = Offence {
+                    remembered: self.tick.after(left),
+                    times: offender.times,
+                };
+                offenders.remember(translate::net(offender.network), offence);
+            }
+        }
+    }
 }
 
 /// Who it is, and by which policy, if he is to be banned at all.
@@ -129,5 +185,90 @@ impl Filters {
         let decided = self.book.decides(net.addr);
         let is_allowed = decided.is_some_and(|(_, listing)| listing.list == List::Allow);
         !is_allowed && self.book.get(net).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Sentence;
+    use crate::keep::Running;
+    use crate::wire::Addr;
+
+    const POLICY: BanPolicy = BanPolicy {
+        over: 100,
+        within: 10,
+        first: 60,
+        longest: 600,
+        list: List::Deny,
+    };
+
+    const BEFORE: Present = Present {
+        tick: Tick(5000),
+        unix: 1_000_000,
+    };
+
+    fn net(host: u8) -> Net {
+        Net::new(Addr::v4([203, 0, 113, host]), 128)
+    }
+
+    fn later(seconds: u32) -> Present {
+        Present {
+            tick: BEFORE.tick.after(Ticks::seconds(seconds)),
+            unix: BEFORE.unix + u64::from(seconds),
+        }
+    }
+
+    /// What is left `seconds` later of the memory of one that has banned host 1 twice, and host 2 once.
+    fn restarted(seconds: u32) -> Offenders {
+        let mut former = Offenders::default();
+        for host in [1, 1, 2] {
+            former.sentence(net(host), &POLICY, BEFORE.tick);
+        }
+        let running = Running {
+            offenders: BEFORE.written(&former),
+            ..Running::default()
+        };
+        let text = serde_json::to_vec(&running).unwrap();
+        let running: Running = serde_json::from_slice(&text).unwrap();
+        let mut offenders = Offenders::default();
+        later(seconds).read(&running.offenders, &mut offenders);
+        offenders
+    }
+
+    #[test]
+    fn doubling_goes_on_after_a_restart_until_one_is_forgiven() {
+        let next =
+            |seconds, host| restarted(seconds).sentence(net(host), &POLICY, later(seconds).tick);
+        let sentence = |seconds, time| Sentence { seconds, time };
+        assert_eq!(next(100, 1), sentence(240, 3));
+        assert_eq!(next(100, 2), sentence(120, 2));
+        assert_eq!(next(100, 3), sentence(60, 1));
+        assert_eq!(next(659, 2), sentence(120, 2));
+        assert_eq!(next(660, 2), sentence(60, 1));
+        assert_eq!(next(660, 1), sentence(240, 3));
+        assert_eq!(restarted(659).kept(later(659).tick).count(), 2);
+        assert_eq!(restarted(660).kept(later(660).tick).count(), 1);
+    }
+
+    #[test]
+    fn what_an_older_daemon_has_written_has_no_offenders() {
+        let mut text = serde_json::to_value(Running::default()).unwrap();
+        text.as_object_mut().unwrap().remove("offenders").unwrap();
+        let running: Running = serde_json::from_value(text).unwrap();
+        assert_eq!(running, Running::default());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_far_is_no_trouble() {
+        let written = [Offender {
+            network: translate::prefix(net(1)),
+            times: u32::MAX,
+            until: u64::MAX,
+        }];
+        let mut offenders = Offenders::default();
+        BEFORE.read(&written, &mut offenders);
+        let sentence = offenders.sentence(net(1), &POLICY, later(9).tick);
+        assert_eq!(sentence.seconds, POLICY.longest);
     }
 }

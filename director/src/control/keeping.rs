@@ -93,6 +93,7 @@ impl Director {
         {
             let filters = self.filters.lock();
             (running.listed, running.banned) = (filters.listed_by_api(), filters.banned());
+            running.offenders = self.offenders(&filters);
         }
         self.keeping.told(keep.save_running(&running));
         *written = Written {
@@ -135,6 +136,7 @@ impl Director {
             daemons: self.daemons.all(),
             listed: Vec::new(),
             banned: Vec::new(),
+            offenders: Vec::new(),
             events,
         }
     }

@@ -91,7 +91,8 @@ impl Director {
         );
     }
 
-    /// Lists the networks that `former` had listed or banned and nobody has named since.
+    /// Lists the networks that `former` had listed or banned and nobody has named since, and remembers
+    /// whom it had banned before.
     pub fn list_on(&self, former: &Former) {
         let Some(running) = &former.running else {
             return;
@@ -102,6 +103,7 @@ impl Director {
         if let Err(error) = self.ban_as_before(&running.banned) {
             warn!(%error, "a network is not banned any more");
         }
+        self.remember_offenders(&running.offenders);
     }
 
     /// Says that all is in place that the next daemon needs.

@@ -12,6 +12,10 @@ pub const MOST_BANS: usize = 1 << 16;
 /// Offenders that are remembered.
 const MOST_OFFENDERS: usize = 1 << 16;
 
+/// Of them so many are written down for the next director, those who are remembered longest. They are
+/// written anew with each ban, so it has to stay little: some 80 bytes each, a third of a megabyte.
+const MOST_KEPT: usize = 1 << 12;
+
 /// What a limit does about those who are over it too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BanPolicy {
@@ -37,10 +41,12 @@ pub struct Sentence {
 }
 
 /// Until when an offender is remembered, and how often it was banned.
-#[derive(Clone, Copy, Debug)]
-struct Offence {
-    remembered: Tick,
-    times: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offence {
+    /// Until when.
+    pub remembered: Tick,
+    /// How often.
+    pub times: u32,
 }
 
 /// Who has been banned, and whether there was no room for others.
@@ -79,7 +85,15 @@ impl Offenders {
         Sentence { seconds, time }
     }
 
-    fn remember(&mut self, net: Net, offence: Offence) {
+    /// Those to write down for the next director at `now`: the ones who are remembered longest.
+    pub fn kept(&self, now: Tick) -> impl Iterator<Item = (Net, Offence)> {
+        let last = self.due.iter().rev().take(MOST_KEPT);
+        let is_known = move |(until, _): &&(Tick, Net)| *until > now;
+        (last.take_while(is_known)).filter_map(|(_, net)| Some((*net, *self.known.get(net)?)))
+    }
+
+    /// Takes `net` for an offender.
+    pub fn remember(&mut self, net: Net, offence: Offence) {
         if let Some(old) = self.known.remove(&net) {
             self.due.remove(&(old.remembered, net));
         }
@@ -142,6 +156,25 @@ mod tests {
         );
         let other = offenders.sentence(net(2), &POLICY, now);
         assert_eq!(other.time, 1);
+    }
+
+    #[test]
+    fn those_are_kept_who_are_not_forgiven_and_the_last_ones_of_many() {
+        let mut offenders = Offenders::default();
+        offenders.sentence(net(1), &POLICY, Tick(0));
+        offenders.sentence(net(2), &POLICY, Tick(1));
+        let forgiven = Tick(0).after(Ticks::seconds(60 + 200));
+        let kept: Vec<_> = offenders.kept(forgiven).collect();
+        assert_eq!(kept.len(), 1);
+        assert_eq!((kept[0].0, kept[0].1.times), (net(2), 1));
+
+        let mut offenders = Offenders::default();
+        for host in 0..MOST_KEPT as u32 + 10 {
+            offenders.sentence(net(host), &POLICY, Tick(host / 10));
+        }
+        let kept: Vec<_> = offenders.kept(Tick(500)).collect();
+        assert_eq!(kept.len(), MOST_KEPT);
+        assert!(kept.iter().all(|(found, _)| *found > net(9)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod book;
 mod crowd;
 mod limit;
 
-pub use bans::{BanPolicy, Bans, MOST_BANS};
+pub use bans::{BanPolicy, Bans, MOST_BANS, Offence, Offenders, Sentence};
 pub use bogons::BOGONS;
 pub use book::{Book, End, List, Listing};
 pub use crowd::{Crowd, Crowds};

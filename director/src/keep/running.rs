@@ -1,7 +1,8 @@
 //! What is in force, as it was asked for: by the configuration file, and by whom since then.
 
 use adminapi::model::{
-    Configuration, FilterRules, MarkRule, Service, ServiceId, StandingListing, SyncDaemon, Timeouts,
+    Configuration, FilterRules, MarkRule, Prefix, Service, ServiceId, StandingListing, SyncDaemon,
+    Timeouts,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,17 @@ pub struct Watched {
     pub chart: Chart,
 }
 
+/// Somebody whose next ban is to be a longer one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offender {
+    /// The network.
+    pub network: Prefix,
+    /// How often it was banned by itself.
+    pub times: u32,
+    /// Until when that is remembered, in seconds of Unix time.
+    pub until: u64,
+}
+
 /// The file `running`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Running {
@@ -157,6 +169,9 @@ pub struct Running {
     /// Networks that are banned by themselves.
     #[serde(default)]
     pub banned: Vec<StandingListing>,
+    /// Networks that were so before, and are not forgiven.
+    #[serde(default)]
+    pub offenders: Vec<Offender>,
     /// The number of the latest event.
     #[serde(default)]
     pub events: u64,

@@ -157,7 +157,8 @@ fn what_is_known_outlives_a_killed_director() -> Result<()> {
     Ok(())
 }
 
-/// Who was over a limit too often stays banned for the time that is left.
+/// Who was over a limit too often stays banned for the time that is left, and the next time for twice as
+/// long.
 #[test]
 fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
     const SECONDS: u32 = 600;
@@ -169,7 +170,7 @@ fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
     let address = format!("addr add {STRANGER}/24 dev {HOST_SIDE}\n");
     bench.topology.client.ip(&address)?;
     let api = bench.director.api();
-    api.call(async |client| client.put_filter(&banning(SECONDS, SECONDS)).await)?;
+    api.call(async |client| client.put_filter(&banning(SECONDS, 4 * SECONDS)).await)?;
     let banned = wait::until("the ban", PATIENCE, || {
         bench.send_syns(40)?;
         bench.ban_of(STRANGER)?.context("it is not banned")
@@ -193,6 +194,13 @@ fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
         );
         Ok(())
     })?;
+    let (api, stranger) = (bench.director.api(), STRANGER.parse()?);
+    api.call(async |client| client.remove_network(stranger).await)?;
+    let second = wait::until("the second ban", PATIENCE, || {
+        bench.send_syns(40)?;
+        bench.ban_of(STRANGER)?.context("it is not banned again")
+    })?;
+    ensure!(second.left > Some(SECONDS), "{second:?}");
     fetch_names(&bench.topology.client, Family::V4.http(), 1)?;
     assert_accounts(&bench.director);
     Ok(())

@@ -137,7 +137,7 @@ impl Filters {
             .collect()
     }
 
-    /// Grows with each change of the lists.
+    /// Grows with each change of the lists, and so with each offender: he comes on one.
     pub(in crate::control) const fn changes(&self) -> u64 {
         self.book.changes()
     }
