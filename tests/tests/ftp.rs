@@ -1,8 +1,10 @@
 //! FTP through the director: data connections of every kind find the real server of their control
 //! connection, and nobody else's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use adminapi::model::{
     ForwardingMethod, Helper, Protocol, Scheduler, Service, ServiceId, ServicePatch,
@@ -17,8 +19,12 @@ use testbed::require;
 use testbed::scene::Family;
 use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, Topology, VIP_V4};
 use testbed::traffic::file_sha256;
+use testbed::wait;
 
 const SIZE: usize = 3 << 20;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the director speaks from by FullNAT.
 const LOCAL: [&str; 2] = ["10.0.2.240", "fd00:2::f0"];
@@ -166,6 +172,76 @@ fn a_client_may_listen_where_it_did_before() -> Result<()> {
     let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
     let stats = bench.director.api().service(id)?.stats;
     assert_eq!(stats.connections, 4 * 2, "control and data connections");
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A control connection.
+struct Control(BufReader<TcpStream>);
+
+impl Control {
+    fn log_in() -> Result<Self> {
+        let stream = TcpStream::connect((VIP_V4, 21))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut control = Self(BufReader::new(stream));
+        control.hear("220")?;
+        control.say("USER anonymous", "230")?;
+        Ok(control)
+    }
+
+    fn say(&mut self, line: &str, reply: &str) -> Result<()> {
+        self.0
+            .get_mut()
+            .write_all(format!("{line}\r\n").as_bytes())?;
+        self.hear(reply).context(line.to_owned())
+    }
+
+    fn hear(&mut self, reply: &str) -> Result<()> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        ensure!(line.starts_with(reply), "{line}");
+        Ok(())
+    }
+
+    /// Has the real server open a connection to [`LISTENS`].
+    fn call_in(&mut self, file: &str) -> Result<()> {
+        let [a, b, c, d] = CLIENT_V4.octets();
+        let [high, low] = LISTENS.to_be_bytes();
+        self.say(&format!("PORT {a},{b},{c},{d},{high},{low}"), "200")?;
+        self.0
+            .get_mut()
+            .write_all(format!("RETR {file}\r\n").as_bytes())?;
+        Ok(())
+    }
+}
+
+/// While the one before lives, there is no place for the next data connection to the same port; it is
+/// expected still when it comes again.
+#[test]
+fn a_data_connection_that_is_refused_may_come_again() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    bench.topology.client.enter(|| {
+        let listener = TcpListener::bind((CLIENT_V4, LISTENS))?;
+        let (mut first, mut second) = (Control::log_in()?, Control::log_in()?);
+        first.call_in("data")?;
+        let (mut data, _) = listener.accept()?;
+        second.call_in("name")?;
+        wait::until("the second to be refused", PATIENCE, || {
+            let drops = bench.director.api().stats()?.drops;
+            ensure!(drops.get("tuple_taken") > Some(&0), "{drops:?}");
+            Ok(())
+        })?;
+        io::copy(&mut data, &mut io::sink())?;
+        drop(data);
+        let (mut name, from) = listener.accept()?;
+        ensure!(from.ip() == VIP_V4, "from {from}");
+        let mut text = String::new();
+        name.read_to_string(&mut text)?;
+        ensure!(!text.is_empty(), "an empty name");
+        Ok(())
+    })?;
     assert_accounts(&bench.director);
     Ok(())
 }

@@ -73,24 +73,49 @@ impl Expectations {
         self.expect(tuple, expected, now)
     }
 
-    /// What is expected of a client that opens a connection of this tuple; from now on it is not.
-    pub fn take_passive(&self, tuple: &Tuple, now: Tick) -> Option<Expected> {
-        self.take(&to_vip(tuple.src.addr, tuple.dst), now)
+    /// Has `open` open what is expected of a client that opens a connection of this tuple; from then on it
+    /// is not expected, unless that is refused: who is told nothing sends again. None when nothing is
+    /// expected.
+    pub fn fulfil_passive<T, E>(
+        &self,
+        tuple: &Tuple,
+        now: Tick,
+        open: impl FnOnce(&Expected) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.fulfil(to_vip(tuple.src.addr, tuple.dst), now, open)
     }
 
-    /// What is expected of a real server that opens a connection of this tuple; from now on it is
-    /// not.
-    pub fn take_active(&self, tuple: &Tuple, now: Tick) -> Option<Expected> {
-        self.take(tuple, now)
+    /// The same of a real server that opens a connection of this tuple.
+    pub fn fulfil_active<T, E>(
+        &self,
+        tuple: &Tuple,
+        now: Tick,
+        open: impl FnOnce(&Expected) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.fulfil(*tuple, now, open)
+    }
+
+    /// Meanwhile it is expected by nobody: of two packets one opens it.
+    fn fulfil<T, E>(
+        &self,
+        key: Tuple,
+        now: Tick,
+        open: impl FnOnce(&Expected) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let (expected, until) = self.0.lock().remove(&key)?;
+        if is_over(until, now) {
+            return None;
+        }
+        let opened = open(&expected);
+        if opened.is_err() {
+            self.0.lock().expect(key, expected, until, now);
+        }
+        Some(opened)
     }
 
     fn expect(&self, key: Tuple, expected: Expected, now: Tick) -> bool {
-        self.0.lock().expect(key, expected, now)
-    }
-
-    fn take(&self, key: &Tuple, now: Tick) -> Option<Expected> {
-        let (expected, until) = self.0.lock().remove(key)?;
-        (!is_over(until, now)).then_some(expected)
+        let until = now.after(PATIENCE);
+        self.0.lock().expect(key, expected, until, now)
     }
 }
 
@@ -108,7 +133,7 @@ const fn client_of(key: &Tuple) -> Addr {
 
 impl Book {
     /// Takes one in, unless the place is another one's. One that is said again is the same.
-    fn expect(&mut self, key: Tuple, expected: Expected, now: Tick) -> bool {
+    fn expect(&mut self, key: Tuple, expected: Expected, until: Tick, now: Tick) -> bool {
         match self.all.get(&key) {
             Some((old, until)) if *old != expected && !is_over(*until, now) => return false,
             Some(_) => drop(self.remove(&key)),
@@ -119,7 +144,7 @@ impl Book {
         }
         let room = self.has_room(&key);
         if room {
-            self.all.insert(key, (expected, now.after(PATIENCE)));
+            self.all.insert(key, (expected, until));
             *self.of.entry(client_of(&key)).or_default() += 1;
         }
         room
@@ -179,6 +204,10 @@ mod tests {
         }
     }
 
+    fn accepted(expected: &Expected) -> Result<Expected, ()> {
+        Ok(*expected)
+    }
+
     #[test]
     fn what_is_expected_comes_once_and_in_time() {
         let all = Expectations::default();
@@ -188,11 +217,29 @@ mod tests {
         assert_eq!(passive(1, 5), Some(first), "said again, it is the same");
         let second = passive(2, 5).unwrap();
         assert_ne!(second, first);
-        let taken = all.take_passive(&syn(first), Tick(9)).unwrap();
+        let come = |port, now| all.fulfil_passive(&syn(port), now, accepted);
+        let taken = come(first, Tick(9)).unwrap().unwrap();
         assert_eq!((taken.real, taken.port), (RealId(1), 5000));
-        assert_eq!(all.take_passive(&syn(first), Tick(9)), None);
+        assert_eq!(come(first, Tick(9)), None);
         let late = Tick(5).after(PATIENCE);
-        assert_eq!(all.take_passive(&syn(second), late), None);
+        assert_eq!(come(second, late), None);
+    }
+
+    #[test]
+    fn what_is_refused_is_expected_still_but_no_longer_than_before() {
+        let all = Expectations::default();
+        let port = all.passive(CLIENT, VIP, RealId(1), 5000, Tick(0)).unwrap();
+        let last = Tick(PATIENCE.0 - 1);
+        for now in [Tick(1), last] {
+            let refused = all.fulfil_passive(&syn(port), now, |_| {
+                let meanwhile = all.fulfil_passive(&syn(port), now, accepted);
+                assert_eq!(meanwhile, None, "of two packets one opens it");
+                Err::<(), _>("no room")
+            });
+            assert_eq!(refused, Some(Err("no room")));
+        }
+        let late = Tick(PATIENCE.0);
+        assert_eq!(all.fulfil_passive(&syn(port), late, accepted), None);
     }
 
     #[test]
@@ -234,7 +281,7 @@ mod tests {
         assert_eq!(all.passive(CLIENT, VIP, RealId(1), 5000, Tick(1)), None);
         assert!(active(Addr::v4([10, 0, 1, 2]), 9000, 1).1);
         let (first, _) = active(CLIENT, 1, 1);
-        assert!(all.take_active(&first, Tick(2)).is_some());
+        assert!(all.fulfil_active(&first, Tick(2), accepted).is_some());
         assert!(active(CLIENT, 9000, 2).1, "one has come");
         assert!(
             active(CLIENT, 9001, 2 + PATIENCE.0).1,

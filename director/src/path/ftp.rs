@@ -42,10 +42,25 @@ impl<'s> View<'s> {
     ) -> Result<Departure, Refusal<'s>> {
         let opening = self.opening_of_data(frame, packet);
         let tracked = opening.ok_or(Cause::NoService)?;
-        let expected = self.expectations.take_passive(&packet.tuple, self.now);
-        let expected = expected.ok_or(Cause::NoService)?;
-        let real = self.expecting(&expected)?;
-        let mut entry = self.data_entry(&packet.tuple, &expected, tracked);
+        let opened = self
+            .expectations
+            .fulfil_passive(&packet.tuple, self.now, |expected| {
+                self.open_by_client(shard, frame, packet, place, expected, tracked)
+            });
+        opened.unwrap_or_else(|| Err(Cause::NoService.into()))
+    }
+
+    fn open_by_client(
+        &self,
+        shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+        expected: &Expected,
+        tracked: Tracked,
+    ) -> Result<Departure, Refusal<'s>> {
+        let real = self.expecting(expected)?;
+        let mut entry = self.data_entry(&packet.tuple, expected, tracked);
         let to = Tuple {
             dst: Endpoint::new(real.endpoint.addr, expected.port),
             ..packet.tuple
@@ -69,26 +84,36 @@ impl<'s> View<'s> {
     /// told to open, or a stray.
     pub(super) fn of_nobody(
         &self,
-        mut shard: Shard<'_>,
+        shard: Shard<'_>,
         frame: &mut [u8],
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
         let opening = self.opening_of_data(frame, packet);
-        let expected = opening.and_then(|tracked| {
-            let expected = self.expectations.take_active(&packet.tuple, self.now)?;
-            Some((tracked, expected))
+        let opened = opening.and_then(|tracked| {
+            self.expectations
+                .fulfil_active(&packet.tuple, self.now, |expected| {
+                    self.open_by_real(shard, frame, packet, place, expected, tracked)
+                })
         });
-        let Some((tracked, expected)) = expected else {
-            drop(shard);
-            return self.stray(frame, packet);
-        };
-        let real = self.expecting(&expected)?;
+        opened.unwrap_or_else(|| self.stray(frame, packet))
+    }
+
+    fn open_by_real(
+        &self,
+        mut shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        place: &Place,
+        expected: &Expected,
+        tracked: Tracked,
+    ) -> Result<Departure, Refusal<'s>> {
+        let real = self.expecting(expected)?;
         let to = Tuple {
             src: expected.vip,
             ..packet.tuple
         };
-        let mut entry = self.data_entry(&to.reversed(), &expected, tracked);
+        let mut entry = self.data_entry(&to.reversed(), expected, tracked);
         entry.set_by_real();
         let original = self.table.locate(Direction::Original, &to.reversed());
         self.end_last(&mut shard, &original, &to.reversed());
