@@ -100,21 +100,26 @@ impl Reader {
         let mut slabs: Vec<_> = shards.map(|shard| Rest::of(shape, shard)).collect();
         let mut batch = Vec::with_capacity(BATCH);
         let mut at = 0;
+        let mut end = Ok(());
         while !slabs.is_empty() {
             at %= slabs.len();
-            match slabs[at].next(file)? {
-                Some(found) => {
+            match slabs[at].next(file) {
+                Ok(Some(found)) => {
                     batch.push(found);
                     at += 1;
                 }
-                None => drop(slabs.swap_remove(at)),
+                Ok(None) => drop(slabs.swap_remove(at)),
+                Err(error) => {
+                    slabs.clear();
+                    end = Err(error);
+                }
             }
             if batch.len() == BATCH || slabs.is_empty() {
                 each(&batch);
                 batch.clear();
             }
         }
-        Ok(())
+        end
     }
 }
 
