@@ -6,30 +6,24 @@ use std::sync::Arc;
 use adminapi::error::Result;
 use adminapi::model::listing::Rows;
 use adminapi::model::{
-    AuditEntry, Carried, Change, Configuration, Connection, ConnectionId, ConnectionPage,
-    ConnectionQuery, ConnectionUse, Cursor, Defense, DefenseLevel, Events, ExplainQuery,
-    Explanation, Filter, FilterRules, Forgotten, Health, Limits, Listed, ListedView, ListingQuery,
-    MarkRule, NetworkPage, NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView,
-    Sample, Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status,
-    SyncDaemon, SyncRole, TemplateQuery, Timeouts, TimeoutsPatch,
+    AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
+    ConnectionUse, Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules,
+    Forgotten, Health, Limits, Listed, ListedView, ListingQuery, MarkRule, NetworkPage,
+    NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView, Sample, Service,
+    ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
+    SyncRole, TemplateQuery, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
-use adminapi::{Control, ControlError, News, Put};
+use adminapi::{Control, News, Put};
 
 use super::edit::{self, known, known_real};
 use super::listing::Sheet;
-use super::templates::is_asked_for;
 use super::{Director, listing, translate, view};
 use crate::defence::Level;
-use crate::flow;
 use crate::pool::PoolError;
 use crate::service;
 use crate::sources;
 use crate::stats::TrafficSum;
-use crate::wire::Endpoint;
-
-/// In the cursor of a listing: the connections are through, the templates are not.
-const IN_TEMPLATES: u64 = 1 << 63;
 
 const fn put<T>(created: bool, now: T) -> Put<T> {
     match created {
@@ -173,42 +167,7 @@ impl Control for Director {
     }
 
     fn connections(&self, query: &ConnectionQuery) -> Result<ConnectionPage> {
-        let pool = self.shared.pool.load();
-        let now = self.facts.clock.now();
-        let mut page = ConnectionPage::default();
-        let mut cursor = Some(query.cursor.map_or(0, |cursor| cursor.0));
-        if query.template == Some(true) && query.cursor.is_none() {
-            cursor = Some(IN_TEMPLATES);
-        }
-        let of_templates = TemplateQuery::from(query);
-        while let Some(here) = cursor {
-            if query.template == Some(false) && here & IN_TEMPLATES != 0 {
-                return Ok(page);
-            }
-            let room = (query.limit as usize).saturating_sub(page.connections.len()) as u32;
-            if room == 0 {
-                break;
-            }
-            let wanted = |c: &Connection| query.matches(c);
-            let at = flow::Cursor::from_bits(here & !IN_TEMPLATES);
-            let found = &mut page.connections;
-            cursor = if here & IN_TEMPLATES == 0 {
-                let next = self.shared.table.page(at, room, |entry| {
-                    let expires = self.expiry(entry);
-                    found.extend(view::connection(&pool, entry, expires, now).filter(wanted));
-                });
-                Some(next.map_or(IN_TEMPLATES, flow::Cursor::to_bits))
-            } else {
-                let templates = &self.shared.templates;
-                let next = templates.page(at, room, |entry| {
-                    let template = view::template(templates, &pool, entry, now);
-                    found.extend(template.filter(|one| is_asked_for(&pool, &of_templates, one)));
-                });
-                next.map(|next| next.to_bits() | IN_TEMPLATES)
-            };
-        }
-        page.next = cursor.map(Cursor);
-        Ok(page)
+        Ok(self.page_of_connections(query))
     }
 
     fn marks(&self) -> Result<Vec<MarkRule>> {
@@ -347,22 +306,7 @@ impl Control for Director {
     }
 
     fn close_connection(&self, id: ConnectionId) -> Result<()> {
-        let pool = self.shared.pool.load();
-        let (protocol, client, vip) = (
-            translate::protocol(id.protocol),
-            Endpoint::from(id.client),
-            Endpoint::from(id.vip),
-        );
-        let mut closed = false;
-        self.shared.table.sweep(
-            |entry| entry.protocol() == protocol && entry.client() == client && entry.vip() == vip,
-            |entry| {
-                crate::path::leave(&pool, &self.shared.pool, &self.shared.templates, entry);
-                closed = true;
-            },
-        );
-        let missing = ControlError::NotFound(adminapi::Subject::Connection(id));
-        closed.then_some(()).ok_or(missing)
+        self.close(id)
     }
 
     fn forget_templates(&self, query: &TemplateQuery) -> Result<Forgotten> {

@@ -9,9 +9,10 @@ use adminapi::validate::too_many_marks;
 
 use super::daemons::Daemons;
 use super::filter::{FilterPlan, Filtering};
+use super::publish::plan;
 use super::regions::orphaned;
 use super::roles::Touched;
-use super::{Director, edit, plan};
+use super::{Director, edit};
 use crate::marks::Rule;
 use crate::pool::Pool;
 use crate::tcp;

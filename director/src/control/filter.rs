@@ -12,9 +12,10 @@ use adminapi::model::{
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
+use super::publish::refused;
 use super::regions::{self, Plan, Regional};
 use super::unix::unix_now;
-use super::{Director, limits, refused, translate};
+use super::{Director, limits, translate};
 use crate::filter::{self, BOGONS, Bans, Book, End, List, Rules};
 use crate::flow::Entry;
 use crate::gate::{GateError, Known};

@@ -6,8 +6,9 @@ use adminapi::ControlError;
 use adminapi::error::Result;
 use tracing::warn;
 
+use super::Director;
+use super::publish::refused;
 use super::roles::Touched;
-use super::{Director, refused};
 use crate::door::Door;
 use crate::gate::{Answers, GateError};
 use crate::pool::Pool;

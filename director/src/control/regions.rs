@@ -8,8 +8,9 @@ use adminapi::model::{self, FilterList, FilterRules, MarkRule};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
+use super::Director;
+use super::publish::refused;
 use super::unix::unix_now;
-use super::{Director, refused};
 use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
 use crate::region::{Atlas, AtlasError, Chart, Geography, MAX_REGIONS, Regions, Territory};

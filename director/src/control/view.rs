@@ -7,7 +7,8 @@ use adminapi::error::Result;
 use adminapi::model::{self, Live, RealRow, RealView, ServiceRow, ServiceView};
 
 use super::origin::Sender;
-use super::{Director, refused, translate};
+use super::publish::refused;
+use super::{Director, translate};
 use crate::drops::{Cause, DropReason};
 use crate::fast::Lane;
 use crate::flow::Entry;

@@ -10,9 +10,10 @@ use tracing::{error, warn};
 
 use super::{Filters, bogons_of};
 use crate::config;
+use crate::control::publish::refused;
 use crate::control::regions::{self, Numbers, Plan};
 use crate::control::unix::unix_now;
-use crate::control::{Director, limits, refused, translate};
+use crate::control::{Director, limits, translate};
 use crate::filter::{List, Listing, Rules};
 use crate::region::{Atlas, Geography};
 use crate::wire::Net;
