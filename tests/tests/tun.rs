@@ -109,6 +109,23 @@ impl Bench {
         self.at_client.send(&ethernet(from, to, packet))
     }
 
+    /// Has a router before the real server say that `outer` is too long for a path of `mtu` bytes.
+    fn report_narrow(&self, outer: &Packet, mtu: u32) -> Result<()> {
+        let quoted = ip(
+            outer.source,
+            outer.destination,
+            outer.protocol,
+            &outer.payload[..64],
+        );
+        let kind = match self.outer {
+            Family::V4 => (3, 4, mtu),
+            Family::V6 => (2, 0, mtu),
+        };
+        let said = icmp(outer.destination, outer.source, kind, &quoted);
+        let (from, to) = (Mac::of_host(2, 1), Mac::of_host(2, 0xfe));
+        self.at_real.send(&ethernet(from, to, &said))
+    }
+
     fn is_outer(&self, packet: &Packet) -> bool {
         let from_director = match self.outer {
             Family::V4 => IpAddr::from(Ipv4Addr::new(10, 0, 2, 0xfe)),
@@ -301,29 +318,13 @@ fn the_path_mtu_of_a_tunnel_is_learnt() -> Result<()> {
             let sized = |size: usize| udp(client(Family::V4, 4001), vip, &vec![7; size - 28]);
             bench.send(&sized(1400))?;
             let seen = bench.at_real.expect("packet", |p| bench.is_outer(p))?;
-            let report = |seen: &Packet, mtu: u32| {
-                let quoted = ip(
-                    seen.source,
-                    seen.destination,
-                    seen.protocol,
-                    &seen.payload[..64],
-                );
-                let kind = if outer == Family::V4 {
-                    (3, 4, mtu)
-                } else {
-                    (2, 0, mtu)
-                };
-                let said = icmp(seen.destination, seen.source, kind, &quoted);
-                let (from, to) = (Mac::of_host(2, 1), Mac::of_host(2, 0xfe));
-                bench.at_real.send(&ethernet(from, to, &said))
-            };
             // Of what no tunnel of the director is, nothing is believed.
             let stranger = Packet {
                 protocol: 50,
                 ..seen.clone()
             };
-            report(&stranger, 1290)?;
-            report(&seen, 1390)?;
+            bench.report_narrow(&stranger, 1290)?;
+            bench.report_narrow(&seen, 1390)?;
             let overhead = seen.payload.len() - 1400 + if outer == Family::V4 { 20 } else { 40 };
             wait::until("the client to be told", PATIENCE, || {
                 bench.send(&sized(1400))?;
@@ -336,6 +337,37 @@ fn the_path_mtu_of_a_tunnel_is_learnt() -> Result<()> {
             })?;
             assert_accounts(&bench.director);
         }
+    }
+    Ok(())
+}
+
+/// Whoever sends by IPv6 believes in no path of less than 1,280 bytes: around that, routers cut the
+/// outer datagram.
+#[test]
+fn an_ipv4_path_is_never_too_narrow_for_the_least_of_ipv6() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for tunnel in [KINDS[0], KINDS[1], KINDS[3]] {
+        let bench = Bench::start(Family::V4, &[tunnel])?;
+        let vip = SocketAddr::new(Family::V6.vip(), FIRST_PORT);
+        let sized = |size: usize| udp(client(Family::V6, 4001), vip, &vec![7; size - 48]);
+        bench.send(&sized(1400))?;
+        let seen = bench.at_real.expect("packet", |p| bench.is_outer(p))?;
+        bench.report_narrow(&seen, 600)?;
+        wait::until("the client to be told", PATIENCE, || {
+            bench.send(&sized(1281))?;
+            let is_error = |p: &Packet| p.icmp() == Some((2, 0));
+            let errors = bench.at_client.drain(is_error)?;
+            let error = errors.first().context("no error")?;
+            assert_eq!(error.payload[4..8], 1280u32.to_be_bytes(), "{tunnel:?}");
+            Ok(())
+        })?;
+        bench.at_real.drain(|p| bench.is_outer(p))?;
+        bench.send(&sized(1280))?;
+        let got = bench.arrived(tunnel)?;
+        assert_eq!(got.payload.len() + 40, 1280, "{tunnel:?}");
+        assert_accounts(&bench.director);
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
-use crate::wire::{Addr, Layout, Tuple, Version};
+use crate::wire::{Addr, Layout, Tuple, Version, icmp};
 
 /// The snapshots that a batch is walked with.
 pub(super) struct View<'s> {
@@ -161,10 +161,21 @@ impl<'s> View<'s> {
         overhead: u16,
     ) -> Result<Hop, Refusal<'static>> {
         let mut hop = self.onward(frame, layout, to, flow)?;
-        hop.mtu = hop.mtu.min(self.path_mtus.to(to, self.now));
+        hop.mtu = hop.mtu.min(self.path_to(to, layout.version, overhead));
         match layout.version == Version::V4 && !self.keeps_df() {
             true => Ok(hop),
             false => fitting(frame, layout, hop, overhead),
+        }
+    }
+
+    /// The longest outer datagram to `to` that may be sent around one of `inner`. Every path takes
+    /// IPv6 of 1,280 bytes, and nobody believes less; a router that takes less cuts what is around it
+    /// (RFC 4213 §3.2.2).
+    fn path_to(&self, to: Addr, inner: Version, overhead: u16) -> u32 {
+        let path = self.path_mtus.to(to, self.now);
+        match inner == Version::V6 && to.is_v4() {
+            true => path.max(icmp::least_mtu(inner) + u32::from(overhead)),
+            false => path,
         }
     }
 
