@@ -118,6 +118,15 @@ static __always_inline bool is_answer(struct __sk_buff *skb, const struct sender
 	}
 }
 
+// What goes to a group answers nobody.
+static __always_inline bool is_for_many(struct __sk_buff *skb)
+{
+	__u8 first = 0;
+
+	bpf_skb_load_bytes_relative(skb, 0, &first, sizeof(first), BPF_HDR_START_MAC);
+	return first & 1; // of an Ethernet address (IEEE 802.3 3.2.3)
+}
+
 SEC("tc")
 int home(struct __sk_buff *skb)
 {
@@ -130,7 +139,7 @@ int home(struct __sk_buff *skb)
 		readable = read_v4(skb, &from);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		readable = read_v6(skb, &from);
-	if (!readable || !is_answer(skb, &from))
+	if (!readable || !is_answer(skb, &from) || is_for_many(skb))
 		return TC_ACT_UNSPEC;
 	return bpf_redirect(DOOR, 0);
 }

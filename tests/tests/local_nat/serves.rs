@@ -10,10 +10,13 @@ use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Director, service};
 use testbed::haven::Haven;
+use testbed::packet::{Mac, ethernet, udp};
 use testbed::process::Signal;
+use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{ECHO_PORT, OTHER_HTTP_PORT, big_file};
+use testbed::topology::{HOST_SIDE, REAL_SIDE};
 use testbed::traffic::{
     HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, tally, upload,
 };
@@ -142,6 +145,42 @@ fn its_programs_can_be_asked_directly() -> Result<()> {
             ensure!(bed.caught()? == before, "{family:?}");
             Ok(())
         })?;
+    }
+    assert_accounts(&bed.director);
+    Ok(())
+}
+
+/// What a real server says to a group answers nobody: it goes out as it is.
+#[test]
+fn groups_hear_its_programs() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::start(|configuration| configuration)?;
+    let all = Mac([0xff; 6]);
+    let groups: [(Family, &str, Mac); 4] = [
+        (Family::V4, "224.0.0.251", Mac([1, 0, 0x5e, 0, 0, 0xfb])),
+        (Family::V4, "10.0.2.255", all),
+        (Family::V4, "255.255.255.255", all),
+        (Family::V6, "ff02::fb", Mac([0x33, 0x33, 0, 0, 0, 0xfb])),
+    ];
+    let here = Tap::open(&bed.topology.director, REAL_SIDE)?;
+    let outside = Tap::open(&bed.topology.reals[0].namespace, HOST_SIDE)?;
+    for family in Family::BOTH {
+        bed.join(family)?;
+    }
+    for (family, group, station) in groups {
+        let (from, to) = (at(family, ECHO_PORT), SocketAddr::new(group.parse()?, 5353));
+        let before = bed.caught()?;
+        here.send(&ethernet(
+            Mac::of_host(2, 0xfe),
+            station,
+            &udp(from, to, b"hello"),
+        ))?;
+        outside.expect(group, |packet| {
+            packet.source == from.ip() && packet.destination == to.ip()
+        })?;
+        ensure!(bed.caught()? == before, "{group}: it was caught");
     }
     assert_accounts(&bed.director);
     Ok(())
