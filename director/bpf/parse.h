@@ -153,7 +153,7 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 	set_v6(&p->src.addr, &ip->saddr);
 	set_v6(&p->dst.addr, &ip->daddr);
 	*protocol = ip->nexthdr;
-	for (int i = 0; i < EXTENSION_HEADERS; i++) {
+	for (int i = 0; i <= EXTENSION_HEADERS; i++) {
 		switch (*protocol) {
 		case IPPROTO_HOPOPTS:
 		case IPPROTO_ROUTING:

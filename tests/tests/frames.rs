@@ -1,8 +1,9 @@
 //! No frame and no packet is lost, whatever comes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::generator::{Flows, Generator, Kind, Sink};
 use testbed::packet::{Mac, ethernet};
@@ -11,6 +12,7 @@ use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::topology::HOST_SIDE;
 use testbed::traffic::fetch_names;
+use testbed::wait;
 
 const MILLION: u32 = 1_000_000;
 
@@ -117,6 +119,54 @@ fn odd_frames_are_accounted_for_too() -> Result<()> {
         fetch_names(&scene.topology.client, Family::V4.http(), 3)?.len(),
         3
     );
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// A datagram of IPv6 behind as many extension headers that say nothing (RFC 8200 4.6).
+fn behind_options(packet: &[u8], headers: usize) -> Vec<u8> {
+    const OPTIONS: u8 = 60;
+    const PADDING: [u8; 6] = [1, 4, 0, 0, 0, 0];
+    let (header, payload) = packet.split_at(40);
+    let protocols = std::iter::repeat_n(OPTIONS, headers).chain([header[6]]);
+    let chain: Vec<u8> = protocols
+        .clone()
+        .skip(1)
+        .flat_map(|next| [&[next, 0], &PADDING[..]].concat())
+        .collect();
+    let mut header = header.to_vec();
+    let length = (chain.len() + payload.len()) as u16;
+    header[4..6].copy_from_slice(&length.to_be_bytes());
+    header[6] = protocols.clone().next().unwrap_or(OPTIONS);
+    [header, chain, payload.to_vec()].concat()
+}
+
+/// The gate and the workers agree on how many extension headers are read.
+#[test]
+fn eight_extension_headers_are_read() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    let datagram = testbed::packet::udp(first_source(Family::V6), Family::V6.echo(), b"payload");
+    let received = || anyhow::Ok(scene.director.api().stats()?.workers[0].received);
+    for (headers, read) in [(0, true), (7, true), (8, true), (9, false)] {
+        let before = received()?;
+        let packet = behind_options(&datagram, headers);
+        tap.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &packet,
+        ))?;
+        let taken = wait::until("the datagram", Duration::from_secs(2), || {
+            ensure!(received()? > before);
+            Ok(())
+        });
+        assert_eq!(taken.is_ok(), read, "{headers} extension headers");
+    }
+    let drops = scene.director.api().stats()?.drops;
+    assert_eq!(drops.get("too_many_extensions"), None);
     assert_accounts(&scene.director);
     Ok(())
 }
