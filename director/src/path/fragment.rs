@@ -113,13 +113,14 @@ impl<'s> View<'s> {
 
     /// Lets those of the fragments go that were kept, a bounded number at once, whose way is known
     /// now or whose time is up.
-    pub(super) fn release(&self, umem: &Umem, refused: &mut Refused, out: &mut Outbox) {
+    pub(super) fn release(&mut self, umem: &Umem, refused: &mut Refused, out: &mut Outbox) {
         for _ in 0..refused.held().len().min(LOOKS) {
             let due = refused.held().next(|name, arrival| {
                 !Held::is_patient(arrival, self.now)
                     || !matches!(self.fragments.way(name, self.now), Way::Unknown)
             });
             if let Some(arrival) = due {
+                self.port = arrival.port;
                 self.pass(umem, arrival, &Reading::Fragment, refused, out);
             }
         }

@@ -36,7 +36,7 @@ impl<'s> View<'s> {
         let Some(handle) = found else {
             drop(shard);
             return match self.chosen_for_error(way, &tuple) {
-                Some((real, to)) => self.send_error(frame, &error, way, real, &to),
+                Some((real, to)) => self.send_error(frame, &error, way, real, &to, 0),
                 None => self.stray_error(frame, &error),
             };
         };
@@ -52,11 +52,8 @@ impl<'s> View<'s> {
         if !number.is_none_or(|number| may_have_sent(&entry, way.reversed(), number)) {
             return Err(Refusal::from(Cause::IcmpSequence).of_real(real));
         }
-        if gap != 0 {
-            forward::renumber_quote(frame, &error, gap);
-        }
         let to = self.translated(&entry, real, way);
-        self.send_error(frame, &error, way, real, &to)
+        self.send_error(frame, &error, way, real, &to, gap)
     }
 
     /// The real server that the scheduler gives an error to which is about no connection, and the
@@ -80,8 +77,8 @@ impl<'s> View<'s> {
         (real.method != Method::FullNat).then_some((real, Tuple { dst, ..*tuple }))
     }
 
-    /// Sends an error about a packet of `real` to the end that sent that packet; `to` is the
-    /// tuple of a packet which would answer it.
+    /// Sends an error about a packet of `real` to the end that sent that packet, which had numbered it
+    /// `gap` less; `to` is the tuple of a packet which would answer it.
     fn send_error(
         &self,
         frame: &mut [u8],
@@ -89,10 +86,14 @@ impl<'s> View<'s> {
         way: Direction,
         real: &'s Real,
         to: &Tuple,
+        gap: u32,
     ) -> Result<Departure, Refusal<'s>> {
         let method = method_of(real, way);
         let hop = self.hop_by(frame, &error.layout, method, to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        if gap != 0 {
+            forward::renumber_quote(frame, error, gap);
+        }
         self.count(real, &error.layout, way);
         forward::widen_path(frame, error);
         match method {
