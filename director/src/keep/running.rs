@@ -1,8 +1,8 @@
 //! What is in force, as it was asked for: by the configuration file, and by whom since then.
 
 use adminapi::model::{
-    Configuration, FilterRules, MarkRule, Prefix, Service, ServiceId, StandingListing, SyncDaemon,
-    Timeouts,
+    Configuration, FilterRules, MarkRule, Prefix, Real, Service, ServiceId, StandingListing,
+    SyncDaemon, Timeouts,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
@@ -189,6 +189,24 @@ impl Running {
             level: pick(&old.level, &file.level, &now.level),
             filter: pick(&old.filter, &file.filter, &now.filter),
         }
+    }
+
+    /// The services of `wanted`, and with them the real servers that are being drained, which nobody
+    /// wants any more.
+    #[must_use]
+    pub fn with_leaving(&self, mut wanted: Vec<Service>) -> Vec<Service> {
+        for Drained { service, real, .. } in &self.drains {
+            let at = |found: &Real| found.endpoint(service.port()) == *real;
+            let now = self.now.services.iter().find(|now| now.id == *service);
+            let leaving = now.and_then(|now| now.reals.iter().find(|real| at(real)));
+            let wanted = wanted.iter_mut().find(|wanted| wanted.id == *service);
+            if let (Some(leaving), Some(wanted)) = (leaving, wanted) {
+                if !wanted.reals.iter().any(at) {
+                    wanted.reals.push(leaving.clone());
+                }
+            }
+        }
+        wanted
     }
 }
 

@@ -64,7 +64,10 @@ fn restore(
     state: &model::Configuration,
     former: Option<&Former>,
 ) -> Result<()> {
-    let wishes = Wishes::stored(state);
+    let mut wishes = Wishes::stored(state);
+    if let Some(running) = former.and_then(|former| former.running.as_ref()) {
+        wishes.services = running.with_leaving(wishes.services);
+    }
     let refused = || "what was kept cannot be done any more ([api] persist)";
     director.adopt(config, &wishes).with_context(refused)?;
     director.adopt_defense(&config.defense);

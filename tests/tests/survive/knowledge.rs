@@ -1,22 +1,23 @@
 //! What was known of real servers, clients and traffic is known again.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use adminapi::model::{
     Check, CheckKind, FilterList, FilterRules, ForwardingMethod, HealthPolicy, Listed, Millis,
-    OnFailure, Pace, Persistence, Protocol, Scheduler, ServicePatch,
+    OnFailure, Pace, Persistence, Protocol, RealPatch, Scheduler, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
 use testbed::accounts::assert_accounts;
-use testbed::director::service;
+use testbed::director::{Configuration, service};
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::syns::banning;
-use testbed::topology::{HOST_SIDE, VIP_V4};
-use testbed::traffic::{fetch_names, tally};
+use testbed::topology::{HOST_SIDE, RealHost, VIP_V4};
+use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
 use crate::bed::{Bench, PATIENCE, STRANGER};
@@ -202,6 +203,46 @@ fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
     })?;
     ensure!(second.left > Some(SECONDS), "{second:?}");
     fetch_names(&bench.topology.client, Family::V4.http(), 1)?;
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Where changes over the API are kept, who is being drained is not among what is wanted.
+#[test]
+fn a_drain_goes_on_where_changes_are_kept() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("state.json").display().to_string();
+    let keeping = |configuration: Configuration| configuration.api("persist", file);
+    let mut bench = Bench::start_shaped(ForwardingMethod::Nat, keeping)?;
+    let (family, id) = (Family::V4, Family::V4.http_service());
+    let mut open = HttpConnection::open(&bench.topology.client, family.http())?;
+    let name = open.ask_name()?;
+    let its = |host: &&RealHost| host.name == name;
+    let host = bench.topology.reals.iter().find(its).context("nobody")?;
+    let at = SocketAddr::from((host.v4, OTHER_HTTP_PORT));
+    bench
+        .director
+        .api()
+        .change_real(id, at, RealPatch::drain(600))?;
+    let drain = |bench: &Bench| {
+        let reals = bench.director.api().service(id)?.reals;
+        let real = reals.into_iter().find(|real| real.endpoint() == at);
+        let draining = real.and_then(|real| real.draining);
+        let draining = draining.context("it is not drained any more")?;
+        anyhow::Ok((draining.since, draining.until))
+    };
+    let before = drain(&bench)?;
+    bench.wait_kept("\"seconds\":600")?;
+    for signal in [Signal::Term, Signal::Kill] {
+        bench.restart(signal)?;
+        assert_eq!(open.ask_name()?, name);
+        assert_eq!(drain(&bench)?, before);
+        let others = tally(fetch_names(&bench.topology.client, family.http(), 4)?);
+        assert_eq!(others.get(&name), None);
+    }
     assert_accounts(&bench.director);
     Ok(())
 }
