@@ -112,6 +112,14 @@ impl Service {
         there.or_else(|| self.aside.find(endpoint))
     }
 
+    /// Whether it is configured to have this one: among its real servers, or while they are down.
+    pub fn knows(&self, endpoint: Endpoint) -> bool {
+        let policy = self.health.as_ref();
+        let sorry = policy.and_then(|policy| policy.sorry.as_ref());
+        let is_sorry = |real: &model::Real| endpoint == real.endpoint(self.key.port()).into();
+        self.find(endpoint).is_some() || sorry.is_some_and(is_sorry)
+    }
+
     /// Whether its connections are those that FTP is controlled by.
     pub const fn is_ftp(&self) -> bool {
         match self.handling.helper {

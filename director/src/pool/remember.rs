@@ -67,11 +67,11 @@ impl Pool {
 
     fn admit(&mut self, name: Name) -> (ServiceKey, Endpoint) {
         let service = self.services.get(&name.service).cloned();
-        let listed = service
+        let known = service
             .as_ref()
-            .is_some_and(|service| service.reals.find(name.endpoint).is_some());
+            .is_some_and(|service| service.knows(name.endpoint));
         let real = Real {
-            standing: match listed || name.method == Method::Bypass {
+            standing: match known || name.method == Method::Bypass {
                 true => Standing::Replaced,
                 false => Standing::Removed,
             },
@@ -113,7 +113,7 @@ impl Pool {
 mod tests {
     use std::sync::Arc;
 
-    use adminapi::model::Scheduler;
+    use adminapi::model::{HealthPolicy, Scheduler};
 
     use super::*;
     use crate::service::{Phase, Settings};
@@ -163,6 +163,21 @@ mod tests {
         heir.add_real(&key(), at(2), Settings::weight(1)).unwrap();
         assert_eq!(id(&heir, 2), left.id);
         assert!(Arc::ptr_eq(&heir.real(left.id).unwrap().load, &left.load));
+    }
+
+    #[test]
+    fn a_sorry_server_that_is_not_needed_now_keeps_its_connections() {
+        let mut former = pool(&[], &[1, 9]);
+        let names = former.take_named();
+        let mut heir = pool(&names, &[1]);
+        let sorry = serde_json::from_value(serde_json::json!({
+            "sorry": {"address": "10.0.2.9", "port": 80, "weight": 1, "method": "nat"}
+        }));
+        let policy: HealthPolicy = sorry.unwrap();
+        heir.set_health(&key(), Some(&policy)).unwrap();
+        heir.admit_remembered();
+        let old = heir.real(id(&former, 9)).unwrap();
+        assert_eq!(old.standing, Standing::Replaced);
     }
 
     #[test]
