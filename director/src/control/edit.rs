@@ -57,7 +57,10 @@ impl Director {
                 let wanted = changed_service(pool, *service, patch.clone())?;
                 self.refuse_commands(command_of_policy(wanted.health.as_ref()))?;
                 touched.service(translate::key(*service));
-                configure(pool, touched, &translate::key(*service), &wanted)
+                let key = translate::key(*service);
+                configure(pool, touched, &key, &wanted)?;
+                let mut reals = wanted.reals.iter();
+                reals.try_for_each(|real| refuse_answerless(pool, &key, real.method))
             }
             Change::RemoveService { service } => {
                 remove_service(pool, touched, translate::key(*service))
@@ -183,7 +186,8 @@ pub(super) fn add_real(
     Ok(())
 }
 
-/// Gives a service the scheduler and the handling of `wanted`.
+/// Gives a service the scheduler and the handling of `wanted`; whether its real servers go with that
+/// is for the caller to ask, who may change them.
 fn configure(
     pool: &mut Pool,
     touched: &mut Touched,
@@ -201,11 +205,7 @@ fn configure(
         let its = pool.reals().filter(|real| real.service == *key);
         its.for_each(|real| touched.real(key, real.endpoint));
     }
-    let reals = service.configured();
-    let methods = reals.map(|real| translate::api_method(real.method).0);
-    let mut full = methods.filter(|method| *method == ForwardingMethod::FullNat);
-    full.next()
-        .map_or(Ok(()), |method| refuse_answerless(pool, key, method))
+    Ok(())
 }
 
 /// True when the real server is new.

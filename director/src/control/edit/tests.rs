@@ -34,6 +34,35 @@ fn service(vip: &str, reals: &[&str]) -> Service {
 }
 
 #[test]
+fn a_service_may_become_one_packet_as_its_real_server_leaves_fullnat() {
+    let datagrams = |method, one_packet| {
+        let mut wanted = service("10.0.0.1:53", &["10.0.0.2:53"]);
+        wanted.id = ServiceId::at(Protocol::Udp, "10.0.0.1:53".parse().unwrap());
+        wanted.reals[0].method = method;
+        Service {
+            one_packet,
+            ..wanted
+        }
+    };
+    let mut pool = Pool::new(1);
+    pool.list_speakers(&[crate::wire::Addr::v4([10, 0, 0, 99])]);
+    for (method, one_packet, fits) in [
+        (ForwardingMethod::FullNat, false, true),
+        (ForwardingMethod::Nat, true, true),
+        (ForwardingMethod::FullNat, true, false),
+        (ForwardingMethod::FullNat, false, true),
+    ] {
+        let mut next = pool.clone();
+        let wanted = [datagrams(method, one_packet)];
+        let put = put_services(&mut next, &mut Touched::default(), &wanted, None);
+        assert_eq!(put.is_ok(), fits, "{method:?} {one_packet}: {put:?}");
+        if fits {
+            pool = next;
+        }
+    }
+}
+
+#[test]
 fn a_real_server_and_a_service_may_change_places_in_one_step() {
     let (one, other, third) = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80");
     let steps = [
