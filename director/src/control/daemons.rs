@@ -37,10 +37,15 @@ impl Daemons {
         Ok(())
     }
 
-    /// What these would be over `links`, which have their interfaces.
-    pub(super) fn settled(wanted: &[SyncDaemon], links: &[Link]) -> Result<Vec<SyncDaemon>> {
-        let settled = wanted.iter().cloned().map(|daemon| settled(daemon, links));
-        let mut all = settled.collect::<Result<Vec<_>>>()?;
+    /// What these would be over `links`, which have their interfaces. One that is there stays as it
+    /// is, though its interface may have gone.
+    pub(super) fn settled(&self, wanted: &[SyncDaemon], links: &[Link]) -> Result<Vec<SyncDaemon>> {
+        let present = self.all();
+        let settle = |daemon: SyncDaemon| match present.contains(&daemon) {
+            true => Ok(daemon),
+            false => settled(daemon, links),
+        };
+        let mut all = (wanted.iter().cloned().map(settle)).collect::<Result<Vec<_>>>()?;
         all.sort_by_key(|daemon| daemon.role);
         Ok(all)
     }

@@ -7,7 +7,6 @@ use adminapi::model::{MarkRule, Service, SyncDaemon, Timeouts};
 use adminapi::sysctl::Sysctls;
 use adminapi::validate::too_many_marks;
 
-use super::daemons::Daemons;
 use super::filter::{FilterPlan, Filtering};
 use super::publish::plan;
 use super::regions::orphaned;
@@ -104,7 +103,7 @@ impl Director {
         }
         let links = self.neighbourhood.links().borrow().clone();
         let daemons = wanted.daemons;
-        let daemons = daemons.map(|daemons| Daemons::settled(daemons, &links));
+        let daemons = daemons.map(|daemons| self.daemons.settled(daemons, &links));
         Ok(Judged {
             marks: (wanted.marks)
                 .map(|marks| self.compile(marks, &numbers))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use adminapi::error::Result;
+use adminapi::model::SyncDaemon;
 use tracing::{info, warn};
 
 use super::{Director, translate};
@@ -133,15 +134,25 @@ impl Director {
     fn resume(&self, running: &Running, level: u8) {
         self.watch.lock().events.go_on(running.events);
         self.hold(&running.levels, level);
-        let links = self.neighbourhood.links().borrow().clone();
-        for daemon in &running.daemons {
-            if let Err(error) = self.daemons.start(daemon.clone(), &links) {
-                warn!(%error, "a synchronisation daemon is not taken over");
-            }
-        }
+        self.start_again(&running.daemons);
         for drained in &running.drains {
             if let Err(error) = self.drain_on(drained) {
                 warn!(%error, "a drain is not taken over");
+            }
+        }
+    }
+
+    /// Starts the synchronisation daemons that there were before, as far as they can be started still:
+    /// they do nothing, so nothing is to fail for them.
+    pub fn start_again(&self, daemons: &[SyncDaemon]) {
+        let (links, there) = (
+            self.neighbourhood.links().borrow().clone(),
+            self.daemons.all(),
+        );
+        let is_there = |daemon: &&SyncDaemon| there.iter().any(|one| one.role == daemon.role);
+        for daemon in daemons.iter().filter(|daemon| !is_there(daemon)) {
+            if let Err(error) = self.daemons.start(daemon.clone(), &links) {
+                warn!(%error, "a synchronisation daemon is not taken over");
             }
         }
     }

@@ -74,7 +74,10 @@ fn restore(
     if let Some(former) = former {
         director.take_over(former, wishes.level);
     }
-    director.put_whole(state).with_context(refused)?;
+    let mut state = state.clone();
+    let daemons = state.daemons.take().unwrap_or_default();
+    director.put_whole(&state).with_context(refused)?;
+    director.start_again(&daemons);
     director.note_file(Wishes::of(config));
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use adminapi::model::{
     FilterList, FilterRules, Listed, MarkRule, Protocol, RealPatch, Scheduler, Service, ServiceId,
+    SyncDaemon,
 };
 use anyhow::{Result, ensure};
 use testbed::director::{Configuration, Director, run_to_end, service};
@@ -270,5 +271,43 @@ fn a_change_that_cannot_be_written_is_taken_back() -> Result<()> {
     let told = refused.expect_err("it was written").to_string();
     ensure!(told.contains("taken back"), "{told}");
     ensure!(weight(&director, id)? == 1);
+    Ok(())
+}
+
+/// Synchronisation daemons do nothing yet: nothing is to fail for them.
+#[test]
+fn a_daemon_whose_interface_has_gone_stops_nothing() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (kept, id) = (Kept::new()?, web(1).id);
+    let here = &kept.topology.director;
+    here.ip("link add s0 type veth peer name s1\n")?;
+    let mut director = kept.start()?;
+    let daemon = serde_json::json!({"role": "master", "interface": "s0"});
+    let daemon: SyncDaemon = serde_json::from_value(daemon)?;
+    wait::until("the interface to be seen", PATIENCE, || {
+        let api = director.api();
+        api.call(async |api| api.start_daemon(&daemon).await)
+            .map(drop)
+    })?;
+    here.ip("link del s0\n")?;
+    let weighing = |weight| RealPatch {
+        weight: Some(weight),
+        ..RealPatch::default()
+    };
+    let real = ([10, 0, 2, 1], 80).into();
+    director.api().put_service(&web(7))?;
+    fs::create_dir(kept.file.with_extension("json.new"))?;
+    let refused = director.api().change_real(id, real, weighing(9));
+    let told = refused.expect_err("it was written").to_string();
+    ensure!(told.contains("taken back"), "{told}");
+    ensure!(weight(&director, id)? == 7);
+    director.end_by(Signal::Kill)?;
+
+    let director = kept.start()?;
+    ensure!(weight(&director, id)? == 7);
+    let left = director.api().call(async |api| api.daemons().await)?;
+    ensure!(left.is_empty(), "{left:?}");
     Ok(())
 }
