@@ -92,6 +92,7 @@ pub async fn start(
         neighbourhood.context("cannot follow the kernel's routes and neighbours")?;
     let tables = tables(config, &datapath, keep.as_ref(), former.as_ref(), clock)?;
     let shared = Arc::new(shared(config, &datapath, &neighbourhood, tables));
+    shared.orders.set_keep_dead(former.is_some());
     count_on(&datapath, former.as_ref())?;
     let make = |id| {
         let stats = Arc::clone(datapath.stats(id));

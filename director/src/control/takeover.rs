@@ -77,6 +77,7 @@ impl Director {
         }
         let templates = self.take_templates(former);
         let connections = self.take_connections(former);
+        self.shared.orders.set_keep_dead(false);
         self.end_lost(&self.filters.lock());
         // Those who are down are to get none of the first packets. Out of its service, one keeps its
         // connections only if it has them already.

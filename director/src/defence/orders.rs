@@ -1,6 +1,9 @@
 //! What the control side orders of all workers.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// How a real server is told of a half-open connection that was dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +48,7 @@ pub enum Repeats {
 #[derive(Debug, Default)]
 pub struct Orders {
     drop_entry: AtomicBool,
+    keep_dead: AtomicBool,
     tell_reals: AtomicU8,
     strays: AtomicU8,
 }
@@ -54,6 +58,13 @@ impl Orders {
     #[inline]
     pub fn drops_entries(&self) -> bool {
         self.drop_entry.load(Relaxed)
+    }
+
+    /// Whether connections and templates stay whose time is up. So it is while those of a former
+    /// daemon are taken over: until all are, nobody knows what has a connection.
+    #[inline]
+    pub fn keeps_dead(&self) -> bool {
+        self.keep_dead.load(Acquire)
     }
 
     /// How a real server is told of a half-open connection that was dropped.
@@ -79,6 +90,11 @@ impl Orders {
     /// Turns dropping of entries on or off.
     pub fn set_drop_entry(&self, on: bool) {
         self.drop_entry.store(on, Relaxed);
+    }
+
+    /// Lets the dead stay, or go.
+    pub fn set_keep_dead(&self, on: bool) {
+        self.keep_dead.store(on, Release);
     }
 
     /// Says how real servers are told.

@@ -73,7 +73,7 @@ use crate::sources::Sampler;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
-use crate::time::{Tick, Ticks};
+use crate::time::Tick;
 use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
@@ -204,13 +204,6 @@ impl Sight {
     }
 }
 
-/// Entries and seconds that expiry looks at in one shard at once.
-const EXPIRY_BUDGET: u32 = 32;
-
-/// Of so many places of the half-open pool one is emptied in a tick, when entries are dropped before
-/// their time: a 32nd in a second, as in IPVS.
-const THINNING: u32 = 32 * Ticks::PER_SECOND;
-
 impl Path {
     /// The path of worker number `worker`.
     pub fn new(worker: usize, shared: Arc<Shared>, stats: Arc<WorkerStats>, asker: Asker) -> Self {
@@ -279,19 +272,10 @@ impl Walk for Path {
             self.retry(umem, out, now);
         }
         self.sampler.tick(now, &self.sight.stats.sources);
-        let view = self.sight.view(0, now);
-        let expire = |shard| {
-            let gone = &mut |entry: &_, _| view.departed(entry);
-            view.table.expire(shard, now, EXPIRY_BUDGET, gone)
-        };
-        self.expiry.round(view.table.shards(), now, expire);
-        let expire = |shard| (view.templates).expire(view.pool, shard, now, EXPIRY_BUDGET);
-        self.clients_expiry
-            .round(view.templates.shards(), now, expire);
-        if view.orders.drops_entries() && self.thinned != now {
-            self.thinned = now;
-            view.thin(self.expiry.shards(view.table.shards()));
+        if !self.sight.shared.orders.keeps_dead() {
+            self.bury(now);
         }
+        let view = self.sight.view(0, now);
         view.tend_openings();
         view.run_errands(umem, out);
         view.say_farewells(umem, out);
@@ -333,13 +317,6 @@ impl Path {
 }
 
 impl View<'_> {
-    /// Drops a few of the half-open connections in some shards, by lot.
-    #[cold]
-    fn thin(&self, shards: impl Iterator<Item = usize>) {
-        let gone = &mut |entry: &_, _| self.departed(entry);
-        shards.for_each(|shard| self.table.thin(shard, THINNING, gone));
-    }
-
     /// Takes one packet all the way.
     fn pass(
         &self,
