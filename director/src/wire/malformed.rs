@@ -18,7 +18,7 @@ pub enum Malformed {
     BadTotalLength,
     /// The IPv4 header checksum is wrong.
     BadHeaderChecksum,
-    /// A fragment of a datagram, first or later: [`super::fragment`] reads it. As a reason, a
+    /// A fragment of a datagram, first or later: [`super::fragment()`] reads it. As a reason, a
     /// fragment within a fragment.
     Fragment,
     /// A first fragment that does not hold all headers (RFC 1858, RFC 7112).
