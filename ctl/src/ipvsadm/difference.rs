@@ -28,7 +28,8 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
         }
     }
     text += &come(save::levels(&old.defense), save::levels(&new.defense));
-    text += &come(save::cookies(&old.services), save::cookies(&new.services));
+    let cookies = |config: &Configuration| save::cookies(&config.services);
+    changes(&mut text, &cookies(old), &cookies(new));
     text
 }
 

@@ -3,35 +3,38 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 
-use adminapi::model::{Change, Configuration, MarkRule, Service, ServiceId};
+use adminapi::model::{Change, Configuration, Service, ServiceId};
 use adminapi::validate::{validate_real, validate_service};
 use adminapi::{Problem, ProblemDocument};
 
 use crate::director::{DirectorError, Edit, Result, Setting};
 
-/// The configuration as the lines so far have made it, and the rules that mark packets where it
-/// began.
+/// The configuration as the lines so far have made it.
 #[derive(Debug)]
-pub(crate) struct Draft(RefCell<Configuration>, Vec<MarkRule>);
+pub(crate) struct Draft<'c> {
+    config: RefCell<Configuration>,
+    /// Where it began.
+    present: &'c Configuration,
+}
 
-impl Draft {
+impl<'c> Draft<'c> {
     /// As `present` is, without services: settings stay unless a line sets them.
-    pub(crate) fn starting(present: &Configuration) -> Self {
+    pub(crate) fn starting(present: &'c Configuration) -> Self {
         let empty = Configuration {
             timeouts: present.timeouts,
             ..Configuration::default()
         };
-        let marks = present.marks.clone().unwrap_or_default();
-        Self(RefCell::new(empty), marks)
+        Self {
+            config: RefCell::new(empty),
+            present,
+        }
     }
 
-    /// What it has become. Lines say nothing of health: what stays is watched as it is at
-    /// `present`.
-    pub(crate) fn finished(self, present: &Configuration) -> Configuration {
-        let mut config = self.0.into_inner();
+    /// What it has become. Lines say nothing of health: what stays is watched as it is now.
+    pub(crate) fn finished(self) -> Configuration {
+        let mut config = self.config.into_inner();
         for service in &mut config.services {
-            let before = present.services.iter().find(|known| known.id == service.id);
-            if let Some(before) = before {
+            if let Some(before) = known(self.present, service.id) {
                 watch_as_before(service, before);
             }
         }
@@ -39,10 +42,14 @@ impl Draft {
     }
 
     fn with<T>(&self, id: ServiceId, act: impl FnOnce(&mut Service) -> Result<T>) -> Result<T> {
-        let mut config = self.0.borrow_mut();
+        let mut config = self.config.borrow_mut();
         let service = config.services.iter_mut().find(|known| known.id == id);
         service.map_or(Err(DirectorError::NoService), act)
     }
+}
+
+fn known(config: &Configuration, id: ServiceId) -> Option<&Service> {
+    config.services.iter().find(|known| known.id == id)
 }
 
 fn watch_as_before(service: &mut Service, before: &Service) {
@@ -73,7 +80,7 @@ fn place(service: &Service, at: SocketAddr) -> Option<usize> {
     reals.position(|real| real.endpoint(port) == at)
 }
 
-impl Draft {
+impl Draft<'_> {
     fn change(&self, change: Change) -> Result<()> {
         match change {
             Change::AddService(service) => self.add_service(service),
@@ -85,7 +92,7 @@ impl Draft {
             }),
             Change::RemoveService { service } => {
                 self.with(service, |_| Ok(()))?;
-                let services = &mut self.0.borrow_mut().services;
+                let services = &mut self.config.borrow_mut().services;
                 services.retain(|known| known.id != service);
                 Ok(())
             }
@@ -114,23 +121,28 @@ impl Draft {
                 Ok(())
             }),
             Change::RemoveServices {} => {
-                self.0.borrow_mut().services.clear();
+                self.config.borrow_mut().services.clear();
                 Ok(())
             }
         }
     }
 
-    fn add_service(&self, service: Service) -> Result<()> {
+    /// No line that adds a service says when it has cookies: one that is there keeps that, until a
+    /// line of its own sets it.
+    fn add_service(&self, mut service: Service) -> Result<()> {
         if self.with(service.id, |_| Ok(())).is_ok() {
             return Err(DirectorError::Exists);
         }
         unless_valid(validate_service(&service))?;
-        self.0.borrow_mut().services.push(service);
+        if let Some(before) = known(self.present, service.id) {
+            service.cookies = before.cookies;
+        }
+        self.config.borrow_mut().services.push(service);
         Ok(())
     }
 }
 
-impl Edit for Draft {
+impl Edit for Draft<'_> {
     async fn has_service(&self, id: ServiceId) -> Result<bool> {
         Ok(self.with(id, |_| Ok(())).is_ok())
     }
@@ -140,7 +152,7 @@ impl Edit for Draft {
     }
 
     async fn set(&self, setting: Setting) -> Result<()> {
-        let mut config = self.0.borrow_mut();
+        let mut config = self.config.borrow_mut();
         match setting {
             Setting::Timeouts(patch) => config.timeouts = config.timeouts.changed(patch),
             Setting::Sysctl(name, value) => drop(config.sysctls.insert(name, value)),
@@ -157,7 +169,8 @@ impl Edit for Draft {
             }
             Setting::NoMarks => config.marks = Some(Vec::new()),
             Setting::Mark(rule) => {
-                let mut marks = config.marks.take().unwrap_or_else(|| self.1.clone());
+                let before = || self.present.marks.clone().unwrap_or_default();
+                let mut marks = config.marks.take().unwrap_or_else(before);
                 marks.push(rule);
                 config.marks = Some(marks);
             }

@@ -142,7 +142,7 @@ pub(super) async fn restore_atomically<D: Director>(
             done.map_err(|failure| failure.at_line(number))?;
         }
     }
-    let wanted = draft.finished(&present);
+    let wanted = draft.finished();
     streams
         .out
         .write_all(difference(&present, &wanted).as_bytes())?;
@@ -153,7 +153,11 @@ pub(super) async fn restore_atomically<D: Director>(
     .map_err(|error| Failure::Director(About::Whole(&wanted).named(error)))
 }
 
-async fn draft_line(words: &[String], draft: &Draft, context: Context<'_>) -> Result<(), Failure> {
+async fn draft_line(
+    words: &[String],
+    draft: &Draft<'_>,
+    context: Context<'_>,
+) -> Result<(), Failure> {
     for doing in read(words, context)? {
         match doing {
             Doing::Request(Request::Change(change)) => execute::change(change, draft).await?,

@@ -49,6 +49,25 @@ fn a_second_restoring_changes_nothing() {
 }
 
 #[test]
+fn what_no_line_says_of_a_service_stays() {
+    let director = MemoryDirector::default();
+    let lines = "-A -t 192.0.2.10:80\ndefense cookies off -t 192.0.2.10:80\n";
+    assert_eq!(restore(&director, "-R", lines), DONE);
+    let saved = bulwark(&director, "-Sn").out;
+    let full = bulwark(&director, "-Sn --full").out;
+    assert_eq!(restore(&director, "-R --atomic", &saved), DONE);
+    assert_eq!(bulwark(&director, "-Sn --full").out, full);
+
+    let again = "-A -t 192.0.2.10:80\n-D -t 192.0.2.10:80\n-A -t 192.0.2.10:80\n";
+    assert_eq!(restore(&director, "-R --atomic", again), DONE);
+
+    let auto = format!("{saved}defense cookies auto -t 192.0.2.10:80\n");
+    let restored = restore(&director, "-R --atomic", &auto);
+    assert_eq!(restored.out, "- defense cookies off -t 192.0.2.10:80\n");
+    assert!(!bulwark(&director, "-Sn --full").out.contains("cookies"));
+}
+
+#[test]
 fn many_lines_are_one_request() {
     let director = MemoryDirector::default();
     let mut lines = String::from("-A -t 192.0.2.10:80\n");
