@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use dns_lookup::{AddrInfoHints, getaddrinfo, getnameinfo};
 
 use super::grammar::Transport;
+use super::value::BLANKS;
 
 /// Turns names into numbers and back.
 pub(crate) trait Names {
@@ -59,6 +60,14 @@ impl SystemNames {
     }
 }
 
+/// Whether C's `strtoul` reads all of it, which the resolver asks before it looks for a name.
+fn is_number(name: &str) -> bool {
+    let unsigned = name.trim_start_matches(BLANKS);
+    let digits = unsigned.strip_prefix(['+', '-']).unwrap_or(unsigned);
+    let has_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    has_digits || name.is_empty()
+}
+
 const fn socket_type(transport: Transport) -> i32 {
     match transport {
         Transport::Udp => libc::SOCK_DGRAM,
@@ -89,8 +98,8 @@ impl Names for SystemNames {
     }
 
     fn port(&self, name: &str, transport: Transport) -> Option<u16> {
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-            return None; // the resolver would take a number for a name
+        if is_number(name) {
+            return None; // the resolver would take it, modulo 65536
         }
         if transport == Transport::Sctp {
             let known = self.sctp().iter().find(|(known, _)| known == name);
@@ -146,6 +155,30 @@ mod tests {
             sctp_ports(services),
             [named("ssh", 22), named("m3ua", 2905), named("m3", 2905)]
         );
+    }
+
+    #[test]
+    fn numbers_are_no_names_of_ports() {
+        for number in [
+            "", "80", "65616", "+65616", "-65456", " 80", "\t+80", "00080",
+        ] {
+            assert!(is_number(number), "{number:?}");
+            let found = SystemNames::default().port(number, Transport::Tcp);
+            assert_eq!(found, None, "{number:?}");
+        }
+        for name in [
+            "9pfs",
+            "3com-tsmux",
+            "-",
+            "+",
+            " ",
+            "80 ",
+            "+-80",
+            "http",
+            "0x50",
+        ] {
+            assert!(!is_number(name), "{name:?}");
+        }
     }
 
     #[test]

@@ -12,9 +12,12 @@ use super::inet::loose_ipv4;
 /// Seconds in 31 days, the longest timeout.
 pub(crate) const MAX_TIMEOUT: i64 = 31 * 24 * 60 * 60;
 
+/// What C's `isspace` takes for blank.
+pub(super) const BLANKS: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
+
 /// A decimal number within `range`, read as C's `strtol` does: blanks and a sign may lead.
 pub(crate) fn number(text: &str, range: RangeInclusive<i64>) -> Option<i64> {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let text = text.trim_start_matches(BLANKS);
     let value = text.parse::<i64>().ok()?;
     range.contains(&value).then_some(value)
 }
