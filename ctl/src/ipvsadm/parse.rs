@@ -178,6 +178,13 @@ impl Line {
         }
     }
 
+    /// As ipvsadm does once it learns that a service is IPv6: a mask that came before is that of an
+    /// IPv4 one.
+    fn reset_mask(&mut self) {
+        self.persistence.prefix = None;
+        self.holes = None;
+    }
+
     fn claim(&mut self, opt: Opt) -> Result<(), Failure> {
         if self.set.insert(opt) {
             return Ok(());
@@ -270,17 +277,24 @@ fn take(
         }
         Means::Address(transport) => {
             line.claim(Opt::Service)?;
-            line.service = Some(address_selector(value, transport, context)?);
+            let selector = address_selector(value, transport, context)?;
+            line.service = Some(selector);
+            if selector.is_ipv6() {
+                line.reset_mask();
+            }
         }
         Means::Fwmark => {
             line.claim(Opt::Service)?;
             let mark = value::fwmark(value)?;
             line.service = Some(Selector::Mark { mark, ipv6: false });
         }
-        Means::Ipv6 => match &mut line.service {
-            Some(Selector::Mark { ipv6, .. }) => *ipv6 = true,
-            _ => return Err(Failure::argument("-6 used before -f\n")),
-        },
+        Means::Ipv6 => {
+            let Some(Selector::Mark { ipv6, .. }) = &mut line.service else {
+                return Err(Failure::argument("-6 used before -f\n"));
+            };
+            *ipv6 = true;
+            line.reset_mask();
+        }
         Means::Forward(method) => {
             line.claim(Opt::Forwarding)?;
             line.method = method;
