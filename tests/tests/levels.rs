@@ -228,6 +228,30 @@ fn a_rate_drops_new_connections_only() -> Result<()> {
     Ok(())
 }
 
+/// Who fills the pool has his own SYNs dropped, and nobody else's.
+#[test]
+fn a_flood_of_one_service_drops_no_connections_of_another() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start_with(|configuration| configuration.limit("half_open", 200))?;
+    let api = bench.director.api();
+    let (one, other) = (HTTP.http_service(), Family::V6.http_service());
+    wait::until("a share to be dropped", PATIENCE, || {
+        bench.flood(1000)?;
+        let share = api.defense(Some(one))?.drop_rate;
+        ensure!(share > 0.2, "{share}");
+        Ok(())
+    })?;
+    let bystander = api.defense(Some(other))?;
+    assert_eq!((bystander.half_open, bystander.drop_rate), (0, 0.0));
+    let of_all = api.defense(None)?;
+    assert!(of_all.drop_rate > 0.0, "{of_all:?}");
+    assert_eq!(of_all.rung, "share");
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
 /// `drop_entry` empties a 32nd of the half-open pool in a second, and nothing else.
 #[test]
 fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {

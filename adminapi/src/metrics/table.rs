@@ -53,7 +53,7 @@ pub(super) const METRICS: &[Metric] = metrics! {
     // Its defence.
     Gauge bulwark_defense_level "The level of defence of the whole director."
         Director(seen) u32::from(seen.defense.level);
-    Gauge bulwark_defense_drop_ratio "The share of new TCP connections that is dropped."
+    Gauge bulwark_defense_drop_ratio "The share of new TCP connections that is dropped, of the service of which it is largest."
         Director(seen) seen.defense.drop_rate;
     Gauge bulwark_defense_signal "What the level depends on, in the unit of the API."
         Labelled(seen, family) for signal in &seen.defense.signals {

@@ -18,7 +18,8 @@ pub struct Defense {
     pub reason: String,
     /// Since when, seconds since 1970.
     pub since: u64,
-    /// The share of new TCP connections that is dropped, 0.0 to 1.0.
+    /// The share of new TCP connections that is dropped, 0.0 to 1.0. Of the director: the largest of any
+    /// service.
     pub drop_rate: f64,
     /// Half-open connections now.
     pub half_open: u64,

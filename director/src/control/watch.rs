@@ -288,7 +288,9 @@ impl Director {
                 all,
             }),
             machine,
-            // What fills the pool is for the services to judge: those that do not are spared.
+            // Who fills the pool has his own SYNs dropped, by the share of his service: the others are
+            // spared.
+            displaced: 0.0,
             ..*measured
         };
         let drops = self.facts.workers.iter().map(|worker| &worker.stats.drops);

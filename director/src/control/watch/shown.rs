@@ -11,6 +11,17 @@ use crate::defence::{
 use crate::service::{Service, ServiceKey};
 use crate::time::{Tick, Ticks};
 
+impl Watch {
+    /// The share of the SYNs that is dropped of a service, or the largest of any.
+    fn dropped(&self, service: Option<&Service>) -> f64 {
+        let is_asked = |key: &ServiceKey| service.is_none_or(|asked| asked.key == *key);
+        let services = self.services.iter();
+        let asked = services.filter(|(key, _)| is_asked(key));
+        let dropped = asked.map(|(_, watched)| watched.controller.dropped());
+        dropped.fold(self.all.controller.dropped(), f64::max)
+    }
+}
+
 impl Director {
     /// The highest step of defence that is taken for a service, or for any.
     fn rung_of(
@@ -67,7 +78,7 @@ impl Director {
         };
         let controller = &ruling.controller;
         let policy = &watch.defense.policy;
-        let dropped = own.controller.dropped().max(watch.all.controller.dropped());
+        let dropped = watch.dropped(service);
         let cause = controller.cause();
         let rung = self.rung_of(&watch, service, cookies.as_ref(), &repeating);
         let supplies = &watch.stocks.supplies;
