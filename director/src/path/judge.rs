@@ -176,6 +176,7 @@ impl View<'_> {
             class: Class::Established,
             lifetime: self.timeouts.tcp(tracking.state),
         };
+        let shard = self.assured(shard, handle);
         self.take(&step, shard, handle, Direction::Reply, real)
     }
 

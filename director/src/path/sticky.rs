@@ -54,6 +54,10 @@ impl<'s> View<'s> {
             return self.once(frame, packet, real);
         }
         let admitted = self.take_in(&mut shard, frame, packet, place, real, entry);
+        if guest.tracked.is_proved() && matches!(admitted, Ok(Ok(_))) {
+            // Its agent has answered the client already. Under the lock: see `seat`.
+            self.templates.assure(self.pool, &entry);
+        }
         drop(shard);
         match admitted {
             Ok(Ok((to, hop))) => Ok(self.forward(frame, packet, real, guest, (&to, &hop))),

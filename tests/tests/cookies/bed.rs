@@ -38,7 +38,7 @@ const STRANGERS: &str = "table inet strangers {\n chain input {\n  type filter h
      tcp dport { 80, 8080 } counter\n }\n}\n";
 
 /// What agents do.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agents {
     /// They take keys from the director.
     Trusted,

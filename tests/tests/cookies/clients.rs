@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use adminapi::model::CookiePolicy;
+use adminapi::model::{CookiePolicy, Persistence, ServicePatch};
 use anyhow::{Result, ensure};
 use rand::Rng;
 use testbed::accounts::balanced;
@@ -15,7 +15,7 @@ use testbed::topology::HOST_SIDE;
 use testbed::traffic::{HttpConnection, fetch_names};
 use testbed::wait;
 
-use crate::bed::{Bed, PATIENCE, Shape};
+use crate::bed::{Agents, Bed, PATIENCE, Shape};
 
 const HTTP: Family = Family::V4;
 
@@ -137,4 +137,33 @@ fn client_of(family: Family) -> std::net::IpAddr {
         Family::V4 => testbed::topology::CLIENT_V4.into(),
         Family::V6 => testbed::topology::CLIENT_V6.into(),
     }
+}
+
+/// By an agent, and by the director, which asks the real server.
+#[test]
+fn a_client_that_talks_by_a_cookie_is_remembered_as_one_that_was_answered() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for (agents, able) in [(Agents::Trusted, 3), (Agents::Keyless, 0)] {
+        let bed = Bed::build(Shape {
+            agents,
+            ..Shape::NAT
+        })?;
+        let id = HTTP.http_service();
+        let patch = ServicePatch {
+            persistence: Some(Some(Persistence::default()).into()),
+            ..ServicePatch::default()
+        };
+        let api = bed.director.api();
+        api.call(async |client| client.change_service(id, patch).await)?;
+        bed.await_cookies(HTTP, able, true)?;
+        let mut live = HttpConnection::open(&bed.topology.client, HTTP.http())?;
+        live.ask_name()?;
+        let mut templates = api.connections(id)?;
+        templates.retain(|entry| entry.template);
+        let states: Vec<_> = templates.iter().map(|t| t.state.as_str()).collect();
+        ensure!(states == ["ASSURED"], "{agents:?}: {states:?}");
+    }
+    Ok(())
 }
