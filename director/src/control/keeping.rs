@@ -12,6 +12,7 @@ use crate::keep::{
     Drained, Keep, KeepError, RealTally, Running, ServiceTally, Tally, Wishes, WorkerTally,
 };
 use crate::pool::Pool;
+use crate::service::{Real, Service};
 use crate::wire::Addr;
 
 /// The place where it is kept, if anything is, and what was written there last.
@@ -116,7 +117,7 @@ impl Director {
         now.filter = Some(self.filters.lock().wanted.clone());
         now.timeouts = model::Timeouts { tcp, tcpfin, udp };
         now.level = all.map_or(0, |held| held.level);
-        let drained = |real: &Arc<crate::service::Real>| {
+        let drained = |real: &Arc<Real>| {
             let drain = real.drain?;
             Some(Drained {
                 service: translate::id(&real.service),
@@ -150,26 +151,28 @@ impl Director {
         self.collect();
         let forwarded = self.shared.fast.as_ref().map(|fast| fast.brought());
         let pool = self.shared.pool.load();
-        let tally = |service: &Arc<crate::service::Service>| ServiceTally {
-            service: translate::id(&service.key),
-            traffic: service.traffic.sum(),
-            reals: service
-                .reals
-                .iter()
-                .map(|real| RealTally {
-                    real: real.endpoint.into(),
-                    traffic: real.traffic.sum(),
-                })
-                .collect(),
-        };
         let workers = self.facts.workers.iter();
         let tally = Tally {
-            services: pool.iter().map(tally).collect(),
+            services: pool.iter().map(|service| tally_of(service)).collect(),
             workers: workers
                 .map(|worker| WorkerTally::of(&worker.stats))
                 .collect(),
             forwarded: forwarded.unwrap_or_default(),
         };
         self.keeping.told(keep.save_tally(&tally));
+    }
+}
+
+/// What a service and all that it has have carried.
+fn tally_of(service: &Service) -> ServiceTally {
+    let tally = |real: &Arc<Real>| RealTally {
+        real: real.endpoint.into(),
+        traffic: real.traffic.sum(),
+    };
+    ServiceTally {
+        service: translate::id(&service.key),
+        traffic: service.traffic.sum(),
+        reals: service.configured().map(tally).collect(),
+        sorry: service.sorry.as_ref().map(tally),
     }
 }

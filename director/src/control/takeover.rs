@@ -69,8 +69,8 @@ impl Director {
         if let Some(running) = &former.running {
             self.resume(running, level);
         }
-        if let Some(tally) = &former.tally {
-            self.count_on(tally);
+        if let (Some(fast), Some(tally)) = (&self.shared.fast, &former.tally) {
+            fast.bring_on(&tally.forwarded);
         }
         if let Some(running) = &former.running {
             self.mint_on(&running.coined);
@@ -83,6 +83,10 @@ impl Director {
         // connections only if it has them already.
         if let Some(running) = &former.running {
             self.care_on(&running.health);
+        }
+        // By now those are there who stand in for who is down.
+        if let Some(tally) = &former.tally {
+            self.count_on(tally);
         }
         info!(
             connections = connections.over,
@@ -181,9 +185,6 @@ impl Director {
     }
 
     fn count_on(&self, tally: &Tally) {
-        if let Some(fast) = &self.shared.fast {
-            fast.bring_on(&tally.forwarded);
-        }
         let pool = self.shared.pool.load();
         for counted in &tally.services {
             let Some(service) = pool.service(&translate::key(counted.service)) else {
@@ -191,8 +192,13 @@ impl Director {
             };
             service.traffic.go_on(&counted.traffic);
             for counted in &counted.reals {
-                if let Some(real) = service.reals.find(counted.real.into()) {
+                if let Some(real) = service.find(counted.real.into()) {
                     real.traffic.go_on(&counted.traffic);
+                }
+            }
+            if let (Some(counted), Some(sorry)) = (&counted.sorry, &service.sorry) {
+                if sorry.endpoint == counted.real.into() {
+                    sorry.traffic.go_on(&counted.traffic);
                 }
             }
         }

@@ -30,8 +30,11 @@ pub struct ServiceTally {
     pub service: ServiceId,
     /// What it has carried.
     pub traffic: TrafficSum,
-    /// Its real servers.
+    /// Its real servers, those that are out of service among them.
     pub reals: Vec<RealTally>,
+    /// Its sorry server, while that is in force.
+    #[serde(default)]
+    pub sorry: Option<RealTally>,
 }
 
 /// What a real server has carried.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use adminapi::model::{
     Check, CheckKind, FilterList, FilterRules, ForwardingMethod, HealthPolicy, Listed, Millis,
-    OnFailure, Pace, Persistence, Protocol, RealPatch, Scheduler, ServicePatch,
+    OnFailure, Pace, Persistence, Protocol, Real, RealPatch, Scheduler, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
@@ -21,6 +21,9 @@ use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
 use crate::bed::{Bench, PATIENCE, STRANGER};
+
+/// Where nobody listens.
+const SORRY_PORT: u16 = 8999;
 
 /// Who was down stays down until it has earned its way back, and gets none of the first connections.
 #[test]
@@ -69,6 +72,66 @@ fn the_health_of_real_servers_outlives_a_killed_director() -> Result<()> {
         assert_eq!(after.removed, before.removed);
     }
     assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Who is out of service, and who stands in for all of them.
+#[test]
+fn what_was_carried_by_who_is_down_is_not_forgotten() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let id = Family::V4.http_service();
+    let client = &bench.topology.client;
+    fetch_names(client, Family::V4.http(), 6)?;
+    let sorry = Real {
+        address: bench.topology.reals[0].v4.into(),
+        port: Some(SORRY_PORT),
+        weight: 1,
+        method: ForwardingMethod::Nat,
+        upper: 0,
+        lower: 0,
+        tun: None,
+        check: None,
+    };
+    let pace = Pace {
+        interval: Millis(200),
+        timeout: Millis(1000),
+        rise: 1,
+        fall: 1,
+        jitter: 10,
+    };
+    let policy = HealthPolicy {
+        check: Some(Check::paced(CheckKind::Http, pace)),
+        on_failure: OnFailure::Remove,
+        sorry: Some(sorry),
+        ..HealthPolicy::default()
+    };
+    let patch = ServicePatch {
+        health: Some(Some(policy).into()),
+        ..ServicePatch::default()
+    };
+    let api = bench.director.api();
+    api.call(async |client| client.change_service(id, patch).await)?;
+    bench.web.iter_mut().try_for_each(Nginx::kill)?;
+    wait::until("the sorry server", PATIENCE, || {
+        ensure!(bench.director.api().service(id)?.sorry.is_some());
+        Ok(())
+    })?;
+    bench.send_syns(5)?;
+    let carried = |bench: &Bench| -> Result<Vec<u64>> {
+        let service = bench.director.api().service(id)?;
+        let all = service.reals.iter().chain(&service.sorry);
+        Ok(all.map(|real| real.stats.connections).collect())
+    };
+    wait::until("the SYNs", PATIENCE, || {
+        let carried = carried(&bench)?;
+        ensure!(carried == [2, 2, 2, 5], "{carried:?}");
+        Ok(())
+    })?;
+    bench.restart(Signal::Term)?;
+    assert_eq!(carried(&bench)?, [2, 2, 2, 5]);
     Ok(())
 }
 
