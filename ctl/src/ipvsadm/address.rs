@@ -17,44 +17,51 @@ pub(crate) struct HostPort {
 }
 
 /// Reads `192.0.2.1`, `192.0.2.1:80`, `name:http`, `2001:db8::1` or `[2001:db8::1]:80`.
-/// Brackets require a port; a name is looked up as IPv4 only; digits alone are no host. Ports have no
-/// names as long as nobody knows of which transport they are.
+/// Brackets require a port, which ipvsadm drops unless they hold IPv6; a name is looked up as IPv4
+/// only; digits alone are no host. Ports have no names as long as nobody knows of which transport they
+/// are.
 pub(crate) fn parse(
     text: &str,
     transport: Option<Transport>,
     names: &dyn Names,
 ) -> Option<HostPort> {
-    let port = |port: &str| {
-        let literal = number(port, 0..=u16::MAX.into()).and_then(|port| port.try_into().ok());
-        literal.or_else(|| names.port(port, transport?))
-    };
-    if let Some(rest) = text.strip_prefix('[') {
-        let (host, rest) = rest.split_once("]:")?;
-        return Some(HostPort {
-            address: host.parse::<Ipv6Addr>().ok()?.into(),
-            port: Some(port(rest)?),
-        });
-    }
-    if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Some(HostPort {
-            address: address.into(),
-            port: None,
-        });
-    }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let (host, rest) = match text.split_once(':') {
+    let (host, behind) = bracketed(text)?;
+    let (address, rest) = match host.parse::<Ipv6Addr>() {
+        Ok(address) => (address.into(), behind),
+        Err(_) => {
+            let (host, rest) = split(host);
+            (ipv4(host, names)?.into(), rest)
+        }
+    };
+    let port = match rest {
+        Some(rest) => Some(port(rest, transport, names)?),
+        None => None,
+    };
+    Some(HostPort { address, port })
+}
+
+/// What brackets hold, and the port behind them; without brackets all of it.
+fn bracketed(text: &str) -> Option<(&str, Option<&str>)> {
+    let Some(text) = text.strip_prefix('[') else {
+        return Some((text, None));
+    };
+    let (host, behind) = text.split_once(']')?;
+    Some((host, Some(behind.strip_prefix(':')?)))
+}
+
+fn split(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
         Some((host, rest)) => (host, Some(rest)),
         None => (text, None),
-    };
-    Some(HostPort {
-        address: ipv4(host, names)?.into(),
-        port: match rest {
-            Some(rest) => Some(port(rest)?),
-            None => None,
-        },
-    })
+    }
+}
+
+fn port(text: &str, transport: Option<Transport>, names: &dyn Names) -> Option<u16> {
+    let literal = number(text, 0..=u16::MAX.into()).and_then(|port| port.try_into().ok());
+    literal.or_else(|| names.port(text, transport?))
 }
 
 fn ipv4(host: &str, names: &dyn Names) -> Option<Ipv4Addr> {
@@ -128,6 +135,13 @@ mod tests {
                 "[::ffff:192.0.2.1]:80",
                 Some(("::ffff:192.0.2.1", Some(80))),
             ),
+            ("[192.0.2.10]:80", Some(("192.0.2.10", None))),
+            ("[10.1]:x", Some(("10.0.0.1", None))),
+            ("[www]:80", Some(("192.0.2.10", None))),
+            ("[192.0.2.10:81]:80", Some(("192.0.2.10", Some(81)))),
+            ("[192.0.2.10]", None),
+            ("[nobody]:80", None),
+            ("[]:80", None),
             ("[2001:db8::3]", None),
             ("[2001:db8::4]:", None),
             ("[2001:db8::6:80", None),

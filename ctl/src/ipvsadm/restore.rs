@@ -17,6 +17,9 @@ use crate::director::Director;
 /// Changes that are made in one request at most.
 const MOST: usize = 4096;
 
+/// What begins the lines of a script that are restored.
+const IPVSADM: &str = "ipvsadm";
+
 /// Runs the lines, once the director has been seen: ipvsadm too fails without its kernel when there is
 /// no line. Ends at the first that can't be read and goes on after one that the director refuses; `-h`
 /// and `-v` end it too. The status is that of the last line.
@@ -177,16 +180,18 @@ async fn draft_line(
     Ok(())
 }
 
-/// No quotes, no comments; `ipvsadm` at the front says nothing, however often it is there. A word ends
-/// with what C takes for its end.
+/// No quotes, no comments. A word ends with what C takes for its end; `ipvsadm` says nothing, wherever
+/// it stands in a line with options.
 fn words(line: &str) -> Vec<String> {
     let words = line
         .split([' ', '\t', '\r', '\n'])
-        .filter(|word| !word.is_empty());
-    let words = words.skip_while(|word| *word == "ipvsadm");
-    words
-        .map(|word| word.split('\0').next().unwrap_or_default().to_owned())
-        .collect()
+        .filter(|word| !word.is_empty())
+        .map(|word| word.split('\0').next().unwrap_or_default());
+    let mut words: Vec<_> = words.skip_while(|word| *word == IPVSADM).collect();
+    if words.first().is_some_and(|word| word.starts_with('-')) {
+        words.retain(|word| *word != IPVSADM);
+    }
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// What a line asks for.

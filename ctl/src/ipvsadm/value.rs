@@ -1,6 +1,6 @@
 //! The values that options take: numbers with bounds, masks, multicast groups.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use adminapi::model::{BadHelper, Helper, Persistence};
@@ -20,6 +20,14 @@ pub(crate) fn number(text: &str, range: RangeInclusive<i64>) -> Option<i64> {
     let text = text.trim_start_matches(BLANKS);
     let value = text.parse::<i64>().ok()?;
     range.contains(&value).then_some(value)
+}
+
+/// The number that a text begins with, as C's `atoi` reads it: 0 where there is none.
+fn leading_number(text: &str) -> i64 {
+    let text = text.trim_start_matches(BLANKS);
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let behind = unsigned.trim_start_matches(|c: char| c.is_ascii_digit());
+    text[..text.len() - behind.len()].parse().unwrap_or(0)
 }
 
 /// A number within `range`, or `message`.
@@ -45,11 +53,13 @@ pub(crate) fn fwmark(text: &str) -> Result<u32, Failure> {
     bounded(text, 1..=u32::MAX.into(), &message)
 }
 
-/// The mask of clients that count as one: dotted for IPv4, a length for IPv6.
+/// The mask of clients that count as one: dotted for IPv4, a length for IPv6, whatever is behind it.
 /// None when that is each by itself.
 pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<Option<u8>, Failure> {
     if ipv6 {
-        let prefix = bounded(text, 1..=128, "illegal ipv6 netmask specified")?;
+        let prefix = u8::try_from(leading_number(text)).ok();
+        let prefix = prefix.filter(|prefix| (1..=128).contains(prefix));
+        let prefix = prefix.ok_or_else(|| Failure::argument("illegal ipv6 netmask specified"))?;
         return Ok(Some(prefix).filter(|prefix| *prefix < 128));
     }
     let bad = || Failure::argument("illegal virtual server persistent mask specified");
@@ -59,11 +69,11 @@ pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<Option<u8>, Failure>
     Ok(Some(prefix).filter(|prefix| *prefix < 32))
 }
 
-/// The group of the sync daemons.
+/// The group of the sync daemons: IPv6 where there is a colon, whatever else there is.
 pub(crate) fn multicast_group(text: &str) -> Result<IpAddr, Failure> {
-    let (group, family) = match text.parse::<Ipv6Addr>() {
-        Ok(address) => (Some(IpAddr::V6(address)), "IPv6"),
-        Err(_) => (text.parse().ok().map(IpAddr::V4), "IPv4"),
+    let (group, family) = match text.contains(':') {
+        true => (text.parse().ok().map(IpAddr::V6), "IPv6"),
+        false => (text.parse().ok().map(IpAddr::V4), "IPv4"),
     };
     group
         .filter(IpAddr::is_multicast)
@@ -111,14 +121,36 @@ mod tests {
     fn groups_must_be_multicast() {
         assert!(multicast_group("224.0.0.81").is_ok());
         assert!(multicast_group("ff05::1").is_ok());
-        let message = |text| multicast_group(text).map_err(|e| e.to_string());
-        assert_eq!(
-            message("10.0.0.1"),
-            Err("invalid IPv4 mcast-group `10.0.0.1'".to_owned())
-        );
-        assert_eq!(
-            message("2001:db8::1"),
-            Err("invalid IPv6 mcast-group `2001:db8::1'".to_owned())
-        );
+        for (text, family) in [
+            ("10.0.0.1", "IPv4"),
+            ("zz", "IPv4"),
+            ("2001:db8::1", "IPv6"),
+            ("zz::", "IPv6"),
+            ("ff05::1::2", "IPv6"),
+            ("ff05::1%eth0", "IPv6"),
+            ("224.0.0.81:80", "IPv6"),
+        ] {
+            let said = multicast_group(text).map_err(|e| e.to_string());
+            assert_eq!(said, Err(format!("invalid {family} mcast-group `{text}'")));
+        }
+    }
+
+    #[test]
+    fn lengths_of_ipv6_masks_are_read_as_atoi_does() {
+        for (text, mask) in [
+            ("64", Some(Some(64))),
+            ("64abc", Some(Some(64))),
+            (" +64.5", Some(Some(64))),
+            ("128", Some(None)),
+            ("129", None),
+            ("0", None),
+            ("-64", None),
+            ("abc", None),
+            ("+-64", None),
+            ("", None),
+            ("99999999999999999999999", None),
+        ] {
+            assert_eq!(client_mask(text, true).ok(), mask, "{text:?}");
+        }
     }
 }
