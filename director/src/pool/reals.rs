@@ -114,7 +114,8 @@ impl Pool {
     }
 
     /// A listed real server with these settings: one that was there before and can go on, or a
-    /// new one. It counts on from before only if it has connections from before.
+    /// new one. It counts on from before only if it has connections from before. What it was in
+    /// other ways goes on too.
     pub(super) fn list(
         &mut self,
         service: &Service,
@@ -147,6 +148,8 @@ impl Pool {
                 ..self.new_real(service, endpoint, settings.method)
             },
         };
-        self.put(real.with(settings))
+        let listed = self.put(real.with(settings));
+        self.revive(service, endpoint);
+        listed
     }
 }

@@ -165,6 +165,23 @@ impl Pool {
         self.unlist(real, Standing::Removed);
     }
 
+    /// Lets the connections go on again that a real server of `service`, which is listed again, had in
+    /// other ways when it was removed.
+    pub(super) fn revive(&mut self, service: &Service, endpoint: Endpoint) {
+        let others = self.others(&service.key, endpoint);
+        let removed = others.filter(|real| real.standing == Standing::Removed);
+        let removed: Vec<_> = removed.cloned().collect();
+        for old in removed {
+            self.put(Real {
+                standing: Standing::Replaced,
+                service_traffic: Arc::clone(&service.traffic),
+                stance: Arc::clone(&service.stance),
+                cookies: Arc::clone(&service.cookies),
+                ..Real::clone(&old)
+            });
+        }
+    }
+
     /// Lists a real server no more.
     pub(super) fn unlist(&mut self, real: &Arc<Real>, standing: Standing) {
         self.put(Real {

@@ -294,6 +294,27 @@ fn a_method_that_comes_back_finds_its_connections() {
 }
 
 #[test]
+fn connections_in_a_former_way_live_again_with_their_real_server() {
+    let mut pool = pool(1);
+    let there = endpoint(1, 8080);
+    pool.real(RealId(0)).unwrap().load.enter(Phase::Active);
+    pool.set_real(&key(80), there, DR).unwrap();
+    let standing = |pool: &Pool| [0, 1].map(|id| pool.real(RealId(id)).unwrap().standing);
+    let removed = [Standing::Removed; 2];
+    let is_back = [Standing::Replaced, Standing::Listed];
+
+    pool.remove_real(&key(80), there).unwrap();
+    assert_eq!(standing(&pool), removed);
+    pool.add_real(&key(80), there, DR).unwrap();
+    assert_eq!(standing(&pool), is_back);
+
+    pool.set_aside(&key(80), there, None).unwrap();
+    assert_eq!(standing(&pool), removed);
+    pool.readmit(&key(80), there).unwrap();
+    assert_eq!(standing(&pool), is_back);
+}
+
+#[test]
 fn a_way_past_the_real_servers_outlives_its_service_as_long_as_it_has_connections() {
     let mark = ServiceKey::Mark {
         mark: 7,
