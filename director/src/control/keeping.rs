@@ -22,8 +22,25 @@ pub(super) struct Keeping {
     /// What the file said when it was last read.
     file: Mutex<Wishes>,
     written: Mutex<Written>,
+    /// Who was being drained when changes of the API were kept last, and nothing else.
+    pub(super) leaving: Mutex<Running>,
     /// Whether the last attempt to write failed, and that was told.
     troubled: AtomicBool,
+}
+
+/// The drains of a pool.
+fn drains(pool: &Pool) -> Vec<Drained> {
+    let drained = |real: &Arc<Real>| {
+        let drain = real.drain?;
+        Some(Drained {
+            service: translate::id(&real.service),
+            real: real.endpoint.into(),
+            since: drain.since,
+            seconds: drain.seconds,
+            until: drain.until.0,
+        })
+    };
+    pool.reals().filter_map(drained).collect()
 }
 
 /// What was written last; of the services only which snapshot they were of, of the lists how often
@@ -73,6 +90,17 @@ impl Director {
         *self.keeping.file.lock() = wishes;
     }
 
+    /// Notes who is being drained: what is configured does not say that.
+    pub(super) fn note_leaving(&self) {
+        let pool = self.shared.pool.load();
+        let leaves = |service: &Arc<Service>| service.configured().any(|real| real.drain.is_some());
+        let services = pool.services().into_iter().filter(leaves);
+        let mut leaving = Running::default();
+        leaving.now.services = services.map(|service| view::configured(&service)).collect();
+        leaving.drains = drains(&pool);
+        *self.keeping.leaving.lock() = leaving;
+    }
+
     /// Writes down what is in force, if that has changed. To be called a few times a second.
     pub fn keep_running(&self) {
         let Some(keep) = &self.keeping.keep else {
@@ -117,20 +145,10 @@ impl Director {
         now.filter = Some(self.filters.lock().wanted.clone());
         now.timeouts = model::Timeouts { tcp, tcpfin, udp };
         now.level = all.map_or(0, |held| held.level);
-        let drained = |real: &Arc<Real>| {
-            let drain = real.drain?;
-            Some(Drained {
-                service: translate::id(&real.service),
-                real: real.endpoint.into(),
-                since: drain.since,
-                seconds: drain.seconds,
-                until: drain.until.0,
-            })
-        };
         Running {
             file: self.keeping.file.lock().clone(),
             now,
-            drains: pool.reals().filter_map(drained).collect(),
+            drains: drains(pool),
             levels,
             coined: self.coined(),
             health: self.charts(),

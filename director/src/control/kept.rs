@@ -47,6 +47,7 @@ impl Director {
             Some(store) if !store.is_written() => store.assume(self.configuration()?),
             _ => {}
         }
+        self.note_leaving();
         Ok(())
     }
 
@@ -56,15 +57,28 @@ impl Director {
             return Ok(());
         };
         let Err(error) = store.write(&self.configuration()?) else {
+            self.note_leaving();
             return Ok(());
         };
         let path = store.path().display();
         error!(%error, "{path} cannot be written");
         if let Some(before) = store.kept() {
-            self.put_whole(&instead(before, &self.configuration()?))?;
+            self.put_back(before)?;
         }
         let text = format!("{path} cannot be written, so the change was taken back: {error}");
         Err(ControlError::Limit(text))
+    }
+}
+
+impl Director {
+    /// Makes everything what it was `before`, and whoever was being drained be drained on.
+    fn put_back(&self, before: Configuration) -> Result<()> {
+        let mut before = instead(before, &self.configuration()?);
+        let leaving = self.keeping.leaving.lock().clone();
+        before.services = leaving.with_leaving(before.services);
+        self.put_whole(&before)?;
+        let mut drains = leaving.drains.iter();
+        drains.try_for_each(|drained| self.drain_on(drained))
     }
 }
 

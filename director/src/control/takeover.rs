@@ -163,7 +163,7 @@ impl Director {
     }
 
     /// A drain goes on, unless the file gives the real server a weight again.
-    fn drain_on(&self, drained: &Drained) -> Result<()> {
+    pub(super) fn drain_on(&self, drained: &Drained) -> Result<()> {
         let (key, endpoint) = (
             translate::key(drained.service),
             Endpoint::from(drained.real),

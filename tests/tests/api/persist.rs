@@ -14,7 +14,10 @@ use anyhow::{Result, ensure};
 use testbed::director::{Configuration, Director, run_to_end, service};
 use testbed::process::Signal;
 use testbed::require;
+use testbed::scene::Family;
+use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{Plan, Topology};
+use testbed::traffic::HttpConnection;
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -250,6 +253,45 @@ fn a_corrupt_file_is_refused_with_its_place() -> Result<()> {
             "{wrapper:?}: {said}"
         );
     }
+    Ok(())
+}
+
+/// To end a drain is taken back, too.
+#[test]
+fn who_was_drained_is_drained_on_when_that_cannot_be_written() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (kept, id) = (Kept::new()?, Family::V4.http_service());
+    let director = kept.start()?;
+    let (api, host) = (director.api(), &kept.topology.reals[0]);
+    let at = (host.v4, OTHER_HTTP_PORT).into();
+    let vip = Family::V4.http();
+    api.put_service(&service(Protocol::Tcp, vip, Scheduler::Rr, [(at, 1)]))?;
+    let drain = || {
+        let reals = api.service(id)?.reals;
+        let real = reals.into_iter().find(|real| real.endpoint() == at);
+        let draining = real.and_then(|real| real.draining);
+        anyhow::Ok(draining.map(|draining| (draining.since, draining.until)))
+    };
+    // Somebody is connected: else it would go at once.
+    let _server = Nginx::start(host)?;
+    let mut open = HttpConnection::open(&kept.topology.client, vip)?;
+    open.ask_name()?;
+    api.change_real(id, at, RealPatch::drain(600))?;
+    let before = drain()?;
+    ensure!(before.is_some());
+    fs::create_dir(kept.file.with_extension("json.new"))?;
+    let weighing = RealPatch {
+        weight: Some(1),
+        ..RealPatch::default()
+    };
+    let told = api
+        .change_real(id, at, weighing)
+        .expect_err("it was written");
+    ensure!(told.to_string().contains("taken back"), "{told}");
+    ensure!(drain()? == before);
+    open.ask_name()?;
     Ok(())
 }
 
