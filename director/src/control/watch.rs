@@ -45,8 +45,10 @@ struct Counts {
     rejected: u64,
     /// Cookies that nobody has brought back.
     lost_cookies: u64,
-    /// Datagrams that belonged to no connection yet.
+    /// Datagrams that belonged to no connection yet, and opened one, or were not let.
     new_udp: u64,
+    /// First datagrams of clients that have to come twice.
+    first_datagrams: u64,
 }
 
 /// The whole director, or one service, under watch.
@@ -56,6 +58,7 @@ struct Watched {
     rejected: Meter,
     lost_cookies: Meter,
     new_udp: Meter,
+    first_datagrams: Meter,
     filling: Growth,
     signals: Signals,
 }
@@ -67,6 +70,7 @@ impl Watched {
             rejected: Meter::new(counts.rejected, now),
             lost_cookies: Meter::new(counts.lost_cookies, now),
             new_udp: Meter::new(counts.new_udp, now),
+            first_datagrams: Meter::new(counts.first_datagrams, now),
             filling: Growth::new(),
             signals: Signals {
                 budget: None,
@@ -94,7 +98,10 @@ impl Watched {
         now: Tick,
     ) -> Option<Change> {
         let lost = self.lost_cookies.read(counts.lost_cookies, now);
-        let new_udp = self.new_udp.read(counts.new_udp, now);
+        let (new_udp, firsts) = (&mut self.new_udp, &mut self.first_datagrams);
+        let new_udp = new_udp.read(counts.new_udp, now);
+        // Who has come twice is in both.
+        let new_udp = new_udp.max(firsts.read(counts.first_datagrams, now));
         self.signals = Signals {
             filling: self.filling.read(measured.half_open, now),
             rejected: self.rejected.read(counts.rejected, now),
@@ -370,7 +377,8 @@ fn watch_services(
         let counts = Counts {
             rejected: rejected_of(service) + cookies.refused,
             lost_cookies: cookies.sent.saturating_sub(cookies.accepted),
-            new_udp: new_udp_of(service) + repeats.get(&service.key).copied().unwrap_or(0),
+            new_udp: new_udp_of(service),
+            first_datagrams: repeats.get(&service.key).copied().unwrap_or(0),
         };
         let watched = watch.service(service, now);
         if let Some(change) = watched.step(signals, counts, &policy, now) {
@@ -428,3 +436,6 @@ fn rejected_of(service: &Service) -> u64 {
         .map(|&cause| service.traffic.dropped(cause.into()))
         .sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! What is measured, as the levels see it.
+
+use super::*;
+
+/// A UDP service under watch.
+struct Played {
+    watched: Watched,
+    counts: Counts,
+    now: Tick,
+}
+
+impl Played {
+    fn new() -> Self {
+        Self {
+            watched: Watched::new(Counts::default(), Tick(0)),
+            counts: Counts::default(),
+            now: Tick(0),
+        }
+    }
+
+    /// `firsts` and `opened` a second, for `seconds`.
+    fn play(&mut self, firsts: u64, opened: u64, seconds: u32) -> Level {
+        let measured = Signals {
+            new_udp: Some(0.0),
+            ..Signals::default()
+        };
+        for _ in 0..seconds {
+            self.now = self.now.after(Ticks::seconds(1));
+            self.counts.first_datagrams += firsts;
+            self.counts.new_udp += opened;
+            let policy = Policy::default();
+            self.watched.step(measured, self.counts, &policy, self.now);
+        }
+        self.watched.controller.level()
+    }
+}
+
+#[test]
+fn who_comes_twice_counts_once() {
+    let mut played = Played::new();
+    assert_eq!(played.play(0, 750, 5), Level::Calm);
+    assert_eq!(played.play(20_000, 750, 6), Level::Attacked);
+    // The clients have to come twice until the level is 0 again: each is dropped, and opened then.
+    assert_eq!(played.play(750, 750, 60), Level::Calm);
+    assert_eq!(played.watched.signals.new_udp, Some(750.0));
+}
+
+#[test]
+fn a_flood_that_comes_once_goes_on_being_seen() {
+    let mut played = Played::new();
+    played.play(0, 20_000, 5);
+    assert_eq!(played.play(20_000, 100, 120), Level::Attacked);
+}
