@@ -1,7 +1,9 @@
 //! Countries and autonomous systems: what is not taken from them, and pools of their own.
 
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use adminapi::model::{
@@ -277,6 +279,43 @@ fn a_changed_file_is_read_by_itself_and_a_broken_one_is_not_taken() -> Result<()
         connects(&scene, Family::V4),
         "it is in another country by now"
     );
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// Reading a file takes a while; what is set meanwhile holds.
+#[test]
+fn a_filter_that_is_set_while_a_file_is_read_stays() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let api = scene.director.api();
+    set(&scene, vec![region("germany", &["DE"])])?;
+    let contents = std::fs::read(atlas.country())?;
+    let pipe = atlas.country().with_extension("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status()?;
+    ensure!(made.success(), "{made}");
+    std::fs::rename(pipe, atlas.country())?;
+    // The director is in the middle of reading as soon as this one is open.
+    let mut slow = std::fs::File::options().write(true).open(atlas.country())?;
+    let wanted = vec![region("france", &["FR"])];
+    set(&scene, wanted.clone())?;
+    slow.write_all(&contents)?;
+    // Nobody is to wait for what is written no more.
+    atlas.move_to("DE", 64_500)?;
+    drop(slow);
+    wait::until("the file to be read", PATIENCE, || {
+        let events = api.call(async |client| client.events(0).await)?.events;
+        let read = |event: &adminapi::model::Event| {
+            event.kind == "regions" && event.message.starts_with("read anew")
+        };
+        ensure!(events.iter().any(read), "{events:?}");
+        Ok(())
+    })?;
+    let shown = api.call(async |client| client.filter().await)?;
+    assert_eq!(shown.rules.regions, wanted);
     assert_accounts(&scene.director);
     Ok(())
 }

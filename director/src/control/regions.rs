@@ -8,9 +8,9 @@ use adminapi::model::{self, FilterList, FilterRules, MarkRule};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
-use super::Director;
 use super::publish::refused;
 use super::unix::unix_now;
+use super::{Director, filter};
 use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
 use crate::region::{Atlas, AtlasError, Chart, Geography, MAX_REGIONS, Regions, Territory};
@@ -226,14 +226,18 @@ fn remove(gate: &Filters, old: &Chart, new: &Chart) -> std::result::Result<(), G
 impl Director {
     /// Makes the filters besides the lists what `wanted` says.
     pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
-        let atlas = Arc::clone(&self.filters.lock().regional.atlas);
-        self.set_filter(wanted, atlas)
+        self.set_filter(|present| (wanted, Arc::clone(&present.regional.atlas)))
     }
 
-    /// The same, with another atlas.
-    fn set_filter(&self, wanted: FilterRules, atlas: Arc<Atlas>) -> Result<()> {
-        // Held to the end: no mark is to name a region that goes.
+    /// Makes the filters besides the lists, and the atlas, what `change` makes of the present ones.
+    fn set_filter(
+        &self,
+        change: impl FnOnce(&filter::Filters) -> (FilterRules, Arc<Atlas>),
+    ) -> Result<()> {
+        // Held to the end: no mark is to name a region that goes, and nobody else is to set another
+        // filter meanwhile.
         let marks = self.rules.lock();
+        let (wanted, atlas) = change(&self.filters.lock());
         let plan = self.plan_rules(wanted, atlas)?;
         ControlError::unless_valid(orphaned(&marks, plan.numbers()))?;
         let geography = plan.geography();
@@ -262,15 +266,19 @@ impl Director {
 
     /// Reads the files anew that say where networks are. What cannot be used leaves all as it is.
     pub fn renew_atlas(&self) {
-        let (files, wanted) = {
-            let filters = self.filters.lock();
-            (
-                filters.regional.atlas.files().clone(),
-                filters.wanted.clone(),
-            )
-        };
+        let files = self.filters.lock().regional.atlas.files().clone();
         let renewed = Atlas::open(&files).map_err(unfit);
-        let renewed = renewed.and_then(|atlas| self.set_filter(wanted, Arc::new(atlas)));
+        let renewed = renewed.and_then(|atlas| {
+            // That takes a while, in which somebody may have named other files or rules.
+            self.set_filter(|present| {
+                let there = &present.regional.atlas;
+                let atlas = match *there.files() == files {
+                    true => Arc::new(atlas),
+                    false => Arc::clone(there),
+                };
+                (present.wanted.clone(), atlas)
+            })
+        });
         let message = match renewed {
             Ok(()) => {
                 let networks = self.filters.lock().regional.chart.networks().len();
