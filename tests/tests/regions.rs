@@ -437,6 +437,15 @@ fn a_limit_of_a_region_holds_for_those_who_are_there() -> Result<()> {
         })?;
         assert_eq!(count("brazil")?, 0, "{family:?}");
     }
+    // Files that are read anew change no limit.
+    let before = count("germany")?;
+    atlas.move_to("DE", 64_501)?;
+    wait::until("the files to be read", PATIENCE, || {
+        let place = explain(&scene, Family::V4)?.place.unwrap_or_default();
+        ensure!(place.asn == Some(64_501), "{place:?}");
+        Ok(())
+    })?;
+    assert!(count("germany")? >= before, "they are counted anew");
     assert_accounts(&scene.director);
     Ok(())
 }

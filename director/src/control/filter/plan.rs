@@ -105,6 +105,11 @@ impl From<RulePlan> for FilterPlan {
 }
 
 impl Filters {
+    /// Whether the limits in force are those of a plan, by name, figures and regions.
+    fn has_limits_of(&self, plan: &RulePlan) -> bool {
+        self.wanted.limits == plan.wanted.limits && self.rules.limits == plan.rules.limits
+    }
+
     /// What is in force, as a plan.
     fn as_planned(&self) -> FilterPlan {
         let configured = self.book.behind(None);
@@ -225,11 +230,20 @@ impl Director {
     fn tell_rules(&self, plan: RulePlan) -> Result<()> {
         let mut filters = self.filters.lock();
         let gate = self.gate.filters();
+        let are_limits_there = filters.has_limits_of(&plan);
         let old = regions::enter(gate, &mut filters.regional, plan.regions)?;
         let bogons = bogons_of(&plan.wanted);
         gate.set_bogons(&filters.bogons, &bogons).map_err(refused)?;
-        gate.set_rules(&plan.rules, filters.known())
-            .map_err(refused)?;
+        match are_limits_there {
+            // Neither their buckets nor what was over them begins anew.
+            true => gate.set_known(&plan.rules, filters.known()),
+            false => {
+                // Until they are told, the gate may have a part of them.
+                filters.rules.limits.clear();
+                gate.set_rules(&plan.rules, filters.known())
+            }
+        }
+        .map_err(refused)?;
         if filters.wanted.connections != plan.wanted.connections {
             let crowds = plan.wanted.connections.iter().map(limits::crowd);
             let pool = self.shared.pool.load();
