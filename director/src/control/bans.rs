@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::filter::Filters;
 use super::unix::unix_now;
 use super::{Director, translate};
-use crate::filter::{BanPolicy, End, Limit, List, Listing, MOST_BANS, Offence, Offenders};
+use crate::filter::{BanPolicy, End, Limit, Listing, MOST_BANS, Offence, Offenders};
 use crate::gate::Accused;
 use crate::keep::Offender;
 use crate::time::{Tick, Ticks};
@@ -180,10 +180,11 @@ fn case<'f>(filters: &'f Filters, accused: &Accused) -> Option<Case<'f>> {
 }
 
 impl Filters {
-    /// Nobody is banned who is listed, or whom a longer look at the lists lets in.
+    /// Nobody is banned who is listed, or whom a list lets in. Of a network that a list lets in a part of,
+    /// the rest is banned.
     fn may_ban(&self, net: Net) -> bool {
-        let decided = self.book.decides(net.addr);
-        let is_allowed = decided.is_some_and(|(_, listing)| listing.list == List::Allow);
+        let decided = self.book.holds(net);
+        let is_allowed = decided.is_some_and(|(_, listing)| listing.allows());
         !is_allowed && self.book.get(net).is_none()
     }
 }
@@ -191,7 +192,7 @@ impl Filters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::Sentence;
+    use crate::filter::{List, Sentence};
     use crate::keep::Running;
     use crate::wire::Addr;
 
@@ -257,6 +258,29 @@ mod tests {
         text.as_object_mut().unwrap().remove("offenders").unwrap();
         let running: Running = serde_json::from_value(text).unwrap();
         assert_eq!(running, Running::default());
+    }
+
+    fn network(text: &str) -> Net {
+        translate::net(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_network_is_banned_unless_all_of_it_is_allowed() {
+        let mut filters = Filters::default();
+        let listing = Listing {
+            list: List::Allow,
+            until: None,
+            why: None,
+            configured: true,
+            automatic: false,
+        };
+        let source = network("11.0.0.0/24");
+        filters.book.put(network("11.0.0.0/28"), listing.clone());
+        assert!(filters.may_ban(source), "its first addresses alone are");
+        assert!(!filters.may_ban(network("11.0.0.1/32")));
+        filters.book.put(network("11.0.0.0/16"), listing);
+        assert!(!filters.may_ban(source));
+        assert!(filters.may_ban(network("11.0.0.0/8")));
     }
 
     #[test]

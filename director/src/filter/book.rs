@@ -92,12 +92,17 @@ impl Book {
 
     /// The longest listed network that holds an address.
     pub fn decides(&self, addr: Addr) -> Option<(Net, &Listing)> {
+        self.holds(Net::new(addr, 128))
+    }
+
+    /// The longest listed network that holds all of a network.
+    pub fn holds(&self, net: Net) -> Option<(Net, &Listing)> {
         let holds = |bits| {
-            let net = Net::new(addr, bits);
-            self.listings.get(&net).map(|listing| (net, listing))
+            let outer = Net::new(net.addr, bits);
+            self.listings.get(&outer).map(|listing| (outer, listing))
         };
-        let fewest = if addr.is_v4() { Net::V4_BITS } else { 0 };
-        (fewest..=128).rev().find_map(holds)
+        let fewest = if net.addr.is_v4() { Net::V4_BITS } else { 0 };
+        (fewest..=net.bits).rev().find_map(holds)
     }
 
     /// The networks whose time has come at `now`.
