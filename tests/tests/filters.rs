@@ -230,6 +230,43 @@ fn a_ban_ends_by_itself() -> Result<()> {
     Ok(())
 }
 
+/// Until a listing is taken off it decides: no moment is between it and a wider one.
+#[test]
+fn a_wider_black_hole_takes_over_from_a_ban_that_ends() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let (client, to) = (client(Family::V4), Family::V4.http());
+    let api = scene.director.api();
+    let mut live = HttpConnection::open(&scene.topology.client, to)?;
+    live.ask_name()?;
+    let network = alone(client)?;
+    list(&scene, network, FilterList::Deny, Some(2))?;
+    list(&scene, "10.0.1.0/24".parse()?, FilterList::BlackHole, None)?;
+    live.ask_name().context("the longer network decides")?;
+    let before = opened(&scene)?;
+    let mut port = 21_000;
+    wait::until("the ban to end", PATIENCE, || {
+        port += 1;
+        syns::send(&scene.topology.client, client, to, port..port + 1)?;
+        let found = api.call(async |client| client.listed_network(network).await);
+        ensure!(found.is_err(), "{found:?}");
+        Ok(())
+    })?;
+    assert_eq!(opened(&scene)?, before, "a SYN has got in between");
+    let left = api.connections(Family::V4.http_service())?;
+    assert!(left.is_empty(), "{left:?}");
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// Connections that the service has opened.
+fn opened(scene: &Scene) -> Result<u64> {
+    let service = scene.director.api().service(Family::V4.http_service())?;
+    Ok(service.stats.connections)
+}
+
 #[test]
 fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()> {
     if !require::machine() {

@@ -26,6 +26,10 @@ use crate::wire::{Addr, Net};
 /// Drops of the gate that are no rule's.
 const NO_RULES: [&str; 4] = ["no_socket", "bad_cookie", "reset_heard", "first_datagram"];
 
+/// How much longer the gate goes on with a listing that has come to its end. The director takes it off;
+/// only when there is none is it for the gate to do, which does not look for a wider network then.
+const FALLBACK: Ticks = Ticks::seconds(2);
+
 pub(super) use plan::{FilterPlan, Filtering};
 
 /// What is filtered now.
@@ -84,7 +88,7 @@ impl Director {
                 filters.book.remove(banned);
             }
         }
-        let nanos = until.map_or(0, |until| self.nanos_at(until.tick));
+        let nanos = until.map_or(0, |until| self.nanos_at(until.tick.after(FALLBACK)));
         (self.gate.filters().list(net, list, nanos)).map_err(refused)?;
         let was_there = filters.book.put(net, listing).is_some();
         self.tell_families(filters)?;
@@ -100,8 +104,8 @@ impl Director {
         self.gate.filters().unlist(net).map_err(refused)?;
         let old = filters.book.remove(net);
         self.tell_families(&filters)?;
-        // Whom it allowed may be in a black hole now.
-        if old.as_ref().is_some_and(filter::Listing::allows) {
+        // Whom it kept out of a wider black hole is in that now.
+        if old.is_some() {
             self.end_lost(&filters);
         }
         Ok(old.is_some())
@@ -150,16 +154,14 @@ impl Director {
         if due.is_empty() {
             return Ok(());
         }
-        let mut allowed = false;
         for net in &due {
             self.gate.filters().unlist(*net)?;
-            allowed |= filters.book.remove(*net).is_some_and(|old| old.allows());
+            filters.book.remove(*net);
         }
         let told = self.gate.filters();
         told.set_known(&filters.rules, filters.known())?;
-        if allowed {
-            self.end_lost(&filters);
-        }
+        // Whom they kept out of a wider black hole are in that now.
+        self.end_lost(&filters);
         Ok(())
     }
 
