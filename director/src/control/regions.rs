@@ -8,9 +8,9 @@ use adminapi::model::{self, FilterList, FilterRules, MarkRule};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
+use super::Director;
 use super::publish::refused;
 use super::unix::unix_now;
-use super::{Director, filter};
 use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
 use crate::region::{Atlas, AtlasError, Chart, Geography, MAX_REGIONS, Regions, Territory};
@@ -226,18 +226,21 @@ fn remove(gate: &Filters, old: &Chart, new: &Chart) -> std::result::Result<(), G
 impl Director {
     /// Makes the filters besides the lists what `wanted` says.
     pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
-        self.set_filter(|present| (wanted, Arc::clone(&present.regional.atlas)))
+        self.set_filter(|_, atlas| (wanted, Arc::clone(atlas)))
     }
 
     /// Makes the filters besides the lists, and the atlas, what `change` makes of the present ones.
     fn set_filter(
         &self,
-        change: impl FnOnce(&filter::Filters) -> (FilterRules, Arc<Atlas>),
+        change: impl FnOnce(&FilterRules, &Arc<Atlas>) -> (FilterRules, Arc<Atlas>),
     ) -> Result<()> {
         // Held to the end: no mark is to name a region that goes, and nobody else is to set another
         // filter meanwhile.
         let marks = self.rules.lock();
-        let (wanted, atlas) = change(&self.filters.lock());
+        let (wanted, atlas) = {
+            let present = self.filters.lock();
+            change(&present.wanted, &present.regional.atlas)
+        };
         let plan = self.plan_rules(wanted, atlas)?;
         ControlError::unless_valid(orphaned(&marks, plan.numbers()))?;
         let geography = plan.geography();
@@ -270,13 +273,12 @@ impl Director {
         let renewed = Atlas::open(&files).map_err(unfit);
         let renewed = renewed.and_then(|atlas| {
             // That takes a while, in which somebody may have named other files or rules.
-            self.set_filter(|present| {
-                let there = &present.regional.atlas;
+            self.set_filter(|wanted, there| {
                 let atlas = match *there.files() == files {
                     true => Arc::new(atlas),
                     false => Arc::clone(there),
                 };
-                (present.wanted.clone(), atlas)
+                (wanted.clone(), atlas)
             })
         });
         let message = match renewed {
