@@ -28,21 +28,6 @@ pub(super) struct Keeping {
     troubled: AtomicBool,
 }
 
-/// The drains of a pool.
-fn drains(pool: &Pool) -> Vec<Drained> {
-    let drained = |real: &Arc<Real>| {
-        let drain = real.drain?;
-        Some(Drained {
-            service: translate::id(&real.service),
-            real: real.endpoint.into(),
-            since: drain.since,
-            seconds: drain.seconds,
-            until: drain.until.0,
-        })
-    };
-    pool.reals().filter_map(drained).collect()
-}
-
 /// What was written last; of the services only which snapshot they were of, of the lists how often
 /// they had been changed.
 #[derive(Debug, Default)]
@@ -179,6 +164,21 @@ impl Director {
         };
         self.keeping.told(keep.save_tally(&tally));
     }
+}
+
+/// The drains of a pool.
+fn drains(pool: &Pool) -> Vec<Drained> {
+    let drained = |real: &Arc<Real>| {
+        let drain = real.drain?;
+        Some(Drained {
+            service: translate::id(&real.service),
+            real: real.endpoint.into(),
+            since: drain.since,
+            seconds: drain.seconds,
+            until: drain.until.0,
+        })
+    };
+    pool.reals().filter_map(drained).collect()
 }
 
 /// What a service and all that it has have carried.

@@ -68,9 +68,7 @@ impl Director {
         let text = format!("{path} cannot be written, so the change was taken back: {error}");
         Err(ControlError::Limit(text))
     }
-}
 
-impl Director {
     /// Makes everything what it was `before`, and whoever was being drained be drained on.
     fn put_back(&self, before: Configuration) -> Result<()> {
         let mut before = instead(before, &self.configuration()?);
