@@ -7,6 +7,7 @@ use adminapi::order;
 
 use super::address::Style;
 use super::failure::Failure;
+use super::hindsight::{Came, Sight, was_there};
 use super::indent::Indented;
 use super::names::Names;
 use super::pointed::About;
@@ -69,40 +70,48 @@ pub(crate) async fn change_all<E: Edit>(
     wanted: Vec<Change>,
     edited: &E,
 ) -> Result<Vec<Result<(), Failure>>, Failure> {
+    let sights: Vec<_> = wanted.iter().map(Sight::of).collect();
     let named: Vec<_> = wanted
         .iter()
-        .map(|one| (About::of(one), naming(one), changed(one)))
+        .map(|one| (About::of(one), naming(one)))
         .collect();
     let made = edited.make(wanted).await.map_err(Failure::Director)?;
-    let mut came = Vec::with_capacity(made.len());
-    for (made, (about, call, changed)) in made.into_iter().zip(named) {
-        let made = made.map_err(|error| about.named(error));
-        came.push(match (made, changed) {
-            (Err(why @ (Refused(_) | BadValues(_))), Some(service)) => {
-                let failures = [why, DirectorError::NoService].map(call);
-                Err(refusal(service, failures, edited).await?)
+    let refusals = missed(&sights, &made, edited).await?;
+    let came = made.into_iter().zip(refusals).zip(named);
+    Ok(came
+        .map(|((made, missed), (about, call))| match missed {
+            true => Err(call(DirectorError::NoService)),
+            false => made.map_err(|error| call(about.named(error))),
+        })
+        .collect())
+}
+
+/// Which of the changes were refused for what they were to bring to a service that was missing.
+async fn missed<E: Edit>(
+    sights: &[Sight],
+    made: &[Came],
+    edited: &E,
+) -> Result<Vec<bool>, Failure> {
+    let mut missed = Vec::with_capacity(made.len());
+    for (place, (came, sight)) in made.iter().zip(sights).enumerate() {
+        missed.push(match (came, sight.changed()) {
+            (Err(Refused(_) | BadValues(_)), Some(service)) => {
+                let there = match was_there(service, place, sights, made) {
+                    Some(there) => there,
+                    None => edited.has_service(service).await.map_err(on_service)?,
+                };
+                !there
             }
-            (made, _) => made.map_err(call),
+            _ => false,
         });
     }
-    Ok(came)
+    Ok(missed)
 }
 
-/// The service that a change is of. The kernel looks for it before it judges what it is to have.
-const fn changed(change: &Change) -> Option<ServiceId> {
-    match change {
-        Change::ChangeService { service, .. }
-        | Change::RemoveService { service }
-        | Change::AddReal { service, .. }
-        | Change::ChangeReal { service, .. }
-        | Change::RemoveReal { service, .. } => Some(*service),
-        Change::AddService(_) | Change::RemoveServices {} => None,
-    }
-}
-
-/// Whether a change can only be made by itself.
+/// Whether a change can only be made by itself: what the client refuses, and what takes away by what
+/// the refusal of another would be told.
 pub(crate) fn stands_alone(change: &Change) -> bool {
-    thresholds(change).is_some()
+    thresholds(change).is_some() || matches!(change, Change::RemoveServices {})
 }
 
 /// Sets something.

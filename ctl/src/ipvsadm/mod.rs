@@ -15,6 +15,7 @@ mod failure;
 mod flags;
 mod grammar;
 mod help;
+mod hindsight;
 mod indent;
 mod inet;
 mod line;

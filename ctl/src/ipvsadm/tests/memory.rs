@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use adminapi::Problem;
 use adminapi::model::{
@@ -47,6 +47,13 @@ impl MemoryDirector {
         let mut services = self.services.borrow_mut();
         let service = services.iter_mut().find(|service| service.id == id);
         service.map(act).ok_or(DirectorError::NoService)
+    }
+}
+
+fn unless_multicast(address: IpAddr) -> Result<()> {
+    match address.is_multicast() {
+        true => Err(DirectorError::Refused("/address: multicast".into())),
+        false => Ok(()),
     }
 }
 
@@ -97,6 +104,9 @@ fn service_view(service: &Service) -> ServiceView {
 impl MemoryDirector {
     fn change(&self, change: Change) -> Result<()> {
         self.unless_refused()?;
+        if let Change::AddReal { real, .. } = &change {
+            unless_multicast(real.address)?;
+        }
         match change {
             Change::AddService(service) => self.add_service(&service),
             Change::ChangeService { service, patch } => self.with(service, |known| {
@@ -148,9 +158,7 @@ impl MemoryDirector {
         if self.with(id, |_| ()).is_ok() {
             return Err(DirectorError::Exists);
         }
-        if id.vip().is_some_and(|vip| vip.ip().is_multicast()) {
-            return Err(DirectorError::Refused("/address: multicast".into()));
-        }
+        id.vip().map_or(Ok(()), |vip| unless_multicast(vip.ip()))?;
         self.services.borrow_mut().push(service_view(service));
         Ok(())
     }

@@ -67,6 +67,37 @@ fn what_no_line_says_of_a_service_stays() {
     assert!(!bulwark(&director, "-Sn --full").out.contains("cookies"));
 }
 
+/// In one request, too, a line is told of what held when it was made.
+#[test]
+fn a_refused_line_is_explained_by_what_was_there_then() {
+    const ADD: &str = "-A -t 192.0.2.10:80";
+    const REMOVE: &str = "-D -t 192.0.2.10:80";
+    const REFUSED: &str = "-a -t 192.0.2.10:80 -r 224.0.0.1:80 -m";
+    let there = "Invalid operation.  Possibly wrong module version, address not unicast, ...\n";
+    let missing = "Service not defined\n";
+    let table: [(&[&str], &str); 8] = [
+        (&[REFUSED], missing),
+        (&[ADD, REFUSED], there),
+        (&[REFUSED, ADD], missing),
+        (&[ADD, REFUSED, REMOVE], there),
+        (&[ADD, REMOVE, REFUSED], missing),
+        (&[ADD, REMOVE, REFUSED, ADD], missing),
+        (&[ADD, REFUSED, "-C"], there),
+        (&[ADD, "-C", REFUSED, ADD], missing),
+    ];
+    for (lines, expected) in table {
+        let director = MemoryDirector::default();
+        let script = lines.join("\n");
+        let said = say(
+            &director,
+            Dialect::Ipvsadm,
+            &["-R".into()],
+            script.as_bytes(),
+        );
+        assert_eq!(said.err, expected, "{script}");
+    }
+}
+
 #[test]
 fn many_lines_are_one_request() {
     let director = MemoryDirector::default();
