@@ -70,7 +70,7 @@ fn lives(machine: &Machine) -> Result<()> {
         Ok(())
     })?;
     let first = machine.show("MainPID")?;
-    machine.run("dpkg --install /bulwark.deb")?;
+    is_upgraded(machine)?;
     ensure!(
         machine.show("MainPID")? == first,
         "an upgrade restarts nothing"
@@ -87,6 +87,11 @@ fn lives(machine: &Machine) -> Result<()> {
     })?;
     let listed = machine.run("bulwark -Ln")?;
     ensure!(listed.contains("10.9.9.9:80"), "{listed}");
+    let next = machine.show("MainPID")?;
+    let program = machine.run(&format!("readlink /proc/{next}/exe"))?;
+    // As the host sees it: the name of a file that has gone would say so at its end.
+    let is_there = program.trim().ends_with("/usr/sbin/bulwarkd");
+    ensure!(is_there, "{program}");
 
     machine.run("systemctl stop bulwarkd")?;
     ensure!(machine.show("Result")? == "success");
@@ -99,6 +104,20 @@ fn lives(machine: &Machine) -> Result<()> {
     for path in left.split(' ') {
         machine.run(&format!("test ! -e {path}"))?;
     }
+    Ok(())
+}
+
+/// To a package of a later version, which brings the programs in files of their own. What the operator
+/// has written stays.
+fn is_upgraded(machine: &Machine) -> Result<()> {
+    machine.run("dpkg-deb --raw-extract /bulwark.deb /later")?;
+    machine.run("sed -i 's/^Version: .*/Version: 99.0-1/' /later/DEBIAN/control")?;
+    machine.run("dpkg-deb --root-owner-group -Zgzip -z1 --build /later /later.deb")?;
+    machine.run("dpkg --install /later.deb")?;
+    let version = machine.run("dpkg-query --show --showformat '${Version}' bulwark")?;
+    ensure!(version == "99.0-1", "{version}");
+    let written = machine.run("cat /etc/bulwark/bulwark.toml")?;
+    ensure!(written == CONFIGURATION, "{written}");
     Ok(())
 }
 
