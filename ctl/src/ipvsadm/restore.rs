@@ -222,10 +222,11 @@ fn read(words: &[String], context: Context<'_>) -> Result<Vec<Doing>, Failure> {
 }
 
 /// What `bulwark` has beyond ipvsadm to say how it goes about things is for its own command line
-/// only.
+/// only. What it says of a service is saved, and restored.
 fn unless_own(line: &Line) -> Result<(), Failure> {
-    let own = line.own.first().map(|own| own.name());
-    match own.or_else(|| line.place.option()) {
+    let mut own = line.own.iter().filter(|own| **own != Own::Helper);
+    let name = own.next().map(|own| own.name());
+    match name.or_else(|| line.place.option()) {
         Some(name) => Err(Failure::unknown_option(format!("--{name}"))),
         None => Ok(()),
     }

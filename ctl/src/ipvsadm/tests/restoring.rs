@@ -24,6 +24,8 @@ mark add 8 --sport 1024-65535 --interface eth0 --region home
 -A -t 192.0.2.10:80 -s wrr
 -a -t 192.0.2.10:80 -r 10.0.0.1:80 -m -w 2 -x 100 -y 50
 -a -t 192.0.2.10:80 -r 10.0.0.2:80 --fullnat -w 1
+-A -t 192.0.2.11:21 -s rr --helper none
+-a -t 192.0.2.11:21 -r 10.0.0.1:21 -m -w 1
 -A -f 7 -6 -s rr -p 60 -M 64
 defense level 2
 defense level 2 -t 192.0.2.10:80
