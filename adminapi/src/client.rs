@@ -4,6 +4,7 @@ mod address;
 mod error;
 mod filter;
 mod listing;
+mod seen;
 mod tls;
 mod transport;
 
@@ -30,6 +31,7 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
 pub use listing::{Listing, Pieces};
+pub use seen::{EntityTag, Seen};
 pub use tls::Trust;
 use transport::{Answer, Broken, Head, Request, Transport};
 
@@ -372,7 +374,11 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
-        let request = self.request(method, path, body)?;
+        self.whole(self.request(method, path, body)?).await
+    }
+
+    /// All of the answer to `request`.
+    async fn whole(&self, request: Request) -> Result<Answer> {
         let answer = self.patiently(async {
             let (line, head) = self.ask(request).await?;
             let answer = head.whole().await?;

@@ -1,6 +1,6 @@
 //! What the command line asks of a director, apart from how it reaches it.
 
-use adminapi::client::{self, ClientError, Listing};
+use adminapi::client::{self, ClientError, EntityTag, Listing, Seen};
 use adminapi::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
     ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, Stats, SyncDaemon, SyncRole,
@@ -45,6 +45,9 @@ pub(crate) enum DirectorError {
     /// A limit of the director is reached; its own words.
     #[error("{0}")]
     Full(String),
+    /// What was to be changed is not what it was when it was read.
+    #[error("it was changed by somebody else meanwhile, and nothing is done; try again")]
+    Changed,
     /// The director failed or its answer made no sense.
     #[error("{0}")]
     Fault(String),
@@ -84,7 +87,8 @@ impl DirectorError {
             | Self::NoInterface(_)
             | Self::Refused(_)
             | Self::BadValues(_)
-            | Self::Full(_) => REFUSED,
+            | Self::Full(_)
+            | Self::Changed => REFUSED,
             Self::BadAddress(_) => 2,
             Self::NotRunning(_) => 3,
             Self::NoPermission(_) => 4,
@@ -145,10 +149,10 @@ pub(crate) trait Director: Edit {
     /// Services in a row each, all or one, as they come.
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows>;
     /// Services, timeouts and settings as they are configured.
-    async fn config(&self) -> Result<Configuration>;
+    async fn config(&self) -> Result<Seen<Configuration>>;
     /// Makes services and timeouts those of `wanted`, and the settings that it names: all of it or
-    /// nothing.
-    async fn put_config(&self, wanted: &Configuration) -> Result<()>;
+    /// nothing, and nothing if they are not what was seen with `tag`.
+    async fn put_config(&self, wanted: &Configuration, tag: &EntityTag) -> Result<()>;
     /// Whether [`Director::put_config`] would do it.
     async fn check_config(&self, wanted: &Configuration) -> Result<()>;
     /// A page of the connection table, the first one without `from`.
@@ -214,12 +218,12 @@ impl Director for Client {
         Ok(self.listing(&query).await?)
     }
 
-    async fn config(&self) -> Result<Configuration> {
-        Ok(self.config().await?)
+    async fn config(&self) -> Result<Seen<Configuration>> {
+        Ok(self.see_config().await?)
     }
 
-    async fn put_config(&self, wanted: &Configuration) -> Result<()> {
-        Ok(self.put_config(wanted).await?)
+    async fn put_config(&self, wanted: &Configuration, tag: &EntityTag) -> Result<()> {
+        Ok(self.put_config_as_seen(wanted, tag).await?)
     }
 
     async fn check_config(&self, wanted: &Configuration) -> Result<()> {
@@ -321,6 +325,7 @@ impl From<&ProblemDocument> for DirectorError {
             | ProblemKind::NoSuchResource
             | ProblemKind::NoSuchSysctl => Self::Refused(text),
             ProblemKind::Limit => Self::Full(text),
+            ProblemKind::PreconditionFailed => Self::Changed,
             ProblemKind::TlsRequired => Self::NotTrusted(text),
             _ if matches!(document.status, 401 | 403) => Self::NoPermission(text),
             _ => Self::Fault(text),
@@ -399,6 +404,7 @@ mod tests {
                 404 if kind == ProblemKind::NoSuchDaemon => DirectorError::NoDaemon,
                 422 if kind == ProblemKind::NoSuchInterface => DirectorError::NoInterface(text),
                 409 => DirectorError::Exists,
+                412 => DirectorError::Changed,
                 400 | 404 | 422 | 429 => DirectorError::Refused(text),
                 401 | 403 => DirectorError::NoPermission(text),
                 507 => DirectorError::Full(text),

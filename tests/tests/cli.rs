@@ -2,13 +2,14 @@
 //! on real traffic and in the listing.
 
 use std::fs::File;
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, binary};
-use testbed::process::{output_with_input, said_with_input};
+use testbed::process::{Process, output_with_input, said_with_input};
 use testbed::require;
 use testbed::servers::Nginx;
 use testbed::topology::{Plan, Topology};
@@ -221,6 +222,44 @@ fn settings_are_saved_and_come_back() -> Result<()> {
         assert_eq!(cli.say("-Sn --full")?, bare, "{how}");
     }
     assert_accounts(&cli.director);
+    Ok(())
+}
+
+/// By lines that run at the same time, and while the lines of one come.
+#[test]
+fn what_others_change_meanwhile_is_kept() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let cli = Cli::start()?;
+    let mut lines = Vec::new();
+    for number in 0..8 {
+        let mut command = cli.bulwark()?;
+        let limit = format!("filter limit l{number} --of syns --per source --rate 100");
+        lines.push(Process::spawn(command.args(limit.split(' ')))?);
+    }
+    for mut line in lines {
+        ensure!(line.wait(PATIENCE)?.success());
+    }
+    let shown = cli.say("filter --json")?;
+    for number in 0..8 {
+        assert!(shown.contains(&format!("\"l{number}\"")), "{shown}");
+    }
+
+    cli.say(&format!("-A -t {VIP} -s rr"))?;
+    let mut restore = cli.bulwark()?;
+    restore.args(["-R", "--atomic"]).stdin(Stdio::piped());
+    let mut restore = restore.stdout(Stdio::piped()).spawn()?;
+    let mut input = restore.stdin.take().context("it has an input")?;
+    writeln!(input, "-A -t {VIP} -s rr")?;
+    cli.say(&format!("defense cookies always -t {VIP}"))?;
+    cli.say("-A -t 10.9.9.10:80 -s rr")?;
+    drop(input);
+    let said = restore.wait_with_output()?;
+    let printed = String::from_utf8(said.stdout)?;
+    assert_eq!(printed, "- -A -t 10.9.9.10:80 -s rr\n");
+    let saved = cli.say("-Sn --full")?;
+    assert!(saved.contains("defense cookies always"), "{saved}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,13 +45,16 @@ pub(super) struct Head {
     pub(super) status: StatusCode,
     /// Its media type.
     pub(super) kind: Option<HeaderValue>,
+    /// The entity tag of what it shows.
+    pub(super) tag: Option<HeaderValue>,
     pub(super) body: Incoming,
 }
 
-/// Status and body.
+/// Status, entity tag and body.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) tag: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -82,6 +85,7 @@ impl Transport {
         Ok(Head {
             status: response.status(),
             kind: response.headers().get(CONTENT_TYPE).cloned(),
+            tag: response.headers().get(ETAG).cloned(),
             body: response.into_body(),
         })
     }
@@ -94,6 +98,7 @@ impl Head {
         let body = body.map_err(|error| ClientError::Protocol(error.to_string()))?;
         Ok(Answer {
             status: self.status,
+            tag: self.tag,
             body: body.to_bytes(),
         })
     }

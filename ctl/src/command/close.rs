@@ -101,13 +101,15 @@ fn id(connection: &Connection) -> Option<ConnectionId> {
 
 fn told(closed: &[ConnectionId], form: Form) -> Said {
     let mut said = Said::default();
-    match (form, closed.is_empty()) {
-        (Form::Json, _) => {
+    if closed.is_empty() {
+        said.fail("no such connection");
+    }
+    match form {
+        Form::Json => {
             let names: Vec<_> = closed.iter().map(ConnectionId::to_string).collect();
             said.out = json(&names);
         }
-        (Form::Text, true) => said.fail("no such connection"),
-        (Form::Text, false) => {
+        Form::Text => {
             let lines = closed.iter().map(|id| format!("{id} closed\n"));
             said.out = lines.collect();
         }
@@ -145,6 +147,7 @@ mod tests {
             (none.err.as_str(), none.status),
             ("no such connection\n", 1)
         );
-        assert_eq!(told(&[], Form::Json).out, "[]\n");
+        let none = told(&[], Form::Json);
+        assert_eq!((none.out.as_str(), none.status), ("[]\n", 1));
     }
 }

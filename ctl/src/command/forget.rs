@@ -37,9 +37,12 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
 
 fn told(forgotten: Forgotten, form: Form) -> Said {
     let mut said = Said::default();
+    if forgotten.forgotten == 0 {
+        said.fail("no such client sticks");
+    }
     match (form, forgotten.forgotten) {
         (Form::Json, _) => said.out = json(&forgotten),
-        (Form::Text, 0) => said.fail("no such client sticks"),
+        (Form::Text, 0) => {}
         (Form::Text, 1) => said.out = "1 client forgotten\n".to_owned(),
         (Form::Text, many) => said.out = format!("{many} clients forgotten\n"),
     }
@@ -66,7 +69,7 @@ mod tests {
         let none = told(Forgotten::default(), Form::Json);
         assert_eq!(
             (none.out.contains("\"forgotten\": 0"), none.status),
-            (true, 0)
+            (true, 1)
         );
     }
 }

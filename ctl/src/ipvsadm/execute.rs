@@ -354,7 +354,7 @@ async fn save_all<D: Director>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if extent == Extent::Full {
-        let mut config = director.config().await.map_err(on_service)?;
+        let mut config = director.config().await.map_err(on_service)?.value;
         config.services = order::listed(config.services);
         return Ok(out.write_all(&save::whole(&config, style))?);
     }

@@ -1,5 +1,6 @@
 //! `-R`: the lines of standard input as command lines.
 
+use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 
 use adminapi::model::Change;
@@ -126,34 +127,46 @@ impl<D: Director> Restore<'_, D> {
 }
 
 /// Makes the director look as the lines say, all of them or none: services that they do not name
-/// go, what they do not set stays. Says first what that changes.
+/// go, what they do not set stays. Says first what that changes. What others change while the lines
+/// come is seen, and nothing is done if it changes afterwards.
 pub(super) async fn restore_atomically<D: Director>(
     line: &Line,
     director: &D,
     context: Context<'_>,
     streams: &mut Streams<'_>,
 ) -> Result<(), Failure> {
+    director.timeouts().await.map_err(Failure::Director)?;
+    let lines = lines(streams.input)?;
     let present = director.config().await.map_err(Failure::Director)?;
-    let draft = Draft::starting(&present);
-    let (mut number, mut bytes) = (0, Vec::new());
-    while streams.input.read_until(b'\n', &mut bytes)? > 0 {
-        number += 1;
-        let words = words(&String::from_utf8_lossy(&bytes));
-        bytes.clear();
-        if !words.is_empty() {
-            let done = draft_line(&words, &draft, context).await;
-            done.map_err(|failure| failure.at_line(number))?;
-        }
+    let draft = Draft::starting(&present.value);
+    for (number, words) in lines {
+        let done = draft_line(&words, &draft, context).await;
+        done.map_err(|failure| failure.at_line(number))?;
     }
     let wanted = draft.finished();
     streams
         .out
-        .write_all(difference(&present, &wanted).as_bytes())?;
+        .write_all(difference(&present.value, &wanted).as_bytes())?;
     match line.own.contains(&Own::DryRun) {
         true => director.check_config(&wanted).await,
-        false => director.put_config(&wanted).await,
+        false => director.put_config(&wanted, &present.tag).await,
     }
     .map_err(|error| Failure::Director(About::Whole(&wanted).named(error)))
+}
+
+/// The words of the lines that have some, with their numbers.
+fn lines(input: &mut dyn BufRead) -> io::Result<Vec<(u64, Vec<String>)>> {
+    let (mut lines, mut bytes) = (Vec::new(), Vec::new());
+    let mut number = 0;
+    while input.read_until(b'\n', &mut bytes)? > 0 {
+        number += 1;
+        let words = words(&String::from_utf8_lossy(&bytes));
+        bytes.clear();
+        if !words.is_empty() {
+            lines.push((number, words));
+        }
+    }
+    Ok(lines)
 }
 
 async fn draft_line(

@@ -109,19 +109,28 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
             director.remove_network(*network).await?;
             Ok(Said::default())
         }
-        Some(change) => {
-            let mut rules = director.filter().await?.rules;
-            let mut said = Said::default();
-            match changed(&mut rules, change) {
-                Ok(()) => {
-                    let put = director.put_filter(&rules).await;
-                    drop(put.map_err(|error| of_another(error.into(), &rules, change))?);
-                }
-                Err(problem) => said.fail(&problem),
+        Some(change) => loop {
+            match make(change, director).await {
+                Err(DirectorError::Changed) => {}
+                made => return made,
             }
-            Ok(said)
-        }
+        },
     }
+}
+
+/// Makes a change of the rules, unless somebody else does so in between.
+async fn make(change: &What, director: &Client) -> Result<Said, DirectorError> {
+    let seen = director.see_filter().await?;
+    let mut rules = seen.value.rules;
+    let mut said = Said::default();
+    match changed(&mut rules, change) {
+        Ok(()) => {
+            let put = director.put_filter_as_seen(&rules, &seen.tag).await;
+            drop(put.map_err(|error| of_another(error.into(), &rules, change))?);
+        }
+        Err(problem) => said.fail(&problem),
+    }
+    Ok(said)
 }
 
 fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {

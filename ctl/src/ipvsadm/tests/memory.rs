@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use adminapi::Problem;
+use adminapi::client::{EntityTag, Seen};
 use adminapi::model::{
     Change, Configuration, Connection, ConnectionPage, Cursor, ListingQuery, Rates, Real, RealView,
     Service, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, Traffic,
@@ -12,6 +13,9 @@ use adminapi::model::{
 };
 
 use crate::director::{Director, DirectorError, Edit, Pieces, Result, Rows, Setting};
+
+/// Nobody else changes anything.
+const TAG: EntityTag = EntityTag::of_static("\"one\"");
 
 /// A director that forwards nothing.
 #[derive(Debug, Default)]
@@ -224,14 +228,16 @@ impl Director for &MemoryDirector {
         Ok(InMemory(services.iter().map(row).collect()))
     }
 
-    async fn config(&self) -> Result<Configuration> {
-        Ok(Configuration {
+    async fn config(&self) -> Result<Seen<Configuration>> {
+        let value = Configuration {
             services: self.services.borrow().iter().map(Service::from).collect(),
             ..self.settings.borrow().clone()
-        })
+        };
+        Ok(Seen { value, tag: TAG })
     }
 
-    async fn put_config(&self, wanted: &Configuration) -> Result<()> {
+    async fn put_config(&self, wanted: &Configuration, tag: &EntityTag) -> Result<()> {
+        assert_eq!(*tag, TAG);
         self.check_config(wanted).await?;
         self.settings.replace(Configuration {
             services: Vec::new(),
