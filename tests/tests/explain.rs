@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use adminapi::model::{
     ConnectionLimit, CookiePolicy, ExplainQuery, Explanation, Fate, FilterList, FilterRules,
-    Listed, Protocol, ServicePatch, Stats,
+    Listed, Protocol, ServiceId, ServicePatch, Stats,
 };
 use anyhow::{Context, Result, ensure};
+use testbed::director::Director;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -164,16 +166,7 @@ fn what_is_explained_is_what_happens() -> Result<()> {
         ..rules()
     })?;
     try_all(&scene, "loose", 20_004)?;
-    set(FilterRules {
-        connections: vec![ConnectionLimit {
-            name: "one".to_owned(),
-            most: 1,
-            prefix_v4: 32,
-            prefix_v6: 128,
-            service: None,
-        }],
-        ..rules()
-    })?;
+    limit_to_one(&scene, None)?;
     try_all(&scene, "a limit of connections", 20_005)?;
     set(rules())?;
     list(&scene, FilterList::Deny)?;
@@ -226,5 +219,100 @@ fn what_real_servers_send_by_themselves_is_explained() -> Result<()> {
         let own = ask(here)?;
         assert_eq!(own.fate, Fate::Pass, "{own:?}");
     }
+    Ok(())
+}
+
+/// Asks about a packet of a client.
+fn ask(
+    director: &Director,
+    protocol: Protocol,
+    from: SocketAddr,
+    to: SocketAddr,
+) -> Result<Explanation> {
+    let query = ExplainQuery {
+        protocol,
+        from,
+        to,
+        interface: None,
+        call_id: None,
+    };
+    let api = director.api();
+    api.call(async |client| client.explain(&query).await)
+}
+
+/// The real server of a client's only connection.
+fn real_of(director: &Director, service: ServiceId, client: SocketAddr) -> Result<SocketAddr> {
+    let all = director.api().connections(service)?;
+    let own = all.iter().find(|each| each.client == client);
+    Ok(own.context("no connection")?.real)
+}
+
+/// A connection of a removed real server stays there, and gets nowhere; a datagram goes elsewhere.
+#[test]
+fn who_has_a_removed_real_server_is_told_so() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let (director, api) = (&scene.director, scene.director.api());
+    for family in Family::BOTH {
+        let mut open = HttpConnection::open(&scene.topology.client, family.http())?;
+        open.ask_name()?;
+        let (service, client) = (family.http_service(), open.client()?);
+        let real = real_of(director, service, client)?;
+        let told = ask(director, Protocol::Tcp, client, family.http())?;
+        assert_eq!((told.fate, told.real), (Fate::Forward, Some(real)));
+        api.remove_real(service, real)?;
+        for _ in 0..2 {
+            let told = ask(director, Protocol::Tcp, client, family.http())?;
+            assert_eq!(told.reason.as_deref(), Some("real_removed"), "{told:?}");
+            assert_eq!((told.fate, told.real), (Fate::Drop, Some(real)));
+            assert!(told.connection.is_some() && told.next_hop.is_none());
+            let before = dropped(&api.stats()?, "real_removed");
+            open.send_request()?;
+            wait::until_true("the drop", PATIENCE, || {
+                api.stats()
+                    .is_ok_and(|now| dropped(&now, "real_removed") > before)
+            })?;
+        }
+        api.set_sysctl("expire_nodest_conn", 1)?;
+        let told = try_one(&scene, client, family.http(), "when it is let go")?;
+        assert_eq!((told.fate, told.connection), (Fate::Forward, None));
+        ensure!(told.scheduler.is_some() && told.real != Some(real));
+        assert_eq!(told.real, Some(real_of(director, service, client)?));
+        api.set_sysctl("expire_nodest_conn", 0)?;
+
+        let open = UdpClient::open(&scene.topology.client, family.echo())?;
+        open.echo(b"first")?;
+        let (service, client) = (family.echo_service(), open.socket().local_addr()?);
+        let real = real_of(director, service, client)?;
+        limit_to_one(&scene, Some(service))?;
+        api.remove_real(service, real)?;
+        let told = ask(director, Protocol::Udp, client, family.echo())?;
+        assert_eq!((told.fate, told.connection), (Fate::Forward, None));
+        ensure!(told.scheduler.is_some() && told.real != Some(real));
+        open.echo(b"again")?;
+        assert_eq!(told.real, Some(real_of(director, service, client)?));
+        let rules = FilterRules::default();
+        api.call(async |client| client.put_filter(&rules).await)?;
+    }
+    Ok(())
+}
+
+/// Lets nobody have more than one connection, to a service or at all.
+fn limit_to_one(scene: &Scene, service: Option<ServiceId>) -> Result<()> {
+    let one = ConnectionLimit {
+        name: "one".to_owned(),
+        most: 1,
+        prefix_v4: 32,
+        prefix_v6: 128,
+        service,
+    };
+    let rules = FilterRules {
+        connections: vec![one],
+        ..FilterRules::default()
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.put_filter(&rules).await)?;
     Ok(())
 }

@@ -125,7 +125,8 @@ pub struct Explanation {
     /// is said beyond that is for the next one.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub repeats: bool,
-    /// The connection that it belongs to.
+    /// The connection that it belongs to; not one that it leaves behind because its real server was
+    /// removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
     /// What the service, a persistent one, remembers of the client: the real server is that one.

@@ -102,12 +102,12 @@ impl Census {
         }
     }
 
-    fn full(&self, tuple: &Tuple) -> Option<usize> {
+    fn full(&self, tuple: &Tuple, left: u32) -> Option<usize> {
         let is_full = |source: &Source| {
             let counts = self.stripe(source).lock();
             counts
                 .get(source)
-                .is_some_and(|count| *count >= self.limits[source.0].most)
+                .is_some_and(|count| count.saturating_sub(left) >= self.limits[source.0].most)
         };
         self.sources(tuple).find(is_full).map(|(number, _)| number)
     }
@@ -168,22 +168,22 @@ impl Crowds {
         }
     }
 
-    /// The number of the limit by which the source of `tuple` may have no more connections. Two
-    /// workers that ask at once may both be told that there is room for one.
-    #[inline]
-    pub fn full(&self, tuple: &Tuple) -> Option<usize> {
+    /// The number of the limit by which the source of `tuple` may have no more connections, when
+    /// it leaves `left` of these ends behind.
+    pub fn full(&self, tuple: &Tuple, left: u32) -> Option<usize> {
         let census = self.census.load();
-        census.as_ref()?.full(tuple)
+        census.as_ref()?.full(tuple, left)
     }
 
-    /// The same, of a packet that goes no further then.
+    /// Whether it may have none, of a packet that goes no further then. Two workers that ask at
+    /// once may both be told that there is room for one.
     #[inline]
     pub fn refuses(&self, tuple: &Tuple) -> bool {
         let census = self.census.load();
         let Some(census) = &*census else {
             return false;
         };
-        let full = census.full(tuple);
+        let full = census.full(tuple, 0);
         if let Some(number) = full {
             census.refused[number].fetch_add(1, Relaxed);
         }
@@ -276,9 +276,10 @@ mod tests {
         };
         crowds.set(vec![limit], &table);
         crowds.enter(&entry(&tuple([10, 0, 0, 1], 1, 1)));
-        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1)), Some(0));
-        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 2)), None);
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1), 0), Some(0));
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 1, 1), 1), None);
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 2), 0), None);
         crowds.set(Vec::new(), &table);
-        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1)), None);
+        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1), 0), None);
     }
 }

@@ -9,9 +9,8 @@ use super::reading::Reading;
 use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use super::visitor::Guest;
-use super::ways::flow_of;
 use crate::drops::{Cause, DropReason};
-use crate::flow::{Direction, Entry, Place};
+use crate::flow::{Direction, Entry, Place, Shard};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
@@ -97,14 +96,28 @@ impl<'s> View<'s> {
     ) -> Result<(), Refusal<'s>> {
         let shard = self.table.lock(place);
         let known = shard.find(place, |entry| self.is_of(entry, way, &packet.tuple));
-        if let Some(handle) = known {
-            let entry = *shard.entry(handle);
-            drop(shard);
-            return self.explain_known(frame, packet, way, entry, found);
+        let known = known.map(|handle| *shard.entry(handle));
+        let stays = known.map(|entry| self.explain_known(frame, packet, way, &entry, found));
+        match (stays.transpose()?, way) {
+            (Some(true), _) => Ok(()),
+            (left, Direction::Original) => {
+                let left = left.is_some().into();
+                self.explain_fresh(shard, frame, packet, place, left, found)
+            }
+            (_, Direction::Reply) => self.explain_stray(frame, packet, found),
         }
-        if way == Direction::Reply {
-            return self.explain_stray(frame, packet, found);
-        }
+    }
+
+    /// What opens a connection, and leaves so many behind that have the same ends.
+    fn explain_fresh(
+        &self,
+        shard: Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+        left: u32,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
         let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
         let guest = self.admit(service, frame, packet).map(Guest::from)?;
         found.service = Some(service.key);
@@ -140,7 +153,7 @@ impl<'s> View<'s> {
         if self.is_drawn(service, packet, &guest) {
             return refused(Cause::DefenceRate);
         }
-        found.crowded = self.pool.crowds().full(&packet.tuple);
+        found.crowded = self.pool.crowds().full(&packet.tuple, left);
         match found.crowded {
             Some(_) => refused(Cause::SourceConnections),
             None => Ok(()),
@@ -163,28 +176,30 @@ impl<'s> View<'s> {
         Ok(())
     }
 
+    /// What belongs to the connection `entry`; false when it leaves that behind.
     fn explain_known(
         &self,
         frame: &[u8],
         packet: &Transport,
         way: Direction,
-        entry: Entry,
+        entry: &Entry,
         found: &mut Explanation,
-    ) -> Result<(), Refusal<'s>> {
-        found.connection = Some(entry);
-        let real: &'s Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
+    ) -> Result<bool, Refusal<'s>> {
+        let Some(real) = self.pool.real(entry.real()) else {
+            found.connection = Some(*entry);
+            return Err(Cause::RealRemoved.into());
+        };
+        let real: &'s Real = real;
+        let to = self.translated(entry, real, way);
+        let hop = self.leads_on(entry, real, frame, packet, way, &to);
+        if let Ok(None) = hop {
+            return Ok(false);
+        }
+        found.connection = Some(*entry);
         found.service = Some(real.service);
         found.real = Some(real.clone());
-        let to = self.translated(&entry, real, way);
-        let hop = match way {
-            Direction::Original => self.hop_by(frame, &packet.layout, real.method, &to),
-            Direction::Reply => {
-                let flow = flow_of(&to);
-                self.exit(frame, &packet.layout, to.dst.addr, flow)
-            }
-        };
-        found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
-        Ok(())
+        found.hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        Ok(true)
     }
 }
 

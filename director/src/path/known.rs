@@ -82,13 +82,10 @@ impl<'s> View<'s> {
             ..refusal.of_real(real)
         };
 
-        let hop = match self.leads_on(real, frame, packet, way, &to) {
-            Ok(hop) => hop,
-            Err(_) if from_client && self.moves_on(entry, real, frame, packet) => {
-                self.forget(shard, handle);
-                return Ok(Plan::Fresh);
-            }
-            Err(refusal) => return Err(refused(refusal)),
+        let hop = self.leads_on(entry, real, frame, packet, way, &to);
+        let Some(hop) = hop.map_err(refused)? else {
+            self.forget(shard, handle);
+            return Ok(Plan::Fresh);
         };
         if entry.is_spliced() {
             let at = splice::Way {
@@ -146,20 +143,27 @@ impl<'s> View<'s> {
         Ok(Plan::Send(to, method, hop))
     }
 
-    /// The next hop of a packet of a connection; none from a client to a real server that was
-    /// removed.
-    fn leads_on(
+    /// The next hop of a packet of a connection, which becomes `to`; none when it leaves that
+    /// behind and is scheduled.
+    #[inline]
+    pub(super) fn leads_on(
         &self,
+        entry: &Entry,
         real: &Real,
         frame: &[u8],
         packet: &Transport,
         way: Direction,
         to: &Tuple,
-    ) -> Result<Hop, Refusal<'s>> {
-        if way == Direction::Original && real.standing == Standing::Removed {
-            return Err(Cause::RealRemoved.into());
+    ) -> Result<Option<Hop>, Refusal<'s>> {
+        let from_client = way == Direction::Original;
+        let hop = match from_client && real.standing == Standing::Removed {
+            true => Err(Cause::RealRemoved.into()),
+            false => self.hop_by(frame, &packet.layout, method_of(real, way), to),
+        };
+        match hop {
+            Err(_) if from_client && self.moves_on(entry, real, frame, packet) => Ok(None),
+            hop => hop.map(Some),
         }
-        self.hop_by(frame, &packet.layout, method_of(real, way), to)
     }
 
     /// Takes a connection out of the table and off its real server.
