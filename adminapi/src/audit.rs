@@ -3,7 +3,8 @@
 //!
 //! What was there is what a GET of the resource answers, so that a new resource needs nothing
 //! here. Changes come one at a time for that: a body is read before its turn comes, so a slow
-//! client keeps nobody waiting.
+//! client keeps nobody waiting. One whose turn has come is made and told of, whether or not its client
+//! is still there. One at a time: clients that hang up cannot pile up work.
 
 mod difference;
 mod subject;
@@ -24,6 +25,7 @@ use tower::ServiceExt;
 
 use crate::auth::Caller;
 use crate::control::Control;
+use crate::error::ControlError;
 use crate::failure::Failure;
 use crate::model::{AuditEntry, Configuration};
 use crate::path;
@@ -72,30 +74,50 @@ async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Respo
         Ok(request) => request,
         Err(failure) => return failure.into_response(),
     };
-    let what = format!("{} {}", parts.method, parts.uri);
-    let who = parts.extensions.get::<Caller>();
-    let who = who.map_or_else(|| "unknown".to_owned(), Caller::to_string);
-    let subject = Subject::of(&parts.method, &parts.uri, &body);
-    let is_trial = parts.uri.path() == path::CONFIG && parts.uri.query().is_some_and(is_dry_run);
+    let turn = Arc::clone(audit.control.turn()).lock_owned().await;
+    let made = tokio::spawn(async move {
+        let answer = audit.make(parts, body, next).await;
+        drop(turn);
+        answer
+    });
+    made.await.unwrap_or_else(|fault| {
+        let failure = Failure::from(ControlError::Internal(fault.to_string()));
+        failure.into_response()
+    })
+}
 
-    let _turn = audit.control.turn().lock().await;
-    let before = audit.look(&subject).await;
-    let answer = next.run(Request::from_parts(parts, body.into())).await;
-    if !answer.status().is_success() || is_trial {
-        return answer;
-    }
-    let place = answer.headers().get(header::LOCATION);
-    let after = match (&subject, place.map(HeaderValue::to_str)) {
-        (Subject::New, Some(Ok(place))) => audit.get(place).await,
-        _ => audit.look(&subject).await,
-    };
-    if let Some(change) = change(who, what, before, after) {
-        audit.tell(change).await;
-    }
-    answer
+/// Waits for the change that is being made, if one is: its client may be gone. For when nobody can
+/// ask for another one any more.
+pub async fn settled(control: &dyn Control) {
+    drop(control.turn().lock().await);
 }
 
 impl Audit {
+    /// Makes the change that is asked for, and tells of it.
+    async fn make(&self, parts: Parts, body: Bytes, next: Next) -> Response {
+        let what = format!("{} {}", parts.method, parts.uri);
+        let who = parts.extensions.get::<Caller>();
+        let who = who.map_or_else(|| "unknown".to_owned(), Caller::to_string);
+        let subject = Subject::of(&parts.method, &parts.uri, &body);
+        let is_trial =
+            parts.uri.path() == path::CONFIG && parts.uri.query().is_some_and(is_dry_run);
+
+        let before = self.look(&subject).await;
+        let answer = next.run(Request::from_parts(parts, body.into())).await;
+        if !answer.status().is_success() || is_trial {
+            return answer;
+        }
+        let place = answer.headers().get(header::LOCATION);
+        let after = match (&subject, place.map(HeaderValue::to_str)) {
+            (Subject::New, Some(Ok(place))) => self.get(place).await,
+            _ => self.look(&subject).await,
+        };
+        if let Some(change) = change(who, what, before, after) {
+            self.tell(change).await;
+        }
+        answer
+    }
+
     /// What is there; nothing when there is nothing.
     async fn look(&self, subject: &Subject) -> Option<Value> {
         match subject {

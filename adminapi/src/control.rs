@@ -1,6 +1,7 @@
 //! What a director does for the API.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 
@@ -236,7 +237,7 @@ pub trait Control: Send + Sync + 'static {
     fn reload(&self) -> Result<()>;
 
     /// Held by who changes something, from before it is looked at until the audit has heard of it.
-    fn turn(&self) -> &Mutex<()>;
+    fn turn(&self) -> &Arc<Mutex<()>>;
 
     /// [`Control::reload`] for somebody who is no client of the API: it waits for its turn, and the
     /// audit hears of it. Not to be called within a runtime.

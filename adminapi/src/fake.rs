@@ -3,7 +3,7 @@
 mod state;
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -26,7 +26,7 @@ pub struct Fake {
     /// The numbers of the latest event and sample.
     pub(crate) happened: watch::Sender<u64>,
     pub(crate) sampled: watch::Sender<u64>,
-    pub(crate) turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Makes `status` panic.
     pub(crate) panics: bool,
 }
@@ -467,7 +467,7 @@ impl Control for Fake {
         })
     }
 
-    fn turn(&self) -> &tokio::sync::Mutex<()> {
+    fn turn(&self) -> &Arc<tokio::sync::Mutex<()>> {
         &self.turn
     }
 

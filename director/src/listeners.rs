@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adminapi::audit;
 use adminapi::auth::{self, Allowance, Tokens};
 use adminapi::certificate::Shown;
 use adminapi::kept::Kept;
@@ -69,6 +70,7 @@ impl Listeners {
             tokio::spawn(access.follow());
         }
         Serving {
+            director: Arc::clone(director),
             open,
             access,
             agents,
@@ -78,6 +80,7 @@ impl Listeners {
 
 /// Listeners that are served.
 pub struct Serving {
+    director: Arc<Director>,
     open: JoinSet<()>,
     access: Option<Access>,
     agents: Option<Arc<Kept<Shown<ServerConfig>>>>,
@@ -90,9 +93,10 @@ impl Serving {
         self.agents.iter().for_each(|shown| shown.refresh());
     }
 
-    /// Waits until the last request is answered.
+    /// Waits until the last request is answered, and the last change told of.
     pub async fn finish(self) {
         self.open.join_all().await;
+        audit::settled(self.director.as_ref()).await;
     }
 }
 

@@ -1,4 +1,5 @@
 use axum::body::Body;
+use axum::routing::post;
 use serde_json::json;
 
 use super::*;
@@ -224,4 +225,70 @@ async fn a_change_is_kept_and_a_reload_is_not() {
         assert!(ask(&api, line, body).await.is_success());
         assert_eq!(fake.state.lock().unwrap().kept, kept, "{line}");
     }
+}
+
+/// A client that adds a service.
+fn adding(api: &Router) -> tokio::task::JoinHandle<StatusCode> {
+    let api = api.clone();
+    let web = json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80});
+    tokio::spawn(async move { ask(&api, "POST /v1/services", web).await })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_told_of_when_its_client_has_hung_up() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    let client = {
+        let _busy = fake.state.lock().unwrap();
+        let client = adding(&api);
+        // To look whether the turn is taken would be to take it.
+        while Arc::strong_count(&fake.turn) == 1 {
+            std::thread::yield_now();
+        }
+        client.abort();
+        while !client.is_finished() {
+            std::thread::yield_now();
+        }
+        assert!(fake.turn.try_lock().is_err(), "it is still being made");
+        client
+    };
+    assert!(client.await.unwrap_err().is_cancelled());
+    settled(fake.as_ref()).await;
+    let state = fake.state.lock().unwrap();
+    let told: Vec<_> = state.changes.iter().map(|change| &*change.what).collect();
+    assert_eq!(
+        (state.services.len(), &*told),
+        (1, &["POST /v1/services"][..])
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_before_its_turn_changes_nothing() {
+    let fake = Arc::new(Fake::default());
+    let api = audited(fake.clone());
+    let turn = fake.turn().lock().await;
+    let mut client = adding(&api);
+    assert!(!ends(&mut client).await);
+    client.abort();
+    assert!(client.await.unwrap_err().is_cancelled());
+    drop(turn);
+    settled(fake.as_ref()).await;
+    assert!(fake.state.lock().unwrap().services.is_empty());
+}
+
+async fn faulty() -> StatusCode {
+    panic!("the test was told to")
+}
+
+#[tokio::test]
+async fn a_fault_of_the_audit_is_answered_and_ends_the_turn() {
+    let fake = Arc::new(Fake::default());
+    let audit = Audit {
+        control: fake.clone(),
+        api: Router::new(),
+    };
+    let api = Router::new().route("/v1/reload", post(faulty));
+    let api = api.layer(from_fn_with_state(audit, note));
+    assert_eq!(ask(&api, "POST /v1/reload", json!(null)).await, 500);
+    settled(fake.as_ref()).await;
 }

@@ -352,7 +352,7 @@ impl Control for Director {
         self.read_again()
     }
 
-    fn turn(&self) -> &tokio::sync::Mutex<()> {
+    fn turn(&self) -> &Arc<tokio::sync::Mutex<()>> {
         &self.turn
     }
 

@@ -111,7 +111,7 @@ pub struct Director {
     neighbourhood: Neighbourhood,
     master: Mutex<Master>,
     /// [`adminapi::Control::turn`].
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// For how long what a reload or a PUT takes away is drained, in seconds; 0 = it is removed.
     grace: AtomicU32,
     /// The rules that mark packets, as they were given.
@@ -157,7 +157,7 @@ impl Director {
             gate,
             neighbourhood,
             master: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             grace: AtomicU32::new(0),
             rules: Mutex::default(),
             daemons: Daemons::default(),
