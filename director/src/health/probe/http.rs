@@ -76,14 +76,9 @@ impl Http {
         stream.write_all(&self.request).await?;
         stream.flush().await?;
         let mut heard = Vec::with_capacity(2048);
-        let head = loop {
-            match head(&heard) {
-                Ok(Some(head)) if head.code >= 200 => break head,
-                // An interim answer: the real one follows.
-                Ok(Some(interim)) => drop(heard.drain(..interim.length)),
-                Ok(None) => read_more(&mut stream, &mut heard).await?,
-                Err(why) => return Ok(Err(why.into())),
-            }
+        let head = match final_head(&mut stream, &mut heard).await? {
+            Ok(head) => head,
+            Err(why) => return Ok(Err(why.into())),
         };
         let answer = format!("HTTP {} {}", head.code, head.reason);
         let answer = answer.trim_end().to_owned();
@@ -139,6 +134,29 @@ fn head(heard: &[u8]) -> Result<Option<Head>, Words> {
         chunked: field("transfer-encoding").is_some_and(|coding| coding.contains("chunked")),
         content_length: field("content-length").and_then(|length| length.trim().parse().ok()),
     }))
+}
+
+/// The head of the answer that is not an interim one. Those before it are taken out of what was
+/// `heard`, which begins with it then.
+async fn final_head(
+    stream: &mut (impl AsyncRead + Unpin),
+    heard: &mut Vec<u8>,
+) -> io::Result<Result<Head, Words>> {
+    let mut interim = 0;
+    loop {
+        match head(heard) {
+            Ok(Some(head)) if head.code >= 200 => return Ok(Ok(head)),
+            Ok(Some(head)) => {
+                heard.drain(..head.length);
+                interim += head.length;
+                if interim > LONGEST_ANSWER {
+                    return Ok(Err("too many interim answers".into()));
+                }
+            }
+            Ok(None) => read_more(stream, heard).await?,
+            Err(why) => return Ok(Err(why)),
+        }
+    }
 }
 
 async fn read_more(stream: &mut (impl AsyncRead + Unpin), heard: &mut Vec<u8>) -> io::Result<()> {

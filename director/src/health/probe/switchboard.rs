@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use slab::Slab;
 use socket2::{Domain, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::task::coop;
 
 /// So many lines of a family are kept for calls to come.
 const MOST_IDLE: usize = 64;
@@ -54,7 +55,9 @@ struct Line {
     waker: Option<Waker>,
 }
 
-/// A connection, given up when it is dropped, so that neither end has to remember it.
+/// A connection, given up when it is dropped, so that neither end has to remember it. What goes over
+/// it is at the expense of the task's budget: a server that never stops to speak would otherwise have
+/// the thread of all checks to itself, and no timeout would be looked at.
 #[derive(Debug)]
 pub(super) struct Call {
     switchboard: Arc<Switchboard>,
@@ -248,10 +251,12 @@ impl AsyncRead for Call {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let budget = ready!(coop::poll_proceed(context));
         let room = buffer.initialize_unfilled();
         let read = |mut socket: &Socket| socket.read(room);
-        let read = self.with(|line| line.after(READABLE, context, read));
-        read.map_ok(|length| buffer.advance(length))
+        let read = ready!(self.with(|line| line.after(READABLE, context, read)));
+        budget.made_progress();
+        Poll::Ready(read.map(|length| buffer.advance(length)))
     }
 }
 
@@ -261,8 +266,11 @@ impl AsyncWrite for Call {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let budget = ready!(coop::poll_proceed(context));
         let write = |mut socket: &Socket| socket.write(bytes);
-        self.with(|line| line.after(WRITABLE, context, write))
+        let written = ready!(self.with(|line| line.after(WRITABLE, context, write)));
+        budget.made_progress();
+        Poll::Ready(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

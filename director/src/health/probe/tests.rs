@@ -1,8 +1,9 @@
 //! Probes against servers of this process, on loopback.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adminapi::model::{Check, CheckKind, Octets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +52,23 @@ async fn server(answer: &'static [u8]) -> (SocketAddr, JoinHandle<()>) {
         }
     };
     (address, tokio::spawn(serve))
+}
+
+/// For so long a server speaks that does not stop to.
+const BABBLE: Duration = Duration::from_secs(5);
+
+/// A server on a thread of its own that says `words` to the first who comes, over and over, so that
+/// there is always something to read.
+fn babbler(words: &[u8]) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let words = words.repeat(4096);
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let end = Instant::now() + BABBLE;
+        while Instant::now() < end && stream.write_all(&words).is_ok() {}
+    });
+    address
 }
 
 /// A port where nobody listens, and nobody will while the socket is there.
@@ -163,6 +181,32 @@ async fn http() {
     ] {
         expect(answer, json, passes, words).await;
     }
+}
+
+#[tokio::test]
+async fn interim_answers_have_an_end() {
+    let verdict = ask(r#"{"type":"http"}"#, babbler(b"HTTP/1.1 100\r\n\r\n")).await;
+    assert_eq!(verdict, Err("too many interim answers".into()));
+}
+
+/// Frames of a type that nobody knows are left out (RFC 9113, 4.1): nothing but the time ends them.
+/// Somebody else of the same thread goes on meanwhile.
+#[tokio::test]
+async fn one_who_does_not_stop_to_speak_has_neither_the_time_nor_the_thread() {
+    let unknown = babbler(b"\0\0\0\xee\0\0\0\0\0");
+    let other = async {
+        let begun = Instant::now();
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        begun.elapsed()
+    };
+    let other = tokio::spawn(other);
+    let patience = Duration::from_millis(300);
+    let verdict = ask_in(patience, &check(r#"{"type":"grpc"}"#), unknown).await;
+    assert_eq!(verdict, Err("no answer in 300 ms".into()));
+    let took = other.await.unwrap();
+    assert!(took < BABBLE / 2, "{took:?}");
 }
 
 #[tokio::test]
