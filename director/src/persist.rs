@@ -77,7 +77,8 @@ impl Store {
         name.into()
     }
 
-    /// Reads the state. A file that is of no use is set aside as `FILE.corrupt`.
+    /// Reads the state. A file that is of no use is set aside as `FILE.corrupt`, and a copy of the one
+    /// before it takes its place.
     ///
     /// # Errors
     /// When the file is of no use and the one before it neither.
@@ -100,8 +101,8 @@ impl Store {
     fn read_before(&self, why: String) -> Result<Found, Unusable> {
         match read(&self.beside(".last")) {
             Ok(Some(state)) => {
-                // If it cannot be set aside, the next state takes its place all the same.
-                let _ = fs::rename(&self.path, self.beside(".corrupt"));
+                // If it cannot be set aside, the next start says so again.
+                let _ = self.set_aside(&state);
                 Ok(Found::Before { state, why })
             }
             Ok(None) => Err(Unusable {
@@ -110,6 +111,16 @@ impl Store {
             }),
             Err(before) => Err(Unusable { why, before }),
         }
+    }
+
+    /// Names the file `FILE.corrupt`, and makes one that says `state`. There is one at any moment,
+    /// unless its system has no hard links.
+    fn set_aside(&self, state: &Configuration) -> io::Result<()> {
+        let corrupt = self.beside(".corrupt");
+        self.replace(state, || {
+            let _ = fs::remove_file(&corrupt);
+            fs::hard_link(&self.path, &corrupt).or_else(|_| fs::rename(&self.path, &corrupt))
+        })
     }
 
     /// What is configured as far as the file is concerned.
@@ -136,11 +147,7 @@ impl Store {
         if kept.state.as_ref() == Some(state) {
             return Ok(());
         }
-        let new = self.beside(".new");
-        self.replace(&new, state).inspect_err(|_| {
-            // On a full disk others need its room.
-            let _ = fs::remove_file(&new);
-        })?;
+        self.replace(state, || self.keep_last())?;
         *kept = Kept {
             state: Some(state.clone()),
             is_written: true,
@@ -148,16 +155,33 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the state at `new`, and gives it the name of the file.
-    fn replace(&self, new: &Path, state: &Configuration) -> io::Result<()> {
+    /// Makes a file of the state, and gives it the name of the file when the present one is kept by
+    /// `keep`.
+    fn replace(
+        &self,
+        state: &Configuration,
+        keep: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let new = self.beside(".new");
+        let replaced = self.make(&new, state).and_then(|folder| {
+            keep()?;
+            fs::rename(&new, &self.path)?;
+            folder.sync_all()
+        });
+        replaced.inspect_err(|_| {
+            // On a full disk others need its room.
+            let _ = fs::remove_file(&new);
+        })
+    }
+
+    /// Makes the state at `new`. The folder that it is in.
+    fn make(&self, new: &Path, state: &Configuration) -> io::Result<File> {
         // What would fail after the change of names fails before it.
         let folder = File::open(self.path.parent().unwrap_or(Path::new("/")))?;
         let mut file = File::create(new)?;
         put(&mut file, state)?;
         file.sync_all()?;
-        self.keep_last()?;
-        fs::rename(new, &self.path)?;
-        folder.sync_all()
+        Ok(folder)
     }
 
     /// Gives the present file a second name, which it keeps when its own is taken.

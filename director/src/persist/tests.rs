@@ -1,3 +1,4 @@
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -81,8 +82,17 @@ fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
         assert_eq!(found, state(1));
         assert!(why.contains(place), "{why}");
         assert_eq!(fs::read_to_string(store.beside(".corrupt")).unwrap(), text);
+        // Not under two names: who mends one of them in place has the other.
+        assert_eq!(fs::metadata(store.path()).unwrap().nlink(), 1);
+        let next = Store::at(store.path());
+        assert_eq!(
+            next.read().unwrap(),
+            Found::State(state(1)),
+            "the next start"
+        );
         store.write(&state(3)).unwrap();
         assert_eq!(read(&store.beside(".last")).unwrap(), Some(state(1)));
+        assert_eq!(next.read().unwrap(), Found::State(state(3)));
     }
     let (_folder, store) = store();
     fs::write(store.path(), "{").unwrap();

@@ -239,6 +239,10 @@ fn a_corrupt_file_is_refused_with_its_place() -> Result<()> {
     );
     director.stop()?;
     drop(director);
+    let mut director = kept.start()?;
+    ensure!(weight(&director, id)? == 5, "the next start forgets it");
+    director.stop()?;
+    drop(director);
 
     fs::write(&kept.file, "{}}")?;
     fs::write(kept.file.with_extension("json.last"), "[")?;
