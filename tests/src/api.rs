@@ -5,12 +5,14 @@ use std::path::Path;
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
-    Connection, ConnectionQuery, Defense, DefenseLevel, Real, RealPatch, Service, ServiceId,
-    ServiceView, Stats, Status,
+    Connection, ConnectionQuery, Defense, DefenseLevel, ExplainQuery, Protocol, Real, RealPatch,
+    Service, ServiceId, ServiceView, Stats, Status,
 };
 use adminapi::sysctl::Value;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Runtime};
+
+use crate::topology::CLIENT_SIDE;
 
 /// The client of the API with a runtime of its own.
 #[derive(Debug)]
@@ -69,6 +71,25 @@ impl Api {
     /// When there is no such service.
     pub fn service(&self, id: ServiceId) -> Result<ServiceView> {
         self.call(async |api| api.service(id).await)
+    }
+
+    /// The real server that each of 200 clients of a TCP service would get.
+    ///
+    /// # Errors
+    /// When one would get none.
+    pub fn foreseen(&self, vip: SocketAddr) -> Result<Vec<SocketAddr>> {
+        let real = |host: u8| {
+            let query = ExplainQuery {
+                protocol: Protocol::Tcp,
+                from: ([10, 0, 1, host], 40_000).into(),
+                to: vip,
+                interface: Some(CLIENT_SIDE.to_owned()),
+                call_id: None,
+            };
+            let told = self.call(async |client| client.explain(&query).await)?;
+            told.real.context("nobody")
+        };
+        (1..=200).map(real).collect()
     }
 
     /// The defence of a service, or of the whole director.

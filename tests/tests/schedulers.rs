@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adminapi::model::{ExplainQuery, Protocol, Scheduler, SchedulerFlag, SchedulerFlags, Service};
-use anyhow::{Context, Result, ensure};
+use adminapi::model::{Protocol, Scheduler, SchedulerFlag, SchedulerFlags, Service};
+use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::api::Api;
 use testbed::director::service;
 use testbed::require;
 use testbed::scene::{Family, Scene};
@@ -103,22 +102,6 @@ fn an_overloaded_real_server_is_passed_over() -> Result<()> {
     Ok(())
 }
 
-/// Clients of mh, and the real server that each would get.
-fn foreseen(api: &Api, vip: SocketAddr) -> Result<Vec<SocketAddr>> {
-    let real = |host: u8| {
-        let query = ExplainQuery {
-            protocol: Protocol::Tcp,
-            from: ([10, 0, 1, host], 40_000).into(),
-            to: vip,
-            interface: Some("cl0".to_owned()),
-            call_id: None,
-        };
-        let told = api.call(async |client| client.explain(&query).await)?;
-        told.real.context("nobody")
-    };
-    (1..=200).map(real).collect()
-}
-
 /// The table of many is filled beside the change: nobody gets to who has gone from the answer on,
 /// and some get to who has come soon.
 #[test]
@@ -137,10 +120,10 @@ fn mh_knows_who_of_many_has_gone_at_once_and_who_has_come_soon() -> Result<()> {
         (101..=140).map(|host| (real(host), 1)),
     );
     api.add_service(&many)?;
-    let at_first = foreseen(api, vip)?;
+    let at_first = api.foreseen(vip)?;
     for gone in 101..=104 {
         api.remove_real(many.id, real(gone))?;
-        let now = foreseen(api, vip)?;
+        let now = api.foreseen(vip)?;
         ensure!(!now.contains(&real(gone)), "{gone} has gone");
         let stayed = at_first.iter().zip(&now).filter(|(a, b)| a == b).count();
         ensure!(stayed > 150, "only {stayed} of 200 stayed where they were");
@@ -149,7 +132,7 @@ fn mh_knows_who_of_many_has_gone_at_once_and_who_has_come_soon() -> Result<()> {
         let one = service(Protocol::Tcp, vip, Scheduler::Mh, [(real(come), 1)]);
         api.add_real(many.id, &one.reals[0])?;
         wait::until("it to have clients", PATIENCE, || {
-            ensure!(foreseen(api, vip)?.contains(&real(come)));
+            ensure!(api.foreseen(vip)?.contains(&real(come)));
             Ok(())
         })?;
     }

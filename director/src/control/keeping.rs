@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{Director, translate, view};
 use crate::keep::{
-    Drained, Keep, KeepError, RealTally, Running, ServiceTally, Tally, Wishes, WorkerTally,
+    Drained, Keep, KeepError, RealTally, Running, ServiceTally, Spread, Tally, Wishes, WorkerTally,
 };
 use crate::pool::Pool;
 use crate::service::{Real, Service};
@@ -28,7 +28,7 @@ pub(super) struct Keeping {
     troubled: AtomicBool,
 }
 
-/// What was written last; of the services only which snapshot they were of, of the lists how often
+/// What was written last; of the services and their tables only which snapshot they were of, of the lists how often
 /// they had been changed.
 #[derive(Debug, Default)]
 struct Written {
@@ -104,6 +104,7 @@ impl Director {
         let services = pool.services();
         let services = services.iter().map(|service| view::configured(service));
         running.now.services = services.collect();
+        running.spread = pool.iter().filter_map(|service| spread(service)).collect();
         {
             let filters = self.filters.lock();
             (running.listed, running.banned) = (filters.listed_by_api(), filters.banned());
@@ -117,7 +118,7 @@ impl Director {
         };
     }
 
-    /// What is in force, without the services and the lists.
+    /// What is in force, without the services, their tables and the lists.
     fn in_force(&self, pool: &Pool) -> Running {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         let (levels, events) = {
@@ -137,6 +138,7 @@ impl Director {
             levels,
             coined: self.coined(),
             health: self.charts(),
+            spread: Vec::new(),
             daemons: self.daemons.all(),
             listed: Vec::new(),
             banned: Vec::new(),
@@ -179,6 +181,14 @@ fn drains(pool: &Pool) -> Vec<Drained> {
         })
     };
     pool.reals().filter_map(drained).collect()
+}
+
+/// The table of a service's scheduler, if it is to stay as large.
+fn spread(service: &Service) -> Option<Spread> {
+    Some(Spread {
+        service: translate::id(&service.key),
+        slots: service.scheduler.slots()?,
+    })
 }
 
 /// What a service and all that it has have carried.

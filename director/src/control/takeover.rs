@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{Director, translate};
 use crate::fast;
 use crate::flow::{Departed, Direction, Entry, Found, Place, Reader};
-use crate::keep::{Drained, Former, KeepError, Running, Tally};
+use crate::keep::{Drained, Former, KeepError, Running, Spread, Tally};
 use crate::path;
 use crate::pool::Pool;
 use crate::service::{Drain, Real};
@@ -68,6 +68,7 @@ impl Director {
         }
         if let Some(running) = &former.running {
             self.resume(running, level);
+            self.spread_on(&running.spread);
         }
         if let (Some(fast), Some(tally)) = (&self.shared.fast, &former.tally) {
             fast.bring_on(&tally.forwarded);
@@ -182,6 +183,19 @@ impl Director {
                 false => Ok(()),
             }
         })
+    }
+
+    /// Tables of schedulers are as large as they were, or nearly all clients would have others.
+    fn spread_on(&self, spread: &[Spread]) {
+        let widened = self.change(|pool, _| {
+            for Spread { service, slots } in spread {
+                pool.widen(&translate::key(*service), *slots);
+            }
+            Ok(())
+        });
+        if let Err(error) = widened {
+            warn!(%error, "clients of mh may have other real servers than before");
+        }
     }
 
     fn count_on(&self, tally: &Tally) {

@@ -133,6 +133,15 @@ pub struct Watched {
     pub chart: Chart,
 }
 
+/// How large a table the scheduler of a service has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The service.
+    pub service: ServiceId,
+    /// Its slots.
+    pub slots: u32,
+}
+
 /// Somebody whose next ban is to be a longer one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offender {
@@ -161,6 +170,9 @@ pub struct Running {
     /// The health of real servers.
     #[serde(default)]
     pub health: Vec<Watched>,
+    /// Tables of schedulers.
+    #[serde(default)]
+    pub spread: Vec<Spread>,
     /// Synchronisation daemons.
     pub daemons: Vec<SyncDaemon>,
     /// Networks that the API has listed.

@@ -61,6 +61,18 @@ impl Pool {
         }
     }
 
+    /// Has the scheduler of a service, if there is one, have at least so many slots.
+    pub fn widen(&mut self, key: &ServiceKey, slots: u32) {
+        let Ok(mut service) = self.edit(key) else {
+            return;
+        };
+        if let Some(scheduler) = service.scheduler.widened(&service.reals, slots) {
+            service.scheduler = scheduler;
+            self.services.insert(*key, Arc::new(service));
+            self.note_behind(*key);
+        }
+    }
+
     /// Notes whether the scheduler of a service is behind.
     pub(super) fn note_behind(&mut self, key: ServiceKey) {
         let service = self.services.get(&key);

@@ -120,4 +120,13 @@ impl Scheduler for Maglev {
         let size = size(self.table.size(), reals);
         Some(Arc::new(Self::of(reals, size)))
     }
+
+    fn slots(&self) -> Option<u32> {
+        Some(self.table.size())
+    }
+
+    fn widened(&self, reals: &Reals, slots: u32) -> Option<Arc<dyn Scheduler>> {
+        let size = size(slots, reals);
+        (size > self.table.size()).then(|| Arc::new(Self::of(reals, size)) as Arc<dyn Scheduler>)
+    }
 }

@@ -56,4 +56,15 @@ pub trait Scheduler: Debug + Send + Sync {
         let _ = reals;
         None
     }
+
+    /// How many slots its table has, when that follows from lists before the present one, too.
+    fn slots(&self) -> Option<u32> {
+        None
+    }
+
+    /// The scheduler for `reals` that has at least so many slots; `None` when it would be no other.
+    fn widened(&self, reals: &Reals, slots: u32) -> Option<Arc<dyn Scheduler>> {
+        let _ = (reals, slots);
+        None
+    }
 }

@@ -309,3 +309,39 @@ fn a_drain_goes_on_where_changes_are_kept() -> Result<()> {
     assert_accounts(&bench.director);
     Ok(())
 }
+
+/// A table of mh that has grown stays so: whom a client gets follows from its size.
+#[test]
+fn clients_of_mh_find_the_same_real_servers_when_some_of_many_have_gone() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let real = |host: u8| SocketAddr::from(([10, 0, 2, host], OTHER_HTTP_PORT));
+    let vip = SocketAddr::from((VIP_V4, 8001));
+    let all = (101..=132).map(|host| (real(host), 1));
+    let many = service(Protocol::Tcp, vip, Scheduler::Mh, all);
+    let api = bench.director.api();
+    api.add_service(&many)?;
+    let gone = [real(109), real(120)];
+    gone.iter()
+        .try_for_each(|gone| api.remove_real(many.id, *gone))?;
+    let before = api.foreseen(vip)?;
+    wait::until("those who have gone to be kept no more", PATIENCE, || {
+        let kept = fs::read_to_string(bench.haven.kept("running")?)?;
+        let is_kept = |gone: &SocketAddr| kept.contains(&gone.ip().to_string());
+        ensure!(
+            !gone.iter().any(is_kept) && kept.contains("65521"),
+            "{kept}"
+        );
+        Ok(())
+    })?;
+
+    bench.restart(Signal::Kill)?;
+
+    let after = bench.director.api().foreseen(vip)?;
+    let stayed = before.iter().zip(&after).filter(|(a, b)| a == b).count();
+    ensure!(stayed > 190, "only {stayed} of 200 stayed where they were");
+    assert_accounts(&bench.director);
+    Ok(())
+}

@@ -138,6 +138,24 @@ fn a_table_that_has_grown_stays_so() {
     assert!(stayed > CLIENTS as usize * 9 / 10);
 }
 
+/// Another director that is told how many slots there were places each client as the one before did.
+#[test]
+fn a_table_is_made_as_large_as_one_before() {
+    let mut farm = farm_of(32);
+    for gone in [32, 31] {
+        farm.delete(gone);
+    }
+    farm.catch_up();
+    let slots = farm.scheduler.slots().unwrap();
+    let mut afresh = farm_of(30);
+    assert_ne!(owners(&afresh), owners(&farm), "30 call for a smaller one");
+    let widened = afresh.scheduler.widened(&afresh.reals, slots);
+    afresh.scheduler = widened.unwrap();
+    assert_eq!(owners(&afresh), owners(&farm));
+    assert!(afresh.scheduler.widened(&afresh.reals, slots).is_none());
+    assert!(farm_of(32).scheduler.widened(&farm.reals, 0).is_none());
+}
+
 #[test]
 fn more_real_servers_than_slots_are_no_trouble() {
     let farm = farm_of(140_000);
