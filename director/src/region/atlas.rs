@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use maxminddb::{Reader, WithinOptions};
 use serde::Deserialize;
 
-use super::{Chart, MAX_NETWORKS, Regions, Territory};
+use super::{Chart, MAX_NETWORKS, Regions, Territory, tree};
 use crate::wire::{Addr, Net};
 
 /// The largest file that is read, in bytes.
@@ -144,11 +144,14 @@ impl Sheet {
         if stamp.1 > LARGEST {
             return Err(unread(std::io::ErrorKind::FileTooLarge.into()));
         }
-        let bytes = fs::read(path).map_err(unread)?;
-        let reader = Reader::from_source(bytes).map_err(|error| AtlasError::Broken {
+        let broken = |error| AtlasError::Broken {
             path: path.to_owned(),
             error,
-        })?;
+        };
+        let bytes = fs::read(path).map_err(unread)?;
+        let about = Reader::from_source(bytes.as_slice()).map_err(broken)?;
+        tree::check(&bytes, about.metadata()).map_err(broken)?;
+        let reader = Reader::from_source(bytes).map_err(broken)?;
         Ok(Self {
             path: path.to_owned(),
             stamp,
@@ -298,6 +301,39 @@ fn bounded(chart: &Chart, most: usize) -> Result<(), AtlasError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of 128 nodes whose two records both name the next one: of 2^128 networks.
+    fn endless() -> Vec<u8> {
+        let nodes = (1..=128u32).flat_map(|next| [next, next].map(u32::to_be_bytes));
+        let mut bytes: Vec<u8> = nodes.flatten().collect();
+        bytes.extend([0; 16]);
+        bytes.extend(b"\xab\xcd\xefMaxMind.com\xe9");
+        for (key, value) in [
+            ("binary_format_major_version", &b"\xa1\x02"[..]),
+            ("binary_format_minor_version", b"\xa0"),
+            ("build_epoch", b"\x00\x02"),
+            ("database_type", b"\x41T"),
+            ("description", b"\xe0"),
+            ("ip_version", b"\xa1\x06"),
+            ("languages", b"\x00\x04"),
+            ("node_count", b"\xc1\x80"),
+            ("record_size", b"\xa1\x20"),
+        ] {
+            bytes.push(0x40 | key.len() as u8);
+            bytes.extend(key.as_bytes());
+            bytes.extend(value);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_file_of_endless_networks_is_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("endless.mmdb");
+        fs::write(&path, endless()).unwrap();
+        let told = Sheet::open(&path).unwrap_err().to_string();
+        assert!(told.contains("name node 1"), "{told}");
+    }
 
     #[test]
     fn too_many_networks_are_refused_by_family() {

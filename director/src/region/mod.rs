@@ -2,9 +2,11 @@
 //!
 //! * `atlas`: the files that say where networks are (MaxMind DB), which the user brings.
 //! * `chart`: the networks of the regions that are configured, for the gate and for marks.
+//! * `tree`: whether such a file holds a tree.
 
 mod atlas;
 mod chart;
+mod tree;
 
 pub use atlas::{Atlas, AtlasError, Files, Place, Sheet};
 pub use chart::Chart;
