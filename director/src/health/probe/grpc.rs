@@ -1,6 +1,7 @@
 //! `grpc.health.v1.Health/Check`, as gRPC's health checking protocol has it, over HTTP/2.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use adminapi::model::Check;
@@ -56,16 +57,16 @@ impl Grpc {
         }
     }
 
-    /// The connection is driven beside the call, and ends with it.
+    /// The connection is driven beside the call, and ends with it. When it ends first, all that has
+    /// come is in the stream, perhaps the whole answer: the call finds that, or why there is no more.
     async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Verdict {
         let (requests, connection) = client::handshake(stream).await?;
+        let mut call = pin!(self.call(requests));
         tokio::select! {
-            verdict = self.call(requests) => verdict,
-            ended = connection => match ended {
-                Err(error) => Err(error.into()),
-                Ok(()) => Err("connection closed".into()),
-            },
+            verdict = &mut call => return verdict,
+            _ = connection => {}
         }
+        call.await
     }
 
     async fn call(&self, requests: SendRequest<Bytes>) -> Verdict {

@@ -176,7 +176,7 @@ fn in_words(error: &io::Error) -> Words {
         io::ErrorKind::HostUnreachable => "host unreachable",
         io::ErrorKind::NetworkUnreachable => "network unreachable",
         io::ErrorKind::TimedOut => "timed out",
-        io::ErrorKind::UnexpectedEof => "connection closed",
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "connection closed",
         _ => return error.to_string().into(),
     })
 }

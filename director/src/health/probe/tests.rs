@@ -405,6 +405,59 @@ async fn grpc_servers_say_how_they_are() {
     serving.abort();
 }
 
+/// What a gRPC server says at the end of its first stream, in frames of HTTP/2 (RFC 9113, 4.1).
+mod frames {
+    pub(super) const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    pub(super) const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+    /// The message of a request for the whole server.
+    pub(super) const REQUEST: &[u8] = b"\0\0\x05\0\x01\0\0\0\x01\0\0\0\0\0";
+    /// `:status` 200, as HPACK has it.
+    pub(super) const HEAD: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88";
+    pub(super) const SERVING: &[u8] = b"\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x01";
+    pub(super) const TRAILERS: &[u8] = b"\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010";
+    /// No stream after the first is answered, which is no error.
+    pub(super) const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+}
+
+/// A server that says all of these frames at once when it was asked, and ends the connection, by a
+/// reset or not.
+async fn say_and_go(listener: TcpListener, said: &[&[u8]], resets: bool) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(frames::SETTINGS).await.unwrap();
+    let mut heard = Vec::new();
+    while !contains(&heard, frames::REQUEST) || !contains(&heard, frames::SETTINGS_ACK) {
+        assert!(stream.read_buf(&mut heard).await.unwrap() > 0);
+    }
+    stream.write_all(&said.concat()).await.unwrap();
+    if resets {
+        stream.set_zero_linger().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn grpc_servers_are_heard_to_the_end() {
+    use frames::{GOAWAY, HEAD, SERVING, TRAILERS};
+    let whole: &[&[u8]] = &[HEAD, SERVING, TRAILERS];
+    let serving = Ok(Words::Borrowed("SERVING"));
+    let closed = || Err(Failure::from("connection closed"));
+    for (said, resets, verdict) in [
+        (whole, false, serving.clone()),
+        (whole, true, serving.clone()),
+        (&[GOAWAY, HEAD, SERVING, TRAILERS], false, serving.clone()),
+        (&[HEAD, SERVING, TRAILERS, GOAWAY], false, serving),
+        (&[HEAD, SERVING], false, closed()),
+        (&[GOAWAY], false, closed()),
+        (&[], false, closed()),
+        (&[HEAD], true, Err("connection reset".into())),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ends = say_and_go(listener, said, resets);
+        let (found, ()) = tokio::join!(ask(r#"{"type":"grpc"}"#, address), ends);
+        assert_eq!(found, verdict, "{said:?} {resets}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_says_why() {
     let verdict = ask(
