@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adminapi::Problem;
 use adminapi::model::{BanPolicy, ConnectionLimit, FilterRules, Prefix, RateLimit};
 use adminapi::validate::validate_filter_rules;
 
+use super::places::Places;
 use super::read::{Expected, Section};
 use super::region;
 use crate::filter::List;
@@ -52,25 +52,37 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
             });
         }
     }
+    let (limit_places, limits) = Places::read(&mut section, "limit", read_limit);
+    let (crowd_places, connections) = Places::read(&mut section, "connection_limit", read_crowd);
+    let (region_places, regions) = Places::read(&mut section, "region", region::read);
     let rules = FilterRules {
         bogons: names(&mut section, "bogons"),
         bogon_networks: networks(&mut section, "bogon_networks"),
         strict: names(&mut section, "strict"),
         loose: names(&mut section, "loose"),
-        limits: limits(&mut section),
-        connections: crowds(&mut section),
-        regions: region::read(&mut section),
+        limits,
+        connections,
+        regions,
     };
     let files = Files {
         country: file(&mut section, "country_file"),
         asn: file(&mut section, "asn_file"),
     };
     // Such a file has been good once: what does nothing is told, and keeps nobody from starting.
-    for problem in validate_filter_rules(&rules.clone().without_idle_widths()) {
-        let pointer = problem.pointer.replacen("/limits", "/limit", 1);
-        let pointer = pointer.replacen("/regions", "/region", 1);
-        let pointer = pointer.replacen("/connections", "/connection_limit", 1);
-        section.report(Problem { pointer, ..problem });
+    let lists = [
+        ("/limits", limit_places),
+        ("/connections", crowd_places),
+        ("/regions", region_places),
+    ];
+    let in_file = |pointer: String| {
+        let mut lists = lists.iter();
+        let found = lists.find_map(|(list, places)| Some((places, pointer.strip_prefix(list)?)));
+        found.map_or(pointer.clone(), |(places, rest)| places.in_file(rest))
+    };
+    for mut problem in validate_filter_rules(&rules.clone().without_idle_widths()) {
+        problem.pointer = in_file(problem.pointer);
+        problem.other = problem.other.map(in_file);
+        section.report(problem);
     }
     section.finish();
     Filter {
@@ -148,20 +160,6 @@ fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
 fn networks(section: &mut Section<'_>, key: &'static str) -> Option<Vec<Prefix>> {
     let (_, values) = section.list(key, &NETWORK)?;
     Some(values.into_iter().map(|(_, network)| network).collect())
-}
-
-fn limits(section: &mut Section<'_>) -> Vec<RateLimit> {
-    let sections = section.sections("limit").into_iter();
-    sections
-        .filter_map(|(_, section)| read_limit(section))
-        .collect()
-}
-
-fn crowds(section: &mut Section<'_>) -> Vec<ConnectionLimit> {
-    let sections = section.sections("connection_limit").into_iter();
-    sections
-        .filter_map(|(_, section)| read_crowd(section))
-        .collect()
 }
 
 fn read_crowd(mut section: Section<'_>) -> Option<ConnectionLimit> {
@@ -300,6 +298,17 @@ mod tests {
             (
                 "[[filter.limit]]\nname = \"a\"\nof = \"syn\"\nper = \"source\"\nrate = 1",
                 "did you mean syns?",
+            ),
+            (
+                "[[filter.limit]]\nname = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 0\n\
+                 [[filter.limit]]\nname = \"b\"\nof = \"syns\"\nper = \"source\"\nrate = 1\nregion = \"x\"",
+                "f:14: filter.limit.region: ",
+            ),
+            (
+                "[[filter.connection_limit]]\nname = \"a\"\nmost = 0\n\
+                 [[filter.connection_limit]]\nname = \"b\"\nmost = 1\n\
+                 [[filter.connection_limit]]\nname = \"b\"\nmost = 1",
+                "f:11: filter.connection_limit.name: ",
             ),
             (
                 "[[filter.limit]]\nname = \"a b\"\nof = \"syns\"\nper = \"source\"\nrate = 1",

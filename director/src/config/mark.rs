@@ -3,6 +3,7 @@
 use adminapi::model::MarkRule;
 use adminapi::validate::validate_marks;
 
+use super::places::Places;
 use super::read::{Expected, Section};
 
 const PROTOCOLS: &[&str] = &["tcp", "udp", "sctp"];
@@ -12,14 +13,10 @@ const PORTS: Expected = Expected::Text("a port or a range of ports, as in \"80\"
 
 /// All rules that can be read.
 pub(super) fn read(root: &mut Section<'_>) -> Vec<MarkRule> {
-    let (places, rules): (Vec<_>, Vec<_>) = root
-        .sections("mark")
-        .into_iter()
-        .filter_map(|(place, section)| Some((place, read_rule(section)?)))
-        .unzip();
+    let (places, rules) = Places::read(root, "mark", read_rule);
     for mut problem in validate_marks(&rules) {
-        problem.pointer = in_file(&places, &problem.pointer);
-        problem.other = problem.other.map(|other| in_file(&places, &other));
+        problem.pointer = places.in_file(&problem.pointer);
+        problem.other = problem.other.map(|other| places.in_file(&other));
         root.report(problem);
     }
     rules
@@ -39,16 +36,4 @@ fn read_rule(mut section: Section<'_>) -> Option<MarkRule> {
     };
     section.finish();
     mark.map(|_| rule)
-}
-
-/// `pointer` counts the rules that could be read; the file has more.
-fn in_file(places: &[usize], pointer: &str) -> String {
-    let mut parts = pointer.trim_start_matches('/').splitn(2, '/');
-    let place = parts.next().and_then(|part| part.parse::<usize>().ok());
-    let place = place.and_then(|place| places.get(place));
-    match (place, parts.next()) {
-        (Some(place), Some(rest)) => format!("/mark/{place}/{rest}"),
-        (Some(place), None) => format!("/mark/{place}"),
-        _ => "/mark".to_owned(),
-    }
 }

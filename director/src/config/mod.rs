@@ -19,6 +19,7 @@ mod local;
 mod log;
 mod mark;
 mod outline;
+mod places;
 mod read;
 mod region;
 mod service;

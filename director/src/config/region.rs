@@ -10,15 +10,8 @@ const CONTINENT: Expected = Expected::Text("a continent, as in \"EU\"");
 const ASN: Expected = Expected::Number(1..=u32::MAX as i64);
 const LIST: Expected = Expected::Word(&["deny", "black-hole"]);
 
-/// All regions that can be read.
-pub(super) fn read(filter: &mut Section<'_>) -> Vec<Region> {
-    let sections = filter.sections("region").into_iter();
-    sections
-        .filter_map(|(_, section)| read_region(section))
-        .collect()
-}
-
-fn read_region(mut section: Section<'_>) -> Option<Region> {
+/// One that can be read.
+pub(super) fn read(mut section: Section<'_>) -> Option<Region> {
     let name = section.required("name", &NAME, "name it, for limits and marks to find it");
     let region = Region {
         name: name.clone().unwrap_or_default(),

@@ -14,6 +14,7 @@ use super::ask::{Asker, Resolver};
 use super::dump::{Scope, refresh};
 use super::events::Events;
 use super::fib::{Fib, Link};
+use super::ports::Ports;
 use super::table::{Change, Tables};
 use crate::wire::Addr;
 
@@ -58,7 +59,7 @@ impl Neighbourhood {
         let (tell_links, links) = watch::channel(Arc::clone(first.links()));
         let fib = Arc::new(ArcSwap::from_pointee(first));
         let mirror = Mirror {
-            ports: ports.iter().map(|name| name.as_ref().to_owned()).collect(),
+            ports: tables.ports().clone(),
             fib: Arc::clone(&fib),
             addresses: tell_addresses,
             links: tell_links,
@@ -152,7 +153,8 @@ impl Dump {
 
 /// Those who read the tables, and what they last got.
 struct Mirror {
-    ports: Vec<String>,
+    /// As they were when the director began.
+    ports: Ports,
     fib: Arc<ArcSwap<Fib>>,
     addresses: watch::Sender<Arc<[Addr]>>,
     links: watch::Sender<Arc<[Link]>>,
@@ -199,7 +201,7 @@ impl Mirror {
             sleep(REOPEN).await;
             let opened = async {
                 let events = Events::open()?;
-                let tables = reload(Tables::new(&self.ports), Scope::All).await?;
+                let tables = reload(Tables::of(self.ports.clone()), Scope::All).await?;
                 io::Result::Ok((tables, events))
             };
             match opened.await {

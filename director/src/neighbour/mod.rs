@@ -15,6 +15,7 @@
 //! * `dump`: reads all that the kernel knows.
 //! * `events`: hears of changes.
 //! * `follow`: the task that takes changes in and publishes.
+//! * `ports`: which links the director drives.
 //! * `outdated`: what has changed from one snapshot to another.
 //! * `far_end`: what runs at the other end of a veth.
 //! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
@@ -28,6 +29,7 @@ mod fib;
 mod follow;
 mod lpm;
 mod outdated;
+mod ports;
 mod slots;
 mod table;
 

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::fib::{Ask, Fib, Link, Neighbour, SlotId};
 use super::lpm::{DualLpm, Prefix};
+use super::ports::Ports;
 use super::slots::{Slots, Target, World};
 use crate::wire::Addr;
 
@@ -82,7 +83,7 @@ impl Candidate {
 
 /// The mutable side of [`Fib`].
 pub struct Tables {
-    ports: Vec<Arc<str>>,
+    ports: Ports,
     world: World,
     /// Prefix length by address and interface.
     addresses: BTreeMap<(Addr, u32), u8>,
@@ -105,8 +106,13 @@ struct Listed {
 impl Tables {
     /// Empty tables of a director that drives the interfaces `ports`, in this order.
     pub fn new<S: AsRef<str>>(ports: &[S]) -> Self {
+        Self::of(Ports::new(ports))
+    }
+
+    /// Empty tables.
+    pub(super) fn of(ports: Ports) -> Self {
         Self {
-            ports: ports.iter().map(|name| Arc::from(name.as_ref())).collect(),
+            ports,
             world: World::default(),
             addresses: BTreeMap::new(),
             candidates: FxHashMap::default(),
@@ -152,8 +158,7 @@ impl Tables {
 
     /// Forgets everything, before a new dump.
     pub fn clear(&mut self) {
-        let ports = std::mem::take(&mut self.ports);
-        *self = Self::new(&ports);
+        *self = Self::of(self.ports.clone());
     }
 
     /// Whether `link` differs from what is known in whether it is up: the kernel then drops or
@@ -163,6 +168,11 @@ impl Tables {
             .links
             .get(&link.ifindex)
             .is_some_and(|old| old.up != link.up)
+    }
+
+    /// Which links are driven.
+    pub(super) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// The present state.
@@ -179,12 +189,13 @@ impl Tables {
     }
 
     fn set_link(&mut self, mut link: Link) {
-        let named = self.ports.iter().position(|port| *port == link.name);
-        link.port = named.map(|port| port as u16);
+        link.port = self.ports.number(&link);
         let ifindex = link.ifindex;
-        if self.world.links.get(&ifindex) == Some(&link) {
+        let old = self.world.links.get(&ifindex);
+        if old == Some(&link) {
             return;
         }
+        self.ports.tell_renamed(old, &link);
         self.world.links.insert(ifindex, link);
         self.listed.links = None;
         self.listed.gateways = None;
@@ -193,6 +204,7 @@ impl Tables {
     }
 
     fn drop_link(&mut self, ifindex: u32) {
+        self.ports.forget(ifindex);
         if self.world.links.remove(&ifindex).is_some() {
             self.listed.links = None;
             self.listed.gateways = None;

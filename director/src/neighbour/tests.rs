@@ -1,5 +1,7 @@
 //! Hand-made tables, and what a packet gets from them.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::wire::Addr;
 
@@ -38,6 +40,30 @@ fn via(ifindex: u32, gateway: Option<&str>) -> Via {
         weight: 1,
         mtu: 0,
     }
+}
+
+/// Sockets and gate stay with an interface that is renamed.
+#[test]
+fn a_link_that_is_renamed_stays_what_it_is() {
+    let mut tables = Tables::new(&["eth0", "eth1"]);
+    let mut call = |ifindex, name| {
+        tables.apply(Change::Link(link(ifindex, name, MAC0, true)));
+        let links = Arc::clone(tables.snapshot().links());
+        links.iter().map(|link| link.port).collect::<Vec<_>>()
+    };
+    call(ETH0, "eth0");
+    assert_eq!(call(ETH1, "eth1"), [Some(0), Some(1)]);
+    assert_eq!(call(ETH0, "wan"), [Some(0), Some(1)]);
+    assert_eq!(call(ETH1, "eth0"), [Some(0), Some(1)], "they swap names");
+    assert_eq!(call(ETH0, "eth1"), [Some(0), Some(1)]);
+    assert_eq!(call(OTHER, "wan"), [Some(0), Some(1), None]);
+
+    tables.clear();
+    tables.apply(Change::Link(link(ETH1, "eth0", MAC0, true)));
+    assert_eq!(tables.snapshot().links()[0].port, Some(1));
+    tables.apply(Change::LinkGone(ETH0));
+    tables.apply(Change::Link(link(OTHER, "eth0", MAC0, true)));
+    assert_eq!(tables.snapshot().links()[1].port, Some(0), "a new one");
 }
 
 fn route(net: &str, metric: u32, vias: &[Via]) -> Route {
@@ -218,7 +244,7 @@ fn links_that_change_take_their_routes_along() {
         assert_eq!((hop.mtu, hop.src_mac), (9000, [6; 6]));
     }
     tables.apply(Change::Link(link(ETH0, "renamed", MAC0, true)));
-    assert_eq!(both(&mut tables), [Err(NoHop::OtherInterface); 2]);
+    assert_eq!(both(&mut tables), [to(0, HOST), to(0, GW)]);
     tables.apply(Change::LinkGone(ETH0));
     assert_eq!(both(&mut tables), [Err(NoHop::Down); 2]);
 }
