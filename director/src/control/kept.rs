@@ -8,6 +8,9 @@ use tracing::{error, info, warn};
 use super::Director;
 use crate::persist::{Found, Store, Unusable};
 
+/// What a store has instead of the configuration file.
+const KEPT: &str = "services, timeouts, marks, filters, sysctls and levels";
+
 impl Director {
     /// Writes to `store` from now on what the API changes, and says what is in it.
     ///
@@ -25,11 +28,19 @@ impl Director {
             }
         };
         if state.is_some() {
-            info!("services, timeouts, marks, filters, sysctls and levels are those of {path}");
+            info!("{KEPT} are those of {path}");
         }
         // A director opens one store.
         let _ = self.store.set(store);
         Ok(state)
+    }
+
+    /// Tells who reads the configuration file again that the word of the API stands above it.
+    pub(super) fn tell_stored(&self) {
+        if let Some(store) = self.store.get().filter(|store| store.is_written()) {
+            let path = store.path().display();
+            warn!("{KEPT} stay those of {path}; to have the file's, remove it and restart");
+        }
     }
 
     /// What is kept, if anything has been.

@@ -85,6 +85,7 @@ impl Director {
         if !late.is_empty() {
             warn!("changes of {} need a restart", late.join(", "));
         }
+        self.tell_stored();
         info!("configuration reloaded");
         Ok(())
     }

@@ -146,6 +146,8 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
         Ok(())
     })?;
     ensure!(weight(&director, id)? == 7);
+    let told = format!("stay those of {}", kept.file.display());
+    ensure!(director.log().contains(&told), "{}", director.log());
     Ok(())
 }
 
