@@ -498,6 +498,7 @@ impl Control for Fake {
                 connection: None,
                 template: None,
                 one_packet: false,
+                expected: false,
                 scheduler: None,
                 real: None,
                 method: None,

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use adminapi::model::{
-    ForwardingMethod, Helper, Protocol, Scheduler, Service, ServiceId, ServicePatch,
+    ExplainQuery, Explanation, Fate, ForwardingMethod, Helper, Protocol, Scheduler, Service,
+    ServiceId, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -86,6 +87,27 @@ impl Bench {
             servers,
             topology,
         }))
+    }
+
+    /// What would become of a packet.
+    fn explain(&self, from: SocketAddr, to: SocketAddr) -> Result<Explanation> {
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from,
+            to,
+            interface: None,
+            call_id: None,
+        };
+        let api = self.director.api();
+        api.call(async |client| client.explain(&query).await)
+    }
+
+    /// The real server of a client's connection.
+    fn real_of(&self, client: SocketAddr) -> Result<SocketAddr> {
+        let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
+        let all = self.director.api().connections(id)?;
+        let own = all.iter().find(|each| each.client == client);
+        Ok(own.context("no connection")?.real)
     }
 
     /// Fetches files over one control connection; what curl says is on standard error.
@@ -189,25 +211,52 @@ impl Control {
         Ok(control)
     }
 
-    fn say(&mut self, line: &str, reply: &str) -> Result<()> {
+    fn say(&mut self, line: &str, reply: &str) -> Result<String> {
         self.0
             .get_mut()
             .write_all(format!("{line}\r\n").as_bytes())?;
         self.hear(reply).context(line.to_owned())
     }
 
-    fn hear(&mut self, reply: &str) -> Result<()> {
+    fn hear(&mut self, reply: &str) -> Result<String> {
         let mut line = String::new();
         self.0.read_line(&mut line)?;
         ensure!(line.starts_with(reply), "{line}");
+        Ok(line)
+    }
+
+    /// The client's own end.
+    fn client(&self) -> Result<SocketAddr> {
+        Ok(self.0.get_ref().local_addr()?)
+    }
+
+    /// Where the next data connection is to be opened to.
+    fn offered(&mut self) -> Result<SocketAddr> {
+        let line = self.say("PASV", "227")?;
+        let (_, numbers) = line.split_once('(').context("no address")?;
+        let (numbers, _) = numbers.split_once(')').context("no address")?;
+        let octets: Vec<u8> = numbers
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        let [a, b, c, d, high, low] = octets[..] else {
+            anyhow::bail!("no address: {line}");
+        };
+        let port = u16::from_be_bytes([high, low]);
+        Ok(SocketAddr::from(([a, b, c, d], port)))
+    }
+
+    /// Names [`LISTENS`].
+    fn listens(&mut self) -> Result<()> {
+        let [a, b, c, d] = CLIENT_V4.octets();
+        let [high, low] = LISTENS.to_be_bytes();
+        self.say(&format!("PORT {a},{b},{c},{d},{high},{low}"), "200")?;
         Ok(())
     }
 
     /// Has the real server open a connection to [`LISTENS`].
     fn call_in(&mut self, file: &str) -> Result<()> {
-        let [a, b, c, d] = CLIENT_V4.octets();
-        let [high, low] = LISTENS.to_be_bytes();
-        self.say(&format!("PORT {a},{b},{c},{d},{high},{low}"), "200")?;
+        self.listens()?;
         self.0
             .get_mut()
             .write_all(format!("RETR {file}\r\n").as_bytes())?;
@@ -233,6 +282,9 @@ fn a_data_connection_that_is_refused_may_come_again() -> Result<()> {
             ensure!(drops.get("tuple_taken") > Some(&0), "{drops:?}");
             Ok(())
         })?;
+        let second_real = SocketAddr::new(bench.real_of(second.client()?)?.ip(), 20);
+        let told = bench.explain(second_real, (CLIENT_V4, LISTENS).into())?;
+        assert_eq!(told.reason.as_deref(), Some("tuple_taken"), "{told:?}");
         io::copy(&mut data, &mut io::sink())?;
         drop(data);
         let (mut name, from) = listener.accept()?;
@@ -243,6 +295,72 @@ fn a_data_connection_that_is_refused_may_come_again() -> Result<()> {
         Ok(())
     })?;
     assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A data connection that is announced, and one that is open, is explained as what it is.
+#[test]
+fn data_connections_are_explained() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let service = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
+    let assert_expected = |told: &Explanation, real: IpAddr| {
+        assert_eq!(
+            (told.fate, told.expected),
+            (Fate::Forward, true),
+            "{told:?}"
+        );
+        assert_eq!(told.service, Some(service));
+        assert_eq!(told.real.map(|at| at.ip()), Some(real));
+        assert!(told.connection.is_none() && told.scheduler.is_none());
+        assert!(told.next_hop.is_some(), "{told:?}");
+    };
+    bench.topology.client.enter(|| {
+        let mut control = Control::log_in()?;
+        let real = bench.real_of(control.client()?)?.ip();
+
+        let to = control.offered()?;
+        let told = bench.explain((CLIENT_V4, 1).into(), to)?;
+        assert_expected(&told, real);
+        assert_eq!(bench.explain((CLIENT_V4, 1).into(), to)?, told);
+        let stranger = bench.explain("10.0.1.77:1".parse()?, to)?;
+        assert_eq!((stranger.fate, stranger.expected), (Fate::Pass, false));
+        let data = TcpStream::connect(to)?;
+        let client = data.local_addr()?;
+        let open = bench.explain(client, to)?;
+        assert_eq!((open.fate, open.expected), (Fate::Forward, false));
+        assert!(open.connection.is_some(), "{open:?}");
+        assert_eq!(open.real, told.real);
+        assert_eq!(open.real, Some(bench.real_of(client)?));
+        let late = bench.explain((CLIENT_V4, 1).into(), to)?;
+        assert_eq!(late.fate, Fate::Pass, "{late:?}");
+        drop(data);
+
+        let listener = TcpListener::bind((CLIENT_V4, LISTENS))?;
+        let (from, to) = (SocketAddr::new(real, 20), listener.local_addr()?);
+        let stray = bench.explain(from, to)?;
+        assert_eq!((stray.fate, stray.expected), (Fate::Forward, false));
+        assert_eq!(stray.service, None);
+        control.listens()?;
+        let told = bench.explain(from, to)?;
+        assert_expected(&told, real);
+        assert_eq!(told.real, Some(from));
+        control.call_in("data")?;
+        let (_data, _) = listener.accept()?;
+        let open = bench.explain(from, to)?;
+        assert!(open.connection.is_some(), "{open:?}");
+        assert_eq!((open.real, open.expected), (Some(from), false));
+
+        let to = Control::log_in()?.offered()?;
+        let told = bench.explain((CLIENT_V4, 1).into(), to)?;
+        let real = told.real.context("no real server")?.ip();
+        let api = bench.director.api();
+        api.remove_real(service, SocketAddr::new(real, 21))?;
+        let told = bench.explain((CLIENT_V4, 1).into(), to)?;
+        assert_eq!(told.reason.as_deref(), Some("real_removed"), "{told:?}");
+        Ok(())
+    })?;
     Ok(())
 }
 

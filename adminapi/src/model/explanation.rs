@@ -135,10 +135,14 @@ pub struct Explanation {
     /// Whether it is scheduled by itself and leaves no connection behind.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub one_packet: bool,
-    /// Who chooses the real server, when neither a connection nor a template says which.
+    /// Whether it opens a data connection that a control connection of FTP has announced, which has
+    /// that one's real server.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub expected: bool,
+    /// Who chooses the real server, when nothing that is known already says which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler>,
-    /// The real server.
+    /// The real server, with the port that the packet goes to there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<EndpointText>)]
     pub real: Option<SocketAddr>,

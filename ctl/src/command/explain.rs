@@ -75,7 +75,10 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         let (state, expires) = (&connection.state, connection.expires);
         format!("{state}, expires in {expires} s")
     });
-    let connection = connection.or(found.one_packet.then_some(once));
+    let announced = "none: it opens a data connection that FTP has announced".to_owned();
+    let connection = connection
+        .or(found.one_packet.then_some(once))
+        .or(found.expected.then_some(announced));
     let template = found.template.as_ref().map(|template| {
         let (client, real, expires) = (template.client.ip(), template.real, template.expires);
         let call = template.engine_data.as_ref();
@@ -211,6 +214,7 @@ mod tests {
             connection: None,
             template: None,
             one_packet: false,
+            expected: false,
             scheduler: Some(Scheduler::Wlc),
             real: Some("10.0.0.11:8080".parse().unwrap()),
             method: Some(ForwardingMethod::Nat),
@@ -311,6 +315,11 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
         assert!(
             text(&query, &found)
                 .contains("connection   none: the datagram is scheduled by itself\n")
+        );
+        (found.one_packet, found.expected) = (false, true);
+        assert!(
+            text(&query, &found)
+                .contains("connection   none: it opens a data connection that FTP has announced\n")
         );
         let query = ExplainQuery {
             interface: Some("eth0".to_owned()),

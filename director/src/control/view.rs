@@ -375,7 +375,7 @@ impl Director {
             connection: found.connection.as_ref(),
         };
         let origin = self.origin(&sender, found.service.is_some())?;
-        let is_known = found.connection.is_some();
+        let is_known = found.connection.is_some() || found.expected;
         let answering = found
             .service
             .filter(|_| !is_known && origin.refused.is_none());
@@ -391,7 +391,7 @@ impl Director {
             Some("source_connections") => crowd(),
             _ => None,
         });
-        let chosen = found.connection.is_none() && found.template.is_none();
+        let chosen = !is_known && found.template.is_none();
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
         let connection = found.connection.as_ref();
@@ -416,8 +416,12 @@ impl Director {
             connection: connection.and_then(listed),
             template: template.and_then(|entry| self::template(templates, &found.pool, entry, now)),
             one_packet: found.one_packet,
+            expected: found.expected,
             scheduler: chosen.then(scheduler).flatten(),
-            real: found.real.as_ref().map(|real| real.endpoint.into()),
+            real: found.real.as_ref().map(|real| {
+                let port = found.port.unwrap_or(real.endpoint.port);
+                std::net::SocketAddr::new(real.endpoint.addr.into(), port)
+            }),
             method: found
                 .real
                 .as_ref()

@@ -95,6 +95,22 @@ impl Expectations {
         self.fulfil(*tuple, now, open)
     }
 
+    /// What is expected of a client that opens a connection of this tuple.
+    pub fn peek_passive(&self, tuple: &Tuple, now: Tick) -> Option<Expected> {
+        self.peek(&to_vip(tuple.src.addr, tuple.dst), now)
+    }
+
+    /// The same of a real server that opens a connection of this tuple.
+    pub fn peek_active(&self, tuple: &Tuple, now: Tick) -> Option<Expected> {
+        self.peek(tuple, now)
+    }
+
+    fn peek(&self, key: &Tuple, now: Tick) -> Option<Expected> {
+        let book = self.0.lock();
+        let (expected, until) = book.all.get(key)?;
+        (!is_over(*until, now)).then_some(*expected)
+    }
+
     /// Meanwhile it is expected by nobody: of two packets one opens it.
     fn fulfil<T, E>(
         &self,
@@ -218,10 +234,14 @@ mod tests {
         let second = passive(2, 5).unwrap();
         assert_ne!(second, first);
         let come = |port, now| all.fulfil_passive(&syn(port), now, accepted);
+        let peek = |port, now| all.peek_passive(&syn(port), now).map(|e| e.real);
+        assert_eq!(peek(first, Tick(9)), Some(RealId(1)));
         let taken = come(first, Tick(9)).unwrap().unwrap();
         assert_eq!((taken.real, taken.port), (RealId(1), 5000));
         assert_eq!(come(first, Tick(9)), None);
+        assert_eq!(peek(first, Tick(9)), None);
         let late = Tick(5).after(PATIENCE);
+        assert_eq!(peek(second, late), None);
         assert_eq!(come(second, late), None);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::bystander::Bystander;
+use super::ftp::{Data, is_taken};
 use super::reading::Reading;
 use super::sticky::once;
 use super::view::{Owner, Refusal, View};
@@ -32,8 +33,12 @@ pub struct Explanation {
     pub template: Option<Entry>,
     /// Whether it would be scheduled by itself.
     pub one_packet: bool,
-    /// The real server that it would go to.
+    /// Whether it would open a data connection that FTP has announced.
+    pub expected: bool,
+    /// The real server that it would go to, or is from.
     pub real: Option<Real>,
+    /// The port there.
+    pub port: Option<u16>,
     /// How it would leave.
     pub hop: Option<Hop>,
     /// Why it would not.
@@ -59,7 +64,9 @@ impl Shared {
             connection: None,
             template: None,
             one_packet: false,
+            expected: false,
             real: None,
+            port: None,
             hop: None,
             refused: None,
             crowded: None,
@@ -104,7 +111,10 @@ impl<'s> View<'s> {
                 let left = left.is_some().into();
                 self.explain_fresh(shard, frame, packet, place, left, found)
             }
-            (_, Direction::Reply) => self.explain_stray(frame, packet, found),
+            (_, Direction::Reply) => match self.awaited_from_real(frame, packet, place) {
+                Some(data) => self.explain_data(&shard, frame, packet, data, found),
+                None => self.explain_stray(frame, packet, found),
+            },
         }
     }
 
@@ -118,7 +128,12 @@ impl<'s> View<'s> {
         left: u32,
         found: &mut Explanation,
     ) -> Result<(), Refusal<'s>> {
-        let service: &Service = self.service_of(&packet.tuple).ok_or(Cause::NoService)?;
+        let Some(service) = self.service_of(&packet.tuple) else {
+            let data = self.awaited_from_client(&shard, frame, packet, place);
+            let data = data.ok_or(Cause::NoService)?;
+            return self.explain_data(&shard, frame, packet, data, found);
+        };
+        let service: &Service = service;
         let guest = self.admit(service, frame, packet).map(Guest::from)?;
         found.service = Some(service.key);
         let held = self.held(service, frame, packet);
@@ -137,6 +152,7 @@ impl<'s> View<'s> {
             }
         };
         found.real = Some(Real::clone(real));
+        found.port = Some(real.destination(packet.tuple.dst).port);
         found.one_packet = service.handling.is_once(packet.tuple.protocol);
         let to = match found.one_packet {
             true => once(packet, real),
@@ -157,6 +173,27 @@ impl<'s> View<'s> {
         match found.crowded {
             Some(_) => refused(Cause::SourceConnections),
             None => Ok(()),
+        }
+    }
+
+    /// What opens a data connection.
+    fn explain_data(
+        &self,
+        shard: &Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        data: Result<Data<'s>, Refusal<'s>>,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
+        found.expected = true;
+        let data = data?;
+        found.service = Some(data.real.service);
+        found.real = Some(data.real.clone());
+        found.port = Some(data.entry.real_port());
+        found.hop = Some(self.way_of_data(frame, packet, &data)?);
+        match is_taken(shard, &data) {
+            true => Err(Refusal::from(Cause::TupleTaken).of_real(data.real)),
+            false => Ok(()),
         }
     }
 
@@ -198,6 +235,7 @@ impl<'s> View<'s> {
         found.connection = Some(*entry);
         found.service = Some(real.service);
         found.real = Some(real.clone());
+        found.port = Some(entry.real_port());
         found.hop = hop.map_err(|refusal| refusal.of_real(real))?;
         Ok(true)
     }

@@ -5,8 +5,9 @@ use super::judge::segment_of;
 use super::view::{Refusal, View};
 use super::voice::Lead;
 use crate::drops::Cause;
-use crate::flow::{Class, Direction, Entry, Place, Shard, Tracked};
+use crate::flow::{Class, Direction, Entry, Handle, Place, Shard, Tracked};
 use crate::ftp::Expected;
+use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
 use crate::tcp::{State, Tracking};
 use crate::wire::{Endpoint, Protocol, Transport, Tuple};
@@ -16,17 +17,17 @@ mod control;
 pub(super) use control::Said;
 
 /// A data connection to be.
-struct Data<'s, 'a> {
-    real: &'s Real,
-    entry: Entry,
+pub(super) struct Data<'s> {
+    pub(super) real: &'s Real,
+    pub(super) entry: Entry,
     /// Of its first packet.
     way: Direction,
     /// Those of its original and of its reply tuple.
-    places: [&'a Place; 2],
+    places: [Place; 2],
     /// What the tuple of its first packet becomes.
     to: Tuple,
     /// How it is led to the real server, when the client opens it.
-    lead: Option<&'a Lead>,
+    lead: Option<Lead>,
 }
 
 impl<'s> View<'s> {
@@ -45,39 +46,51 @@ impl<'s> View<'s> {
         let opened = self
             .expectations
             .fulfil_passive(&packet.tuple, self.now, |expected| {
-                self.open_by_client(shard, frame, packet, place, expected, tracked)
+                let data = self.data_by_client(&shard, packet, place, expected, tracked)?;
+                self.admit_data(shard, frame, packet, &data)
             });
         opened.unwrap_or_else(|| Err(Cause::NoService.into()))
     }
 
-    fn open_by_client(
+    /// The data connection that such a packet would open, if it is expected.
+    pub(super) fn awaited_from_client(
         &self,
-        shard: Shard<'_>,
-        frame: &mut [u8],
+        shard: &Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+    ) -> Option<Result<Data<'s>, Refusal<'s>>> {
+        let tracked = self.opening_of_data(frame, packet)?;
+        let expected = self.expectations.peek_passive(&packet.tuple, self.now)?;
+        Some(self.data_by_client(shard, packet, place, &expected, tracked))
+    }
+
+    fn data_by_client(
+        &self,
+        shard: &Shard<'_>,
         packet: &Transport,
         place: &Place,
         expected: &Expected,
         tracked: Tracked,
-    ) -> Result<Departure, Refusal<'s>> {
+    ) -> Result<Data<'s>, Refusal<'s>> {
         let real = self.expecting(expected)?;
         let mut entry = self.data_entry(&packet.tuple, expected, tracked);
         let to = Tuple {
             dst: Endpoint::new(real.endpoint.addr, expected.port),
             ..packet.tuple
         };
-        let lead = self.lead_to(&shard, to, place, real, entry.class());
+        let lead = self.lead_to(shard, to, place, real, entry.class());
         let lead = lead.map_err(|cause| Refusal::from(cause).of_real(real))?;
         let reply = lead.reply.ok_or(Cause::NoService)?;
         lead.note(&mut entry);
-        let data = Data {
+        Ok(Data {
             real,
             entry,
             way: Direction::Original,
-            places: [place, &reply],
+            places: [*place, reply],
             to: lead.to,
-            lead: Some(&lead),
-        };
-        self.admit_data(shard, frame, packet, &data)
+            lead: Some(lead),
+        })
     }
 
     /// A packet from a real server that belongs to no connection: the data connection that it was
@@ -93,21 +106,32 @@ impl<'s> View<'s> {
         let opened = opening.and_then(|tracked| {
             self.expectations
                 .fulfil_active(&packet.tuple, self.now, |expected| {
-                    self.open_by_real(shard, frame, packet, place, expected, tracked)
+                    let data = self.data_by_real(packet, place, expected, tracked)?;
+                    self.open_by_real(shard, frame, packet, &data)
                 })
         });
         opened.unwrap_or_else(|| self.stray(frame, packet))
     }
 
-    fn open_by_real(
+    /// The data connection that such a packet would open, if it is expected.
+    pub(super) fn awaited_from_real(
         &self,
-        mut shard: Shard<'_>,
-        frame: &mut [u8],
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+    ) -> Option<Result<Data<'s>, Refusal<'s>>> {
+        let tracked = self.opening_of_data(frame, packet)?;
+        let expected = self.expectations.peek_active(&packet.tuple, self.now)?;
+        Some(self.data_by_real(packet, place, &expected, tracked))
+    }
+
+    fn data_by_real(
+        &self,
         packet: &Transport,
         place: &Place,
         expected: &Expected,
         tracked: Tracked,
-    ) -> Result<Departure, Refusal<'s>> {
+    ) -> Result<Data<'s>, Refusal<'s>> {
         let real = self.expecting(expected)?;
         let to = Tuple {
             src: expected.vip,
@@ -116,27 +140,28 @@ impl<'s> View<'s> {
         let mut entry = self.data_entry(&to.reversed(), expected, tracked);
         entry.set_by_real();
         let original = self.table.locate(Direction::Original, &to.reversed());
-        self.end_last(&mut shard, &original, &to.reversed());
-        let data = Data {
+        Ok(Data {
             real,
             entry,
             way: Direction::Reply,
-            places: [&original, place],
+            places: [original, *place],
             to,
             lead: None,
-        };
-        self.admit_data(shard, frame, packet, &data)
+        })
     }
 
-    /// Forgets a connection that is over: the client listens where it did before, for another real server.
-    fn end_last(&self, shard: &mut Shard<'_>, original: &Place, tuple: &Tuple) {
-        let is_over = |old: &Entry| match &old.tracked {
-            Tracked::Tcp(tcp) => tcp.state.is_over() && old.matches_original(tuple),
-            _ => false,
-        };
-        if let Some(last) = shard.find(original, is_over) {
-            self.forget(shard, last);
+    fn open_by_real(
+        &self,
+        mut shard: Shard<'_>,
+        frame: &mut [u8],
+        packet: &Transport,
+        data: &Data<'s>,
+    ) -> Result<Departure, Refusal<'s>> {
+        // The client listens where it did before, for another real server.
+        if let Some(last) = last_of(&shard, data).filter(|last| is_over(shard.entry(*last))) {
+            self.forget(&mut shard, last);
         }
+        self.admit_data(shard, frame, packet, data)
     }
 
     fn opening_of_data(&self, frame: &[u8], packet: &Transport) -> Option<Tracked> {
@@ -172,13 +197,12 @@ impl<'s> View<'s> {
         mut shard: Shard<'_>,
         frame: &mut [u8],
         packet: &Transport,
-        data: &Data<'s, '_>,
+        data: &Data<'s>,
     ) -> Result<Departure, Refusal<'s>> {
         let Data { real, to, .. } = data;
-        let [original, reply] = data.places;
-        let hop = self.hop_by(frame, &packet.layout, Method::Nat, to);
-        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
-        if let Some(lead) = data.lead {
+        let [original, reply] = &data.places;
+        let hop = self.way_of_data(frame, packet, data)?;
+        if let Some(lead) = &data.lead {
             self.make_way(&mut shard, lead);
         }
         let gone = &mut |gone: &Entry, _| self.departed(gone);
@@ -189,4 +213,31 @@ impl<'s> View<'s> {
         self.opened(real, packet, data.way);
         Ok(self.send(frame, packet, Method::Nat, to, &hop))
     }
+
+    /// The next hop of the first packet of a data connection.
+    pub(super) fn way_of_data(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        data: &Data<'s>,
+    ) -> Result<Hop, Refusal<'s>> {
+        let hop = self.hop_by(frame, &packet.layout, Method::Nat, &data.to);
+        hop.map_err(|refusal| refusal.of_real(data.real))
+    }
+}
+
+/// The connection that has the ends of a data connection to be.
+fn last_of(shard: &Shard<'_>, data: &Data<'_>) -> Option<Handle> {
+    let original = data.entry.original();
+    shard.find(&data.places[0], |old| old.matches_original(&original))
+}
+
+fn is_over(entry: &Entry) -> bool {
+    matches!(&entry.tracked, Tracked::Tcp(tcp) if tcp.state.is_over())
+}
+
+/// Whether a connection that is not over has the ends of one that a real server opens.
+pub(super) fn is_taken(shard: &Shard<'_>, data: &Data<'_>) -> bool {
+    let is_held = || last_of(shard, data).is_some_and(|last| !is_over(shard.entry(last)));
+    data.way == Direction::Reply && is_held()
 }
