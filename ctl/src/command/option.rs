@@ -4,18 +4,27 @@
 use std::ffi::OsString;
 
 use adminapi::Problem;
-use clap::{Arg, Command};
+use clap::{Arg, ArgMatches, Command};
 
 use crate::director::DirectorError;
 
-/// Options that the director knows by another name.
-const ALIASES: [(&str, &str); 5] = [
+/// Options that the director knows by another name; of several it is the one that was written.
+const ALIASES: [(&str, &str); 8] = [
     ("source-ports", "sport"),
     ("destination-ports", "dport"),
     ("bogons", "interface"),
     ("strict", "interface"),
     ("loose", "interface"),
+    ("to", "tcp-service"),
+    ("to", "udp-service"),
+    ("to", "sctp-service"),
 ];
+
+/// The last word of a line, the one whose options have been written, and what was.
+struct Word {
+    command: Command,
+    matches: ArgMatches,
+}
 
 /// The same error, with options for the places that the director points at.
 pub(super) fn named(error: DirectorError, root: Command, args: &[OsString]) -> DirectorError {
@@ -28,8 +37,7 @@ pub(super) fn named(error: DirectorError, root: Command, args: &[OsString]) -> D
     }
 }
 
-/// The last word of a line: the one whose options have been written.
-fn word(mut root: Command, args: &[OsString]) -> Option<Command> {
+fn word(mut root: Command, args: &[OsString]) -> Option<Word> {
     root.build();
     let matches = root.try_get_matches_from_mut(args).ok()?;
     let (mut word, mut matches) = (&root, &matches);
@@ -37,10 +45,13 @@ fn word(mut root: Command, args: &[OsString]) -> Option<Command> {
         word = word.find_subcommand(name)?;
         matches = below;
     }
-    Some(word.clone())
+    Some(Word {
+        command: word.clone(),
+        matches: matches.clone(),
+    })
 }
 
-fn of(problem: Problem, word: &Command) -> Problem {
+fn of(problem: Problem, word: &Word) -> Problem {
     let place = |pointer: String| option(&pointer, word).unwrap_or(pointer);
     Problem {
         pointer: place(problem.pointer),
@@ -51,7 +62,7 @@ fn of(problem: Problem, word: &Command) -> Problem {
 
 /// The option, or the value without one, that a pointer leads to: `--ban-over` for
 /// `/limits/1/ban/over`.
-fn option(pointer: &str, word: &Command) -> Option<String> {
+fn option(pointer: &str, word: &Word) -> Option<String> {
     let parts = pointer.strip_prefix('/')?.split('/');
     let names = parts.filter(|part| part.parse::<u32>().is_err());
     let names: Vec<_> = names.map(|name| name.replace('_', "-")).collect();
@@ -60,17 +71,25 @@ fn option(pointer: &str, word: &Command) -> Option<String> {
     found.next()
 }
 
-fn written(name: &str, word: &Command) -> Option<String> {
-    let alias = ALIASES.iter().find(|(theirs, _)| *theirs == name);
-    let name = alias.map_or(name, |(_, ours)| ours);
-    let is_it = |arg: &&Arg| match arg.is_positional() {
-        true => arg.get_id() == name,
-        false => arg.get_long() == Some(name),
+fn written(name: &str, word: &Word) -> Option<String> {
+    let ours = |known: &str| {
+        let aliases = ALIASES.iter().filter(|(theirs, _)| *theirs == name);
+        let mut ours = aliases.map(|(_, ours)| *ours).peekable();
+        match ours.peek() {
+            None => known == name,
+            Some(_) => ours.any(|ours| ours == known),
+        }
     };
-    let arg = word.get_arguments().find(is_it)?;
-    Some(match arg.is_positional() {
-        true => format!("<{}>", name.to_uppercase()),
-        false => format!("--{name}"),
+    let is_it = |arg: &&Arg| match arg.is_positional() {
+        true => ours(arg.get_id().as_str()),
+        false => arg.get_long().is_some_and(ours),
+    };
+    let is_given = |arg: &&Arg| word.matches.value_source(arg.get_id().as_str()).is_some();
+    let its = || word.command.get_arguments().filter(is_it);
+    let arg = its().find(is_given).or_else(|| its().next())?;
+    Some(match (arg.is_positional(), arg.get_long()) {
+        (false, Some(long)) => format!("--{long}"),
+        _ => format!("<{}>", arg.get_id().as_str().to_uppercase()),
     })
 }
 
@@ -105,6 +124,21 @@ mod tests {
             ("mark add 1 --dport 80", "/destination_ports", "--dport"),
             ("mark add 0", "/mark", "<MARK>"),
             ("filter bogons eth9 on", "/bogons/0", "<INTERFACE>"),
+            (
+                "explain -t 192.0.2.1:80 --from [fd00::1]:5",
+                "/from",
+                "--from",
+            ),
+            (
+                "explain -t 192.0.2.1:80 --from [fd00::1]:5",
+                "/to",
+                "--tcp-service",
+            ),
+            (
+                "explain -u 192.0.2.1:80 --from [fd00::1]:5",
+                "/to",
+                "--udp-service",
+            ),
             // Nothing that was written.
             (limit, "/limits", "/limits"),
             (limit, "limit \"b\": /region", "limit \"b\": /region"),
