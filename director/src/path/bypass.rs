@@ -6,7 +6,6 @@ use adminapi::sysctl::Sysctl;
 use super::exit::Departure;
 use super::view::{Refusal, View};
 use super::visitor::Guest;
-use super::ways::flow_of;
 use crate::drops::Cause;
 use crate::flow::{Place, Shard};
 use crate::neighbour::Hop;
@@ -58,6 +57,6 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         let [_, dst] = layout.addrs(frame).ok_or(Cause::NoRoute)?;
-        self.exit(frame, layout, dst, flow_of(to))
+        self.exit(frame, layout, dst, to)
     }
 }

@@ -61,9 +61,7 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         let hop = match method {
-            Method::Nat | Method::Dr | Method::FullNat => {
-                self.exit(frame, layout, to.dst.addr, flow_of(to))
-            }
+            Method::Nat | Method::Dr | Method::FullNat => self.exit(frame, layout, to.dst.addr, to),
             Method::Tun(tunnel) => self.hop_by_tunnel(frame, layout, tunnel, to),
             Method::Bypass => self.hop_by_bypass(frame, layout, to),
         };
@@ -80,7 +78,7 @@ impl<'s> View<'s> {
         to: &Tuple,
     ) -> Result<Hop, Refusal<'s>> {
         let dst = to.dst.addr;
-        let hop = self.exit_wrapped(frame, layout, dst, flow_of(to), tunnel.overhead(dst))?;
+        let hop = self.exit_wrapped(frame, layout, dst, to, tunnel.overhead(dst))?;
         match self.source(&hop, dst) {
             Some(_) => Ok(hop),
             None => Err(Cause::NoSource.into()),
@@ -268,15 +266,8 @@ fn clamp(frame: &mut [u8], packet: &Transport, overhead: u16, hop: &Hop) {
     forward::clamp_mss(packet.layout.segment_mut(frame), most as u16);
 }
 
-/// A hash of a connection for those who spread packets by an outer header: it must be even, and
-/// need not be secret.
+/// A hash of a connection for those who spread packets by an outer header. It has nothing of what picks
+/// the next hop as long as all links are up: who gets one share of the connections here spreads them, too.
 pub(super) fn entropy_of(tuple: &Tuple) -> u32 {
-    let words = |addr: Addr| addr.words().into_iter();
-    let hash = words(tuple.src.addr)
-        .chain(words(tuple.dst.addr))
-        .chain([flow_of(tuple) as u32])
-        .fold(0u64, |hash, word| {
-            (hash.rotate_left(5) ^ u64::from(word)).wrapping_mul(0x517c_c1b7_2722_0a95)
-        });
-    (hash >> 32) as u32
+    (flow_of(tuple) >> 32) as u32
 }

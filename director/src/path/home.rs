@@ -15,7 +15,7 @@ use crate::drops::Cause;
 use crate::neighbour::{Hop, NoHop};
 use crate::service::Method;
 use crate::time::Tick;
-use crate::wire::{self, Addr, Layout, ethernet};
+use crate::wire::{self, Addr, Layout, Tuple, ethernet};
 use crate::worker::{BATCH, Outbox, Walk as _};
 use crate::xsk::{Frame, Umem};
 
@@ -132,7 +132,7 @@ impl<'s> View<'s> {
     }
 
     /// The way of a packet of the director's own making to a real server, or to a client.
-    pub(super) fn way_to(&self, to: Addr, flow: u64) -> Result<Hop, NoHop> {
+    pub(super) fn way_to(&self, to: Addr, flow: &Tuple) -> Result<Hop, NoHop> {
         match self.ways.next_hop(to, flow) {
             Err(NoHop::Local) if self.door.is_some() => Ok(Hop::HOME),
             hop => hop,

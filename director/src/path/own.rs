@@ -2,7 +2,6 @@
 
 use super::errand;
 use super::view::View;
-use super::ways::flow_of;
 use crate::worker::Outbox;
 use crate::xsk::Umem;
 
@@ -10,7 +9,7 @@ impl View<'_> {
     /// Says what ends of connections are still to be told.
     pub(super) fn run_errands(&self, umem: &Umem, out: &mut Outbox) {
         while let Some(word) = self.errands.next() {
-            let Ok(hop) = self.way_to(word.tuple.dst.addr, flow_of(&word.tuple)) else {
+            let Ok(hop) = self.way_to(word.tuple.dst.addr, &word.tuple) else {
                 continue;
             };
             let Some(mut frame) = out.blank() else {
@@ -25,7 +24,7 @@ impl View<'_> {
     pub(super) fn say_farewells(&self, umem: &Umem, out: &mut Outbox) {
         while let Some(farewell) = self.farewells.next(self.now) {
             let to = &farewell.to;
-            let Ok(hop) = self.way_to(to.dst.addr, flow_of(to)) else {
+            let Ok(hop) = self.way_to(to.dst.addr, to) else {
                 continue;
             };
             let Some(mut frame) = out.blank() else {

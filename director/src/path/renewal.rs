@@ -10,7 +10,6 @@ use super::Shared;
 use super::bystander::Bystander;
 use super::handover::is_settled;
 use super::view::View;
-use super::ways::flow_of;
 use crate::fast::{Fast, Leg};
 use crate::flow::{Cursor, Direction, Entry};
 use crate::neighbour::Hop;
@@ -94,7 +93,7 @@ impl View<'_> {
             (Direction::Original, Method::Bypass) => entry.vip().addr,
             _ => to.dst.addr,
         };
-        let mut hop = self.ways.next_hop(dst, flow_of(&to)).ok()?;
+        let mut hop = self.ways.next_hop(dst, &to).ok()?;
         if let (Direction::Original, Method::Tun(_)) = (way, real.method) {
             hop.mtu = hop.mtu.min(self.path_mtus.to(dst, self.now));
         }

@@ -17,7 +17,6 @@ use super::openings::Opening;
 use super::plan::Plan;
 use super::view::View;
 use super::visitor::opening_window;
-use super::ways::flow_of;
 use crate::cookie::{self, Hello, Proof};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Shard, Tracked};
@@ -118,7 +117,7 @@ impl View<'_> {
         let Verdict::Moves(step) = verdict else {
             // An older connection of the same ends is in its way: the client would not know of it.
             let reset = at.back(segment.ack, Flags::RST);
-            let hop = self.way_to(reset.tuple.dst.addr, flow_of(&reset.tuple));
+            let hop = self.way_to(reset.tuple.dst.addr, &reset.tuple);
             return Ok(Plan::Instead(reset, hop.map_err(Cause::from)?));
         };
         let handle = self.take(&step, shard, handle, at.way, at.real);

@@ -7,7 +7,6 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::view::{Refusal, View};
-use super::ways::flow_of;
 use crate::defence::Strays;
 use crate::drops::Cause;
 use crate::neighbour::Hop;
@@ -46,7 +45,7 @@ impl<'s> View<'s> {
             Strays::Answer => return Err(Cause::ReplyRefused.into()),
             Strays::Drop => return Err(Cause::ReplyWithoutConnection.into()),
         }
-        let hop = self.exit(frame, layout, tuple.dst.addr, flow_of(tuple));
+        let hop = self.exit(frame, layout, tuple.dst.addr, tuple);
         hop.map_err(|refusal| self.told_from_here(refusal, tuple.src.addr))
     }
 
@@ -63,8 +62,8 @@ impl<'s> View<'s> {
         if matches!(self.orders.strays(), Strays::Answer | Strays::Drop) {
             return Err(Cause::ErrorWithoutConnection.into());
         }
-        let quoted = &error.quote.tuple;
-        let hop = match self.exit(frame, &error.layout, quoted.src.addr, flow_of(quoted)) {
+        let answer = error.quote.tuple.reversed();
+        let hop = match self.exit(frame, &error.layout, answer.dst.addr, &answer) {
             // To a VIP that stands on this host, which knows no such packet either.
             Err(refusal) if refusal.reason == Cause::LocalDestination.into() => {
                 return Err(Cause::ErrorWithoutConnection.into());

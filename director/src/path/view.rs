@@ -144,7 +144,7 @@ impl<'s> View<'s> {
         frame: &[u8],
         layout: &Layout,
         to: Addr,
-        flow: u64,
+        flow: &Tuple,
     ) -> Result<Hop, Refusal<'static>> {
         let hop = self.onward(frame, layout, to, flow)?;
         fitting(frame, layout, hop, 0)
@@ -157,7 +157,7 @@ impl<'s> View<'s> {
         frame: &[u8],
         layout: &Layout,
         to: Addr,
-        flow: u64,
+        flow: &Tuple,
         overhead: u16,
     ) -> Result<Hop, Refusal<'static>> {
         let mut hop = self.onward(frame, layout, to, flow)?;
@@ -190,7 +190,7 @@ impl<'s> View<'s> {
         frame: &[u8],
         layout: &Layout,
         to: Addr,
-        flow: u64,
+        flow: &Tuple,
     ) -> Result<Hop, Refusal<'static>> {
         let hop = self.ways.next_hop(to, flow);
         // What has arrived needs no hop more.

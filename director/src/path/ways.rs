@@ -45,9 +45,9 @@ impl Ways {
         }
     }
 
-    /// As [`Fib::next_hop`].
+    /// As [`Fib::next_hop`], for a packet of this tuple as it leaves.
     #[inline]
-    pub(super) fn next_hop(&self, to: Addr, flow: u64) -> Result<Hop, NoHop> {
+    pub(super) fn next_hop(&self, to: Addr, flow: &Tuple) -> Result<Hop, NoHop> {
         match self.known(to) {
             Some(way) => Ok(way.hop),
             None => self.look_up(to, flow),
@@ -79,8 +79,8 @@ impl Ways {
 
     /// Keeps the way that all flows to an address take.
     #[inline(never)]
-    fn look_up(&self, to: Addr, flow: u64) -> Result<Hop, NoHop> {
-        let (hop, is_only) = self.fib.way(to, flow)?;
+    fn look_up(&self, to: Addr, flow: &Tuple) -> Result<Hop, NoHop> {
+        let (hop, is_only) = self.fib.way(to, flow_of(flow))?;
         if is_only {
             let source = None;
             self.place(to).set(Some(Way { to, hop, source }));
@@ -96,7 +96,23 @@ impl Ways {
     }
 }
 
-/// What picks one of several next hops: the ports, so that a connection stays on one way.
+/// What picks one of several next hops: a hash of the connection, so that this stays on one way, whoever
+/// forwards it and whenever. All bits are even, and none is secret.
 pub(super) fn flow_of(tuple: &Tuple) -> u64 {
-    u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port)
+    let ports = u64::from(tuple.src.port) << 16 | u64::from(tuple.dst.port);
+    let ends = [tuple.src.addr, tuple.dst.addr];
+    let words = ends.into_iter().flat_map(Addr::words).map(u64::from);
+    even(words.fold(ports, |hash, word| {
+        (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+    }))
 }
+
+/// Has each bit hang on all bits (the finalizer of SplitMix64: Steele, Lea and Flood, OOPSLA 2014).
+const fn even(mut hash: u64) -> u64 {
+    hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
+}
+
+#[cfg(test)]
+mod tests;
