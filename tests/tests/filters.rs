@@ -327,6 +327,41 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
     Ok(())
 }
 
+/// The kernel names one way back of several, so who comes by another one looks forged.
+#[test]
+fn a_strict_interface_that_is_one_of_several_ways_back_is_told_of_once() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let interfaces = scene.topology.interfaces();
+    let clients = interfaces.first().context("no interface")?.clone();
+    let rules = FilterRules {
+        strict: vec![clients],
+        ..FilterRules::default()
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.put_filter(&rules).await)?;
+    let told = || {
+        let log = scene.director.log();
+        log.matches("one of several ways back").count()
+    };
+    std::thread::sleep(Duration::from_millis(1500));
+    ensure!(
+        told() == 0,
+        "there is one way back:\n{}",
+        scene.director.log()
+    );
+    scene.topology.director.ip(&format!(
+        "route add 203.0.113.0/24 nexthop via {CLIENT_V4} nexthop via {}\n",
+        scene.topology.reals[0].v4,
+    ))?;
+    wait::until_true("a warning", PATIENCE, || told() > 0)?;
+    std::thread::sleep(Duration::from_millis(2500));
+    ensure!(told() == 1, "told again:\n{}", scene.director.log());
+    Ok(())
+}
+
 /// What would become of a SYN through the first interface.
 fn ask(scene: &Scene, from: IpAddr, to: SocketAddr) -> Result<Explanation> {
     let query = ExplainQuery {

@@ -15,6 +15,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::publish::refused;
 use super::regions::{self, Plan, Regional};
 use super::unix::unix_now;
+use super::ways_back::Doubts;
 use super::{Director, limits, translate};
 use crate::filter::{self, BOGONS, Bans, Book, End, List, Rules};
 use crate::flow::Entry;
@@ -42,6 +43,7 @@ pub(super) struct Filters {
     pub(super) bogons: Vec<Net>,
     pub(super) regional: Regional,
     pub(super) bans: Bans,
+    pub(super) doubts: Doubts,
 }
 
 impl Filters {

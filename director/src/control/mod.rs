@@ -43,6 +43,7 @@ mod translate;
 mod unix;
 mod view;
 mod watch;
+mod ways_back;
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};

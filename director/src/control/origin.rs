@@ -12,7 +12,7 @@ use crate::flow::Entry;
 use crate::gate::Interface;
 use crate::neighbour::NoHop;
 use crate::pool::Pool;
-use crate::wire::{Addr, Protocol};
+use crate::wire::{Addr, Protocol, Version};
 
 /// Who sends a packet, and what for.
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +170,12 @@ impl Director {
         if !addr.is_v4() && !addr.is_host() {
             return WayBack::Nowhere;
         }
-        if !is_forwarding(interface, addr) {
+        let version = if addr.is_v4() {
+            Version::V4
+        } else {
+            Version::V6
+        };
+        if !is_forwarding(interface, version) {
             return WayBack::Untold;
         }
         let is_here = match self.shared.fib.load().next_hop(addr, 0) {
@@ -200,8 +205,11 @@ enum WayBack {
 }
 
 /// Whether the kernel forwards what comes in there.
-fn is_forwarding(interface: &Interface, addr: Addr) -> bool {
-    let family = if addr.is_v4() { "ipv4" } else { "ipv6" };
+pub(super) fn is_forwarding(interface: &Interface, version: Version) -> bool {
+    let family = match version {
+        Version::V4 => "ipv4",
+        Version::V6 => "ipv6",
+    };
     let name = &interface.name;
     let path = format!("/proc/sys/net/{family}/conf/{name}/forwarding");
     fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")

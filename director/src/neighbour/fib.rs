@@ -145,6 +145,8 @@ pub struct Fib {
     /// By port.
     pub(super) sources: Arc<[Vec<Addr>]>,
     pub(super) gateways: Arc<[Ask]>,
+    /// Ports, a bit each.
+    pub(super) alternatives: u32,
 }
 
 impl Fib {
@@ -197,6 +199,12 @@ impl Fib {
     /// Gateways of the routes that leave through interfaces that the director drives.
     pub fn gateways(&self) -> impl Iterator<Item = Ask> + '_ {
         self.gateways.iter().copied()
+    }
+
+    /// Ports, a bit each, that some route leads through beside other interfaces: what goes by it
+    /// leaves through one of them, whichever the hash falls to.
+    pub fn alternatives(&self) -> u32 {
+        self.alternatives
     }
 
     /// `dst` as a neighbour on each link that it is on by the route to it; nothing when

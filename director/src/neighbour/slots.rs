@@ -176,6 +176,33 @@ impl Slots {
         }
     }
 
+    /// Links that are up and that a route leads through beside others.
+    pub(super) fn alternatives<'a>(&'a self, world: &'a World) -> impl Iterator<Item = &'a Link> {
+        let groups = self.entries.iter().filter_map(|entry| match &entry.spec {
+            Spec::Multi(members) => Some(members),
+            Spec::Reject(_) | Spec::Via { .. } => None,
+        });
+        groups.flat_map(move |members| {
+            let links = members
+                .iter()
+                .filter_map(|(_, slot)| self.link(*slot, world));
+            let mut links: Vec<&Link> = links.filter(|link| link.up).collect();
+            links.sort_unstable_by_key(|link| link.ifindex);
+            links.dedup_by_key(|link| link.ifindex);
+            if links.len() == 1 {
+                links.clear();
+            }
+            links
+        })
+    }
+
+    fn link<'a>(&self, slot: SlotId, world: &'a World) -> Option<&'a Link> {
+        match self.entries[slot as usize].spec {
+            Spec::Via { ifindex, .. } => world.links.get(&ifindex),
+            Spec::Reject(_) | Spec::Multi(_) => None,
+        }
+    }
+
     /// Gateways that slots lead to, with their interfaces.
     pub(super) fn gateways(&self) -> impl Iterator<Item = (u32, Addr)> + '_ {
         self.by_gateway.keys().copied()

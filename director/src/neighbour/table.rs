@@ -185,6 +185,7 @@ impl Tables {
             addresses: self.list_addresses(),
             sources: self.list_sources(),
             gateways: self.list_gateways(),
+            alternatives: self.alternatives(),
         }
     }
 
@@ -375,6 +376,14 @@ impl Tables {
             .sources
             .get_or_insert_with(|| (0..ports).map(of_port).collect());
         Arc::clone(list)
+    }
+
+    fn alternatives(&self) -> u32 {
+        let ports = self.slots.alternatives(&self.world);
+        let ports = ports.filter_map(|link| link.port);
+        ports.fold(0, |sum, port| {
+            sum | 1u32.checked_shl(port.into()).unwrap_or(0)
+        })
     }
 
     /// Gateways behind interfaces that the director drives.

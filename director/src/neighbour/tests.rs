@@ -320,6 +320,24 @@ fn multipath_hits_the_ends_of_the_hash() {
 }
 
 #[test]
+fn ports_are_alternatives_while_a_route_leads_through_several_interfaces() {
+    let mut tables = multipath();
+    assert_eq!(tables.snapshot().alternatives(), 0b11);
+    tables.apply(Change::Link(link(ETH1, "eth1", MAC1, false)));
+    assert_eq!(tables.snapshot().alternatives(), 0, "one of them is down");
+    tables.apply(Change::Link(link(ETH1, "eth1", MAC1, true)));
+    let old = [via(ETH0, Some("10.0.0.254")), via(ETH1, Some("10.0.1.254"))];
+    tables.apply(Change::RouteGone(route("0.0.0.0/0", 0, &old)));
+    assert_eq!(tables.snapshot().alternatives(), 0, "the route is gone");
+    let gateways = ["10.0.0.253", "10.0.0.254"].map(|gateway| via(ETH0, Some(gateway)));
+    tables.add(route("0.0.0.0/0", 0, &gateways));
+    assert_eq!(tables.snapshot().alternatives(), 0, "one interface");
+    let elsewhere = [via(ETH1, Some("10.0.1.254")), via(OTHER, None)];
+    tables.add(route("10.9.0.0/16", 0, &elsewhere));
+    assert_eq!(tables.snapshot().alternatives(), 0b10);
+}
+
+#[test]
 fn ipv6_siblings_come_and_go_as_the_kernel_tells() {
     let (a, b) = (via(ETH0, Some("fe80::a")), via(ETH1, Some("fe80::b")));
     let net = "2001:db8::/32";

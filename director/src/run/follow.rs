@@ -103,6 +103,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.keep_neighbours();
                 director.look_at_lanes();
                 director.keep_shortening();
+                director.look_at_ways_back();
                 if let Err(error) = director.end_listings() {
                     warn!(%error, "a network is not taken off its list yet");
                 }
