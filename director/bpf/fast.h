@@ -179,6 +179,13 @@ static __always_inline int send_wrapped(struct xdp_md *ctx, const struct head *h
 	return send(ctx, t->hop);
 }
 
+// Whether the frame is too long for its next hop by what stands behind its packet: drivers look at
+// the whole of it, and the director leaves that behind.
+static __always_inline bool is_overlong(const struct xdp_md *ctx, const struct trip *t)
+{
+	return ctx->data_end - ctx->data > sizeof(struct ethhdr) + t->found.way->longest;
+}
+
 // Forwards a packet, or leaves it as it was.
 static __always_inline int forward(struct xdp_md *ctx)
 {
@@ -199,6 +206,8 @@ static __always_inline int forward(struct xdp_md *ctx)
 		return MISS;
 	if (t.found.flow->kind & FLOW_WRAP)
 		return send_wrapped(ctx, head, &t);
+	if (is_overlong(ctx, &t))
+		return MISS;
 	tally(head, &t.found, t.length);
 	if (v4)
 		rewrite_v4(ip, end, &t.found);

@@ -7,6 +7,7 @@
 // `probe` sends one frame that nobody answers, so that the director can ask before it relies on it.
 
 #include <linux/bpf.h>
+#include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -72,7 +73,7 @@ int BPF_PROG(redirected, const struct net_device *from, const struct net_device 
 	return 0;
 }
 
-// A driver that says beforehand that it takes none.
+// A driver that says beforehand that it takes none, or not this one: it is too long.
 SEC("tp_btf/xdp_redirect_err")
 int BPF_PROG(refused, const struct net_device *from, const void *program,
 	     const void *to, int error, int kind, __u32 map, __u32 port)
@@ -81,6 +82,8 @@ int BPF_PROG(refused, const struct net_device *from, const void *program,
 
 	if (lane) {
 		__sync_fetch_and_add(&lane->lost, 1);
+		if (error == -EMSGSIZE)
+			return 0;
 		lane->error = error;
 		lane->on = 0;
 	}

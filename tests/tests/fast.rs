@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use adminapi::model::{Protocol, Real, Scheduler, Stats, Status, Traffic};
+use adminapi::model::{Protocol, Real, Scheduler, Stats, Status, TimeoutsPatch, Traffic};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
 use testbed::director::{Configuration, Director};
@@ -157,6 +157,47 @@ fn a_header_in_the_padding_is_not_believed() -> Result<()> {
     balanced(&scene.director)
 }
 
+/// As a switch between may do, for whose sake the interface is not to be given up.
+#[test]
+fn padding_beyond_the_mtu_of_the_next_hop_is_left_behind() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let plan = Plan {
+        reals: 1,
+        mtu: 3000,
+        ..Plan::default()
+    };
+    let scene = Scene::start_shaped(plan, Scheduler::Rr, &[1], |configuration| {
+        configuration.fast_path(true)
+    })?;
+    let out = &scene.topology.interfaces()[1];
+    scene
+        .topology
+        .director
+        .ip(&format!("link set {out} mtu 1500\n"))?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    for family in Family::BOTH {
+        let echo = UdpClient::open(&scene.topology.client, family.echo())?;
+        for _ in 0..3 {
+            echo.echo(b"x")?;
+        }
+        let before = forwarded(&scene.director.api().stats()?);
+        let packet = udp(echo.socket().local_addr()?, family.echo(), &[7; 1300]);
+        let frame = [packet, vec![0; 300]].concat();
+        for _ in 0..3 {
+            tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &frame))?;
+            let mut answer = [0; 2000];
+            let length = echo.socket().recv(&mut answer)?;
+            ensure!(answer[..length].ends_with(&[7; 1300]), "{family:?}");
+        }
+        ensure!(lane(&scene, out)? == (true, None));
+        echo.echo(b"x")?;
+        ensure!(forwarded(&scene.director.api().stats()?) >= before + 2);
+    }
+    balanced(&scene.director)
+}
+
 /// Resets at all distances from the number that would be right: those in the window are forwarded
 /// and the endpoint challenges them, others are dropped, and only the exact one ends anything.
 #[test]
@@ -238,6 +279,31 @@ fn a_busy_connection_lives_and_an_idle_one_dies() -> Result<()> {
             .first()
             .is_some_and(|(_, expires)| *expires > 0)
     );
+    wait::until("the idle connection to be forgotten", PATIENCE, || {
+        ensure!(state(&scene)?.is_empty() && flows(&scene)? == 0);
+        Ok(())
+    })
+}
+
+/// As in the kernel, whose connections keep their end until their next packet.
+#[test]
+fn an_idle_connection_keeps_its_end_when_timeouts_get_shorter() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let mut open = cached(&scene)?;
+    std::thread::sleep(Duration::from_secs(3));
+    let shorter = TimeoutsPatch {
+        tcp: Some(2),
+        ..TimeoutsPatch::default()
+    };
+    let api = scene.director.api();
+    api.call(async |api| api.change_timeouts(shorter).await)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let listed = state(&scene)?;
+    ensure!(matches!(&listed[..], [(_, 600..)]), "{listed:?}");
+    open.ask_name()?;
     wait::until("the idle connection to be forgotten", PATIENCE, || {
         ensure!(state(&scene)?.is_empty() && flows(&scene)? == 0);
         Ok(())
