@@ -265,15 +265,25 @@ impl Director {
         }
     }
 
+    /// Timeouts are about to change: writes down when cached connections die by those of before. As
+    /// in the kernel, that is so until their next packet.
+    pub(super) fn keep_ends(&self) {
+        if let Some(fast) = &self.shared.fast {
+            let table = &self.shared.table;
+            table.prolong_established(|entry| {
+                entry.is_cached().then(|| fast.take_deadline(entry))?
+            });
+        }
+    }
+
     /// Timeouts have changed that were as long as `before`: has cached connections live no longer
     /// than those of now say, from the next packet on that the gate forwards of each.
     pub(super) fn shorten_cached(&self, before: Ticks) {
         self.fast.lock().shortening = Some(Shortening::new(before));
-        self.shorten_now();
     }
 
-    /// Looks again for connections whose first packet since then the gate has forwarded. To be
-    /// called once a second.
+    /// Looks for connections whose first packet since then the gate has forwarded. To be called once a
+    /// second.
     pub fn keep_shortening(&self) {
         let is_due = {
             let shortening = &mut self.fast.lock().shortening;
@@ -281,17 +291,10 @@ impl Director {
             *shortening = shortening.take().filter(|it| !it.is_over());
             is_due
         };
-        if is_due {
-            self.shorten_now();
+        if let (true, Some(fast)) = (is_due, &self.shared.fast) {
+            let table = &self.shared.table;
+            table.hasten_established(|entry| entry.is_cached().then(|| fast.deadline(entry))?);
         }
-    }
-
-    fn shorten_now(&self) {
-        let Some(fast) = &self.shared.fast else {
-            return;
-        };
-        let table = &self.shared.table;
-        table.hasten_established(|entry| entry.is_cached().then(|| fast.deadline(entry))?);
     }
 
     pub(super) fn fast_path_use(&self) -> Option<model::FastPathUse> {

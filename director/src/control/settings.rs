@@ -107,6 +107,9 @@ impl Director {
     pub(super) fn publish_timeouts(&self, timeouts: tcp::Timeouts) {
         let former = self.shared.timeouts.load_full();
         let is_other = former.shown() != timeouts.shown();
+        if is_other {
+            self.keep_ends();
+        }
         self.shared.timeouts.store(Arc::new(timeouts));
         if is_other {
             self.shorten_cached(former.longest_of_cached());

@@ -222,14 +222,14 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// Gives connections of `pool` an earlier time to die at: those in `count` places
-    /// from number `from` on for which `latest` says one. Returns where to go on.
-    pub(super) fn hasten(
+    /// Gives connections of `pool` another time to die at: those in `count` places from number
+    /// `from` on for which `when` says one. Returns where to go on.
+    pub(super) fn retime(
         &mut self,
         pool: Pool,
         from: u32,
         count: u32,
-        latest: &impl Fn(&Entry) -> Option<Tick>,
+        when: &impl Fn(&Entry) -> Option<Tick>,
     ) -> Option<u32> {
         let used = self.state.slab.used(pool);
         let end = from.saturating_add(count).min(used);
@@ -238,8 +238,7 @@ impl<'a> Shard<'a> {
             let Some(at) = slab.live(pool, place) else {
                 continue;
             };
-            let entry = &slab[at];
-            if let Some(expires) = latest(entry).filter(|latest| *latest < entry.expires()) {
+            if let Some(expires) = when(&slab[at]) {
                 self.touch(Handle(at), expires);
             }
         }

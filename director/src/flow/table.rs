@@ -272,19 +272,30 @@ impl Table {
     /// Gives connections of the half-open pool for which `latest` says one an earlier time to die
     /// at; a shard is locked for a page of them at once.
     pub fn hasten(&self, latest: impl Fn(&Entry) -> Option<Tick>) {
-        self.hasten_in(Pool::HalfOpen, &latest);
+        self.retime(Pool::HalfOpen, |entry| {
+            latest(entry).filter(|end| *end < entry.expires())
+        });
     }
 
     /// The same with connections of the main pool.
     pub fn hasten_established(&self, latest: impl Fn(&Entry) -> Option<Tick>) {
-        self.hasten_in(Pool::Main, &latest);
+        self.retime(Pool::Main, |entry| {
+            latest(entry).filter(|end| *end < entry.expires())
+        });
     }
 
-    fn hasten_in(&self, pool: Pool, latest: &impl Fn(&Entry) -> Option<Tick>) {
+    /// Gives connections of the main pool a later time to die at.
+    pub fn prolong_established(&self, earliest: impl Fn(&Entry) -> Option<Tick>) {
+        self.retime(Pool::Main, |entry| {
+            earliest(entry).filter(|end| *end > entry.expires())
+        });
+    }
+
+    fn retime(&self, pool: Pool, end: impl Fn(&Entry) -> Option<Tick>) {
         for cell in &self.cells {
             let mut from = Some(0);
             while let Some(place) = from {
-                from = self.open(cell).hasten(pool, place, PAGE, latest);
+                from = self.open(cell).retime(pool, place, PAGE, &end);
             }
         }
     }
