@@ -27,7 +27,7 @@ pub use bulletin::Bulletin;
 pub use fitness::{Fitness, Part};
 pub use key::{FTP_PORT, ServiceKey};
 pub use load::{Load, Phase};
-pub use real::{Drain, Method, Real, RealId, Settings, Standing};
+pub use real::{Drain, Ftp, Method, Real, RealId, Settings, Standing};
 pub use reals::Reals;
 pub(crate) use reals::common_divisor;
 pub use scheduler::{Newcomer, Scheduler};
@@ -126,6 +126,14 @@ impl Service {
             model::Helper::Auto => self.key.is_at_ftp(),
             model::Helper::Ftp => true,
             model::Helper::None => false,
+        }
+    }
+
+    /// What it has to do with FTP.
+    pub fn ftp(&self) -> Ftp {
+        Ftp {
+            is_followed: self.is_ftp(),
+            takes_data: self.takes_ftp_data(),
         }
     }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use adminapi::model::{
-    ExplainQuery, Explanation, Fate, ForwardingMethod, Helper, Protocol, Scheduler, Service,
-    ServiceId, ServicePatch,
+    ExplainQuery, Explanation, Family as Of, Fate, ForwardingMethod, Helper, MarkRule, Persistence,
+    Protocol, Real, Scheduler, Service, ServiceId, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -108,6 +108,32 @@ impl Bench {
         let all = self.director.api().connections(id)?;
         let own = all.iter().find(|each| each.client == client);
         Ok(own.context("no connection")?.real)
+    }
+
+    /// Changes the services at port 21.
+    fn change(&self, patch: &ServicePatch) -> Result<()> {
+        let api = self.director.api();
+        for family in Family::BOTH {
+            let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
+            let patch = patch.clone();
+            api.call(async |client| client.change_service(id, patch).await)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a service with the real servers of that at port 21, each at its `port`.
+    fn beside(&self, family: Family, id: ServiceId, port: Option<u16>) -> Result<()> {
+        let api = self.director.api();
+        let usual = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
+        let usual = Service::from(&api.service(usual)?);
+        let reals = usual.reals.into_iter().map(|real| Real { port, ..real });
+        api.add_service(&Service {
+            id,
+            persistence: Some(Persistence::default()),
+            reals: reals.collect(),
+            ..usual
+        })?;
+        Ok(())
     }
 
     /// Fetches files over one control connection; what curl says is on standard error.
@@ -393,6 +419,127 @@ fn passive_data_connections_work_by_fullnat() -> Result<()> {
             connections.iter().all(|c| c.local.is_some()),
             "{connections:?}"
         );
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// What takes the ports that passive replies name.
+#[derive(Clone, Copy, Debug)]
+enum Cover {
+    /// The service itself, since clients stick to its real servers.
+    Persistence,
+    EveryPort,
+    Mark,
+}
+
+fn cover(bench: &Bench, by: Cover) -> Result<()> {
+    let api = bench.director.api();
+    for family in Family::BOTH {
+        match by {
+            Cover::Persistence => {}
+            Cover::EveryPort => {
+                let id = ServiceId::at(Protocol::Tcp, (family.vip(), 0).into());
+                bench.beside(family, id, None)?;
+            }
+            Cover::Mark => {
+                let of = match family {
+                    Family::V4 => Of::Ipv4,
+                    Family::V6 => Of::Ipv6,
+                };
+                let id = ServiceId::Mark {
+                    mark: 7,
+                    family: of,
+                };
+                bench.beside(family, id, Some(21))?;
+                let rule = MarkRule {
+                    mark: 7,
+                    protocol: Some(Protocol::Tcp),
+                    destination: Some(family.vip().to_string().parse()?),
+                    destination_ports: Some("1024-65535".parse()?),
+                    ..MarkRule::default()
+                };
+                api.call(async |client| client.add_mark(&rule).await)?;
+            }
+        }
+    }
+    match by {
+        Cover::Persistence => bench.change(&ServicePatch {
+            persistence: Some(Some(Persistence::default()).into()),
+            ..ServicePatch::default()
+        }),
+        Cover::EveryPort | Cover::Mark => Ok(()),
+    }
+}
+
+/// A data connection that was announced goes where its control connection does.
+#[test]
+fn what_takes_the_port_of_a_passive_reply_does_not_take_its_connection() -> Result<()> {
+    for by in [Cover::Persistence, Cover::EveryPort, Cover::Mark] {
+        let Some(bench) = Bench::start()? else {
+            return Ok(());
+        };
+        cover(&bench, by)?;
+        let directory = tempfile::tempdir()?;
+        let expected = file_sha256(&bench.servers[0].data())?;
+        for (family, (name, mode)) in [
+            (Family::V4, MODES[0]),
+            (Family::V4, MODES[1]),
+            (Family::V6, MODES[1]),
+        ] {
+            let into = directory.path().join("data");
+            let said = bench.fetch(family, mode, &[("data", &into)]);
+            let said = said.with_context(|| format!("{by:?}, {name}"))?;
+            ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
+            assert_eq!(file_sha256(&into)?, expected, "{by:?}, {name}");
+        }
+        for (family, runs) in [(Family::V4, 2), (Family::V6, 1)] {
+            let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
+            let stats = bench.director.api().service(id)?.stats;
+            assert_eq!(stats.connections, runs * 2, "{by:?}: control and data");
+        }
+        bench.topology.client.enter(|| {
+            let mut control = Control::log_in()?;
+            let real = bench.real_of(control.client()?)?.ip();
+            let to = control.offered()?;
+            let told = bench.explain((CLIENT_V4, 1).into(), to)?;
+            assert!(told.expected, "{by:?}: {told:?}");
+            assert_eq!(told.real.map(|at| at.ip()), Some(real), "{by:?}");
+            let stranger = bench.explain("10.0.1.77:1".parse()?, to)?;
+            assert!(!stranger.expected && stranger.service.is_some(), "{by:?}");
+            Ok(())
+        })?;
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+/// Clients that stick to their real servers reach its passive ports at those of the VIP, although nobody follows what is said.
+#[test]
+fn data_of_a_persistent_service_keeps_its_port() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    bench.change(&ServicePatch {
+        persistence: Some(Some(Persistence::default()).into()),
+        helper: Some(Helper::None),
+        ..ServicePatch::default()
+    })?;
+    let directory = tempfile::tempdir()?;
+    let expected = file_sha256(&bench.servers[0].data())?;
+    let (_, mode) = MODES[1];
+    for family in Family::BOTH {
+        let paths = ["name", "data"].map(|name| directory.path().join(name));
+        let files = [("name", paths[0].as_path()), ("data", &paths[1])];
+        let said = bench.fetch(family, mode, &files)?;
+        ensure!(said.contains("> EPSV"), "no EPSV in {said}");
+        assert_eq!(file_sha256(&paths[1])?, expected);
+        let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
+        let mut all = bench.director.api().connections(id)?;
+        all.retain(|connection| !connection.template);
+        assert_eq!(all.len(), 3, "{all:?}");
+        let keeps = all.iter().all(|one| one.vip.port() == one.real.port());
+        ensure!(keeps, "{all:?}");
     }
     assert_accounts(&bench.director);
     Ok(())

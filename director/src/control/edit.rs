@@ -194,14 +194,14 @@ fn configure(
     key: &ServiceKey,
     wanted: &Service,
 ) -> Result<()> {
-    let was_ftp = known(pool, key)?.is_ftp();
+    let ftp = known(pool, key)?.ftp();
     let handling = translate::handling(wanted);
     pool.set_scheduler(key, wanted.scheduler, wanted.scheduler_flags)
         .and_then(|()| pool.set_handling(key, handling))
         .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
         .map_err(|e| translate::error(e, key, None))?;
     let service = known(pool, key)?;
-    if service.is_ftp() != was_ftp {
+    if service.ftp() != ftp {
         let its = pool.reals().filter(|real| real.service == *key);
         its.for_each(|real| touched.real(key, real.endpoint));
     }

@@ -128,7 +128,7 @@ impl<'s> View<'s> {
         left: u32,
         found: &mut Explanation,
     ) -> Result<(), Refusal<'s>> {
-        let Some(service) = self.service_of(&packet.tuple) else {
+        let Some(service) = self.service_opened(frame, packet) else {
             let data = self.awaited_from_client(&shard, frame, packet, place);
             let data = data.ok_or(Cause::NoService)?;
             return self.explain_data(&shard, frame, packet, data, found);

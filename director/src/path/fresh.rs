@@ -26,7 +26,7 @@ impl<'s> View<'s> {
         packet: &Transport,
         place: &Place,
     ) -> Result<Departure, Refusal<'s>> {
-        let Some(service) = self.service_of(&packet.tuple) else {
+        let Some(service) = self.service_opened(frame, packet) else {
             return self.opened_by_client(shard, frame, packet, place);
         };
         let service: &Service = service;
@@ -251,7 +251,7 @@ impl<'s> View<'s> {
         let port = real.destination(original.dst).port;
         let mut entry = Entry::new(original, real.id, port, class, expires);
         entry.tracked = guest.tracked;
-        if real.follows_ftp() {
+        if real.follows_ftp() && original.dst.port == real.service.port() {
             entry.set_ftp();
             self.shifts.forget(original);
         }

@@ -1,14 +1,16 @@
 //! FTP: the data connections that control connections speak of go to the same real server.
 
+use std::sync::Arc;
+
 use super::exit::Departure;
 use super::judge::segment_of;
 use super::view::{Refusal, View};
 use super::voice::Lead;
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard, Tracked};
-use crate::ftp::Expected;
+use crate::ftp::{DATA_PORTS, Expected};
 use crate::neighbour::Hop;
-use crate::service::{Method, Real, Standing};
+use crate::service::{Method, Real, Service, Standing};
 use crate::tcp::{State, Tracking};
 use crate::wire::{Endpoint, Protocol, Transport, Tuple};
 
@@ -31,6 +33,26 @@ pub(super) struct Data<'s> {
 }
 
 impl<'s> View<'s> {
+    /// The service that `packet` opens a connection to; none when it is the data connection that its client was
+    /// told to open. That goes where its control connection does, whatever takes its port.
+    pub(super) fn service_opened(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Option<&'s Arc<Service>> {
+        let service = self.service_of(&packet.tuple)?;
+        let is_data = DATA_PORTS.contains(&packet.tuple.dst.port) && self.is_told_of(frame, packet);
+        (!is_data).then_some(service)
+    }
+
+    #[inline(never)]
+    fn is_told_of(&self, frame: &[u8], packet: &Transport) -> bool {
+        let Transport { tuple, .. } = packet;
+        self.pool.takes_data(tuple.dst)
+            && self.opening_of_data(frame, packet).is_some()
+            && self.expectations.peek_passive(tuple, self.now).is_some()
+    }
+
     /// A packet from a client that no service is there for: the data connection that it was told
     /// to open, or nothing.
     #[inline(never)]

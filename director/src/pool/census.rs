@@ -61,8 +61,8 @@ impl Census {
     }
 }
 
-/// Where a real server counts: at its endpoint, and on all ports of its address if data
-/// connections may come from any.
+/// Where a real server counts: at its endpoint, and on all ports of its address if
+/// data connections of FTP may have any.
 fn places(real: &Real) -> impl Iterator<Item = (Protocol, Endpoint)> {
     let endpoint = real.endpoint;
     let own = real
@@ -70,7 +70,7 @@ fn places(real: &Real) -> impl Iterator<Item = (Protocol, Endpoint)> {
         .protocols()
         .map(move |protocol| (protocol, endpoint));
     let anywhere = (Protocol::Tcp, Endpoint::new(endpoint.addr, 0));
-    own.chain(real.follows_ftp().then_some(anywhere))
+    own.chain(real.answers_anywhere().then_some(anywhere))
 }
 
 pub(super) fn enter<K: std::hash::Hash + Eq + Clone>(counts: &mut Map<K, u32>, key: K) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Pool;
 use crate::ftp;
-use crate::service::{Real, Service};
+use crate::service::{Ftp, Real, Service};
 use crate::wire::{Addr, Endpoint};
 
 impl Pool {
@@ -44,12 +44,12 @@ impl Pool {
         }
     }
 
-    /// Has the new connections to all real servers of `service` followed as it says.
+    /// Has all real servers of `service` meet FTP as it says.
     pub(super) fn help(&mut self, service: &mut Service) {
-        let is_ftp = service.is_ftp();
+        let ftp = service.ftp();
         let its = self.reals().filter(|real| real.service == service.key);
         for real in its.cloned().collect::<Vec<_>>() {
-            let real = self.helped(&real, is_ftp);
+            let real = self.helped(&real, ftp);
             let sorry = service.sorry.as_mut();
             match sorry.filter(|sorry| sorry.id == real.id) {
                 Some(sorry) => *sorry = real,
@@ -65,14 +65,14 @@ impl Pool {
         }
     }
 
-    /// The same real server, whose new connections are control connections of FTP, or are not.
-    pub(super) fn helped(&mut self, real: &Arc<Real>, is_ftp: bool) -> Arc<Real> {
-        if real.is_ftp == is_ftp {
+    /// The same real server, whose service has this to do with FTP.
+    pub(super) fn helped(&mut self, real: &Arc<Real>, ftp: Ftp) -> Arc<Real> {
+        if real.ftp == ftp {
             return Arc::clone(real);
         }
         self.uncount(real);
         let real = Real {
-            is_ftp,
+            ftp,
             ..Real::clone(real)
         };
         self.count(&real);

@@ -125,7 +125,7 @@ impl Pool {
     ) -> Arc<Real> {
         let real = match self.unlisted(&service.key, endpoint, settings) {
             Some(old) => {
-                let old = self.helped(&old, service.is_ftp());
+                let old = self.helped(&old, service.ftp());
                 let traffic = match old.load.connections() {
                     0 => Arc::new(PerWorker::new(self.workers)),
                     _ => Arc::clone(&old.traffic),

@@ -83,13 +83,13 @@ impl Pool {
     pub fn set_handling(&mut self, key: &ServiceKey, handling: Handling) -> Result<(), PoolError> {
         let service = self.edit(key)?;
         self.close_data_ports(&service);
-        let was_ftp = service.is_ftp();
+        let ftp = service.ftp();
         let mut service = Service {
             handling,
             ..service
         };
         self.open_data_ports(&service);
-        if was_ftp != service.is_ftp() {
+        if ftp != service.ftp() {
             self.help(&mut service);
         }
         self.services.insert(*key, Arc::new(service));

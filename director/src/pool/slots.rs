@@ -129,7 +129,7 @@ impl Pool {
             service_traffic: service.map_or_else(fresh, |service| Arc::clone(&service.traffic)),
             stance: service.map_or_else(Arc::default, |service| Arc::clone(&service.stance)),
             cookies: service.map_or_else(Arc::default, |service| Arc::clone(&service.cookies)),
-            is_ftp: service.is_some_and(Service::is_ftp),
+            ftp: service.map(Service::ftp).unwrap_or_default(),
         }
     }
 

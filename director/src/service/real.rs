@@ -103,6 +103,15 @@ pub struct Drain {
     pub until: Tick,
 }
 
+/// What a service has to do with FTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ftp {
+    /// Its connections are those that FTP is controlled by.
+    pub is_followed: bool,
+    /// It takes connections to the ports of FTP data too.
+    pub takes_data: bool,
+}
+
 /// A real server of one virtual service.
 #[derive(Clone, Debug)]
 pub struct Real {
@@ -145,15 +154,20 @@ pub struct Real {
     pub stance: Arc<Stance>,
     /// How the cookies of its service are made, if it has any.
     pub cookies: Arc<Cookies>,
-    /// Whether its new connections are those that FTP is controlled by.
-    pub is_ftp: bool,
+    /// What its service has to do with FTP.
+    pub ftp: Ftp,
 }
 
 impl Real {
     /// Whether what its clients and it say to each other of FTP is followed: both ways have to
     /// pass here.
     pub const fn follows_ftp(&self) -> bool {
-        self.is_ftp && !self.method.is_one_way()
+        self.ftp.is_followed && !self.method.is_one_way()
+    }
+
+    /// Whether its answers may come from any TCP port, and have to pass here.
+    pub const fn answers_anywhere(&self) -> bool {
+        (self.ftp.is_followed || self.ftp.takes_data) && !self.method.is_one_way()
     }
 
     /// Active connections at this moment.
@@ -168,13 +182,16 @@ impl Real {
         self.load.inactive()
     }
 
-    /// Where a packet to `vip` goes; past the real servers that is nothing of this one's.
+    /// Where a packet to `vip` goes; past the real servers that is nothing of this one's. Its own port
+    /// is that of control connections: one of data keeps the port that it is for
+    /// (`ip_vs_sched_persist`).
     #[inline]
     pub const fn destination(&self, vip: Endpoint) -> Endpoint {
         let Endpoint { addr, port } = self.endpoint;
         let port = match self.method {
             Method::Bypass => port,
             method if port == 0 || method.is_one_way() => vip.port,
+            _ if self.ftp.takes_data && vip.port != self.service.port() => vip.port,
             _ => port,
         };
         Endpoint::new(addr, port)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Fitness, Method, Real, RealId, ServiceKey, Standing};
+use super::{Fitness, Ftp, Method, Real, RealId, ServiceKey, Standing};
 use crate::stats::PerWorker;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -35,6 +35,6 @@ pub(crate) fn real_at(number: u32, endpoint: Endpoint, weight: u32) -> Arc<Real>
         service_traffic: Arc::new(PerWorker::new(1)),
         stance: Arc::default(),
         cookies: Arc::default(),
-        is_ftp: false,
+        ftp: Ftp::default(),
     })
 }
