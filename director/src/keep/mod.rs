@@ -15,7 +15,7 @@
 //!
 //! A new daemon claims the directory, reads the last complete generation, writes one of its own,
 //! and removes the other only when its own is complete: killed at any moment, it leaves one that
-//! holds.
+//! holds. One that was never completed is removed by the next daemon.
 
 mod about;
 mod error;
@@ -89,6 +89,8 @@ impl Keep {
     pub fn claim(directory: &Path) -> Result<(Self, Option<Former>), KeepError> {
         let place = Place::claim(directory)?;
         let (own, last) = place.generations(ABOUT)?;
+        // Those that starts which failed have left, or were killed before they were complete.
+        place.remove_others(last.as_ref());
         let former = match last {
             Some(last) => Former::read(&place, last)?,
             None => None,
@@ -164,7 +166,7 @@ impl Keep {
     /// The file system's.
     pub fn complete(&self, clock: &Clock, tables: [Shape; 2]) -> Result<(), KeepError> {
         self.save(ABOUT, &About::now(clock, tables))?;
-        self.place.remove_others(&self.own);
+        self.place.remove_others(Some(&self.own));
         Ok(())
     }
 

@@ -72,11 +72,12 @@ impl Place {
         Ok(own)
     }
 
-    /// Removes all generations but `own`. One that cannot be removed does no harm: it is older.
-    pub(super) fn remove_others(&self, own: &Generation) {
+    /// Removes all generations but `kept`. One that cannot be removed does no harm: it is older, or
+    /// not complete.
+    pub(super) fn remove_others(&self, kept: Option<&Generation>) {
         for number in self.numbers().unwrap_or_default() {
             let other = self.generation(number);
-            if other.0 != own.0 {
+            if kept.is_none_or(|kept| other.0 != kept.0) {
                 let _ = fs::remove_dir_all(other.0);
             }
         }

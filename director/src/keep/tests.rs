@@ -193,6 +193,38 @@ fn a_generation_that_was_not_completed_does_not_count() {
 }
 
 #[test]
+fn starts_that_fail_do_not_pile_up() {
+    let place = place();
+    let count = || {
+        let entries = fs::read_dir(place.path()).unwrap();
+        entries
+            .filter(|e| e.as_ref().unwrap().path().is_dir())
+            .count()
+    };
+    let fail = || {
+        let (failed, former) = Keep::claim(place.path()).unwrap();
+        failed.connections().unwrap();
+        former.is_some()
+    };
+    for _ in 0..3 {
+        assert!(!fail());
+        assert_eq!(count(), 1);
+    }
+    let (complete, _) = Keep::claim(place.path()).unwrap();
+    let file = complete.connections().unwrap();
+    let shape = Table::kept(&limits(), &file, None, Tick(0))
+        .unwrap()
+        .shape();
+    let shapes = [shape.clone(), shape];
+    complete.complete(&Clock::start(), shapes).unwrap();
+    drop(complete);
+    for _ in 0..3 {
+        assert!(fail(), "what is taken over is gone");
+        assert_eq!(count(), 2);
+    }
+}
+
+#[test]
 fn two_daemons_do_not_share_a_directory() {
     let place = place();
     let (_keep, _) = Keep::claim(place.path()).unwrap();
