@@ -90,7 +90,10 @@ fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Resu
     };
     let file = Wishes::of(config);
     let running = former.running.as_ref();
-    let wishes = running.map_or_else(|| file.clone(), |running| running.resume(&file));
+    let mut wishes = running.map_or_else(|| file.clone(), |running| running.resume(&file));
+    if let Some(running) = running {
+        wishes.services = running.with_leaving(wishes.services);
+    }
     let adopted = director.adopt(config, &wishes).or_else(|error| {
         warn!(%error, "what was in force does not hold any more: the file is");
         director.adopt(config, &file)

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use adminapi::model::{
     Check, CheckKind, FilterList, FilterRules, ForwardingMethod, HealthPolicy, Listed, Millis,
-    OnFailure, Pace, Persistence, Protocol, Real, RealPatch, Scheduler, ServicePatch,
+    OnFailure, Pace, Persistence, Protocol, Real, RealPatch, Scheduler, Service, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
@@ -13,7 +13,7 @@ use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, service};
 use testbed::process::Signal;
 use testbed::require;
-use testbed::scene::Family;
+use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::syns::banning;
 use testbed::topology::{HOST_SIDE, RealHost, VIP_V4};
@@ -342,6 +342,51 @@ fn clients_of_mh_find_the_same_real_servers_when_some_of_many_have_gone() -> Res
     let after = bench.director.api().foreseen(vip)?;
     let stayed = before.iter().zip(&after).filter(|(a, b)| a == b).count();
     ensure!(stayed > 190, "only {stayed} of 200 stayed where they were");
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Who is drained since the file does not have it any more, when the file says something else anew.
+#[test]
+fn a_drain_goes_on_where_the_file_has_changed() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let (family, id) = (Family::V4, Family::V4.http_service());
+    let mut open = HttpConnection::open(&bench.topology.client, family.http())?;
+    let name = open.ask_name()?;
+    let its = |host: &&RealHost| host.name == name;
+    let host = bench.topology.reals.iter().find(its).context("nobody")?;
+    let at = SocketAddr::from((host.v4, OTHER_HTTP_PORT));
+    let without = |mut service: Service| {
+        service.reals.retain(|real| real.address != at.ip());
+        service
+    };
+    let bare = Configuration::new(bench.topology.interfaces()).datapath("drain", "10m");
+    bench.configuration = services(&bench.topology, Scheduler::Rr, &[1, 1, 1])
+        .into_iter()
+        .map(without)
+        .fold(bench.haven.shelter(bare), Configuration::service);
+    let text = bench.configuration.text(&bench.director.socket())?;
+    bench.director.reload(&text)?;
+    let until = |bench: &Bench| {
+        let reals = bench.director.api().service(id)?.reals;
+        let real = reals.into_iter().find(|real| real.endpoint() == at);
+        let draining = real.and_then(|real| real.draining);
+        Ok(draining.context("it is not drained")?.until)
+    };
+    let before = wait::until("the drain", PATIENCE, || until(&bench))?;
+    bench.wait_kept("\"seconds\":600")?;
+    for (port, signal) in [(8000, Signal::Term), (8001, Signal::Kill)] {
+        let added = service(Protocol::Tcp, (VIP_V4, port).into(), Scheduler::Rr, []);
+        bench.configuration = bench.configuration.clone().service(added);
+        bench.restart(signal)?;
+        assert_eq!(open.ask_name()?, name);
+        assert_eq!(until(&bench)?, before);
+        let others = tally(fetch_names(&bench.topology.client, family.http(), 4)?);
+        assert_eq!(others.get(&name), None);
+    }
     assert_accounts(&bench.director);
     Ok(())
 }
