@@ -109,7 +109,7 @@ pub struct Event {
     pub id: u64,
     /// When, seconds since 1970.
     pub at: u64,
-    /// What: `defense_level`, `shortage`, `cookies`, `repeats`, `ban`, `regions`, `change`.
+    /// What: `defense_level`, `real_health`, `service_health`, `cookies`, `repeats`, `shortage`, `ban`, `regions`, `change`.
     pub kind: String,
     /// Which service it is about; none: the whole director.
     #[serde(default, skip_serializing_if = "Option::is_none")]

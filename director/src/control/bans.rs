@@ -4,6 +4,7 @@ use adminapi::error::Result;
 use adminapi::model::StandingListing;
 use tracing::{info, warn};
 
+use super::events::EventKind;
 use super::filter::Filters;
 use super::unix::unix_now;
 use super::{Director, translate};
@@ -45,12 +46,12 @@ impl Director {
         let mut watch = self.watch.lock();
         for message in told.drain(..all.min(MOST_EVENTS)) {
             info!("{message}");
-            watch.events.add(unix_now(), "ban", None, message);
+            watch.events.add(unix_now(), EventKind::Ban, None, message);
         }
         if let more @ 1.. = told.len() {
             let message = format!("{more} more sources are banned");
             info!("{message}");
-            watch.events.add(unix_now(), "ban", None, message);
+            watch.events.add(unix_now(), EventKind::Ban, None, message);
         }
     }
 

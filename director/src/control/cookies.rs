@@ -21,6 +21,7 @@ use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+use super::events::EventKind;
 use super::unix::unix_now;
 use super::{Director, translate};
 use crate::agents::Agents;
@@ -252,7 +253,9 @@ impl Director {
             info!(service = %translate::id(&service.key), "{message}");
             let mut watch = self.watch.lock();
             let key = Some(&service.key);
-            watch.events.add(unix_now(), "cookies", key, message);
+            watch
+                .events
+                .add(unix_now(), EventKind::Cookies, key, message);
         }
         orders.extend(orders_of(dies, service, vip));
         self.publish_recipe(service, vip, recipe);

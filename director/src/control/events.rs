@@ -12,6 +12,37 @@ use crate::service::ServiceKey;
 /// How many are remembered.
 const ROOM: usize = 256;
 
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EventKind {
+    DefenseLevel,
+    RealHealth,
+    ServiceHealth,
+    Cookies,
+    Repeats,
+    Shortage,
+    Ban,
+    Regions,
+    Change,
+}
+
+impl EventKind {
+    /// Its name on the wire.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::DefenseLevel => "defense_level",
+            Self::RealHealth => "real_health",
+            Self::ServiceHealth => "service_health",
+            Self::Cookies => "cookies",
+            Self::Repeats => "repeats",
+            Self::Shortage => "shortage",
+            Self::Ban => "ban",
+            Self::Regions => "regions",
+            Self::Change => "change",
+        }
+    }
+}
+
 /// The latest events.
 #[derive(Debug, Default)]
 pub(super) struct EventLog {
@@ -26,7 +57,7 @@ impl EventLog {
     pub(super) fn add(
         &mut self,
         at: u64,
-        kind: &str,
+        kind: EventKind,
         service: Option<&ServiceKey>,
         message: String,
     ) {
@@ -37,7 +68,7 @@ impl EventLog {
         self.events.push_back(Event {
             id: self.last,
             at,
-            kind: kind.to_owned(),
+            kind: kind.name().to_owned(),
             service: service.map(translate::id),
             message,
             change: None,
@@ -53,7 +84,7 @@ impl EventLog {
     /// Remembers that somebody has changed something.
     pub(super) fn add_change(&mut self, at: u64, change: AuditEntry) {
         let message = format!("{}: {}", change.who, change.what);
-        self.add(at, "change", None, message);
+        self.add(at, EventKind::Change, None, message);
         if let Some(event) = self.events.back_mut() {
             event.change = Some(change);
         }
@@ -91,7 +122,7 @@ mod tests {
         let mut log = EventLog::default();
         assert_eq!(log.since(0), Events::default());
         for at in 1..=300 {
-            log.add(at, "test", None, String::new());
+            log.add(at, EventKind::Ban, None, String::new());
         }
         let ids = |since| {
             let events = log.since(since).events;
@@ -106,14 +137,50 @@ mod tests {
     #[test]
     fn numbers_go_on_behind_those_of_a_former_daemon() {
         let mut log = EventLog::default();
-        log.add(1, "test", None, String::new());
+        log.add(1, EventKind::Ban, None, String::new());
         log.go_on(40);
-        log.add(2, "test", None, String::new());
+        log.add(2, EventKind::Ban, None, String::new());
         let ids = |since| -> Vec<u64> {
             let events = log.since(since).events;
             events.iter().map(|event| event.id).collect()
         };
         assert_eq!((ids(0), ids(40)), (vec![41, 42], vec![41, 42]));
         assert_eq!((ids(41), *log.news().borrow()), (vec![42], 42));
+    }
+
+    /// The names of all kinds; one that is missing here does not compile.
+    fn all() -> Vec<&'static str> {
+        use EventKind::*;
+        let next = |kind: &EventKind| {
+            Some(match kind {
+                DefenseLevel => RealHealth,
+                RealHealth => ServiceHealth,
+                ServiceHealth => Cookies,
+                Cookies => Repeats,
+                Repeats => Shortage,
+                Shortage => Ban,
+                Ban => Regions,
+                Regions => Change,
+                Change => return None,
+            })
+        };
+        let all = std::iter::successors(Some(DefenseLevel), next);
+        all.map(EventKind::name).collect()
+    }
+
+    #[test]
+    fn the_documents_name_every_kind() {
+        let listed: Vec<_> = all().iter().map(|name| format!("`{name}`")).collect();
+        let listed = listed.join(", ");
+        let api = include_str!("../../../docs/api.md");
+        assert!(
+            api.contains(&format!("`kind`\n({listed})")),
+            "docs/api.md lacks {listed}"
+        );
+        let model = include_str!("../../../adminapi/src/model/defense.rs");
+        assert!(
+            model.contains(&format!("/// What: {listed}.")),
+            "the schema lacks {listed}"
+        );
     }
 }

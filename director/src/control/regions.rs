@@ -9,6 +9,7 @@ use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
 use super::Director;
+use super::events::EventKind;
 use super::publish::refused;
 use super::unix::unix_now;
 use crate::filter::RegionRules;
@@ -299,7 +300,9 @@ impl Director {
             }
         };
         let mut watch = self.watch.lock();
-        watch.events.add(unix_now(), "regions", None, message);
+        watch
+            .events
+            .add(unix_now(), EventKind::Regions, None, message);
     }
 
     /// Where an address is, if anybody has asked for regions.

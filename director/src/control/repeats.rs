@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::{info, warn};
 
+use super::events::EventKind;
 use super::unix::unix_now;
 use super::{Director, translate};
 use crate::defence::Repeats;
@@ -106,7 +107,7 @@ impl Director {
         let key = Some(&service.key);
         watch
             .events
-            .add(unix_now(), "repeats", key, message.to_owned());
+            .add(unix_now(), EventKind::Repeats, key, message.to_owned());
     }
 
     fn tell_gate_of_repeats(&self, key: &ServiceKey, wanted: Option<Repeating>) {

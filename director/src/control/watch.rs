@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
-use super::events::EventLog;
+use super::events::{EventKind, EventLog};
 use super::meter::{Growth, Meter};
 use super::strategies::{Strategies, machine_memory, page_size};
 use super::supplies::Stocks;
@@ -178,7 +178,7 @@ impl Watch {
             None => warn_or_info(to, &message),
         }
         self.events
-            .add(unix_now(), "defense_level", service, message);
+            .add(unix_now(), EventKind::DefenseLevel, service, message);
     }
 
     /// Whether the defence of a service is to have its SYNs answered with cookies.
@@ -239,7 +239,9 @@ impl Director {
             .set_drop_entry(watch.strategies.drop_entry);
         for message in self.take_stock(&mut watch.stocks, now) {
             warn!("{message}");
-            watch.events.add(unix_now(), "shortage", None, message);
+            watch
+                .events
+                .add(unix_now(), EventKind::Shortage, None, message);
         }
         let missed = watch.stocks.supplies.used(Resource::Ring);
         let measured = Signals {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use adminapi::model::{HealthPolicy, OnFailure, RealState, Scheduler};
 
+use super::super::events::EventKind;
 use super::super::translate;
 use super::orders::Order;
 use super::{Books, is_watched, policy, well};
@@ -17,7 +18,7 @@ const SCALE: u16 = 20;
 /// What has happened to a real server, or to the service.
 pub(super) struct News {
     pub(super) service: ServiceKey,
-    pub(super) kind: &'static str,
+    pub(super) kind: EventKind,
     pub(super) is_bad: bool,
     pub(super) message: String,
 }
@@ -134,7 +135,7 @@ impl Books {
             let quorum = policy.quorum;
             news.push(News {
                 service: service.key,
-                kind: "service_health",
+                kind: EventKind::ServiceHealth,
                 is_bad: !up,
                 message: format!(
                     "service is {word}: {well} real servers are well, the quorum is {quorum}"
@@ -150,7 +151,7 @@ fn tidings(service: &Service, real: &Real, change: &Change) -> News {
     let (from, to) = (from.name(), to.name());
     News {
         service: service.key,
-        kind: "real_health",
+        kind: EventKind::RealHealth,
         is_bad: !change.to.is_well(),
         message: format!("real server {} {from} -> {to}: {reason}", real.endpoint),
     }
