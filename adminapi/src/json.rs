@@ -70,7 +70,7 @@ fn steps(path: &Path) -> Vec<Step> {
 }
 
 /// RFC 6901, section 3: `~` and `/` in a key are escaped.
-fn escaped(key: &str) -> String {
+pub(crate) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

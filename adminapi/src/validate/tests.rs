@@ -245,3 +245,13 @@ fn an_engine_stands_in_one_place() {
                    (see /persistence/engine); name it there";
     assert_eq!(told(&validate_service(&service(value))), [problem]);
 }
+
+/// RFC 6901, section 3.
+#[test]
+fn a_name_in_a_pointer_is_escaped() {
+    let config = json!({"sysctls": {"net/ipv4~vs": 1}});
+    let config = serde_json::from_value(config).unwrap();
+    let problems = validate_whole(&config);
+    let pointers: Vec<_> = problems.iter().map(|problem| &*problem.pointer).collect();
+    assert_eq!(pointers, ["/sysctls/net~1ipv4~0vs"]);
+}

@@ -9,6 +9,7 @@ use super::{
     validate_standing, validate_timeouts,
 };
 use crate::error::Problem;
+use crate::json::escaped;
 use crate::model::{Configuration, DefenseLevel, Levels, Protocol, Service, ServiceId, SyncDaemon};
 use crate::sysctl::{Sysctl, Value};
 
@@ -67,8 +68,8 @@ fn bad_daemons(daemons: &[SyncDaemon]) -> Vec<Problem> {
 
 fn bad_sysctls(sysctls: &BTreeMap<String, Value>) -> Vec<Problem> {
     let judge = |(name, value): (&String, &Value)| {
-        let problem =
-            |message: String, mend: String| Problem::new(format!("/sysctls/{name}"), message, mend);
+        let pointer = format!("/sysctls/{}", escaped(name));
+        let problem = |message: String, mend: String| Problem::new(pointer.clone(), message, mend);
         match name.parse::<Sysctl>() {
             Err(unknown) => Some(problem(unknown.to_string(), String::new())),
             Ok(sysctl) => {
