@@ -1,4 +1,4 @@
-//! What an agent says, as HAProxy's agents do: a line of words, apart by spaces or commas.
+//! What an agent says, as HAProxy's agents do: a line of words, apart by blanks, tabs or commas.
 
 use std::fmt;
 
@@ -60,12 +60,17 @@ impl Default for Share {
 const MOST_PERCENT: u16 = 100;
 const MOST_WEIGHT: u32 = 65_535;
 
+/// Whether `c` ends a word.
+pub(super) const fn is_between_words(c: char) -> bool {
+    c.is_ascii_whitespace() || c == ','
+}
+
 impl Report {
     /// What holds after a `line`; nothing when it has no word that is known. What follows a `#` is
     /// for people.
     pub(super) fn after(self, line: &str) -> Option<Self> {
         let (words, _) = line.split_once('#').unwrap_or((line, ""));
-        let words = words.split(|c: char| c.is_ascii_whitespace() || c == ',');
+        let words = words.split(is_between_words);
         let mut known = false;
         let mut report = self;
         for word in words.filter(|word| !word.is_empty()) {
@@ -140,6 +145,7 @@ mod tests {
             (&["up 75%"], "up 75%"),
             (&["40"], "up 40"),
             (&["UP,50%"], "up 50%"),
+            (&["50%\tdrain, ready"], "up 50%"),
             (&["drain"], "drain"),
             (&["drain", "up"], "drain"),
             (&["drain", "ready"], "up"),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use adminapi::model::AgentCheck;
 use tokio::io::AsyncReadExt;
 
-use super::{Failure, Switchboard, Target, in_time, shown};
+use super::{Failure, Switchboard, Target, in_time};
+use crate::health::report::is_between_words;
 
-/// No line is longer.
+/// No more of a line is read, bytes.
 const LONGEST: usize = 512;
 
 /// An agent that can be asked.
@@ -37,11 +38,30 @@ impl Agent {
     async fn listen(&self, lines: &Arc<Switchboard>) -> Result<String, Failure> {
         let mut stream = lines.listen_to(self.at).await?;
         let mut heard = Vec::with_capacity(LONGEST);
-        while !heard.contains(&b'\n') && heard.len() < LONGEST {
+        while end_of_line(&heard).is_none() {
+            if heard.len() >= LONGEST {
+                return Ok(text(whole_words(&heard)));
+            }
             if stream.read_buf(&mut heard).await? == 0 {
                 break;
             }
         }
-        Ok(shown(&heard))
+        let end = end_of_line(&heard).unwrap_or(heard.len());
+        Ok(text(&heard[..end]))
     }
+}
+
+fn end_of_line(heard: &[u8]) -> Option<usize> {
+    heard.iter().position(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
+/// What was heard but the last word, which may go on: `10` could be `100%`.
+fn whole_words(heard: &[u8]) -> &[u8] {
+    let between = |byte: &u8| is_between_words(char::from(*byte));
+    let end = heard.iter().rposition(between);
+    &heard[..end.unwrap_or_default()]
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).into_owned()
 }

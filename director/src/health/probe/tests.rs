@@ -323,6 +323,19 @@ fn agent(at: SocketAddr) -> Agent {
     Agent::new(&AgentCheck::at(at.port()), &target(at))
 }
 
+/// What is heard of an agent that says this to everyone.
+async fn hear(said: &str) -> Result<String, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let serve = async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+    };
+    let (asked, lines) = (agent(at), switchboard());
+    let (line, ()) = tokio::join!(asked.ask(&lines, PATIENCE), serve);
+    line
+}
+
 #[tokio::test]
 async fn agents_say_a_line() {
     let (at, serving) = server(b"up 75%\nmore").await;
@@ -333,16 +346,22 @@ async fn agents_say_a_line() {
         Err("no answer in 100 ms".into())
     );
     serving.abort();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = listener.local_addr().unwrap();
-    let serve = async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(b"up 75%\nmore").await.unwrap();
-    };
-    let asked = agent(at);
-    let lines = switchboard();
-    let (line, ()) = tokio::join!(asked.ask(&lines, PATIENCE), serve);
-    assert_eq!(line, Ok("up 75%".to_owned()));
+    // A tab is as good as a blank, and no word is cut.
+    let long = format!("up # {}", "x".repeat(600));
+    let straddling = format!("{}100%", "up ".repeat(26));
+    let beyond = format!("{}100%\n", "up ".repeat(170));
+    for (said, line) in [
+        ("up 75%\nmore", "up 75%"),
+        ("50%\tup\r\nmore", "50%\tup"),
+        ("75%", "75%"),
+        (&straddling, &straddling),
+        (&beyond, "up ".repeat(170).trim_end()),
+        (&long, "up #"),
+    ] {
+        assert_eq!(hear(said).await, Ok(line.to_owned()), "{said:?}");
+    }
+    let word = "5".repeat(600);
+    assert_eq!(hear(&word).await, Ok(String::new()));
     let (_held, nobody) = nobody();
     assert_eq!(
         agent(nobody).ask(&switchboard(), PATIENCE).await,
