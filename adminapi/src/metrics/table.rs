@@ -133,7 +133,7 @@ pub(super) const METRICS: &[Metric] = metrics! {
     Gauge bulwark_service_up
         "Whether as many real servers of a service are well as its quorum asks for: 0 or 1."
         Service(service) service.condition.map(|condition| condition.up);
-    Gauge bulwark_service_well_reals "Real servers of a service that are well and have a weight."
+    Gauge bulwark_service_well_reals "Real servers of a service that are well and have a weight in force."
         Service(service) service.condition.map(|condition| condition.well);
     Gauge bulwark_service_quorum_reals "Real servers of a service that have to be well."
         Service(service) service.condition.map(|condition| condition.quorum);

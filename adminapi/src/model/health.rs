@@ -220,7 +220,7 @@ impl RealState {
         }
     }
 
-    /// Whether it counts for the quorum.
+    /// Whether it is well. It counts for the quorum if there is a weight in force, too.
     pub const fn is_well(self) -> bool {
         matches!(self, Self::Unknown | Self::Up | Self::Warming)
     }
@@ -308,7 +308,7 @@ pub struct LastCheck {
 pub struct ServiceCondition {
     /// Whether as many real servers are well as its quorum asks for.
     pub up: bool,
-    /// How many are.
+    /// How many are, with a weight in force above 0.
     pub well: u32,
     /// How many are asked for.
     pub quorum: u32,

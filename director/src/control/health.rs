@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use adminapi::model::{HealthPolicy, RealState};
+use adminapi::model::HealthPolicy;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -25,7 +25,7 @@ use crate::config::Health;
 use crate::health::{Bed, Chart, Patient, Place, Regimen, Rounds, Switchboard, Target};
 use crate::keep::Watched;
 use crate::pool::Pool;
-use crate::service::{Real, Service, ServiceKey};
+use crate::service::{Fitness, Real, Service, ServiceKey};
 
 use orders::carry_out;
 use visit::News;
@@ -220,11 +220,11 @@ fn regimen(service: &Service, real: &Real) -> Option<Regimen> {
     })
 }
 
-/// How many real servers of a service are well, as `state` says, and wanted.
-fn well(service: &Service, state: impl Fn(&Real) -> Option<RealState>) -> u32 {
-    let is_wanted = |real: &&Arc<Real>| real.configured > 0 && real.drain.is_none();
-    let is_well = |real: &&Arc<Real>| state(real).is_none_or(RealState::is_well);
-    let wanted = service.configured().filter(is_wanted);
+/// How many real servers of a service are well: wanted, and of some weight after what `fitness` says
+/// of it.
+fn well(service: &Service, fitness: impl Fn(&Real) -> Fitness) -> u32 {
+    let wanted = service.configured().filter(|real| real.drain.is_none());
+    let is_well = |real: &&Arc<Real>| fitness(real).shown_of(real.configured) > 0;
     wanted.filter(is_well).count() as u32
 }
 

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adminapi::model::{
-    CheckKind, HealthPolicy, RealState, RealView, Scheduler, Service, ServiceId, ServicePatch,
-    ServiceView,
+    CheckKind, ForwardingMethod, HealthPolicy, Real, RealState, RealView, Scheduler, Service,
+    ServiceId, ServicePatch, ServiceView,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::api::Api;
@@ -76,6 +76,20 @@ impl Bed {
     /// The real server number `number`, from 1.
     pub(crate) fn real(&self, number: usize) -> SocketAddr {
         SocketAddr::from((self.scene.topology.reals[number - 1].v4, OTHER_HTTP_PORT))
+    }
+
+    /// The third real server, as one that takes over.
+    pub(crate) fn sorry(&self) -> Real {
+        Real {
+            address: self.scene.topology.reals[2].v4.into(),
+            port: Some(OTHER_HTTP_PORT),
+            weight: 1,
+            method: ForwardingMethod::Nat,
+            upper: 0,
+            lower: 0,
+            tun: None,
+            check: None,
+        }
     }
 
     pub(crate) fn service(&self) -> Result<ServiceView> {

@@ -1,12 +1,10 @@
 //! What follows when a real server goes down and comes back.
 
-use adminapi::model::{
-    ForwardingMethod, HealthPolicy, Millis, OnFailure, Real, RealState, Scheduler,
-};
+use adminapi::model::{HealthPolicy, Millis, OnFailure, RealState, Scheduler};
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::require;
-use testbed::servers::{Nginx, OTHER_HTTP_PORT};
+use testbed::servers::Nginx;
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
@@ -89,20 +87,10 @@ fn below_its_quorum_a_service_is_sorry() -> Result<()> {
         return Ok(());
     }
     let bed = Bed::start(Scheduler::Rr, &[1, 1], by_http())?;
-    let sorry = Real {
-        address: bed.scene.topology.reals[2].v4.into(),
-        port: Some(OTHER_HTTP_PORT),
-        weight: 1,
-        method: ForwardingMethod::Nat,
-        upper: 0,
-        lower: 0,
-        tun: None,
-        check: None,
-    };
     bed.watch(Some(HealthPolicy {
         on_failure: OnFailure::Remove,
         quorum: 2,
-        sorry: Some(sorry),
+        sorry: Some(bed.sorry()),
         ..by_http()
     }))?;
     let mut bed = bed;

@@ -8,7 +8,7 @@ use testbed::servers::Nginx;
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
-use super::bed::{Bed, FAMILY, PATIENCE, Speaker};
+use super::bed::{Bed, FAMILY, PATIENCE, Speaker, by_http};
 
 #[test]
 fn an_agent_says_how_much_its_server_can_bear() -> Result<()> {
@@ -59,6 +59,46 @@ fn an_agent_says_how_much_its_server_can_bear() -> Result<()> {
     // An agent that is not there any more says nothing new.
     agents.clear();
     weight(2, RealState::Up)?;
+    assert_accounts(&bed.scene.director);
+    Ok(())
+}
+
+#[test]
+fn who_wants_nothing_more_does_not_count_for_the_quorum() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    const PORT: u16 = 5555;
+    let bed = Bed::start(Scheduler::Wrr, &[4], HealthPolicy::default())?;
+    let host = &bed.scene.topology.reals[0];
+    let agent = Speaker::start(&host.namespace, (host.v4, PORT).into(), "0%")?;
+    bed.watch(Some(HealthPolicy {
+        agent: Some(AgentCheck {
+            interval: Millis(200),
+            ..AgentCheck::at(PORT)
+        }),
+        sorry: Some(bed.sorry()),
+        ..by_http()
+    }))?;
+    let well = |expected: u32| {
+        wait::until(&format!("{expected} to be well"), PATIENCE, || {
+            let service = bed.service()?;
+            let condition = service.condition.unwrap_or_default();
+            ensure!(
+                (condition.up, condition.well) == (expected > 0, expected),
+                "{condition:?}"
+            );
+            ensure!(service.sorry.is_some() == (expected == 0));
+            Ok(())
+        })
+    };
+    // A hundredth of 4 is rounded up to 1.
+    for (line, expected, name) in [("0%", 0, "rs3"), ("1%", 1, "rs1"), ("0", 0, "rs3")] {
+        agent.say(line);
+        well(expected)?;
+        let names = tally(fetch_names(&bed.scene.topology.client, FAMILY.http(), 4)?);
+        assert_eq!(names.get(name), Some(&4), "{line}: {names:?}");
+    }
     assert_accounts(&bed.scene.director);
     Ok(())
 }

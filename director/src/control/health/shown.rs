@@ -15,9 +15,7 @@ impl Director {
     fn examine(&self, service: &Service, view: &mut ServiceView) {
         let books = self.ward.books.lock();
         if is_watched(service) {
-            let well = well(service, |real| {
-                real.bulletin.as_ref().map(|bulletin| bulletin.state)
-            });
+            let well = well(service, |real| real.fitness);
             let quorum = policy(service).quorum;
             view.condition = Some(ServiceCondition {
                 up: well >= quorum,

@@ -43,7 +43,7 @@ impl Books {
             .filter_map(|real| self.order(service, real, &policy, scale, now))
             .collect();
         let up = match is_watched(service) {
-            true => self.count(service, &policy, news),
+            true => self.count(service, &policy, now, news),
             false => {
                 self.up.remove(&service.key);
                 true
@@ -95,6 +95,21 @@ impl Books {
         Some(bed.patient.lock().state())
     }
 
+    /// What its health leaves of a real server's weight.
+    fn fitness(
+        &self,
+        service: &Service,
+        real: &Real,
+        policy: &HealthPolicy,
+        now: Instant,
+    ) -> Fitness {
+        let bed = self.beds.get(&(service.key, real.endpoint));
+        bed.map_or_else(Fitness::default, |bed| {
+            let patient = bed.patient.lock();
+            patient.fitness(policy.slow_start.into(), now)
+        })
+    }
+
     fn order(
         &self,
         service: &Service,
@@ -104,12 +119,8 @@ impl Books {
         now: Instant,
     ) -> Option<Order> {
         let bed = self.beds.get(&(service.key, real.endpoint));
-        let (fitness, bulletin) = bed.map_or_else(Default::default, |bed| {
-            let patient = bed.patient.lock();
-            let fitness = patient.fitness(policy.slow_start.into(), now);
-            (fitness, Some(Arc::clone(patient.bulletin())))
-        });
-        let fitness = match fitness {
+        let bulletin = bed.map(|bed| Arc::clone(bed.patient.lock().bulletin()));
+        let fitness = match self.fitness(service, real, policy, now) {
             Fitness::Fit(part) => Fitness::Fit(Part { scale, ..part }),
             other => other,
         };
@@ -127,8 +138,14 @@ impl Books {
     }
 
     /// Counts who is well, and says whether the service is up.
-    fn count(&mut self, service: &Service, policy: &HealthPolicy, news: &mut Vec<News>) -> bool {
-        let well = well(service, |real| self.state(service, real));
+    fn count(
+        &mut self,
+        service: &Service,
+        policy: &HealthPolicy,
+        now: Instant,
+        news: &mut Vec<News>,
+    ) -> bool {
+        let well = well(service, |real| self.fitness(service, real, policy, now));
         let up = well >= policy.quorum;
         if self.up.insert(service.key, up).unwrap_or(true) != up {
             let word = if up { "up" } else { "down" };
