@@ -196,6 +196,19 @@ impl Patient {
         }
     }
 
+    /// Takes in how clients are listened to now, if they are: what they have met holds it down no longer
+    /// than that says, and not at all when it says nothing.
+    pub fn bound_by(&mut self, policy: Option<&PassiveCheck>, now: Instant) {
+        let Some(policy) = policy else {
+            self.hold = None;
+            self.window = Window::default();
+            return;
+        };
+        if let Some(hold) = &mut self.hold {
+            hold.until = hold.until.min(now + Duration::from(policy.hold));
+        }
+    }
+
     /// Draws the conclusion of it all. To be called when something was taken in, and once a second
     /// as time alone ends holds and warming.
     pub fn settle(&mut self, slow_start: Duration, now: Instant) -> Option<Change> {

@@ -1,8 +1,11 @@
 //! What real servers are judged by beside checks: their agents, and what clients meet.
 
-use adminapi::model::{AgentCheck, HealthPolicy, Millis, PassiveCheck, RealState, Scheduler};
+use adminapi::model::{
+    AgentCheck, Check, CheckKind, HealthPolicy, Millis, PassiveCheck, RealState, Scheduler,
+};
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
+use testbed::checks::often;
 use testbed::require;
 use testbed::servers::Nginx;
 use testbed::traffic::{HttpConnection, fetch_names, tally};
@@ -145,6 +148,42 @@ fn connections_that_are_refused_take_a_server_out_for_a_while() -> Result<()> {
     bed.until(1, RealState::Up)?;
     let names = tally(fetch_names(&bed.scene.topology.client, FAMILY.http(), 6)?);
     assert_eq!((names["rs1"], names["rs2"]), (3, 3));
+    assert_accounts(&bed.scene.director);
+    Ok(())
+}
+
+#[test]
+fn what_clients_have_met_does_not_outlive_that_they_are_listened_to() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bed = Bed::start(Scheduler::Rr, &[1, 1], HealthPolicy::default())?;
+    // Checks of both go to the second, and pass all the time.
+    let by_others = HealthPolicy {
+        check: Some(Check {
+            address: Some(bed.scene.topology.reals[1].v4.into()),
+            ..often(CheckKind::Tcp)
+        }),
+        ..HealthPolicy::default()
+    };
+    bed.watch(Some(HealthPolicy {
+        passive: Some(PassiveCheck {
+            failures: 3,
+            hold: Millis::seconds(3600),
+            ..PassiveCheck::default()
+        }),
+        ..by_others.clone()
+    }))?;
+    bed.until(1, RealState::Up)?;
+    bed.scene.web[0].kill()?;
+    for _ in 0..8 {
+        let _ = HttpConnection::open(&bed.scene.topology.client, FAMILY.http());
+    }
+    let down = bed.until(1, RealState::Down)?;
+    let reason = down.condition.unwrap_or_default().reason;
+    assert!(reason.contains("were refused"), "{reason}");
+    bed.watch(Some(by_others))?;
+    bed.until(1, RealState::Up)?;
     assert_accounts(&bed.scene.director);
     Ok(())
 }

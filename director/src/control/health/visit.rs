@@ -69,6 +69,7 @@ impl Books {
     ) -> Option<Change> {
         let bed = self.beds.get(&(service.key, real.endpoint))?;
         let mut patient = bed.patient.lock();
+        patient.bound_by(policy.passive.as_ref(), now);
         if let Some(passive) = &policy.passive {
             patient.met(real.traffic.handshakes(), passive, now);
         }

@@ -127,6 +127,39 @@ fn states_follow_what_is_taken_in() {
 }
 
 #[test]
+fn a_hold_is_no_longer_than_what_is_configured_now() {
+    let policy = |seconds| PassiveCheck {
+        failures: 1,
+        hold: Millis::seconds(seconds),
+        ..PassiveCheck::default()
+    };
+    let held = || {
+        let mut case = Case::new(0);
+        assert_eq!(case.then(2, "!"), "down");
+        case
+    };
+    // As it was, longer, shorter.
+    for (hold, until) in [(10, 12), (3600, 12), (4, 7)] {
+        let mut case = held();
+        for (second, state) in [(3, "down"), (until - 1, "down"), (until, "up")] {
+            let now = case.at(second);
+            case.patient.bound_by(Some(&policy(hold)), now);
+            assert_eq!(case.then(second, ""), state, "{hold} s at {second}");
+        }
+    }
+    let mut case = held();
+    case.patient.bound_by(None, case.at(3));
+    assert_eq!(case.then(3, ""), "up");
+    // What clients meet while nobody listens is not taken for what they meet afterwards.
+    let refused = Handshakes {
+        refused: 99,
+        ..Handshakes::default()
+    };
+    case.patient.met(refused, &policy(10), case.at(4));
+    assert_eq!(case.then(4, ""), "up");
+}
+
+#[test]
 fn one_that_comes_back_is_brought_up_slowly() {
     let mut case = Case::new(20);
     assert_eq!(case.then(0, "+"), "up", "the first time it is well at once");
