@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::time::{Tick, Ticks};
-use crate::wire::{Addr, Version, icmp};
+use crate::wire::{Addr, icmp};
 
 /// How long one is believed (`net.ipv4.route.mtu_expires`).
 const LIFETIME: Ticks = Ticks::seconds(600);
@@ -38,12 +38,7 @@ impl PathMtus {
     /// The next snapshot, when a router has said that no packet to `addr` may be longer than
     /// `mtu`; none when that is no news.
     pub fn learn(&self, addr: Addr, mtu: u32, now: Tick) -> Option<Self> {
-        let version = if addr.is_v4() {
-            Version::V4
-        } else {
-            Version::V6
-        };
-        let mtu = mtu.max(icmp::least_mtu(version));
+        let mtu = mtu.max(icmp::least_mtu(addr.version()));
         let until = now.after(LIFETIME);
         let before = self.known.get(&addr);
         let is_news = match before.filter(|known| now < known.until) {

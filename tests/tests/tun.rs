@@ -57,6 +57,9 @@ struct Bench {
 const FIRST_PORT: u16 = 1000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Within this the director has told its gate again of all flows that something has changed for.
+const ROUND: Duration = Duration::from_secs(1);
+
 impl Bench {
     fn start(outer: Family, tunnels: &[Tunnel]) -> Result<Self> {
         Self::start_with(outer, tunnels, |configuration| configuration)
@@ -367,6 +370,46 @@ fn an_ipv4_path_is_never_too_narrow_for_the_least_of_ipv6() -> Result<()> {
         bench.send(&sized(1280))?;
         let got = bench.arrived(tunnel)?;
         assert_eq!(got.payload.len() + 40, 1280, "{tunnel:?}");
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+/// So the gate is told, too, before the next packet comes.
+#[test]
+fn the_gate_takes_the_least_of_ipv6_along_a_narrow_ipv4_path() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for tunnel in [KINDS[0], KINDS[1], KINDS[3]] {
+        let bench = Bench::start_with(Family::V4, &[tunnel], |configuration| {
+            configuration.fast_path(true)
+        })?;
+        let vip = SocketAddr::new(Family::V6.vip(), FIRST_PORT);
+        let sized = |size: usize| udp(client(Family::V6, 4001), vip, &vec![7; size - 48]);
+        // The gate is told of who has said more than one thing.
+        for _ in 0..2 {
+            bench.send(&sized(1400))?;
+            bench.arrived(tunnel)?;
+        }
+        bench.send(&sized(1400))?;
+        let seen = bench.at_real.expect("packet", |p| bench.is_outer(p))?;
+        ensure!(forwarded(&bench)? == 1, "the gate does not know it");
+        bench.report_narrow(&seen, 1280)?;
+        wait::until("the client to be told", PATIENCE, || {
+            bench.send(&sized(1281))?;
+            let errors = bench.at_client.drain(|p| p.icmp() == Some((2, 0)))?;
+            ensure!(!errors.is_empty(), "no error");
+            Ok(())
+        })?;
+        std::thread::sleep(ROUND);
+        bench.at_real.drain(|p| bench.is_outer(p))?;
+        let before = forwarded(&bench)?;
+        for _ in 0..3 {
+            bench.send(&sized(1280))?;
+            bench.arrived(tunnel)?;
+        }
+        assert_eq!(forwarded(&bench)? - before, 3, "{tunnel:?}");
         assert_accounts(&bench.director);
     }
     Ok(())

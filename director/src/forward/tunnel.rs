@@ -211,10 +211,7 @@ impl Outer {
         if checksum == GueChecksum::None {
             return;
         }
-        let version = match self.dst.is_v4() {
-            true => Version::V4,
-            false => Version::V6,
-        };
+        let version = self.dst.version();
         let sum = checksum::transport(version, self.src, self.dst, protocol::UDP, bytes);
         if let Some(mut header) = udp::header_mut(bytes) {
             // Zero means none (RFC 768).

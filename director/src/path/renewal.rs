@@ -94,8 +94,9 @@ impl View<'_> {
             _ => to.dst.addr,
         };
         let mut hop = self.ways.next_hop(dst, &to).ok()?;
-        if let (Direction::Original, Method::Tun(_)) = (way, real.method) {
-            hop.mtu = hop.mtu.min(self.path_mtus.to(dst, self.now));
+        if let (Direction::Original, Method::Tun(tunnel)) = (way, real.method) {
+            let inner = to.src.addr.version();
+            hop.mtu = hop.mtu.min(self.path_to(dst, inner, tunnel.overhead(dst)));
         }
         Some(hop)
     }

@@ -171,7 +171,7 @@ impl<'s> View<'s> {
     /// The longest outer datagram to `to` that may be sent around one of `inner`. Every path takes
     /// IPv6 of 1,280 bytes, and nobody believes less; a router that takes less cuts what is around it
     /// (RFC 4213 §3.2.2).
-    fn path_to(&self, to: Addr, inner: Version, overhead: u16) -> u32 {
+    pub(super) fn path_to(&self, to: Addr, inner: Version, overhead: u16) -> u32 {
         let path = self.path_mtus.to(to, self.now);
         match inner == Version::V6 && to.is_v4() {
             true => path.max(icmp::least_mtu(inner) + u32::from(overhead)),

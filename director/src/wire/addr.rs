@@ -38,6 +38,14 @@ impl Addr {
         self.bits() >> 32 == 0xffff
     }
 
+    /// The IP version of packets from or to it.
+    pub const fn version(self) -> Version {
+        match self.is_v4() {
+            true => Version::V4,
+            false => Version::V6,
+        }
+    }
+
     /// The address as one number.
     #[inline]
     const fn bits(self) -> u128 {
