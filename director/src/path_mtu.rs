@@ -36,7 +36,7 @@ impl PathMtus {
     }
 
     /// The next snapshot, when a router has said that no packet to `addr` may be longer than
-    /// `mtu`; none when that is no news.
+    /// `mtu`; none when that is no news. What is said again is, since it holds for longer then.
     pub fn learn(&self, addr: Addr, mtu: u32, now: Tick) -> Option<Self> {
         let mtu = mtu.max(icmp::least_mtu(addr.version()));
         let until = now.after(LIFETIME);
@@ -79,6 +79,8 @@ mod tests {
             "not wider while it lasts"
         );
         assert!(one.learn(v4(1), 1400, NOW).is_none(), "no news");
+        let again = one.learn(v4(1), 1400, Tick(NOW.0 + 1)).unwrap();
+        assert_eq!(again.to(v4(1), Tick(NOW.0 + 6000)), 1400, "for longer");
         let less = one.learn(v4(1), 1300, NOW).unwrap();
         assert_eq!(less.to(v4(1), Tick(NOW.0 + 5999)), 1300);
         assert_eq!(less.to(v4(1), Tick(NOW.0 + 6000)), u32::MAX);

@@ -491,3 +491,45 @@ fn a_reload_reaches_the_flows_that_the_gate_forwards() -> Result<()> {
     assert_accounts(&bench.director);
     Ok(())
 }
+
+/// What a router says again changes nothing: no packet leaves the gate's way for it.
+#[test]
+fn the_gate_goes_on_when_a_path_is_as_narrow_as_before() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (ipip, vip) = (KINDS[0], SocketAddr::new(Family::V4.vip(), FIRST_PORT));
+    let bench = Bench::start_with(Family::V4, &[ipip], |configuration| {
+        configuration.fast_path(true)
+    })?;
+    let sized = |size: usize| udp(client(Family::V4, 4000), vip, &vec![7; size - 28]);
+    bench.send(&sized(1400))?;
+    let seen = bench.at_real.expect("packet", |p| bench.is_outer(p))?;
+    bench.report_narrow(&seen, 1390)?;
+    wait::until("the client to be told", PATIENCE, || {
+        bench.send(&sized(1400))?;
+        let errors = bench.at_client.drain(|p| p.icmp() == Some((3, 4)))?;
+        ensure!(!errors.is_empty(), "no error");
+        Ok(())
+    })?;
+    bench.at_real.drain(|p| bench.is_outer(p))?;
+    for _ in 0..2 {
+        bench.send(&sized(100))?;
+        bench.arrived(ipip)?;
+    }
+    let before = forwarded(&bench)?;
+    for _ in 0..5 {
+        bench.report_narrow(&seen, 1390)?;
+        for _ in 0..50 {
+            bench.send(&sized(100))?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    wait::until("all to arrive", PATIENCE, || {
+        let by_it = forwarded(&bench)? - before;
+        ensure!(by_it == 5 * 50, "{by_it} by the gate");
+        Ok(())
+    })?;
+    assert_accounts(&bench.director);
+    Ok(())
+}

@@ -10,9 +10,10 @@ use tokio::net::UdpSocket;
 use tracing::debug;
 
 use super::Director;
+use crate::pool::Pool;
 use crate::service::Method;
 use crate::wire::icmp::TooBig;
-use crate::wire::{Version, ipv4};
+use crate::wire::{Addr, Version, ipv4};
 
 /// Messages that are read together, and how long a rest follows: 640 a second at most, so that a
 /// flood of them takes no time from others.
@@ -41,13 +42,21 @@ impl Director {
         let now = self.facts.clock.now();
         let known = self.shared.path_mtus.load();
         if let Some(next) = known.learn(report.dst, report.mtu, now) {
-            debug!(real = %report.dst, mtu = report.mtu, "a tunnel's way is narrower");
+            let is_narrower = next.to(report.dst, now) < known.to(report.dst, now);
             self.shared.path_mtus.store(Arc::new(next));
-            if let Some(fast) = &self.shared.fast {
-                let there = pool.reals().filter(|real| real.endpoint.addr == report.dst);
-                let there: Vec<_> = there.map(|real| real.id).collect();
-                fast.renew_reals(&there);
+            if is_narrower {
+                debug!(real = %report.dst, mtu = report.mtu, "a tunnel's way is narrower");
+                self.look_anew(&pool, report.dst);
             }
+        }
+    }
+
+    /// Has all flows to the real servers at an address looked at anew.
+    fn look_anew(&self, pool: &Pool, addr: Addr) {
+        if let Some(fast) = &self.shared.fast {
+            let there = pool.reals().filter(|real| real.endpoint.addr == addr);
+            let there: Vec<_> = there.map(|real| real.id).collect();
+            fast.renew_reals(&there);
         }
     }
 }
