@@ -324,6 +324,35 @@ fn a_data_connection_that_is_refused_may_come_again() -> Result<()> {
     Ok(())
 }
 
+/// The next data connection between the same ports of the same real server and client opens with its
+/// first SYN, though the one before has just ended.
+#[test]
+fn a_real_server_may_call_where_it_did_before() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    bench.topology.client.enter(|| {
+        let listener = TcpListener::bind((CLIENT_V4, LISTENS))?;
+        let mut control = Control::log_in()?;
+        control.call_in("data")?;
+        // A client that has had enough resets it, so that both ends may go on at once.
+        drop(listener.accept()?);
+        control.hear("150")?;
+        control.hear("426")?;
+        control.call_in("name")?;
+        let (mut name, from) = listener.accept()?;
+        ensure!(from.ip() == VIP_V4, "from {from}");
+        let mut text = String::new();
+        name.read_to_string(&mut text)?;
+        ensure!(!text.is_empty(), "an empty name");
+        Ok(())
+    })?;
+    let drops = bench.director.api().stats()?.drops;
+    assert_eq!(drops.get("no_service"), None, "{drops:?}");
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
 /// A data connection that is announced, and one that is open, is explained as what it is.
 #[test]
 fn data_connections_are_explained() -> Result<()> {

@@ -14,7 +14,7 @@ use crate::{sctp, tcp};
 /// weight 0 when its connection is over, since that would never end; and an established connection
 /// ends by what its ends say, not by a SYN that anyone can forge.
 impl View<'_> {
-    /// Whether a client's SYN leaves the connection behind that it has found.
+    /// Whether the SYN of who has opened it leaves the connection behind that it has found.
     #[inline(never)]
     pub(super) fn leaves_tcp(&self, state: tcp::State, real: &Real) -> bool {
         // One whose tuple is held is never challenged, but stays where it is known.

@@ -15,7 +15,8 @@ pub(super) enum Verdict {
     Moves(Step),
     /// The packet goes on, and changes nothing.
     Stays,
-    /// It is left behind: the packet opens the next one, which is scheduled.
+    /// It is left behind: the packet opens the next one, which is scheduled, or which the real server
+    /// was told to open.
     Reopens,
 }
 

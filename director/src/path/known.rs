@@ -35,7 +35,10 @@ impl<'s> View<'s> {
             },
         };
         match plan {
-            Plan::Fresh => self.fresh(shard, frame, packet, place),
+            Plan::Fresh => match way {
+                Direction::Original => self.fresh(shard, frame, packet, place),
+                Direction::Reply => self.of_nobody(shard, frame, packet, place),
+            },
             Plan::Send(to, method, hop) => {
                 drop(shard);
                 Ok(self.send(frame, packet, method, &to, &hop))
