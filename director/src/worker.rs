@@ -252,8 +252,8 @@ impl Worker {
         received
     }
 
-    /// Packets that the tx ring does not take are dropped, not queued: a queue here would only
-    /// add delay to what the ring already holds.
+    /// Packets that the tx ring does not take, although the kernel has been woken for those in it,
+    /// are dropped, not queued: a queue here would only add delay to what the ring already holds.
     fn transmit(&mut self) -> io::Result<()> {
         for (port, sockets) in self.ports.iter_mut().enumerate() {
             let Some((_, socket)) = sockets.first_mut() else {
@@ -262,17 +262,20 @@ impl Worker {
             let forwards = &mut self.out.forwards[port];
             let answers = &mut self.out.answers[port];
             if !forwards.is_empty() || !answers.is_empty() {
-                socket.complete(&mut self.out.free);
-                self.stats.sent.add(socket.send(forwards) as u64);
+                self.stats
+                    .sent
+                    .add(send_all(socket, forwards, &mut self.out.free)?);
                 self.stats
                     .drops
                     .of(Cause::TxFull.into())
                     .add(forwards.len() as u64);
-                self.stats.answered.add(socket.send(answers) as u64);
+                self.stats
+                    .answered
+                    .add(send_all(socket, answers, &mut self.out.free)?);
                 recycle(&self.umem, forwards, &mut self.out.free);
                 recycle(&self.umem, answers, &mut self.out.free);
             }
-            socket.kick_tx()?;
+            socket.flush()?;
             socket.complete(&mut self.out.free);
         }
         Ok(())
@@ -305,6 +308,26 @@ impl Worker {
         self.stats.no_frame.set(drops.no_frame);
         Ok(())
     }
+}
+
+/// Puts `packets` into the tx ring, which is emptied as often as it is full; those that it does not
+/// take even then stay. Returns how many it has taken.
+fn send_all(
+    socket: &mut Socket,
+    packets: &mut Vec<Frame>,
+    free: &mut Vec<Frame>,
+) -> io::Result<u64> {
+    socket.complete(free);
+    let mut sent = socket.send(packets);
+    while !packets.is_empty() {
+        socket.flush()?;
+        socket.complete(free);
+        match socket.send(packets) {
+            0 => break,
+            more => sent += more,
+        }
+    }
+    Ok(sent as u64)
 }
 
 fn recycle(umem: &Umem, frames: &mut Vec<Frame>, free: &mut Vec<Frame>) {

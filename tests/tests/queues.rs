@@ -1,13 +1,19 @@
 //! Several queues: a reply may arrive at another queue than its connection was made on.
 
+use std::time::Duration;
+
 use adminapi::model::Scheduler;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
+use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::big_file;
 use testbed::topology::Plan;
 use testbed::traffic::{UdpClient, download_sha256, fetch_names, file_sha256, tally};
+use testbed::wait;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn scene(queues: u8) -> Result<Scene> {
     Scene::start_with(
@@ -45,6 +51,49 @@ fn every_queue_has_a_worker_and_forwards() -> Result<()> {
         }
         assert_accounts(&scene.director);
     }
+    Ok(())
+}
+
+/// What waits in the rings of all queues leaves through one, whose ring holds less than a round takes in.
+#[test]
+fn a_worker_sends_what_many_queues_bring_in_one_round() -> Result<()> {
+    const CLIENTS: usize = 64;
+    const EACH: usize = 8;
+    if !require::machine() {
+        return Ok(());
+    }
+    let plan = Plan {
+        queues: 8,
+        ..Plan::default()
+    };
+    let mut scene = Scene::start_shaped(plan, Scheduler::Rr, &[1, 1, 1], |configuration| {
+        configuration
+            .datapath("workers", 1)
+            .datapath("ring", 256)
+            .fast_path(false)
+    })?;
+    let clients = (0..CLIENTS).map(|_| UdpClient::open(&scene.topology.client, Family::V4.echo()));
+    let clients = clients.collect::<Result<Vec<_>>>()?;
+    for client in &clients {
+        client.echo(b"one")?;
+    }
+    let before = scene.director.api().stats()?;
+    scene.director.process().signal(Signal::Stop)?;
+    for client in &clients {
+        for _ in 0..EACH {
+            client.socket().send(b"waiting")?;
+        }
+    }
+    scene.director.process().signal(Signal::Cont)?;
+    let waited = (CLIENTS * EACH) as u64;
+    wait::until("all that waits to be received", PATIENCE, || {
+        let received = scene.director.api().stats()?.total.received;
+        ensure!(received >= before.total.received + waited, "{received}");
+        Ok(())
+    })?;
+    assert_accounts(&scene.director);
+    let after = scene.director.api().stats()?;
+    assert_eq!(after.drops, before.drops);
     Ok(())
 }
 

@@ -11,6 +11,9 @@ use super::umem::{FRAME_SIZE, Frame, Umem};
 /// a full load is dropped at TX; with 128 nothing is.
 const TX_BUDGET: u32 = 128;
 
+/// The same where the kernel knows no such option (`TX_BATCH_SIZE`).
+const FIXED_BUDGET: u32 = 32;
+
 /// How packets get from the driver into the UMEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyMode {
@@ -77,6 +80,8 @@ pub struct Socket {
     completion: Consumer<u64>,
     filling: usize,
     sending: usize,
+    /// Packets that one system call sends at most, in copy mode.
+    tx_budget: u32,
     fd: OwnedFd,
 }
 
@@ -143,7 +148,8 @@ impl Socket {
         let completion = Consumer::map(raw, sizes.transmit, &at.cr, completion_page)?;
         sys::bind(raw, binding.ifindex, binding.queue, flags, share)?;
         // Kernels before 6.17 do not know the option and send in their own portions.
-        let _ = sys::tx_budget(raw, TX_BUDGET.min(sizes.transmit));
+        let wanted = TX_BUDGET.min(sizes.transmit);
+        let tx_budget = sys::tx_budget(raw, wanted).map_or(FIXED_BUDGET, |()| wanted);
         Ok(Self {
             umem: umem.clone(),
             rx,
@@ -152,6 +158,7 @@ impl Socket {
             completion,
             filling: 0,
             sending: 0,
+            tx_budget,
             fd,
         })
     }
@@ -215,6 +222,24 @@ impl Socket {
     pub fn kick_tx(&self) -> io::Result<()> {
         if self.sending > 0 && self.tx.needs_wakeup() {
             return sys::kick_tx(self.fd.as_fd());
+        }
+        Ok(())
+    }
+
+    /// Does so until the kernel has taken all that stands in the tx ring, or takes no more of it. No
+    /// more system calls than what stands there needs.
+    ///
+    /// # Errors
+    /// As [`Socket::kick_tx`].
+    pub fn flush(&self) -> io::Result<()> {
+        let mut left = self.unsent();
+        for _ in 0..left.div_ceil(self.tx_budget).max(1) {
+            self.kick_tx()?;
+            let before = left;
+            left = self.unsent();
+            if left == 0 || left >= before {
+                break;
+            }
         }
         Ok(())
     }
