@@ -223,6 +223,7 @@ fn tables() -> Tables {
             prefix: Prefix::new(Addr::v4(net), len),
             table,
             metric: 0,
+            form: director::neighbour::Form::Single,
             target,
         };
         tables.apply(Change::Route(route, Placement::Last));

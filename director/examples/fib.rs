@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use director::neighbour::{
-    Change, Fib, Link, Neighbour, Placement, Prefix, Route, Table, Tables, Target, Via,
+    Change, Fib, Form, Link, Neighbour, Placement, Prefix, Route, Table, Tables, Target, Via,
 };
 use director::wire::Addr;
 
@@ -129,6 +129,7 @@ fn route(to: Addr, len: u8, via: Option<u32>) -> Change {
         prefix: Prefix::new(to, len),
         table: Table::Main,
         metric: 0,
+        form: Form::Single,
         target: Target::Forward(vias),
     };
     Change::Route(route, Placement::Replace)

@@ -11,7 +11,7 @@
 //! That needs root; without it the tests say so and pass.
 
 use std::fmt::Debug;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 use director::neighbour::{Ask, Hop, Link, Mac, Neighbourhood, NoHop};
 use director::time::Tick;
 use director::wire::Addr;
+use nix::sched::{CloneFlags, setns};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Set for the process inside the namespace: the name of the other one.
 const PEER: &str = "BULWARK_TEST_PEER";
@@ -153,6 +155,15 @@ impl World {
 
     async fn becomes(&self, dst: &str, expected: Result<Hop, NoHop>) {
         self.until(dst, |next| *next == expected).await;
+    }
+
+    /// Waits until all that the kernel has told so far is taken in.
+    async fn hears_all(&self) {
+        let marker = "198.18.0.1";
+        for (verb, expected) in [("add", NoHop::Unreachable), ("del", NoHop::NoRoute)] {
+            ip(&format!("route {verb} blackhole {marker}"));
+            self.becomes(marker, Err(expected)).await;
+        }
     }
 
     /// Runs `ip` in the peer's namespace.
@@ -384,6 +395,92 @@ fn multipath_routes_are_followed_in_both_families() {
             }
         },
     );
+}
+
+/// What an IPv6 router says of itself, from the address `from` of the peer's interface `dev`: for so
+/// many seconds it is one (RFC 4861 §4.2).
+fn advertise(world: &World, dev: &str, from: &str, seconds: u8) {
+    let namespace = std::fs::File::open(format!("/var/run/netns/{}", world.peer)).unwrap();
+    let link = world.peer(&format!("link show {dev}"));
+    let scope = link.split(':').next().unwrap().parse().unwrap();
+    let from: Ipv6Addr = from.parse().unwrap();
+    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let say = move || {
+        setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+        // Or it would say in its next word that it is no router.
+        std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
+        let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6)).unwrap();
+        socket.set_multicast_hops_v6(255).unwrap();
+        socket.set_multicast_if_v6(scope).unwrap();
+        let at = |addr| SocketAddrV6::new(addr, 0, 0, scope).into();
+        socket.bind(&at(from)).unwrap();
+        let words = [134, 0, 0, 0, 64, 0, 0, seconds, 0, 0, 0, 0, 0, 0, 0, 0];
+        socket.send_to(&words, &at(all_nodes)).unwrap();
+    };
+    std::thread::spawn(say).join().unwrap();
+}
+
+#[test]
+fn of_two_ipv6_routers_either_may_go() {
+    inside("of_two_ipv6_routers_either_may_go", async |world| {
+        let routers = [("eth0", "p0", "fe80::a1"), ("eth1", "p1", "fe80::a2")];
+        for (dev, peer, router) in routers {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{dev}/accept_ra"), "2").unwrap();
+            world.peer(&format!("addr add {router}/64 dev {peer} nodad"));
+        }
+        let dst = "2001:db8:9::1";
+        let defaults = || ip("-6 route show default").matches("proto ra").count();
+        for goes in [1, 0] {
+            for (_, peer, router) in routers {
+                advertise(&world, peer, router, 200);
+                eventually(router, || ports(&world, dst), |ports| *ports != 0).await;
+            }
+            eventually("both routers", defaults, |count| *count == 2).await;
+            world.hears_all().await;
+            let (_, peer, router) = routers[goes];
+            advertise(&world, peer, router, 0);
+            eventually("one router", defaults, |count| *count == 1).await;
+            world.hears_all().await;
+            let other = 1 << (1 - goes);
+            eventually(router, || ports(&world, dst), |ports| *ports == other).await;
+        }
+    });
+}
+
+#[test]
+fn ipv6_routes_of_one_metric_are_told_apart() {
+    inside("ipv6_routes_of_one_metric_are_told_apart", async |world| {
+        world.resolve("2001:db8:1::2").await;
+        world.resolve("2001:db8:2::2").await;
+        for (change, expected) in [
+            ("-6 route add NET via 2001:db8:1::2 proto ra", 0b01),
+            ("-6 route append NET via 2001:db8:2::2 proto ra", 0b11),
+            ("-6 route del NET via 2001:db8:1::2", 0b10),
+            ("-6 route append NET dev eth0", 0b10),
+            ("-6 route replace NET via 2001:db8:1::2", 0b01),
+            ("-6 route del NET via 2001:db8:1::2", 0b00),
+            ("-6 route replace NET via 2001:db8:2::2", 0b10),
+            ("-6 route del NET", 0b00),
+            ("nexthop add id 1 via 2001:db8:1::2 dev eth0", 0b00),
+            ("nexthop add id 2 via 2001:db8:2::2 dev eth1", 0b00),
+            ("-6 route add NET nhid 1", 0b01),
+            ("-6 route append NET nhid 2", 0b01),
+            ("-6 route del NET nhid 1", 0b10),
+            ("-6 route append NET nhid 1", 0b10),
+            ("-6 route del NET nhid 2", 0b01),
+            ("-6 route append NET via 2001:db8:2::2", 0b01),
+            ("-6 route append NET via 2001:db8:2::7", 0b01),
+            ("nexthop replace id 1 via 2001:db8:2::2 dev eth1", 0b10),
+            ("-6 route del NET nhid 1", 0b10),
+            ("-6 route append NET via 2001:db8:1::2", 0b11),
+        ] {
+            ip(&change.replace("NET", "2001:db8:9::/48"));
+            eprintln!("ip {change}");
+            world.hears_all().await;
+            let ports = || ports(&world, "2001:db8:9::1");
+            eventually(change, ports, |ports| *ports == expected).await;
+        }
+    });
 }
 
 #[test]

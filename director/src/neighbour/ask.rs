@@ -261,7 +261,7 @@ fn in_use(ask: Ask) -> NeighbourMessage {
 #[cfg(test)]
 mod tests {
     use super::super::{Change, Link, Neighbour, Placement, Prefix, Route, Table, Tables};
-    use super::super::{Target, Via};
+    use super::super::{Form, Target, Via};
     use super::*;
 
     fn host(last: u8) -> Addr {
@@ -327,6 +327,7 @@ mod tests {
                 prefix: Prefix::new(host(0), len),
                 table: Table::Main,
                 metric: 0,
+                form: Form::Single,
                 target: Target::Forward(vec![via]),
             };
             tables.apply(Change::Route(route, Placement::Last));

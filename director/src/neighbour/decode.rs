@@ -16,6 +16,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::fib::{Link, Neighbour, NoHop};
 use super::lpm::Prefix;
+use super::siblings::Form;
 use super::slots::{Target, Via};
 use super::table::{Change, Placement, Route, Table};
 use crate::wire::Addr;
@@ -169,6 +170,7 @@ struct Parts {
     gateway: Option<Addr>,
     multipath: Vec<RouteNextHop>,
     encapsulated: bool,
+    object: Option<u32>,
 }
 
 impl Parts {
@@ -189,11 +191,20 @@ impl Parts {
             Attribute::Via(RouteVia::Inet(v4)) => self.gateway = Some(Addr::v4(v4.octets())),
             Attribute::Via(RouteVia::Inet6(v6)) => self.gateway = Some(Addr::v6(v6.octets())),
             Attribute::MultiPath(hops) => self.multipath.clone_from(hops),
+            Attribute::NhId(number) => self.object = Some(*number),
             Attribute::Encap(_) | Attribute::EncapType(_) => self.encapsulated = true,
             Attribute::Metrics(metrics) => {
                 self.mtu = metrics.iter().find_map(mtu).unwrap_or_default();
             }
             _ => {}
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self.object {
+            Some(number) => Form::Object(number),
+            None if self.multipath.is_empty() => Form::Single,
+            None => Form::Group,
         }
     }
 
@@ -266,6 +277,7 @@ fn route(message: &RouteMessage) -> Option<Route> {
         prefix: Prefix::new(network, header.destination_prefix_length),
         table,
         metric: parts.metric,
+        form: parts.form(),
         target: target(header, parts),
     })
 }

@@ -15,7 +15,7 @@ use super::dump::{Scope, refresh};
 use super::events::Events;
 use super::fib::{Fib, Link};
 use super::ports::Ports;
-use super::table::{Change, Tables};
+use super::table::{Change, Placement, Tables};
 use crate::wire::Addr;
 
 /// Shortest time between two snapshots: what changes within it is published together.
@@ -234,7 +234,7 @@ fn tell<T: PartialEq>(channel: &watch::Sender<Arc<[T]>>, now: &Arc<[T]>) {
 }
 
 fn take(tables: &mut Tables, change: Change, dump: &mut Dump) {
-    if drops_routes_silently(tables, &change) {
+    if leaves_routes_open(tables, &change) {
         dump.want(Scope::Routes, Instant::now());
     }
     tables.apply(change);
@@ -242,12 +242,14 @@ fn take(tables: &mut Tables, change: Change, dump: &mut Dump) {
 
 /// Whether IPv4 routes may have gone or come back without a message of their own: those of a
 /// link that went down or up, and those that prefer a source address that is no more
-/// (`fib_sync_down_dev`, `fib_sync_up`, `fib_sync_down_addr`, net/ipv4/fib_semantics.c).
-fn drops_routes_silently(tables: &Tables, change: &Change) -> bool {
+/// (`fib_sync_down_dev`, `fib_sync_up`, `fib_sync_down_addr`, net/ipv4/fib_semantics.c). Or an IPv6
+/// route has replaced one of several.
+fn leaves_routes_open(tables: &Tables, change: &Change) -> bool {
     match change {
         Change::Link(link) => tables.flips(link),
         Change::LinkGone(_) => true,
         Change::AddressGone(_, addr) => addr.is_v4(),
+        Change::Route(route, Placement::Replace) => tables.may_replace_others(route),
         _ => false,
     }
 }

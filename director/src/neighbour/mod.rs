@@ -11,6 +11,7 @@
 //!
 //! * `fib`: the snapshot, and the answer for one packet.
 //! * `table`: the mutable side, changed one [`Change`] at a time.
+//! * `siblings`: which IPv6 routes of one metric stand together.
 //! * `decode`: rtnetlink messages as [`Change`]s.
 //! * `dump`: reads all that the kernel knows.
 //! * `events`: hears of changes.
@@ -30,6 +31,7 @@ mod follow;
 mod lpm;
 mod outdated;
 mod ports;
+mod siblings;
 mod slots;
 mod table;
 
@@ -39,6 +41,7 @@ pub use fib::{Ask, Fib, Hop, Link, Mac, Neighbour, NoHop};
 pub use follow::Neighbourhood;
 pub use lpm::Prefix;
 pub use outdated::Outdated;
+pub use siblings::Form;
 pub use slots::{Target, Via};
 pub use table::{Change, Placement, Route, Table, Tables};
 

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::fib::{Ask, Fib, Link, Neighbour, SlotId};
 use super::lpm::{DualLpm, Prefix};
 use super::ports::Ports;
+use super::siblings::{self, Form};
 use super::slots::{Slots, Target, World};
 use crate::wire::Addr;
 
@@ -32,6 +33,8 @@ pub struct Route {
     pub metric: u32,
     /// Where it leads.
     pub target: Target,
+    /// How it is told of; IPv6 keeps routes together by that.
+    pub form: Form,
 }
 
 /// Where a new route stands among those of the same prefix, table and metric
@@ -69,14 +72,16 @@ pub enum Change {
 
 /// A route without its prefix, as it competes with others of the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Candidate {
+pub(super) struct Candidate {
     table: Table,
     metric: u32,
-    slot: SlotId,
+    pub(super) form: Form,
+    pub(super) slot: SlotId,
 }
 
 impl Candidate {
-    fn rank(&self) -> (Table, u32) {
+    /// Where it stands: routes of one rank are told apart by where they lead.
+    pub(super) fn rank(&self) -> (Table, u32) {
         (self.table, self.metric)
     }
 }
@@ -170,6 +175,17 @@ impl Tables {
             .is_some_and(|old| old.up != link.up)
     }
 
+    /// Whether there are several routes that `route` may have replaced: the kernel does not say which
+    /// of them can have siblings.
+    pub fn may_replace_others(&self, route: &Route) -> bool {
+        let rank = (route.table, route.metric);
+        let list = self.candidates.get(&route.prefix);
+        let here = list.map_or(0, |list| {
+            list.iter().filter(|one| one.rank() == rank).count()
+        });
+        !route.prefix.addr().is_v4() && here > 1
+    }
+
     /// Which links are driven.
     pub(super) fn ports(&self) -> &Ports {
         &self.ports
@@ -230,18 +246,14 @@ impl Tables {
     }
 
     fn add_route(&mut self, route: &Route, placement: Placement) {
-        let new = Candidate {
-            table: route.table,
-            metric: route.metric,
-            slot: self.slots.acquire(&route.target, &self.world),
-        };
+        let new = self.candidate(route);
         let mut list = self.candidates.remove(&route.prefix).unwrap_or_default();
         if list.contains(&new) && placement != Placement::Replace {
             self.slots.release(new.slot);
         } else if route.prefix.addr().is_v4() {
             self.place_v4(&mut list, new, placement);
         } else {
-            self.place_v6(&mut list, new, placement);
+            siblings::place(&mut list, &mut self.slots, new, placement);
         }
         self.settle(route.prefix, list);
     }
@@ -260,59 +272,34 @@ impl Tables {
         }
     }
 
-    /// IPv6 keeps routes with gateways of one metric as siblings, and tells of all of them
-    /// together (`inet6_rt_notify`, net/ipv6/route.c): the news replaces the whole group.
-    /// Routes without gateway stand one by one.
-    fn place_v6(&mut self, list: &mut Vec<Candidate>, new: Candidate, placement: Placement) {
-        let grouped = self.slots.gateways_only(new.slot);
-        let old = list.iter().position(|other| {
-            let same = other.rank() == new.rank();
-            same && self.slots.gateways_only(other.slot) == grouped
-        });
-        match old {
-            Some(at) if grouped || placement == Placement::Replace => {
-                let old = std::mem::replace(&mut list[at], new);
-                self.slots.release(old.slot);
-            }
-            _ => {
-                let behind = list.partition_point(|other| other.rank() <= new.rank());
-                list.insert(behind, new);
-            }
-        }
-    }
-
     fn drop_route(&mut self, route: &Route) {
-        let gone = self.slots.acquire(&route.target, &self.world);
+        let gone = self.candidate(route);
         let mut list = self.candidates.remove(&route.prefix).unwrap_or_default();
-        let rank = (route.table, route.metric);
-        let exact = |other: &Candidate| other.rank() == rank && other.slot == gone;
-        let whole = route.prefix.addr().is_v4();
-        let partly = |other: &Candidate| {
-            other.rank() == rank && (whole || self.slots.contains(other.slot, gone))
-        };
-        if let Some(at) = list.iter().position(exact) {
-            self.slots.release(list.remove(at).slot);
-        } else if let Some(at) = list.iter().position(partly) {
-            self.drop_part(&mut list, at, gone, whole);
+        match route.prefix.addr().is_v4() {
+            true => self.drop_v4(&mut list, &gone),
+            false => siblings::drop(&mut list, &mut self.slots, &gone, &self.world),
         }
-        self.slots.release(gone);
+        self.slots.release(gone.slot);
         self.settle(route.prefix, list);
     }
 
-    /// Takes the next hops of `gone` from the IPv6 group at `at`; an IPv4 route goes `whole`.
-    fn drop_part(&mut self, list: &mut Vec<Candidate>, at: usize, gone: SlotId, whole: bool) {
-        let old = list[at].slot;
-        let left = match whole {
-            true => None,
-            false => self.slots.without(old, gone, &self.world),
-        };
-        match left {
-            Some(left) => list[at].slot = left,
-            None => {
-                list.remove(at);
-            }
+    fn drop_v4(&mut self, list: &mut Vec<Candidate>, gone: &Candidate) {
+        let same = |other: &Candidate| other.rank() == gone.rank();
+        let exact = |other: &Candidate| same(other) && other.slot == gone.slot;
+        let at = list.iter().position(exact);
+        if let Some(at) = at.or_else(|| list.iter().position(same)) {
+            self.slots.release(list.remove(at).slot);
         }
-        self.slots.release(old);
+    }
+
+    /// A route as a candidate, which uses its slot.
+    fn candidate(&mut self, route: &Route) -> Candidate {
+        Candidate {
+            table: route.table,
+            metric: route.metric,
+            form: route.form,
+            slot: self.slots.acquire(&route.target, &self.world),
+        }
     }
 
     /// Puts the candidates of a prefix back and lets the first of them count.

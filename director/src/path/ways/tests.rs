@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::neighbour::{Change, Link, Neighbour, Placement, Prefix, Route, Table, Tables};
-use crate::neighbour::{Target, Via};
+use crate::neighbour::{Form, Target, Via};
 use crate::wire::{Endpoint, Protocol};
 
 /// Clients, and connections of each.
@@ -46,6 +46,7 @@ fn tables(weights: &[u32]) -> Tables {
             prefix: Prefix::new(any, 0),
             table: Table::Main,
             metric: 0,
+            form: Form::Group,
             target: Target::Forward(vias.clone()),
         };
         tables.apply(Change::Route(route, Placement::Last));
