@@ -484,6 +484,31 @@ fn ipv6_routes_of_one_metric_are_told_apart() {
 }
 
 #[test]
+fn routes_follow_their_nexthop_objects() {
+    inside("routes_follow_their_nexthop_objects", async |world| {
+        world.resolve("10.1.0.2").await;
+        world.resolve("10.2.0.2").await;
+        for (change, expected) in [
+            ("nexthop add id 1 via 10.1.0.2 dev eth0", 0b00),
+            ("nexthop add id 2 via 10.2.0.2 dev eth1", 0b00),
+            ("route add 10.9.0.0/16 nhid 1", 0b01),
+            ("nexthop del id 1", 0b00),
+            ("nexthop add id 1 via 10.1.0.2 dev eth0", 0b00),
+            ("nexthop add id 9 group 2/1", 0b00),
+            ("route add 10.9.0.0/16 nhid 9", 0b11),
+            ("nexthop del id 2", 0b01),
+            ("nexthop replace id 1 via 10.2.0.2 dev eth1", 0b10),
+            ("nexthop del id 9", 0b00),
+        ] {
+            ip(change);
+            eprintln!("ip {change}");
+            let ports = || ports(&world, "10.9.1.1");
+            eventually(change, ports, |ports| *ports == expected).await;
+        }
+    });
+}
+
+#[test]
 fn a_link_that_goes_down_takes_its_routes_along() {
     inside(
         "a_link_that_goes_down_takes_its_routes_along",

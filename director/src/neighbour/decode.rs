@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_APPEND, NLM_F_REPLACE, NetlinkMessage};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_REPLACE, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
@@ -21,20 +21,50 @@ use super::slots::{Target, Via};
 use super::table::{Change, Placement, Route, Table};
 use crate::wire::Addr;
 
+/// `RTM_NEWNEXTHOP` and `RTM_DELNEXTHOP` (linux/rtnetlink.h), which the library does not know.
+const NEXTHOPS: [u16; 2] = [104, 105];
+
+/// What the messages of a datagram change.
+pub(super) fn changes(datagram: &[u8]) -> impl Iterator<Item = Change> + '_ {
+    each(datagram).filter_map(|bytes| {
+        if kind(bytes).is_some_and(|kind| NEXTHOPS.contains(&kind)) {
+            return Some(Change::Nexthops);
+        }
+        let message = understood(bytes)?;
+        match &message.payload {
+            NetlinkPayload::InnerMessage(inner) => change(inner, message.header.flags),
+            _ => None,
+        }
+    })
+}
+
 /// The messages of a datagram that are understood.
 pub(super) fn messages(
-    mut datagram: &[u8],
+    datagram: &[u8],
 ) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {
-    let each = std::iter::from_fn(move || {
+    each(datagram).filter_map(understood)
+}
+
+fn understood(message: &[u8]) -> Option<NetlinkMessage<RouteNetlinkMessage>> {
+    NetlinkMessage::deserialize(message)
+        .inspect_err(|error| tracing::debug!(%error, "a netlink message is not understood"))
+        .ok()
+}
+
+fn each(mut datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
         let (message, rest) = first_message(datagram)?;
         datagram = rest;
-        Some(NetlinkMessage::deserialize(message))
-    });
-    each.filter_map(|message| {
-        message
-            .inspect_err(|error| tracing::debug!(%error, "a netlink message is not understood"))
-            .ok()
+        Some(message)
     })
+}
+
+/// The type in the header of a message.
+fn kind(message: &[u8]) -> Option<u16> {
+    message
+        .get(4..)?
+        .first_chunk()
+        .map(|kind| u16::from_ne_bytes(*kind))
 }
 
 /// The first message of a datagram and what follows it (`NLMSG_ALIGN`: four bytes); none

@@ -5,7 +5,6 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
-use netlink_packet_core::NetlinkPayload;
 use rtnetlink::constants::{
     RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE, RTMGRP_LINK,
     RTMGRP_NEIGH,
@@ -34,7 +33,7 @@ pub(super) const DATAGRAM: usize = 64 * 1024;
 /// Most datagrams taken in at once.
 const BATCH: usize = 65_536;
 
-/// A socket that hears of every change of links, addresses, routes and neighbours.
+/// A socket that hears of every change of links, addresses, routes, nexthop objects and neighbours.
 pub(super) struct Events {
     socket: TokioSocket,
     /// What was received and not yet taken in.
@@ -52,6 +51,10 @@ impl Events {
         let socket = events.socket.socket_mut();
         socket.set_rx_buf_sz(RECEIVE_BUFFER)?;
         socket.bind(&SocketAddr::new(0, GROUPS))?;
+        // Before Linux 5.3 there are neither nexthop objects nor news of them.
+        if let Err(error) = socket.add_membership(libc::RTNLGRP_NEXTHOP) {
+            tracing::debug!(%error, "no news of nexthop objects");
+        }
         Ok(events)
     }
 
@@ -69,7 +72,7 @@ impl Events {
     /// (`netlink_rcv_wake`), so a dump made earlier could miss changes for good.
     pub(super) fn drain(&mut self, mut each: impl FnMut(Change)) -> io::Result<bool> {
         for _ in 0..BATCH {
-            changes(&self.datagram).for_each(&mut each);
+            decode::changes(&self.datagram).for_each(&mut each);
             self.datagram.clear();
             // Without the runtime's budget, which would make a full socket look empty.
             let received = unconstrained(poll_fn(|context| self.poll_receive(context)));
@@ -96,11 +99,4 @@ impl Events {
             Err(error) => Err(error),
         })
     }
-}
-
-fn changes(datagram: &[u8]) -> impl Iterator<Item = Change> + '_ {
-    decode::messages(datagram).filter_map(|message| match &message.payload {
-        NetlinkPayload::InnerMessage(inner) => decode::change(inner, message.header.flags),
-        _ => None,
-    })
 }

@@ -241,13 +241,13 @@ fn take(tables: &mut Tables, change: Change, dump: &mut Dump) {
 }
 
 /// Whether IPv4 routes may have gone or come back without a message of their own: those of a
-/// link that went down or up, and those that prefer a source address that is no more
-/// (`fib_sync_down_dev`, `fib_sync_up`, `fib_sync_down_addr`, net/ipv4/fib_semantics.c). Or an IPv6
-/// route has replaced one of several.
+/// link that went down or up, those that prefer a source address that is no more
+/// (`fib_sync_down_dev`, `fib_sync_up`, `fib_sync_down_addr`, net/ipv4/fib_semantics.c), and those by
+/// nexthop objects (`__remove_nexthop`, net/ipv4/nexthop.c). Or an IPv6 route has replaced one of several.
 fn leaves_routes_open(tables: &Tables, change: &Change) -> bool {
     match change {
         Change::Link(link) => tables.flips(link),
-        Change::LinkGone(_) => true,
+        Change::LinkGone(_) | Change::Nexthops => true,
         Change::AddressGone(_, addr) => addr.is_v4(),
         Change::Route(route, Placement::Replace) => tables.may_replace_others(route),
         _ => false,

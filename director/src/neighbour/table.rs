@@ -68,6 +68,8 @@ pub enum Change {
     Route(Route, Placement),
     /// A route has gone.
     RouteGone(Route),
+    /// A nexthop object has come, changed or gone, and with it perhaps where routes lead.
+    Nexthops,
 }
 
 /// A route without its prefix, as it competes with others of the same prefix.
@@ -150,6 +152,7 @@ impl Tables {
             Change::NeighbourGone(ifindex, addr) => self.set_neighbour(ifindex, addr, None),
             Change::Route(route, placement) => self.add_route(&route, placement),
             Change::RouteGone(route) => self.drop_route(&route),
+            Change::Nexthops => {}
         }
     }
 
