@@ -1,6 +1,8 @@
 //! Who gets at a director over the network, what he may, and what is remembered of it.
 
+use std::io::Write as _;
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -82,15 +84,19 @@ impl Guarded {
         Ok((status, String::from_utf8(said)?))
     }
 
-    /// The changes that the director remembers.
     fn changes(&self) -> Result<Vec<AuditEntry>> {
-        let events = self.director.api().call(async |api| api.events(0).await)?;
-        Ok(events
-            .events
-            .into_iter()
-            .filter_map(|event| event.change)
-            .collect())
+        changes(&self.director)
     }
+}
+
+/// The changes that a director remembers.
+fn changes(director: &Director) -> Result<Vec<AuditEntry>> {
+    let events = director.api().call(async |api| api.events(0).await)?;
+    Ok(events
+        .events
+        .into_iter()
+        .filter_map(|event| event.change)
+        .collect())
 }
 
 #[test]
@@ -192,6 +198,35 @@ fn changes_by_the_socket_and_by_a_reload_are_remembered_too() -> Result<()> {
     assert_eq!(changes[1].before["timeouts"]["udp"], 7);
     assert_eq!(changes[1].after["timeouts"]["udp"], default);
     Ok(())
+}
+
+#[test]
+fn what_clients_that_hang_up_have_changed_is_remembered() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("state.json").display().to_string();
+    let configuration = Configuration::new(topology.interfaces()).api("persist", state);
+    let director = Director::start(&topology.director, &configuration)?;
+    for number in 1..=60 {
+        let body = format!(r#"{{"protocol":"tcp","address":"10.9.9.{number}","port":80}}"#);
+        let mut client = UnixStream::connect(director.socket())?;
+        write!(
+            client,
+            "POST /v1/services HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        std::thread::sleep(Duration::from_micros(500 * (number % 30)));
+    }
+    wait::until("the audit", PATIENCE, || {
+        let services = director.api().call(async |api| api.services().await)?;
+        let (made, told) = (services.len(), changes(&director)?.len());
+        ensure!(made > 0 && told == made, "{made} changes, {told} told of");
+        Ok(())
+    })
 }
 
 #[test]
