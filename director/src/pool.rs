@@ -95,6 +95,9 @@ pub struct Pool {
     turned: imbl::Vector<RealId>,
     /// Real servers of a former process that nobody has added again yet.
     remembered: Map<Remembered, Name>,
+    /// Those that are found again by the same as one of them: what stood in the place of real servers
+    /// of a mark's service that was removed and added again.
+    doubles: imbl::Vector<Name>,
     /// Slots that were given out since [`Pool::take_named`].
     named: imbl::Vector<RealId>,
 }

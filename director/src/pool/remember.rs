@@ -1,6 +1,7 @@
 //! What real servers were called by a former process: a connection that was taken over from it knows
 //! its real server by its slot, and so does the gate. The same real server has the same slot again.
 
+use std::collections::HashSet;
 use std::mem::{Discriminant, discriminant};
 
 use super::Pool;
@@ -44,11 +45,12 @@ impl Pool {
     /// Keeps the slots of a former process for the real servers that had them. To be called before
     /// the first service is added.
     pub fn remember(&mut self, names: impl IntoIterator<Item = Name>) {
+        let mut taken = HashSet::new();
         for name in names {
-            self.remembered.insert(name.key(), name);
+            taken.insert(name.id);
+            let other = self.remembered.insert(name.key(), name);
+            self.doubles.extend(other);
         }
-        let taken: std::collections::HashSet<_> =
-            self.remembered.values().map(|name| name.id).collect();
         let slots = taken.iter().map(|id| id.0 + 1).max().unwrap_or(0);
         self.slots = (0..slots).map(|_| None).collect();
         let free = (0..slots).map(RealId).filter(|id| !taken.contains(id));
@@ -58,10 +60,12 @@ impl Pool {
     /// Makes the real servers that were not added again ones that are listed no more, for as long as
     /// they have connections. Returns which.
     pub fn admit_remembered(&mut self) -> Vec<(ServiceKey, Endpoint)> {
-        let names: Vec<_> = std::mem::take(&mut self.remembered)
-            .into_iter()
-            .map(|(_, name)| name)
-            .collect();
+        let (doubles, names) = (
+            std::mem::take(&mut self.doubles),
+            std::mem::take(&mut self.remembered),
+        );
+        let names = names.into_iter().map(|(_, name)| name);
+        let names: Vec<_> = names.chain(doubles).collect();
         names.into_iter().map(|name| self.admit(name)).collect()
     }
 
@@ -113,7 +117,7 @@ impl Pool {
 mod tests {
     use std::sync::Arc;
 
-    use adminapi::model::{HealthPolicy, Scheduler};
+    use adminapi::model::{Family, HealthPolicy, Scheduler};
 
     use super::*;
     use crate::service::{Phase, Settings};
@@ -191,5 +195,33 @@ mod tests {
         assert_eq!((old.method, old.standing), (Method::Dr, Standing::Replaced));
         assert_ne!(id(&heir, 1), old.id);
         assert_eq!(heir.reap().len(), 1, "it has no connections");
+    }
+    /// A mark's service that was removed and added again has connections past its real servers by two
+    /// slots.
+    #[test]
+    fn connections_past_a_service_that_was_added_again_stay_nobodys() {
+        let family = Family::Ipv4;
+        let mark = ServiceKey::Mark { mark: 1, family };
+        let mut former = Pool::new(1);
+        former.add_service(mark, Scheduler::Rr).unwrap();
+        let bypass = |pool: &Pool| pool.service(&mark).unwrap().bypass.clone().unwrap();
+        let first = bypass(&former);
+        first.enter(Phase::Active);
+        former.remove_service(&mark).unwrap();
+        former.add_service(mark, Scheduler::Rr).unwrap();
+        let ids = [first.id, bypass(&former).id];
+        let names = former.take_named();
+        assert_eq!(names.len(), 2);
+
+        let mut heir = pool(&names, &[1]);
+        heir.add_service(mark, Scheduler::Rr).unwrap();
+        assert!(!ids.contains(&id(&heir, 1)), "whose connections has it?");
+        assert_eq!(heir.admit_remembered().len(), 1);
+        for id in ids {
+            let real = heir.real(id).unwrap();
+            assert_eq!((real.service, real.method), (mark, Method::Bypass));
+        }
+        let named = heir.take_named();
+        assert!(ids.iter().all(|id| named.iter().any(|name| name.id == *id)));
     }
 }
