@@ -2,6 +2,7 @@
 //! `ip netns exec` hides `/sys/fs/bpf`, but not what is mounted elsewhere.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
@@ -14,6 +15,7 @@ use crate::process::output;
 
 /// A tmpfs on every Linux.
 const DIRECTORY: &str = "/dev/shm";
+const STATE: &str = "state";
 const PREFIX: &str = "bulwark-haven-";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -55,6 +57,22 @@ impl Haven {
             .datapath("state", text(self.state()))
     }
 
+    /// Gives what is kept a tmpfs of so many bytes, or changes the size of the one that it has.
+    ///
+    /// # Errors
+    /// When that cannot be mounted.
+    pub fn resize(&self, bytes: u64) -> Result<()> {
+        let state = self.state();
+        fs::create_dir_all(&state)?;
+        let device = |path: &Path| fs::metadata(path).map(|there| there.dev());
+        let options = match device(&state)? == device(&self.directory)? {
+            true => format!("mode=0700,size={bytes}"),
+            false => format!("remount,size={bytes}"),
+        };
+        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+        output(Command::new("mount").args(mount).arg(state)).map(drop)
+    }
+
     /// Where the gate is pinned.
     pub fn pin(&self) -> PathBuf {
         self.bpffs().join("gate")
@@ -62,7 +80,7 @@ impl Haven {
 
     /// Where connections and the like are kept.
     pub fn state(&self) -> PathBuf {
-        self.directory.join("state")
+        self.directory.join(STATE)
     }
 
     /// A file of the last generation that is kept.
@@ -88,7 +106,13 @@ impl Drop for Haven {
 }
 
 fn remove(directory: &Path) {
-    let _ = output(Command::new("umount").arg("-l").arg(directory.join("bpf")));
+    for mounted in ["bpf", STATE] {
+        let _ = output(
+            Command::new("umount")
+                .arg("-l")
+                .arg(directory.join(mounted)),
+        );
+    }
     let _ = fs::remove_dir_all(directory);
 }
 

@@ -32,9 +32,22 @@ pub enum KeepError {
     Small {
         /// The directory.
         directory: PathBuf,
-        /// Bytes that it has left.
+        /// Bytes that it has for them.
         free: u64,
         /// Bytes that the tables may come to.
+        needed: u64,
+    },
+    /// What is taken over has no place beside itself.
+    #[error(
+        "{} has {} MiB left, and what is taken over needs {} MiB beside what is there; raise it with `mount -o remount,size=`, or give the connections up with `bulwarkd detach`",
+        directory.display(), free >> 20, needed.div_ceil(1 << 20)
+    )]
+    Full {
+        /// The directory.
+        directory: PathBuf,
+        /// Bytes that it has left.
+        free: u64,
+        /// Bytes that are written.
         needed: u64,
     },
     /// It was written by another program.

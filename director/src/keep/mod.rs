@@ -21,6 +21,7 @@ mod about;
 mod error;
 mod names;
 mod place;
+mod room;
 mod running;
 mod tally;
 
@@ -116,12 +117,14 @@ impl Keep {
         self.own.create(TEMPLATES)
     }
 
-    /// Whether there is room for so many bytes, all of which may come to be used.
+    /// Whether there is room for tables that may come to so many bytes, and for what is taken over of
+    /// `former`. Tells when there is little to spare.
     ///
     /// # Errors
     /// When there is not.
-    pub fn check_room(&self, bytes: u64) -> Result<(), KeepError> {
-        self.place.check_room(bytes)
+    pub fn check_room(&self, bytes: u64, former: Option<&Former>) -> Result<(), KeepError> {
+        let former = former.map_or(0, |former| former.from.bytes());
+        self.place.check_room(bytes, former)
     }
 
     /// Writes down who has which slot. To be called before a packet can meet them.

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use tracing::warn;
 
 use super::KeepError;
+use super::room::Room;
 
 const OWNER: &str = "owner";
 /// A killed process gives its lock up when the kernel has taken it apart.
@@ -83,19 +85,58 @@ impl Place {
         }
     }
 
-    pub(super) fn check_room(&self, needed: u64) -> Result<(), KeepError> {
-        let system = statfs(&self.directory);
-        let system = system.map_err(|e| failed(self.directory.clone())(e.into()))?;
-        let free = system.blocks_available() * system.block_size() as u64;
-        // A tmpfs without a limit says that it has no blocks at all.
-        match system.blocks() == 0 || needed <= free {
-            true => Ok(()),
-            false => Err(KeepError::Small {
-                directory: self.directory.clone(),
+    /// Whether `needed` bytes fit, and before that what is taken over of `former` bytes, which go then.
+    pub(super) fn check_room(&self, needed: u64, former: u64) -> Result<(), KeepError> {
+        let free = self.free()?;
+        let room = Room {
+            free,
+            former,
+            needed,
+        };
+        let directory = self.directory.clone();
+        if room.is_small() {
+            let free = room.all();
+            return Err(KeepError::Small {
+                directory,
                 free,
                 needed,
-            }),
+            });
         }
+        if room.is_full() {
+            let needed = room.copied();
+            return Err(KeepError::Full {
+                directory,
+                free,
+                needed,
+            });
+        }
+        if room.is_scarce() {
+            self.tell_scarce(&room);
+        }
+        Ok(())
+    }
+
+    /// Bytes that nobody uses.
+    fn free(&self) -> Result<u64, KeepError> {
+        let system = statfs(&self.directory);
+        let system = system.map_err(|e| failed(self.directory.clone())(e.into()))?;
+        // A tmpfs without a limit says that it has no blocks at all.
+        Ok(match system.blocks() {
+            0 => u64::MAX,
+            _ => system.blocks_available() * system.block_size() as u64,
+        })
+    }
+
+    fn tell_scarce(&self, room: &Room) {
+        let directory = self.directory.display();
+        let (all, needed) = (room.all() >> 20, room.needed.div_ceil(1 << 20));
+        let mend = match is_shared(&self.directory) {
+            true => "others may fill it, too: mount a tmpfs of its own there",
+            false => "raise it with `mount -o remount,size=`",
+        };
+        warn!(
+            "{directory} has room for {all} MiB; full tables need {needed} MiB, and as much again while the next director takes them over; {mend}"
+        );
     }
 
     fn numbers(&self) -> Result<Vec<u64>, KeepError> {
@@ -116,6 +157,13 @@ impl Generation {
 
     pub(super) fn failed(&self, name: &str) -> impl FnOnce(io::Error) -> KeepError + use<> {
         failed(self.path(name))
+    }
+
+    /// Bytes of memory that its files use.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = fs::read_dir(&self.0).into_iter().flatten();
+        let used = files.filter_map(|file| file.ok()?.metadata().ok());
+        used.map(|used| used.blocks() * 512).sum()
     }
 
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
@@ -170,6 +218,12 @@ fn lock(directory: &Path, patience: Duration) -> Result<Flock<File>, KeepError> 
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether `directory` is not where a file system is mounted, but a part of one that others use.
+fn is_shared(directory: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|is| is.dev()).ok();
+    directory.parent().and_then(device) == device(directory)
 }
 
 /// Whether `file` is what is at `path` now.

@@ -96,6 +96,8 @@ fn a_table_is_read_as_another_process_left_it() {
 
     let (heir, former) = Keep::claim(place.path()).unwrap();
     let former = former.unwrap();
+    let used = former.from.bytes();
+    assert!((3000 * 104..8 << 20).contains(&used), "{used}");
     assert!(former.clock().now().0.abs_diff(clock.now().0) <= 1);
     let (entries, damaged) = read_all(&former.connections().unwrap(), &former.about.connections);
     let expected: Vec<_> = (0..3000).filter(|n| n % 7 != 0).map(entry).collect();
@@ -263,8 +265,8 @@ fn what_is_not_in_memory_is_no_place_to_keep_anything() {
     assert!(matches!(refused, KeepError::NotInMemory(_)), "{refused}");
     let place = place();
     let (keep, _) = Keep::claim(place.path()).unwrap();
-    keep.check_room(1 << 20).unwrap();
-    let refused = keep.check_room(1 << 60).unwrap_err();
+    keep.check_room(1 << 20, None).unwrap();
+    let refused = keep.check_room(1 << 60, None).unwrap_err();
     assert!(matches!(refused, KeepError::Small { .. }), "{refused}");
 }
 

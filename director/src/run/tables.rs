@@ -50,7 +50,8 @@ pub(super) fn tables(
     let templates = table(&clients, file, about.map(|about| &about.templates), now)
         .context("cannot get memory for templates; lower [limits] templates")?;
     if let Some(keep) = keep {
-        keep.check_room((connections.kept_bytes() + templates.kept_bytes()) as u64)?;
+        let bytes = connections.kept_bytes() + templates.kept_bytes();
+        keep.check_room(bytes as u64, former)?;
     }
     let crowds = Crowds::of(connections.locator());
     let pool = pool(config, datapath, former).counting(Arc::new(crowds));

@@ -7,5 +7,6 @@ mod crowd;
 mod knowledge;
 mod leftovers;
 mod modes;
+mod room;
 mod silent;
 mod upgrade;
