@@ -86,7 +86,8 @@ impl Director {
         *self.keeping.leaving.lock() = leaving;
     }
 
-    /// Writes down what is in force, if that has changed. To be called a few times a second.
+    /// Writes down what is in force, if that has changed; again when it could not be written. To be
+    /// called a few times a second.
     pub fn keep_running(&self) {
         let Some(keep) = &self.keeping.keep else {
             return;
@@ -110,12 +111,15 @@ impl Director {
             (running.listed, running.banned) = (filters.listed_by_api(), filters.banned());
             running.offenders = self.offenders(&filters);
         }
-        self.keeping.told(keep.save_running(&running));
-        *written = Written {
-            pool: snapshot,
-            lists,
-            rest: Some(rest),
-        };
+        let saved = keep.save_running(&running);
+        if saved.is_ok() {
+            *written = Written {
+                pool: snapshot,
+                lists,
+                rest: Some(rest),
+            };
+        }
+        self.keeping.told(saved);
     }
 
     /// What is in force, without the services, their tables and the lists.

@@ -1,17 +1,18 @@
-//! A tmpfs that is small.
+//! A tmpfs that is small, and one that is full for a while.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
-use adminapi::model::Scheduler;
+use adminapi::model::{Protocol, Scheduler};
 use anyhow::{Context, Result, ensure};
-use testbed::director::{Configuration, Director, run_to_end};
+use testbed::director::{Configuration, Director, run_to_end, service};
 use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::syns;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::{Plan, Topology, VIP_V4};
 use testbed::wait;
 
 use crate::bed::{PATIENCE, STRANGER};
@@ -64,4 +65,32 @@ fn where_full_tables_fit_once_a_director_that_was_killed_is_followed() -> Result
     let log = next.log();
     ensure!(log.contains("as much again while"), "{log}");
     Ok(())
+}
+
+#[test]
+fn what_could_not_be_written_is_written_when_there_is_room() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let haven = Haven::new()?;
+    haven.resize(32 << 20)?;
+    let director = Director::start(&topology.director, &small(&topology, &haven))?;
+    let filler = haven.state().join("filler");
+    let mut file = File::create(&filler)?;
+    while file.write(&[0; 4096]).is_ok() {}
+    let vip = (VIP_V4, 8000).into();
+    let added = service(Protocol::Tcp, vip, Scheduler::Rr, []);
+    director.api().add_service(&added)?;
+    wait::until("what cannot be written to be told", PATIENCE, || {
+        ensure!(director.log().contains("will know less"));
+        Ok(())
+    })?;
+    drop(file);
+    fs::remove_file(&filler)?;
+    wait::until("it to be kept", PATIENCE, || {
+        let kept = fs::read_to_string(haven.kept("running")?)?;
+        ensure!(kept.contains("8000"), "{kept}");
+        Ok(())
+    })
 }
