@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -25,6 +25,10 @@ use crate::stats::WorkerStats;
 use crate::time::Clock;
 use crate::worker::{Walk, Worker};
 use crate::xsk::{Binding, CopyMode, RingSizes, Socket, Umem};
+
+mod attempt;
+
+use attempt::TAKE_OVER_PATIENCE;
 
 /// How packets are to get from the NIC to the workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,9 +98,6 @@ pub enum DatapathError {
         error: io::Error,
     },
 }
-
-/// The kernel takes sockets apart after their process has ended.
-const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl DatapathError {
     fn is_busy(&self) -> bool {
@@ -168,15 +169,9 @@ impl Datapath {
             true => TAKE_OVER_PATIENCE,
             false => Duration::ZERO,
         };
-        let plan = Plan::of(&interfaces, settings, patience);
-        let (copy, workers) = match settings.mode {
-            Mode::ZeroCopy => (CopyMode::ZeroCopy, plan.workers(CopyMode::ZeroCopy)?),
-            Mode::Auto if native => match plan.workers(CopyMode::ZeroCopy) {
-                Ok(workers) => (CopyMode::ZeroCopy, workers),
-                Err(_) => (CopyMode::Copy, plan.workers(CopyMode::Copy)?),
-            },
-            _ => (CopyMode::Copy, plan.workers(CopyMode::Copy)?),
-        };
+        let plan = Plan::of(&interfaces, settings);
+        let open = |copy| plan.workers(copy);
+        let (copy, workers) = attempt::best(settings.mode, native, patience, open)?;
         let stats = workers
             .iter()
             .map(|worker| Arc::clone(worker.stats()))
@@ -285,12 +280,10 @@ struct Plan<'a> {
     interfaces: &'a [Interface],
     settings: &'a Settings,
     workers: usize,
-    /// How long to wait for queues that somebody has.
-    patience: Duration,
 }
 
 impl<'a> Plan<'a> {
-    fn of(interfaces: &'a [Interface], settings: &'a Settings, patience: Duration) -> Self {
+    fn of(interfaces: &'a [Interface], settings: &'a Settings) -> Self {
         let queues = interfaces
             .iter()
             .map(|i| i.queues as usize)
@@ -301,20 +294,11 @@ impl<'a> Plan<'a> {
             interfaces,
             settings,
             workers,
-            patience,
         }
     }
 
     fn workers(&self, mode: CopyMode) -> Result<Vec<Worker>, DatapathError> {
-        let start = Instant::now();
-        loop {
-            match (0..self.workers).map(|id| self.worker(id, mode)).collect() {
-                Err(error) if error.is_busy() && start.elapsed() < self.patience => {
-                    thread::sleep(Duration::from_millis(10));
-                }
-                outcome => return outcome,
-            }
-        }
+        (0..self.workers).map(|id| self.worker(id, mode)).collect()
     }
 
     fn worker(&self, id: usize, mode: CopyMode) -> Result<Worker, DatapathError> {
