@@ -1,12 +1,16 @@
-//! Next hops as the gate has them: by number, each with an era.
+//! Next hops as the gate has them: by number, each with an era. A number rests before another next hop
+//! gets it, as places for flows do.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
+use super::room::REST;
 use crate::gate::flows::{HOP_ERA_BITS, SharedHop};
 use crate::neighbour::Hop;
+use crate::time::Tick;
 
 /// The largest era.
 const LAST_ERA: u32 = (1 << HOP_ERA_BITS) - 1;
@@ -18,8 +22,8 @@ pub(super) struct Hops(RwLock<Numbers>);
 struct Numbers {
     /// MTUs are left out: a flow has its own.
     by_hop: FxHashMap<Hop, u32>,
-    /// Numbers of those that are outdated.
-    free: Vec<u32>,
+    /// Numbers of those that are outdated, and since when.
+    resting: VecDeque<(u32, Tick)>,
     /// The last that was given out; 0 is none.
     last: u32,
 }
@@ -29,11 +33,11 @@ impl Hops {
         Self(RwLock::default())
     }
 
-    /// Number and present era of a next hop, as a flow names it; none when there are too many.
-    pub(super) fn number(&self, shared: &[SharedHop], hop: &Hop) -> Option<u32> {
+    /// Number and era of a next hop at `now`, as a flow names it; none when there are too many.
+    pub(super) fn number(&self, shared: &[SharedHop], hop: &Hop, now: Tick) -> Option<u32> {
         let hop = Hop { mtu: 0, ..*hop };
         let known = self.0.read().by_hop.get(&hop).copied();
-        let number = known.or_else(|| self.0.write().add(shared, hop))?;
+        let number = known.or_else(|| self.0.write().add(shared, hop, now))?;
         let era = shared[number as usize].era.load(Acquire);
         Some(number << HOP_ERA_BITS | era)
     }
@@ -54,16 +58,18 @@ impl Hops {
         }
     }
 
-    /// Begins another era of those that are `outdated`, and forgets them.
-    pub(super) fn renew(&self, shared: &[SharedHop], outdated: impl Fn(&Hop) -> bool) {
+    /// Begins another era of those that are `outdated` at `now`, and forgets them.
+    pub(super) fn renew(&self, shared: &[SharedHop], outdated: impl Fn(&Hop) -> bool, now: Tick) {
         let mut numbers = self.0.write();
-        let Numbers { by_hop, free, .. } = &mut *numbers;
+        let Numbers {
+            by_hop, resting, ..
+        } = &mut *numbers;
         by_hop.retain(|hop, number| {
             let stays = !outdated(hop);
             if !stays {
                 let era = &shared[*number as usize].era;
                 era.store(next_era(era.load(Relaxed)), Release);
-                free.push(*number);
+                resting.push_back((*number, now));
             }
             stays
         });
@@ -71,17 +77,11 @@ impl Hops {
 }
 
 impl Numbers {
-    fn add(&mut self, shared: &[SharedHop], hop: Hop) -> Option<u32> {
+    fn add(&mut self, shared: &[SharedHop], hop: Hop, now: Tick) -> Option<u32> {
         if let Some(number) = self.by_hop.get(&hop) {
             return Some(*number);
         }
-        let number = self.free.pop().or_else(|| {
-            let number = self.last + 1;
-            (number < shared.len() as u32).then(|| {
-                self.last = number;
-                number
-            })
-        })?;
+        let number = self.free(shared.len() as u32, now)?;
         let cell = &shared[number as usize];
         for (cells, mac) in [(&cell.dst, hop.dst_mac), (&cell.src, hop.src_mac)] {
             for (cell, bytes) in cells.iter().zip(mac.chunks_exact(2)) {
@@ -92,6 +92,19 @@ impl Numbers {
         // Whoever names it has it from here on, and in this era.
         self.by_hop.insert(hop, number);
         Some(number)
+    }
+
+    /// A number that has rested, else one that was never given out.
+    fn free(&mut self, len: u32, now: Tick) -> Option<u32> {
+        let rested = |(_, since): &(u32, Tick)| since.until(now) > REST;
+        if self.resting.front().is_some_and(rested) {
+            return self.resting.pop_front().map(|(number, _)| number);
+        }
+        let number = self.last + 1;
+        (number < len).then(|| {
+            self.last = number;
+            number
+        })
     }
 }
 
@@ -106,6 +119,7 @@ const fn next_era(era: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Ticks;
 
     fn hop(station: u8) -> Hop {
         Hop {
@@ -116,21 +130,37 @@ mod tests {
         }
     }
 
+    const NOW: Tick = Tick(100);
+
     #[test]
     fn an_outdated_hop_is_known_by_its_old_name_no_more() {
         let shared: Vec<_> = (0..3).map(|_| SharedHop::default()).collect();
         let hops = Hops::new();
-        let (first, second) = (hops.number(&shared, &hop(1)), hops.number(&shared, &hop(2)));
+        let number = |station| hops.number(&shared, &hop(station), NOW);
+        let (first, second) = (number(1), number(2));
         assert_ne!(first, second);
-        assert_eq!(hops.number(&shared, &hop(3)), None, "they are two");
-        assert_eq!(hops.number(&shared, &Hop { mtu: 9, ..hop(1) }), first);
+        assert_eq!(number(3), None, "they are two");
+        let narrow = Hop { mtu: 9, ..hop(1) };
+        assert_eq!(hops.number(&shared, &narrow, NOW), first);
         let holds = |named: Option<u32>| Hops::holds(&shared, named.unwrap());
         assert!(holds(first) && holds(second));
-        hops.renew(&shared, |hop| hop.dst_mac == [1; 6]);
+        hops.renew(&shared, |hop| hop.dst_mac == [1; 6], NOW);
         assert!(!holds(first) && holds(second));
-        assert_eq!(hops.number(&shared, &hop(2)), second);
-        let third = hops.number(&shared, &hop(3));
-        assert!(third.is_some() && third != first);
+        assert_eq!(number(2), second);
         assert_eq!(next_era(LAST_ERA), 1);
+    }
+
+    #[test]
+    fn a_number_rests_before_another_hop_gets_it() {
+        let shared: Vec<_> = (0..3).map(|_| SharedHop::default()).collect();
+        let hops = Hops::new();
+        let number = |station, now| hops.number(&shared, &hop(station), now);
+        let (first, _) = (number(1, NOW), number(2, NOW));
+        hops.renew(&shared, |hop| hop.dst_mac == [1; 6], NOW);
+        assert_eq!(number(3, NOW.after(REST)), None);
+        let third = number(3, NOW.after(REST).after(Ticks(1)));
+        let of = |named: Option<u32>| named.unwrap() >> HOP_ERA_BITS;
+        assert_eq!(of(third), of(first));
+        assert_ne!(third, first, "another era");
     }
 }

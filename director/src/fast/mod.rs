@@ -21,7 +21,7 @@
 //! * `room`: places for flows, which rest before they are given to somebody else.
 //! * `place`: where a flow stands, and what beside it.
 //! * `shape`: what is written of a flow.
-//! * `hops`: next hops by number, and their eras.
+//! * `hops`: next hops by number, and their eras; numbers rest as places do.
 //! * `tallies`: what the gate has forwarded for each real server.
 //! * `lanes`: whether interfaces deliver.
 //! * `pause`: when nobody has told the gate the time.
@@ -323,7 +323,7 @@ impl Fast {
     /// The same of each flow whose next hop is `outdated`.
     pub fn renew_hops(&self, outdated: impl Fn(&Hop) -> bool) {
         self.version.fetch_add(1, AcqRel);
-        self.hops.renew(&self.shared.hops, outdated);
+        self.hops.renew(&self.shared.hops, outdated, self.now());
     }
 
     /// The flow of a connection that has one of this shape, or gets one.
@@ -374,7 +374,7 @@ impl Fast {
 
     /// Tells one way of a flow where its packets go, unless that may have changed meanwhile.
     fn point(&self, flow: &Flow, leg: &Leg) {
-        let Some(hop) = self.hops.number(&self.shared.hops, &leg.hop) else {
+        let Some(hop) = self.hops.number(&self.shared.hops, &leg.hop, self.now()) else {
             return;
         };
         let era = self.shared.reals[leg.real.0 as usize].era.load(Acquire);

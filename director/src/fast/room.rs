@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::time::{Tick, Ticks};
 
 /// Longer than any packet is under way in the gate.
-const REST: Ticks = Ticks(3);
+pub(super) const REST: Ticks = Ticks(3);
 
 #[derive(Debug)]
 pub(super) struct Room {
