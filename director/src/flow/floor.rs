@@ -53,6 +53,8 @@ pub(crate) struct Region<T: Zeroable> {
     len: usize,
     mapping: *mut libc::c_void,
     mapped_bytes: usize,
+    /// Whether it is in a file.
+    is_kept: bool,
 }
 
 // SAFETY: a region owns its memory like a `Box<[T]>`.
@@ -114,9 +116,40 @@ impl<T: Zeroable> Region<T> {
             len,
             mapping,
             mapped_bytes,
+            is_kept: matches!(memory, Memory::Kept(..)),
         })
     }
+
+    /// Has the pages of `count` values from number `from` on at hand. In a file that is looked after
+    /// before they are written to: where its file system is full, the write would end the process
+    /// (SIGBUS).
+    ///
+    /// # Errors
+    /// There is no room (EFAULT). Linux before 5.14 does not tell.
+    pub(crate) fn back(&self, from: usize, count: usize) -> io::Result<()> {
+        let end = from.saturating_add(count).min(self.len);
+        if !self.is_kept || from >= end {
+            return Ok(());
+        }
+        let first = from * size_of::<T>() / PAGE * PAGE;
+        let bytes = end * size_of::<T>() - first;
+        // SAFETY: inside the mapping, whose contents this leaves as they are.
+        let done = unsafe {
+            libc::madvise(
+                self.mapping.byte_add(first),
+                bytes,
+                libc::MADV_POPULATE_WRITE,
+            )
+        };
+        match io::Error::last_os_error() {
+            error if done != 0 && error.raw_os_error() != Some(libc::EINVAL) => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
+
+/// The least that a kernel maps.
+const PAGE: usize = 4096;
 
 impl<T: Zeroable> Deref for Region<T> {
     type Target = [T];

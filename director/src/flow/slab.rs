@@ -18,12 +18,17 @@ pub(super) enum Pool {
     Main = 1,
 }
 
-/// One part of the slab: places from `base`, of which those from `fresh` were never used, and `taken` are.
+/// Places that get memory together.
+const PORTION: u32 = (64 << 10) / size_of::<Entry>() as u32;
+
+/// One part of the slab: places from `base`, of which those from `fresh` were never used, those from `bare`
+/// have no memory of their own yet, and `taken` are.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     base: u32,
     end: u32,
     fresh: u32,
+    bare: u32,
     free: u32,
     taken: u32,
 }
@@ -40,6 +45,7 @@ impl Part {
             base,
             end: base + len,
             fresh: base,
+            bare: base,
             free: NIL,
             taken: 0,
         }
@@ -64,7 +70,8 @@ impl Slab {
         (bytes + HUGE_PAGE) as u64
     }
 
-    /// A free place of `pool`; its contents are stale.
+    /// A free place of `pool`; its contents are stale. None when all are taken, or there is no memory
+    /// for more.
     pub(super) fn take(&mut self, pool: Pool) -> Option<u32> {
         let part = &mut self.parts[pool as usize];
         let at = if part.free != NIL {
@@ -72,6 +79,11 @@ impl Slab {
             part.free = self.entries[at as usize].next;
             at
         } else if part.fresh < part.end {
+            if part.fresh == part.bare {
+                let (bare, portion) = (part.bare as usize, PORTION as usize);
+                self.entries.back(bare, portion).ok()?;
+                part.bare = (part.bare + PORTION).min(part.end);
+            }
             part.fresh += 1;
             part.fresh - 1
         } else {

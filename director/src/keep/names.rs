@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use adminapi::model::Family;
@@ -50,25 +51,29 @@ impl Names {
     }
 
     pub(super) fn write(&mut self, name: &Name) {
-        if let Some(place) = self.real(name.id) {
-            *place = sealed(encode(name));
-        }
+        self.put(name.id.0 as usize..REALS, sealed(encode(name)));
     }
 
     pub(super) fn clear(&mut self, id: RealId) {
-        if let Some(place) = self.real(id) {
-            *place = [0; 8];
-        }
+        self.put(id.0 as usize..REALS, [0; 8]);
     }
 
     pub(super) fn write_speaker(&mut self, id: u16, addr: Addr) {
         let [high, low] = words(addr);
         let head = u64::from_le_bytes([SPEAKER, 0, 0, 0, 0, 0, 0, 0]);
-        self.0[REALS + usize::from(id)] = sealed([head, 0, 0, high, low, 0, 0, 0]);
+        let record = sealed([head, 0, 0, high, low, 0, 0, 0]);
+        self.put(REALS + usize::from(id)..REALS + SPEAKERS, record);
     }
 
-    fn real(&mut self, id: RealId) -> Option<&mut Record> {
-        self.0[..REALS].get_mut(id.0 as usize)
+    /// Writes to the first place of a stretch, if there is one. Where there is no room for it, nothing is
+    /// written: the next daemon will not know whose connections these are.
+    fn put(&mut self, stretch: Range<usize>, record: Record) {
+        if self.0.back(stretch.start, 1).is_err() {
+            return;
+        }
+        if let Some(place) = self.0[..stretch.end].get_mut(stretch.start) {
+            *place = record;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use adminapi::model::{Protocol, Scheduler};
 use anyhow::{Context, Result, ensure};
@@ -11,8 +12,10 @@ use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, services};
+use testbed::servers::Nginx;
 use testbed::syns;
 use testbed::topology::{Plan, Topology, VIP_V4};
+use testbed::traffic::HttpConnection;
 use testbed::wait;
 
 use crate::bed::{PATIENCE, STRANGER};
@@ -76,9 +79,7 @@ fn what_could_not_be_written_is_written_when_there_is_room() -> Result<()> {
     let haven = Haven::new()?;
     haven.resize(32 << 20)?;
     let director = Director::start(&topology.director, &small(&topology, &haven))?;
-    let filler = haven.state().join("filler");
-    let mut file = File::create(&filler)?;
-    while file.write(&[0; 4096]).is_ok() {}
+    let filler = fill(&haven)?;
     let vip = (VIP_V4, 8000).into();
     let added = service(Protocol::Tcp, vip, Scheduler::Rr, []);
     director.api().add_service(&added)?;
@@ -86,11 +87,60 @@ fn what_could_not_be_written_is_written_when_there_is_room() -> Result<()> {
         ensure!(director.log().contains("will know less"));
         Ok(())
     })?;
-    drop(file);
     fs::remove_file(&filler)?;
     wait::until("it to be kept", PATIENCE, || {
         let kept = fs::read_to_string(haven.kept("running")?)?;
         ensure!(kept.contains("8000"), "{kept}");
         Ok(())
     })
+}
+
+/// Takes all room there is.
+fn fill(haven: &Haven) -> Result<PathBuf> {
+    let filler = haven.state().join("filler");
+    let mut file = File::create(&filler)?;
+    while file.write(&[0; 4096]).is_ok() {}
+    Ok(filler)
+}
+
+/// Its tables are in that memory, and what cannot be had there is told by a signal otherwise.
+#[test]
+fn without_room_connections_are_refused_and_those_there_are_go_on() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan::default())?;
+    let servers: Vec<_> = topology
+        .reals
+        .iter()
+        .map(Nginx::start)
+        .collect::<Result<_>>()?;
+    topology.meet_neighbours()?;
+    let haven = Haven::new()?;
+    haven.resize(32 << 20)?;
+    let director = Director::start(&topology.director, &small(&topology, &haven))?;
+    let vip = Family::V4.http();
+    let mut open = HttpConnection::open(&topology.client, vip)?;
+    open.ask_name()?;
+    let filler = fill(&haven)?;
+    wait::until("connections to be refused", PATIENCE, || {
+        let stranger = STRANGER.parse()?;
+        syns::send(&topology.client, stranger, vip, 30_000..45_000)?;
+        let stats = director.api().stats()?;
+        let full = stats.drops.get("table_full").copied();
+        ensure!(full.is_some_and(|full| full > 0), "{:?}", stats.drops);
+        Ok(())
+    })?;
+    open.ask_name()?;
+    fs::remove_file(&filler)?;
+    let before = director.api().status()?.connections.half_open;
+    wait::until("there to be room again", PATIENCE, || {
+        let stranger = STRANGER.parse()?;
+        syns::send(&topology.client, stranger, vip, 50_000..55_000)?;
+        let now = director.api().status()?.connections.half_open;
+        ensure!(now > before, "{before} {now}");
+        Ok(())
+    })?;
+    drop(servers);
+    Ok(())
 }
