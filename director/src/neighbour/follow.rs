@@ -28,6 +28,9 @@ const REST: u32 = 4;
 /// goes down before it drops the routes.
 const SETTLE: Duration = Duration::from_millis(30);
 
+/// For so long events that go on can put it off.
+const PUT_OFF: Duration = Duration::from_millis(300);
+
 /// Pause before sockets that failed are opened again.
 const REOPEN: Duration = Duration::from_secs(1);
 
@@ -124,6 +127,8 @@ async fn reload(mut tables: Tables, scope: Scope) -> io::Result<Tables> {
 #[derive(Default)]
 struct Dump {
     wanted: Option<Scope>,
+    /// Since when.
+    since: Option<Instant>,
     not_before: Option<Instant>,
 }
 
@@ -131,7 +136,9 @@ impl Dump {
     /// Asks for a dump of `scope`, after the kernel has had time to finish what it told of.
     fn want(&mut self, scope: Scope, now: Instant) {
         self.wanted = self.wanted.max(Some(scope));
-        self.not_before = self.not_before.max(Some(now + SETTLE));
+        let longest = *self.since.get_or_insert(now) + PUT_OFF;
+        let settled = longest.min(now + SETTLE);
+        self.not_before = self.not_before.max(Some(settled));
     }
 
     /// When a dump that is wanted can be made.
@@ -142,7 +149,9 @@ impl Dump {
     /// What to dump, if that is due at `now`; it is no longer wanted then.
     fn start(&mut self, now: Instant) -> Option<Scope> {
         let due = self.due()?;
-        self.wanted.take_if(|_| due <= now)
+        let scope = self.wanted.take_if(|_| due <= now)?;
+        self.since = None;
+        Some(scope)
     }
 
     /// After a dump that took `time`, rests.
@@ -251,5 +260,26 @@ fn leaves_routes_open(tables: &Tables, change: &Change) -> bool {
         Change::AddressGone(_, addr) => addr.is_v4(),
         Change::Route(route, Placement::Replace) => tables.may_replace_others(route),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_that_go_on_put_a_dump_off_for_a_while_only() {
+        let (mut dump, begin) = (Dump::default(), Instant::now());
+        let news = (0..100).map(|n| begin + n * SETTLE / 2);
+        let dumps: Vec<_> = news
+            .filter(|now| {
+                dump.want(Scope::Routes, *now);
+                dump.start(*now).is_some()
+            })
+            .collect();
+        assert!(dumps[0] == begin + PUT_OFF, "{:?}", dumps[0] - begin);
+        assert!((4..=5).contains(&dumps.len()), "{}", dumps.len());
+        assert_eq!(dump.start(begin + 100 * SETTLE), Some(Scope::Routes));
+        assert_eq!(dump.due(), None);
     }
 }
