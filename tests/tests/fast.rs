@@ -294,15 +294,26 @@ fn an_idle_connection_keeps_its_end_when_timeouts_get_shorter() -> Result<()> {
     let scene = scene(|configuration| configuration)?;
     let mut open = cached(&scene)?;
     std::thread::sleep(Duration::from_secs(3));
-    let shorter = TimeoutsPatch {
-        tcp: Some(2),
-        ..TimeoutsPatch::default()
+    let set = |tcp, udp| {
+        let patch = TimeoutsPatch {
+            tcp,
+            udp,
+            ..TimeoutsPatch::default()
+        };
+        let api = scene.director.api();
+        api.call(async |api| api.change_timeouts(patch).await)
     };
-    let api = scene.director.api();
-    api.call(async |api| api.change_timeouts(shorter).await)?;
-    std::thread::sleep(Duration::from_secs(2));
+    set(Some(100), None)?;
     let listed = state(&scene)?;
     ensure!(matches!(&listed[..], [(_, 600..)]), "{listed:?}");
+    open.ask_name()?;
+    set(None, Some(60))?;
+    let listed = state(&scene)?;
+    ensure!(matches!(&listed[..], [(_, 90..=100)]), "{listed:?}");
+    set(Some(2), None)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let listed = state(&scene)?;
+    ensure!(matches!(&listed[..], [(_, 80..=100)]), "{listed:?}");
     open.ask_name()?;
     wait::until("the idle connection to be forgotten", PATIENCE, || {
         ensure!(state(&scene)?.is_empty() && flows(&scene)? == 0);

@@ -55,11 +55,14 @@ struct Shortening {
 }
 
 impl Shortening {
-    const fn new(before: Ticks) -> Self {
+    /// After a change of timeouts that were as long as `before`, and maybe amid another one: ends from
+    /// before that may still be about.
+    fn after(other: Option<&Self>, before: Ticks) -> Self {
+        let left = other.map_or(0, |other| other.longest.saturating_sub(other.past));
         Self {
             past: 0,
             next: 1,
-            longest: before.as_seconds_ceil(),
+            longest: left.max(before.as_seconds_ceil()),
         }
     }
 
@@ -270,7 +273,7 @@ impl Director {
     pub(super) fn keep_ends(&self) {
         if let Some(fast) = &self.shared.fast {
             let table = &self.shared.table;
-            table.prolong_established(|entry| {
+            table.retime_established(|entry| {
                 entry.is_cached().then(|| fast.take_deadline(entry))?
             });
         }
@@ -279,7 +282,8 @@ impl Director {
     /// Timeouts have changed that were as long as `before`: has cached connections live no longer
     /// than those of now say, from the next packet on that the gate forwards of each.
     pub(super) fn shorten_cached(&self, before: Ticks) {
-        self.fast.lock().shortening = Some(Shortening::new(before));
+        let shortening = &mut self.fast.lock().shortening;
+        *shortening = Some(Shortening::after(shortening.as_ref(), before));
     }
 
     /// Looks for connections whose first packet since then the gate has forwarded. To be called once a
@@ -317,6 +321,19 @@ impl Director {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_amid_another_one_waits_for_the_ends_of_both() {
+        let mut first = Shortening::after(None, Ticks::seconds(900));
+        let looks = (1..=10).filter(|_| first.pass()).count();
+        assert_eq!(looks, 4);
+        let second = Shortening::after(Some(&first), Ticks::seconds(300));
+        assert_eq!((second.next, second.longest), (1, 890));
+        assert_eq!(
+            Shortening::after(Some(&second), Ticks::seconds(950)).longest,
+            950
+        );
+    }
 
     #[test]
     fn a_change_amid_a_round_is_followed_by_another_round() {

@@ -284,11 +284,9 @@ impl Table {
         });
     }
 
-    /// Gives connections of the main pool a later time to die at.
-    pub fn prolong_established(&self, earliest: impl Fn(&Entry) -> Option<Tick>) {
-        self.retime(Pool::Main, |entry| {
-            earliest(entry).filter(|end| *end > entry.expires())
-        });
+    /// Gives connections of the main pool another time to die at.
+    pub fn retime_established(&self, end: impl Fn(&Entry) -> Option<Tick>) {
+        self.retime(Pool::Main, end);
     }
 
     fn retime(&self, pool: Pool, end: impl Fn(&Entry) -> Option<Tick>) {
