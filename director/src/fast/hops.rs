@@ -1,7 +1,6 @@
 //! Next hops as the gate has them: by number, each with an era. A number rests before another next hop
-//! gets it, as places for flows do.
+//! gets it, as places for flows do; the same one has it back at once.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use parking_lot::RwLock;
@@ -23,9 +22,11 @@ struct Numbers {
     /// MTUs are left out: a flow has its own.
     by_hop: FxHashMap<Hop, u32>,
     /// Numbers of those that are outdated, and since when.
-    resting: VecDeque<(u32, Tick)>,
+    resting: FxHashMap<Hop, (u32, Tick)>,
     /// The last that was given out; 0 is none.
     last: u32,
+    /// When none had rested.
+    searched: Option<Tick>,
 }
 
 impl Hops {
@@ -69,7 +70,7 @@ impl Hops {
             if !stays {
                 let era = &shared[*number as usize].era;
                 era.store(next_era(era.load(Relaxed)), Release);
-                resting.push_back((*number, now));
+                resting.insert(*hop, (*number, now));
             }
             stays
         });
@@ -80,6 +81,10 @@ impl Numbers {
     fn add(&mut self, shared: &[SharedHop], hop: Hop, now: Tick) -> Option<u32> {
         if let Some(number) = self.by_hop.get(&hop) {
             return Some(*number);
+        }
+        if let Some((number, _)) = self.resting.remove(&hop) {
+            self.by_hop.insert(hop, number);
+            return Some(number);
         }
         let number = self.free(shared.len() as u32, now)?;
         let cell = &shared[number as usize];
@@ -94,17 +99,22 @@ impl Numbers {
         Some(number)
     }
 
-    /// A number that has rested, else one that was never given out.
+    /// A number that was never given out, or else one that has rested.
     fn free(&mut self, len: u32, now: Tick) -> Option<u32> {
-        let rested = |(_, since): &(u32, Tick)| since.until(now) > REST;
-        if self.resting.front().is_some_and(rested) {
-            return self.resting.pop_front().map(|(number, _)| number);
+        if self.last + 1 < len {
+            self.last += 1;
+            return Some(self.last);
         }
-        let number = self.last + 1;
-        (number < len).then(|| {
-            self.last = number;
-            number
-        })
+        if self.searched == Some(now) {
+            return None;
+        }
+        let mut resting = self.resting.iter();
+        let rested = resting.find(|(_, (_, since))| since.until(now) > REST);
+        let Some(hop) = rested.map(|(hop, _)| *hop) else {
+            self.searched = Some(now);
+            return None;
+        };
+        self.resting.remove(&hop).map(|(number, _)| number)
     }
 }
 
@@ -162,5 +172,22 @@ mod tests {
         let of = |named: Option<u32>| named.unwrap() >> HOP_ERA_BITS;
         assert_eq!(of(third), of(first));
         assert_ne!(third, first, "another era");
+    }
+
+    #[test]
+    fn a_hop_that_comes_back_has_its_number_back_in_another_era() {
+        let shared: Vec<_> = (0..3).map(|_| SharedHop::default()).collect();
+        let hops = Hops::new();
+        let number = |station| hops.number(&shared, &hop(station), NOW).unwrap();
+        let before = [number(1), number(2)];
+        for _ in 0..3 {
+            hops.renew(&shared, |_| true, NOW);
+            let after = [number(1), number(2)];
+            for (before, after) in before.iter().zip(after) {
+                assert_eq!(before >> HOP_ERA_BITS, after >> HOP_ERA_BITS);
+                assert_ne!(*before, after);
+                assert!(!Hops::holds(&shared, *before) && Hops::holds(&shared, after));
+            }
+        }
     }
 }
