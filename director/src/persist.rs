@@ -28,6 +28,8 @@ struct Kept {
     state: Option<Configuration>,
     /// Whether the file says so.
     is_written: bool,
+    /// Whether the file is of no use, and could not be set aside yet.
+    is_spoilt: bool,
 }
 
 /// What a director finds when it starts.
@@ -43,6 +45,8 @@ pub enum Found {
         state: Configuration,
         /// What is wrong with the file, and where.
         why: String,
+        /// Why it could not be set aside, if so.
+        left: Option<String>,
     },
 }
 
@@ -93,6 +97,7 @@ impl Store {
             *self.kept.lock() = Kept {
                 state: Some(state.clone()),
                 is_written: true,
+                is_spoilt: matches!(found, Found::Before { left: Some(_), .. }),
             };
         }
         Ok(found)
@@ -101,9 +106,8 @@ impl Store {
     fn read_before(&self, why: String) -> Result<Found, Unusable> {
         match read(&self.beside(".last")) {
             Ok(Some(state)) => {
-                // If it cannot be set aside, the next start says so again.
-                let _ = self.set_aside(&state);
-                Ok(Found::Before { state, why })
+                let left = self.set_aside(&state).err().map(|error| error.to_string());
+                Ok(Found::Before { state, why, left })
             }
             Ok(None) => Err(Unusable {
                 why,
@@ -116,11 +120,13 @@ impl Store {
     /// Names the file `FILE.corrupt`, and makes one that says `state`. There is one at any moment,
     /// unless its system has no hard links.
     fn set_aside(&self, state: &Configuration) -> io::Result<()> {
+        self.replace(state, || self.keep_corrupt())
+    }
+
+    fn keep_corrupt(&self) -> io::Result<()> {
         let corrupt = self.beside(".corrupt");
-        self.replace(state, || {
-            let _ = fs::remove_file(&corrupt);
-            fs::hard_link(&self.path, &corrupt).or_else(|_| fs::rename(&self.path, &corrupt))
-        })
+        let _ = fs::remove_file(&corrupt);
+        fs::hard_link(&self.path, &corrupt).or_else(|_| fs::rename(&self.path, &corrupt))
     }
 
     /// What is configured as far as the file is concerned.
@@ -147,10 +153,14 @@ impl Store {
         if kept.state.as_ref() == Some(state) {
             return Ok(());
         }
-        self.replace(state, || self.keep_last())?;
+        match kept.is_spoilt {
+            true => self.set_aside(state)?,
+            false => self.replace(state, || self.keep_last())?,
+        }
         *kept = Kept {
             state: Some(state.clone()),
             is_written: true,
+            is_spoilt: false,
         };
         Ok(())
     }

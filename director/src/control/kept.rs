@@ -21,9 +21,16 @@ impl Director {
         let state = match store.read()? {
             Found::Nothing => None,
             Found::State(state) => Some(state),
-            Found::Before { state, why } => {
+            Found::Before { state, why, left } => {
                 error!("{why}");
-                warn!("the state before is used, {path}.last; the file is {path}.corrupt now");
+                match left {
+                    None => warn!(
+                        "the state before is used, {path}.last; the file is {path}.corrupt now"
+                    ),
+                    Some(left) => warn!(
+                        "the state before is used, {path}.last; the file cannot be set aside yet: {left}"
+                    ),
+                }
                 Some(state)
             }
         };

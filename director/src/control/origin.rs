@@ -10,7 +10,7 @@ use super::{Director, translate};
 use crate::filter::List;
 use crate::flow::Entry;
 use crate::gate::Interface;
-use crate::neighbour::NoHop;
+use crate::neighbour::{Fib, NoHop};
 use crate::pool::Pool;
 use crate::wire::{Addr, Protocol, Version};
 
@@ -175,10 +175,11 @@ impl Director {
         } else {
             Version::V6
         };
-        if !is_forwarding(interface, version) {
+        let fib = self.shared.fib.load();
+        if !is_forwarding(&fib, interface, version) {
             return WayBack::Untold;
         }
-        let is_here = match self.shared.fib.load().next_hop(addr, 0) {
+        let is_here = match fib.next_hop(addr, 0) {
             Ok(hop) => hop.port == port,
             Err(NoHop::Unresolved { ifindex, .. }) => ifindex == interface.index,
             Err(NoHop::OtherInterface) => false,
@@ -205,12 +206,16 @@ enum WayBack {
 }
 
 /// Whether the kernel forwards what comes in there.
-pub(super) fn is_forwarding(interface: &Interface, version: Version) -> bool {
+pub(super) fn is_forwarding(fib: &Fib, interface: &Interface, version: Version) -> bool {
     let family = match version {
         Version::V4 => "ipv4",
         Version::V6 => "ipv6",
     };
-    let name = &interface.name;
-    let path = format!("/proc/sys/net/{family}/conf/{name}/forwarding");
+    // It may have been renamed.
+    let mut links = fib.links().iter();
+    let Some(link) = links.find(|link| link.ifindex == interface.index) else {
+        return false;
+    };
+    let path = format!("/proc/sys/net/{family}/conf/{}/forwarding", link.name);
     fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
 }

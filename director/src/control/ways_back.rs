@@ -24,12 +24,12 @@ impl Director {
     /// Warns of interfaces that are checked strictly and are one of several ways back, once for as
     /// long as they are. To be called now and then.
     pub fn look_at_ways_back(&self) {
-        let alternatives = self.shared.fib.load().alternatives();
+        let fib = self.shared.fib.load();
         let mut filters = self.filters.lock();
-        let doubtful = filters.rules.strict & alternatives;
+        let doubtful = filters.rules.strict & fib.alternatives();
         let interfaces = self.facts.interfaces.iter().enumerate();
         let judging = interfaces.filter(|(port, (interface, _))| {
-            let forwards = |version| is_forwarding(interface, version);
+            let forwards = |version| is_forwarding(&fib, interface, version);
             doubtful & 1 << port != 0 && [Version::V4, Version::V6].into_iter().any(forwards)
         });
         let present = judging.fold(0, |sum, (port, _)| sum | 1 << port);

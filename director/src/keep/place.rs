@@ -184,7 +184,12 @@ impl Generation {
         let file = options.open(&next);
         let written = file.and_then(|mut file| file.write_all(contents));
         let written = written.and_then(|()| fs::rename(&next, self.path(name)));
-        written.map_err(self.failed(name))
+        written
+            .inspect_err(|_| {
+                // Where there is little room, the tables need it.
+                let _ = fs::remove_file(&next);
+            })
+            .map_err(self.failed(name))
     }
 }
 

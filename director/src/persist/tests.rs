@@ -76,7 +76,10 @@ fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
         store.write(&state(1)).unwrap();
         store.write(&state(2)).unwrap();
         fs::write(store.path(), &text).unwrap();
-        let Found::Before { state: found, why } = store.read().unwrap() else {
+        let Found::Before {
+            state: found, why, ..
+        } = store.read().unwrap()
+        else {
             panic!("{text}");
         };
         assert_eq!(found, state(1));
@@ -101,6 +104,36 @@ fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
         why.contains("state.json:1:1") && why.contains("no file"),
         "{why}"
     );
+}
+
+/// As on a full disk.
+#[test]
+fn a_file_that_cannot_be_set_aside_at_once_does_not_take_the_place_of_the_one_before() {
+    let (folder, store) = store();
+    for number in [1, 2] {
+        store.write(&state(number)).unwrap();
+    }
+    fs::write(store.path(), "{ broken").unwrap();
+    let in_the_way = folder.path().join("state.json.new");
+    fs::create_dir(&in_the_way).unwrap();
+    let store = Store::at(store.path());
+    let found = store.read().unwrap();
+    assert!(
+        matches!(found, Found::Before { left: Some(_), .. }),
+        "{found:?}"
+    );
+    fs::remove_dir(&in_the_way).unwrap();
+    store.write(&state(3)).unwrap();
+    let beside = |ending: &str| {
+        let name = format!("state.json{ending}");
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    };
+    assert_eq!(beside(".corrupt"), "{ broken");
+    let before = Store::at(&folder.path().join("state.json.last"));
+    let Found::State(before) = before.read().unwrap() else {
+        panic!("it is of no use");
+    };
+    assert_eq!(number(&before), 1);
 }
 
 #[test]
