@@ -196,6 +196,7 @@ mod tests {
         assert_ne!(id(&heir, 1), old.id);
         assert_eq!(heir.reap().len(), 1, "it has no connections");
     }
+
     /// A mark's service that was removed and added again has connections past its real servers by two
     /// slots.
     #[test]

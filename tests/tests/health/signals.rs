@@ -135,6 +135,18 @@ fn connections_that_are_refused_take_a_server_out_for_a_while() -> Result<()> {
         },
     )?;
     bed.until(1, RealState::Unknown)?;
+    refuse_until_down(&mut bed)?;
+    until_all_succeed(&bed, 4)?;
+    bed.scene.web[0] = Nginx::start(&bed.scene.topology.reals[0])?;
+    bed.until(1, RealState::Up)?;
+    let names = tally(fetch_names(&bed.scene.topology.client, FAMILY.http(), 6)?);
+    assert_eq!((names["rs1"], names["rs2"]), (3, 3));
+    assert_accounts(&bed.scene.director);
+    Ok(())
+}
+
+/// Ends rs1, and has clients meet that until it is down.
+fn refuse_until_down(bed: &mut Bed) -> Result<()> {
     bed.scene.web[0].kill()?;
     for _ in 0..8 {
         // Every other one is reset by rs1.
@@ -143,12 +155,6 @@ fn connections_that_are_refused_take_a_server_out_for_a_while() -> Result<()> {
     let down = bed.until(1, RealState::Down)?;
     let reason = down.condition.unwrap_or_default().reason;
     assert!(reason.contains("were refused"), "{reason}");
-    until_all_succeed(&bed, 4)?;
-    bed.scene.web[0] = Nginx::start(&bed.scene.topology.reals[0])?;
-    bed.until(1, RealState::Up)?;
-    let names = tally(fetch_names(&bed.scene.topology.client, FAMILY.http(), 6)?);
-    assert_eq!((names["rs1"], names["rs2"]), (3, 3));
-    assert_accounts(&bed.scene.director);
     Ok(())
 }
 
@@ -175,13 +181,7 @@ fn what_clients_have_met_does_not_outlive_that_they_are_listened_to() -> Result<
         ..by_others.clone()
     }))?;
     bed.until(1, RealState::Up)?;
-    bed.scene.web[0].kill()?;
-    for _ in 0..8 {
-        let _ = HttpConnection::open(&bed.scene.topology.client, FAMILY.http());
-    }
-    let down = bed.until(1, RealState::Down)?;
-    let reason = down.condition.unwrap_or_default().reason;
-    assert!(reason.contains("were refused"), "{reason}");
+    refuse_until_down(&mut bed)?;
     bed.watch(Some(by_others))?;
     bed.until(1, RealState::Up)?;
     assert_accounts(&bed.scene.director);
