@@ -6,7 +6,6 @@
 //! client keeps nobody waiting. One whose turn has come is made and told of, whether or not its client
 //! is still there. One at a time: clients that hang up cannot pile up work.
 
-mod difference;
 mod subject;
 
 use std::sync::Arc;
@@ -25,14 +24,14 @@ use tower::ServiceExt;
 
 use crate::auth::Caller;
 use crate::control::Control;
+use crate::difference::change;
 use crate::error::ControlError;
 use crate::failure::Failure;
-use crate::model::{AuditEntry, Configuration};
+use crate::model::AuditEntry;
 use crate::path;
 use crate::problem::ProblemKind;
 use crate::router::{CONFIG_LIMIT, router};
 
-pub use difference::change;
 use subject::Subject;
 
 /// How long a body may take to come.
@@ -46,17 +45,6 @@ pub fn audited(control: Arc<dyn Control>) -> Router {
         api: api.clone(),
     };
     api.layer(from_fn_with_state(audit, note))
-}
-
-/// The change of a whole configuration by somebody who is no client of the API.
-pub fn of_config(
-    who: &str,
-    what: &str,
-    before: &Configuration,
-    after: &Configuration,
-) -> Option<AuditEntry> {
-    let [before, after] = [before, after].map(|config| serde_json::to_value(config).ok());
-    change(who.to_owned(), what.to_owned(), before, after)
 }
 
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use axum::http::Method;
 
 pub use allowance::Allowance;
 pub use guard::{Door, Peer, guard};
-pub use shares::{OF_A_TOKEN, OF_READERS};
+pub use shares::{CONNECTIONS, OF_A_TOKEN, OF_READERS};
 pub use token::{Digest, Token};
 pub(crate) use tokens::private_text;
 pub use tokens::{BadTokens, NamedToken, Tokens};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 
-use crate::audit;
+use crate::difference;
 use crate::error::Result;
 use crate::model::listing::{self, Rows};
 use crate::model::{
@@ -245,7 +245,7 @@ pub trait Control: Send + Sync + 'static {
         let _turn = self.turn().blocking_lock();
         let before = self.config()?;
         self.reload()?;
-        if let Some(change) = audit::of_config(who, "reload", &before, &self.config()?) {
+        if let Some(change) = difference::of_config(who, "reload", &before, &self.config()?) {
             self.record(change);
         }
         Ok(())

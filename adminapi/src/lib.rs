@@ -7,6 +7,7 @@ pub mod auth;
 pub mod certificate;
 pub mod client;
 pub mod control;
+mod difference;
 pub mod error;
 mod failure;
 #[cfg(any(test, feature = "fake"))]

@@ -1,6 +1,7 @@
 //! The HTTP side of a [`Control`]: paths, methods and statuses.
 
 pub(crate) mod answer;
+mod ask;
 mod change;
 mod condition;
 mod config;
@@ -20,7 +21,7 @@ mod service;
 mod sysctl;
 mod tag;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,14 +31,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::control::Control;
-use crate::error;
 use crate::failure::Failure;
 use crate::problem::ProblemKind;
-use condition::Condition;
-use tag::Tagged;
+use ask::Ask;
 
-/// The largest body that is read: a service with some 10,000 real servers.
-pub const BODY_LIMIT: usize = 1 << 20;
+pub use extract::BODY_LIMIT;
 
 /// The largest configuration, or the most changes at once, that are read: some 100,000 real servers.
 pub const CONFIG_LIMIT: usize = 16 << 20;
@@ -128,88 +126,6 @@ async fn no_such_resource(uri: Uri) -> Failure {
 async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
     let detail = format!("{} does not take {method}", uri.path());
     Failure::new(ProblemKind::MethodNotAllowed, detail)
-}
-
-/// The way from a handler to the director.
-#[derive(Clone)]
-struct Ask {
-    control: Arc<dyn Control>,
-    /// Held by the change that is being made, so that nothing comes between its condition and it.
-    changing: Arc<Mutex<()>>,
-}
-
-impl Ask {
-    fn new(control: Arc<dyn Control>) -> Self {
-        Self {
-            control,
-            changing: Arc::default(),
-        }
-    }
-
-    /// Runs `call`, which changes nothing that could be configured.
-    async fn look<T, F>(&self, call: F) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    {
-        self.run(|control| call(control).map_err(Failure::from))
-            .await
-    }
-
-    /// Runs `call`, which changes what is configured, if `condition` holds for what `present`
-    /// finds, and keeps the change. One change at a time.
-    async fn change<P, T>(
-        &self,
-        condition: Condition,
-        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
-        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    ) -> Result<T, Failure>
-    where
-        P: Tagged,
-        T: Send + 'static,
-    {
-        self.in_turn(condition, present, |control| {
-            let done = call(control)?;
-            control.keep()?;
-            Ok(done)
-        })
-        .await
-    }
-
-    /// The same for what is not to be kept.
-    async fn in_turn<P, T>(
-        &self,
-        condition: Condition,
-        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
-        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    ) -> Result<T, Failure>
-    where
-        P: Tagged,
-        T: Send + 'static,
-    {
-        let changing = Arc::clone(&self.changing);
-        self.run(move |control| {
-            // A change that has panicked has left nothing half done: the director saw to that.
-            let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
-            condition.judge(|| present(control))?;
-            Ok(call(control)?)
-        })
-        .await
-    }
-
-    /// Runs `call` where it may block. A panic in it is an internal error, not the end of the
-    /// connection.
-    async fn run<T, F>(&self, call: F) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: FnOnce(&dyn Control) -> Result<T, Failure> + Send + 'static,
-    {
-        let control = Arc::clone(&self.control);
-        match tokio::task::spawn_blocking(move || call(control.as_ref())).await {
-            Ok(answer) => answer,
-            Err(fault) => Err(error::ControlError::Internal(fault.to_string()).into()),
-        }
-    }
 }
 
 #[cfg(test)]

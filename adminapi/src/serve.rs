@@ -22,7 +22,7 @@ use crate::certificate::Shown;
 use crate::kept::Kept;
 use connections::{Connections, Listener};
 
-pub use connections::CONNECTIONS;
+pub use crate::auth::CONNECTIONS;
 pub use tls::{ClientCertificates, TlsFiles, bad_pem};
 pub(crate) use tls::{certificates, private_key, roots};
 

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Role;
-use crate::serve::CONNECTIONS;
+
+/// Connections of one listener at a time. For one more an idle one ends; if none is, it waits.
+pub const CONNECTIONS: usize = 256;
 
 /// Requests of one token at a time.
 pub const OF_A_TOKEN: usize = CONNECTIONS / 2;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::Ask;
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::Body;
 use super::openapi::Refusals;

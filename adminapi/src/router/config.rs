@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::Ask;
 use super::answer::Shown;
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;

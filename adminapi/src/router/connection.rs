@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::Ask;
+use super::ask::Ask;
 use super::extract::Parameters;
 use super::openapi::Refusals;
 use crate::error::{ControlError, Subject};

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 
-use super::Ask;
 use super::answer::Shown;
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;

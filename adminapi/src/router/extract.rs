@@ -9,11 +9,13 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::BODY_LIMIT;
 use crate::failure::Failure;
 use crate::json::{self, Unread};
 use crate::model::{EndpointText, ServiceId};
 use crate::problem::{ProblemDocument, ProblemKind};
+
+/// The largest body that is read: a service with some 10,000 real servers.
+pub const BODY_LIMIT: usize = 1 << 20;
 
 /// What a PATCH may call its body: RFC 7396, section 4.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";

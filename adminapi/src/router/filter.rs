@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::Ask;
 use super::answer::{self, Shown};
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::{Body, Parameters};
 use super::openapi::Refusals;

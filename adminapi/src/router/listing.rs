@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
-use super::Ask;
+use super::ask::Ask;
 use super::extract::Parameters;
 use super::openapi::Refusals;
 use crate::failure::Failure;

@@ -14,7 +14,7 @@ use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::Ask;
+use super::ask::Ask;
 use super::extract::Parameters;
 use super::openapi::Refusals;
 use crate::control::Control;

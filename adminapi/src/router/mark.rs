@@ -3,8 +3,8 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::Ask;
 use super::answer::{Created, Shown};
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::Body;
 use super::openapi::Refusals;

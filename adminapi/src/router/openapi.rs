@@ -13,7 +13,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Sch
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::Ask;
+use super::ask::Ask;
 use super::extract::MERGE_PATCH;
 use super::query::{self, Takers};
 use crate::model::{ConnectionId, FilterList, Numbers, Order, Side, TemplateId};

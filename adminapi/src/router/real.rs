@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::Ask;
 use super::answer::{self, Created, Shown};
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::{Body, Parameters, RealParams, RealPath, ServiceParams, ServicePath};
 use super::openapi::Refusals;

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::Ask;
 use super::answer::{self, Created, Shown};
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::{Body, ServiceParams, ServicePath};
 use super::openapi::Refusals;

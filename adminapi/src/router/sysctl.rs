@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 
-use super::Ask;
 use super::answer::Shown;
+use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::Body;
 use super::openapi::Refusals;

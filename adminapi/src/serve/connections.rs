@@ -29,13 +29,10 @@ use tower::ServiceExt as _;
 use super::plain::{is_plain, refuse};
 use super::room::{Room, Seat};
 use super::tls::is_worth_a_line;
-use crate::auth::Peer;
+use crate::auth::{CONNECTIONS, Peer};
 use crate::certificate::Shown;
 use crate::held::hold;
 use crate::kept::Kept;
-
-/// Connections of one listener at a time. For one more an idle one ends; if none is, it waits.
-pub const CONNECTIONS: usize = 256;
 
 /// How long the TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

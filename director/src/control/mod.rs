@@ -16,6 +16,7 @@ mod edit;
 mod events;
 mod fast;
 mod filter;
+mod forwarding;
 mod health;
 mod history;
 mod home;

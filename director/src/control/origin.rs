@@ -1,16 +1,15 @@
 //! What the filters make of a source, as the gate judges it (`bpf/filter.h`).
 
-use std::fs;
-
 use adminapi::error::Result;
 use adminapi::model::{DecidingRule, FilterList, ListedView};
 
 use super::filter::Filters;
+use super::forwarding::is_forwarding;
 use super::{Director, translate};
 use crate::filter::List;
 use crate::flow::Entry;
 use crate::gate::Interface;
-use crate::neighbour::{Fib, NoHop};
+use crate::neighbour::NoHop;
 use crate::pool::Pool;
 use crate::wire::{Addr, Protocol, Version};
 
@@ -203,19 +202,4 @@ enum WayBack {
     Nowhere,
     /// The kernel does not forward what comes in there, and does not say.
     Untold,
-}
-
-/// Whether the kernel forwards what comes in there.
-pub(super) fn is_forwarding(fib: &Fib, interface: &Interface, version: Version) -> bool {
-    let family = match version {
-        Version::V4 => "ipv4",
-        Version::V6 => "ipv6",
-    };
-    // It may have been renamed.
-    let mut links = fib.links().iter();
-    let Some(link) = links.find(|link| link.ifindex == interface.index) else {
-        return false;
-    };
-    let path = format!("/proc/sys/net/{family}/conf/{}/forwarding", link.name);
-    fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
 }

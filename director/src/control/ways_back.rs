@@ -4,7 +4,7 @@
 use tracing::warn;
 
 use super::Director;
-use super::origin::is_forwarding;
+use super::forwarding::is_forwarding;
 use crate::wire::Version;
 
 /// Ports, a bit each, whose strict check drops clients that are no forgers, as far as it has been

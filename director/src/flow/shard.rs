@@ -10,7 +10,7 @@ use super::index::{Index, Slot};
 use super::place::{Keyed, Place, reduce};
 use super::refused::{Departed, Refused};
 use super::slab::{Pool, Slab};
-use super::victim::{Random, expiry, worth};
+use super::victim::{Random, expiry, victim, worth};
 use super::wheel::Wheel;
 use crate::service::Phase;
 use crate::time::Tick;
@@ -286,7 +286,8 @@ impl<'a> Shard<'a> {
         if let Some(at) = unused {
             return Ok(at);
         }
-        let victim = self.victim(pool, class);
+        let State { slab, random, .. } = &mut *self.state;
+        let victim = victim(slab, random, self.elsewhere, (pool, class));
         // With a victim the newcomer lives on that one's share of the budget.
         if granted {
             gauge.give();

@@ -3,8 +3,7 @@
 use super::elsewhere::Elsewhere;
 use super::entry::{Class, Entry};
 use super::place::reduce;
-use super::shard::{Shard, State};
-use super::slab::Pool;
+use super::slab::{Pool, Slab};
 use crate::time::Tick;
 
 /// How many entries are looked at for the one to evict.
@@ -28,29 +27,31 @@ impl Random {
     }
 }
 
-impl Shard<'_> {
-    /// Who has to go from `pool`: any of the half-open ones, else the worst of a sample.
-    pub(super) fn victim(&mut self, pool: Pool, class: Class) -> Option<u32> {
-        let State { slab, random, .. } = &mut *self.state;
-        let samples = match pool {
-            Pool::HalfOpen => 1,
-            Pool::Main => SAMPLES,
-        };
-        let used = slab.used(pool);
-        let start = random.next();
-        // In a small pool a walk, which meets nobody twice; else by lot.
-        let place = |n: u32| match used {
-            0 => None,
-            1..=TRIES => (n < used).then(|| (start % used + n) % used),
-            _ => Some(reduce(random.next(), used)),
-        };
-        (0..TRIES)
-            .filter_map(place)
-            .filter_map(|n| slab.live(pool, n))
-            .take(samples)
-            .filter(|&at| class.may_displace(slab[at].class()))
-            .min_by_key(|&at| worth(self.elsewhere, &slab[at]))
-    }
+/// Who has to go from `pool`: any of the half-open ones, else the worst of a sample.
+pub(super) fn victim(
+    slab: &Slab,
+    random: &mut Random,
+    elsewhere: Option<&dyn Elsewhere>,
+    (pool, class): (Pool, Class),
+) -> Option<u32> {
+    let samples = match pool {
+        Pool::HalfOpen => 1,
+        Pool::Main => SAMPLES,
+    };
+    let used = slab.used(pool);
+    let start = random.next();
+    // In a small pool a walk, which meets nobody twice; else by lot.
+    let place = |n: u32| match used {
+        0 => None,
+        1..=TRIES => (n < used).then(|| (start % used + n) % used),
+        _ => Some(reduce(random.next(), used)),
+    };
+    (0..TRIES)
+        .filter_map(place)
+        .filter_map(|n| slab.live(pool, n))
+        .take(samples)
+        .filter(|&at| class.may_displace(slab[at].class()))
+        .min_by_key(|&at| worth(elsewhere, &slab[at]))
 }
 
 /// When a connection dies unless touched, whoever sees its packets.

@@ -14,11 +14,11 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use super::candidate::{Form, Placement, Table};
 use super::fib::{Link, Neighbour, NoHop};
 use super::lpm::Prefix;
-use super::siblings::Form;
 use super::slots::{Target, Via};
-use super::table::{Change, Placement, Route, Table};
+use super::table::{Change, Route};
 use crate::wire::Addr;
 
 /// `RTM_NEWNEXTHOP` and `RTM_DELNEXTHOP` (linux/rtnetlink.h), which the library does not know.

@@ -15,9 +15,10 @@ use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use super::candidate::Placement;
 use super::decode;
 use super::events::DATAGRAM;
-use super::table::{Change, Placement, Tables};
+use super::table::{Change, Tables};
 
 /// How often a dump that the kernel calls inconsistent (`NLM_F_DUMP_INTR`) is started again;
 /// after that, the events that follow have to set it right.

@@ -11,11 +11,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask::{Asker, Resolver};
+use super::candidate::Placement;
 use super::dump::{Scope, refresh};
 use super::events::Events;
 use super::fib::{Fib, Link};
 use super::ports::Ports;
-use super::table::{Change, Placement, Tables};
+use super::table::{Change, Tables};
 use crate::wire::Addr;
 
 /// Shortest time between two snapshots: what changes within it is published together.

@@ -22,6 +22,7 @@
 //! * `ask`: makes the kernel resolve neighbours, and keeps those in use fresh.
 
 mod ask;
+mod candidate;
 mod decode;
 mod dump;
 mod events;
@@ -36,14 +37,14 @@ mod slots;
 mod table;
 
 pub use ask::Asker;
+pub use candidate::{Form, Placement, Table};
 pub use far_end::FarEnds;
 pub use fib::{Ask, Fib, Hop, Link, Mac, Neighbour, NoHop};
 pub use follow::Neighbourhood;
 pub use lpm::Prefix;
 pub use outdated::Outdated;
-pub use siblings::Form;
 pub use slots::{Target, Via};
-pub use table::{Change, Placement, Route, Table, Tables};
+pub use table::{Change, Route, Tables};
 
 #[cfg(test)]
 mod tests;

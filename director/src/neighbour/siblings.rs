@@ -5,20 +5,9 @@
 //! siblings: one without gateway, one of a router's advertisement, one of a nexthop object
 //! (`rt6_qualify_for_ecmp`, include/net/ip6_route.h), or the only one so far.
 
+use super::candidate::{Candidate, Form, Placement};
 use super::fib::SlotId;
 use super::slots::{Slots, World};
-use super::table::{Candidate, Placement};
-
-/// How a route is told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// By itself.
-    Single,
-    /// As a group of siblings (`RTA_MULTIPATH`), of which not all need be alive.
-    Group,
-    /// By the number of a nexthop object (`RTA_NH_ID`), whose next hops it has.
-    Object(u32),
-}
 
 /// Puts a route where it stands among those of its prefix, in the place of those that it replaces.
 pub(super) fn place(

@@ -6,21 +6,13 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::candidate::{Candidate, Form, Placement, Table};
 use super::fib::{Ask, Fib, Link, Neighbour, SlotId};
 use super::lpm::{DualLpm, Prefix};
 use super::ports::Ports;
-use super::siblings::{self, Form};
+use super::siblings;
 use super::slots::{Slots, Target, World};
 use crate::wire::Addr;
-
-/// The routing table that a route stands in, in the order in which the kernel asks them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// `RT_TABLE_LOCAL`, 255.
-    Local,
-    /// `RT_TABLE_MAIN`, 254.
-    Main,
-}
 
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,18 +27,6 @@ pub struct Route {
     pub target: Target,
     /// How it is told of; IPv6 keeps routes together by that.
     pub form: Form,
-}
-
-/// Where a new route stands among those of the same prefix, table and metric
-/// (the flags of `RTM_NEWROUTE`, `ip-route(8)`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// Before them (`ip route prepend`; plain `add` meets no other).
-    First,
-    /// Behind them (`ip route append`, and each route of a dump).
-    Last,
-    /// Instead of the first of them (`ip route replace`).
-    Replace,
 }
 
 /// One thing that has changed in the kernel.
@@ -70,22 +50,6 @@ pub enum Change {
     RouteGone(Route),
     /// A nexthop object has come, changed or gone, and with it perhaps where routes lead.
     Nexthops,
-}
-
-/// A route without its prefix, as it competes with others of the same prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    table: Table,
-    metric: u32,
-    pub(super) form: Form,
-    pub(super) slot: SlotId,
-}
-
-impl Candidate {
-    /// Where it stands: routes of one rank are told apart by where they lead.
-    pub(super) fn rank(&self) -> (Table, u32) {
-        (self.table, self.metric)
-    }
 }
 
 /// The mutable side of [`Fib`].

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::model::AuditEntry;
+use crate::model::{AuditEntry, Configuration};
 
 /// What comes and goes by itself and is nobody's change.
 const LIVE: [&str; 24] = [
@@ -42,16 +42,13 @@ const LONGEST: usize = 4096;
 
 /// The change from `before` to `after`; none when nothing has changed. What neither of them could
 /// show is a change.
-pub fn change(
+pub(crate) fn change(
     who: String,
     what: String,
     before: Option<Value>,
     after: Option<Value>,
 ) -> Option<AuditEntry> {
-    let (mut before, mut after) = (
-        before.unwrap_or_default().clone(),
-        after.unwrap_or_default(),
-    );
+    let (mut before, mut after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let is_shown = !(before.is_null() && after.is_null());
     for side in [&mut before, &mut after] {
         settle(side);
@@ -66,6 +63,17 @@ pub fn change(
         before: shortened(before),
         after: shortened(after),
     })
+}
+
+/// The change of a whole configuration by somebody who is no client of the API.
+pub(crate) fn of_config(
+    who: &str,
+    what: &str,
+    before: &Configuration,
+    after: &Configuration,
+) -> Option<AuditEntry> {
+    let [before, after] = [before, after].map(|config| serde_json::to_value(config).ok());
+    change(who.to_owned(), what.to_owned(), before, after)
 }
 
 /// Whether a field lives by itself. Some names are those of counters here and of settings there, which
