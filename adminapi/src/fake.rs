@@ -496,6 +496,7 @@ impl Control for Fake {
                 repeats: false,
                 service: known.then_some(service),
                 connection: None,
+                left_behind: None,
                 template: None,
                 one_packet: false,
                 expected: false,

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use adminapi::model::{Connection, ForwardingMethod, RealPatch, Scheduler, ServiceId};
+use adminapi::model::{
+    Connection, ExplainQuery, Explanation, ForwardingMethod, Protocol, RealPatch, Scheduler,
+    ServiceId, ServicePatch,
+};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director, binary, by};
@@ -85,6 +88,19 @@ impl Bench {
         Ok(theirs)
     }
 
+    /// What would become of a packet of `client`.
+    fn explain(&self, client: SocketAddr) -> Result<Explanation> {
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from: client,
+            to: HTTP.http(),
+            interface: None,
+            call_id: None,
+        };
+        let api = self.scene.director.api();
+        api.call(async |client| client.explain(&query).await)
+    }
+
     fn connection(&self, client: SocketAddr) -> Result<Connection> {
         connection(&self.scene.director, HTTP.http_service(), client)
     }
@@ -135,9 +151,16 @@ fn conn_reuse_mode_says_where_a_port_goes_that_comes_again() -> Result<()> {
         if drained {
             bench.set_weight(HTTP.http_service(), before, 0)?;
         }
+        let told = bench.explain(client)?;
         bench.open(client, 900_000)?;
         let after = bench.reaches(client, "ESTABLISHED")?.real;
         assert_eq!(before == after, stays, "port {port}, mode {mode}");
+        assert_eq!(told.real, Some(after), "{told:?}");
+        assert_eq!(told.connection.is_some(), stays, "{told:?}");
+        assert_eq!(told.scheduler.is_some(), !stays, "{told:?}");
+        let left = told.left_behind.map(|left| (left.state, left.real));
+        assert_eq!(left, (!stays).then(|| ("CLOSE".to_owned(), before)));
+        assert_eq!(bench.explain(client)?.left_behind, None);
         let count = bench
             .scene
             .director
@@ -146,6 +169,33 @@ fn conn_reuse_mode_says_where_a_port_goes_that_comes_again() -> Result<()> {
         assert_eq!(count.iter().filter(|c| c.client == client).count(), 1);
     }
     assert_accounts(&bench.scene.director);
+    Ok(())
+}
+
+/// The connection before is no burden any more when the next one is scheduled, nor is it in what is
+/// explained.
+#[test]
+fn a_port_that_comes_again_is_no_burden_to_where_it_was() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start(&[1, 1])?;
+    let wlc = ServicePatch {
+        scheduler: Some(Scheduler::Wlc),
+        ..ServicePatch::default()
+    };
+    let api = bench.scene.director.api();
+    api.call(async |client| client.change_service(HTTP.http_service(), wlc).await)?;
+    let client = nobody(1000);
+    let theirs = bench.open(client, 1000)?;
+    let before = bench.reaches(client, "ESTABLISHED")?.real;
+    bench.segment(client, RST | ACK, 1001, theirs)?;
+    bench.reaches(client, "CLOSE")?;
+    let told = bench.explain(client)?;
+    bench.open(client, 900_000)?;
+    let after = bench.reaches(client, "ESTABLISHED")?.real;
+    assert_eq!(after, before, "nobody else has come");
+    assert_eq!(told.real, Some(after), "{told:?}");
     Ok(())
 }
 

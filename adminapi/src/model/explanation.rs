@@ -125,10 +125,14 @@ pub struct Explanation {
     /// is said beyond that is for the next one.
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub repeats: bool,
-    /// The connection that it belongs to; not one that it leaves behind because its real server was
-    /// removed.
+    /// The connection that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// The connection of the same ends that it leaves behind: one that is over, where its SYN or INIT
+    /// opens the next one, or one whose real server cannot get it any more. Packets that open nothing
+    /// belong to that one until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<Connection>,
     /// What the service, a persistent one, remembers of the client: the real server is that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Connection>,

@@ -75,10 +75,17 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
         let (state, expires) = (&connection.state, connection.expires);
         format!("{state}, expires in {expires} s")
     });
+    let left = found.left_behind.as_ref().map(|left| {
+        let (state, real, expires) = (&left.state, left.real, left.expires);
+        format!(
+            "none: it leaves that of its ends behind ({state} to {real}, expires in {expires} s)"
+        )
+    });
     let announced = "none: it opens a data connection that FTP has announced".to_owned();
     let connection = connection
         .or(found.one_packet.then_some(once))
-        .or(found.expected.then_some(announced));
+        .or(found.expected.then_some(announced))
+        .or(left);
     let template = found.template.as_ref().map(|template| {
         let (client, real, expires) = (template.client.ip(), template.real, template.expires);
         let call = template.engine_data.as_ref();
@@ -212,6 +219,7 @@ mod tests {
             }),
             service: Some(ServiceId::at(query.protocol, query.to)),
             connection: None,
+            left_behind: None,
             template: None,
             one_packet: false,
             expected: false,
@@ -321,6 +329,19 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
             text(&query, &found)
                 .contains("connection   none: it opens a data connection that FTP has announced\n")
         );
+        (found.expected, found.left_behind) = (
+            false,
+            Some(Connection {
+                template: false,
+                state: "TIME_WAIT".to_owned(),
+                expires: 57,
+                ..found.template.clone().unwrap()
+            }),
+        );
+        assert!(text(&query, &found).contains(
+            "connection   none: it leaves that of its ends behind \
+             (TIME_WAIT to 10.0.0.11:8080, expires in 57 s)\n"
+        ));
         let query = ExplainQuery {
             interface: Some("eth0".to_owned()),
             ..query

@@ -414,6 +414,7 @@ impl Director {
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: connection.and_then(listed),
+            left_behind: found.left.as_ref().and_then(listed),
             template: template.and_then(|entry| self::template(templates, &found.pool, entry, now)),
             one_packet: found.one_packet,
             expected: found.expected,

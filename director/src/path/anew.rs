@@ -4,7 +4,7 @@
 use adminapi::sysctl::Sysctl;
 
 use super::view::View;
-use crate::flow::{Entry, Tracked};
+use crate::flow::{Direction, Entry, Tracked};
 use crate::service::{Real, Standing};
 use crate::wire::Transport;
 use crate::wire::tcp::Segment;
@@ -36,6 +36,31 @@ impl View<'_> {
             over if over.is_over() => self.leaves_the_dead(real),
             sctp::State::Established => false,
             _ => self.leaves_the_quiescent(real),
+        }
+    }
+
+    /// Whether a packet that its connection's real server could get opens the next one, as
+    /// [`View::judge`] has it.
+    pub(super) fn reopens(
+        &self,
+        entry: &Entry,
+        real: &Real,
+        frame: &[u8],
+        packet: &Transport,
+        way: Direction,
+    ) -> bool {
+        let segment = packet.layout.segment(frame);
+        match (&entry.tracked, entry.side(way)) {
+            (Tracked::Tcp(tcp), Direction::Original) => {
+                let opens = Segment::parse(segment).is_ok_and(|s| s.flags.opens());
+                opens && self.leaves_tcp(tcp.state, real)
+            }
+            (Tracked::Sctp(sctp), Direction::Original) => {
+                let packet = sctp::Packet::read(segment);
+                let opens = packet.is_ok_and(|p| p.event == sctp::Event::Init);
+                opens && self.leaves_sctp(sctp.state, real)
+            }
+            _ => false,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Explanation {
     pub service: Option<ServiceKey>,
     /// The connection that it belongs to.
     pub connection: Option<Entry>,
+    /// The one of its ends that it leaves behind.
+    pub left: Option<Entry>,
     /// What the service remembers of the client.
     pub template: Option<Entry>,
     /// Whether it would be scheduled by itself.
@@ -62,6 +64,7 @@ impl Shared {
             pool: Arc::clone(bystander.pool()),
             service: None,
             connection: None,
+            left: None,
             template: None,
             one_packet: false,
             expected: false,
@@ -107,10 +110,7 @@ impl<'s> View<'s> {
         let stays = known.map(|entry| self.explain_known(frame, packet, way, &entry, found));
         match (stays.transpose()?, way) {
             (Some(true), _) => Ok(()),
-            (left, Direction::Original) => {
-                let left = left.is_some().into();
-                self.explain_fresh(shard, frame, packet, place, left, found)
-            }
+            (_, Direction::Original) => self.explain_fresh(shard, frame, packet, place, found),
             (_, Direction::Reply) => match self.awaited_from_real(frame, packet, place) {
                 Some(data) => self.explain_data(&shard, frame, packet, data, found),
                 None => self.explain_stray(frame, packet, found),
@@ -118,14 +118,13 @@ impl<'s> View<'s> {
         }
     }
 
-    /// What opens a connection, and leaves so many behind that have the same ends.
+    /// What opens a connection, when the one that it leaves behind has gone.
     fn explain_fresh(
         &self,
         shard: Shard<'_>,
         frame: &[u8],
         packet: &Transport,
         place: &Place,
-        left: u32,
         found: &mut Explanation,
     ) -> Result<(), Refusal<'s>> {
         let Some(service) = self.service_opened(frame, packet) else {
@@ -143,8 +142,7 @@ impl<'s> View<'s> {
                 real
             }
             None => {
-                let newcomer = self.newcomer(service, packet);
-                let peek = || service.scheduler.peek(&service.reals, &newcomer);
+                let peek = || self.peek(service, packet, found.left.as_ref());
                 match service.sorry.as_ref().or_else(peek) {
                     Some(real) => &**real,
                     None => self.way_past(service)?,
@@ -158,8 +156,10 @@ impl<'s> View<'s> {
             true => once(packet, real),
             false => {
                 let class = self.entry(&packet.tuple, real, &guest).class();
-                let lead = self.lead(&shard, packet, place, real, class);
-                lead.map_err(|cause| Refusal::from(cause).of_real(real))?.to
+                let to = self.lead(&shard, packet, place, real, class);
+                let to = to.map(|lead| lead.to);
+                let to = to.or_else(|cause| self.led_again(found.left.as_ref(), real, cause));
+                to.map_err(|cause| Refusal::from(cause).of_real(real))?
             }
         };
         drop(shard);
@@ -169,11 +169,38 @@ impl<'s> View<'s> {
         if self.is_drawn(service, packet, &guest) {
             return refused(Cause::DefenceRate);
         }
+        let left = found.left.is_some().into();
         found.crowded = self.pool.crowds().full(&packet.tuple, left);
         match found.crowded {
             Some(_) => refused(Cause::SourceConnections),
             None => Ok(()),
         }
+    }
+
+    /// Whom the scheduler would pick if the connection `left` had gone.
+    fn peek(
+        &self,
+        service: &'s Service,
+        packet: &Transport,
+        left: Option<&Entry>,
+    ) -> Option<&'s Arc<Real>> {
+        let newcomer = self.newcomer(service, packet);
+        let had = left.and_then(|left| Some((self.pool.real(left.real())?, left)));
+        let Some((had, left)) = had else {
+            return service.scheduler.peek(&service.reals, &newcomer);
+        };
+        let reals = service.reals.relieved(had, left.tracked.phase());
+        let picked = service.scheduler.peek(&reals, &newcomer)?.id;
+        self.pool.real(picked)
+    }
+
+    /// What a connection to `real` becomes for which there is a port only when the one `left` has gone.
+    fn led_again(&self, left: Option<&Entry>, real: &Real, cause: Cause) -> Result<Tuple, Cause> {
+        let frees = |left: &&Entry| {
+            cause == Cause::NoLocalPort && left.local_port != 0 && left.real() == real.id
+        };
+        let left = left.filter(frees).ok_or(cause)?;
+        Ok(self.translated(left, real, Direction::Original))
     }
 
     /// What opens a data connection.
@@ -229,7 +256,13 @@ impl<'s> View<'s> {
         let real: &'s Real = real;
         let to = self.translated(entry, real, way);
         let hop = self.leads_on(entry, real, frame, packet, way, &to);
-        if let Ok(None) = hop {
+        let stays = match &hop {
+            Ok(Some(_)) => !self.reopens(entry, real, frame, packet, way),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if !stays {
+            found.left = Some(*entry);
             return Ok(false);
         }
         found.connection = Some(*entry);
@@ -249,3 +282,6 @@ const fn length(protocol: Protocol) -> usize {
         Protocol::Sctp => 32,
     }
 }
+
+#[cfg(test)]
+mod tests;

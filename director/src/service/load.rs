@@ -136,6 +136,22 @@ impl Load {
         self.counter(phase).fetch_sub(1, Relaxed);
     }
 
+    /// The same at this moment, with one connection less.
+    #[must_use]
+    pub fn without(&self, phase: Phase) -> Self {
+        let rest = Self {
+            half_open: self.half_open().into(),
+            active: self.active.load(Relaxed).into(),
+            inactive: self.inactive().into(),
+            overloaded: self.is_overloaded().into(),
+            sticking: self.sticking().into(),
+            takes_cookies: self.takes_cookies().into(),
+        };
+        let counter = rest.counter(phase);
+        counter.store(counter.load(Relaxed).saturating_sub(1), Relaxed);
+        rest
+    }
+
     /// A connection has changed its state.
     #[inline]
     pub fn turn(&self, was: Phase, is: Phase) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
+use super::load::Phase;
 use super::real::Real;
 use crate::wire::Endpoint;
 
@@ -102,6 +103,20 @@ impl Reals {
         self.forget_weight(real.weight);
         self.changes += 1;
         Some(real)
+    }
+
+    /// The same, where `real` has one connection less of those that count as `phase`. What is asked
+    /// of them leaves no trace.
+    #[must_use]
+    pub fn relieved(&self, real: &Real, phase: Phase) -> Self {
+        let mut relieved = self.clone();
+        if self.find(real.endpoint).is_some_and(|it| it.id == real.id) {
+            relieved.replace(Arc::new(Real {
+                load: Arc::new(real.load.without(phase)),
+                ..real.clone()
+            }));
+        }
+        relieved
     }
 
     fn place_of(&self, endpoint: Endpoint) -> Option<usize> {

@@ -1,0 +1,186 @@
+//! What is said of a tuple that is known already.
+
+use std::sync::OnceLock;
+
+use adminapi::model::Scheduler;
+use adminapi::sysctl::{Sysctl, Sysctls, Value};
+use arc_swap::ArcSwap;
+
+use super::*;
+use crate::defence::{Lottery, Orders};
+use crate::flow::{Class, Limits, Table, Tracked};
+use crate::fragment::Fragments;
+use crate::ftp::{Expectations, Shifts};
+use crate::neighbour::{Change, Form, Link, Neighbour, Placement, Prefix, Route, Tables, Target};
+use crate::neighbour::{Fib, Table as Routes, Via};
+use crate::path::Policy;
+use crate::service::{Phase, Settings};
+use crate::tcp::{State, Tracking};
+use crate::templates::Templates;
+use crate::time::Ticks;
+use crate::wire::{Addr, Endpoint};
+use crate::{sctp, tcp};
+
+const NOW: Tick = Tick(1000);
+
+/// Everything lies behind one gateway.
+fn routes() -> Fib {
+    let (ifindex, gateway) = (2, Addr::v4([10, 0, 2, 254]));
+    let (mac, pinned) = ([2; 6], false);
+    let via = Via {
+        ifindex,
+        gateway: Some(gateway),
+        weight: 1,
+        mtu: 0,
+    };
+    let link = Link {
+        ifindex,
+        name: "eth0".into(),
+        mac: Some([2, 0, 0, 0, 0, 1]),
+        mtu: 1500,
+        up: true,
+        port: None,
+    };
+    let route = Route {
+        prefix: Prefix::new(Addr::v4([0; 4]), 0),
+        table: Routes::Main,
+        metric: 0,
+        form: Form::Group,
+        target: Target::Forward(vec![via]),
+    };
+    let mut tables = Tables::new(&["eth0".to_owned()]);
+    tables.apply(Change::Link(link));
+    tables.apply(Change::Neighbour(
+        ifindex,
+        gateway,
+        Neighbour { mac, pinned },
+    ));
+    tables.apply(Change::Route(route, Placement::Last));
+    tables.snapshot()
+}
+
+fn tuple(protocol: Protocol) -> Tuple {
+    Tuple {
+        protocol,
+        src: Endpoint::new(Addr::v4([10, 0, 1, 1]), 4000),
+        dst: Endpoint::new(Addr::v4([10, 9, 9, 9]), 80),
+    }
+}
+
+/// A service by weighted least connections, with two real servers. The one that it would choose of two
+/// who have nothing to do has one connection, which is the client's.
+fn scene(protocol: Protocol, tracked: Tracked) -> (Shared, Endpoint) {
+    let tuple = tuple(protocol);
+    let key = ServiceKey::at(protocol, tuple.dst);
+    let [other, first] = [11, 12].map(|host| Endpoint::new(Addr::v4([10, 0, 2, host]), 80));
+    let mut pool = Pool::new(1);
+    pool.add_service(key, Scheduler::Wlc).unwrap();
+    pool.add_real(&key, other, Settings::weight(1)).unwrap();
+    pool.add_real(&key, first, Settings::weight(1)).unwrap();
+    let real = Arc::clone(pool.service(&key).unwrap().reals.find(first).unwrap());
+    let limits = Limits {
+        connections: 64,
+        half_open: 64,
+        workers: 1,
+    };
+    let pool = Arc::new(ArcSwap::from_pointee(pool));
+    let shared = Shared {
+        table: Table::new(&limits).unwrap(),
+        templates: Templates::new(64, 1, Arc::clone(&pool)).unwrap(),
+        pool,
+        fib: Arc::new(ArcSwap::from_pointee(routes())),
+        timeouts: Arc::default(),
+        fragments: Fragments::default(),
+        policy: Policy::default(),
+        path_mtus: Arc::default(),
+        lottery: Lottery::random(),
+        door: OnceLock::default(),
+        orders: Orders::default(),
+        sysctls: Arc::default(),
+        expectations: Expectations::default(),
+        fast: None,
+        shifts: Shifts::default(),
+        resets: Arc::default(),
+        workers: 1,
+    };
+    let later = NOW.after(Ticks::seconds(60));
+    let mut entry = Entry::new(&tuple, real.id, 80, Class::Closing, later);
+    entry.tracked = tracked;
+    real.enter(tracked.phase());
+    let place = shared.table.locate(Direction::Original, &tuple);
+    let taken = shared.table.take_in(entry, &place, None, &mut |_, _| ());
+    taken.unwrap();
+    (shared, first)
+}
+
+fn in_state(state: State) -> Tracked {
+    let mut tracking = Tracking::default();
+    tracking.state = state;
+    Tracked::Tcp(tracking)
+}
+
+/// Whether a packet of the client leaves its connection behind. Either way it gets to the same real
+/// server, which has nothing else to do.
+fn leaves(shared: &Shared, protocol: Protocol, home: Endpoint) -> bool {
+    let told = shared.explain(&tuple(protocol), None, 0, NOW);
+    assert_eq!(told.refused, None);
+    assert_eq!(told.real.map(|real| real.endpoint), Some(home));
+    assert_eq!(told.connection.is_some(), told.left.is_none());
+    assert!(told.hop.is_some());
+    told.left.is_some()
+}
+
+#[test]
+fn a_syn_after_the_end_of_a_connection_opens_the_next_one() {
+    for (state, is_left) in [
+        (tcp::State::TimeWait, true),
+        (tcp::State::Close, true),
+        (tcp::State::Established, false),
+        (tcp::State::FinWait, false),
+        (tcp::State::SynRecv, false),
+    ] {
+        let (shared, home) = scene(Protocol::Tcp, in_state(state));
+        let told = leaves(&shared, Protocol::Tcp, home);
+        assert_eq!(told, is_left, "{state:?}");
+        let loads = shared.pool.load();
+        let all = loads.reals().map(|real| real.load.connections());
+        assert_eq!(all.sum::<u32>(), 1, "nothing has been taken off");
+    }
+}
+
+#[test]
+fn an_init_after_the_end_of_an_association_opens_the_next_one() {
+    for (state, is_left) in [
+        (sctp::State::Closed, true),
+        (sctp::State::Established, false),
+    ] {
+        let mut tracking = sctp::Tracking::default();
+        tracking.state = state;
+        let tracked = Tracked::Sctp(tracking);
+        let (shared, home) = scene(Protocol::Sctp, tracked);
+        let told = leaves(&shared, Protocol::Sctp, home);
+        assert_eq!(told, is_left, "{state:?}");
+    }
+}
+
+#[test]
+fn the_next_connection_stays_where_the_last_one_was_if_ports_are_not_to_be_used_again() {
+    let (shared, home) = scene(Protocol::Tcp, in_state(State::TimeWait));
+    let mut sysctls = Sysctls::default();
+    let zero = Value::Number(0);
+    sysctls.set(Sysctl::ConnReuseMode, &zero).unwrap();
+    shared.sysctls.store(Arc::new(sysctls));
+    assert!(!leaves(&shared, Protocol::Tcp, home));
+}
+
+/// One connection less is asked of a copy.
+#[test]
+fn a_real_server_is_relieved_in_thought_only() {
+    let (shared, home) = scene(Protocol::Tcp, in_state(State::TimeWait));
+    let pool = shared.pool.load();
+    let service = pool.iter().next().unwrap();
+    let real = service.reals.find(home).unwrap();
+    let relieved = service.reals.relieved(real, Phase::Inactive);
+    let inactive = |reals: &crate::service::Reals| reals.find(home).unwrap().inactive();
+    assert_eq!((inactive(&relieved), inactive(&service.reals)), (0, 1));
+}
