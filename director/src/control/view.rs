@@ -374,7 +374,8 @@ impl Director {
             pool: &found.pool,
             connection: found.connection.as_ref(),
         };
-        let origin = self.origin(&sender, found.service.is_some())?;
+        let is_taken = found.pool.takes(&tuple, port);
+        let origin = self.origin(&sender, is_taken)?;
         let is_known = found.connection.is_some() || found.expected;
         let answering = found
             .service
@@ -399,7 +400,7 @@ impl Director {
         Ok(model::Explanation {
             fate: match refused {
                 None => model::Fate::Forward,
-                Some("no_service") => model::Fate::Pass,
+                Some("no_service") if !is_taken => model::Fate::Pass,
                 Some(_) => model::Fate::Drop,
             },
             reason: refused.map(str::to_owned),

@@ -25,6 +25,13 @@ impl Pool {
         }
     }
 
+    /// Whether the gate takes a packet from a client for a service's: one that has come in through
+    /// `port`, to a service or to where data connections of FTP go, announced or not.
+    pub fn takes(&self, tuple: &Tuple, port: u16) -> bool {
+        let is_data = || tuple.protocol == Protocol::Tcp && self.takes_data(tuple.dst);
+        self.service_for(tuple, port).is_some() || is_data()
+    }
+
     #[inline(never)]
     fn marked(&self, tuple: &Tuple, port: u16) -> Option<&Arc<Service>> {
         let mark = marks::mark_of(&self.marks, tuple, port, &self.geography)?;

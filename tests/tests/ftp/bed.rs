@@ -32,6 +32,13 @@ impl Bed {
     }
 
     pub(crate) fn start_by(method: ForwardingMethod) -> Result<Option<Self>> {
+        Self::start_shaped(method, |configuration| configuration)
+    }
+
+    pub(crate) fn start_shaped(
+        method: ForwardingMethod,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Option<Self>> {
         if !require::machine() || !require::programs(&["vsftpd"]) {
             return Ok(None);
         }
@@ -69,7 +76,7 @@ impl Bed {
             _ => configuration,
         };
         Ok(Some(Self {
-            director: Director::start(&topology.director, &configuration)?,
+            director: Director::start(&topology.director, &shape(configuration))?,
             servers,
             topology,
         }))

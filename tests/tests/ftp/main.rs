@@ -5,4 +5,5 @@ mod active;
 mod bed;
 mod control;
 mod passive;
+mod regions;
 mod serves;

@@ -131,8 +131,11 @@ fn data_connections_are_explained() -> Result<()> {
         let told = bed.explain((CLIENT_V4, 1).into(), to)?;
         assert_expected(&told, real);
         assert_eq!(bed.explain((CLIENT_V4, 1).into(), to)?, told);
-        let stranger = bed.explain("10.0.1.77:1".parse()?, to)?;
-        assert_eq!((stranger.fate, stranger.expected), (Fate::Pass, false));
+        let is_lost = |told: &Explanation| {
+            let why = (told.fate, told.reason.as_deref(), told.expected);
+            assert_eq!(why, (Fate::Drop, Some("no_service"), false), "{told:?}");
+        };
+        is_lost(&bed.explain("10.0.1.77:1".parse()?, to)?);
         let data = TcpStream::connect(to)?;
         let client = data.local_addr()?;
         let open = bed.explain(client, to)?;
@@ -140,8 +143,9 @@ fn data_connections_are_explained() -> Result<()> {
         assert!(open.connection.is_some(), "{open:?}");
         assert_eq!(open.real, told.real);
         assert_eq!(open.real, Some(bed.real_of(client)?));
-        let late = bed.explain((CLIENT_V4, 1).into(), to)?;
-        assert_eq!(late.fate, Fate::Pass, "{late:?}");
+        is_lost(&bed.explain((CLIENT_V4, 1).into(), to)?);
+        let nothing = bed.explain((CLIENT_V4, 1).into(), (VIP_V4, 22).into())?;
+        assert_eq!(nothing.fate, Fate::Pass, "{nothing:?}");
         drop(data);
 
         let listener = TcpListener::bind((CLIENT_V4, LISTENS))?;
