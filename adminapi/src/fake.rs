@@ -1,5 +1,6 @@
 //! A director without packets, for the tests of this crate and of those who ask one.
 
+mod gate;
 mod state;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use crate::error::{ControlError, Result, Subject};
 use crate::model::*;
 use crate::sysctl::{Sysctl, Sysctls, Value};
 
+pub use gate::Gate;
 use state::{State, listed, real_view, service_view};
 
 /// Keeps what it is told, in the order it was told.
@@ -29,6 +31,8 @@ pub struct Fake {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Makes `status` panic.
     pub(crate) panics: bool,
+    /// What `limits` goes through.
+    pub gate: Arc<Gate>,
 }
 
 impl Fake {
@@ -230,6 +234,7 @@ impl Control for Fake {
     }
 
     fn limits(&self) -> Result<Limits> {
+        self.gate.pass();
         self.with(|_| Ok(Limits::default()))
     }
 

@@ -20,6 +20,7 @@ pub mod model;
 pub mod order;
 pub mod path;
 pub mod problem;
+mod reads;
 pub mod router;
 pub mod serve;
 pub mod sysctl;

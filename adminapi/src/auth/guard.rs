@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::held::hold;
 use crate::kept::Kept;
 use crate::problem::ProblemKind;
+use crate::reads::Reads;
 
 /// The other end of a connection; the listener knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub fn guard(api: Router, door: Door) -> Router {
     let guarded = Guarded {
         door,
         shares: Arc::default(),
+        reads: Arc::default(),
     };
     api.layer(from_fn_with_state(guarded, admit))
 }
@@ -58,6 +60,7 @@ pub fn guard(api: Router, door: Door) -> Router {
 struct Guarded {
     door: Door,
     shares: Arc<Shares>,
+    reads: Arc<Reads>,
 }
 
 /// What a caller with a token has shown.
@@ -90,6 +93,8 @@ async fn admit(State(guarded): State<Guarded>, mut request: Request, next: Next)
     if !caller.role().may(request.method()) {
         return refused(&caller, &request);
     }
+    let queue = guarded.reads.queue(&caller);
+    request.extensions_mut().insert(queue);
     request.extensions_mut().insert(caller);
     let answer = hold(next.run(request).await, share);
     match pass {

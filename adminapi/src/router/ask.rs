@@ -1,12 +1,17 @@
 //! How handlers ask the director.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 
 use super::condition::Condition;
 use super::tag::Tagged;
 use crate::control::Control;
 use crate::error;
 use crate::failure::Failure;
+use crate::reads::Queue;
 
 /// The way from a handler to the director.
 #[derive(Clone)]
@@ -14,6 +19,22 @@ pub(super) struct Ask {
     pub(super) control: Arc<dyn Control>,
     /// Held by the change that is being made, so that nothing comes between its condition and it.
     changing: Arc<Mutex<()>>,
+    /// Where it waits for its turn.
+    queue: Queue,
+}
+
+impl FromRequestParts<Self> for Ask {
+    type Rejection = Infallible;
+
+    /// A read waits where its door says. A change does not: others wait for it already.
+    async fn from_request_parts(parts: &mut Parts, ask: &Self) -> Result<Self, Infallible> {
+        let mut ask = ask.clone();
+        let queue = parts.extensions.get::<Queue>();
+        if let Some(queue) = queue.filter(|_| parts.method.is_safe()) {
+            ask.queue = queue.clone();
+        }
+        Ok(ask)
+    }
 }
 
 impl Ask {
@@ -21,6 +42,7 @@ impl Ask {
         Self {
             control,
             changing: Arc::default(),
+            queue: Queue::default(),
         }
     }
 
@@ -75,15 +97,21 @@ impl Ask {
         .await
     }
 
-    /// Runs `call` where it may block. A panic in it is an internal error, not the end of the
-    /// connection.
+    /// Runs `call` where it may block, when it is its turn. A panic in it is an internal error, not
+    /// the end of the connection.
     pub(super) async fn run<T, F>(&self, call: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce(&dyn Control) -> Result<T, Failure> + Send + 'static,
     {
         let control = Arc::clone(&self.control);
-        match tokio::task::spawn_blocking(move || call(control.as_ref())).await {
+        let turn = self.queue.turn().await;
+        let called = tokio::task::spawn_blocking(move || {
+            // It lasts as long as the call, whoever has hung up before.
+            let _turn = turn;
+            call(control.as_ref())
+        });
+        match called.await {
             Ok(answer) => answer,
             Err(fault) => Err(error::ControlError::Internal(fault.to_string()).into()),
         }

@@ -1,7 +1,6 @@
 //! Many changes in one request.
 
 use axum::Json;
-use axum::extract::State;
 
 use super::ask::Ask;
 use super::condition::Condition;
@@ -20,7 +19,7 @@ use crate::validate::validate_change;
 #[utoipa::path(post, path = "/v1/changes", tag = "services", request_body = Vec<Change>,
     responses((status = 200, body = Vec<Option<ProblemDocument>>), Refusals))]
 pub(super) async fn make_all(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(changes): Body<Vec<Change>>,
 ) -> Result<Json<Vec<Option<ProblemDocument>>>, Failure> {

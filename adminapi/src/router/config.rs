@@ -1,7 +1,6 @@
 //! The configuration as a whole over HTTP.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -19,7 +18,7 @@ use crate::validate::validate_whole;
 /// Shows what is configured
 #[utoipa::path(get, path = "/v1/config", tag = "director",
     responses((status = 200, body = Configuration), Refusals))]
-pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Configuration>, Failure> {
+pub(super) async fn show(ask: Ask) -> Result<Shown<Configuration>, Failure> {
     ask.look(|control| control.config()).await.map(Shown)
 }
 
@@ -32,7 +31,7 @@ pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Configuration>,
     responses((status = 200, body = Difference, description = "What would change"),
         (status = 204, description = "Done"), Refusals))]
 pub(super) async fn put(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Parameters(query): Parameters<PutQuery>,
     Body(wanted): Body<Configuration>,
@@ -57,10 +56,7 @@ pub(super) async fn put(
 /// As SIGHUP does: what differs is changed, all of it or nothing.
 #[utoipa::path(post, path = "/v1/reload", tag = "director",
     responses((status = 204, description = "Done"), Refusals))]
-pub(super) async fn reload(
-    State(ask): State<Ask>,
-    condition: Condition,
-) -> Result<StatusCode, Failure> {
+pub(super) async fn reload(ask: Ask, condition: Condition) -> Result<StatusCode, Failure> {
     // Kept, the file would be the API's word from then on, and the next reload deaf to it.
     let again = |control: &dyn Control| control.reload();
     ask.in_turn(condition, |control| control.config(), again)

@@ -1,7 +1,7 @@
 //! Connections over HTTP, and what would become of one.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::ask::Ask;
@@ -24,7 +24,7 @@ type Answer<T> = Result<Json<T>, Failure>;
 #[utoipa::path(get, path = "/v1/connections", tag = "connections", params(ConnectionQuery),
     responses((status = 200, body = ConnectionPage), Refusals))]
 pub(super) async fn list(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<ConnectionQuery>,
 ) -> Answer<ConnectionPage> {
     ControlError::unless_valid(validate_query(&query))?;
@@ -37,10 +37,10 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/v1/templates", tag = "connections", params(TemplatePageQuery),
     responses((status = 200, body = ConnectionPage), Refusals))]
 pub(super) async fn templates(
-    state: State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<TemplatePageQuery>,
 ) -> Answer<ConnectionPage> {
-    list(state, Parameters(query.into())).await
+    list(ask, Parameters(query.into())).await
 }
 
 /// Forgets what persistent services remember of clients
@@ -50,7 +50,7 @@ pub(super) async fn templates(
 #[utoipa::path(delete, path = "/v1/templates", tag = "connections", params(TemplateQuery),
     responses((status = 200, body = Forgotten), Refusals))]
 pub(super) async fn forget_all(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<TemplateQuery>,
 ) -> Answer<Forgotten> {
     ask.look(move |control| control.forget_templates(&query))
@@ -64,10 +64,7 @@ pub(super) async fn forget_all(
 #[utoipa::path(delete, path = "/v1/templates/{template}", tag = "connections",
     params(("template" = TemplateId, Path, description = "The service and the client")),
     responses((status = 204), Refusals))]
-pub(super) async fn forget(
-    State(ask): State<Ask>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Failure> {
+pub(super) async fn forget(ask: Ask, Path(name): Path<String>) -> Result<StatusCode, Failure> {
     let id: TemplateId = name
         .parse()
         .map_err(|bad: BadTemplateId| Failure::new(ProblemKind::BadRequest, bad.to_string()))?;
@@ -85,10 +82,7 @@ pub(super) async fn forget(
 #[utoipa::path(delete, path = "/v1/connections/{connection}", tag = "connections",
     params(("connection" = ConnectionId, Path, description = "The connection")),
     responses((status = 204), Refusals))]
-pub(super) async fn close(
-    State(ask): State<Ask>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Failure> {
+pub(super) async fn close(ask: Ask, Path(name): Path<String>) -> Result<StatusCode, Failure> {
     let id: ConnectionId = name
         .parse()
         .map_err(|bad: BadConnectionId| Failure::new(ProblemKind::BadRequest, bad.to_string()))?;
@@ -101,7 +95,7 @@ pub(super) async fn close(
 #[utoipa::path(get, path = "/v1/explain", tag = "connections", params(ExplainQuery),
     responses((status = 200, body = Explanation), Refusals))]
 pub(super) async fn explain(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<ExplainQuery>,
 ) -> Answer<Explanation> {
     ControlError::unless_valid(validate_explain(&query))?;

@@ -1,6 +1,6 @@
 //! Synchronisation daemons over HTTP.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::answer::{Created, Shown};
@@ -23,7 +23,7 @@ fn present(control: &dyn Control) -> Result<Vec<SyncDaemon>, ControlError> {
 /// Lists the synchronisation daemons
 #[utoipa::path(get, path = "/v1/sync/daemons", tag = "ipvs",
     responses((status = 200, body = Vec<SyncDaemon>), Refusals))]
-pub(super) async fn list(State(ask): State<Ask>) -> Result<Shown<Vec<SyncDaemon>>, Failure> {
+pub(super) async fn list(ask: Ask) -> Result<Shown<Vec<SyncDaemon>>, Failure> {
     ask.look(present).await.map(Shown)
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn list(State(ask): State<Ask>) -> Result<Shown<Vec<SyncDaemon>
 #[utoipa::path(post, path = "/v1/sync/daemons", tag = "ipvs", request_body = SyncDaemon,
     responses((status = 201, body = SyncDaemon), Refusals))]
 pub(super) async fn start(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(daemon): Body<SyncDaemon>,
 ) -> Result<Created<SyncDaemon>, Failure> {
@@ -47,7 +47,7 @@ pub(super) async fn start(
     params(("role" = SyncRole, Path, description = "Which one")),
     responses((status = 204), Refusals))]
 pub(super) async fn stop(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Path(role): Path<String>,
 ) -> Result<StatusCode, Failure> {

@@ -1,7 +1,5 @@
 //! The defence over HTTP.
 
-use axum::extract::State;
-
 use super::answer::Shown;
 use super::ask::Ask;
 use super::condition::Condition;
@@ -15,7 +13,7 @@ use crate::validate::validate_level;
 /// Shows the defence of the whole director
 #[utoipa::path(get, path = "/v1/defense", tag = "defence",
     responses((status = 200, body = Defense), Refusals))]
-pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Defense>, Failure> {
+pub(super) async fn show(ask: Ask) -> Result<Shown<Defense>, Failure> {
     ask.look(|control| control.defense(None)).await.map(Shown)
 }
 
@@ -23,7 +21,7 @@ pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Defense>, Failu
 #[utoipa::path(put, path = "/v1/defense", tag = "defence", request_body = DefenseLevel,
     responses((status = 200, body = Defense), Refusals))]
 pub(super) async fn set(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(level): Body<DefenseLevel>,
 ) -> Result<Shown<Defense>, Failure> {
@@ -34,7 +32,7 @@ pub(super) async fn set(
 #[utoipa::path(get, path = "/v1/services/{service}/defense", tag = "defence",
     params(ServiceParams), responses((status = 200, body = Defense), Refusals))]
 pub(super) async fn show_service(
-    State(ask): State<Ask>,
+    ask: Ask,
     ServicePath(id): ServicePath,
 ) -> Result<Shown<Defense>, Failure> {
     ask.look(move |control| control.defense(Some(id)))
@@ -47,7 +45,7 @@ pub(super) async fn show_service(
     params(ServiceParams), request_body = DefenseLevel,
     responses((status = 200, body = Defense), Refusals))]
 pub(super) async fn set_service(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     ServicePath(id): ServicePath,
     Body(level): Body<DefenseLevel>,

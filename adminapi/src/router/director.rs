@@ -1,7 +1,6 @@
 //! The director as a whole over HTTP: health, status, statistics, limits, timeouts.
 
 use axum::Json;
-use axum::extract::State;
 
 use super::answer::Shown;
 use super::ask::Ask;
@@ -21,28 +20,28 @@ type Answer<T> = Result<Json<T>, Failure>;
 /// Tells whether the director is ready
 #[utoipa::path(get, path = "/v1/health", tag = "director",
     responses((status = 200, body = Health), Refusals))]
-pub(super) async fn health(State(ask): State<Ask>) -> Answer<Health> {
+pub(super) async fn health(ask: Ask) -> Answer<Health> {
     ask.look(|control| control.health()).await.map(Json)
 }
 
 /// Shows the director as it is now
 #[utoipa::path(get, path = "/v1/status", tag = "director",
     responses((status = 200, body = Status), Refusals))]
-pub(super) async fn status(State(ask): State<Ask>) -> Answer<Status> {
+pub(super) async fn status(ask: Ask) -> Answer<Status> {
     ask.look(|control| control.status()).await.map(Json)
 }
 
 /// Shows what the director has done with packets
 #[utoipa::path(get, path = "/v1/stats", tag = "director",
     responses((status = 200, body = Stats), Refusals))]
-pub(super) async fn stats(State(ask): State<Ask>) -> Answer<Stats> {
+pub(super) async fn stats(ask: Ask) -> Answer<Stats> {
     ask.look(|control| control.stats()).await.map(Json)
 }
 
 /// Shows what packets were dropped for
 #[utoipa::path(get, path = "/v1/drops", tag = "director",
     responses((status = 200, body = DropReport), Refusals))]
-pub(super) async fn drops(State(ask): State<Ask>) -> Answer<DropReport> {
+pub(super) async fn drops(ask: Ask) -> Answer<DropReport> {
     let status = ask.look(|control| control.status()).await?;
     Ok(Json(status.into()))
 }
@@ -50,7 +49,7 @@ pub(super) async fn drops(State(ask): State<Ask>) -> Answer<DropReport> {
 /// Shows how much there is room for
 #[utoipa::path(get, path = "/v1/limits", tag = "director",
     responses((status = 200, body = Limits), Refusals))]
-pub(super) async fn limits(State(ask): State<Ask>) -> Answer<Limits> {
+pub(super) async fn limits(ask: Ask) -> Answer<Limits> {
     ask.look(|control| control.limits()).await.map(Json)
 }
 
@@ -58,7 +57,7 @@ pub(super) async fn limits(State(ask): State<Ask>) -> Answer<Limits> {
 #[utoipa::path(get, path = "/v1/sources", tag = "connections", params(SourceQuery),
     responses((status = 200, body = Sources), Refusals))]
 pub(super) async fn sources(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<SourceQuery>,
 ) -> Answer<Sources> {
     ask.look(move |control| control.sources(&query))
@@ -76,7 +75,7 @@ pub(super) async fn schedulers() -> Json<Vec<SchedulerView>> {
 /// Shows the timeouts
 #[utoipa::path(get, path = "/v1/timeouts", tag = "director",
     responses((status = 200, body = Timeouts), Refusals))]
-pub(super) async fn timeouts(State(ask): State<Ask>) -> Result<Shown<Timeouts>, Failure> {
+pub(super) async fn timeouts(ask: Ask) -> Result<Shown<Timeouts>, Failure> {
     ask.look(|control| control.timeouts()).await.map(Shown)
 }
 
@@ -84,18 +83,18 @@ pub(super) async fn timeouts(State(ask): State<Ask>) -> Result<Shown<Timeouts>, 
 #[utoipa::path(put, path = "/v1/timeouts", tag = "director", request_body = Timeouts,
     responses((status = 200, body = Timeouts), Refusals))]
 pub(super) async fn put_timeouts(
-    state: State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(timeouts): Body<Timeouts>,
 ) -> Result<Shown<Timeouts>, Failure> {
-    change_timeouts(state, condition, Body(timeouts.into())).await
+    change_timeouts(ask, condition, Body(timeouts.into())).await
 }
 
 /// Changes some timeouts
 #[utoipa::path(patch, path = "/v1/timeouts", tag = "director", request_body = TimeoutsPatch,
     responses((status = 200, body = Timeouts), Refusals))]
 pub(super) async fn change_timeouts(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(patch): Body<TimeoutsPatch>,
 ) -> Result<Shown<Timeouts>, Failure> {

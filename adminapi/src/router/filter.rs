@@ -1,7 +1,7 @@
 //! The filters over HTTP.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -26,7 +26,7 @@ fn present(control: &dyn Control) -> Result<Filter, ControlError> {
 /// Shows the filters
 #[utoipa::path(get, path = "/v1/filter", tag = "defence",
     responses((status = 200, body = Filter), Refusals))]
-pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Filter>, Failure> {
+pub(super) async fn show(ask: Ask) -> Result<Shown<Filter>, Failure> {
     ask.look(present).await.map(Shown)
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn show(State(ask): State<Ask>) -> Result<Shown<Filter>, Failur
 #[utoipa::path(put, path = "/v1/filter", tag = "defence", request_body = FilterRules,
     responses((status = 200, body = Filter), Refusals))]
 pub(super) async fn put(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(rules): Body<FilterRules>,
 ) -> Result<Shown<Filter>, Failure> {
@@ -47,7 +47,7 @@ pub(super) async fn put(
 #[utoipa::path(get, path = "/v1/filter/networks", tag = "defence", params(NetworkQuery),
     responses((status = 200, body = NetworkPage), Refusals))]
 pub(super) async fn list(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<NetworkQuery>,
 ) -> Result<Json<NetworkPage>, Failure> {
     ControlError::unless_valid(validate_network_query(&query))?;
@@ -60,7 +60,7 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/v1/filter/networks", tag = "defence", request_body = Listed,
     responses((status = 200, body = ListedView), (status = 201, body = ListedView), Refusals))]
 pub(super) async fn add(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(listing): Body<Listed>,
 ) -> Result<Response, Failure> {
@@ -72,7 +72,7 @@ pub(super) async fn add(
     params(("network" = Prefix, Path, description = "The network")),
     responses((status = 200, body = ListedView), Refusals))]
 pub(super) async fn show_one(
-    State(ask): State<Ask>,
+    ask: Ask,
     Path(network): Path<String>,
 ) -> Result<Shown<ListedView>, Failure> {
     let network = named(&network)?;
@@ -85,7 +85,7 @@ pub(super) async fn show_one(
     params(("network" = Prefix, Path, description = "The network")), request_body = ListedWish,
     responses((status = 200, body = ListedView), (status = 201, body = ListedView), Refusals))]
 pub(super) async fn put_one(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Path(network): Path<String>,
     Body(wish): Body<ListedWish>,
@@ -99,7 +99,7 @@ pub(super) async fn put_one(
     params(("network" = Prefix, Path, description = "The network")),
     responses((status = 204), Refusals))]
 pub(super) async fn remove(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Path(network): Path<String>,
 ) -> Result<StatusCode, Failure> {

@@ -4,7 +4,6 @@
 use std::iter;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -31,7 +30,7 @@ const LARGE_PORTION: usize = 16 << 10;
     responses((status = 200, body = Vec<u8>, content_type = "application/vnd.bulwark.listing"),
         Refusals))]
 pub(super) async fn list(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<ListingQuery>,
 ) -> Result<Response, Failure> {
     let rows = ask.look(move |control| control.listing(query)).await?;
@@ -45,7 +44,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/v1/listing/views", tag = "services", params(ViewsQuery),
     responses((status = 200, body = Vec<ServiceView>), Refusals))]
 pub(super) async fn views(
-    State(ask): State<Ask>,
+    ask: Ask,
     Parameters(query): Parameters<ViewsQuery>,
 ) -> Result<Response, Failure> {
     let views = ask.look(move |control| control.views(query)).await?;

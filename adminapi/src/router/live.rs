@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Resumed {
     responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
         Refusals))]
 pub(super) async fn events(
-    State(ask): State<Ask>,
+    ask: Ask,
     headers: HeaderMap,
     Resumed(last): Resumed,
     Parameters(query): Parameters<EventQuery>,
@@ -84,7 +84,7 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 #[utoipa::path(get, path = "/v1/stats/stream", tag = "director", params(StreamQuery),
     responses((status = 200, body = String, content_type = "text/event-stream"), Refusals))]
 pub(super) async fn stats(
-    State(ask): State<Ask>,
+    ask: Ask,
     Resumed(last): Resumed,
     Parameters(query): Parameters<StreamQuery>,
 ) -> std::result::Result<Response, Failure> {
@@ -107,7 +107,7 @@ pub(super) async fn stats(
 /// Exposes the metrics
 #[utoipa::path(get, path = "/metrics", tag = "director",
     responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
-pub(super) async fn metrics(State(ask): State<Ask>) -> std::result::Result<Response, Failure> {
+pub(super) async fn metrics(ask: Ask) -> std::result::Result<Response, Failure> {
     let text = ask.look(metrics::expose).await?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }

@@ -1,6 +1,6 @@
 //! The rules that mark packets over HTTP.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::answer::{Created, Shown};
@@ -23,7 +23,7 @@ fn present(control: &dyn Control) -> Result<Vec<MarkRule>, ControlError> {
 /// Lists the rules that mark packets, in their order
 #[utoipa::path(get, path = "/v1/marks", tag = "ipvs",
     responses((status = 200, body = Vec<MarkRule>), Refusals))]
-pub(super) async fn list(State(ask): State<Ask>) -> Result<Shown<Vec<MarkRule>>, Failure> {
+pub(super) async fn list(ask: Ask) -> Result<Shown<Vec<MarkRule>>, Failure> {
     ask.look(present).await.map(Shown)
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn list(State(ask): State<Ask>) -> Result<Shown<Vec<MarkRule>>,
 #[utoipa::path(put, path = "/v1/marks", tag = "ipvs", request_body = Vec<MarkRule>,
     responses((status = 200, body = Vec<MarkRule>), Refusals))]
 pub(super) async fn put(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(rules): Body<Vec<MarkRule>>,
 ) -> Result<Shown<Vec<MarkRule>>, Failure> {
@@ -46,7 +46,7 @@ pub(super) async fn put(
 #[utoipa::path(post, path = "/v1/marks", tag = "ipvs", request_body = MarkRule,
     responses((status = 201, body = MarkRule), Refusals))]
 pub(super) async fn add(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(rule): Body<MarkRule>,
 ) -> Result<Created<MarkRule>, Failure> {
@@ -68,7 +68,7 @@ pub(super) async fn add(
     params(("place" = usize, Path, description = "Its place, from 0")),
     responses((status = 204), Refusals))]
 pub(super) async fn remove(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Path(place): Path<String>,
 ) -> Result<StatusCode, Failure> {

@@ -1,7 +1,6 @@
 //! Real servers over HTTP.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -22,20 +21,14 @@ type Answer<T> = Result<T, Failure>;
 /// Lists the real servers of a service, in the order they were added
 #[utoipa::path(get, path = "/v1/services/{service}/reals", tag = "services",
     params(ServiceParams), responses((status = 200, body = Vec<RealView>), Refusals))]
-pub(super) async fn list(
-    State(ask): State<Ask>,
-    ServicePath(id): ServicePath,
-) -> Answer<Shown<Vec<RealView>>> {
+pub(super) async fn list(ask: Ask, ServicePath(id): ServicePath) -> Answer<Shown<Vec<RealView>>> {
     ask.look(move |control| control.reals(id)).await.map(Shown)
 }
 
 /// Shows a real server
 #[utoipa::path(get, path = "/v1/services/{service}/reals/{real}", tag = "services",
     params(RealParams), responses((status = 200, body = RealView), Refusals))]
-pub(super) async fn show(
-    State(ask): State<Ask>,
-    RealPath(id, real): RealPath,
-) -> Answer<Shown<RealView>> {
+pub(super) async fn show(ask: Ask, RealPath(id, real): RealPath) -> Answer<Shown<RealView>> {
     ask.look(move |control| control.real(id, real))
         .await
         .map(Shown)
@@ -44,10 +37,7 @@ pub(super) async fn show(
 /// Shows what a real server has carried
 #[utoipa::path(get, path = "/v1/services/{service}/reals/{real}/stats", tag = "services",
     params(RealParams), responses((status = 200, body = Carried), Refusals))]
-pub(super) async fn stats(
-    State(ask): State<Ask>,
-    RealPath(id, real): RealPath,
-) -> Answer<Json<Carried>> {
+pub(super) async fn stats(ask: Ask, RealPath(id, real): RealPath) -> Answer<Json<Carried>> {
     ask.look(move |control| control.carried(id, Some(real)))
         .await
         .map(Json)
@@ -58,7 +48,7 @@ pub(super) async fn stats(
     params(ServiceParams), request_body = Real,
     responses((status = 201, body = RealView), Refusals))]
 pub(super) async fn add(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     ServicePath(id): ServicePath,
     Body(real): Body<Real>,
@@ -79,7 +69,7 @@ pub(super) async fn add(
     params(RealParams), request_body = Real,
     responses((status = 200, body = RealView), (status = 201, body = RealView), Refusals))]
 pub(super) async fn put(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     RealPath(id, named): RealPath,
     Body(real): Body<Real>,
@@ -113,7 +103,7 @@ pub(super) async fn put(
     params(RealParams), request_body = RealPatch,
     responses((status = 200, body = RealView), Refusals))]
 pub(super) async fn change(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     RealPath(id, real): RealPath,
     Body(patch): Body<RealPatch>,
@@ -133,7 +123,7 @@ pub(super) async fn change(
     responses((status = 202, body = RealView, description = "It is being drained"),
         (status = 204), Refusals))]
 pub(super) async fn remove(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     RealPath(id, real): RealPath,
     Parameters(removal): Parameters<Removal>,

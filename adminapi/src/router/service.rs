@@ -1,7 +1,6 @@
 //! Virtual services over HTTP.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -26,17 +25,14 @@ fn all(control: &dyn Control) -> Result<Vec<ServiceView>, ControlError> {
 /// Lists the services, in the order they were added
 #[utoipa::path(get, path = "/v1/services", tag = "services",
     responses((status = 200, body = Vec<ServiceView>), Refusals))]
-pub(super) async fn list(State(ask): State<Ask>) -> Answer<Shown<Vec<ServiceView>>> {
+pub(super) async fn list(ask: Ask) -> Answer<Shown<Vec<ServiceView>>> {
     ask.look(all).await.map(Shown)
 }
 
 /// Shows a service
 #[utoipa::path(get, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
     responses((status = 200, body = ServiceView), Refusals))]
-pub(super) async fn show(
-    State(ask): State<Ask>,
-    ServicePath(id): ServicePath,
-) -> Answer<Shown<ServiceView>> {
+pub(super) async fn show(ask: Ask, ServicePath(id): ServicePath) -> Answer<Shown<ServiceView>> {
     ask.look(move |control| control.service(id))
         .await
         .map(Shown)
@@ -46,7 +42,7 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/v1/services", tag = "services", request_body = Service,
     responses((status = 201, body = ServiceView), Refusals))]
 pub(super) async fn add(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Body(service): Body<Service>,
 ) -> Answer<Created<ServiceView>> {
@@ -64,7 +60,7 @@ pub(super) async fn add(
     request_body = Service,
     responses((status = 200, body = ServiceView), (status = 201, body = ServiceView), Refusals))]
 pub(super) async fn put(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     ServicePath(id): ServicePath,
     Body(service): Body<Service>,
@@ -84,7 +80,7 @@ pub(super) async fn put(
 #[utoipa::path(patch, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
     request_body = ServicePatch, responses((status = 200, body = ServiceView), Refusals))]
 pub(super) async fn change(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     ServicePath(id): ServicePath,
     Body(patch): Body<ServicePatch>,
@@ -101,7 +97,7 @@ pub(super) async fn change(
 #[utoipa::path(delete, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
     responses((status = 204), Refusals))]
 pub(super) async fn remove(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     ServicePath(id): ServicePath,
 ) -> Answer<StatusCode> {
@@ -116,7 +112,7 @@ pub(super) async fn remove(
 /// Removes all services
 #[utoipa::path(delete, path = "/v1/services", tag = "services",
     responses((status = 204), Refusals))]
-pub(super) async fn flush(State(ask): State<Ask>, condition: Condition) -> Answer<StatusCode> {
+pub(super) async fn flush(ask: Ask, condition: Condition) -> Answer<StatusCode> {
     let done = ask.change(condition, all, |control| control.flush());
     done.await.map(|()| StatusCode::NO_CONTENT)
 }
@@ -124,10 +120,7 @@ pub(super) async fn flush(State(ask): State<Ask>, condition: Condition) -> Answe
 /// Shows what a service has carried
 #[utoipa::path(get, path = "/v1/services/{service}/stats", tag = "services",
     params(ServiceParams), responses((status = 200, body = Carried), Refusals))]
-pub(super) async fn stats(
-    State(ask): State<Ask>,
-    ServicePath(id): ServicePath,
-) -> Answer<Json<Carried>> {
+pub(super) async fn stats(ask: Ask, ServicePath(id): ServicePath) -> Answer<Json<Carried>> {
     ask.look(move |control| control.carried(id, None))
         .await
         .map(Json)
@@ -136,10 +129,7 @@ pub(super) async fn stats(
 /// Zeroes the counters of a service and its real servers
 #[utoipa::path(delete, path = "/v1/services/{service}/stats", tag = "services",
     params(ServiceParams), responses((status = 204), Refusals))]
-pub(super) async fn zero(
-    State(ask): State<Ask>,
-    ServicePath(id): ServicePath,
-) -> Answer<StatusCode> {
+pub(super) async fn zero(ask: Ask, ServicePath(id): ServicePath) -> Answer<StatusCode> {
     ask.look(move |control| control.zero(Some(id))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,7 +137,7 @@ pub(super) async fn zero(
 /// Shows what all services together have carried
 #[utoipa::path(get, path = "/v1/services/stats", tag = "services",
     responses((status = 200, body = Traffic), Refusals))]
-pub(super) async fn all_stats(State(ask): State<Ask>) -> Answer<Json<Traffic>> {
+pub(super) async fn all_stats(ask: Ask) -> Answer<Json<Traffic>> {
     let stats = ask.look(|control| control.stats()).await?;
     Ok(Json(stats.traffic))
 }
@@ -155,7 +145,7 @@ pub(super) async fn all_stats(State(ask): State<Ask>) -> Answer<Json<Traffic>> {
 /// Zeroes the counters of all services
 #[utoipa::path(delete, path = "/v1/services/stats", tag = "services",
     responses((status = 204), Refusals))]
-pub(super) async fn zero_all(State(ask): State<Ask>) -> Answer<StatusCode> {
+pub(super) async fn zero_all(ask: Ask) -> Answer<StatusCode> {
     ask.look(|control| control.zero(None)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

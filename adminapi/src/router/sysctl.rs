@@ -1,7 +1,7 @@
 //! The sysctls of IPVS over HTTP.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 
 use super::answer::Shown;
 use super::ask::Ask;
@@ -21,7 +21,7 @@ fn named(text: &str) -> Result<Sysctl, Failure> {
 /// Lists the sysctls
 #[utoipa::path(get, path = "/v1/sysctls", tag = "ipvs",
     responses((status = 200, body = Vec<SysctlView>), Refusals))]
-pub(super) async fn list(State(ask): State<Ask>) -> Result<Json<Vec<SysctlView>>, Failure> {
+pub(super) async fn list(ask: Ask) -> Result<Json<Vec<SysctlView>>, Failure> {
     let sysctls = ask.look(|control| control.sysctls()).await?;
     Ok(Json(sysctls.views()))
 }
@@ -31,10 +31,7 @@ pub(super) async fn list(State(ask): State<Ask>) -> Result<Json<Vec<SysctlView>>
     params(("sysctl" = String, Path, description = "Its name, with or without net.ipv4.vs.",
         example = "conn_reuse_mode")),
     responses((status = 200, body = SysctlView), Refusals))]
-pub(super) async fn show(
-    State(ask): State<Ask>,
-    Path(name): Path<String>,
-) -> Result<Shown<SysctlView>, Failure> {
+pub(super) async fn show(ask: Ask, Path(name): Path<String>) -> Result<Shown<SysctlView>, Failure> {
     let sysctl = named(&name)?;
     let sysctls = ask.look(|control| control.sysctls()).await?;
     Ok(Shown(sysctls.view(sysctl)))
@@ -47,7 +44,7 @@ pub(super) async fn show(
     request_body = SysctlWrite,
     responses((status = 200, body = SysctlView), Refusals))]
 pub(super) async fn put(
-    ask: State<Ask>,
+    ask: Ask,
     condition: Condition,
     name: Path<String>,
     body: Body<SysctlWrite>,
@@ -62,7 +59,7 @@ pub(super) async fn put(
     request_body = SysctlWrite,
     responses((status = 200, body = SysctlView), Refusals))]
 pub(super) async fn change(
-    ask: State<Ask>,
+    ask: Ask,
     condition: Condition,
     name: Path<String>,
     body: Body<SysctlWrite>,
@@ -71,7 +68,7 @@ pub(super) async fn change(
 }
 
 async fn write(
-    State(ask): State<Ask>,
+    ask: Ask,
     condition: Condition,
     Path(name): Path<String>,
     Body(SysctlWrite { value }): Body<SysctlWrite>,
