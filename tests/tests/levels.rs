@@ -1,7 +1,7 @@
 //! The levels of defence: a flood raises them, its end lowers them, and who is connected does not
 //! notice.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use adminapi::model::Scheduler;
@@ -278,6 +278,30 @@ fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {
         Ok(())
     })?;
     assert_eq!((bench.level()?, live.ask_name()?), (0, name));
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Under attack a client that sends nothing is proved by what acknowledges its FIN.
+#[test]
+fn who_has_come_and_gone_leaves_the_half_open_pool() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bench = Bench::start()?;
+    let api = bench.director.api();
+    api.set_level(None, 2)?;
+    for _ in 0..5 {
+        let connect = || Ok(TcpStream::connect(HTTP.http())?);
+        drop(bench.topology.client.enter(connect)?);
+    }
+    wait::until("all of them to be proved", PATIENCE, || {
+        let listed = api.connections(HTTP.http_service())?;
+        ensure!(listed.len() == 5, "{listed:?}");
+        let half_open = api.status()?.connections.half_open;
+        ensure!(half_open == 0, "{half_open} half-open");
+        Ok(())
+    })?;
     assert_accounts(&bench.director);
     Ok(())
 }

@@ -152,6 +152,35 @@ fn each_datagram_is_scheduled_by_itself_with_one_packet() -> Result<()> {
     Ok(())
 }
 
+/// Those of before as well: they may be what the attack has brought.
+#[test]
+fn who_was_heard_once_is_hurried_when_the_level_rises() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let plan = Plan::default();
+    let scene = Scene::start_shaped(plan, Scheduler::Rr, &[1, 1, 1], |configuration| {
+        configuration.fast_path(false)
+    })?;
+    for family in Family::BOTH {
+        let (api, id) = (scene.director.api(), family.echo_service());
+        let open = || UdpClient::open(&scene.topology.client, family.echo());
+        let (known, strange) = (open()?, open()?);
+        known.echo(b"first")?;
+        known.echo(b"again")?;
+        strange.echo(b"first")?;
+        api.set_level(Some(id), 2)?;
+        wait::until("the one to live briefly", PATIENCE, || {
+            let mut ends: Vec<_> = api.connections(id)?.iter().map(|c| c.expires).collect();
+            ends.sort_unstable();
+            ensure!(matches!(ends[..], [..=10, (200..)]), "{ends:?}");
+            Ok(())
+        })?;
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
 /// Under attack an address that was heard once may be forged: its connection lives briefly, whoever answers it.
 #[test]
 fn who_was_heard_once_lives_briefly_under_attack() -> Result<()> {

@@ -4,30 +4,30 @@ use std::collections::VecDeque;
 
 use crate::time::{Tick, Ticks};
 
-/// A count made a rate: over a second at least, so that it does not jump.
-#[derive(Debug)]
+/// A count made a rate: over a second at least, so that it does not jump. What was counted before it is
+/// read first is no part of that: it may be of a director before this one.
+#[derive(Debug, Default)]
 pub(super) struct Meter {
-    count: u64,
-    at: Tick,
+    last: Option<(u64, Tick)>,
     rate: f64,
 }
 
 impl Meter {
-    pub(super) const fn new(count: u64, at: Tick) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            count,
-            at,
+            last: None,
             rate: 0.0,
         }
     }
 
     /// The rate a second when the count is `count` at `now`.
     pub(super) fn read(&mut self, count: u64, now: Tick) -> f64 {
-        let Ticks(passed) = self.at.until(now);
+        let (before, at) = *self.last.get_or_insert((count, now));
+        let Ticks(passed) = at.until(now);
         if passed >= Ticks::PER_SECOND {
             let seconds = f64::from(passed) / f64::from(Ticks::PER_SECOND);
-            self.rate = count.saturating_sub(self.count) as f64 / seconds;
-            (self.count, self.at) = (count, now);
+            self.rate = count.saturating_sub(before) as f64 / seconds;
+            self.last = Some((count, now));
         }
         self.rate
     }
@@ -60,10 +60,18 @@ mod tests {
 
     #[test]
     fn a_rate_is_taken_over_a_second() {
-        let mut meter = Meter::new(100, Tick(0));
-        let read = [(150, 5), (300, 10), (301, 12), (300, 20)];
+        let mut meter = Meter::new();
+        let read = [(100, 0), (150, 5), (300, 10), (301, 12), (300, 20)];
         let rates = read.map(|(count, tick)| meter.read(count, Tick(tick)));
-        assert_eq!(rates, [0.0, 200.0, 200.0, 0.0]);
+        assert_eq!(rates, [0.0, 0.0, 200.0, 200.0, 0.0]);
+    }
+
+    #[test]
+    fn what_was_counted_before_is_no_part_of_a_rate() {
+        let mut meter = Meter::new();
+        let read = [(1_000_000, 500), (1_000_000, 510), (1_000_030, 520)];
+        let rates = read.map(|(count, tick)| meter.read(count, Tick(tick)));
+        assert_eq!(rates, [0.0, 0.0, 30.0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::time::{Tick, Ticks};
 const REST: Ticks = Ticks::seconds(10);
 
 /// What is counted of a worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Worker {
     received: Meter,
     missed: Meter,
@@ -20,14 +20,6 @@ struct Worker {
 }
 
 impl Worker {
-    const fn new(now: Tick) -> Self {
-        Self {
-            received: Meter::new(0, now),
-            missed: Meter::new(0, now),
-            asleep: Meter::new(0, now),
-        }
-    }
-
     /// The share of what came that was missed, and of the time that it was awake, in percent.
     fn read(&mut self, facts: &WorkerFacts, now: Tick) -> [f64; 2] {
         let stats = &facts.stats;
@@ -83,7 +75,7 @@ impl Director {
     /// Measures how much of each resource is used; what there is to tell of it.
     pub(super) fn take_stock(&self, stocks: &mut Stocks, now: Tick) -> Vec<String> {
         let Stocks { workers, began, .. } = stocks;
-        workers.resize_with(self.facts.workers.len(), || Worker::new(*began));
+        workers.resize_with(self.facts.workers.len(), Worker::default);
         let read = workers.iter_mut().zip(&self.facts.workers);
         let read: Vec<_> = read
             .map(|(worker, facts)| worker.read(facts, now))

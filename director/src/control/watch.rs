@@ -19,7 +19,7 @@ use crate::defence::{
     Change, Controller, Left, Level, Policy, Posture, Repeats, Resource, Share, Signals,
 };
 use crate::drops::Cause;
-use crate::flow::Tracked;
+use crate::flow::{Entry, Tracked};
 use crate::gate::CookieCounts;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
@@ -64,13 +64,13 @@ struct Watched {
 }
 
 impl Watched {
-    const fn new(counts: Counts, now: Tick) -> Self {
+    const fn new(now: Tick) -> Self {
         Self {
             controller: Controller::new(now),
-            rejected: Meter::new(counts.rejected, now),
-            lost_cookies: Meter::new(counts.lost_cookies, now),
-            new_udp: Meter::new(counts.new_udp, now),
-            first_datagrams: Meter::new(counts.first_datagrams, now),
+            rejected: Meter::new(),
+            lost_cookies: Meter::new(),
+            new_udp: Meter::new(),
+            first_datagrams: Meter::new(),
             filling: Growth::new(),
             signals: Signals {
                 budget: None,
@@ -129,9 +129,9 @@ impl Watch {
     pub(super) fn new(now: Tick) -> Self {
         Self {
             defense: Defense::default(),
-            all: Watched::new(Counts::default(), now),
+            all: Watched::new(now),
             services: FxHashMap::default(),
-            displaced: Meter::new(0, now),
+            displaced: Meter::new(),
             strategies: Strategies::default(),
             stocks: Stocks::new(now),
             events: EventLog::default(),
@@ -154,19 +154,14 @@ impl Watch {
     fn watched(&mut self, service: Option<&Service>, now: Tick) -> &mut Watched {
         match service {
             None => &mut self.all,
-            Some(service) => self.service(service, now),
+            Some(service) => self.service(service.key, now),
         }
     }
 
-    fn service(&mut self, service: &Service, now: Tick) -> &mut Watched {
-        let counts = Counts {
-            rejected: rejected_of(service),
-            new_udp: new_udp_of(service),
-            ..Counts::default()
-        };
+    fn service(&mut self, key: ServiceKey, now: Tick) -> &mut Watched {
         self.services
-            .entry(service.key)
-            .or_insert_with(|| Watched::new(counts, now))
+            .entry(key)
+            .or_insert_with(|| Watched::new(now))
     }
 
     fn tell(&mut self, service: Option<&ServiceKey>, change: &Change) {
@@ -272,18 +267,24 @@ impl Director {
 
     /// Has what is not proved yet live as briefly as what is to come.
     fn hurry(&self, pool: &Pool, now: Tick) {
-        let timeouts = self.shared.timeouts.load();
-        self.shared.table.hasten(|entry| {
-            let posture = pool.real(entry.real())?.stance.posture();
-            let lifetime = match &entry.tracked {
-                Tracked::Tcp(tcp) if !tcp.is_proved() => posture.lifetime(&timeouts, tcp.state),
-                // What the gate has heard of one it has not told.
-                Tracked::Udp | Tracked::Call(_) if !entry.is_cached() => {
-                    posture.udp_lifetime(&timeouts, entry.packets)
-                }
-                _ => return None,
-            };
-            Some(now.after(lifetime))
+        let (table, timeouts) = (&self.shared.table, self.shared.timeouts.load());
+        let posture = |entry: &Entry| Some(pool.real(entry.real())?.stance.posture());
+        table.hasten(|entry| match &entry.tracked {
+            Tracked::Tcp(tcp) if !tcp.is_proved() => {
+                Some(now.after(posture(entry)?.lifetime(&timeouts, tcp.state)))
+            }
+            _ => None,
+        });
+        if !pool.iter().any(|service| may_carry_udp(service)) {
+            return;
+        }
+        table.hasten_established(|entry| match &entry.tracked {
+            // What the gate has heard of one it has not told.
+            Tracked::Udp | Tracked::Call(_) if !entry.is_cached() => {
+                let is_stranger = posture(entry)?.takes_for_stranger(entry.packets);
+                is_stranger.then(|| now.after(timeouts.udp_once()))
+            }
+            _ => None,
         });
     }
 
@@ -382,7 +383,7 @@ fn watch_services(
             new_udp: new_udp_of(service),
             first_datagrams: repeats.get(&service.key).copied().unwrap_or(0),
         };
-        let watched = watch.service(service, now);
+        let watched = watch.service(service.key, now);
         if let Some(change) = watched.step(signals, counts, &policy, now) {
             watch.tell(Some(&service.key), &change);
         }
@@ -415,6 +416,10 @@ fn rejected_in(drops: &Drops) -> u64 {
 
 fn is_udp(service: &Service) -> bool {
     matches!(service.key, ServiceKey::Address { protocol, .. } if protocol == Protocol::Udp)
+}
+
+fn may_carry_udp(service: &Service) -> bool {
+    is_udp(service) || matches!(service.key, ServiceKey::Mark { .. })
 }
 
 /// Datagrams that belonged to no connection yet, and opened one, or were not let.

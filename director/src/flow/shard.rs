@@ -96,21 +96,22 @@ impl<'a> Shard<'a> {
         Ok(Handle(at))
     }
 
-    /// Moves a half-open connection to the main pool, as established. Its handle changes.
+    /// Moves a half-open connection to the main pool, as one of `class`. Its handle changes.
     ///
     /// # Errors
     /// [`Refused::Full`] when the main pool has nothing to give up; it then stays half-open.
-    pub fn establish(
+    pub fn prove(
         &mut self,
         handle: Handle,
+        class: Class,
         departed: &mut impl FnMut(&Entry, Departed),
     ) -> Result<Handle, Refused> {
         let from = handle.0;
         if self.state.slab.pool_of(from) == Pool::Main {
-            self.set_class(handle, Class::Established);
+            self.set_class(handle, class);
             return Ok(handle);
         }
-        let to = self.make_place(Pool::Main, Class::Established, departed)?;
+        let to = self.make_place(Pool::Main, class, departed)?;
         for (hash, direction) in self.keys(from) {
             let moved = self.index.repoint(hash, direction, from, to);
             debug_assert!(moved);
@@ -118,7 +119,7 @@ impl<'a> Shard<'a> {
         let State { slab, wheel, .. } = &mut *self.state;
         wheel.unlink(slab.entries_mut(), from);
         let mut moved = slab[from];
-        moved.set_class(Class::Established);
+        moved.set_class(class);
         slab.put(to, moved);
         wheel.link(slab.entries_mut(), to);
         slab.give(from);

@@ -59,7 +59,7 @@ impl View<'_> {
                 }
                 verdict
             }
-            Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, real),
+            Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, class, real),
             Tracked::Udp | Tracked::Call(_) => {
                 let sent = entry
                     .packets
@@ -128,6 +128,7 @@ impl View<'_> {
         tracking: &mut sctp::Tracking,
         packet: &[u8],
         way: Direction,
+        class: Class,
         real: &Real,
     ) -> Result<Verdict, Cause> {
         let packet = sctp::Packet::read(packet)?;
@@ -140,12 +141,18 @@ impl View<'_> {
             true => tracking.judge_one_way(&packet, &sctp::ONE_WAY),
         };
         match judgement {
-            sctp::Judgement::Accept { from, to } => Ok(Verdict::Moves(Step {
-                was: from.into(),
-                is: to.into(),
-                class: class_of(to == sctp::State::Established && !tracking.is_alleged()),
-                lifetime: to.timeout(),
-            })),
+            sctp::Judgement::Accept { from, to } => {
+                let is_established = to == sctp::State::Established && !tracking.is_alleged();
+                Ok(Verdict::Moves(Step {
+                    was: from.into(),
+                    is: to.into(),
+                    class: match class {
+                        Class::HalfOpen if !is_established => class,
+                        _ => class_of(is_established),
+                    },
+                    lifetime: to.timeout(),
+                }))
+            }
             sctp::Judgement::Ignore => Ok(Verdict::Stays),
             sctp::Judgement::Invalid(invalid) => Err(invalid.into()),
         }
@@ -212,19 +219,17 @@ impl View<'_> {
     }
 
     /// Brings what a connection is worth after its state. One that is half-open stays so until it
-    /// is established; if the main pool has no room for it, longer: it works, but goes first.
+    /// is proved; if the main pool has no room for it, longer: it works, but goes first.
     #[inline]
     fn reclass(&self, shard: &mut Shard<'_>, handle: Handle, new: Class) -> Handle {
         match (shard.entry(handle).class(), new) {
-            (Class::HalfOpen, Class::Established) => self
+            (old, new) if old == new => handle,
+            (Class::HalfOpen, new) => self
                 .assured(shard, handle)
-                .establish(handle, &mut |gone, _| self.departed(gone))
+                .prove(handle, new, &mut |gone, _| self.departed(gone))
                 .unwrap_or(handle),
-            (Class::HalfOpen, _) => handle,
-            (old, new) => {
-                if old != new {
-                    self.assured(shard, handle).set_class(handle, new);
-                }
+            (_, new) => {
+                self.assured(shard, handle).set_class(handle, new);
                 handle
             }
         }

@@ -1,10 +1,12 @@
 //! The defence, as the API shows it.
 
+use std::time::{Instant, SystemTime};
+
 use adminapi::model;
 use rustc_hash::FxHashSet;
 
 use super::{Director, Watch};
-use crate::control::unix::unix_now;
+use crate::control::unix::unix;
 use crate::defence::{
     Controller, Level, Policy, Posture, Resource, Rung, Signal, Signals, Supplies,
 };
@@ -92,7 +94,7 @@ impl Director {
                 true => format!("the whole director: {cause}"),
                 false => cause.to_string(),
             },
-            since: unix_at(controller.since(), now),
+            since: unix_at(self.facts.clock.moment_of(controller.since())),
             drop_rate: dropped.max(watch.strategies.drop_packet),
             half_open: own.signals.half_open,
             half_open_limit: own.signals.pool,
@@ -144,6 +146,9 @@ fn shown(signals: &Signals, policy: &Policy) -> Vec<model::DefenseSignal> {
     Signal::ALL.into_iter().filter_map(signal).collect()
 }
 
-fn unix_at(tick: Tick, now: Tick) -> u64 {
-    unix_now().saturating_sub((tick.until(now).0 / Ticks::PER_SECOND).into())
+/// The second of a moment that has been. Both clocks are read in full: seconds of two clocks differ by
+/// turns.
+fn unix_at(moment: Instant) -> u64 {
+    let now = SystemTime::now();
+    unix(now.checked_sub(moment.elapsed()).unwrap_or(now))
 }

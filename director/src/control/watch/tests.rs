@@ -12,7 +12,7 @@ struct Played {
 impl Played {
     fn new() -> Self {
         Self {
-            watched: Watched::new(Counts::default(), Tick(0)),
+            watched: Watched::new(Tick(0)),
             counts: Counts::default(),
             now: Tick(0),
         }
@@ -50,4 +50,16 @@ fn a_flood_that_comes_once_goes_on_being_seen() {
     let mut played = Played::new();
     played.play(0, 20_000, 5);
     assert_eq!(played.play(20_000, 100, 120), Level::Attacked);
+}
+
+#[test]
+fn what_a_former_director_has_counted_is_no_attack() {
+    let mut played = Played::new();
+    played.counts = Counts {
+        rejected: 1_000_000,
+        lost_cookies: 1_000_000,
+        new_udp: 1_000_000,
+        first_datagrams: 1_000_000,
+    };
+    assert_eq!(played.play(0, 0, 5), Level::Calm);
 }

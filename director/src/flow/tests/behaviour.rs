@@ -215,6 +215,22 @@ fn two_virtual_services_cannot_share_a_reply() {
 }
 
 #[test]
+fn who_is_proved_leaves_the_half_open_pool_whatever_it_is_worth() {
+    for class in [Class::Closing, Class::Established] {
+        let table = table(8, 8);
+        insert(&table, &tcp(1), Class::HalfOpen);
+        assert_eq!(table.half_open_len(), 1);
+        let proved = with(&table, &tcp(1), |shard, handle| {
+            let handle = shard.prove(handle, class, &mut |_, _| {});
+            handle.map(|handle| shard.entry(handle).class())
+        });
+        assert_eq!(proved, Ok(class));
+        assert_eq!((table.half_open_len(), table.len()), (0, 1));
+        assert_consistent(&table);
+    }
+}
+
+#[test]
 fn a_shorter_life_counts_at_once_and_a_longer_one_in_time() {
     let table = table(8, 8);
     let day = Tick(864_000);
@@ -333,7 +349,7 @@ fn churn(table: &Table, seed: u32) -> i64 {
                 let mut shard = table.lock(&forth);
                 if let Some(handle) = shard.find(&forth, |e| e.matches_original(&original)) {
                     shard.touch(handle, Tick(round + 500));
-                    _ = shard.establish(handle, &mut |_, _| balance -= 1);
+                    _ = shard.prove(handle, Class::Established, &mut |_, _| balance -= 1);
                 }
             }
         }

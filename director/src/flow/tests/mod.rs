@@ -117,7 +117,9 @@ fn with<R>(table: &Table, original: &Tuple, act: impl FnOnce(&mut Shard<'_>, Han
 fn establish(table: &Table, original: &Tuple) -> Vec<Tuple> {
     let mut gone = Vec::new();
     with(table, original, |shard, handle| {
-        shard.establish(handle, &mut |dead, _| gone.push(dead.original()))
+        shard.prove(handle, Class::Established, &mut |dead, _| {
+            gone.push(dead.original());
+        })
     })
     .unwrap();
     gone

@@ -97,7 +97,8 @@ impl Tracking {
     }
 
     /// A RST of a client that has not confirmed the handshake answers what its real server has
-    /// said of an older connection (RFC 9293 §3.5.1): it goes on, and ends nothing here.
+    /// said of an older connection (RFC 9293 §3.5.1): it goes on, and ends nothing here. So does one
+    /// after a SYN that was noted, which the real server may have taken and the client not know.
     fn lone_reset(&mut self, segment: &Segment) -> Finding {
         let seq = gap(segment.seq, self.client_end());
         if self.is_opening() {
@@ -109,6 +110,7 @@ impl Tracking {
                 self.flags |= DOUBTFUL_RESET;
                 Err(Judgement::Ignore(Unmoved::Reset))
             }
+            _ if self.has(NOTED_SYN) => Err(Judgement::Ignore(Unmoved::Reset)),
             _ => Err(Judgement::Invalid(Invalid::Reset)),
         }
     }
@@ -294,6 +296,23 @@ mod tests {
             assert_eq!(tracking.state, State::Established);
             let _ = judge(tracking, other(FIN, 1));
             assert_eq!(tracking.state, State::FinWait);
+        }
+    }
+
+    /// The real server may have taken the SYN that was noted, and its client not know of it any more.
+    #[test]
+    fn a_reset_after_another_syn_goes_on() {
+        let mut closed = established();
+        let _ = judge(&mut closed, segment(FIN, 0, ACKED, 0));
+        let reset = segment(RST, (1 << 30) + 1, 0, 0);
+        assert_eq!(
+            judge(&mut closed, reset),
+            Judgement::Invalid(Invalid::Reset)
+        );
+        for syn in [1 << 30, 1 << 29] {
+            let _ = judge(&mut closed, segment(Flags::SYN, syn, 0, 0));
+            assert_eq!(judge(&mut closed, reset), Judgement::Ignore(Unmoved::Reset));
+            assert_eq!(closed.state, State::FinWait);
         }
     }
 
