@@ -11,13 +11,15 @@ RUST_HOME := $(if $(SUDO_USER),$(shell getent passwd $(SUDO_USER) | cut -d: -f6)
 ifneq ($(wildcard $(RUST_HOME)/.cargo/bin/cargo),)
 export PATH := $(RUST_HOME)/.cargo/bin:$(PATH)
 export RUSTUP_HOME ?= $(RUST_HOME)/.rustup
-export CARGO_HOME ?= $(RUST_HOME)/.cargo
 endif
 export PATH := $(PATH):/usr/sbin:/sbin
 
 # Under sudo, what is built still belongs to the user whose tree this is.
 OWNER := $(shell stat -c %U .)
 AS_OWNER := $(if $(and $(SUDO_USER),$(filter $(SUDO_USER),$(OWNER))),sudo -H -u $(SUDO_USER) env PATH="$(PATH)")
+ifneq ($(AS_OWNER),)
+export CARGO_HOME ?= $(RUST_HOME)/.cargo
+endif
 BUILD := $(strip $(AS_OWNER) cargo)
 
 # The oldest rustc that builds this, as in Cargo.toml.
@@ -35,6 +37,8 @@ TEST_PACKAGES := $(DEMO_PACKAGES) nftables:/sbin/nft vsftpd:/usr/sbin/vsftpd sys
 OTHER_CLANG := clang-19
 DEB_PACKAGES := dpkg-dev:/usr/bin/dpkg-shlibdeps
 BENCH_PACKAGES := haproxy:/usr/sbin/haproxy iperf3:/usr/bin/iperf3
+# What these bring and start at boot; only the programs are wanted.
+SERVICES := nginx vsftpd prometheus haproxy
 
 # What the tests hold the API against its own description with.
 SCHEMATHESIS := target/schemathesis
@@ -61,7 +65,7 @@ help: ## This list
 
 deps: build-deps test-deps ## Install what is missing to build and test (Debian, Ubuntu)
 
-# While packages are installed, a policy keeps their services (nginx) from being started.
+# While packages are installed, a policy keeps their services (nginx) from being started; nor are they at the next boot.
 define install_missing
 	@missing=""; \
 	for package in $(1); do \
@@ -70,12 +74,15 @@ define install_missing
 	done; \
 	[ -z "$$missing" ] && exit 0; \
 	command -v apt-get >/dev/null || { echo "missing:$$missing. Install what your distribution calls them." >&2; exit 1; }; \
-	[ "$$(id -u)" = 0 ] || { echo "missing:$$missing. Run: sudo make deps" >&2; exit 1; }; \
+	[ "$$(id -u)" = 0 ] || { echo "missing:$$missing. Run: sudo make $@" >&2; exit 1; }; \
 	echo "installing with apt-get:$$missing"; \
 	apt-get update -qq; \
 	policy=/usr/sbin/policy-rc.d; \
 	[ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; }; \
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	for service in $(SERVICES); do \
+	  case "$$missing " in *" $$service"[\ -]*) update-rc.d $$service disable >/dev/null 2>&1 || :;; esac; \
+	done
 endef
 
 build-deps: rust
@@ -97,19 +104,22 @@ cargo-deb: build-deps
 	@[ -x $(CARGO_DEB)/bin/cargo-deb ] || { echo "installing with cargo: cargo-deb"; \
 	  $(BUILD) install --quiet --locked --debug --root $(CARGO_DEB) --version $(CARGO_DEB_VERSION) cargo-deb; }
 
-# Debian's own rustc is taken when it is new enough; otherwise the user has to decide.
+# The distribution's own rustc is taken when it is new enough, or else the one that it keeps for browsers
+# (Debian 12's rustc-web); otherwise the user has to decide.
 rust:
 	@enough() { command -v cargo >/dev/null && printf '%s\n%s\n' $(MSRV) "$$(rustc --version | cut -d' ' -f2)" | sort -CV; }; \
 	enough && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq; \
-	  offered=$$(apt-cache policy rustc | sed -n 's/ *Candidate: //p'); \
-	  if printf '%s\n%s\n' $(MSRV) "$${offered%%[+~-]*}" | sort -CV && [ "$$offered" != "(none)" ]; then \
-	    echo "installing with apt-get: rustc cargo rustfmt"; \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc cargo rustfmt >/dev/null; \
-	  fi; \
+	  for kind in "" -web; do \
+	    offered=$$(apt-cache policy rustc$$kind | sed -n 's/ *Candidate: //p'); \
+	    { [ "$${offered:-(none)}" != "(none)" ] && printf '%s\n%s\n' $(MSRV) "$${offered%%[+~-]*}" | sort -CV; } || continue; \
+	    echo "installing with apt-get: rustc$$kind cargo$$kind rustfmt$$kind"; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y rustc$$kind cargo$$kind rustfmt$$kind >/dev/null; \
+	    break; \
+	  done; \
 	fi; \
-	enough || { echo "Bulwark needs Rust $(MSRV) or newer, and this system offers no package of it." >&2; \
+	enough || { echo "Bulwark needs Rust $(MSRV) or newer, and no package of that could be installed." >&2; \
 	  echo "Install it from https://rustup.rs and try again." >&2; exit 1; }
 
 build: build-deps ## Build everything, debug
