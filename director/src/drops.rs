@@ -80,7 +80,8 @@ causes! {
     TupleTaken = "tuple_taken",
     /// The director has no address and port left to speak from to the real server.
     NoLocalPort = "no_local_port",
-    /// From one of the addresses that only the director itself speaks from.
+    /// It would have opened a connection, and no client can have its source: it is no host, or the
+    /// director itself.
     ForgedSource = "forged_source",
     /// A combination of TCP flags that no TCP sends.
     TcpFlags = "tcp_flags",

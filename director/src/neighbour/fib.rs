@@ -184,6 +184,12 @@ impl Fib {
         &self.addresses
     }
 
+    /// Whether `addr` is one of them.
+    #[inline]
+    pub fn is_own(&self, addr: Addr) -> bool {
+        self.addresses.binary_search(&addr).is_ok()
+    }
+
     /// The address of the host to speak from to `dst` through `port`: of those with a subnet the
     /// one that shares the longest prefix with it. None that is link-local or `taken`.
     pub fn source(&self, port: u16, dst: Addr, taken: impl Fn(Addr) -> bool) -> Option<Addr> {

@@ -133,6 +133,7 @@ impl<'s> View<'s> {
             return self.explain_data(&shard, frame, packet, data, found);
         };
         let service: &Service = service;
+        self.believe(service, packet)?;
         let guest = self.admit(service, frame, packet).map(Guest::from)?;
         found.service = Some(service.key);
         let held = self.held(service, frame, packet);

@@ -164,9 +164,6 @@ impl<'s> View<'s> {
         frame: &[u8],
         packet: &Transport,
     ) -> Result<Tracked, Refusal<'s>> {
-        if self.pool.speakers().has(packet.tuple.src.addr) {
-            return Err(Refusal::from(Cause::ForgedSource).of_service(service));
-        }
         let tracked = self.opening(frame, packet);
         tracked.map_err(|cause| Refusal::from(self.told(cause)).of_service(service))
     }

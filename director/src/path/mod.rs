@@ -16,6 +16,7 @@ mod allowance;
 mod anew;
 mod answer;
 mod arrival;
+mod believe;
 mod bypass;
 mod bystander;
 mod course;

@@ -60,6 +60,7 @@ impl<'s> View<'s> {
         frame: &[u8],
         packet: &Transport,
     ) -> Result<Guest, Refusal<'s>> {
+        self.believe(service, packet)?;
         match self.visit(service, frame, packet) {
             None => self.admit(service, frame, packet).map(Guest::from),
             Some(Ok(guest)) => Ok(guest),
