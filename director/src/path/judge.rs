@@ -50,6 +50,8 @@ impl View<'_> {
                 let segment = segment_of(segment, packet.layout.piece)?;
                 let segment = match packet.layout.piece {
                     Piece::Whole => segment,
+                    // No window is known that it could end with.
+                    _ if real.method.is_one_way() => segment.without_fin(),
                     _ => tracking.open_ended(side, segment),
                 };
                 let from = tracking.state;

@@ -171,19 +171,18 @@ impl Tracking {
     }
 
     /// The segment that a first fragment going in `direction` begins, whose length is not known:
-    /// one that ends where the receiver's window ends, so that no acknowledgement of it is above
-    /// what was sent. It ends no connection, as nobody can say where its FIN stands.
+    /// the longest that ends within the receiver's window, so that no acknowledgement of it is
+    /// above what was sent. It ends no connection, as nobody can say where its FIN stands.
     #[inline(never)]
     pub fn open_ended(&self, direction: Direction, segment: Segment) -> Segment {
-        let room = self.peer(direction).max_end.wrapping_sub(segment.seq);
-        let longest = match room <= LONGEST_SEGMENT {
-            true => room,
+        let max_end = self.peer(direction).max_end;
+        let longest = match after(max_end, segment.seq) {
+            true => max_end.wrapping_sub(segment.seq).min(LONGEST_SEGMENT),
             false => 0,
         };
         Segment {
-            flags: Flags(segment.flags.0 & !Flags::FIN),
             payload: segment.payload.max(longest),
-            ..segment
+            ..segment.without_fin()
         }
     }
 

@@ -360,6 +360,14 @@ impl Segment {
     pub const fn end(&self) -> u32 {
         self.seq.wrapping_add(self.length())
     }
+
+    /// The same that ends nothing.
+    pub const fn without_fin(self) -> Self {
+        Self {
+            flags: Flags(self.flags.0 & !Flags::FIN),
+            ..self
+        }
+    }
 }
 
 /// The edges of the SACK blocks (RFC 2018) in the options of a segment.

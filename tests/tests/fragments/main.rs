@@ -5,3 +5,4 @@ mod datagrams;
 mod hostile;
 mod segments;
 mod sizes;
+mod windows;

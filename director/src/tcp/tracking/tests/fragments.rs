@@ -81,3 +81,46 @@ fn above_the_window_it_stays_above() {
         Judgement::Invalid(Invalid::DataAboveWindow)
     );
 }
+
+/// A window above the longest segment does not make it end with its first fragment.
+#[test]
+fn in_a_wide_window_it_is_as_long_as_any() {
+    let (scale, window) = (7, 8_192);
+    for (direction, own) in [(Direction::Original, 0), (Direction::Reply, 1)] {
+        let segment = |from: usize, seq: u32, ack: u32, payload: u32| Segment {
+            seq: BASE[from] + 1 + seq,
+            ack: BASE[1 - from] + 1 + ack,
+            flags: Flags(Flags::ACK),
+            window,
+            payload,
+            ..Segment::default()
+        };
+        let mut tracking = open(BASE, scale, window, [0, 0]);
+        let first = tracking.open_ended(direction, segment(own, 0, 0, 1_180));
+        assert_eq!(first.payload, LONGEST_SEGMENT);
+        assert!(accepted(tracking.judge(direction, &first, &NORMAL)));
+        let answer = |acked| segment(1 - own, 0, acked, 0);
+        let never = tracking.judge(direction.reversed(), &answer(LONGEST_SEGMENT + 1), &NORMAL);
+        assert_eq!(never, Judgement::Invalid(Invalid::AckAboveSent));
+        let all = tracking.judge(direction.reversed(), &answer(2_000), &NORMAL);
+        assert!(accepted(all), "{direction:?}: {all:?}");
+        let next = tracking.judge(direction, &segment(own, 2_000, 0, 100), &NORMAL);
+        assert!(accepted(next), "{direction:?}: {next:?}");
+    }
+}
+
+/// What is old stays old.
+#[test]
+fn far_below_the_window_it_stays_below() {
+    let mut tracking = open(BASE, 7, 8_192, [0, 0]);
+    let next = from_client(0, Flags::ACK, 500);
+    let old = Segment {
+        seq: next.seq.wrapping_sub(1 << 30),
+        ..next
+    };
+    let first = tracking.open_ended(Direction::Original, old);
+    assert_eq!(
+        tracking.judge(Direction::Original, &first, &NORMAL),
+        Judgement::Ignore(Unmoved::OldData)
+    );
+}
