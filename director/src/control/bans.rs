@@ -193,17 +193,10 @@ impl Filters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::testing::POLICY;
     use crate::filter::{List, Sentence};
     use crate::keep::Running;
     use crate::wire::Addr;
-
-    const POLICY: BanPolicy = BanPolicy {
-        over: 100,
-        within: 10,
-        first: 60,
-        longest: 600,
-        list: List::Deny,
-    };
 
     const BEFORE: Present = Present {
         tick: Tick(5000),

@@ -118,16 +118,27 @@ impl Offenders {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Bans from a minute to ten.
+    pub(crate) const POLICY: BanPolicy = BanPolicy {
+        over: 100,
+        within: 10,
+        first: 60,
+        longest: 600,
+        list: List::Deny,
+    };
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::Addr;
 
     const POLICY: BanPolicy = BanPolicy {
-        over: 100,
-        within: 10,
-        first: 60,
         longest: 200,
-        list: List::Deny,
+        ..testing::POLICY
     };
 
     fn net(host: u32) -> Net {

@@ -9,6 +9,8 @@ mod book;
 mod crowd;
 mod limit;
 
+#[cfg(test)]
+pub(crate) use bans::testing;
 pub use bans::{BanPolicy, Bans, MOST_BANS, Offence, Offenders, Sentence};
 pub use bogons::BOGONS;
 pub use book::{Book, End, List, Listing};
