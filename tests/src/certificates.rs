@@ -1,12 +1,15 @@
-//! Certificates of a director and of its real servers' agents, as an authority of the test's own
-//! makes them.
+//! Certificates of a director, for those who ask its API and for the agents of its real servers, as
+//! an authority of the test's own makes them.
 
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use tempfile::TempDir;
 
 /// The year until which certificates are good if nothing is said of it.
@@ -31,17 +34,25 @@ pub struct Files {
 }
 
 impl Authority {
-    /// A new one.
+    /// A new one, of a name that no other has.
     ///
     /// # Errors
     /// When there is no room for its files.
     pub fn new() -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("bulwark-ca-").tempdir()?;
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let name = directory.path().display().to_string();
+        params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let directory = tempfile::Builder::new().prefix("bulwark-ca-").tempdir()?;
-        fs::write(directory.path().join("ca.pem"), issuer.pem())?;
-        Ok(Self { issuer, directory })
+        let authority = Self { issuer, directory };
+        fs::write(authority.file(), authority.issuer.pem())?;
+        Ok(authority)
+    }
+
+    /// Its own certificate.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
     }
 
     /// Files of a side that has `addresses`.
@@ -66,10 +77,11 @@ impl Authority {
         let files = Files {
             certificate: path(".pem"),
             key: path(".key"),
-            authority: self.directory.path().join("ca.pem"),
+            authority: self.file(),
         };
         fs::write(&files.certificate, certificate.pem())?;
         fs::write(&files.key, key.serialize_pem())?;
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600))?;
         Ok(files)
     }
 }

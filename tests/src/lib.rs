@@ -34,7 +34,6 @@ pub mod namespace;
 pub mod nftables;
 pub mod oracle;
 pub mod packet;
-pub mod papers;
 pub mod process;
 pub mod raw;
 pub mod require;

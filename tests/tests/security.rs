@@ -3,14 +3,16 @@
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use adminapi::model::{AuditEntry, Timeouts, TimeoutsPatch};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
+use testbed::certificates::{Authority, Files};
 use testbed::director::{Configuration, Director, binary};
-use testbed::papers::Papers;
 use testbed::process::{Signal, output};
 use testbed::topology::{Plan, Topology};
 use testbed::{require, wait};
@@ -30,16 +32,18 @@ const WEB: &str = "/v1/services/tcp:10.9.9.9:80";
 struct Guarded {
     director: Director,
     topology: Topology,
-    papers: Papers,
+    _authority: Authority,
+    files: Files,
+    folder: TempDir,
     read: String,
     admin: String,
 }
 
-/// A new token, its hash added to the file.
-fn token(papers: &Papers, role: &str) -> Result<String> {
+/// A new token, its hash added to a file.
+fn token(file: &Path, role: &str) -> Result<String> {
     let mut command = Command::new(binary("bulwark")?);
     command.args(["token", "new", "--name", role, "--role", role, "--file"]);
-    command.arg(papers.path("tokens"));
+    command.arg(file);
     Ok(output(&mut command)?.trim().to_owned())
 }
 
@@ -49,22 +53,27 @@ impl Guarded {
             reals: 1,
             ..Plan::default()
         })?;
-        let papers = Papers::of(DIRECTOR.into())?;
-        let (read, admin) = (token(&papers, "read")?, token(&papers, "admin")?);
+        let authority = Authority::new()?;
+        let files = authority.certify("director", &[DIRECTOR.into()])?;
+        let folder = tempfile::tempdir()?;
+        let tokens = folder.path().join("tokens");
+        let (read, admin) = (token(&tokens, "read")?, token(&tokens, "admin")?);
         let mut tls = toml::Table::new();
-        for (key, file) in [("certificate", "director.crt"), ("key", "director.key")] {
-            tls.insert(key.to_owned(), papers.text(file).into());
+        for (key, file) in [("certificate", &files.certificate), ("key", &files.key)] {
+            tls.insert(key.to_owned(), file.display().to_string().into());
         }
         let configuration = Configuration::new(topology.interfaces())
             .api("listen", format!("{DIRECTOR}:7070"))
-            .api("token_file", papers.text("tokens"))
+            .api("token_file", tokens.display().to_string())
             .api("request_burst", BURST)
             .api("tls", toml::Value::Table(tls));
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self {
             director,
             topology,
-            papers,
+            _authority: authority,
+            files,
+            folder,
             read,
             admin,
         })
@@ -76,7 +85,7 @@ impl Guarded {
         command
             .args(line.split(' '))
             .env("BULWARK_API", format!("https://{DIRECTOR}:7070"))
-            .env("BULWARK_CA", self.papers.path("ca.crt"))
+            .env("BULWARK_CA", &self.files.authority)
             .env("BULWARK_TOKEN", token);
         let output = command.output()?;
         let status = output.status.code().context("ended by a signal")?;
@@ -106,8 +115,8 @@ fn over_the_network_a_token_opens_what_its_role_says() -> Result<()> {
     }
     let guarded = Guarded::start()?;
     let (read, admin) = (guarded.read.as_str(), guarded.admin.as_str());
-    let other_ca = Papers::of(DIRECTOR.into())?;
-    let distrust = format!("-Ln --ca {}", other_ca.text("ca.crt"));
+    let other = Authority::new()?;
+    let distrust = format!("-Ln --ca {}", other.file().display());
     let plain = format!("-Ln --api http://{DIRECTOR}:7070");
     for (token, line, want, word) in [
         (admin, "-A -t 10.9.9.9:80 -s rr", 0, ""),
@@ -152,10 +161,11 @@ fn a_removed_token_locks_its_holder_out_without_a_restart() -> Result<()> {
     }
     let guarded = Guarded::start()?;
     assert_eq!(guarded.ask(&guarded.read, "-Ln")?.0, 0);
-    let tokens = std::fs::read_to_string(guarded.papers.path("tokens"))?;
+    let file = guarded.folder.path().join("tokens");
+    let tokens = std::fs::read_to_string(&file)?;
     let others = tokens.lines().filter(|line| !line.starts_with("read "));
     let others: String = others.map(|line| format!("{line}\n")).collect();
-    std::fs::write(guarded.papers.path("tokens"), others)?;
+    std::fs::write(&file, others)?;
     wait::until("the token to be forgotten", PATIENCE, || {
         let (status, said) = guarded.ask(&guarded.read, "-Ln")?;
         ensure!(status == 4, "status {status}: {said}");
@@ -238,7 +248,7 @@ fn a_token_that_asks_too_often_waits_and_locks_nobody_else_out() -> Result<()> {
     let url = format!("https://{DIRECTOR}:7070/v1/timeouts#[1-2000]");
     let mut command = guarded.topology.client.command("curl");
     command.args(["-sS", "-o", "/dev/null", "--cacert"]);
-    command.arg(guarded.papers.path("ca.crt"));
+    command.arg(&guarded.files.authority);
     command.args(["-w", "%{http_code} %header{retry-after}\\n"]);
     command
         .arg("-H")
