@@ -5,25 +5,44 @@ use std::net::SocketAddr;
 
 use adminapi::model::{
     Check, CheckKind, FilterList, FilterRules, ForwardingMethod, HealthPolicy, Listed, Millis,
-    OnFailure, Pace, Persistence, Protocol, Real, RealPatch, Scheduler, Service, ServicePatch,
+    OnFailure, Pace, Persistence, Protocol, Real, Scheduler, ServiceId, ServicePatch,
 };
 use anyhow::{Context, Result, ensure};
 use director::keep::Tally;
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, service};
+use testbed::director::service;
 use testbed::process::Signal;
 use testbed::require;
-use testbed::scene::{Family, services};
+use testbed::scene::Family;
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::syns::banning;
-use testbed::topology::{HOST_SIDE, RealHost, VIP_V4};
-use testbed::traffic::{HttpConnection, fetch_names, tally};
+use testbed::topology::{HOST_SIDE, VIP_V4};
+use testbed::traffic::{fetch_names, tally};
 use testbed::wait;
 
 use crate::bed::{Bench, PATIENCE, STRANGER};
 
 /// Where nobody listens.
 const SORRY_PORT: u16 = 8999;
+
+/// Who fails once is down, who answers once is up.
+const QUICK: Pace = Pace {
+    interval: Millis(200),
+    timeout: Millis(1000),
+    rise: 1,
+    fall: 1,
+    jitter: 10,
+};
+
+fn watch(bench: &Bench, id: ServiceId, policy: HealthPolicy) -> Result<()> {
+    let patch = ServicePatch {
+        health: Some(Some(policy).into()),
+        ..ServicePatch::default()
+    };
+    let api = bench.director.api();
+    api.call(async |client| client.change_service(id, patch).await)?;
+    Ok(())
+}
 
 /// Who was down stays down until it has earned its way back, and gets none of the first connections.
 #[test]
@@ -33,11 +52,8 @@ fn the_health_of_real_servers_outlives_a_killed_director() -> Result<()> {
     }
     let mut bench = Bench::start(ForwardingMethod::Nat)?;
     let slow_to_rise = Pace {
-        interval: Millis(200),
-        timeout: Millis(1000),
         rise: 1000,
-        fall: 1,
-        jitter: 10,
+        ..QUICK
     };
     for (family, on_failure) in Family::BOTH
         .into_iter()
@@ -48,13 +64,7 @@ fn the_health_of_real_servers_outlives_a_killed_director() -> Result<()> {
             on_failure,
             ..HealthPolicy::default()
         };
-        let patch = ServicePatch {
-            health: Some(Some(policy).into()),
-            ..ServicePatch::default()
-        };
-        let id = family.http_service();
-        let api = bench.director.api();
-        api.call(async |client| client.change_service(id, patch).await)?;
+        watch(&bench, family.http_service(), policy)?;
     }
     // A server that answers by now does not show by its next check that it was down.
     bench.web[0].kill()?;
@@ -95,25 +105,13 @@ fn what_was_carried_by_who_is_down_is_not_forgotten() -> Result<()> {
         tun: None,
         check: None,
     };
-    let pace = Pace {
-        interval: Millis(200),
-        timeout: Millis(1000),
-        rise: 1,
-        fall: 1,
-        jitter: 10,
-    };
     let policy = HealthPolicy {
-        check: Some(Check::paced(CheckKind::Http, pace)),
+        check: Some(Check::paced(CheckKind::Http, QUICK)),
         on_failure: OnFailure::Remove,
         sorry: Some(sorry),
         ..HealthPolicy::default()
     };
-    let patch = ServicePatch {
-        health: Some(Some(policy).into()),
-        ..ServicePatch::default()
-    };
-    let api = bench.director.api();
-    api.call(async |client| client.change_service(id, patch).await)?;
+    watch(&bench, id, policy)?;
     bench.web.iter_mut().try_for_each(Nginx::kill)?;
     wait::until("the sorry server", PATIENCE, || {
         ensure!(bench.director.api().service(id)?.sorry.is_some());
@@ -270,46 +268,6 @@ fn who_was_banned_by_a_limit_stays_banned() -> Result<()> {
     Ok(())
 }
 
-/// Where changes over the API are kept, who is being drained is not among what is wanted.
-#[test]
-fn a_drain_goes_on_where_changes_are_kept() -> Result<()> {
-    if !require::machine() {
-        return Ok(());
-    }
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("state.json").display().to_string();
-    let keeping = |configuration: Configuration| configuration.api("persist", file);
-    let mut bench = Bench::start_shaped(ForwardingMethod::Nat, keeping)?;
-    let (family, id) = (Family::V4, Family::V4.http_service());
-    let mut open = HttpConnection::open(&bench.topology.client, family.http())?;
-    let name = open.ask_name()?;
-    let its = |host: &&RealHost| host.name == name;
-    let host = bench.topology.reals.iter().find(its).context("nobody")?;
-    let at = SocketAddr::from((host.v4, OTHER_HTTP_PORT));
-    bench
-        .director
-        .api()
-        .change_real(id, at, RealPatch::drain(600))?;
-    let drain = |bench: &Bench| {
-        let reals = bench.director.api().service(id)?.reals;
-        let real = reals.into_iter().find(|real| real.endpoint() == at);
-        let draining = real.and_then(|real| real.draining);
-        let draining = draining.context("it is not drained any more")?;
-        anyhow::Ok((draining.since, draining.until))
-    };
-    let before = drain(&bench)?;
-    bench.wait_kept("\"seconds\":600")?;
-    for signal in [Signal::Term, Signal::Kill] {
-        bench.restart(signal)?;
-        assert_eq!(open.ask_name()?, name);
-        assert_eq!(drain(&bench)?, before);
-        let others = tally(fetch_names(&bench.topology.client, family.http(), 4)?);
-        assert_eq!(others.get(&name), None);
-    }
-    assert_accounts(&bench.director);
-    Ok(())
-}
-
 /// A table of mh that has grown stays so: whom a client gets follows from its size.
 #[test]
 fn clients_of_mh_find_the_same_real_servers_when_some_of_many_have_gone() -> Result<()> {
@@ -342,51 +300,6 @@ fn clients_of_mh_find_the_same_real_servers_when_some_of_many_have_gone() -> Res
     let after = bench.director.api().foreseen(vip)?;
     let stayed = before.iter().zip(&after).filter(|(a, b)| a == b).count();
     ensure!(stayed > 190, "only {stayed} of 200 stayed where they were");
-    assert_accounts(&bench.director);
-    Ok(())
-}
-
-/// Who is drained since the file does not have it any more, when the file says something else anew.
-#[test]
-fn a_drain_goes_on_where_the_file_has_changed() -> Result<()> {
-    if !require::machine() {
-        return Ok(());
-    }
-    let mut bench = Bench::start(ForwardingMethod::Nat)?;
-    let (family, id) = (Family::V4, Family::V4.http_service());
-    let mut open = HttpConnection::open(&bench.topology.client, family.http())?;
-    let name = open.ask_name()?;
-    let its = |host: &&RealHost| host.name == name;
-    let host = bench.topology.reals.iter().find(its).context("nobody")?;
-    let at = SocketAddr::from((host.v4, OTHER_HTTP_PORT));
-    let without = |mut service: Service| {
-        service.reals.retain(|real| real.address != at.ip());
-        service
-    };
-    let bare = Configuration::new(bench.topology.interfaces()).datapath("drain", "10m");
-    bench.configuration = services(&bench.topology, Scheduler::Rr, &[1, 1, 1])
-        .into_iter()
-        .map(without)
-        .fold(bench.haven.shelter(bare), Configuration::service);
-    let text = bench.configuration.text(&bench.director.socket())?;
-    bench.director.reload(&text)?;
-    let until = |bench: &Bench| {
-        let reals = bench.director.api().service(id)?.reals;
-        let real = reals.into_iter().find(|real| real.endpoint() == at);
-        let draining = real.and_then(|real| real.draining);
-        Ok(draining.context("it is not drained")?.until)
-    };
-    let before = wait::until("the drain", PATIENCE, || until(&bench))?;
-    bench.wait_kept("\"seconds\":600")?;
-    for (port, signal) in [(8000, Signal::Term), (8001, Signal::Kill)] {
-        let added = service(Protocol::Tcp, (VIP_V4, port).into(), Scheduler::Rr, []);
-        bench.configuration = bench.configuration.clone().service(added);
-        bench.restart(signal)?;
-        assert_eq!(open.ask_name()?, name);
-        assert_eq!(until(&bench)?, before);
-        let others = tally(fetch_names(&bench.topology.client, family.http(), 4)?);
-        assert_eq!(others.get(&name), None);
-    }
     assert_accounts(&bench.director);
     Ok(())
 }

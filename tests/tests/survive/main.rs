@@ -4,6 +4,7 @@
 mod bed;
 mod connections;
 mod crowd;
+mod drains;
 mod knowledge;
 mod leftovers;
 mod modes;
