@@ -73,10 +73,9 @@ fn measure(connections: u32) -> Result<()> {
     };
     let haven = Haven::new()?;
     let services = load.services(&topology, FAMILY, Kind::TcpData).into_iter();
-    let configuration = services.fold(
-        haven.shelter(load.configuration(&topology)),
-        Configuration::service,
-    );
+    let configuration = haven
+        .shelter(load.configuration(&topology))
+        .services(services);
     topology.meet_neighbours()?;
     let flows = load.flows(FAMILY, Kind::TcpData)?;
     // Before the director, which would not send to an interface without a program yet.

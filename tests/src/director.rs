@@ -90,6 +90,13 @@ impl Configuration {
         self
     }
 
+    /// Adds services.
+    #[must_use]
+    pub fn services(mut self, services: impl IntoIterator<Item = Service>) -> Self {
+        self.service.extend(services);
+        self
+    }
+
     /// Has no service answer with cookies, which would keep the pools empty and take the place of
     /// whatever else is tried.
     #[must_use]

@@ -81,6 +81,8 @@ pub fn services(topology: &Topology, scheduler: Scheduler, weights: &[u32]) -> V
 pub struct Scene {
     /// The director.
     pub director: Director,
+    /// What it was started with.
+    pub configuration: Configuration,
     /// The web servers, `rs1` first.
     pub web: Vec<Nginx>,
     /// The UDP servers, `rs1` first.
@@ -127,17 +129,25 @@ impl Scene {
             .iter()
             .map(UdpEcho::start)
             .collect::<Result<_>>()?;
-        let configuration = services(&topology, scheduler, weights).into_iter().fold(
-            shape(Configuration::new(topology.interfaces())),
-            Configuration::service,
-        );
+        let configuration = shape(Configuration::new(topology.interfaces()))
+            .services(services(&topology, scheduler, weights));
         topology.meet_neighbours()?;
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self {
             director,
+            configuration,
             web,
             echo,
             topology,
         })
+    }
+
+    /// Starts another director, when this one has ended.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_next(&mut self) -> Result<()> {
+        self.director = Director::start(&self.topology.director, &self.configuration)?;
+        Ok(())
     }
 }

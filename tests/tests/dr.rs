@@ -35,13 +35,11 @@ impl Bench {
             .iter()
             .map(|host| UdpEcho::start_at(host, [VIP_V4.into(), VIP_V6.into()]));
         let (web, echo) = (web.collect::<Result<_>>()?, echo.collect::<Result<_>>()?);
-        let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
-            .into_iter()
-            .map(|service| by(service, ForwardingMethod::Dr, None))
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+        let configuration = Configuration::new(topology.interfaces()).services(
+            services(&topology, Scheduler::Rr, &[1, 1, 1])
+                .into_iter()
+                .map(|service| by(service, ForwardingMethod::Dr, None)),
+        );
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,

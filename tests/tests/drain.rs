@@ -159,12 +159,12 @@ fn a_reload_drains_what_it_takes_away() -> Result<()> {
             .collect(),
         ..service
     };
-    let configuration = services(&scene.topology, Scheduler::Rr, &[1, 1])
-        .into_iter()
-        .map(without_rs1)
-        .fold(
-            Configuration::new(scene.topology.interfaces()).datapath("drain", "10m"),
-            Configuration::service,
+    let configuration = Configuration::new(scene.topology.interfaces())
+        .datapath("drain", "10m")
+        .services(
+            services(&scene.topology, Scheduler::Rr, &[1, 1])
+                .into_iter()
+                .map(without_rs1),
         );
     let text = configuration.text(&scene.director.socket())?;
     scene.director.reload(&text)?;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use adminapi::model::{Protocol, Real, Scheduler, Stats, Status, TimeoutsPatch, Traffic};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
-use testbed::director::{Configuration, Director};
+use testbed::director::Configuration;
 use testbed::haven::Haven;
 use testbed::packet::{Mac, Segment, ethernet, flag, ip, protocol, tcp, udp};
 use testbed::process::Signal;
 use testbed::raw::Tap;
 use testbed::require;
-use testbed::scene::{Family, Scene, services};
+use testbed::scene::{Family, Scene};
 use testbed::servers::big_file;
 use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, REAL_SIDE};
 use testbed::traffic::{HttpConnection, UdpClient, download_sha256, file_sha256};
@@ -420,14 +420,7 @@ fn connections_go_on_while_there_is_no_director_and_after() -> Result<()> {
     for _ in 0..50 {
         open.ask_name().context("without a director")?;
     }
-    let interfaces = scene.topology.interfaces();
-    let configuration = services(&scene.topology, Scheduler::Rr, &[1])
-        .into_iter()
-        .fold(
-            haven.shelter(Configuration::new(interfaces).fast_path(true)),
-            Configuration::service,
-        );
-    scene.director = Director::start(&scene.topology.director, &configuration)?;
+    scene.start_next()?;
     for _ in 0..3 {
         open.ask_name().context("with another director")?;
     }
@@ -435,8 +428,8 @@ fn connections_go_on_while_there_is_no_director_and_after() -> Result<()> {
     balanced(&scene.director)?;
 
     scene.director.end_by(Signal::Kill)?;
-    let configuration = configuration.filter("black_hole", vec!["10.0.1.0/24"]);
-    scene.director = Director::start(&scene.topology.director, &configuration)?;
+    scene.configuration = (scene.configuration.clone()).filter("black_hole", vec!["10.0.1.0/24"]);
+    scene.start_next()?;
     wait::until("the black hole to take it", PATIENCE, || {
         ensure!(flows(&scene)? == 0 && state(&scene)?.is_empty());
         Ok(())

@@ -49,13 +49,11 @@ impl Bench {
         let web = topology.reals.iter().map(Nginx::start);
         let echo = topology.reals.iter().map(UdpEcho::start);
         let (web, echo) = (web.collect::<Result<_>>()?, echo.collect::<Result<_>>()?);
-        let configuration = services(&topology, Scheduler::Rr, &[1, 1])
-            .into_iter()
-            .map(|service| by(service, ForwardingMethod::FullNat, None))
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+        let configuration = Configuration::new(topology.interfaces()).services(
+            services(&topology, Scheduler::Rr, &[1, 1])
+                .into_iter()
+                .map(|service| by(service, ForwardingMethod::FullNat, None)),
+        );
         let configuration = configuration
             .datapath("local_addresses", local.to_vec())
             .datapath("local_ports", ports);

@@ -46,9 +46,7 @@ impl Bench {
             .defense("syn_recv", 1)
             .defense("syn_ack", 2);
         let services = services(&topology, Scheduler::Rr, &[1, 1, 1]).into_iter();
-        let configuration = services
-            .fold(shape(bare), Configuration::service)
-            .without_cookies();
+        let configuration = shape(bare).services(services).without_cookies();
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,

@@ -210,12 +210,11 @@ fn every_end_leaves_the_interfaces_usable_and_a_restart_works() -> Result<()> {
         .iter()
         .map(Nginx::start)
         .collect::<Result<Vec<_>>>()?;
-    let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
-        .into_iter()
-        .fold(
-            Configuration::new(topology.interfaces()),
-            Configuration::service,
-        );
+    let configuration = Configuration::new(topology.interfaces()).services(services(
+        &topology,
+        Scheduler::Rr,
+        &[1, 1, 1],
+    ));
     for signal in [Signal::Term, Signal::Kill, Signal::Term] {
         let mut director = Director::start(&topology.director, &configuration)?;
         let links = topology.director.run("ip", &["link", "show"])?;
@@ -305,9 +304,8 @@ fn a_hangup_reloads_services_and_a_bad_file_changes_nothing() -> Result<()> {
     let mut scene = Scene::start()?;
     let mut open = one_each(&scene)?;
     let interfaces = scene.topology.interfaces();
-    let fewer = services(&scene.topology, Scheduler::Rr, &[1])
-        .into_iter()
-        .fold(Configuration::new(interfaces), Configuration::service);
+    let fewer =
+        Configuration::new(interfaces).services(services(&scene.topology, Scheduler::Rr, &[1]));
     let served = |scene: &Scene| -> Result<usize> {
         Ok(scene
             .director

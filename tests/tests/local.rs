@@ -55,13 +55,12 @@ impl Bench {
             "net.ipv4.conf.all.rp_filter=1",
             "net.ipv4.conf.default.rp_filter=1",
         ])?;
-        let configuration = services(&topology, Scheduler::Rr, &[1])
-            .into_iter()
-            .map(|service| by(service, ForwardingMethod::Dr, None))
-            .fold(
-                Configuration::new(topology.interfaces())
-                    .datapath("local_addresses", vec!["10.0.2.253"]),
-                Configuration::service,
+        let configuration = Configuration::new(topology.interfaces())
+            .datapath("local_addresses", vec!["10.0.2.253"])
+            .services(
+                services(&topology, Scheduler::Rr, &[1])
+                    .into_iter()
+                    .map(|service| by(service, ForwardingMethod::Dr, None)),
             );
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use adminapi::model::Scheduler;
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director};
+use testbed::director::Configuration;
 use testbed::process::Signal;
 use testbed::require;
-use testbed::scene::{Family, Scene, services};
+use testbed::scene::{Family, Scene};
 use testbed::servers::big_file;
 use testbed::topology::Plan;
 use testbed::traffic::file_sha256;
@@ -59,11 +59,7 @@ fn a_download_outlives_its_director() -> Result<()> {
 
     silence(&scene, true)?;
     scene.director.end_by(Signal::Kill)?;
-    let bare = resurrecting(Configuration::new(scene.topology.interfaces()));
-    let configuration = services(&scene.topology, Scheduler::Rr, &[1, 1, 1])
-        .into_iter()
-        .fold(bare, Configuration::service);
-    scene.director = Director::start(&scene.topology.director, &configuration)?;
+    scene.start_next()?;
     silence(&scene, false)?;
 
     wait::until("the connection to be back", PATIENCE, || {

@@ -51,8 +51,8 @@ impl Bench {
             reals: 1,
             ..Plan::default()
         })?;
-        let configuration = Family::BOTH
-            .map(|family| {
+        let configuration =
+            Configuration::new(topology.interfaces()).services(Family::BOTH.map(|family| {
                 let real = SocketAddr::new(topology.reals[0].address(family.vip()), real_port);
                 let vip = SocketAddr::new(family.vip(), PORT);
                 by(
@@ -60,12 +60,7 @@ impl Bench {
                     method,
                     tun,
                 )
-            })
-            .into_iter()
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+            }));
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,

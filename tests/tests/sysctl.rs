@@ -207,13 +207,11 @@ fn conn_reuse_mode_2_gives_a_port_in_fin_wait_away_by_direct_routing() -> Result
     }
     let topology = Topology::build(Plan::default())?;
     topology.bypass_director()?;
-    let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
-        .into_iter()
-        .map(|service| by(service, ForwardingMethod::Dr, None))
-        .fold(
-            Configuration::new(topology.interfaces()),
-            Configuration::service,
-        );
+    let configuration = Configuration::new(topology.interfaces()).services(
+        services(&topology, Scheduler::Rr, &[1, 1, 1])
+            .into_iter()
+            .map(|service| by(service, ForwardingMethod::Dr, None)),
+    );
     topology.meet_neighbours()?;
     let director = Director::start(&topology.director, &configuration)?;
     let tap = Tap::open(&topology.client, HOST_SIDE)?;
@@ -370,10 +368,11 @@ fn takes_up_in_its_midst(family: Family) -> Result<()> {
     topology
         .director
         .ip("addr del 10.9.9.9/32 dev lo\naddr del fd00:9::9/128 dev lo\n")?;
-    let configuration = services(&topology, Scheduler::Rr, &[1]).into_iter().fold(
-        Configuration::new(topology.interfaces()),
-        Configuration::service,
-    );
+    let configuration = Configuration::new(topology.interfaces()).services(services(
+        &topology,
+        Scheduler::Rr,
+        &[1],
+    ));
     for sloppy in [1, 0] {
         let mut first = Director::start(&topology.director, &configuration)?;
         let mut open = HttpConnection::open(&topology.client, family.http())?;

@@ -76,12 +76,8 @@ impl Bench {
         })?;
         let real = topology.reals[0].address(outer.vip());
         let services = tunnels.iter().zip(FIRST_PORT..);
-        let configuration = services
-            .flat_map(|(tun, port)| all_services(real, port, *tun))
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+        let configuration = Configuration::new(topology.interfaces())
+            .services(services.flat_map(|(tun, port)| all_services(real, port, *tun)));
         let configuration = settle(configuration);
         topology.meet_neighbours()?;
         Ok(Self {

@@ -283,10 +283,11 @@ impl Bench {
         topology.meet_neighbours()?;
         let services = load.services(&topology, class.family(), class.kind());
         let configuration = load.configuration(&topology).fast_path(true);
-        let configuration: Configuration = services
-            .into_iter()
-            .map(|service| class.method().applied(service))
-            .fold(configuration, Configuration::service);
+        let configuration: Configuration = configuration.services(
+            services
+                .into_iter()
+                .map(|service| class.method().applied(service)),
+        );
         let bench = Self {
             class,
             load,

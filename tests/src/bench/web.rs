@@ -238,7 +238,7 @@ impl Bed {
         let services = services(&reals);
         let ours = |services: &[Service], path| {
             let bare = Configuration::new(self.topology.interfaces()).fast_path(path == Path::Fast);
-            let configuration = services.iter().cloned().fold(bare, Configuration::service);
+            let configuration = bare.services(services.iter().cloned());
             Director::start(director, &configuration).map(Box::new)
         };
         let here =

@@ -63,16 +63,14 @@ impl Bench {
         }
         let web = topology.reals.iter().map(Nginx::start);
         let web = web.collect::<Result<_>>()?;
-        let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
-            .into_iter()
-            .map(|service| match method {
-                ForwardingMethod::Nat => service,
-                _ => by(service, method, None),
-            })
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+        let configuration = Configuration::new(topology.interfaces()).services(
+            services(&topology, Scheduler::Rr, &[1, 1, 1])
+                .into_iter()
+                .map(|service| match method {
+                    ForwardingMethod::Nat => service,
+                    _ => by(service, method, None),
+                }),
+        );
         let configuration = match method {
             ForwardingMethod::FullNat => configuration
                 .datapath(

@@ -262,7 +262,7 @@ fn await_cookies(director: &Director, family: Family, able: u32, active: bool) -
 
 fn with_services(bare: Configuration, topology: &Topology, shape: Shape) -> Configuration {
     let services = Family::BOTH.map(|family| service_of(topology, family, shape));
-    services.into_iter().fold(bare, Configuration::service)
+    bare.services(services)
 }
 
 fn service_of(topology: &Topology, family: Family, shape: Shape) -> Service {

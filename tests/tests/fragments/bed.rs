@@ -108,13 +108,11 @@ impl OneWay {
             }
             None => None,
         };
-        let configuration = services(&topology, Scheduler::Rr, &[1])
-            .into_iter()
-            .map(|service| by(service, method, tun))
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+        let configuration = Configuration::new(topology.interfaces()).services(
+            services(&topology, Scheduler::Rr, &[1])
+                .into_iter()
+                .map(|service| by(service, method, tun)),
+        );
         topology.meet_neighbours()?;
         Ok(Self {
             director: Director::start(&topology.director, &configuration)?,

@@ -56,8 +56,8 @@ impl Bed {
         }
         let servers = topology.reals.iter().map(|host| Vsftpd::start(host, SIZE));
         let servers = servers.collect::<Result<_>>()?;
-        let configuration = Family::BOTH
-            .map(|family| {
+        let configuration =
+            Configuration::new(topology.interfaces()).services(Family::BOTH.map(|family| {
                 let reals = topology.reals.iter().map(|host| {
                     let address = host.address(family.vip());
                     (SocketAddr::new(address, 21), 1)
@@ -65,12 +65,7 @@ impl Bed {
                 let vip = SocketAddr::new(family.vip(), 21);
                 let service = service(Protocol::Tcp, vip, Scheduler::Rr, reals);
                 by(service, method, None)
-            })
-            .into_iter()
-            .fold(
-                Configuration::new(topology.interfaces()),
-                Configuration::service,
-            );
+            }));
         let configuration = match method {
             ForwardingMethod::FullNat => configuration.datapath("local_addresses", LOCAL.to_vec()),
             _ => configuration,

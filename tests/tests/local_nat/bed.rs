@@ -56,10 +56,11 @@ impl Bed {
             "net.ipv4.conf.all.rp_filter=1",
             "net.ipv4.conf.default.rp_filter=1",
         ])?;
-        let configuration = services(&topology, Scheduler::Rr, &[1]).into_iter().fold(
-            shape(Configuration::new(topology.interfaces())),
-            Configuration::service,
-        );
+        let configuration = shape(Configuration::new(topology.interfaces())).services(services(
+            &topology,
+            Scheduler::Rr,
+            &[1],
+        ));
         Ok(Self {
             director: Director::start(here, &configuration)?,
             configuration,

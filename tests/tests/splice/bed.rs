@@ -83,7 +83,7 @@ impl Bed {
             _ => bare,
         };
         let services = Family::BOTH.map(|family| service_of(&topology, family, method));
-        let configuration = shape(services.into_iter().fold(bare, Configuration::service));
+        let configuration = shape(bare.services(services));
         let web = topology.reals.iter().map(Nginx::start);
         let bed = Self {
             web: web.collect::<Result<_>>()?,

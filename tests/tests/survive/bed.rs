@@ -67,12 +67,12 @@ impl Bench {
             _ => Ok(Vec::new()),
         }?;
         let haven = Haven::new()?;
-        let configuration = services(&topology, Scheduler::Rr, &[1, 1, 1])
-            .into_iter()
-            .map(|service| by(service, method, None))
-            .fold(
-                haven.shelter(Configuration::new(topology.interfaces())),
-                Configuration::service,
+        let configuration = haven
+            .shelter(Configuration::new(topology.interfaces()))
+            .services(
+                services(&topology, Scheduler::Rr, &[1, 1, 1])
+                    .into_iter()
+                    .map(|service| by(service, method, None)),
             );
         let configuration = shape(configuration);
         topology.meet_neighbours()?;
@@ -91,6 +91,11 @@ impl Bench {
     pub(super) fn restart(&mut self, signal: Signal) -> Result<()> {
         self.director.end_by(signal)?;
         assert!(self.has_gate()?, "the gate went with the director");
+        self.start_next()
+    }
+
+    /// Starts another director, when this one has ended.
+    pub(super) fn start_next(&mut self) -> Result<()> {
         self.director = Director::start(&self.topology.director, &self.configuration)?;
         Ok(())
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use adminapi::model::ForwardingMethod;
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::Director;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
@@ -64,13 +63,13 @@ fn what_the_gate_forwards_needs_no_director() -> Result<()> {
         go_on(5)?;
         for fast_path in [true, false, true] {
             bench.configuration = bench.configuration.clone().fast_path(fast_path);
-            bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+            bench.start_next()?;
             go_on(3)?;
             fetch_names(&bench.topology.client, Family::V4.http(), 1)?;
             bench.director.end_by(Signal::Kill)?;
             go_on(if fast_path { 2 } else { 0 })?;
         }
-        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        bench.start_next()?;
         go_on(1)?;
         let carried = bench
             .director
@@ -128,7 +127,7 @@ fn who_was_heard_while_no_director_lived_has_not_gone() -> Result<()> {
         thread::sleep(Duration::from_millis(100));
     }
     bench.configuration = bench.configuration.clone().fast_path(false);
-    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    bench.start_next()?;
     // As new ones they would be dealt out in this order.
     for (client, name) in clients.iter().zip(&served).rev() {
         assert_eq!(client.echo(b"and now")?, *name);

@@ -5,7 +5,7 @@ use std::fs;
 use adminapi::model::ForwardingMethod;
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director, run_to_end};
+use testbed::director::{Configuration, run_to_end};
 use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::require;
@@ -77,7 +77,7 @@ fn what_cannot_be_read_is_refused_or_given_up() -> Result<()> {
         .open(bench.haven.kept("connections")?)?;
     connections.set_len(1000)?;
     fs::write(bench.haven.kept("running")?, b"{\"now\":")?;
-    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    bench.start_next()?;
     fetch_names(&bench.topology.client, Family::V4.http(), 3)?;
     assert_accounts(&bench.director);
     Ok(())

@@ -3,7 +3,7 @@
 use adminapi::model::{ForwardingMethod, XdpMode};
 use anyhow::{Context, Result};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director, run_to_end};
+use testbed::director::{Configuration, run_to_end};
 use testbed::process::Signal;
 use testbed::require;
 use testbed::servers::OTHER_HTTP_PORT;
@@ -79,7 +79,7 @@ fn a_gate_stays_whose_successor_is_refused() -> Result<()> {
     let expected = "takes no XDP program in native mode";
     assert!(!status.success() && said.contains(expected), "{said}");
     assert!(bench.has_gate()?, "{said}");
-    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    bench.start_next()?;
     talk.go_on()?;
     assert_accounts(&bench.director);
     Ok(())

@@ -26,9 +26,9 @@ fn small(topology: &Topology, haven: &Haven) -> Configuration {
         .limit("connections", 20_000)
         .limit("half_open", 20_000)
         .limit("templates", 1000);
-    services(topology, Scheduler::Rr, &[1, 1, 1])
-        .into_iter()
-        .fold(haven.shelter(bare), Configuration::service)
+    haven
+        .shelter(bare)
+        .services(services(topology, Scheduler::Rr, &[1, 1, 1]))
         .without_cookies()
 }
 

@@ -105,7 +105,7 @@ fn without_v4(bench: &Bench) -> Configuration {
         service.reals.retain(|real| real.address.is_ipv6());
         service
     });
-    without.fold(bare, Configuration::service)
+    bare.services(without)
 }
 
 /// Waits until the gate of the director that runs has been told anew of some ways, all that are
@@ -148,12 +148,12 @@ fn who_was_silent_while_a_director_lived_needs_none_after_it() -> Result<()> {
         (0..3).try_for_each(|_| talk.go_on())?;
         bench.director.end_by(Signal::Kill)?;
         move_reals(&bench)?;
-        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        bench.start_next()?;
         wait_told(&bench, |_| true)?;
         bench.director.end_by(Signal::Kill)?;
         let gone_on = (0..3).try_for_each(|_| talk.go_on());
         gone_on.with_context(|| format!("{method:?}"))?;
-        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        bench.start_next()?;
         talk.go_on()?;
         assert_accounts(&bench.director);
     }
@@ -182,11 +182,11 @@ fn who_talks_to_a_real_server_that_was_taken_away_is_not_forwarded_again() -> Re
         "{others:?}"
     );
     // The file says again what it has said before.
-    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    bench.start_next()?;
     wait_told(&bench, |_| true)?;
     bench.director.end_by(Signal::Kill)?;
     talk.go_on()?;
-    bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+    bench.start_next()?;
     assert_accounts(&bench.director);
     Ok(())
 }

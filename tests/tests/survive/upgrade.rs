@@ -6,7 +6,6 @@ use adminapi::model::ForwardingMethod;
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use testbed::accounts::assert_accounts;
-use testbed::director::Director;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
@@ -46,7 +45,7 @@ fn a_gate_of_another_version_costs_nobody_a_connection() -> Result<()> {
             misdate(&bench.haven.pin(), map)?;
         }
         talk.go_on()?;
-        bench.director = Director::start(&bench.topology.director, &bench.configuration)?;
+        bench.start_next()?;
         talk.go_on()?;
         let sum = download.join().expect("the download panicked")?;
         assert!(sum.starts_with(&expected), "{method:?}, {other:?}: {sum}");
