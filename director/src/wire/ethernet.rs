@@ -4,6 +4,7 @@ use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
 
 use super::bytes::{array_at, put, put_u16, u16_at};
+use super::view;
 
 /// Length of the header, bytes.
 pub const LEN: usize = 14;
@@ -53,20 +54,8 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// A view of the header.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the header.
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {

@@ -5,7 +5,7 @@ use std::borrow::{Borrow, BorrowMut};
 use super::bytes::{put, put_u16, u16_at, u32_at};
 use super::layout::{Datagram, layout};
 use super::{Addr, Layout, Malformed, Protocol, Tuple, Version};
-use super::{checksum, ipv4, ipv6, udp};
+use super::{checksum, ipv4, ipv6, udp, view};
 
 /// IANA number of ICMP.
 pub const V4: u8 = checksum::ICMP;
@@ -49,20 +49,8 @@ pub const fn least_mtu(version: Version) -> u32 {
     }
 }
 
-/// A view of the header.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the header.
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {

@@ -4,7 +4,7 @@ use std::borrow::{Borrow, BorrowMut};
 
 use super::bytes::{array_at, put, put_u16, u16_at};
 use super::checksum::{Change, Sum};
-use super::{Addr, Malformed};
+use super::{Addr, Malformed, view};
 
 /// Length of the header without options, bytes.
 pub const LEN: usize = 20;
@@ -26,20 +26,8 @@ const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-/// A view of the header without its options.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the header without its options.
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {

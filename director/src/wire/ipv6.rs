@@ -3,7 +3,7 @@
 use std::borrow::{Borrow, BorrowMut};
 
 use super::bytes::{array_at, put, put_u16, put_u32, u16_at, u32_at};
-use super::{Addr, Malformed};
+use super::{Addr, Malformed, view};
 
 /// Length of the fixed header, bytes.
 pub const LEN: usize = 40;
@@ -24,20 +24,8 @@ mod field {
     pub(super) const DST: usize = 24;
 }
 
-/// A view of the fixed header.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the fixed header.
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {

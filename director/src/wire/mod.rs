@@ -25,6 +25,7 @@ pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod udp;
+mod view;
 
 pub use addr::{Addr, Endpoint, Protocol, Tuple, Version};
 pub use ethernet::Mac;

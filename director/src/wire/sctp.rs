@@ -4,7 +4,7 @@ use std::borrow::{Borrow, BorrowMut};
 
 use super::Malformed;
 use super::bytes::{put, put_u32, u16_at, u32_at};
-use super::crc32c;
+use super::{crc32c, view};
 
 /// Length of the common header, bytes; the chunks follow.
 pub const LEN: usize = 12;
@@ -48,20 +48,8 @@ pub mod kind {
     pub const SHUTDOWN_COMPLETE: u8 = 14;
 }
 
-/// A view of the common header.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the common header.
 }
 
 /// The header of a whole packet at `bytes`, which has at least one chunk.

@@ -3,8 +3,8 @@
 use std::borrow::{Borrow, BorrowMut};
 use std::ops::Range;
 
-use super::Malformed;
 use super::bytes::{put_u16, put_u32, u16_at, u32_at};
+use super::{Malformed, view};
 
 /// Length of the header without options, bytes.
 pub const LEN: usize = 20;
@@ -25,20 +25,8 @@ mod field {
 /// Where the checksum stands, bytes from the start of the header.
 pub const CHECKSUM: usize = field::CHECKSUM;
 
-/// A view of the header without its options.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the header without its options.
 }
 
 /// The header of a whole segment at `bytes`, its data offset checked.

@@ -2,8 +2,8 @@
 
 use std::borrow::{Borrow, BorrowMut};
 
-use super::Malformed;
 use super::bytes::{put_u16, put_u32, u16_at};
+use super::{Malformed, view};
 
 /// Length of the header, bytes.
 pub const LEN: usize = 8;
@@ -19,20 +19,8 @@ mod field {
 /// Where the checksum stands, bytes from the start of the header.
 pub const CHECKSUM: usize = field::CHECKSUM;
 
-/// A view of the header.
-#[derive(Debug)]
-pub struct Header<T>(T);
-
-/// The header at the start of `bytes`, if they reach that far.
-#[inline]
-pub fn header(bytes: &[u8]) -> Option<Header<&[u8; LEN]>> {
-    bytes.first_chunk().map(Header)
-}
-
-/// As [`header`], to write.
-#[inline]
-pub fn header_mut(bytes: &mut [u8]) -> Option<Header<&mut [u8; LEN]>> {
-    bytes.first_chunk_mut().map(Header)
+view::header! {
+    /// A view of the header.
 }
 
 /// The header of a whole datagram at `bytes`, its length checked.
