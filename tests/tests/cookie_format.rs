@@ -115,7 +115,8 @@ fn trial(vip: SocketAddr) -> Trial {
     trial.set_station(Mac(MACS[1].0)).unwrap();
     let endpoint = Endpoint::from(vip);
     trial
-        .set_endpoint(Protocol::Tcp, endpoint, Roles::SERVICE)
+        .endpoints()
+        .set_roles(Protocol::Tcp, endpoint, Roles::SERVICE)
         .unwrap();
     trial
 }
@@ -213,7 +214,10 @@ fn the_gate_and_the_director_make_the_same_cookies_and_believe_the_same() {
         let mut rng = StdRng::seed_from_u64(8);
         for _ in 0..ROUNDS {
             let recipe = recipe(&mut rng);
-            trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+            trial
+                .endpoints()
+                .set_recipe(vip.into(), Some(&recipe))
+                .unwrap();
             let syn = syn(&mut rng, vip);
             let (verdict, made) = trial.put(&syn.frame()).unwrap();
             assert_eq!(verdict, Verdict::Answer, "{syn:?}");
@@ -285,7 +289,10 @@ fn a_syn_from_no_host_ends_at_the_gate() {
             let from: IpAddr = from.parse().unwrap();
             let vip = if from.is_ipv4() { v4 } else { v6 };
             let trial = trial(vip);
-            trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+            trial
+                .endpoints()
+                .set_recipe(vip.into(), Some(&recipe))
+                .unwrap();
             let mut syn = syn(&mut rng, vip);
             syn.from.set_ip(from);
             assert_eq!(trial.put(&syn.frame()).unwrap().0, expected, "{from}");
@@ -306,7 +313,10 @@ fn who_may_have_a_connection_is_left_to_the_director() {
         let trial = trial(vip);
         let mut rng = StdRng::seed_from_u64(9);
         let mut recipe = recipe(&mut rng);
-        trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+        trial
+            .endpoints()
+            .set_recipe(vip.into(), Some(&recipe))
+            .unwrap();
         let syn = syn(&mut rng, vip);
         let frame = syn.frame();
         let Ok(Packet::Transport(packet)) = parse(&frame) else {
@@ -323,7 +333,10 @@ fn who_may_have_a_connection_is_left_to_the_director() {
         trial.roll().leave(&packet.tuple);
         assert!(!goes_on(&frame) && !goes_on(&fin.frame()));
         recipe.mints = false;
-        trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+        trial
+            .endpoints()
+            .set_recipe(vip.into(), Some(&recipe))
+            .unwrap();
         assert!(goes_on(&frame) && goes_on(&fin.frame()), "at peace");
     }
 }
@@ -375,7 +388,10 @@ fn the_gate_and_the_director_have_the_same_numbers_reset_and_believe_the_same() 
                 resets: true,
                 ..recipe(&mut rng)
             };
-            trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+            trial
+                .endpoints()
+                .set_recipe(vip.into(), Some(&recipe))
+                .unwrap();
             let (syn, bait) = baited(&trial, &recipe, &mut rng, vip);
             let client = Endpoint::from(syn.from);
             assert!(recipe.is_shown_by(bait, client, syn.sequence));
@@ -431,17 +447,26 @@ fn who_has_reset_goes_on_until_the_key_is_retired() {
         resets: true,
         ..recipe(&mut rng)
     };
-    trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+    trial
+        .endpoints()
+        .set_recipe(vip.into(), Some(&recipe))
+        .unwrap();
     let (syn, bait) = baited(&trial, &recipe, &mut rng, vip);
     trial.resets().note(&tuple(&syn), bait);
     let old = usize::from(recipe.parity);
     let verdict = || trial.put(&syn.frame()).unwrap().0;
     assert_eq!(verdict(), Verdict::Redirect);
     recipe.parity = 1 - recipe.parity;
-    trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+    trial
+        .endpoints()
+        .set_recipe(vip.into(), Some(&recipe))
+        .unwrap();
     assert_eq!(verdict(), Verdict::Redirect, "it is the older key");
     recipe.keys[old] = Some(Key(rng.random()));
-    trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+    trial
+        .endpoints()
+        .set_recipe(vip.into(), Some(&recipe))
+        .unwrap();
     assert_eq!(verdict(), Verdict::Answer);
 }
 
@@ -461,7 +486,10 @@ fn nobody_is_answered_while_nobody_reads() {
     };
     for recipe in [cookies, resets] {
         let mut trial = trial(vip);
-        trial.set_cookies(vip.into(), Some(&recipe)).unwrap();
+        trial
+            .endpoints()
+            .set_recipe(vip.into(), Some(&recipe))
+            .unwrap();
         let syn = syn(&mut rng, vip);
         assert_eq!(trial.put(&syn.frame()).unwrap().0, Verdict::Answer);
         trial.end_reader();

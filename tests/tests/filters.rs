@@ -180,11 +180,11 @@ fn real_servers_are_let_in_whatever_is_listed() -> Result<()> {
     for family in Family::BOTH {
         for real in crowd(family) {
             assert_eq!(verdict(real, family)?, Verdict::Drop, "{real}");
-            trial.set_address(real.into(), Roles::REAL)?;
-            trial.set_address(real.into(), Roles::REAL)?;
+            trial.endpoints().set_address(real.into(), Roles::REAL)?;
+            trial.endpoints().set_address(real.into(), Roles::REAL)?;
         }
         for gone in crowd(family).step_by(2) {
-            trial.set_address(gone.into(), Roles::NONE)?;
+            trial.endpoints().set_address(gone.into(), Roles::NONE)?;
         }
         for (number, real) in crowd(family).enumerate() {
             let expected = [Verdict::Drop, Verdict::Pass][number % 2];
@@ -203,10 +203,21 @@ fn a_real_server_that_found_no_room_leaves_nothing_behind() -> Result<()> {
     let real = Addr::v4([10, 7, 0, 1]);
     let mut others = (0..u32::MAX).map(|number| Addr::v4((0x0b00_0000 + number).to_be_bytes()));
     others
-        .find(|other| trial.set_address(*other, Roles::SERVICE).is_err())
+        .find(|other| {
+            trial
+                .endpoints()
+                .set_address(*other, Roles::SERVICE)
+                .is_err()
+        })
         .context("room for all there are")?;
-    trial.set_address(real, Roles::REAL).unwrap_err();
-    ensure!(!trial.may_be_real(real), "it is still looked for");
+    trial
+        .endpoints()
+        .set_address(real, Roles::REAL)
+        .unwrap_err();
+    ensure!(
+        !trial.endpoints().may_be_real(real),
+        "it is still looked for"
+    );
     Ok(())
 }
 

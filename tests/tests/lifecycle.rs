@@ -269,9 +269,11 @@ fn a_panic_of_a_worker_is_told_and_leaves_the_interfaces_usable() -> Result<()> 
         let station = Mac::of_host(1, 0xfe).0;
         datapath.gate.set_station(0, director::wire::Mac(station))?;
         let service = director::wire::Endpoint::from(HTTP.http());
-        datapath
-            .gate
-            .set_endpoint(director::wire::Protocol::Tcp, service, Roles::SERVICE)?;
+        datapath.gate.endpoints().set_roles(
+            director::wire::Protocol::Tcp,
+            service,
+            Roles::SERVICE,
+        )?;
         assert!(!is_served(client, HTTP.http()));
         assert!(told.recv_timeout(PATIENCE)?.contains("panic"));
         datapath::stop(&stop, workers);

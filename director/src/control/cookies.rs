@@ -286,7 +286,7 @@ impl Director {
     }
 
     fn tell_gate(&self, vip: Endpoint, recipe: Option<&Recipe>) {
-        if let Err(error) = self.gate.set_cookies(vip, recipe) {
+        if let Err(error) = self.gate.endpoints().set_recipe(vip, recipe) {
             warn!(%error, %vip, "the gate does not take the cookies of a service");
         }
     }

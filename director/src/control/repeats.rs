@@ -111,7 +111,9 @@ impl Director {
     }
 
     fn tell_gate_of_repeats(&self, key: &ServiceKey, wanted: Option<Repeating>) {
-        let told = key.vip().map(|vip| self.gate.set_repeating(vip, wanted));
+        let told = key
+            .vip()
+            .map(|vip| self.gate.endpoints().set_repeating(vip, wanted));
         if let Some(Err(error)) = told {
             let service = translate::id(key);
             warn!(%error, %service, "the gate does not have the clients of a service come twice");

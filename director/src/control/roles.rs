@@ -111,7 +111,8 @@ impl Touched {
                 roles(new, protocol, endpoint, locals),
             );
             if !has.has(had) {
-                gate.set_endpoint(protocol, endpoint, had.both(has))?;
+                gate.endpoints()
+                    .set_roles(protocol, endpoint, had.both(has))?;
             }
         }
         for addr in self.addrs() {
@@ -120,7 +121,7 @@ impl Touched {
                 address_roles(new, addr, locals),
             );
             if !has.has(had) {
-                gate.set_address(addr, had.both(has))?;
+                gate.endpoints().set_address(addr, had.both(has))?;
             }
         }
         Ok(())
@@ -130,10 +131,11 @@ impl Touched {
     pub(super) fn open(&self, gate: &Gate, new: &Pool, locals: &[Addr]) -> Result {
         for (protocol, endpoint) in self.endpoints(new) {
             let roles = roles(new, protocol, endpoint, locals);
-            gate.set_endpoint(protocol, endpoint, roles)?;
+            gate.endpoints().set_roles(protocol, endpoint, roles)?;
         }
         for addr in self.addrs() {
-            gate.set_address(addr, address_roles(new, addr, locals))?;
+            gate.endpoints()
+                .set_address(addr, address_roles(new, addr, locals))?;
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ impl Standing {
 
 /// The table, and what says where in it real servers may be.
 #[derive(Debug)]
-pub(super) struct Endpoints {
+pub struct Endpoints {
     places: MapHandle,
     standings: MapHandle,
     reals: Reals,
@@ -117,8 +117,11 @@ impl Endpoints {
         open.maps.real_places.reuse_fd(self.reals.map().as_fd())
     }
 
-    /// Gives an endpoint these roles.
-    pub(super) fn set_roles(
+    /// Gives an endpoint these roles; none takes it out.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_roles(
         &self,
         protocol: Protocol,
         endpoint: Endpoint,
@@ -128,8 +131,11 @@ impl Endpoints {
         had.map(drop)
     }
 
-    /// Gives an address as a whole these roles.
-    pub(super) fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
+    /// Gives an address as a whole these roles: fragments have no ports to go by.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
         // Beforehand: it is asked there whether an address is worth a look into the map.
         if roles.has(Roles::REAL) {
             self.reals.enter(addr)?;
@@ -144,7 +150,7 @@ impl Endpoints {
     }
 
     /// Whether the gate would look an address up to see whether it is a real server's.
-    pub(super) fn may_be_real(&self, addr: Addr) -> bool {
+    pub fn may_be_real(&self, addr: Addr) -> bool {
         self.reals.hold(addr)
     }
 
@@ -160,20 +166,22 @@ impl Endpoints {
         Ok(had.roles)
     }
 
-    /// Says how the cookies of the TCP service at `vip` are made, if they are.
-    pub(super) fn set_recipe(
-        &self,
-        vip: Endpoint,
-        recipe: Option<&Recipe>,
-    ) -> Result<(), GateError> {
+    /// Says how the cookies of the TCP service at `vip` are made; none ends them.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_recipe(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
         let key = endpoint_key(Protocol::Tcp.number(), vip);
         let recipe = recipe.map_or(Standing::NONE.recipe, cookies::bytes_of);
         let had = self.change(&key, |had| Standing { recipe, ..had });
         had.map(drop)
     }
 
-    /// Says how the clients of the UDP service at `vip` have to come twice, if they have to.
-    pub(super) fn set_repeating(
+    /// Says how the clients of the UDP service at `vip` have to come twice; none: they need not.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn set_repeating(
         &self,
         vip: Endpoint,
         repeating: Option<Repeating>,

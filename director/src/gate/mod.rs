@@ -28,7 +28,7 @@ mod trial;
 
 pub use answers::Answers;
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
-pub use endpoints::Roles;
+pub use endpoints::{Endpoints, Roles};
 pub use error::GateError;
 pub use filters::{Accused, Filters, Known};
 pub use interface::Interface;
@@ -46,9 +46,9 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::cookie::{Recipe, Resets, Roll};
+use crate::cookie::{Resets, Roll};
 use crate::door::Door;
-use crate::wire::{Addr, Endpoint, Mac, Protocol};
+use crate::wire::{Addr, Mac};
 use flows::{FlowMaps, Flows};
 use maps::Maps;
 use program::Instance;
@@ -215,24 +215,9 @@ impl Gate {
         &self.resets
     }
 
-    /// Says how the cookies of the TCP service at `vip` are made; none ends them.
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
-        self.maps.endpoints.set_recipe(vip, recipe)
-    }
-
-    /// Says how the clients of the UDP service at `vip` have to come twice; none: they need not.
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_repeating(
-        &self,
-        vip: Endpoint,
-        repeating: Option<Repeating>,
-    ) -> Result<(), GateError> {
-        self.maps.endpoints.set_repeating(vip, repeating)
+    /// What endpoints are to the gate.
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.maps.endpoints
     }
 
     /// First datagrams that were dropped of the service that has this place.
@@ -355,27 +340,6 @@ impl Gate {
     /// The kernel's.
     pub fn disconnect(&self) -> Result<(), GateError> {
         self.maps.disconnect(self.links.len())
-    }
-
-    /// Gives `endpoint` the roles `roles`; none takes it out of the map.
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_endpoint(
-        &self,
-        protocol: Protocol,
-        endpoint: Endpoint,
-        roles: Roles,
-    ) -> Result<(), GateError> {
-        self.maps.endpoints.set_roles(protocol, endpoint, roles)
-    }
-
-    /// Gives the address as a whole the roles `roles`: fragments have no ports to go by.
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
-        self.maps.endpoints.set_address(addr, roles)
     }
 
     /// Says that `addr` is an address of this host, to which a real server may speak without its

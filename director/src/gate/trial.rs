@@ -12,9 +12,9 @@ use libbpf_rs::libbpf_sys;
 use super::maps::Maps;
 use super::program::{self, Instance};
 use super::roll::RollPlan;
-use super::{CookieCounts, Filters, GateCounters, GateError, Repeating, Roles, XdpMode};
-use crate::cookie::{Recipe, Resets, Roll};
-use crate::wire::{Addr, Endpoint, Mac, Protocol};
+use super::{CookieCounts, Endpoints, Filters, GateCounters, GateError, XdpMode};
+use crate::cookie::{Resets, Roll};
+use crate::wire::Mac;
 use crate::xsk;
 
 /// What the gate says of a packet.
@@ -96,50 +96,9 @@ impl Trial {
         self.maps.set_station(PORT, mac)
     }
 
-    /// As [`super::Gate::set_endpoint`].
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_endpoint(
-        &self,
-        protocol: Protocol,
-        endpoint: Endpoint,
-        roles: Roles,
-    ) -> Result<(), GateError> {
-        self.maps.endpoints.set_roles(protocol, endpoint, roles)
-    }
-
-    /// As [`super::Gate::set_address`].
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
-        self.maps.endpoints.set_address(addr, roles)
-    }
-
-    /// Whether the gate looks an address up to see whether it is a real server's.
-    pub fn may_be_real(&self, addr: Addr) -> bool {
-        self.maps.endpoints.may_be_real(addr)
-    }
-
-    /// As [`super::Gate::set_cookies`].
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_cookies(&self, vip: Endpoint, recipe: Option<&Recipe>) -> Result<(), GateError> {
-        self.maps.endpoints.set_recipe(vip, recipe)
-    }
-
-    /// As [`super::Gate::set_repeating`].
-    ///
-    /// # Errors
-    /// When the map is full.
-    pub fn set_repeating(
-        &self,
-        vip: Endpoint,
-        repeating: Option<Repeating>,
-    ) -> Result<(), GateError> {
-        self.maps.endpoints.set_repeating(vip, repeating)
+    /// What endpoints are to it.
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.maps.endpoints
     }
 
     /// As [`super::Gate::first_datagrams`].

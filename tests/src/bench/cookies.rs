@@ -140,7 +140,9 @@ pub fn gate(family: Family, recipe: &Recipe, connections: usize) -> Result<Trial
     let trial = Trial::new(connections)?;
     trial.set_station(Mac(packet::Mac::of_host(1, 0xfe).0))?;
     let vip = Endpoint::from(family.http());
-    trial.set_endpoint(Protocol::Tcp, vip, Roles::SERVICE)?;
-    trial.set_cookies(vip, Some(recipe))?;
+    trial
+        .endpoints()
+        .set_roles(Protocol::Tcp, vip, Roles::SERVICE)?;
+    trial.endpoints().set_recipe(vip, Some(recipe))?;
     Ok(trial)
 }

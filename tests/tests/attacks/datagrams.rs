@@ -114,13 +114,15 @@ fn gate(vip: SocketAddr) -> Result<Trial> {
     let gate = Trial::new(1000)?;
     gate.set_station(Mac(packet::Mac::of_host(1, 254).0))?;
     for protocol in [Protocol::Udp, Protocol::Tcp] {
-        gate.set_endpoint(protocol, vip.into(), Roles::SERVICE)?;
+        gate.endpoints()
+            .set_roles(protocol, vip.into(), Roles::SERVICE)?;
     }
     let repeating = Repeating {
         slot: SLOT,
         shared: false,
     };
-    gate.set_repeating(vip.into(), Some(repeating))?;
+    gate.endpoints()
+        .set_repeating(vip.into(), Some(repeating))?;
     Ok(gate)
 }
 
@@ -172,7 +174,7 @@ fn who_is_not_known_has_to_come_twice() -> Result<()> {
         };
         let syn = packet::tcp(client(vip, 3, 1000), vip, syn);
         assert!(goes_on(&gate, &syn)?, "it is not about TCP");
-        gate.set_repeating(vip.into(), None)?;
+        gate.endpoints().set_repeating(vip.into(), None)?;
         assert!(asks(4, 1000)?, "it is over");
         assert_eq!(gate.first_datagrams(SLOT)?, 1);
     }
