@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod exchange;
 mod filter;
 mod listing;
 mod seen;
@@ -11,10 +12,8 @@ mod transport;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::{Method, StatusCode, header};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, MutexGuard};
+use hyper::Method;
+use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
@@ -30,10 +29,11 @@ use crate::sysctl::{SysctlView, SysctlWrite, Value};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
+use exchange::json;
 pub use listing::{Listing, Pieces};
 pub use seen::{EntityTag, Seen};
 pub use tls::Trust;
-use transport::{Answer, Broken, Head, Request, Transport};
+use transport::Transport;
 
 /// The answer of every call.
 pub type Result<T> = std::result::Result<T, ClientError>;
@@ -347,111 +347,6 @@ impl Client {
         let write = SysctlWrite { value };
         self.send(Method::PUT, &path::sysctl(name), &write).await
     }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.call(Method::GET, path, None).await?.json()
-    }
-
-    async fn send<B: Serialize, T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: &B,
-    ) -> Result<T> {
-        self.call(method, path, Some(json(body)?)).await?.json()
-    }
-
-    async fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<Put<T>> {
-        let answer = self.call(Method::PUT, path, Some(json(body)?)).await?;
-        match answer.status {
-            StatusCode::CREATED => answer.json().map(Put::Created),
-            _ => answer.json().map(Put::Replaced),
-        }
-    }
-
-    async fn delete(&self, path: &str) -> Result<()> {
-        self.call(Method::DELETE, path, None).await.map(drop)
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
-        self.whole(self.request(method, path, body)?).await
-    }
-
-    /// All of the answer to `request`.
-    async fn whole(&self, request: Request) -> Result<Answer> {
-        let answer = self.patiently(async {
-            let (line, head) = self.ask(request).await?;
-            let answer = head.whole().await?;
-            line.keep();
-            Ok(answer)
-        });
-        answer.await?.success()
-    }
-
-    /// Waits for what the director does no longer than a call may take.
-    async fn patiently<T>(&self, done: impl Future<Output = Result<T>>) -> Result<T> {
-        let timed = tokio::time::timeout(self.patience, done);
-        timed.await.unwrap_or_else(|_| {
-            Err(ClientError::Timeout {
-                address: self.address.clone(),
-                after: self.patience,
-            })
-        })
-    }
-
-    fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Request> {
-        let mut request = hyper::Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, self.address.host_header());
-        if let Some(Bearer(token)) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        request
-            .body(body.unwrap_or_default().into())
-            .map_err(|error| ClientError::Protocol(error.to_string()))
-    }
-
-    /// Over the connection of the call before, or a new one. A connection that fails, or whose
-    /// answer nobody waits for any more, is not kept. The director closes one that rests for long,
-    /// which shows with the next request only: what changes nothing is asked again (RFC 9110,
-    /// section 9.2.2).
-    async fn ask(&self, mut request: Request) -> Result<(Line<'_>, Head)> {
-        let mut kept = self.transport.lock().await;
-        if let Some(mut transport) = kept.take() {
-            let again = request.method().is_safe().then(|| request.clone());
-            match transport.ask(request).await {
-                Ok(head) => return Ok((Line { kept, transport }, head)),
-                Err(Broken::Failed(error)) => request = again.ok_or(error)?,
-                Err(Broken::Unsent(unsent)) => request = *unsent,
-            }
-        }
-        let mut transport = Transport::open(&self.address, &self.trust).await?;
-        match transport.ask(request).await {
-            Ok(head) => Ok((Line { kept, transport }, head)),
-            Err(Broken::Failed(error)) => Err(error),
-            Err(Broken::Unsent(_)) => Err(ClientError::Protocol(
-                "the connection was closed at once".to_owned(),
-            )),
-        }
-    }
-}
-
-/// The connection that an answer comes over, until all of it is there.
-#[derive(Debug)]
-struct Line<'c> {
-    kept: MutexGuard<'c, Option<Transport>>,
-    transport: Transport,
-}
-
-impl Line<'_> {
-    /// The answer has ended: the connection is there for the next call.
-    fn keep(mut self) {
-        *self.kept = Some(self.transport);
-    }
 }
 
 /// A token to send. It does not show itself.
@@ -461,10 +356,6 @@ impl std::fmt::Debug for Bearer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Bearer(..)")
     }
-}
-
-fn json<B: Serialize>(body: &B) -> Result<Vec<u8>> {
-    serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use http_body_util::BodyExt;
 use hyper::Method;
 use hyper::body::{Bytes, Incoming};
 
-use super::{Client, ClientError, Line, Result};
+use super::exchange::Line;
+use super::{Client, ClientError, Result};
 use crate::model::listing::{MEDIA_TYPE, Reader, Unlisted};
 use crate::model::{ListingQuery, ServiceRow};
 use crate::path;

@@ -5,8 +5,9 @@ use hyper::header::{HeaderValue, IF_MATCH};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::exchange::json;
 use super::transport::Answer;
-use super::{Client, ClientError, Result, json};
+use super::{Client, ClientError, Result};
 use crate::model::{Configuration, Filter, FilterRules};
 use crate::path;
 
