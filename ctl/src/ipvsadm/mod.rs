@@ -29,6 +29,7 @@ mod request;
 mod restore;
 mod save;
 mod spelling;
+mod switches;
 mod value;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ use crate::connect::Place;
 use crate::director::{Director, DirectorError};
 use failure::Failure;
 use grammar::{Command, Own};
+use switches::{OWN_SWITCHES, SWITCHES, Takes};
 
 use request::Request;
 
@@ -64,11 +66,11 @@ pub(crate) struct SwitchFacts {
 
 /// Every spelling of every option.
 pub(crate) fn switches() -> Vec<SwitchFacts> {
-    let all = grammar::SWITCHES.iter().chain(grammar::OWN_SWITCHES);
+    let all = SWITCHES.iter().chain(OWN_SWITCHES);
     all.map(|switch| SwitchFacts {
         long: switch.long,
         short: switch.short,
-        takes_value: switch.takes != grammar::Takes::Nothing,
+        takes_value: switch.takes != Takes::Nothing,
         help: help::of(switch.long),
         words: help::words(switch.long),
     })

@@ -9,12 +9,10 @@ use crate::connect::Place;
 
 use super::address::{self, HostPort};
 use super::failure::Failure;
-use super::grammar::{
-    Command, Means, Method, OWN_SWITCHES, Opt, OptSet, Own, SWITCHES, Switch, Transport,
-    TunnelType, Whereabouts,
-};
+use super::grammar::{Command, Method, Opt, OptSet, Own, Transport, TunnelType};
 use super::names::Names;
 use super::popt::{Given, Reader};
+use super::switches::{Means, OWN_SWITCHES, SWITCHES, Switch, Whereabouts};
 use super::value;
 use crate::director::Setting;
 

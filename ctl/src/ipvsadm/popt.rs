@@ -2,7 +2,7 @@
 //! `--weight 3` and `--weight=3` carry values, `--` ends the switches, and what is not a switch
 //! is kept for later, wherever it stands.
 
-use super::grammar::{Means, Switch, Takes};
+use super::switches::{Means, Switch, Takes};
 
 /// A switch as it stands on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]

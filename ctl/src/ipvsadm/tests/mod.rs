@@ -136,9 +136,9 @@ fn help_and_version_need_no_director() {
     );
     assert!(bulwark(&director, "--version").out.starts_with("bulwark "));
     let help = bulwark(&director, "-h").out;
-    for switch in super::grammar::SWITCHES
+    for switch in super::switches::SWITCHES
         .iter()
-        .chain(super::grammar::OWN_SWITCHES)
+        .chain(super::switches::OWN_SWITCHES)
     {
         let name = format!("--{}", switch.long);
         assert!(help.contains(&name) || switch.long == "sort", "{name}");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::memory::MemoryDirector;
 use super::{Dialect, Said, ipvsadm, say, words};
-use crate::ipvsadm::grammar;
+use crate::ipvsadm::switches;
 
 /// Below 128.0.0.0, where the order of a listing does not depend on that of the director.
 fn low_ipv4() -> impl Strategy<Value = [u8; 4]> {
@@ -15,7 +15,7 @@ fn low_ipv4() -> impl Strategy<Value = [u8; 4]> {
 }
 
 fn any_word() -> impl Strategy<Value = String> {
-    let switches = grammar::SWITCHES.iter().chain(grammar::OWN_SWITCHES);
+    let switches = switches::SWITCHES.iter().chain(switches::OWN_SWITCHES);
     // What is watched never ends.
     let mut known: Vec<String> = switches
         .filter(|switch| switch.long != "watch")
