@@ -11,6 +11,7 @@ use anyhow::{Context, Error, Result, bail};
 use nix::unistd::Group;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -44,8 +45,14 @@ impl Listeners {
         })
     }
 
-    /// Serves `director` until `ending` hears of the end.
-    pub fn serve(self, director: &Arc<Director>, ending: &watch::Receiver<()>) -> Serving {
+    /// Serves `director` until `ending` hears of the end: the API on `threads` of its own, so that
+    /// nobody who asks holds up what the director does by itself.
+    pub fn serve(
+        self,
+        director: &Arc<Director>,
+        ending: &watch::Receiver<()>,
+        threads: &Handle,
+    ) -> Serving {
         let mut certificates = Vec::new();
         let shown = self
             .tcp
@@ -61,13 +68,15 @@ impl Listeners {
         let mut open = JoinSet::new();
         let access = self.tcp.map(|(listener, access)| {
             let end = after(ending.clone());
-            open.spawn(serve_tcp(listener, access.clone(), api.clone(), end));
+            let served = serve_tcp(listener, access.clone(), api.clone(), end);
+            open.spawn_on(served, threads);
             access
         });
-        open.spawn(serve_unix(self.unix, api, after(ending.clone())));
+        let served = serve_unix(self.unix, api, after(ending.clone()));
+        open.spawn_on(served, threads);
         if let Some(access) = access.clone() {
             // It watches files only, and ends with the program.
-            tokio::spawn(access.follow());
+            threads.spawn(access.follow());
         }
         Serving {
             director: Arc::clone(director),

@@ -20,6 +20,7 @@ use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
 use director::signals::{Order, Signals};
 use director::{logging, persist, privilege, supervisor};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -109,19 +110,25 @@ fn check(file: &Path) -> Result<()> {
 
 /// Is a director until a signal ends it.
 fn direct(file: &Path) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = runtime.context("bulwarkd: cannot start threads")?;
+    let [runtime, api] = [threads("director")?, threads("api")?];
     let signals = {
         let _within = runtime.enter();
         Signals::listen().context("bulwarkd: cannot hear signals")?
     };
     let config = Config::load(file)?;
     logging::start(&config.log);
-    let served = runtime.block_on(serve(file, &config, signals));
+    let served = runtime.block_on(serve(file, &config, signals, api.handle()));
     served.context("bulwarkd")
+}
+
+/// Two threads, and those on which they let others block.
+fn threads(name: &str) -> Result<Runtime> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name(name)
+        .enable_all()
+        .build();
+    threads.context("bulwarkd: cannot start threads")
 }
 
 fn detach(args: &Detach) -> ExitCode {
@@ -138,8 +145,8 @@ fn detach(args: &Detach) -> ExitCode {
     }
 }
 
-/// Runs a director from the first socket to the last.
-async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()> {
+/// Runs a director from the first socket to the last, and its API on `threads`.
+async fn serve(file: &Path, config: &Config, mut signals: Signals, threads: &Handle) -> Result<()> {
     host::check(privilege::AGENT.iter().chain(privilege::DIRECTOR))?;
     privilege::raise_descriptors()?;
     let claim = run::claim(config)?;
@@ -154,7 +161,7 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals) -> Result<()>
     director.set_source(file.to_owned(), config.clone());
     let director = Arc::new(director);
     let (end, ending) = watch::channel(());
-    let serving = listeners.serve(&director, &ending);
+    let serving = listeners.serve(&director, &ending, threads);
     let mut stopping = ending.clone();
     // An error is the sender's end, which is what is awaited.
     let end_of_care = async move { drop(stopping.changed().await) };
