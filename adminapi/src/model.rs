@@ -27,6 +27,7 @@ mod persistence;
 mod rates;
 mod real;
 mod region;
+mod repeats;
 mod sample;
 mod scheduler;
 mod service;
@@ -53,7 +54,7 @@ pub use connection::{
 pub use cookies::{CookiePolicy, CookieStatus, CookieWay};
 pub use daemon::{SyncDaemon, SyncRole};
 pub use defense::{
-    Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events, RepeatStatus,
+    Defense, DefenseLevel, DefenseResource, DefenseSignal, Event, EventQuery, Events,
 };
 pub use difference::{Difference, ResourceChange};
 pub use explanation::{DecidingRule, ExplainQuery, Explanation, Fate, NextHop};
@@ -79,6 +80,7 @@ pub use persistence::{Engine, Persistence, masked};
 pub use rates::{RateWindows, Rates};
 pub use real::{Draining, ForwardingMethod, PortUse, Real, RealPatch, RealView};
 pub use region::{AtlasFile, Place, Region, RegionUse};
+pub use repeats::{RepeatPolicy, RepeatStatus};
 pub use sample::{Sample, StreamQuery};
 pub use scheduler::{Scheduler, SchedulerFlag, SchedulerFlags, SchedulerView};
 pub use service::{Naming, Service, ServicePatch, ServiceView, Unnamed};

@@ -3,8 +3,8 @@
 use adminapi::client::{self, ClientError, EntityTag, Listing, Seen};
 use adminapi::model::{
     Change, Configuration, ConnectionPage, ConnectionQuery, CookiePolicy, Cursor, DefenseLevel,
-    ListingQuery, MarkRule, ServiceId, ServicePatch, ServiceRow, Stats, SyncDaemon, SyncRole,
-    Timeouts, TimeoutsPatch, ViewsQuery,
+    ListingQuery, MarkRule, RepeatPolicy, ServiceId, ServicePatch, ServiceRow, Stats, SyncDaemon,
+    SyncRole, Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use adminapi::sysctl::Value;
 use adminapi::{Client, Problem, ProblemDocument, ProblemKind};
@@ -113,6 +113,8 @@ pub(crate) enum Setting {
     Level(Option<ServiceId>, DefenseLevel),
     /// When the SYNs of a service are answered with cookies.
     Cookies(ServiceId, CookiePolicy),
+    /// When the clients of a service have to come twice, or that the director says so.
+    Repeats(ServiceId, Option<RepeatPolicy>),
     /// No rules that mark packets.
     NoMarks,
     /// A rule that marks packets, behind the others.
@@ -198,6 +200,13 @@ impl Edit for Client {
             Setting::Cookies(service, policy) => {
                 let patch = ServicePatch {
                     cookies: Some(policy),
+                    ..ServicePatch::default()
+                };
+                drop(self.change_service(service, patch).await?);
+            }
+            Setting::Repeats(service, policy) => {
+                let patch = ServicePatch {
+                    udp_repeats: Some(policy),
                     ..ServicePatch::default()
                 };
                 drop(self.change_service(service, patch).await?);

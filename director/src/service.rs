@@ -54,6 +54,8 @@ pub struct Handling {
     pub one_packet: bool,
     /// When its SYNs are answered with cookies.
     pub cookies: model::CookiePolicy,
+    /// When its clients have to come twice, if not as the director has it.
+    pub udp_repeats: Option<model::RepeatPolicy>,
     /// What follows its connections.
     pub helper: model::Helper,
 }

@@ -233,6 +233,7 @@ pub fn service(
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        udp_repeats: None,
         helper: Default::default(),
         reals: reals.collect(),
     }

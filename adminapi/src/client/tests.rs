@@ -52,6 +52,7 @@ fn web() -> Service {
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        udp_repeats: None,
         helper: Default::default(),
         reals: Vec::new(),
     }

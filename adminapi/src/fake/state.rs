@@ -81,6 +81,7 @@ pub(super) fn service_view(service: &Service) -> ServiceView {
         condition: None,
         sorry: None,
         cookies: service.cookies,
+        udp_repeats: service.udp_repeats,
         helper: service.helper,
         stats: carried(),
         rates: Rates::default(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{AuditEntry, CookieStatus, ServiceId};
+use super::{AuditEntry, CookieStatus, RepeatStatus, ServiceId};
 
 /// The defence of the whole director or of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -45,18 +45,6 @@ pub struct Defense {
     /// Whether clients have to come twice, of a UDP service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<RepeatStatus>,
-}
-
-/// Whether clients of a UDP service that are not known have to come twice: the first datagram is
-/// dropped, and who comes again within eight seconds is let in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RepeatStatus {
-    /// Whether they have to now.
-    pub active: bool,
-    /// Why, or why not.
-    pub reason: String,
-    /// First datagrams that were dropped.
-    pub dropped: u64,
 }
 
 /// Something that there is only so much of.

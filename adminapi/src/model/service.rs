@@ -10,7 +10,7 @@ use super::merge::{HealthMerge, PersistenceMerge, merged, misshapen};
 use super::text::AddressText;
 use super::{
     CookiePolicy, Drops, Engine, Family, HealthPolicy, Helper, Persistence, Protocol, Rates, Real,
-    RealView, Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
+    RealView, RepeatPolicy, Scheduler, SchedulerFlags, ServiceCondition, ServiceId, Traffic,
 };
 use crate::error::Problem;
 
@@ -116,6 +116,8 @@ pub struct Service {
     pub health: Option<HealthPolicy>,
     /// When its SYNs are answered with cookies; for TCP.
     pub cookies: CookiePolicy,
+    /// When its clients have to come twice, if not as the director has it; for UDP.
+    pub udp_repeats: Option<RepeatPolicy>,
     /// What follows its connections; FTP needs TCP and a port.
     pub helper: Helper,
     /// Real servers, in the order they were added.
@@ -162,6 +164,9 @@ struct Fields {
     health: Option<HealthPolicy>,
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     cookies: CookiePolicy,
+    /// When its clients have to come twice, if not as the director has it; for UDP with a port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    udp_repeats: Option<RepeatPolicy>,
     /// What follows its connections: `auto` is FTP's helper at TCP port 21.
     #[serde(default, skip_serializing_if = "Helper::is_default")]
     helper: Helper,
@@ -190,6 +195,7 @@ impl TryFrom<Fields> for Service {
             one_packet: fields.one_packet,
             health: fields.health,
             cookies: fields.cookies,
+            udp_repeats: fields.udp_repeats,
             helper: fields.helper,
             reals: fields.reals,
         })
@@ -212,6 +218,7 @@ impl From<Service> for Fields {
             one_packet: service.one_packet,
             health: service.health,
             cookies: service.cookies,
+            udp_repeats: service.udp_repeats,
             helper: service.helper,
             reals: service.reals,
         }
@@ -274,6 +281,14 @@ pub struct ServicePatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub cookies: Option<CookiePolicy>,
+    /// When its clients are to have to come twice, or `null` for when the director has it.
+    #[serde(
+        default,
+        deserialize_with = "super::given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<RepeatPolicy>)]
+    pub udp_repeats: Option<Option<RepeatPolicy>>,
     /// What is to follow its connections; those that there are stay followed as they were.
     #[serde(
         default,
@@ -306,6 +321,7 @@ impl ServicePatch {
             one_packet,
             health,
             cookies,
+            udp_repeats,
             helper,
         } = self;
         let mut problems = Vec::new();
@@ -322,6 +338,7 @@ impl ServicePatch {
             one_packet: one_packet.unwrap_or(now.one_packet),
             health,
             cookies: cookies.unwrap_or(now.cookies),
+            udp_repeats: udp_repeats.unwrap_or(now.udp_repeats),
             helper: helper.unwrap_or(now.helper),
             ..now.clone()
         })
@@ -363,6 +380,9 @@ pub struct ServiceView {
     /// When its SYNs are answered with cookies.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookies: CookiePolicy,
+    /// When its clients have to come twice, if not as the director has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_repeats: Option<RepeatPolicy>,
     /// What follows its connections.
     #[serde(default, skip_serializing_if = "Helper::is_default")]
     pub helper: Helper,
@@ -391,6 +411,7 @@ impl From<&ServiceView> for Service {
             one_packet: view.one_packet,
             health: view.health.clone(),
             cookies: view.cookies,
+            udp_repeats: view.udp_repeats,
             helper: view.helper,
             reals: view.reals.iter().map(Real::from).collect(),
         }

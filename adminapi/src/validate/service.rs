@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use super::address::{Role, unusable};
 use super::{bad_health, validate_real};
 use crate::error::Problem;
-use crate::model::{CookiePolicy, Helper, Persistence, Protocol, Service, ServiceId};
+use crate::model::{CookiePolicy, Helper, Persistence, Protocol, RepeatPolicy, Service, ServiceId};
 
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
@@ -22,6 +22,7 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
     let endpoints = reals.map(|real| real.endpoint(service.id.port()));
     problems.extend(bad_health(service.id, service.health.as_ref(), endpoints));
     problems.extend(bad_cookies(service.id, service.cookies));
+    problems.extend(bad_repeats(service.id, service.udp_repeats));
     problems.extend(bad_helper(service.id, service.helper));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
@@ -76,6 +77,16 @@ pub fn bad_cookies(id: ServiceId, policy: CookiePolicy) -> Option<Problem> {
     (policy == CookiePolicy::Always && !can).then(|| {
         let message = "cookies are for TCP services with an address and a port";
         Problem::new("/cookies", message, "leave it out")
+    })
+}
+
+/// Judges when clients of the service `id` are to have to come twice.
+pub fn bad_repeats(id: ServiceId, policy: Option<RepeatPolicy>) -> Option<Problem> {
+    let has_port = id.vip().is_some_and(|vip| vip.port() > 0);
+    let can = id.protocol() == Some(Protocol::Udp) && has_port;
+    (policy.is_some() && !can).then(|| {
+        let message = "clients come twice to UDP services with an address and a port";
+        Problem::new("/udp_repeats", message, "leave it out")
     })
 }
 

@@ -56,6 +56,12 @@ fn each_bad_value_is_named() {
              of a real server; name one host",
         ),
         (
+            "/udp_repeats",
+            json!("off"),
+            "/udp_repeats: clients come twice to UDP services with an address and a port; \
+             leave it out",
+        ),
+        (
             "/real/0/weight",
             json!(2_147_483_648_u32),
             "/real/0/weight: weight 2147483648 is too large; use 0 to 2147483647",

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use adminapi::Client;
 use adminapi::model::{
-    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, RepeatStatus,
-    ServiceId, ServicePatch,
+    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, RepeatPolicy,
+    RepeatStatus, ServiceId, ServicePatch,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -33,6 +33,7 @@ impl Line {
                 Some(Setting::Level(self.service.id(), level))
             }
             Act::Cookies { policy } => Some(Setting::Cookies(self.service.id()?, policy)),
+            Act::Repeats { policy } => Some(Setting::Repeats(self.service.id()?, policy.own())),
         }
     }
 }
@@ -53,6 +54,29 @@ enum Act {
         #[arg(value_parser = policies())]
         policy: CookiePolicy,
     },
+    /// Sets when clients of a UDP service that are not known have to come twice: off, auto (when it is
+    /// flooded) or default (as udp_repeats of the director has it).
+    Repeats {
+        /// off, auto or default.
+        #[arg(value_parser = choices())]
+        policy: Choice,
+    },
+}
+
+/// What a service is told of the clients that have to come twice.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    Own(RepeatPolicy),
+    Default,
+}
+
+impl Choice {
+    const fn own(self) -> Option<RepeatPolicy> {
+        match self {
+            Self::Own(policy) => Some(policy),
+            Self::Default => None,
+        }
+    }
 }
 
 /// Which events are shown.
@@ -75,6 +99,14 @@ fn policies() -> impl TypedValueParser<Value = CookiePolicy> {
     })
 }
 
+fn choices() -> impl TypedValueParser<Value = Choice> {
+    PossibleValuesParser::new(["off", "auto", "default"]).map(|word| {
+        let mut all = RepeatPolicy::ALL.into_iter();
+        let own = all.find(|policy| policy.name() == word);
+        own.map_or(Choice::Default, Choice::Own)
+    })
+}
+
 /// Shows the defence, or sets the level and shows what is in force then.
 pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.id();
@@ -85,28 +117,37 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
             director.set_defense(service, level).await?
         }
         Some(Act::Cookies { policy }) => {
-            set_policy(director, service, policy).await?;
+            let patch = ServicePatch {
+                cookies: Some(policy),
+                ..ServicePatch::default()
+            };
+            change(director, service, &patch, Protocol::Tcp).await?;
+            director.defense(service).await?
+        }
+        Some(Act::Repeats { policy }) => {
+            let patch = ServicePatch {
+                udp_repeats: Some(policy.own()),
+                ..ServicePatch::default()
+            };
+            change(director, service, &patch, Protocol::Udp).await?;
             director.defense(service).await?
         }
     };
     Ok(form.show(&defense, text).into())
 }
 
-/// Sets the policy of a service, or of all TCP services.
-async fn set_policy(
+/// Changes a service, or all of `protocol` with a port.
+async fn change(
     director: &Client,
     service: Option<ServiceId>,
-    policy: CookiePolicy,
+    patch: &ServicePatch,
+    protocol: Protocol,
 ) -> Result<(), DirectorError> {
-    let patch = ServicePatch {
-        cookies: Some(policy),
-        ..ServicePatch::default()
-    };
     let ids: Vec<_> = match service {
         Some(id) => vec![id],
         None => {
             let all = director.services().await?.into_iter().map(|view| view.id);
-            all.filter(|id| takes_cookies(*id)).collect()
+            all.filter(|id| is_at_port(*id, protocol)).collect()
         }
     };
     for id in ids {
@@ -115,9 +156,9 @@ async fn set_policy(
     Ok(())
 }
 
-fn takes_cookies(id: ServiceId) -> bool {
+fn is_at_port(id: ServiceId, protocol: Protocol) -> bool {
     let has_port = id.vip().is_some_and(|vip| vip.port() > 0);
-    id.protocol() == Some(Protocol::Tcp) && has_port
+    id.protocol() == Some(protocol) && has_port
 }
 
 /// Shows what has happened.
@@ -183,6 +224,7 @@ fn text(defense: &Defense) -> String {
         text.push_str(&self::cookies(status));
     }
     if let Some(RepeatStatus {
+        policy,
         active,
         reason,
         dropped,
@@ -191,7 +233,7 @@ fn text(defense: &Defense) -> String {
         let now = if *active { "on" } else { "not now" };
         let _ = writeln!(
             text,
-            "repeats    {now}: {reason}; {dropped} first datagrams dropped"
+            "repeats    {policy}, {now}: {reason}; {dropped} first datagrams dropped"
         );
     }
     if !signals.is_empty() {
@@ -310,6 +352,7 @@ mod tests {
                 refused: 7,
             }),
             repeats: Some(RepeatStatus {
+                policy: RepeatPolicy::Auto,
                 active: true,
                 reason: "under attack".to_owned(),
                 dropped: 12,
@@ -329,7 +372,7 @@ cookies    auto, on: under attack
 by         agents
 agents     2 of 3 real servers
 counted    1000 sent, 10 accepted, 7 refused
-repeats    on: under attack; 12 first datagrams dropped
+repeats    auto, on: under attack; 12 first datagrams dropped
 
 signal                    now        enter        leave
 half_open_pool           31.0         25.0         12.0 %

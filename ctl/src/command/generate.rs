@@ -114,6 +114,7 @@ mod tests {
             (&["--start-daemon", "m"], &["master"]),
             (&["defense", "level", ""], &["0", "1", "2"]),
             (&["defense", "cookies", "a"], &["auto", "always"]),
+            (&["defense", "repeats", ""], &["off", "auto", "default"]),
             (&["proc", "ip_vs_s"], &["ip_vs_stats"]),
         ] {
             let (last, before) = typed.split_last().unwrap();

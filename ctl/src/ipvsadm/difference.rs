@@ -30,6 +30,8 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
     text += &come(save::levels(&old.defense), save::levels(&new.defense));
     let cookies = |config: &Configuration| save::cookies(&config.services);
     changes(&mut text, &cookies(old), &cookies(new));
+    let repeats = |config: &Configuration| save::repeats(&config.services);
+    changes(&mut text, &repeats(old), &repeats(new));
     text
 }
 

@@ -127,8 +127,8 @@ impl Draft<'_> {
         }
     }
 
-    /// No line that adds a service says when it has cookies: one that is there keeps that, until a
-    /// line of its own sets it.
+    /// No line that adds a service says when it has cookies, or its clients come twice: one that is
+    /// there keeps that, until a line of its own sets it.
     fn add_service(&self, mut service: Service) -> Result<()> {
         if self.with(service.id, |_| Ok(())).is_ok() {
             return Err(DirectorError::Exists);
@@ -136,6 +136,7 @@ impl Draft<'_> {
         unless_valid(validate_service(&service))?;
         if let Some(before) = known(self.present, service.id) {
             service.cookies = before.cookies;
+            service.udp_repeats = before.udp_repeats;
         }
         self.config.borrow_mut().services.push(service);
         Ok(())
@@ -164,6 +165,13 @@ impl Edit for Draft<'_> {
                 drop(config);
                 return self.with(id, |service| {
                     service.cookies = policy;
+                    Ok(())
+                });
+            }
+            Setting::Repeats(id, policy) => {
+                drop(config);
+                return self.with(id, |service| {
+                    service.udp_repeats = policy;
                     Ok(())
                 });
             }

@@ -102,6 +102,7 @@ impl<'a> About<'a> {
             Setting::Sysctl(name, _) => Self::Setting(name),
             Setting::Level(..) => Self::Setting("defense level"),
             Setting::Cookies(..) => Self::Setting("defense cookies"),
+            Setting::Repeats(..) => Self::Setting("defense repeats"),
             Setting::NoMarks => Self::Nothing,
             Setting::Mark(_) => Self::Mark,
         }

@@ -254,6 +254,7 @@ fn add_service(line: &Line) -> Result<Change, Failure> {
         one_packet: line.set.has(Opt::Ops),
         health: None,
         cookies: CookiePolicy::default(),
+        udp_repeats: None,
         helper: line.helper.unwrap_or_default(),
         reals: Vec::new(),
     }))

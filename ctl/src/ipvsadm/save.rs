@@ -31,6 +31,7 @@ pub(crate) fn whole(config: &Configuration, style: Style<'_>) -> Vec<u8> {
     }
     text.extend_from_slice(levels(&config.defense).as_bytes());
     text.extend_from_slice(cookies(&config.services).as_bytes());
+    text.extend_from_slice(repeats(&config.services).as_bytes());
     text
 }
 
@@ -91,6 +92,16 @@ pub(crate) fn cookies(services: &[Service]) -> String {
         format!("defense cookies {} {selector}\n", each.cookies)
     };
     unusual.map(line).collect()
+}
+
+/// The lines of when clients have to come twice, where a service says so itself.
+pub(crate) fn repeats(services: &[Service]) -> String {
+    let line = |each: &Service| {
+        let policy = each.udp_repeats?;
+        let selector = selector(each.id, Style::Numeric, Extent::Full);
+        Some(format!("defense repeats {policy} {selector}\n"))
+    };
+    services.iter().filter_map(line).collect()
 }
 
 /// Writes the lines that make this service and its real servers behind `text`.

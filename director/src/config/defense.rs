@@ -2,9 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use adminapi::model::RepeatPolicy;
+
 use super::limits;
 use super::read::{Expected, Section};
-use crate::defence::{Level, Marks, Policy, Repeats, Strays, Tell};
+use crate::defence::{Level, Marks, Policy, Strays, Tell};
 use crate::tcp::Brief;
 use crate::time::Ticks;
 
@@ -18,12 +20,15 @@ pub struct Defense {
     /// Timeouts under attack of what is not proved.
     pub brief: Brief,
     /// When UDP clients have to come twice.
-    pub repeats: Repeats,
+    pub repeats: RepeatPolicy,
     /// How real servers are told of half-open connections that were dropped.
     pub tell_reals: Tell,
     /// What becomes of packets of real servers that belong to no connection.
     pub strays: Strays,
 }
+
+/// What may be said of the clients of UDP services.
+pub(super) const REPEATS: Expected = Expected::Word(&["off", "auto"]);
 
 const PERCENT: RangeInclusive<i64> = 0..=100;
 /// A day.
@@ -41,7 +46,7 @@ pub(super) fn read(mut section: Section<'_>) -> Defense {
         level: Level::from_number(level).unwrap_or_default(),
         policy: policy(&mut section),
         brief: brief(&mut section),
-        repeats: repeats(&mut section),
+        repeats: section.or("udp_repeats", &REPEATS, RepeatPolicy::default()),
         tell_reals: tell_reals(&mut section),
         strays: strays(&mut section),
     };
@@ -116,13 +121,6 @@ fn brief(section: &mut Section<'_>) -> Brief {
         syn_recv: seconds(section, "syn_recv", default.syn_recv),
         syn_ack: seconds(section, "syn_ack", default.syn_ack),
         udp_once: seconds(section, "udp_once", default.udp_once),
-    }
-}
-
-fn repeats(section: &mut Section<'_>) -> Repeats {
-    match word(section, "udp_repeats", &["auto", "off"]) {
-        1 => Repeats::Off,
-        _ => Repeats::Auto,
     }
 }
 

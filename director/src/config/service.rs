@@ -10,6 +10,7 @@ use adminapi::model::{
 use adminapi::validate::{MAX_THRESHOLD, MAX_WEIGHT};
 use adminapi::validate_config;
 
+use super::defense::REPEATS;
 use super::health;
 use super::local::Local;
 use super::read::{Expected, Section};
@@ -77,6 +78,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
     let one_packet = section.or("one_packet", &Expected::BOOLEAN, false);
     let health = health::read_policy(&mut section, read_real);
     let cookies = section.or("cookies", &Expected::Word(COOKIES), CookiePolicy::default());
+    let udp_repeats = section.optional("udp_repeats", &REPEATS);
     let helper = section.or("helper", &Expected::Word(HELPERS), Helper::default());
     let reals: Vec<(usize, Real)> = section
         .sections("real")
@@ -94,6 +96,7 @@ fn read_service(place: usize, mut section: Section<'_>) -> Option<Placed> {
         one_packet,
         health,
         cookies,
+        udp_repeats,
         helper,
         reals,
     };

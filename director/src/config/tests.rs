@@ -1,7 +1,7 @@
 use std::fs;
 use std::num::NonZeroU32;
 
-use adminapi::model::{Protocol, Scheduler};
+use adminapi::model::{Protocol, RepeatPolicy, Scheduler};
 use adminapi::serve::ClientCertificates;
 use adminapi::sysctl::Sysctl;
 
@@ -179,6 +179,24 @@ fn memory_of_any_size_holds_its_own_parts() {
         let parts = limits.connections + limits.half_open + limits.templates;
         assert_eq!(parts, size * 8, "{limits:?}");
     }
+}
+
+#[test]
+fn a_service_may_say_itself_when_its_clients_come_twice() {
+    let read = |own: &str| {
+        let text = format!(
+            "{MINIMAL}\n[defense]\nudp_repeats = \"off\"\n[[service]]\nprotocol = \"udp\"\n\
+             address = \"192.0.2.10\"\nport = 53\n{own}\n"
+        );
+        Config::parse(&text, "f")
+    };
+    let config = read("udp_repeats = \"auto\"").unwrap();
+    assert_eq!(config.defense.repeats, RepeatPolicy::Off);
+    assert_eq!(config.services[0].udp_repeats, Some(RepeatPolicy::Auto));
+    assert_eq!(read("").unwrap().services[0].udp_repeats, None);
+    let refused = read("udp_repeats = \"always\"").unwrap_err().to_string();
+    let want = "service.udp_repeats: must be one of off, auto, not \"always\"";
+    assert!(refused.contains(want), "{refused}");
 }
 
 /// Lines that follow the two of `MINIMAL` (so the first is line 3), and what is said of them.

@@ -10,7 +10,8 @@ use adminapi::model::{
     Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
 };
 use adminapi::validate::{
-    bad_cookies, bad_handling, bad_health, bad_helper, twofold_engine, validate_changed_real,
+    bad_cookies, bad_handling, bad_health, bad_helper, bad_repeats, twofold_engine,
+    validate_changed_real,
 };
 use adminapi::{Control, ControlError};
 
@@ -353,6 +354,7 @@ fn changed_service(pool: &Pool, id: ServiceId, patch: ServicePatch) -> Result<Se
     let wanted = patch.applied(&now).map_err(ControlError::Invalid)?;
     let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
     problems.extend(bad_cookies(id, wanted.cookies));
+    problems.extend(bad_repeats(id, wanted.udp_repeats));
     problems.extend(bad_helper(id, wanted.helper));
     problems.extend(twofold_engine(&wanted));
     let reals = now.reals.iter().map(|real| real.endpoint(id.port()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use adminapi::model::RepeatStatus;
+use adminapi::model::{RepeatPolicy, RepeatStatus};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::{info, warn};
@@ -10,7 +10,6 @@ use tracing::{info, warn};
 use super::events::EventKind;
 use super::unix::unix_now;
 use super::{Director, translate};
-use crate::defence::Repeats;
 use crate::gate::{MAX_REPEATING_SERVICES, Repeating};
 use crate::service::{Service, ServiceKey};
 use crate::wire::Protocol;
@@ -51,8 +50,8 @@ impl Director {
         let pool = self.shared.pool.load();
         let wanted: FxHashSet<_> = {
             let watch = self.watch.lock();
-            let keys = pool.iter().map(|service| service.key);
-            keys.filter(|key| watch.wants_repeats(key)).collect()
+            let flooded = pool.iter().filter(|service| watch.wants_repeats(service));
+            flooded.map(|service| service.key).collect()
         };
         let mut asking = self.asking.lock();
         asking.0.retain(|key, _| {
@@ -145,16 +144,19 @@ impl Director {
         if !can_ask(service) {
             return None;
         }
-        let policy = self.watch.lock().repeats();
+        let policy = self.watch.lock().repeats(service);
+        let says = service.handling.udp_repeats;
         let asking = self.asking.lock();
         let asked = asking.0.get(&service.key);
         let active = asked.is_some_and(|asked| asked.told.is_some());
-        let reason = match (policy, active) {
-            (Repeats::Off, _) => "udp_repeats is off",
-            (Repeats::Auto, true) => "under attack",
-            (Repeats::Auto, false) => "nothing calls for it",
+        let reason = match (policy, active, says) {
+            (RepeatPolicy::Off, _, Some(_)) => "set by the user",
+            (RepeatPolicy::Off, _, None) => "udp_repeats of the director is off",
+            (RepeatPolicy::Auto, true, _) => "under attack",
+            (RepeatPolicy::Auto, false, _) => "nothing calls for it",
         };
         Some(RepeatStatus {
+            policy,
             active,
             reason: reason.to_owned(),
             dropped: asked.map_or(0, |asked| self.dropped_first(asked)),

@@ -86,6 +86,7 @@ pub(super) fn handling(service: &model::Service) -> Handling {
         engine: service.engine,
         one_packet: service.one_packet,
         cookies: service.cookies,
+        udp_repeats: service.udp_repeats,
         helper: service.helper,
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
         condition: None,
         sorry: service.sorry.as_deref().map(|sorry| real(pool, sorry)),
         cookies: service.handling.cookies,
+        udp_repeats: service.handling.udp_repeats,
         helper: service.handling.helper,
         stats: service.traffic.sum().into(),
         rates: translate::rates(service.traffic.rates()),
@@ -106,6 +107,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         one_packet: service.handling.one_packet,
         health: service.health.as_deref().cloned(),
         cookies: service.handling.cookies,
+        udp_repeats: service.handling.udp_repeats,
         helper: service.handling.helper,
         reals: service.configured().map(|r| configured_real(r)).collect(),
     }

@@ -5,6 +5,7 @@ mod shown;
 
 use std::collections::HashMap;
 
+use adminapi::model::RepeatPolicy;
 use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
@@ -15,9 +16,7 @@ use super::supplies::Stocks;
 use super::unix::unix_now;
 use super::{Director, translate};
 use crate::config::Defense;
-use crate::defence::{
-    Change, Controller, Left, Level, Policy, Posture, Repeats, Resource, Share, Signals,
-};
+use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Resource, Share, Signals};
 use crate::drops::Cause;
 use crate::flow::{Entry, Tracked};
 use crate::gate::CookieCounts;
@@ -184,14 +183,16 @@ impl Watch {
 
     /// Whether the defence of a UDP service is to have its clients come twice: by its own flood alone,
     /// since each first datagram is lost by that.
-    pub(super) fn wants_repeats(&self, key: &ServiceKey) -> bool {
-        let own = self.services.get(key);
-        self.repeats() == Repeats::Auto && own.is_some_and(|own| own.controller.cookies())
+    pub(super) fn wants_repeats(&self, service: &Service) -> bool {
+        let own = self.services.get(&service.key);
+        self.repeats(service) == RepeatPolicy::Auto
+            && own.is_some_and(|own| own.controller.cookies())
     }
 
-    /// When it may.
-    pub(super) const fn repeats(&self) -> Repeats {
-        self.defense.repeats
+    /// When it may: as the service says, or else the director.
+    pub(super) fn repeats(&self, service: &Service) -> RepeatPolicy {
+        let own = service.handling.udp_repeats;
+        own.unwrap_or(self.defense.repeats)
     }
 
     /// What the workers are to know of a service.

@@ -23,7 +23,7 @@ mod stance;
 
 pub use controller::{Change, Controller, Grounds, Legacy, Level};
 pub use lottery::Lottery;
-pub use orders::{Orders, Repeats, Strays, Tell};
+pub use orders::{Orders, Strays, Tell};
 pub use shortage::{Resource, Rung, Supplies};
 pub use signals::{Left, Marks, Policy, Reason, Signal, Signals};
 pub use stance::{Posture, Share, Stance};

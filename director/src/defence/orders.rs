@@ -34,16 +34,6 @@ pub enum Strays {
     Resurrect = 3,
 }
 
-/// When clients of a flooded UDP service that are not known have to come twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Repeats {
-    /// Never.
-    Off,
-    /// When what their first datagrams use up is short.
-    #[default]
-    Auto,
-}
-
 /// Switches that a worker reads when it needs them.
 #[derive(Debug, Default)]
 pub struct Orders {

@@ -50,6 +50,7 @@ impl Farm {
             engine: None,
             one_packet: false,
             cookies: Default::default(),
+            udp_repeats: None,
             helper: Default::default(),
         };
         pool.set_handling(&key, handling).unwrap();

@@ -5,13 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
-use adminapi::model::{Defense, Scheduler};
-use anyhow::{Result, ensure};
+use adminapi::model::{
+    Defense, ExplainQuery, Protocol as Of, RepeatPolicy, Scheduler, ServicePatch,
+};
+use anyhow::{Context, Result, ensure};
 use director::gate::{Repeating, Roles, Trial, Verdict};
 use director::wire::{Endpoint, Mac, Protocol, Tuple};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testbed::accounts::assert_accounts;
+use testbed::director::Configuration;
 use testbed::packet::{self, ethernet, udp};
 use testbed::process::Process;
 use testbed::require;
@@ -29,8 +32,12 @@ const PROGRAMS: [&str; 7] = ["ip", "ethtool", "nginx", "curl", "sysctl", "ping",
 
 /// A director whose levels change within seconds, and which has a way to every address.
 fn start() -> Result<Scene> {
+    start_shaped(|shape| shape)
+}
+
+fn start_shaped(more: impl FnOnce(Configuration) -> Configuration) -> Result<Scene> {
     let scene = Scene::start_shaped(Plan::default(), Scheduler::Rr, &[1, 1, 1], |shape| {
-        shape.defense("dwell", 1)
+        more(shape.defense("dwell", 1))
     })?;
     let director = &scene.topology.director;
     director.ip("route add default via 10.0.1.1\n")?;
@@ -104,6 +111,71 @@ fn a_flood_of_datagrams_has_clients_come_twice_until_it_is_over() -> Result<()> 
     open()?.echo(b"new")?;
     assert_eq!(dropped_first(&scene)?, before);
     assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// The service says whether its clients come twice, and where it says nothing, the director.
+#[test]
+fn a_service_says_itself_whether_its_clients_come_twice() -> Result<()> {
+    if !require::programs(&PROGRAMS) {
+        return Ok(());
+    }
+    let scene = start_shaped(|shape| {
+        // Some of a flood will do, where others have the machine.
+        let shape = shape.defense("new_udp", 200).defense("new_udp_leave", 10);
+        shape.defense("udp_repeats", "off")
+    })?;
+    let api = scene.director.api();
+    let says = |policy| {
+        let patch = ServicePatch {
+            udp_repeats: Some(policy),
+            ..ServicePatch::default()
+        };
+        let change =
+            api.call(async |client| client.change_service(HIT.echo_service(), patch).await);
+        change.map(drop)
+    };
+    let holds = |policy, active| {
+        wait::until("what is said", PATIENCE, || {
+            let repeats = defense(&scene)?.repeats.context("no repeats")?;
+            ensure!(
+                (repeats.policy, repeats.active) == (policy, active),
+                "{repeats:?}"
+            );
+            Ok(())
+        })
+    };
+    says(Some(RepeatPolicy::Auto))?;
+    holds(RepeatPolicy::Auto, false)?;
+    let _flood = flood(&scene)?;
+    await_step(&scene, 1, "repeats")?;
+    let explained = || {
+        let query = ExplainQuery {
+            protocol: Of::Udp,
+            from: "172.16.0.1:1000".parse()?,
+            to: HIT.echo(),
+            interface: None,
+            call_id: None,
+        };
+        anyhow::Ok(
+            api.call(async |client| client.explain(&query).await)?
+                .repeats,
+        )
+    };
+    assert!(explained()?);
+    let (own, director) = (Some(RepeatPolicy::Off), None);
+    for policy in [own, director] {
+        says(policy)?;
+        holds(RepeatPolicy::Off, false)?;
+        assert!(!explained()?);
+        // What the gate had dropped until then is counted for a while.
+        std::thread::sleep(AGAIN);
+        let before = dropped_first(&scene)?;
+        std::thread::sleep(AGAIN);
+        assert_eq!(dropped_first(&scene)?, before, "{policy:?}");
+        says(Some(RepeatPolicy::Auto))?;
+        holds(RepeatPolicy::Auto, true)?;
+    }
     Ok(())
 }
 

@@ -88,6 +88,7 @@ fn counters_and_connections_are_listed_as_ipvsadm_does() {
         condition: None,
         sorry: None,
         cookies: Default::default(),
+        udp_repeats: None,
         helper: Default::default(),
         stats: traffic([
             123_456_789,

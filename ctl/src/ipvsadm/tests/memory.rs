@@ -97,6 +97,7 @@ fn service_view(service: &Service) -> ServiceView {
         condition: None,
         sorry: None,
         cookies: service.cookies,
+        udp_repeats: service.udp_repeats,
         helper: service.helper,
         stats: Traffic::default(),
         rates: Rates::default(),
@@ -190,6 +191,9 @@ impl Edit for &MemoryDirector {
                 settings.defense.services.insert(id, level.level);
             }
             Setting::Cookies(id, policy) => self.with(id, |service| service.cookies = policy)?,
+            Setting::Repeats(id, policy) => {
+                self.with(id, |service| service.udp_repeats = policy)?
+            }
             Setting::NoMarks => settings.marks = None,
             Setting::Mark(rule) => settings.marks.get_or_insert_default().push(rule),
         }

@@ -90,6 +90,11 @@ fn words_that_set_something_are_named() {
             "/cookies",
             "defense cookies",
         ),
+        (
+            "defense repeats off -u 192.0.2.10:53",
+            "/udp_repeats",
+            "defense repeats",
+        ),
         ("mark add 7 --source 10.0.0.0/8", "/source", "--source"),
         ("mark add 7 --dport 80", "/destination_ports", "--dport"),
     ] {
@@ -107,7 +112,7 @@ fn words_that_set_something_are_named() {
 const WHOLE: &str = r#"{
     "service": [{
         "protocol": "tcp", "address": "192.0.2.10", "port": 80, "scheduler": "sh",
-        "scheduler_flags": ["port"], "cookies": "always", "helper": "ftp",
+        "scheduler_flags": ["port"], "cookies": "always", "udp_repeats": "off", "helper": "ftp",
         "persistence": {"timeout": 5, "prefix": 24, "engine": "sip"}, "one_packet": true,
         "health": {"check": {"type": "tcp"}, "sorry": {"address": "10.0.0.9"}},
         "real": [{

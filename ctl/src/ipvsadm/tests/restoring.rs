@@ -69,6 +69,28 @@ fn what_no_line_says_of_a_service_stays() {
     assert!(!bulwark(&director, "-Sn --full").out.contains("cookies"));
 }
 
+#[test]
+fn when_clients_come_twice_stays_until_a_line_says_otherwise() {
+    let director = MemoryDirector::default();
+    let lines = "-A -u 192.0.2.10:53\ndefense repeats off -u 192.0.2.10:53\n";
+    assert_eq!(restore(&director, "-R", lines), DONE);
+    let saved = bulwark(&director, "-Sn").out;
+    let full = bulwark(&director, "-Sn --full").out;
+    assert!(
+        full.ends_with("\ndefense repeats off -u 192.0.2.10:53\n"),
+        "{full}"
+    );
+    for text in [&saved, &full] {
+        assert_eq!(restore(&director, "-R --atomic", text), DONE);
+        assert_eq!(bulwark(&director, "-Sn --full").out, full);
+    }
+
+    let default = format!("{saved}defense repeats default -u 192.0.2.10:53\n");
+    let restored = restore(&director, "-R --atomic", &default);
+    assert_eq!(restored.out, "- defense repeats off -u 192.0.2.10:53\n");
+    assert!(!bulwark(&director, "-Sn --full").out.contains("repeats"));
+}
+
 /// In one request, too, a line is told of what held when it was made.
 #[test]
 fn a_refused_line_is_explained_by_what_was_there_then() {

@@ -28,6 +28,7 @@ fn service(vip: &str, reals: &[&str]) -> Service {
         one_packet: false,
         health: None,
         cookies: Default::default(),
+        udp_repeats: None,
         helper: Default::default(),
         reals: reals.iter().map(real).collect(),
     }

@@ -1,6 +1,10 @@
 //! What is measured, as the levels see it.
 
+use adminapi::model::Scheduler;
+
 use super::*;
+use crate::service::Handling;
+use crate::wire::{Addr, Endpoint};
 
 /// A UDP service under watch.
 struct Played {
@@ -62,4 +66,24 @@ fn what_a_former_director_has_counted_is_no_attack() {
         first_datagrams: 1_000_000,
     };
     assert_eq!(played.play(0, 0, 5), Level::Calm);
+}
+
+#[test]
+fn a_service_says_itself_when_its_clients_come_twice() {
+    let key = ServiceKey::at(Protocol::Udp, Endpoint::new(Addr::v4([10, 9, 9, 9]), 53));
+    let mut pool = Pool::new(1);
+    pool.add_service(key, Scheduler::Rr).unwrap();
+    let mut watch = Watch::new(Tick(0));
+    for director in RepeatPolicy::ALL {
+        watch.defense.repeats = director;
+        for own in [None, Some(RepeatPolicy::Off), Some(RepeatPolicy::Auto)] {
+            let handling = Handling {
+                udp_repeats: own,
+                ..Handling::default()
+            };
+            pool.set_handling(&key, handling).unwrap();
+            let service = pool.service(&key).unwrap();
+            assert_eq!(watch.repeats(service), own.unwrap_or(director));
+        }
+    }
 }
