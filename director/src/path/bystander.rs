@@ -6,6 +6,7 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctls;
 
 use super::Shared;
+use super::course::Sent;
 use super::errand::Errands;
 use super::farewell::Farewells;
 use super::openings::Openings;
@@ -15,11 +16,9 @@ use crate::fast::{Fast, Moment};
 use crate::neighbour::Fib;
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
-use crate::service::Method;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::time::Tick;
-use crate::wire::Tuple;
 
 /// The snapshots of one moment, and what a packet leaves behind on its way, which nobody reads here.
 pub(super) struct Bystander<'s> {
@@ -34,7 +33,7 @@ pub(super) struct Bystander<'s> {
     farewells: Farewells,
     errands: Errands,
     openings: Openings,
-    sent: Cell<Option<(Method, Tuple)>>,
+    sent: Cell<Option<Sent>>,
     stats: WorkerStats,
     ident: Cell<u16>,
 }

@@ -1,5 +1,6 @@
 //! How a packet leaves: what is done to it on its way, and through which port.
 
+use super::course::Sent;
 use super::view::{Refusal, View};
 use super::ways::flow_of;
 use crate::drops::Cause;
@@ -102,7 +103,11 @@ impl<'s> View<'s> {
         hop: &Hop,
     ) -> Departure {
         if packet.layout.piece == Piece::First {
-            self.sent.set(Some((method, *to)));
+            self.sent.set(Some(Sent {
+                method,
+                to: *to,
+                real: None,
+            }));
         }
         match method {
             Method::Nat | Method::FullNat => forward::translate(frame, packet, to),

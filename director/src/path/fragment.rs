@@ -1,6 +1,6 @@
 //! Fragments: the first one of a datagram goes as a packet does, and the others after it.
 
-use super::course::Course;
+use super::course::{Course, Sent};
 use super::exit::Departure;
 use super::held::Held;
 use super::reading::Reading;
@@ -70,14 +70,21 @@ impl<'s> View<'s> {
     fn course(&self, packet: &Transport, way: Direction, place: &Place) -> Course {
         let tuple = packet.tuple;
         // What belongs to no connection has been routed as it is, as DR does it.
-        let (method, to) = self.sent.take().unwrap_or((Method::Dr, tuple));
+        let Sent { method, to, real } = self.sent.take().unwrap_or(Sent {
+            method: Method::Dr,
+            to: tuple,
+            real: None,
+        });
         let shard = self.table.lock(place);
-        let found = shard.find(place, |entry| self.is_of(entry, way, &tuple));
+        let its = || {
+            let found = shard.find(place, |entry| self.is_of(entry, way, &tuple));
+            found.map(|handle| shard.entry(handle).real())
+        };
         Course {
             tuple,
             to,
             method,
-            owner: found.map(|handle| (shard.entry(handle).real(), way)),
+            owner: real.or_else(its).map(|real| (real, way)),
         }
     }
 

@@ -69,13 +69,11 @@ use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
-use crate::service::Method;
 use crate::sources::Sampler;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
 use crate::time::Tick;
-use crate::wire::Tuple;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
@@ -83,6 +81,7 @@ pub use explain::Explanation;
 
 use arrival::Arrival;
 pub use course::Course;
+use course::Sent;
 use errand::Errands;
 use exit::Departure;
 use expiry::Expiry;
@@ -159,7 +158,7 @@ struct Sight {
     farewells: Farewells,
     errands: Errands,
     openings: Openings,
-    sent: Cell<Option<(Method, Tuple)>>,
+    sent: Cell<Option<Sent>>,
     ident: Cell<u16>,
 }
 

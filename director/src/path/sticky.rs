@@ -3,6 +3,7 @@
 
 use adminapi::sysctl::Sysctl;
 
+use super::course::Sent;
 use super::exit::Departure;
 use super::view::{Refusal, View};
 use super::visitor::Guest;
@@ -84,7 +85,12 @@ impl<'s> View<'s> {
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         let hop = hop.map_err(|refusal| refusal.of_real(real))?;
         self.opened(real, packet, Direction::Original);
-        Ok(self.send(frame, packet, real.method, &to, &hop))
+        let departure = self.send(frame, packet, real.method, &to, &hop);
+        self.sent.set(self.sent.get().map(|sent| Sent {
+            real: Some(real.id),
+            ..sent
+        }));
+        Ok(departure)
     }
 
     /// The template of the client that has sent `packet` to a persistent service, and the real

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use adminapi::sysctl::{Sysctl, Sysctls};
 use arc_swap::ArcSwap;
 
-use super::course::Course;
+use super::course::{Course, Sent};
 use super::errand::Errands;
 use super::farewell::Farewells;
 use super::openings::Openings;
@@ -25,7 +25,7 @@ use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
-use crate::service::{Method, Real, Service};
+use crate::service::{Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
@@ -62,7 +62,7 @@ pub(super) struct View<'s> {
     /// The ways of fragmented datagrams.
     pub(super) fragments: &'s Fragments<Course>,
     /// How the last first fragment was sent.
-    pub(super) sent: &'s Cell<Option<(Method, Tuple)>>,
+    pub(super) sent: &'s Cell<Option<Sent>>,
     pub(super) sysctls: &'s Sysctls,
     pub(super) expectations: &'s Expectations,
     pub(super) shifts: &'s Shifts,

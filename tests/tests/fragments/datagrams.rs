@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use adminapi::model::ServicePatch;
+use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::packet::{Mac, Packet, ethernet, fragment, icmp, ip, udp};
 use testbed::raw::Tap;
@@ -10,8 +11,9 @@ use testbed::require;
 use testbed::scene::Family;
 use testbed::topology::HOST_SIDE;
 use testbed::traffic::UdpClient;
+use testbed::wait;
 
-use crate::bed::{ByHand, bytes, client, dropped, header, nat};
+use crate::bed::{ByHand, PATIENCE, bytes, client, dropped, header, nat};
 
 #[test]
 fn fragments_come_in_any_order() -> Result<()> {
@@ -100,6 +102,40 @@ fn a_real_server_sends_fragments_of_its_own() -> Result<()> {
             let got = at_client.expect("fragment", |p| p.source == real)?;
             assert_eq!(got.hops, 63);
         }
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// Fragments are counted one by one, also those of a datagram that leaves no connection behind.
+#[test]
+fn all_fragments_count_with_one_packet() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = nat(1)?;
+    let by_hand = ByHand::open(&scene.topology)?;
+    for family in Family::BOTH {
+        let (api, id) = (scene.director.api(), family.echo_service());
+        let patch = ServicePatch {
+            one_packet: Some(true),
+            ..ServicePatch::default()
+        };
+        api.call(async |client| client.change_service(id, patch).await)?;
+        let packet = udp(client(family), family.echo(), &bytes(1200));
+        let end = packet.len() - header(family);
+        let parts = [(0..400, true), (400..800, true), (800..end, false)];
+        let fragments = parts.map(|(part, more)| fragment(&packet, 7, part, more));
+        for each in &fragments {
+            by_hand.send(each)?;
+        }
+        let bytes: usize = fragments.iter().map(Vec::len).sum();
+        wait::until("all fragments to be counted", PATIENCE, || {
+            let stats = &api.service(id)?.reals[0].stats;
+            let carried = (stats.connections, stats.in_packets, stats.in_bytes);
+            ensure!(carried == (1, 3, bytes as u64), "{carried:?}, not {bytes}");
+            Ok(())
+        })?;
     }
     assert_accounts(&scene.director);
     Ok(())
