@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use adminapi::model::{Scheduler, SchedulerFlags};
 use director::pool::Pool;
-use director::service::{Newcomer, ServiceKey, Settings};
+use director::service::{Choice, Newcomer, ServiceKey, Settings};
 use director::time::Tick;
 use director::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -93,6 +93,7 @@ fn choice(scheduler: Scheduler, size: u32) -> f64 {
             tuple: &tuple,
             now: Tick(0),
             flags: SchedulerFlags::NONE,
+            choice: Choice::All,
         };
         let start = Instant::now();
         black_box(service.scheduler.pick(&service.reals, &newcomer));

@@ -123,6 +123,8 @@ causes! {
     InterfaceDown = "interface_down",
     /// The neighbour's Ethernet address is not known; it has been asked for.
     NeighbourUnresolved = "neighbour_unresolved",
+    /// The neighbour does not say its Ethernet address: the kernel has asked in vain.
+    NeighbourSilent = "neighbour_silent",
     /// The director has no address to speak from to the end of the tunnel.
     NoSource = "no_source",
     /// The frame has no room for the headers of a tunnel.
@@ -203,6 +205,7 @@ impl From<NoHop> for Cause {
             NoHop::OtherInterface => Self::OtherInterface,
             NoHop::Down => Self::InterfaceDown,
             NoHop::Unresolved { .. } => Self::NeighbourUnresolved,
+            NoHop::Silent { .. } => Self::NeighbourSilent,
         }
     }
 }

@@ -30,7 +30,7 @@ pub use load::{Load, Phase};
 pub use real::{Drain, Ftp, Method, Real, RealId, Settings, Standing};
 pub use reals::Reals;
 pub(crate) use reals::common_divisor;
-pub use scheduler::{Newcomer, Scheduler};
+pub use scheduler::{Choice, Newcomer, Scheduler};
 
 /// How the clients of a service stick to their real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,7 @@ impl Line {
 }
 
 /// Why there is no next hop, as drops are named.
-const NO_WAY: [&str; 2] = ["no_route", "neighbour_unresolved"];
+const NO_WAY: [&str; 3] = ["no_route", "neighbour_unresolved", "neighbour_silent"];
 
 /// The explanation for people.
 pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {

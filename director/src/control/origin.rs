@@ -180,7 +180,9 @@ impl Director {
         }
         let is_here = match fib.next_hop(addr, 0) {
             Ok(hop) => hop.port == port,
-            Err(NoHop::Unresolved { ifindex, .. }) => ifindex == interface.index,
+            Err(NoHop::Unresolved { ifindex, .. } | NoHop::Silent { ifindex, .. }) => {
+                ifindex == interface.index
+            }
             Err(NoHop::OtherInterface) => false,
             Err(NoHop::NoRoute | NoHop::Unreachable | NoHop::Local | NoHop::Down) => {
                 return WayBack::Nowhere;

@@ -162,6 +162,9 @@ fn neighbour(message: &NeighbourMessage) -> Option<Change> {
     });
     let change = match (pinned(message.header.state), mac) {
         (Some(pinned), Some(mac)) => Change::Neighbour(ifindex, addr, Neighbour { mac, pinned }),
+        _ if message.header.state == NeighbourState::Failed => {
+            Change::NeighbourSilent(ifindex, addr)
+        }
         _ => Change::NeighbourGone(ifindex, addr),
     };
     Some(change)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::lpm::DualLpm;
 use crate::wire::Addr;
@@ -52,6 +52,13 @@ pub enum NoHop {
         /// Interface that the neighbour is on.
         ifindex: u32,
         /// The neighbour: the gateway, or the destination itself when it is on link.
+        addr: Addr,
+    },
+    /// The kernel has asked the neighbour for its Ethernet address, and nobody has answered.
+    Silent {
+        /// Interface that the neighbour should be on.
+        ifindex: u32,
+        /// The neighbour, as for [`NoHop::Unresolved`].
         addr: Addr,
     },
 }
@@ -110,6 +117,9 @@ pub(super) struct Member {
 /// Usable entries by interface and address.
 pub(super) type Neighbours = FxHashMap<(u32, Addr), Neighbour>;
 
+/// Neighbours that the kernel has asked in vain, by interface and address.
+pub(super) type Silent = FxHashSet<(u32, Addr)>;
+
 /// A neighbour to resolve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
@@ -123,7 +133,9 @@ impl Ask {
     /// The question that would mend `failure`, if one would.
     pub fn to_mend(failure: NoHop) -> Option<Self> {
         match failure {
-            NoHop::Unresolved { ifindex, addr } => Some(Self { ifindex, addr }),
+            NoHop::Unresolved { ifindex, addr } | NoHop::Silent { ifindex, addr } => {
+                Some(Self { ifindex, addr })
+            }
             _ => None,
         }
     }
@@ -140,6 +152,7 @@ pub struct Fib {
     pub(super) routes: DualLpm<SlotId>,
     pub(super) slots: Arc<Vec<Slot>>,
     pub(super) neighbours: Arc<Neighbours>,
+    pub(super) silent: Arc<Silent>,
     pub(super) links: Arc<[Link]>,
     pub(super) addresses: Arc<[Addr]>,
     /// By port.
@@ -241,10 +254,7 @@ impl Fib {
                     dst_mac: neighbour.mac,
                     ..*hop
                 }),
-                None => Err(NoHop::Unresolved {
-                    ifindex: *ifindex,
-                    addr: dst,
-                }),
+                None => Err(without_neighbour(&self.silent, *ifindex, dst)),
             },
             Slot::Fail(why) => Err(*why),
             Slot::Multi(_) => Err(NoHop::Unreachable),
@@ -273,5 +283,13 @@ impl Fib {
             .get(at)
             .and_then(|member| self.slots.get(member.slot as usize))
             .map_or(Err(NoHop::NoRoute), |slot| self.single(slot, dst))
+    }
+}
+
+/// Why nothing goes to a neighbour without a usable entry.
+pub(super) fn without_neighbour(silent: &Silent, ifindex: u32, addr: Addr) -> NoHop {
+    match silent.contains(&(ifindex, addr)) {
+        true => NoHop::Silent { ifindex, addr },
+        false => NoHop::Unresolved { ifindex, addr },
     }
 }

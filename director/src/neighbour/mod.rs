@@ -35,6 +35,7 @@ mod ports;
 mod siblings;
 mod slots;
 mod table;
+mod world;
 
 pub use ask::Asker;
 pub use candidate::{Form, Placement, Table};

@@ -59,10 +59,12 @@ impl Fib {
         for (now, before) in self.slots.iter().zip(earlier.slots.iter()) {
             match (before, now) {
                 (Slot::Ready(before), Slot::Ready(now)) if before == now => {}
-                (Slot::Ready(hop), Slot::Ready(_) | Slot::Fail(NoHop::Unresolved { .. })) => {
-                    gone.push((hop.port, hop.dst_mac))
+                (Slot::Ready(hop), Slot::Ready(_)) => gone.push((hop.port, hop.dst_mac)),
+                (Slot::Ready(hop), Slot::Fail(why)) if lacks_neighbour(why) => {
+                    gone.push((hop.port, hop.dst_mac));
                 }
-                (Slot::Fail(NoHop::Unresolved { .. }), Slot::Ready(_)) => {}
+                (Slot::Fail(why), Slot::Ready(_)) if lacks_neighbour(why) => {}
+                (Slot::Fail(a), Slot::Fail(b)) if lacks_neighbour(a) && lacks_neighbour(b) => {}
                 (Slot::OnLink { hop: a, .. }, Slot::OnLink { hop: b, .. }) if a == b => {}
                 (Slot::Fail(a), Slot::Fail(b)) if a == b => {}
                 (Slot::Multi(a), Slot::Multi(b)) if Arc::ptr_eq(a, b) => {}
@@ -88,4 +90,9 @@ impl Fib {
         gone.filter_map(|((ifindex, _), before)| Some((port_of(*ifindex)?, before.mac)))
             .collect()
     }
+}
+
+/// Whether a next hop is missing for its neighbour alone.
+const fn lacks_neighbour(why: &NoHop) -> bool {
+    matches!(why, NoHop::Unresolved { .. } | NoHop::Silent { .. })
 }

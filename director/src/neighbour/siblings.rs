@@ -7,7 +7,8 @@
 
 use super::candidate::{Candidate, Form, Placement};
 use super::fib::SlotId;
-use super::slots::{Slots, World};
+use super::slots::Slots;
+use super::world::World;
 
 /// Puts a route where it stands among those of its prefix, in the place of those that it replaces.
 pub(super) fn place(

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::fib::{Hop, Link, Member, Neighbours, NoHop, Slot, SlotId};
+use super::fib::{Hop, Link, Member, NoHop, Slot, SlotId, without_neighbour};
+use super::world::World;
 use crate::wire::Addr;
 
 /// One next hop of a route.
@@ -49,13 +50,6 @@ enum Spec {
 struct Entry {
     spec: Spec,
     users: u32,
-}
-
-/// What slots are worked out from.
-#[derive(Default)]
-pub(super) struct World {
-    pub(super) links: FxHashMap<u32, Link>,
-    pub(super) neighbours: Arc<Neighbours>,
 }
 
 /// All slots.
@@ -355,6 +349,9 @@ fn resolve_via(
         return Ok(Slot::OnLink { ifindex, hop });
     };
     let neighbour = world.neighbours.get(&(ifindex, addr));
-    let dst_mac = neighbour.ok_or(NoHop::Unresolved { ifindex, addr })?.mac;
-    Ok(Slot::Ready(Hop { dst_mac, ..hop }))
+    let neighbour = neighbour.ok_or_else(|| without_neighbour(&world.silent, ifindex, addr))?;
+    Ok(Slot::Ready(Hop {
+        dst_mac: neighbour.mac,
+        ..hop
+    }))
 }

@@ -11,7 +11,8 @@ use super::fib::{Ask, Fib, Link, Neighbour, SlotId};
 use super::lpm::{DualLpm, Prefix};
 use super::ports::Ports;
 use super::siblings;
-use super::slots::{Slots, Target, World};
+use super::slots::{Slots, Target};
+use super::world::{Standing, World};
 use crate::wire::Addr;
 
 /// A route.
@@ -42,7 +43,9 @@ pub enum Change {
     AddressGone(u32, Addr),
     /// A neighbour has this usable entry.
     Neighbour(u32, Addr, Neighbour),
-    /// A neighbour has no usable entry.
+    /// A neighbour has been asked for its address in vain.
+    NeighbourSilent(u32, Addr),
+    /// A neighbour has no usable entry, as far as is known.
     NeighbourGone(u32, Addr),
     /// A route has come.
     Route(Route, Placement),
@@ -111,9 +114,14 @@ impl Tables {
                 }
             }
             Change::Neighbour(ifindex, addr, entry) => {
-                self.set_neighbour(ifindex, addr, Some(entry));
+                self.set_neighbour(ifindex, addr, Standing::Usable(entry));
             }
-            Change::NeighbourGone(ifindex, addr) => self.set_neighbour(ifindex, addr, None),
+            Change::NeighbourSilent(ifindex, addr) => {
+                self.set_neighbour(ifindex, addr, Standing::Silent);
+            }
+            Change::NeighbourGone(ifindex, addr) => {
+                self.set_neighbour(ifindex, addr, Standing::Unknown);
+            }
             Change::Route(route, placement) => self.add_route(&route, placement),
             Change::RouteGone(route) => self.drop_route(&route),
             Change::Nexthops => {}
@@ -164,6 +172,7 @@ impl Tables {
             routes: self.routes.clone(),
             slots: self.slots.resolved(),
             neighbours: Arc::clone(&self.world.neighbours),
+            silent: Arc::clone(&self.world.silent),
             links: self.list_links(),
             addresses: self.list_addresses(),
             sources: self.list_sources(),
@@ -197,19 +206,10 @@ impl Tables {
         }
     }
 
-    /// Most news of a neighbour (reachable, stale, probed) change nothing here, and must not
-    /// cost a copy of the map.
-    fn set_neighbour(&mut self, ifindex: u32, addr: Addr, entry: Option<Neighbour>) {
-        let key = (ifindex, addr);
-        if self.world.neighbours.get(&key) == entry.as_ref() {
-            return;
+    fn set_neighbour(&mut self, ifindex: u32, addr: Addr, standing: Standing) {
+        if self.world.set_neighbour((ifindex, addr), standing) {
+            self.slots.neighbour_changed(ifindex, addr, &self.world);
         }
-        let neighbours = Arc::make_mut(&mut self.world.neighbours);
-        match entry {
-            Some(entry) => neighbours.insert(key, entry),
-            None => neighbours.remove(&key),
-        };
-        self.slots.neighbour_changed(ifindex, addr, &self.world);
     }
 
     fn add_route(&mut self, route: &Route, placement: Placement) {

@@ -44,7 +44,7 @@ impl<'s> View<'s> {
         let entry = self.entry(&packet.tuple, real, guest);
         let admitted = self.take_in(&mut shard, frame, packet, place, real, entry)?;
         drop(shard);
-        let (to, hop) = admitted.map_err(|cause| Refusal::from(cause).of_real(real))?;
+        let (to, hop) = admitted.map_err(|refusal| refusal.of_real(real))?;
         Ok(self.forward(frame, packet, real, guest, (&to, &hop)))
     }
 

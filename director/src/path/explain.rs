@@ -14,7 +14,7 @@ use crate::drops::{Cause, DropReason};
 use crate::flow::{Direction, Entry, Place, Shard};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
-use crate::service::{Real, Service, ServiceKey};
+use crate::service::{Newcomer, Real, Service, ServiceKey};
 use crate::time::Tick;
 use crate::wire::{Protocol, Transport, Tuple};
 
@@ -136,19 +136,16 @@ impl<'s> View<'s> {
         self.believe(service, packet)?;
         let guest = self.admit(service, frame, packet).map(Guest::from)?;
         found.service = Some(service.key);
-        let held = self.held(service, frame, packet);
+        let held = self.held(service, frame, packet, &guest);
         let real = match held.map_err(|cause| Refusal::from(cause).of_service(service))? {
             Some((template, real)) => {
                 found.template = Some(template);
                 real
             }
-            None => {
-                let peek = || self.peek(service, packet, found.left.as_ref());
-                match service.sorry.as_ref().or_else(peek) {
-                    Some(real) => &**real,
-                    None => self.way_past(service)?,
-                }
-            }
+            None => match self.foresee(service, frame, packet, &guest, found.left.as_ref()) {
+                Some(real) => real,
+                None => self.way_past(service)?,
+            },
         };
         found.real = Some(Real::clone(real));
         found.port = Some(real.destination(packet.tuple.dst).port);
@@ -178,20 +175,40 @@ impl<'s> View<'s> {
         }
     }
 
+    /// The real server that would be chosen if the connection `left` had gone.
+    fn foresee(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+        left: Option<&Entry>,
+    ) -> Option<&'s Real> {
+        let peek = |newcomer: &Newcomer<'_>| self.peek(service, newcomer, left);
+        let first = || peek(&self.newcomer(service, packet));
+        let picked: &Real = service.sorry.as_ref().or_else(first)?;
+        match self.is_cut_off(frame, packet, picked) {
+            true => {
+                let other = self.stand_in(service, frame, packet, guest, peek);
+                other.or(Some(picked))
+            }
+            false => Some(picked),
+        }
+    }
+
     /// Whom the scheduler would pick if the connection `left` had gone.
     fn peek(
         &self,
         service: &'s Service,
-        packet: &Transport,
+        newcomer: &Newcomer<'_>,
         left: Option<&Entry>,
     ) -> Option<&'s Arc<Real>> {
-        let newcomer = self.newcomer(service, packet);
         let had = left.and_then(|left| Some((self.pool.real(left.real())?, left)));
         let Some((had, left)) = had else {
-            return service.scheduler.peek(&service.reals, &newcomer);
+            return service.scheduler.peek(&service.reals, newcomer);
         };
         let reals = service.reals.relieved(had, left.tracked.phase());
-        let picked = service.scheduler.peek(&reals, &newcomer)?.id;
+        let picked = service.scheduler.peek(&reals, newcomer)?.id;
         self.pool.real(picked)
     }
 

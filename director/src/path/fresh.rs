@@ -12,7 +12,7 @@ use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
 use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::neighbour::Hop;
-use crate::service::{Newcomer, Real, Service};
+use crate::service::{Choice, Newcomer, Real, Service};
 use crate::wire::{Piece, Protocol, Transport, Tuple};
 use crate::{sctp, tcp};
 
@@ -42,37 +42,45 @@ impl<'s> View<'s> {
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, &guest);
         }
-        let Some(first) = self.pick_for(service, packet, &guest) else {
+        let Some(first) = self.pick_for(service, frame, packet, &guest) else {
             return self.bypass(shard, frame, packet, place, service, &guest);
         };
         if handling.is_once(packet.tuple.protocol) {
             drop(shard);
             return self.once(frame, packet, first);
         }
-        let mut why = Cause::TupleTaken;
+        let mut why = Refusal::from(Cause::TupleTaken);
         for real in candidates(service, first, &guest) {
             let entry = self.entry(&packet.tuple, real, &guest);
             match self.take_in(&mut shard, frame, packet, place, real, entry)? {
-                Err(cause) => why = cause,
+                Err(refusal) => why = refusal,
                 Ok((to, hop)) => {
                     drop(shard);
                     return Ok(self.forward(frame, packet, real, &guest, (&to, &hop)));
                 }
             }
         }
-        Err(refused(why.into()))
+        Err(why.within(service))
     }
 
-    /// The real server of a connection of which so much is known already.
+    /// The real server of a connection of which so much is known already: one that can be reached,
+    /// if there is any.
     pub(super) fn pick_for(
         &self,
         service: &'s Service,
+        frame: &[u8],
         packet: &Transport,
         guest: &Guest,
     ) -> Option<&'s Real> {
-        match guest.is_vouched() {
+        let picked = match guest.is_vouched() {
             true => self.pick_suiting(service, packet, guest),
             false => self.pick(service, packet),
+        }?;
+        let pick = |newcomer: &Newcomer<'_>| service.scheduler.pick(&service.reals, newcomer);
+        let stand_in = || self.stand_in(service, frame, packet, guest, pick);
+        match self.is_cut_off(frame, packet, picked) {
+            true => stand_in().or(Some(picked)),
+            false => Some(picked),
         }
     }
 
@@ -87,7 +95,7 @@ impl<'s> View<'s> {
     }
 
     /// Takes a connection to `real` into the table, and says what its packet becomes, or why this
-    /// real server cannot have it.
+    /// real server cannot have it, which another may.
     pub(super) fn take_in(
         &self,
         shard: &mut Shard<'_>,
@@ -96,15 +104,18 @@ impl<'s> View<'s> {
         place: &Place,
         real: &'s Real,
         entry: Entry,
-    ) -> Result<std::result::Result<(Tuple, Hop), Cause>, Refusal<'s>> {
+    ) -> Result<std::result::Result<(Tuple, Hop), Refusal<'s>>, Refusal<'s>> {
         let lead = match self.lead(shard, packet, place, real, entry.class()) {
             Ok(lead) => lead,
-            Err(cause) => return Ok(Err(cause)),
+            Err(cause) => return Ok(Err(cause.into())),
         };
         let hop = self.hop_by(frame, &packet.layout, real.method, &lead.to);
-        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        let hop = match hop.map_err(|refusal| refusal.of_real(real)) {
+            Err(refusal) if refusal.cuts_off() => return Ok(Err(refusal)),
+            hop => hop?,
+        };
         let seated = self.seat(shard, place, real, &lead, entry)?;
-        Ok(seated.map(|()| (lead.to, hop)))
+        Ok(seated.map(|()| (lead.to, hop)).map_err(Refusal::from))
     }
 
     /// Takes a connection that is led to `real` into the table.
@@ -175,6 +186,7 @@ impl<'s> View<'s> {
             tuple: &packet.tuple,
             now: self.now,
             flags: service.flags,
+            choice: Choice::All,
         }
     }
 
@@ -279,7 +291,7 @@ impl<'s> View<'s> {
 }
 
 /// The real server that the scheduler has picked, then the others, for the rare client whose
-/// replies could not be told apart there.
+/// replies could not be told apart there, or whose own way there is cut off.
 fn candidates<'s>(
     service: &'s Service,
     first: &'s Real,

@@ -11,7 +11,7 @@ use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;
 use crate::neighbour::Hop;
-use crate::service::{Method, Newcomer, Real};
+use crate::service::{Choice, Method, Newcomer, Real};
 use crate::wire::{self, Addr, IcmpError, Packet, Tuple};
 
 impl<'s> View<'s> {
@@ -70,6 +70,7 @@ impl<'s> View<'s> {
             tuple,
             now: self.now,
             flags: service.flags,
+            choice: Choice::All,
         };
         let real = service.scheduler.pick(&service.reals, &newcomer)?;
         // A real server by FullNAT knows no client, so it has nothing that the error is about.

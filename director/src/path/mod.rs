@@ -20,6 +20,7 @@ mod believe;
 mod bypass;
 mod bystander;
 mod course;
+mod cut_off;
 mod errand;
 mod exit;
 mod expiry;

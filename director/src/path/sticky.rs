@@ -15,7 +15,8 @@ use crate::wire::{Piece, Transport, Tuple, udp};
 
 impl<'s> View<'s> {
     /// Opens a connection to the real server that the client sticks to, which the scheduler
-    /// chooses the first time. No other one will do.
+    /// chooses the first time. No other one will do, unless this one cannot be reached and another
+    /// can.
     #[inline(never)]
     #[allow(clippy::too_many_arguments)]
     pub(super) fn sticky(
@@ -33,8 +34,10 @@ impl<'s> View<'s> {
             let client = (self.templates).client(&service.key, persistence, &packet.tuple, call_id);
             client.map_err(|cause| Refusal::from(cause).of_service(service))?
         };
-        let choose = || self.pick_for(service, packet, guest);
-        let takes = |real: &Real| self.keeps(real) && guest.suits(real);
+        let choose = || self.pick_for(service, frame, packet, guest);
+        let takes = |real: &Real| {
+            self.keeps(real) && guest.suits(real) && self.stays(service, frame, packet, guest, real)
+        };
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
         let real = match held {
             Ok(real) => real,
@@ -62,13 +65,9 @@ impl<'s> View<'s> {
         drop(shard);
         match admitted {
             Ok(Ok((to, hop))) => Ok(self.forward(frame, packet, real, guest, (&to, &hop))),
-            Ok(Err(cause)) => {
+            Ok(Err(refusal)) | Err(refusal) => {
                 self.templates.release(self.pool, &entry);
-                Err(Refusal::from(cause).of_real(real))
-            }
-            Err(refusal) => {
-                self.templates.release(self.pool, &entry);
-                Err(refusal)
+                Err(refusal.of_real(real))
             }
         }
     }
@@ -97,9 +96,10 @@ impl<'s> View<'s> {
     /// server that it would lead to.
     pub(super) fn held(
         &self,
-        service: &Service,
+        service: &'s Service,
         frame: &[u8],
         packet: &Transport,
+        guest: &Guest,
     ) -> Result<Option<(Entry, &'s Real)>, Cause> {
         let Some(persistence) = &service.handling.persistence else {
             return Ok(None);
@@ -107,7 +107,8 @@ impl<'s> View<'s> {
         let call_id = || call_id(frame, packet);
         let (key, tuple) = (&service.key, &packet.tuple);
         let client = self.templates.client(key, persistence, tuple, call_id)?;
-        let takes = |real: &Real| self.keeps(real);
+        let takes =
+            |real: &Real| self.keeps(real) && self.stays(service, frame, packet, guest, real);
         Ok(self.templates.held(self.pool, &client, takes))
     }
 

@@ -122,6 +122,14 @@ impl<'a> Refusal<'a> {
         }
     }
 
+    /// The same, counted for a service if it is nobody's.
+    pub(super) fn within(self, service: &'a Service) -> Self {
+        match self.owner {
+            Owner::Nobody => self.of_service(service),
+            Owner::Service(_) | Owner::Real(_) => self,
+        }
+    }
+
     /// The same, counted for a service.
     pub(super) fn of_service(self, service: &'a Service) -> Self {
         Self {

@@ -89,7 +89,7 @@ mod tests {
     use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
     use super::*;
-    use crate::service::{Newcomer, Settings};
+    use crate::service::{Choice, Newcomer, Settings};
     use crate::time::Tick;
     use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -133,6 +133,7 @@ mod tests {
                 tuple: &tuple,
                 now: Tick(0),
                 flags: SchedulerFlags::NONE.with(adminapi::model::SchedulerFlag::Port),
+                choice: Choice::All,
             };
             let real = service.scheduler.pick(&service.reals, &newcomer);
             real.map(|real| real.endpoint)

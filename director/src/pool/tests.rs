@@ -4,7 +4,7 @@ use adminapi::model;
 
 use super::*;
 use crate::ftp;
-use crate::service::{Handling, Method, Newcomer, Phase, Settings, Standing};
+use crate::service::{Choice, Handling, Method, Newcomer, Phase, Settings, Standing};
 use crate::wire::Protocol;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
@@ -206,6 +206,7 @@ fn chosen(pool: &Pool) -> Option<u8> {
         tuple: &tuple,
         now: crate::time::Tick(0),
         flags: service.flags,
+        choice: Choice::All,
     };
     let real = service.scheduler.pick(&service.reals, &newcomer)?;
     Some(real.endpoint.addr.octets()[15])

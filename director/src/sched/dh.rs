@@ -8,14 +8,20 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 const BITS: u32 = 8;
 
 /// A destination address always has the same of 256 buckets, and the real servers own the buckets
-/// in turn, whatever their weights. When the owner takes no connections, nobody gets it.
+/// in turn, whatever their weights. When the owner takes no connections, nobody gets it; when it cannot
+/// be reached, the next in the list who can.
 #[derive(Debug)]
 pub(super) struct DestinationHashing;
 
 impl Scheduler for DestinationHashing {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let bucket = multiplicative(fold(newcomer.tuple.dst.addr), BITS) as usize;
-        let owner = reals.get(bucket.checked_rem(reals.len())?)?;
-        owner.is_willing().then_some(owner)
+        let place = bucket.checked_rem(reals.len())?;
+        let heirs = match newcomer.choice.is_second() {
+            true => reals.len(),
+            false => 1,
+        };
+        let mut owners = reals.from_place(place).chain(reals.iter()).take(heirs);
+        owners.find(|real| newcomer.may_have(real))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{heaviest, willing};
+use super::load::heaviest;
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The heaviest real server that takes connections; of equals, the one added last.
@@ -10,7 +10,7 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 pub(super) struct Failover;
 
 impl Scheduler for Failover {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        heaviest(willing(reals))
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        heaviest(newcomer.willing(reals))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{least, overhead, willing};
+use super::load::{least, overhead};
 use super::locality::Localities;
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 use crate::wire::Endpoint;
@@ -17,21 +17,26 @@ impl Scheduler for LocalityLeastConnections {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let destination = newcomer.tuple.dst.addr;
         let now = newcomer.now;
-        self.0.visit(destination, now, |kept| choose(kept, reals))
+        self.0
+            .visit(destination, now, |kept| choose(kept, reals, newcomer))
     }
 
     fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let mut kept = self.0.copied(newcomer.tuple.dst.addr, newcomer.now);
-        choose(&mut kept, reals)
+        choose(&mut kept, reals, newcomer)
     }
 }
 
-fn choose<'r>(kept: &mut Option<Endpoint>, reals: &'r Reals) -> Option<&'r Arc<Real>> {
+fn choose<'r>(
+    kept: &mut Option<Endpoint>,
+    reals: &'r Reals,
+    newcomer: &Newcomer<'_>,
+) -> Option<&'r Arc<Real>> {
     let present = kept.and_then(|endpoint| reals.find(endpoint));
-    if let Some(real) = present.filter(|real| real.is_willing() && !is_crowded(real, reals)) {
+    if let Some(real) = present.filter(|real| newcomer.may_have(real) && !is_crowded(real, reals)) {
         return Some(real);
     }
-    let chosen = least(willing(reals), overhead)?;
+    let chosen = least(newcomer.willing(reals), overhead)?;
     *kept = Some(chosen.endpoint);
     Some(chosen)
 }

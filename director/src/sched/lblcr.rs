@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::lblc::is_crowded;
-use super::load::{is_less, least, overhead, willing};
+use super::load::{is_less, least, overhead};
 use super::locality::{EXPIRATION, Localities};
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 use crate::time::Tick;
@@ -54,26 +54,33 @@ impl Scheduler for ReplicatedLocality {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
         self.0
-            .visit(destination, now, |kept| choose(kept, reals, now))
+            .visit(destination, now, |kept| choose(kept, reals, newcomer))
     }
 
     fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
         let mut kept = self.0.copied(destination, now);
-        choose(&mut kept, reals, now)
+        choose(&mut kept, reals, newcomer)
     }
 }
 
-fn choose<'r>(kept: &mut Option<Replicas>, reals: &'r Reals, now: Tick) -> Option<&'r Arc<Real>> {
+fn choose<'r>(
+    kept: &mut Option<Replicas>,
+    reals: &'r Reals,
+    newcomer: &Newcomer<'_>,
+) -> Option<&'r Arc<Real>> {
+    let now = newcomer.now;
     if let Some(replicas) = kept {
-        let members = replicas.present(reals).filter(|real| real.is_willing());
+        let members = replicas
+            .present(reals)
+            .filter(|real| newcomer.may_have(real));
         let best = least(members, overhead);
         replicas.shrink(reals, now);
         if let Some(real) = best.filter(|real| !is_crowded(real, reals)) {
             return Some(real);
         }
     }
-    let chosen = least(willing(reals), overhead)?;
+    let chosen = least(newcomer.willing(reals), overhead)?;
     let replicas = kept.get_or_insert_with(|| Replicas {
         members: Vec::new(),
         changed: now,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{overhead, willing};
+use super::load::overhead;
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The real server with the least overhead; of equals, the one added last. Weights count only in
@@ -11,7 +11,7 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 pub(super) struct LeastConnections;
 
 impl Scheduler for LeastConnections {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        willing(reals).min_by_key(|real| overhead(real))
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        newcomer.willing(reals).min_by_key(|real| overhead(real))
     }
 }

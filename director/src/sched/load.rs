@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::service::{Real, Reals};
+use crate::service::Real;
 
 /// What a real server is burdened with: an active connection weighs as 256 inactive ones
 /// (`ip_vs_dest_conn_overhead`).
@@ -13,11 +13,6 @@ pub(super) fn overhead(real: &Real) -> u64 {
 /// The active connections that it would have with one more (`ip_vs_sed_dest_overhead`).
 pub(super) fn expected(real: &Real) -> u64 {
     u64::from(real.active()) + 1
-}
-
-/// Those that get new connections at all, in order.
-pub(super) fn willing(reals: &Reals) -> impl Iterator<Item = &Arc<Real>> {
-    reals.iter().filter(|real| real.is_willing())
 }
 
 /// The one with the least `burden` for its weight; of equals, the first.

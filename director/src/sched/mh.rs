@@ -5,7 +5,6 @@ use std::sync::Arc;
 use adminapi::model::SchedulerFlag;
 
 use super::hashing::client;
-use super::load::willing;
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 mod table;
@@ -33,7 +32,7 @@ const TRIES: u32 = SIZES[0];
 /// the last one above 0: who is quiesced keeps its slots.
 ///
 /// When the owner takes no connections, nobody gets them, or, with `mh-fallback`, the owner of
-/// another slot of this client.
+/// another slot of this client; so when the owner cannot be reached.
 ///
 /// A table of many real servers takes milliseconds to fill, so it is made beside the change that calls
 /// for it. Until then the one before stands: slots of who is listed no more are passed over, and who
@@ -92,15 +91,15 @@ impl Scheduler for Maglev {
         let client = client(newcomer);
         let owner = self.owner(reals, client, 0);
         let owner = owner.or_else(|| self.others(reals, client).next())?;
-        if owner.is_willing() {
+        if newcomer.may_have(owner) {
             return Some(owner);
         }
-        if !newcomer.flags.has(SchedulerFlag::Fallback) {
+        if !newcomer.flags.has(SchedulerFlag::Fallback) && !newcomer.choice.is_second() {
             return None;
         }
-        let first_willing = willing(reals).next()?;
+        let first_willing = newcomer.willing(reals).next()?;
         let mut others = self.others(reals, client);
-        let other = others.find(|real| real.is_willing());
+        let other = others.find(|real| newcomer.may_have(real));
         // Of very many hardly one is willing, or only those that have no slot yet.
         other.or(Some(first_willing))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{expected, least, willing};
+use super::load::{expected, least};
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The first real server without active connections, whatever its weight; when all have some, the
@@ -11,9 +11,10 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 pub(super) struct NeverQueue;
 
 impl Scheduler for NeverQueue {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        willing(reals)
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let mut willing = newcomer.willing(reals);
+        willing
             .find(|real| real.active() == 0)
-            .or_else(|| least(willing(reals), expected))
+            .or_else(|| least(newcomer.willing(reals), expected))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{heaviest, willing};
+use super::load::heaviest;
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The heaviest real server whose active connections are not more than its weight, so that each
@@ -11,7 +11,8 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 pub(super) struct Overflow;
 
 impl Scheduler for Overflow {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        heaviest(willing(reals).filter(|real| real.active() <= real.weight))
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let willing = newcomer.willing(reals);
+        heaviest(willing.filter(|real| real.active() <= real.weight))
     }
 }

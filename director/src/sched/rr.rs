@@ -94,26 +94,30 @@ impl RoundRobin {
     }
 }
 
-/// The next who takes connections, behind `cursor`.
-fn next(reals: &Reals, cursor: Cursor) -> Option<(usize, &Arc<Real>)> {
+/// The next who may have `newcomer`, behind `cursor`.
+fn next<'r>(
+    reals: &'r Reals,
+    cursor: Cursor,
+    newcomer: &Newcomer<'_>,
+) -> Option<(usize, &'r Arc<Real>)> {
     let start = cursor.place(reals).map_or(0, |place| place + 1);
     let rest = (start..).zip(reals.from_place(start));
     let all = (0..start).zip(reals.iter());
-    rest.chain(all).find(|(_, real)| real.is_willing())
+    rest.chain(all).find(|(_, real)| newcomer.may_have(real))
 }
 
 impl Scheduler for RoundRobin {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let mut chosen = None;
         let _ = self.last.fetch_update(Relaxed, Relaxed, |last| {
-            chosen = next(reals, last.into());
+            chosen = next(reals, last.into(), newcomer);
             chosen.map(|(place, real)| Cursor::behind(place, real).into())
         });
         chosen.map(|(_, real)| real)
     }
 
-    fn peek<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        next(reals, self.last.load(Relaxed).into()).map(|(_, real)| real)
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        next(reals, self.last.load(Relaxed).into(), newcomer).map(|(_, real)| real)
     }
 
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{expected, least, willing};
+use super::load::{expected, least};
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The real server that would have the fewest active connections for its weight, the new one
@@ -12,7 +12,7 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 pub(super) struct ShortestExpectedDelay;
 
 impl Scheduler for ShortestExpectedDelay {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        least(willing(reals), expected)
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        least(newcomer.willing(reals), expected)
     }
 }

@@ -13,7 +13,7 @@ const BUCKETS: u32 = 1 << BITS;
 /// A client's address always has the same of 256 buckets. The real servers own the buckets in
 /// turn, as many in a row as they have weight (one with weight 0). When the owner takes no
 /// connections, nobody gets them, or, with `sh-fallback`, the owner of another bucket of this
-/// client.
+/// client; so when the owner cannot be reached.
 #[derive(Debug)]
 pub(super) struct SourceHashing {
     /// Places in the list.
@@ -44,17 +44,17 @@ impl Scheduler for SourceHashing {
     fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let client = client(newcomer);
         let owner = self.owner(reals, client, 0)?;
-        if owner.is_willing() {
+        if newcomer.may_have(owner) {
             return Some(owner);
         }
-        if !newcomer.flags.has(SchedulerFlag::Fallback) {
+        if !newcomer.flags.has(SchedulerFlag::Fallback) && !newcomer.choice.is_second() {
             return None;
         }
         // The kernel begins at the bucket's own number.
         let first = multiplicative(client, BITS);
         (0..BUCKETS)
             .filter_map(|offset| self.owner(reals, client, (first + offset) % BUCKETS))
-            .find(|real| real.is_willing())
+            .find(|real| newcomer.may_have(real))
     }
 
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {

@@ -6,7 +6,7 @@ use adminapi::model::{Scheduler as Algorithm, SchedulerFlags};
 
 use super::build;
 use crate::service::testing::real;
-use crate::service::{Load, Newcomer, Phase, Real, Reals, Scheduler, Settings};
+use crate::service::{Choice, Load, Newcomer, Phase, Real, Reals, Scheduler, Settings};
 use crate::time::Tick;
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
 
@@ -123,6 +123,7 @@ impl Farm {
             tuple,
             now: self.now,
             flags: self.flags,
+            choice: Choice::All,
         };
         let name = |real: Option<&Arc<Real>>| real.map(|real| real.id);
         let foreseen = [(); 2].map(|()| name(self.scheduler.peek(&self.reals, &newcomer)));

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::load::{is_less, overhead, willing};
+use super::load::{is_less, overhead};
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// Two real servers at random, in proportion to their weights: the one with less overhead for its
@@ -37,12 +37,15 @@ impl Scheduler for TwoChoices {
         Self(AtomicU64::new(self.0.load(Relaxed))).pick(reals, newcomer)
     }
 
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        let total = willing(reals).map(|real| u64::from(real.weight)).sum();
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let total = newcomer
+            .willing(reals)
+            .map(|real| u64::from(real.weight))
+            .sum();
         let draws = [self.below(total), self.below(total)];
         let mut chosen = [None; 2];
         let mut passed = 0;
-        for real in willing(reals) {
+        for real in newcomer.willing(reals) {
             passed += u64::from(real.weight);
             for (slot, draw) in chosen.iter_mut().zip(draws) {
                 if slot.is_none() && draw < passed {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::load::{least, overhead, willing};
+use super::load::{least, overhead};
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 /// The real server with the least overhead for its weight; of equals, the one added last.
@@ -10,7 +10,7 @@ use crate::service::{Newcomer, Real, Reals, Scheduler};
 pub(super) struct WeightedLeastConnections;
 
 impl Scheduler for WeightedLeastConnections {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        least(willing(reals), overhead)
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        least(newcomer.willing(reals), overhead)
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::load::willing;
 use crate::service::{Newcomer, Real, Reals, Scheduler, common_divisor};
 
 /// Goes through the list again and again with a level that sinks from the highest weight to the
@@ -74,13 +73,13 @@ impl Scale {
 }
 
 impl Mark {
-    /// The next in the list who weighs at least the level.
-    fn seek<'r>(&mut self, reals: &'r Reals) -> Option<&'r Arc<Real>> {
+    /// The next in the list who weighs at least the level and may have `newcomer`.
+    fn seek<'r>(&mut self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let level = self.level;
         let (steps, found) = reals
             .from_place(self.next)
             .enumerate()
-            .find(|(_, real)| real.weight >= level && !real.is_overloaded())?;
+            .find(|(_, real)| real.weight >= level && newcomer.may_have(real))?;
         self.next += steps + 1;
         Some(found)
     }
@@ -102,28 +101,33 @@ impl WeightedRoundRobin {
 
 impl WeightedRoundRobin {
     /// Moves `mark` to the next who is chosen.
-    fn advance<'r>(&self, mark: &mut Mark, reals: &'r Reals) -> Option<&'r Arc<Real>> {
+    fn advance<'r>(
+        &self,
+        mark: &mut Mark,
+        reals: &'r Reals,
+        newcomer: &Newcomer<'_>,
+    ) -> Option<&'r Arc<Real>> {
         if self.scale.top == 0 {
             return None;
         }
-        if let Some(real) = mark.seek(reals) {
+        if let Some(real) = mark.seek(reals, newcomer) {
             return Some(real);
         }
-        let heaviest = willing(reals).map(|real| real.weight).max()?;
+        let heaviest = newcomer.willing(reals).map(|real| real.weight).max()?;
         mark.next = 0;
         mark.level = self.scale.below(mark.level, heaviest);
-        mark.seek(reals)
+        mark.seek(reals, newcomer)
     }
 }
 
 impl Scheduler for WeightedRoundRobin {
-    fn pick<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        self.advance(&mut self.mark.lock(), reals)
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        self.advance(&mut self.mark.lock(), reals, newcomer)
     }
 
-    fn peek<'r>(&self, reals: &'r Reals, _: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
         let mut copy = self.mark.lock().clone();
-        self.advance(&mut copy, reals)
+        self.advance(&mut copy, reals, newcomer)
     }
 
     fn changed(&self, reals: &Reals) -> Option<Arc<dyn Scheduler>> {

@@ -20,6 +20,56 @@ pub struct Newcomer<'a> {
     pub now: Tick,
     /// The options of the service's scheduler.
     pub flags: SchedulerFlags,
+    /// Which real servers it may have.
+    pub choice: Choice<'a>,
+}
+
+impl Newcomer<'_> {
+    /// Whether `real` may have it: it takes connections, and is not left out.
+    #[inline]
+    pub fn may_have(&self, real: &Real) -> bool {
+        real.is_willing() && !self.choice.leaves_out(real)
+    }
+
+    /// Those that may have it, in order.
+    pub fn willing<'r>(&self, reals: &'r Reals) -> impl Iterator<Item = &'r Arc<Real>> {
+        reals.iter().filter(|real| self.may_have(real))
+    }
+}
+
+/// Which real servers there are to choose from.
+#[derive(Clone, Copy, Default)]
+pub enum Choice<'a> {
+    /// All.
+    #[default]
+    All,
+    /// Those that this holds for, since the one that was chosen cannot be reached: a client that
+    /// always has the same one gets another here.
+    Of(&'a dyn Fn(&Real) -> bool),
+}
+
+impl Choice<'_> {
+    #[inline]
+    fn leaves_out(&self, real: &Real) -> bool {
+        match self {
+            Self::All => false,
+            Self::Of(may) => !may(real),
+        }
+    }
+
+    /// Whether it is a second choice.
+    pub const fn is_second(&self) -> bool {
+        matches!(self, Self::Of(_))
+    }
+}
+
+impl Debug for Choice<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::All => "All",
+            Self::Of(_) => "Of",
+        })
+    }
 }
 
 /// A scheduling algorithm of one virtual service.

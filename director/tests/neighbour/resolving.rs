@@ -28,9 +28,9 @@ fn an_asked_for_neighbour_is_resolved() {
 }
 
 #[test]
-fn a_neighbour_that_is_not_there_stays_unresolved() {
+fn a_neighbour_that_is_not_there_is_silent() {
     inside(
-        "resolving::a_neighbour_that_is_not_there_stays_unresolved",
+        "resolving::a_neighbour_that_is_not_there_is_silent",
         async |world| {
             let (ghost, real) = ("10.1.0.99", "10.1.0.2");
             let mut asker = world.network.asker();
@@ -43,7 +43,9 @@ fn a_neighbour_that_is_not_there_stays_unresolved() {
                 |text| text.contains("FAILED"),
             )
             .await;
-            assert_eq!(world.next(ghost), unresolved("eth0", ghost));
+            let is_silent = |next: &Result<Hop, NoHop>| matches!(next, Err(NoHop::Silent { .. }));
+            world.until(ghost, is_silent).await;
+            assert_eq!(Ask::to_mend(world.next(ghost).unwrap_err()), Some(ask));
             world.resolve(real).await;
         },
     );

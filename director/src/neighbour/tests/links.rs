@@ -63,6 +63,36 @@ fn links_that_change_take_their_routes_along() {
 }
 
 #[test]
+fn who_is_silent_is_known_until_there_is_other_news_of_him() {
+    let mut tables = one_link();
+    let (host, gateway) = (addr("10.0.0.7"), addr("10.0.0.254"));
+    let ways = |tables: &mut Tables| {
+        let fib = tables.snapshot();
+        [host, addr("192.0.2.1")].map(|dst| fib.next_hop(dst, 0))
+    };
+    for who in [host, gateway] {
+        tables.apply(Change::NeighbourSilent(ETH0, who));
+    }
+    let given_up = [silent(ETH0, "10.0.0.7"), silent(ETH0, "10.0.0.254")];
+    assert_eq!(ways(&mut tables), given_up);
+    tables.check_slots();
+    for who in [host, gateway] {
+        tables.apply(Change::NeighbourGone(ETH0, who));
+    }
+    let unknown = [unresolved(ETH0, "10.0.0.7"), unresolved(ETH0, "10.0.0.254")];
+    assert_eq!(ways(&mut tables), unknown);
+    for who in [host, gateway] {
+        tables.apply(Change::NeighbourSilent(ETH0, who));
+    }
+    let before = tables.snapshot();
+    tables.learn(ETH0, "10.0.0.7", HOST);
+    tables.learn(ETH0, "10.0.0.254", GW);
+    assert_eq!(ways(&mut tables), [to(0, HOST), to(0, GW)]);
+    assert!(tables.snapshot().outdated_since(&before).is_empty());
+    tables.check_slots();
+}
+
+#[test]
 fn a_snapshot_tells_which_next_hops_of_an_earlier_one_hold_no_more() {
     let mut tables = one_link();
     let stations = |macs: &[Mac]| Outdated::Stations(macs.iter().map(|mac| (0, *mac)).collect());

@@ -110,3 +110,10 @@ fn unresolved(ifindex: u32, who: &str) -> Result<Hop, NoHop> {
         addr: addr(who),
     })
 }
+
+fn silent(ifindex: u32, who: &str) -> Result<Hop, NoHop> {
+    Err(NoHop::Silent {
+        ifindex,
+        addr: addr(who),
+    })
+}

@@ -1,15 +1,52 @@
 //! Each scheduler against what the kernel was seen to choose.
 
+use std::sync::Arc;
+
 use adminapi::model::Scheduler as Algorithm;
 use proptest::prelude::*;
 
 use super::testing::{Farm, tuple};
 use crate::service::testing::real;
-use crate::service::{Phase, Settings};
+use crate::service::{Choice, Newcomer, Phase, Real, Settings};
 
 mod hashing;
 mod locality;
 mod maglev;
+
+/// Whom the clients 1 to 40 would get of those that can be reached: all but 2.
+fn second_choices(farm: &Farm) -> Vec<Option<u32>> {
+    let may = |real: &Real| real.id.0 != 2;
+    let choose = |host| {
+        let newcomer = Newcomer {
+            tuple: &tuple([10, 0, 0, host], 40_000),
+            now: farm.now,
+            flags: farm.flags,
+            choice: Choice::Of(&may),
+        };
+        let name = |real: Option<&Arc<Real>>| real.map(|real| real.id.0);
+        let foreseen = name(farm.scheduler.peek(&farm.reals, &newcomer));
+        let picked = name(farm.scheduler.pick(&farm.reals, &newcomer));
+        assert_eq!(foreseen, picked);
+        picked
+    };
+    (1..=40).map(choose).collect()
+}
+
+#[test]
+fn who_is_left_out_is_never_chosen() {
+    for algorithm in Algorithm::ALL {
+        let name = algorithm.name();
+        let farm = Farm::new(name, &[3, 9, 2]);
+        let chosen = second_choices(&farm);
+        let is_other = |real: &Option<u32>| matches!(real, Some(1 | 3));
+        assert!(chosen.iter().all(is_other), "{name}: {chosen:?}");
+        if ["sh", "mh", "dh"].contains(&name) {
+            assert_eq!(second_choices(&farm), chosen, "{name}: clients keep them");
+        }
+        let alone = second_choices(&Farm::new(name, &[0, 9]));
+        assert!(alone.iter().all(Option::is_none), "{name}: {alone:?}");
+    }
+}
 
 /// Scheduler, weights of 1, 2, 3..., whom the kernel chooses.
 const ORDERS: [(&str, &[u32], &str); 56] = [

@@ -1,0 +1,79 @@
+//! Real servers that nothing can get to: there is no route, the link is down, or nobody has answered
+//! the kernel at their address. Others serve their clients as long as there are any.
+//!
+//! One whose Ethernet address is only being asked for is none of these: its packets wait.
+
+use std::sync::Arc;
+
+use super::sticky::once;
+use super::view::{Refusal, View};
+use super::visitor::Guest;
+use crate::drops::{Cause, DropReason};
+use crate::service::{Choice, Newcomer, Real, Service};
+use crate::wire::Transport;
+
+impl Refusal<'_> {
+    /// Whether it says that its real server cannot be reached, whatever the packet is like.
+    pub(super) fn cuts_off(&self) -> bool {
+        let DropReason::Path(cause) = self.reason else {
+            return false;
+        };
+        matches!(
+            cause,
+            Cause::NoRoute
+                | Cause::Unreachable
+                | Cause::LocalDestination
+                | Cause::OtherInterface
+                | Cause::InterfaceDown
+                | Cause::NeighbourSilent
+                | Cause::NoSource
+        )
+    }
+}
+
+impl<'s> View<'s> {
+    /// Whether no way leads to `real` for a packet that would open a connection.
+    #[inline]
+    pub(super) fn is_cut_off(&self, frame: &[u8], packet: &Transport, real: &Real) -> bool {
+        let to = once(packet, real);
+        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+        hop.is_err_and(|refusal| refusal.cuts_off())
+    }
+
+    /// Whom the scheduler, asked by `ask`, chooses of those that can be reached. Nobody stands in for the
+    /// sorry server.
+    #[cold]
+    pub(super) fn stand_in(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+        ask: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+    ) -> Option<&'s Real> {
+        if service.sorry.is_some() {
+            return None;
+        }
+        let may = |real: &Real| guest.suits(real) && !self.is_cut_off(frame, packet, real);
+        let newcomer = Newcomer {
+            choice: Choice::Of(&may),
+            ..self.newcomer(service, packet)
+        };
+        ask(&newcomer).map(|real| &**real)
+    }
+
+    /// Whether a client that sticks to `real` goes on doing so: that this cannot be reached sends it
+    /// away only where another can.
+    pub(super) fn stays(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+        real: &Real,
+    ) -> bool {
+        let peek = |newcomer: &Newcomer<'_>| service.scheduler.peek(&service.reals, newcomer);
+        let other = || self.stand_in(service, frame, packet, guest, peek);
+        !self.is_cut_off(frame, packet, real) || other().is_none()
+    }
+}
