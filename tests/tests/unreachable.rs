@@ -9,10 +9,12 @@ use adminapi::model::{
 use anyhow::{Context, Result};
 use testbed::accounts::assert_accounts;
 use testbed::director::service;
+use testbed::packet::{Mac, ethernet, udp};
+use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::{ECHO_PORT, OTHER_HTTP_PORT, UdpEcho};
-use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient, tally};
 use testbed::wait;
 
@@ -244,6 +246,41 @@ fn a_client_leaves_who_cannot_be_reached_only_for_who_can() -> Result<()> {
             .get("neighbour_silent"),
         None
     );
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_client_is_told_that_nobody_answers_at_its_only_real_server() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene()?;
+    let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
+    for (family, kind) in [(Family::V4, (3, 1)), (Family::V6, (1, 3))] {
+        let only = |service: &mut Service| service.reals.truncate(1);
+        let vip = add(&scene, family, (Protocol::Udp, 9001), only)?;
+        wait::until_true("the kernel to give up", PATIENCE, || {
+            explain(&scene, Protocol::Udp, vip, 40_000)
+                .is_ok_and(|told| told.reason.as_deref() == Some("neighbour_silent"))
+        })?;
+        let from = SocketAddr::new(client(vip), 40_000);
+        let packet = udp(from, vip, b"anyone?");
+        tap.send(&ethernet(
+            Mac::of_host(1, 1),
+            Mac::of_host(1, 0xfe),
+            &packet,
+        ))?;
+        let error = tap.expect("an ICMP error", |p| p.icmp() == Some(kind))?;
+        assert_eq!(error.source, vip.ip());
+        let quoted = error.quoted().context("nothing is quoted")?;
+        assert_eq!(quoted.sockets(), Some((from, vip)));
+        let view = scene
+            .director
+            .api()
+            .service(ServiceId::at(Protocol::Udp, vip))?;
+        assert_eq!(view.drops.get("neighbour_silent"), Some(&1));
+    }
     assert_accounts(&scene.director);
     Ok(())
 }

@@ -74,7 +74,7 @@ fn say(
         Cause::NoReal => Some(Problem::PortUnreachable),
         Cause::ReplyWithoutConnection if refusal.vip.is_some() => Some(Problem::PortUnreachable),
         Cause::NoRoute => Some(Problem::NoRoute),
-        Cause::Unreachable => Some(Problem::HostUnreachable),
+        Cause::Unreachable | Cause::NeighbourSilent => Some(Problem::HostUnreachable),
         Cause::TtlExceeded => Some(Problem::TimeExceeded),
         Cause::TooBig => Some(Problem::TooBig {
             mtu: u16::try_from(refusal.mtu).unwrap_or(u16::MAX),

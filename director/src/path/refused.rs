@@ -23,6 +23,10 @@ const WAITING: usize = 64;
 /// How long a packet waits: as long as the kernel asks (`mcast_solicit` times `retrans_time`).
 const PATIENCE: Ticks = Ticks::seconds(3);
 
+/// How much longer it waits for the word of the kernel that nobody has answered, by which its sender
+/// is told.
+const GRACE: Ticks = Ticks(Ticks::PER_SECOND / 2);
+
 /// What a worker keeps for packets that go no further.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -109,8 +113,8 @@ impl Refused {
     ) {
         if let Some(ask) = refusal.ask {
             self.asker.ask(ask, view.now);
-            let patient = arrival.at.until(view.now) < PATIENCE;
-            if patient && self.waiting.len() < WAITING {
+            let waited = arrival.at.until(view.now);
+            if waited < patience(refusal) && self.waiting.len() < WAITING {
                 return self.waiting.push(arrival);
             }
         }
@@ -139,5 +143,13 @@ impl Refused {
         for traffic in traffics.into_iter().flatten() {
             traffic.of(view.worker).drops.of(refusal.reason).add(1);
         }
+    }
+}
+
+/// How long a packet waits that a neighbour's missing address has refused.
+fn patience(refusal: &Refusal<'_>) -> Ticks {
+    match refusal.reason == Cause::NeighbourUnresolved.into() {
+        true => Ticks(PATIENCE.0 + GRACE.0),
+        false => PATIENCE,
     }
 }
