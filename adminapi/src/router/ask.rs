@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 
 use super::condition::Condition;
 use super::tag::Tagged;
@@ -54,6 +55,16 @@ impl Ask {
     {
         self.run(|control| call(control).map_err(Failure::from))
             .await
+    }
+
+    /// The answer to `call`, which changes nothing that could be configured. It is made where it may
+    /// take its time: a large one would keep others waiting elsewhere.
+    pub(super) async fn show<T, F>(&self, call: F) -> Result<Response, Failure>
+    where
+        T: IntoResponse,
+        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+    {
+        self.run(|control| Ok(call(control)?.into_response())).await
     }
 
     /// Runs `call`, which changes what is configured, if `condition` holds for what `present`

@@ -18,8 +18,8 @@ use crate::validate::validate_whole;
 /// Shows what is configured
 #[utoipa::path(get, path = "/v1/config", tag = "director",
     responses((status = 200, body = Configuration), Refusals))]
-pub(super) async fn show(ask: Ask) -> Result<Shown<Configuration>, Failure> {
-    ask.look(|control| control.config()).await.map(Shown)
+pub(super) async fn show(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.config().map(Shown)).await
 }
 
 /// Makes the configuration this, in one step

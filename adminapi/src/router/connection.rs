@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::ask::Ask;
 use super::extract::Parameters;
@@ -16,8 +17,6 @@ use crate::model::{
 use crate::problem::ProblemKind;
 use crate::validate::{validate_explain, validate_query};
 
-type Answer<T> = Result<Json<T>, Failure>;
-
 /// Lists connections, a page at a time
 ///
 /// What persistent services remember of clients is listed behind them, as `template`.
@@ -26,11 +25,10 @@ type Answer<T> = Result<Json<T>, Failure>;
 pub(super) async fn list(
     ask: Ask,
     Parameters(query): Parameters<ConnectionQuery>,
-) -> Answer<ConnectionPage> {
+) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_query(&query))?;
-    ask.look(move |control| control.connections(&query))
+    ask.show(move |control| control.connections(&query).map(Json))
         .await
-        .map(Json)
 }
 
 /// Lists what persistent services remember of clients, a page at a time
@@ -39,7 +37,7 @@ pub(super) async fn list(
 pub(super) async fn templates(
     ask: Ask,
     Parameters(query): Parameters<TemplatePageQuery>,
-) -> Answer<ConnectionPage> {
+) -> Result<Response, Failure> {
     list(ask, Parameters(query.into())).await
 }
 
@@ -52,10 +50,9 @@ pub(super) async fn templates(
 pub(super) async fn forget_all(
     ask: Ask,
     Parameters(query): Parameters<TemplateQuery>,
-) -> Answer<Forgotten> {
-    ask.look(move |control| control.forget_templates(&query))
+) -> Result<Response, Failure> {
+    ask.show(move |control| control.forget_templates(&query).map(Json))
         .await
-        .map(Json)
 }
 
 /// Forgets what a service remembers of a client
@@ -97,9 +94,8 @@ pub(super) async fn close(ask: Ask, Path(name): Path<String>) -> Result<StatusCo
 pub(super) async fn explain(
     ask: Ask,
     Parameters(query): Parameters<ExplainQuery>,
-) -> Answer<Explanation> {
+) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_explain(&query))?;
-    ask.look(move |control| control.explain(&query))
+    ask.show(move |control| control.explain(&query).map(Json))
         .await
-        .map(Json)
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::answer::{Created, Shown};
 use super::ask::Ask;
@@ -23,8 +24,8 @@ fn present(control: &dyn Control) -> Result<Vec<SyncDaemon>, ControlError> {
 /// Lists the synchronisation daemons
 #[utoipa::path(get, path = "/v1/sync/daemons", tag = "ipvs",
     responses((status = 200, body = Vec<SyncDaemon>), Refusals))]
-pub(super) async fn list(ask: Ask) -> Result<Shown<Vec<SyncDaemon>>, Failure> {
-    ask.look(present).await.map(Shown)
+pub(super) async fn list(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| present(control).map(Shown)).await
 }
 
 /// Starts a synchronisation daemon

@@ -1,5 +1,7 @@
 //! The defence over HTTP.
 
+use axum::response::Response;
+
 use super::answer::Shown;
 use super::ask::Ask;
 use super::condition::Condition;
@@ -13,8 +15,8 @@ use crate::validate::validate_level;
 /// Shows the defence of the whole director
 #[utoipa::path(get, path = "/v1/defense", tag = "defence",
     responses((status = 200, body = Defense), Refusals))]
-pub(super) async fn show(ask: Ask) -> Result<Shown<Defense>, Failure> {
-    ask.look(|control| control.defense(None)).await.map(Shown)
+pub(super) async fn show(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.defense(None).map(Shown)).await
 }
 
 /// Sets the level of the whole director
@@ -34,10 +36,9 @@ pub(super) async fn set(
 pub(super) async fn show_service(
     ask: Ask,
     ServicePath(id): ServicePath,
-) -> Result<Shown<Defense>, Failure> {
-    ask.look(move |control| control.defense(Some(id)))
+) -> Result<Response, Failure> {
+    ask.show(move |control| control.defense(Some(id)).map(Shown))
         .await
-        .map(Shown)
 }
 
 /// Sets the level of a service

@@ -1,6 +1,7 @@
 //! The director as a whole over HTTP: health, status, statistics, limits, timeouts.
 
 use axum::Json;
+use axum::response::Response;
 
 use super::answer::Shown;
 use super::ask::Ask;
@@ -15,42 +16,40 @@ use crate::model::{
 };
 use crate::validate::validate_timeouts;
 
-type Answer<T> = Result<Json<T>, Failure>;
-
 /// Tells whether the director is ready
 #[utoipa::path(get, path = "/v1/health", tag = "director",
     responses((status = 200, body = Health), Refusals))]
-pub(super) async fn health(ask: Ask) -> Answer<Health> {
-    ask.look(|control| control.health()).await.map(Json)
+pub(super) async fn health(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.health().map(Json)).await
 }
 
 /// Shows the director as it is now
 #[utoipa::path(get, path = "/v1/status", tag = "director",
     responses((status = 200, body = Status), Refusals))]
-pub(super) async fn status(ask: Ask) -> Answer<Status> {
-    ask.look(|control| control.status()).await.map(Json)
+pub(super) async fn status(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.status().map(Json)).await
 }
 
 /// Shows what the director has done with packets
 #[utoipa::path(get, path = "/v1/stats", tag = "director",
     responses((status = 200, body = Stats), Refusals))]
-pub(super) async fn stats(ask: Ask) -> Answer<Stats> {
-    ask.look(|control| control.stats()).await.map(Json)
+pub(super) async fn stats(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.stats().map(Json)).await
 }
 
 /// Shows what packets were dropped for
 #[utoipa::path(get, path = "/v1/drops", tag = "director",
     responses((status = 200, body = DropReport), Refusals))]
-pub(super) async fn drops(ask: Ask) -> Answer<DropReport> {
-    let status = ask.look(|control| control.status()).await?;
-    Ok(Json(status.into()))
+pub(super) async fn drops(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| Ok(Json(DropReport::from(control.status()?))))
+        .await
 }
 
 /// Shows how much there is room for
 #[utoipa::path(get, path = "/v1/limits", tag = "director",
     responses((status = 200, body = Limits), Refusals))]
-pub(super) async fn limits(ask: Ask) -> Answer<Limits> {
-    ask.look(|control| control.limits()).await.map(Json)
+pub(super) async fn limits(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.limits().map(Json)).await
 }
 
 /// Tells who sends most
@@ -59,10 +58,9 @@ pub(super) async fn limits(ask: Ask) -> Answer<Limits> {
 pub(super) async fn sources(
     ask: Ask,
     Parameters(query): Parameters<SourceQuery>,
-) -> Answer<Sources> {
-    ask.look(move |control| control.sources(&query))
+) -> Result<Response, Failure> {
+    ask.show(move |control| control.sources(&query).map(Json))
         .await
-        .map(Json)
 }
 
 /// Lists the schedulers
@@ -75,8 +73,8 @@ pub(super) async fn schedulers() -> Json<Vec<SchedulerView>> {
 /// Shows the timeouts
 #[utoipa::path(get, path = "/v1/timeouts", tag = "director",
     responses((status = 200, body = Timeouts), Refusals))]
-pub(super) async fn timeouts(ask: Ask) -> Result<Shown<Timeouts>, Failure> {
-    ask.look(|control| control.timeouts()).await.map(Shown)
+pub(super) async fn timeouts(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| control.timeouts().map(Shown)).await
 }
 
 /// Sets the timeouts

@@ -26,8 +26,8 @@ fn present(control: &dyn Control) -> Result<Filter, ControlError> {
 /// Shows the filters
 #[utoipa::path(get, path = "/v1/filter", tag = "defence",
     responses((status = 200, body = Filter), Refusals))]
-pub(super) async fn show(ask: Ask) -> Result<Shown<Filter>, Failure> {
-    ask.look(present).await.map(Shown)
+pub(super) async fn show(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| present(control).map(Shown)).await
 }
 
 /// Makes the rules of the filters these
@@ -49,11 +49,10 @@ pub(super) async fn put(
 pub(super) async fn list(
     ask: Ask,
     Parameters(query): Parameters<NetworkQuery>,
-) -> Result<Json<NetworkPage>, Failure> {
+) -> Result<Response, Failure> {
     ControlError::unless_valid(validate_network_query(&query))?;
-    ask.look(move |control| control.listed_networks(&query))
+    ask.show(move |control| control.listed_networks(&query).map(Json))
         .await
-        .map(Json)
 }
 
 /// Puts a network on a list
@@ -71,13 +70,10 @@ pub(super) async fn add(
 #[utoipa::path(get, path = "/v1/filter/networks/{network}", tag = "defence",
     params(("network" = Prefix, Path, description = "The network")),
     responses((status = 200, body = ListedView), Refusals))]
-pub(super) async fn show_one(
-    ask: Ask,
-    Path(network): Path<String>,
-) -> Result<Shown<ListedView>, Failure> {
+pub(super) async fn show_one(ask: Ask, Path(network): Path<String>) -> Result<Response, Failure> {
     let network = named(&network)?;
-    let found = ask.look(move |control| known(control, network));
-    found.await.map(Shown)
+    ask.show(move |control| known(control, network).map(Shown))
+        .await
 }
 
 /// Puts a network on a list

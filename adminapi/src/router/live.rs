@@ -67,8 +67,8 @@ pub(super) async fn events(
             Ok(control.events(since)?.events)
         }));
     }
-    let events = ask.look(move |control| control.events(since)).await?;
-    Ok(Json(events).into_response())
+    ask.show(move |control| control.events(since).map(Json))
+        .await
 }
 
 fn accepts_stream(headers: &HeaderMap) -> bool {

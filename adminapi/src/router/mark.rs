@@ -2,6 +2,7 @@
 
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::answer::{Created, Shown};
 use super::ask::Ask;
@@ -23,8 +24,8 @@ fn present(control: &dyn Control) -> Result<Vec<MarkRule>, ControlError> {
 /// Lists the rules that mark packets, in their order
 #[utoipa::path(get, path = "/v1/marks", tag = "ipvs",
     responses((status = 200, body = Vec<MarkRule>), Refusals))]
-pub(super) async fn list(ask: Ask) -> Result<Shown<Vec<MarkRule>>, Failure> {
-    ask.look(present).await.map(Shown)
+pub(super) async fn list(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| present(control).map(Shown)).await
 }
 
 /// Makes the rules these

@@ -21,26 +21,24 @@ type Answer<T> = Result<T, Failure>;
 /// Lists the real servers of a service, in the order they were added
 #[utoipa::path(get, path = "/v1/services/{service}/reals", tag = "services",
     params(ServiceParams), responses((status = 200, body = Vec<RealView>), Refusals))]
-pub(super) async fn list(ask: Ask, ServicePath(id): ServicePath) -> Answer<Shown<Vec<RealView>>> {
-    ask.look(move |control| control.reals(id)).await.map(Shown)
+pub(super) async fn list(ask: Ask, ServicePath(id): ServicePath) -> Result<Response, Failure> {
+    ask.show(move |control| control.reals(id).map(Shown)).await
 }
 
 /// Shows a real server
 #[utoipa::path(get, path = "/v1/services/{service}/reals/{real}", tag = "services",
     params(RealParams), responses((status = 200, body = RealView), Refusals))]
-pub(super) async fn show(ask: Ask, RealPath(id, real): RealPath) -> Answer<Shown<RealView>> {
-    ask.look(move |control| control.real(id, real))
+pub(super) async fn show(ask: Ask, RealPath(id, real): RealPath) -> Result<Response, Failure> {
+    ask.show(move |control| control.real(id, real).map(Shown))
         .await
-        .map(Shown)
 }
 
 /// Shows what a real server has carried
 #[utoipa::path(get, path = "/v1/services/{service}/reals/{real}/stats", tag = "services",
     params(RealParams), responses((status = 200, body = Carried), Refusals))]
-pub(super) async fn stats(ask: Ask, RealPath(id, real): RealPath) -> Answer<Json<Carried>> {
-    ask.look(move |control| control.carried(id, Some(real)))
+pub(super) async fn stats(ask: Ask, RealPath(id, real): RealPath) -> Result<Response, Failure> {
+    ask.show(move |control| control.carried(id, Some(real)).map(Json))
         .await
-        .map(Json)
 }
 
 /// Adds a real server

@@ -25,17 +25,16 @@ fn all(control: &dyn Control) -> Result<Vec<ServiceView>, ControlError> {
 /// Lists the services, in the order they were added
 #[utoipa::path(get, path = "/v1/services", tag = "services",
     responses((status = 200, body = Vec<ServiceView>), Refusals))]
-pub(super) async fn list(ask: Ask) -> Answer<Shown<Vec<ServiceView>>> {
-    ask.look(all).await.map(Shown)
+pub(super) async fn list(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| all(control).map(Shown)).await
 }
 
 /// Shows a service
 #[utoipa::path(get, path = "/v1/services/{service}", tag = "services", params(ServiceParams),
     responses((status = 200, body = ServiceView), Refusals))]
-pub(super) async fn show(ask: Ask, ServicePath(id): ServicePath) -> Answer<Shown<ServiceView>> {
-    ask.look(move |control| control.service(id))
+pub(super) async fn show(ask: Ask, ServicePath(id): ServicePath) -> Result<Response, Failure> {
+    ask.show(move |control| control.service(id).map(Shown))
         .await
-        .map(Shown)
 }
 
 /// Adds a service with its real servers
@@ -120,10 +119,9 @@ pub(super) async fn flush(ask: Ask, condition: Condition) -> Answer<StatusCode> 
 /// Shows what a service has carried
 #[utoipa::path(get, path = "/v1/services/{service}/stats", tag = "services",
     params(ServiceParams), responses((status = 200, body = Carried), Refusals))]
-pub(super) async fn stats(ask: Ask, ServicePath(id): ServicePath) -> Answer<Json<Carried>> {
-    ask.look(move |control| control.carried(id, None))
+pub(super) async fn stats(ask: Ask, ServicePath(id): ServicePath) -> Result<Response, Failure> {
+    ask.show(move |control| control.carried(id, None).map(Json))
         .await
-        .map(Json)
 }
 
 /// Zeroes the counters of a service and its real servers
@@ -137,9 +135,8 @@ pub(super) async fn zero(ask: Ask, ServicePath(id): ServicePath) -> Answer<Statu
 /// Shows what all services together have carried
 #[utoipa::path(get, path = "/v1/services/stats", tag = "services",
     responses((status = 200, body = Traffic), Refusals))]
-pub(super) async fn all_stats(ask: Ask) -> Answer<Json<Traffic>> {
-    let stats = ask.look(|control| control.stats()).await?;
-    Ok(Json(stats.traffic))
+pub(super) async fn all_stats(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| Ok(Json(control.stats()?.traffic))).await
 }
 
 /// Zeroes the counters of all services

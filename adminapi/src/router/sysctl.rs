@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::response::Response;
 
 use super::answer::Shown;
 use super::ask::Ask;
@@ -21,9 +22,9 @@ fn named(text: &str) -> Result<Sysctl, Failure> {
 /// Lists the sysctls
 #[utoipa::path(get, path = "/v1/sysctls", tag = "ipvs",
     responses((status = 200, body = Vec<SysctlView>), Refusals))]
-pub(super) async fn list(ask: Ask) -> Result<Json<Vec<SysctlView>>, Failure> {
-    let sysctls = ask.look(|control| control.sysctls()).await?;
-    Ok(Json(sysctls.views()))
+pub(super) async fn list(ask: Ask) -> Result<Response, Failure> {
+    ask.show(|control| Ok(Json(control.sysctls()?.views())))
+        .await
 }
 
 /// Shows a sysctl
@@ -31,10 +32,10 @@ pub(super) async fn list(ask: Ask) -> Result<Json<Vec<SysctlView>>, Failure> {
     params(("sysctl" = String, Path, description = "Its name, with or without net.ipv4.vs.",
         example = "conn_reuse_mode")),
     responses((status = 200, body = SysctlView), Refusals))]
-pub(super) async fn show(ask: Ask, Path(name): Path<String>) -> Result<Shown<SysctlView>, Failure> {
+pub(super) async fn show(ask: Ask, Path(name): Path<String>) -> Result<Response, Failure> {
     let sysctl = named(&name)?;
-    let sysctls = ask.look(|control| control.sysctls()).await?;
-    Ok(Shown(sysctls.view(sysctl)))
+    ask.show(move |control| Ok(Shown(control.sysctls()?.view(sysctl))))
+        .await
 }
 
 /// Writes a sysctl
