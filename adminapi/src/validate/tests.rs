@@ -12,7 +12,7 @@ fn told(problems: &[Problem]) -> Vec<String> {
 }
 
 fn good() -> Value {
-    json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "real": [
+    json!({"protocol": "tcp", "address": "10.0.0.1", "port": 80, "udp_repeats": null, "real": [
         {"address": "10.0.2.1", "weight": 1, "upper": 0, "lower": 0},
         {"address": "10.0.2.1", "port": 8080},
         {"address": "10.0.0.1", "port": 8081}, {"address": "10.0.2.2", "weight": 2147483647}]})
