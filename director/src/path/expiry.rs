@@ -95,21 +95,16 @@ impl View<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
+    use std::sync::Arc;
 
     use adminapi::model::Scheduler;
-    use arc_swap::ArcSwap;
 
     use super::*;
-    use crate::defence::{Lottery, Orders};
-    use crate::flow::{Class, Direction, Entry, Limits, Table};
-    use crate::fragment::Fragments;
-    use crate::ftp::{Expectations, Shifts};
-    use crate::neighbour::Asker;
-    use crate::path::{Policy, Shared};
+    use crate::flow::{Class, Direction, Entry};
+    use crate::neighbour::{Asker, Fib};
+    use crate::path::{Shared, testing};
     use crate::pool::Pool;
     use crate::service::{Persistence, ServiceKey, Settings};
-    use crate::templates::Templates;
     use crate::wire::{Addr, Endpoint, Protocol, Tuple};
     use crate::worker::{Outbox, Walk as _};
     use crate::xsk::Umem;
@@ -164,31 +159,7 @@ mod tests {
         pool.add_service(key, Scheduler::Rr).unwrap();
         let rip = Endpoint::new(Addr::v4([10, 0, 2, 11]), 53);
         pool.add_real(&key, rip, Settings::weight(1)).unwrap();
-        let limits = Limits {
-            connections: 64,
-            half_open: 64,
-            workers: 1,
-        };
-        let pool = Arc::new(ArcSwap::from_pointee(pool));
-        let shared = Arc::new(Shared {
-            table: Table::new(&limits).unwrap(),
-            templates: Templates::new(64, 1, Arc::clone(&pool)).unwrap(),
-            pool,
-            fib: Arc::default(),
-            timeouts: Arc::default(),
-            fragments: Fragments::default(),
-            policy: Policy::default(),
-            path_mtus: Arc::default(),
-            lottery: Lottery::random(),
-            door: OnceLock::default(),
-            orders: Orders::default(),
-            sysctls: Arc::default(),
-            expectations: Expectations::default(),
-            fast: None,
-            shifts: Shifts::default(),
-            resets: Arc::default(),
-            workers: 1,
-        });
+        let shared = Arc::new(testing::shared(pool, Fib::default()));
         let tuple = Tuple {
             protocol: Protocol::Udp,
             src: Endpoint::new(Addr::v4([172, 16, 0, 1]), 4000),

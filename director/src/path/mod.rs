@@ -47,6 +47,8 @@ mod resurrect;
 mod splice;
 mod sticky;
 mod stray;
+#[cfg(test)]
+mod testing;
 mod view;
 mod visitor;
 mod voice;

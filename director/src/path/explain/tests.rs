@@ -1,22 +1,15 @@
 //! What is said of a tuple that is known already.
 
-use std::sync::OnceLock;
-
 use adminapi::model::Scheduler;
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
-use arc_swap::ArcSwap;
 
 use super::*;
-use crate::defence::{Lottery, Orders};
-use crate::flow::{Class, Limits, Table, Tracked};
-use crate::fragment::Fragments;
-use crate::ftp::{Expectations, Shifts};
+use crate::flow::{Class, Tracked};
 use crate::neighbour::{Change, Form, Link, Neighbour, Placement, Prefix, Route, Tables, Target};
 use crate::neighbour::{Fib, Table as Routes, Via};
-use crate::path::Policy;
+use crate::path::{Shared, testing};
 use crate::service::{Phase, Settings};
 use crate::tcp::{State, Tracking};
-use crate::templates::Templates;
 use crate::time::Ticks;
 use crate::wire::{Addr, Endpoint};
 use crate::{sctp, tcp};
@@ -78,31 +71,7 @@ fn scene(protocol: Protocol, tracked: Tracked) -> (Shared, Endpoint) {
     pool.add_real(&key, other, Settings::weight(1)).unwrap();
     pool.add_real(&key, first, Settings::weight(1)).unwrap();
     let real = Arc::clone(pool.service(&key).unwrap().reals.find(first).unwrap());
-    let limits = Limits {
-        connections: 64,
-        half_open: 64,
-        workers: 1,
-    };
-    let pool = Arc::new(ArcSwap::from_pointee(pool));
-    let shared = Shared {
-        table: Table::new(&limits).unwrap(),
-        templates: Templates::new(64, 1, Arc::clone(&pool)).unwrap(),
-        pool,
-        fib: Arc::new(ArcSwap::from_pointee(routes())),
-        timeouts: Arc::default(),
-        fragments: Fragments::default(),
-        policy: Policy::default(),
-        path_mtus: Arc::default(),
-        lottery: Lottery::random(),
-        door: OnceLock::default(),
-        orders: Orders::default(),
-        sysctls: Arc::default(),
-        expectations: Expectations::default(),
-        fast: None,
-        shifts: Shifts::default(),
-        resets: Arc::default(),
-        workers: 1,
-    };
+    let shared = testing::shared(pool, routes());
     let later = NOW.after(Ticks::seconds(60));
     let mut entry = Entry::new(&tuple, real.id, 80, Class::Closing, later);
     entry.tracked = tracked;
