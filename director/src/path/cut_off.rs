@@ -40,6 +40,24 @@ impl<'s> View<'s> {
         hop.is_err_and(|refusal| refusal.cuts_off())
     }
 
+    /// The one that was picked for a packet that would open a connection, or whom the scheduler picks
+    /// instead when that one cannot be reached and another can.
+    pub(super) fn in_reach(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+        picked: &'s Real,
+    ) -> &'s Real {
+        let pick = |newcomer: &Newcomer<'_>| service.scheduler.pick(&service.reals, newcomer);
+        let stand_in = || self.stand_in(service, frame, packet, guest, pick);
+        match self.is_cut_off(frame, packet, picked) {
+            true => stand_in().unwrap_or(picked),
+            false => picked,
+        }
+    }
+
     /// Whom the scheduler, asked by `ask`, chooses of those that can be reached. Nobody stands in for the
     /// sorry server.
     #[cold]

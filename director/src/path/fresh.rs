@@ -42,45 +42,59 @@ impl<'s> View<'s> {
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, &guest);
         }
-        let Some(first) = self.pick_for(service, frame, packet, &guest) else {
+        let Some(first) = self.choose(service, packet, &guest) else {
             return self.bypass(shard, frame, packet, place, service, &guest);
         };
         if handling.is_once(packet.tuple.protocol) {
             drop(shard);
-            return self.once(frame, packet, first);
+            let real = self.in_reach(service, frame, packet, &guest, first);
+            return self.once(frame, packet, real);
         }
+        let taken = self.take_in_by(&mut shard, frame, packet, place, service, first, &guest);
+        drop(shard);
+        let (real, to, hop) = taken?;
+        Ok(self.forward(frame, packet, real, &guest, (&to, &hop)))
+    }
+
+    /// Takes a connection into the table to the real server that the scheduler has picked, or else to
+    /// the one that stands in for it, or to any other: for the rare client whose replies could not be
+    /// told apart there, or whose own way there is cut off. Says to whom, and what its packet becomes.
+    #[allow(clippy::too_many_arguments)]
+    fn take_in_by(
+        &self,
+        shard: &mut Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+        service: &'s Service,
+        first: &'s Real,
+        guest: &Guest,
+    ) -> Result<(&'s Real, Tuple, Hop), Refusal<'s>> {
+        // Asked only once the first one has been refused: a new connection looks up its way once.
+        let stand_in = || self.in_reach(service, frame, packet, guest, first);
+        let others = std::iter::once_with(stand_in).chain(others(service, guest));
+        let others = others.filter(|real| real.id != first.id);
         let mut why = Refusal::from(Cause::TupleTaken);
-        for real in candidates(service, first, &guest) {
-            let entry = self.entry(&packet.tuple, real, &guest);
-            match self.take_in(&mut shard, frame, packet, place, real, entry)? {
+        for real in std::iter::once(first).chain(others) {
+            let entry = self.entry(&packet.tuple, real, guest);
+            match self.take_in(shard, frame, packet, place, real, entry)? {
                 Err(refusal) => why = refusal,
-                Ok((to, hop)) => {
-                    drop(shard);
-                    return Ok(self.forward(frame, packet, real, &guest, (&to, &hop)));
-                }
+                Ok((to, hop)) => return Ok((real, to, hop)),
             }
         }
         Err(why.within(service))
     }
 
-    /// The real server of a connection of which so much is known already: one that can be reached,
-    /// if there is any.
-    pub(super) fn pick_for(
+    /// The real server of a connection of which so much is known already.
+    pub(super) fn choose(
         &self,
         service: &'s Service,
-        frame: &[u8],
         packet: &Transport,
         guest: &Guest,
     ) -> Option<&'s Real> {
-        let picked = match guest.is_vouched() {
+        match guest.is_vouched() {
             true => self.pick_suiting(service, packet, guest),
             false => self.pick(service, packet),
-        }?;
-        let pick = |newcomer: &Newcomer<'_>| service.scheduler.pick(&service.reals, newcomer);
-        let stand_in = || self.stand_in(service, frame, packet, guest, pick);
-        match self.is_cut_off(frame, packet, picked) {
-            true => stand_in().or(Some(picked)),
-            false => Some(picked),
         }
     }
 
@@ -290,16 +304,10 @@ impl<'s> View<'s> {
     }
 }
 
-/// The real server that the scheduler has picked, then the others, for the rare client whose
-/// replies could not be told apart there, or whose own way there is cut off.
-fn candidates<'s>(
-    service: &'s Service,
-    first: &'s Real,
-    guest: &Guest,
-) -> impl Iterator<Item = &'s Real> {
-    let others = service.reals.iter().map(|real| &**real);
-    let others = others.filter(|_| service.sorry.is_none());
-    let takes = move |real: &&Real| real.is_willing() && guest.suits(real);
-    let others = others.filter(move |real| real.id != first.id);
-    std::iter::once(first).chain(others.filter(takes))
+/// The real servers that may have a connection which the chosen one cannot have; nobody stands in
+/// for the sorry server.
+fn others<'s>(service: &'s Service, guest: &Guest) -> impl Iterator<Item = &'s Real> {
+    let all = service.reals.iter().map(|real| &**real);
+    let all = all.filter(|_| service.sorry.is_none());
+    all.filter(|real| real.is_willing() && guest.suits(real))
 }

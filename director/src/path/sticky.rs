@@ -34,7 +34,10 @@ impl<'s> View<'s> {
             let client = (self.templates).client(&service.key, persistence, &packet.tuple, call_id);
             client.map_err(|cause| Refusal::from(cause).of_service(service))?
         };
-        let choose = || self.pick_for(service, frame, packet, guest);
+        let choose = || {
+            let picked = self.choose(service, packet, guest)?;
+            Some(self.in_reach(service, frame, packet, guest, picked))
+        };
         let takes = |real: &Real| {
             self.keeps(real) && guest.suits(real) && self.stays(service, frame, packet, guest, real)
         };
