@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use adminapi::model::{CookieStatus, CookieWay};
-use adminapi::sysctl::Sysctl;
+use adminapi::sysctl::{Sysctl, Sysctls};
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
@@ -73,7 +73,7 @@ struct Look<'a> {
     fib: &'a Fib,
     now: Tick,
     period: Ticks,
-    lenient: bool,
+    sysctls: &'a Sysctls,
     /// Whether the defence wants cookies.
     attacked: bool,
     pool: &'a Pool,
@@ -144,7 +144,7 @@ impl Director {
         self.forget_dies(mint, |key| pool.service(key).is_some());
         let mut orders = Vec::new();
         let is_helped = self.agents.count() > 0;
-        let lenient = self.shared.sysctls.load().is_on(Sysctl::SloppyTcp);
+        let sysctls = self.shared.sysctls.load();
         for service in pool.iter().filter(|service| can_have(service)) {
             let look = Look {
                 agents: &self.agents,
@@ -152,7 +152,7 @@ impl Director {
                 fib: &fib,
                 now,
                 period: mint.period(),
-                lenient,
+                sysctls: &sysctls,
                 attacked: attacked.contains(&service.key),
                 pool: &pool,
             };
@@ -228,9 +228,9 @@ impl Director {
             parity: dies.keys.parity(),
             mints: reason.is_ok() && !resets,
             resets: reason.is_ok() && resets,
-            mss: mss(service, vip, look.fib),
+            mss: mss(service, vip, look),
             abilities: abilities(&way, &stands),
-            lenient: look.lenient,
+            lenient: look.sysctls.is_on(Sysctl::SloppyTcp),
             // Those that are under way are good in the old way.
             splices: match way {
                 Ok(CookieWay::Splice) => true,
@@ -257,7 +257,7 @@ impl Director {
                 .events
                 .add(unix_now(), EventKind::Cookies, key, message);
         }
-        orders.extend(orders_of(dies, service, vip));
+        orders.extend(orders_of(dies, service, vip, look));
         self.publish_recipe(service, vip, recipe);
         let idle = !needs_dies(service, look);
         dies.unwanted = idle.then(|| dies.unwanted.unwrap_or(look.now));
@@ -332,10 +332,11 @@ impl Director {
         let mint = self.mint.lock();
         let (status, counts) = match mint.dies.get(&service.key) {
             Some(dies) => (dies.status.clone(), self.counted_by(dies, service)),
-            None => (
-                at_rest(service, &self.shared.pool.load()),
-                CookieCounts::default(),
-            ),
+            None => {
+                let (pool, sysctls) = (self.shared.pool.load(), self.shared.sysctls.load());
+                let status = at_rest(service, &pool, &sysctls);
+                (status, CookieCounts::default())
+            }
         };
         Some(CookieStatus {
             policy,

@@ -1,15 +1,13 @@
 //! A new connection of a persistent service, and a datagram that is scheduled by itself: the rare
 //! ways to open one.
 
-use adminapi::sysctl::Sysctl;
-
 use super::course::Sent;
 use super::exit::Departure;
 use super::view::{Refusal, View};
 use super::visitor::Guest;
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Shard};
-use crate::service::{Fitness, Persistence, Real, Service};
+use crate::service::{Persistence, Real, Service};
 use crate::sip;
 use crate::wire::{Piece, Transport, Tuple, udp};
 
@@ -39,7 +37,9 @@ impl<'s> View<'s> {
             Some(self.in_reach(service, frame, packet, guest, picked))
         };
         let takes = |real: &Real| {
-            self.keeps(real) && guest.suits(real) && self.stays(service, frame, packet, guest, real)
+            real.keeps_clients(self.sysctls)
+                && guest.suits(real)
+                && self.stays(service, frame, packet, guest, real)
         };
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
         let real = match held {
@@ -110,18 +110,10 @@ impl<'s> View<'s> {
         let call_id = || call_id(frame, packet);
         let (key, tuple) = (&service.key, &packet.tuple);
         let client = self.templates.client(key, persistence, tuple, call_id)?;
-        let takes =
-            |real: &Real| self.keeps(real) && self.stays(service, frame, packet, guest, real);
+        let takes = |real: &Real| {
+            real.keeps_clients(self.sysctls) && self.stays(service, frame, packet, guest, real)
+        };
         Ok(self.templates.held(self.pool, &client, takes))
-    }
-
-    /// Whether a client that sticks to `real` goes there with its next connection: a weight of 0
-    /// does not send it away, unless `expire_quiescent_template` says so; a drain does, and that
-    /// it has failed.
-    fn keeps(&self, real: &Real) -> bool {
-        let stays = || !self.sysctls.is_on(Sysctl::ExpireQuiescentTemplate);
-        let leaves = real.drain.is_some() || real.fitness == Fitness::Failed;
-        real.weight > 0 || !leaves && stays()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adminapi::model::Check;
+use adminapi::sysctl::{Sysctl, Sysctls};
 
 use super::bulletin::Bulletin;
 use super::fitness::Fitness;
@@ -201,6 +202,15 @@ impl Real {
     #[inline]
     pub fn is_willing(&self) -> bool {
         self.weight > 0 && !self.is_overloaded()
+    }
+
+    /// Whether a client that sticks to it goes there with its next connection: a weight of 0 does
+    /// not send it away, unless `expire_quiescent_template` says so; a drain does, and that it has
+    /// failed.
+    pub fn keeps_clients(&self, sysctls: &Sysctls) -> bool {
+        let stays = || !sysctls.is_on(Sysctl::ExpireQuiescentTemplate);
+        let leaves = self.drain.is_some() || self.fitness == Fitness::Failed;
+        self.weight > 0 || !leaves && stays()
     }
 
     /// Whether it has had as many connections as its upper threshold says, and has not come below

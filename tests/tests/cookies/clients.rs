@@ -1,9 +1,13 @@
 //! What clients and attackers do.
 
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
-use adminapi::model::{CookiePolicy, Persistence, ServicePatch};
-use anyhow::{Result, ensure};
+use adminapi::model::{
+    CookiePolicy, CookieWay, ForwardingMethod, Persistence, RealPatch, ServicePatch,
+};
+use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use testbed::accounts::balanced;
 use testbed::generator::{Flows, Generator, Kind};
@@ -11,6 +15,7 @@ use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
+use testbed::servers::HTTP_PORT;
 use testbed::topology::HOST_SIDE;
 use testbed::traffic::{HttpConnection, fetch_names};
 use testbed::wait;
@@ -27,6 +32,9 @@ const ROUND: u32 = 20_000;
 
 /// ACKs that are tried.
 const GUESSES: usize = 500;
+
+/// Connections of a client that stays.
+const STAYS: usize = 20;
 
 #[test]
 fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
@@ -150,20 +158,66 @@ fn a_client_that_talks_by_a_cookie_is_remembered_as_one_that_was_answered() -> R
             agents,
             ..Shape::NAT
         })?;
-        let id = HTTP.http_service();
-        let patch = ServicePatch {
-            persistence: Some(Some(Persistence::default()).into()),
-            ..ServicePatch::default()
-        };
-        let api = bed.director.api();
-        api.call(async |client| client.change_service(id, patch).await)?;
+        stick(&bed)?;
         bed.await_cookies(HTTP, able, true)?;
         let mut live = HttpConnection::open(&bed.topology.client, HTTP.http())?;
         live.ask_name()?;
-        let mut templates = api.connections(id)?;
+        let mut templates = bed.director.api().connections(HTTP.http_service())?;
         templates.retain(|entry| entry.template);
         let states: Vec<_> = templates.iter().map(|t| t.state.as_str()).collect();
         ensure!(states == ["ASSURED"], "{agents:?}: {states:?}");
     }
     Ok(())
+}
+
+/// Makes the service persistent.
+fn stick(bed: &Bed) -> Result<()> {
+    let patch = ServicePatch {
+        persistence: Some(Some(Persistence::default()).into()),
+        ..ServicePatch::default()
+    };
+    let api = bed.director.api();
+    api.call(async |client| client.change_service(HTTP.http_service(), patch).await)?;
+    Ok(())
+}
+
+/// Its agent keeps the keys as long as somebody sticks to it.
+#[test]
+fn who_sticks_to_a_real_server_of_weight_0_is_served_by_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build(Shape {
+        method: ForwardingMethod::Dr,
+        rotation: 1,
+        ..Shape::NAT
+    })?;
+    stick(&bed)?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let client = &bed.topology.client;
+    let name = HttpConnection::open(client, HTTP.http())?.ask_name()?;
+    let host = bed.topology.reals.iter().find(|real| real.name == name);
+    let host = host.context("a stranger answers")?;
+    let at = SocketAddr::new(host.v4.into(), HTTP_PORT);
+    let quiesced = RealPatch {
+        weight: Some(0),
+        ..RealPatch::default()
+    };
+    let api = bed.director.api();
+    api.change_real(HTTP.http_service(), at, quiesced)?;
+    // The keys that it had are no good any more by the end.
+    for _ in 0..STAYS {
+        ensure!(HttpConnection::open(client, HTTP.http())?.ask_name()? == name);
+        thread::sleep(Duration::from_millis(200));
+    }
+    let status = bed.status(HTTP)?;
+    ensure!(
+        (status.able, status.way) == (3, Some(CookieWay::Agents)),
+        "{status:?}"
+    );
+    ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
+    api.change_real(HTTP.http_service(), at, RealPatch::drain(600))?;
+    bed.await_cookies(HTTP, 2, true)?;
+    ensure!(HttpConnection::open(client, HTTP.http())?.ask_name()? != name);
+    balanced(&bed.director)
 }

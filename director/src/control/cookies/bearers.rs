@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::way::{Stands, candidates};
+use super::way::{Stands, candidates, is_heard};
 use super::{Dies, Look};
 use crate::channel::KeysOf;
 use crate::cookie::Abilities;
@@ -18,8 +18,14 @@ pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Lo
         let (addr, to) = (real.endpoint.addr.into(), endpoint_of(real, vip));
         look.agents.stand(addr, dies.number, to, key, look.now)
     };
-    let able: Vec<_> = candidates(service)
-        .filter(|r| r.load.takes_cookies())
+    let candidates: Vec<_> = candidates(service, look.sysctls).collect();
+    // Who is asked no more is told to forget the keys.
+    let others = service.reals.iter();
+    let others = others.filter(|real| candidates.iter().all(|one| one.id != real.id));
+    others.for_each(|real| real.load.set_takes_cookies(false));
+    let able: Vec<_> = candidates
+        .iter()
+        .filter(|real| real.load.takes_cookies())
         .collect();
     dies.keys.step(look.now, look.period, |key| {
         able.iter().all(|real| holds(real, key).is_ok())
@@ -27,10 +33,11 @@ pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Lo
     let mut stands = Stands {
         able: 0,
         reals: 0,
+        heard: candidates.iter().all(|real| is_heard(real)),
         abilities: Abilities::ALL,
         lack: None,
     };
-    for real in candidates(service) {
+    for real in candidates {
         let stand = dies.keys.key().ok_or("there is no key");
         let stand = stand.and_then(|key| holds(real, key));
         real.load.set_takes_cookies(stand.is_ok());
@@ -50,12 +57,13 @@ pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Lo
 }
 
 /// The keys of a service, for each of its real servers.
-pub(super) fn orders_of(
-    dies: &Dies,
-    service: &Service,
+pub(super) fn orders_of<'a>(
+    dies: &'a Dies,
+    service: &'a Service,
     vip: Endpoint,
-) -> impl Iterator<Item = (IpAddr, KeysOf)> {
-    candidates(service).map(move |real| {
+    look: &Look<'a>,
+) -> impl Iterator<Item = (IpAddr, KeysOf)> + use<'a> {
+    candidates(service, look.sysctls).map(move |real| {
         let keys = KeysOf {
             service: dies.number,
             endpoint: endpoint_of(real, vip),

@@ -1,7 +1,7 @@
 //! The largest segment that clients are offered.
 
+use super::Look;
 use super::way::candidates;
-use crate::neighbour::Fib;
 use crate::service::{Method, Real, Service};
 use crate::wire::{Addr, Endpoint, ipv4, ipv6, tcp};
 
@@ -12,7 +12,7 @@ const USUAL_MTU: u32 = 1500;
 const LARGEST_MSS: u32 = 1460;
 
 /// The largest segment that gets to every real server.
-pub(super) fn mss(service: &Service, vip: Endpoint, fib: &Fib) -> u16 {
+pub(super) fn mss(service: &Service, vip: Endpoint, look: &Look<'_>) -> u16 {
     let headers = tcp::LEN
         + if vip.addr.is_v4() {
             ipv4::LEN
@@ -21,10 +21,11 @@ pub(super) fn mss(service: &Service, vip: Endpoint, fib: &Fib) -> u16 {
         };
     let room = |real: &Real| {
         let Endpoint { addr, .. } = real.endpoint;
-        let mtu = fib.next_hop(addr, 0).map_or(USUAL_MTU, |hop| hop.mtu);
+        let mtu = look.fib.next_hop(addr, 0).map_or(USUAL_MTU, |hop| hop.mtu);
         mtu.saturating_sub(overhead(real.method, addr).into())
     };
-    let room = candidates(service).map(room).min().unwrap_or(USUAL_MTU);
+    let rooms = candidates(service, look.sysctls).map(room);
+    let room = rooms.min().unwrap_or(USUAL_MTU);
     room.saturating_sub(headers as u32).min(LARGEST_MSS) as u16
 }
 

@@ -1,6 +1,7 @@
 //! Which way there is for a service's cookies, whether they are made now, and why.
 
 use adminapi::model::{CookiePolicy, CookieStatus, CookieWay};
+use adminapi::sysctl::Sysctls;
 
 use super::Look;
 use crate::cookie::Abilities;
@@ -47,11 +48,25 @@ pub(super) fn turned(
     }
 }
 
-/// The real servers that may get connections.
-pub(super) fn candidates(service: &Service) -> impl Iterator<Item = &Real> {
-    let listed = service.reals.iter().filter(|_| service.sorry.is_none());
-    let reals = listed.chain(&service.sorry).map(|real| &**real);
-    reals.filter(|real| real.weight > 0)
+/// The real servers that may get connections: those that the scheduler may choose, and those of weight
+/// 0 that clients stick to.
+pub(super) fn candidates<'s>(
+    service: &'s Service,
+    sysctls: &'s Sysctls,
+) -> impl Iterator<Item = &'s Real> {
+    let sticks = service.handling.persistence.is_some();
+    let gets = move |real: &&Real| match real.weight {
+        0 => sticks && real.load.sticking() > 0 && real.keeps_clients(sysctls),
+        _ => service.sorry.is_none(),
+    };
+    let listed = service.reals.iter().map(|real| &**real).filter(gets);
+    let sorry = service.sorry.as_deref().filter(|sorry| sorry.weight > 0);
+    listed.chain(sorry)
+}
+
+/// Whether the director hears both ends of a real server's connections.
+pub(super) const fn is_heard(real: &Real) -> bool {
+    !real.method.is_one_way()
 }
 
 /// Whether a service needs keys now: agents have to have them before they are used.
@@ -60,17 +75,20 @@ pub(super) fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
     match service.handling.cookies {
         CookiePolicy::Off => false,
         CookiePolicy::Always => true,
-        CookiePolicy::Auto => look.attacked || look.is_helped && candidates(service).any(has_agent),
+        CookiePolicy::Auto => {
+            look.attacked || look.is_helped && candidates(service, look.sysctls).any(has_agent)
+        }
     }
 }
 
 /// How a service stands that has no keys.
-pub(super) fn at_rest(service: &Service, pool: &Pool) -> CookieStatus {
-    let reals = candidates(service).count() as u32;
+pub(super) fn at_rest(service: &Service, pool: &Pool, sysctls: &Sysctls) -> CookieStatus {
+    let reals = candidates(service, sysctls).count() as u32;
     let lack = (reals > 0).then(|| "no real server has an agent".to_owned());
     let stands = Stands {
         able: 0,
         reals,
+        heard: candidates(service, sysctls).all(is_heard),
         abilities: Abilities::ALL,
         lack,
     };
@@ -93,6 +111,8 @@ pub(super) fn at_rest(service: &Service, pool: &Pool) -> CookieStatus {
 pub(super) struct Stands {
     pub(super) able: u32,
     pub(super) reals: u32,
+    /// Whether the director hears both ends, whoever it is.
+    pub(super) heard: bool,
     pub(super) abilities: Abilities,
     /// Why the first one that is not able is not.
     pub(super) lack: Option<String>,
@@ -109,8 +129,7 @@ impl Stands {
 /// the director asks them, if it hears both ends; else those that can get all who come, and at last
 /// there is what any client does.
 pub(super) fn way_of(service: &Service, stands: &Stands) -> Result<CookieWay, String> {
-    let is_heard = |real: &Real| !real.method.is_one_way();
-    let all_heard = !service.is_ftp() && candidates(service).all(is_heard);
+    let all_heard = !service.is_ftp() && stands.heard;
     // Who sticks to a real server must be able to go there.
     let sticks = service.handling.persistence.is_some();
     match (stands.able, stands.reals) {
