@@ -105,6 +105,7 @@ impl Scene {
             fragments: Fragments::default(),
             policy: Policy::default(),
             path_mtus: Arc::default(),
+            returns: Default::default(),
             sysctls: Arc::default(),
             fast: None,
             workers: 1,

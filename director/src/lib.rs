@@ -66,6 +66,7 @@ pub mod persist;
 pub mod pool;
 pub mod privilege;
 pub mod region;
+pub mod returned;
 pub mod run;
 pub mod sched;
 pub mod sctp;

@@ -181,6 +181,7 @@ fn shared(
             path_mtu_answers: config.datapath.path_mtu_answers,
         },
         path_mtus: Arc::default(),
+        returns: Default::default(),
         sysctls: Arc::default(),
         lottery: Lottery::random(),
         expectations: Expectations::default(),

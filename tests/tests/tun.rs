@@ -298,8 +298,8 @@ fn the_mss_and_what_clients_are_told_can_be_left_alone() -> Result<()> {
             Ok(())
         })?;
         assert_accounts(&bench.director);
-        let workers = bench.director.api().status()?.workers;
-        assert_eq!(workers.iter().map(|w| w.answered).sum::<u64>(), answered);
+        let told = bench.at_client.drain(|p| p.icmp() == Some((3, 4)))?;
+        assert_eq!(told.len(), answered, "{told:?}");
     }
     Ok(())
 }

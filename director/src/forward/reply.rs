@@ -9,8 +9,10 @@
 //! answer is for the caller to limit (RFC 1812 §4.3.2.8, RFC 4443 §2.4 f).
 
 mod greeting;
+mod returned;
 
 pub use greeting::{Greeting, greet};
+pub use returned::{LONGEST_QUOTE, hand_back};
 
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Addr, Layout, Protocol, Transport, Version};
@@ -130,30 +132,28 @@ pub fn error(
     if source.is_v4() != (version == Version::V4) || !is_answerable(buffer, packet) {
         return None;
     }
-    let (repr, limit, tos) = match version {
-        Version::V4 => (problem.v4(), MAX_ERROR_V4, TOS_ERROR),
-        Version::V6 => (problem.v6(), MAX_ERROR_V6, 0),
+    let repr = match version {
+        Version::V4 => problem.v4(),
+        Version::V6 => problem.v6(),
     };
-    let room = limit - header_len(version) - icmp::LEN;
-    let quote = usize::from(layout.datagram_len()).min(room);
-    let answer = Answer {
-        src: source,
-        dst: tuple.src.addr,
-        protocol: icmp::number(version),
-        tos,
-        length: icmp::LEN + quote,
-    };
+    let quote = usize::from(layout.datagram_len()).min(quoted(version));
+    let answer = Answer::error(version, source, tuple.src.addr, quote);
     answer.message(buffer, layout)?;
     let network = usize::from(layout.network);
     buffer.copy_within(
         network..network + quote,
         network + header_len(version) + icmp::LEN,
     );
-    let message = answer.message(buffer, layout)?;
-    repr.write(message.first_chunk_mut()?);
-    let sum = answer.sum(message, version);
-    icmp::header_mut(message)?.set_checksum(sum.checksum());
-    answer.address(buffer, layout)
+    answer.report(buffer, layout, &repr)
+}
+
+/// How much an error quotes at most, bytes.
+const fn quoted(version: Version) -> usize {
+    let limit = match version {
+        Version::V4 => MAX_ERROR_V4,
+        Version::V6 => MAX_ERROR_V6,
+    };
+    limit - header_len(version) - icmp::LEN
 }
 
 /// Whether one host sent the packet to one other, on the link as in the internet (RFC 1122
@@ -182,6 +182,29 @@ struct Answer {
 }
 
 impl Answer {
+    /// An error that quotes so many bytes.
+    const fn error(version: Version, src: Addr, dst: Addr, quote: usize) -> Self {
+        Self {
+            src,
+            dst,
+            protocol: icmp::number(version),
+            tos: match version {
+                Version::V4 => TOS_ERROR,
+                Version::V6 => 0,
+            },
+            length: icmp::LEN + quote,
+        }
+    }
+
+    /// Writes all of an error but its quote, which is there; returns the length of the frame.
+    fn report(&self, buffer: &mut [u8], layout: &Layout, repr: &icmp::Repr) -> Option<usize> {
+        let message = self.message(buffer, layout)?;
+        repr.write(message.first_chunk_mut()?);
+        let sum = self.sum(message, layout.version);
+        icmp::header_mut(message)?.set_checksum(sum.checksum());
+        self.address(buffer, layout)
+    }
+
     /// The place of the message, if the buffer has room for it.
     fn message<'a>(&self, buffer: &'a mut [u8], layout: &Layout) -> Option<&'a mut [u8]> {
         let start = usize::from(layout.network) + header_len(layout.version);

@@ -111,6 +111,19 @@ impl Tunnel {
         }
     }
 
+    /// The datagram, or the beginning of it, in such a payload that it [makes](Self::makes). There may be
+    /// less of it than a header.
+    pub fn inside(self, payload: &[u8]) -> Option<&[u8]> {
+        let shim = match self {
+            Self::Gre { .. } => {
+                let checksum = payload.first()? & GRE_HAS_SUM != 0;
+                Self::Gre { checksum }.shim()
+            }
+            Self::Ipip | Self::Gue { .. } => self.shim(),
+        };
+        payload.get(shim.into()..)
+    }
+
     const fn protocol(self, inner: Version) -> u8 {
         match (self, inner) {
             (Self::Ipip, Version::V4) => protocol::IPV4,

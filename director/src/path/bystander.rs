@@ -93,6 +93,7 @@ impl<'s> Bystander<'s> {
             openings: &self.openings,
             policy: shared.policy,
             path_mtus: &self.path_mtus,
+            returns: &shared.returns,
             fragments: &shared.fragments,
             sent: &self.sent,
             stats: &self.stats,

@@ -118,9 +118,11 @@ impl<'s> View<'s> {
 }
 
 /// Whether the end of a connection that sends in `direction` can have sent this number lately.
-fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
+pub(super) fn may_have_sent(entry: &Entry, direction: Direction, number: u32) -> bool {
     match &entry.tracked {
-        Tracked::Tcp(tcp) if entry.is_one_way() => tcp.may_have_been_answered(number),
+        Tracked::Tcp(tcp) if entry.is_one_way() && direction == Direction::Reply => {
+            tcp.may_have_been_answered(number)
+        }
         Tracked::Tcp(tcp) => tcp.has_sent(entry.side(direction), number),
         Tracked::Sctp(sctp) => sctp.may_have_sent(direction, number),
         Tracked::Udp | Tracked::Call(_) => true,

@@ -44,6 +44,7 @@ mod reading;
 mod refused;
 mod renewal;
 mod resurrect;
+mod returned;
 mod splice;
 mod sticky;
 mod stray;
@@ -72,6 +73,7 @@ use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Asker, Fib};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
+use crate::returned::Returns;
 use crate::sources::Sampler;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
@@ -115,6 +117,8 @@ pub struct Shared {
     pub policy: Policy,
     /// How long packets to the ends of tunnels may be.
     pub path_mtus: Arc<ArcSwap<PathMtus>>,
+    /// Datagrams that have not got through their tunnels.
+    pub returns: Returns,
     /// Which new connections are dropped when some are.
     pub lottery: Lottery,
     /// The way to the kernel of this host, once a real server needs it.
@@ -145,6 +149,8 @@ pub struct Path {
     sampler: Sampler,
     /// When half-open connections were last dropped before their time.
     thinned: Tick,
+    /// When it was last looked for what has come back from tunnels.
+    looked: Tick,
 }
 
 /// All that a worker sees packets with.
@@ -191,6 +197,7 @@ impl Sight {
             fragments: &self.shared.fragments,
             policy: self.shared.policy,
             path_mtus: self.path_mtus.load(),
+            returns: &self.shared.returns,
             stats: &self.stats,
             sent: &self.sent,
             sysctls: self.sysctls.load(),
@@ -217,6 +224,7 @@ impl Path {
             clients_expiry: Expiry::of(worker, shared.workers),
             sampler: Sampler::default(),
             thinned: Tick::default(),
+            looked: Tick::default(),
             sight: Sight {
                 worker,
                 pool: Cache::new(Arc::clone(&shared.pool)),
@@ -282,6 +290,10 @@ impl Walk for Path {
         view.tend_openings();
         view.run_errands(umem, out);
         view.say_farewells(umem, out);
+        if self.looked != now {
+            self.looked = now;
+            view.hand_back(umem, &mut self.refused, out);
+        }
     }
 
     fn held(&self) -> usize {

@@ -11,7 +11,7 @@ use super::reading::Reading;
 use super::view::{Owner, Refusal, View};
 use crate::drops::Cause;
 use crate::fragment::Name;
-use crate::neighbour::{Asker, Fib};
+use crate::neighbour::{Ask, Asker, Fib};
 use crate::stats::WorkerStats;
 use crate::time::{Tick, Ticks};
 use crate::worker::Outbox;
@@ -21,7 +21,7 @@ use crate::xsk::Umem;
 const WAITING: usize = 64;
 
 /// How long a packet waits: as long as the kernel asks (`mcast_solicit` times `retrans_time`).
-const PATIENCE: Ticks = Ticks::seconds(3);
+pub(super) const PATIENCE: Ticks = Ticks::seconds(3);
 
 /// How much longer it waits for the word of the kernel that nobody has answered, by which its sender
 /// is told.
@@ -53,6 +53,16 @@ impl Refused {
             retried: Vec::with_capacity(WAITING),
             tried: (0, Tick::default()),
         }
+    }
+
+    /// Whether the director may say one thing more of its own accord.
+    pub(super) fn may_say(&mut self, now: Tick) -> bool {
+        self.allowance.take(now)
+    }
+
+    /// Has a neighbour asked for its address, since somebody waits for it.
+    pub(super) fn ask(&mut self, ask: Ask, now: Tick) {
+        self.asker.ask(ask, now);
     }
 
     /// How many packets wait.

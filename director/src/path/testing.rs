@@ -11,6 +11,7 @@ use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::Fib;
 use crate::pool::Pool;
+use crate::returned::Returns;
 use crate::templates::Templates;
 
 /// What one worker has at its start, with room for 64 connections.
@@ -30,6 +31,7 @@ pub(super) fn shared(pool: Pool, fib: Fib) -> Shared {
         fragments: Fragments::default(),
         policy: Policy::default(),
         path_mtus: Arc::default(),
+        returns: Returns::default(),
         lottery: Lottery::random(),
         door: OnceLock::default(),
         orders: Orders::default(),

@@ -25,6 +25,7 @@ use crate::ftp::{Expectations, Shifts};
 use crate::neighbour::{Ask, Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
+use crate::returned::Returns;
 use crate::service::{Real, Service};
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
@@ -58,6 +59,7 @@ pub(super) struct View<'s> {
     pub(super) openings: &'s Openings,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
+    pub(super) returns: &'s Returns,
     pub(super) stats: &'s WorkerStats,
     /// The ways of fragmented datagrams.
     pub(super) fragments: &'s Fragments<Course>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tracing::warn;
 
-use crate::control::{self, Director, WATCH_PERIOD, listen_for_path_mtus};
+use crate::control::{self, Director, WATCH_PERIOD, listen_for_errors};
 use crate::health::Switchboard;
 use crate::logging;
 use crate::stats::rate;
@@ -35,11 +35,11 @@ pub fn look_after(
         .context("cannot start a thread for health checks")
 }
 
-/// Hears of the path MTUs of tunnels. Never ends.
+/// Hears what is said of packets in tunnels. Never ends.
 pub async fn hear(director: Arc<Director>) {
     let listen = async |version| {
-        if let Err(error) = listen_for_path_mtus(&director, version).await {
-            warn!(%error, ?version, "path MTUs of tunnels are not heard of");
+        if let Err(error) = listen_for_errors(&director, version).await {
+            warn!(%error, ?version, "what is said of packets in tunnels is not heard");
         }
     };
     tokio::join!(listen(Version::V4), listen(Version::V6));

@@ -1,11 +1,15 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443) errors, and the packets that they quote.
 
+mod report;
+
 use std::borrow::{Borrow, BorrowMut};
 
 use super::bytes::{put, put_u16, u16_at, u32_at};
 use super::layout::{Datagram, layout};
 use super::{Addr, Layout, Malformed, Protocol, Tuple, Version};
 use super::{checksum, ipv4, ipv6, udp, view};
+
+pub use report::Report;
 
 /// IANA number of ICMP.
 pub const V4: u8 = checksum::ICMP;
@@ -26,15 +30,17 @@ mod field {
 /// Types and codes of ICMP errors.
 mod v4 {
     pub(super) const UNREACHABLE: u8 = 3;
+    pub(super) const HOST_UNREACHABLE: u8 = 1;
     pub(super) const FRAGMENTATION_NEEDED: u8 = 4;
     pub(super) const SOURCE_QUENCH: u8 = 4;
     pub(super) const TIME_EXCEEDED: u8 = 11;
     pub(super) const PARAMETER_PROBLEM: u8 = 12;
 }
 
-/// Types of ICMPv6 errors.
+/// Types and codes of ICMPv6 errors.
 mod v6 {
     pub(super) const UNREACHABLE: u8 = 1;
+    pub(super) const ADDRESS_UNREACHABLE: u8 = 3;
     pub(super) const TOO_BIG: u8 = 2;
     pub(super) const TIME_EXCEEDED: u8 = 3;
     pub(super) const PARAMETER_PROBLEM: u8 = 4;
@@ -154,55 +160,6 @@ pub struct IcmpError {
     pub mtu: Option<u32>,
     /// The packet that it is about.
     pub quote: Quote,
-}
-
-/// A report that a packet was too long for its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooBig<'m> {
-    /// What the way takes, bytes.
-    pub mtu: u32,
-    /// Who sent the packet.
-    pub src: Addr,
-    /// Whom it was for.
-    pub dst: Addr,
-    /// IANA number of what it carried.
-    pub protocol: u8,
-    /// The beginning of that.
-    pub payload: &'m [u8],
-}
-
-impl<'m> TooBig<'m> {
-    /// Reads an ICMP message, if it is one of these; the checksum of an ICMPv6 one is left to
-    /// whoever has its addresses.
-    pub fn read(version: Version, message: &'m [u8]) -> Option<Self> {
-        let mtu = header(message)?.mtu(version)?;
-        let quote = message.get(LEN..)?;
-        match version {
-            Version::V4 => {
-                let ip = ipv4::header(quote)?;
-                let is_readable = checksum::Sum::default().bytes(message).is_valid();
-                let payload = quote.get(ip.header_len().ok()?..)?;
-                (is_readable && !ip.is_later_fragment()).then_some(Self {
-                    mtu,
-                    src: ip.src(),
-                    dst: ip.dst(),
-                    protocol: ip.protocol(),
-                    payload,
-                })
-            }
-            Version::V6 => {
-                let ip = ipv6::header(quote)?;
-                let payload = quote.get(ipv6::LEN..)?;
-                (ip.version() == 6).then_some(Self {
-                    mtu,
-                    src: ip.src(),
-                    dst: ip.dst(),
-                    protocol: ip.next_header(),
-                    payload,
-                })
-            }
-        }
-    }
 }
 
 /// The packet that an error is about, as far as it is quoted: at least to its ports.

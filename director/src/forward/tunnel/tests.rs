@@ -185,6 +185,7 @@ proptest! {
         let frame = wrapped(&outer, &inner);
         let (protocol, outer_class, hops, payload) = open_ip(&frame, &outer);
         prop_assert_eq!((outer_class, hops), (class, sample.ttl));
+        prop_assert_eq!(outer.tunnel.inside(&payload), Some(&datagram[..]));
         prop_assert_eq!(open_shim(protocol, &payload, &outer, v4), datagram);
         if outer.dst.is_v4() {
             let ip = Ipv4Packet::new(&frame[14..]).unwrap();

@@ -1,5 +1,5 @@
-//! What routers say of the director's own outer datagrams. They say it to the host, and so it is
-//! heard there, beside the kernel: a raw socket gets a copy of each ICMP message.
+//! What routers and real servers say of the director's own outer datagrams. They say it to the host, and
+//! so it is heard there, beside the kernel: a raw socket gets a copy of each ICMP message.
 
 use std::io;
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use tokio::net::UdpSocket;
 use tracing::debug;
 
 use super::Director;
+use crate::forward::Tunnel;
 use crate::pool::Pool;
+use crate::returned::Returned;
 use crate::service::Method;
-use crate::wire::icmp::TooBig;
+use crate::wire::icmp::Report;
 use crate::wire::{Addr, Version, ipv4};
 
 /// Messages that are read together, and how long a rest follows: 640 a second at most, so that a
@@ -24,30 +26,51 @@ const REST: Duration = Duration::from_millis(100);
 const LONGEST: usize = 1280;
 
 impl Director {
-    /// Takes in that a packet was too long, if it was of a tunnel to a real server.
-    fn hear(&self, report: &TooBig<'_>) {
+    /// Takes in what was said of a packet, if it was of a tunnel to a real server.
+    fn hear(&self, report: &Report<'_>) {
         let pool = self.shared.pool.load();
-        let locals = self.neighbourhood.addresses();
-        let is_ours = locals.borrow().contains(&report.src)
-            && pool.reals().any(|real| match real.method {
-                Method::Tun(tunnel) => {
-                    real.endpoint.addr == report.dst
-                        && tunnel.makes(report.protocol, report.payload)
-                }
-                _ => false,
-            });
-        if !is_ours {
+        let Some(tunnel) = self.tunnel_of(&pool, report) else {
             return;
+        };
+        match report.mtu {
+            Some(mtu) => self.narrow(&pool, report.dst, mtu),
+            None => self.hand_back(report, tunnel),
         }
+    }
+
+    /// The tunnel of the director's own that the packet was of.
+    fn tunnel_of(&self, pool: &Pool, report: &Report<'_>) -> Option<Tunnel> {
+        let locals = self.neighbourhood.addresses();
+        if !locals.borrow().contains(&report.src) {
+            return None;
+        }
+        pool.reals().find_map(|real| match real.method {
+            Method::Tun(tunnel) if real.endpoint.addr == report.dst => tunnel
+                .makes(report.protocol, report.payload)
+                .then_some(tunnel),
+            _ => None,
+        })
+    }
+
+    /// Takes in that no packet to `real` may be longer than `mtu`.
+    fn narrow(&self, pool: &Pool, real: Addr, mtu: u32) {
         let now = self.facts.clock.now();
         let known = self.shared.path_mtus.load();
-        if let Some(next) = known.learn(report.dst, report.mtu, now) {
-            let is_narrower = next.to(report.dst, now) < known.to(report.dst, now);
+        if let Some(next) = known.learn(real, mtu, now) {
+            let is_narrower = next.to(real, now) < known.to(real, now);
             self.shared.path_mtus.store(Arc::new(next));
             if is_narrower {
-                debug!(real = %report.dst, mtu = report.mtu, "a tunnel's way is narrower");
-                self.look_anew(&pool, report.dst);
+                debug!(%real, mtu, "a tunnel's way is narrower");
+                self.look_anew(pool, real);
             }
+        }
+    }
+
+    /// Has a worker tell the client whose packet was in there, if enough of that is quoted.
+    fn hand_back(&self, report: &Report<'_>, tunnel: Tunnel) {
+        let returned = Returned::of(report, tunnel, self.facts.clock.now());
+        if let Some(returned) = returned {
+            self.shared.returns.add(returned);
         }
     }
 
@@ -61,7 +84,7 @@ impl Director {
     }
 }
 
-/// Hears of packets in tunnels that were too long. Never ends, but with an error.
+/// Hears of packets in tunnels that were too long or have not arrived. Never ends, but with an error.
 ///
 /// # Errors
 /// What socket(2) says.
@@ -83,7 +106,7 @@ pub async fn listen(director: &Director, version: Version) -> io::Result<()> {
             let message = buffer
                 .get(..length)
                 .and_then(|bytes| message_in(version, bytes));
-            if let Some(report) = message.and_then(|bytes| TooBig::read(version, bytes)) {
+            if let Some(report) = message.and_then(|bytes| Report::read(version, bytes)) {
                 director.hear(&report);
             }
         }
