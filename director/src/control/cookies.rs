@@ -185,11 +185,12 @@ impl Director {
         if mint.dies.get(&service.key).is_some_and(is_of) {
             return true;
         }
-        mint.dies.remove(&service.key);
-        if !needs_dies(service, look) {
-            return false;
-        }
-        let Some(slot) = mint.free_slot() else {
+        let had = mint.dies.remove(&service.key).is_some();
+        let slot = needs_dies(service, look).then(|| mint.free_slot());
+        let Some(slot) = slot.flatten() else {
+            if had {
+                self.end_cookies(service, vip);
+            }
             return false;
         };
         let dies = Dies {
@@ -264,9 +265,14 @@ impl Director {
         let rest = dies.unwanted.map(|since| since.until(look.now));
         if rest.is_some_and(|rest| rest >= Ticks(look.period.0 * 2)) {
             mint.dies.remove(&service.key);
-            self.tell_gate(vip, None);
-            service.cookies.set(None);
+            self.end_cookies(service, vip);
         }
+    }
+
+    /// From now on no cookie of a service is good.
+    fn end_cookies(&self, service: &Service, vip: Endpoint) {
+        self.tell_gate(vip, None);
+        service.cookies.set(None);
     }
 
     /// Who checks cookies learns of a change before who makes them, and the other way round when

@@ -112,6 +112,20 @@ impl Bed {
         Director::start(&self.topology.director, &self.configuration)
     }
 
+    /// Has the director read a configuration that is `shaped` otherwise.
+    pub(crate) fn reload(
+        &mut self,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<()> {
+        let text = shape(self.configuration.clone()).text(&self.director.socket())?;
+        self.director.reload(&text)?;
+        wait::until("the reload", PATIENCE, || {
+            let log = self.director.log();
+            ensure!(log.contains("configuration reloaded"), "{log}");
+            Ok(())
+        })
+    }
+
     pub(crate) fn client(&self) -> &Namespace {
         &self.topology.client
     }

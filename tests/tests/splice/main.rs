@@ -4,5 +4,6 @@
 mod bed;
 mod loss;
 mod reals;
+mod secret;
 mod serves;
 mod takeover;

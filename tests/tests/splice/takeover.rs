@@ -17,7 +17,7 @@ use testbed::wait;
 use crate::bed::{Bed, PATIENCE, rules};
 
 /// Loses what clients say to a server after their SYN.
-const LOSS: &str = "table inet loss {\n chain loss {\n  type filter hook output priority 0;\n  \
+pub(crate) const LOSS: &str = "table inet loss {\n chain loss {\n  type filter hook output priority 0;\n  \
      tcp dport 80 tcp flags & (syn | ack) == ack drop\n }\n}\n";
 
 /// A bed whose daemon leaves what it knows to the next.

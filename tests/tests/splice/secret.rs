@@ -1,0 +1,47 @@
+//! Keys that follow from a secret, and go with it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use testbed::accounts::balanced;
+use testbed::require;
+use testbed::scene::Family;
+use testbed::traffic::HttpConnection;
+
+use crate::bed::{Bed, rules};
+use crate::takeover::LOSS;
+
+const HTTP: Family = Family::V4;
+
+/// Writes a secret down; where it is.
+fn secret(directory: &Path, text: &str) -> Result<String> {
+    let path = directory.join(text);
+    fs::write(&path, text.repeat(10))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(path.display().to_string())
+}
+
+/// Also where no cookies are made with the next one.
+#[test]
+fn a_cookie_of_a_secret_is_no_good_when_there_is_another() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let secrets = tempfile::tempdir()?;
+    let old = secret(secrets.path(), "former")?;
+    let new = secret(secrets.path(), "latter")?;
+    let mut bed = Bed::build_shaped(|file| file.cookies("secret_file", old))?;
+    rules(bed.client(), LOSS)?;
+    let mut early = HttpConnection::open(bed.client(), HTTP.http())?;
+    bed.reload(|file| file.without_cookies().cookies("secret_file", new))?;
+    bed.client()
+        .run("nft", &["delete", "table", "inet", "loss"])?;
+    let outcome = early.ask_name();
+    ensure!(outcome.is_err(), "the cookie of another secret was good");
+    HttpConnection::open(bed.client(), HTTP.http())?.ask_name()?;
+    let syns = bed.syns()?;
+    ensure!(syns == 1, "{syns} SYNs");
+    balanced(&bed.director)
+}
