@@ -1,6 +1,9 @@
 //! Whose turn it is to read from the director: a read may go through all that it knows, which takes
 //! a core for as long as it lasts. So each door reads a little at a time, and the next one waits,
-//! first come, first served. One who waits holds nothing, and is gone when his connection is.
+//! first come, first served. One who waits holds nothing, and is gone when his connection is. What a
+//! read has made waits on a shelf of the door.
+
+mod shelf;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,6 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::Caller;
+use shelf::{Holder, Shelf};
+
+pub(crate) use shelf::{Maker, Place};
 
 /// Reads of a door that run at a time.
 pub(crate) const OF_A_DOOR: usize = 2;
@@ -21,6 +27,7 @@ pub(crate) struct Reads {
     door: Arc<Semaphore>,
     /// Of tokens that read or wait, and some that did.
     by_token: Mutex<HashMap<String, Weak<Semaphore>>>,
+    shelf: Arc<Shelf>,
 }
 
 impl Default for Reads {
@@ -28,6 +35,7 @@ impl Default for Reads {
         Self {
             door: Arc::new(Semaphore::new(OF_A_DOOR)),
             by_token: Mutex::default(),
+            shelf: Arc::default(),
         }
     }
 }
@@ -42,6 +50,10 @@ impl Reads {
         Queue {
             own,
             door: Arc::clone(&self.door),
+            place: Place {
+                shelf: Arc::clone(&self.shelf),
+                whose: caller.into(),
+            },
         }
     }
 
@@ -59,19 +71,26 @@ impl Reads {
     }
 }
 
-/// Where a caller waits: behind the reads of his token, then behind those of the door.
+/// Where a caller waits: behind the reads of his token, then for room on the shelf, then behind the
+/// reads of the door.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     own: Option<Arc<Semaphore>>,
     door: Arc<Semaphore>,
+    place: Place,
 }
 
 impl Default for Queue {
     /// That of a door by itself.
     fn default() -> Self {
+        let Reads { door, shelf, .. } = Reads::default();
         Self {
             own: None,
-            door: Reads::default().door,
+            door,
+            place: Place {
+                shelf,
+                whose: Holder::default(),
+            },
         }
     }
 }
@@ -80,17 +99,30 @@ impl Queue {
     /// Waits until it is his turn.
     pub(crate) async fn turn(&self) -> Turn {
         let own = match &self.own {
-            Some(own) => place(own).await,
+            Some(own) => permit(own).await,
             None => None,
         };
-        Turn {
-            _own: own,
-            _door: place(&self.door).await,
+        let Place { shelf, whose } = &self.place;
+        loop {
+            shelf.room(whose).await;
+            let door = permit(&self.door).await;
+            // Others may have come before, and nobody of the door is to wait for room.
+            if shelf.has_room(whose) {
+                return Turn {
+                    _own: own,
+                    _door: door,
+                };
+            }
         }
+    }
+
+    /// Where his answer goes.
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
     }
 }
 
-async fn place(of: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+async fn permit(of: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     // It fails only when somebody closes the semaphore, which nobody does.
     Arc::clone(of).acquire_owned().await.ok()
 }

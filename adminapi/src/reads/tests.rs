@@ -1,22 +1,35 @@
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
 use axum::{Extension, Router};
+use serde_json::json;
 use tokio::task::{JoinHandle, yield_now};
 use tower::ServiceExt;
 
 use super::*;
 use crate::audited;
 use crate::auth::{Door, NamedToken, Peer, Role, Token, Tokens, guard};
+use crate::control::Control as _;
 use crate::fake::{Fake, Gate};
 use crate::kept::Kept;
+use crate::model::Service;
 
 const PROCESS: Peer = Peer::Process { uid: 0, pid: None };
 
 /// A read that the gate holds up, and one that it does not.
 const SLOW: &str = "/v1/limits";
 const QUICK: &str = "/v1/timeouts";
+
+/// A service whose view is some megabytes.
+fn large() -> Service {
+    let real = |host: u32| json!({"address": Ipv4Addr::from(0x0a00_0000 + host), "weight": 1});
+    let reals: Vec<_> = (1..20_000).map(real).collect();
+    let service = json!({"protocol": "tcp", "address": "192.0.2.1", "port": 80,
+        "scheduler": "rr", "reals": reals});
+    serde_json::from_value(service).unwrap()
+}
 
 /// Two doors of one director: a Unix socket, and one for tokens.
 struct Doors {
@@ -29,6 +42,10 @@ struct Doors {
 impl Doors {
     /// There is a token for each of the roles.
     fn of(roles: &[Role]) -> Self {
+        Self::over(Fake::default(), roles)
+    }
+
+    fn over(fake: Fake, roles: &[Role]) -> Self {
         let secrets: Vec<_> = roles.iter().map(|_| Token::generate().unwrap()).collect();
         let named = roles.iter().zip(&secrets).enumerate();
         let lines = named.map(|(number, (role, secret))| {
@@ -45,7 +62,6 @@ impl Doors {
             tokens: Some(Arc::new(Kept::new("tokens", Vec::new(), read).unwrap())),
             allowance: None,
         };
-        let fake = Fake::default();
         let gate = Arc::clone(&fake.gate);
         gate.shut();
         let api = audited(Arc::new(fake));
@@ -64,8 +80,11 @@ impl Doors {
 
     /// With the token of this number.
     fn by_tcp(&self, token: usize, method: Method, path: &str) -> JoinHandle<StatusCode> {
-        let authorization = format!("Bearer {}", self.secrets[token].reveal());
-        asked(&self.tcp, method, path, authorization)
+        asked(&self.tcp, method, path, self.authorization(token))
+    }
+
+    fn authorization(&self, token: usize) -> String {
+        format!("Bearer {}", self.secrets[token].reveal())
     }
 
     fn many(&self, token: usize) -> Vec<JoinHandle<StatusCode>> {
@@ -93,11 +112,21 @@ impl Drop for Doors {
 }
 
 fn asked(api: &Router, method: Method, path: &str, token: String) -> JoinHandle<StatusCode> {
+    let answer = answer(api, method, path, token);
+    tokio::spawn(async move { answer.await.status() })
+}
+
+fn answer(
+    api: &Router,
+    method: Method,
+    path: &str,
+    token: String,
+) -> impl Future<Output = Response> + use<> {
     let request = Request::builder().method(method).uri(path);
     let request = request.header(header::AUTHORIZATION, token);
     let request = request.body(Body::empty()).unwrap();
     let answer = api.clone().oneshot(request);
-    tokio::spawn(async move { answer.await.unwrap().status() })
+    async move { answer.await.unwrap() }
 }
 
 async fn all_ok(asked: Vec<JoinHandle<StatusCode>>) {
@@ -154,6 +183,40 @@ async fn who_hangs_up_gives_his_place_back_once_his_read_has_ended() {
     assert_eq!(doors.by_tcp(1, Method::GET, QUICK).await.unwrap(), 200);
     doors.gate.open();
     all_ok(doors.many(0)).await;
+}
+
+/// Those who take nothing have their answers held up to a limit, and keep no other waiting.
+#[tokio::test]
+async fn what_is_not_taken_is_given_up_where_it_is_too_much() {
+    let fake = Fake::default();
+    fake.add_service(large()).unwrap();
+    let doors = Doors::over(fake, &[Role::Read, Role::Admin]);
+    let (mut stuck, mut size) = (Vec::new(), 0);
+    while size < shelf::FULL / 4 * 5 {
+        let answer = answer(
+            &doors.tcp,
+            Method::GET,
+            "/v1/services",
+            doors.authorization(0),
+        );
+        let answer = answer.await;
+        size += usize::try_from(answer.body().size_hint().lower()).unwrap();
+        stuck.push(answer);
+    }
+    for method in [Method::GET, Method::DELETE] {
+        let status = doors.by_tcp(1, method, "/v1/services/stats").await.unwrap();
+        assert!(status.is_success(), "{status}");
+    }
+    let largest = size / stuck.len();
+    let mut held = 0;
+    for answer in stuck {
+        let whole = to_bytes(answer.into_body(), usize::MAX).await;
+        held += whole.map_or(0, |whole| whole.len());
+    }
+    assert!(
+        held > 0 && held <= shelf::FULL + largest,
+        "{held} of {size}"
+    );
 }
 
 #[tokio::test]

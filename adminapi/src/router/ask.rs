@@ -4,15 +4,18 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
+use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::oneshot;
 
 use super::condition::Condition;
 use super::tag::Tagged;
 use crate::control::Control;
 use crate::error;
 use crate::failure::Failure;
-use crate::reads::Queue;
+use crate::model::listing::Unlisted;
+use crate::reads::{Maker, Queue};
 
 /// The way from a handler to the director.
 #[derive(Clone)]
@@ -64,7 +67,34 @@ impl Ask {
         T: IntoResponse,
         F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
     {
-        self.run(|control| Ok(call(control)?.into_response())).await
+        let place = self.queue.place();
+        self.run(|control| Ok(place.lay(call(control)?.into_response())))
+            .await
+    }
+
+    /// The same for an answer in pieces, of this media type, which is sent while it is being made.
+    pub(super) async fn send<T, F>(&self, kind: &'static str, call: F) -> Result<Response, Failure>
+    where
+        T: Iterator<Item = Result<Vec<u8>, Unlisted>>,
+        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
+    {
+        let place = self.queue.place();
+        let (begun, beginning) = oneshot::channel();
+        let made = self.run(move |control| {
+            let pieces = call(control)?;
+            let (maker, body) = place.begin();
+            if begun.send(body).is_ok() {
+                make(pieces, maker);
+            }
+            Ok(())
+        });
+        let body = tokio::select! {
+            biased;
+            Ok(body) = beginning => body,
+            Err(failure) = made => return Err(failure),
+            else => return Err(error::ControlError::Internal("no answer".to_owned()).into()),
+        };
+        Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
     }
 
     /// Runs `call`, which changes what is configured, if `condition` holds for what `present`
@@ -127,4 +157,15 @@ impl Ask {
             Err(fault) => Err(error::ControlError::Internal(fault.to_string()).into()),
         }
     }
+}
+
+/// Makes an answer of `pieces`, for as long as somebody wants it.
+fn make(pieces: impl Iterator<Item = Result<Vec<u8>, Unlisted>>, maker: Maker) {
+    for piece in pieces {
+        let is_wanted = piece.is_ok_and(|piece| maker.put(piece.into()));
+        if !is_wanted {
+            return;
+        }
+    }
+    maker.end();
 }

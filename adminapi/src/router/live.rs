@@ -108,8 +108,9 @@ pub(super) async fn stats(
 #[utoipa::path(get, path = "/metrics", tag = "director",
     responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn metrics(ask: Ask) -> std::result::Result<Response, Failure> {
-    let text = ask.look(metrics::expose).await?;
-    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+    let kind = [(header::CONTENT_TYPE, metrics::MEDIA_TYPE)];
+    ask.show(move |control| Ok((kind, metrics::expose(control)?)))
+        .await
 }
 
 /// What can be told: it has a number, one above that of what was told before it.
