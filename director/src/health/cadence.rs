@@ -9,8 +9,8 @@ use adminapi::model::Pace;
 /// The first checks come within this time, or within their interval if that is shorter.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// How far apart the points of the grid are: a fortieth of the interval within these bounds. The more
-/// checks of a moment there are, the less each of them costs.
+/// How far apart the points of the grid are: a twentieth of the interval within these bounds, a quarter of
+/// what the usual jitter moves a check about. The more checks of a moment there are, the less each of them costs.
 const GRAINS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(50)];
 
 /// The moments at which checks begin: those of one moment take one turn of the thread together.
@@ -29,7 +29,7 @@ impl Grid {
     /// whole.
     pub(super) fn near(self, moment: Instant, pace: &Pace) -> Instant {
         let [finest, coarsest] = GRAINS;
-        let grain = (Duration::from(pace.interval) / 40).clamp(finest, coarsest);
+        let grain = (Duration::from(pace.interval) / 20).clamp(finest, coarsest);
         let passed = (moment - self.origin + grain / 2).as_nanos();
         let behind = passed % grain.as_nanos();
         self.origin + Duration::from_nanos((passed - behind) as u64)
@@ -84,9 +84,9 @@ mod tests {
             (100, 0, 0),
             (100, 4_999, 0),
             (100, 5_000, 10),
-            (400, 14_999, 10),
-            (1000, 12_499, 0),
-            (1000, 12_500, 25),
+            (400, 29_999, 20),
+            (1000, 24_999, 0),
+            (1000, 25_000, 50),
             (2000, 24_999, 0),
             (60_000, 25_000, 50),
             (60_000, 3_600_000_001, 3_600_000),
