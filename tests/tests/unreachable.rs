@@ -284,3 +284,60 @@ fn a_client_is_told_that_nobody_answers_at_its_only_real_server() -> Result<()> 
     assert_accounts(&scene.director);
     Ok(())
 }
+
+/// Adds a service on `port` whose real servers a route says must not be reached: `count` of them.
+fn add_unreachable(
+    scene: &Scene,
+    (protocol, port): (Protocol, u16),
+    count: u16,
+    change: impl FnOnce(&mut Service),
+) -> Result<SocketAddr> {
+    let vip = SocketAddr::new(Family::V4.vip(), port);
+    let hosts = (1..=count).map(|host| {
+        let [high, low] = host.to_be_bytes();
+        SocketAddr::new([10, 77, high, low].into(), ECHO_PORT)
+    });
+    let mut service = service(protocol, vip, Scheduler::Rr, hosts.map(|host| (host, 1)));
+    change(&mut service);
+    let route = ["route", "replace", "unreachable", "10.77.0.0/16"];
+    scene.topology.director.run("ip", &route)?;
+    scene.director.api().add_service(&service)?;
+    wait::until_true("the route to be known", PATIENCE, || {
+        explain(scene, protocol, vip, 40_000)
+            .is_ok_and(|told| told.reason.as_deref() == Some("unreachable"))
+    })?;
+    Ok(vip)
+}
+
+#[test]
+fn the_drop_is_that_of_the_one_who_was_chosen() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene()?;
+    for (port, protocol) in [(9001, Protocol::Udp), (8001, Protocol::Tcp)] {
+        let vip = add_unreachable(&scene, (protocol, port), 3, |_| ())?;
+        for _ in 0..30 {
+            match protocol {
+                Protocol::Udp => {
+                    let client = UdpClient::open(&scene.topology.client, vip)?;
+                    client.socket().send(b"anyone?")?;
+                }
+                _ => drop(HttpConnection::open(&scene.topology.client, vip)),
+            }
+        }
+        let id = ServiceId::at(protocol, vip);
+        let drops = || -> Result<Vec<u64>> {
+            let reals = scene.director.api().service(id)?.reals;
+            let drops = reals.iter().map(|real| real.drops.get("unreachable"));
+            Ok(drops.map(|count| count.copied().unwrap_or(0)).collect())
+        };
+        wait::until_true("all to be dropped", PATIENCE, || {
+            drops().is_ok_and(|drops| drops.iter().sum::<u64>() >= 30)
+        })?;
+        let drops = drops()?;
+        assert!(drops.iter().all(|count| *count >= 8), "{drops:?}");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}

@@ -74,14 +74,16 @@ impl<'s> View<'s> {
         let stand_in = || self.in_reach(service, frame, packet, guest, first);
         let others = std::iter::once_with(stand_in).chain(others(service, guest));
         let others = others.filter(|real| real.id != first.id);
-        let mut why = Refusal::from(Cause::TupleTaken);
+        let mut why = None;
         for real in std::iter::once(first).chain(others) {
             let entry = self.entry(&packet.tuple, real, guest);
             match self.take_in(shard, frame, packet, place, real, entry)? {
-                Err(refusal) => why = refusal,
+                Err(refusal) => why = why.or(Some(refusal)),
                 Ok((to, hop)) => return Ok((real, to, hop)),
             }
         }
+        // Of the one that was chosen, whatever the others have said.
+        let why = why.unwrap_or_else(|| Cause::TupleTaken.into());
         Err(why.within(service))
     }
 
