@@ -1,6 +1,9 @@
 //! Real servers that nothing can get to: others serve their clients.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use adminapi::model::{
@@ -307,6 +310,68 @@ fn add_unreachable(
             .is_ok_and(|told| told.reason.as_deref() == Some("unreachable"))
     })?;
     Ok(vip)
+}
+
+/// Sends datagrams in the client's namespace until it is dropped.
+struct Stream {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    /// So many a millisecond.
+    fn start(scene: &Scene, to: SocketAddr, each: usize) -> Result<Self> {
+        let socket = (scene.topology.client).enter(|| Ok(UdpSocket::bind((CLIENT_V4, 0))?))?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&is_over);
+        let send = move || {
+            while !ends.load(Ordering::Relaxed) {
+                for _ in 0..each {
+                    // Nobody is there, which it may be told of.
+                    let _ = socket.send_to(b"anyone?", to);
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let thread = Some(thread::spawn(send));
+        Ok(Self { is_over, thread })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether a datagram is echoed at once.
+fn is_answered(scene: &Scene, vip: SocketAddr) -> bool {
+    UdpClient::open(&scene.topology.client, vip).is_ok_and(|client| {
+        let patience = Some(Duration::from_millis(500));
+        client.socket().set_read_timeout(patience).is_ok() && client.echo(b"and here?").is_ok()
+    })
+}
+
+#[test]
+fn those_who_ask_for_many_that_cannot_be_reached_are_in_nobodys_way() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene()?;
+    for (port, one_packet) in [(9001, false), (9002, true)] {
+        let change = |service: &mut Service| service.one_packet = one_packet;
+        let vip = add_unreachable(&scene, (Protocol::Udp, port), 500, change)?;
+        let stream = Stream::start(&scene, vip, 2)?;
+        let answered = (0..15).filter(|_| is_answered(&scene, Family::V4.echo()));
+        let answered = answered.count();
+        drop(stream);
+        assert!(answered >= 12, "{answered} of 15, one packet: {one_packet}");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
 }
 
 #[test]

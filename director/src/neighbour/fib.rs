@@ -167,17 +167,17 @@ impl Fib {
     /// route: the same hash, the same next hop, as long as that one's link is up.
     #[inline]
     pub fn next_hop(&self, dst: Addr, flow_hash: u64) -> Result<Hop, NoHop> {
-        self.way(dst, flow_hash).map(|(hop, _)| hop)
+        self.way(dst, flow_hash).0
     }
 
-    /// The same, and whether it is the next hop of all flows to `dst`.
+    /// The same, and whether that holds for all flows to `dst`.
     #[inline]
-    pub fn way(&self, dst: Addr, flow_hash: u64) -> Result<(Hop, bool), NoHop> {
-        let slot = self.routes.find(dst).ok_or(NoHop::NoRoute)?;
-        match self.slots.get(slot as usize) {
-            Some(Slot::Multi(members)) => Ok((self.pick(members, dst, flow_hash)?, false)),
-            Some(slot) => Ok((self.single(slot, dst)?, true)),
-            None => Err(NoHop::NoRoute),
+    pub fn way(&self, dst: Addr, flow_hash: u64) -> (Result<Hop, NoHop>, bool) {
+        let slot = self.routes.find(dst);
+        match slot.and_then(|slot| self.slots.get(slot as usize)) {
+            Some(Slot::Multi(members)) => (self.pick(members, dst, flow_hash), false),
+            Some(slot) => (self.single(slot, dst), true),
+            None => (Err(NoHop::NoRoute), true),
         }
     }
 

@@ -50,12 +50,23 @@ impl<'s> View<'s> {
         guest: &Guest,
         picked: &'s Real,
     ) -> &'s Real {
-        let pick = |newcomer: &Newcomer<'_>| service.scheduler.pick(&service.reals, newcomer);
-        let stand_in = || self.stand_in(service, frame, packet, guest, pick);
+        let other = || self.pick_in_reach(service, frame, packet, guest);
         match self.is_cut_off(frame, packet, picked) {
-            true => stand_in().unwrap_or(picked),
+            true => other().unwrap_or(picked),
             false => picked,
         }
+    }
+
+    /// Whom the scheduler picks of those that can be reached.
+    pub(super) fn pick_in_reach(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+    ) -> Option<&'s Real> {
+        let pick = |newcomer: &Newcomer<'_>| service.scheduler.pick(&service.reals, newcomer);
+        self.stand_in(service, frame, packet, guest, pick)
     }
 
     /// Whom the scheduler, asked by `ask`, chooses of those that can be reached. Nobody stands in for the
@@ -69,10 +80,12 @@ impl<'s> View<'s> {
         guest: &Guest,
         ask: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
     ) -> Option<&'s Real> {
-        if service.sorry.is_some() {
+        let lost = self.ways.lost(service);
+        if service.sorry.is_some() || lost.is_all() {
             return None;
         }
-        let may = |real: &Real| guest.suits(real) && !self.is_cut_off(frame, packet, real);
+        let is_near = |real: &Real| !lost.has(real) && !self.is_cut_off(frame, packet, real);
+        let may = |real: &Real| guest.suits(real) && is_near(real);
         let newcomer = Newcomer {
             choice: Choice::Of(&may),
             ..self.newcomer(service, packet)

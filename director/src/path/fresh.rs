@@ -70,21 +70,27 @@ impl<'s> View<'s> {
         first: &'s Real,
         guest: &Guest,
     ) -> Result<(&'s Real, Tuple, Hop), Refusal<'s>> {
-        // Asked only once the first one has been refused: a new connection looks up its way once.
-        let stand_in = || self.in_reach(service, frame, packet, guest, first);
-        let others = std::iter::once_with(stand_in).chain(others(service, guest));
-        let others = others.filter(|real| real.id != first.id);
-        let mut why = None;
-        for real in std::iter::once(first).chain(others) {
+        let mut ask = |real: &'s Real| {
             let entry = self.entry(&packet.tuple, real, guest);
-            match self.take_in(shard, frame, packet, place, real, entry)? {
-                Err(refusal) => why = why.or(Some(refusal)),
-                Ok((to, hop)) => return Ok((real, to, hop)),
+            let taken = self.take_in(shard, frame, packet, place, real, entry);
+            taken.map(|taken| taken.map(|(to, hop)| (real, to, hop)))
+        };
+        let refusal = match ask(first)? {
+            Err(refusal) => refusal.within(service),
+            Ok(taken) => return Ok(taken),
+        };
+        let pick = || self.pick_in_reach(service, frame, packet, guest);
+        let is_cut_off = self.is_cut_off(frame, packet, first);
+        let stand_in = is_cut_off.then(|| pick().ok_or(refusal)).transpose()?;
+        let lost = self.ways.lost(service);
+        let others = others(service, guest).filter(|real| real.id != first.id && !lost.has(real));
+        for real in stand_in.into_iter().chain(others) {
+            if let Ok(taken) = ask(real)? {
+                return Ok(taken);
             }
         }
         // Of the one that was chosen, whatever the others have said.
-        let why = why.unwrap_or_else(|| Cause::TupleTaken.into());
-        Err(why.within(service))
+        Err(refusal)
     }
 
     /// The real server of a connection of which so much is known already.

@@ -36,6 +36,7 @@ mod home;
 mod icmp;
 mod judge;
 mod known;
+mod lost;
 mod openings;
 mod own;
 mod plan;

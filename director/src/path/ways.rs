@@ -1,11 +1,15 @@
 //! The ways that a worker's packets have gone last: where others have gone before, a packet needs no
 //! look-up of its route. Real servers are few, so that nearly all packets to them find theirs here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
+use super::lost::Lost;
 use crate::neighbour::{Fib, Hop, NoHop};
 use crate::pool::Pool;
+use crate::service::{Service, ServiceKey};
 use crate::wire::{Addr, Tuple};
 
 /// How many are known at once, a power of two; an address has one place.
@@ -25,6 +29,8 @@ pub(super) struct Ways {
     pool: Arc<Pool>,
     fib: Arc<Fib>,
     places: [Cell<Option<Way>>; PLACES],
+    /// Of services of which somebody could not be reached.
+    lost: RefCell<FxHashMap<ServiceKey, Arc<Lost>>>,
 }
 
 impl Ways {
@@ -33,6 +39,7 @@ impl Ways {
             pool: Arc::clone(pool),
             fib: Arc::clone(fib),
             places: std::array::from_fn(|_| Cell::new(None)),
+            lost: RefCell::default(),
         }
     }
 
@@ -72,6 +79,13 @@ impl Ways {
         source
     }
 
+    /// The real servers of `service` that no way leads to.
+    pub(super) fn lost(&self, service: &Service) -> Arc<Lost> {
+        let mut known = self.lost.borrow_mut();
+        let look = || Arc::new(Lost::of(service, &self.fib));
+        Arc::clone(known.entry(service.key).or_insert_with(look))
+    }
+
     #[inline]
     fn known(&self, to: Addr) -> Option<Way> {
         self.place(to).get().filter(|way| way.to == to)
@@ -80,7 +94,8 @@ impl Ways {
     /// Keeps the way that all flows to an address take.
     #[inline(never)]
     fn look_up(&self, to: Addr, flow: &Tuple) -> Result<Hop, NoHop> {
-        let (hop, is_only) = self.fib.way(to, flow_of(flow))?;
+        let (hop, is_only) = self.fib.way(to, flow_of(flow));
+        let hop = hop?;
         if is_only {
             let source = None;
             self.place(to).set(Some(Way { to, hop, source }));
