@@ -10,7 +10,7 @@ use super::view::{Refusal, View};
 use super::visitor::Guest;
 use crate::drops::{Cause, DropReason};
 use crate::service::{Choice, Newcomer, Real, Service};
-use crate::wire::Transport;
+use crate::wire::{Transport, Tuple};
 
 impl Refusal<'_> {
     /// Whether it says that its real server cannot be reached, whatever the packet is like.
@@ -38,6 +38,17 @@ impl<'s> View<'s> {
         let to = once(packet, real);
         let hop = self.hop_by(frame, &packet.layout, real.method, &to);
         hop.is_err_and(|refusal| refusal.cuts_off())
+    }
+
+    /// Whether a way leads to `real` for a word of the director's own that opens a connection there for
+    /// `original`.
+    pub(super) fn leads_to(&self, real: &Real, original: &Tuple) -> bool {
+        let to = Tuple {
+            dst: real.destination(original.dst),
+            ..*original
+        };
+        let way = self.way_to(to.dst.addr, &to).map_err(Refusal::from);
+        !way.is_err_and(|refusal| refusal.cuts_off())
     }
 
     /// The one that was picked for a packet that would open a connection, or whom the scheduler picks

@@ -19,6 +19,10 @@ use crate::bed::{Bed, PATIENCE, rules};
 
 const HTTP: Family = Family::V4;
 
+/// Of a real server that does not answer.
+const SILENCE: &str = "table inet silence {\n chain input {\n  type filter hook input priority 0;\n  \
+     tcp dport 8080 drop\n }\n}\n";
+
 /// Each takes no part in something, or has a window of another scale.
 fn differ(real: &RealHost) -> Result<()> {
     let settings: &[&str] = match &*real.name {
@@ -50,8 +54,6 @@ fn windows_of_other_scales_and_what_was_not_agreed_on_hinder_nobody() -> Result<
 
 #[test]
 fn who_refuses_or_is_silent_is_passed_over_and_without_anybody_the_client_is_told() -> Result<()> {
-    const SILENCE: &str = "table inet silence {\n chain input {\n  \
-         type filter hook input priority 0;\n  tcp dport 8080 drop\n }\n}\n";
     if !require::machine() {
         return Ok(());
     }
@@ -65,6 +67,36 @@ fn who_refuses_or_is_silent_is_passed_over_and_without_anybody_the_client_is_tol
     let told = HttpConnection::open(bed.client(), HTTP.http())?.ask_name();
     let error = told.expect_err("nobody is there").to_string();
     ensure!(error.contains("reset"), "{error}");
+    balanced(&bed.director)
+}
+
+/// Who cannot be reached has nothing to do, and would be the next to be asked each time.
+#[test]
+fn who_cannot_be_reached_is_not_asked_in_the_place_of_who_is_silent() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    rules(&bed.topology.reals[0].namespace, SILENCE)?;
+    let (api, service) = (bed.director.api(), HTTP.http_service());
+    let first = SocketAddr::new(bed.topology.reals[0].v4.into(), OTHER_HTTP_PORT);
+    let like = Real::from(&api.call(async |api| api.real(service, first).await)?);
+    for nobody in ["192.0.2.1", "192.0.2.2"] {
+        let real = Real {
+            address: nobody.parse()?,
+            ..like.clone()
+        };
+        api.add_real(service, &real)?;
+    }
+    let mut open = Vec::new();
+    let mut names = Vec::new();
+    for _ in 0..6 {
+        let mut connection = HttpConnection::open(bed.client(), HTTP.http())?;
+        names.push(connection.ask_name()?);
+        open.push(connection);
+    }
+    let names = tally(names);
+    ensure!(names.keys().eq(["rs2", "rs3"]), "{names:?}");
     balanced(&bed.director)
 }
 

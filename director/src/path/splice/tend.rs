@@ -46,13 +46,18 @@ impl View<'_> {
         self.openings.wait_for(opening.repeated(), self.now);
     }
 
-    /// Asks the real server with the least to do of those that have not been asked.
+    /// Asks the real server with the least to do of those that have not been asked. One that cannot be
+    /// reached, and so has nothing to do, is not among them while there is another.
     fn ask_another(&self, shard: &mut Shard<'_>, place: &Place, opening: &Opening) -> Option<()> {
         let failed: &Real = self.pool.real(opening.real())?;
         let service = self.pool.service(&failed.service)?;
         let guest = asking(opening.proof, opening.window);
         let fit = |real: &Real| !opening.has_asked(real.id) && guest.suits(real);
-        let real = least_loaded(service, fit).filter(|_| service.sorry.is_none())?;
+        let lost = self.ways.lost(service);
+        let is_near = |real: &Real| !lost.has(real) && self.leads_to(real, &opening.original);
+        let real = least_loaded(service, |real| fit(real) && is_near(real));
+        let real = real.or_else(|| least_loaded(service, fit));
+        let real = real.filter(|_| service.sorry.is_none())?;
         let to = Tuple {
             dst: real.destination(opening.original.dst),
             ..opening.original
