@@ -36,6 +36,8 @@ use crate::time::{Clock, Tick, Ticks};
 use crate::wire::Endpoint;
 
 use bearers::{orders_of, stand};
+use held::Trusted;
+pub(super) use held::bearers;
 use segment::mss;
 use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, turned, way_of, with_note};
 
@@ -61,8 +63,9 @@ pub(super) struct Mint {
     period: Option<Ticks>,
     /// What other directors make the same keys of.
     secret: Option<Secret>,
-    /// Whether anybody has looked yet: before, keys of a former director may come.
-    begun: bool,
+    /// When somebody has looked first: before, keys of a former director may come.
+    begun: Option<Tick>,
+    trusted: Arc<Trusted>,
 }
 
 /// What is known of a service at a look.
@@ -73,6 +76,7 @@ struct Look<'a> {
     fib: &'a Fib,
     now: Tick,
     period: Ticks,
+    trusted: &'a Trusted,
     sysctls: &'a Sysctls,
     /// Whether the defence wants cookies.
     attacked: bool,
@@ -120,14 +124,14 @@ impl Director {
     pub fn tend_cookies(&self) {
         // First, so that no other look goes on with what was there before a change.
         let mut mint = self.mint.lock();
-        mint.begun = true;
+        mint.begun.get_or_insert(self.facts.clock.now());
         self.look_at_cookies(&mut mint);
     }
 
     /// The same, when somebody has changed that.
     pub(super) fn follow_cookies(&self) {
         let mut mint = self.mint.lock();
-        if mint.begun {
+        if mint.begun.is_some() {
             self.look_at_cookies(&mut mint);
         }
     }
@@ -143,6 +147,7 @@ impl Director {
         };
         self.forget_dies(mint, |key| pool.service(key).is_some());
         let mut orders = Vec::new();
+        let trusted = mint.trusted(now);
         let is_helped = self.agents.count() > 0;
         let sysctls = self.shared.sysctls.load();
         for service in pool.iter().filter(|service| can_have(service)) {
@@ -152,6 +157,7 @@ impl Director {
                 fib: &fib,
                 now,
                 period: mint.period(),
+                trusted: &trusted,
                 sysctls: &sysctls,
                 attacked: attacked.contains(&service.key),
                 pool: &pool,

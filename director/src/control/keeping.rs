@@ -7,6 +7,7 @@ use adminapi::model;
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::cookies::bearers;
 use super::{Director, translate, view};
 use crate::keep::{
     Drained, Keep, KeepError, RealTally, Running, ServiceTally, Spread, Tally, Wishes, WorkerTally,
@@ -141,6 +142,7 @@ impl Director {
             drains: drains(pool),
             levels,
             coined: self.coined(),
+            bearers: bearers(pool),
             health: self.charts(),
             spread: Vec::new(),
             daemons: self.daemons.all(),

@@ -75,6 +75,7 @@ impl Director {
         }
         if let Some(running) = &former.running {
             self.mint_on(&running.coined);
+            self.trust(&running.bearers);
         }
         let templates = self.take_templates(former);
         let connections = self.take_connections(former);

@@ -44,7 +44,7 @@ pub use about::About;
 use about::Written;
 pub use error::KeepError;
 pub use place::remove;
-pub use running::{Coined, Drained, Held, Offender, Running, Spread, Watched, Wishes};
+pub use running::{Bearer, Coined, Drained, Held, Offender, Running, Spread, Watched, Wishes};
 pub use tally::{RealTally, ServiceTally, Tally, WorkerTally};
 
 use names::Names;

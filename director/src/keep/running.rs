@@ -107,6 +107,15 @@ pub struct Coined {
     pub keys: Written,
 }
 
+/// A real server that takes connections that cookies have proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bearer {
+    /// Its service.
+    pub service: ServiceId,
+    /// RIP and port.
+    pub real: std::net::SocketAddr,
+}
+
 /// A real server that is being drained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drained {
@@ -165,6 +174,9 @@ pub struct Running {
     /// Keys of cookies.
     #[serde(default)]
     pub coined: Vec<Coined>,
+    /// Who takes cookies.
+    #[serde(default)]
+    pub bearers: Vec<Bearer>,
     /// Drains.
     pub drains: Vec<Drained>,
     /// The health of real servers.

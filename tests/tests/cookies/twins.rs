@@ -60,7 +60,7 @@ fn what_one_director_answers_the_other_takes_in() -> Result<()> {
     Ok(())
 }
 
-fn restrict(path: &std::path::Path) -> Result<()> {
+pub(crate) fn restrict(path: &std::path::Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(())
