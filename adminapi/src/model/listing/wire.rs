@@ -2,7 +2,7 @@
 //! length, no names), what is configured before what changes with the traffic. So one end writes and
 //! the other one reads while rows are still being made, and most of a row need not be made at all.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::parts::Whole;
 use super::{Five, Live, RealRow, ServiceRow};
 use crate::error::ControlError;
+use crate::model::{ForwardingMethod, Tunnel};
 
 /// The media type of a listing.
 pub const MEDIA_TYPE: &str = "application/vnd.bulwark.listing";
@@ -103,9 +104,12 @@ fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
     let count: usize = parts.take()?;
     row.reals.reserve_exact(count.min(bytes.len()));
     for _ in 0..count {
-        row.reals.push(parts.real()?);
+        row.reals.push(RealRow::BLANK);
+        parts.real(row.reals.last_mut().expect("it was pushed"))?;
     }
-    row.numbers = parts.numbers()?;
+    if parts.is_some()? {
+        parts.five(row.numbers.insert(Five::default()))?;
+    }
     for real in &mut row.reals {
         parts.live(&mut real.live)?;
     }
@@ -115,8 +119,28 @@ fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
     Ok(row)
 }
 
-/// What is left to read of a row. A real server is read number by number: as a whole it would be
-/// moved through memory several times, which takes longer than all the rest of a listing.
+impl RealRow {
+    /// What is written over.
+    const BLANK: Self = Self {
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        port: 0,
+        weight: 0,
+        method: ForwardingMethod::Nat,
+        tun: None,
+        upper: 0,
+        lower: 0,
+        live: Live {
+            active: 0,
+            inactive: 0,
+            persistent: 0,
+            numbers: None,
+        },
+    };
+}
+
+/// What is left to read of a row. A real server is read number by number, each straight to its place:
+/// as a whole it would be moved through memory several times, which takes longer than all the rest of
+/// a listing.
 struct Parts<'b>(&'b [u8]);
 
 impl Parts<'_> {
@@ -126,57 +150,59 @@ impl Parts<'_> {
         Ok(part)
     }
 
-    fn whole<T: Whole>(&mut self) -> Result<Option<T>, Unlisted> {
-        Ok(self.take::<Option<T::Parts>>()?.map(T::whole))
-    }
-
-    fn real(&mut self) -> Result<RealRow, Unlisted> {
-        Ok(RealRow {
-            address: self.address()?,
-            port: self.short()?,
-            weight: self.short()?,
-            method: self.take()?,
-            tun: self.whole()?,
-            upper: self.short()?,
-            lower: self.short()?,
-            live: Live::default(),
-        })
+    fn real(&mut self, real: &mut RealRow) -> Result<(), Unlisted> {
+        self.address(&mut real.address)?;
+        real.port = self.short()?;
+        real.weight = self.short()?;
+        real.method = self.take()?;
+        if self.is_some()? {
+            real.tun = Some(Tunnel::whole(self.take()?));
+        }
+        real.upper = self.short()?;
+        real.lower = self.short()?;
+        Ok(())
     }
 
     fn live(&mut self, live: &mut Live) -> Result<(), Unlisted> {
         live.active = self.short()?;
         live.inactive = self.short()?;
         live.persistent = self.short()?;
-        live.numbers = self.numbers()?;
+        if self.is_some()? {
+            self.five(live.numbers.insert(Five::default()))?;
+        }
         Ok(())
     }
 
-    #[inline]
-    fn numbers(&mut self) -> Result<Option<Five>, Unlisted> {
-        match self.take()? {
-            false => Ok(None),
-            true => self.five().map(Some),
-        }
-    }
-
-    fn five(&mut self) -> Result<Five, Unlisted> {
-        let mut five = Five::default();
-        for number in &mut five {
+    fn five(&mut self, five: &mut Five) -> Result<(), Unlisted> {
+        for number in five {
             *number = self.short()?;
         }
-        Ok(five)
+        Ok(())
+    }
+
+    /// Whether an option has something behind it.
+    #[inline]
+    fn is_some(&mut self) -> Result<bool, Unlisted> {
+        match self.0 {
+            [0, rest @ ..] => {
+                self.0 = rest;
+                Ok(false)
+            }
+            _ => self.take(),
+        }
     }
 
     /// An address: mostly one of IPv4.
     #[inline]
-    fn address(&mut self) -> Result<IpAddr, Unlisted> {
+    fn address(&mut self, address: &mut IpAddr) -> Result<(), Unlisted> {
         match self.0 {
             [0, a, b, c, d, rest @ ..] => {
                 self.0 = rest;
-                Ok([*a, *b, *c, *d].into())
+                *address = [*a, *b, *c, *d].into();
             }
-            _ => self.take(),
+            _ => *address = self.take()?,
         }
+        Ok(())
     }
 
     /// A number: mostly one of a byte, which stands for itself.
