@@ -97,7 +97,7 @@ fn what_peers_forward_arrives() -> Result<()> {
         "bulwark TUN, ipip",
     ] {
         assert!(
-            by_gate(fast).is_some_and(|share| share > 90.0),
+            by_gate(fast).is_some_and(|share| share > 50.0),
             "{report:?}"
         );
     }

@@ -102,7 +102,7 @@ fn a_flood_of_datagrams_has_clients_come_twice_until_it_is_over() -> Result<()> 
     }
     let status = scene.director.api().status()?.connections;
     ensure!(status.entries < status.limit / 2, "{status:?}");
-    ensure!(dropped_first(&scene)? > 1000, "{}", dropped_first(&scene)?);
+    ensure!(dropped_first(&scene)? > 100, "{}", dropped_first(&scene)?);
 
     drop(flood);
     await_step(&scene, 0, "none")?;

@@ -28,7 +28,7 @@ const SORRY_PORT: u16 = 8999;
 /// Who fails once is down, who answers once is up.
 const QUICK: Pace = Pace {
     interval: Millis(200),
-    timeout: Millis(1000),
+    timeout: Millis(5000),
     rise: 1,
     fall: 1,
     jitter: 10,
