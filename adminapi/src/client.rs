@@ -26,6 +26,7 @@ use crate::model::{
 use crate::path;
 use crate::problem::ProblemDocument;
 use crate::sysctl::{SysctlView, SysctlWrite, Value};
+use crate::table::{self, TableQuery};
 
 pub use address::Address;
 pub use error::{BadAddress, ClientError};
@@ -125,6 +126,11 @@ impl Client {
     /// calls wait.
     pub async fn views(&self, query: &ViewsQuery) -> Result<Pieces<'_>> {
         Pieces::of(self, &path::views(query), "application/json").await
+    }
+
+    /// Services as a table of ipvsadm, in pieces. Until it is read or dropped, other calls wait.
+    pub async fn table(&self, query: &TableQuery) -> Result<Pieces<'_>> {
+        Pieces::of(self, &path::table(query), table::MEDIA_TYPE).await
     }
 
     /// One service.

@@ -17,6 +17,7 @@ use crate::model::{
     TimeoutsPatch, ViewsQuery,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
+use crate::table::TableQuery;
 
 /// What a `put` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,12 @@ pub trait Control: Send + Sync + 'static {
         Ok(Box::new(rows.map(move |view| {
             listing::encode(&ServiceRow::of(&view, &query))
         })))
+    }
+
+    /// Services as a table, its first lines and then those of a service each: all, or the one that is asked
+    /// for. Making them waits for nobody.
+    fn table(&self, query: TableQuery) -> Result<Rows> {
+        Ok(query.of(self.listing(query.rows())?))
     }
 
     /// Services as they are now, all or the one that is asked for, in the order that is asked for.

@@ -24,6 +24,7 @@ mod reads;
 pub mod router;
 pub mod serve;
 pub mod sysctl;
+pub mod table;
 pub mod validate;
 
 pub use audit::audited;

@@ -8,6 +8,7 @@ use crate::model::{
     ConnectionId, ConnectionQuery, ExplainQuery, ListingQuery, NetworkQuery, Numbers, Prefix,
     ServiceId, Side, SyncRole, TemplateId, TemplateQuery, ViewsQuery,
 };
+use crate::table::TableQuery;
 
 /// `GET`: metrics for Prometheus.
 pub const METRICS: &str = "/metrics";
@@ -24,6 +25,8 @@ pub const SERVICES: &str = "/v1/services";
 pub const LISTING: &str = "/v1/listing";
 /// The same with all that is shown of services.
 pub const VIEWS: &str = "/v1/listing/views";
+/// The same as ipvsadm's tables.
+pub const TABLE: &str = "/v1/listing/table";
 /// `GET`: connections.
 pub const CONNECTIONS: &str = "/v1/connections";
 /// `GET`, `DELETE`: what persistent services remember of clients.
@@ -219,6 +222,16 @@ pub fn views(query: &ViewsQuery) -> String {
         ("order", Some(query.order.name().to_owned())),
     ];
     format!("{VIEWS}?{}", parameters(given))
+}
+
+/// A table of services.
+pub fn table(query: &TableQuery) -> String {
+    let given = [
+        ("service", query.service.map(|id| id.to_string())),
+        ("columns", Some(query.columns.name().to_owned())),
+        ("order", Some(query.order.name().to_owned())),
+    ];
+    format!("{TABLE}?{}", parameters(given))
 }
 
 /// Those of a query that are given.

@@ -106,6 +106,7 @@ fn services() -> OpenApiRouter<Ask> {
         .routes(routes!(service::list, service::add, service::flush))
         .routes(routes!(listing::list))
         .routes(routes!(listing::views))
+        .routes(routes!(listing::table))
         .routes(routes!(
             service::show,
             service::put,

@@ -7,6 +7,7 @@ use adminapi::model::{
     SyncRole, Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use adminapi::sysctl::Value;
+use adminapi::table::TableQuery;
 use adminapi::{Client, Problem, ProblemDocument, ProblemKind};
 
 /// The exit status when the director says no.
@@ -150,6 +151,9 @@ pub(crate) trait Director: Edit {
     async fn views(&self, query: ViewsQuery) -> Result<impl Pieces>;
     /// Services in a row each, all or one, as they come.
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows>;
+    /// Services as a table with addresses as numbers, as it comes; `None` when this director makes no
+    /// tables: one of a version that did not.
+    async fn table(&self, query: TableQuery) -> Result<Option<impl Pieces>>;
     /// Services, timeouts and settings as they are configured.
     async fn config(&self) -> Result<Seen<Configuration>>;
     /// Makes services and timeouts those of `wanted`, and the settings that it names: all of it or
@@ -225,6 +229,17 @@ impl Director for Client {
 
     async fn listing(&self, query: ListingQuery) -> Result<impl Rows> {
         Ok(self.listing(&query).await?)
+    }
+
+    async fn table(&self, query: TableQuery) -> Result<Option<impl Pieces>> {
+        match self.table(&query).await {
+            Err(ClientError::Problem(document))
+                if document.kind() == ProblemKind::NoSuchResource =>
+            {
+                Ok(None)
+            }
+            table => Ok(Some(table?)),
+        }
     }
 
     async fn config(&self) -> Result<Seen<Configuration>> {

@@ -15,7 +15,7 @@ use crate::order::{self, Listed};
 mod parts;
 mod wire;
 
-pub use wire::{Fixed, MEDIA_TYPE, Reader, Unlisted, encode};
+pub use wire::{Fixed, MEDIA_TYPE, Reader, Unlisted, encode, row};
 
 /// Which numbers of what is carried a listing has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -15,6 +15,7 @@ use crate::control::Control;
 use crate::failure::Failure;
 use crate::model::listing::{self, Rows, Unlisted};
 use crate::model::{ListingQuery, ServiceView, ViewsQuery};
+use crate::table::{self, TableQuery};
 
 /// Bytes of the first portions, and some more. The server sends sixteen portions at once, so that
 /// whoever prints them begins soon.
@@ -35,10 +36,7 @@ pub(super) async fn list(
     Parameters(query): Parameters<ListingQuery>,
 ) -> Result<Response, Failure> {
     let rows = ask.look(move |control| control.listing(query)).await?;
-    // A row is made in less time than another thread takes to be woken.
-    let portions = Body::from_stream(stream::iter(Portions::of(rows)));
-    let kind = [(header::CONTENT_TYPE, listing::MEDIA_TYPE)];
-    Ok((kind, portions).into_response())
+    Ok(sent(rows, listing::MEDIA_TYPE))
 }
 
 /// Lists many services at once, with all that is shown of them
@@ -53,6 +51,25 @@ pub(super) async fn views(
 ) -> Result<Response, Failure> {
     let portions = move |control: &dyn Control| Ok(Portions::of(array(control.views(query)?)));
     ask.send("application/json", portions).await
+}
+
+/// Lists services as ipvsadm does
+///
+/// The text of `ipvsadm -L -n` with one of its tables, sent while it is being made.
+#[utoipa::path(get, path = "/v1/listing/table", tag = "services", params(TableQuery),
+    responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
+pub(super) async fn table(
+    ask: Ask,
+    Parameters(query): Parameters<TableQuery>,
+) -> Result<Response, Failure> {
+    let lines = ask.look(move |control| control.table(query)).await?;
+    Ok(sent(lines, table::MEDIA_TYPE))
+}
+
+/// An answer of rows each of which is made in less time than another thread takes to be woken.
+fn sent(rows: Rows, kind: &'static str) -> Response {
+    let portions = Body::from_stream(stream::iter(Portions::of(rows)));
+    ([(header::CONTENT_TYPE, kind)], portions).into_response()
 }
 
 /// The pieces of an array.

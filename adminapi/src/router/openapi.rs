@@ -19,10 +19,11 @@ use super::query::{self, Takers};
 use crate::model::{ConnectionId, FilterList, Numbers, Order, Side, TemplateId};
 use crate::path;
 use crate::problem::{MEDIA_TYPE, ProblemDocument};
+use crate::table::Columns;
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(ProblemDocument, ConnectionId, TemplateId, FilterList, Numbers, Order, Side)),
+    components(schemas(ProblemDocument, ConnectionId, TemplateId, FilterList, Numbers, Order, Side, Columns)),
     info(
         title = "Bulwark",
         description = "The admin API of a Bulwark director, a layer-4 load balancer.\n\n\

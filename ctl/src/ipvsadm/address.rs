@@ -1,8 +1,9 @@
-//! `host[:port]` as ipvsadm reads and writes it.
+//! `host[:port]` as ipvsadm reads it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::grammar::Transport;
+use adminapi::model::Protocol;
+
 use super::inet::loose_ipv4;
 use super::names::Names;
 use super::value::number;
@@ -18,13 +19,9 @@ pub(crate) struct HostPort {
 
 /// Reads `192.0.2.1`, `192.0.2.1:80`, `name:http`, `2001:db8::1` or `[2001:db8::1]:80`.
 /// Brackets require a port, which ipvsadm drops unless they hold IPv6; a name is looked up as IPv4
-/// only; digits alone are no host. Ports have no names as long as nobody knows of which transport they
+/// only; digits alone are no host. Ports have no names as long as nobody knows of which protocol they
 /// are.
-pub(crate) fn parse(
-    text: &str,
-    transport: Option<Transport>,
-    names: &dyn Names,
-) -> Option<HostPort> {
+pub(crate) fn parse(text: &str, protocol: Option<Protocol>, names: &dyn Names) -> Option<HostPort> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -37,7 +34,7 @@ pub(crate) fn parse(
         }
     };
     let port = match rest {
-        Some(rest) => Some(port(rest, transport, names)?),
+        Some(rest) => Some(port(rest, protocol, names)?),
         None => None,
     };
     Some(HostPort { address, port })
@@ -59,62 +56,14 @@ fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn port(text: &str, transport: Option<Transport>, names: &dyn Names) -> Option<u16> {
+fn port(text: &str, protocol: Option<Protocol>, names: &dyn Names) -> Option<u16> {
     let literal = number(text, 0..=u16::MAX.into()).and_then(|port| port.try_into().ok());
-    literal.or_else(|| names.port(text, transport?))
+    literal.or_else(|| names.port(text, protocol?))
 }
 
 fn ipv4(host: &str, names: &dyn Names) -> Option<Ipv4Addr> {
     let is_name = !host.is_empty() && !host.contains('\0');
     loose_ipv4(host).or_else(|| is_name.then(|| names.host(host)).flatten())
-}
-
-/// How addresses are written.
-#[derive(Clone, Copy)]
-pub(crate) enum Style<'a> {
-    /// As numbers.
-    Numeric,
-    /// As names where there are any.
-    Named(&'a dyn Names),
-}
-
-/// `address:port` is cut to this many characters.
-const LONGEST: usize = 59;
-
-impl Style<'_> {
-    /// `host:port`, or `[host]:port` for IPv6. Without a transport ports have no names.
-    pub(crate) fn text(self, at: SocketAddr, transport: Option<Transport>) -> String {
-        let (host, port) = match self {
-            Self::Numeric => (None, None),
-            Self::Named(names) => (
-                names.host_name(at.ip()),
-                transport.and_then(|transport| names.port_name(at.port(), transport)),
-            ),
-        };
-        let host = host.unwrap_or_else(|| numeric_host(at.ip()));
-        let port = port.unwrap_or_else(|| at.port().to_string());
-        let text = match at {
-            SocketAddr::V4(_) => format!("{host}:{port}"),
-            SocketAddr::V6(_) => format!("[{host}]:{port}"),
-        };
-        text.chars().take(LONGEST).collect()
-    }
-}
-
-/// The number as C's `inet_ntop` writes it: unlike Rust's, `::192.0.2.1` stays dotted.
-fn numeric_host(address: IpAddr) -> String {
-    let IpAddr::V6(v6) = address else {
-        return address.to_string();
-    };
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
-            format!(
-                "::{}",
-                Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
-            )
-        }
-        _ => v6.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -170,29 +119,7 @@ mod tests {
                 address: host.parse().unwrap(),
                 port,
             });
-            assert_eq!(
-                parse(text, Some(Transport::Tcp), &FakeNames),
-                want,
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn addresses_are_written() {
-        for (at, numeric, named) in [
-            ("192.0.2.10:80", "192.0.2.10:80", "www:http"),
-            ("192.0.2.11:81", "192.0.2.11:81", "192.0.2.11:81"),
-            ("[2001:db8::1]:0", "[2001:db8::1]:0", "[www6]:0"),
-            ("[::192.0.2.1]:80", "[::192.0.2.1]:80", "[::192.0.2.1]:http"),
-            ("[::1]:22", "[::1]:22", "[::1]:ssh"),
-        ] {
-            let at = at.parse().unwrap();
-            assert_eq!(Style::Numeric.text(at, Some(Transport::Tcp)), numeric);
-            assert_eq!(
-                Style::Named(&FakeNames).text(at, Some(Transport::Tcp)),
-                named
-            );
+            assert_eq!(parse(text, Some(Protocol::Tcp), &FakeNames), want, "{text}");
         }
     }
 }

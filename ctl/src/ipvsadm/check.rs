@@ -66,10 +66,7 @@ fn own(line: &Line) -> Result<(), Failure> {
 }
 
 fn service(line: &Line) -> Result<(), Failure> {
-    let Some(Selector::Address {
-        transport, port, ..
-    }) = line.service
-    else {
+    let Some(Selector::Address { protocol, port, .. }) = line.service else {
         return Ok(());
     };
     if port == 0 && !line.set.has(Opt::Persistent) {
@@ -77,7 +74,7 @@ fn service(line: &Line) -> Result<(), Failure> {
             "Zero port specified for non-persistent service",
         ));
     }
-    if line.set.has(Opt::Ops) && transport != super::grammar::Transport::Udp {
+    if line.set.has(Opt::Ops) && protocol != adminapi::model::Protocol::Udp {
         return Err(Failure::argument(
             "One-Packet Scheduling is only for UDP virtual services",
         ));

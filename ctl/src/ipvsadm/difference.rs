@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use adminapi::model::{Configuration, Service};
 
-use super::address::Style;
 use super::save::{self, Extent};
+use adminapi::table::Style;
 
 /// The difference, a service after the other: those of before in their order, then new ones.
 /// Nothing when there is none.

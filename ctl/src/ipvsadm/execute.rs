@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
-use adminapi::model::{Change, ListingQuery, Order, ServiceId, ServiceRow, Side, ViewsQuery};
+use adminapi::model::{
+    Change, ListingQuery, Numbers, Order, ServiceId, ServiceRow, Side, ViewsQuery,
+};
 use adminapi::order;
+use adminapi::table::{self, Style, TableQuery};
 
-use super::address::Style;
 use super::failure::Failure;
 use super::hindsight::{Came, Sight, was_there};
 use super::indent::Indented;
@@ -189,11 +191,11 @@ fn on_real(error: DirectorError) -> Failure {
     }
 }
 
-const fn style(numeric: bool, names: &dyn Names) -> Style<'_> {
+fn style(numeric: bool, names: &dyn Names) -> Style<'_> {
     if numeric {
         Style::Numeric
     } else {
-        Style::Named(names)
+        Style::Named(names.naming())
     }
 }
 
@@ -221,19 +223,22 @@ async fn list<D: Director>(
                 let views = director.views(query).await.map_err(on_listed)?;
                 return write_pieces(views, out).await;
             }
-            let query = ListingQuery {
+            let query = TableQuery {
                 service: only,
-                numbers: columns.numbers(),
+                columns,
                 order,
-                side: Side::Present,
             };
-            let rows = director.listing(query).await.map_err(on_listed)?;
-            if only.is_none() {
-                out.write_all(print::BANNER.as_bytes())?;
+            // Numbers of traffic leave the director little that is made beforehand.
+            if wanted.numeric && columns.numbers() == Numbers::None {
+                let table = director.table(query).await.map_err(on_listed)?;
+                if let Some(table) = table {
+                    return write_table(table, out).await;
+                }
             }
-            out.write_all(columns.title().as_bytes())?;
+            let rows = director.listing(query.rows()).await.map_err(on_listed)?;
+            out.write_all(query.head().as_bytes())?;
             let print = |text: &mut Vec<u8>, row: &ServiceRow| {
-                print::service(text, row, columns, style);
+                table::service(text, row, columns, style);
             };
             write_rows(rows, print, out).await
         }
@@ -285,6 +290,14 @@ async fn write_rows(
     };
     out.write_all(&text)?;
     ended
+}
+
+/// Writes a table as it comes. What has come before it fails is shown.
+async fn write_table(mut table: impl Pieces, out: &mut dyn Write) -> Result<(), Failure> {
+    while let Some(piece) = table.next().await.map_err(on_service)? {
+        out.write_all(piece.as_ref())?;
+    }
+    Ok(())
 }
 
 /// Writes JSON as it comes, laid out. What has come before it fails is shown.

@@ -269,14 +269,6 @@ pub(crate) enum Method {
     FullNat,
 }
 
-/// Transport of a service selector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    Tcp,
-    Udp,
-    Sctp,
-}
-
 /// An option that only `bulwark` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {

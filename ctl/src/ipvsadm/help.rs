@@ -1,8 +1,8 @@
 //! `-h` and `-v`.
 
 use adminapi::model::{Engine, Helper, Scheduler, SyncRole, TunnelType};
+use adminapi::table::flags;
 
-use super::flags;
 use super::parse::{Context, Dialect};
 
 const USAGE: &str = "\

@@ -5,21 +5,20 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use adminapi::model::Protocol;
+use adminapi::table::Naming;
 use dns_lookup::{AddrInfoHints, getaddrinfo, getnameinfo};
 
-use super::grammar::Transport;
 use super::value::BLANKS;
 
 /// Turns names into numbers and back.
-pub(crate) trait Names {
+pub(crate) trait Names: Naming {
     /// The first IPv4 address of a host.
     fn host(&self, name: &str) -> Option<Ipv4Addr>;
     /// The port of a service.
-    fn port(&self, name: &str, transport: Transport) -> Option<u16>;
-    /// The name of an address.
-    fn host_name(&self, address: IpAddr) -> Option<String>;
-    /// The name of a port.
-    fn port_name(&self, port: u16, transport: Transport) -> Option<String>;
+    fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
+    /// The way back.
+    fn naming(&self) -> &dyn Naming;
 }
 
 /// The system's resolver. Remembers what it was told of an address or a port, since a listing
@@ -68,17 +67,17 @@ fn is_number(name: &str) -> bool {
     has_digits || name.is_empty()
 }
 
-const fn socket_type(transport: Transport) -> i32 {
-    match transport {
-        Transport::Udp => libc::SOCK_DGRAM,
-        Transport::Tcp | Transport::Sctp => libc::SOCK_STREAM,
+const fn socket_type(protocol: Protocol) -> i32 {
+    match protocol {
+        Protocol::Udp => libc::SOCK_DGRAM,
+        Protocol::Tcp | Protocol::Sctp => libc::SOCK_STREAM,
     }
 }
 
-const fn datagram_flag(transport: Transport) -> i32 {
-    match transport {
-        Transport::Udp => libc::NI_DGRAM,
-        Transport::Tcp | Transport::Sctp => 0,
+const fn datagram_flag(protocol: Protocol) -> i32 {
+    match protocol {
+        Protocol::Udp => libc::NI_DGRAM,
+        Protocol::Tcp | Protocol::Sctp => 0,
     }
 }
 
@@ -97,17 +96,17 @@ impl Names for SystemNames {
         }
     }
 
-    fn port(&self, name: &str, transport: Transport) -> Option<u16> {
+    fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
         if is_number(name) {
             return None; // the resolver would take it, modulo 65536
         }
-        if transport == Transport::Sctp {
+        if protocol == Protocol::Sctp {
             let known = self.sctp().iter().find(|(known, _)| known == name);
             return known.map(|(_, port)| *port);
         }
         let hints = AddrInfoHints {
             address: libc::AF_INET,
-            socktype: socket_type(transport),
+            socktype: socket_type(protocol),
             ..AddrInfoHints::default()
         };
         let found = getaddrinfo(None, Some(name), Some(hints)).ok()?;
@@ -115,6 +114,12 @@ impl Names for SystemNames {
         Some(first.sockaddr.port())
     }
 
+    fn naming(&self) -> &dyn Naming {
+        self
+    }
+}
+
+impl Naming for SystemNames {
     fn host_name(&self, address: IpAddr) -> Option<String> {
         let ask = || {
             let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
@@ -125,12 +130,12 @@ impl Names for SystemNames {
         known.entry(address).or_insert_with(ask).clone()
     }
 
-    fn port_name(&self, port: u16, transport: Transport) -> Option<String> {
-        if transport == Transport::Sctp {
+    fn port_name(&self, port: u16, protocol: Protocol) -> Option<String> {
+        if protocol == Protocol::Sctp {
             let known = self.sctp().iter().find(|(_, known)| *known == port);
             return known.map(|(name, _)| name.clone());
         }
-        let flag = datagram_flag(transport);
+        let flag = datagram_flag(protocol);
         let ask = || {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
             let found = getnameinfo(&any, libc::NI_NUMERICHOST | flag).ok();
@@ -163,7 +168,7 @@ mod tests {
             "", "80", "65616", "+65616", "-65456", " 80", "\t+80", "00080",
         ] {
             assert!(is_number(number), "{number:?}");
-            let found = SystemNames::default().port(number, Transport::Tcp);
+            let found = SystemNames::default().port(number, Protocol::Tcp);
             assert_eq!(found, None, "{number:?}");
         }
         for name in [
@@ -190,9 +195,9 @@ mod tests {
             return;
         }
         assert_eq!(names.host("localhost"), Some(Ipv4Addr::LOCALHOST));
-        assert_eq!(names.port("80", Transport::Tcp), None);
-        assert_eq!(names.port("", Transport::Udp), None);
-        assert_eq!(names.port_name(65_533, Transport::Tcp), None);
+        assert_eq!(names.port("80", Protocol::Tcp), None);
+        assert_eq!(names.port("", Protocol::Udp), None);
+        assert_eq!(names.port_name(65_533, Protocol::Tcp), None);
         for _ in 0..2 {
             let name = names.host_name(Ipv4Addr::LOCALHOST.into());
             assert!(name.is_some_and(|name| name.starts_with("localhost")));
@@ -228,32 +233,30 @@ pub(super) mod fake {
         ("http-alt", 8080, "tcp"),
     ];
 
-    const fn protocol(transport: Transport) -> &'static str {
-        match transport {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-            Transport::Sctp => "sctp",
-        }
-    }
-
     impl Names for FakeNames {
         fn host(&self, name: &str) -> Option<Ipv4Addr> {
             let found = HOSTS.iter().find(|(host, _)| *host == name)?;
             found.1.parse().ok()
         }
 
-        fn port(&self, name: &str, transport: Transport) -> Option<u16> {
-            let known = |row: &&(&str, u16, &str)| row.0 == name && row.2 == protocol(transport);
+        fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
+            let known = |row: &&(&str, u16, &str)| row.0 == name && row.2 == protocol.name();
             PORTS.iter().find(known).map(|row| row.1)
         }
 
+        fn naming(&self) -> &dyn Naming {
+            self
+        }
+    }
+
+    impl Naming for FakeNames {
         fn host_name(&self, address: IpAddr) -> Option<String> {
             let found = HOSTS.iter().find(|row| row.1.parse() == Ok(address))?;
             Some(found.0.to_owned())
         }
 
-        fn port_name(&self, port: u16, transport: Transport) -> Option<String> {
-            let known = |row: &&(&str, u16, &str)| row.1 == port && row.2 == protocol(transport);
+        fn port_name(&self, port: u16, protocol: Protocol) -> Option<String> {
+            let known = |row: &&(&str, u16, &str)| row.1 == port && row.2 == protocol.name();
             PORTS.iter().find(known).map(|row| row.0.to_owned())
         }
     }

@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
-use adminapi::model::{Helper, Persistence, SyncDaemon, SyncRole};
+use adminapi::model::{Helper, Persistence, Protocol, SyncDaemon, SyncRole};
 
 use crate::connect::Place;
 
 use super::address::{self, HostPort};
 use super::failure::Failure;
-use super::grammar::{Command, Method, Opt, OptSet, Own, Transport, TunnelType};
+use super::grammar::{Command, Method, Opt, OptSet, Own, TunnelType};
 use super::names::Names;
 use super::popt::{Given, Reader};
 use super::switches::{Means, OWN_SWITCHES, SWITCHES, Switch, Whereabouts};
@@ -65,10 +65,10 @@ impl Context<'_> {
 /// The service that a line names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Selector {
-    /// By transport, VIP and port.
+    /// By protocol, VIP and port.
     Address {
         /// Protocol.
-        transport: Transport,
+        protocol: Protocol,
         /// VIP.
         address: IpAddr,
         /// Port; 0 when none was given.
@@ -100,10 +100,10 @@ impl Selector {
         }
     }
 
-    const fn transport(&self) -> Transport {
+    const fn protocol(&self) -> Protocol {
         match self {
-            Self::Address { transport, .. } => *transport,
-            Self::Mark { .. } => Transport::Tcp,
+            Self::Address { protocol, .. } => *protocol,
+            Self::Mark { .. } => Protocol::Tcp,
         }
     }
 }
@@ -273,9 +273,9 @@ fn take(
         Means::Command(_) => {
             return Err(Failure::argument(format!("invalid option `{culprit}'")));
         }
-        Means::Address(transport) => {
+        Means::Address(protocol) => {
             line.claim(Opt::Service)?;
-            let selector = address_selector(value, transport, context)?;
+            let selector = address_selector(value, protocol, context)?;
             line.service = Some(selector);
             if selector.is_ipv6() {
                 line.reset_mask();
@@ -309,13 +309,13 @@ fn take(
 
 fn address_selector(
     text: &str,
-    transport: Transport,
+    protocol: Protocol,
     context: &Context<'_>,
 ) -> Result<Selector, Failure> {
-    let at = address::parse(text, Some(transport), context.names)
+    let at = address::parse(text, Some(protocol), context.names)
         .ok_or_else(|| Failure::argument("illegal virtual server address[:port] specified"))?;
     Ok(Selector::Address {
-        transport,
+        protocol,
         address: at.address,
         port: at.port.unwrap_or(0),
     })
@@ -385,8 +385,8 @@ fn interface(name: &str) -> String {
 }
 
 fn real(text: &str, line: &Line, context: &Context<'_>) -> Result<HostPort, Failure> {
-    let transport = line.service.as_ref().map(Selector::transport);
-    address::parse(text, transport, context.names)
+    let protocol = line.service.as_ref().map(Selector::protocol);
+    address::parse(text, protocol, context.names)
         .ok_or_else(|| Failure::argument("illegal real server address[:port] specified"))
 }
 

@@ -4,9 +4,9 @@
 use adminapi::Problem;
 use adminapi::model::{Change, Configuration, ForwardingMethod, MarkRule, ServiceId};
 
-use super::address::Style;
 use super::save::{Extent, method_switch, selector, service_switch};
 use crate::director::{DirectorError, Setting};
+use adminapi::table::Style;
 
 /// Places in a service beside its name.
 const OF_SERVICE: [(&str, &str); 9] = [

@@ -8,9 +8,9 @@ use adminapi::model::{
     Connection, Cursor, Family, ListingQuery, Live, Persistence, Rates, RealRow, ServiceId,
     ServiceRow, Stats, Traffic,
 };
+use adminapi::table::{BANNER, method_name, protocol_name};
 
-use super::print::{BANNER, engine_data, method_name};
-use super::spelling::protocol_name;
+use super::print::engine_data;
 use crate::director::{Director, Result, Rows};
 
 /// A file.

@@ -4,15 +4,15 @@
 use std::net::SocketAddr;
 
 use adminapi::model::{
-    Change, CookiePolicy, Engine, Family, ForwardingMethod, Order, Persistence, Protocol, Real,
-    RealPatch, Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
+    Change, CookiePolicy, Engine, Family, ForwardingMethod, Order, Persistence, Real, RealPatch,
+    Scheduler, SchedulerFlags, Service, ServiceId, ServicePatch, SyncDaemon, SyncRole,
     TimeoutsPatch, Tunnel, TunnelChecksum,
 };
+use adminapi::table::{Columns, flags};
 
 use super::check;
 use super::failure::Failure;
-use super::flags;
-use super::grammar::{Command, Method, Opt, OptSet, Own, Transport, TunnelType};
+use super::grammar::{Command, Method, Opt, OptSet, Own, TunnelType};
 use super::parse::{Dialect, Line, Selector};
 use super::save::Extent;
 use crate::director::Setting;
@@ -67,27 +67,6 @@ pub(crate) enum What {
     Timeouts,
     /// The synchronisation daemons.
     Daemons,
-}
-
-/// The columns of a listing of services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Columns {
-    /// Forwarding method, weight and connections.
-    Plain,
-    /// Counters, shortened to 8 digits and a unit.
-    Stats,
-    /// Counters in full.
-    ExactStats,
-    /// Rates, the bytes shortened.
-    Rates,
-    /// Rates in full.
-    ExactRates,
-    /// Forwarding method, how tunnels wrap packets, weight and connections.
-    Tunnels,
-    /// Connection thresholds and connections.
-    Thresholds,
-    /// Weight, clients that stick and connections.
-    Persistent,
 }
 
 /// What an operation on a service fails with that is there already.
@@ -178,17 +157,10 @@ fn service_id(selector: &Selector) -> Result<ServiceId, Failure> {
             family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 },
         }),
         Selector::Address {
-            transport,
+            protocol,
             address,
             port,
-        } => {
-            let protocol = match transport {
-                Transport::Tcp => Protocol::Tcp,
-                Transport::Udp => Protocol::Udp,
-                Transport::Sctp => Protocol::Sctp,
-            };
-            Ok(ServiceId::at(protocol, SocketAddr::new(address, port)))
-        }
+        } => Ok(ServiceId::at(protocol, SocketAddr::new(address, port))),
     }
 }
 

@@ -6,11 +6,7 @@ use adminapi::model::{
     Configuration, Family, ForwardingMethod, Levels, MarkRule, Protocol, RealRow, Service,
     ServiceId, ServiceRow, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
-
-use super::address::Style;
-use super::flags;
-use super::line::Line;
-use super::spelling::{client_mask, signed, transport, transport_of};
+use adminapi::table::{Line, Style, client_mask, flags, signed};
 
 /// How much is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +102,7 @@ pub(crate) fn repeats(services: &[Service]) -> String {
 
 /// Writes the lines that make this service and its real servers behind `text`.
 pub(crate) fn service(text: &mut Vec<u8>, service: &ServiceRow, style: Style<'_>, extent: Extent) {
-    let kind = transport_of(service.id);
+    let kind = service.id.protocol();
     let selector = selector(service.id, style, extent);
     let mut line = Line::behind(text);
     for part in ["-A ", &selector, " -s ", service.scheduler.name()] {
@@ -169,7 +165,7 @@ pub(crate) fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> Strin
     match id {
         ServiceId::Address { protocol, vip } => {
             let switch = service_switch(id);
-            format!("{switch} {}", style.text(vip, Some(transport(protocol))))
+            format!("{switch} {}", style.text(vip, Some(protocol)))
         }
         ServiceId::Mark { mark, family } => {
             let mark = match extent {

@@ -1,7 +1,9 @@
 //! How each command and option of the grammar is spelled, as tables; `popt` reads a line by them.
 
+use adminapi::model::Protocol;
+
 use super::grammar::Opt::*;
-use super::grammar::{Command, Method, Opt, Own, Transport};
+use super::grammar::{Command, Method, Opt, Own};
 
 /// What a switch stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub(crate) enum Means {
     /// A command.
     Command(Command),
     /// `-t`, `-u`, `--sctp-service`.
-    Address(Transport),
+    Address(Protocol),
     /// `-f`.
     Fwmark,
     /// `-6`.
@@ -95,9 +97,9 @@ pub(crate) const SWITCHES: &[Switch] = switches![
     ("stop-daemon", None, Takes::Value, Means::Command(Command::StopDaemon)),
     ("help", Some('h'), Takes::Nothing, Means::Command(Command::Help)),
     ("version", Some('v'), Takes::Nothing, Means::Command(Command::Version)),
-    ("tcp-service", Some('t'), Takes::Value, Means::Address(Transport::Tcp)),
-    ("udp-service", Some('u'), Takes::Value, Means::Address(Transport::Udp)),
-    ("sctp-service", None, Takes::Value, Means::Address(Transport::Sctp)),
+    ("tcp-service", Some('t'), Takes::Value, Means::Address(Protocol::Tcp)),
+    ("udp-service", Some('u'), Takes::Value, Means::Address(Protocol::Udp)),
+    ("sctp-service", None, Takes::Value, Means::Address(Protocol::Sctp)),
     ("fwmark-service", Some('f'), Takes::Value, Means::Fwmark),
     ("ipv6", Some('6'), Takes::Nothing, Means::Ipv6),
     ("scheduler", Some('s'), Takes::Value, Means::Option(Scheduler)),

@@ -14,11 +14,12 @@ use adminapi::model::{
     SyncRole, TemplateQuery, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
+use adminapi::table::TableQuery;
 use adminapi::{Control, News, Put};
 
 use super::edit::{self, known, known_real};
-use super::listing::Sheet;
-use super::{Director, listing, translate, view};
+use super::listing::Form;
+use super::{Director, translate, view};
 use crate::defence::Level;
 use crate::pool::PoolError;
 use crate::service;
@@ -67,19 +68,17 @@ impl Control for Director {
     }
 
     fn listing(&self, query: ListingQuery) -> Result<Rows> {
-        if query.numbers == Numbers::Stats {
-            self.collect();
+        Ok(Box::new(self.rows(query, Form::Row(query.side))?))
+    }
+
+    fn table(&self, query: TableQuery) -> Result<Rows> {
+        if query.columns.numbers() != Numbers::None {
+            let rows = Control::listing(self, query.rows())?;
+            return Ok(query.of(rows));
         }
-        let pool = self.shared.pool.load();
-        let layout = (query.side, query.order);
-        let sheet = match query.service {
-            Some(id) => {
-                let service = known(&pool, &translate::key(id))?;
-                Arc::new(Sheet::of(std::slice::from_ref(service), layout)?)
-            }
-            None => self.sheets.of(&pool, layout)?,
-        };
-        Ok(Box::new(listing::Rows::of(sheet, query.numbers)))
+        let head = std::iter::once(Ok(query.head().into_bytes()));
+        let lines = self.rows(query.rows(), Form::Lines(query.columns))?;
+        Ok(Box::new(head.chain(lines)))
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {

@@ -7,11 +7,14 @@
 use std::hint::black_box;
 use std::sync::{Arc, Weak};
 
-use adminapi::model::listing::{Fixed, Unlisted};
-use adminapi::model::{Live, Numbers, Order, Side};
+use adminapi::error::Result;
+use adminapi::model::listing::{self, Unlisted};
+use adminapi::model::{Five, ListingQuery, Live, Numbers, Order, ServiceRow, Side};
+use adminapi::table::{self, Columns};
 use parking_lot::Mutex;
 
-use super::{translate, view};
+use super::edit::known;
+use super::{Director, translate, view};
 use crate::pool::Pool;
 use crate::service::{Load, Real, Service};
 use crate::stats::PerWorker;
@@ -19,14 +22,58 @@ use crate::stats::PerWorker;
 /// Services that are fetched from memory together.
 const TOGETHER: usize = 8;
 
-/// One side of services, in an order, before there is any traffic.
+/// Services in a form and an order, before there is any traffic.
 pub(super) struct Sheet {
     layout: Layout,
     services: Vec<Listed>,
 }
 
 /// What a sheet has of services and real servers, and in which order.
-pub(super) type Layout = (Side, Order);
+pub(super) type Layout = (Form, Order);
+
+/// What is made of a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A row of one side.
+    Row(Side),
+    /// Lines of what is present, without traffic.
+    Lines(Columns),
+}
+
+impl Form {
+    const fn side(self) -> Side {
+        match self {
+            Self::Row(side) => side,
+            Self::Lines(_) => Side::Present,
+        }
+    }
+
+    fn fixed(self, row: &ServiceRow) -> std::result::Result<Fixed, Unlisted> {
+        Ok(match self {
+            Self::Row(_) => Fixed::Row(listing::Fixed::of(row)?),
+            Self::Lines(columns) => Fixed::Lines(table::Fixed::of(row, columns)),
+        })
+    }
+}
+
+/// What of it stays until something is configured.
+enum Fixed {
+    Row(listing::Fixed),
+    Lines(table::Fixed),
+}
+
+impl Fixed {
+    fn with(
+        &self,
+        numbers: Option<Five>,
+        live: impl IntoIterator<Item = Live>,
+    ) -> std::result::Result<Vec<u8>, Unlisted> {
+        match self {
+            Self::Row(row) => row.with(numbers, live),
+            Self::Lines(lines) => Ok(lines.with(live)),
+        }
+    }
+}
 
 /// A service on a sheet.
 struct Listed {
@@ -38,17 +85,21 @@ struct Listed {
 
 impl Sheet {
     /// One of `services`, which are in their order.
-    pub(super) fn of(services: &[Arc<Service>], layout: Layout) -> Result<Self, Unlisted> {
+    pub(super) fn of(
+        services: &[Arc<Service>],
+        layout: Layout,
+    ) -> std::result::Result<Self, Unlisted> {
         let listed = services.iter().map(|service| Listed::of(service, layout));
         Ok(Self {
             layout,
-            services: listed.collect::<Result<_, _>>()?,
+            services: listed.collect::<std::result::Result<_, _>>()?,
         })
     }
 }
 
 impl Listed {
-    fn of(service: &Service, (side, order): Layout) -> Result<Self, Unlisted> {
+    fn of(service: &Service, (form, order): Layout) -> std::result::Result<Self, Unlisted> {
+        let side = form.side();
         let reals: Vec<&Arc<Real>> = match side {
             Side::Present => service.reals.iter().rev().chain(&service.sorry).collect(),
             // What is being drained is not wanted any more, and to add it again would end that.
@@ -57,14 +108,14 @@ impl Listed {
         let reals = order.of_reals(reals, |real| real.endpoint.into());
         let counted = |real: &&Arc<Real>| (Arc::clone(&real.load), Arc::clone(&real.traffic));
         Ok(Self {
-            fixed: Fixed::of(&view::row(service, &reals, side))?,
+            fixed: form.fixed(&view::row(service, &reals, side))?,
             traffic: Arc::clone(&service.traffic),
             reals: reals.iter().map(counted).collect(),
         })
     }
 
     /// Its row as it is now.
-    fn row(&self, numbers: Numbers) -> Result<Vec<u8>, Unlisted> {
+    fn row(&self, numbers: Numbers) -> std::result::Result<Vec<u8>, Unlisted> {
         let live = |(load, traffic): &(Arc<Load>, Arc<PerWorker>)| -> Live {
             view::live(load, traffic, numbers)
         };
@@ -80,7 +131,11 @@ pub(super) struct Sheets(Mutex<(Weak<Pool>, Vec<Arc<Sheet>>)>);
 
 impl Sheets {
     /// Everything that `pool` has.
-    pub(super) fn of(&self, pool: &Arc<Pool>, layout: Layout) -> Result<Arc<Sheet>, Unlisted> {
+    pub(super) fn of(
+        &self,
+        pool: &Arc<Pool>,
+        layout: Layout,
+    ) -> std::result::Result<Arc<Sheet>, Unlisted> {
         let mut last = self.0.lock();
         let (of, sheets) = &mut *last;
         // The weak pointer holds the place in memory: no other snapshot can be there.
@@ -104,6 +159,25 @@ impl Sheets {
     }
 }
 
+impl Director {
+    /// Services in this form, as they are asked for.
+    pub(super) fn rows(&self, query: ListingQuery, form: Form) -> Result<Rows> {
+        if query.numbers == Numbers::Stats {
+            self.collect();
+        }
+        let pool = self.shared.pool.load();
+        let layout = (form, query.order);
+        let sheet = match query.service {
+            Some(id) => {
+                let service = known(&pool, &translate::key(id))?;
+                Arc::new(Sheet::of(std::slice::from_ref(service), layout)?)
+            }
+            None => self.sheets.of(&pool, layout)?,
+        };
+        Ok(Rows::of(sheet, query.numbers))
+    }
+}
+
 /// The rows of a sheet.
 pub(super) struct Rows {
     sheet: Arc<Sheet>,
@@ -114,7 +188,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Those of `sheet`, with these numbers.
-    pub(super) const fn of(sheet: Arc<Sheet>, numbers: Numbers) -> Self {
+    const fn of(sheet: Arc<Sheet>, numbers: Numbers) -> Self {
         Self {
             sheet,
             made: 0,
@@ -142,7 +216,7 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<Vec<u8>, Unlisted>;
+    type Item = std::result::Result<Vec<u8>, Unlisted>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.made % TOGETHER == 0 {
@@ -166,8 +240,8 @@ mod tests {
     use crate::service::{Drain, Phase};
     use crate::time::Tick;
 
-    const IPVSADM: Layout = (Side::Present, Order::Ipvsadm);
-    const ADDED: Layout = (Side::Present, Order::Added);
+    const IPVSADM: Layout = (Form::Row(Side::Present), Order::Ipvsadm);
+    const ADDED: Layout = (Form::Row(Side::Present), Order::Added);
 
     fn pool(weights: &[u32]) -> Arc<Pool> {
         let reals = weights.iter().enumerate().map(|(place, weight)| {
@@ -238,7 +312,7 @@ mod tests {
         let present = sheets.of(&pool, IPVSADM).unwrap();
         assert_eq!(shown(&present), [(0, 0, 0), (2, 0, 0)]);
         let saved = sheets
-            .of(&pool, (Side::Configured, Order::Ipvsadm))
+            .of(&pool, (Form::Row(Side::Configured), Order::Ipvsadm))
             .unwrap();
         assert_eq!(shown(&saved), [(2, 0, 0)]);
     }

@@ -98,6 +98,14 @@ pub fn encode(row: &ServiceRow) -> Result<Vec<u8>, Unlisted> {
     Fixed::of(row)?.with(row.numbers, row.reals.iter().map(|real| real.live))
 }
 
+/// The row of these bytes, of which there are no others.
+///
+/// # Errors
+/// When it is none.
+pub fn row(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
+    decode(bytes.get(LENGTH..).ok_or(Unlisted::Short)?)
+}
+
 fn decode(bytes: &[u8]) -> Result<ServiceRow, Unlisted> {
     let mut parts = Parts(bytes);
     let mut row: ServiceRow = parts.take()?;

@@ -11,6 +11,7 @@ use adminapi::model::{
     Service, ServiceId, ServiceRow, ServiceView, Stats, SyncDaemon, SyncRole, Timeouts, Traffic,
     ViewsQuery,
 };
+use adminapi::table::{self, Style, TableQuery};
 
 use crate::director::{Director, DirectorError, Edit, Pieces, Result, Rows, Setting};
 
@@ -230,6 +231,15 @@ impl Director for &MemoryDirector {
         let services = query.order.of_services(services, |service| service.id);
         let row = |service: &ServiceView| ServiceRow::of(service, &query);
         Ok(InMemory(services.iter().map(row).collect()))
+    }
+
+    async fn table(&self, query: TableQuery) -> Result<Option<impl Pieces>> {
+        let mut rows = self.listing(query.rows()).await?;
+        let mut text = query.head().into_bytes();
+        while let Some(row) = rows.next().await? {
+            table::service(&mut text, &row, query.columns, Style::Numeric);
+        }
+        Ok(Some(Whole(Some(text))))
     }
 
     async fn config(&self) -> Result<Seen<Configuration>> {

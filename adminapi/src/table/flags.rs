@@ -1,9 +1,9 @@
 //! The names of scheduler flags (`-b`): each scheduler has its own for the same three bits.
 
-use adminapi::model::{Scheduler, SchedulerFlag, SchedulerFlags};
+use crate::model::{Scheduler, SchedulerFlag, SchedulerFlags};
 
 /// All names.
-pub(crate) const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 7] = [
     "sh-fallback",
     "sh-port",
     "mh-fallback",
@@ -14,7 +14,7 @@ pub(crate) const NAMES: [&str; 7] = [
 ];
 
 /// The flag that any of its names means.
-pub(crate) fn by_name(name: &str) -> Option<SchedulerFlag> {
+pub fn by_name(name: &str) -> Option<SchedulerFlag> {
     match name {
         "sh-fallback" | "mh-fallback" | "flag-1" => Some(SchedulerFlag::Fallback),
         "sh-port" | "mh-port" | "flag-2" => Some(SchedulerFlag::Port),
@@ -37,7 +37,7 @@ const fn name(scheduler: Scheduler, flag: SchedulerFlag) -> &'static str {
 
 /// Those that are set, `sh-fallback,sh-port`, as a listing shows them; `None` when none is. The third
 /// one of sh and mh has no name there.
-pub(crate) fn shown(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
+pub fn shown(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
     let hashes = matches!(scheduler, Scheduler::Sh | Scheduler::Mh);
     let named = flags.iter();
     let named = named.filter(|flag| !(hashes && *flag == SchedulerFlag::Third));
@@ -47,7 +47,7 @@ pub(crate) fn shown(scheduler: Scheduler, flags: SchedulerFlags) -> Option<Strin
 
 /// The same, to be read again: ipvsadm saves a third one that is alone as nothing, which it then
 /// takes for a missing word.
-pub(crate) fn saved(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
+pub fn saved(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
     let shown = shown(scheduler, flags)?;
     Some(match shown.is_empty() {
         true => name(scheduler, SchedulerFlag::Third).to_owned(),

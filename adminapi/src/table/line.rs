@@ -29,7 +29,7 @@ const fn dotted(octet: u8) -> ([u8; 4], u8) {
 }
 
 /// A line that is being written behind others.
-pub(crate) struct Line<'t> {
+pub struct Line<'t> {
     text: &'t mut Vec<u8>,
     /// Where it goes on; behind that are blanks.
     at: usize,
@@ -37,31 +37,41 @@ pub(crate) struct Line<'t> {
 
 impl<'t> Line<'t> {
     /// Begins a line behind `text`.
-    pub(crate) fn behind(text: &'t mut Vec<u8>) -> Self {
+    pub fn behind(text: &'t mut Vec<u8>) -> Self {
         let at = text.len();
         text.resize(at + ROOM, b' ');
         Self { text, at }
     }
 
+    /// Goes on at this place of `text`, over what is there.
+    pub const fn over(text: &'t mut Vec<u8>, at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// Where in the text it goes on.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
     /// Ends it.
-    pub(crate) fn end(mut self) {
+    pub fn end(mut self) {
         self.write(b"\n");
         self.text.truncate(self.at);
     }
 
     /// A text as it is.
-    pub(crate) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         self.write(text.as_bytes());
     }
 
     /// A blank, and a text at the left of a column.
-    pub(crate) fn cell(&mut self, text: &str, width: usize) {
+    pub fn cell(&mut self, text: &str, width: usize) {
         self.text(" ");
         self.left(text, width);
     }
 
     /// A blank, and a number at the left of a column.
-    pub(crate) fn count(&mut self, number: u32, width: usize) {
+    pub fn count(&mut self, number: u32, width: usize) {
         let end = self.at + 1 + width.max(1);
         if number < 10 && end < self.text.len() {
             self.text[self.at + 1] = b'0' + number as u8;
@@ -72,13 +82,13 @@ impl<'t> Line<'t> {
     }
 
     /// A text at the left of a column.
-    pub(crate) fn left(&mut self, text: &str, width: usize) {
+    pub fn left(&mut self, text: &str, width: usize) {
         self.text(text);
         self.blanks(width.saturating_sub(text.chars().count()));
     }
 
     /// A number with its unit at the right of a column.
-    pub(crate) fn right(&mut self, number: u64, unit: &str, width: usize) {
+    pub fn right(&mut self, number: u64, unit: &str, width: usize) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number);
         self.blanks(width.saturating_sub(digits.len() + unit.len()));
@@ -87,7 +97,7 @@ impl<'t> Line<'t> {
     }
 
     /// An address at the left of a column.
-    pub(crate) fn endpoint(&mut self, at: SocketAddrV4, width: usize) {
+    pub fn endpoint(&mut self, at: SocketAddrV4, width: usize) {
         let start = self.at;
         for octet in at.ip().octets() {
             let (digits, length) = OCTETS[usize::from(octet)];
