@@ -94,3 +94,16 @@ impl Columns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_take_the_names() {
+        for columns in Columns::ALL {
+            let taken: Columns = serde_json::from_value(columns.name().into()).unwrap();
+            assert_eq!(taken, columns);
+        }
+    }
+}
