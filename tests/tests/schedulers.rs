@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const WEIGHTS: [u32; 3] = [3, 1, 2];
 
-/// A service of its own on `port`, in front of all web servers.
+/// A service of its own on `port`, in front of all web servers, for a client with ports of its own:
+/// real servers could not tell one from another service's of the same port, and another would serve it.
 fn add(scene: &Scene, port: u16, change: impl FnOnce(&mut Service)) -> Result<SocketAddr> {
     let vip = SocketAddr::new(Family::V4.vip(), port);
     let hosts = scene.topology.reals.iter().zip(WEIGHTS);
@@ -28,6 +29,9 @@ fn add(scene: &Scene, port: u16, change: impl FnOnce(&mut Service)) -> Result<So
     let mut service = service(Protocol::Tcp, vip, Scheduler::Rr, reals);
     change(&mut service);
     scene.director.api().add_service(&service)?;
+    let first = 10_000 + 500 * (port - 8000);
+    let ports = format!("net.ipv4.ip_local_port_range={first} {}", first + 499);
+    scene.topology.client.sysctl(&[&ports])?;
     Ok(vip)
 }
 
