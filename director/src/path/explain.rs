@@ -11,7 +11,7 @@ use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use super::visitor::Guest;
 use crate::drops::{Cause, DropReason};
-use crate::flow::{Direction, Entry, Place, Shard};
+use crate::flow::{Direction, Entry, Place, Shard, Tracked};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Newcomer, Real, Service, ServiceKey};
@@ -274,8 +274,9 @@ impl<'s> View<'s> {
         let real: &'s Real = real;
         let to = self.translated(entry, real, way);
         let hop = self.leads_on(entry, real, frame, packet, way, &to);
+        let waits = way == Direction::Original && is_opening(entry);
         let stays = match &hop {
-            Ok(Some(_)) => !self.reopens(entry, real, frame, packet, way),
+            Ok(Some(_)) => waits || !self.reopens(entry, real, frame, packet, way),
             Ok(None) => false,
             Err(_) => true,
         };
@@ -288,8 +289,16 @@ impl<'s> View<'s> {
         found.real = Some(real.clone());
         found.port = Some(entry.real_port());
         found.hop = hop.map_err(|refusal| refusal.of_real(real))?;
-        Ok(true)
+        match waits {
+            true => Err(Refusal::from(Cause::NotYetOpen).of_real(real)),
+            false => Ok(true),
+        }
     }
+}
+
+/// Whether the real server of a spliced connection has yet to answer: until then its client waits.
+fn is_opening(entry: &Entry) -> bool {
+    matches!(&entry.tracked, Tracked::Tcp(tcp) if tcp.told().is_some())
 }
 
 /// The protocols that a probe can be made of.

@@ -11,6 +11,7 @@ use crate::path::{Shared, testing};
 use crate::service::{Phase, Settings};
 use crate::tcp::{State, Tracking};
 use crate::time::Ticks;
+use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Addr, Endpoint};
 use crate::{sctp, tcp};
 
@@ -152,4 +153,23 @@ fn a_real_server_is_relieved_in_thought_only() {
     let relieved = service.reals.relieved(real, Phase::Inactive);
     let inactive = |reals: &crate::service::Reals| reals.find(home).unwrap().inactive();
     assert_eq!((inactive(&relieved), inactive(&service.reals)), (0, 1));
+}
+
+#[test]
+fn who_has_shown_a_cookie_waits_until_its_real_server_has_answered() {
+    let syn = Segment {
+        flags: Flags(Flags::SYN),
+        ..Segment::default()
+    };
+    let mut tracking = Tracking::spliced(&syn, 77);
+    let explained = |tracking| {
+        let (shared, home) = scene(Protocol::Tcp, Tracked::Tcp(tracking));
+        let told = shared.explain(&tuple(Protocol::Tcp), None, 0, NOW);
+        assert_eq!(told.real.map(|real| real.endpoint), Some(home));
+        assert!(told.connection.is_some() && told.left.is_none());
+        told.refused
+    };
+    assert_eq!(explained(tracking), Some(Cause::NotYetOpen.into()));
+    tracking.join(5);
+    assert_eq!(explained(tracking), None);
 }
