@@ -39,11 +39,11 @@ macro_rules! causes {
 }
 
 causes! {
-    /// Neither a virtual service nor a connection (the service has just been removed, say).
+    /// Neither a virtual service nor a connection, or one whose service is no more.
     NoService = "no_service",
     /// No real server of the service takes a new connection.
     NoReal = "no_real",
-    /// The real server of the connection has been removed.
+    /// The real server of the connection has been removed, and its service has not.
     RealRemoved = "real_removed",
     /// TCP or SCTP to a service, neither SYN nor INIT, and no connection.
     NoConnection = "no_connection",

@@ -299,6 +299,34 @@ fn who_has_a_removed_real_server_is_told_so() -> Result<()> {
     Ok(())
 }
 
+/// A connection whose service is gone gets as far as any packet that no service takes.
+#[test]
+fn who_has_a_removed_service_is_left_to_the_host() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let (director, api) = (&scene.director, scene.director.api());
+    for family in Family::BOTH {
+        let mut open = HttpConnection::open(&scene.topology.client, family.http())?;
+        open.ask_name()?;
+        let (service, client) = (family.http_service(), open.client()?);
+        api.remove_service(service)?;
+        let told = ask(director, Protocol::Tcp, client, family.http())?;
+        assert_eq!(told.reason.as_deref(), Some("no_service"), "{told:?}");
+        assert_eq!(told.fate, Fate::Pass, "{told:?}");
+        let passed = || Ok::<_, anyhow::Error>(api.stats()?.interfaces[0].passed);
+        let before = passed()?;
+        open.send_request()?;
+        wait::until_true("the host", PATIENCE, || {
+            passed().is_ok_and(|now| now > before)
+        })?;
+        let drops = api.stats()?.drops;
+        assert!(!drops.contains_key("real_removed"), "{drops:?}");
+    }
+    Ok(())
+}
+
 /// Lets nobody have more than one connection, to a service or at all.
 fn limit_to_one(scene: &Scene, service: Option<ServiceId>) -> Result<()> {
     let one = ConnectionLimit {

@@ -199,7 +199,7 @@ impl<'s> View<'s> {
     fn expecting(&self, expected: &Expected) -> Result<&'s Real, Cause> {
         let real: &Real = self.pool.real(expected.real).ok_or(Cause::RealRemoved)?;
         match real.standing {
-            Standing::Removed => Err(Cause::RealRemoved),
+            Standing::Removed => Err(self.why_removed(real)),
             _ => Ok(real),
         }
     }

@@ -160,12 +160,21 @@ impl<'s> View<'s> {
     ) -> Result<Option<Hop>, Refusal<'s>> {
         let from_client = way == Direction::Original;
         let hop = match from_client && real.standing == Standing::Removed {
-            true => Err(Cause::RealRemoved.into()),
+            true => Err(self.why_removed(real).into()),
             false => self.hop_by(frame, &packet.layout, method_of(real, way), to),
         };
         match hop {
             Err(_) if from_client && self.moves_on(entry, real, frame, packet) => Ok(None),
             hop => hop.map(Some),
+        }
+    }
+
+    /// Why a packet does not get to a real server that was removed: alone, or with its service.
+    #[cold]
+    pub(super) fn why_removed(&self, real: &Real) -> Cause {
+        match self.pool.service(&real.service) {
+            Some(_) => Cause::RealRemoved,
+            None => Cause::NoService,
         }
     }
 

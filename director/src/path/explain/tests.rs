@@ -173,3 +173,23 @@ fn who_has_shown_a_cookie_waits_until_its_real_server_has_answered() {
     tracking.join(5);
     assert_eq!(explained(tracking), None);
 }
+
+#[test]
+fn a_real_server_that_went_with_its_service_is_told_from_one_that_was_removed() {
+    let (shared, home) = scene(Protocol::Tcp, in_state(State::Established));
+    let tuple = tuple(Protocol::Tcp);
+    let key = ServiceKey::at(tuple.protocol, tuple.dst);
+    let refused = |pool: Pool| {
+        shared.pool.store(Arc::new(pool));
+        let told = shared.explain(&tuple, None, 0, NOW);
+        assert!(told.connection.is_some());
+        told.refused
+    };
+    let mut pool = Pool::clone(&shared.pool.load());
+    pool.remove_real(&key, home).unwrap();
+    assert_eq!(refused(pool.clone()), Some(Cause::RealRemoved.into()));
+    pool.remove_service(&key).unwrap();
+    assert_eq!(refused(pool.clone()), Some(Cause::NoService.into()));
+    pool.add_service(key, Scheduler::Wlc).unwrap();
+    assert_eq!(refused(pool), Some(Cause::RealRemoved.into()));
+}
