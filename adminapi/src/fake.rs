@@ -28,6 +28,8 @@ pub struct Fake {
     /// The numbers of the latest event and sample.
     pub(crate) happened: watch::Sender<u64>,
     pub(crate) sampled: watch::Sender<u64>,
+    /// The numbers of events that it does not remember.
+    pub(crate) forgotten: Vec<u64>,
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Makes `status` panic.
     pub(crate) panics: bool,
@@ -420,9 +422,10 @@ impl Control for Fake {
         };
         let last = *self.happened.borrow();
         let from = last.saturating_sub(255).max(since.saturating_add(1));
+        let known = (from..=last).filter(|id| !self.forgotten.contains(id));
         self.with(|_| {
             Ok(Events {
-                events: (from..=last).map(event).collect(),
+                events: known.map(event).collect(),
                 last,
             })
         })

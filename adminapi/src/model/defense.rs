@@ -93,7 +93,7 @@ impl DefenseLevel {
 /// Something that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// Its number; they grow by one.
+    /// Its number, one above that of the event before it, which may be forgotten by now.
     pub id: u64,
     /// When, seconds since 1970.
     pub at: u64,
@@ -119,7 +119,8 @@ pub struct EventQuery {
     pub since: u64,
 }
 
-/// The latest events, the oldest first. The director remembers a bounded number.
+/// The latest events, the oldest first. The director remembers a bounded number, and a share of each
+/// kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"events": [{"id": 1, "at": 1795000000, "kind": "defense_level", "message": "defence level 0 -> 1: half_open_pool is 31 %"}], "last": 1}))]
 pub struct Events {

@@ -50,8 +50,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Resumed {
 /// Lists what has happened, or tells it as it happens
 ///
 /// With `Accept: text/event-stream` it goes on: an event a message, its number as `id`, its kind as
-/// `event`. `Last-Event-ID` resumes. A message `missed` says how many events were forgotten before
-/// the client asked for them.
+/// `event`. `Last-Event-ID` resumes. A message `missed` says how many events were forgotten at its
+/// place before the client asked for them.
 #[utoipa::path(get, path = "/v1/events", tag = "defence", params(EventQuery),
     responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
         Refusals))]
@@ -113,7 +113,7 @@ pub(super) async fn metrics(ask: Ask) -> std::result::Result<Response, Failure> 
         .await
 }
 
-/// What can be told: it has a number, one above that of what was told before it.
+/// What can be told: it has a number, one above that of what has happened before it.
 pub(super) trait Told: Serialize + Send + 'static {
     fn number(&self) -> u64;
     fn kind(&self) -> &str;
@@ -189,7 +189,14 @@ impl<T: Told> Feed<T> {
     /// The next message; none when the director ends.
     async fn next(&mut self) -> Option<sse::Event> {
         loop {
-            while let Some(item) = self.waiting.pop_front() {
+            while let Some(first) = self.waiting.front() {
+                let missed = first.number().saturating_sub(self.last + 1);
+                if missed > 0 {
+                    self.last += missed;
+                    let text = format!("{{\"missed\":{missed}}}");
+                    return Some(sse::Event::default().event("missed").data(text));
+                }
+                let item = self.waiting.pop_front()?;
                 self.last = item.number();
                 if self.last % self.every == 0 {
                     return message(&item);
@@ -199,15 +206,6 @@ impl<T: Told> Feed<T> {
             let (look, last) = (self.look, self.last);
             let new = self.ask.look(move |control| look(control, last)).await;
             self.waiting = new.ok()?.into();
-            let missed = self
-                .waiting
-                .front()
-                .map_or(0, |first| first.number().saturating_sub(self.last + 1));
-            if missed > 0 {
-                self.last += missed;
-                let text = format!("{{\"missed\":{missed}}}");
-                return Some(sse::Event::default().event("missed").data(text));
-            }
             if self.waiting.is_empty() {
                 self.news.changed().await.ok()?;
             }

@@ -1,6 +1,6 @@
-//! What has happened, for those who ask later: a bounded list.
+//! What has happened, for those who ask later: a bounded list, of which each kind is sure of its share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use adminapi::model::{AuditEntry, Event, Events};
 
@@ -13,7 +13,7 @@ use crate::service::ServiceKey;
 const ROOM: usize = 256;
 
 /// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum EventKind {
     DefenseLevel,
     RealHealth,
@@ -46,7 +46,7 @@ impl EventKind {
 /// The latest events.
 #[derive(Debug, Default)]
 pub(super) struct EventLog {
-    events: VecDeque<Event>,
+    events: VecDeque<(EventKind, Event)>,
     last: u64,
     news: watch::Sender<u64>,
 }
@@ -62,18 +62,32 @@ impl EventLog {
         message: String,
     ) {
         self.last += 1;
-        if self.events.len() == ROOM {
-            self.events.pop_front();
-        }
-        self.events.push_back(Event {
+        let event = Event {
             id: self.last,
             at,
             kind: kind.name().to_owned(),
             service: service.map(translate::id),
             message,
             change: None,
-        });
+        };
+        self.events.push_back((kind, event));
+        if self.events.len() > ROOM {
+            self.forget_one();
+        }
         self.news.send_replace(self.last);
+    }
+
+    /// Forgets the oldest of the kind of which there are most: what comes in numbers, as bans do, pushes
+    /// out its own kind and not what comes once a day.
+    fn forget_one(&mut self) {
+        let mut counts = BTreeMap::new();
+        for (kind, _) in &self.events {
+            *counts.entry(*kind).or_insert(0) += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        let of_most = |(kind, _): &(EventKind, Event)| most.is_some_and(|most| most.0 == *kind);
+        let oldest = self.events.iter().position(of_most);
+        self.events.remove(oldest.unwrap_or_default());
     }
 
     /// Hears of the number of each new one.
@@ -85,7 +99,7 @@ impl EventLog {
     pub(super) fn add_change(&mut self, at: u64, change: AuditEntry) {
         let message = format!("{}: {}", change.who, change.what);
         self.add(at, EventKind::Change, None, message);
-        if let Some(event) = self.events.back_mut() {
+        if let Some((_, event)) = self.events.back_mut() {
             event.change = Some(change);
         }
     }
@@ -98,14 +112,17 @@ impl EventLog {
     /// Numbers on where the log of a former daemon ended: a client that comes back says up to where
     /// it has read that one.
     pub(super) fn go_on(&mut self, last: u64) {
-        self.events.iter_mut().for_each(|event| event.id += last);
+        for (_, event) in &mut self.events {
+            event.id += last;
+        }
         self.last += last;
         self.news.send_replace(self.last);
     }
 
     /// Those with a number above `id`.
     pub(super) fn since(&self, id: u64) -> Events {
-        let newer = self.events.iter().filter(|event| event.id > id);
+        let all = self.events.iter().map(|(_, event)| event);
+        let newer = all.filter(|event| event.id > id);
         Events {
             events: newer.cloned().collect(),
             last: self.last,
@@ -132,6 +149,31 @@ mod tests {
         assert_eq!(ids(298), (2, Some(299)));
         assert_eq!(ids(300), (0, None));
         assert_eq!(log.since(0).last, 300);
+    }
+
+    #[test]
+    fn what_comes_in_numbers_pushes_out_its_own_kind() {
+        let mut log = EventLog::default();
+        let share = ROOM / all().len();
+        let mut add = |kind, count| {
+            for at in 0..count as u64 {
+                log.add(at, kind, None, String::new());
+            }
+        };
+        add(EventKind::DefenseLevel, 3);
+        add(EventKind::Change, 2 * ROOM);
+        add(EventKind::Ban, 10 * ROOM);
+        let kept = |kind: EventKind| {
+            let events = log.since(0).events;
+            let of_kind = events.into_iter().filter(|event| event.kind == kind.name());
+            of_kind.map(|event| event.id).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(EventKind::DefenseLevel), [1, 2, 3]);
+        let [changes, bans] = [EventKind::Change, EventKind::Ban].map(kept);
+        assert!(changes.len() >= share && bans.len() >= share);
+        assert_eq!(3 + changes.len() + bans.len(), ROOM);
+        assert_eq!(changes.last().copied(), Some(3 + 2 * ROOM as u64));
+        assert_eq!(bans.last().copied(), Some(log.last()));
     }
 
     #[test]

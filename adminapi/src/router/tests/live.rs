@@ -89,6 +89,22 @@ async fn a_client_that_was_too_slow_hears_what_it_missed() {
 }
 
 #[tokio::test]
+async fn a_client_hears_of_each_gap() {
+    let fake = Fake {
+        forgotten: vec![2, 3, 5],
+        ..Fake::default()
+    };
+    fake.happened.send_replace(6);
+    let api = router(Arc::new(fake));
+    let mut stream = Stream::open(&api, "/v1/events", None).await;
+    assert_eq!(stream.next().await, "id: 1 event: defense_level");
+    assert_eq!(stream.next().await, "event: missed data: {\"missed\":2}");
+    assert_eq!(stream.next().await, "id: 4 event: defense_level");
+    assert_eq!(stream.next().await, "event: missed data: {\"missed\":1}");
+    assert_eq!(stream.next().await, "id: 6 event: defense_level");
+}
+
+#[tokio::test]
 async fn samples_come_from_now_on_or_from_where_a_client_was() {
     let (api, _, sampled) = api();
     sampled.send_replace(100);
