@@ -44,6 +44,12 @@ impl Rule {
             && self.dst.has(vip.addr)
             && (first..=last).contains(&vip.port)
     }
+
+    /// Whether it marks what goes to this address alone, which so is a VIP. A network that it marks may
+    /// hold anybody.
+    pub fn names(&self, addr: Addr) -> bool {
+        self.dst == Net::new(addr, u128::BITS as u8)
+    }
 }
 
 /// All ports.

@@ -33,7 +33,7 @@ impl<'s> View<'s> {
 fn is_forged(pool: &Pool, fib: &Fib, src: Addr) -> bool {
     !src.is_host()
         || pool.speakers().has(src)
-        || src.is_v4() && (pool.has_vip(src) || fib.is_own(src))
+        || src.is_v4() && (pool.is_vip(src) || fib.is_own(src))
 }
 
 #[cfg(test)]
@@ -43,9 +43,11 @@ mod tests {
     use adminapi::model::Scheduler;
 
     use super::*;
+    use crate::marks::{ALL_PORTS, Rule, family_of};
     use crate::neighbour::{Change, Tables};
+    use crate::region::Regions;
     use crate::service::ServiceKey;
-    use crate::wire::{Endpoint, Protocol};
+    use crate::wire::{Endpoint, Net, Protocol};
 
     fn addr(text: &str) -> Addr {
         text.parse::<IpAddr>().unwrap().into()
@@ -66,6 +68,42 @@ mod tests {
             tables.apply(Change::Address(2, addr(own), 24));
         }
         (pool, tables.snapshot())
+    }
+
+    /// A rule that marks what goes to so many bits of `addr` with 7.
+    fn rule(addr: Addr, bits: u8) -> Rule {
+        Rule {
+            mark: 7,
+            protocol: None,
+            src: Net::default(),
+            dst: Net::new(addr, bits),
+            src_ports: ALL_PORTS,
+            dst_ports: (53, 53),
+            port: None,
+            region: Regions::default(),
+        }
+    }
+
+    #[test]
+    fn an_address_that_a_rule_names_is_a_vip_while_a_service_takes_its_mark() {
+        let (mut pool, fib) = director();
+        let (vip, beside) = (addr("192.0.2.9"), addr("198.51.100.1"));
+        pool.set_marks([rule(vip, 128), rule(beside, 120)].into());
+        assert!(!is_forged(&pool, &fib, vip));
+        let key = |mark| {
+            let family = family_of(vip);
+            ServiceKey::Mark { mark, family }
+        };
+        pool.add_service(key(8), Scheduler::Rr).unwrap();
+        assert!(!is_forged(&pool, &fib, vip));
+        pool.add_service(key(7), Scheduler::Rr).unwrap();
+        assert!(is_forged(&pool, &fib, vip));
+        assert!(
+            !is_forged(&pool, &fib, beside),
+            "anybody may be in a network"
+        );
+        pool.remove_service(&key(7)).unwrap();
+        assert!(!is_forged(&pool, &fib, vip));
     }
 
     #[test]

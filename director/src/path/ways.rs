@@ -71,7 +71,7 @@ impl Ways {
         {
             return Some(source);
         }
-        let is_vip = |addr| self.pool.has_vip(addr);
+        let is_vip = |addr| self.pool.is_vip(addr);
         let source = self.fib.source(hop.port, to, is_vip);
         if let Some(way) = known {
             self.place(to).set(Some(Way { source, ..way }));

@@ -202,6 +202,15 @@ impl Pool {
         self.vips.contains_key(&vip)
     }
 
+    /// Whether this is a VIP: that of a service, or one that a rule names alone, by whose mark a
+    /// service takes packets.
+    pub fn is_vip(&self, addr: Addr) -> bool {
+        let family = marks::family_of(addr);
+        let is_taken = |mark| self.service(&ServiceKey::Mark { mark, family }).is_some();
+        let names_it = |rule: &marks::Rule| rule.names(addr) && is_taken(rule.mark);
+        self.has_vip(addr) || self.marks.iter().any(names_it)
+    }
+
     /// Whether any real server answers from this address through the director.
     pub fn address_answers(&self, rip: Addr) -> bool {
         self.answering.addrs.contains_key(&rip)
