@@ -1,5 +1,6 @@
 //! Commands that must succeed, and child processes that end with their handle.
 
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -55,6 +56,18 @@ pub fn said_with_input(command: &mut Command, input: &str) -> Result<Output> {
         }
     }
     Ok(child.wait_with_output()?)
+}
+
+/// The resident memory of a process, bytes.
+///
+/// # Errors
+/// When it is gone.
+pub fn resident(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes: u64 = number.context("no VmRSS")?.parse()?;
+    Ok(kibibytes << 10)
 }
 
 /// A signal by its name in kill(1).

@@ -43,6 +43,10 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How long nothing of an answer may be taken.
 const STUCK: Duration = Duration::from_secs(30);
 
+/// Bytes of an answer that the kernel holds beside those that are on their way: it would else hold
+/// megabytes for each client who takes nothing.
+const UNSENT: u32 = 64 << 10;
+
 /// The largest head, in bytes and in fields.
 const HEAD_BYTES: usize = 64 << 10;
 const HEAD_FIELDS: usize = 64;
@@ -82,7 +86,9 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 // A host that is gone acknowledges nothing, which the kernel alone can see while
                 // there is still room for what is sent to it.
-                SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK))?;
+                let socket = SockRef::from(&stream);
+                socket.set_tcp_user_timeout(Some(STUCK))?;
+                socket.set_tcp_notsent_lowat(UNSENT)?;
                 let accepted = match tls {
                     None => Accepted::Plain(stream),
                     Some(tls) => {
@@ -236,7 +242,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_kernel_ends_the_connection_of_a_host_that_is_gone() {
+    async fn the_kernel_ends_what_is_not_acknowledged_and_holds_little_that_is_not_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let _client = TcpStream::connect(address).await.unwrap();
@@ -244,7 +250,8 @@ mod tests {
         let Accepted::Plain(stream) = accepted else {
             panic!("not TCP");
         };
-        let limit = SockRef::from(&stream).tcp_user_timeout().unwrap();
-        assert_eq!(limit, Some(STUCK));
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(STUCK));
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
     }
 }

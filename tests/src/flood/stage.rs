@@ -13,7 +13,7 @@ use crate::director::{Configuration, Director, by, service};
 use crate::generator::{Flows, Generator, Kind, Sink};
 use crate::namespace::Namespace;
 use crate::nftables::Rules;
-use crate::process::{Signal, output_with_input};
+use crate::process::{Signal, output_with_input, resident};
 use crate::scene::Family;
 use crate::servers::{HTTP_PORT, Nginx};
 use crate::topology::{HOST_SIDE, Plan, STRANGERS_NETWORK, Topology};
@@ -293,15 +293,6 @@ fn with_method(peer: Peer, service: Service) -> Service {
             by(service, ForwardingMethod::Tun, Some(tunnel))
         }
     }
-}
-
-/// The resident memory of a process.
-fn resident(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    let kibibytes: u64 = number.context("no VmRSS")?.parse()?;
-    Ok(kibibytes << 10)
 }
 
 /// What the only counter of a table of nft has counted.

@@ -1,0 +1,67 @@
+//! Answers that nobody takes: a director holds them up to a bound, and goes on as if they were not there.
+
+mod ask;
+mod bed;
+
+use anyhow::{Result, ensure};
+use testbed::accounts::assert_accounts;
+use testbed::require;
+
+use bed::{Bed, Visitor};
+
+/// Requests that a token may have under way.
+const STUBBORN: usize = 128;
+
+/// Bytes that a director holds of answers that are not taken.
+const SHELF: usize = 64 << 20;
+
+/// The most that it may take meanwhile: what is on the shelf, and twice as much for what is being made, is
+/// on its way, or has not been given back to the system.
+const MOST: usize = 3 * SHELF;
+
+/// Whoever takes what he has asked for comes once for so many who do not.
+const HONEST: usize = 32;
+
+/// Answers that are made before they are taken.
+const MADE: [&str; 2] = ["/v1/services", "/v1/listing/views"];
+
+#[test]
+fn over_tcp_what_nobody_takes_is_held_up_to_a_bound() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    is_bounded(&mut Bed::plain()?, &MADE)
+}
+
+#[test]
+fn over_tls_what_nobody_takes_is_held_up_to_a_bound() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    is_bounded(&mut Bed::tls()?, &MADE)
+}
+
+/// Asks for `paths` in turn and takes nothing, while others come and go.
+fn is_bounded(bed: &mut Bed, paths: &[&str]) -> Result<()> {
+    let visitor = Visitor::start(&bed.scene.topology.client)?;
+    let sizes = bed.take(paths)?;
+    let all: usize = sizes.iter().cycle().take(STUBBORN).sum();
+    ensure!(all > MOST * 3 / 2, "{sizes:?}: a bound would show nothing");
+
+    let before = bed.memory()?;
+    let wanted: Vec<_> = paths.iter().copied().cycle().take(STUBBORN).collect();
+    let (mut stubborn, mut most) = (bed.leave(&wanted)?, 0);
+    for (number, asked) in stubborn.iter_mut().enumerate() {
+        asked.begin()?;
+        most = most.max(bed.memory()?.saturating_sub(before));
+        if number % HONEST == 0 {
+            bed.take(paths)?;
+            bed.scene.director.api().set_level(None, 0)?;
+        }
+    }
+    eprintln!("{most} bytes more, of {all} that were asked for");
+    ensure!(most < MOST, "{most} bytes, of {all} that were asked for");
+    ensure!(visitor.end()? > 0, "nothing was forwarded meanwhile");
+    assert_accounts(&bed.scene.director);
+    Ok(())
+}
