@@ -142,6 +142,18 @@ mod tests {
         assert_eq!(after, before.wrapping_sub(0xffff_0003));
     }
 
+    /// An error about a sample, with a label of MPLS behind the quote (RFC 4884 §4, RFC 4950).
+    fn extended(sample: &Sample, router: Addr) -> Vec<u8> {
+        let (kind, length) = match router.is_v4() {
+            true => ([3, 1], (128 / 4) << 16),
+            false => ([1, 3], (128 / 8) << 24),
+        };
+        let mut quote = sample.datagram();
+        quote.resize(128, 0);
+        quote.extend([0x20, 0, 0xdb, 0xfe, 0, 8, 1, 1, 0, 1, 1, 1]);
+        sample::icmp_error([router, sample.tuple.src.addr], kind, length, &quote)
+    }
+
     #[test]
     fn no_path_is_narrower_than_the_narrowest() {
         for (ends, kind, told, kept) in [
@@ -172,6 +184,19 @@ mod tests {
     const HALF_A_CHECKSUM: usize = 9;
 
     proptest! {
+        #[test]
+        fn what_is_told_beside_the_packet_stays((sample, to) in sample::samples()) {
+            let mut frame = extended(&sample, sample.tuple.dst.addr);
+            let error = read(&frame);
+            translate_error(&mut frame, &error, to.dst.addr, to.src.addr, &to);
+            sample::assert_valid(error.layout.datagram(&frame));
+            let built = Sample { tuple: to, ..sample.clone() };
+            let is_whole = to.protocol != Protocol::Sctp;
+            if is_whole {
+                prop_assert_eq!(&frame, &extended(&built, to.dst.addr));
+            }
+        }
+
         #[test]
         fn translation_gives_what_a_router_would_have_built(
             (sample, to) in sample::samples(),

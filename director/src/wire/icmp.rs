@@ -24,6 +24,8 @@ mod field {
     pub(super) const CODE: usize = 1;
     pub(super) const CHECKSUM: usize = 2;
     pub(super) const REST: usize = 4;
+    pub(super) const V4_LENGTH: usize = 5;
+    pub(super) const V6_LENGTH: usize = 4;
     pub(super) const V4_MTU: usize = 6;
 }
 
@@ -89,6 +91,21 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
             _ => 0,
         };
         (mtu != 0).then_some(mtu)
+    }
+
+    /// How much of the message behind the header is the packet that it quotes, bytes, where it says so:
+    /// extensions stand behind that (RFC 4884 §4).
+    fn quoted(&self, version: Version) -> Option<usize> {
+        let (length, unit) = match (version, self.icmp_type()) {
+            (Version::V4, v4::UNREACHABLE | v4::TIME_EXCEEDED | v4::PARAMETER_PROBLEM) => {
+                (self.0.borrow()[field::V4_LENGTH], 4)
+            }
+            (Version::V6, v6::UNREACHABLE | v6::TIME_EXCEEDED) => {
+                (self.0.borrow()[field::V6_LENGTH], 8)
+            }
+            _ => (0, 0),
+        };
+        (length != 0).then_some(usize::from(length) * unit)
     }
 
     fn is_error(&self, version: Version) -> bool {

@@ -18,7 +18,7 @@ pub struct Report<'m> {
     pub dst: Addr,
     /// IANA number of what it carried.
     pub protocol: u8,
-    /// The beginning of that.
+    /// The beginning of that, without what the error tells beside it.
     pub payload: &'m [u8],
 }
 
@@ -29,11 +29,16 @@ impl<'m> Report<'m> {
         let error = header(message).filter(|header| header.is_error(version))?;
         let (icmp_type, code, mtu) = (error.icmp_type(), error.code(), error.mtu(version));
         let quote = message.get(LEN..)?;
+        // A short packet is filled up before extensions.
+        let end = |length: usize| {
+            let end = error.quoted(version).map(|quoted| quoted.min(length));
+            end.unwrap_or(usize::MAX).min(quote.len())
+        };
         match version {
             Version::V4 => {
                 let ip = ipv4::header(quote)?;
                 let is_readable = checksum::Sum::default().bytes(message).is_valid();
-                let payload = quote.get(ip.header_len().ok()?..)?;
+                let payload = quote.get(ip.header_len().ok()?..end(ip.total_len()))?;
                 (is_readable && !ip.is_later_fragment()).then_some(Self {
                     icmp_type,
                     code,
@@ -46,7 +51,7 @@ impl<'m> Report<'m> {
             }
             Version::V6 => {
                 let ip = ipv6::header(quote)?;
-                let payload = quote.get(ipv6::LEN..)?;
+                let payload = quote.get(ipv6::LEN..end(ipv6::LEN + ip.payload_len()))?;
                 (ip.version() == 6).then_some(Self {
                     icmp_type,
                     code,
@@ -109,6 +114,40 @@ mod tests {
             dst: addr,
             protocol: 4,
             payload: &[],
+        }
+    }
+
+    /// A datagram of so many bytes, in a message that tells a label of MPLS behind it (RFC 4950).
+    fn extended(version: Version, datagram: usize, room: usize) -> Vec<u8> {
+        let (header, mut quote) = match version {
+            Version::V4 => ([11, 0, 0, 0, 0, (room / 4) as u8, 0, 0], vec![0x45, 0]),
+            Version::V6 => ([3, 0, 0, 0, (room / 8) as u8, 0, 0, 0], vec![0x60, 0, 0, 0]),
+        };
+        let length = match version {
+            Version::V4 => datagram,
+            Version::V6 => datagram - ipv6::LEN,
+        };
+        quote.extend((length as u16).to_be_bytes());
+        quote.resize(room, 0);
+        let label = [0x20, 0, 0xdb, 0xfe, 0, 8, 1, 1, 0, 1, 1, 1];
+        let mut message = [&header[..], &quote, &label].concat();
+        let sum = checksum::Sum::default().bytes(&message).checksum();
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        message
+    }
+
+    #[test]
+    fn what_is_told_beside_the_packet_is_none_of_it() {
+        use Version::{V4, V6};
+        for (version, datagram, room, payload) in [
+            (V4, 1400, 128, 108),
+            (V4, 60, 128, 40),
+            (V6, 1400, 128, 88),
+            (V6, 80, 128, 40),
+        ] {
+            let message = extended(version, datagram, room);
+            let report = Report::read(version, &message).unwrap();
+            assert_eq!(report.payload.len(), payload, "{version:?} {datagram}");
         }
     }
 
