@@ -100,9 +100,15 @@ impl Configuration {
     /// Has no service answer with cookies, which would keep the pools empty and take the place of
     /// whatever else is tried.
     #[must_use]
-    pub fn without_cookies(mut self) -> Self {
+    pub fn without_cookies(self) -> Self {
+        self.policy(CookiePolicy::Off)
+    }
+
+    /// Says when services answer with cookies.
+    #[must_use]
+    pub fn policy(mut self, policy: CookiePolicy) -> Self {
         for service in &mut self.service {
-            service.cookies = CookiePolicy::Off;
+            service.cookies = policy;
         }
         self
     }

@@ -28,7 +28,7 @@ use crate::agents::Agents;
 use crate::channel::KeysOf;
 use crate::cookie::{Recipe, Secret, Turnover};
 use crate::drops::Cause;
-use crate::gate::{CookieCounts, MAX_COOKIE_SERVICES};
+use crate::gate::CookieCounts;
 use crate::neighbour::Fib;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
@@ -39,7 +39,9 @@ use bearers::{orders_of, stand};
 use held::Trusted;
 pub(super) use held::bearers;
 use segment::mss;
-use way::{abilities, at_rest, can_have, decide, needs_dies, overlaid, turned, way_of, with_note};
+use way::{
+    abilities, at_rest, can_have, decide, needs_dies, overlaid, places, turned, way_of, with_note,
+};
 
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ struct Look<'a> {
     agents: &'a Agents,
     /// Whether there is an agent at all.
     is_helped: bool,
+    /// Whether another director may make cookies with the same keys, as one before this may have.
+    is_shared: bool,
     fib: &'a Fib,
     now: Tick,
     period: Ticks,
@@ -91,10 +95,10 @@ impl Mint {
         self.period.unwrap_or(Self::PERIOD)
     }
 
-    /// The smallest place that nobody has.
-    fn free_slot(&self) -> Option<u16> {
+    /// The smallest of so many places that nobody has.
+    fn free_slot(&self, places: u16) -> Option<u16> {
         let taken: BTreeSet<_> = self.dies.values().map(|dies| dies.slot).collect();
-        (0..MAX_COOKIE_SERVICES).find(|number| !taken.contains(number))
+        (0..places).find(|number| !taken.contains(number))
     }
 }
 
@@ -154,6 +158,7 @@ impl Director {
             let look = Look {
                 agents: &self.agents,
                 is_helped,
+                is_shared: mint.secret.is_some(),
                 fib: &fib,
                 now,
                 period: mint.period(),
@@ -192,8 +197,7 @@ impl Director {
             return true;
         }
         let had = mint.dies.remove(&service.key).is_some();
-        let slot = needs_dies(service, look).then(|| mint.free_slot());
-        let Some(slot) = slot.flatten() else {
+        let Some(slot) = mint.free_slot(places(service, look)) else {
             if had {
                 self.end_cookies(service, vip);
             }

@@ -112,6 +112,17 @@ impl Bed {
         Director::start(&self.topology.director, &self.configuration)
     }
 
+    /// Ends the director by force and starts another one, which is `shaped` otherwise.
+    pub(crate) fn replace(
+        &mut self,
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<()> {
+        self.director.end_by(Signal::Kill)?;
+        self.configuration = shape(self.configuration.clone());
+        self.director = self.next_director()?;
+        Ok(())
+    }
+
     /// Has the director read a configuration that is `shaped` otherwise.
     pub(crate) fn reload(
         &mut self,

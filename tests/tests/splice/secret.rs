@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use adminapi::model::CookiePolicy;
 use anyhow::{Result, ensure};
 use testbed::accounts::balanced;
 use testbed::require;
@@ -43,5 +44,25 @@ fn a_cookie_of_a_secret_is_no_good_when_there_is_another() -> Result<()> {
     HttpConnection::open(bed.client(), HTTP.http())?.ask_name()?;
     let syns = bed.syns()?;
     ensure!(syns == 1, "{syns} SYNs");
+    balanced(&bed.director)
+}
+
+/// Another director has made it, or the same one before it was started anew.
+#[test]
+fn a_cookie_of_a_secret_is_good_where_nothing_calls_for_cookies() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let secrets = tempfile::tempdir()?;
+    let path = secret(secrets.path(), "common")?;
+    let mut bed = Bed::build_shaped(|file| file.cookies("secret_file", path))?;
+    rules(bed.client(), LOSS)?;
+    let mut early = HttpConnection::open(bed.client(), HTTP.http())?;
+    bed.replace(|file| file.policy(CookiePolicy::Auto))?;
+    bed.client()
+        .run("nft", &["delete", "table", "inet", "loss"])?;
+    early.ask_name()?;
+    let status = bed.status(HTTP)?;
+    ensure!(!status.active && status.sent == 0, "{status:?}");
     balanced(&bed.director)
 }

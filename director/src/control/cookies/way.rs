@@ -5,6 +5,7 @@ use adminapi::sysctl::Sysctls;
 
 use super::Look;
 use crate::cookie::Abilities;
+use crate::gate::MAX_COOKIE_SERVICES;
 use crate::pool::Pool;
 use crate::service::{Real, Service, ServiceKey};
 use crate::wire::Protocol;
@@ -69,15 +70,23 @@ pub(super) const fn is_heard(real: &Real) -> bool {
     !real.method.is_one_way()
 }
 
-/// Whether a service needs keys now: agents have to have them before they are used.
+/// Whether a service needs keys now: agents have to have them before they are used, and who comes back
+/// with a cookie that another director has made, or this one before it was started anew, has to be known.
 pub(super) fn needs_dies(service: &Service, look: &Look<'_>) -> bool {
+    places(service, look) > 0
+}
+
+/// Of how many places among the gate's counters a service may take one for its keys. Those of others
+/// leave room for services that have to make cookies.
+pub(super) fn places(service: &Service, look: &Look<'_>) -> u16 {
     let has_agent = |real: &Real| look.agents.has(real.endpoint.addr.into());
+    let is_helped = || look.is_helped && candidates(service, look.sysctls).any(has_agent);
     match service.handling.cookies {
-        CookiePolicy::Off => false,
-        CookiePolicy::Always => true,
-        CookiePolicy::Auto => {
-            look.attacked || look.is_helped && candidates(service, look.sysctls).any(has_agent)
-        }
+        CookiePolicy::Off => 0,
+        CookiePolicy::Always => MAX_COOKIE_SERVICES,
+        CookiePolicy::Auto if look.attacked || is_helped() => MAX_COOKIE_SERVICES,
+        CookiePolicy::Auto if look.is_shared => MAX_COOKIE_SERVICES / 2,
+        CookiePolicy::Auto => 0,
     }
 }
 
