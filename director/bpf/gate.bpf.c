@@ -110,15 +110,20 @@ static __always_inline bool is_hosts(const struct endpoint *end)
 
 // A packet goes to a service when its destination, which has `roles` by itself, is one. It is a reply
 // when its source is a real server and its destination is not this host itself (a health check's
-// answer, say).
+// answer, say). No mark makes anything else of what a real server sends; whether a fragment is of one,
+// its address alone does not say.
 __noinline bool is_ours(const struct packet *p, const struct scope *scope, __u32 roles)
 {
 	if (!p || !scope)
 		return false;
 	if (widened(roles, &p->dst, scope) & SERVICE)
 		return true;
-	if ((roles_of(&p->src, scope) & REAL) && !is_hosts(&p->dst))
-		return true;
+	if (roles_of(&p->src, scope) & REAL) {
+		if (!is_hosts(&p->dst))
+			return true;
+		if (p->src.protocol)
+			return false;
+	}
 	return scope->rules && is_marked(scope, &p->src, &p->dst, PORT);
 }
 
@@ -136,8 +141,12 @@ __noinline bool is_about_ours(const struct packet *quoted, const struct scope *s
 		return false;
 	if (roles_of(&quoted->src, scope) & SERVICE)
 		return true;
-	if ((roles_of(&quoted->dst, scope) & REAL) && !is_hosts(&quoted->src))
-		return true;
+	if (roles_of(&quoted->dst, scope) & REAL) {
+		if (!is_hosts(&quoted->src))
+			return true;
+		if (quoted->dst.protocol)
+			return false;
+	}
 	return scope->rules && is_marked(scope, &quoted->dst, &quoted->src, PORT);
 }
 

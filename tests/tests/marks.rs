@@ -1,6 +1,7 @@
 //! Services of a mark take what the rules mark, whatever it is addressed to, and nothing else.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use adminapi::model::{
     CookiePolicy, Family as Of, MarkRule, Scheduler, Service, ServiceId, ServicePatch,
@@ -12,7 +13,7 @@ use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
-use testbed::servers::{HTTP_PORT, OTHER_HTTP_PORT};
+use testbed::servers::{ECHO_PORT, HTTP_PORT, Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
 use testbed::traffic::{HttpConnection, is_served, tally};
 
@@ -269,6 +270,69 @@ fn what_no_real_server_is_there_for_is_bypassed_if_so_configured() -> Result<()>
         api.remove_service(id)?;
         open.ask_name()?;
     }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// The director's own programs and checks: a mark that fits what real servers send them makes it nobody's.
+#[test]
+fn what_a_real_server_sends_to_the_director_itself_is_the_kernels() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut scene = Scene::start()?;
+    scene.echo.clear();
+    let _program = Nginx::start_in(&scene.topology.director, "director")?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let mut all_ports = marked(&scene, family);
+        for real in &mut all_ports.reals {
+            real.port = Some(0);
+        }
+        api.add_service(&all_ports)?;
+        let [rs1, others @ ..] = &scene.topology.reals[..] else {
+            panic!("no real servers");
+        };
+        let program = SocketAddr::new(family.vip(), OTHER_HTTP_PORT);
+        let lan = match family {
+            Family::V4 => "10.0.2.254",
+            Family::V6 => "fd00:2::fe",
+        };
+        for destination in [&family.vip().to_string(), lan] {
+            let rule = MarkRule {
+                destination: Some(destination.parse()?),
+                destination_ports: None,
+                protocol: None,
+                interface: None,
+                ..rule(family)?
+            };
+            api.call(async |client| client.add_mark(&rule).await)?;
+        }
+        let name = HttpConnection::open(&rs1.namespace, program)?.ask_name()?;
+        assert_eq!(name, "director");
+        let name = HttpConnection::open(&scene.topology.client, program)?.ask_name()?;
+        assert_ne!(name, "director", "others have the mark");
+
+        let nobody = SocketAddr::new(others[0].address(family.vip()), ECHO_PORT);
+        let asks = scene.topology.director.enter(|| {
+            let any: IpAddr = match family {
+                Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+                Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            Ok(UdpSocket::bind((any, 0))?)
+        })?;
+        asks.connect(nobody)?;
+        asks.set_read_timeout(Some(PATIENCE / 10))?;
+        testbed::wait::until("the refusal", PATIENCE, || {
+            let sent = asks.send(b"alive?");
+            let errors = [sent.err(), asks.recv(&mut [0; 64]).err()];
+            let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
+            ensure!(errors.iter().flatten().any(refused), "{family:?}: silence");
+            Ok(())
+        })?;
+    }
+    let drops = api.stats()?.drops;
+    assert_eq!(drops.get("local_destination"), None);
     assert_accounts(&scene.director);
     Ok(())
 }
