@@ -161,6 +161,18 @@ impl ControlError {
         }
     }
 
+    /// The same error seen from a document in which what it is about stands at `prefix`.
+    #[must_use]
+    pub fn below(self, prefix: &str) -> Self {
+        match self {
+            Self::Invalid(problems) => {
+                let problems = problems.into_iter().map(|problem| problem.below(prefix));
+                Self::Invalid(problems.collect())
+            }
+            other => other,
+        }
+    }
+
     /// There is no such service.
     pub const fn no_service(id: ServiceId) -> Self {
         Self::NotFound(Subject::Service(id))

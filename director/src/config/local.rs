@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use adminapi::Problem;
-use adminapi::model::{ForwardingMethod, Service};
+use adminapi::model::{ForwardingMethod, Real, Service};
 
 use super::read::{Expected, Section};
 use crate::speakers::Speakers;
@@ -36,13 +36,23 @@ impl Local {
             if let Some(vip) = service.id.vip() {
                 problems.extend(self.twofold(vip.ip(), format!("/service/{index}/address")));
             }
+            let at = |below: String| format!("/service/{index}/{below}");
             for (place, real) in service.reals.iter().enumerate() {
-                let at = format!("/service/{index}/real/{place}");
-                problems.extend(self.twofold(real.address, format!("{at}/address")));
-                if real.method == ForwardingMethod::FullNat && !self.has_family_of(real.address) {
-                    problems.push(voiceless(real.address).below(&at));
-                }
+                problems.extend(self.judge_real(real, &at(format!("real/{place}"))));
             }
+            if let Some(sorry) = sorry_of(service) {
+                problems.extend(self.judge_real(sorry, &at("health/sorry".to_owned())));
+            }
+        }
+        problems
+    }
+
+    /// The same of one that is spoken to, which stands at `at`.
+    fn judge_real(&self, real: &Real, at: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        problems.extend(self.twofold(real.address, format!("{at}/address")));
+        if real.method == ForwardingMethod::FullNat && !self.has_family_of(real.address) {
+            problems.push(voiceless(real.address).below(at));
         }
         problems
     }
@@ -52,6 +62,10 @@ impl Local {
         let problem = speaks(address).below(&pointer);
         Some(problem.with_other(format!("/datapath/local_addresses/{place}")))
     }
+}
+
+fn sorry_of(service: &Service) -> Option<&Real> {
+    service.health.as_ref()?.sorry.as_ref()
 }
 
 /// The director has nothing to speak from to a real server of FullNAT.
@@ -140,6 +154,7 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn ranges() {
@@ -156,5 +171,28 @@ mod tests {
         ] {
             assert_eq!(range(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_sorry_server_needs_what_a_real_server_needs() {
+        let service = "[[service]]\nprotocol = \"tcp\"\naddress = \"192.0.2.10\"\nport = 80\n\
+                       [service.health]\ncheck = { type = \"tcp\" }\n";
+        let complaint = |local: &str, sorry: &str| {
+            let head = format!("[datapath]\ninterfaces = [\"a\"]\nlocal_addresses = [{local}]\n");
+            let text = format!("{head}{service}sorry = {{ address = {sorry} }}\n");
+            Config::parse(&text, "f").err().map(|e| e.to_string())
+        };
+        let fullnat = "\"10.0.4.1\", method = \"fullnat\"";
+        let told = complaint("\"2001:db8::f0\"", fullnat).expect("no IPv4 address");
+        assert!(
+            told.starts_with("f:10: service.health.sorry.method: the director has no IPv4"),
+            "{told}"
+        );
+        let told = complaint("\"10.0.2.240\"", "\"10.0.2.240\"").expect("a speaker");
+        assert!(
+            told.starts_with("f:10: service.health.sorry.address: 10.0.2.240 is an address"),
+            "{told}"
+        );
+        assert_eq!(complaint("\"10.0.2.240\"", fullnat), None);
     }
 }

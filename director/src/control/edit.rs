@@ -1,14 +1,14 @@
 //! Changes of services and real servers: of the pool that is to be, with a note of what the gate has
 //! to hear of.
 
+mod refuse;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use adminapi::error::Result;
-use adminapi::model::{
-    Change, ForwardingMethod, Real, RealPatch, RealView, Service, ServiceId, ServicePatch,
-};
+use adminapi::model::{Change, Real, RealPatch, RealView, Service, ServiceId, ServicePatch};
 use adminapi::validate::{
     bad_cookies, bad_handling, bad_health, bad_helper, bad_repeats, twofold_engine,
     validate_changed_real,
@@ -18,10 +18,14 @@ use adminapi::{Control, ControlError};
 use super::commands::{command_of_policy, commands_of};
 use super::roles::Touched;
 use super::{Director, translate, view};
-use crate::config;
 use crate::pool::{Pool, PoolError};
 use crate::service::{Drain, ServiceKey};
 use crate::wire::Endpoint;
+
+pub(super) use refuse::refuse_sorry;
+use refuse::{
+    refuse_answerless, refuse_circle, refuse_odd_sorry, refuse_speaker, refuse_voiceless,
+};
 
 impl Director {
     /// Makes all of `changes` in one step, those that can be made; what came of each.
@@ -103,49 +107,6 @@ pub(super) fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> R
     found.map(|real| view::real(pool, real)).ok_or_else(missing)
 }
 
-/// A service that is another's real server would send its packets round in a circle.
-fn refuse_circle(endpoint: Endpoint) -> ControlError {
-    let message = format!("{endpoint} is a virtual service and a real server of another");
-    let mend = "name the real servers' own addresses";
-    ControlError::Invalid(vec![adminapi::Problem::new("/address", message, mend)])
-}
-
-/// Nobody else can have an address that the director speaks from.
-fn refuse_speaker(pool: &Pool, endpoint: Endpoint) -> Result<()> {
-    let problem = || config::speaks(endpoint.addr.into()).below("/address");
-    let speaker = pool.speakers().has(endpoint.addr);
-    ControlError::unless_valid(speaker.then(problem).into_iter().collect())
-}
-
-/// FullNAT needs an address to speak from.
-fn refuse_voiceless(pool: &Pool, endpoint: Endpoint, real: &Real) -> Result<()> {
-    let has_voice = pool.speakers().capacity(endpoint.addr.is_v4()) > 0;
-    let voiceless = real.method == ForwardingMethod::FullNat && !has_voice;
-    let problem = || config::voiceless(endpoint.addr.into());
-    ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
-}
-
-/// What a director's own address has sent has to come back to it, and a datagram that leaves no
-/// connection behind could not be told whose answer that is.
-fn refuse_answerless(pool: &Pool, key: &ServiceKey, method: ForwardingMethod) -> Result<()> {
-    let once = known(pool, key)?.handling.one_packet;
-    let problem = || {
-        let message = "one-packet scheduling and the method fullnat do not go together";
-        adminapi::Problem::new("/method", message, "use another method")
-    };
-    let answerless = once && method == ForwardingMethod::FullNat;
-    ControlError::unless_valid(answerless.then(problem).into_iter().collect())
-}
-
-/// A sorry server that is a service would send its packets round in a circle, too.
-pub(super) fn refuse_sorry(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<()> {
-    let mut protocols = key.protocols();
-    if protocols.any(|protocol| pool.serves_within(protocol, endpoint)) {
-        return Err(refuse_circle(endpoint));
-    }
-    refuse_speaker(pool, endpoint)
-}
-
 pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
     if let ServiceKey::Address { protocol, vip } = key {
@@ -178,7 +139,7 @@ pub(super) fn add_real(
         return Err(refuse_circle(endpoint));
     }
     refuse_speaker(pool, endpoint)?;
-    refuse_voiceless(pool, endpoint, real)?;
+    refuse_voiceless(pool, endpoint, real.method)?;
     refuse_answerless(pool, key, real.method)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
     let checked = added.and_then(|()| pool.set_check(key, endpoint, real.check.as_ref()));
@@ -201,6 +162,7 @@ fn configure(
         .and_then(|()| pool.set_handling(key, handling))
         .and_then(|()| pool.set_health(key, wanted.health.as_ref()))
         .map_err(|e| translate::error(e, key, None))?;
+    refuse_odd_sorry(pool, key, wanted.health.as_ref())?;
     let service = known(pool, key)?;
     if service.ftp() != ftp {
         let its = pool.reals().filter(|real| real.service == *key);
@@ -217,7 +179,7 @@ pub(super) fn put_real(
     real: &Real,
 ) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
-    refuse_voiceless(pool, endpoint, real)?;
+    refuse_voiceless(pool, endpoint, real.method)?;
     refuse_answerless(pool, key, real.method)?;
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
@@ -383,7 +345,7 @@ fn change_real(
 ) -> Result<()> {
     let key = translate::key(service);
     let at = Endpoint::from(wanted.endpoint(key.port()));
-    refuse_voiceless(pool, at, wanted)?;
+    refuse_voiceless(pool, at, wanted.method)?;
     let goes_on = drain_of(pool, &key, at).filter(|_| wanted.weight == 0);
     let changed = set_real(pool, touched, &key, at, wanted);
     changed.map_err(|e| translate::error(e, &key, Some(at)))?;

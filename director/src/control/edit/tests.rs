@@ -1,6 +1,6 @@
 //! What a change of many services promises.
 
-use adminapi::model::{ForwardingMethod, Protocol, Scheduler};
+use adminapi::model::{ForwardingMethod, HealthPolicy, Protocol, Scheduler};
 
 use super::*;
 
@@ -79,4 +79,45 @@ fn a_real_server_and_a_service_may_change_places_in_one_step() {
     }
     let circle = [service(one, &[other]), service(other, &[third])];
     put_services(&mut pool, &mut Touched::default(), &circle, None).unwrap_err();
+}
+
+/// The pointer of a refusal.
+fn pointer(refused: Result<()>) -> Option<String> {
+    match refused {
+        Err(ControlError::Invalid(problems)) => problems.first().map(|p| p.pointer.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_sorry_server_that_cannot_be_spoken_to_is_refused() {
+    let guarded = |sorry: &str, method| {
+        let mut wanted = service("10.0.0.1:53", &["10.0.0.2:53"]);
+        wanted.id = ServiceId::at(Protocol::Udp, "10.0.0.1:53".parse().unwrap());
+        let mut sorry = service("10.0.0.1:53", &[sorry]).reals.remove(0);
+        sorry.method = method;
+        wanted.health = Some(HealthPolicy {
+            sorry: Some(sorry),
+            ..HealthPolicy::default()
+        });
+        wanted
+    };
+    let put = |pool: &mut Pool, wanted: &Service| {
+        put_service(pool, &mut Touched::default(), wanted, None).map(drop)
+    };
+    let fullnat = guarded("10.0.0.3:53", ForwardingMethod::FullNat);
+    let method = Some("/health/sorry/method".to_owned());
+    let mut pool = Pool::new(1);
+    put(&mut pool, &service("10.0.0.4:53", &[])).unwrap();
+    assert_eq!(pointer(put(&mut pool.clone(), &fullnat)), method);
+    pool.list_speakers(&[crate::wire::Addr::v4([10, 0, 0, 99])]);
+    put(&mut pool, &fullnat).unwrap();
+    let once = Service {
+        one_packet: true,
+        ..fullnat
+    };
+    assert_eq!(pointer(put(&mut pool.clone(), &once)), method);
+    let speaker = guarded("10.0.0.99:53", ForwardingMethod::Nat);
+    let address = Some("/health/sorry/address".to_owned());
+    assert_eq!(pointer(put(&mut pool, &speaker)), address);
 }

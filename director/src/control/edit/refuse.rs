@@ -1,0 +1,83 @@
+//! What cannot be of services and real servers, told by all others of the pool and by what the
+//! director speaks from.
+
+use adminapi::error::Result;
+use adminapi::model::{ForwardingMethod, HealthPolicy};
+use adminapi::{ControlError, Problem};
+
+use super::known;
+use crate::config;
+use crate::pool::Pool;
+use crate::service::ServiceKey;
+use crate::wire::Endpoint;
+
+/// A service that is another's real server would send its packets round in a circle.
+pub(super) fn refuse_circle(endpoint: Endpoint) -> ControlError {
+    let message = format!("{endpoint} is a virtual service and a real server of another");
+    let mend = "name the real servers' own addresses";
+    ControlError::Invalid(vec![Problem::new("/address", message, mend)])
+}
+
+/// Nobody else can have an address that the director speaks from.
+pub(super) fn refuse_speaker(pool: &Pool, endpoint: Endpoint) -> Result<()> {
+    let problem = || config::speaks(endpoint.addr.into()).below("/address");
+    let speaker = pool.speakers().has(endpoint.addr);
+    ControlError::unless_valid(speaker.then(problem).into_iter().collect())
+}
+
+/// FullNAT needs an address to speak from.
+pub(super) fn refuse_voiceless(
+    pool: &Pool,
+    endpoint: Endpoint,
+    method: ForwardingMethod,
+) -> Result<()> {
+    let has_voice = pool.speakers().capacity(endpoint.addr.is_v4()) > 0;
+    let voiceless = method == ForwardingMethod::FullNat && !has_voice;
+    let problem = || config::voiceless(endpoint.addr.into());
+    ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
+}
+
+/// What a director's own address has sent has to come back to it, and a datagram that leaves no
+/// connection behind could not be told whose answer that is.
+pub(super) fn refuse_answerless(
+    pool: &Pool,
+    key: &ServiceKey,
+    method: ForwardingMethod,
+) -> Result<()> {
+    let once = known(pool, key)?.handling.one_packet;
+    let problem = || {
+        let message = "one-packet scheduling and the method fullnat do not go together";
+        Problem::new("/method", message, "use another method")
+    };
+    let answerless = once && method == ForwardingMethod::FullNat;
+    ControlError::unless_valid(answerless.then(problem).into_iter().collect())
+}
+
+/// A sorry server that is a service would send its packets round in a circle, too.
+pub(in crate::control) fn refuse_sorry(
+    pool: &Pool,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+) -> Result<()> {
+    let mut protocols = key.protocols();
+    if protocols.any(|protocol| pool.serves_within(protocol, endpoint)) {
+        return Err(refuse_circle(endpoint));
+    }
+    refuse_speaker(pool, endpoint)
+}
+
+/// A sorry server is spoken to as a real server is, as soon as it takes over.
+pub(super) fn refuse_odd_sorry(
+    pool: &Pool,
+    key: &ServiceKey,
+    policy: Option<&HealthPolicy>,
+) -> Result<()> {
+    let Some(sorry) = policy.and_then(|policy| policy.sorry.as_ref()) else {
+        return Ok(());
+    };
+    let endpoint = Endpoint::from(sorry.endpoint(key.port()));
+    refuse_speaker(pool, endpoint)
+        .and_then(|()| refuse_voiceless(pool, endpoint, sorry.method))
+        .and_then(|()| refuse_answerless(pool, key, sorry.method))
+        .map_err(|error| error.below("/health/sorry"))
+}
