@@ -3,42 +3,30 @@
 use std::sync::Arc;
 
 use super::load::{least, overhead};
-use super::locality::Localities;
-use crate::service::{Newcomer, Real, Reals, Scheduler};
+use super::locality::{ByLocality, Locality};
+use crate::service::{Newcomer, Real, Reals};
 use crate::wire::Endpoint;
 
 /// A destination address keeps its real server, so that caches stay warm, until that one takes no
 /// connections or has more active ones than its weight while another has less than half of its
 /// own. Then, and for an address not seen for a day, weighted least connections choose.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LocalityLeastConnections(Arc<Localities<Endpoint>>);
+pub(super) type LocalityLeastConnections = ByLocality<Endpoint>;
 
-impl Scheduler for LocalityLeastConnections {
-    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        let destination = newcomer.tuple.dst.addr;
-        let now = newcomer.now;
-        self.0
-            .visit(destination, now, |kept| choose(kept, reals, newcomer))
+impl Locality for Endpoint {
+    fn choose<'r>(
+        kept: &mut Option<Self>,
+        reals: &'r Reals,
+        newcomer: &Newcomer<'_>,
+    ) -> Option<&'r Arc<Real>> {
+        let present = kept.and_then(|endpoint| reals.find(endpoint));
+        let fits = |real: &&Arc<Real>| newcomer.may_have(real) && !is_crowded(real, reals);
+        if let Some(real) = present.filter(fits) {
+            return Some(real);
+        }
+        let chosen = least(newcomer.willing(reals), overhead)?;
+        *kept = Some(chosen.endpoint);
+        Some(chosen)
     }
-
-    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        let mut kept = self.0.copied(newcomer.tuple.dst.addr, newcomer.now);
-        choose(&mut kept, reals, newcomer)
-    }
-}
-
-fn choose<'r>(
-    kept: &mut Option<Endpoint>,
-    reals: &'r Reals,
-    newcomer: &Newcomer<'_>,
-) -> Option<&'r Arc<Real>> {
-    let present = kept.and_then(|endpoint| reals.find(endpoint));
-    if let Some(real) = present.filter(|real| newcomer.may_have(real) && !is_crowded(real, reals)) {
-        return Some(real);
-    }
-    let chosen = least(newcomer.willing(reals), overhead)?;
-    *kept = Some(chosen.endpoint);
-    Some(chosen)
 }
 
 /// Whether a real server has more active connections than its weight, while another has less than

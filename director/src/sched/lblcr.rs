@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use super::lblc::is_crowded;
 use super::load::{is_less, least, overhead};
-use super::locality::{EXPIRATION, Localities};
-use crate::service::{Newcomer, Real, Reals, Scheduler};
+use super::locality::{ByLocality, EXPIRATION, Locality};
+use crate::service::{Newcomer, Real, Reals};
 use crate::time::Tick;
 use crate::wire::Endpoint;
 
 /// A destination address keeps a set of real servers and uses the least loaded of them. When that
 /// one is crowded (as for lblc), another joins the set; a set that has not changed for a day
 /// loses its most loaded member.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ReplicatedLocality(Arc<Localities<Replicas>>);
+pub(super) type ReplicatedLocality = ByLocality<Replicas>;
 
 /// The real servers of one destination address; the one that joined last stands first.
 #[derive(Clone, Debug)]
-struct Replicas {
+pub(super) struct Replicas {
     members: Vec<Endpoint>,
     changed: Tick,
 }
@@ -50,41 +49,29 @@ impl Replicas {
     }
 }
 
-impl Scheduler for ReplicatedLocality {
-    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
-        self.0
-            .visit(destination, now, |kept| choose(kept, reals, newcomer))
-    }
-
-    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
-        let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
-        let mut kept = self.0.copied(destination, now);
-        choose(&mut kept, reals, newcomer)
-    }
-}
-
-fn choose<'r>(
-    kept: &mut Option<Replicas>,
-    reals: &'r Reals,
-    newcomer: &Newcomer<'_>,
-) -> Option<&'r Arc<Real>> {
-    let now = newcomer.now;
-    if let Some(replicas) = kept {
-        let members = replicas
-            .present(reals)
-            .filter(|real| newcomer.may_have(real));
-        let best = least(members, overhead);
-        replicas.shrink(reals, now);
-        if let Some(real) = best.filter(|real| !is_crowded(real, reals)) {
-            return Some(real);
+impl Locality for Replicas {
+    fn choose<'r>(
+        kept: &mut Option<Self>,
+        reals: &'r Reals,
+        newcomer: &Newcomer<'_>,
+    ) -> Option<&'r Arc<Real>> {
+        let now = newcomer.now;
+        if let Some(replicas) = kept {
+            let members = replicas
+                .present(reals)
+                .filter(|real| newcomer.may_have(real));
+            let best = least(members, overhead);
+            replicas.shrink(reals, now);
+            if let Some(real) = best.filter(|real| !is_crowded(real, reals)) {
+                return Some(real);
+            }
         }
+        let chosen = least(newcomer.willing(reals), overhead)?;
+        let replicas = kept.get_or_insert_with(|| Self {
+            members: Vec::new(),
+            changed: now,
+        });
+        replicas.join(chosen, reals, now);
+        Some(chosen)
     }
-    let chosen = least(newcomer.willing(reals), overhead)?;
-    let replicas = kept.get_or_insert_with(|| Replicas {
-        members: Vec::new(),
-        changed: now,
-    });
-    replicas.join(chosen, reals, now);
-    Some(chosen)
 }

@@ -1,9 +1,12 @@
-//! What lblc and lblcr remember of destination addresses, in bounded memory.
+//! lblc and lblcr go by what they remember of destination addresses, in bounded memory.
 
+use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::service::{Newcomer, Real, Reals, Scheduler};
 use crate::time::{Tick, Ticks};
 use crate::wire::Addr;
 
@@ -14,9 +17,42 @@ const BUCKET: usize = 16;
 /// How long an unused entry lasts (`lblc_expiration`, `lblcr_expiration`).
 pub(super) const EXPIRATION: Ticks = Ticks::seconds(24 * 60 * 60);
 
+/// What is remembered of a destination address.
+pub(super) trait Locality: Clone + Debug + Send + 'static {
+    /// Chooses a real server by what is remembered, and has the choice remembered.
+    fn choose<'r>(
+        kept: &mut Option<Self>,
+        reals: &'r Reals,
+        newcomer: &Newcomer<'_>,
+    ) -> Option<&'r Arc<Real>>;
+}
+
+/// Chooses by that.
+#[derive(Debug)]
+pub(super) struct ByLocality<L>(Localities<L>);
+
+impl<L> Default for ByLocality<L> {
+    fn default() -> Self {
+        Self(Localities::default())
+    }
+}
+
+impl<L: Locality> Scheduler for ByLocality<L> {
+    fn pick<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let (destination, now) = (newcomer.tuple.dst.addr, newcomer.now);
+        let choose = |kept: &mut _| L::choose(kept, reals, newcomer);
+        self.0.visit(destination, now, choose)
+    }
+
+    fn peek<'r>(&self, reals: &'r Reals, newcomer: &Newcomer<'_>) -> Option<&'r Arc<Real>> {
+        let mut kept = self.0.copied(newcomer.tuple.dst.addr, newcomer.now);
+        L::choose(&mut kept, reals, newcomer)
+    }
+}
+
 /// Destination address -> `V`. A bucket that is full forgets what was unused longest.
 #[derive(Debug)]
-pub(super) struct Localities<V> {
+struct Localities<V> {
     buckets: Box<[Mutex<Vec<Entry<V>>>]>,
     hasher: RandomState,
 }
@@ -40,12 +76,7 @@ impl<V> Default for Localities<V> {
 impl<V> Localities<V> {
     /// Lets `act` see and change what is remembered of `destination`. Workers that ask for
     /// addresses of the same bucket wait for each other.
-    pub(super) fn visit<T>(
-        &self,
-        destination: Addr,
-        now: Tick,
-        act: impl FnOnce(&mut Option<V>) -> T,
-    ) -> T {
+    fn visit<T>(&self, destination: Addr, now: Tick, act: impl FnOnce(&mut Option<V>) -> T) -> T {
         let bucket = self.hasher.hash_one(destination) as usize % BUCKETS;
         let mut bucket = self.buckets[bucket].lock();
         bucket.retain(|entry| entry.used.until(now) < EXPIRATION);
@@ -66,7 +97,7 @@ impl<V> Localities<V> {
 
 impl<V: Clone> Localities<V> {
     /// A copy of what is remembered of `destination`.
-    pub(super) fn copied(&self, destination: Addr, now: Tick) -> Option<V> {
+    fn copied(&self, destination: Addr, now: Tick) -> Option<V> {
         let bucket = self.hasher.hash_one(destination) as usize % BUCKETS;
         let bucket = self.buckets[bucket].lock();
         let lives = |entry: &&Entry<V>| entry.used.until(now) < EXPIRATION;
