@@ -17,6 +17,11 @@ use crate::failure::Failure;
 use crate::model::listing::Unlisted;
 use crate::reads::{Maker, Queue};
 
+/// What a handler has the director do.
+pub(super) trait Call<T>: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static {}
+
+impl<T, F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static> Call<T> for F {}
+
 /// The way from a handler to the director.
 #[derive(Clone)]
 pub(super) struct Ask {
@@ -51,32 +56,30 @@ impl Ask {
     }
 
     /// Runs `call`, which changes nothing that could be configured.
-    pub(super) async fn look<T, F>(&self, call: F) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    {
+    pub(super) async fn look<T: Send + 'static>(&self, call: impl Call<T>) -> Result<T, Failure> {
         self.run(|control| call(control).map_err(Failure::from))
             .await
     }
 
     /// The answer to `call`, which changes nothing that could be configured. It is made where it may
     /// take its time: a large one would keep others waiting elsewhere.
-    pub(super) async fn show<T, F>(&self, call: F) -> Result<Response, Failure>
-    where
-        T: IntoResponse,
-        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    {
+    pub(super) async fn show<T: IntoResponse>(
+        &self,
+        call: impl Call<T>,
+    ) -> Result<Response, Failure> {
         let place = self.queue.place();
         self.run(|control| Ok(place.lay(call(control)?.into_response())))
             .await
     }
 
     /// The same for an answer in pieces, of this media type, which is sent while it is being made.
-    pub(super) async fn send<T, F>(&self, kind: &'static str, call: F) -> Result<Response, Failure>
+    pub(super) async fn send<T>(
+        &self,
+        kind: &'static str,
+        call: impl Call<T>,
+    ) -> Result<Response, Failure>
     where
         T: Iterator<Item = Result<Vec<u8>, Unlisted>>,
-        F: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
     {
         let place = self.queue.place();
         let (begun, beginning) = oneshot::channel();
@@ -99,16 +102,12 @@ impl Ask {
 
     /// Runs `call`, which changes what is configured, if `condition` holds for what `present`
     /// finds, and keeps the change. One change at a time.
-    pub(super) async fn change<P, T>(
+    pub(super) async fn change<P: Tagged, T: Send + 'static>(
         &self,
         condition: Condition,
-        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
-        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    ) -> Result<T, Failure>
-    where
-        P: Tagged,
-        T: Send + 'static,
-    {
+        present: impl Call<P>,
+        call: impl Call<T>,
+    ) -> Result<T, Failure> {
         self.in_turn(condition, present, |control| {
             let done = call(control)?;
             control.keep()?;
@@ -118,16 +117,12 @@ impl Ask {
     }
 
     /// The same for what is not to be kept.
-    pub(super) async fn in_turn<P, T>(
+    pub(super) async fn in_turn<P: Tagged, T: Send + 'static>(
         &self,
         condition: Condition,
-        present: impl FnOnce(&dyn Control) -> error::Result<P> + Send + 'static,
-        call: impl FnOnce(&dyn Control) -> error::Result<T> + Send + 'static,
-    ) -> Result<T, Failure>
-    where
-        P: Tagged,
-        T: Send + 'static,
-    {
+        present: impl Call<P>,
+        call: impl Call<T>,
+    ) -> Result<T, Failure> {
         let changing = Arc::clone(&self.changing);
         self.run(move |control| {
             // A change that has panicked has left nothing half done: the director saw to that.
