@@ -1,5 +1,7 @@
 //! Data connections that the client opens to where a reply says.
 
+use std::path::PathBuf;
+
 use adminapi::model::{
     Family as Of, ForwardingMethod, Helper, MarkRule, Persistence, Protocol, ServiceId,
     ServicePatch,
@@ -16,6 +18,31 @@ use testbed::traffic::file_sha256;
 use crate::bed::Bed;
 use crate::control::Control;
 
+/// A kind of reply, and how curl asks for it.
+type Mode = (&'static str, &'static [&'static str]);
+
+/// The replies that say where to, in the families that have them.
+const WAYS: [(Family, Mode); 3] = [
+    (Family::V4, MODES[0]),
+    (Family::V4, MODES[1]),
+    (Family::V6, MODES[1]),
+];
+
+/// Fetches the data into each of `paths` over one control connection, and sees that all of it comes.
+fn fetch_data(bed: &Bed, family: Family, (name, mode): Mode, paths: &[PathBuf]) -> Result<()> {
+    let files: Vec<_> = paths.iter().map(|path| ("data", path.as_path())).collect();
+    let said = bed.fetch(family, mode, &files)?;
+    ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
+    let expected = file_sha256(&bed.servers[0].data())?;
+    for path in paths {
+        ensure!(
+            file_sha256(path)? == expected,
+            "{name}: {path:?} is not whole"
+        );
+    }
+    Ok(())
+}
+
 /// Real servers that know nobody but the director: what they offer, the client can use.
 #[test]
 fn passive_data_connections_work_by_fullnat() -> Result<()> {
@@ -23,22 +50,9 @@ fn passive_data_connections_work_by_fullnat() -> Result<()> {
         return Ok(());
     };
     let directory = tempfile::tempdir()?;
-    let expected = file_sha256(&bed.servers[0].data())?;
-    for (family, (name, mode)) in [
-        (Family::V4, MODES[0]),
-        (Family::V4, MODES[1]),
-        (Family::V6, MODES[1]),
-    ] {
-        let paths = ["name", "data", "again"].map(|name| directory.path().join(name));
-        let files = [
-            ("name", paths[0].as_path()),
-            ("data", &paths[1]),
-            ("data", &paths[2]),
-        ];
-        let said = bed.fetch(family, mode, &files)?;
-        ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
-        assert_eq!(file_sha256(&paths[1])?, expected, "{name}");
-        assert_eq!(file_sha256(&paths[2])?, expected, "{name}");
+    let paths = ["first", "again"].map(|name| directory.path().join(name));
+    for (family, mode) in WAYS {
+        fetch_data(&bed, family, mode, &paths)?;
         let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
         let connections = bed.director.api().connections(id)?;
         assert!(
@@ -107,17 +121,9 @@ fn what_takes_the_port_of_a_passive_reply_does_not_take_its_connection() -> Resu
         };
         cover(&bed, by)?;
         let directory = tempfile::tempdir()?;
-        let expected = file_sha256(&bed.servers[0].data())?;
-        for (family, (name, mode)) in [
-            (Family::V4, MODES[0]),
-            (Family::V4, MODES[1]),
-            (Family::V6, MODES[1]),
-        ] {
-            let into = directory.path().join("data");
-            let said = bed.fetch(family, mode, &[("data", &into)]);
-            let said = said.with_context(|| format!("{by:?}, {name}"))?;
-            ensure!(said.contains(&format!("> {name}")), "no {name} in {said}");
-            assert_eq!(file_sha256(&into)?, expected, "{by:?}, {name}");
+        let paths = [directory.path().join("data")];
+        for (family, mode) in WAYS {
+            fetch_data(&bed, family, mode, &paths).with_context(|| format!("{by:?}"))?;
         }
         for (family, runs) in [(Family::V4, 2), (Family::V6, 1)] {
             let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
@@ -152,14 +158,9 @@ fn data_of_a_persistent_service_keeps_its_port() -> Result<()> {
         ..ServicePatch::default()
     })?;
     let directory = tempfile::tempdir()?;
-    let expected = file_sha256(&bed.servers[0].data())?;
-    let (_, mode) = MODES[1];
+    let paths = ["first", "again"].map(|name| directory.path().join(name));
     for family in Family::BOTH {
-        let paths = ["name", "data"].map(|name| directory.path().join(name));
-        let files = [("name", paths[0].as_path()), ("data", &paths[1])];
-        let said = bed.fetch(family, mode, &files)?;
-        ensure!(said.contains("> EPSV"), "no EPSV in {said}");
-        assert_eq!(file_sha256(&paths[1])?, expected);
+        fetch_data(&bed, family, MODES[1], &paths)?;
         let id = ServiceId::at(Protocol::Tcp, (family.vip(), 21).into());
         let mut all = bed.director.api().connections(id)?;
         all.retain(|connection| !connection.template);
