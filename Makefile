@@ -58,7 +58,7 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays splice
 
-.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release test demo bench fuzz fmt lint msrv install uninstall deb generated stage clean
+.PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release release-all test demo bench fuzz fmt lint msrv install uninstall deb generated stage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -126,8 +126,11 @@ build: build-deps ## Build everything, debug
 	$(BUILD) build --workspace
 
 release: build-deps ## Build bulwarkd and bulwark, completions and man pages into target/release
-	$(BUILD) build --release --workspace
+	$(BUILD) build --release --package bulwark-director --package bulwark-ctl
 	$(MAKE) --no-print-directory generated
+
+release-all: build-deps ## Build demo and bench as well
+	$(BUILD) build --release --workspace
 
 # What the command line says of itself.
 generated:
@@ -142,13 +145,13 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 	cargo test --workspace --no-fail-fast
 	BULWARK_FAST_PATH=off cargo test --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
 
-demo: demo-deps release ## Serve HTTP through a director in namespaces, show the distribution, flood it
+demo: demo-deps release-all ## Serve HTTP through a director in namespaces, show the distribution, flood it
 	target/release/demo
 
 bench-deps:
 	$(call install_missing,$(BENCH_PACKAGES))
 
-bench: deps bench-deps release ## Measure against the kernel and against the limit of this machine
+bench: deps bench-deps release-all ## Measure against the kernel and against the limit of this machine
 	$(BUILD) bench --bench '*'
 	target/release/bench gate
 	target/release/bench cookies
