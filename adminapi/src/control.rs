@@ -72,10 +72,11 @@ pub trait Control: Send + Sync + 'static {
             None => self.services()?,
         };
         let services = query.order.of_services(services, |view| view.id);
+        let size = |view: &ServiceView| size_of_val(view) + size_of_val(view.reals.as_slice());
+        let size = services.iter().map(size).sum();
         let rows = services.into_iter();
-        Ok(Box::new(rows.map(move |view| {
-            listing::encode(&ServiceRow::of(&view, &query))
-        })))
+        let rows = rows.map(move |view| listing::encode(&ServiceRow::of(&view, &query)));
+        Ok(Rows::holding(size, rows))
     }
 
     /// Services as a table, its first lines and then those of a service each: all, or the one that is asked

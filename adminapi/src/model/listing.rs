@@ -1,6 +1,7 @@
 //! What a listing of many real servers needs, and no more: some kilobytes where the full views are
 //! megabytes.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -158,7 +159,41 @@ pub struct ViewsQuery {
 }
 
 /// Services in a row each, as bytes, which are made as they are asked for.
-pub type Rows = Box<dyn Iterator<Item = Result<Vec<u8>, Unlisted>> + Send>;
+pub struct Rows {
+    rows: Box<dyn Iterator<Item = Result<Vec<u8>, Unlisted>> + Send>,
+    size: usize,
+}
+
+impl Rows {
+    /// Rows that hold `size` bytes until the last one is made.
+    pub fn holding(
+        size: usize,
+        rows: impl Iterator<Item = Result<Vec<u8>, Unlisted>> + Send + 'static,
+    ) -> Self {
+        let rows = Box::new(rows);
+        Self { rows, size }
+    }
+
+    /// Bytes that are held of them.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Vec<u8>, Unlisted>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next()
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Rows");
+        shown.field("size", &self.size).finish_non_exhaustive()
+    }
+}
 
 /// A virtual service in a listing. What serde skips are the numbers that change with the traffic;
 /// they follow the rest, which stays until something is configured.

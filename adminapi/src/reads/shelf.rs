@@ -4,6 +4,7 @@
 //! first. Nobody else's are, and who has little there waits for nobody.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::auth::Caller;
+use crate::model::listing::Unlisted;
 
 /// Bytes on a shelf from which on those who have much there wait.
 pub(crate) const FULL: usize = 64 << 20;
@@ -78,12 +80,30 @@ struct Answer {
     pieces: VecDeque<Bytes>,
     /// Bytes of them.
     size: usize,
+    /// What makes more of them when these are taken, if anything does.
+    rest: Option<Rest>,
     is_whole: bool,
     /// Who waits for the next piece.
     taker: Option<Waker>,
 }
 
 impl Answer {
+    /// Bytes that it holds.
+    fn weight(&self) -> usize {
+        self.size + self.rest.as_ref().map_or(0, |rest| rest.size)
+    }
+
+    fn put(&mut self, pieces: VecDeque<Bytes>) {
+        self.size += pieces.iter().map(Bytes::len).sum::<usize>();
+        self.pieces.extend(pieces);
+        self.wake();
+    }
+
+    fn end(&mut self) {
+        self.is_whole = true;
+        self.wake();
+    }
+
     fn wake(&mut self) {
         self.taker.take().into_iter().for_each(Waker::wake);
     }
@@ -94,7 +114,7 @@ impl Answers {
     fn sizes(&self) -> (usize, HashMap<&Holder, usize>) {
         let mut by_holder = HashMap::new();
         for answer in self.by_number.values() {
-            *by_holder.entry(&answer.whose).or_default() += answer.size;
+            *by_holder.entry(&answer.whose).or_default() += answer.weight();
         }
         (by_holder.values().sum(), by_holder)
     }
@@ -108,7 +128,7 @@ impl Answers {
         }
         let (most, _) = by_holder.into_iter().max_by_key(|(_, size)| *size)?;
         let mut theirs = self.by_number.iter();
-        let oldest = theirs.find(|(_, answer)| answer.whose == *most && answer.size > 0);
+        let oldest = theirs.find(|(_, answer)| answer.whose == *most && answer.weight() > 0);
         oldest.map(|(number, _)| *number)
     }
 
@@ -154,7 +174,7 @@ impl Shelf {
     }
 
     /// An answer of `whose`, of which nothing is made yet.
-    fn begin(self: &Arc<Self>, whose: Holder) -> Number {
+    fn begin(self: &Arc<Self>, whose: Holder, rest: Option<Rest>) -> Number {
         let mut answers = self.answers();
         answers.last += 1;
         let number = answers.last;
@@ -163,6 +183,7 @@ impl Shelf {
             begun: Instant::now(),
             pieces: VecDeque::new(),
             size: 0,
+            rest,
             is_whole: false,
             taker: None,
         };
@@ -206,6 +227,30 @@ impl Number {
         Poll::Pending
     }
 
+    /// Makes the next piece, if all of the others are taken and this is how it is made.
+    fn make(&self) {
+        let rest = |answer: &mut Answer| match answer.pieces.is_empty() {
+            true => answer.rest.take(),
+            false => None,
+        };
+        let Some(mut rest) = self.look(rest).flatten() else {
+            return;
+        };
+        match rest.pieces.next() {
+            Some(Ok(bytes)) => {
+                let pieces = pieces(bytes.into());
+                self.look(|answer| {
+                    answer.put(pieces);
+                    answer.rest = Some(rest);
+                });
+            }
+            Some(Err(_)) => self.remove(),
+            None => {
+                self.look(Answer::end);
+            }
+        }
+    }
+
     /// What `look` finds in it, if it is still there.
     fn look<T>(&self, look: impl FnOnce(&mut Answer) -> T) -> Option<T> {
         let mut answers = self.shelf.answers();
@@ -218,6 +263,28 @@ impl Number {
             answer.wake();
             self.shelf.taken.notify_waiters();
         }
+    }
+}
+
+/// A part of a large block would hold all of it.
+fn pieces(bytes: Bytes) -> VecDeque<Bytes> {
+    match bytes.len() {
+        0..=PIECE => [bytes].into(),
+        _ => bytes.chunks(PIECE).map(Bytes::copy_from_slice).collect(),
+    }
+}
+
+/// What an answer is made of while it is being taken.
+struct Rest {
+    pieces: Box<dyn Iterator<Item = Result<Vec<u8>, Unlisted>> + Send>,
+    /// Bytes that it holds until the last piece is made.
+    size: usize,
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Rest");
+        shown.field("size", &self.size).finish_non_exhaustive()
     }
 }
 
@@ -250,8 +317,20 @@ impl Place {
 
     /// Where an answer is put while it is being made, and the body from which it is taken meanwhile.
     pub(crate) fn begin(self) -> (Maker, Body) {
-        let number = self.shelf.begin(self.whose);
+        let number = self.shelf.begin(self.whose, None);
         (Maker(number.clone()), Body::new(Taker(number)))
+    }
+
+    /// An answer each of whose pieces is made when those before it are taken. What they are made of is
+    /// `size` bytes, and is held as long.
+    pub(crate) fn tell(
+        self,
+        size: usize,
+        pieces: impl Iterator<Item = Result<Vec<u8>, Unlisted>> + Send + 'static,
+    ) -> Body {
+        let pieces = Box::new(pieces);
+        let rest = Rest { pieces, size };
+        Body::new(Taker(self.shelf.begin(self.whose, Some(rest))))
     }
 }
 
@@ -262,25 +341,13 @@ pub(crate) struct Maker(Number);
 impl Maker {
     /// The next bytes; false when nobody wants them any more.
     pub(crate) fn put(&self, bytes: Bytes) -> bool {
-        // A part of a large block would hold all of it.
-        let pieces: VecDeque<_> = match bytes.len() {
-            0..=PIECE => [bytes].into(),
-            _ => bytes.chunks(PIECE).map(Bytes::copy_from_slice).collect(),
-        };
-        let put = self.0.look(|answer| {
-            answer.size += pieces.iter().map(Bytes::len).sum::<usize>();
-            answer.pieces.extend(pieces);
-            answer.wake();
-        });
-        put.is_some()
+        let pieces = pieces(bytes);
+        self.0.look(|answer| answer.put(pieces)).is_some()
     }
 
     /// That was all.
     pub(crate) fn end(self) {
-        self.0.look(|answer| {
-            answer.is_whole = true;
-            answer.wake();
-        });
+        self.0.look(Answer::end);
     }
 }
 
@@ -304,6 +371,7 @@ impl HttpBody for Taker {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.make();
         let piece = ready!(self.0.take(context));
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }

@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::error;
 use crate::failure::Failure;
 use crate::model::listing::Unlisted;
-use crate::reads::{Maker, Queue};
+use crate::reads::{Maker, Place, Queue};
 
 /// What a handler has the director do.
 pub(super) trait Call<T>: FnOnce(&dyn Control) -> error::Result<T> + Send + 'static {}
@@ -70,6 +70,11 @@ impl Ask {
         let place = self.queue.place();
         self.run(|control| Ok(place.lay(call(control)?.into_response())))
             .await
+    }
+
+    /// Where an answer goes that is made while it is being taken.
+    pub(super) fn place(&self) -> Place {
+        self.queue.place()
     }
 
     /// The same for an answer in pieces, of this media type, which is sent while it is being made.

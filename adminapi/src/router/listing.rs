@@ -3,10 +3,8 @@
 
 use std::iter;
 
-use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
 
 use super::ask::Ask;
 use super::extract::Parameters;
@@ -16,6 +14,8 @@ use crate::failure::Failure;
 use crate::model::listing::{self, Rows, Unlisted};
 use crate::model::{ListingQuery, ServiceView, ViewsQuery};
 use crate::table::{self, TableQuery};
+
+type Row = Result<Vec<u8>, Unlisted>;
 
 /// Bytes of the first portions, and some more. The server sends sixteen portions at once, so that
 /// whoever prints them begins soon.
@@ -36,7 +36,7 @@ pub(super) async fn list(
     Parameters(query): Parameters<ListingQuery>,
 ) -> Result<Response, Failure> {
     let rows = ask.look(move |control| control.listing(query)).await?;
-    Ok(sent(rows, listing::MEDIA_TYPE))
+    Ok(sent(ask, rows, listing::MEDIA_TYPE))
 }
 
 /// Lists many services at once, with all that is shown of them
@@ -63,17 +63,17 @@ pub(super) async fn table(
     Parameters(query): Parameters<TableQuery>,
 ) -> Result<Response, Failure> {
     let lines = ask.look(move |control| control.table(query)).await?;
-    Ok(sent(lines, table::MEDIA_TYPE))
+    Ok(sent(ask, lines, table::MEDIA_TYPE))
 }
 
 /// An answer of rows each of which is made in less time than another thread takes to be woken.
-fn sent(rows: Rows, kind: &'static str) -> Response {
-    let portions = Body::from_stream(stream::iter(Portions::of(rows)));
-    ([(header::CONTENT_TYPE, kind)], portions).into_response()
+fn sent(ask: Ask, rows: Rows, kind: &'static str) -> Response {
+    let body = ask.place().tell(rows.size(), Portions::of(rows));
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
 /// The pieces of an array.
-fn array(views: Vec<ServiceView>) -> Rows {
+fn array(views: Vec<ServiceView>) -> impl Iterator<Item = Row> {
     let separators = iter::once(&b""[..]).chain(iter::repeat(&b","[..]));
     let items = separators.zip(views).map(|(separator, view)| {
         let mut bytes = separator.to_vec();
@@ -81,24 +81,24 @@ fn array(views: Vec<ServiceView>) -> Rows {
         Ok(bytes)
     });
     let around = |bracket: &[u8]| iter::once(Ok(bracket.to_vec()));
-    Box::new(around(b"[").chain(items).chain(around(b"]")))
+    around(b"[").chain(items).chain(around(b"]"))
 }
 
 /// Several rows at once.
-struct Portions {
-    rows: Rows,
+struct Portions<R> {
+    rows: R,
     /// Bytes so far.
     made: usize,
 }
 
-impl Portions {
-    const fn of(rows: Rows) -> Self {
+impl<R> Portions<R> {
+    const fn of(rows: R) -> Self {
         Self { rows, made: 0 }
     }
 }
 
-impl Iterator for Portions {
-    type Item = Result<Vec<u8>, Unlisted>;
+impl<R: Iterator<Item = Row>> Iterator for Portions<R> {
+    type Item = Row;
 
     fn next(&mut self) -> Option<Self::Item> {
         let size = (self.made / 4).clamp(PORTION, LARGE_PORTION);

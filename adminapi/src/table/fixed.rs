@@ -35,6 +35,11 @@ impl Fixed {
         }
     }
 
+    /// Bytes that it takes.
+    pub fn size(&self) -> usize {
+        self.text.capacity() + self.cells.capacity() * size_of::<usize>()
+    }
+
     /// The lines with what the real servers have, in their order.
     pub fn with(&self, live: impl IntoIterator<Item = Live>) -> Vec<u8> {
         let mut text = self.text.clone();

@@ -45,12 +45,13 @@ impl TableQuery {
 
     /// All of it, with addresses as numbers, from the rows that it is made of.
     pub fn of(self, rows: Rows) -> Rows {
+        let size = rows.size();
         let lines = rows.map(move |bytes| {
             let mut text = Vec::new();
             service(&mut text, &row(&bytes?)?, self.columns, Style::Numeric);
             Ok::<_, Unlisted>(text)
         });
         let head = std::iter::once(Ok(self.head().into_bytes()));
-        Box::new(head.chain(lines))
+        Rows::holding(size, head.chain(lines))
     }
 }

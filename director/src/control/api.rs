@@ -68,7 +68,8 @@ impl Control for Director {
     }
 
     fn listing(&self, query: ListingQuery) -> Result<Rows> {
-        Ok(Box::new(self.rows(query, Form::Row(query.side))?))
+        let rows = self.rows(query, Form::Row(query.side))?;
+        Ok(Rows::holding(rows.size(), rows))
     }
 
     fn table(&self, query: TableQuery) -> Result<Rows> {
@@ -78,7 +79,7 @@ impl Control for Director {
         }
         let head = std::iter::once(Ok(query.head().into_bytes()));
         let lines = self.rows(query.rows(), Form::Lines(query.columns))?;
-        Ok(Box::new(head.chain(lines)))
+        Ok(Rows::holding(lines.size(), head.chain(lines)))
     }
 
     fn service(&self, id: ServiceId) -> Result<ServiceView> {

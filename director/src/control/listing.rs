@@ -26,6 +26,8 @@ const TOGETHER: usize = 8;
 pub(super) struct Sheet {
     layout: Layout,
     services: Vec<Listed>,
+    /// Bytes of it.
+    size: usize,
 }
 
 /// What a sheet has of services and real servers, and in which order.
@@ -63,6 +65,13 @@ enum Fixed {
 }
 
 impl Fixed {
+    fn size(&self) -> usize {
+        match self {
+            Self::Row(row) => row.size(),
+            Self::Lines(lines) => lines.size(),
+        }
+    }
+
     fn with(
         &self,
         numbers: Option<Five>,
@@ -90,9 +99,11 @@ impl Sheet {
         layout: Layout,
     ) -> std::result::Result<Self, Unlisted> {
         let listed = services.iter().map(|service| Listed::of(service, layout));
+        let services: Vec<_> = listed.collect::<std::result::Result<_, _>>()?;
         Ok(Self {
             layout,
-            services: listed.collect::<std::result::Result<_, _>>()?,
+            size: services.iter().map(Listed::size).sum(),
+            services,
         })
     }
 }
@@ -112,6 +123,10 @@ impl Listed {
             traffic: Arc::clone(&service.traffic),
             reals: reals.iter().map(counted).collect(),
         })
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.reals.as_slice()) + self.fixed.size()
     }
 
     /// Its row as it is now.
@@ -194,6 +209,11 @@ impl Rows {
             made: 0,
             numbers,
         }
+    }
+
+    /// Bytes of what they are made of.
+    pub(super) fn size(&self) -> usize {
+        self.sheet.size
     }
 
     /// Has the memory of the next rows come all at once: making a row is mostly waiting for it, and

@@ -73,7 +73,7 @@ impl Asked {
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
-             Connection: close\r\n\r\n"
+             Accept: text/event-stream, */*\r\nConnection: close\r\n\r\n"
         )?;
         stream.flush()?;
         Ok(Self(stream))
@@ -93,7 +93,7 @@ impl Asked {
         self.begin()?;
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest)?;
-        let rest = String::from_utf8(rest)?;
+        let rest = String::from_utf8_lossy(&rest);
         let (head, body) = rest.split_once("\r\n\r\n").context("no body")?;
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;

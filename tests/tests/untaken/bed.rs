@@ -25,10 +25,7 @@ use crate::ask::{Asked, LITTLE, MUCH, Way};
 /// The director as the client sees it.
 const DIRECTOR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 254);
 
-/// Real servers whose listing is large. Nobody sends them anything.
-const REALS: u32 = 10_000;
-
-/// The port of their service.
+/// The port of the service whose listing is large. Nobody asks for it.
 const LARGE: u16 = 7;
 
 /// Between a visitor's visits: the machine is not to be busy with them alone.
@@ -47,14 +44,15 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// Plain HTTP, which is spoken on loopback alone.
-    pub(crate) fn plain() -> Result<Self> {
+    /// Plain HTTP, which is spoken on loopback alone. So many real servers are listed.
+    pub(crate) fn plain(reals: u32) -> Result<Self> {
         let door = (Ipv4Addr::LOCALHOST, 7070).into();
-        Self::start(door, Authority::new()?, Way::Plain, toml::Table::new())
+        let (authority, tls) = (Authority::new()?, toml::Table::new());
+        Self::start(door, authority, Way::Plain, tls, reals)
     }
 
-    /// TLS.
-    pub(crate) fn tls() -> Result<Self> {
+    /// The same by TLS.
+    pub(crate) fn tls(reals: u32) -> Result<Self> {
         let authority = Authority::new()?;
         let files = authority.certify("director", &[DIRECTOR.into()])?;
         let mut tls = toml::Table::new();
@@ -62,10 +60,16 @@ impl Bed {
             tls.insert(key.to_owned(), file.display().to_string().into());
         }
         let (door, way) = ((DIRECTOR, 7070).into(), Way::tls(&files)?);
-        Self::start(door, authority, way, tls)
+        Self::start(door, authority, way, tls, reals)
     }
 
-    fn start(door: SocketAddr, authority: Authority, way: Way, tls: toml::Table) -> Result<Self> {
+    fn start(
+        door: SocketAddr,
+        authority: Authority,
+        way: Way,
+        tls: toml::Table,
+        reals: u32,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("tokens");
         let (slow, honest) = (token(&file, "slow")?, token(&file, "honest")?);
@@ -73,7 +77,7 @@ impl Bed {
             let configuration = configuration
                 .api("listen", door.to_string())
                 .api("token_file", file.display().to_string())
-                .service(large());
+                .service(large(reals));
             match way {
                 Way::Plain => configuration,
                 Way::Tls(_) => configuration.api("tls", toml::Value::Table(tls)),
@@ -129,8 +133,8 @@ fn token(file: &Path, name: &str) -> Result<String> {
     Ok(output(command.arg(file))?.trim().to_owned())
 }
 
-fn large() -> Service {
-    let reals = (0..REALS).map(|n| (([10, 128, (n >> 8) as u8, n as u8], 80).into(), 1));
+fn large(reals: u32) -> Service {
+    let reals = (0..reals).map(|n| (([10, 128, (n >> 8) as u8, n as u8], 80).into(), 1));
     service(Protocol::Tcp, (VIP_V4, LARGE).into(), Scheduler::Rr, reals)
 }
 

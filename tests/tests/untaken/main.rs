@@ -22,15 +22,21 @@ const MOST: usize = 3 * SHELF;
 /// Whoever takes what he has asked for comes once for so many who do not.
 const HONEST: usize = 32;
 
+/// Real servers that are listed.
+const REALS: u32 = 10_000;
+
 /// Answers that are made before they are taken.
 const MADE: [&str; 2] = ["/v1/services", "/v1/listing/views"];
+
+/// One that is made as it is taken, of what belongs to it alone. It is shorter.
+const TOLD: [&str; 1] = ["/v1/listing/table?service=tcp:10.9.9.9:7"];
 
 #[test]
 fn over_tcp_what_nobody_takes_is_held_up_to_a_bound() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    is_bounded(&mut Bed::plain()?, &MADE)
+    is_bounded(&mut Bed::plain(REALS)?, &MADE)
 }
 
 #[test]
@@ -38,7 +44,15 @@ fn over_tls_what_nobody_takes_is_held_up_to_a_bound() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    is_bounded(&mut Bed::tls()?, &MADE)
+    is_bounded(&mut Bed::tls(REALS)?, &MADE)
+}
+
+#[test]
+fn what_listings_are_made_of_that_nobody_takes_is_held_up_to_the_same_bound() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    is_bounded(&mut Bed::plain(4 * REALS)?, &TOLD)
 }
 
 /// Asks for `paths` in turn and takes nothing, while others come and go.

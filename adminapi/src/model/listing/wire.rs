@@ -67,6 +67,11 @@ impl Fixed {
         })
     }
 
+    /// Bytes that it takes.
+    pub fn size(&self) -> usize {
+        self.row.capacity() + self.since.capacity()
+    }
+
     /// The row with these numbers, and with what its real servers have, in their order.
     ///
     /// # Errors

@@ -125,6 +125,47 @@ async fn an_answer_is_taken_while_it_is_being_made() {
     assert!(shelf.answers().by_number.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_made_as_it_is_taken_counts_for_what_it_is_made_of() {
+    let (slow, shelf) = (token("slow"), Arc::new(Shelf::default()));
+    let told = |source: &Arc<()>| {
+        let source = Arc::clone(source);
+        let pieces = (0..3).map(move |_| {
+            assert!(Arc::strong_count(&source) > 1);
+            Ok(vec![b'z'; PIECE])
+        });
+        place(&shelf, &slow).tell(FULL, pieces)
+    };
+    let (oldest, latest) = (Arc::new(()), Arc::new(()));
+    let (mut first, second) = (told(&oldest), told(&latest));
+    assert!(waits(&shelf, &slow));
+    let piece = first.frame().await.unwrap().unwrap();
+    assert_eq!(piece.into_data().unwrap().len(), PIECE);
+
+    tokio::time::advance(PATIENCE).await;
+    shelf.room(&token("other")).await;
+    assert_eq!(
+        shelf.answers().by_number.len(),
+        2,
+        "who has little is not in the way"
+    );
+    assert!(!waits(&shelf, &slow));
+    assert_eq!(Arc::strong_count(&oldest), 1, "it is given up");
+    assert_eq!(taken(first).await, None);
+    assert_eq!(taken(second).await, None, "so is the next one");
+    assert!(shelf.answers().by_number.is_empty());
+    assert_eq!(taken(told(&latest)).await, Some(3 * PIECE));
+}
+
+#[tokio::test]
+async fn an_answer_of_which_a_piece_cannot_be_made_breaks_off() {
+    let shelf = Arc::new(Shelf::default());
+    let pieces = [Ok(vec![b'z']), Err(Unlisted::Short)].into_iter();
+    let told = place(&shelf, &Holder::Anybody).tell(1, pieces);
+    assert_eq!(taken(told).await, None);
+    assert!(shelf.answers().by_number.is_empty());
+}
+
 #[tokio::test]
 async fn the_size_of_a_made_answer_is_told_and_a_small_one_is_not_laid() {
     let shelf = Arc::new(Shelf::default());
