@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::direction::Direction;
 use crate::flow::{Entry, Tracked};
 use crate::gate::flows::{Course, Flow};
-use crate::tcp::Said;
+use crate::tcp::{Said, after};
 use crate::time::Tick;
 
 /// When the gate has last forwarded a packet of a flow; 0 when never.
@@ -59,18 +59,58 @@ pub(super) fn reset(flow: &Flow, entry: &Entry) {
 /// Moves the bounds of a flow on, where the gate has not moved them further.
 pub(super) fn raise(flow: &Flow, entry: &Entry) {
     for (way, said, _) in sayings(entry) {
-        let course = &flow.courses[way];
-        for (cell, said) in [
-            (&course.end, said.end),
-            (&course.ack, said.ack),
-            (&course.edge, said.edge),
-        ] {
-            raise_to(cell, said, |old, new| new.wrapping_sub(old) as i32 > 0);
-        }
-        raise_to(&course.window, said.window, |old, new| new > old);
+        go_on(&flow.courses[way], said);
     }
 }
 
+fn go_on(course: &Course, said: Said) {
+    for (cell, said) in [
+        (&course.end, said.end),
+        (&course.ack, said.ack),
+        (&course.edge, said.edge),
+    ] {
+        raise_to(cell, said, after);
+    }
+    raise_to(&course.window, said.window, |new, old| new > old);
+}
+
 fn raise_to(cell: &AtomicU32, new: u32, is_later: impl Fn(u32, u32) -> bool) {
-    let _ = cell.fetch_update(Relaxed, Relaxed, |old| is_later(old, new).then_some(new));
+    let _ = cell.fetch_update(Relaxed, Relaxed, |old| is_later(new, old).then_some(new));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(number: u32) -> Said {
+        Said {
+            end: number,
+            ack: number,
+            edge: number,
+            window: 1000,
+        }
+    }
+
+    #[test]
+    fn a_bound_goes_on_as_far_as_tracking_takes_a_number_for_later() {
+        const HALF: u32 = 1 << 31;
+        for (from, to, goes_on) in [
+            (7, 8, true),
+            (7, 7, false),
+            (7, 6, false),
+            (u32::MAX, 0, true),
+            (7, 7 + HALF - 1, true),
+            (7, 7 + HALF, true),
+            (7 + HALF, 7, true),
+            (7, 7 + HALF + 1, false),
+        ] {
+            let course = Course::default();
+            for cell in [&course.end, &course.ack, &course.edge] {
+                cell.store(from, Relaxed);
+            }
+            go_on(&course, said(to));
+            let reached = said(if goes_on { to } else { from });
+            assert_eq!(said_in(&course), reached, "{from} to {to}");
+        }
+    }
 }

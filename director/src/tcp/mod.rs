@@ -24,3 +24,4 @@ pub use table::{
 pub use timeouts::{Brief, TimeoutTooLong, Timeouts};
 pub use tracking::{Agreement, Said, Tracking};
 pub use window::Peer;
+pub(crate) use window::after;

@@ -15,7 +15,7 @@ pub(super) const ACK_SLACK: u32 = 66_000;
 /// Whether `a` lies after `b` on the circle of sequence numbers (RFC 9293 §3.4): the only place
 /// where they are compared.
 #[inline]
-pub(super) const fn after(a: u32, b: u32) -> bool {
+pub(crate) const fn after(a: u32, b: u32) -> bool {
     (b.wrapping_sub(a) as i32) < 0
 }
 
