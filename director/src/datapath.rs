@@ -24,11 +24,13 @@ use crate::gate::{Gate, GateError, Interface, MAX_PORTS, Pins, Room, XdpMode};
 use crate::stats::WorkerStats;
 use crate::time::Clock;
 use crate::worker::{Walk, Worker};
-use crate::xsk::{Binding, CopyMode, RingSizes, Socket, Umem};
+use crate::xsk::CopyMode;
 
 mod attempt;
+mod plan;
 
 use attempt::TAKE_OVER_PATIENCE;
+use plan::Plan;
 
 /// How packets are to get from the NIC to the workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +53,8 @@ pub struct Settings {
     pub interfaces: Vec<String>,
     /// Wanted mode.
     pub mode: Mode,
-    /// Wanted number of workers; never more than an interface has queues.
+    /// Wanted number of workers; never more than an interface has queues
+    /// of either kind.
     pub workers: Option<usize>,
     /// Frames of each worker.
     pub frames: u32,
@@ -272,70 +275,6 @@ const fn xdp_mode(mode: Mode) -> Option<XdpMode> {
         Mode::Auto => None,
         Mode::ZeroCopy | Mode::Copy => Some(XdpMode::Native),
         Mode::Generic => Some(XdpMode::Generic),
-    }
-}
-
-/// Which worker has which queues.
-struct Plan<'a> {
-    interfaces: &'a [Interface],
-    settings: &'a Settings,
-    workers: usize,
-}
-
-impl<'a> Plan<'a> {
-    fn of(interfaces: &'a [Interface], settings: &'a Settings) -> Self {
-        let queues = interfaces
-            .iter()
-            .map(|i| i.queues as usize)
-            .min()
-            .unwrap_or(1);
-        let workers = settings.workers.unwrap_or(queues).clamp(1, queues);
-        Self {
-            interfaces,
-            settings,
-            workers,
-        }
-    }
-
-    fn workers(&self, mode: CopyMode) -> Result<Vec<Worker>, DatapathError> {
-        (0..self.workers).map(|id| self.worker(id, mode)).collect()
-    }
-
-    fn worker(&self, id: usize, mode: CopyMode) -> Result<Worker, DatapathError> {
-        let frames = self.settings.frames;
-        let memory = |error| DatapathError::Memory { frames, error };
-        let (umem, free) = Umem::new(frames).map_err(memory)?;
-        let sizes = RingSizes {
-            receive: self.settings.ring,
-            transmit: self.settings.ring,
-        };
-        let mut ports: Vec<Vec<(u32, Socket)>> = Vec::new();
-        for interface in self.interfaces {
-            let mut sockets = Vec::new();
-            for queue in (id as u32..interface.queues).step_by(self.workers) {
-                let binding = Binding {
-                    ifindex: interface.index,
-                    queue,
-                    mode,
-                };
-                let first = ports.iter().flatten().chain(&sockets).next();
-                let socket = match first {
-                    None => Socket::first(&umem, binding, sizes),
-                    Some((_, first)) => Socket::sharing(first, binding, sizes),
-                };
-                let name = interface.name.clone();
-                let failed = |error| DatapathError::Socket {
-                    interface: name,
-                    queue,
-                    error,
-                };
-                sockets.push((queue, socket.map_err(failed)?));
-            }
-            ports.push(sockets);
-        }
-        let count: usize = ports.iter().map(Vec::len).sum();
-        let receive_frames = (frames as usize / 2 / count).min(self.settings.ring as usize);
-        Ok(Worker::new(umem, free, ports, receive_frames))
     }
 }
 

@@ -207,7 +207,11 @@ fn facts(
         .map(|(port, interface)| (interface.clone(), mode(port)))
         .collect();
     for (interface, mode) in &interfaces {
-        info!(interface = interface.name, queues = interface.queues, %mode, "taking packets");
+        let queues = interface.queues;
+        info!(
+            interface = interface.name, queues = queues.receive, to_send = queues.transmit, %mode,
+            "taking packets"
+        );
     }
     let worker = |w: &datapath::Running| WorkerFacts {
         cpu: w.cpu,

@@ -62,6 +62,8 @@ pub struct Plan {
     pub reals: u8,
     /// Queues of the director's interfaces and their far ends.
     pub queues: u8,
+    /// Those of them that the director's interfaces have to send through, if not all.
+    pub sending: Option<u8>,
     /// MTU of every link, bytes. Native XDP on veth takes at most about 3,500.
     pub mtu: u16,
     /// How the real servers are wired.
@@ -73,6 +75,7 @@ impl Default for Plan {
         Self {
             reals: 3,
             queues: 1,
+            sending: None,
             mtu: 1500,
             layout: Layout::default(),
         }
@@ -260,6 +263,7 @@ impl Topology {
             host,
         } = *link;
         let (queues, mtu) = (self.plan.queues, self.plan.mtu);
+        let sending = self.plan.sending.unwrap_or(queues);
         let (mac, far_mac) = (
             Mac::of_host(network, DIRECTOR_HOST),
             Mac::of_host(network, host),
@@ -269,7 +273,7 @@ impl Topology {
             address_v6(network, DIRECTOR_HOST),
         );
         self.director.ip(&format!(
-            "link add {near} mtu {mtu} address {mac} numtxqueues {queues} numrxqueues {queues} \
+            "link add {near} mtu {mtu} address {mac} numtxqueues {sending} numrxqueues {queues} \
              type veth peer name {far_name} address {far_mac} \
              numtxqueues {queues} numrxqueues {queues} netns {}\n\
              addr add {v4}/24 dev {near}\naddr add {v6}/64 dev {near} nodad\nlink set {near} up\n",

@@ -89,6 +89,9 @@ pub struct InterfaceStatus {
     /// If not, why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_because: Option<String>,
+    /// Why packets are lost, if they are: its queues are not those any more that the workers were made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loses_because: Option<String>,
 }
 
 /// The connections that the gate forwards by itself.

@@ -18,6 +18,7 @@ pub(super) fn text(status: &Status, defense: &Defense, now: u64) -> String {
     text += &connections(&status.connections);
     text += &status.fast_path.as_ref().map_or(String::new(), fast_path);
     text += &slow_interfaces(&status.interfaces);
+    text += &losing_interfaces(&status.interfaces);
     text += &certificates(&status.certificates, now);
     text += &local_addresses(&status.local_addresses);
     text += &interfaces(&status.interfaces);
@@ -69,6 +70,16 @@ fn slow_interfaces(interfaces: &[InterfaceStatus]) -> String {
         .iter()
         .filter_map(|interface| Some((&interface.name, interface.slow_because.as_ref()?)));
     slow.map(|(name, why)| format!("fast path off on {name}: {why}\n"))
+        .collect()
+}
+
+/// The interfaces that lose packets because their queues have changed, and how.
+fn losing_interfaces(interfaces: &[InterfaceStatus]) -> String {
+    let losing = interfaces
+        .iter()
+        .filter_map(|interface| Some((&interface.name, interface.loses_because.as_ref()?)));
+    losing
+        .map(|(name, why)| format!("packets are lost on {name}: {why}\n"))
         .collect()
 }
 
@@ -249,6 +260,7 @@ mod tests {
                 forwarded: 2000,
                 fast_path: false,
                 slow_because: Some("a probe did not leave the interface".to_owned()),
+                loses_because: Some("8 receive queues".to_owned()),
                 drops: Drops::default(),
             }],
             workers: vec![WorkerStatus {
@@ -307,6 +319,7 @@ defence level 0 (automatic): no attack
 connections: 12 of 1000000, half-open 3 of 250000, 122.1 MiB
 fast path: 7 of 1000 flows, 1 refused, 3.0 MiB
 fast path off on eth0: a probe did not leave the interface
+packets are lost on eth0: 8 receive queues
 
 certificate for                     file         expires
 api                 /etc/bulwark/api.pem   in 1157 d 9 h

@@ -29,6 +29,7 @@ mod meter;
 mod origin;
 mod outer;
 mod publish;
+mod queues;
 mod regions;
 mod reload;
 mod repeats;
@@ -53,6 +54,7 @@ use std::sync::{Arc, OnceLock};
 use adminapi::model;
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::agents::Agents;
@@ -76,6 +78,7 @@ use history::History;
 use keeping::Keeping;
 pub use outer::listen as listen_for_errors;
 use publish::Master;
+use queues::Misfit;
 use reload::Source;
 use sights::SightWatch;
 pub use tables::fill_tables;
@@ -121,6 +124,8 @@ pub struct Director {
     daemons: Daemons,
     watch: Mutex<Watch>,
     fast: Mutex<FastWatch>,
+    /// By port.
+    misfits: Mutex<FxHashMap<u16, Misfit>>,
     mint: cookies::Minting,
     asking: repeats::Askings,
     agents: Arc<Agents>,
@@ -165,6 +170,7 @@ impl Director {
             daemons: Daemons::default(),
             watch,
             fast: Mutex::new(fast),
+            misfits: Mutex::default(),
             mint: Mutex::default(),
             asking: Mutex::default(),
             agents: Arc::default(),

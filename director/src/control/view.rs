@@ -8,6 +8,7 @@ use adminapi::model::{self, Live, RealRow, RealView, ServiceRow, ServiceView};
 
 use super::origin::Sender;
 use super::publish::refused;
+use super::queues::Misfit;
 use super::{Director, translate};
 use crate::drops::{Cause, DropReason};
 use crate::fast::Lane;
@@ -262,7 +263,7 @@ pub(super) fn template(
 
 impl Director {
     pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
-        let watch = self.fast.lock();
+        let (watch, misfits) = (self.fast.lock(), self.misfits.lock());
         let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
             let interface: &crate::gate::Interface = interface;
             let counters = self.gate.counters(port).map_err(refused)?;
@@ -271,7 +272,8 @@ impl Director {
                 name: interface.name.clone(),
                 ifindex: interface.index,
                 mode: *mode,
-                queues: interface.queues,
+                queues: interface.queues.receive,
+                loses_because: misfits.get(&(port as u16)).map(Misfit::to_string),
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,

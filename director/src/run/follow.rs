@@ -102,6 +102,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.keep_tally();
                 director.keep_neighbours();
                 director.look_at_lanes();
+                director.look_at_queues();
                 director.keep_shortening();
                 director.look_at_ways_back();
                 if let Err(error) = director.end_listings() {
