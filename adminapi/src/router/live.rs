@@ -27,6 +27,10 @@ use crate::problem::ProblemKind;
 /// How long nothing may be said, so that both ends notice when the other one is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// Bytes of messages from which on no more are made before these are taken: each client who takes nothing
+/// holds as much.
+const AHEAD: usize = 16 << 10;
+
 /// The header with which a client resumes.
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -148,16 +152,17 @@ impl Told for Sample {
     }
 }
 
-/// What a client has still to be told. What it holds is bounded by what the director remembers;
-/// a client that is too slow for that misses something, and is told so.
+/// What a client has still to be told. It holds a few messages; a client that is so slow that the
+/// director forgets what comes after them misses something, and is told so.
 struct Feed<T> {
     ask: Ask,
     look: fn(&dyn Control, u64) -> Result<Vec<T>>,
     news: watch::Receiver<u64>,
     /// Numbers that are multiples of this are told.
     every: u64,
+    /// The number of the last that is told, or is in a message that waits.
     last: u64,
-    waiting: VecDeque<T>,
+    waiting: VecDeque<sse::Event>,
 }
 
 fn told<T: Told>(
@@ -189,32 +194,48 @@ impl<T: Told> Feed<T> {
     /// The next message; none when the director ends.
     async fn next(&mut self) -> Option<sse::Event> {
         loop {
-            while let Some(first) = self.waiting.front() {
-                let missed = first.number().saturating_sub(self.last + 1);
-                if missed > 0 {
-                    self.last += missed;
-                    let text = format!("{{\"missed\":{missed}}}");
-                    return Some(sse::Event::default().event("missed").data(text));
-                }
-                let item = self.waiting.pop_front()?;
-                self.last = item.number();
-                if self.last % self.every == 0 {
-                    return message(&item);
-                }
+            if let Some(message) = self.waiting.pop_front() {
+                return Some(message);
             }
             self.news.borrow_and_update();
-            let (look, last) = (self.look, self.last);
-            let new = self.ask.look(move |control| look(control, last)).await;
-            self.waiting = new.ok()?.into();
-            if self.waiting.is_empty() {
+            let (look, last, every) = (self.look, self.last, self.every);
+            let made = self
+                .ask
+                .look(move |control| messages(look(control, last)?, last, every))
+                .await;
+            (self.last, self.waiting) = made.ok()?;
+            if self.last == last {
                 self.news.changed().await.ok()?;
             }
         }
     }
 }
 
-fn message<T: Told>(item: &T) -> Option<sse::Event> {
-    let event = sse::Event::default();
-    let named = event.id(item.number().to_string()).event(item.kind());
-    named.json_data(item).ok()
+/// The next messages of what is new since number `last`, no more than a client may leave untaken, and
+/// the number of the last that is in them. They are small; what they are made of need not be.
+fn messages<T: Told>(
+    new: Vec<T>,
+    mut last: u64,
+    every: u64,
+) -> Result<(u64, VecDeque<sse::Event>)> {
+    let (mut made, mut size) = (VecDeque::new(), 0);
+    for item in new {
+        if size >= AHEAD {
+            break;
+        }
+        let missed = item.number().saturating_sub(last + 1);
+        if missed > 0 {
+            let text = format!("{{\"missed\":{missed}}}");
+            made.push_back(sse::Event::default().event("missed").data(text));
+        }
+        last = item.number();
+        if last % every == 0 {
+            let text = serde_json::to_string(&item);
+            let text = text.map_err(|error| ControlError::Internal(error.to_string()))?;
+            size += text.len();
+            let named = sse::Event::default().id(last.to_string());
+            made.push_back(named.event(item.kind()).data(text));
+        }
+    }
+    Ok((last, made))
 }

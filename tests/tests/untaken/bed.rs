@@ -36,6 +36,7 @@ pub(crate) struct Bed {
     pub(crate) scene: Scene,
     door: SocketAddr,
     way: Way,
+    reals: u32,
     /// Of those who take nothing.
     slow: String,
     /// Of who takes what he has asked for.
@@ -88,10 +89,21 @@ impl Bed {
             scene,
             door,
             way,
+            reals,
             slow,
             honest,
             _files: (folder, authority),
         })
+    }
+
+    /// Gives all the real servers that are listed another weight. The change is an event.
+    pub(crate) fn change(&self, weight: u32) -> Result<()> {
+        let mut service = large(self.reals);
+        service
+            .reals
+            .iter_mut()
+            .for_each(|real| real.weight = weight);
+        self.scene.director.api().put_service(&service)
     }
 
     /// Asks for each of `paths` with the token of those who take nothing.

@@ -3,10 +3,11 @@
 mod ask;
 mod bed;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::require;
 
+use ask::Asked;
 use bed::{Bed, Visitor};
 
 /// Requests that a token may have under way.
@@ -24,6 +25,10 @@ const HONEST: usize = 32;
 
 /// Real servers that are listed.
 const REALS: u32 = 10_000;
+
+/// Events that are remembered, and real servers that one has room for.
+const EVENTS: u32 = 256;
+const LARGEST: u32 = 48;
 
 /// Answers that are made before they are taken.
 const MADE: [&str; 2] = ["/v1/services", "/v1/listing/views"];
@@ -53,6 +58,38 @@ fn what_listings_are_made_of_that_nobody_takes_is_held_up_to_the_same_bound() ->
         return Ok(());
     }
     is_bounded(&mut Bed::plain(4 * REALS)?, &TOLD)
+}
+
+/// Each client is told of all that is remembered, as slowly as he likes.
+#[test]
+fn streams_that_nobody_reads_hold_little() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bed = Bed::plain(LARGEST)?;
+    for weight in 0..EVENTS {
+        bed.change(2 + weight % 2)?;
+    }
+    let api = bed.scene.director.api();
+    let events = api.call(async |api| api.events(0).await)?.events;
+    let change = events.last().and_then(|event| event.change.as_ref());
+    let change = change.context("no change")?;
+    ensure!(change.after.is_object(), "it is cut: {change:?}");
+    ensure!(
+        change.after.to_string().len() > 3500,
+        "it is small: {change:?}"
+    );
+    let before = bed.memory()?;
+    let mut streams = bed.leave(&["/v1/events"; STUBBORN - 1])?;
+    streams.iter_mut().try_for_each(Asked::begin)?;
+    // Reads of a token come one after the other: all of theirs are over.
+    for asked in bed.leave(&["/v1/limits"])? {
+        asked.whole()?;
+    }
+    let more = bed.memory()?.saturating_sub(before);
+    eprintln!("{more} bytes more");
+    ensure!(more < MOST, "{more} bytes more");
+    Ok(())
 }
 
 /// Asks for `paths` in turn and takes nothing, while others come and go.

@@ -63,6 +63,20 @@ fn api() -> (Router, watch::Sender<u64>, watch::Sender<u64>) {
 }
 
 #[tokio::test]
+async fn many_events_are_told_a_few_at_a_time_and_none_is_lost() {
+    let (api, happened, _) = api();
+    happened.send_replace(256);
+    let mut stream = Stream::open(&api, "/v1/events", None).await;
+    for id in 1..=257 {
+        let message = stream.next().await;
+        assert_eq!(message, format!("id: {id} event: defense_level"));
+        if id == 256 {
+            happened.send_replace(257);
+        }
+    }
+}
+
+#[tokio::test]
 async fn events_are_told_as_they_happen_and_from_where_a_client_was() {
     let (api, happened, _) = api();
     happened.send_replace(2);
