@@ -17,6 +17,7 @@ use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use adminapi::table::TableQuery;
 use adminapi::{Control, News, Put};
 
+use super::commands::commands_of_service;
 use super::edit::{self, known, known_real};
 use super::listing::Form;
 use super::{Director, translate, view};
@@ -89,13 +90,13 @@ impl Control for Director {
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
-        self.refuse_commands_of(std::slice::from_ref(&service))?;
+        self.refuse_commands(commands_of_service(&service))?;
         self.change(|pool, touched| edit::add_service(pool, touched, &service))?;
         self.service(service.id)
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
-        self.refuse_commands_of(std::slice::from_ref(&service))?;
+        self.refuse_commands(commands_of_service(&service))?;
         let created =
             self.change(|pool, touched| edit::put_service(pool, touched, &service, self.grace()))?;
         Ok(put(created, self.service(service.id)?))
@@ -179,6 +180,7 @@ impl Control for Director {
     }
 
     fn add_mark(&self, rule: MarkRule) -> Result<usize> {
+        self.refuse_mark(&rule)?;
         let add = |rules: &[MarkRule]| [rules, std::slice::from_ref(&rule)].concat();
         self.change_marks(add)?;
         Ok(self.rules.lock().len().saturating_sub(1))

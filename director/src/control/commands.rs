@@ -56,7 +56,7 @@ pub(super) fn command_of_policy(
 pub(super) fn commands_of(change: &Change) -> Vec<(String, &Check)> {
     let of_real = |check| ("/check".to_owned(), check);
     match change {
-        Change::AddService(service) => checks_of(std::slice::from_ref(service)).collect(),
+        Change::AddService(service) => commands_of_service(service),
         Change::AddReal { real, .. } => real.check.iter().map(of_real).collect(),
         Change::ChangeService { .. }
         | Change::ChangeReal { .. }
@@ -66,20 +66,22 @@ pub(super) fn commands_of(change: &Change) -> Vec<(String, &Check)> {
     }
 }
 
+/// The checks of a service, with pointers to them.
+pub(super) fn commands_of_service(service: &Service) -> Vec<(String, &Check)> {
+    let own = command_of_policy(service.health.as_ref());
+    let reals = service.reals.iter().enumerate();
+    let reals = reals.filter_map(|(at, real)| {
+        let check = real.check.as_ref()?;
+        Some((format!("/real/{at}/check"), check))
+    });
+    own.chain(reals).collect()
+}
+
 /// The checks of services, with pointers to them.
 fn checks_of(services: &[Service]) -> impl Iterator<Item = (String, &Check)> {
     services.iter().enumerate().flat_map(|(place, service)| {
-        let own = service
-            .health
-            .as_ref()
-            .and_then(|health| health.check.as_ref());
-        let own = own.map(|check| (format!("/service/{place}/health/check"), check));
-        let reals = service.reals.iter().enumerate();
-        let reals = reals.filter_map(move |(at, real)| {
-            let pointer = format!("/service/{place}/real/{at}/check");
-            real.check.as_ref().map(|check| (pointer, check))
-        });
-        own.into_iter().chain(reals)
+        let own = commands_of_service(service).into_iter();
+        own.map(move |(pointer, check)| (format!("/service/{place}{pointer}"), check))
     })
 }
 

@@ -97,9 +97,11 @@ impl Director {
         let numbers = numbers.unwrap_or_else(|| self.region_numbers());
         match wanted.marks {
             Some(marks) => {
-                ControlError::unless_valid(too_many_marks(marks.len()).into_iter().collect())?;
+                ControlError::unless_valid(too_many_marks(marks.len()).into_iter().collect())
+                    .map_err(|error| error.below("/marks"))?;
             }
-            None => ControlError::unless_valid(orphaned(present, &numbers))?,
+            None => ControlError::unless_valid(orphaned(present, &numbers))
+                .map_err(|error| error.below("/filter"))?,
         }
         let links = self.neighbourhood.links().borrow().clone();
         let daemons = wanted.daemons;
@@ -107,7 +109,8 @@ impl Director {
         Ok(Judged {
             marks: (wanted.marks)
                 .map(|marks| self.compile(marks, &numbers))
-                .transpose()?,
+                .transpose()
+                .map_err(|error| error.below("/marks"))?,
             timeouts: self.timeouts_with(wanted.timeouts)?,
             daemons: daemons.transpose()?,
             filter,

@@ -65,7 +65,7 @@ impl Director {
                 let key = translate::key(*service);
                 configure(pool, touched, &key, &wanted)?;
                 let mut reals = wanted.reals.iter();
-                reals.try_for_each(|real| refuse_answerless(pool, &key, real.method))
+                reals.try_for_each(|real| refuse_answerless(pool, &key, "/one_packet", real.method))
             }
             Change::RemoveService { service } => {
                 remove_service(pool, touched, translate::key(*service))
@@ -119,10 +119,15 @@ pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Serv
         .map_err(|e| translate::error(e, &key, None))?;
     configure(pool, touched, &key, service)?;
     touched.service(key);
-    service
-        .reals
-        .iter()
-        .try_for_each(|real| add_real(pool, touched, &key, real))
+    for (place, real) in service.reals.iter().enumerate() {
+        add_real(pool, touched, &key, real).map_err(|error| error.below(&at_real(place)))?;
+    }
+    Ok(())
+}
+
+/// Where a real server stands in its service.
+fn at_real(place: usize) -> String {
+    format!("/real/{place}")
 }
 
 pub(super) fn add_real(
@@ -140,7 +145,7 @@ pub(super) fn add_real(
     }
     refuse_speaker(pool, endpoint)?;
     refuse_voiceless(pool, endpoint, real.method)?;
-    refuse_answerless(pool, key, real.method)?;
+    refuse_answerless(pool, key, "/method", real.method)?;
     let added = pool.add_real(key, endpoint, translate::settings(real));
     let checked = added.and_then(|()| pool.set_check(key, endpoint, real.check.as_ref()));
     checked.map_err(|e| translate::error(e, key, Some(endpoint)))?;
@@ -180,7 +185,7 @@ pub(super) fn put_real(
 ) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
     refuse_voiceless(pool, endpoint, real.method)?;
-    refuse_answerless(pool, key, real.method)?;
+    refuse_answerless(pool, key, "/method", real.method)?;
     match set_real(pool, touched, key, endpoint, real) {
         Ok(()) => Ok(false),
         Err(PoolError::NoReal) => add_real(pool, touched, key, real).map(|()| true),
@@ -241,8 +246,8 @@ pub(super) fn put_service(
     configure(pool, touched, &key, wanted)?;
     touched.service(key);
     remove_unwanted(pool, touched, wanted, grace)?;
-    for real in &wanted.reals {
-        put_real(pool, touched, &key, real)?;
+    for (place, real) in wanted.reals.iter().enumerate() {
+        put_real(pool, touched, &key, real).map_err(|error| error.below(&at_real(place)))?;
     }
     Ok(false)
 }
@@ -289,6 +294,9 @@ pub(super) fn drain_real(
 
 /// Makes the services those of `desired`. What goes is removed first: a real server of before
 /// may be a service now, and the other way round.
+///
+/// # Errors
+/// Point at `/service/...`, as in a whole configuration.
 pub(super) fn put_services(
     pool: &mut Pool,
     touched: &mut Touched,
@@ -304,8 +312,9 @@ pub(super) fn put_services(
     for service in desired {
         remove_unwanted(pool, touched, service, grace)?;
     }
-    for service in desired {
-        put_service(pool, touched, service, grace)?;
+    for (place, service) in desired.iter().enumerate() {
+        let put = put_service(pool, touched, service, grace);
+        put.map_err(|error| error.below(&format!("/service/{place}")))?;
     }
     Ok(())
 }

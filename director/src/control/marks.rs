@@ -29,29 +29,49 @@ impl Director {
         Ok(())
     }
 
+    /// Refuses a rule that is to stand behind the others; pointers are into it alone.
+    pub(super) fn refuse_mark(&self, rule: &MarkRule) -> Result<()> {
+        let judged = self.compile_one(rule, &self.region_numbers());
+        judged.map(drop).map_err(ControlError::Invalid)
+    }
+
     /// `rules` as packets meet them, when regions have these numbers.
     pub(super) fn compile(&self, rules: &[MarkRule], numbers: &Numbers) -> Result<Vec<Rule>> {
-        let interfaces = &self.facts.interfaces;
-        let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
-        let mut problems = Vec::new();
-        let mut compile = |(index, rule): (usize, &MarkRule)| {
-            let named = rule.interface.as_deref();
-            let port = named.and_then(port_of);
-            if let (Some(name), None) = (named, port) {
-                let message = format!("{name:?} is no interface of the director");
-                let mend = "name one of [datapath] interfaces";
-                problems.push(Problem::new(format!("/{index}/interface"), message, mend));
+        let (mut compiled, mut problems) = (Vec::new(), Vec::new());
+        for (index, rule) in rules.iter().enumerate() {
+            match self.compile_one(rule, numbers) {
+                Ok(rule) => compiled.push(rule),
+                Err(own) => {
+                    let own = own.into_iter();
+                    problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
+                }
             }
-            let at = || format!("/{index}/region");
-            let region = region(numbers, rule.region.as_deref(), at).unwrap_or_else(|problem| {
-                problems.push(problem);
-                Regions::default()
-            });
-            compiled(rule, port.map(|port| port as u16), region)
-        };
-        let compiled = rules.iter().enumerate().map(&mut compile).collect();
+        }
         ControlError::unless_valid(problems)?;
         Ok(compiled)
+    }
+
+    fn compile_one(
+        &self,
+        rule: &MarkRule,
+        numbers: &Numbers,
+    ) -> std::result::Result<Rule, Vec<Problem>> {
+        let interfaces = &self.facts.interfaces;
+        let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
+        let missing = |name: &str| {
+            let message = format!("{name:?} is no interface of the director");
+            Problem::new("/interface", message, "name one of [datapath] interfaces")
+        };
+        let named = rule.interface.as_deref();
+        let port = named.map(|name| port_of(name).ok_or_else(|| missing(name)));
+        let at = || "/region".to_owned();
+        match (
+            port.transpose(),
+            region(numbers, rule.region.as_deref(), at),
+        ) {
+            (Ok(port), Ok(region)) => Ok(compiled(rule, port.map(|port| port as u16), region)),
+            (port, region) => Err(port.err().into_iter().chain(region.err()).collect()),
+        }
     }
 }
 

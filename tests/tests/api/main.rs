@@ -7,6 +7,7 @@ mod hostile;
 mod monitoring;
 mod openapi;
 mod persist;
+mod pointers;
 mod room;
 mod stream;
 mod whole;

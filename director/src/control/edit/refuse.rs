@@ -38,16 +38,17 @@ pub(super) fn refuse_voiceless(
 }
 
 /// What a director's own address has sent has to come back to it, and a datagram that leaves no
-/// connection behind could not be told whose answer that is.
+/// connection behind could not be told whose answer that is. `pointer` is to what makes it so.
 pub(super) fn refuse_answerless(
     pool: &Pool,
     key: &ServiceKey,
+    pointer: &str,
     method: ForwardingMethod,
 ) -> Result<()> {
     let once = known(pool, key)?.handling.one_packet;
     let problem = || {
         let message = "one-packet scheduling and the method fullnat do not go together";
-        Problem::new("/method", message, "use another method")
+        Problem::new(pointer, message, "use another method")
     };
     let answerless = once && method == ForwardingMethod::FullNat;
     ControlError::unless_valid(answerless.then(problem).into_iter().collect())
@@ -78,6 +79,6 @@ pub(super) fn refuse_odd_sorry(
     let endpoint = Endpoint::from(sorry.endpoint(key.port()));
     refuse_speaker(pool, endpoint)
         .and_then(|()| refuse_voiceless(pool, endpoint, sorry.method))
-        .and_then(|()| refuse_answerless(pool, key, sorry.method))
+        .and_then(|()| refuse_answerless(pool, key, "/method", sorry.method))
         .map_err(|error| error.below("/health/sorry"))
 }

@@ -121,3 +121,28 @@ fn a_sorry_server_that_cannot_be_spoken_to_is_refused() {
     let address = Some("/health/sorry/address".to_owned());
     assert_eq!(pointer(put(&mut pool, &speaker)), address);
 }
+
+#[test]
+fn a_refusal_points_at_its_place_among_all_services() {
+    let mut pool = Pool::new(1);
+    pool.list_speakers(&[crate::wire::Addr::v4([10, 0, 0, 99])]);
+    let put = |pool: &mut Pool, desired: &[Service]| {
+        put_services(pool, &mut Touched::default(), desired, None)
+    };
+    let good = service("10.0.0.1:80", &["10.0.0.2:80"]);
+    let speaker = service("10.0.0.3:80", &["10.0.0.4:80", "10.0.0.99:80"]);
+    let refused = put(&mut pool.clone(), &[good.clone(), speaker]);
+    assert_eq!(
+        pointer(refused).as_deref(),
+        Some("/service/1/real/1/address")
+    );
+    put(&mut pool, std::slice::from_ref(&good)).unwrap();
+    pool.list_speakers(&[]);
+    let mut voiceless = good;
+    voiceless.reals[0].method = ForwardingMethod::FullNat;
+    let refused = put(&mut pool, &[voiceless]);
+    assert_eq!(
+        pointer(refused).as_deref(),
+        Some("/service/0/real/0/method")
+    );
+}
