@@ -12,14 +12,14 @@ mod transport;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use tokio::sync::Mutex;
 
 use crate::control::Put;
 use crate::model::{
     Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery, Defense, DefenseLevel,
     Difference, Events, ExplainQuery, Explanation, Forgotten, Health, Limits, ListingQuery,
-    MarkRule, Real, RealPatch, RealView, Service, ServiceId, ServicePatch, ServiceView,
+    MarkRule, Real, RealPatch, RealView, Reloaded, Service, ServiceId, ServicePatch, ServiceView,
     SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateId, TemplateQuery, Timeouts,
     TimeoutsPatch, ViewsQuery,
 };
@@ -308,9 +308,14 @@ impl Client {
         self.send(Method::PUT, &path, wanted).await
     }
 
-    /// Has the director read its configuration file again: all of it or nothing.
-    pub async fn reload(&self) -> Result<()> {
-        self.call(Method::POST, path::RELOAD, None).await.map(drop)
+    /// Has the director read its configuration file again: all of it or nothing. Says what of the
+    /// file does not hold.
+    pub async fn reload(&self) -> Result<Reloaded> {
+        let answer = self.call(Method::POST, path::RELOAD, None).await?;
+        match answer.status {
+            StatusCode::NO_CONTENT => Ok(Reloaded::default()),
+            _ => answer.json(),
+        }
     }
 
     /// Makes changes in their order, each by itself; what went wrong with each, if something did.

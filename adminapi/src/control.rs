@@ -12,9 +12,9 @@ use crate::model::{
     AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
     Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules, Forgotten,
     Health, Limits, Listed, ListedView, ListingQuery, MarkRule, NetworkPage, NetworkQuery, Prefix,
-    Real, RealPatch, RealView, Sample, Service, ServiceId, ServicePatch, ServiceRow, ServiceView,
-    SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateQuery, Timeouts,
-    TimeoutsPatch, ViewsQuery,
+    Real, RealPatch, RealView, Reloaded, Sample, Service, ServiceId, ServicePatch, ServiceRow,
+    ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon, SyncRole, TemplateQuery,
+    Timeouts, TimeoutsPatch, ViewsQuery,
 };
 use crate::sysctl::{Sysctl, Sysctls, Value};
 use crate::table::TableQuery;
@@ -241,8 +241,8 @@ pub trait Control: Send + Sync + 'static {
     fn check_config(&self, wanted: &Configuration) -> Result<()>;
 
     /// Reads the configuration file again and makes everything in it that can change what it says:
-    /// all of it or nothing.
-    fn reload(&self) -> Result<()>;
+    /// all of it or nothing. Says what of the file does not hold.
+    fn reload(&self) -> Result<Reloaded>;
 
     /// Held by who changes something, from before it is looked at until the audit has heard of it.
     fn turn(&self) -> &Arc<Mutex<()>>;

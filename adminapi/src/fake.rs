@@ -468,10 +468,13 @@ impl Control for Fake {
         self.with(|_| Ok(()))
     }
 
-    fn reload(&self) -> Result<()> {
+    fn reload(&self) -> Result<Reloaded> {
         self.with(|state| {
             state.timeouts = Timeouts::default();
-            Ok(())
+            let stays = (state.kept > 0).then(|| "what was kept stays".to_owned());
+            Ok(Reloaded {
+                notes: stays.into_iter().collect(),
+            })
         })
     }
 

@@ -133,6 +133,8 @@ async fn options_and_words_reach_a_director() {
         let output = run(bulwark(), &api, line);
         assert_eq!(said(&output), (out, err, Some(status)), "{line}");
     }
+    let output = run(bulwark(), &api, "reload");
+    assert_eq!(said(&output), ("", "what was kept stays\n", Some(0)));
     let output = run(bulwark(), &api, "-A -t 0.0.0.0:80");
     assert_eq!(output.status.code(), Some(255), "{}", text(&output.stderr));
     assert!(text(&output.stderr).starts_with("-t: 0.0.0.0 is "));

@@ -12,7 +12,7 @@ use super::openapi::Refusals;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::failure::Failure;
-use crate::model::{Configuration, Difference, PutQuery};
+use crate::model::{Configuration, Difference, PutQuery, Reloaded};
 use crate::validate::validate_whole;
 
 /// Shows what is configured
@@ -53,13 +53,18 @@ pub(super) async fn put(
 
 /// Reads the configuration file again
 ///
-/// As SIGHUP does: what differs is changed, all of it or nothing.
+/// As SIGHUP does: what differs is changed, all of it or nothing. The answer has a body when
+/// something of the file does not hold all the same.
 #[utoipa::path(post, path = "/v1/reload", tag = "director",
-    responses((status = 204, description = "Done"), Refusals))]
-pub(super) async fn reload(ask: Ask, condition: Condition) -> Result<StatusCode, Failure> {
+    responses((status = 200, body = Reloaded, description = "Done, but for this"),
+        (status = 204, description = "Done"), Refusals))]
+pub(super) async fn reload(ask: Ask, condition: Condition) -> Result<Response, Failure> {
     // Kept, the file would be the API's word from then on, and the next reload deaf to it.
     let again = |control: &dyn Control| control.reload();
-    ask.in_turn(condition, |control| control.config(), again)
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    let reloaded = ask.in_turn(condition, |control| control.config(), again);
+    let reloaded = reloaded.await?;
+    Ok(match reloaded.notes.is_empty() {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => Json(reloaded).into_response(),
+    })
 }

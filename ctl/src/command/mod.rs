@@ -244,8 +244,11 @@ async fn ask(question: &Question, director: &Client, form: Form) -> Result<Said,
             }
         },
         Question::Reload => {
-            director.reload().await?;
-            Ok(Said::default())
+            let notes = director.reload().await?.notes;
+            Ok(Said {
+                err: notes.iter().map(|note| format!("{note}\n")).collect(),
+                ..Said::default()
+            })
         }
         Question::Filter(filter) => filter::run(filter, director, form).await,
         Question::Ban(network) => filter::ban(network, director).await,

@@ -9,8 +9,8 @@ use adminapi::model::{
     AuditEntry, Carried, Change, Configuration, ConnectionId, ConnectionPage, ConnectionQuery,
     ConnectionUse, Defense, DefenseLevel, Events, ExplainQuery, Explanation, Filter, FilterRules,
     Forgotten, Health, Limits, Listed, ListedView, ListingQuery, MarkRule, NetworkPage,
-    NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView, Sample, Service,
-    ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
+    NetworkQuery, Numbers, PacketTotals, Prefix, Real, RealPatch, RealView, Reloaded, Sample,
+    Service, ServiceId, ServicePatch, ServiceView, SourceQuery, Sources, Stats, Status, SyncDaemon,
     SyncRole, TemplateQuery, Timeouts, TimeoutsPatch,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
@@ -350,7 +350,7 @@ impl Control for Director {
         self.keep_state()
     }
 
-    fn reload(&self) -> Result<()> {
+    fn reload(&self) -> Result<Reloaded> {
         self.read_again()
     }
 

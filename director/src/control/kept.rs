@@ -42,12 +42,13 @@ impl Director {
         Ok(state)
     }
 
-    /// Tells who reads the configuration file again that the word of the API stands above it.
-    pub(super) fn tell_stored(&self) {
-        if let Some(store) = self.store.get().filter(|store| store.is_written()) {
-            let path = store.path().display();
-            warn!("{KEPT} stay those of {path}; to have the file's, remove it and restart");
-        }
+    /// What to tell who reads the configuration file again, when the word of the API stands above it.
+    pub(super) fn stays_stored(&self) -> Option<String> {
+        let store = self.store.get().filter(|store| store.is_written())?;
+        let path = store.path().display();
+        Some(format!(
+            "{KEPT} stay those of {path}; to have the file's, remove it and restart"
+        ))
     }
 
     /// What is kept, if anything has been.

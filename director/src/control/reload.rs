@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use adminapi::error::Result;
-use adminapi::model::AuditEntry;
+use adminapi::model::{AuditEntry, Reloaded};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
@@ -76,18 +76,18 @@ impl Director {
     }
 
     /// [`adminapi::Control::reload`].
-    pub(super) fn read_again(&self) -> Result<()> {
+    pub(super) fn read_again(&self) -> Result<Reloaded> {
         let source = self.source.get();
         let source = source.ok_or_else(|| ControlError::Busy("the director starts".to_owned()))?;
         let config = Config::load(&source.file).map_err(told)?;
         self.configure(&config)?;
         let late = needs_restart(&source.started, &config);
-        if !late.is_empty() {
-            warn!("changes of {} need a restart", late.join(", "));
-        }
-        self.tell_stored();
+        let late =
+            (!late.is_empty()).then(|| format!("changes of {} need a restart", late.join(", ")));
+        let notes: Vec<_> = late.into_iter().chain(self.stays_stored()).collect();
+        notes.iter().for_each(|note| warn!("{note}"));
         info!("configuration reloaded");
-        Ok(())
+        Ok(Reloaded { notes })
     }
 
     /// [`adminapi::Control::record`].

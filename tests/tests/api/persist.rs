@@ -148,6 +148,11 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
     ensure!(weight(&director, id)? == 7);
     let told = format!("stay those of {}", kept.file.display());
     ensure!(director.log().contains(&told), "{}", director.log());
+    let notes = director.api().call(async |api| api.reload().await)?.notes;
+    ensure!(
+        notes.len() == 1 && notes[0].contains(&told),
+        "the answer of a reload: {notes:?}"
+    );
     Ok(())
 }
 

@@ -192,7 +192,7 @@ fn begin_with_every_change(bed: &Bed) -> Result<()> {
             &format!("cookies = \"{}\"", policy.name()),
         );
         std::fs::write(bed.director.file(), text)?;
-        api.call(async |api| api.reload().await)
+        api.call(async |api| api.reload().await.map(drop))
     };
     let ways: [(&str, Setting<'_>); 3] = [
         ("a configuration", &whole),

@@ -28,6 +28,15 @@ async fn a_configuration_is_put_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_reload_says_what_of_the_file_does_not_hold() {
+    let api = empty();
+    ok(&api, "POST /v1/reload", Value::Null, 204).await;
+    ok(&api, "PATCH /v1/timeouts", json!({"udp": 7}), 200).await;
+    let reloaded = ok(&api, "POST /v1/reload", Value::Null, 200).await;
+    assert_eq!(reloaded, json!({"notes": ["what was kept stays"]}));
+}
+
+#[tokio::test]
 async fn a_configuration_may_be_larger_than_a_service() {
     let api = empty();
     let real = |n: usize| json!({"address": format!("10.1.{}.{}", n / 250, n % 250 + 1)});
