@@ -318,7 +318,7 @@ impl From<ClientError> for DirectorError {
                 Self::TimedOut(format!("{text}; BULWARK_TIMEOUT=SECONDS waits longer"))
             }
             ClientError::Problem(document) => document.as_ref().into(),
-            ClientError::Cut { .. } => Self::Fault(text),
+            ClientError::HungUp { .. } | ClientError::Cut { .. } => Self::Fault(text),
             ClientError::Protocol(_) => Self::Fault(format!(
                 "{text}; --api or BULWARK_API may lead elsewhere, or to one of another version"
             )),
@@ -395,6 +395,7 @@ mod tests {
                 },
                 5,
             ),
+            (ClientError::HungUp { address: address() }, 6),
             (ClientError::Cut { address: address() }, 6),
             (ClientError::Protocol("no HTTP".to_owned()), 6),
             (

@@ -196,6 +196,26 @@ async fn what_is_no_director_is_told_apart() {
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_director_that_ends_meanwhile_is_not_taken_for_another_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("api.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read_buf(&mut Vec::with_capacity(1024)).await;
+        }
+    });
+    let api = format!("unix:{}", socket.display());
+    for line in ["-Ln", "-A -t 192.0.2.10:80", "status"] {
+        let output = run(bulwark(), &api, line);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{line}: {told}");
+        assert!(told.contains("closed without an answer"), "{line}: {told}");
+        assert!(!told.contains("BULWARK_API"), "{line}: {told}");
+    }
+}
+
 /// A listing is printed as it comes, but nothing of what is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_a_web_server_is_no_listing() {

@@ -59,6 +59,14 @@ pub enum ClientError {
         /// How long it waited.
         after: Duration,
     },
+    /// The connection was closed before an answer came, as by a director that ends.
+    #[error(
+        "{address}: the connection was closed without an answer, and what was asked may be done; if the director is being restarted, ask again"
+    )]
+    HungUp {
+        /// Where.
+        address: Address,
+    },
     /// The answer broke off.
     #[error("{address}: the answer broke off, and what came of it is not all; ask again")]
     Cut {

@@ -109,9 +109,9 @@ impl Client {
         match transport.ask(request).await {
             Ok(head) => Ok((Line { kept, transport }, head)),
             Err(Broken::Failed(error)) => Err(error),
-            Err(Broken::Unsent(_)) => Err(ClientError::Protocol(
-                "the connection was closed at once".to_owned(),
-            )),
+            Err(Broken::Unsent(_)) => Err(ClientError::HungUp {
+                address: self.address.clone(),
+            }),
         }
     }
 }

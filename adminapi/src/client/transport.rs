@@ -1,5 +1,7 @@
 //! One HTTP/1.1 connection.
 
+use std::io::{self, ErrorKind};
+
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
@@ -143,8 +145,21 @@ fn broken(address: &Address, error: &hyper::Error) -> ClientError {
             address: address.clone(),
             why,
         },
+        None if hung_up(error) => ClientError::HungUp {
+            address: address.clone(),
+        },
         None => ClientError::Protocol(error.to_string()),
     }
+}
+
+/// Whether the other side closed the connection, in whichever way.
+fn hung_up(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    let is_closed = |error: &io::Error| {
+        let kind = error.kind();
+        matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+    };
+    error.is_incomplete_message() || error.is_canceled() || source.is_some_and(is_closed)
 }
 
 impl Answer {
