@@ -45,7 +45,13 @@ pub fn shown(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
     (!flags.is_empty()).then(|| names.join(","))
 }
 
-/// The same, to be read again: ipvsadm saves a third one that is alone as nothing, which it then
+/// All that are set, to be read again.
+pub fn whole(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
+    let names: Vec<_> = flags.iter().map(|flag| name(scheduler, flag)).collect();
+    (!names.is_empty()).then(|| names.join(","))
+}
+
+/// Those that ipvsadm saves, to be read again: it saves a third one that is alone as nothing, which it then
 /// takes for a missing word.
 pub fn saved(scheduler: Scheduler, flags: SchedulerFlags) -> Option<String> {
     let shown = shown(scheduler, flags)?;

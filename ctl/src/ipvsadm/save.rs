@@ -151,7 +151,11 @@ fn handling(service: &ServiceRow, extent: Extent) -> String {
     if service.one_packet {
         text += " -o";
     }
-    if let Some(flags) = flags::saved(service.scheduler, service.scheduler_flags) {
+    let named = match extent {
+        Extent::Ipvsadm => flags::saved,
+        Extent::Services | Extent::Full => flags::whole,
+    };
+    if let Some(flags) = named(service.scheduler, service.scheduler_flags) {
         text += &format!(" -b {flags}");
     }
     if extent != Extent::Ipvsadm && !service.helper.is_default() {
