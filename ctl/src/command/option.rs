@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Command};
 use crate::director::DirectorError;
 
 /// Options that the director knows by another name; of several it is the one that was written.
-const ALIASES: [(&str, &str); 8] = [
+const ALIASES: [(&str, &str); 11] = [
     ("source-ports", "sport"),
     ("destination-ports", "dport"),
     ("bogons", "interface"),
@@ -18,6 +18,9 @@ const ALIASES: [(&str, &str); 8] = [
     ("to", "tcp-service"),
     ("to", "udp-service"),
     ("to", "sctp-service"),
+    ("cookies", "policy"),
+    ("udp-repeats", "policy"),
+    ("drain", "deadline"),
 ];
 
 /// The last word of a line, the one whose options have been written, and what was.
@@ -138,6 +141,21 @@ mod tests {
                 "explain -u 192.0.2.1:80 --from [fd00::1]:5",
                 "/to",
                 "--udp-service",
+            ),
+            (
+                "defense cookies always -u 192.0.2.1:53",
+                "/cookies",
+                "<POLICY>",
+            ),
+            (
+                "defense repeats off -t 192.0.2.1:80",
+                "/udp_repeats",
+                "<POLICY>",
+            ),
+            (
+                "drain -t 192.0.2.1:80 -r 10.0.0.1:80",
+                "/drain",
+                "--deadline",
             ),
             // Nothing that was written.
             (limit, "/limits", "/limits"),
