@@ -170,15 +170,7 @@ impl Templates {
             }
         }
         let real = heir.or_else(choose).ok_or(Cause::NoReal)?;
-        let port = match client.key.dst.port {
-            0 => 0,
-            port => {
-                real.destination(Endpoint::new(client.key.dst.addr, port))
-                    .port
-            }
-        };
-        let mut entry = Entry::new(&client.key, real.id, port, Class::Unverified, expires);
-        entry.count_packet();
+        let entry = leading_to(real, client, expires);
         let evicted = &mut |gone: &Entry, _: Departed| self.gone(pool, gone);
         shard
             .insert(entry, &place, None, evicted)
@@ -220,21 +212,32 @@ impl Templates {
         }
     }
 
-    /// The template of a client and the real server that [`Templates::hold`] would give it, left
-    /// as they are; none when it would have to choose one.
+    /// The real server that [`Templates::hold`] would give a client, and the template that says so; none
+    /// when it would be chosen. All is left as it is.
     pub(crate) fn held<'p>(
         &self,
         pool: &'p Pool,
         client: &Client<'_>,
+        now: Tick,
         takes: impl Fn(&Real) -> bool,
-    ) -> Option<(Entry, &'p Real)> {
+        choose: impl FnOnce() -> Option<&'p Real>,
+    ) -> Result<(Option<Entry>, &'p Real), Cause> {
         let place = self.table.locate(Direction::Original, &client.key);
         let shard = self.table.lock(&place);
-        let handle = shard.find(&place, |entry| entry.matches_original(&client.key))?;
-        let template = *shard.entry(handle);
-        drop(shard);
-        let real = standing(pool, &template, takes).map_or_else(|heir| heir, Some)?;
-        Some((template, real))
+        let found = shard.find(&place, |entry| entry.matches_original(&client.key));
+        let found = found.map(|handle| *shard.entry(handle));
+        let heir = match found.map(|template| standing(pool, &template, &takes)) {
+            Some(Ok(real)) => return Ok((found, real)),
+            Some(Err(heir)) => heir,
+            None => None,
+        };
+        let template = found.filter(|_| heir.is_some());
+        let real = heir.or_else(choose).ok_or(Cause::NoReal)?;
+        let entry = leading_to(real, client, now.after(client.timeout));
+        match shard.would_take(&entry, &place, None) {
+            Ok(()) => Ok((template, real)),
+            Err(_) => Err(Cause::TemplatesFull),
+        }
     }
 
     /// A connection has gone that a template may have controlled.
@@ -415,6 +418,20 @@ impl Templates {
             shard.set_class(handle, class);
         }
     }
+}
+
+/// A new template of a client, which controls one connection.
+fn leading_to(real: &Real, client: &Client<'_>, expires: Tick) -> Entry {
+    let port = match client.key.dst.port {
+        0 => 0,
+        port => {
+            let vip = Endpoint::new(client.key.dst.addr, port);
+            real.destination(vip).port
+        }
+    };
+    let mut entry = Entry::new(&client.key, real.id, port, Class::Unverified, expires);
+    entry.count_packet();
+    entry
 }
 
 /// Whether a template is there only because its connections are.

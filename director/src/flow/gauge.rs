@@ -36,6 +36,11 @@ impl Gauge {
         self.limit
     }
 
+    /// Whether one more may live.
+    pub(super) fn has_room(&self) -> bool {
+        self.live.load(Relaxed) < self.limit
+    }
+
     pub(super) fn take(&self) -> bool {
         let granted = self.live.fetch_add(1, Relaxed) < self.limit;
         if !granted {

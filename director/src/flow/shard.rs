@@ -29,6 +29,14 @@ pub(super) struct State {
     pub(super) random: Random,
 }
 
+/// Where a new connection of this class lives.
+const fn pool_for(class: Class) -> Pool {
+    match class {
+        Class::HalfOpen => Pool::HalfOpen,
+        _ => Pool::Main,
+    }
+}
+
 /// A shard of the table for as long as it is locked.
 pub struct Shard<'a> {
     pub(super) state: MutexGuard<'a, State>,
@@ -84,16 +92,37 @@ impl<'a> Shard<'a> {
         debug_assert!(reply.is_none_or(|reply| reply.shard == original.shard));
         self.check_unknown(&entry, original, reply)?;
         entry.set_reply(reply.map(|reply| reply.hash));
-        let pool = match entry.class() {
-            Class::HalfOpen => Pool::HalfOpen,
-            _ => Pool::Main,
-        };
+        let pool = pool_for(entry.class());
         let at = self.make_place(pool, entry.class(), departed)?;
         self.state.slab.put(at, entry);
         self.file(at, original, reply, departed)?;
         let State { slab, wheel, .. } = &mut *self.state;
         wheel.link(slab.entries_mut(), at);
         Ok(Handle(at))
+    }
+
+    /// What [`Shard::insert`] would say if the connection had gone that has the tuple of `entry` now;
+    /// nothing is changed. Who is to make room is drawn by lot: here anybody will do who may have to.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn would_take(
+        &self,
+        entry: &Entry,
+        original: &Place,
+        reply: Option<&Place>,
+    ) -> Result<(), Refused> {
+        if self.is_answered_already(entry, reply) {
+            return Err(Refused::ReplyTaken);
+        }
+        let tuple = entry.original();
+        let left = self.find(original, |old| old.matches_original(&tuple));
+        let pool = pool_for(entry.class());
+        let leaves = left.is_some_and(|left| self.state.slab.pool_of(left.0) == pool);
+        match leaves || self.has_place(pool, entry.class()) {
+            true => Ok(()),
+            false => Err(Refused::Full),
+        }
     }
 
     /// Moves a half-open connection to the main pool, as one of `class`. Its handle changes.
@@ -246,8 +275,7 @@ impl<'a> Shard<'a> {
         (end < used).then_some(end)
     }
 
-    /// Refuses what the table has already. Two replies are the same when hash, peer and real
-    /// port are: for different RIPs that is a chance of 2^-32, and costs another choice only.
+    /// Refuses what the table has already.
     fn check_unknown(
         &self,
         new: &Entry,
@@ -261,11 +289,28 @@ impl<'a> Shard<'a> {
         {
             return Err(Refused::Exists);
         }
-        let same_reply = |old: &Entry| old.is_answered_like(new);
-        match reply.and_then(|reply| self.find(reply, same_reply)) {
-            Some(_) => Err(Refused::ReplyTaken),
-            None => Ok(()),
+        match self.is_answered_already(new, reply) {
+            true => Err(Refused::ReplyTaken),
+            false => Ok(()),
         }
+    }
+
+    /// Whether a connection of another tuple has the replies of `new`. Two are the same when hash, peer
+    /// and real port are: for different RIPs that is a chance of 2^-32, and costs another choice only.
+    fn is_answered_already(&self, new: &Entry, reply: Option<&Place>) -> bool {
+        let tuple = new.original();
+        let same_reply = |old: &Entry| old.is_answered_like(new) && !old.matches_original(&tuple);
+        reply.is_some_and(|reply| self.find(reply, same_reply).is_some())
+    }
+
+    /// Whether [`Shard::make_place`] can find one.
+    fn has_place(&self, pool: Pool, class: Class) -> bool {
+        let slab = &self.state.slab;
+        let gauge = &self.gauges[pool as usize];
+        let may_go = |at: u32| class.may_displace(slab[at].class());
+        gauge.has_room()
+            || gauge.limit() > 0 && slab.is_empty(pool)
+            || (0..slab.used(pool)).any(|n| slab.live(pool, n).is_some_and(may_go))
     }
 
     /// A free place of `pool`, if need be the one of a connection that is worth less than a

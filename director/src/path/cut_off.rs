@@ -53,6 +53,7 @@ impl<'s> View<'s> {
 
     /// The one that was picked for a packet that would open a connection, or whom the scheduler picks
     /// instead when that one cannot be reached and another can.
+    #[inline]
     pub(super) fn in_reach(
         &self,
         service: &'s Service,
@@ -60,28 +61,16 @@ impl<'s> View<'s> {
         packet: &Transport,
         guest: &Guest,
         picked: &'s Real,
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
     ) -> &'s Real {
-        let other = || self.pick_in_reach(service, frame, packet, guest);
+        let other = || self.stand_in(service, frame, packet, guest, scheduler);
         match self.is_cut_off(frame, packet, picked) {
             true => other().unwrap_or(picked),
             false => picked,
         }
     }
 
-    /// Whom the scheduler picks of those that can be reached.
-    pub(super) fn pick_in_reach(
-        &self,
-        service: &'s Service,
-        frame: &[u8],
-        packet: &Transport,
-        guest: &Guest,
-    ) -> Option<&'s Real> {
-        let pick = |newcomer: &Newcomer<'_>| service.scheduler.pick(&service.reals, newcomer);
-        self.stand_in(service, frame, packet, guest, pick)
-    }
-
-    /// Whom the scheduler, asked by `ask`, chooses of those that can be reached. Nobody stands in for the
-    /// sorry server.
+    /// Whom the scheduler chooses of those that can be reached. Nobody stands in for the sorry server.
     #[cold]
     pub(super) fn stand_in(
         &self,
@@ -89,7 +78,7 @@ impl<'s> View<'s> {
         frame: &[u8],
         packet: &Transport,
         guest: &Guest,
-        ask: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
     ) -> Option<&'s Real> {
         let lost = self.ways.lost(service);
         if service.sorry.is_some() || lost.is_all() {
@@ -101,7 +90,7 @@ impl<'s> View<'s> {
             choice: Choice::Of(&may),
             ..self.newcomer(service, packet)
         };
-        ask(&newcomer).map(|real| &**real)
+        scheduler(&newcomer).map(|real| &**real)
     }
 
     /// Whether a client that sticks to `real` goes on doing so: that this cannot be reached sends it

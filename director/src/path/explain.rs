@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::bystander::Bystander;
+use super::fresh::Taken;
 use super::ftp::{Data, is_taken};
 use super::reading::Reading;
-use super::sticky::once;
 use super::view::{Owner, Refusal, View};
 use super::visitor::Guest;
+use super::voice::Lead;
 use crate::drops::{Cause, DropReason};
 use crate::flow::{Direction, Entry, Place, Shard, Tracked};
 use crate::neighbour::Hop;
@@ -136,64 +137,112 @@ impl<'s> View<'s> {
         self.believe(service, packet)?;
         let guest = self.admit(service, frame, packet).map(Guest::from)?;
         found.service = Some(service.key);
-        let held = self.held(service, frame, packet, &guest);
-        let real = match held.map_err(|cause| Refusal::from(cause).of_service(service))? {
-            Some((template, real)) => {
-                found.template = Some(template);
-                real
-            }
-            None => match self.foresee(service, frame, packet, &guest, found.left.as_ref()) {
-                Some(real) => real,
-                None => self.way_past(service)?,
-            },
-        };
-        found.real = Some(Real::clone(real));
-        found.port = Some(real.destination(packet.tuple.dst).port);
-        found.one_packet = service.handling.is_once(packet.tuple.protocol);
-        let to = match found.one_packet {
-            true => once(packet, real),
-            false => {
-                let class = self.entry(&packet.tuple, real, &guest).class();
-                let to = self.lead(&shard, packet, place, real, class);
-                let to = to.map(|lead| lead.to);
-                let to = to.or_else(|cause| self.led_again(found.left.as_ref(), real, cause));
-                to.map_err(|cause| Refusal::from(cause).of_real(real))?
-            }
-        };
-        drop(shard);
-        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
-        found.hop = Some(hop.map_err(|refusal| refusal.of_real(real))?);
-        let refused = |cause: Cause| Err(Refusal::from(cause).of_service(service));
-        if self.is_drawn(service, packet, &guest) {
-            return refused(Cause::DefenceRate);
-        }
-        let left = found.left.is_some().into();
-        found.crowded = self.pool.crowds().full(&packet.tuple, left);
-        match found.crowded {
-            Some(_) => refused(Cause::SourceConnections),
-            None => Ok(()),
+        let barred = self.is_barred(service, packet, &guest, found);
+        let led = self.explain_led(&shard, frame, packet, place, service, &guest, found);
+        match barred {
+            Some(cause) => Err(Refusal::from(cause).of_service(service)),
+            None => led,
         }
     }
 
-    /// The real server that would be chosen if the connection `left` had gone.
+    /// Why `guest` may open no connection, whatever real server it would get.
+    fn is_barred(
+        &self,
+        service: &Service,
+        packet: &Transport,
+        guest: &Guest,
+        found: &mut Explanation,
+    ) -> Option<Cause> {
+        if self.is_drawn(service, packet, guest) {
+            return Some(Cause::DefenceRate);
+        }
+        let left = found.left.is_some().into();
+        found.crowded = self.pool.crowds().full(&packet.tuple, left);
+        found.crowded.map(|_| Cause::SourceConnections)
+    }
+
+    /// Where a connection to `service` is led, if the one that it leaves behind has gone.
+    #[allow(clippy::too_many_arguments)]
+    fn explain_led(
+        &self,
+        shard: &Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+        service: &'s Service,
+        guest: &Guest,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
+        let left = found.left;
+        let scheduler = |newcomer: &Newcomer<'_>| self.peek(service, newcomer, left.as_ref());
+        let choice = self.foresee(service, frame, packet, guest, scheduler, found)?;
+        let (Foreseen::Only(first) | Foreseen::First(first)) = choice;
+        found.goes_to(first, packet);
+        found.one_packet = service.handling.is_once(packet.tuple.protocol);
+        let ask =
+            |real| self.would_take_in(shard, frame, packet, place, real, guest, left.as_ref());
+        let (real, (_, hop)) = match (choice, found.one_packet) {
+            (Foreseen::Only(real), true) => (real, self.way_once(frame, packet, real)?),
+            (Foreseen::First(first), true) => {
+                let real = self.in_reach(service, frame, packet, guest, first, scheduler);
+                (real, self.way_once(frame, packet, real)?)
+            }
+            (Foreseen::Only(real), false) => {
+                (real, ask(real)?.map_err(|refusal| refusal.of_real(real))?)
+            }
+            (Foreseen::First(first), false) => {
+                self.take_in_by(service, first, frame, packet, guest, scheduler, ask)?
+            }
+        };
+        found.goes_to(real, packet);
+        found.hop = Some(hop);
+        Ok(())
+    }
+
+    /// The real server that is asked first for a new connection.
     fn foresee(
         &self,
         service: &'s Service,
         frame: &[u8],
         packet: &Transport,
         guest: &Guest,
-        left: Option<&Entry>,
-    ) -> Option<&'s Real> {
-        let peek = |newcomer: &Newcomer<'_>| self.peek(service, newcomer, left);
-        let first = || peek(&self.newcomer(service, packet));
-        let picked: &Real = service.sorry.as_ref().or_else(first)?;
-        match self.is_cut_off(frame, packet, picked) {
-            true => {
-                let other = self.stand_in(service, frame, packet, guest, peek);
-                other.or(Some(picked))
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+        found: &mut Explanation,
+    ) -> Result<Foreseen<'s>, Refusal<'s>> {
+        let Some(persistence) = &service.handling.persistence else {
+            return match self.choose(service, packet, guest, scheduler) {
+                Some(first) => Ok(Foreseen::First(first)),
+                None => self.way_past(service).map(Foreseen::Only),
+            };
+        };
+        match self.held(service, persistence, frame, packet, guest, scheduler) {
+            Ok((template, real)) => {
+                found.template = template;
+                Ok(Foreseen::Only(real))
             }
-            false => Some(picked),
+            Err(Cause::NoReal) => self.way_past(service).map(Foreseen::Only),
+            Err(cause) => Err(Refusal::from(cause).of_service(service)),
         }
+    }
+
+    /// What [`View::take_in`] would say if the connection `left` had gone.
+    #[allow(clippy::too_many_arguments)]
+    fn would_take_in(
+        &self,
+        shard: &Shard<'_>,
+        frame: &[u8],
+        packet: &Transport,
+        place: &Place,
+        real: &'s Real,
+        guest: &Guest,
+        left: Option<&Entry>,
+    ) -> Taken<'s, (Tuple, Hop)> {
+        let entry = self.entry(&packet.tuple, real, guest);
+        let lead = self.lead(shard, packet, place, real, entry.class());
+        let lead = lead.or_else(|cause| self.led_again(left, real, cause));
+        self.led_in(frame, packet, real, lead, |lead| {
+            self.would_seat(shard, place, real, lead, entry)
+        })
     }
 
     /// Whom the scheduler would pick if the connection `left` had gone.
@@ -213,12 +262,13 @@ impl<'s> View<'s> {
     }
 
     /// What a connection to `real` becomes for which there is a port only when the one `left` has gone.
-    fn led_again(&self, left: Option<&Entry>, real: &Real, cause: Cause) -> Result<Tuple, Cause> {
+    fn led_again(&self, left: Option<&Entry>, real: &Real, cause: Cause) -> Result<Lead, Cause> {
         let frees = |left: &&Entry| {
             cause == Cause::NoLocalPort && left.local_port != 0 && left.real() == real.id
         };
         let left = left.filter(frees).ok_or(cause)?;
-        Ok(self.translated(left, real, Direction::Original))
+        let to = self.translated(left, real, Direction::Original);
+        Ok(Lead::known(to))
     }
 
     /// What opens a data connection.
@@ -238,7 +288,7 @@ impl<'s> View<'s> {
         found.hop = Some(self.way_of_data(frame, packet, &data)?);
         match is_taken(shard, &data) {
             true => Err(Refusal::from(Cause::TupleTaken).of_real(data.real)),
-            false => Ok(()),
+            false => data.would_be_seated(shard),
         }
     }
 
@@ -294,6 +344,22 @@ impl<'s> View<'s> {
             false => Ok(true),
         }
     }
+}
+
+impl Explanation {
+    fn goes_to(&mut self, real: &Real, packet: &Transport) {
+        self.real = Some(Real::clone(real));
+        self.port = Some(real.destination(packet.tuple.dst).port);
+    }
+}
+
+/// The real server that is asked for a new connection.
+#[derive(Clone, Copy)]
+enum Foreseen<'s> {
+    /// The one that it is for, and no other.
+    Only(&'s Real),
+    /// Others after it.
+    First(&'s Real),
 }
 
 /// Whether the real server of a spliced connection has yet to answer: until then its client waits.

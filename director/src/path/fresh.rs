@@ -1,5 +1,7 @@
 //! A packet that opens a connection: the scheduler, then the table, last of all the rewrite.
 
+use std::sync::Arc;
+
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
@@ -42,51 +44,51 @@ impl<'s> View<'s> {
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, &guest);
         }
-        let Some(first) = self.choose(service, packet, &guest) else {
+        let scheduler = picking(service);
+        let Some(first) = self.choose(service, packet, &guest, &scheduler) else {
             return self.bypass(shard, frame, packet, place, service, &guest);
         };
         if handling.is_once(packet.tuple.protocol) {
             drop(shard);
-            let real = self.in_reach(service, frame, packet, &guest, first);
+            let real = self.in_reach(service, frame, packet, &guest, first, scheduler);
             return self.once(frame, packet, real);
         }
-        let taken = self.take_in_by(&mut shard, frame, packet, place, service, first, &guest);
+        let ask = |real| {
+            let entry = self.entry(&packet.tuple, real, &guest);
+            self.take_in(&mut shard, frame, packet, place, real, entry)
+        };
+        let taken = self.take_in_by(service, first, frame, packet, &guest, scheduler, ask);
         drop(shard);
-        let (real, to, hop) = taken?;
+        let (real, (to, hop)) = taken?;
         Ok(self.forward(frame, packet, real, &guest, (&to, &hop)))
     }
 
-    /// Takes a connection into the table to the real server that the scheduler has picked, or else to
-    /// the one that stands in for it, or to any other: for the rare client whose replies could not be
-    /// told apart there, or whose own way there is cut off. Says to whom, and what its packet becomes.
+    /// Asks the real server that the scheduler has picked to take a connection, or else the one that
+    /// stands in for it, or any other: for the rare client whose replies could not be
+    /// told apart there, or whose own way there is cut off. Says who has taken it, and what that says.
     #[allow(clippy::too_many_arguments)]
-    fn take_in_by(
+    pub(super) fn take_in_by<T>(
         &self,
-        shard: &mut Shard<'_>,
-        frame: &[u8],
-        packet: &Transport,
-        place: &Place,
         service: &'s Service,
         first: &'s Real,
+        frame: &[u8],
+        packet: &Transport,
         guest: &Guest,
-    ) -> Result<(&'s Real, Tuple, Hop), Refusal<'s>> {
-        let mut ask = |real: &'s Real| {
-            let entry = self.entry(&packet.tuple, real, guest);
-            let taken = self.take_in(shard, frame, packet, place, real, entry);
-            taken.map(|taken| taken.map(|(to, hop)| (real, to, hop)))
-        };
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+        mut ask: impl FnMut(&'s Real) -> Taken<'s, T>,
+    ) -> Result<(&'s Real, T), Refusal<'s>> {
         let refusal = match ask(first)? {
             Err(refusal) => refusal.within(service),
-            Ok(taken) => return Ok(taken),
+            Ok(taken) => return Ok((first, taken)),
         };
-        let pick = || self.pick_in_reach(service, frame, packet, guest);
+        let pick = || self.stand_in(service, frame, packet, guest, &scheduler);
         let is_cut_off = self.is_cut_off(frame, packet, first);
         let stand_in = is_cut_off.then(|| pick().ok_or(refusal)).transpose()?;
         let lost = self.ways.lost(service);
         let others = others(service, guest).filter(|real| real.id != first.id && !lost.has(real));
         for real in stand_in.into_iter().chain(others) {
             if let Ok(taken) = ask(real)? {
-                return Ok(taken);
+                return Ok((real, taken));
             }
         }
         // Of the one that was chosen, whatever the others have said.
@@ -99,21 +101,25 @@ impl<'s> View<'s> {
         service: &'s Service,
         packet: &Transport,
         guest: &Guest,
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
     ) -> Option<&'s Real> {
         match guest.is_vouched() {
-            true => self.pick_suiting(service, packet, guest),
-            false => self.pick(service, packet),
+            true => self.pick_suiting(service, packet, guest, scheduler),
+            false => self.pick(service, packet, scheduler),
         }
     }
 
     /// The real server that the scheduler picks; the sorry server while that takes all.
-    pub(super) fn pick(&self, service: &'s Service, packet: &Transport) -> Option<&'s Real> {
+    pub(super) fn pick(
+        &self,
+        service: &'s Service,
+        packet: &Transport,
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+    ) -> Option<&'s Real> {
         if let Some(sorry) = &service.sorry {
             return Some(sorry);
         }
-        let newcomer = self.newcomer(service, packet);
-        let picked = service.scheduler.pick(&service.reals, &newcomer);
-        picked.map(|real| &**real)
+        scheduler(&self.newcomer(service, packet)).map(|real| &**real)
     }
 
     /// Takes a connection to `real` into the table, and says what its packet becomes, or why this
@@ -126,8 +132,25 @@ impl<'s> View<'s> {
         place: &Place,
         real: &'s Real,
         entry: Entry,
-    ) -> Result<std::result::Result<(Tuple, Hop), Refusal<'s>>, Refusal<'s>> {
-        let lead = match self.lead(shard, packet, place, real, entry.class()) {
+    ) -> Taken<'s, (Tuple, Hop)> {
+        let lead = self.lead(shard, packet, place, real, entry.class());
+        self.led_in(frame, packet, real, lead, |lead| {
+            self.seat(shard, place, real, lead, entry)
+        })
+    }
+
+    /// Has a connection that is led to `real` in this way seated, if a way leads there. Says what its packet
+    /// becomes.
+    #[inline]
+    pub(super) fn led_in(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        real: &'s Real,
+        lead: Result<Lead, Cause>,
+        seat: impl FnOnce(&Lead) -> Result<Result<(), Cause>, Refusal<'s>>,
+    ) -> Taken<'s, (Tuple, Hop)> {
+        let lead = match lead {
             Ok(lead) => lead,
             Err(cause) => return Ok(Err(cause.into())),
         };
@@ -136,7 +159,7 @@ impl<'s> View<'s> {
             Err(refusal) if refusal.cuts_off() => return Ok(Err(refusal)),
             hop => hop?,
         };
-        let seated = self.seat(shard, place, real, &lead, entry)?;
+        let seated = seat(&lead)?;
         Ok(seated.map(|()| (lead.to, hop)).map_err(Refusal::from))
     }
 
@@ -148,18 +171,30 @@ impl<'s> View<'s> {
         real: &'s Real,
         lead: &Lead,
         mut entry: Entry,
-    ) -> Result<std::result::Result<(), Cause>, Refusal<'s>> {
+    ) -> Result<Result<(), Cause>, Refusal<'s>> {
         self.make_way(shard, lead);
         lead.note(&mut entry);
         let gone = &mut |gone: &Entry, _: Departed| self.departed(gone);
-        match shard.insert(entry, place, lead.reply.as_ref(), gone) {
-            Ok(_) => {}
-            Err(Refused::ReplyTaken) => return Ok(Err(Cause::TupleTaken)),
-            Err(full) => return Err(Refusal::from(Cause::from(full)).of_real(real)),
-        }
+        let seated = shard.insert(entry, place, lead.reply.as_ref(), gone);
         // Under the lock: whoever finds the connection may already take it off again.
-        self.entered(real, &entry);
-        Ok(Ok(()))
+        if seated.is_ok() {
+            self.entered(real, &entry);
+        }
+        told_of_seat(seated.map(|_| ()), real)
+    }
+
+    /// What [`View::seat`] would say; nobody is seated.
+    pub(super) fn would_seat(
+        &self,
+        shard: &Shard<'_>,
+        place: &Place,
+        real: &'s Real,
+        lead: &Lead,
+        mut entry: Entry,
+    ) -> Result<Result<(), Cause>, Refusal<'s>> {
+        lead.note(&mut entry);
+        let seated = shard.would_take(&entry, place, lead.reply_to_take());
+        told_of_seat(seated, real)
     }
 
     /// Sends a packet that has opened a connection.
@@ -284,7 +319,6 @@ impl<'s> View<'s> {
         entry.tracked = guest.tracked;
         if real.follows_ftp() && original.dst.port == real.service.port() {
             entry.set_ftp();
-            self.shifts.forget(original);
         }
         entry.count_packet();
         let clocks = guest.proof.and_then(|proof| proof.timestamps);
@@ -295,6 +329,9 @@ impl<'s> View<'s> {
     }
 
     pub(super) fn entered(&self, real: &Real, entry: &Entry) {
+        if entry.is_ftp() {
+            self.shifts.forget(&entry.original());
+        }
         real.enter(entry.tracked.phase());
         self.pool.speakers().enter(entry);
         self.pool.enrol(entry);
@@ -309,6 +346,27 @@ impl<'s> View<'s> {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
+    }
+}
+
+/// What became of a connection that a real server was to take: what it has, or why this one cannot have
+/// it, which another may; or why none can.
+pub(super) type Taken<'s, T> = Result<Result<T, Refusal<'s>>, Refusal<'s>>;
+
+/// Whom the scheduler of `service` picks.
+pub(super) fn picking<'s>(service: &'s Service) -> impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>> {
+    |newcomer| service.scheduler.pick(&service.reals, newcomer)
+}
+
+/// What the table has said to a connection to `real`: that it cannot have it, or that none can.
+fn told_of_seat<'s>(
+    seated: Result<(), Refused>,
+    real: &'s Real,
+) -> Result<Result<(), Cause>, Refusal<'s>> {
+    match seated {
+        Ok(()) => Ok(Ok(())),
+        Err(Refused::ReplyTaken) => Ok(Err(Cause::TupleTaken)),
+        Err(full) => Err(Refusal::from(Cause::from(full)).of_real(real)),
     }
 }
 

@@ -248,6 +248,19 @@ impl<'s> View<'s> {
     }
 }
 
+impl<'s> Data<'s> {
+    /// Whether the table would take it.
+    pub(super) fn would_be_seated(&self, shard: &Shard<'_>) -> Result<(), Refusal<'s>> {
+        let [original, reply] = &self.places;
+        let reply = match &self.lead {
+            Some(lead) => lead.reply_to_take(),
+            None => Some(reply),
+        };
+        let seated = shard.would_take(&self.entry, original, reply);
+        seated.map_err(|refused| Refusal::from(Cause::from(refused)).of_real(self.real))
+    }
+}
+
 /// The connection that has the ends of a data connection to be.
 fn last_of(shard: &Shard<'_>, data: &Data<'_>) -> Option<Handle> {
     let original = data.entry.original();

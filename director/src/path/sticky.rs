@@ -1,13 +1,17 @@
 //! A new connection of a persistent service, and a datagram that is scheduled by itself: the rare
 //! ways to open one.
 
+use std::sync::Arc;
+
 use super::course::Sent;
 use super::exit::Departure;
+use super::fresh::picking;
 use super::view::{Refusal, View};
 use super::visitor::Guest;
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Shard};
-use crate::service::{Persistence, Real, Service};
+use crate::neighbour::Hop;
+use crate::service::{Newcomer, Persistence, Real, Service};
 use crate::sip;
 use crate::wire::{Piece, Transport, Tuple, udp};
 
@@ -32,15 +36,9 @@ impl<'s> View<'s> {
             let client = (self.templates).client(&service.key, persistence, &packet.tuple, call_id);
             client.map_err(|cause| Refusal::from(cause).of_service(service))?
         };
-        let choose = || {
-            let picked = self.choose(service, packet, guest)?;
-            Some(self.in_reach(service, frame, packet, guest, picked))
-        };
-        let takes = |real: &Real| {
-            real.keeps_clients(self.sysctls)
-                && guest.suits(real)
-                && self.stays(service, frame, packet, guest, real)
-        };
+        let scheduler = picking(service);
+        let choose = || self.choose_in_reach(service, frame, packet, guest, scheduler);
+        let takes = |real: &Real| self.keeps(service, frame, packet, guest, real);
         let held = (self.templates).hold(self.pool, &client, self.now, takes, choose);
         let real = match held {
             Ok(real) => real,
@@ -75,6 +73,33 @@ impl<'s> View<'s> {
         }
     }
 
+    /// The one that a client comes to stick to.
+    fn choose_in_reach(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+    ) -> Option<&'s Real> {
+        let picked = self.choose(service, packet, guest, &scheduler)?;
+        Some(self.in_reach(service, frame, packet, guest, picked, scheduler))
+    }
+
+    /// Whether a client that sticks to `real` goes there with its next connection.
+    fn keeps(
+        &self,
+        service: &'s Service,
+        frame: &[u8],
+        packet: &Transport,
+        guest: &Guest,
+        real: &Real,
+    ) -> bool {
+        real.keeps_clients(self.sysctls)
+            && guest.suits(real)
+            && self.stays(service, frame, packet, guest, real)
+    }
+
     /// Sends a datagram that leaves no connection behind.
     #[inline(never)]
     pub(super) fn once(
@@ -83,9 +108,7 @@ impl<'s> View<'s> {
         packet: &Transport,
         real: &'s Real,
     ) -> Result<Departure, Refusal<'s>> {
-        let to = once(packet, real);
-        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
-        let hop = hop.map_err(|refusal| refusal.of_real(real))?;
+        let (to, hop) = self.way_once(frame, packet, real)?;
         self.opened(real, packet, Direction::Original);
         let departure = self.send(frame, packet, real.method, &to, &hop);
         self.sent.set(self.sent.get().map(|sent| Sent {
@@ -95,25 +118,36 @@ impl<'s> View<'s> {
         Ok(departure)
     }
 
-    /// The template of the client that has sent `packet` to a persistent service, and the real
-    /// server that it would lead to.
+    /// How such a datagram leaves, and what it becomes.
+    pub(super) fn way_once(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        real: &'s Real,
+    ) -> Result<(Tuple, Hop), Refusal<'s>> {
+        let to = once(packet, real);
+        let hop = self.hop_by(frame, &packet.layout, real.method, &to);
+        Ok((to, hop.map_err(|refusal| refusal.of_real(real))?))
+    }
+
+    /// What [`View::sticky`] finds of the client that has sent `packet`: its template if that leads
+    /// somewhere, and its real server. Nothing is remembered of it.
     pub(super) fn held(
         &self,
         service: &'s Service,
+        persistence: &Persistence,
         frame: &[u8],
         packet: &Transport,
         guest: &Guest,
-    ) -> Result<Option<(Entry, &'s Real)>, Cause> {
-        let Some(persistence) = &service.handling.persistence else {
-            return Ok(None);
-        };
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
+    ) -> Result<(Option<Entry>, &'s Real), Cause> {
         let call_id = || call_id(frame, packet);
         let (key, tuple) = (&service.key, &packet.tuple);
         let client = self.templates.client(key, persistence, tuple, call_id)?;
-        let takes = |real: &Real| {
-            real.keeps_clients(self.sysctls) && self.stays(service, frame, packet, guest, real)
-        };
-        Ok(self.templates.held(self.pool, &client, takes))
+        let choose = || self.choose_in_reach(service, frame, packet, guest, scheduler);
+        let takes = |real: &Real| self.keeps(service, frame, packet, guest, real);
+        self.templates
+            .held(self.pool, &client, self.now, takes, choose)
     }
 }
 

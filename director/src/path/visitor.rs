@@ -3,6 +3,8 @@
 //! what it could not read is met here, in the same way. Where nobody knows cookies, the client of a SYN
 //! has to have shown by a RST that it is there.
 
+use std::sync::Arc;
+
 use adminapi::sysctl::Sysctl;
 
 use super::judge::segment_of;
@@ -12,7 +14,7 @@ use crate::direction::Direction;
 use crate::drops::Cause;
 use crate::flow::Tracked;
 use crate::forward;
-use crate::service::{Real, Service};
+use crate::service::{Newcomer, Real, Service};
 use crate::tcp::{Agreement, Judgement, NORMAL, Tracking};
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Piece, Protocol, Transport, Tuple, is_intact};
@@ -139,8 +141,9 @@ impl<'s> View<'s> {
         service: &'s Service,
         packet: &Transport,
         guest: &Guest,
+        scheduler: impl Fn(&Newcomer<'_>) -> Option<&'s Arc<Real>>,
     ) -> Option<&'s Real> {
-        let picked = self.pick(service, packet)?;
+        let picked = self.pick(service, packet, scheduler)?;
         match guest.suits(picked) {
             true => Some(picked),
             false => least_loaded(service, |real| guest.suits(real)),

@@ -20,6 +20,21 @@ pub(super) struct Lead {
 }
 
 impl Lead {
+    /// A connection that gets there as one does that is there already.
+    pub(super) const fn known(to: Tuple) -> Self {
+        Self {
+            to,
+            reply: None,
+            voice: None,
+            displaced: None,
+        }
+    }
+
+    /// Where its answers are looked for, unless who has that place now has to go.
+    pub(super) fn reply_to_take(&self) -> Option<&Place> {
+        self.reply.as_ref().filter(|_| self.displaced.is_none())
+    }
+
     /// Has a new entry know it.
     pub(super) fn note(&self, entry: &mut Entry) {
         if let Some(voice) = self.voice {
@@ -63,12 +78,7 @@ impl View<'_> {
                 displaced: None,
             }),
             Method::FullNat => self.voiced(shard, to, place, class),
-            Method::Dr | Method::Tun(_) | Method::Bypass => Ok(Lead {
-                to,
-                reply: None,
-                voice: None,
-                displaced: None,
-            }),
+            Method::Dr | Method::Tun(_) | Method::Bypass => Ok(Lead::known(to)),
         }
     }
 

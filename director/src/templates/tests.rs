@@ -355,7 +355,9 @@ fn templates_that_are_taken_over_count_their_connections_anew() {
     );
     for (host, packets, class) in [(1, 1, Class::Established), (2, 0, Class::Unverified)] {
         let client = Client::of(&heir.key, &heir.persistence, &from(host, 5000));
-        let (template, real) = heir.templates.held(&heir.pool, &client, |_| true).unwrap();
+        let held = (heir.templates).held(&heir.pool, &client, NOW, |_| true, || None);
+        let (template, real) = held.unwrap();
+        let template = template.unwrap();
         assert_eq!(real.endpoint, rip(host));
         assert_eq!((template.packets, template.class()), (packets, class));
     }

@@ -193,3 +193,5 @@ fn a_real_server_that_went_with_its_service_is_told_from_one_that_was_removed() 
     pool.add_service(key, Scheduler::Wlc).unwrap();
     assert_eq!(refused(pool), Some(Cause::RealRemoved.into()));
 }
+
+mod opening;
