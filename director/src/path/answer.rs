@@ -65,12 +65,10 @@ fn say(
     let DropReason::Path(cause) = refusal.reason else {
         return None;
     };
+    let is_tcp = packet.tuple.protocol == Protocol::Tcp;
     let problem = match cause {
-        Cause::NoConnection | Cause::ReplyRefused | Cause::NoAgent
-            if packet.tuple.protocol == Protocol::Tcp =>
-        {
-            None
-        }
+        Cause::NoConnection | Cause::ReplyRefused if is_tcp => None,
+        _ if refusal.is_open && is_tcp => None,
         Cause::NoReal => Some(Problem::PortUnreachable),
         Cause::ReplyWithoutConnection if refusal.vip.is_some() => Some(Problem::PortUnreachable),
         Cause::NoRoute => Some(Problem::NoRoute),

@@ -14,8 +14,15 @@ use crate::wire::{Layout, Transport, Tuple};
 
 impl<'s> View<'s> {
     /// What stands for the destinations of a service's packets when it has no real server for
-    /// them.
-    pub(super) fn way_past(&self, service: &'s Service) -> Result<&'s Real, Refusal<'s>> {
+    /// them. Who has come with a cookie has spoken with the director, and nobody goes on from there.
+    pub(super) fn way_past(
+        &self,
+        service: &'s Service,
+        guest: &Guest,
+    ) -> Result<&'s Real, Refusal<'s>> {
+        if guest.is_vouched() {
+            return Err(unserved(service, guest));
+        }
         let bypass = service.bypass.as_deref();
         bypass
             .filter(|_| self.sysctls.is_on(Sysctl::CacheBypass))
@@ -33,10 +40,7 @@ impl<'s> View<'s> {
         service: &'s Service,
         guest: &Guest,
     ) -> Result<Departure, Refusal<'s>> {
-        if guest.is_vouched() {
-            return Err(Refusal::from(Cause::NoAgent).of_service(service));
-        }
-        let real = self.way_past(service)?;
+        let real = self.way_past(service, guest)?;
         if service.handling.is_once(packet.tuple.protocol) {
             drop(shard);
             return self.once(frame, packet, real);
@@ -58,5 +62,20 @@ impl<'s> View<'s> {
     ) -> Result<Hop, Refusal<'s>> {
         let [_, dst] = layout.addrs(frame).ok_or(Cause::NoRoute)?;
         self.exit(frame, layout, dst, to)
+    }
+}
+
+/// What a client with a cookie is told that no real server can have: the agents of those that would have
+/// it are to blame, if there are any and nobody asks them after it.
+#[cold]
+fn unserved<'s>(service: &'s Service, guest: &Guest) -> Refusal<'s> {
+    let is_willing = service.reals.iter().any(|real| real.is_willing());
+    let cause = match is_willing && guest.proof.is_none() {
+        true => Cause::NoAgent,
+        false => Cause::NoReal,
+    };
+    Refusal {
+        is_open: true,
+        ..Refusal::from(cause).of_service(service)
     }
 }

@@ -212,7 +212,7 @@ impl<'s> View<'s> {
         let Some(persistence) = &service.handling.persistence else {
             return match self.choose(service, packet, guest, scheduler) {
                 Some(first) => Ok(Foreseen::First(first)),
-                None => self.way_past(service).map(Foreseen::Only),
+                None => self.way_past(service, guest).map(Foreseen::Only),
             };
         };
         match self.held(service, persistence, frame, packet, guest, scheduler) {
@@ -220,7 +220,7 @@ impl<'s> View<'s> {
                 found.template = template;
                 Ok(Foreseen::Only(real))
             }
-            Err(Cause::NoReal) => self.way_past(service).map(Foreseen::Only),
+            Err(Cause::NoReal) => self.way_past(service, guest).map(Foreseen::Only),
             Err(cause) => Err(Refusal::from(cause).of_service(service)),
         }
     }

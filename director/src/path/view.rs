@@ -92,6 +92,8 @@ pub(super) struct Refusal<'a> {
     pub(super) mtu: u32,
     /// The address to answer from, when it is not the packet's destination.
     pub(super) vip: Option<Addr>,
+    /// Whether its sender takes the connection for open: then only a RST ends it.
+    pub(super) is_open: bool,
 }
 
 impl<T: Into<DropReason>> From<T> for Refusal<'_> {
@@ -102,6 +104,7 @@ impl<T: Into<DropReason>> From<T> for Refusal<'_> {
             ask: None,
             mtu: 0,
             vip: None,
+            is_open: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! client has come back, and joins both connections.
 
 mod bed;
+mod explained;
 mod loss;
 mod reals;
 mod secret;
