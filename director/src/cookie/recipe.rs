@@ -166,6 +166,11 @@ impl Recipe {
         self.mints || self.resets
     }
 
+    /// Whether a cookie speaks for all who open a connection.
+    pub const fn vouches(&self) -> bool {
+        self.mints && !self.lenient
+    }
+
     pub(super) const fn visitor(&self, client: Endpoint, isn: u32) -> Visitor {
         Visitor {
             client,
@@ -190,6 +195,12 @@ impl Cookies {
     pub fn answers(&self) -> bool {
         let recipe = self.0.load();
         recipe.as_ref().is_some_and(|recipe| recipe.answers())
+    }
+
+    /// Whether a cookie speaks for all who open a connection.
+    pub fn vouch(&self) -> bool {
+        let recipe = self.0.load();
+        recipe.as_ref().is_some_and(|recipe| recipe.vouches())
     }
 
     /// Makes it another one.

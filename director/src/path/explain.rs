@@ -135,7 +135,10 @@ impl<'s> View<'s> {
         };
         let service: &Service = service;
         self.believe(service, packet)?;
-        let guest = self.admit(service, frame, packet).map(Guest::from)?;
+        let guest = match self.returning(service, frame, packet) {
+            Some(guest) => guest.map_err(|cause| Refusal::from(cause).of_service(service))?,
+            None => self.admit(service, frame, packet).map(Guest::from)?,
+        };
         found.service = Some(service.key);
         let barred = self.is_barred(service, packet, &guest, found);
         let led = self.explain_led(&shard, frame, packet, place, service, &guest, found);

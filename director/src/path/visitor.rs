@@ -98,13 +98,39 @@ impl<'s> View<'s> {
         match recipe.verify(packet.tuple.src, &segment, bytes) {
             // Others are made of this one, which nobody would find damaged.
             Some(_) if !is_intact(frame, packet) => Some(Err(Cause::BadCookie)),
-            Some(proof) if is_asked_later(service, &recipe) => {
-                Some(Ok(asking(proof, opening_window(&proof, &segment))))
-            }
-            Some(proof) => Some(taken_in(&proof, &segment)),
+            Some(proof) => Some(vouched(service, &recipe, proof, &segment)),
             None => (recipe.answers() && !self.sysctls.is_on(Sysctl::SloppyTcp))
                 .then_some(Err(Cause::BadCookie)),
         }
+    }
+
+    /// Who opens a connection to `service` when the SYN in `packet` is answered with a cookie and its
+    /// client brings that back; none when no cookies are made.
+    pub(super) fn returning(
+        &self,
+        service: &Service,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Option<Result<Guest, Cause>> {
+        let is_tcp = packet.tuple.protocol == Protocol::Tcp;
+        let recipe = service.cookies.recipe().filter(|it| is_tcp && it.mints)?;
+        let bytes = packet.layout.segment(frame);
+        let syn = segment_of(bytes, packet.layout.piece).ok()?;
+        let minted = recipe.mint(packet.tuple.src, &syn, bytes)?;
+        let proof = Proof {
+            offer: minted.offer,
+            isn: syn.seq,
+            told: minted.sequence,
+            timestamps: None,
+        };
+        let ack = Segment {
+            seq: syn.seq.wrapping_add(1),
+            ack: minted.sequence.wrapping_add(1),
+            flags: Flags(Flags::ACK),
+            window: syn.window,
+            ..Segment::default()
+        };
+        Some(vouched(service, &recipe, proof, &ack))
     }
 
     /// Keeps a RST by which a client shows that it is there.
@@ -156,6 +182,19 @@ impl<'s> View<'s> {
 fn is_asked_later(service: &Service, recipe: &Recipe) -> bool {
     let sorry = service.sorry.as_ref();
     recipe.splices || sorry.is_some_and(|sorry| !sorry.load.takes_cookies())
+}
+
+/// The client that brings back a cookie in `segment`.
+fn vouched(
+    service: &Service,
+    recipe: &Recipe,
+    proof: Proof,
+    segment: &Segment,
+) -> Result<Guest, Cause> {
+    match is_asked_later(service, recipe) {
+        true => Ok(asking(proof, opening_window(&proof, segment))),
+        false => taken_in(&proof, segment),
+    }
 }
 
 /// The willing real server with the least to do for its weight, of those that are `fit`.

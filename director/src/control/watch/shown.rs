@@ -8,19 +8,29 @@ use rustc_hash::FxHashSet;
 use super::{Director, Watch};
 use crate::control::unix::unix;
 use crate::defence::{
-    Controller, Level, Policy, Posture, Resource, Rung, Signal, Signals, Supplies,
+    Controller, Level, Policy, Posture, Resource, Rung, Share, Signal, Signals, Supplies,
 };
 use crate::service::{Service, ServiceKey};
 use crate::time::{Tick, Ticks};
 
 impl Watch {
-    /// The share of the SYNs that is dropped of a service, or the largest of any.
-    fn dropped(&self, service: Option<&Service>) -> f64 {
-        let is_asked = |key: &ServiceKey| service.is_none_or(|asked| asked.key == *key);
-        let services = self.services.iter();
-        let asked = services.filter(|(key, _)| is_asked(key));
-        let dropped = asked.map(|(_, watched)| watched.controller.dropped());
-        dropped.fold(self.all.controller.dropped(), f64::max)
+    /// How new connections of a service are met: none is dropped of those for which a cookie speaks.
+    fn met(&self, service: &Service) -> Posture {
+        let posture = self.posture(&service.key);
+        match service.cookies.vouch() {
+            true => Posture {
+                syns: Share::NONE,
+                all: Share::NONE,
+                ..posture
+            },
+            false => posture,
+        }
+    }
+
+    /// The share of the new connections that is dropped of a service.
+    fn dropped(&self, service: &Service) -> f64 {
+        let Posture { syns, all, .. } = self.met(service);
+        syns.max(all).as_f64()
     }
 }
 
@@ -42,7 +52,7 @@ impl Director {
             let own = watch.services.get(&service.key);
             let own = own.map_or(Level::Calm, |own| own.controller.level());
             let level = own.max(watch.all.controller.level());
-            Rung::of(level, &watch.posture(&service.key), met)
+            Rung::of(level, &watch.met(service), met)
         };
         match service {
             Some(service) => rung(service, cookies.is_some_and(|cookies| cookies.active)),
@@ -80,7 +90,14 @@ impl Director {
         };
         let controller = &ruling.controller;
         let policy = &watch.defense.policy;
-        let dropped = watch.dropped(service);
+        let drop_rate = match service {
+            Some(service) => watch.dropped(service),
+            None => {
+                let pool = self.shared.pool.load();
+                let dropped = pool.iter().map(|service| watch.dropped(service));
+                dropped.fold(0.0, f64::max)
+            }
+        };
         let cause = controller.cause();
         let rung = self.rung_of(&watch, service, cookies.as_ref(), &repeating);
         let supplies = &watch.stocks.supplies;
@@ -95,7 +112,7 @@ impl Director {
                 false => cause.to_string(),
             },
             since: unix_at(self.facts.clock.moment_of(controller.since())),
-            drop_rate: dropped.max(watch.strategies.drop_packet),
+            drop_rate,
             half_open: own.signals.half_open,
             half_open_limit: own.signals.pool,
             signals: shown(&own.signals, policy),
