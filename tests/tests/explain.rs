@@ -327,6 +327,51 @@ fn who_has_a_removed_service_is_left_to_the_host() -> Result<()> {
     Ok(())
 }
 
+/// The gate forwards a datagram before any filter where it knows the client's own way. After the first one
+/// it does not, though it knows that of the answer.
+#[test]
+fn a_client_that_is_denied_is_heard_as_long_as_the_gate_knows_its_way() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let echo = UdpClient::open(&scene.topology.client, family.echo())?;
+        let from = echo.socket().local_addr()?;
+        let denied = Listed {
+            network: from.ip().to_string().parse()?,
+            list: FilterList::Deny,
+            seconds: None,
+            why: None,
+        };
+        let heard = || {
+            let told = ask(&scene.director, Protocol::Udp, from, family.echo())?;
+            let before = dropped(&api.stats()?, "denied");
+            echo.socket().send(b"again")?;
+            wait::until("what is explained", PATIENCE, || {
+                let is_denied = dropped(&api.stats()?, "denied") > before;
+                let is_answered = echo.socket().recv(&mut [0; 64]).is_ok();
+                ensure!(is_denied != is_answered, "neither");
+                ensure!(is_answered == (told.fate == Fate::Forward), "{told:?}");
+                Ok(is_answered)
+            })
+        };
+        echo.echo(b"you")?;
+        api.call(async |client| client.put_network(&denied).await)?;
+        echo.socket().set_read_timeout(Some(PATIENCE / 10))?;
+        assert!(!heard()?, "{family:?}");
+        api.call(async |client| client.remove_network(denied.network).await)?;
+        for _ in 0..3 {
+            echo.echo(b"you")?;
+        }
+        api.call(async |client| client.put_network(&denied).await)?;
+        assert!(heard()?, "{family:?}");
+        api.call(async |client| client.remove_network(denied.network).await)?;
+    }
+    Ok(())
+}
+
 /// Lets nobody have more than one connection, to a service or at all.
 fn limit_to_one(scene: &Scene, service: Option<ServiceId>) -> Result<()> {
     let one = ConnectionLimit {

@@ -7,7 +7,7 @@ use super::filter::Filters;
 use super::forwarding::is_forwarding;
 use super::{Director, translate};
 use crate::filter::List;
-use crate::flow::Entry;
+use crate::flow::{Direction, Entry};
 use crate::gate::Interface;
 use crate::neighbour::NoHop;
 use crate::pool::Pool;
@@ -20,8 +20,8 @@ pub(super) struct Sender<'a> {
     /// The interface that it comes in through.
     pub(super) port: u16,
     pub(super) pool: &'a Pool,
-    /// The connection that it is of.
-    pub(super) connection: Option<&'a Entry>,
+    /// The connection that it is of, and its way there.
+    pub(super) connection: Option<(&'a Entry, Direction)>,
 }
 
 /// How much of a packet's connection the gate knows.
@@ -97,12 +97,12 @@ impl Director {
         })
     }
 
-    fn standing(&self, connection: Option<&Entry>) -> Standing {
-        let Some(entry) = connection else {
+    fn standing(&self, connection: Option<(&Entry, Direction)>) -> Standing {
+        let Some((entry, way)) = connection else {
             return Standing::New;
         };
         let fast = self.shared.fast.as_deref();
-        match fast.is_some_and(|fast| fast.has(entry)) {
+        match fast.is_some_and(|fast| fast.forwards(entry, way)) {
             true => Standing::Fast,
             false if entry.protocol() == Protocol::Tcp => Standing::Known,
             false => Standing::New,

@@ -12,7 +12,7 @@ use super::queues::Misfit;
 use super::{Director, translate};
 use crate::drops::{Cause, DropReason};
 use crate::fast::Lane;
-use crate::flow::Entry;
+use crate::flow::{Direction, Entry};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Load, Method, Real, Service};
@@ -376,7 +376,14 @@ impl Director {
             addr: tuple.src.addr,
             port,
             pool: &found.pool,
-            connection: found.connection.as_ref(),
+            connection: found.connection.as_ref().map(|entry| {
+                let is_clients = entry.matches_original(&tuple);
+                let way = match is_clients {
+                    true => Direction::Original,
+                    false => Direction::Reply,
+                };
+                (entry, way)
+            }),
         };
         let is_taken = found.pool.takes(&tuple, port);
         let origin = self.origin(&sender, is_taken)?;

@@ -44,7 +44,7 @@ use arc_swap::ArcSwap;
 
 use crate::direction::Direction;
 use crate::flow::{Elsewhere, Entry, Tracked};
-use crate::gate::flows::{Flow, Flows, LAYOUT, REALS};
+use crate::gate::flows::{Flow, Flows, LAYOUT, REALS, Way};
 use crate::neighbour::Hop;
 use crate::service::RealId;
 use crate::tcp::{State, Timeouts};
@@ -247,9 +247,12 @@ impl Fast {
         true
     }
 
-    /// Whether the gate forwards packets of a connection by itself.
-    pub fn has(&self, entry: &Entry) -> bool {
-        self.flow_of(entry).is_some()
+    /// Whether the gate forwards by itself the packets of a connection that go this way.
+    pub fn forwards(&self, entry: &Entry, way: Direction) -> bool {
+        self.flow_of(entry).is_some_and(|flow| {
+            let way = &flow.ways[way as usize];
+            way.hop.load(Acquire) != 0 && self.holds(flow, way)
+        })
     }
 
     /// Whether the gate leaves packets of a connection to the director that it has forwarded before.
@@ -257,13 +260,15 @@ impl Fast {
         let Some(flow) = self.flow_of(entry) else {
             return false;
         };
+        let mut told = flow.ways.iter().filter(|way| way.hop.load(Relaxed) != 0);
+        told.any(|way| !self.holds(flow, way))
+    }
+
+    /// Whether what the gate has been told of one way of a flow is in force still.
+    fn holds(&self, flow: &Flow, way: &Way) -> bool {
         let real = self.shared.reals.get(flow.real.load(Relaxed) as usize);
-        let real = real.map(|real| real.era.load(Relaxed));
-        flow.ways.iter().any(|way| {
-            let hop = way.hop.load(Relaxed);
-            let holds = real == Some(way.era.load(Relaxed)) && Hops::holds(&self.shared.hops, hop);
-            hop != 0 && !holds
-        })
+        real.is_some_and(|real| real.era.load(Relaxed) == way.era.load(Relaxed))
+            && Hops::holds(&self.shared.hops, way.hop.load(Relaxed))
     }
 
     /// Tells the gate again where packets go that it has forwarded before, unless something else
