@@ -513,6 +513,7 @@ impl Control for Fake {
                 expected: false,
                 scheduler: None,
                 real: None,
+                sorry: false,
                 method: None,
                 next_hop: None,
             })

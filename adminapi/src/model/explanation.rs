@@ -150,6 +150,9 @@ pub struct Explanation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<EndpointText>)]
     pub real: Option<SocketAddr>,
+    /// Whether that is the sorry server, which takes what no other does: then nobody has chosen it.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub sorry: bool,
     /// How packets reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<ForwardingMethod>,

@@ -124,7 +124,13 @@ pub(super) fn text(query: &ExplainQuery, found: &Explanation) -> String {
             "scheduler",
             found.scheduler.map(|each| each.name().to_owned()),
         ),
-        ("real server", found.real.map(|real| real.to_string())),
+        (
+            "real server",
+            found.real.map(|real| match found.sorry {
+                true => format!("{real}, the sorry server"),
+                false => real.to_string(),
+            }),
+        ),
         (
             "method",
             found.method.map(|method| method.name().to_owned()),
@@ -225,6 +231,7 @@ mod tests {
             expected: false,
             scheduler: Some(Scheduler::Wlc),
             real: Some("10.0.0.11:8080".parse().unwrap()),
+            sorry: false,
             method: Some(ForwardingMethod::Nat),
             next_hop: Some(NextHop {
                 interface: "eth1".to_owned(),
@@ -244,6 +251,16 @@ real server  10.0.0.11:8080
 method       nat
 next hop     02:00:00:00:00:01 on eth1, MTU 1500
 "
+        );
+        let sorry = Explanation {
+            scheduler: None,
+            sorry: true,
+            ..found.clone()
+        };
+        let told = text(&query, &sorry);
+        assert!(
+            told.contains("\nreal server  10.0.0.11:8080, the sorry server\n"),
+            "{told}"
         );
         let guarded = Explanation {
             cookies: Some(CookieWay::Splice),

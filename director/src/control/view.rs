@@ -14,6 +14,7 @@ use crate::drops::{Cause, DropReason};
 use crate::fast::Lane;
 use crate::flow::{Direction, Entry};
 use crate::neighbour::Hop;
+use crate::path;
 use crate::pool::Pool;
 use crate::service::{Load, Method, Real, Service};
 use crate::sources::{self, Heavy, Network};
@@ -216,6 +217,14 @@ fn drops_of(traffic: &PerWorker) -> model::Drops {
         .collect()
 }
 
+/// Whether a packet goes to the sorry server of its service.
+fn is_sorry(found: &path::Explanation) -> bool {
+    let service = found.service.and_then(|key| found.pool.service(&key));
+    let sorry = service.and_then(|service| service.sorry.as_ref());
+    let real = found.real.as_ref();
+    sorry.is_some_and(|sorry| real.is_some_and(|real| real.id == sorry.id))
+}
+
 /// A connection, if its real server is known still.
 /// It dies at `expires` unless another packet comes.
 pub(super) fn connection(
@@ -403,7 +412,8 @@ impl Director {
             Some("source_connections") => crowd(),
             _ => None,
         });
-        let chosen = !is_known && found.template.is_none();
+        let sorry = is_sorry(&found);
+        let chosen = !is_known && found.template.is_none() && !sorry;
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
         let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
         let connection = found.connection.as_ref();
@@ -435,6 +445,7 @@ impl Director {
                 let port = found.port.unwrap_or(real.endpoint.port);
                 std::net::SocketAddr::new(real.endpoint.addr.into(), port)
             }),
+            sorry,
             method: found
                 .real
                 .as_ref()

@@ -123,6 +123,12 @@ fn below_its_quorum_a_service_is_sorry() -> Result<()> {
     );
     let names = tally(fetch_names(&bed.scene.topology.client, FAMILY.http(), 4)?);
     assert_eq!(names["rs3"], 4);
+    let told = bed.say(&format!(
+        "explain -t {} --from 10.0.1.1:1234",
+        FAMILY.http()
+    ))?;
+    let is_named = told.contains(&format!("real server  {rs3}, the sorry server\n"));
+    assert!(is_named && !told.contains("scheduler"), "{told}");
     for (name, connection) in &mut open {
         if name == "rs2" {
             assert_eq!(connection.ask_name()?, "rs2", "what is connected goes on");
