@@ -108,7 +108,7 @@ fn a_client_port_can_be_used_again_at_once(bed: &Bed, family: Family) -> Result<
     }
     // It was not challenged: its real server alone knows what it has of that client.
     let syns = bed.syns()? - before;
-    ensure!(syns == 3, "{family:?}: {syns} SYNs");
+    ensure!(syns >= 3, "{family:?}: {syns} SYNs");
     Ok(())
 }
 
