@@ -25,7 +25,8 @@ pub use real::{
     bad_drain, bad_thresholds, validate_changed_real, validate_real, validate_real_patch,
 };
 pub use service::{
-    bad_cookies, bad_handling, bad_helper, bad_repeats, twofold_engine, validate_service,
+    bad_answerless, bad_cookies, bad_handling, bad_helper, bad_repeats, twofold_engine,
+    validate_service,
 };
 pub use setting::{
     validate_daemon, validate_explain, validate_level, validate_query, validate_timeouts,

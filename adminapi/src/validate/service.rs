@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry;
 use super::address::{Role, unusable};
 use super::{bad_health, validate_real};
 use crate::error::Problem;
-use crate::model::{CookiePolicy, Helper, Persistence, Protocol, RepeatPolicy, Service, ServiceId};
+use crate::model::{
+    CookiePolicy, ForwardingMethod, Helper, Persistence, Protocol, RepeatPolicy, Service, ServiceId,
+};
 
 /// Judges a service with its real servers.
 pub fn validate_service(service: &Service) -> Vec<Problem> {
@@ -26,12 +28,16 @@ pub fn validate_service(service: &Service) -> Vec<Problem> {
     problems.extend(bad_helper(service.id, service.helper));
     for (index, real) in service.reals.iter().enumerate() {
         let prefix = format!("/real/{index}");
-        problems.extend(
-            validate_real(service.id, real)
-                .into_iter()
-                .map(|problem| problem.below(&prefix)),
-        );
+        let all = validate_real(service.id, real).into_iter();
+        let all = all.chain(bad_answerless(service.one_packet, real.method));
+        problems.extend(all.map(|problem| problem.below(&prefix)));
     }
+    let sorry = service
+        .health
+        .as_ref()
+        .and_then(|health| health.sorry.as_ref());
+    let answerless = sorry.and_then(|sorry| bad_answerless(service.one_packet, sorry.method));
+    problems.extend(answerless.map(|problem| problem.below("/health/sorry")));
     problems.extend(repeated_reals(service));
     problems
 }
@@ -68,6 +74,15 @@ pub fn bad_handling(
         problems.push(Problem::new("/one_packet", message, "leave it out"));
     }
     problems
+}
+
+/// Judges the method of a real server by how its service treats datagrams. What a director's own address
+/// has sent has to come back to it, and a datagram that leaves no connection behind could not be told
+/// whose answer that is.
+pub fn bad_answerless(one_packet: bool, method: ForwardingMethod) -> Option<Problem> {
+    let message = "one-packet scheduling and the method fullnat do not go together";
+    let answerless = one_packet && method == ForwardingMethod::FullNat;
+    answerless.then(|| Problem::new("/method", message, "use another method"))
 }
 
 /// Judges when the SYNs of the service `id` are to be answered with cookies.

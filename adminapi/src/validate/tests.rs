@@ -229,6 +229,21 @@ fn methods_and_tunnels_fit_together() {
 }
 
 #[test]
+fn no_datagram_is_lost_sight_of_that_an_address_of_the_directors_has_sent() {
+    let fullnat = |address: &str| json!({"address": address, "method": "fullnat"});
+    let judged = |one_packet: bool| {
+        let value = json!({"protocol": "udp", "address": "10.0.0.1", "port": 53, "scheduler": "rr",
+            "one_packet": one_packet, "reals": [{"address": "10.0.2.1"}, fullnat("10.0.2.2")],
+            "health": {"sorry": fullnat("10.0.2.3")}});
+        let problems = validate_service(&service(value));
+        let pointers = problems.into_iter().map(|problem| problem.pointer);
+        pointers.collect::<Vec<_>>()
+    };
+    assert_eq!(judged(false), Vec::<String>::new());
+    assert_eq!(judged(true), ["/real/1/method", "/health/sorry/method"]);
+}
+
+#[test]
 fn a_change_of_thresholds_is_judged_as_far_as_it_says() {
     let judge = |patch: Value| {
         let patch = serde_json::from_value(patch).unwrap();

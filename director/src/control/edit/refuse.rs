@@ -3,6 +3,7 @@
 
 use adminapi::error::Result;
 use adminapi::model::{ForwardingMethod, HealthPolicy};
+use adminapi::validate::bad_answerless;
 use adminapi::{ControlError, Problem};
 
 use super::known;
@@ -37,8 +38,8 @@ pub(super) fn refuse_voiceless(
     ControlError::unless_valid(voiceless.then(problem).into_iter().collect())
 }
 
-/// What a director's own address has sent has to come back to it, and a datagram that leaves no
-/// connection behind could not be told whose answer that is. `pointer` is to what makes it so.
+/// What leaves no connection behind cannot come from an address of the director's. `pointer` is to what
+/// makes it so.
 pub(super) fn refuse_answerless(
     pool: &Pool,
     key: &ServiceKey,
@@ -46,12 +47,11 @@ pub(super) fn refuse_answerless(
     method: ForwardingMethod,
 ) -> Result<()> {
     let once = known(pool, key)?.handling.one_packet;
-    let problem = || {
-        let message = "one-packet scheduling and the method fullnat do not go together";
-        Problem::new(pointer, message, "use another method")
-    };
-    let answerless = once && method == ForwardingMethod::FullNat;
-    ControlError::unless_valid(answerless.then(problem).into_iter().collect())
+    let problem = bad_answerless(once, method).map(|problem| Problem {
+        pointer: pointer.to_owned(),
+        ..problem
+    });
+    ControlError::unless_valid(problem.into_iter().collect())
 }
 
 /// A sorry server that is a service would send its packets round in a circle, too.
