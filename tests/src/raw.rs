@@ -11,7 +11,7 @@ use crate::namespace::Namespace;
 use crate::packet::Packet;
 
 const SLICE: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 const GLANCE: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -54,20 +54,53 @@ impl Tap {
     /// The first IP packet that arrives and that `pick` wants.
     ///
     /// # Errors
-    /// When none comes within five seconds; the message lists what came instead.
-    pub fn expect(&self, what: &str, mut pick: impl FnMut(&Packet) -> bool) -> Result<Packet> {
+    /// When none comes within fifteen seconds; the message lists what came instead.
+    pub fn expect(&self, what: &str, pick: impl FnMut(&Packet) -> bool) -> Result<Packet> {
+        let mut others = Vec::new();
+        match self.find(PATIENCE, &mut others, pick)? {
+            Some(packet) => Ok(packet),
+            None => bail!("no {what} arrived at {}, but {others:?}", self.interface),
+        }
+    }
+
+    /// The same of what `ask` asks for, again each second: a busy machine may lose it on the way.
+    ///
+    /// # Errors
+    /// As [`Tap::expect`].
+    pub fn expect_answer(
+        &self,
+        what: &str,
+        mut ask: impl FnMut() -> Result<()>,
+        mut pick: impl FnMut(&Packet) -> bool,
+    ) -> Result<Packet> {
         let deadline = Instant::now() + PATIENCE;
         let mut others = Vec::new();
+        while Instant::now() < deadline {
+            ask()?;
+            if let Some(packet) = self.find(GLANCE, &mut others, &mut pick)? {
+                return Ok(packet);
+            }
+        }
+        bail!("no {what} arrived at {}, but {others:?}", self.interface)
+    }
+
+    fn find(
+        &self,
+        patience: Duration,
+        others: &mut Vec<Packet>,
+        mut pick: impl FnMut(&Packet) -> bool,
+    ) -> Result<Option<Packet>> {
+        let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             let Some(packet) = self.next_frame()?.as_deref().and_then(Packet::in_frame) else {
                 continue;
             };
             if pick(&packet) {
-                return Ok(packet);
+                return Ok(Some(packet));
             }
             others.push(packet);
         }
-        bail!("no {what} arrived at {}, but {others:?}", self.interface)
+        Ok(None)
     }
 
     /// All IP packets that have arrived and that `pick` wants; of an interface that is never silent,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 const INTERVAL: Duration = Duration::from_millis(10);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Asks `probe` until it gives a value.
 ///
@@ -22,6 +23,23 @@ pub fn until<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Resul
             Err(_) => sleep(INTERVAL),
         }
     }
+}
+
+/// The same where something is to be done for it, which is done again each second: what a busy machine
+/// loses on the way is sent once more.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_repeated<T>(
+    what: &str,
+    patience: Duration,
+    mut act: impl FnMut() -> Result<()>,
+    mut probe: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    until(what, patience, || {
+        act()?;
+        until(what, AGAIN, &mut probe)
+    })
 }
 
 /// Asks until `probe` is true.
