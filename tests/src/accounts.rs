@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::director::Director;
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asserts [`balanced`].
 ///

@@ -15,7 +15,7 @@ use crate::servers::BIG_SIZE;
 use crate::wait;
 
 const REQUEST: &[u8] = b"GET /big HTTP/1.1\r\nhost: vip\r\n\r\n";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A download under way; it ends with its connection, or with this.
 pub(crate) struct Stream {
