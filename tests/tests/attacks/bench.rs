@@ -21,7 +21,9 @@ use testbed::traffic::{HttpConnection, file_sha256};
 use testbed::wait;
 
 pub(super) const HTTP: Family = Family::V4;
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// What all packets of a round take to get there, of which none is lost.
+const ROUND: Duration = Duration::from_secs(2);
 /// What hand-made clients begin with.
 pub(super) const ISN: u32 = 1_000_000;
 /// Where the director speaks from by FullNAT, with few ports.
@@ -138,15 +140,30 @@ impl Bench {
 
     /// Sends packets of which `count` are to be dropped for `reason`, and waits until they are.
     pub(super) fn expect_drops(&self, packets: &[Vec<u8>], reason: &str, count: u64) -> Result<()> {
-        let before = self.dropped(reason)?;
-        self.send(packets)?;
+        self.expect_drops_of(|_| packets.to_vec(), reason, count)
+    }
+
+    /// The same of packets that differ from round to round: when the machine has lost one there is
+    /// another round, and in one of them all have to be dropped.
+    pub(super) fn expect_drops_of(
+        &self,
+        packets: impl Fn(u32) -> Vec<Vec<u8>>,
+        reason: &str,
+        count: u64,
+    ) -> Result<()> {
+        let mut rounds = 0..;
         wait::until(reason, PATIENCE, || {
-            let dropped = self.dropped(reason)? - before;
-            ensure!(
-                dropped == count,
-                "{dropped} dropped for {reason}, not {count}"
-            );
-            Ok(())
+            let round = rounds.next().context("no end of rounds")?;
+            let before = self.dropped(reason)?;
+            self.send(&packets(round))?;
+            wait::until(reason, ROUND, || {
+                let dropped = self.dropped(reason)? - before;
+                ensure!(
+                    dropped == count,
+                    "{dropped} dropped for {reason}, not {count}"
+                );
+                Ok(())
+            })
         })
     }
 }
@@ -183,7 +200,7 @@ fn download_until(topology: &Topology, stop: Arc<AtomicBool>) -> Result<JoinHand
     let expected = file_sha256(&big_file()?)?;
     let url = format!("http://{}/big", HTTP.http());
     let pipeline = format!(
-        "set -o pipefail; curl -gsS --fail --max-time 60 --limit-rate 30M {url} | sha256sum"
+        "set -o pipefail; curl -gsS --fail --max-time 120 --limit-rate 30M {url} | sha256sum"
     );
     topology.client.spawn(move || {
         let mut whole = 0;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use adminapi::model::ForwardingMethod;
 use anyhow::{Result, ensure};
+use testbed::director::Configuration;
 use testbed::packet::flag;
 use testbed::{require, wait};
 
@@ -53,17 +54,20 @@ fn colliding_clients_are_scattered() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bench = Bench::start(ForwardingMethod::Nat)?;
+    // Cookies would begin when half of all connections are half-open.
+    let bench = Bench::start_with(ForwardingMethod::Nat, Configuration::without_cookies)?;
     let mut victim = Victim::open(&bench)?;
     let syns: Vec<_> = colliding()
         .into_iter()
         .map(|client| segment(client, flag::SYN, 1, 0))
         .collect();
-    for some in syns.chunks(250) {
-        bench.send(some)?;
-        victim.use_once()?;
-    }
-    wait::until("all of them", PATIENCE, || {
+    let come = || {
+        syns.chunks(250).try_for_each(|some| {
+            bench.send(some)?;
+            victim.use_once()
+        })
+    };
+    wait::until_repeated("all of them", PATIENCE, come, || {
         let held = bench.director.api().status()?.connections;
         ensure!(held.half_open >= CLIENTS as u64, "{held:?}");
         Ok(())

@@ -38,8 +38,9 @@ fn a_pulsing_flood_does_not_make_the_level_flap() -> Result<()> {
             let client = SocketAddr::from(([172, 25, 0, pulse as u8], 1024 + n));
             segment(client, flag::SYN, 1, 0)
         };
-        bench.send(&(0..POOL / 2).map(syn).collect::<Vec<_>>())?;
-        wait::until("level 1", PATIENCE, || {
+        let syns: Vec<_> = (0..POOL / 2).map(syn).collect();
+        let fill = || bench.send(&syns);
+        wait::until_repeated("level 1", PATIENCE, fill, || {
             ensure!(level()? == 1, "level 0");
             Ok(())
         })?;

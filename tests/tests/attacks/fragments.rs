@@ -42,10 +42,15 @@ fn a_syn_in_fragments_opens_nothing() -> Result<()> {
     let client = hand_made(26_000);
     let packet = tcp(client, HTTP.http(), syn);
     let end = packet.len() - HEADER;
-    let tiny = cut(&packet, 100, &[(0..8, true), (8..end, false)]);
-    bench.expect_drops(&tiny, "fragment_first_too_small", COPIES.into())?;
-    let flags_seen = cut(&packet, 200, &[(0..40, true), (40..end, false)]);
-    bench.expect_drops(&flags_seen, "tcp_flags", COPIES.into())?;
+    let tiny = [(0..8, true), (8..end, false)];
+    let flags_seen = [(0..40, true), (40..end, false)];
+    for (first, parts, reason) in [
+        (1000, tiny, "fragment_first_too_small"),
+        (2000, flags_seen, "tcp_flags"),
+    ] {
+        let packets = |round| cut(&packet, first + round * COPIES, &parts);
+        bench.expect_drops_of(packets, reason, COPIES.into())?;
+    }
     victim.use_once()?;
     assert_eq!(bench.state(client)?, "none");
     bench.end()
@@ -60,9 +65,9 @@ fn an_overlapping_fragment_rewrites_no_segment() -> Result<()> {
     let bench = Bench::start(ForwardingMethod::Nat)?;
     let mut victim = Victim::open(&bench)?;
     for (ident, name, flags) in [
-        (300, "RST", flag::RST | flag::ACK),
-        (400, "FIN", flag::FIN | flag::ACK),
-        (500, "SYN", flag::SYN),
+        (3000, "RST", flag::RST | flag::ACK),
+        (4000, "FIN", flag::FIN | flag::ACK),
+        (5000, "SYN", flag::SYN),
     ] {
         let segment = |flags| Segment {
             flags,
@@ -73,16 +78,18 @@ fn an_overlapping_fragment_rewrites_no_segment() -> Result<()> {
         let innocent = tcp(victim.client, HTTP.http(), segment(flag::ACK));
         let wicked = tcp(victim.client, HTTP.http(), segment(flags));
         let end = innocent.len() - HEADER;
-        let packets: Vec<_> = (ident..ident + COPIES)
-            .flat_map(|ident| {
-                [
-                    fragment(&innocent, ident, 0..40, true),
-                    fragment(&wicked, ident, 8..48, true),
-                    fragment(&innocent, ident, 40..end, false),
-                ]
-            })
-            .collect();
-        bench.expect_drops(&packets, "fragment_overlap", COPIES.into())?;
+        let parts = |ident| {
+            [
+                fragment(&innocent, ident, 0..40, true),
+                fragment(&wicked, ident, 8..48, true),
+                fragment(&innocent, ident, 40..end, false),
+            ]
+        };
+        let packets = |round| {
+            let first = ident + round * COPIES;
+            (first..first + COPIES).flat_map(parts).collect()
+        };
+        bench.expect_drops_of(packets, "fragment_overlap", COPIES.into())?;
         victim.use_once()?;
         assert_eq!(bench.state(victim.client)?, "ESTABLISHED", "{name}");
     }

@@ -13,12 +13,22 @@ use testbed::wait;
 
 use super::bench::{Bench, HTTP, ISN, Victim, hand_made, numbers, segment};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What a connection may be in whose handshake is over: nginx closes it when it has answered.
 const OPENED: [&str; 3] = ["ESTABLISHED", "FIN_WAIT", "TIME_WAIT"];
 
 fn await_state(bench: &Bench, port: u16, wanted: &str) -> Result<()> {
-    wait::until(wanted, PATIENCE, || {
+    await_state_after(bench, port, wanted, || Ok(()))
+}
+
+/// The same, of what `act` does each second.
+fn await_state_after(
+    bench: &Bench,
+    port: u16,
+    wanted: &str,
+    act: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    wait::until_repeated(wanted, PATIENCE, act, || {
         let state = bench.state(hand_made(port))?;
         ensure!(state == wanted, "{port}: {state}, not {wanted}");
         Ok(())
@@ -38,9 +48,9 @@ fn answer(bench: &Bench, syn: Vec<u8>) -> Result<(u32, u32)> {
     let (client, server) = sent.context("no segment")?;
     // A tap of its own: that of the bench is full of the downloads.
     let tap = Tap::open(&bench.topology.client, HOST_SIDE)?;
-    bench.send(&[syn])?;
+    let ask = || bench.send(std::slice::from_ref(&syn));
     let is_answer = |packet: &Packet| packet.sockets() == Some((server, client));
-    Ok(numbers(&tap.expect("SYN+ACK", is_answer)?))
+    Ok(numbers(&tap.expect_answer("SYN+ACK", ask, is_answer)?))
 }
 
 /// By NAT the ACK has to acknowledge the real server's SYN exactly, at every level.
@@ -97,8 +107,12 @@ fn one_ack_buys_no_long_life_by_dr() -> Result<()> {
     for (level, port, state, life) in [(0, 23_000, "ESTABLISHED", 120), (2, 24_000, "SYNACK", 60)] {
         bench.director.api().set_level(None, level)?;
         let client = hand_made(port);
-        bench.send(&[segment(client, flag::SYN, ISN, 0)])?;
-        bench.send(&vec![segment(client, flag::ACK, ISN + 1, 77); 5])?;
+        let syn = || bench.send(&[segment(client, flag::SYN, ISN, 0)]);
+        wait::until_repeated("an entry", PATIENCE, syn, || {
+            bench.entry(client)?.context("no entry")
+        })?;
+        let acks = || bench.send(&vec![segment(client, flag::ACK, ISN + 1, 77); 5]);
+        await_state_after(&bench, port, state, acks)?;
         victim.use_once()?;
         await_state(&bench, port, state)?;
         let lives = bench.entry(client)?.context("no entry")?.expires;
@@ -112,8 +126,8 @@ fn one_ack_buys_no_long_life_by_dr() -> Result<()> {
         acknowledgement: 90,
         payload: b"GET",
     };
-    bench.send(&[tcp(client, HTTP.http(), data)])?;
-    await_state(&bench, 24_000, "ESTABLISHED")?;
+    let go_on = || bench.send(&[tcp(client, HTTP.http(), data)]);
+    await_state_after(&bench, 24_000, "ESTABLISHED", go_on)?;
     let lives = bench.entry(client)?.context("no entry")?.expires;
     ensure!(lives > 600, "it lives {lives} s more");
     bench.end()

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use adminapi::model::ForwardingMethod;
 use anyhow::{Result, ensure};
 use testbed::packet::{Segment, flag, tcp};
-use testbed::require;
+use testbed::{require, wait};
 
-use super::bench::{Bench, HTTP, ISN, Victim, shake_hands};
+use super::bench::{Bench, HTTP, ISN, PATIENCE, Victim, shake_hands};
 
 const REQUEST: &[u8] = b"GET /big HTTP/1.0\r\n\r\n";
 /// The fewest that a director can be given.
@@ -61,11 +61,8 @@ fn a_half_closed_connection_does_not_stay() -> Result<()> {
     for (client, awaited) in clients.iter().zip(awaited) {
         let ask = deaf(*client, flag::PSH | flag::ACK, ISN + 1, awaited, REQUEST);
         let finish = deaf(*client, flag::FIN | flag::ACK, end, awaited, &[]);
-        bench.send(&[ask, finish])?;
-    }
-    victim.use_once()?;
-    for client in &clients {
-        testbed::wait::until("CLOSE_WAIT", super::bench::PATIENCE, || {
+        let send = || bench.send(&[ask.clone(), finish.clone()]);
+        wait::until_repeated("CLOSE_WAIT", PATIENCE, send, || {
             let state = bench.state(*client)?;
             ensure!(state == "CLOSE_WAIT", "{client}: {state}");
             Ok(())
@@ -76,6 +73,7 @@ fn a_half_closed_connection_does_not_stay() -> Result<()> {
             "{entry:?}"
         );
     }
+    victim.use_once()?;
     bench.end()
 }
 
