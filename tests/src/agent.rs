@@ -13,7 +13,8 @@ use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+/// As long as a director may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Packets by what became of them, as `docs/agent.md` names it.
 pub type Outcomes = BTreeMap<String, u64>;

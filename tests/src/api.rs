@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
@@ -14,11 +16,16 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::topology::CLIENT_SIDE;
 
+/// For a busy machine, where a large change may take a while.
+const PATIENCE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(10);
+
 /// The client of the API with a runtime of its own.
 #[derive(Debug)]
 pub struct Api {
     client: Client,
     runtime: Runtime,
+    called: Mutex<Instant>,
 }
 
 impl Api {
@@ -28,8 +35,9 @@ impl Api {
     /// When the runtime cannot start.
     pub fn new(socket: &Path) -> Result<Self> {
         Ok(Self {
-            client: Client::connect(&format!("unix:{}", socket.display()))?,
+            client: Client::connect(&format!("unix:{}", socket.display()))?.with_patience(PATIENCE),
             runtime: Builder::new_current_thread().enable_all().build()?,
+            called: Mutex::new(Instant::now()),
         })
     }
 
@@ -38,7 +46,17 @@ impl Api {
     /// # Errors
     /// The client's.
     pub fn call<T>(&self, call: impl AsyncFnOnce(&Client) -> client::Result<T>) -> Result<T> {
+        self.stay_connected();
         Ok(self.runtime.block_on(call(&self.client))?)
+    }
+
+    /// Reads something after a while: the director closes a connection that is idle for half a minute,
+    /// which a change does not outlive, and a read opens another one.
+    fn stay_connected(&self) {
+        let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *called, Instant::now()).elapsed() > IDLE {
+            let _ = self.runtime.block_on(self.client.health());
+        }
     }
 
     /// Whether the director is ready.

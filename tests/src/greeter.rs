@@ -9,7 +9,7 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A line for each guest, then what the guest says.
 const GREETER: &str = "import socket, sys, threading\n\

@@ -28,7 +28,7 @@ pub const ECHO_PORT: u16 = 7;
 /// Size of `/big`, bytes.
 pub const BIG_SIZE: u64 = 100 << 20;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What nginx says about its past.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

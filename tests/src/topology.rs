@@ -23,7 +23,7 @@ use crate::wait;
 
 pub use additions::{SHORTCUT, STRANGE_SIDE, STRANGERS_NETWORK};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The client.
 pub const CLIENT_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
@@ -177,11 +177,7 @@ impl Topology {
             .chain(reals)
             .try_for_each(|address: IpAddr| {
                 let address = address.to_string();
-                // A bridge that has just got a port may lose the first one.
-                wait::until("a neighbour to answer", PATIENCE, || {
-                    let ping = ["-c1", "-W1", &address];
-                    self.director.run("ping", &ping).map(drop)
-                })
+                meet(&self.director, &address)
             })
     }
 
@@ -315,6 +311,14 @@ fn prepare_director(director: &Namespace) -> Result<()> {
     director.ip(&format!(
         "addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"
     ))
+}
+
+/// Has `from` learn the link-layer address of a neighbour.
+fn meet(from: &Namespace, address: &str) -> Result<()> {
+    // A bridge that has just got a port may lose the first one.
+    wait::until("a neighbour to answer", PATIENCE, || {
+        from.run("ping", &["-c1", "-W1", address]).map(drop)
+    })
 }
 
 fn address_v4(network: u8, host: u8) -> Ipv4Addr {

@@ -1,7 +1,7 @@
 //! What clients do: fetch, download, keep a connection open, send datagrams.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::namespace::Namespace;
 use crate::topology::{CLIENT_V4, CLIENT_V6};
+use crate::wait;
 
 /// As long as a few SYNs that are lost one after the other.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -94,9 +95,10 @@ impl HttpConnection {
         let mut answer = Vec::new();
         loop {
             let mut buffer = [0u8; 2048];
-            match self.stream.read(&mut buffer)? {
-                0 => bail!("the server closed the connection"),
-                length => answer.extend_from_slice(&buffer[..length]),
+            match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) => bail!("the server closed the connection"),
+                length => answer.extend_from_slice(&buffer[..length?]),
             }
             if let Some(body) = whole_body(&String::from_utf8_lossy(&answer))? {
                 return Ok(body);
@@ -155,10 +157,10 @@ pub fn tally(names: impl IntoIterator<Item = String>) -> Tally {
 /// Downloads `path` with curl; gives the SHA-256 of what came, in hexadecimal.
 ///
 /// # Errors
-/// When curl fails or takes more than a minute.
+/// When curl fails or takes more than three minutes.
 pub fn download_sha256(client: &Namespace, server: SocketAddr, path: &str) -> Result<String> {
     let pipeline = format!(
-        "set -o pipefail; curl -gsS --fail --max-time 60 http://{server}{path} | sha256sum"
+        "set -o pipefail; curl -gsS --fail --max-time 180 http://{server}{path} | sha256sum"
     );
     let output = client.run("bash", &["-c", &pipeline])?;
     first_word(&output)
@@ -176,7 +178,7 @@ pub fn download_slowly(
 ) -> Result<JoinHandle<Result<String>>> {
     let pipeline = format!(
         "set -o pipefail; \
-         curl -gsS --fail --max-time 60 --limit-rate 15M http://{server}{path} | sha256sum"
+         curl -gsS --fail --max-time 180 --limit-rate 15M http://{server}{path} | sha256sum"
     );
     client.spawn(move || {
         let output = Command::new("bash").args(["-c", &pipeline]).output()?;
@@ -190,13 +192,13 @@ pub fn download_slowly(
 /// Posts the file at `body` to `/upload` with curl.
 ///
 /// # Errors
-/// When curl fails or takes more than a minute.
+/// When curl fails or takes more than three minutes.
 pub fn upload(client: &Namespace, server: SocketAddr, body: &Path) -> Result<()> {
     let (url, body) = (
         format!("http://{server}/upload"),
         format!("@{}", body.display()),
     );
-    let options = ["-gsS", "--fail", "--max-time", "60", "--data-binary"];
+    let options = ["-gsS", "--fail", "--max-time", "180", "--data-binary"];
     let arguments = [&options[..], &[&body, &url]].concat();
     client.run("curl", &arguments).map(drop)
 }
@@ -257,7 +259,7 @@ impl UdpClient {
         let mut buffer = vec![0u8; 65_536];
         let length = loop {
             match self.socket.recv(&mut buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 received => break received.context("no echo")?,
             }
         };
@@ -269,6 +271,14 @@ impl UdpClient {
             bail!("the echo differs from what was sent");
         }
         Ok(String::from_utf8_lossy(&buffer[..colon]).into_owned())
+    }
+
+    /// The same on a link that others fill, where a datagram may be lost: sends it again.
+    ///
+    /// # Errors
+    /// When no answer comes to any of them.
+    pub fn echo_again(&self, message: &[u8]) -> Result<String> {
+        wait::until("an echo", PATIENCE, || self.echo(message))
     }
 }
 

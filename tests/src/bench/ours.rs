@@ -8,7 +8,7 @@ use crate::director::Director;
 use crate::wait;
 
 /// A director closes connections to its API that nobody uses: the next call may fail, once.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Flows that the gate has.
 ///

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{
     CLIENT_SIDE, CLIENT_V4, CLIENT_V6, DIRECTOR_HOST, Link, REAL_SIDE, Topology, VIP_V4, VIP_V6,
-    address_v4, address_v6, no_checksum_offload, prepare_director, take_redirects,
+    address_v4, address_v6, meet, no_checksum_offload, prepare_director, take_redirects,
 };
 use crate::namespace::Namespace;
 use crate::packet::Mac;
@@ -114,7 +114,7 @@ impl Topology {
         take_redirects(&self.client, side)?;
         let near = self.reals.iter().map(|real| real.v4).chain([v4]);
         for address in near {
-            twin.run("ping", &["-c1", "-W2", &address.to_string()])?;
+            meet(&twin, &address.to_string())?;
         }
         Ok(twin)
     }
