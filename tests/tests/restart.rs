@@ -17,7 +17,7 @@ use testbed::traffic::file_sha256;
 use testbed::wait;
 
 const HTTP: Family = Family::V4;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn resurrecting(configuration: Configuration) -> Configuration {
     configuration.defense("strays", "resurrect")
@@ -41,23 +41,23 @@ fn a_download_outlives_its_director() -> Result<()> {
     }
     let mut scene = Scene::start_shaped(Plan::default(), Scheduler::Rr, &[1, 1, 1], resurrecting)?;
     let expected = file_sha256(&big_file()?)?;
+    // Before the download, which is not to end before the director.
+    silence(&scene, true)?;
     let url = format!("http://{}/big", HTTP.http());
     let pipeline = format!(
-        "set -o pipefail; curl -gsS --fail --max-time 60 --limit-rate 20M {url} | sha256sum"
+        "set -o pipefail; curl -gsS --fail --max-time 180 --limit-rate 20M {url} | sha256sum"
     );
     let download = scene.topology.client.spawn(move || {
         let output = Command::new("bash").args(["-c", &pipeline]).output()?;
         ensure!(output.status.success(), "{output:?}");
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     })?;
-    wait::until("the download to begin", PATIENCE, || {
+    let before = wait::until("the download to begin", PATIENCE, || {
         let carried = scene.director.api().service(HTTP.http_service())?.stats;
         ensure!(carried.out_bytes > 5 << 20, "{carried:?}");
-        Ok(())
+        scene.director.api().connections(HTTP.http_service())
     })?;
-    let before = scene.director.api().connections(HTTP.http_service())?;
 
-    silence(&scene, true)?;
     scene.director.end_by(Signal::Kill)?;
     scene.start_next()?;
     silence(&scene, false)?;

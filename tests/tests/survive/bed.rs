@@ -20,7 +20,7 @@ use testbed::traffic::{HttpConnection, UdpClient, download_slowly};
 use testbed::wait;
 
 /// How long anything may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A second address of the client.
 pub(super) const STRANGER: &str = "10.0.1.66";
@@ -201,11 +201,23 @@ impl Talk {
     }
 
     pub(super) fn go_on(&mut self) -> Result<()> {
+        self.go_on_by(UdpClient::echo)
+    }
+
+    /// The same beside a download.
+    pub(super) fn go_on_beside(&mut self) -> Result<()> {
+        self.go_on_by(UdpClient::echo_again)
+    }
+
+    fn go_on_by(&mut self, echo: fn(&UdpClient, &[u8]) -> Result<String>) -> Result<()> {
         for (open, name) in &mut self.http {
             ensure!(open.ask_name()? == *name, "another real server answers");
         }
         for (open, name) in &mut self.echo {
-            ensure!(open.echo(b"after")? == *name, "another real server answers");
+            ensure!(
+                echo(open, b"after")? == *name,
+                "another real server answers"
+            );
         }
         Ok(())
     }

@@ -39,14 +39,14 @@ fn a_gate_of_another_version_costs_nobody_a_connection() -> Result<()> {
         bench.restart(Signal::Term)?;
         let mut talk = Talk::begin(&bench)?;
         let download = bench.download(Family::V4)?;
-        talk.go_on()?;
+        talk.go_on_beside()?;
         bench.director.end_by(Signal::Kill)?;
         for map in other {
             misdate(&bench.haven.pin(), map)?;
         }
-        talk.go_on()?;
+        talk.go_on_beside()?;
         bench.start_next()?;
-        talk.go_on()?;
+        talk.go_on_beside()?;
         let sum = download.join().expect("the download panicked")?;
         assert!(sum.starts_with(&expected), "{method:?}, {other:?}: {sum}");
         talk.go_on()?;
