@@ -16,7 +16,7 @@ use testbed::topology::HOST_SIDE;
 use testbed::traffic::UdpClient;
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 const OTHER_VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 8);
 const PORT: u16 = 40_000;
 
@@ -64,11 +64,17 @@ fn expect_drop(scene: &Scene, id: ServiceId, from: SocketAddr, to: SocketAddr) -
     let (drops, opened) = (forged(scene)?, connections(scene)?);
     let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
     let (client, director) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
-    tap.send(&ethernet(client, director, &opening(protocol, from, to)))?;
-    wait::until(&format!("{from} to be refused"), PATIENCE, || {
-        ensure!(forged(scene)? > drops, "{} opened", connections(scene)?);
-        Ok(())
-    })?;
+    let frame = ethernet(client, director, &opening(protocol, from, to));
+    let what = format!("{from} to be refused");
+    wait::until_repeated(
+        &what,
+        PATIENCE,
+        || tap.send(&frame),
+        || {
+            ensure!(forged(scene)? > drops, "{} opened", connections(scene)?);
+            Ok(())
+        },
+    )?;
     ensure!(connections(scene)? == opened, "{from} has opened something");
     Ok(())
 }
@@ -145,12 +151,9 @@ fn own_addresses_of_ipv6_are_served_as_others_are() -> Result<()> {
     let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
     let from = SocketAddr::new("fd00:1::fe".parse()?, PORT);
     let datagram = udp(from, Family::V6.echo(), b"");
-    tap.send(&ethernet(
-        Mac::of_host(1, 1),
-        Mac::of_host(1, 0xfe),
-        &datagram,
-    ))?;
-    wait::until("it to open a connection", PATIENCE, || {
+    let frame = ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &datagram);
+    let send = || tap.send(&frame);
+    wait::until_repeated("it to open a connection", PATIENCE, send, || {
         ensure!(connections(&scene)? > before);
         Ok(())
     })

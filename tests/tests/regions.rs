@@ -21,7 +21,7 @@ use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
 use testbed::traffic::HttpConnection;
 use testbed::{syns, wait};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn client(family: Family) -> IpAddr {
     match family {
@@ -130,8 +130,8 @@ fn send_syns(scene: &Scene, family: Family, count: u16) -> Result<()> {
 /// A SYN of the client's is not taken because of where it comes from.
 fn is_refused(scene: &Scene, family: Family) -> Result<()> {
     let before = dropped(scene)?;
-    send_syns(scene, family, 1)?;
-    wait::until("the gate to drop it", PATIENCE, || {
+    let send = || send_syns(scene, family, 1);
+    wait::until_repeated("the gate to drop it", PATIENCE, send, || {
         ensure!(dropped(scene)? > before, "it was taken");
         Ok(())
     })

@@ -17,7 +17,7 @@ use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn scene() -> Result<Scene> {
     let plan = Plan {
@@ -88,8 +88,9 @@ fn an_error_about_no_connection_is_routed_as_it_is() -> Result<()> {
         let (client, real) = (client(family), real(&scene, family, ECHO_PORT));
         let asked = udp(client, real, b"anyone?");
         let error = icmp(real.ip(), client.ip(), kind, &asked);
-        at_real.send(&from_real(&error))?;
-        let got = at_client.expect("an error", |p| p.icmp() == Some((kind.0, kind.1)))?;
+        let send = || at_real.send(&from_real(&error));
+        let is_error = |p: &Packet| p.icmp() == Some((kind.0, kind.1));
+        let got = at_client.expect_answer("an error", send, is_error)?;
         let sent = Packet::read(&error).expect("just made");
         let hops = sent.hops - 1;
         assert_eq!(got, Packet { hops, ..sent });
@@ -114,7 +115,7 @@ fn an_error_about_a_packet_of_the_director_reaches_it() -> Result<()> {
         let socket = || Ok(UdpSocket::bind((nobody, 0))?);
         let check = scene.topology.director.enter(socket)?;
         check.connect(real(&scene, family, ECHO_PORT))?;
-        check.set_read_timeout(Some(PATIENCE / 10))?;
+        check.set_read_timeout(Some(PATIENCE / 40))?;
         wait::until("the refusal", PATIENCE, || {
             let sent = check.send(b"alive?");
             let answer = check.recv(&mut [0; 64]);
@@ -140,8 +141,8 @@ fn a_real_server_is_told_by_the_director_what_stops_its_packet() -> Result<()> {
     let (client, real) = (client(Family::V6), real(&scene, Family::V6, ECHO_PORT));
     let mut last_hop = udp(real, client, b"far");
     last_hop[7] = 1;
-    at_real.send(&from_real(&last_hop))?;
-    let error = at_real.expect("time exceeded", |p| p.icmp() == Some((3, 0)))?;
+    let send = || at_real.send(&from_real(&last_hop));
+    let error = at_real.expect_answer("time exceeded", send, |p| p.icmp() == Some((3, 0)))?;
     let director: Ipv6Addr = "fd00:2::fe".parse()?;
     assert_eq!(error.source, director);
     assert!(error.payload_intact());
