@@ -17,13 +17,14 @@ use testbed::process::{Signal, output};
 use testbed::topology::{Plan, Topology};
 use testbed::{require, wait};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The director as the client sees it.
 const DIRECTOR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 254);
 
-/// Requests that a token may make at once.
+/// Requests that a token may make at once, and a second: fewer than the slowest machine answers.
 const BURST: i64 = 200;
+const RATE: i64 = 5;
 
 /// The service of the tests.
 const WEB: &str = "/v1/services/tcp:10.9.9.9:80";
@@ -65,6 +66,7 @@ impl Guarded {
         let configuration = Configuration::new(topology.interfaces())
             .api("listen", format!("{DIRECTOR}:7070"))
             .api("token_file", tokens.display().to_string())
+            .api("request_rate", RATE)
             .api("request_burst", BURST)
             .api("tls", toml::Value::Table(tls));
         let director = Director::start(&topology.director, &configuration)?;
