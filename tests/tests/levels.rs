@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use adminapi::model::Scheduler;
+use adminapi::model::{Defense, Scheduler};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director};
@@ -17,7 +17,7 @@ use testbed::traffic::{HttpConnection, download_sha256, fetch_names, file_sha256
 use testbed::wait;
 
 const HTTP: Family = Family::V4;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 const POOL: i64 = 2000;
 /// Fills the half-open pool more than once.
 const FLOOD: u32 = 6000;
@@ -91,22 +91,23 @@ impl Bench {
         Ok(self.director.api().defense(None)?.level)
     }
 
-    /// Floods until it is noticed: a busy machine loses a part on the way.
-    fn flood_to_level_1(&self) -> Result<()> {
-        wait::until("level 1", PATIENCE, || {
-            self.flood(FLOOD)?;
-            self.await_level_within(1, Duration::from_secs(1))
+    /// Floods until it is noticed, while the pool is seen to be taken: a busy machine loses a part on
+    /// the way.
+    fn flood_to_level_1(&self) -> Result<Defense> {
+        let flood = || self.flood(FLOOD);
+        wait::until_repeated("level 1", PATIENCE, flood, || {
+            let defense = self.director.api().defense(None)?;
+            let pool = defense.resources.iter().find(|of| of.name == "pool");
+            let is_taken = pool.is_some_and(|pool| pool.used > 10.0);
+            ensure!(defense.level == 1 && is_taken, "{defense:?}");
+            Ok(defense)
         })
     }
 
-    fn await_level(&self, level: u8) -> Result<()> {
-        self.await_level_within(level, PATIENCE)
-    }
-
-    fn await_level_within(&self, level: u8, patience: Duration) -> Result<()> {
-        wait::until(&format!("level {level}"), patience, || {
+    fn await_level_0(&self) -> Result<()> {
+        wait::until("level 0", PATIENCE, || {
             let now = self.level()?;
-            ensure!(now == level, "level {now}");
+            ensure!(now == 0, "level {now}");
             Ok(())
         })
     }
@@ -123,20 +124,17 @@ fn a_flood_raises_the_level_and_its_end_lowers_it() -> Result<()> {
     let name = live.ask_name()?;
     assert_eq!(bench.level()?, 0);
 
-    bench.flood_to_level_1()?;
-    let defense = bench.director.api().defense(None)?;
+    let defense = bench.flood_to_level_1()?;
     assert!(defense.automatic, "{defense:?}");
     assert!(defense.reason.contains("half-open"), "{defense:?}");
     assert!(["tables", "share"].contains(&&*defense.rung), "{defense:?}");
-    let pool = defense.resources.iter().find(|of| of.name == "pool");
-    assert!(pool.is_some_and(|pool| pool.used > 10.0), "{defense:?}");
     let expected = file_sha256(&big_file()?)?;
     assert_eq!(download_sha256(client, HTTP.http(), "/big")?, expected);
     assert_eq!(live.ask_name()?, name);
     let held = bench.director.api().status()?.connections;
     assert!(held.half_open <= POOL as u64, "{held:?}");
 
-    bench.await_level(0)?;
+    bench.await_level_0()?;
     let rung = bench.director.api().defense(None)?.rung;
     assert_eq!((live.ask_name()?, &*rung), (name, "none"));
     assert_eq!(fetch_names(client, HTTP.http(), 3)?.len(), 3);
@@ -148,7 +146,11 @@ fn a_flood_raises_the_level_and_its_end_lowers_it() -> Result<()> {
     assert_eq!(told.len(), 2, "{told:?}");
     for message in &told {
         let line = format!("watch: {message}");
-        assert_eq!(bench.director.log().matches(&line).count(), 1, "{line}");
+        wait::until(&line, PATIENCE, || {
+            let times = bench.director.log().matches(&line).count();
+            ensure!(times == 1, "logged {times} times");
+            Ok(())
+        })?;
     }
     assert_accounts(&bench.director);
     Ok(())
@@ -159,7 +161,8 @@ fn a_pinned_level_stays_and_a_service_has_its_own() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bench = Bench::start()?;
+    // Who is silent has to be there when he speaks.
+    let bench = Bench::start_with(|configuration| configuration.defense("syn_ack", 60))?;
     let (api, client) = (bench.director.api(), &bench.topology.client);
     let (one, other) = (Some(HTTP.http_service()), Some(Family::V6.http_service()));
     let set = api.set_level(one, 2)?;
@@ -207,13 +210,21 @@ fn a_rate_drops_new_connections_only() -> Result<()> {
     assert_eq!(api.defense(None)?.drop_rate, 0.25);
     assert_eq!(api.defense(None)?.rung, "share");
     let before = bench.opened()?;
-    let (opened, dropped) = wait::until("SYNs", PATIENCE, || {
-        bench.flood(500)?;
+    let counted = || -> Result<(u64, u64)> {
         let drops = api.stats()?.drops;
         let dropped = drops.get("defense_rate").copied().unwrap_or(0);
-        let opened = bench.opened()? - before;
+        Ok((bench.opened()? - before, dropped))
+    };
+    let flood = || bench.flood(500);
+    wait::until_repeated("SYNs", PATIENCE, flood, || {
+        let (opened, dropped) = counted()?;
         ensure!(opened + dropped > 800, "{opened} opened, {dropped} dropped");
-        Ok((opened, dropped))
+        Ok(())
+    })?;
+    let (opened, dropped) = wait::until("all to be counted on both sides", PATIENCE, || {
+        let now = counted()?;
+        ensure!(now == counted()?, "more come");
+        Ok(now)
     })?;
     let share = dropped as f64 / (opened + dropped) as f64;
     assert!((0.15..0.35).contains(&share), "{dropped} beside {opened}");
@@ -235,17 +246,15 @@ fn a_flood_of_one_service_drops_no_connections_of_another() -> Result<()> {
     let bench = Bench::start_with(|configuration| configuration.limit("half_open", 200))?;
     let api = bench.director.api();
     let (one, other) = (HTTP.http_service(), Family::V6.http_service());
-    wait::until("a share to be dropped", PATIENCE, || {
+    let bystander = wait::until("a share to be dropped", PATIENCE, || {
         bench.flood(1000)?;
-        let share = api.defense(Some(one))?.drop_rate;
-        ensure!(share > 0.2, "{share}");
-        Ok(())
+        let bystander = api.defense(Some(other))?;
+        let (share, of_all) = (api.defense(Some(one))?.drop_rate, api.defense(None)?);
+        ensure!(share > 0.2 && of_all.drop_rate > 0.0, "{share}, {of_all:?}");
+        ensure!(of_all.rung == "share", "{of_all:?}");
+        Ok(bystander)
     })?;
-    let bystander = api.defense(Some(other))?;
     assert_eq!((bystander.half_open, bystander.drop_rate), (0, 0.0));
-    let of_all = api.defense(None)?;
-    assert!(of_all.drop_rate > 0.0, "{of_all:?}");
-    assert_eq!(of_all.rung, "share");
     assert_accounts(&bench.director);
     Ok(())
 }
@@ -256,17 +265,20 @@ fn entries_are_dropped_by_lot_and_established_ones_are_not() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bench = Bench::start()?;
+    // So large that a flood which is noticed late does not raise the level.
+    let bench = Bench::start_with(|configuration| configuration.limit("half_open", 10 * POOL))?;
     let mut live = HttpConnection::open(&bench.topology.client, HTTP.http())?;
     let name = live.ask_name()?;
-    let mut before = 0;
+    let flood = || bench.flood(200);
+    let mut before = wait::until_repeated("a pool with something in it", PATIENCE, flood, || {
+        let held = bench.half_open()?;
+        ensure!(held > 100, "{held} of 200 are held");
+        Ok(held)
+    })?;
     let held = wait::until("a pool that fills no more", PATIENCE, || {
         let held = bench.half_open()?;
-        if held <= 100 {
-            bench.flood(200)?;
-        }
         let is_steady = std::mem::replace(&mut before, held) == held;
-        ensure!(is_steady && held > 100, "{held} of 300 are held");
+        ensure!(is_steady, "{held} are held");
         Ok(held)
     })?;
     bench.write("net.ipv4.vs.drop_entry", 3)?;
@@ -357,16 +369,15 @@ fn real_servers_are_told(how: &str) -> Result<()> {
         );
         Ok(())
     })?;
-    let status = bench.director.api().status()?;
-    let told: u64 = status.workers.iter().map(|worker| worker.answered).sum();
-    assert!(told >= 100, "{told} were told");
-    let errors: u64 = bench
-        .topology
-        .reals
-        .iter()
-        .map(unreachables)
-        .sum::<Result<u64>>()?;
-    assert_eq!(errors >= 100, how == "icmp", "{errors} errors");
+    wait::until("them to be told", PATIENCE, || {
+        let status = bench.director.api().status()?;
+        let told: u64 = status.workers.iter().map(|worker| worker.answered).sum();
+        let reals = bench.topology.reals.iter();
+        let errors: u64 = reals.map(unreachables).sum::<Result<u64>>()?;
+        ensure!(told >= 100, "{told} were told");
+        ensure!((errors >= 100) == (how == "icmp"), "{errors} errors");
+        Ok(())
+    })?;
     assert_accounts(&bench.director);
     Ok(())
 }
