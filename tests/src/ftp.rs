@@ -14,7 +14,7 @@ use crate::process::Process;
 use crate::topology::RealHost;
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How curl asks for a data connection: PASV, EPSV, PORT, EPRT.
 pub const MODES: [(&str, &[&str]); 4] = [
@@ -28,14 +28,14 @@ pub const MODES: [(&str, &[&str]); 4] = [
 /// comes back.
 ///
 /// # Errors
-/// When curl fails or takes more than half a minute.
+/// When curl fails or takes more than a minute.
 pub fn fetch(
     client: &Namespace,
     server: SocketAddr,
     mode: &[&str],
     files: &[(&str, &Path)],
 ) -> Result<String> {
-    let mut arguments = vec!["-sS", "-v", "--max-time", "30", "--stderr", "-"];
+    let mut arguments = vec!["-sS", "-v", "--max-time", "60", "--stderr", "-"];
     arguments.extend(mode);
     let urls: Vec<String> = files
         .iter()

@@ -13,7 +13,7 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running HAProxy, killed when dropped.
 #[derive(Debug)]
