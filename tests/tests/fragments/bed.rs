@@ -15,7 +15,9 @@ use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology, VIP_V4,
 use testbed::traffic::UdpClient;
 use testbed::wait;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Who hears nothing asks again.
+pub(crate) const AGAIN: Duration = Duration::from_secs(2);
 pub(crate) const PORT: u16 = 40_000;
 
 /// One real server behind one queue or several.
@@ -74,11 +76,16 @@ impl ByHand {
         self.tap.send(&ethernet(from, to, packet))
     }
 
-    /// The echo of `message` comes back, whole.
-    pub(crate) fn expect_echo(&self, family: Family, message: &[u8]) -> Result<()> {
+    /// The echo of `message`, which `send` sends, comes back, whole.
+    pub(crate) fn expect_echo(
+        &self,
+        family: Family,
+        message: &[u8],
+        send: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         let ends = Some((family.echo(), client(family)));
         let is_echo = |p: &Packet| p.protocol == protocol::UDP && p.sockets() == ends;
-        let echo = self.tap.expect("echo", is_echo)?;
+        let echo = self.tap.expect_answer("echo", send, is_echo)?;
         ensure!(echo.payload_intact() && echo.payload.ends_with(message));
         Ok(())
     }
@@ -125,6 +132,7 @@ impl OneWay {
     /// The client hears of the MTU by a datagram that is lost, if at all.
     pub(crate) fn echo(&self, family: Family, length: usize) -> Result<()> {
         let client = UdpClient::open(&self.topology.client, family.echo())?;
+        client.socket().set_read_timeout(Some(AGAIN))?;
         wait::until("the echo", PATIENCE, || {
             let name = client.echo(&bytes(length))?;
             ensure!(name == "rs1");

@@ -35,11 +35,15 @@ fn fragments_come_in_any_order() -> Result<()> {
             [2, 0, 1],
             [2, 1, 0],
         ];
-        for (ident, order) in (1..).zip(orders) {
-            for (part, more) in order.map(|n| parts[n].clone()) {
-                by_hand.send(&fragment(&packet, ident, part, more))?;
-            }
-            by_hand.expect_echo(family, &message)?;
+        let mut ident = 0;
+        for order in orders {
+            by_hand.expect_echo(family, &message, || {
+                ident += 1;
+                let mut fragments = order.into_iter().map(|n| parts[n].clone());
+                fragments.try_for_each(|(part, more)| {
+                    by_hand.send(&fragment(&packet, ident, part, more))
+                })
+            })?;
         }
     }
     assert_eq!(dropped(&scene.director, "fragment_orphan")?, 0);
@@ -58,7 +62,7 @@ fn an_error_about_a_fragment_reaches_its_sender() -> Result<()> {
     let at_real = Tap::open(&scene.topology.reals[0].namespace, HOST_SIDE)?;
     for (family, kind) in [(Family::V4, (3, 4, 1400)), (Family::V6, (2, 0, 1400))] {
         let client = UdpClient::open(&scene.topology.client, family.echo())?;
-        client.echo(&bytes(8_000))?;
+        client.echo_again(&bytes(8_000))?;
         // The next are the fragments of the answer.
         let is_answer = |p: &Packet| p.source == family.vip();
         let first = by_hand.tap.expect("first fragment", is_answer)?;
@@ -67,9 +71,9 @@ fn an_error_about_a_fragment_reaches_its_sender() -> Result<()> {
         if family == Family::V4 {
             quoted[6..8].copy_from_slice(&0x2000u16.to_be_bytes());
         }
-        by_hand.send(&icmp(host, vip, kind, &quoted))?;
+        let says = || by_hand.send(&icmp(host, vip, kind, &quoted));
         let is_error = |p: &Packet| p.icmp() == Some((kind.0, kind.1));
-        let error = at_real.expect("error", is_error)?;
+        let error = at_real.expect_answer("error", says, is_error)?;
         let real = scene.topology.reals[0].address(family.vip());
         assert_eq!((error.source, error.destination), (host, real));
         assert_eq!(error.quoted().expect("a quote").source, real);
@@ -93,15 +97,24 @@ fn a_real_server_sends_fragments_of_its_own() -> Result<()> {
         let real = scene.topology.reals[0].address(family.vip());
         let packet = udp(SocketAddr::new(real, 5000), client(family), &bytes(800));
         let end = packet.len() - header(family);
-        for (part, more) in [(400..end, false), (0..400, true)] {
-            let piece = fragment(&packet, 9, part, more);
-            let frame = ethernet(Mac::of_host(2, 1), Mac::of_host(2, 0xfe), &piece);
-            at_real.send(&frame)?;
-        }
-        for _ in 0..2 {
-            let got = at_client.expect("fragment", |p| p.source == real)?;
-            assert_eq!(got.hops, 63);
-        }
+        let pieces = [(400..end, false), (0..400, true)]
+            .map(|(part, more)| fragment(&packet, 9, part, more));
+        let send = || {
+            let frame = |piece| ethernet(Mac::of_host(2, 1), Mac::of_host(2, 0xfe), piece);
+            let mut frames = pieces.iter().map(|piece| frame(piece));
+            frames.try_for_each(|frame| at_real.send(&frame))
+        };
+        let mut got = Vec::new();
+        wait::until_repeated("both fragments", PATIENCE, send, || {
+            got.extend(at_client.drain(|p| p.source == real)?);
+            let has_come = |piece: &Vec<u8>| {
+                let sent = Packet::read(piece);
+                sent.is_some_and(|sent| got.iter().any(|p| p.payload == sent.payload))
+            };
+            ensure!(pieces.iter().all(has_come), "{got:?}");
+            Ok(())
+        })?;
+        assert!(got.iter().all(|p| p.hops == 63), "{got:?}");
     }
     assert_accounts(&scene.director);
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::namespace::Namespace;
 use testbed::packet::{
@@ -15,8 +15,9 @@ use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
 use testbed::topology::HOST_SIDE;
+use testbed::wait;
 
-use crate::bed::{PORT, client, dropped, header, nat};
+use crate::bed::{PATIENCE, PORT, client, dropped, header, nat};
 
 /// NOP, and a window scale of 7: the window of 65,535 that follows is one of 8 MiB.
 const SCALE: [u8; 4] = [1, 3, 3, 7];
@@ -91,21 +92,29 @@ impl End {
         self.send(&fragment(&packet, ident, CUT..end, false))
     }
 
-    /// A whole segment comes that acknowledges so much.
-    fn expect(&self, what: &str, acknowledgement: u32) -> Result<()> {
+    /// A whole segment comes that acknowledges so much, of what `send` sends.
+    fn expect(
+        &self,
+        what: &str,
+        acknowledgement: u32,
+        send: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         let acked = acknowledgement.to_be_bytes();
         let is_it =
             |p: &Packet| p.sockets() == Some(self.gets) && p.payload.get(8..12) == Some(&acked[..]);
-        self.tap.expect(what, is_it).map(drop)
+        self.tap.expect_answer(what, send, is_it).map(drop)
     }
 
-    fn expect_fragments(&self) -> Result<()> {
+    /// Two fragments come, of what `send` sends.
+    fn expect_fragments(&self, send: impl FnMut() -> Result<()>) -> Result<()> {
         let ends = (self.gets.0.ip(), self.gets.1.ip());
         let is_long = |p: &Packet| (p.source, p.destination) == ends && p.payload.len() > 800;
-        for what in ["first fragment", "last fragment"] {
-            self.tap.expect(what, is_long)?;
-        }
-        Ok(())
+        let mut come = 0;
+        wait::until_repeated("two fragments", PATIENCE, send, || {
+            come += self.tap.drain(is_long)?.len();
+            ensure!(come >= 2, "{come} have come");
+            Ok(())
+        })
     }
 }
 
@@ -134,31 +143,34 @@ fn a_segment_in_fragments_is_acknowledged_in_a_wide_window() -> Result<()> {
             acknowledgement,
             ..Segment::default()
         };
-        client.open(family, says(flag::SYN, ISN[0], 0))?;
-        server.expect("SYN", 0)?;
-        server.open(family, says(flag::SYN | flag::ACK, ISN[1], asks))?;
-        client.expect("SYN+ACK", asks)?;
-        client.send(&client.made(says(flag::ACK, asks, answers)))?;
-        server.expect("ACK", answers)?;
+        let mut idents = 1..;
+        let mut ident = || idents.next().unwrap_or_default();
+        server.expect("SYN", 0, || client.open(family, says(flag::SYN, ISN[0], 0)))?;
+        client.expect("SYN+ACK", asks, || {
+            server.open(family, says(flag::SYN | flag::ACK, ISN[1], asks))
+        })?;
+        server.expect("ACK", answers, || {
+            client.send(&client.made(says(flag::ACK, asks, answers)))
+        })?;
 
         let said = Segment {
             payload: &data,
             ..says(flag::ACK, answers, asks)
         };
-        server.send_cut(family, 1, said)?;
-        client.expect_fragments()?;
+        client.expect_fragments(|| server.send_cut(family, ident(), said))?;
         let heard = answers + LENGTH;
-        client.send(&client.made(says(flag::ACK, asks, heard)))?;
-        server.expect("acknowledgement of all", heard)?;
+        server.expect("acknowledgement of all", heard, || {
+            client.send(&client.made(says(flag::ACK, asks, heard)))
+        })?;
 
         let asked = Segment {
             payload: &data,
             ..says(flag::ACK, asks, heard)
         };
-        client.send_cut(family, 2, asked)?;
-        server.expect_fragments()?;
-        server.send(&server.made(says(flag::ACK, heard, asks + LENGTH)))?;
-        client.expect("acknowledgement of all", asks + LENGTH)?;
+        server.expect_fragments(|| client.send_cut(family, ident(), asked))?;
+        client.expect("acknowledgement of all", asks + LENGTH, || {
+            server.send(&server.made(says(flag::ACK, heard, asks + LENGTH)))
+        })?;
     }
     assert_eq!(dropped(&scene.director, "tcp_ack_above_sent")?, 0);
     assert_accounts(&scene.director);
