@@ -1,13 +1,14 @@
 //! Start, reload and end.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::topology::{HOST_SIDE, VIP_V4};
 use testbed::tunnel::Tunnel;
+use testbed::wait;
 
-use crate::bed::{Bed, PLAIN, counted, hello, wrapped};
+use crate::bed::{Bed, PATIENCE, PLAIN, counted, hello, wrapped};
 
 #[test]
 fn a_reload_changes_the_lists_and_a_bad_file_nothing() -> Result<()> {
@@ -18,24 +19,26 @@ fn a_reload_changes_the_lists_and_a_bad_file_nothing() -> Result<()> {
     let lists =
         |director: &str| format!("{PLAIN}directors = [\"{director}\"]\nvips = [\"{VIP_V4}\"]\n");
     let agent = bed.agent(&lists("10.0.2.253"))?;
-    let heard = |port| -> Result<Vec<(String, u64)>> {
+    let counts_as = |port, source, ipip| -> Result<()> {
         bed.send(&wrapped(Tunnel::Ipip, Family::V4, &hello(Family::V4, port)))?;
-        Ok(counted(agent.outcomes()?))
+        let mut all = vec![("ipip".to_owned(), ipip), ("source".to_owned(), source)];
+        all.retain(|(_, count)| *count > 0);
+        wait::until("the packet to be counted", PATIENCE, || {
+            let counted = counted(agent.outcomes()?);
+            ensure!(counted == all, "{counted:?}, not {all:?}");
+            Ok(())
+        })
     };
-    let counts = |source, ipip| {
-        let all = [("ipip", ipip), ("source", source)].map(|(n, c)| (n.to_owned(), c));
-        all.into_iter().filter(|(_, c)| *c > 0).collect::<Vec<_>>()
-    };
-    assert_eq!(heard(37_001)?, counts(1, 0));
+    counts_as(37_001, 1, 0)?;
     agent.reload(&lists("10.0.2.254"))?;
-    assert_eq!(heard(37_002)?, counts(1, 1));
+    counts_as(37_002, 1, 1)?;
     agent.reload("[agent]\n")?;
     assert!(agent.log().contains("not reloaded"));
-    assert_eq!(heard(37_003)?, counts(1, 2));
+    counts_as(37_003, 1, 2)?;
     agent.reload(&lists("10.0.2.253"))?;
-    assert_eq!(heard(37_004)?, counts(2, 2));
+    counts_as(37_004, 2, 2)?;
     agent.reload(PLAIN)?;
-    assert_eq!(heard(37_005)?, counts(2, 3));
+    counts_as(37_005, 2, 3)?;
     Ok(())
 }
 

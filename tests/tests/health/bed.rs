@@ -23,7 +23,7 @@ use testbed::servers::OTHER_HTTP_PORT;
 use testbed::topology::Plan;
 use testbed::wait;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const FAMILY: Family = Family::V4;
 
 /// Watched by requests for `/`.

@@ -1,5 +1,7 @@
 //! What real servers are judged by beside checks: their agents, and what clients meet.
 
+use std::time::Duration;
+
 use adminapi::model::{
     AgentCheck, Check, CheckKind, HealthPolicy, Millis, PassiveCheck, RealState, Scheduler,
 };
@@ -148,12 +150,16 @@ fn connections_that_are_refused_take_a_server_out_for_a_while() -> Result<()> {
 /// Ends rs1, and has clients meet that until it is down.
 fn refuse_until_down(bed: &mut Bed) -> Result<()> {
     bed.scene.web[0].kill()?;
-    for _ in 0..8 {
-        // Every other one is reset by rs1.
-        let _ = HttpConnection::open(&bed.scene.topology.client, FAMILY.http());
-    }
-    let down = bed.until(1, RealState::Down)?;
-    let reason = down.condition.unwrap_or_default().reason;
+    let down = wait::until("rs1 to be down", PATIENCE, || {
+        for _ in 0..8 {
+            // Every other one is reset by rs1.
+            let _ = HttpConnection::open(&bed.scene.topology.client, FAMILY.http());
+        }
+        let condition = bed.view(1)?.condition.unwrap_or_default();
+        ensure!(condition.state == RealState::Down, "{condition:?}");
+        Ok(condition)
+    })?;
+    let reason = down.reason;
     assert!(reason.contains("were refused"), "{reason}");
     Ok(())
 }
@@ -188,6 +194,9 @@ fn what_clients_have_met_does_not_outlive_that_they_are_listened_to() -> Result<
     Ok(())
 }
 
+/// The fourth SYN comes seven seconds after the first (RFC 6298 §2.1).
+const FOUR_SYNS: Duration = Duration::from_secs(8);
+
 #[test]
 fn connections_that_nobody_answers_take_a_server_out() -> Result<()> {
     if !require::machine() {
@@ -212,7 +221,7 @@ fn connections_that_nobody_answers_take_a_server_out() -> Result<()> {
     let client = &bed.scene.topology.client;
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| HttpConnection::open(client, FAMILY.http()));
+            scope.spawn(|| client.enter(|| HttpConnection::open_within(FOUR_SYNS, FAMILY.http())));
         }
     });
     let down = bed.until(1, RealState::Down)?;
