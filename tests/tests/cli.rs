@@ -16,7 +16,7 @@ use testbed::topology::{Plan, Topology};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const VIP: &str = "10.9.9.9:80";
 const TITLES: &str = "\
 IP Virtual Server version 1.2.1 (size=4096)
@@ -108,6 +108,8 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
         .context("no row")?;
     assert_eq!(row.split_whitespace().nth(2), Some("4"), "{stats}");
     let mut open = HttpConnection::open(&cli.topology.client, VIP.parse()?)?;
+    // Who is answered is known to be connected.
+    open.ask_name()?;
     let connections = cli.say("-Lnc")?;
     assert!(
         connections.contains("ESTABLISHED 10.0.1.1:"),
@@ -138,7 +140,6 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
     );
     let limits = cli.say("limits")?;
     assert!(limits.contains("\nconnections "), "{limits}");
-    open.ask_name()?;
     let closed = cli.say(&format!("close -t {VIP} --from {client}"))?;
     assert_eq!(closed, format!("tcp:{client}-{VIP} closed\n"));
     assert!(open.ask_name().is_err(), "a closed connection answers");

@@ -25,7 +25,7 @@ use testbed::topology::{CLIENT_V4, HOST_SIDE, Plan, Topology};
 use testbed::traffic::{HttpConnection, fetch_names, is_served, tally};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const HTTP: Family = Family::V4;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
@@ -170,11 +170,10 @@ fn a_client_port_that_is_used_again_gets_past_a_removed_real() -> Result<()> {
             payload: b"",
         };
         let syn = tcp(client, HTTP.http(), syn);
-        tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &syn))?;
+        let syn = ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &syn);
         let what = format!("a segment with the flags {flags:#x}");
-        tap.expect(&what, |p| {
-            p.protocol == protocol::TCP && p.payload[13] == flags
-        })
+        let is_answer = |p: &Packet| p.protocol == protocol::TCP && p.payload[13] == flags;
+        tap.expect_answer(&what, || tap.send(&syn), is_answer)
     };
     answer(1000, RST | ACK)?;
     let mut changed = services(&scene.topology, Scheduler::Rr, &[1, 1])
@@ -192,10 +191,11 @@ fn a_client_port_that_is_used_again_gets_past_a_removed_real() -> Result<()> {
 fn assert_as_it_was(topology: &Topology) -> Result<()> {
     let links = topology.director.run("ip", &["link", "show"])?;
     assert!(!links.contains("xdp"), "{links}");
-    for address in ["10.0.1.254", "fd00:1::fe", "10.9.9.9"] {
-        topology.client.run("ping", &["-c1", "-W2", address])?;
+    for address in ["10.0.1.254", "fd00:1::fe", "10.9.9.9", "10.0.2.1"] {
+        wait::until("an answer", PATIENCE, || {
+            topology.client.run("ping", &["-c1", "-W2", address])
+        })?;
     }
-    topology.client.run("ping", &["-c1", "-W2", "10.0.2.1"])?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use testbed::process::output_with_input;
 use testbed::topology::{Plan, Topology};
 use testbed::{require, wait};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a terminal is told when it shows again what it showed before.
 const BACK: &str = "\x1b[?1049l";

@@ -86,7 +86,7 @@ fn the_examples_of_the_documentation_work() -> Result<()> {
     let socket = bed.director.socket();
     for example in &examples {
         let script = format!(
-            "api() {{ curl -sS -g -w '\\n%{{http_code}}' --max-time 5 --unix-socket {} \"$@\"; }}\n{}",
+            "api() {{ curl -sS -g -w '\\n%{{http_code}}' --max-time 30 --unix-socket {} \"$@\"; }}\n{}",
             socket.display(),
             example.command
         );

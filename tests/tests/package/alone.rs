@@ -30,7 +30,7 @@ inside test -s /usr/share/zsh/vendor-completions/_bulwark
 printf '[datapath]\ninterfaces = ["cl0", "rs0"]\n[api]\nunix_group = "bulwark"\n' >root/etc/bulwark/bulwark.toml
 chroot root /usr/sbin/bulwarkd &
 director=$!
-for _ in $(seq 100); do inside bulwark status >status && break; sleep 0.1; done
+for _ in $(seq 600); do inside bulwark status >status && break; sleep 0.1; done
 cat status
 test "$(inside stat -c '%a %G' /run/bulwark/api.sock)" = '660 bulwark'
 inside dpkg --install /bulwark.deb

@@ -14,7 +14,7 @@ use testbed::wait;
 
 use crate::package;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What it takes beside building the package.
 pub(crate) const PROGRAMS: [&str; 3] = ["systemctl", "nsenter", "/lib/systemd/systemd"];
