@@ -197,6 +197,7 @@ fn the_kernel_agrees_on_where_packets_go() {
             ip("route add local 10.77.64.0/20 dev lo");
             world.resolve("10.1.0.2").await;
             world.resolve("10.2.0.2").await;
+            world.hears_all().await;
             for bit in 0..32 {
                 let dst = Addr::v4((u32::from_be_bytes([10, 77, 77, 77]) ^ 1 << bit).to_be_bytes());
                 let said = run("ip", &format!("route get {dst}"));

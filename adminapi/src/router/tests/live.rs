@@ -44,7 +44,7 @@ impl Stream {
                 self.text = rest.to_owned();
                 return message;
             }
-            let frame = tokio::time::timeout(Duration::from_secs(5), self.body.frame()).await;
+            let frame = tokio::time::timeout(Duration::from_secs(30), self.body.frame()).await;
             let data = frame
                 .expect("no message")
                 .unwrap()
