@@ -75,11 +75,12 @@ fn keys_change_while_clients_connect() -> Result<()> {
         return Ok(());
     }
     let bed = Bed::build(Shape {
-        rotation: 1,
+        // An agent that is stalled for a second falls behind.
+        rotation: 2,
         ..Shape::NAT
     })?;
     bed.await_cookies(HTTP, 3, true)?;
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(6);
     let mut connections = 0;
     while Instant::now() < until {
         connections += fetch_names(&bed.topology.client, HTTP.http(), 10)?.len() as u64;
@@ -131,7 +132,8 @@ fn policy_turns_cookies_on_and_off_and_who_is_connected_does_not_notice() -> Res
 fn counts_a_client_once(bed: &Bed) -> Result<()> {
     let clients = |count| {
         let now = bed.status(HTTP)?;
-        ensure!((now.sent, now.accepted) == (count, count), "{now:?}");
+        // A SYN that is sent again is answered again.
+        ensure!(now.sent >= count && now.accepted == count, "{now:?}");
         Ok(())
     };
     clients(1)?;

@@ -18,7 +18,7 @@ use testbed::topology::{CLIENT_V4, Plan, RealHost, Topology, VIP_V4};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What clients wait beside a flood: a SYN that is lost comes again after 1, 3, 7, 15 and 31 seconds, and
 /// two may have to arrive.

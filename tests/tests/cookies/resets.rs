@@ -71,7 +71,8 @@ fn serves_who_resets(shape: Shape) -> Result<()> {
         let expected = file_sha256(&big_file()?)?;
         ensure!(download_sha256(client, family.http(), "/big")? == expected);
         let status = bed.status(family)?;
-        ensure!(status.accepted == 13, "{status:?}");
+        // A SYN that is sent again may be answered and reset twice.
+        ensure!(status.accepted >= 13, "{status:?}");
     }
     ensure!(bed.strangers()? == 0, "{} SYNs of nobody", bed.strangers()?);
     let stats = bed.director.api().stats()?;
@@ -101,13 +102,15 @@ fn who_does_not_reset_gets_nowhere(bed: &Bed, family: Family) -> Result<()> {
             &packet,
         ))
     };
-    for _ in 0..3 {
-        say(flag::SYN, 1_000_000)?;
-        say(flag::RST, 1_000_001)?;
-    }
-    wait::until("answers", PATIENCE, || {
+    let speak = || {
+        (0..3).try_for_each(|_| {
+            say(flag::SYN, 1_000_000)?;
+            say(flag::RST, 1_000_001)
+        })
+    };
+    wait::until_repeated("answers", PATIENCE, speak, || {
         let now = bed.status(family)?;
-        ensure!(now.sent == before.sent + 3, "{now:?}");
+        ensure!(now.sent >= before.sent + 3, "{now:?}");
         ensure!(now.accepted == before.accepted, "{now:?}");
         Ok(())
     })

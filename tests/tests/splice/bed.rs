@@ -15,7 +15,7 @@ use testbed::servers::{Nginx, OTHER_HTTP_PORT};
 use testbed::topology::{Plan, RealHost, Topology};
 use testbed::wait;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Counts the SYNs that come to a real server.
 const SYNS: &str = "table inet syns {\n chain input {\n  type filter hook input priority -200;\n  \

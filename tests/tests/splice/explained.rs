@@ -98,6 +98,10 @@ fn who_comes_back_when_all_real_servers_are_full_is_told_so_by_a_reset() -> Resu
     let refused = opened.and_then(|mut open| open.ask_name());
     let error = format!("{:#}", refused.expect_err("all are full"));
     ensure!(error.contains("reset"), "{error}");
-    ensure!(bed.dropped("no_real")? > 0 && bed.dropped("no_agent")? == 0);
+    wait::until("it to be counted", PATIENCE, || {
+        ensure!(bed.dropped("no_real")? > 0);
+        Ok(())
+    })?;
+    ensure!(bed.dropped("no_agent")? == 0);
     balanced(&bed.director)
 }
