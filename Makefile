@@ -22,6 +22,8 @@ export CARGO_HOME ?= $(RUST_HOME)/.cargo
 endif
 BUILD := $(strip $(AS_OWNER) cargo)
 
+TEST ?= cargo test
+
 # The oldest rustc that builds this, as in Cargo.toml.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
@@ -142,8 +144,8 @@ generated:
 test: deps ## Run every test (as root: the end-to-end tests make network namespaces)
 	$(BUILD) build --workspace
 	$(BUILD) test --workspace --no-run
-	cargo test --workspace --no-fail-fast
-	BULWARK_FAST_PATH=off cargo test --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
+	$(TEST) --workspace --no-fail-fast
+	BULWARK_FAST_PATH=off $(TEST) --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
 
 demo: demo-deps release-all ## Serve HTTP through a director in namespaces, show the distribution, flood it
 	target/release/demo
