@@ -22,6 +22,8 @@ export CARGO_HOME ?= $(RUST_HOME)/.cargo
 endif
 BUILD := $(strip $(AS_OWNER) cargo)
 
+# Apart from the director: linked with what only that needs, it would have a library more to load.
+BUILD_COMMAND_LINE := $(BUILD) build --release --package bulwark-ctl
 TEST ?= cargo test
 
 # The oldest rustc that builds this, as in Cargo.toml.
@@ -128,11 +130,13 @@ build: build-deps ## Build everything, debug
 	$(BUILD) build --workspace
 
 release: build-deps ## Build bulwarkd and bulwark, completions and man pages into target/release
-	$(BUILD) build --release --package bulwark-director --package bulwark-ctl
+	$(BUILD) build --release --package bulwark-director
+	$(BUILD_COMMAND_LINE)
 	$(MAKE) --no-print-directory generated
 
 release-all: build-deps ## Build demo and bench as well
 	$(BUILD) build --release --workspace
+	$(BUILD_COMMAND_LINE)
 
 # What the command line says of itself.
 generated:
