@@ -12,6 +12,7 @@
 pub mod accounts;
 pub mod agent;
 pub mod api;
+mod backlog;
 pub mod bench;
 pub mod bpf;
 pub mod certificates;

@@ -13,26 +13,21 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 
-use crate::director::is_test;
+use crate::backlog::Backlog;
 use crate::floor;
 use crate::process::{output, output_with_input};
 
 const PREFIX: &str = "bw";
 const DIRECTORY: &str = "/run/netns";
 
-/// How many frames may wait for a CPU, in all namespaces together (`Documentation/admin-guide/sysctl/net.rst`).
-const BACKLOG: &str = "/proc/sys/net/core/netdev_max_backlog";
-/// What a flood brings while its CPU does something else: with the 1,000 that are usual it pushes out the
-/// frames of tests that run beside it.
-const WIDE: u32 = 10_000;
-
 static NEXT: AtomicU32 = AtomicU32::new(0);
-static PREPARED: Once = Once::new();
+static SWEEP: Once = Once::new();
 
 /// A network namespace of this process.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    _backlog: Backlog,
 }
 
 impl Namespace {
@@ -41,17 +36,14 @@ impl Namespace {
     /// # Errors
     /// When `ip netns add` fails: most often, not root.
     pub fn new(label: &str) -> Result<Self> {
-        PREPARED.call_once(|| {
-            sweep();
-            // Benchmarks take the machine as it is.
-            if is_test() {
-                widen_backlog();
-            }
-        });
+        SWEEP.call_once(sweep);
         let number = NEXT.fetch_add(1, Relaxed);
         let name = format!("{PREFIX}{}-{number}-{label}", std::process::id());
         output(Command::new("ip").args(["netns", "add", &name]))?;
-        let namespace = Self { name };
+        let namespace = Self {
+            name,
+            _backlog: Backlog::widen(),
+        };
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }
@@ -156,15 +148,6 @@ fn remove(name: &str) {
 pub fn remove_own() {
     let own = std::process::id().to_string();
     remove_where(|id| id == own);
-}
-
-/// A machine that does not let itself be told so loses a frame now and then.
-fn widen_backlog() {
-    let present = fs::read_to_string(BACKLOG).ok();
-    let present = present.and_then(|text| text.trim().parse::<u32>().ok());
-    if present.is_some_and(|frames| frames < WIDE) {
-        let _ = fs::write(BACKLOG, WIDE.to_string());
-    }
 }
 
 /// Removes the namespaces of processes that are gone.
