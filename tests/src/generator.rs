@@ -18,7 +18,7 @@ use crate::topology::{CLIENT_NETWORK, DIRECTOR_HOST, HOST_SIDE};
 use crate::wait;
 
 /// How long a flood may go on.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Sequence number of the first SYN; the responder's own is [`SERVER_ISN`].

@@ -19,7 +19,7 @@ use testbed::wait;
 const HTTP: Family = Family::V4;
 const CLIENTS: u32 = 8;
 const CONNECTIONS: u32 = 3000;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that ends in one of three ways: in order, by a reset (an answer is left unread),
 /// or without a word sent.

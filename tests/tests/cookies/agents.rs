@@ -43,8 +43,12 @@ fn who_loses_its_agent_gets_no_more_cookies_and_without_any_all_goes_on_as_befor
         (CookiePolicy::Always, "set by the user"),
     ] {
         set_policy(&bed, policy)?;
-        let told = bed.status(HTTP)?.reason;
-        ensure!(told == format!("{why}; real server {lack}"), "{told}");
+        let expected = format!("{why}; real server {lack}");
+        wait::until(&expected, PATIENCE, || {
+            let told = bed.status(HTTP)?.reason;
+            ensure!(told == expected, "{told}");
+            Ok(())
+        })?;
     }
     let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 6)?);
     ensure!(!names.contains_key("rs1"), "{names:?}");

@@ -86,7 +86,7 @@ fn a_client_port_can_be_used_again_at_once(bed: &Bed, family: Family) -> Result<
     // By HTTP 1.0 it is the server that closes, and the client waits for it to.
     const CLIENT: &str = "import socket, sys\n\
         s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)\n\
-        s.settimeout(10); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
+        s.settimeout(30); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
         s.bind(('', 25000)); s.connect((sys.argv[1], 80))\n\
         s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
         print(b''.join(iter(lambda: s.recv(4096), b'')).split()[-1].decode())\n";
