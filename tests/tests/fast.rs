@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use adminapi::model::{Protocol, Real, Scheduler, Stats, Status, TimeoutsPatch, Traffic};
+use adminapi::model::{
+    ExplainQuery, Protocol, Real, Scheduler, Stats, Status, TimeoutsPatch, Traffic,
+};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
 use testbed::director::Configuration;
@@ -15,11 +17,11 @@ use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::big_file;
-use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, REAL_SIDE};
+use testbed::topology::{CLIENT_SIDE, CLIENT_V4, HOST_SIDE, Plan, REAL_SIDE};
 use testbed::traffic::{HttpConnection, UdpClient, download_sha256, file_sha256};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const FAMILY: Family = Family::V4;
 
 /// A director with the fast path, and one real server.
@@ -89,6 +91,24 @@ fn most_of_a_download_never_reaches_the_director() -> Result<()> {
     balanced(&scene.director)?;
     wait::until("closed connections to leave the gate", PATIENCE, || {
         ensure!(flows(&scene)? == 0);
+        Ok(())
+    })
+}
+
+/// Waits until the director knows how long packets to the real servers may be.
+fn await_mtu(scene: &Scene, mtu: u32) -> Result<()> {
+    let query = ExplainQuery {
+        protocol: Protocol::Udp,
+        from: (CLIENT_V4, 9).into(),
+        to: FAMILY.echo(),
+        interface: None,
+        call_id: None,
+    };
+    wait::until("the MTU to be known", PATIENCE, || {
+        let api = scene.director.api();
+        let told = api.call(async |api| api.explain(&query).await)?;
+        let hop = told.next_hop.context("no way")?;
+        ensure!(hop.mtu == mtu, "{hop:?}");
         Ok(())
     })
 }
@@ -176,6 +196,7 @@ fn padding_beyond_the_mtu_of_the_next_hop_is_left_behind() -> Result<()> {
         .topology
         .director
         .ip(&format!("link set {out} mtu 1500\n"))?;
+    await_mtu(&scene, 1500)?;
     let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
     for family in Family::BOTH {
         let echo = UdpClient::open(&scene.topology.client, family.echo())?;
@@ -186,10 +207,13 @@ fn padding_beyond_the_mtu_of_the_next_hop_is_left_behind() -> Result<()> {
         let packet = udp(echo.socket().local_addr()?, family.echo(), &[7; 1300]);
         let frame = [packet, vec![0; 300]].concat();
         for _ in 0..3 {
-            tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &frame))?;
-            let mut answer = [0; 2000];
-            let length = echo.socket().recv(&mut answer)?;
-            ensure!(answer[..length].ends_with(&[7; 1300]), "{family:?}");
+            wait::until("an answer", PATIENCE, || {
+                tap.send(&ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &frame))?;
+                let mut answer = [0; 2000];
+                let length = echo.socket().recv(&mut answer)?;
+                ensure!(answer[..length].ends_with(&[7; 1300]), "{family:?}");
+                Ok(())
+            })?;
         }
         ensure!(lane(&scene, out)? == (true, None));
         echo.echo(b"x")?;
@@ -267,10 +291,10 @@ fn a_busy_connection_lives_and_an_idle_one_dies() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let scene = scene(|configuration| configuration.timeout("tcp", 2))?;
+    let scene = scene(|configuration| configuration.timeout("tcp", 4))?;
     let mut open = cached(&scene)?;
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(4) {
+    while start.elapsed() < Duration::from_secs(7) {
         open.ask_name()?;
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -327,11 +351,11 @@ fn who_talks_while_the_director_stands_still_lives() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let mut scene = scene(|configuration| configuration.timeout("tcp", 1))?;
+    let mut scene = scene(|configuration| configuration.timeout("tcp", 4))?;
     let mut open = cached(&scene)?;
     scene.director.process().signal(Signal::Stop)?;
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(3) {
+    while start.elapsed() < Duration::from_secs(7) {
         open.ask_name().context("while it stands still")?;
         std::thread::sleep(Duration::from_millis(100));
     }
