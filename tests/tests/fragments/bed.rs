@@ -49,6 +49,11 @@ pub(crate) fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
 }
 
+pub(crate) fn is_echo(family: Family) -> impl Fn(&Packet) -> bool {
+    let ends = Some((family.echo(), client(family)));
+    move |packet| packet.protocol == protocol::UDP && packet.sockets() == ends
+}
+
 pub(crate) fn dropped(director: &Director, reason: &str) -> Result<u64> {
     Ok(director
         .api()
@@ -83,9 +88,7 @@ impl ByHand {
         message: &[u8],
         send: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let ends = Some((family.echo(), client(family)));
-        let is_echo = |p: &Packet| p.protocol == protocol::UDP && p.sockets() == ends;
-        let echo = self.tap.expect_answer("echo", send, is_echo)?;
+        let echo = self.tap.expect_answer("echo", send, is_echo(family))?;
         ensure!(echo.payload_intact() && echo.payload.ends_with(message));
         Ok(())
     }

@@ -123,8 +123,8 @@ fn pmtu_disc_0_takes_through_a_tunnel_what_is_too_long_for_it() -> Result<()> {
     let is_told = |p: &Packet| matches!(p.icmp(), Some((3, 4) | (2, 0)));
     let expect_echo = |length: usize| -> Result<()> {
         let ends = Some((Family::V4.echo(), client(Family::V4)));
-        let send = || send(Family::V4, length);
-        let echo = answers.expect_answer("echo", send, |p| p.sockets() == ends)?;
+        send(Family::V4, length)?;
+        let echo = answers.expect("echo", |p| p.sockets() == ends)?;
         ensure!(echo.payload_intact() && echo.payload.ends_with(&bytes(length)));
         Ok(())
     };
