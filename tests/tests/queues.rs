@@ -15,7 +15,7 @@ use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, Topology};
 use testbed::traffic::{UdpClient, download_sha256, fetch_names, file_sha256, tally};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn scene(queues: u8) -> Result<Scene> {
     Scene::start_with(
