@@ -101,7 +101,7 @@ fn a_client_names_nobody_else() -> Result<()> {
     let script = "exec 3<>/dev/tcp/10.9.9.9/21; \
                   printf 'USER anonymous\\r\\nPASS x\\r\\nPORT 10,0,1,77,156,64\\r\\n' >&3; \
                   head -n 4 <&3";
-    let said = client.run("timeout", &["10", "bash", "-c", script])?;
+    let said = client.run("timeout", &["60", "bash", "-c", script])?;
     ensure!(said.contains("230"), "not let in: {said}");
     let id = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
     assert_eq!(bed.director.api().service(id)?.stats.connections, 1);

@@ -9,9 +9,10 @@ use adminapi::model::{
 use anyhow::{Result, ensure};
 use testbed::mmdb::Mmdb;
 use testbed::topology::{CLIENT_V4, VIP_V4};
+use testbed::wait;
 
 use crate::bed::Bed;
-use crate::control::Control;
+use crate::control::{Control, PATIENCE};
 
 /// Where a client comes from is asked before what it was told, and before whether its real server is
 /// there.
@@ -60,7 +61,11 @@ fn a_region_is_refused_data_connections_as_explained() -> Result<()> {
             let dropped = || anyhow::Ok(api.stats()?.drops.get("region").copied());
             let before = dropped()?;
             let opened = TcpStream::connect_timeout(&to, Duration::from_millis(500));
-            ensure!(opened.is_err() && dropped()? > before, "{to} was taken");
+            ensure!(opened.is_err(), "{to} was taken");
+            wait::until("a drop", PATIENCE, || {
+                ensure!(dropped()? > before);
+                Ok(())
+            })?;
         }
         let service = ServiceId::at(Protocol::Tcp, (VIP_V4, 21).into());
         api.remove_real(service, real)?;
