@@ -15,7 +15,7 @@ use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Type, code and second word: unreachable, too big, time exceeded.
 const fn errors(family: Family) -> [(u8, u8, u32); 3] {

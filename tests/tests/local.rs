@@ -11,10 +11,11 @@ use testbed::topology::{Plan, Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{
     HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, is_served, tally,
 };
+use testbed::wait;
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// The director's own address by which it is a real server.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
-
 fn own(family: Family) -> std::net::IpAddr {
     match family {
         Family::V4 => [10, 0, 2, 254].into(),
@@ -159,18 +160,22 @@ fn what_the_host_cannot_serve_is_dropped_and_told() -> Result<()> {
         let before = dropped_here(&bench)?;
         api.add_real(service.id, &real)?;
         ensure!(!is_served(client, Family::V4.http()), "{address} serves");
-        ensure!(
-            dropped_here(&bench)? > before,
-            "nothing was dropped for {address}"
-        );
+        wait::until("a drop", PATIENCE, || {
+            let dropped = dropped_here(&bench)?;
+            ensure!(dropped > before, "nothing was dropped for {address}");
+            Ok(())
+        })?;
         api.remove_real(service.id, real.endpoint(service.id.port()))?;
-        let log = bench.director.log();
-        ensure!(log.contains(why), "{log}");
+        wait::until("the reason", PATIENCE, || {
+            let log = bench.director.log();
+            ensure!(log.contains(why), "{log}");
+            Ok(())
+        })?;
     }
     let lo = format!("addr del {VIP_V4}/32 dev lo\n");
     bench.topology.director.ip(&lo)?;
     let told = "it is the director itself, which does not have 10.9.9.9:80";
-    testbed::wait::until("the address to be gone", PATIENCE, || {
+    wait::until("the address to be gone", PATIENCE, || {
         let dr = real(own(Family::V4), ForwardingMethod::Dr)?;
         api.add_real(service.id, &dr)?;
         api.remove_real(service.id, dr.endpoint(service.id.port()))?;

@@ -20,7 +20,7 @@ use testbed::topology::{Plan, Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{UdpClient, fetch_names, file_sha256, tally, upload};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A way to the real servers.
 #[derive(Clone, Copy)]

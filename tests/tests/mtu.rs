@@ -1,18 +1,25 @@
 //! Packets as long as the links take.
 
+use std::time::Duration;
+
 use adminapi::model::Scheduler;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use testbed::accounts::assert_accounts;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::topology::Plan;
 use testbed::traffic::UdpClient;
+use testbed::wait;
 
-/// Whether a ping of `size` bytes of payload is answered; `fragment` is `-M` of ping(8).
-fn ping(scene: &Scene, family: Family, size: usize, fragment: &str) -> bool {
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A ping of `size` bytes of payload is answered; `fragment` is `-M` of ping(8).
+fn ping(scene: &Scene, family: Family, size: usize, fragment: &str) -> Result<()> {
     let (size, vip) = (size.to_string(), family.vip().to_string());
     let arguments = ["-c1", "-W2", "-M", fragment, "-s", &size, &vip];
-    scene.topology.client.run("ping", &arguments).is_ok()
+    wait::until("an answer", PATIENCE, || {
+        scene.topology.client.run("ping", &arguments).map(drop)
+    })
 }
 
 #[test]
@@ -31,10 +38,8 @@ fn packets_of_the_whole_mtu_pass_in_both_directions() -> Result<()> {
         for (family, headers) in [(Family::V4, 28), (Family::V6, 48)] {
             let client = UdpClient::open(&scene.topology.client, family.echo())?;
             client.echo(&vec![7; usize::from(mtu) - headers - 4])?;
-            assert!(
-                ping(&scene, family, usize::from(mtu) - headers, "do"),
-                "{family:?} {mtu}"
-            );
+            let whole = usize::from(mtu) - headers;
+            ping(&scene, family, whole, "do").with_context(|| format!("{family:?} {mtu}"))?;
         }
         assert_accounts(&scene.director);
     }
@@ -52,7 +57,7 @@ fn a_ping_in_fragments_is_left_to_the_kernel() -> Result<()> {
     };
     let scene = Scene::start_with(plan, Scheduler::Rr, &[1])?;
     for family in Family::BOTH {
-        assert!(ping(&scene, family, 4000, "dont"), "{family:?}");
+        ping(&scene, family, 4000, "dont").with_context(|| format!("{family:?}"))?;
     }
     let stats = scene.director.api().stats()?;
     assert_eq!(stats.drops.get("fragment"), None);

@@ -18,7 +18,7 @@ use testbed::topology::{CLIENT_V4, CLIENT_V6};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn stick(scene: &Scene, id: ServiceId, persistence: Persistence) -> Result<()> {
     let patch = ServicePatch {

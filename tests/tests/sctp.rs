@@ -15,7 +15,7 @@ use testbed::scene::Family;
 use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Chunk types (RFC 9260 3.2).
 const DATA: u8 = 0;

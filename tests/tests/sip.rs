@@ -15,7 +15,7 @@ use testbed::topology::{CLIENT_V4, CLIENT_V6};
 use testbed::traffic::{UdpClient, tally};
 use testbed::wait;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn patched(scene: &Scene, id: ServiceId, persistence: Persistence) -> Result<()> {
     let patch = ServicePatch {

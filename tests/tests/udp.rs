@@ -13,7 +13,7 @@ use testbed::traffic::{UdpClient, tally};
 use testbed::wait;
 use testbed::{floor, require};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn each_client_is_echoed_by_one_real() -> Result<()> {

@@ -1,5 +1,6 @@
 //! One real server outside, and the director with servers of its own.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use testbed::scene::{Family, services};
 use testbed::servers::{ECHO_PORT, Nginx, OTHER_HTTP_PORT, UdpEcho};
 use testbed::topology::{Plan, Topology};
 use testbed::traffic::{HttpConnection, UdpClient};
+use testbed::wait;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The director's own address by which it is a real server.
 pub(crate) fn own(family: Family) -> IpAddr {
@@ -105,6 +107,20 @@ impl Bed {
     pub(crate) fn caught(&self) -> Result<u64> {
         let workers = self.director.api().stats()?.workers;
         Ok(workers.iter().map(|worker| worker.from_host).sum())
+    }
+
+    /// Nobody is at `server`: its kernel says so.
+    pub(crate) fn refuses(&self, server: SocketAddr) -> Result<()> {
+        let client = UdpClient::open(&self.topology.client, server)?;
+        wait::until("the refusal", PATIENCE, || {
+            let sent = client.socket().send(b"anybody?");
+            let heard = sent.and_then(|_| client.socket().recv(&mut [0; 16]));
+            let refused = heard
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+            ensure!(refused, "{server}: {heard:?}");
+            Ok(())
+        })
     }
 
     pub(crate) fn ask_directly(&self, family: Family) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use adminapi::model::{Protocol, Scheduler, ServiceId};
 use anyhow::{Context, Result, ensure};
@@ -24,6 +25,9 @@ const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
 const COOKIE_ECHO: u8 = 10;
 const COOKIE_ACK: u8 = 11;
+
+/// How long the program waits before the client sends again.
+const GLANCE: Duration = Duration::from_millis(500);
 
 const PORT: u16 = 5000;
 /// What the program has in its place: another checksum.
@@ -54,7 +58,7 @@ impl<'a> Pair<'a> {
             let kind = socket2::Protocol::from(i32::from(protocol::SCTP));
             let socket = Socket::new(domain, Type::RAW, Some(kind))?;
             socket.bind(&at(family, 0).into())?;
-            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(GLANCE))?;
             Ok(socket)
         })?;
         let at_client = Tap::open(&bed.topology.client, HOST_SIDE)?;
@@ -79,12 +83,15 @@ impl<'a> Pair<'a> {
         let vip = SocketAddr::new(self.family.vip(), PORT);
         let sent = sctp(self.client(), vip, tag, chunks);
         let (from, to) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
-        self.at_client.send(&ethernet(from, to, &sent))?;
-        let got = self.heard()?;
-        ensure!(got.sockets() == Some((self.client(), at(self.family, OWN_PORT))));
-        ensure!(got.payload_intact(), "{got:?}");
-        ensure!(got.payload[12..] == body(&sent)?[12..], "{got:?}");
-        Ok(())
+        let frame = ethernet(from, to, &sent);
+        let send = || self.at_client.send(&frame);
+        wait::until_repeated("chunk of the client", PATIENCE, send, || {
+            let got = self.heard()?;
+            ensure!(got.sockets() == Some((self.client(), at(self.family, OWN_PORT))));
+            ensure!(got.payload_intact(), "{got:?}");
+            ensure!(got.payload[12..] == body(&sent)?[12..], "{got:?}");
+            Ok(())
+        })
     }
 
     /// The next packet that the program is given. By IPv6 a raw socket tells no header.
@@ -103,12 +110,17 @@ impl<'a> Pair<'a> {
     fn answers(&self, tag: u32, chunks: Chunks<'_>) -> Result<()> {
         let sent = sctp(at(self.family, OWN_PORT), self.client(), tag, chunks);
         let to = SocketAddr::new(self.client().ip(), 0);
-        self.program.send_to(&body(&sent)?, &to.into())?;
+        let sent = body(&sent)?;
+        let send = || Ok(self.program.send_to(&sent, &to.into()).map(drop)?);
         let vip = SocketAddr::new(self.family.vip(), PORT);
-        let is_answer = |packet: &Packet| packet.sockets() == Some((vip, self.client()));
-        let got = self.at_client.expect("chunk of the program", is_answer)?;
+        let is_answer = |packet: &Packet| {
+            packet.sockets() == Some((vip, self.client()))
+                && packet.payload.get(12..) == sent.get(12..)
+        };
+        let got = self
+            .at_client
+            .expect_answer("chunk of the program", send, is_answer)?;
         ensure!(got.payload_intact(), "{got:?}");
-        ensure!(got.payload[12..] == body(&sent)?[12..], "{got:?}");
         Ok(())
     }
 

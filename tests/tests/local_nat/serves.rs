@@ -1,7 +1,6 @@
 //! Web servers and echoes on the director are served, asked directly, and outlive a killed director.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -92,10 +91,7 @@ fn an_upload_and_errors_find_their_way() -> Result<()> {
         let vip = SocketAddr::new(family.vip(), CLOSED_PORT);
         let here = (at(family, CLOSED_PORT), 1);
         api.add_service(&service(Protocol::Udp, vip, Scheduler::Rr, [here]))?;
-        let refused = UdpClient::open(client, vip)?;
-        refused.socket().send(b"anybody?")?;
-        let error = refused.socket().recv(&mut [0; 16]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?}");
+        bed.refuses(vip)?;
     }
     assert_accounts(&bed.director);
     Ok(())
@@ -121,10 +117,7 @@ fn its_programs_can_be_asked_directly() -> Result<()> {
         ensure!(bed.caught()? > before, "{family:?}: nothing was caught");
         let direct = UdpClient::open(client, at(family, ECHO_PORT))?;
         assert_eq!(direct.echo(&[b'x'; 4000])?, "director");
-        let closed = UdpClient::open(client, at(family, CLOSED_PORT))?;
-        closed.socket().send(b"anybody?")?;
-        let error = closed.socket().recv(&mut [0; 16]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{family:?}");
+        bed.refuses(at(family, CLOSED_PORT))?;
         fetch_names(client, family.http(), 2)?;
     }
     let here = &bed.topology.director;
@@ -172,12 +165,9 @@ fn groups_hear_its_programs() -> Result<()> {
     for (family, group, station) in groups {
         let (from, to) = (at(family, ECHO_PORT), SocketAddr::new(group.parse()?, 5353));
         let before = bed.caught()?;
-        here.send(&ethernet(
-            Mac::of_host(2, 0xfe),
-            station,
-            &udp(from, to, b"hello"),
-        ))?;
-        outside.expect(group, |packet| {
+        let frame = ethernet(Mac::of_host(2, 0xfe), station, &udp(from, to, b"hello"));
+        let says = || here.send(&frame);
+        outside.expect_answer(group, says, |packet| {
             packet.source == from.ip() && packet.destination == to.ip()
         })?;
         ensure!(bed.caught()? == before, "{group}: it was caught");
