@@ -86,18 +86,21 @@ fn what_peers_forward_arrives() -> Result<()> {
     let report = Forwarding::try_parse_from([&words[..], &rest].concat())?;
     let report = report.options.run()?;
     assert_positive(&report, 8);
-    let by_gate = |name: &str| {
+    let value = |name: &str, column: usize| {
         let row = report.tables[0].rows.iter().find(|row| row.name == name);
-        row.and_then(|row| row.values[4])
+        row.and_then(|row| row.values[column])
     };
+    let (arrived, by_gate) = (|name| value(name, 3), |name| value(name, 4));
     for fast in [
         "bulwark NAT",
         "bulwark NAT, IPv6",
         "bulwark DR",
         "bulwark TUN, ipip",
     ] {
+        // Of what a busy machine loses before the gate nobody forwards anything.
+        let share = by_gate(fast).zip(arrived(fast));
         assert!(
-            by_gate(fast).is_some_and(|share| share > 50.0),
+            share.is_some_and(|(by_gate, arrived)| by_gate * 2.0 > arrived),
             "{report:?}"
         );
     }
