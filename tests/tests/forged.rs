@@ -134,7 +134,8 @@ fn what_no_client_can_be_opens_nothing() -> Result<()> {
             expect_drop(&scene, family.http_service(), from, family.http())?;
             expect_drop(&scene, family.echo_service(), from, family.echo())?;
         }
-        UdpClient::open(&scene.topology.client, family.echo())?.echo(b"a client")?;
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        wait::until("an echo", PATIENCE, || client.echo(b"a client"))?;
     }
     assert_accounts(&scene.director);
     Ok(())

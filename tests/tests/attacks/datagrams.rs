@@ -37,7 +37,9 @@ fn start() -> Result<Scene> {
 
 fn start_shaped(more: impl FnOnce(Configuration) -> Configuration) -> Result<Scene> {
     let scene = Scene::start_shaped(Plan::default(), Scheduler::Rr, &[1, 1, 1], |shape| {
-        more(shape.defense("dwell", 1))
+        let brisk = shape.defense("dwell", 1);
+        // Some of a flood will do, where others have the machine.
+        more(brisk.defense("new_udp", 200).defense("new_udp_leave", 10))
     })?;
     let director = &scene.topology.director;
     director.ip("route add default via 10.0.1.1\n")?;
@@ -118,11 +120,7 @@ fn a_service_says_itself_whether_its_clients_come_twice() -> Result<()> {
     if !require::programs(&PROGRAMS) {
         return Ok(());
     }
-    let scene = start_shaped(|shape| {
-        // Some of a flood will do, where others have the machine.
-        let shape = shape.defense("new_udp", 200).defense("new_udp_leave", 10);
-        shape.defense("udp_repeats", "off")
-    })?;
+    let scene = start_shaped(|shape| shape.defense("udp_repeats", "off"))?;
     let api = scene.director.api();
     let says = |policy| {
         let patch = ServicePatch {
