@@ -3,6 +3,7 @@
 
 mod merge;
 mod strict;
+mod twice;
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,13 +35,22 @@ pub enum Unread {
 /// Everything that is wrong with it.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    match serde_path_to_error::deserialize(Strict(&mut json)) {
+    match T::deserialize(Strict(&mut json)) {
         Ok(value) => json.end().map(|()| value).map_err(Unread::Malformed),
         // Where a word is expected, null is called malformed too, so the document is asked itself.
-        Err(error) => match serde_json::from_slice(bytes) {
-            Ok(document) => Err(Unread::Invalid(problems::<T>(document))),
-            Err(_) => Err(Unread::Malformed(error.into_inner())),
-        },
+        Err(_) => Err(unread::<T>(bytes)),
+    }
+}
+
+/// Why a document that is no `T` is none.
+fn unread<T: DeserializeOwned>(bytes: &[u8]) -> Unread {
+    match twice::document(bytes) {
+        Ok((document, mut found)) => {
+            found.extend(problems::<T>(document));
+            found.truncate(MOST);
+            Unread::Invalid(found)
+        }
+        Err(error) => Unread::Malformed(error),
     }
 }
 
@@ -173,14 +183,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Change, Configuration, RealPatch, Service};
+    use crate::model::{
+        Change, Configuration, FilterRules, MarkRule, RealPatch, Service, ServicePatch, Timeouts,
+    };
 
-    fn pointers<T: DeserializeOwned>(document: &Value) -> Vec<String> {
-        match read::<T>(document.to_string().as_bytes()) {
-            Err(Unread::Invalid(problems)) => problems.into_iter().map(|p| p.pointer).collect(),
+    fn found<T: DeserializeOwned>(text: &str) -> Vec<Problem> {
+        match read::<T>(text.as_bytes()) {
+            Err(Unread::Invalid(problems)) => problems,
             Err(other) => panic!("{other}"),
             Ok(_) => Vec::new(),
         }
+    }
+
+    fn pointers<T: DeserializeOwned>(document: &Value) -> Vec<String> {
+        let found = found::<T>(&document.to_string());
+        found.into_iter().map(|problem| problem.pointer).collect()
     }
 
     #[test]
@@ -253,5 +270,129 @@ mod tests {
     fn problems_are_bounded() {
         let fields: Value = (0..1000).map(|n| (format!("f{n}"), json!(1))).collect();
         assert_eq!(pointers::<Service>(&fields).len(), MOST);
+    }
+    #[test]
+    fn a_member_that_stands_twice_is_refused_where_it_stands() {
+        type Body = (
+            fn(&str) -> Vec<Problem>,
+            &'static str,
+            &'static [&'static str],
+        );
+        let bodies: [Body; 15] = [
+            (
+                found::<RealPatch>,
+                r#"{"weight":1,"weight":2}"#,
+                &["/weight"],
+            ),
+            (
+                found::<RealPatch>,
+                r#"{"weight":1,"weight":1,"weight":"x"}"#,
+                &["/weight"],
+            ),
+            (
+                found::<RealPatch>,
+                r#"{"weight":1,"w\u0065ight":2}"#,
+                &["/weight"],
+            ),
+            (
+                found::<RealPatch>,
+                r#"{"tun":{"port":1,"port":2}}"#,
+                &["/tun/port"],
+            ),
+            (
+                found::<ServicePatch>,
+                r#"{"health":{"quorum":1,"quorum":2}}"#,
+                &["/health/quorum"],
+            ),
+            (
+                found::<ServicePatch>,
+                r#"{"health":{"check":{"type":"http","path":"/","path":null}}}"#,
+                &["/health/check/path"],
+            ),
+            (
+                found::<ServicePatch>,
+                r#"{"health":null,"health":null}"#,
+                &["/health"],
+            ),
+            (
+                found::<ServicePatch>,
+                r#"{"health":{"~/":[{"a":1,"a":1}],"~/":2}}"#,
+                &["/health/~0~1/0/a", "/health/~0~1"],
+            ),
+            (
+                found::<Service>,
+                r#"{"protocol":"tcp","address":"10.0.0.1","port":80,"port":"x","protocol":"udp",
+                    "real":[{"address":"10.0.2.1","weight":"x"}]}"#,
+                &["/port", "/protocol", "/real/0/weight"],
+            ),
+            (
+                found::<Timeouts>,
+                r#"{"tcp":1,"tcp":1,"tcpfin":1,"udp":1}"#,
+                &["/tcp"],
+            ),
+            (
+                found::<FilterRules>,
+                r#"{"limits":[],"limits":[]}"#,
+                &["/limits"],
+            ),
+            (
+                found::<MarkRule>,
+                r#"{"mark":1,"protocol":"tcp","mark":2}"#,
+                &["/mark"],
+            ),
+            (
+                found::<Configuration>,
+                r#"{"service":[],"sysctls":{"drop_entry":1,"drop_entry":2}}"#,
+                &["/sysctls/drop_entry"],
+            ),
+            (
+                found::<Vec<Change>>,
+                r#"[{"remove_services":{}},
+                    {"change_real":{"service":"fwm:1","real":"10.0.2.1:80",
+                                    "patch":{"weight":1,"weight":2}}}]"#,
+                &["/1/change_real/patch/weight"],
+            ),
+            (
+                found::<Vec<Change>>,
+                r#"[{"remove_services":{},"remove_services":{}}]"#,
+                &["/0/remove_services"],
+            ),
+        ];
+        for (found, body, expected) in bodies {
+            let found = found(body);
+            let pointers: Vec<_> = found.iter().map(|p| p.pointer.as_str()).collect();
+            assert_eq!(pointers, expected, "{body}");
+            assert_eq!(found[0].message, "stands twice", "{body}");
+        }
+        let many: String = (0..1000)
+            .map(|n| format!(r#""f{n}":1,"f{n}":1,"#))
+            .collect();
+        assert_eq!(found::<Service>(&format!(r#"{{{many}"a":1}}"#)).len(), MOST);
+    }
+
+    #[test]
+    fn what_is_no_json_is_so_whatever_stands_in_it_before() {
+        for (body, why) in [
+            (r#"{"weight":1,}"#, "trailing comma at line 1 column 13"),
+            (
+                r#"{"weight":1,"weight":2"#,
+                "EOF while parsing an object at line 1 column 22",
+            ),
+            (
+                r#"{"tun":{"port":1,"port":2]}"#,
+                "expected `,` or `}` at line 1 column 26",
+            ),
+            (
+                r#"{"weight":1} x"#,
+                "trailing characters at line 1 column 14",
+            ),
+            (r#"{"weight":nul}"#, "expected ident at line 1 column 14"),
+            ("", "EOF while parsing a value at line 1 column 0"),
+        ] {
+            match read::<RealPatch>(body.as_bytes()) {
+                Err(Unread::Malformed(error)) => assert_eq!(error.to_string(), why, "{body}"),
+                other => panic!("{body}: {other:?}"),
+            }
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Objects where objects are meant: serde reads a struct of a list, too, by the places of its fields,
-//! which nobody has in mind who writes JSON.
+//! which nobody has in mind who writes JSON. And each member once.
 
 use std::fmt;
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
+
+use super::twice::Once;
 
 /// A deserializer, or a part of one, below which no list is taken for a struct.
 pub(super) struct Strict<T>(pub(super) T);
@@ -102,7 +104,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Strict(fields))
+        self.0.visit_map(Once::new(Strict(fields)))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {

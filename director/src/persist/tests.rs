@@ -71,6 +71,14 @@ fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
             "/service/0/port",
         ),
         (bad_value.to_string(), "/service/0/real/0/address"),
+        (
+            r#"{"service": [], "marks": [], "marks": []}"#.to_owned(),
+            "/marks: stands twice",
+        ),
+        (
+            r#"{"service": [], "sysctls": {"drop_entry": 1, "drop_entry": 2}}"#.to_owned(),
+            "/sysctls/drop_entry: stands twice",
+        ),
     ] {
         let (_folder, store) = store();
         store.write(&state(1)).unwrap();
