@@ -19,7 +19,7 @@ use director::host;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
 use director::signals::{Order, Signals};
-use director::{logging, persist, privilege, supervisor};
+use director::{logging, privilege, supervisor};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -90,9 +90,7 @@ fn check(file: &Path) -> Result<()> {
         let access = listeners::access(listen)?;
         remarks.extend(access.tls.and_then(|shown| shown.get().remark()));
     }
-    if let Some(kept) = &config.api.persist {
-        persist::judge(kept).map_err(Error::msg)?;
-    }
+    run::judge(file, &config)?;
     if let Some(agents) = &config.agents {
         let shown = agents::shown(&agents.identity).map_err(Error::msg);
         remarks.extend(shown.context("[agents]")?.get().remark());

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use adminapi::ControlError;
 use adminapi::json::{self, Unread};
 use adminapi::model::{Configuration, FilterRules};
 use adminapi::validate::validate_whole;
@@ -207,16 +208,29 @@ impl Store {
     }
 }
 
-/// What is wrong with the file at `path` for a director that starts there; nothing is changed.
+/// What a director that starts finds in the file at `path`, if there is one; nothing is changed.
 ///
 /// # Errors
-/// That, with its place.
-pub fn judge(path: &Path) -> Result<(), String> {
-    let read = read(path).map(drop);
-    read.map_err(|why| {
+/// What is wrong with the file, with its place.
+pub fn look(path: &Path) -> Result<Option<Configuration>, String> {
+    read(path).map_err(|why| {
         let file = path.display();
         format!("{why}\nmend it, or a director that starts uses {file}.last, or does not start")
     })
+}
+
+/// Why a director does not do what the file at `path` says, which is whole, and what to do.
+pub fn unfit(path: &Path, refused: &ControlError) -> String {
+    let file = path.display();
+    let told = match refused {
+        ControlError::Invalid(problems) => told(path, problems),
+        other => format!("{file}: {other}"),
+    };
+    format!(
+        "{told}\nwhat the API has changed is kept there ([api] persist), and does not go with the \
+         configuration file any more: change that back, or mend {file}, or remove it to begin with \
+         the configuration file"
+    )
 }
 
 /// Writes the state to its last byte.

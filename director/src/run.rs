@@ -26,6 +26,7 @@ use crate::xsk::CopyMode;
 
 pub use follow::{follow, follow_atlas, hear, look_after};
 
+pub use begin::judge;
 use begin::{begin, settle};
 use tables::{Tables, tables};
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use adminapi::model::Scheduler;
+use adminapi::model::{FilterRules, ForwardingMethod, Scheduler};
 use anyhow::{Context, Result, bail, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director, binary};
+use testbed::director::{Configuration, Director, binary, by, run_to_end};
 use testbed::process::{Signal, output};
 use testbed::require;
 use testbed::scene::{Family, Scene, services};
@@ -195,6 +195,108 @@ fn of_a_reload_that_is_refused_nothing_is_done() -> Result<()> {
         "{after:#?}"
     );
     ensure!(filter()?.listed.is_empty());
+    Ok(())
+}
+
+/// What is kept of the API's changes at `state` and does not go with `text`, another configuration
+/// file: the check refuses it as the start does, and says where it is.
+fn is_refused(
+    topology: &Topology,
+    director: &Director,
+    (text, state, place): (&str, &Path, &str),
+) -> Result<()> {
+    fs::write(director.file(), text)?;
+    let check = || director.ask(&topology.director, "--check");
+    let (status, told) = check()?;
+    ensure!(!status.success(), "{told}");
+    let file = state.display();
+    ensure!(told.starts_with(&format!("{file}: {place}")), "{told}");
+    ensure!(
+        told.contains(&format!("mend {file}, or remove it")),
+        "{told}"
+    );
+    let (status, said) = run_to_end(&topology.director, &[], text)?;
+    ensure!(!status.success(), "{said}");
+    ensure!(said.ends_with(&format!("bulwarkd: {told}")), "{said}");
+    fs::remove_file(state)?;
+    let (status, told) = check()?;
+    ensure!(status.success(), "{told}");
+    Ok(())
+}
+
+#[test]
+fn what_is_kept_and_does_not_fit_is_refused_by_the_check_and_by_the_start() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("state.json");
+    let interfaces = topology.interfaces();
+    let [.., last] = &interfaces[..] else {
+        bail!("no interface");
+    };
+    let kept = |interfaces: &[String]| {
+        let persist = state.display().to_string();
+        Configuration::new(interfaces.to_vec()).api("persist", persist)
+    };
+    let plain = kept(&interfaces);
+
+    let mut director = Director::start(&topology.director, &plain)?;
+    let text =
+        |configuration: &Configuration, director: &Director| configuration.text(&director.socket());
+    let rules = FilterRules {
+        strict: vec![last.clone()],
+        ..FilterRules::default()
+    };
+    let api = director.api();
+    api.call(async |api| api.put_filter(&rules).await)?;
+    ensure!(director.stop()?.success());
+    let narrow = text(&kept(&interfaces[..interfaces.len() - 1]), &director)?;
+    let place = format!("/filter/strict/0: {last:?} is no interface");
+    is_refused(&topology, &director, (&narrow, &state, &place))?;
+
+    let speaking = plain
+        .clone()
+        .datapath("local_addresses", ["10.0.2.240"].to_vec());
+    let mut director = Director::start(&topology.director, &speaking)?;
+    let [served, ..] = &services(&topology, Scheduler::Rr, &[1])[..] else {
+        bail!("no service");
+    };
+    let served = by(served.clone(), ForwardingMethod::FullNat, None);
+    director.api().add_service(&served)?;
+    ensure!(director.stop()?.success());
+    let mute = text(&plain, &director)?;
+    let place = "/service/0/real/0/method: the director has no";
+    is_refused(&topology, &director, (&mute, &state, place))?;
+
+    let mark = r#"{"service": [], "marks": [{"mark": 1, "region": "nowhere"}]}"#;
+    fs::write(&state, mark)?;
+    let place = "/marks/0/region: there is no region \"nowhere\"";
+    is_refused(&topology, &director, (&mute, &state, place))
+}
+
+#[test]
+fn the_check_refuses_what_no_start_takes_of_the_file_itself() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let configuration = Configuration::new(topology.interfaces());
+    let director = Director::start(&topology.director, &configuration)?;
+    let file = director.file();
+    let bad = configuration.filter("loose", ["eth9"].to_vec());
+    fs::write(&file, bad.text(&director.socket())?)?;
+    let (status, told) = director.ask(&topology.director, "--check")?;
+    ensure!(!status.success(), "{told}");
+    let wanted = format!("{}: /filter/loose/0: \"eth9\"", file.display());
+    ensure!(told.starts_with(&wanted), "{told}");
     Ok(())
 }
 

@@ -5,13 +5,12 @@ use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model::{MarkRule, Service, SyncDaemon, Timeouts};
 use adminapi::sysctl::Sysctls;
-use adminapi::validate::too_many_marks;
 
 use super::filter::{FilterPlan, Filtering};
 use super::publish::plan;
 use super::regions::orphaned;
 use super::roles::Touched;
-use super::{Director, edit};
+use super::{Director, edit, marks};
 use crate::marks::Rule;
 use crate::pool::Pool;
 use crate::tcp;
@@ -92,23 +91,20 @@ impl Director {
 
     /// Judges what is wanted, the rules of marks being `present` now.
     fn judge(&self, wanted: &Desired<'_>, present: &[MarkRule]) -> Result<Judged> {
-        let filter = self.plan_filters(&wanted.filter)?;
+        let filter = self.plan_filters(&wanted.filter);
+        let filter = filter.map_err(|error| error.below("/filter"))?;
         let numbers = filter.rules.as_ref().map(|rules| rules.numbers().clone());
         let numbers = numbers.unwrap_or_else(|| self.region_numbers());
-        match wanted.marks {
-            Some(marks) => {
-                ControlError::unless_valid(too_many_marks(marks.len()).into_iter().collect())
-                    .map_err(|error| error.below("/marks"))?;
-            }
-            None => ControlError::unless_valid(orphaned(present, &numbers))
-                .map_err(|error| error.below("/filter"))?,
+        if wanted.marks.is_none() {
+            ControlError::unless_valid(orphaned(present, &numbers))
+                .map_err(|error| error.below("/filter"))?;
         }
         let links = self.neighbourhood.links().borrow().clone();
         let daemons = wanted.daemons;
         let daemons = daemons.map(|daemons| self.daemons.settled(daemons, &links));
         Ok(Judged {
             marks: (wanted.marks)
-                .map(|marks| self.compile(marks, &numbers))
+                .map(|marks| marks::compile(marks, &self.interface_names(), &numbers))
                 .transpose()
                 .map_err(|error| error.below("/marks"))?,
             timeouts: self.timeouts_with(wanted.timeouts)?,

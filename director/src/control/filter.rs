@@ -31,7 +31,7 @@ const NO_RULES: [&str; 4] = ["no_socket", "bad_cookie", "reset_heard", "first_da
 /// only when there is none is it for the gate to do, which does not look for a wider network then.
 const FALLBACK: Ticks = Ticks::seconds(2);
 
-pub(super) use plan::{FilterPlan, Filtering};
+pub(super) use plan::{FilterPlan, Filtering, RulePlan};
 
 /// What is filtered now.
 #[derive(Debug, Default)]
@@ -251,46 +251,6 @@ impl Director {
         })
     }
 
-    pub(super) fn compile_filter(&self, wanted: &FilterRules, plan: &Plan) -> Result<Rules> {
-        let mut problems = Vec::new();
-        let mut ports = |key: &str, names: &[String]| {
-            let mut bits = 0;
-            for (index, name) in names.iter().enumerate() {
-                let mut interfaces = self.facts.interfaces.iter();
-                match interfaces.position(|(interface, _)| interface.name == *name) {
-                    Some(port) => bits |= 1 << port,
-                    None => problems.push(Problem::new(
-                        format!("/{key}/{index}"),
-                        format!("{name:?} is no interface of the director"),
-                        "name one of [datapath] interfaces",
-                    )),
-                }
-            }
-            bits
-        };
-        let rules = Rules {
-            bogons: ports("bogons", &wanted.bogons),
-            strict: ports("strict", &wanted.strict),
-            loose: ports("loose", &wanted.loose),
-            limits: Vec::new(),
-            regions: plan.rules,
-        };
-        let mut compiled = Vec::new();
-        for (index, wanted) in wanted.limits.iter().enumerate() {
-            let pointer = || format!("/limits/{index}/region");
-            match plan.region(wanted.region.as_deref(), pointer) {
-                Ok(region) => compiled.push(limits::limit(wanted, region)),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        let rules = Rules {
-            limits: compiled,
-            ..rules
-        };
-        ControlError::unless_valid(problems)?;
-        Ok(rules)
-    }
-
     pub(super) fn show_filter(&self) -> Result<Filter> {
         let filters = self.filters.lock();
         let mut listed = BTreeMap::new();
@@ -324,6 +284,47 @@ impl Director {
             atlas: regions::sheets(&filters.regional.atlas),
         })
     }
+}
+
+/// `wanted` as the gate is told it, when the director has these interfaces, by port, and `plan` says
+/// which regions there are.
+fn compile(interfaces: &[&str], wanted: &FilterRules, plan: &Plan) -> Result<Rules> {
+    let mut problems = Vec::new();
+    let mut ports = |key: &str, names: &[String]| {
+        let mut bits = 0;
+        for (index, name) in names.iter().enumerate() {
+            match interfaces.iter().position(|own| own == name) {
+                Some(port) => bits |= 1 << port,
+                None => problems.push(Problem::new(
+                    format!("/{key}/{index}"),
+                    format!("{name:?} is no interface of the director"),
+                    "name one of [datapath] interfaces",
+                )),
+            }
+        }
+        bits
+    };
+    let rules = Rules {
+        bogons: ports("bogons", &wanted.bogons),
+        strict: ports("strict", &wanted.strict),
+        loose: ports("loose", &wanted.loose),
+        limits: Vec::new(),
+        regions: plan.rules,
+    };
+    let mut compiled = Vec::new();
+    for (index, wanted) in wanted.limits.iter().enumerate() {
+        let pointer = || format!("/limits/{index}/region");
+        match plan.region(wanted.region.as_deref(), pointer) {
+            Ok(region) => compiled.push(limits::limit(wanted, region)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let rules = Rules {
+        limits: compiled,
+        ..rules
+    };
+    ControlError::unless_valid(problems)?;
+    Ok(rules)
 }
 
 fn bogons_of(wanted: &FilterRules) -> Vec<Net> {

@@ -19,8 +19,7 @@ impl Director {
     ) -> Result<()> {
         let mut rules = self.rules.lock();
         let wanted = change(&rules);
-        ControlError::unless_valid(too_many_marks(wanted.len()).into_iter().collect())?;
-        let compiled = self.compile(&wanted, &self.region_numbers())?;
+        let compiled = compile(&wanted, &self.interface_names(), &self.region_numbers())?;
         self.change(|pool, _| {
             pool.set_marks(compiled.into());
             Ok(())
@@ -31,47 +30,55 @@ impl Director {
 
     /// Refuses a rule that is to stand behind the others; pointers are into it alone.
     pub(super) fn refuse_mark(&self, rule: &MarkRule) -> Result<()> {
-        let judged = self.compile_one(rule, &self.region_numbers());
+        let judged = compile_one(rule, &self.interface_names(), &self.region_numbers());
         judged.map(drop).map_err(ControlError::Invalid)
     }
+}
 
-    /// `rules` as packets meet them, when regions have these numbers.
-    pub(super) fn compile(&self, rules: &[MarkRule], numbers: &Numbers) -> Result<Vec<Rule>> {
-        let (mut compiled, mut problems) = (Vec::new(), Vec::new());
-        for (index, rule) in rules.iter().enumerate() {
-            match self.compile_one(rule, numbers) {
-                Ok(rule) => compiled.push(rule),
-                Err(own) => {
-                    let own = own.into_iter();
-                    problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
-                }
+/// `rules` as packets meet them, when the director has these interfaces, by port, and regions these
+/// numbers.
+///
+/// # Errors
+/// That they are too many, or what each of them names that is not there.
+pub(super) fn compile(
+    rules: &[MarkRule],
+    interfaces: &[&str],
+    numbers: &Numbers,
+) -> Result<Vec<Rule>> {
+    ControlError::unless_valid(too_many_marks(rules.len()).into_iter().collect())?;
+    let (mut compiled, mut problems) = (Vec::new(), Vec::new());
+    for (index, rule) in rules.iter().enumerate() {
+        match compile_one(rule, interfaces, numbers) {
+            Ok(rule) => compiled.push(rule),
+            Err(own) => {
+                let own = own.into_iter();
+                problems.extend(own.map(|problem| problem.below(&format!("/{index}"))));
             }
         }
-        ControlError::unless_valid(problems)?;
-        Ok(compiled)
     }
+    ControlError::unless_valid(problems)?;
+    Ok(compiled)
+}
 
-    fn compile_one(
-        &self,
-        rule: &MarkRule,
-        numbers: &Numbers,
-    ) -> std::result::Result<Rule, Vec<Problem>> {
-        let interfaces = &self.facts.interfaces;
-        let port_of = |name: &str| interfaces.iter().position(|(own, _)| own.name == name);
-        let missing = |name: &str| {
-            let message = format!("{name:?} is no interface of the director");
-            Problem::new("/interface", message, "name one of [datapath] interfaces")
-        };
-        let named = rule.interface.as_deref();
-        let port = named.map(|name| port_of(name).ok_or_else(|| missing(name)));
-        let at = || "/region".to_owned();
-        match (
-            port.transpose(),
-            region(numbers, rule.region.as_deref(), at),
-        ) {
-            (Ok(port), Ok(region)) => Ok(compiled(rule, port.map(|port| port as u16), region)),
-            (port, region) => Err(port.err().into_iter().chain(region.err()).collect()),
-        }
+fn compile_one(
+    rule: &MarkRule,
+    interfaces: &[&str],
+    numbers: &Numbers,
+) -> std::result::Result<Rule, Vec<Problem>> {
+    let port_of = |name: &str| interfaces.iter().position(|own| *own == name);
+    let missing = |name: &str| {
+        let message = format!("{name:?} is no interface of the director");
+        Problem::new("/interface", message, "name one of [datapath] interfaces")
+    };
+    let named = rule.interface.as_deref();
+    let port = named.map(|name| port_of(name).ok_or_else(|| missing(name)));
+    let at = || "/region".to_owned();
+    match (
+        port.transpose(),
+        region(numbers, rule.region.as_deref(), at),
+    ) {
+        (Ok(port), Ok(region)) => Ok(compiled(rule, port.map(|port| port as u16), region)),
+        (port, region) => Err(port.err().into_iter().chain(region.err()).collect()),
     }
 }
 

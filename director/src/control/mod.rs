@@ -20,6 +20,7 @@ mod forwarding;
 mod health;
 mod history;
 mod home;
+mod judge;
 mod keeping;
 mod kept;
 mod limits;
@@ -75,6 +76,7 @@ use fast::FastWatch;
 use health::Ward;
 pub use health::look_after;
 use history::History;
+pub use judge::judge;
 use keeping::Keeping;
 pub use outer::listen as listen_for_errors;
 use publish::Master;
@@ -204,6 +206,12 @@ impl Director {
         std::iter::once(self.beats.load(Relaxed))
             .chain(workers)
             .collect()
+    }
+
+    /// The names of the interfaces, by port.
+    fn interface_names(&self) -> Vec<&str> {
+        let interfaces = self.facts.interfaces.iter();
+        interfaces.map(|(own, _)| own.name.as_str()).collect()
     }
 
     /// How many services there are.

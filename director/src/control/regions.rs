@@ -88,7 +88,7 @@ pub(super) fn region(
 
 impl Regional {
     /// What `wanted` makes of it, with this atlas.
-    fn plan(numbers: &Numbers, wanted: &FilterRules, atlas: Arc<Atlas>) -> Result<Plan> {
+    pub(super) fn plan(numbers: &Numbers, wanted: &FilterRules, atlas: Arc<Atlas>) -> Result<Plan> {
         let numbers = numbered(numbers, wanted);
         ControlError::unless_valid(unknowable(wanted, &atlas))?;
         let mut rules = RegionRules::default();
@@ -197,7 +197,7 @@ fn unknowable(wanted: &FilterRules, atlas: &Atlas) -> Vec<Problem> {
     problems
 }
 
-fn unfit(error: AtlasError) -> ControlError {
+pub(super) fn unfit(error: AtlasError) -> ControlError {
     ControlError::Limit(error.to_string())
 }
 
@@ -250,11 +250,6 @@ impl Director {
             pool.set_geography(geography);
             Ok(())
         })
-    }
-
-    /// What `wanted` makes of the regions, with this atlas.
-    pub(super) fn plan_regions(&self, wanted: &FilterRules, atlas: Arc<Atlas>) -> Result<Plan> {
-        Regional::plan(&self.region_numbers(), wanted, atlas)
     }
 
     /// The numbers that regions have now.

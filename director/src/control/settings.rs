@@ -118,11 +118,7 @@ impl Director {
 
     /// The timeouts of now with those of `wanted` that are not 0.
     pub(super) fn timeouts_with(&self, wanted: Timeouts) -> Result<tcp::Timeouts> {
-        let Timeouts { tcp, tcpfin, udp } = wanted;
-        let mut timeouts = tcp::Timeouts::clone(&self.shared.timeouts.load());
-        let set = timeouts.set(tcp, tcpfin, udp);
-        set.map_err(|e| ControlError::Limit(e.to_string()))?;
-        Ok(timeouts)
+        with_timeouts(tcp::Timeouts::clone(&self.shared.timeouts.load()), wanted)
     }
 
     fn put_levels(&self, wanted: &Levels) {
@@ -138,6 +134,17 @@ impl Director {
             }
         }
     }
+}
+
+/// `timeouts` with those of `wanted` that are not 0.
+pub(super) fn with_timeouts(
+    mut timeouts: tcp::Timeouts,
+    wanted: Timeouts,
+) -> Result<tcp::Timeouts> {
+    let Timeouts { tcp, tcpfin, udp } = wanted;
+    let set = timeouts.set(tcp, tcpfin, udp);
+    set.map_err(|e| ControlError::Limit(e.to_string()))?;
+    Ok(timeouts)
 }
 
 /// A service without the real servers that are being drained: they are not wanted any more.

@@ -191,12 +191,12 @@ fn nothing_is_left_of_what_cannot_be_written() {
 #[test]
 fn a_file_is_judged_and_left_where_it_is() {
     let (_folder, store) = store();
-    assert_eq!(judge(store.path()), Ok(()));
+    assert_eq!(look(store.path()), Ok(None));
     store.write(&state(1)).unwrap();
-    assert_eq!(judge(store.path()), Ok(()));
+    assert_eq!(look(store.path()), Ok(Some(state(1))));
     let future = "{\"service\": [], \"future\": 1}";
     fs::write(store.path(), future).unwrap();
-    let why = judge(store.path()).unwrap_err();
+    let why = look(store.path()).unwrap_err();
     assert!(why.contains("/future") && why.contains(".last"), "{why}");
     assert_eq!(fs::read_to_string(store.path()).unwrap(), future);
 }

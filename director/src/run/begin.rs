@@ -1,14 +1,16 @@
 //! Configures a director that has just started: as the API, a former one or the file has it.
 
-use adminapi::model;
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use adminapi::{ControlError, model};
+use anyhow::{Context, Error, Result};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::control::Director;
-use crate::keep::{Former, Wishes};
+use crate::control::{self, Director};
+use crate::keep::{Former, Running, Wishes};
 use crate::neighbour::Link;
-use crate::persist::Store;
+use crate::persist::{self, Store};
 use crate::wire::ethernet::LEN as ETHERNET_LEN;
 use crate::xsk::MAX_PACKET;
 
@@ -39,15 +41,46 @@ fn warn_of_long_packets(link: &Link) {
     }
 }
 
+/// Judges what a director that starts with the `config` of `file` would begin with: what is kept of
+/// the API's changes, or else what the file says.
+///
+/// # Errors
+/// What it would refuse, as far as that can be told without the gate, and in which file.
+pub fn judge(file: &Path, config: &Config) -> Result<()> {
+    if let Some(path) = &config.api.persist {
+        if let Some(state) = persist::look(path).map_err(Error::msg)? {
+            return judge_kept(config, path, &state);
+        }
+    }
+    let judged = control::judge(config, &Wishes::of(config));
+    judged.with_context(|| file.display().to_string())
+}
+
+/// Judges the `state` that is kept at `path`.
+fn judge_kept(config: &Config, path: &Path, state: &model::Configuration) -> Result<()> {
+    let judged = control::judge(config, &Wishes::stored(state));
+    judged.map_err(|error| unfit(path, &error))
+}
+
+fn unfit(path: &Path, error: &ControlError) -> Error {
+    Error::msg(persist::unfit(path, error))
+}
+
 /// Configures a director that has just started. Where the API's changes are kept, as it was left;
 /// else as a former one, or the file, has it.
 pub(super) fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
     let stored = match &config.api.persist {
-        Some(path) => director.open_store(Store::at(path))?,
+        Some(path) => {
+            let state = director.open_store(Store::at(path))?;
+            state.map(|state| (path, state))
+        }
         None => None,
     };
     match &stored {
-        Some(state) => restore(director, config, state, former)?,
+        Some((path, state)) => {
+            judge_kept(config, path, state)?;
+            restore(director, config, state, former).map_err(|error| unfit(path, &error))?;
+        }
         None => resume(director, config, former)?,
     }
     if let Some(former) = former {
@@ -57,29 +90,44 @@ pub(super) fn begin(director: &Director, config: &Config, former: Option<&Former
     Ok(())
 }
 
-/// Configures a director that has just started as the API has left it.
+/// Configures a director that has just started as the API has left it. Who was being drained and does
+/// not go with that any more is drained no further.
 fn restore(
     director: &Director,
     config: &Config,
     state: &model::Configuration,
     former: Option<&Former>,
-) -> Result<()> {
-    let mut wishes = Wishes::stored(state);
-    if let Some(running) = former.and_then(|former| former.running.as_ref()) {
-        wishes.services = running.with_leaving(wishes.services);
+) -> Result<(), ControlError> {
+    let wishes = Wishes::stored(state);
+    match former.and_then(|former| former.running.as_ref()) {
+        Some(running) => adopt_leaving(director, config, &wishes, running)?,
+        None => director.adopt(config, &wishes)?,
     }
-    let refused = || "what was kept cannot be done any more ([api] persist)";
-    director.adopt(config, &wishes).with_context(refused)?;
     director.adopt_defense(&config.defense);
     if let Some(former) = former {
         director.take_over(former, wishes.level);
     }
     let mut state = state.clone();
     let daemons = state.daemons.take().unwrap_or_default();
-    director.put_whole(&state).with_context(refused)?;
+    director.put_whole(&state)?;
     director.start_again(&daemons);
     director.note_file(Wishes::of(config));
     Ok(())
+}
+
+/// Adopts `wishes` with those who were being drained when a former director ended, if they fit.
+fn adopt_leaving(
+    director: &Director,
+    config: &Config,
+    wishes: &Wishes,
+    running: &Running,
+) -> Result<(), ControlError> {
+    let mut with_leaving = wishes.clone();
+    with_leaving.services = running.with_leaving(with_leaving.services);
+    director.adopt(config, &with_leaving).or_else(|error| {
+        warn!(%error, "who was being drained cannot be any more");
+        director.adopt(config, wishes)
+    })
 }
 
 /// Configures a director that has just started. What has not changed in the file since the `former`

@@ -8,10 +8,10 @@ use adminapi::error::Result;
 use adminapi::model::{Configuration, FilterRules, Prefix, StandingListing};
 use tracing::{error, warn};
 
-use super::{Filters, bogons_of};
+use super::{Filters, bogons_of, compile};
 use crate::config;
 use crate::control::publish::refused;
-use crate::control::regions::{self, Numbers, Plan};
+use crate::control::regions::{self, Numbers, Plan, Regional};
 use crate::control::unix::unix_now;
 use crate::control::{Director, limits, translate};
 use crate::filter::{List, Listing, Rules};
@@ -84,6 +84,26 @@ impl Filtering {
 }
 
 impl RulePlan {
+    /// Judges rules, when the director has these interfaces, by port, and regions have these numbers
+    /// now.
+    ///
+    /// # Errors
+    /// What they name that is not there, or that the regions have too many networks.
+    pub(in crate::control) fn of(
+        wanted: FilterRules,
+        interfaces: &[&str],
+        numbers: &Numbers,
+        atlas: Arc<Atlas>,
+    ) -> Result<Self> {
+        let regions = Regional::plan(numbers, &wanted, atlas)?;
+        let rules = compile(interfaces, &wanted, &regions)?;
+        Ok(Self {
+            wanted,
+            rules,
+            regions,
+        })
+    }
+
     /// The numbers of regions.
     pub(in crate::control) fn numbers(&self) -> &Numbers {
         self.regions.numbers()
@@ -185,13 +205,8 @@ impl Director {
         wanted: FilterRules,
         atlas: Arc<Atlas>,
     ) -> Result<RulePlan> {
-        let regions = self.plan_regions(&wanted, atlas)?;
-        let rules = self.compile_filter(&wanted, &regions)?;
-        Ok(RulePlan {
-            wanted,
-            rules,
-            regions,
-        })
+        let numbers = self.region_numbers();
+        RulePlan::of(wanted, &self.interface_names(), &numbers, atlas)
     }
 
     /// Tells the gate all of a plan or nothing; what was in force. Where regions are is for the pool
