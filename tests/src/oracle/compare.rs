@@ -17,6 +17,8 @@ const WEB: i64 = 5;
 pub struct Leeway {
     /// By how much less time has passed here.
     pub behind: Duration,
+    /// By how much more.
+    pub late: Duration,
     /// Whether packets and bytes depend on web servers.
     pub web: bool,
     /// Segments of real servers that the capture has not sent, by service and real server (none:
@@ -69,8 +71,9 @@ impl Leeway {
     fn remaining(&self, expected: &Row, got: &Row) -> Result<()> {
         let web = if self.web { WEB } else { 0 };
         let most = expected.1 + READING + web + self.behind.as_secs_f64().ceil() as i64;
+        let least = expected.1 - READING - self.late.as_secs() as i64;
         ensure!(
-            (expected.1 - READING..=most).contains(&got.1),
+            (least..=most).contains(&got.1),
             "{}: expected to live {} s, got {} s",
             expected.0,
             expected.1,

@@ -25,7 +25,7 @@ const REALS: u8 = 3;
 const DIRECTOR: u8 = 0xfe;
 /// How long a read waits for a packet that has not come yet.
 const SLICE: Duration = Duration::from_millis(1);
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(5);
 const ETHERNET: usize = 14;
 /// The device of the kernel's IPIP driver, which the captures name.
 const TUNNEL: &str = "tunl0";

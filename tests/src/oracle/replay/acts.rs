@@ -60,6 +60,7 @@ impl Run<'_> {
             }
             Act::Wait(time) => {
                 sleep(time);
+                self.waited += time;
                 Ok(())
             }
             // Counters are as of now here, and times are remaining ones: nothing to wait for.

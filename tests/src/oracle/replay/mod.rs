@@ -20,7 +20,7 @@ use super::talk::{Flow, Talk};
 use crate::director::Director;
 
 /// How long what should be seen may take to be so.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(5);
 /// The client's port when a capture does not say.
 const PORT: u16 = 20_000;
@@ -72,6 +72,8 @@ pub fn replay(lab: &Lab, case: &Case, knowledge: Knowledge) -> Result<()> {
             web,
             ..Leeway::default()
         },
+        began: Instant::now(),
+        waited: Duration::ZERO,
         pending: VecDeque::new(),
         sentence: String::new(),
         expires_abandoned: false,
@@ -108,6 +110,9 @@ struct Run<'a> {
     director: Director,
     talk: Talk,
     leeway: Leeway,
+    began: Instant,
+    /// What has passed since because the capture says so.
+    waited: Duration,
     /// What the last sentence has still to send.
     pending: VecDeque<Act>,
     sentence: String,
@@ -215,6 +220,14 @@ impl Run<'_> {
             return self.run_and_check(command);
         }
         eventually(|| self.run_and_check(command))
+    }
+
+    /// What may differ now: a slow machine has taken its time.
+    fn leeway(&self) -> Leeway {
+        Leeway {
+            late: self.began.elapsed().saturating_sub(self.waited),
+            ..self.leeway.clone()
+        }
     }
 
     /// Notes what a command does to services and counters.

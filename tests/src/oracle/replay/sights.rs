@@ -26,7 +26,7 @@ impl Run<'_> {
             return Ok(());
         }
         let stdout = text_lines(&output.stdout);
-        self.leeway
+        self.leeway()
             .check(&command.line, &self.ours(&command.stdout), &stdout)
             .with_context(|| {
                 format!(
@@ -74,7 +74,7 @@ impl Run<'_> {
         eventually(|| {
             let rows = self.listing("ipvsadm -Lnc")?;
             let row = rows.iter().find(|row| of_flow(row, flow));
-            self.leeway
+            self.leeway()
                 .connection(expected, row.map_or(NO_CONNECTION, String::as_str))
         })?;
         let Some(real) = reals.first() else {
