@@ -34,9 +34,8 @@ static LIMITER: OnceLock<Limiter> = OnceLock::new();
 
 /// Starts logging to standard error. `RUST_LOG` goes before what is configured.
 pub fn start(log: &Log) {
-    let level = Level::from(log.level);
-    let configured = || EnvFilter::new(format!("{level},{AUDIT}=info"));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| configured());
+    let said = std::env::var(EnvFilter::DEFAULT_ENV);
+    let filter = filter(said.as_deref().unwrap_or_default(), log);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -47,6 +46,16 @@ pub fn start(log: &Log) {
         .with(Bounded(LIMITER.get_or_init(Limiter::default)))
         .with(lines)
         .init();
+}
+
+/// What goes out: what is `said` in the environment, if that can be read, else what is configured; and
+/// in either case the audit.
+fn filter(said: &str, log: &Log) -> EnvFilter {
+    // Of two levels for one target the last holds.
+    let audited = |levels: &str| format!("{levels},{AUDIT}=info");
+    let said = Some(said.trim()).filter(|said| !said.is_empty());
+    let said = said.and_then(|said| EnvFilter::try_new(audited(said)).ok());
+    said.unwrap_or_else(|| EnvFilter::new(audited(Level::from(log.level).as_str())))
 }
 
 /// Says which messages were held back in intervals that have ended. To be called about once a
@@ -126,6 +135,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogLevel;
 
     #[test]
     fn the_same_message_goes_out_a_bounded_number_of_times() {
@@ -151,6 +161,41 @@ mod tests {
             assert_eq!(count, 50 - MOST);
         }
         assert_eq!(limiter.held_back(later), []);
+    }
+
+    #[test]
+    fn the_audit_goes_out_whatever_the_environment_says() {
+        let with = |level| Log {
+            level,
+            ..Log::default()
+        };
+        // Of an audit of two lines, and of a line of each level: what goes out.
+        for (said, level, count) in [
+            ("", LogLevel::Error, 2 + 1),
+            ("  ", LogLevel::Debug, 2 + 4),
+            ("error", LogLevel::Debug, 2 + 1),
+            ("warn", LogLevel::Info, 2 + 2),
+            ("debug", LogLevel::Info, 2 + 4),
+            ("off", LogLevel::Info, 2),
+            ("bulwark=debug", LogLevel::Info, 2),
+            ("audit=off,info", LogLevel::Info, 2 + 3),
+            ("audit=trace,", LogLevel::Info, 2),
+            ("no=level", LogLevel::Warn, 2 + 2),
+        ] {
+            let lines = Lines::default();
+            let subscriber = tracing_subscriber::registry()
+                .with(filter(said, &with(level)))
+                .with(lines.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: AUDIT, "a change");
+                warn!(target: AUDIT, "not let in");
+                tracing::error!("one");
+                warn!("two");
+                tracing::info!("three");
+                tracing::debug!("four");
+            });
+            assert_eq!(*lines.0.lock(), count, "{said:?}");
+        }
     }
 
     /// Counts the lines that get through.
