@@ -18,6 +18,9 @@ use crate::bed::{Bench, PATIENCE};
 
 const FAMILY: Family = Family::V4;
 
+/// What the director speaks from by FullNAT.
+const SPEAKER: &str = "10.0.2.240";
+
 /// Who has a connection to the real server that is drained.
 struct Guest {
     open: HttpConnection,
@@ -73,6 +76,39 @@ fn a_drain_goes_on_where_changes_are_kept() -> Result<()> {
         let now = guest.drain(&bench)?;
         assert_eq!((now.since, now.until), (before.since, before.until));
     }
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Nobody wants who is being drained any more: what he needs may go, and the next director starts.
+#[test]
+fn who_is_drained_and_does_not_fit_any_more_keeps_nobody_from_starting() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("state.json").display().to_string();
+    let keeping = |configuration: Configuration| configuration.api("persist", file);
+    let mut bench = Bench::start_shaped(ForwardingMethod::Nat, keeping)?;
+    let plain = bench.configuration.clone();
+    let speaking = plain
+        .clone()
+        .datapath("local_addresses", [SPEAKER].to_vec());
+    bench.configuration = speaking;
+    bench.restart(Signal::Term)?;
+    let guest = Guest::of(&bench)?;
+    let fullnat = RealPatch {
+        method: Some(ForwardingMethod::FullNat),
+        ..RealPatch::drain(600)
+    };
+    let api = bench.director.api();
+    api.change_real(FAMILY.http_service(), guest.at, fullnat)?;
+    bench.wait_kept("\"seconds\":600")?;
+    bench.configuration = plain;
+    bench.restart(Signal::Term)?;
+    assert!(guest.drain(&bench).is_err());
+    let log = bench.director.log();
+    assert!(log.contains("who was being drained cannot be"), "{log}");
     assert_accounts(&bench.director);
     Ok(())
 }
