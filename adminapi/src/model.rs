@@ -74,6 +74,7 @@ pub use listing::{
     Five, ListingQuery, Live, Numbers, Order, RealRow, ServiceRow, Side, ViewsQuery,
 };
 pub use mark::{BadPortRange, BadPrefix, MarkRule, PortRange, Prefix};
+pub(crate) use merge::FilterRulesMerge;
 pub use merge::Merge;
 pub use millis::{BadMillis, Millis};
 pub use octets::{BadOctets, Octets};

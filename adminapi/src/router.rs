@@ -73,7 +73,7 @@ fn routes() -> OpenApiRouter<Ask> {
         .routes(routes!(defense::show, defense::set))
         .routes(routes!(mark::list, mark::put, mark::add))
         .routes(routes!(mark::remove))
-        .routes(routes!(filter::show, filter::put))
+        .routes(routes!(filter::show, filter::put, filter::change))
         .routes(routes!(filter::list, filter::add))
         .routes(routes!(filter::show_one, filter::put_one, filter::remove))
         .routes(routes!(sysctl::list))

@@ -11,12 +11,12 @@ use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Check, HealthPolicy, Persistence, Tunnel};
+use super::{Check, FilterRules, HealthPolicy, Persistence, Tunnel};
 use crate::error::Problem;
 use crate::json;
 
-/// A change of an object within another: a merge patch of it (RFC 7396), or `null`, which takes it
-/// away.
+/// A change of an object, most often within another: a merge patch of it (RFC 7396), or `null`, which
+/// takes it away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Merge<T> {
@@ -27,6 +27,7 @@ pub struct Merge<T> {
 
 // The description of the API does not see through generic types of fields.
 pub(super) type CheckMerge = Merge<Check>;
+pub(crate) type FilterRulesMerge = Merge<FilterRules>;
 pub(super) type HealthMerge = Merge<HealthPolicy>;
 pub(super) type PersistenceMerge = Merge<Persistence>;
 pub(super) type TunnelMerge = Merge<Tunnel>;
@@ -41,6 +42,16 @@ impl<T> Merge<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Merge<T> {
+    /// What it makes of `now`, which cannot be taken away.
+    ///
+    /// # Errors
+    /// What makes it no `T`.
+    pub fn applied_to(&self, now: &T) -> Result<T, Vec<Problem>> {
+        // Whatever can be read as a `T` can be written.
+        let now = serde_json::to_value(now).unwrap_or_default();
+        json::patched(now, &self.patch)
+    }
+
     /// What it makes of `now`.
     ///
     /// # Errors
@@ -49,7 +60,6 @@ impl<T: Serialize + DeserializeOwned> Merge<T> {
         if self.patch.is_null() {
             return Ok(None);
         }
-        // Whatever can be read as a `T` can be written.
         let now = serde_json::to_value(now).unwrap_or_default();
         json::patched(now, &self.patch).map(Some)
     }
@@ -100,7 +110,14 @@ impl<'de, T> Deserialize<'de> for Merge<T> {
 
 impl<T: ToSchema> PartialSchema for Merge<T> {
     fn schema() -> RefOr<Schema> {
-        loosened(&T::schema(), &within::<T>())
+        let whole = T::schema();
+        let mut patch = loosened(&whole, &within::<T>());
+        if let (RefOr::T(Schema::Object(patch)), RefOr::T(Schema::Object(whole))) =
+            (&mut patch, whole)
+        {
+            patch.example = whole.example;
+        }
+        patch
     }
 }
 

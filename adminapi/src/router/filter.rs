@@ -14,7 +14,8 @@ use crate::control::Control;
 use crate::error::{ControlError, Problem, Subject};
 use crate::failure::Failure;
 use crate::model::{
-    Filter, FilterRules, Listed, ListedView, ListedWish, NetworkPage, NetworkQuery, Prefix,
+    Filter, FilterRules, FilterRulesMerge, Listed, ListedView, ListedWish, NetworkPage,
+    NetworkQuery, Prefix,
 };
 use crate::path;
 use crate::validate::{validate_filter_rules, validate_listed, validate_network_query};
@@ -41,6 +42,23 @@ pub(super) async fn put(
     ControlError::unless_valid(validate_filter_rules(&rules))?;
     let put = move |control: &dyn Control| control.put_filter(rules);
     ask.change(condition, present, put).await.map(Shown)
+}
+
+/// Changes what is named of the rules of the filters
+#[utoipa::path(patch, path = "/v1/filter", tag = "defence", request_body = FilterRulesMerge,
+    responses((status = 200, body = Filter), Refusals))]
+pub(super) async fn change(
+    ask: Ask,
+    condition: Condition,
+    Body(patch): Body<FilterRulesMerge>,
+) -> Result<Shown<Filter>, Failure> {
+    let change = move |control: &dyn Control| {
+        let now = present(control)?.rules;
+        let rules = patch.applied_to(&now).map_err(ControlError::Invalid)?;
+        ControlError::unless_valid(validate_filter_rules(&rules))?;
+        control.put_filter(rules)
+    };
+    ask.change(condition, present, change).await.map(Shown)
 }
 
 /// Lists the networks that are on a list, a page at a time

@@ -34,6 +34,16 @@ const AHEAD: usize = 16 << 10;
 /// The header with which a client resumes.
 const LAST_EVENT_ID: &str = "last-event-id";
 
+/// What a client says that resumes.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes what [`Resumed`] reads")]
+pub(super) struct ResumedParams {
+    /// The number of what the client has seen last.
+    #[param(rename = "Last-Event-ID", value_type = u64, required = false)]
+    last: Option<u64>,
+}
+
 /// The number of what a client has seen last, if it says so.
 pub(super) struct Resumed(Option<u64>);
 
@@ -56,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Resumed {
 /// With `Accept: text/event-stream` it goes on: an event a message, its number as `id`, its kind as
 /// `event`. `Last-Event-ID` resumes. A message `missed` says how many events were forgotten at its
 /// place before the client asked for them.
-#[utoipa::path(get, path = "/v1/events", tag = "defence", params(EventQuery),
+#[utoipa::path(get, path = "/v1/events", tag = "defence", params(EventQuery, ResumedParams),
     responses((status = 200, content((Events = "application/json"), (String = "text/event-stream"))),
         Refusals))]
 pub(super) async fn events(
@@ -85,7 +95,7 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 ///
 /// A sample a message, its number as `id`. `Last-Event-ID` resumes within the last minute; a message
 /// `missed` says how many seconds are lost, those of a restart among them.
-#[utoipa::path(get, path = "/v1/stats/stream", tag = "director", params(StreamQuery),
+#[utoipa::path(get, path = "/v1/stats/stream", tag = "director", params(StreamQuery, ResumedParams),
     responses((status = 200, body = String, content_type = "text/event-stream"), Refusals))]
 pub(super) async fn stats(
     ask: Ask,

@@ -6,9 +6,10 @@ use axum::body::Bytes;
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -54,6 +55,7 @@ pub(super) fn told(router: OpenApiRouter<Ask>) -> axum::Router<Ask> {
     for (path, item) in &mut document.paths.paths {
         complete(path, item);
     }
+    tell_token(&mut document);
     // Descriptions are the documentation of the types, whose links lead nowhere here.
     let text = document.to_json().unwrap_or_default();
     let text = Bytes::from(text.replace("[`", "`").replace("`]", "`"));
@@ -96,38 +98,66 @@ fn complete(path: &str, item: &mut PathItem) {
         if method == "patch" {
             name_merge_patch(operation);
         }
+        tell_place(operation);
         match (is_conditional, changes) {
-            (true, true) => depends(
-                operation,
-                "If-Match",
-                "Only if it still has this entity tag.",
-            ),
+            (true, true) => tell_condition(operation),
             (true, false) => tell_unchanged(operation),
             (false, _) => {}
         }
     }
 }
 
+/// Over TCP a token is asked for, over the socket of the machine none.
+fn tell_token(document: &mut utoipa::openapi::OpenApi) {
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A token of `[api] token_file`; the unix socket asks for none.",
+        ))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(token));
+    let none = SecurityRequirement::default();
+    let token = SecurityRequirement::new::<_, [String; 0], String>("token", []);
+    document.security = Some(vec![none, token]);
+}
+
+/// A change may depend on what is there.
+fn tell_condition(operation: &mut Operation) {
+    let still = "Only if it still has this entity tag.";
+    depends(operation, "If-Match", still);
+    let other = "Only if it has another entity tag; `*`: only if it is not there.";
+    depends(operation, "If-None-Match", other);
+}
+
 /// An operation whose answer has an entity tag may be asked for what is not known yet.
 fn tell_unchanged(operation: &mut Operation) {
-    depends(
-        operation,
-        "If-None-Match",
-        "Only if it has another entity tag.",
-    );
-    let text = || ObjectBuilder::new().schema_type(Type::String);
-    let tag = || {
-        HeaderBuilder::new()
-            .schema(text())
-            .description(Some("Its entity tag."))
-    };
+    let other = "Only if it has another entity tag.";
+    depends(operation, "If-None-Match", other);
+    let tag = || text_header("Its entity tag.");
     let responses = &mut operation.responses.responses;
     if let Some(RefOr::T(shown)) = responses.get_mut("200") {
-        shown.headers.insert("ETag".to_owned(), tag().build());
+        shown.headers.insert("ETag".to_owned(), tag());
     }
     let unchanged = ResponseBuilder::new().description("It has this entity tag.");
-    let unchanged = unchanged.header("ETag", tag().build()).build();
+    let unchanged = unchanged.header("ETag", tag()).build();
     responses.insert("304".to_owned(), unchanged.into());
+}
+
+/// What is made has a place and an entity tag.
+fn tell_place(operation: &mut Operation) {
+    if let Some(RefOr::T(made)) = operation.responses.responses.get_mut("201") {
+        let place = text_header("Where it is.");
+        made.headers.insert("Location".to_owned(), place);
+        let tag = text_header("Its entity tag.");
+        made.headers.insert("ETag".to_owned(), tag);
+    }
+}
+
+fn text_header(what: &str) -> Header {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let header = HeaderBuilder::new().schema(text);
+    header.description(Some(what)).build()
 }
 
 /// The body of a PATCH has two names.

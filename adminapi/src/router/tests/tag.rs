@@ -55,6 +55,11 @@ async fn a_change_is_done_once_for_each_tag() {
             "PUT /v1/filter".to_owned(),
             json!({"limits": [{"name": "syns", "of": "syns", "per": "source", "rate": 100}]}),
         ),
+        (
+            "/v1/filter",
+            "PATCH /v1/filter".to_owned(),
+            json!({"bogons": ["cl0"]}),
+        ),
         (&real, format!("DELETE {real}"), json!({})),
         (
             "/v1/config",
