@@ -19,7 +19,7 @@ use director::host;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
 use director::signals::{Order, Signals};
-use director::{logging, privilege, supervisor};
+use director::{logging, persist, privilege, supervisor};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -91,6 +91,8 @@ fn check(file: &Path) -> Result<()> {
         remarks.extend(access.tls.and_then(|shown| shown.get().remark()));
     }
     run::judge(file, &config)?;
+    let kept = config.api.persist.as_deref();
+    remarks.extend(kept.and_then(persist::homeless));
     if let Some(agents) = &config.agents {
         let shown = agents::shown(&agents.identity).map_err(Error::msg);
         remarks.extend(shown.context("[agents]")?.get().remark());

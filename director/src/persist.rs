@@ -53,13 +53,21 @@ pub enum Found {
 
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{why}; and neither is there a state before that: {before}; mend one of them, or move both \
-     away to begin with the configuration file"
-)]
-pub struct Unusable {
-    why: String,
-    before: String,
+pub enum Unusable {
+    /// Neither of the two files is of use.
+    #[error(
+        "{why}; and neither is there a state before that: {before}; mend one of them, or move both \
+         away to begin with the configuration file"
+    )]
+    Neither {
+        /// What is wrong with the file.
+        why: String,
+        /// What is wrong with the one before it.
+        before: String,
+    },
+    /// There is no folder for them, as where a disk is not mounted.
+    #[error("{0}")]
+    Homeless(String),
 }
 
 impl Store {
@@ -86,8 +94,11 @@ impl Store {
     /// before it takes its place.
     ///
     /// # Errors
-    /// When the file is of no use and the one before it neither.
+    /// When the file is of no use and the one before it neither, or there is no folder for them.
     pub fn read(&self) -> Result<Found, Unusable> {
+        if let Some(why) = homeless(&self.path) {
+            return Err(Unusable::Homeless(why));
+        }
         let found = match read(&self.path) {
             Ok(Some(state)) => Found::State(state),
             // Killed between the two renames of the very first state there is nothing yet.
@@ -110,11 +121,11 @@ impl Store {
                 let left = self.set_aside(&state).err().map(|error| error.to_string());
                 Ok(Found::Before { state, why, left })
             }
-            Ok(None) => Err(Unusable {
+            Ok(None) => Err(Unusable::Neither {
                 why,
                 before: "there is no file".to_owned(),
             }),
-            Err(before) => Err(Unusable { why, before }),
+            Err(before) => Err(Unusable::Neither { why, before }),
         }
     }
 
@@ -231,6 +242,21 @@ pub fn unfit(path: &Path, refused: &ControlError) -> String {
          configuration file any more: change that back, or mend {file}, or remove it to begin with \
          the configuration file"
     )
+}
+
+/// That there is no folder for the file at `path`, if so, and how to mend it.
+pub fn homeless(path: &Path) -> Option<String> {
+    let folder = path.parent()?;
+    let look = fs::metadata(folder).err()?;
+    let (file, name) = (path.display(), folder.display());
+    // What else there may be is told by who reads the file.
+    (look.kind() == io::ErrorKind::NotFound).then(|| {
+        format!(
+            "{file}: its folder is not there, and without it a director does not start, since no \
+             change could be kept; make {name} (bulwarkd.service makes /var/lib/bulwark), or leave \
+             `persist` out"
+        )
+    })
 }
 
 /// Writes the state to its last byte.

@@ -114,6 +114,20 @@ fn a_file_that_is_of_no_use_gives_way_to_the_one_before() {
     );
 }
 
+#[test]
+fn a_folder_that_is_not_there_is_told_before_the_first_change() {
+    let (folder, _) = store();
+    let home = folder.path().join("not-mounted");
+    let store = Store::at(&home.join("state.json"));
+    let why = store.read().unwrap_err().to_string();
+    assert_eq!(homeless(store.path()).as_ref(), Some(&why));
+    assert!(why.contains(&format!("make {}", home.display())), "{why}");
+    fs::create_dir(&home).unwrap();
+    assert_eq!(homeless(store.path()), None);
+    assert_eq!(store.read().unwrap(), Found::Nothing);
+    store.write(&state(1)).unwrap();
+}
+
 /// As on a full disk.
 #[test]
 fn a_file_that_cannot_be_set_aside_at_once_does_not_take_the_place_of_the_one_before() {
