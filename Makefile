@@ -140,6 +140,7 @@ release-all: build-deps ## Build demo and bench as well
 
 # What the command line says of itself.
 generated:
+	rm -rf $(BUILT)/man
 	mkdir -p $(BUILT)/man $(BUILT)/completions
 	$(BUILT)/bulwark man $(BUILT)/man
 	for shell in $(SHELLS); do \

@@ -26,15 +26,23 @@ pub(super) fn completions(shell: Shell) -> String {
     }
 }
 
-/// Writes `bulwark-WORD.1` for each word into `directory`. bulwark(1) itself is written by hand.
+/// Writes `bulwark-WORD.1` for each word into `directory`, and `bulwark-WORD-WORD.1` for each word
+/// after one. bulwark(1) itself is written by hand.
 pub(super) fn man_pages(directory: &Path) -> io::Result<()> {
-    let mut command = Line::command();
+    // What `help` says are the pages.
+    let mut command = Line::command().disable_help_subcommand(true);
     command.build();
+    pages_below(&command, "bulwark", directory)
+}
+
+/// The pages of the words after this one, which is called `name` on its own.
+fn pages_below(command: &Command, name: &str, directory: &Path) -> io::Result<()> {
     for word in command.get_subcommands().filter(|word| !word.is_hide_set()) {
-        let name = format!("bulwark-{}", word.get_name());
+        let name = format!("{name}-{}", word.get_name());
         let mut text = Vec::new();
         Man::new(word.clone()).render(&mut text)?;
         std::fs::write(directory.join(format!("{name}.1")), text)?;
+        pages_below(word, &name, directory)?;
     }
     Ok(())
 }
@@ -86,6 +94,9 @@ fn argument(switch: &SwitchFacts) -> Arg {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -139,10 +150,38 @@ mod tests {
 
     #[test]
     fn every_word_has_a_man_page() {
+        let pages = pages();
+        assert!(pages["bulwark-status"].contains("bulwark-status"));
+        assert!(pages["bulwark-filter-limit"].contains("--ban-over"));
+        let helps = pages.keys().find(|name| name.ends_with("-help"));
+        assert_eq!(helps, None);
+    }
+
+    #[test]
+    fn every_page_that_a_page_names_is_there() {
+        let pages = pages();
+        for (page, text) in &pages {
+            let named = text.split_whitespace().filter_map(|word| {
+                let (name, _) = word.split_once("(1)")?;
+                name.starts_with("bulwark-").then_some(name)
+            });
+            for name in named {
+                assert!(pages.contains_key(name), "{page}(1) names {name}(1)");
+            }
+        }
+    }
+
+    /// What is written, by its name without `.1`, and without the backslashes before hyphens.
+    fn pages() -> BTreeMap<String, String> {
         let folder = tempfile::tempdir().unwrap();
         man_pages(folder.path()).unwrap();
-        let page = std::fs::read_to_string(folder.path().join("bulwark-status.1")).unwrap();
-        assert!(page.contains("bulwark\\-status"), "{page}");
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let page = |path: PathBuf| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(path).unwrap();
+            (name, text.replace("\\-", "-"))
+        };
+        files.map(|file| page(file.unwrap().path())).collect()
     }
 
     /// Whether a word, or a word after it, has an option of this name.
