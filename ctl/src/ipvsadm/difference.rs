@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use adminapi::model::{Configuration, Service};
 
 use super::save::{self, Extent};
-use adminapi::table::Style;
+use super::spelling::Spelling;
 
 /// The difference, a service after the other: those of before in their order, then new ones.
 /// Nothing when there is none.
@@ -37,7 +37,7 @@ pub(crate) fn difference(old: &Configuration, new: &Configuration) -> String {
 
 fn lines(service: &Service) -> String {
     let mut text = Vec::new();
-    save::service(&mut text, &service.into(), Style::Numeric, Extent::Full);
+    save::service(&mut text, &service.into(), Spelling::Numeric, Extent::Full);
     String::from_utf8_lossy(&text).into_owned()
 }
 

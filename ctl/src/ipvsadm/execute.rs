@@ -16,6 +16,7 @@ use super::pointed::About;
 use super::print;
 use super::request::{EXISTS, List, NO_SERVICE, Request, What};
 use super::save::{self, Extent};
+use super::spelling::{Certain, Spelling};
 use crate::director::DirectorError::{BadValues, Refused};
 use crate::director::{Director, DirectorError, Edit, Pieces, Rows, Setting};
 
@@ -42,7 +43,13 @@ pub(crate) async fn execute<D: Director>(
         }
         Request::StopDaemon(role) => director.stop_daemon(role).await.map_err(on_daemon),
         Request::Save { numeric, extent } => {
-            Box::pin(save_all(director, style(numeric, names), extent, out)).await
+            let certain = Certain::of(names);
+            let spelling = match extent {
+                _ if numeric => Spelling::Numeric,
+                Extent::Ipvsadm => Spelling::Cut(names.naming()),
+                Extent::Services | Extent::Full => Spelling::Restorable(&certain),
+            };
+            Box::pin(save_all(director, spelling, extent, out)).await
         }
         Request::List(wanted) => list(wanted, director, names, out).await,
     }
@@ -362,14 +369,14 @@ async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Res
 /// What `-S` writes. Only all of it has more than a listing shows, and is of one moment.
 async fn save_all<D: Director>(
     director: &D,
-    style: Style<'_>,
+    spelling: Spelling<'_>,
     extent: Extent,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if extent == Extent::Full {
         let mut config = director.config().await.map_err(on_service)?.value;
         config.services = order::listed(config.services);
-        return Ok(out.write_all(&save::whole(&config, style))?);
+        return Ok(out.write_all(&save::whole(&config, spelling))?);
     }
     let query = ListingQuery {
         order: Order::Ipvsadm,
@@ -377,6 +384,6 @@ async fn save_all<D: Director>(
         ..ListingQuery::default()
     };
     let rows = director.listing(query).await.map_err(on_service)?;
-    let print = |text: &mut Vec<u8>, row: &ServiceRow| save::service(text, row, style, extent);
+    let print = |text: &mut Vec<u8>, row: &ServiceRow| save::service(text, row, spelling, extent);
     write_rows(rows, print, out).await
 }

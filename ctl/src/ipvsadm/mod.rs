@@ -26,6 +26,7 @@ pub(crate) mod proc;
 mod request;
 mod restore;
 mod save;
+mod spelling;
 mod switches;
 mod value;
 

@@ -13,8 +13,12 @@ use super::value::BLANKS;
 
 /// Turns names into numbers and back.
 pub(crate) trait Names: Naming {
-    /// The first IPv4 address of a host.
-    fn host(&self, name: &str) -> Option<Ipv4Addr>;
+    /// The IPv4 addresses of a host.
+    fn hosts(&self, name: &str) -> Vec<Ipv4Addr>;
+    /// The first of them.
+    fn host(&self, name: &str) -> Option<Ipv4Addr> {
+        self.hosts(name).first().copied()
+    }
     /// The port of a service.
     fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
     /// The way back.
@@ -82,18 +86,20 @@ const fn datagram_flag(protocol: Protocol) -> i32 {
 }
 
 impl Names for SystemNames {
-    fn host(&self, name: &str) -> Option<Ipv4Addr> {
+    fn hosts(&self, name: &str) -> Vec<Ipv4Addr> {
         let hints = AddrInfoHints {
             address: libc::AF_INET,
             socktype: libc::SOCK_STREAM,
             ..AddrInfoHints::default()
         };
-        let found = getaddrinfo(Some(name), None, Some(hints)).ok()?;
-        let first = found.filter_map(Result::ok).next()?;
-        match first.sockaddr.ip() {
+        let Ok(found) = getaddrinfo(Some(name), None, Some(hints)) else {
+            return Vec::new();
+        };
+        let address = |one: dns_lookup::AddrInfo| match one.sockaddr.ip() {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
-        }
+        };
+        found.filter_map(Result::ok).filter_map(address).collect()
     }
 
     fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
@@ -213,15 +219,30 @@ pub(super) mod fake {
     #[derive(Debug)]
     pub(crate) struct FakeNames;
 
-    const HOSTS: [(&str, &str); 5] = [
+    const HOSTS: [(&str, &str); 10] = [
         ("real1", "10.0.0.11"),
         ("real2.example.com", "10.0.0.12"),
         ("www", "192.0.2.10"),
         ("a-very-long-virtual-host-name.example.com", "192.0.2.20"),
         ("www6", "2001:db8::1"),
+        // What is cut, by a port or within it, and what is not: 56, 60 and 53 characters.
+        (
+            "r56-2345678-2345678-2345678-2345678-2345678-2345.example",
+            "10.0.0.77",
+        ),
+        (
+            "r60-2345678-2345678-2345678-2345678-2345678-23456789.example",
+            "10.0.0.78",
+        ),
+        (
+            "r53-2345678-2345678-2345678-2345678-2345678-2.example",
+            "10.0.0.79",
+        ),
+        ("pool", "10.0.0.98"),
+        ("pool", "10.0.0.99"),
     ];
 
-    const PORTS: [(&str, u16, &str); 9] = [
+    const PORTS: [(&str, u16, &str); 10] = [
         ("ssh", 22, "tcp"),
         ("domain", 53, "tcp"),
         ("domain", 53, "udp"),
@@ -231,12 +252,14 @@ pub(super) mod fake {
         ("sip", 5060, "tcp"),
         ("sip", 5060, "udp"),
         ("http-alt", 8080, "tcp"),
+        // The name leads to another port.
+        ("domain", 5353, "tcp"),
     ];
 
     impl Names for FakeNames {
-        fn host(&self, name: &str) -> Option<Ipv4Addr> {
-            let found = HOSTS.iter().find(|(host, _)| *host == name)?;
-            found.1.parse().ok()
+        fn hosts(&self, name: &str) -> Vec<Ipv4Addr> {
+            let found = HOSTS.iter().filter(|(host, _)| *host == name);
+            found.filter_map(|(_, at)| at.parse().ok()).collect()
         }
 
         fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {

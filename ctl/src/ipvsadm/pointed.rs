@@ -5,8 +5,8 @@ use adminapi::Problem;
 use adminapi::model::{Change, Configuration, ForwardingMethod, MarkRule, ServiceId};
 
 use super::save::{Extent, method_switch, selector, service_switch};
+use super::spelling::Spelling;
 use crate::director::{DirectorError, Setting};
-use adminapi::table::Style;
 
 /// Places in a service beside its name.
 const OF_SERVICE: [(&str, &str); 9] = [
@@ -173,7 +173,7 @@ fn of_whole(config: &Configuration, pointer: &str) -> Option<String> {
 
 fn of_service_line(config: &Configuration, place: usize, below: &str) -> Option<String> {
     let service = config.services.get(place)?;
-    let name = selector(service.id, Style::Numeric, Extent::Full);
+    let name = selector(service.id, Spelling::Numeric, Extent::Full);
     let real = below.strip_prefix("/real").and_then(split);
     let Some((place, below)) = real else {
         let option = found(&OF_SERVICE, below);

@@ -6,7 +6,9 @@ use adminapi::model::{
     Configuration, Family, ForwardingMethod, Levels, MarkRule, Protocol, RealRow, Service,
     ServiceId, ServiceRow, Timeouts, Tunnel, TunnelChecksum, TunnelType,
 };
-use adminapi::table::{Line, Style, client_mask, flags, signed};
+use adminapi::table::{Line, client_mask, flags, signed};
+
+use super::spelling::Spelling;
 
 /// How much is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +22,10 @@ pub(crate) enum Extent {
 }
 
 /// All lines of a configuration.
-pub(crate) fn whole(config: &Configuration, style: Style<'_>) -> Vec<u8> {
+pub(crate) fn whole(config: &Configuration, spelling: Spelling<'_>) -> Vec<u8> {
     let mut text = (timeouts(config.timeouts) + &settings(config)).into_bytes();
     for each in &config.services {
-        service(&mut text, &each.into(), style, Extent::Full);
+        service(&mut text, &each.into(), spelling, Extent::Full);
     }
     text.extend_from_slice(levels(&config.defense).as_bytes());
     text.extend_from_slice(cookies(&config.services).as_bytes());
@@ -74,7 +76,7 @@ fn mark(rule: &MarkRule) -> String {
 pub(crate) fn levels(levels: &Levels) -> String {
     let all = levels.level.map(|level| format!("defense level {level}\n"));
     let services = levels.services.iter().map(|(id, level)| {
-        let selector = selector(*id, Style::Numeric, Extent::Full);
+        let selector = selector(*id, Spelling::Numeric, Extent::Full);
         format!("defense level {level} {selector}\n")
     });
     all.into_iter().chain(services).collect()
@@ -84,7 +86,7 @@ pub(crate) fn levels(levels: &Levels) -> String {
 pub(crate) fn cookies(services: &[Service]) -> String {
     let unusual = services.iter().filter(|each| !each.cookies.is_default());
     let line = |each: &Service| {
-        let selector = selector(each.id, Style::Numeric, Extent::Full);
+        let selector = selector(each.id, Spelling::Numeric, Extent::Full);
         format!("defense cookies {} {selector}\n", each.cookies)
     };
     unusual.map(line).collect()
@@ -94,16 +96,21 @@ pub(crate) fn cookies(services: &[Service]) -> String {
 pub(crate) fn repeats(services: &[Service]) -> String {
     let line = |each: &Service| {
         let policy = each.udp_repeats?;
-        let selector = selector(each.id, Style::Numeric, Extent::Full);
+        let selector = selector(each.id, Spelling::Numeric, Extent::Full);
         Some(format!("defense repeats {policy} {selector}\n"))
     };
     services.iter().filter_map(line).collect()
 }
 
 /// Writes the lines that make this service and its real servers behind `text`.
-pub(crate) fn service(text: &mut Vec<u8>, service: &ServiceRow, style: Style<'_>, extent: Extent) {
+pub(crate) fn service(
+    text: &mut Vec<u8>,
+    service: &ServiceRow,
+    spelling: Spelling<'_>,
+    extent: Extent,
+) {
     let kind = service.id.protocol();
-    let selector = selector(service.id, style, extent);
+    let selector = selector(service.id, spelling, extent);
     let mut line = Line::behind(text);
     for part in ["-A ", &selector, " -s ", service.scheduler.name()] {
         line.text(part);
@@ -115,10 +122,10 @@ pub(crate) fn service(text: &mut Vec<u8>, service: &ServiceRow, style: Style<'_>
         for part in ["-a ", &selector, " -r "] {
             line.text(part);
         }
-        match (real.endpoint(), style) {
+        match (real.endpoint(), spelling) {
             // By far the most of what is saved.
-            (SocketAddr::V4(at), Style::Numeric) => line.endpoint(at, 0),
-            (at, _) => line.text(&style.text(at, kind)),
+            (SocketAddr::V4(at), Spelling::Numeric) => line.endpoint(at, 0),
+            (at, _) => line.text(&spelling.text(at, kind)),
         }
         for part in [" ", method_switch(real.method), " -w"] {
             line.text(part);
@@ -165,11 +172,11 @@ fn handling(service: &ServiceRow, extent: Extent) -> String {
 }
 
 /// What names a service on a line. ipvsadm does not read the marks above 2^31 that it writes.
-pub(crate) fn selector(id: ServiceId, style: Style<'_>, extent: Extent) -> String {
+pub(crate) fn selector(id: ServiceId, spelling: Spelling<'_>, extent: Extent) -> String {
     match id {
         ServiceId::Address { protocol, vip } => {
             let switch = service_switch(id);
-            format!("{switch} {}", style.text(vip, Some(protocol)))
+            format!("{switch} {}", spelling.text(vip, Some(protocol)))
         }
         ServiceId::Mark { mark, family } => {
             let mark = match extent {

@@ -1,17 +1,56 @@
 //! What holds for every line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use adminapi::model::Scheduler;
 use proptest::prelude::*;
 
 use super::memory::MemoryDirector;
-use super::{Dialect, Said, ipvsadm, say, words};
+use super::{Dialect, Said, bulwark, ipvsadm, say, words};
 use crate::ipvsadm::switches;
 
 /// Below 128.0.0.0, where the order of a listing does not depend on that of the director.
 fn low_ipv4() -> impl Strategy<Value = [u8; 4]> {
     (0u32..1 << 31).prop_map(u32::to_be_bytes)
+}
+
+/// Most of them have names: short and long ones, and such as lead elsewhere.
+fn named_ipv4() -> impl Strategy<Value = IpAddr> {
+    let known = (
+        prop_oneof![Just([10, 0, 0]), Just([192, 0, 2])],
+        proptest::sample::select(vec![1u8, 10, 11, 12, 20, 77, 78, 79, 98, 99]),
+    );
+    let known = known.prop_map(|([a, b, c], d)| Ipv4Addr::new(a, b, c, d));
+    prop_oneof![5 => known, 1 => low_ipv4().prop_map(Ipv4Addr::from)].prop_map(IpAddr::from)
+}
+
+/// The first one has a name.
+fn named_ipv6() -> impl Strategy<Value = IpAddr> {
+    (1u16..4).prop_map(|last| [0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into())
+}
+
+fn named_port() -> impl Strategy<Value = u16> {
+    let known = proptest::sample::select(vec![22, 53, 80, 443, 5353, 8080, 8085, 65535]);
+    prop_oneof![5 => known, 1 => 1u16..]
+}
+
+/// A service and its real servers, of one family.
+fn named_service() -> impl Strategy<Value = (SocketAddr, Vec<SocketAddr>)> {
+    fn of(host: impl Strategy<Value = IpAddr>) -> impl Strategy<Value = SocketAddr> {
+        (host, named_port()).prop_map(SocketAddr::from)
+    }
+    let some = 0..4;
+    prop_oneof![
+        3 => (of(named_ipv4()), proptest::collection::vec(of(named_ipv4()), some.clone())),
+        1 => (of(named_ipv6()), proptest::collection::vec(of(named_ipv6()), some)),
+    ]
+}
+
+/// The lines: where addresses are far apart, their order depends on that of the director.
+fn in_any_order(text: &str) -> Vec<String> {
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
 }
 
 fn any_word() -> impl Strategy<Value = String> {
@@ -92,5 +131,28 @@ proptest! {
         prop_assert_eq!(restored, Said { out: String::new(), err: String::new(), status: 0 });
         prop_assert_eq!(ipvsadm(&other, "-Ln").out, ipvsadm(&director, "-Ln").out);
         prop_assert_eq!(ipvsadm(&other, "-Sn").out, saved);
+    }
+
+    #[test]
+    fn what_is_saved_with_names_restores(
+        services in proptest::collection::vec((any::<bool>(), named_service()), 0..6),
+    ) {
+        let director = MemoryDirector::default();
+        for (udp, (vip, reals)) in services {
+            let selector = format!("-{} {vip}", if udp { 'u' } else { 't' });
+            // What is there already is refused.
+            ipvsadm(&director, &format!("-A {selector}"));
+            for real in reals {
+                ipvsadm(&director, &format!("-a {selector} -r {real} -m"));
+            }
+        }
+        for line in ["-S", "-S --full"] {
+            let saved = bulwark(&director, line).out;
+            let other = MemoryDirector::default();
+            let restored = say(&other, Dialect::Bulwark, &words("-R"), saved.as_bytes());
+            prop_assert_eq!(restored, Said { out: String::new(), err: String::new(), status: 0 }, "{}", saved);
+            let lines = |director| in_any_order(&bulwark(director, "-Sn").out);
+            prop_assert_eq!(lines(&other), lines(&director), "{}", saved);
+        }
     }
 }

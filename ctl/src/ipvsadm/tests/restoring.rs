@@ -1,7 +1,7 @@
 //! `-S` and `-R`, there and back.
 
 use super::memory::MemoryDirector;
-use super::{Dialect, Said, bulwark, say, words};
+use super::{Dialect, Said, bulwark, ipvsadm, say, words};
 
 fn restore(director: &MemoryDirector, line: &str, saved: &str) -> Said {
     say(director, Dialect::Bulwark, &words(line), saved.as_bytes())
@@ -196,4 +196,76 @@ fn a_word_that_sets_nothing_is_no_line() {
     );
     assert_eq!(said.status, 255, "{said:?}");
     assert!(said.err.starts_with("Try `ipvsadm -h'"), "{said:?}");
+}
+
+/// ipvsadm cuts what is too long, and writes names that it does not read: its own captures have them.
+#[test]
+fn names_are_saved_where_they_come_back() {
+    const R56: &str = "r56-2345678-2345678-2345678-2345678-2345678-2345.example";
+    const R60: &str = "r60-2345678-2345678-2345678-2345678-2345678-23456789.example";
+    const R53: &str = "r53-2345678-2345678-2345678-2345678-2345678-2.example";
+    let vip = "192.0.2.10:80";
+    for (service, real, as_ipvsadm, as_bulwark) in [
+        (
+            vip,
+            "10.0.0.11:80",
+            ["www:http", "real1:http"],
+            ["www:http", "real1:http"],
+        ),
+        (
+            vip,
+            "10.0.0.12:8080",
+            ["www:http", "real2.example.com:http-alt"],
+            ["www:http", "real2.example.com:http-alt"],
+        ),
+        (
+            vip,
+            "10.0.0.77:8085",
+            ["www:http", &format!("{R56}:80")],
+            ["www:http", "10.0.0.77:8085"],
+        ),
+        (
+            vip,
+            "10.0.0.78:80",
+            ["www:http", &R60[..59]],
+            ["www:http", "10.0.0.78:80"],
+        ),
+        (
+            vip,
+            "10.0.0.79:8085",
+            ["www:http", &format!("{R53}:8085")],
+            ["www:http", &format!("{R53}:8085")],
+        ),
+        (
+            vip,
+            "10.0.0.99:80",
+            ["www:http", "pool:http"],
+            ["www:http", "10.0.0.99:80"],
+        ),
+        (
+            "192.0.2.10:5353",
+            "10.0.0.1:5353",
+            ["www:domain", "10.0.0.1:domain"],
+            ["192.0.2.10:5353", "10.0.0.1:5353"],
+        ),
+        (
+            "[2001:db8::1]:80",
+            "[2001:db8::2]:80",
+            ["[www6]:http", "[2001:db8::2]:http"],
+            ["[2001:db8::1]:80", "[2001:db8::2]:http"],
+        ),
+    ] {
+        let director = MemoryDirector::default();
+        let lines = format!("-A -t {service}\n-a -t {service} -r {real} -m\n");
+        assert_eq!(restore(&director, "-R", &lines), DONE);
+        let saved = |[service, real]: [&str; 2]| {
+            format!("-A -t {service} -s wlc\n-a -t {service} -r {real} -m -w 1\n")
+        };
+        assert_eq!(ipvsadm(&director, "-S").out, saved(as_ipvsadm));
+        let text = bulwark(&director, "-S").out;
+        assert_eq!(text, saved(as_bulwark));
+        let other = MemoryDirector::default();
+        assert_eq!(restore(&other, "-R", &text), DONE);
+        assert_eq!(bulwark(&other, "-Ln"), bulwark(&director, "-Ln"));
+    }
 }
