@@ -271,6 +271,7 @@ mod tests {
         let fields: Value = (0..1000).map(|n| (format!("f{n}"), json!(1))).collect();
         assert_eq!(pointers::<Service>(&fields).len(), MOST);
     }
+
     #[test]
     fn a_member_that_stands_twice_is_refused_where_it_stands() {
         type Body = (

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber, warn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
@@ -36,16 +38,24 @@ static LIMITER: OnceLock<Limiter> = OnceLock::new();
 pub fn start(log: &Log) {
     let said = std::env::var(EnvFilter::DEFAULT_ENV);
     let filter = filter(said.as_deref().unwrap_or_default(), log);
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match log.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().boxed(),
-    };
     tracing_subscriber::registry()
         .with(filter)
         .with(Bounded(LIMITER.get_or_init(Limiter::default)))
-        .with(lines)
+        .with(lines(log.format, std::io::stderr))
         .init();
+}
+
+/// What goes out, as lines; in colours where somebody looks.
+fn lines<S, W>(format: LogFormat, out: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(out);
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    }
 }
 
 /// What goes out: what is `said` in the environment, if that can be read, else what is configured; and
@@ -195,6 +205,47 @@ mod tests {
                 tracing::debug!("four");
             });
             assert_eq!(*lines.0.lock(), count, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn json_is_an_object_a_line_whatever_the_message_is() {
+        let out = Out::default();
+        let writer = out.clone();
+        let lines = lines(LogFormat::Json, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            warn!(target: AUDIT, what = "PUT /v1/defense", level = 2, "changed");
+            tracing::info!("two\nlines, \"quoted\" \u{1b}[31m");
+        });
+        let text = String::from_utf8(out.0.lock().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let fields =
+            serde_json::json!({"message": "changed", "what": "PUT /v1/defense", "level": 2});
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines[0]["fields"], fields);
+        assert_eq!(
+            (&lines[0]["level"], &lines[0]["target"]),
+            (&"WARN".into(), &AUDIT.into())
+        );
+        assert!(lines[0]["timestamp"].is_string());
+        let message = &lines[1]["fields"]["message"];
+        assert_eq!(message, "two\nlines, \"quoted\" \u{1b}[31m");
+    }
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Out(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
 

@@ -135,6 +135,16 @@ const CHECKS: &[(&str, RealState, &str)] = &[
     ),
     (r#"{"type":"grpc","port":80}"#, RealState::Down, ""),
     (
+        r#"{"type":"grpcs","port":4003,"host":"health.example","ca":"CA"}"#,
+        RealState::Up,
+        "SERVING",
+    ),
+    (
+        r#"{"type":"grpcs","port":4003,"host":"health.example"}"#,
+        RealState::Down,
+        "certificate",
+    ),
+    (
         r#"{"type":"exec","command":["SCRIPTS/check","0"]}"#,
         RealState::Up,
         "exit status 0: 10.0.2.1",
@@ -162,7 +172,7 @@ impl Servers {
         let at = |port: u16| SocketAddr::from((address, port));
         make_certificate(directory.path())?;
         Ok(Self {
-            _https: start_https(namespace, directory.path())?,
+            _https: start_https(namespace, directory.path(), at(4002))?,
             _banner: Speaker::start(namespace, at(4000), "220 hello")?,
             _mute: namespace.enter(|| Ok(std::net::TcpListener::bind(at(4001))?))?,
             _grpc: Grpc::start(namespace, at(4002))?,
@@ -229,10 +239,18 @@ fn make_certificate(directory: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-fn start_https(namespace: &Namespace, directory: &std::path::Path) -> Result<Process> {
-    let configuration = "daemon off;\nmaster_process off;\npid https.pid;\nevents {}\nhttp {\n\
-        access_log off;\nserver { listen 443 ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem;\n\
-        location / { return 200 \"ok\"; } } }\n";
+/// HTTPS on 443, and on 4003 what speaks gRPC at `grpc`.
+fn start_https(
+    namespace: &Namespace,
+    directory: &std::path::Path,
+    grpc: SocketAddr,
+) -> Result<Process> {
+    let configuration = format!(
+        "daemon off;\nmaster_process off;\npid https.pid;\nevents {{}}\nhttp {{\n\
+         access_log off;\nssl_certificate cert.pem; ssl_certificate_key key.pem;\n\
+         server {{ listen 443 ssl; location / {{ return 200 \"ok\"; }} }}\n\
+         server {{ listen 4003 ssl http2; location / {{ grpc_pass grpc://{grpc}; }} }} }}\n"
+    );
     fs::write(directory.join("https.conf"), configuration)?;
     let mut command = namespace.command("nginx");
     command
