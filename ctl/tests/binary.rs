@@ -192,8 +192,16 @@ async fn what_is_no_director_is_told_apart() {
             let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
         }
     });
-    let output = run(bulwark(), &stranger, "-Ln");
-    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+    let tls = stranger.replace("http:", "https:");
+    for (at, status) in [(&stranger, 6), (&tls, 7)] {
+        let output = run(bulwark(), at, "-Ln");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{at}: {told}");
+        let output = run(&ipvsadm, at, "-Ln");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{at}: {told}");
+        assert!(told.starts_with("Can't initialize ipvs: "), "{at}: {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

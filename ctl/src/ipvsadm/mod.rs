@@ -191,10 +191,9 @@ fn report(failure: &Failure, dialect: Dialect, err: &mut dyn Write) -> u8 {
         (Failure::Director(Refused(_) | BadValues(_)), Dialect::Ipvsadm) => {
             (INVALID.to_owned(), 255)
         }
-        (
-            Failure::Director(NotRunning(_) | NoPermission(_) | TimedOut(_) | BadAddress(_)),
-            Dialect::Ipvsadm,
-        ) => (format!("Can't initialize ipvs: {failure}\n{NO_MODULE}"), 2),
+        (Failure::Director(error), Dialect::Ipvsadm) if !error.is_refusal() => {
+            (format!("Can't initialize ipvs: {failure}\n{NO_MODULE}"), 2)
+        }
         _ => (failure.to_string(), failure.status()),
     };
     // If standard error is gone there is nobody left to tell.

@@ -114,17 +114,19 @@ fn errors_of_the_director_have_their_own_status() {
         (said.err, said.status)
     };
     for (error, status) in [
+        (DirectorError::BadAddress("down".into()), 2),
         (DirectorError::NotRunning("down".into()), 3),
         (DirectorError::NoPermission("down".into()), 4),
         (DirectorError::TimedOut("down".into()), 5),
         (DirectorError::Fault("down".into()), 6),
+        (DirectorError::NotTrusted("down".into()), 7),
     ] {
+        assert_eq!(
+            fail(Dialect::Ipvsadm, error.clone()),
+            (format!("Can't initialize ipvs: down\n{NO_MODULE}\n"), 2)
+        );
         assert_eq!(fail(Dialect::Bulwark, error), ("down\n".to_owned(), status));
     }
-    assert_eq!(
-        fail(Dialect::Ipvsadm, DirectorError::NotRunning("down".into())),
-        (format!("Can't initialize ipvs: down\n{NO_MODULE}\n"), 2)
-    );
 }
 
 #[test]
