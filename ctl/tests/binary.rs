@@ -27,6 +27,19 @@ fn fake() -> Fake {
     Fake::tracking((1000..1003).map(connection).collect(), 1)
 }
 
+/// Has a director answer at a socket in `folder`; its address.
+async fn serve(fake: Fake, folder: &Path) -> String {
+    let socket = folder.join("api.sock");
+    let router = adminapi::router(Arc::new(fake));
+    let bound = adminapi::serve::bind_unix(&socket, None).await.unwrap();
+    tokio::spawn(adminapi::serve::serve_unix(
+        bound,
+        router,
+        std::future::pending(),
+    ));
+    format!("unix:{}", socket.display())
+}
+
 fn run(program: &Path, api: &str, line: &str) -> Output {
     Command::new(program)
         .args(line.split(' '))
@@ -120,15 +133,7 @@ const SESSION: [(&str, &str, &str, i32); 21] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn options_and_words_reach_a_director() {
     let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("api.sock");
-    let router = adminapi::router(Arc::new(fake()));
-    let bound = adminapi::serve::bind_unix(&socket, None).await.unwrap();
-    tokio::spawn(adminapi::serve::serve_unix(
-        bound,
-        router,
-        std::future::pending(),
-    ));
-    let api = format!("unix:{}", socket.display());
+    let api = serve(fake(), folder.path()).await;
     for (line, out, err, status) in SESSION {
         let output = run(bulwark(), &api, line);
         assert_eq!(said(&output), (out, err, Some(status)), "{line}");
@@ -159,6 +164,47 @@ async fn options_and_words_reach_a_director() {
     assert!(text(&output.stderr).contains("no terminal"));
     let nowhere = format!("--api unix:{}/no.sock status", folder.path().display());
     assert_eq!(run(bulwark(), &api, &nowhere).status.code(), Some(3));
+}
+
+/// As ipvsadm has it, in its commands and in the words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_without_a_port_has_that_of_the_service() {
+    let sticks = Connection {
+        service: "tcp:192.0.2.10:80".parse().unwrap(),
+        protocol: Some(Protocol::Tcp),
+        template: true,
+        client: SocketAddr::from(([203, 0, 113, 9], 0)),
+        vip: SocketAddr::from(([192, 0, 2, 10], 80)),
+        real: SocketAddr::from(([10, 0, 0, 1], 80)),
+        local: None,
+        state: "NONE".to_owned(),
+        expires: 300,
+        engine: None,
+        engine_data: None,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let api = serve(Fake::tracking(vec![sticks], 1), folder.path()).await;
+    for (line, out) in [
+        ("-A -t 192.0.2.10:80 -p", ""),
+        ("-a -t 192.0.2.10:80 -r 10.0.0.1 -m", ""),
+        ("-A -f 7", ""),
+        ("-a -f 7 -r 10.0.0.1", ""),
+        (
+            "forget -t 192.0.2.10:80 -r 10.0.0.1",
+            "1 client forgotten\n",
+        ),
+        (
+            "drain -t 192.0.2.10:80 -r 10.0.0.1 --no-wait",
+            "10.0.0.1:80: 0 connections left\n",
+        ),
+        (
+            "drain -f 7 -r 10.0.0.1 --no-wait",
+            "10.0.0.1:0: 0 connections left\n",
+        ),
+    ] {
+        let output = run(bulwark(), &api, line);
+        assert_eq!(said(&output), (out, "", Some(0)), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,12 @@
 //! `bulwark close`: ends connections of a client by hand.
 
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
-
 use adminapi::Client;
 use adminapi::model::{Connection, ConnectionId, ConnectionQuery};
 use clap::Args;
 
 use super::said::{Form, Said, json};
 use super::selector::Named;
+use super::value::End;
 use crate::director::DirectorError;
 
 /// Whose connections.
@@ -18,43 +16,13 @@ pub(super) struct Line {
     service: Named,
     /// The client; without a port all of its connections to the service.
     #[arg(long, value_name = "IP[:PORT]")]
-    from: Ends,
+    from: End,
 }
 
-/// The end of one connection, or that of all of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ends {
-    address: IpAddr,
-    port: Option<u16>,
-}
-
-impl FromStr for Ends {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let whole = text.parse::<SocketAddr>().map(|end| Self {
-            address: end.ip(),
-            port: Some(end.port()),
-        });
-        let bare = || {
-            text.parse().map(|address| Self {
-                address,
-                port: None,
-            })
-        };
-        whole.or_else(|_| bare()).map_err(|_| {
-            format!(
-                "{text:?} is not an address as in 192.0.2.7, 192.0.2.7:40112 or [2001:db8::7]:40112"
-            )
-        })
-    }
-}
-
-impl Ends {
-    fn has(self, connection: &Connection) -> bool {
-        self.port
-            .is_none_or(|port| port == connection.client.port())
-    }
+/// Whether a connection of the client is one of those that are meant.
+fn is_meant(from: End, connection: &Connection) -> bool {
+    from.port
+        .is_none_or(|port| port == connection.client.port())
 }
 
 /// Closes them, and says which.
@@ -70,7 +38,7 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
     let mut closed = Vec::new();
     loop {
         let page = director.connections(&query).await?;
-        let meant = page.connections.iter().filter(|c| line.from.has(c));
+        let meant = page.connections.iter().filter(|c| is_meant(line.from, c));
         for id in meant.filter_map(id) {
             match director
                 .close_connection(id)
@@ -120,20 +88,6 @@ fn told(closed: &[ConnectionId], form: Form) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ends_are_read_with_and_without_a_port() {
-        for (text, address, port) in [
-            ("192.0.2.7", "192.0.2.7", None),
-            ("192.0.2.7:40112", "192.0.2.7", Some(40112)),
-            ("2001:db8::7", "2001:db8::7", None),
-            ("[2001:db8::7]:40112", "2001:db8::7", Some(40112)),
-        ] {
-            let address = address.parse().unwrap();
-            assert_eq!(text.parse(), Ok(Ends { address, port }), "{text}");
-        }
-        assert!("example.org".parse::<Ends>().is_err());
-    }
 
     #[test]
     fn what_was_closed_is_told() {

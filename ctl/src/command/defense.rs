@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::said::{Form, Said};
 use super::selector::Selector;
+use super::value::number;
 use crate::director::{DirectorError, Setting};
 
 /// What is asked of the defence.
@@ -83,7 +84,7 @@ impl Choice {
 #[derive(Debug, Args)]
 pub(super) struct EventsLine {
     /// Those after this number.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = number::<u64>)]
     since: u64,
 }
 

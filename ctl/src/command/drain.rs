@@ -1,6 +1,5 @@
 //! `bulwark drain`: has a real server drained, and watches until it is gone.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::Client;
@@ -8,8 +7,8 @@ use adminapi::model::{RealPatch, RealView};
 use clap::Args;
 
 use super::said::{Form, Said};
-use super::seconds;
-use super::selector::Named;
+use super::selector::{Named, port};
+use super::value::{End, seconds};
 use crate::director::DirectorError;
 
 /// Between two looks.
@@ -19,9 +18,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct Line {
     #[command(flatten)]
     service: Named,
-    /// The real server: RIP:PORT.
-    #[arg(short = 'r', long, value_name = "RIP:PORT")]
-    real_server: SocketAddr,
+    /// The real server; without a port it has the service's.
+    #[arg(short = 'r', long, value_name = "RIP[:PORT]")]
+    real_server: End,
     /// When it is removed with the connections that are left: 90s, 15m, 2h.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
     deadline: u32,
@@ -33,7 +32,7 @@ pub(super) struct Line {
 /// Begins the drain and tells of its progress on standard error. To end this ends no drain.
 pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.id()?;
-    let at = line.real_server;
+    let at = line.real_server.or_port(port(service));
     let patch = RealPatch::drain(line.deadline);
     let mut real = director.change_real(service, at, patch).await?;
     if line.no_wait {

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use adminapi::model::{CookieWay, DecidingRule, ExplainQuery, Explanation, Fate, Place, Protocol};
 use clap::Args;
 
+use super::value::endpoint;
+
 /// A packet.
 #[derive(Debug, Args)]
 pub(super) struct Line {
     #[command(flatten)]
     to: To,
     /// Who sends it.
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = endpoint)]
     from: SocketAddr,
     /// The interface that it comes in through, for rules that ask; else the director's first.
     #[arg(long, value_name = "NAME")]
@@ -25,13 +27,13 @@ pub(super) struct Line {
 #[group(required = true, multiple = false)]
 struct To {
     /// A TCP segment to VIP:PORT.
-    #[arg(short = 't', long, value_name = "VIP:PORT")]
+    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = endpoint)]
     tcp_service: Option<SocketAddr>,
     /// A UDP datagram to VIP:PORT.
-    #[arg(short = 'u', long, value_name = "VIP:PORT")]
+    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = endpoint)]
     udp_service: Option<SocketAddr>,
     /// An SCTP packet to VIP:PORT.
-    #[arg(long, value_name = "VIP:PORT")]
+    #[arg(long, value_name = "VIP:PORT", value_parser = endpoint)]
     sctp_service: Option<SocketAddr>,
 }
 

@@ -1,13 +1,14 @@
 //! `bulwark forget`: has a persistent service forget its clients.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use adminapi::Client;
 use adminapi::model::{Forgotten, TemplateQuery};
 use clap::Args;
 
 use super::said::{Form, Said, json};
-use super::selector::Named;
+use super::selector::{Named, port};
+use super::value::{End, address};
 use crate::director::DirectorError;
 
 /// Which clients.
@@ -16,11 +17,11 @@ pub(super) struct Line {
     #[command(flatten)]
     service: Named,
     /// Only this client, with those that count as one with it.
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = address)]
     from: Option<IpAddr>,
-    /// Only clients of this real server.
-    #[arg(short = 'r', long, value_name = "RIP:PORT")]
-    real_server: Option<SocketAddr>,
+    /// Only clients of this real server; without a port it has the service's.
+    #[arg(short = 'r', long, value_name = "RIP[:PORT]")]
+    real_server: Option<End>,
 }
 
 /// Forgets them, and says how many.
@@ -28,7 +29,7 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
     let service = line.service.there(director).await?;
     let query = TemplateQuery {
         service: Some(service),
-        real: line.real_server,
+        real: line.real_server.map(|real| real.or_port(port(service))),
         client: line.from,
     };
     let forgotten = director.forget_templates(&query).await?;

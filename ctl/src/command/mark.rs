@@ -5,6 +5,7 @@ use adminapi::model::{MarkRule, PortRange, Prefix, Protocol};
 use clap::{Args, Subcommand};
 
 use super::said::{Form, Said};
+use super::value::number;
 use crate::director::{DirectorError, Setting};
 
 #[derive(Debug, Args)]
@@ -22,6 +23,7 @@ enum What {
     /// Removes the rule at a place.
     Remove {
         /// As `list` shows it, from 0.
+        #[arg(value_parser = number::<usize>)]
         place: usize,
     },
     /// Removes all rules.
@@ -31,6 +33,7 @@ enum What {
 #[derive(Debug, Args)]
 struct Rule {
     /// The mark, 1 to 4294967295.
+    #[arg(value_parser = number::<u32>)]
     mark: u32,
     /// tcp, udp or sctp; any when left out.
     #[arg(short, long, value_parser = protocol)]

@@ -18,6 +18,7 @@ mod status;
 mod sysctl;
 mod token;
 mod top;
+mod value;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -25,7 +26,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::Client;
-use adminapi::model::span;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -265,11 +265,6 @@ fn man(directory: &Path) -> Said {
         said.fail(&format!("{}: {error}", directory.display()));
     }
     said
-}
-
-/// Reads a time.
-fn seconds(text: &str) -> Result<u32, String> {
-    span(text).ok_or_else(|| format!("{text:?} is not a time as in 90s, 15m or 2h, up to 31d"))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 
 use adminapi::Client;
-use adminapi::model::{Family, ServiceId};
+use adminapi::model::{Family, Protocol, ServiceId};
 use clap::{ArgGroup, Args};
 
+use super::value::endpoint;
 use crate::director::DirectorError;
 
 /// A service.
@@ -27,6 +28,7 @@ pub(super) struct Selector {
         short = 'f',
         long,
         value_name = "MARK",
+        value_parser = mark,
         group = "service",
         global = true
     )]
@@ -76,22 +78,34 @@ impl Named {
     }
 }
 
+/// The port that a real server of a service has where none is named: the service's, and 0 with a mark,
+/// as in ipvsadm.
+pub(super) const fn port(service: ServiceId) -> u16 {
+    match service {
+        ServiceId::Address { vip, .. } => vip.port(),
+        ServiceId::Mark { .. } => 0,
+    }
+}
+
+fn mark(text: &str) -> Result<NonZeroU32, String> {
+    text.parse()
+        .map_err(|_| "write a mark, 1 to 4294967295".to_owned())
+}
+
 fn tcp(address: &str) -> Result<ServiceId, String> {
-    service("tcp", address)
+    service(Protocol::Tcp, address)
 }
 
 fn udp(address: &str) -> Result<ServiceId, String> {
-    service("udp", address)
+    service(Protocol::Udp, address)
 }
 
 fn sctp(address: &str) -> Result<ServiceId, String> {
-    service("sctp", address)
+    service(Protocol::Sctp, address)
 }
 
-fn service(protocol: &str, address: &str) -> Result<ServiceId, String> {
-    format!("{protocol}:{address}")
-        .parse()
-        .map_err(|_| "write VIP:PORT, as in 10.0.0.1:80 or [2001:db8::1]:80".to_owned())
+fn service(protocol: Protocol, address: &str) -> Result<ServiceId, String> {
+    endpoint(address).map(|vip| ServiceId::at(protocol, vip))
 }
 
 #[cfg(test)]
@@ -133,6 +147,18 @@ mod tests {
             "-t 10.0.0.1:80 -f 7",
         ] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_real_server_without_a_port_has_the_service_s() {
+        for (service, want) in [
+            ("tcp:10.0.0.1:80", 80),
+            ("udp:[2001:db8::1]:53", 53),
+            ("tcp:10.0.0.1:0", 0),
+            ("fwm:7", 0),
+        ] {
+            assert_eq!(port(service.parse().unwrap()), want, "{service}");
         }
     }
 }

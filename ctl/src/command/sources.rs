@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use adminapi::model::{SourceQuery, Sources};
 use clap::Args;
 
+use super::value::number;
+
 /// Which sources.
 #[derive(Debug, Args)]
 pub(super) struct Line {
     /// So many at most.
-    #[arg(long, value_name = "NUMBER", default_value_t = SourceQuery::DEFAULT_LIMIT)]
+    #[arg(long, value_name = "NUMBER", default_value_t = SourceQuery::DEFAULT_LIMIT, value_parser = number::<u32>)]
     limit: u32,
 }
 

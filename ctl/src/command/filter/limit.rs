@@ -4,16 +4,16 @@ use adminapi::model::{BanPolicy, ConnectionLimit, LimitOf, LimitPer, RateLimit, 
 use clap::{Args, ValueEnum};
 
 use super::network::Refusal;
-use super::seconds;
+use crate::command::value::{number, seconds};
 
 /// What a limit takes for one source, and for whose packets it is.
 #[derive(Debug, Args)]
 struct Scope {
     /// Bits that make one IPv4 source.
-    #[arg(long, value_name = "BITS", default_value_t = RateLimit::all_v4())]
+    #[arg(long, value_name = "BITS", default_value_t = RateLimit::all_v4(), value_parser = number::<u8>)]
     prefix_v4: u8,
     /// Bits that make one IPv6 source.
-    #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6())]
+    #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6(), value_parser = number::<u8>)]
     prefix_v6: u8,
     /// To this service only: tcp:192.0.2.10:80.
     #[arg(long, value_name = "SERVICE")]
@@ -31,10 +31,10 @@ pub(super) struct Limit {
     #[arg(long, value_enum)]
     per: Sharing,
     /// So many a second.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     rate: u32,
     /// So many at once; as many as in a second when left out.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     burst: Option<u32>,
     #[command(flatten)]
     scope: Scope,
@@ -42,7 +42,7 @@ pub(super) struct Limit {
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
     /// Bans a source that has sent so many packets over the limit,
-    #[arg(long, value_name = "PACKETS", requires = "ban_within")]
+    #[arg(long, value_name = "PACKETS", value_parser = number::<u32>, requires = "ban_within")]
     ban_over: Option<u32>,
     /// within so long: 10s, 1m,
     #[arg(long, value_name = "TIME", value_parser = seconds, requires = "ban_for")]
@@ -108,7 +108,7 @@ pub(super) struct Connections {
     /// What it is called.
     name: String,
     /// So many.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     most: u32,
     #[command(flatten)]
     scope: Scope,

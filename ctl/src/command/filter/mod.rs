@@ -10,7 +10,6 @@ use adminapi::{Client, Problem};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::said::{Form, Said};
-use super::seconds;
 use crate::director::DirectorError;
 use network::ListName;
 

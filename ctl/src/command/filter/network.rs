@@ -4,7 +4,8 @@ use adminapi::Client;
 use adminapi::model::{FilterList, Listed, ListedView, NetworkQuery, Prefix};
 use clap::{Args, ValueEnum};
 
-use super::{Said, seconds};
+use super::Said;
+use crate::command::value::seconds;
 use crate::director::DirectorError;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

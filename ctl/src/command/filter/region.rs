@@ -4,6 +4,7 @@ use adminapi::model::Region;
 use clap::Args;
 
 use super::network::Refusal;
+use crate::command::value::number;
 
 #[derive(Debug, Args)]
 pub(super) struct Line {
@@ -16,7 +17,7 @@ pub(super) struct Line {
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     continents: Vec<String>,
     /// Autonomous systems, by number.
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    #[arg(long, value_name = "NUMBERS", value_parser = number::<u32>, value_delimiter = ',')]
     asns: Vec<u32>,
     /// All but those.
     #[arg(long)]
