@@ -1,8 +1,9 @@
 //! The program itself, over the API, against a director that forwards nothing.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use adminapi::fake::Fake;
@@ -79,6 +80,34 @@ TCP 15:00  ESTABLISHED 203.0.113.9:1000   192.0.2.10:80      10.0.0.1:8080
 TCP 15:00  ESTABLISHED 203.0.113.9:1001   192.0.2.10:80      10.0.0.1:8080
 TCP 15:00  ESTABLISHED 203.0.113.9:1002   192.0.2.10:80      10.0.0.1:8080
 ";
+
+/// Progress is for people, on standard error; a script reads one value on standard output.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_was_waited_for_ends_with_json_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = serve(fake(), folder.path()).await;
+    for line in ["-A -t 192.0.2.10:80", "-a -t 192.0.2.10:80 -r 10.0.0.1 -m"] {
+        assert_eq!(said(&run(bulwark(), &api, line)), ("", "", Some(0)));
+    }
+    let mut drain = Command::new(bulwark())
+        .args("drain --json -t 192.0.2.10:80 -r 10.0.0.1".split(' '))
+        .env("BULWARK_API", &api)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut progress = String::new();
+    let mut told = BufReader::new(drain.stderr.take().unwrap());
+    told.read_line(&mut progress).unwrap();
+    assert_eq!(progress, "10.0.0.1:80: 0 connections left\n");
+    run(bulwark(), &api, "-d -t 192.0.2.10:80 -r 10.0.0.1");
+    let output = drain.wait_with_output().unwrap();
+    let end: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let want = serde_json::json!({
+        "service": "tcp:192.0.2.10:80", "real": "10.0.0.1:80", "outcome": "removed",
+    });
+    assert_eq!((end, output.status.code()), (want, Some(0)));
+}
 
 /// Line, standard output, standard error, exit status.
 const SESSION: [(&str, &str, &str, i32); 21] = [

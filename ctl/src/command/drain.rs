@@ -1,12 +1,14 @@
 //! `bulwark drain`: has a real server drained, and watches until it is gone.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::Client;
-use adminapi::model::{RealPatch, RealView};
+use adminapi::model::{RealPatch, RealView, ServiceId};
 use clap::Args;
+use serde::Serialize;
 
-use super::said::{Form, Said};
+use super::said::{Form, Said, json};
 use super::selector::{Named, port};
 use super::value::{End, seconds};
 use crate::director::DirectorError;
@@ -29,6 +31,23 @@ pub(super) struct Line {
     no_wait: bool,
 }
 
+/// What came of a drain, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Drained {
+    service: ServiceId,
+    real: SocketAddr,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// It is gone.
+    Removed,
+    /// Somebody has added it again.
+    InService,
+}
+
 /// Begins the drain and tells of its progress on standard error. To end this ends no drain.
 pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.id()?;
@@ -39,12 +58,18 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
         let text = |real: &RealView| format!("{}\n", left(real));
         return Ok(form.show(&real, text).into());
     }
+    let ended = |outcome| {
+        let drained = Drained {
+            service,
+            real: at,
+            outcome,
+        };
+        drained.told(form)
+    };
     let mut told = String::new();
     loop {
         if real.draining.is_none() {
-            let mut said = Said::default();
-            said.fail(&format!("{at} is in service again"));
-            return Ok(said);
+            return Ok(ended(Outcome::InService));
         }
         let now = left(&real);
         if now != told {
@@ -59,14 +84,67 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
         {
             Ok(real) => real,
             Err(DirectorError::NoReal | DirectorError::NoService) => {
-                return Ok(format!("{at} is removed\n").into());
+                return Ok(ended(Outcome::Removed));
             }
             Err(error) => return Err(error),
         };
     }
 }
 
+impl Drained {
+    fn told(&self, form: Form) -> Said {
+        let mut said = Said::default();
+        let at = self.real;
+        if self.outcome == Outcome::InService {
+            said.fail(&format!("{at} is in service again"));
+        }
+        match (form, self.outcome) {
+            (Form::Json, _) => said.out = json(self),
+            (Form::Text, Outcome::Removed) => said.out = format!("{at} is removed\n"),
+            (Form::Text, Outcome::InService) => {}
+        }
+        said
+    }
+}
+
 fn left(real: &RealView) -> String {
     let connections = real.draining.map_or(0, |draining| draining.connections);
     format!("{}: {connections} connections left", real.endpoint())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_told_in_both_forms() {
+        let end = |outcome, form| {
+            let drained = Drained {
+                service: "tcp:192.0.2.10:80".parse().unwrap(),
+                real: "10.0.0.12:80".parse().unwrap(),
+                outcome,
+            };
+            let said = drained.told(form);
+            (said.out, said.err, said.status)
+        };
+        let again = "10.0.0.12:80 is in service again\n";
+        for (outcome, name, out, err, status) in [
+            (
+                Outcome::Removed,
+                "removed",
+                "10.0.0.12:80 is removed\n",
+                "",
+                0,
+            ),
+            (Outcome::InService, "in_service", "", again, 1),
+        ] {
+            let want = |out: String| (out, err.to_owned(), status);
+            assert_eq!(end(outcome, Form::Text), want(out.to_owned()));
+            let json = format!(
+                "{{\n  \"service\": \"tcp:192.0.2.10:80\",\n  \"real\": \"10.0.0.12:80\",\n  \
+                 \"outcome\": \"{name}\"\n}}\n"
+            );
+            assert_eq!(end(outcome, Form::Json), want(json));
+        }
+    }
 }

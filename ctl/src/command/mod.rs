@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use adminapi::Client;
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -58,6 +59,19 @@ impl Line {
             false => Form::Text,
         }
     }
+
+    /// Reads a line, the program's name first. `--json` is global, so the grammar lets it stand with
+    /// every word.
+    fn read(args: &[OsString]) -> Result<Self, clap::Error> {
+        let line = Self::try_parse_from(args)?;
+        match line.word.own_form().filter(|_| line.json) {
+            Some(why) => Err(Self::command().error(
+                ErrorKind::ArgumentConflict,
+                format!("there is no JSON of this: {why}"),
+            )),
+            None => Ok(line),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +92,18 @@ enum Word {
         /// Where to.
         directory: PathBuf,
     },
+}
+
+impl Word {
+    /// What is shown that has a form of its own.
+    const fn own_form(&self) -> Option<&'static str> {
+        match self {
+            Self::Question(Question::Proc { .. }) => Some("proc prints the kernel's format"),
+            Self::Question(Question::Top) => Some("top fills the screen"),
+            Self::Completions { .. } => Some("completions are a script"),
+            _ => None,
+        }
+    }
 }
 
 /// What a director is asked.
@@ -163,7 +189,7 @@ fn in_short(error: &clap::Error) -> String {
 /// Runs a line with a word, the program's name first; the exit status.
 pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = line.collect();
-    let line = match Line::try_parse_from(&args) {
+    let line = match Line::read(&args) {
         Ok(line) => line,
         Err(error) => {
             // If the terminal is gone there is nobody left to tell.
@@ -318,6 +344,24 @@ mod tests {
         ] {
             assert_eq!(settings(&args(line)).unwrap_err(), want, "{line}");
         }
+    }
+
+    #[test]
+    fn what_has_a_form_of_its_own_is_not_asked_for_as_json() {
+        let read = |line: &str| {
+            let words = std::iter::once("bulwark").chain(line.split(' '));
+            Line::read(&words.map(OsString::from).collect::<Vec<_>>())
+        };
+        for line in ["proc ip_vs", "top", "completions bash"] {
+            assert!(read(line).is_ok(), "{line}");
+            for line in [format!("--json {line}"), format!("{line} --json")] {
+                let error = read(&line).unwrap_err();
+                assert_eq!(error.exit_code(), 2, "{line}");
+                let told = error.to_string();
+                assert!(told.contains("there is no JSON of this"), "{told}");
+            }
+        }
+        assert!(read("status --json").is_ok());
     }
 
     #[test]
