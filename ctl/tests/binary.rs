@@ -236,6 +236,54 @@ async fn a_real_server_without_a_port_has_that_of_the_service() {
     }
 }
 
+/// As `run`, with standard input.
+fn run_with(program: &Path, api: &str, line: &str, input: &str) -> Output {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut child = Command::new(program)
+        .args(line.split_whitespace())
+        .env("BULWARK_API", api)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who refuses its arguments does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scripts_of_ipvsadm_are_names_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [save, restore] = ["ipvsadm-save", "ipvsadm-restore"].map(|name| {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(bulwark(), &link).unwrap();
+        link
+    });
+    let api = serve(fake(), folder.path()).await;
+    let lines = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 10.0.0.1:8080 -m -w 5\n";
+    run(bulwark(), &api, "-A -t 192.0.2.12:80");
+
+    let output = run_with(&restore, &api, "-n", lines);
+    let refused = "Illegal 'numeric' option with the 'restore' command\n";
+    assert_eq!(said(&output), ("", refused, Some(2)));
+    let kept = run_with(&save, &api, "-n", "");
+    assert_eq!(said(&kept), ("-A -t 192.0.2.12:80 -s wlc\n", "", Some(0)));
+
+    let output = run_with(&restore, &api, "", &format!("# of today\n{lines}#"));
+    assert_eq!(said(&output), ("", "", Some(0)));
+    assert_eq!(said(&run_with(&save, &api, "-n", "")), (lines, "", Some(0)));
+    let output = run_with(&save, &api, "--full", "");
+    assert_eq!(output.status.code(), Some(255), "{}", text(&output.stderr));
+
+    let nowhere = format!("unix:{}/no.sock", folder.path().display());
+    let output = run_with(&restore, &nowhere, "", lines);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert_eq!(told.matches("Can't initialize ipvs").count(), 1, "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_director_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
