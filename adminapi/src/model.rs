@@ -51,6 +51,7 @@ pub use check::{Check, CheckKind, Pace};
 pub use config::{Configuration, Levels, PutQuery};
 pub use connection::{
     BadConnectionId, BadCursor, Connection, ConnectionId, ConnectionPage, ConnectionQuery, Cursor,
+    Forwarded,
 };
 pub use cookies::{CookiePolicy, CookieStatus, CookieWay};
 pub use daemon::{SyncDaemon, SyncRole};

@@ -22,6 +22,7 @@ fn fake() -> Fake {
         local: None,
         state: "ESTABLISHED".to_owned(),
         expires: 900,
+        forwarded: None,
         engine: None,
         engine_data: None,
     };
@@ -208,6 +209,7 @@ async fn a_real_server_without_a_port_has_that_of_the_service() {
         local: None,
         state: "NONE".to_owned(),
         expires: 300,
+        forwarded: None,
         engine: None,
         engine_data: None,
     };

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use adminapi::model::{
-    ExplainQuery, Protocol, Real, Scheduler, Stats, Status, TimeoutsPatch, Traffic,
+    Connection, ExplainQuery, Protocol, Real, Scheduler, ServiceId, Stats, Status, TimeoutsPatch,
+    Traffic,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
-use testbed::director::Configuration;
+use testbed::director::{Configuration, binary};
 use testbed::haven::Haven;
 use testbed::packet::{Mac, Segment, ethernet, flag, ip, protocol, tcp, udp};
-use testbed::process::Signal;
+use testbed::process::{Signal, output};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
@@ -125,6 +126,10 @@ fn carried(fast_path: bool) -> Result<(Traffic, Traffic)> {
     let stats = scene.director.api().stats()?;
     ensure!((forwarded(&stats) > 180) == fast_path, "{stats:?}");
     balanced(&scene.director)?;
+    for family in Family::BOTH {
+        let shown = only(&scene, family.echo_service())?.forwarded;
+        ensure!(shown.is_some() == fast_path, "{shown:?}");
+    }
     let v6 = scene.director.api().service(Family::V6.echo_service())?;
     ensure!(v6.stats == v6.reals[0].stats, "{v6:?}");
     let v4 = scene.director.api().service(Family::V4.echo_service())?;
@@ -140,6 +145,46 @@ fn what_was_carried_is_counted_the_same_on_both_paths() -> Result<()> {
     assert_eq!(fast, carried(false)?);
     assert_eq!((fast.0.in_packets, fast.1.out_packets), (49, 49));
     Ok(())
+}
+
+/// What the gate counts of a connection is what it counts of all that it forwards, when there is no
+/// other one, and is shown by the API and by the command line.
+#[test]
+fn what_the_gate_forwards_of_a_connection_is_shown_with_it() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene(|configuration| configuration)?;
+    let mut all = 0;
+    for family in Family::BOTH {
+        let header = if family == Family::V4 { 20 } else { 40 };
+        let client = UdpClient::open(&scene.topology.client, family.echo())?;
+        let echoed = (0..40).map(|_| client.echo(&[b'x'; 100]));
+        let name = echoed.collect::<Result<Vec<_>>>()?.remove(0);
+        let shown = only(&scene, family.echo_service())?.forwarded;
+        let shown = shown.context("it is not cached")?;
+        ensure!((30..40).contains(&shown.in_packets), "{shown:?}");
+        ensure!((30..40).contains(&shown.out_packets), "{shown:?}");
+        let bytes = |packets: u32, data: usize| u64::from(packets) * (header + 8 + data as u64);
+        assert_eq!(shown.in_bytes, bytes(shown.in_packets, 100));
+        let answer = name.len() + 1 + 100;
+        assert_eq!(shown.out_bytes, bytes(shown.out_packets, answer));
+        let now = forwarded(&scene.director.api().stats()?);
+        assert_eq!(now - all, u64::from(shown.in_packets + shown.out_packets));
+        all = now;
+    }
+    let socket = format!("unix:{}", scene.director.socket().display());
+    let mut command = scene.topology.director.command(binary("bulwark")?);
+    let told = output(command.env("BULWARK_API", socket).args(["-Lnc", "--json"]))?;
+    ensure!(told.matches("\"forwarded\":").count() == 2, "{told}");
+    Ok(())
+}
+
+/// The one connection of a service.
+fn only(scene: &Scene, service: ServiceId) -> Result<Connection> {
+    let mut listed = scene.director.api().connections(service)?;
+    ensure!(listed.len() == 1, "{listed:?}");
+    Ok(listed.remove(0))
 }
 
 /// A datagram that ends before its own header is none, whatever stands behind its end.

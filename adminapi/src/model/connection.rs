@@ -38,12 +38,30 @@ pub struct Connection {
     pub state: String,
     /// Seconds until it expires unless a packet comes.
     pub expires: u32,
+    /// What the fast path has carried of it; left out while it is not on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
     /// What decided beside the client; in templates only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
     /// What it went by, a Call-ID; left out while the director does not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_data: Option<String>,
+}
+
+/// What the gate has forwarded of a connection by itself since it was entered into the flow cache.
+/// What has gone through the director is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"in_packets": 812, "out_packets": 1604, "in_bytes": 42310, "out_bytes": 2310448}))]
+pub struct Forwarded {
+    /// Packets from the client; begins at 0 again after 4294967295.
+    pub in_packets: u32,
+    /// Packets to the client, as above; none where they do not pass the director (DR, TUN).
+    pub out_packets: u32,
+    /// Bytes from the client, network header included.
+    pub in_bytes: u64,
+    /// Bytes to the client, network header included.
+    pub out_bytes: u64,
 }
 
 /// What names a connection: `tcp:203.0.113.7:40112-192.0.2.10:80`, from its client to the VIP.
@@ -207,7 +225,7 @@ impl Default for ConnectionQuery {
 ///
 /// Connections come and go while one pages: what is born or dies between two pages may be missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({"connections": [{"service": "tcp:192.0.2.10:80", "protocol": "tcp", "client": "203.0.113.7:40112", "vip": "192.0.2.10:80", "real": "10.0.2.1:8080", "state": "ESTABLISHED", "expires": 897}], "next": "1f4"}))]
+#[schema(example = json!({"connections": [{"service": "tcp:192.0.2.10:80", "protocol": "tcp", "client": "203.0.113.7:40112", "vip": "192.0.2.10:80", "real": "10.0.2.1:8080", "state": "ESTABLISHED", "expires": 897, "forwarded": {"in_packets": 812, "out_packets": 1604, "in_bytes": 42310, "out_bytes": 2310448}}], "next": "1f4"}))]
 pub struct ConnectionPage {
     /// The connections, at most the limit of the query; may be fewer although more follow.
     pub connections: Vec<Connection>,

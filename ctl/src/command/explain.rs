@@ -331,6 +331,7 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
             local: None,
             state: "ASSURED".to_owned(),
             expires: 300,
+            forwarded: None,
             engine: None,
             engine_data: None,
         });

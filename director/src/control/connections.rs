@@ -50,7 +50,7 @@ impl Director {
     ) -> u64 {
         let (pool, now) = (self.shared.pool.load(), self.facts.clock.now());
         let next = self.shared.table.page(at, room, |entry| {
-            let shown = view::connection(&pool, entry, self.expiry(entry), now);
+            let shown = self.listed(&pool, entry, now);
             found.extend(shown.filter(|one| query.matches(one)));
         });
         next.map_or(IN_TEMPLATES, flow::Cursor::to_bits)

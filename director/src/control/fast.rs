@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::{Director, Facts};
 use crate::direction::Direction;
 use crate::fast::{Fast, Lane, Moment, Station};
-use crate::flow::Cursor;
+use crate::flow::{Cursor, Entry};
 use crate::gate::flows::Flows;
 use crate::gate::{Gate, Lanes};
 use crate::neighbour::{FarEnds, Fib, Neighbourhood};
@@ -312,8 +312,20 @@ impl Director {
         })
     }
 
+    /// What the gate has forwarded of a connection; none while it forwards nothing of it.
+    pub(super) fn forwarded(&self, entry: &Entry) -> Option<model::Forwarded> {
+        let fast = self.shared.fast.as_ref().filter(|_| entry.is_cached())?;
+        let [there, back] = fast.counts(entry)?;
+        Some(model::Forwarded {
+            in_packets: there.packets,
+            out_packets: back.packets,
+            in_bytes: there.bytes,
+            out_bytes: back.bytes,
+        })
+    }
+
     /// When a connection dies unless another packet comes.
-    pub(super) fn expiry(&self, entry: &crate::flow::Entry) -> Tick {
+    pub(super) fn expiry(&self, entry: &Entry) -> Tick {
         self.shared.table.expiry(entry)
     }
 }

@@ -226,13 +226,8 @@ fn is_sorry(found: &path::Explanation) -> bool {
 }
 
 /// A connection, if its real server is known still.
-/// It dies at `expires` unless another packet comes.
-pub(super) fn connection(
-    pool: &Pool,
-    entry: &Entry,
-    expires: Tick,
-    now: Tick,
-) -> Option<model::Connection> {
+/// It dies at `expires` unless another packet comes; what the gate knows of it is not in it.
+fn connection(pool: &Pool, entry: &Entry, expires: Tick, now: Tick) -> Option<model::Connection> {
     let real = pool.real(entry.real())?;
     Some(model::Connection {
         service: translate::id(&real.service),
@@ -244,6 +239,7 @@ pub(super) fn connection(
         local: (entry.local_port != 0).then(|| pool.speakers().peer(entry).into()),
         state: entry.tracked.state_name().to_owned(),
         expires: now.until(expires).as_seconds_ceil(),
+        forwarded: None,
         engine: None,
         engine_data: None,
     })
@@ -271,6 +267,19 @@ pub(super) fn template(
 }
 
 impl Director {
+    /// A connection, with what the gate knows of it, if its real server is known still.
+    pub(super) fn listed(
+        &self,
+        pool: &Pool,
+        entry: &Entry,
+        now: Tick,
+    ) -> Option<model::Connection> {
+        Some(model::Connection {
+            forwarded: self.forwarded(entry),
+            ..connection(pool, entry, self.expiry(entry), now)?
+        })
+    }
+
     pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
         let (watch, misfits) = (self.fast.lock(), self.misfits.lock());
         let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
@@ -415,7 +424,7 @@ impl Director {
         let sorry = is_sorry(&found);
         let chosen = !is_known && found.template.is_none() && !sorry;
         let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
-        let listed = |entry| self::connection(&found.pool, entry, self.expiry(entry), now);
+        let listed = |entry| self.listed(&found.pool, entry, now);
         let connection = found.connection.as_ref();
         let (template, templates) = (found.template.as_ref(), &self.shared.templates);
         Ok(model::Explanation {

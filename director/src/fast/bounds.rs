@@ -1,5 +1,5 @@
-//! What the gate and the director tell each other in a flow: when it was used, and how far its ways have
-//! come. Both write there; a bound only ever goes on.
+//! What the gate and the director tell each other in a flow: when and how much it was used, and how far
+//! its ways have come. Both write there; a bound only ever goes on.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,6 +18,22 @@ pub(super) fn last_seen(flow: &Flow, is_one_way: bool) -> Tick {
         true => seen,
         false => seen.max(back.seen.load(Relaxed)),
     })
+}
+
+/// What the gate has forwarded of one way of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Begins at 0 again at the top.
+    pub packets: u32,
+    /// Of IP.
+    pub bytes: u64,
+}
+
+pub(super) fn count_of(course: &Course) -> Count {
+    Count {
+        packets: course.packets.load(Relaxed),
+        bytes: course.bytes.load(Relaxed),
+    }
 }
 
 /// How far the gate has seen a way of a flow come.

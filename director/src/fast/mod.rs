@@ -16,7 +16,7 @@
 //! of each flow the way through the director, which decides and enters it anew. So that it does not
 //! have to be there for those who are silent, it tells the gate of them by itself ([`Fast::renew`]).
 //!
-//! * `bounds`: how far a flow has come, for both sides.
+//! * `bounds`: how far a flow has come, for both sides, and how much was forwarded of it.
 //! * `hash`, `index`: where a tuple is found.
 //! * `room`: places for flows, which rest before they are given to somebody else.
 //! * `place`: where a flow stands, and what beside it.
@@ -51,7 +51,7 @@ use crate::tcp::{State, Timeouts};
 use crate::time::{Tick, Ticks};
 use crate::wire::Tuple;
 
-use bounds::{last_seen, raise, reset, said_in};
+use bounds::{count_of, last_seen, raise, reset, said_in};
 use hash::Keys;
 use hops::Hops;
 use index::Index;
@@ -59,6 +59,7 @@ use pause::Pause;
 use place::Place;
 use room::Room;
 
+pub use bounds::Count;
 pub use lanes::{Lane, Station};
 pub use shape::{Manner, Shape, Shim, Wrapping};
 pub use tallies::{Carried, Tallies};
@@ -304,6 +305,11 @@ impl Fast {
             course.seen.store(0, Relaxed);
         }
         Some(deadline)
+    }
+
+    /// What the gate has forwarded of a cached connection since it was entered, by direction.
+    pub fn counts(&self, entry: &Entry) -> Option<[Count; 2]> {
+        Some(self.flow_of(entry)?.courses.each_ref().map(count_of))
     }
 
     /// Takes a connection from the gate; the caller has caught up, or does not care any more.

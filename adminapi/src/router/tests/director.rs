@@ -62,6 +62,7 @@ async fn connections_come_by_page_and_filter() {
         local: None,
         state: "ESTABLISHED".to_owned(),
         expires: 900,
+        forwarded: None,
         engine: None,
         engine_data: None,
     };

@@ -36,6 +36,7 @@ fn connection(protocol: Protocol, ends: [&str; 3], state: &str, expires: u32) ->
         local: None,
         state: state.to_owned(),
         expires,
+        forwarded: None,
         engine: None,
         engine_data: None,
     }
