@@ -120,6 +120,14 @@ impl Configuration {
         self
     }
 
+    /// Forwards between these interfaces instead.
+    #[must_use]
+    pub fn interfaces(mut self, interfaces: &[&str]) -> Self {
+        let names = interfaces.iter().map(ToString::to_string);
+        self.datapath.interfaces = names.collect();
+        self
+    }
+
     /// With the fast path, or without.
     #[must_use]
     pub fn fast_path(mut self, fast_path: bool) -> Self {

@@ -6,10 +6,11 @@ use std::mem::offset_of;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use libbpf_rs::{MapCore, MapHandle};
 
+use super::ports::Origins;
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_PORTS};
 
@@ -160,6 +161,18 @@ pub struct SharedHop {
     zero: AtomicU32,
 }
 
+impl SharedHop {
+    /// Becomes what `former` is, by `port`.
+    fn become_moved(&self, former: &Self, port: u32) {
+        let cells = self.dst.iter().chain(&self.src);
+        for (cell, from) in cells.zip(former.dst.iter().chain(&former.src)) {
+            cell.store(from.load(Relaxed), Relaxed);
+        }
+        self.port.store(port, Relaxed);
+        self.era.store(former.era.load(Relaxed), Relaxed);
+    }
+}
+
 /// `struct real`.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -291,6 +304,11 @@ pub(super) struct FlowMaps {
     exits: MapHandle,
 }
 
+/// The one whose entries name ports.
+pub(super) const HOPS_MAP: &str = "hops";
+/// No port: the gate leaves what would go there to the director.
+const NO_PORT: u32 = u32::MAX;
+
 /// What a later director goes on with: all or nothing.
 pub(super) const ARRAYS: [&str; 8] = [
     "heads",
@@ -298,7 +316,7 @@ pub(super) const ARRAYS: [&str; 8] = [
     "flows",
     "wides",
     "splices",
-    "hops",
+    HOPS_MAP,
     "reals",
     "tallies",
 ];
@@ -356,7 +374,7 @@ impl FlowMaps {
             flows: named("flows")?,
             wides: named("wides")?,
             splices: named("splices")?,
-            hops: named("hops")?,
+            hops: named(HOPS_MAP)?,
             reals: named("reals")?,
             tallies: named("tallies")?,
             lanes: MapHandle::try_from(&own.lanes).ok()?,
@@ -399,6 +417,18 @@ impl FlowMaps {
             })
         };
         all().map_err(GateError::FlowMemory)
+    }
+
+    /// Takes the next hops of `former`, another director's, by the ports of now. Those by an interface
+    /// that is none any more lead nowhere.
+    pub(super) fn move_hops(&self, former: &MapHandle, origins: &Origins) -> Result<(), GateError> {
+        let map = |map| Array::<SharedHop>::map(map).map_err(GateError::FlowMemory);
+        let (former, own) = (map(former)?, map(&self.hops)?);
+        for (own, former) in own.iter().zip(former.iter()) {
+            let port = origins.heir(former.port.load(Relaxed));
+            own.become_moved(former, port.unwrap_or(NO_PORT));
+        }
+        Ok(())
     }
 
     /// What XDP sends back through `port` gets there.

@@ -12,10 +12,11 @@ use super::endpoints::Endpoints;
 use super::filters::Filters;
 use super::flows::FlowMaps;
 use super::map::{put, sums_percpu};
+use super::ports::{self, PORTS};
 use super::repeats::RepeatMaps;
 use super::roll::{RollPlan, Shared};
 use super::skel::{GateSkel, OpenGateSkel};
-use super::{GateError, MAX_QUEUES};
+use super::{GateError, Interface, MAX_QUEUES};
 use crate::cookie::{Resets, Roll};
 use crate::marks::{MAX_RULES, Rule};
 use crate::wire::{Addr, Mac, Protocol};
@@ -113,7 +114,7 @@ pub(super) struct Maps {
     stations: MapHandle,
     rules: MapHandle,
     scopes: MapHandle,
-    counters: MapHandle,
+    pub(super) counters: MapHandle,
     pub(super) flows: FlowMaps,
     roll: MapHandle,
     resets: MapHandle,
@@ -146,6 +147,13 @@ impl Maps {
             ahead: MapHandle::try_from(&skel.maps.ahead)?,
             all: named(skel)?,
         })
+    }
+
+    /// Has the next director find which interface each port is.
+    pub(super) fn name_ports(&mut self, interfaces: &[Interface]) -> Result<(), GateError> {
+        let named = ports::write(interfaces)?;
+        self.all.push((PORTS.to_owned(), named));
+        Ok(())
     }
 
     /// Makes a further instance use these maps instead of new ones.

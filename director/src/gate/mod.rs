@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod answers;
+mod carried;
 mod cookies;
 mod endpoints;
 mod error;
@@ -17,6 +18,7 @@ mod lanes;
 mod map;
 mod maps;
 mod pins;
+mod ports;
 mod program;
 mod queues;
 mod reals;
@@ -51,6 +53,7 @@ use std::thread;
 use crate::cookie::{Resets, Roll};
 use crate::door::Door;
 use crate::wire::{Addr, Mac};
+use carried::Elsewhere;
 use flows::{FlowMaps, Flows};
 use maps::Maps;
 use program::Instance;
@@ -78,6 +81,8 @@ pub struct Gate {
     pins: Option<Pins>,
     /// The flow cache of another director, when this one has its own.
     former: Option<FlowMaps>,
+    /// What another director's gate counts at other ports.
+    elsewhere: Option<Elsewhere>,
 }
 
 /// What a gate is to have room for.
@@ -173,12 +178,17 @@ impl Gate {
         room: Room,
         pins: Option<Pins>,
     ) -> Result<Self, GateError> {
-        let carried = pins.as_ref().map(Pins::carried).unwrap_or_default();
+        let carried = pins.as_ref().map(|pins| pins.carried(interfaces));
+        let carried = carried.unwrap_or_default();
         if interfaces.is_empty() {
             return Err(GateError::NoInterface);
         }
         let plan = RollPlan::of(room.connections);
-        let maps = program::make_maps(room.flows, &plan, &carried)?;
+        let mut maps = program::make_maps(room.flows, &plan, &carried)?;
+        maps.name_ports(interfaces)?;
+        let former = FlowMaps::among(carried.maps(), &maps.flows);
+        let former = former.filter(|former| !former.is(&maps.flows));
+        let elsewhere = carried.move_into(&maps)?;
         let attach = |(port, interface): (usize, &Interface)| {
             let instance = Instance {
                 port: port as u32,
@@ -195,8 +205,6 @@ impl Gate {
         }
         let roll = Arc::new(maps.map_roll(&plan)?);
         let resets = Arc::new(maps.map_resets(&plan)?);
-        let former =
-            FlowMaps::among(&carried, &maps.flows).filter(|former| !former.is(&maps.flows));
         Ok(Self {
             maps,
             roll,
@@ -204,6 +212,7 @@ impl Gate {
             links,
             pins,
             former,
+            elsewhere,
         })
     }
 
@@ -252,12 +261,23 @@ impl Gate {
         let Some(pins) = &self.pins else {
             return Ok(());
         };
-        for link in &self.links {
+        for (port, link) in self.links.iter().enumerate() {
+            self.count_on(port)?;
             link.take_over(pins)?;
         }
         let links = self.links.iter();
         let links = links.filter_map(|it| Some((it.interface.index, it.mode, it.link()?)));
         pins.settle(&self.maps.all, links)
+    }
+
+    /// Has `port` count on from where another director's gate is, if that has counted elsewhere.
+    fn count_on(&self, port: usize) -> Result<(), GateError> {
+        match &self.elsewhere {
+            Some(elsewhere) if self.links[port].successor.is_some() => {
+                elsewhere.copy(port, &self.maps)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has what real servers on this host answer handed to the `door`, once [`Answers::set`] has named

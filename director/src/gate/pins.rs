@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  PIN/
-//!    maps/NAME              all maps; `record` says of which layout they are
+//!    maps/NAME              all maps; `record` says of which layout they are, `ports` which interface
+//!                           each port is
 //!    maps-next/NAME         those of a gate that is being put in the place of the old one
 //!    links/IFINDEX-MODE     what holds the program on an interface
 //!    answers/IFINDEX        the same of the program at its tc egress, while real servers are on this host
@@ -24,14 +25,14 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use tracing::warn;
 
+use super::carried::{COUNTERS, Carried};
 use super::flows::{ARRAYS, LAYOUT as FLOWS_LAYOUT};
-use super::{GateError, XdpMode};
+use super::ports::{self, Origins, PORTS};
+use super::{GateError, Interface, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
 const LAYOUT: u32 = 8;
-/// What the gate has counted: a later director goes on with it, as with the flow cache.
-const COUNTERS: &str = "counters";
 const RECORD: &str = "record";
 const MAPS: &str = "maps";
 const NEXT: &str = "maps-next";
@@ -100,9 +101,20 @@ impl Pins {
         renew(&self.link_path(ifindex, mode), link)
     }
 
+    /// What to go on with, on these interfaces.
+    pub(super) fn carried(&self, interfaces: &[Interface]) -> Carried {
+        Carried::new(self.carried_maps(), self.origins(interfaces))
+    }
+
+    /// What the ports were to the pinned gate; none when it does not say.
+    fn origins(&self, interfaces: &[Interface]) -> Option<Origins> {
+        let former = ports::read(&self.map(PORTS)?);
+        Some(Origins::of(&former, interfaces))
+    }
+
     /// The maps to go on with. Of another layout that is the flow cache, if it has not changed itself,
     /// and of another network none.
-    pub(super) fn carried(&self) -> Vec<MapHandle> {
+    fn carried_maps(&self) -> Vec<MapHandle> {
         let (written, own) = (self.only(RECORD).unwrap_or_default(), record());
         let (names, lost) = match written.get(size_of::<u64>()..) {
             None => return Vec::new(),

@@ -8,6 +8,7 @@ use libbpf_rs::libbpf_sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapHandle, OpenMapMut, OpenObject};
 
+use super::carried::Carried;
 use super::maps::Maps;
 use super::roll::RollPlan;
 use super::skel::{GateSkelBuilder, OpenGateSkel};
@@ -54,11 +55,7 @@ pub(super) struct Instance<'a> {
 
 /// Makes the maps of all instances: new ones, but for those `carried` from another director that fit.
 /// They are there before any instance, so that the kernel can check all of these side by side.
-pub(super) fn make_maps(
-    flows: u32,
-    roll: &RollPlan,
-    carried: &[MapHandle],
-) -> Result<Maps, GateError> {
+pub(super) fn make_maps(flows: u32, roll: &RollPlan, carried: &Carried) -> Result<Maps, GateError> {
     let mut storage = MaybeUninit::uninit();
     let mut open = open(roll, &mut storage)?;
     flows::size(&mut open, flows).map_err(refused)?;
@@ -100,14 +97,15 @@ fn open<'a>(
     Ok(open)
 }
 
-fn carry(maps: &[MapHandle], open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+fn carry(carried: &Carried, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
+    let maps = carried.maps();
     let same_flows = flows::ARRAYS.iter().all(|name| {
         let mut all = open.open_object_mut().maps_mut();
         all.any(|own| own.name() == *name && maps.iter().any(|map| fits(map, &own)))
     });
     for mut own in open.open_object_mut().maps_mut() {
         let is_flows = flows::ARRAYS.iter().any(|name| own.name() == *name);
-        if is_flows && !same_flows {
+        if is_flows && !same_flows || !carried.shares(own.name()) {
             continue;
         }
         if let Some(map) = maps.iter().find(|map| fits(map, &own)) {

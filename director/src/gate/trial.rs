@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use libbpf_rs::libbpf_sys;
 
+use super::carried::Carried;
 use super::maps::Maps;
 use super::program::{self, Instance};
 use super::roll::RollPlan;
@@ -62,7 +63,7 @@ impl Trial {
             flows: 0,
             roll: &plan,
         };
-        let maps = program::make_maps(0, &plan, &[])?;
+        let maps = program::make_maps(0, &plan, &Carried::default())?;
         let program = program::load(instance, XdpMode::Native, &maps)?;
         let roll = Arc::new(maps.map_roll(&plan)?);
         let resets = maps.map_resets(&plan)?;

@@ -8,6 +8,7 @@ mod drains;
 mod knowledge;
 mod leftovers;
 mod modes;
+mod ports;
 mod room;
 mod silent;
 mod upgrade;
