@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 
-use crate::channel::{Able, Listening, Standing};
+use crate::channel::{Able, Lack, Listening, Standing};
 
 /// A socket that listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,14 +177,15 @@ pub(super) fn standing(listeners: &[Listener], endpoint: SocketAddr) -> Listenin
     }
 }
 
-/// What the kernel of this network namespace can do.
-pub(super) fn able() -> Able {
+/// What the kernel of this network namespace can do, of which somebody knows what it lacks for good.
+pub(super) fn able(lack: Option<Lack>) -> Able {
     let sysctl = |name: &str| {
         let value = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
         value.is_ok_and(|value| value.trim() != "0")
     };
     Able {
-        cookies: sysctl("tcp_syncookies"),
+        cookies: lack.is_none() && sysctl("tcp_syncookies"),
+        lack,
         sack: sysctl("tcp_sack"),
         scale: sysctl("tcp_window_scaling"),
         timestamps: sysctl("tcp_timestamps"),
@@ -207,6 +208,13 @@ mod tests {
             waiting,
             limit: 10,
         }
+    }
+
+    #[test]
+    fn who_lacks_something_takes_no_cookies_whatever_the_sysctls_say() {
+        let able = able(Some(Lack::Kernel));
+        assert!(!able.cookies);
+        assert_eq!(able.lack, Some(Lack::Kernel));
     }
 
     #[test]

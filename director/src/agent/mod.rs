@@ -10,12 +10,14 @@
 //!
 //! * `program`: the BPF program, its maps, and where it is attached.
 //! * `keyring`: the keys for cookies that the program holds.
+//! * `kernel`: what the kernel has for cookies.
 //! * `listeners`: who listens on this host.
 //! * `reporter`: talks to the director.
 //! * `outcomes`: what became of the packets.
 //! * `role`: the process: start, signals, end.
 
 mod error;
+mod kernel;
 mod keyring;
 mod listeners;
 mod outcomes;

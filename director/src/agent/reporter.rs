@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tracing::{info, warn};
 
 use super::keyring::Keyring;
-use super::listeners;
+use super::{kernel, listeners};
 use crate::channel::{self, Listening, Order, Report, Standing, VERSION};
 use crate::config::Source;
 
@@ -182,7 +182,7 @@ impl Reporter {
             listening: listening.collect(),
             number: self.number,
             leaving: false,
-            able: listeners::able(),
+            able: listeners::able(kernel::lack()),
         })
     }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::channel::{Keys, KeysOf, Order, Report, SecretKey, Standing};
+use crate::channel::{Keys, KeysOf, Lack, Order, Report, SecretKey, Standing};
 use crate::cookie::{self, Abilities, Key};
 use crate::time::{Tick, Ticks};
 
@@ -240,7 +240,8 @@ fn lack(session: &Session, service: u16, endpoint: SocketAddr, key: &Key) -> Opt
         return Some("its agent does not hold the key yet");
     }
     if !session.report.able.cookies {
-        return Some("its tcp_syncookies is 0");
+        let lack = session.report.able.lack;
+        return Some(lack.map_or("its tcp_syncookies is 0", Lack::name));
     }
     let mut listening = session.report.listening.iter();
     match listening.find(|listening| listening.endpoint == endpoint) {

@@ -139,6 +139,22 @@ fn a_real_server_takes_connections_while_its_agent_holds_the_key_and_lives() {
 }
 
 #[test]
+fn who_is_not_able_says_why_and_a_former_version_need_not() {
+    let bed = Bed::new();
+    let hear = |lack| {
+        let mut report = report(1, Standing::Ready);
+        (report.able.cookies, report.able.lack) = (false, lack);
+        bed.agents.hear(1, report, Tick(0));
+        bed.stand(0).unwrap_err()
+    };
+    assert_eq!(hear(None), "its tcp_syncookies is 0");
+    assert!(hear(Some(Lack::Kernel)).contains("Linux 6.9"));
+    let former = r#"{"cookies":true,"sack":true,"scale":true,"timestamps":true,"ecn":true}"#;
+    let able: Able = serde_json::from_str(former).unwrap();
+    assert!(able.cookies && able.lack.is_none());
+}
+
+#[test]
 fn what_is_told_is_held_when_it_is_acknowledged() {
     let mut bed = Bed::new();
     bed.hear(1, Standing::Ready, 0);

@@ -79,8 +79,11 @@ pub(crate) struct Report {
 /// What a kernel can do, by its sysctls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Able {
-    /// `tcp_syncookies` is not 0: without it the kernel takes no such connection.
+    /// Without it no such connection is taken: `tcp_syncookies` is not 0, and nothing else is lacking.
     pub(crate) cookies: bool,
+    /// What is, beside `tcp_syncookies`.
+    #[serde(default)]
+    pub(crate) lack: Option<Lack>,
     /// `tcp_sack`.
     pub(crate) sack: bool,
     /// `tcp_window_scaling`.
@@ -98,6 +101,25 @@ impl From<Able> for Abilities {
             scale: able.scale,
             timestamps: able.timestamps,
             ecn: able.ecn,
+        }
+    }
+}
+
+/// What a real server needs for connections that cookies have proved, and has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Lack {
+    /// `bpf_sk_assign_tcp_reqsk()` in its kernel.
+    Kernel,
+}
+
+impl Lack {
+    /// In words.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => {
+                "its kernel takes none: that needs Linux 6.9 or newer with CONFIG_SYN_COOKIES"
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ mod tls;
 
 pub(crate) use lines::{receive, send};
 pub(crate) use message::{
-    Able, Keys, KeysOf, Listening, Order, Report, SecretKey, Standing, VERSION,
+    Able, Keys, KeysOf, Lack, Listening, Order, Report, SecretKey, Standing, VERSION,
 };
 pub use tls::Identity;
 pub(crate) use tls::{is_for, keep_client, keep_server};
