@@ -105,7 +105,8 @@ fn read(message: &[u8]) -> Option<Listener> {
         _ => Ipv6Addr::from(*addr.first_chunk::<16>()?).into(),
     };
     let mut listener = Listener {
-        addr,
+        // A socket of IPv6 may be bound to an address of IPv4.
+        addr: addr.to_canonical(),
         port: u16::from_be_bytes([fixed[answer::PORT], fixed[answer::PORT + 1]]),
         v6_only: false,
         mptcp: false,
@@ -227,6 +228,15 @@ mod tests {
         drop(socket);
         let found = standing(&all().unwrap(), endpoint);
         assert_eq!(found.standing, Standing::Closed);
+    }
+
+    #[test]
+    fn a_socket_of_ipv6_at_an_address_of_ipv4_is_found_there() {
+        let socket = TcpListener::bind("[::ffff:127.0.0.1]:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let endpoint = SocketAddr::from(([127, 0, 0, 1], port));
+        let found = standing(&all().unwrap(), endpoint);
+        assert_eq!(found.standing, Standing::Ready);
     }
 
     #[test]
