@@ -16,7 +16,7 @@
 // What becomes of the segments that find a listener where there are keys.
 enum welcome {
 	WELCOMED, // a cookie: the kernel has the connection
-	STRAY,    // none: the kernel answers it as it likes
+	STRAY,    // none, or one that was not made so: the kernel answers it as it likes
 	DECLINED, // a cookie, and the kernel does not take it
 	WELCOMES,
 };
@@ -35,8 +35,16 @@ struct guests {
 	struct service_keys service[SERVICES];
 	__u64 until; // bpf_ktime_get_ns(): what the director does not renew ends
 	__u32 count;
-	__u32 scale; // that clients were told
+	__u8 scale; // that clients were told
+	__u8 able;
+	__u8 zero[2];
 };
+
+// Bits of `able`: what this kernel does, which the director has been told.
+#define ABLE_SACK 0x01
+#define ABLE_SCALE 0x02
+#define ABLE_TIMESTAMPS 0x04
+#define ABLE_ECN 0x08
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -135,6 +143,16 @@ static __always_inline bool is_invited(const struct guests *all, const struct se
 	return false;
 }
 
+// The data of a cookie are masked, not proved: a client can ask for what it was never offered, and the
+// kernel would refuse that.
+static __always_inline bool is_able(const struct guests *all, const struct offer *offer)
+{
+	return (!offer->sack || all->able & ABLE_SACK) &&
+	       (offer->scale == NO_SCALE || all->able & ABLE_SCALE) &&
+	       (!offer->timestamps || all->able & ABLE_TIMESTAMPS) &&
+	       (!offer->ecn || all->able & ABLE_ECN);
+}
+
 static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock *listener,
 					 const struct guests *all, const struct segment *s)
 {
@@ -142,7 +160,7 @@ static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock 
 	struct offer offer = {};
 	struct sock *sk;
 
-	if (!is_invited(all, s, &offer))
+	if (!is_invited(all, s, &offer) || !is_able(all, &offer))
 		return STRAY;
 	sk = (struct sock *)bpf_skc_to_tcp_sock(listener);
 	if (!sk)

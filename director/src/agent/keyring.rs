@@ -7,7 +7,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use nix::time::{ClockId, clock_gettime};
 
 use super::AgentError;
-use crate::channel::{Keys, KeysOf};
+use crate::channel::{Able, Keys, KeysOf};
 use crate::wire::Endpoint;
 
 /// Services whose connections may come to one endpoint (`SERVICES` in `bpf/agent/cookie.h`).
@@ -24,6 +24,7 @@ const BYTES: usize = SERVICES * SERVICE_BYTES + 16;
 pub(super) struct Keyring {
     guests: MapHandle,
     declined: MapHandle,
+    able: Able,
     /// What each director has told, the latest last.
     told: Vec<Told>,
     held: BTreeMap<SocketAddr, [u8; BYTES]>,
@@ -40,10 +41,11 @@ struct Told {
 
 impl Keyring {
     /// An empty one.
-    pub(super) const fn new(guests: MapHandle, declined: MapHandle) -> Self {
+    pub(super) fn new(guests: MapHandle, declined: MapHandle) -> Self {
         Self {
             guests,
             declined,
+            able: Able::default(),
             told: Vec::new(),
             held: BTreeMap::new(),
         }
@@ -80,10 +82,23 @@ impl Keyring {
         self.write()
     }
 
+    /// Has no more taken up of a cookie than this kernel does: what it refuses is told apart from what
+    /// a client has made up. To be called before directors are told.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub(super) fn set_able(&mut self, able: Able) -> Result<(), AgentError> {
+        if self.able == able {
+            return Ok(());
+        }
+        self.able = able;
+        self.write()
+    }
+
     fn write(&mut self) -> Result<(), AgentError> {
         let now = until(0);
         self.told.retain(|told| told.until > now);
-        let wanted = guests(&self.told);
+        let wanted = guests(&self.told, able_bits(self.able));
         let gone = self
             .held
             .keys()
@@ -108,6 +123,15 @@ impl Keyring {
             .and_then(|bytes| Some(u64::from_ne_bytes(*bytes.first_chunk()?)))
             .unwrap_or(0)
     }
+}
+
+/// The bits of `able` in `struct guests`.
+fn able_bits(able: Able) -> u8 {
+    [able.sack, able.scale, able.timestamps, able.ecn]
+        .into_iter()
+        .enumerate()
+        .map(|(bit, able)| u8::from(able) << bit)
+        .sum()
 }
 
 fn of(map: &'static str) -> impl Fn(libbpf_rs::Error) -> AgentError {
@@ -147,7 +171,7 @@ struct Guests<'t> {
 
 /// `struct guests` of each endpoint. A director tells of no more services than there is room for; of
 /// what two tell about one, the latest word counts.
-fn guests(all: &[Told]) -> BTreeMap<SocketAddr, [u8; BYTES]> {
+fn guests(all: &[Told], able: u8) -> BTreeMap<SocketAddr, [u8; BYTES]> {
     let mut by_endpoint: BTreeMap<SocketAddr, Guests<'_>> = BTreeMap::new();
     for told in all {
         for of in &told.keys.services {
@@ -171,7 +195,7 @@ fn guests(all: &[Told]) -> BTreeMap<SocketAddr, [u8; BYTES]> {
         bytes[at..at + 8].copy_from_slice(&guests.until.to_ne_bytes());
         let at = at + 8;
         bytes[at..at + 4].copy_from_slice(&(count as u32).to_ne_bytes());
-        bytes[at + 4..at + 8].copy_from_slice(&u32::from(guests.scale).to_ne_bytes());
+        (bytes[at + 4], bytes[at + 5]) = (guests.scale, able);
         bytes
     };
     let entries = by_endpoint.into_iter();
@@ -195,6 +219,22 @@ mod tests {
     use crate::channel::SecretKey;
 
     #[test]
+    fn each_ability_has_its_bit() {
+        let able = Able {
+            sack: true,
+            timestamps: true,
+            ..Able::default()
+        };
+        assert_eq!(able_bits(able), 0b0101);
+        let able = Able {
+            scale: true,
+            ecn: true,
+            ..Able::default()
+        };
+        assert_eq!(able_bits(able), 0b1010);
+    }
+
+    #[test]
     fn services_of_one_endpoint_stand_together() {
         let of = |service, endpoint: &str, key| KeysOf {
             service,
@@ -215,7 +255,7 @@ mod tests {
             keys: keys.clone(),
             until,
         };
-        let guests = guests(&[told(0, &keys, 9)]);
+        let guests = guests(&[told(0, &keys, 9)], 5);
         assert_eq!(guests.len(), 2);
         let both = guests[&"10.0.0.1:80".parse().unwrap()];
         assert_eq!(both[16..32], [1; 16]);
@@ -224,7 +264,7 @@ mod tests {
         assert_eq!(both[72..75], [4, 0, 2]);
         assert_eq!(
             both[160..176],
-            [9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0]
+            [9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7, 5, 0, 0]
         );
 
         // A second director that shares the first service, and has one of its own.
@@ -232,7 +272,7 @@ mod tests {
             services: vec![of(3, "10.0.0.1:80", 8), of(9, "10.0.0.1:80", 9)],
             ..keys.clone()
         };
-        let guests = super::guests(&[told(0, &keys, 9), told(1, &others, 7)]);
+        let guests = super::guests(&[told(0, &keys, 9), told(1, &others, 7)], 5);
         let all = guests[&"10.0.0.1:80".parse().unwrap()];
         assert_eq!(all[16..32], [8; 16], "the latest word");
         assert_eq!(all[160..170], [9, 0, 0, 0, 0, 0, 0, 0, 3, 0]);

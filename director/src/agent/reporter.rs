@@ -170,6 +170,9 @@ impl Reporter {
     }
 
     fn report(&mut self) -> io::Result<Report> {
+        let able = listeners::able(kernel::lack());
+        let told = self.keyring.lock().set_able(able);
+        told.map_err(io::Error::other)?;
         let listeners = listeners::all()?;
         let endpoints: Vec<_> = self.keyring.lock().endpoints().collect();
         let now = Instant::now();
@@ -182,7 +185,7 @@ impl Reporter {
             listening: listening.collect(),
             number: self.number,
             leaving: false,
-            able: listeners::able(kernel::lack()),
+            able,
         })
     }
 

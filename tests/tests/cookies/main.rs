@@ -2,6 +2,7 @@
 //! back, and no SYN ever gets there.
 
 mod agents;
+mod altered;
 mod bed;
 mod certificates;
 mod clients;
