@@ -7,14 +7,14 @@
 mod serve;
 mod speakers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::channel::{Keys, KeysOf, Lack, Order, Report, SecretKey, Standing};
+use crate::channel::{Keys, KeysOf, Lack, Listening, Order, Report, SecretKey, Standing};
 use crate::cookie::{self, Abilities, Key};
 use crate::time::{Tick, Ticks};
 
@@ -44,6 +44,14 @@ struct Session {
 impl Session {
     fn is_alive(&self, now: Tick) -> bool {
         !self.report.leaving && self.heard.until(now) < LEASE
+    }
+
+    /// The listen queues of the endpoints that it has keys for, whatever else it tells of.
+    fn queues(&self) -> impl Iterator<Item = &Listening> {
+        let entrusted = self.told.services.iter().map(|keys| keys.endpoint);
+        let entrusted: HashSet<_> = entrusted.collect();
+        let all = self.report.listening.iter();
+        all.filter(move |queue| entrusted.contains(&queue.endpoint))
     }
 
     fn holds(&self, service: u16, endpoint: SocketAddr, key: &Key) -> bool {
@@ -174,11 +182,11 @@ impl Agents {
             .sessions
             .values()
             .filter(|session| session.is_alive(now));
-        let queues = alive.flat_map(|session| &session.report.listening);
+        let queues = alive.flat_map(Session::queues);
         let open = queues.filter(|queue| queue.limit > 0);
         let full = open.map(|queue| match queue.standing {
             Standing::Full => 100.0,
-            _ => 100.0 * f64::from(queue.waiting) / f64::from(queue.limit),
+            _ => 100.0 * f64::from(queue.waiting.min(queue.limit)) / f64::from(queue.limit),
         });
         full.reduce(f64::max)
     }

@@ -155,6 +155,21 @@ fn who_is_not_able_says_why_and_a_former_version_need_not() {
 }
 
 #[test]
+fn the_fullest_queue_is_one_that_there_are_keys_for() {
+    let bed = Bed::new();
+    let hear = |endpoint: &str, waiting| {
+        let mut report = report(1, Standing::Ready);
+        report.listening[0].endpoint = endpoint.parse().unwrap();
+        report.listening[0].waiting = waiting;
+        bed.agents.hear(1, report, Tick(0));
+        bed.agents.fullest(Tick(0))
+    };
+    assert_eq!(hear("10.0.2.1:8080", 4), Some(40.0));
+    assert_eq!(hear("10.0.2.1:8080", u32::MAX), Some(100.0));
+    assert_eq!(hear("10.0.2.9:8080", 9), None);
+}
+
+#[test]
 fn what_is_told_is_held_when_it_is_acknowledged() {
     let mut bed = Bed::new();
     bed.hear(1, Standing::Ready, 0);
