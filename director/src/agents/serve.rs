@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 
 use super::Agents;
-use crate::channel::{self, Identity, Report, VERSION};
+use crate::channel::{self, Identity, Report};
 use crate::time::Clock;
 
 /// Connections at most, of agents and of those who have yet to prove that they are some.
@@ -125,14 +125,11 @@ async fn converse(
     let hear = async {
         let mut read = BufReader::new(read);
         loop {
-            let report = timeout(PATIENCE, channel::receive::<Report>(&mut read)).await??;
-            let Some(report) = report else {
+            let line = timeout(PATIENCE, channel::receive_line(&mut read)).await??;
+            let Some(line) = line else {
                 return Ok(());
             };
-            if report.version != VERSION {
-                let text = format!("it speaks version {}, not {VERSION}", report.version);
-                return Err(io::Error::other(text));
-            }
+            let report = Report::read(&line)?;
             debug!(id, ?report, "an agent reports");
             agents.hear(id, report, clock.now());
         }

@@ -13,6 +13,15 @@ const LONGEST: u64 = 4 << 20;
 pub(crate) async fn receive<T: DeserializeOwned>(
     stream: &mut (impl AsyncBufRead + Unpin),
 ) -> io::Result<Option<T>> {
+    let line = receive_line(stream).await?;
+    let message = line.map(|line| serde_json::from_str(&line));
+    Ok(message.transpose()?)
+}
+
+/// The same, as it came.
+pub(crate) async fn receive_line(
+    stream: &mut (impl AsyncBufRead + Unpin),
+) -> io::Result<Option<String>> {
     let mut line = String::new();
     let read = stream.take(LONGEST).read_line(&mut line).await?;
     match (read, line.ends_with('\n')) {
@@ -21,7 +30,7 @@ pub(crate) async fn receive<T: DeserializeOwned>(
             io::ErrorKind::InvalidData,
             "a message without an end",
         )),
-        _ => Ok(Some(serde_json::from_str(&line)?)),
+        _ => Ok(Some(line)),
     }
 }
 

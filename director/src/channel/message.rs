@@ -1,6 +1,7 @@
 //! The messages between director and agent.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,27 @@ pub(crate) struct Report {
     pub(crate) able: Able,
     /// How each endpoint stands that it has keys for.
     pub(crate) listening: Vec<Listening>,
+}
+
+/// All that is known of the reports of versions to come.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+impl Report {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is of another version, or makes no sense.
+    pub(crate) fn read(line: &str) -> io::Result<Self> {
+        let Versioned { version } = serde_json::from_str(line)?;
+        if version != VERSION {
+            let text = format!("it speaks version {version}, not {VERSION}");
+            return Err(io::Error::other(text));
+        }
+        Ok(serde_json::from_str(line)?)
+    }
 }
 
 /// What a kernel can do, by its sysctls.
@@ -163,5 +185,23 @@ impl Standing {
             Self::Refused => "the kernel refuses",
             Self::Full => "the listen queue is full",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_another_version_is_refused_by_that_whatever_it_says() {
+        let later = r#"{"version":9,"listening":[{"standing":"asleep"}]}"#;
+        let said = Report::read(later).unwrap_err().to_string();
+        assert_eq!(said, format!("it speaks version 9, not {VERSION}"));
+        let report = Report {
+            version: VERSION,
+            ..Report::default()
+        };
+        let line = serde_json::to_string(&report).unwrap();
+        assert_eq!(Report::read(&line).unwrap(), report);
     }
 }

@@ -8,7 +8,7 @@ mod lines;
 mod message;
 mod tls;
 
-pub(crate) use lines::{receive, send};
+pub(crate) use lines::{receive, receive_line, send};
 pub(crate) use message::{
     Able, Keys, KeysOf, Lack, Listening, Order, Report, SecretKey, Standing, VERSION,
 };

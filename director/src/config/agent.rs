@@ -368,7 +368,7 @@ mod tests {
             ),
             (
                 "[agent.director]\naddress = \"10.0.0.1:7\"\ncertificate = \"c\"\nkey = \"k\"",
-                "f:3: agent.director.ca: is missing; name a PEM file; docs/agent.md shows how to make one",
+                "f:3: agent.director.ca: is missing; name a PEM file; docs/cookies.md shows how to make one",
             ),
         ] {
             assert_eq!(complaints(more), [complaint], "{more}");

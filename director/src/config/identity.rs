@@ -8,7 +8,7 @@ use crate::channel::Identity;
 /// `authority` is the key that names the file of the authority.
 pub(super) fn read(section: &mut Section<'_>, authority: &'static str) -> Option<Identity> {
     let expected = Expected::Text("the name of a file");
-    let mend = "name a PEM file; docs/agent.md shows how to make one";
+    let mend = "name a PEM file; docs/cookies.md shows how to make one";
     let certificate: Option<PathBuf> = section.required("certificate", &expected, mend);
     let key = section.required("key", &expected, mend);
     let authority = section.required(authority, &expected, mend);
