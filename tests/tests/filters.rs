@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adminapi::model::{
     DecidingRule, ExplainQuery, Explanation, Fate, FilterList, FilterRules, LimitOf, LimitPer,
-    Listed, NetworkQuery, Prefix, Protocol, RateLimit,
+    Listed, NetworkQuery, Prefix, Protocol, RateLimit, Scheduler,
 };
 use anyhow::{Context, Result, ensure};
 use director::filter::{List, Rules};
@@ -16,8 +16,8 @@ use testbed::packet::{self, ethernet, udp};
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::syns;
-use testbed::topology::{CLIENT_V4, CLIENT_V6};
-use testbed::traffic::HttpConnection;
+use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
+use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +55,50 @@ fn unlist(scene: &Scene, network: Prefix) -> Result<()> {
 fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
     let drops = scene.director.api().stats()?.drops;
     Ok(drops.get(reason).copied().unwrap_or(0))
+}
+
+/// Established connections of TCP go on, and there is no such thing with UDP: also what the gate has
+/// forwarded by itself ends within a second, and goes on when its client is off the list again.
+#[test]
+fn datagrams_of_who_is_denied_are_dropped_on_both_paths() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for fast_path in [true, false] {
+        let plan = Plan {
+            reals: 1,
+            ..Plan::default()
+        };
+        let scene = Scene::start_shaped(plan, Scheduler::Rr, &[1], |configuration| {
+            configuration.fast_path(fast_path)
+        })?;
+        for family in Family::BOTH {
+            let network = alone(client(family))?;
+            let mut live = HttpConnection::open(&scene.topology.client, family.http())?;
+            let echo = UdpClient::open(&scene.topology.client, family.echo())?;
+            for _ in 0..4 {
+                echo.echo_again(b"before")?;
+                live.ask_name()?;
+            }
+            let known = scene.director.api().connections(family.echo_service())?;
+            ensure!(known.len() == 1 && known[0].forwarded.is_some() == fast_path);
+            list(&scene, network, FilterList::Deny, None)?;
+            let send = || Ok(echo.socket().send(b"denied").map(drop)?);
+            let before = dropped(&scene, "denied")?;
+            wait::until_repeated("a datagram to be dropped", PATIENCE, send, || {
+                ensure!(dropped(&scene, "denied")? > before, "{fast_path}");
+                Ok(())
+            })?;
+            live.ask_name()?;
+            unlist(&scene, network)?;
+            echo.socket().set_read_timeout(Some(SHORT / 10))?;
+            wait::until("an echo", PATIENCE, || echo.echo(b"after"))?;
+            let now = scene.director.api().connections(family.echo_service())?;
+            ensure!(now.len() == 1 && now[0].client == known[0].client);
+        }
+        assert_accounts(&scene.director);
+    }
+    Ok(())
 }
 
 /// Sends SYNs by hand, each from a port of its own.

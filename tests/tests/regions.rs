@@ -18,7 +18,7 @@ use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
 use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
-use testbed::traffic::HttpConnection;
+use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::{syns, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -201,6 +201,35 @@ fn a_country_opens_no_connections_and_keeps_those_that_it_has() -> Result<()> {
         let api = scene.director.api();
         api.call(async |client| client.put_network(&allowed).await)?;
         assert!(connects(&scene, family), "the allow list does not win");
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn a_country_that_opens_no_connections_sends_no_datagrams_either() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let scene = atlas.scene()?;
+    let country = Region {
+        list: Some(FilterList::Deny),
+        ..region("country", &["DE"])
+    };
+    let clients = Family::BOTH.map(|family| UdpClient::open(&scene.topology.client, family.echo()));
+    let clients = clients.into_iter().collect::<Result<Vec<_>>>()?;
+    for client in clients.iter().cycle().take(8) {
+        client.echo_again(b"before")?;
+    }
+    set(&scene, vec![country])?;
+    for client in clients {
+        let before = dropped(&scene)?;
+        let send = || Ok(client.socket().send(b"denied").map(drop)?);
+        wait::until_repeated("a datagram to be dropped", PATIENCE, send, || {
+            ensure!(dropped(&scene)? > before, "it was taken");
+            Ok(())
+        })?;
     }
     assert_accounts(&scene.director);
     Ok(())

@@ -44,6 +44,8 @@ pub(super) struct Filters {
     pub(super) regional: Regional,
     pub(super) bans: Bans,
     pub(super) doubts: Doubts,
+    /// How often the rules have changed.
+    rule_changes: u64,
 }
 
 impl Filters {
@@ -66,6 +68,21 @@ impl Filters {
             Some(List::BlackHole) => true,
             Some(List::Allow) => false,
             Some(List::Deny) | None => self.regional.seals(client, &self.rules.regions),
+        }
+    }
+}
+
+impl Filters {
+    /// Another number after each change of what is refused.
+    pub(super) fn version(&self) -> u64 {
+        self.book.changes() + self.rule_changes
+    }
+
+    /// Whether the gate takes no datagrams of a client for a service, by a list or by its region.
+    pub(super) fn refuses_datagrams(&self, client: Addr) -> bool {
+        match self.book.decides(client) {
+            Some((_, listing)) => !listing.allows(),
+            None => self.regional.closes(client, &self.rules.regions),
         }
     }
 }

@@ -31,6 +31,7 @@ mod origin;
 mod outer;
 mod publish;
 mod queues;
+mod refusals;
 mod regions;
 mod reload;
 mod repeats;
@@ -139,6 +140,7 @@ pub struct Director {
     /// Where what is configured outlives the director, if anywhere.
     store: OnceLock<Store>,
     filters: Mutex<filter::Filters>,
+    inspection: Mutex<refusals::Inspection>,
     ward: Ward,
     keeping: Keeping,
     sights: Mutex<SightWatch>,
@@ -182,6 +184,7 @@ impl Director {
             history: History::new(unix::unix_now()),
             store: OnceLock::new(),
             filters: Mutex::default(),
+            inspection: Mutex::default(),
             ward: Ward::default(),
             keeping: Keeping::new(keep),
             sights,

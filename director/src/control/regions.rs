@@ -137,11 +137,21 @@ impl Regional {
 
     /// Whether an address is in a region of which nothing is taken.
     pub(super) fn seals(&self, addr: Addr, rules: &RegionRules) -> bool {
+        self.regions_of(addr, rules).meets(rules.sealed)
+    }
+
+    /// Whether an address is in a region of which no datagrams are taken.
+    pub(super) fn closes(&self, addr: Addr, rules: &RegionRules) -> bool {
+        let refused = rules.closed.and(rules.sealed);
+        self.regions_of(addr, rules).meets(refused)
+    }
+
+    fn regions_of(&self, addr: Addr, rules: &RegionRules) -> Regions {
         let geography = Geography {
             chart: Arc::clone(&self.chart),
             outside: rules.outside,
         };
-        geography.regions_of(addr).meets(rules.sealed)
+        geography.regions_of(addr)
     }
 
     fn names(&self, regions: Regions) -> Vec<String> {

@@ -285,6 +285,16 @@ impl Fast {
         }
     }
 
+    /// Leaves what comes from a connection's client to the filters, and to the director behind them, which
+    /// may enter it again. The shard of the connection is locked.
+    pub fn withhold(&self, entry: &Entry) {
+        if let Some(flow) = self.flow_of(entry) {
+            flow.ways[Direction::Original as usize]
+                .hop
+                .store(0, Release);
+        }
+    }
+
     /// When a cached connection dies by the timeouts of now, if the gate has seen a packet of it since
     /// a worker has.
     pub fn deadline(&self, entry: &Entry) -> Option<Tick> {

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -71,6 +72,8 @@ impl Cursor {
 
 /// Entries that a listing looks at under one lock.
 const PAGE: u32 = 512;
+/// The same where packets go on meanwhile, and it takes longer to look at one.
+const SHORT_PAGE: u32 = 64;
 
 impl Table {
     /// An empty table with a hash key of its own. Address space for all of `limits` is taken at
@@ -326,6 +329,21 @@ impl Table {
             .filter(|entry| !entry.is_free())
             .for_each(&mut each);
         Some(Cursor { shard, from })
+    }
+
+    /// Shows connections to `each` from `cursor` on, in short pages, for about as long as `patience`.
+    /// Returns where to go on; `None` at the end.
+    pub fn browse(
+        &self,
+        cursor: Cursor,
+        patience: Duration,
+        mut each: impl FnMut(&Entry),
+    ) -> Option<Cursor> {
+        let (start, mut next) = (Instant::now(), Some(cursor));
+        while let Some(here) = next.filter(|_| start.elapsed() < patience) {
+            next = self.page(here, SHORT_PAGE, &mut each);
+        }
+        next
     }
 
     /// Shows all connections to `each`, page by page.

@@ -4,7 +4,7 @@
 //! A way is told again as the worker would that got its next packet. Where that packet would not get
 //! to a worker, or not any further, it is left as it is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Shared;
 use super::bystander::Bystander;
@@ -16,9 +16,6 @@ use crate::neighbour::Hop;
 use crate::service::{Method, Real, Standing};
 use crate::time::Tick;
 use crate::wire::{Endpoint, Protocol, Tuple};
-
-/// Connections that are looked at under one lock at most.
-const PAGE: u32 = 64;
 
 impl Shared {
     /// Tells the gate again of the connections from `cursor` on, for about as long as `patience`; they
@@ -33,12 +30,8 @@ impl Shared {
         let fast = self.fast.as_deref()?;
         let bystander = Bystander::of(self);
         let view = bystander.view(0, now);
-        let (start, mut next) = (Instant::now(), Some(cursor));
-        while let Some(here) = next.filter(|_| start.elapsed() < patience) {
-            let renew = |entry: &Entry| _ = view.renew(fast, entry, ports);
-            next = self.table.page(here, PAGE, renew);
-        }
-        next
+        let renew = |entry: &Entry| _ = view.renew(fast, entry, ports);
+        self.table.browse(cursor, patience, renew)
     }
 }
 

@@ -88,6 +88,7 @@ pub async fn follow(director: Arc<Director>) {
                 director.watch();
                 director.follow_ways();
                 director.renew_flows();
+                director.withhold_refused();
                 director.tend_cookies();
                 director.tend_repeats();
                 director.tend_bans();

@@ -267,6 +267,7 @@ impl Director {
         filters.rules = plan.rules;
         filters.bogons = bogons;
         filters.wanted = plan.wanted;
+        filters.rule_changes += 1;
         self.end_lost(&filters);
         regions::leave(gate, &old, &filters.regional)
     }
