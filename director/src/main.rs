@@ -19,7 +19,7 @@ use director::host;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
 use director::signals::{Order, Signals};
-use director::{logging, persist, privilege, supervisor};
+use director::{keep, logging, persist, privilege, supervisor};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Judges the files that the configuration names, too.
+/// Judges the files that the configuration names, too, and whether what a director has left can be read.
 fn check(file: &Path) -> Result<()> {
     let config = Config::load(file)?;
     let mut remarks = Vec::new();
@@ -91,6 +91,9 @@ fn check(file: &Path) -> Result<()> {
         remarks.extend(access.tls.and_then(|shown| shown.get().remark()));
     }
     run::judge(file, &config)?;
+    if let Some(survive) = &config.datapath.survive {
+        keep::look(&survive.state)?;
+    }
     let kept = config.api.persist.as_deref();
     remarks.extend(kept.and_then(persist::homeless));
     if let Some(agents) = &config.agents {

@@ -180,6 +180,17 @@ impl Keep {
     }
 }
 
+/// Whether this program can read what a daemon has left in `directory`, if one has. Nothing is claimed
+/// or changed.
+///
+/// # Errors
+/// What [`Keep::claim`] says of it, or the file system.
+pub fn look(directory: &Path) -> Result<(), KeepError> {
+    let last = place::last(directory, ABOUT)?;
+    let written: Option<Written> = last.and_then(|last| read(&last, ABOUT));
+    written.map_or(Ok(()), |written| written.check(directory))
+}
+
 impl Former {
     /// What is in a generation; none when it is of another boot or another network, where nothing of
     /// it lives, or cannot be read.

@@ -56,19 +56,14 @@ impl Place {
 
     /// The number of the next generation, and the last one that has a file `mark`.
     pub(super) fn generations(&self, mark: &str) -> Result<(u64, Option<Generation>), KeepError> {
-        let numbers = self.numbers()?;
-        let complete = numbers.iter().filter(|number| {
-            let path = self.generation(**number).path(mark);
-            path.exists()
-        });
-        let last = complete.max().map(|number| self.generation(*number));
+        let numbers = numbers(&self.directory).map_err(failed(self.directory.clone()))?;
         let next = numbers.iter().max().map_or(1, |number| number + 1);
-        Ok((next, last))
+        Ok((next, last_of(&self.directory, &numbers, mark)))
     }
 
     /// An empty generation.
     pub(super) fn begin(&self, number: u64) -> Result<Generation, KeepError> {
-        let own = self.generation(number);
+        let own = generation(&self.directory, number);
         let made = DirBuilder::new().mode(0o700).create(&own.0);
         made.map_err(failed(own.0.clone()))?;
         Ok(own)
@@ -77,8 +72,8 @@ impl Place {
     /// Removes all generations but `kept`. One that cannot be removed does no harm: it is older, or
     /// not complete.
     pub(super) fn remove_others(&self, kept: Option<&Generation>) {
-        for number in self.numbers().unwrap_or_default() {
-            let other = self.generation(number);
+        for number in numbers(&self.directory).unwrap_or_default() {
+            let other = generation(&self.directory, number);
             if kept.is_none_or(|kept| other.0 != kept.0) {
                 let _ = fs::remove_dir_all(other.0);
             }
@@ -138,16 +133,34 @@ impl Place {
             "{directory} has room for {all} MiB; full tables need {needed} MiB, and as much again while the next director takes them over; {mend}"
         );
     }
+}
 
-    fn numbers(&self) -> Result<Vec<u64>, KeepError> {
-        let entries = fs::read_dir(&self.directory).map_err(failed(self.directory.clone()))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter_map(|name| name.parse().ok()).collect())
+/// The last generation in `directory` that has a file `mark`, whoever has the directory.
+pub(super) fn last(directory: &Path, mark: &str) -> Result<Option<Generation>, KeepError> {
+    match numbers(directory) {
+        Ok(numbers) => Ok(last_of(directory, &numbers, mark)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(directory.to_owned())(error)),
     }
+}
 
-    fn generation(&self, number: u64) -> Generation {
-        Generation(self.directory.join(number.to_string()))
-    }
+fn last_of(directory: &Path, numbers: &[u64], mark: &str) -> Option<Generation> {
+    let all = numbers
+        .iter()
+        .map(|number| (number, generation(directory, *number)));
+    let complete = all.filter(|(_, generation)| generation.path(mark).exists());
+    let last = complete.max_by_key(|(number, _)| *number);
+    last.map(|(_, generation)| generation)
+}
+
+fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
+    let entries = fs::read_dir(directory)?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| name.parse().ok()).collect())
+}
+
+fn generation(directory: &Path, number: u64) -> Generation {
+    Generation(directory.join(number.to_string()))
 }
 
 impl Generation {

@@ -243,6 +243,11 @@ fn another_layout_is_refused_and_what_is_no_layout_is_given_up() {
         let path = place.path().join("5");
         fs::create_dir_all(&path).unwrap();
         fs::write(path.join(ABOUT), text).unwrap();
+        let looked = look(place.path()).map_err(|error| error.to_string());
+        let claimed = Keep::claim(place.path()).map(drop);
+        assert_eq!(looked, claimed.map_err(|error| error.to_string()));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join(ABOUT), text).unwrap();
         Keep::claim(place.path()).map(|(_, former)| former.is_some())
     };
     let other = about(r#"{"format":99,"program":"9.9.9","entries":1,"new":true}"#).unwrap_err();

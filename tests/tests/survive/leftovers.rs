@@ -61,16 +61,24 @@ fn what_cannot_be_read_is_refused_or_given_up() -> Result<()> {
     bench.director.end_by(Signal::Kill)?;
     let about = bench.haven.kept("about")?;
     let whole = fs::read_to_string(&about)?;
-    fs::write(&about, whole.replace("\"format\":", "\"format\":9"))?;
     let text = bench
         .configuration
         .text(&bench.haven.state().join("other.sock"))?;
-    let (status, said) = run_to_end(&bench.topology.director, &[], &text)?;
-    assert!(
-        !status.success() && said.contains("bulwarkd detach"),
-        "{said}"
-    );
+    let namespace = &bench.topology.director;
+    for word in ["\"format\":", "\"entries\":"] {
+        fs::write(&about, whole.replace(word, &format!("{word}99,\"was\":")))?;
+        let (status, refused) = run_to_end(namespace, &[], &text)?;
+        assert!(
+            !status.success() && refused.contains("bulwarkd detach"),
+            "{refused}"
+        );
+        let (status, foretold) = bench.director.ask(namespace, "--check")?;
+        assert_eq!(status.code(), Some(1), "{foretold}");
+        assert!(refused.contains(foretold.trim_end()), "{foretold}");
+    }
     fs::write(&about, whole)?;
+    let (status, said) = bench.director.ask(namespace, "--check")?;
+    assert!(status.success(), "{said}");
 
     let connections = fs::File::options()
         .write(true)
