@@ -108,6 +108,17 @@ pub(crate) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
 }
 
+/// The number of the program of XDP on an interface, if there is one.
+///
+/// # Errors
+/// What rtnetlink says.
+pub(crate) fn program_on(ifindex: u32) -> io::Result<Option<u32>> {
+    let mut number = 0;
+    // SAFETY: room for the number that is asked for.
+    checked(unsafe { libbpf_sys::bpf_xdp_query_id(ifindex as i32, 0, &raw mut number) })?;
+    Ok(Some(number).filter(|number| *number != 0))
+}
+
 /// Gives `object`, a link or a map, a name in a BPF file system, which keeps it alive.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use anyhow::{Context, Error, Result};
 use clap::{Parser, Subcommand};
 use director::agent;
 use director::agents;
-use director::config::Config;
+use director::config::{Config, Survive};
 use director::control::{self, Director};
 use director::datapath;
 use director::host;
@@ -60,6 +60,14 @@ struct Detach {
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+
+    /// Where the gate is pinned; with it no configuration file is read.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pin: Option<PathBuf>,
+
+    /// Where connections and the like are kept.
+    #[arg(long, value_name = "DIR", requires = "pin", default_value = Survive::DEFAULT_STATE)]
+    state: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -135,8 +143,17 @@ fn threads(name: &str) -> Result<Runtime> {
 }
 
 fn detach(args: &Detach) -> ExitCode {
-    let loaded = Config::load(&args.config).map_err(anyhow::Error::new);
-    match loaded.and_then(|config| run::detach(&config)) {
+    let removed = match &args.pin {
+        Some(pin) => run::remove(&Survive {
+            pin: pin.clone(),
+            state: args.state.clone(),
+        }),
+        None => {
+            let loaded = Config::load(&args.config).map_err(Error::new);
+            loaded.and_then(|config| run::detach(&config))
+        }
+    };
+    match removed {
         Ok(done) => {
             println!("{done}");
             ExitCode::SUCCESS

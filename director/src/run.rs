@@ -1,6 +1,7 @@
 //! Puts a director together: data path, connection table, neighbourhood, control plane.
 
 mod begin;
+mod detach;
 mod follow;
 mod tables;
 
@@ -17,8 +18,8 @@ use crate::datapath::{self, Datapath, Mode, Settings};
 use crate::defence::{Lottery, Orders};
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
-use crate::gate::{self, XdpMode};
-use crate::keep::{self, Former, Keep};
+use crate::gate::XdpMode;
+use crate::keep::{Former, Keep};
 use crate::neighbour::Neighbourhood;
 use crate::path::{Path, Policy, Shared};
 use crate::time::Clock;
@@ -28,6 +29,7 @@ pub use follow::{follow, follow_atlas, hear, look_after};
 
 pub use begin::judge;
 use begin::{begin, settle};
+pub use detach::{detach, remove};
 use tables::{Tables, tables};
 
 /// A director that runs.
@@ -50,24 +52,6 @@ pub fn claim(config: &Config) -> Result<Claim> {
     Ok(survive
         .map(|survive| Keep::claim(&survive.state))
         .transpose()?)
-}
-
-/// Removes the gate and all that was kept of a director that does not run. Says what there was.
-///
-/// # Errors
-/// A director runs, or the file system's.
-pub fn detach(config: &Config) -> Result<String> {
-    let Some(survive) = &config.datapath.survive else {
-        return Ok("nothing outlives this director: no `pin` is set under [datapath]".to_owned());
-    };
-    let kept = keep::remove(&survive.state)?;
-    let gate = gate::remove_pins(&survive.pin)?;
-    Ok(match (gate, kept) {
-        (false, false) => "there was nothing".to_owned(),
-        (true, false) => "the gate is removed".to_owned(),
-        (false, true) => "what was kept is removed".to_owned(),
-        (true, true) => "the gate and what was kept are removed".to_owned(),
-    })
 }
 
 /// Starts a director as `config` has it, which goes on where another one ended that has left

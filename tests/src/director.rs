@@ -120,6 +120,15 @@ impl Configuration {
         self
     }
 
+    /// Without what would outlive the director.
+    #[must_use]
+    pub fn unpinned(mut self) -> Self {
+        for key in ["pin", "state"] {
+            self.datapath.more.remove(key);
+        }
+        self
+    }
+
     /// Forwards between these interfaces instead.
     #[must_use]
     pub fn interfaces(mut self, interfaces: &[&str]) -> Self {

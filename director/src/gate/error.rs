@@ -23,7 +23,7 @@ pub enum GateError {
     },
     /// Somebody else's XDP program is there.
     #[error(
-        "interface `{0}` already has an XDP program: another bulwarkd, or one that `ip link show {0}` names and `ip link set dev {0} xdp off` removes, or one that `bulwarkd detach` does"
+        "interface `{0}` already has an XDP program; if it is that of another bulwarkd, stop that one; if one with `pin` has left it, set that `pin` again under [datapath], or remove it with `bulwarkd detach --pin DIR`; any other one `ip link show {0}` names: stop who has put it there, or remove it with `ip link set dev {0} xdp off` (`xdpgeneric off`)"
     )]
     Busy(String),
     /// No privilege.

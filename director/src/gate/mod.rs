@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod answers;
+mod bearer;
 mod carried;
 mod cookies;
 mod endpoints;
@@ -30,6 +31,7 @@ mod succession;
 mod trial;
 
 pub use answers::Answers;
+pub use bearer::bears_gate;
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use endpoints::{Endpoints, Roles};
 pub use error::GateError;
@@ -37,7 +39,7 @@ pub use filters::{Accused, Filters, Known};
 pub use interface::Interface;
 pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Scope};
-pub use pins::{Pins, remove as remove_pins};
+pub use pins::{Pins, is_pinned, remove as remove_pins};
 pub use program::XdpMode;
 pub use queues::Queues;
 pub use repeats::{MAX_REPEATING_SERVICES, Repeating};

@@ -36,6 +36,8 @@ const LAYOUT: u32 = 8;
 const RECORD: &str = "record";
 const MAPS: &str = "maps";
 const NEXT: &str = "maps-next";
+const LINKS: &str = "links";
+const ANSWERS: &str = "answers";
 /// Begins with the layout of the flow cache.
 const HEADS: &str = "heads";
 const ONLY: [u8; 4] = [0; 4];
@@ -65,12 +67,8 @@ impl Pins {
     /// # Errors
     /// It is in no BPF file system, or another director has it.
     pub fn claim(directory: &Path) -> Result<Self, GateError> {
-        let there = directory.ancestors().find(|path| path.exists());
-        let system = there.and_then(|path| statfs(path).ok());
-        if system.is_none_or(|system| system.filesystem_type() != BPF_FS_MAGIC) {
-            return Err(GateError::NoBpffs(directory.to_owned()));
-        }
-        for folder in [MAPS, "links"] {
+        check_place(directory)?;
+        for folder in [MAPS, LINKS] {
             make(&directory.join(folder))?;
         }
         let lock = lock(directory)?;
@@ -159,7 +157,7 @@ impl Pins {
             }
             own.push(path);
         }
-        forget_others(&self.directory.join("links"), &own)?;
+        forget_others(&self.directory.join(LINKS), &own)?;
         self.settle_maps(maps)
     }
 
@@ -186,7 +184,7 @@ impl Pins {
         &self,
         links: impl Iterator<Item = (u32, BorrowedFd<'a>)>,
     ) -> Result<(), GateError> {
-        let folder = self.directory.join("answers");
+        let folder = self.directory.join(ANSWERS);
         let mut own = Vec::new();
         for (ifindex, link) in links {
             make(&folder)?;
@@ -211,23 +209,48 @@ impl Pins {
     /// A BPF file system takes no dots, which names of interfaces may have.
     fn link_path(&self, ifindex: u32, mode: XdpMode) -> PathBuf {
         let name = format!("{ifindex}-{}", mode.name());
-        self.directory.join("links").join(name)
+        self.directory.join(LINKS).join(name)
     }
 }
 
 /// Takes the gate of `directory` off its interfaces, with all that it knows, unless a director has
-/// it. False when there was none.
+/// it. False when there was none. What else is there stays.
 ///
 /// # Errors
-/// [`GateError::Pinned`], or the file system's.
+/// [`GateError::NoBpffs`], [`GateError::Pinned`], or the file system's.
 pub fn remove(directory: &Path) -> Result<bool, GateError> {
+    check_place(directory)?;
     if !directory.exists() {
         return Ok(false);
     }
-    let lock = lock(directory)?;
-    let removed = fs::remove_dir_all(directory);
-    drop(lock);
-    removed.map(|()| true).map_err(failed(directory))
+    let _lock = lock(directory)?;
+    let mut removed = false;
+    for folder in [LINKS, ANSWERS, MAPS, NEXT] {
+        removed |= remove_folder(&directory.join(folder))?;
+    }
+    // It may be where the file system is mounted, or have others' in it.
+    let _ = fs::remove_dir(directory);
+    Ok(removed)
+}
+
+/// Whether `directory` has a gate, that of a director that runs or has ended.
+///
+/// # Errors
+/// [`GateError::NoBpffs`]: nobody can tell.
+pub fn is_pinned(directory: &Path) -> Result<bool, GateError> {
+    check_place(directory)?;
+    let links = paths_in(&directory.join(LINKS));
+    Ok(links.is_ok_and(|links| !links.is_empty()))
+}
+
+/// Whether `directory` is, or can be made, in a BPF file system.
+fn check_place(directory: &Path) -> Result<(), GateError> {
+    let there = directory.ancestors().find(|path| path.exists());
+    let system = there.and_then(|path| statfs(path).ok());
+    match system.is_some_and(|system| system.filesystem_type() == BPF_FS_MAGIC) {
+        true => Ok(()),
+        false => Err(GateError::NoBpffs(directory.to_owned())),
+    }
 }
 
 /// What this program writes into `record`.
@@ -251,9 +274,16 @@ fn make(folder: &Path) -> Result<(), GateError> {
 
 /// Makes a folder with nothing in it, whatever a director has left there that was killed.
 fn make_empty(folder: &Path) -> Result<(), GateError> {
+    remove_folder(folder)?;
+    make(folder)
+}
+
+/// False when there was none.
+fn remove_folder(folder: &Path) -> Result<bool, GateError> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(folder)(error)),
-        _ => make(folder),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(folder)(error)),
     }
 }
 

@@ -252,37 +252,28 @@ fn is_at(file: &File, path: &Path) -> bool {
     (own.dev(), own.ino()) == (there.dev(), there.ino())
 }
 
-/// Removes all that is kept in `directory`, unless a daemon has it. False when there was nothing.
+/// Removes all that is kept in `directory`, unless a daemon has it. False when none ever had it. What
+/// else is there stays.
 ///
 /// # Errors
 /// [`KeepError::Taken`], or the file system's.
 pub fn remove(directory: &Path) -> Result<bool, KeepError> {
-    if !directory.exists() {
+    let owner = directory.join(OWNER);
+    if !owner.exists() {
         return Ok(false);
     }
     let lock = lock(directory, Duration::ZERO)?;
-    let emptied = remove_all_but_lock(directory);
-    let removed = emptied.and_then(|()| fs::remove_dir_all(directory));
-    let removed = removed.or_else(|error| {
-        // It may be where a tmpfs is mounted.
-        let left = fs::read_dir(directory)?.next().is_some();
-        if left { Err(error) } else { Ok(()) }
-    });
+    // What is locked goes before the lock: who comes next would not wait without it.
+    let removed = remove_generations(directory).and_then(|()| fs::remove_file(&owner));
+    // It may be where a tmpfs is mounted, or have others' in it.
+    let _ = fs::remove_dir(directory);
     drop(lock);
     removed.map(|()| true).map_err(failed(directory.to_owned()))
 }
 
-/// What is locked goes before the lock: who comes next would not wait without it.
-fn remove_all_but_lock(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else if entry.file_name() != OWNER {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+fn remove_generations(directory: &Path) -> io::Result<()> {
+    let mut all = numbers(directory)?.into_iter();
+    all.try_for_each(|number| fs::remove_dir_all(generation(directory, number).0))
 }
 
 #[cfg(test)]

@@ -1,20 +1,21 @@
 //! What lies there for the next director: taken away, not to be read, or nowhere to be put.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::path::Path;
 
 use adminapi::model::ForwardingMethod;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, run_to_end};
+use testbed::director::{Configuration, binary, run_to_end};
 use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::topology::{Plan, Topology};
 use testbed::traffic::fetch_names;
-use testbed::wait;
 
-use crate::bed::{Bench, PATIENCE};
+use crate::bed::Bench;
 
 #[test]
 fn what_was_kept_goes_when_it_is_detached() -> Result<()> {
@@ -41,13 +42,106 @@ fn what_was_kept_goes_when_it_is_detached() -> Result<()> {
     assert!(bench.has_gate()?);
     let (status, said) = bench.director.ask(&bench.topology.director, "detach")?;
     assert!(status.success(), "{said}");
-    wait::until("the gate to go", PATIENCE, || {
-        ensure!(!bench.has_gate()?);
-        Ok(())
-    })?;
+    assert!(!bench.has_gate()?);
     assert!(!bench.haven.pin().exists() && !bench.haven.state().exists());
     let (status, said) = bench.director.ask(&bench.topology.director, "detach")?;
     assert!(status.success() && said.contains("nothing"), "{said}");
+    Ok(())
+}
+
+/// What `bulwarkd detach` says, and whether it has succeeded; `hiding` is run before, where nobody else
+/// sees what it mounts.
+fn detach(bench: &Bench, hiding: &str, arguments: &[&OsStr]) -> Result<(bool, String)> {
+    let mut command = bench.topology.director.command("unshare");
+    let script = format!("{hiding} && exec \"$@\"");
+    command.args(["-m", "sh", "-c", &script, "sh"]);
+    command.arg(binary("bulwarkd")?).arg("detach");
+    let output = command.args(arguments).output()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    Ok((output.status.success(), said))
+}
+
+/// Where the file system that has it is hidden, or is not named any more.
+#[test]
+fn nothing_is_detached_where_the_gate_would_stay() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    bench.director.stop()?;
+    let (pin, state) = (bench.haven.pin(), bench.haven.state());
+    let mounted = pin.parent().context("it is mounted nowhere")?.display();
+    let hidden = format!("umount -l {mounted}");
+    let other = format!("{hidden} && mount -t bpf bpf {mounted}");
+    let unpinned = bench.configuration.clone().unpinned();
+    let text = unpinned.text(&state.with_file_name("other.sock"))?;
+    let (status, said) = run_to_end(&bench.topology.director, &[], &text)?;
+    let mend = "detach --pin DIR";
+    assert!(!status.success() && said.contains(mend), "{said}");
+
+    let (file, bare) = (
+        bench.director.file(),
+        bench.director.file().with_extension("bare"),
+    );
+    fs::write(&bare, text)?;
+    for (hiding, file, expected) in [
+        (&*hidden, &file, "is in no BPF file system"),
+        (&*other, &file, mend),
+        ("true", &bare, mend),
+    ] {
+        let arguments = ["--config".as_ref(), file.as_os_str()];
+        let (done, said) = detach(&bench, hiding, &arguments)?;
+        assert!(!done && said.contains(expected), "{hiding}: {said}");
+        assert!(said.contains("nothing is removed"), "{said}");
+        assert!(bench.has_gate()? && bench.haven.kept("about")?.exists());
+    }
+
+    let pinned = ["--pin".as_ref(), pin.as_os_str()];
+    let (done, said) = detach(&bench, &hidden, &pinned)?;
+    assert!(!done && said.contains("is in no BPF file system"), "{said}");
+    let arguments = [pinned, ["--state".as_ref(), state.as_os_str()]].concat();
+    let (done, said) = detach(&bench, "true", &arguments)?;
+    assert!(
+        done && said.contains("the gate and what was kept"),
+        "{said}"
+    );
+    let (done, said) = detach(&bench, "true", &["--config".as_ref(), bare.as_os_str()])?;
+    assert!(done && said.contains("nothing outlives"), "{said}");
+    assert!(!bench.has_gate()? && !pin.exists() && !state.exists());
+    Ok(())
+}
+
+/// A directory that others use, too, named by mistake.
+#[test]
+fn what_is_not_a_directors_stays_when_it_is_detached() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    bench.director.stop()?;
+    let (pin, state) = (bench.haven.pin(), bench.haven.state());
+    let others = [pin.join("others"), state.join("others")];
+    others.iter().try_for_each(fs::create_dir)?;
+    let above = [&pin, &state].map(|it| it.parent().map(Path::as_os_str).unwrap_or_default());
+    let arguments = |[pin, state]: [&OsStr; 2]| {
+        [
+            "--pin".into(),
+            pin.to_owned(),
+            "--state".into(),
+            state.to_owned(),
+        ]
+    };
+    for (places, expected) in [
+        (above, "there was nothing"),
+        ([pin.as_os_str(), state.as_os_str()], "are removed"),
+    ] {
+        let arguments = arguments(places);
+        let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
+        let (done, said) = detach(&bench, "true", &arguments)?;
+        assert!(done && said.contains(expected), "{said}");
+        assert!(others.iter().all(|other| other.exists()));
+    }
     Ok(())
 }
 
