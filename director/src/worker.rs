@@ -5,11 +5,16 @@
 //!  rx ring -> batch -> walk -> outbox -> tx ring -> completion ring -> free -> fill ring
 //! ```
 
+mod leisure;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::Instant;
+
+use leisure::{Leisure, Next};
 
 use crate::drops::Cause;
 use crate::stats::WorkerStats;
@@ -25,9 +30,6 @@ const SLEEP_MS: i32 = 100;
 /// The same while it holds packets back that may go any moment.
 const NAP_MS: i32 = 5;
 
-/// Rounds without a packet before a worker goes to sleep.
-const IDLE_ROUNDS: u32 = 16;
-
 /// What a worker does with its packets.
 pub trait Walk {
     /// Sends each frame of `batch`, which came in on `port`, to one place in `out`; leaves
@@ -36,6 +38,11 @@ pub trait Walk {
 
     /// Does a bounded piece of housekeeping; called once a round.
     fn tidy(&mut self, umem: &Umem, out: &mut Outbox, now: Tick);
+
+    /// Whether there is more of that to do at once.
+    fn is_behind(&self, _now: Tick) -> bool {
+        false
+    }
 
     /// Walks packets that come in beside the queues, in frames of `out`; returns how many.
     fn walk_beside(
@@ -188,30 +195,45 @@ impl Worker {
     /// When a socket becomes unusable, its interface gone for instance.
     pub fn run(&mut self, walk: &mut impl Walk, clock: Clock, stop: &AtomicBool) -> io::Result<()> {
         let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
-        let mut idle = 0;
+        let mut leisure = Leisure::since(Instant::now());
         let mut published = clock.now();
         self.missed_before = RingDrops {
             ring_full: self.stats.ring_full.get(),
             no_frame: self.stats.no_frame.get(),
         };
         while !stop.load(Relaxed) {
-            let now = clock.now();
+            let began = Instant::now();
+            let now = clock.tick_of(began);
             let received = self.round(walk, now)?;
             walk.tidy(&self.umem, &mut self.out, now);
-            idle = if received > 0 { 0 } else { idle + 1 };
-            if idle > IDLE_ROUNDS || now != published {
+            let next = match received > 0 || walk.is_behind(now) {
+                true => leisure.work(Instant::now()),
+                false => leisure.idle(began),
+            };
+            if next == Next::Sleep || now != published {
                 self.publish(walk.held())?;
                 published = now;
             }
-            if idle > IDLE_ROUNDS {
-                let held = walk.held() > 0;
-                let began = Instant::now();
-                wait.sleep(walk.beside(), if held { NAP_MS } else { SLEEP_MS })?;
+            if next != Next::Work {
+                self.rest(next, walk, &mut wait)?;
                 self.stats.asleep.add(began.elapsed().as_nanos() as u64);
-                idle = 0;
+            }
+            if next == Next::Sleep {
+                leisure = Leisure::since(Instant::now());
             }
         }
         self.finish(walk, clock)
+    }
+
+    /// Does nothing for a while.
+    fn rest(&self, next: Next, walk: &impl Walk, wait: &mut Wait) -> io::Result<()> {
+        match (next, walk.held()) {
+            (Next::Work, _) => {}
+            (Next::Linger, _) => thread::yield_now(),
+            (Next::Sleep, 0) => wait.sleep(walk.beside(), SLEEP_MS)?,
+            (Next::Sleep, _) => wait.sleep(walk.beside(), NAP_MS)?,
+        }
+        Ok(())
     }
 
     /// Walks what its rings hold, once nothing more comes to them; if something does, no more than they
