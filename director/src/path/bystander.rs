@@ -9,9 +9,11 @@ use super::Shared;
 use super::course::Sent;
 use super::errand::Errands;
 use super::farewell::Farewells;
-use super::openings::Openings;
+use super::openings::Opening;
 use super::view::View;
+use super::waiting::Waiting;
 use super::ways::Ways;
+use super::young::Young;
 use crate::fast::{Fast, Moment};
 use crate::neighbour::Fib;
 use crate::path_mtu::PathMtus;
@@ -32,7 +34,8 @@ pub(super) struct Bystander<'s> {
     sysctls: Arc<Sysctls>,
     farewells: Farewells,
     errands: Errands,
-    openings: Openings,
+    openings: Waiting<Opening>,
+    young: Waiting<Young>,
     sent: Cell<Option<Sent>>,
     stats: WorkerStats,
     ident: Cell<u16>,
@@ -54,7 +57,8 @@ impl<'s> Bystander<'s> {
             sysctls: shared.sysctls.load_full(),
             farewells: Farewells::default(),
             errands: Errands::default(),
-            openings: Openings::default(),
+            openings: Waiting::default(),
+            young: Waiting::default(),
             sent: Cell::new(None),
             stats: WorkerStats::default(),
             ident: Cell::new(0),
@@ -91,6 +95,7 @@ impl<'s> Bystander<'s> {
             farewells: &self.farewells,
             errands: &self.errands,
             openings: &self.openings,
+            young: &self.young,
             policy: shared.policy,
             path_mtus: &self.path_mtus,
             returns: &shared.returns,

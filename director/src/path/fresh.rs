@@ -333,6 +333,7 @@ impl<'s> View<'s> {
             self.shifts.forget(&entry.original());
         }
         real.enter(entry.tracked.phase());
+        self.watch(entry);
         self.pool.speakers().enter(entry);
         self.pool.enrol(entry);
     }

@@ -7,6 +7,7 @@ use super::exit::entropy_of;
 use super::judge::segment_of;
 use super::splice::splice_of;
 use super::view::View;
+use super::young::is_young;
 use crate::fast::{Fast, Leg, Manner, Shape, Shim, Wrapping};
 use crate::flow::{Class, Direction, Entry, Handle, Shard, Tracked};
 use crate::forward::{GueChecksum, Tunnel};
@@ -170,7 +171,11 @@ pub(super) fn is_settled(entry: &Entry) -> bool {
     }
 }
 
-/// A datagram that nobody answers may be all that its sender has to say.
+/// A datagram that nobody answers may be all that its sender has to say, and a connection that has just
+/// been agreed on may be short.
 fn is_worth_a_place(fast: &Fast, entry: &Entry) -> bool {
-    entry.class() != Class::Unverified || entry.packets > 1 && fast.has_room_for_strangers()
+    match entry.class() {
+        Class::Unverified => entry.packets > 1 && fast.has_room_for_strangers(),
+        _ => !is_young(entry),
+    }
 }

@@ -3,6 +3,7 @@
 use super::exit::Departure;
 use super::farewell::Words;
 use super::ftp::Said;
+use super::handover::is_settled;
 use super::judge::{Verdict, segment_of};
 use super::plan::Plan;
 use super::splice;
@@ -111,6 +112,7 @@ impl<'s> View<'s> {
             self.translate_splice(entry, frame, packet, way);
         }
         let is_known = is_known || self.regain(entry, frame, packet, way);
+        let was_settled = is_settled(entry);
         let verdict = match self.judge(shard, handle, frame, packet, way, real) {
             Err(_) if !is_known && is_fin(frame, packet) => Ok(Verdict::Stays),
             verdict => verdict,
@@ -123,6 +125,9 @@ impl<'s> View<'s> {
                 return Ok(Plan::Fresh);
             }
         };
+        if !was_settled {
+            self.watch(shard.entry(handle));
+        }
         if is_known {
             self.hand_over(shard, handle, packet, way, real, &hop);
         }

@@ -54,7 +54,9 @@ mod testing;
 mod view;
 mod visitor;
 mod voice;
+mod waiting;
 mod ways;
+mod young;
 
 use std::cell::Cell;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -92,13 +94,15 @@ use errand::Errands;
 use exit::Departure;
 use expiry::Expiry;
 use farewell::Farewells;
-use openings::Openings;
+use openings::Opening;
 pub use policy::Policy;
 use reading::Reading;
 use refused::Refused;
 use view::View;
 pub(crate) use view::leave;
+use waiting::Waiting;
 use ways::Ways;
+use young::Young;
 
 /// What all workers share: the connection table, and what the control plane publishes.
 pub struct Shared {
@@ -167,7 +171,8 @@ struct Sight {
     ways: Ways,
     farewells: Farewells,
     errands: Errands,
-    openings: Openings,
+    openings: Waiting<Opening>,
+    young: Waiting<Young>,
     sent: Cell<Option<Sent>>,
     ident: Cell<u16>,
 }
@@ -207,6 +212,7 @@ impl Sight {
             farewells: &self.farewells,
             errands: &self.errands,
             openings: &self.openings,
+            young: &self.young,
             expectations: &self.shared.expectations,
             shifts: &self.shared.shifts,
             resets: &self.shared.resets,
@@ -236,7 +242,8 @@ impl Path {
                 ways: Ways::new(&shared.pool.load(), &shared.fib.load()),
                 farewells: Farewells::default(),
                 errands: Errands::default(),
-                openings: Openings::default(),
+                openings: Waiting::default(),
+                young: Waiting::default(),
                 sent: Cell::new(None),
                 ident: Cell::new(rand::random()),
                 shared,
@@ -288,6 +295,7 @@ impl Walk for Path {
             self.bury(now);
         }
         let view = self.sight.view(0, now);
+        view.tend_young();
         view.tend_openings();
         view.run_errands(umem, out);
         view.say_farewells(umem, out);
@@ -295,6 +303,10 @@ impl Walk for Path {
             self.looked = now;
             view.hand_back(umem, &mut self.refused, out);
         }
+    }
+
+    fn is_behind(&self, now: Tick) -> bool {
+        self.sight.young.is_due(now)
     }
 
     fn held(&self) -> usize {

@@ -1,23 +1,18 @@
 //! Real servers that have been asked and have not answered yet: each is asked once more, then another
 //! one in its place, and at last the client is told that there is none.
 //!
-//! All wait equally long, so that the first of the queue is the next that is due. What has become of an
-//! opening stands in the connection table; the queue of a worker only knows when to look.
+//! What has become of an opening stands in the connection table; the queue of a worker only knows when to
+//! look.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-
+use super::waiting::Patient;
 use crate::cookie::Proof;
 use crate::flow::{Entry, Tracked};
 use crate::forward::Word;
 use crate::service::RealId;
 use crate::tcp::State;
-use crate::time::{Tick, Ticks};
+use crate::time::Ticks;
 use crate::wire::tcp::Flags;
 use crate::wire::{Options, Tuple};
-
-/// How long a real server has to answer a SYN.
-const PATIENCE: Ticks = Ticks(5);
 
 /// SYNs that one real server gets.
 const SYNS: u8 = 2;
@@ -26,10 +21,7 @@ const SYNS: u8 = 2;
 const REALS: usize = 3;
 
 /// How long a connection whose real server has been asked lives, if nobody looks at it again.
-pub(super) const LIFETIME: Ticks = Ticks(PATIENCE.0 * (SYNS as u32 + 1));
-
-/// Openings that a worker keeps in view. One that is not asks once.
-const ROOM: usize = 16_384;
+pub(super) const LIFETIME: Ticks = Ticks(Opening::PATIENCE.0 * (SYNS as u32 + 1));
 
 /// Openings that are looked at in one round.
 pub(super) const BUDGET: usize = 64;
@@ -49,7 +41,13 @@ pub(super) struct Opening {
     pub(super) window: u16,
     /// SYNs that the real server has got.
     syns: u8,
-    due: Tick,
+}
+
+impl Patient for Opening {
+    /// How long a real server has to answer a SYN.
+    const PATIENCE: Ticks = Ticks(5);
+    /// One that is not kept in view asks once.
+    const ROOM: usize = 16_384;
 }
 
 impl Opening {
@@ -63,7 +61,6 @@ impl Opening {
             proof,
             window,
             syns: 1,
-            due: Tick::default(),
         }
     }
 
@@ -137,33 +134,5 @@ impl Opening {
             && tracking.told() == Some(self.proof.told)
             && tracking.client_isn() == self.proof.isn;
         waits.then_some(tracking.state)
-    }
-}
-
-/// Those of a worker, the oldest first.
-#[derive(Debug)]
-pub(super) struct Openings(RefCell<VecDeque<Opening>>);
-
-impl Default for Openings {
-    fn default() -> Self {
-        Self(RefCell::new(VecDeque::with_capacity(ROOM)))
-    }
-}
-
-impl Openings {
-    /// Has an opening looked at again when its real server has had its time.
-    pub(super) fn wait_for(&self, opening: Opening, now: Tick) {
-        let mut waiting = self.0.borrow_mut();
-        if waiting.len() < ROOM {
-            let due = now.after(PATIENCE);
-            waiting.push_back(Opening { due, ..opening });
-        }
-    }
-
-    /// The first one, if it is due.
-    pub(super) fn due(&self, now: Tick) -> Option<Opening> {
-        let mut waiting = self.0.borrow_mut();
-        let is_due = waiting.front().is_some_and(|first| first.due <= now);
-        is_due.then(|| waiting.pop_front()).flatten()
     }
 }

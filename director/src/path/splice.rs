@@ -52,7 +52,7 @@ impl View<'_> {
             .map_or(0, |segment| opening_window(proof, &segment));
         let opening = Opening::new(packet.tuple, *to, real.id, *proof, window);
         let syn = opening.syn();
-        self.openings.wait_for(opening, self.now);
+        self.openings.put(opening, self.now);
         Departure::Instead(syn, *hop)
     }
 

@@ -10,9 +10,11 @@ use arc_swap::ArcSwap;
 use super::course::{Course, Sent};
 use super::errand::Errands;
 use super::farewell::Farewells;
-use super::openings::Openings;
+use super::openings::Opening;
 use super::policy::Policy;
+use super::waiting::Waiting;
 use super::ways::Ways;
+use super::young::Young;
 use crate::cookie::Resets;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
@@ -56,7 +58,8 @@ pub(super) struct View<'s> {
     pub(super) orders: &'s Orders,
     pub(super) farewells: &'s Farewells,
     pub(super) errands: &'s Errands,
-    pub(super) openings: &'s Openings,
+    pub(super) openings: &'s Waiting<Opening>,
+    pub(super) young: &'s Waiting<Young>,
     pub(super) policy: Policy,
     pub(super) path_mtus: &'s PathMtus,
     pub(super) returns: &'s Returns,

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use std::path::Path;
 
 use adminapi::model::{ForwardingMethod, Scheduler};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use director::gate::flows::{Flow, HOP_ERA_BITS, SharedHop, SharedReal, Way, kind};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use testbed::accounts::assert_accounts;
@@ -14,6 +14,7 @@ use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::topology::{HOST_SIDE, REAL_SIDE};
+use testbed::traffic::HttpConnection;
 use testbed::wait;
 
 use crate::bed::{Bench, PATIENCE, Talk};
@@ -155,6 +156,56 @@ fn who_was_silent_while_a_director_lived_needs_none_after_it() -> Result<()> {
         gone_on.with_context(|| format!("{method:?}"))?;
         bench.start_next()?;
         talk.go_on()?;
+        assert_accounts(&bench.director);
+    }
+    Ok(())
+}
+
+/// Waits until the gate can forward whatever there is.
+fn wait_for_lanes(bench: &Bench) -> Result<()> {
+    wait::until("all interfaces to deliver", PATIENCE, || {
+        let interfaces = bench.director.api().status()?.interfaces;
+        ensure!(
+            interfaces.iter().all(|each| each.fast_path),
+            "{interfaces:?}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn who_has_said_little_needs_no_director_for_the_next_word() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    for method in METHODS {
+        let mut bench = Bench::start_shaped(method, few_flows)?;
+        wait_for_lanes(&bench)?;
+        let open = Family::BOTH.map(|family| {
+            let mut open = HttpConnection::open(&bench.topology.client, family.http())?;
+            // By DR and TUN it is agreed on when its client goes on with it.
+            if method != ForwardingMethod::Nat {
+                open.ask_name()?;
+            }
+            Ok::<_, Error>(open)
+        });
+        let ways = if method == ForwardingMethod::Nat {
+            4
+        } else {
+            2
+        };
+        wait::until("the gate to be told", PATIENCE, || {
+            let mut told = Ways::pinned(&bench.haven.pin())?.all()?;
+            told.retain(|told| told.holds);
+            ensure!(told.len() == ways, "{told:?}");
+            Ok(())
+        })?;
+        bench.director.end_by(Signal::Kill)?;
+        for open in open {
+            let asked = open?.ask_name();
+            asked.with_context(|| format!("{method:?}"))?;
+        }
+        bench.start_next()?;
         assert_accounts(&bench.director);
     }
     Ok(())

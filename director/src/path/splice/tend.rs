@@ -12,7 +12,7 @@ impl View<'_> {
     /// Looks at the openings that are due.
     pub(in crate::path) fn tend_openings(&self) {
         for _ in 0..BUDGET {
-            let Some(opening) = self.openings.due(self.now) else {
+            let Some(opening) = self.openings.take(self.now) else {
                 return;
             };
             self.tend_opening(&opening);
@@ -43,7 +43,7 @@ impl View<'_> {
 
     fn ask_once_more(&self, opening: &Opening) {
         self.errands.add(opening.syn());
-        self.openings.wait_for(opening.repeated(), self.now);
+        self.openings.put(opening.repeated(), self.now);
     }
 
     /// Asks the real server with the least to do of those that have not been asked. One that cannot be
@@ -68,7 +68,7 @@ impl View<'_> {
         self.seat(shard, place, real, &lead, entry).ok()?.ok()?;
         self.count_connection(real);
         self.errands.add(next.syn());
-        self.openings.wait_for(next, self.now);
+        self.openings.put(next, self.now);
         Some(())
     }
 }
