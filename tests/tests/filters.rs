@@ -1,7 +1,8 @@
 //! The filters of the gate: lists of networks, bogons, the way back, limits.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use adminapi::model::{
     DecidingRule, ExplainQuery, Explanation, Fate, FilterList, FilterRules, LimitOf, LimitPer,
@@ -12,11 +13,12 @@ use director::filter::{List, Rules};
 use director::gate::{Known, Roles, Trial, Verdict};
 use director::wire::{Addr, Mac, Net};
 use testbed::accounts::assert_accounts;
+use testbed::director::{Configuration, Director};
 use testbed::packet::{self, ethernet, udp};
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::syns;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan, Topology};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
@@ -319,6 +321,52 @@ fn a_wider_black_hole_takes_over_from_a_ban_that_ends() -> Result<()> {
 }
 
 /// Connections that the service has opened.
+/// Networks of a long list, and how many of them a reload takes off.
+const LONG: u32 = 200_000;
+const TAKEN_OFF: u32 = 2_000;
+/// It takes a second or two, and took ten times as long as this when each network that went had all
+/// others looked at.
+const RELOAD: Duration = Duration::from_secs(10);
+
+/// A network a line.
+fn lines(networks: std::ops::Range<u32>) -> String {
+    let first = u32::from(Ipv4Addr::new(11, 0, 0, 0));
+    let lines = networks.map(|number| format!("{}\n", Ipv4Addr::from(first + number)));
+    lines.collect()
+}
+
+#[test]
+fn a_reload_takes_many_networks_off_a_long_list_at_once() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let topology = Topology::build(Plan {
+        reals: 1,
+        ..Plan::default()
+    })?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("deny.list");
+    fs::write(&file, lines(0..LONG))?;
+    let configuration = Configuration::new(topology.interfaces())
+        .filter("deny_file", file.to_string_lossy().into_owned());
+    let mut director = Director::start(&topology.director, &configuration)?;
+    let text = fs::read_to_string(director.file())?;
+    fs::write(&file, lines(TAKEN_OFF..LONG))?;
+    let begin = Instant::now();
+    director.reload(&text)?;
+    wait::until_true("the reload", 6 * RELOAD, || {
+        director.log().contains("configuration reloaded")
+    })?;
+    let took = begin.elapsed();
+    ensure!(took < RELOAD, "a reload took {took:?}");
+    let filter = director.api().call(async |client| client.filter().await)?;
+    assert_eq!(
+        filter.listed[&FilterList::Deny],
+        u64::from(LONG - TAKEN_OFF)
+    );
+    Ok(())
+}
+
 fn opened(scene: &Scene) -> Result<u64> {
     let service = scene.director.api().service(Family::V4.http_service())?;
     Ok(service.stats.connections)

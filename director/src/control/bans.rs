@@ -5,7 +5,7 @@ use adminapi::model::StandingListing;
 use tracing::{info, warn};
 
 use super::events::EventKind;
-use super::filter::Filters;
+use super::filter::{Filters, Revision};
 use super::unix::unix_now;
 use super::{Director, translate};
 use crate::filter::{BanPolicy, End, Limit, Listing, MOST_BANS, Offence, Offenders};
@@ -36,11 +36,17 @@ impl Director {
             }
         };
         let mut told = Vec::new();
-        for accused in &accused {
-            match self.ban(accused) {
-                Ok(message) => told.extend(message),
-                Err(error) => warn!(%error, "a source is not banned"),
+        let banned = self.revise(&mut self.filters.lock(), |lists| {
+            for accused in &accused {
+                match self.ban(lists, accused) {
+                    Ok(message) => told.extend(message),
+                    Err(error) => warn!(%error, "a source is not banned"),
+                }
             }
+            Ok(())
+        });
+        if let Err(error) = banned {
+            warn!(%error, "bans are not in force yet");
         }
         let all = told.len();
         let mut watch = self.watch.lock();
@@ -56,10 +62,9 @@ impl Director {
     }
 
     /// Bans one, unless somebody has said otherwise; what there is to tell of it.
-    fn ban(&self, accused: &Accused) -> Result<Option<String>> {
+    fn ban(&self, lists: &mut Revision<'_>, accused: &Accused) -> Result<Option<String>> {
         let now = self.facts.clock.now();
-        let mut filters = self.filters.lock();
-        let filters = &mut *filters;
+        let filters = &mut *lists.filters;
         let Some(case) = case(filters, accused) else {
             return Ok(None);
         };
@@ -90,25 +95,26 @@ impl Director {
             configured: false,
             automatic: true,
         };
-        self.list_in(filters, net, listing)?;
+        lists.put(net, listing)?;
         Ok(Some(format!("{net} is banned for {seconds} s: {why}")))
     }
 
     /// Bans for the time that is left whom another daemon has banned, unless somebody has said otherwise.
     pub(super) fn ban_as_before(&self, banned: &[StandingListing]) -> Result<()> {
         let now = unix_now();
-        for left in banned.iter().filter_map(|banned| banned.at(now)) {
-            let (net, listing) = self.listing(&left);
-            let mut filters = self.filters.lock();
-            if filters.may_ban(net) {
-                let ban = Listing {
-                    automatic: true,
-                    ..listing
-                };
-                self.list_in(&mut filters, net, ban)?;
+        self.revise(&mut self.filters.lock(), |lists| {
+            for left in banned.iter().filter_map(|banned| banned.at(now)) {
+                let (net, listing) = self.listing(&left);
+                if lists.filters.may_ban(net) {
+                    let ban = Listing {
+                        automatic: true,
+                        ..listing
+                    };
+                    lists.put(net, ban)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Those whose next ban is to be a longer one, for the next daemon.

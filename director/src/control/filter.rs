@@ -1,6 +1,7 @@
 //! The filters: what is asked for, told to the gate; and listings that come to their end.
 
 mod plan;
+mod revision;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::ways_back::Doubts;
 use super::{Director, limits, translate};
 use crate::filter::{self, BOGONS, Bans, Book, End, List, Rules};
 use crate::flow::Entry;
-use crate::gate::{GateError, Known};
+use crate::gate::Known;
 use crate::path;
 use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
@@ -32,6 +33,7 @@ const NO_RULES: [&str; 4] = ["no_socket", "bad_cookie", "reset_heard", "first_da
 const FALLBACK: Ticks = Ticks::seconds(2);
 
 pub(super) use plan::{FilterPlan, Filtering, RulePlan};
+pub(super) use revision::Revision;
 
 /// What is filtered now.
 #[derive(Debug, Default)]
@@ -57,8 +59,7 @@ impl Filters {
     }
 
     fn has_black_hole(&self) -> bool {
-        let is_one = |(_, listing): (Net, &filter::Listing)| listing.list == List::BlackHole;
-        !self.rules.regions.sealed.is_none() || self.book.behind(None).any(is_one)
+        !self.rules.regions.sealed.is_none() || self.book.on(List::BlackHole) > 0
     }
 
     /// Whether a client is in a black hole, by a list or by its region.
@@ -88,48 +89,6 @@ impl Filters {
 }
 
 impl Director {
-    /// Lists a network; whether it was on a list before.
-    fn list(&self, net: Net, listing: filter::Listing) -> Result<bool> {
-        self.list_in(&mut self.filters.lock(), net, listing)
-    }
-
-    /// The same, in filters that are locked already. Who is allowed is not banned by itself.
-    pub(super) fn list_in(
-        &self,
-        filters: &mut Filters,
-        net: Net,
-        listing: filter::Listing,
-    ) -> Result<bool> {
-        let (list, until) = (listing.list, listing.until);
-        if list == List::Allow {
-            for banned in filters.book.automatic_within(net) {
-                self.gate.filters().unlist(banned).map_err(refused)?;
-                filters.book.remove(banned);
-            }
-        }
-        let nanos = until.map_or(0, |until| self.nanos_at(until.tick.after(FALLBACK)));
-        (self.gate.filters().list(net, list, nanos)).map_err(refused)?;
-        let was_there = filters.book.put(net, listing).is_some();
-        self.tell_families(filters)?;
-        if list == List::BlackHole {
-            self.end_connections(|addr| net.has(addr) && filters.loses(addr));
-        }
-        Ok(was_there)
-    }
-
-    /// Takes a network off its list; whether it was on one.
-    fn unlist(&self, net: Net) -> Result<bool> {
-        let mut filters = self.filters.lock();
-        self.gate.filters().unlist(net).map_err(refused)?;
-        let old = filters.book.remove(net);
-        self.tell_families(&filters)?;
-        // Whom it kept out of a wider black hole is in that now.
-        if old.is_some() {
-            self.end_lost(&filters);
-        }
-        Ok(old.is_some())
-    }
-
     fn tell_families(&self, filters: &Filters) -> Result<()> {
         let told = self.gate.filters();
         let told = told.set_known(&filters.rules, filters.known());
@@ -167,26 +126,23 @@ impl Director {
     ///
     /// # Errors
     /// When the gate's map cannot be changed.
-    pub fn end_listings(&self) -> std::result::Result<(), GateError> {
+    pub fn end_listings(&self) -> Result<()> {
         let mut filters = self.filters.lock();
         let due = filters.book.due(self.facts.clock.now());
         if due.is_empty() {
             return Ok(());
         }
-        for net in &due {
-            self.gate.filters().unlist(*net)?;
-            filters.book.remove(*net);
-        }
-        let told = self.gate.filters();
-        told.set_known(&filters.rules, filters.known())?;
-        // Whom they kept out of a wider black hole are in that now.
-        self.end_lost(&filters);
-        Ok(())
+        self.revise(&mut filters, |lists| {
+            due.iter().try_for_each(|net| lists.remove(*net).map(drop))
+        })
     }
 
     pub(super) fn change_listing(&self, wanted: &Listed) -> Result<Put<ListedView>> {
         let (net, listing) = self.listing(wanted);
-        let was_there = self.list(net, listing)?;
+        let was_there = {
+            let mut filters = self.filters.lock();
+            self.revise(&mut filters, |lists| lists.put(net, listing))?
+        };
         let view = self.find_listing(wanted.network)?;
         let view = view.ok_or_else(|| ControlError::Busy("it has been taken off again".into()))?;
         Ok(match was_there {
@@ -213,7 +169,8 @@ impl Director {
     }
 
     pub(super) fn take_off(&self, network: Prefix) -> Result<bool> {
-        self.unlist(translate::net(network))
+        let mut filters = self.filters.lock();
+        self.revise(&mut filters, |lists| lists.remove(translate::net(network)))
     }
 
     pub(super) fn find_listing(&self, network: Prefix) -> Result<Option<ListedView>> {
@@ -270,10 +227,9 @@ impl Director {
 
     pub(super) fn show_filter(&self) -> Result<Filter> {
         let filters = self.filters.lock();
-        let mut listed = BTreeMap::new();
-        for (_, listing) in filters.book.behind(None) {
-            *listed.entry(translate::api_list(listing.list)).or_default() += 1;
-        }
+        let listed =
+            List::ALL.map(|list| (translate::api_list(list), filters.book.on(list) as u64));
+        let listed = listed.into_iter().filter(|(_, networks)| *networks > 0);
         let mut over = BTreeMap::new();
         for (number, limit) in filters.wanted.limits.iter().enumerate() {
             let packets = self.gate.filters().over(number).map_err(refused)?;
@@ -292,7 +248,7 @@ impl Director {
             }
         }
         Ok(Filter {
-            listed,
+            listed: listed.collect(),
             rules: filters.wanted.clone(),
             banned: filters.book.automatic() as u64,
             over,

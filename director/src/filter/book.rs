@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use super::networks::longest;
 use crate::time::Tick;
 use crate::wire::{Addr, Net};
 
@@ -16,6 +17,15 @@ pub enum List {
     Deny = 2,
     /// Nothing of it is taken.
     BlackHole = 3,
+}
+
+impl List {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::BlackHole];
+
+    const fn place(self) -> usize {
+        self as usize - 1
+    }
 }
 
 /// When a listing ends.
@@ -55,6 +65,8 @@ pub struct Book {
     listings: BTreeMap<Net, Listing>,
     due: BTreeSet<(Tick, Net)>,
     v4: usize,
+    /// How many are on each list.
+    on: [usize; List::ALL.len()],
     automatic: usize,
     changes: u64,
 }
@@ -67,6 +79,7 @@ impl Book {
             self.due.insert((until.tick, net));
         }
         self.v4 += usize::from(net.is_v4());
+        self.on[listing.list.place()] += 1;
         self.automatic += usize::from(listing.automatic);
         self.listings.insert(net, listing);
         self.changes += 1;
@@ -80,6 +93,7 @@ impl Book {
             self.due.remove(&(until.tick, net));
         }
         self.v4 -= usize::from(net.is_v4());
+        self.on[old.list.place()] -= 1;
         self.automatic -= usize::from(old.automatic);
         self.changes += 1;
         Some(old)
@@ -97,12 +111,7 @@ impl Book {
 
     /// The longest listed network that holds all of a network.
     pub fn holds(&self, net: Net) -> Option<(Net, &Listing)> {
-        let holds = |bits| {
-            let outer = Net::new(net.addr, bits);
-            self.listings.get(&outer).map(|listing| (outer, listing))
-        };
-        let fewest = if net.addr.is_v4() { Net::V4_BITS } else { 0 };
-        (fewest..=net.bits).rev().find_map(holds)
+        longest(&self.listings, net)
     }
 
     /// The networks whose time has come at `now`.
@@ -116,6 +125,11 @@ impl Book {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let listings = self.listings.range((from, Bound::Unbounded));
         listings.map(|(net, listing)| (*net, listing))
+    }
+
+    /// How many are on a list.
+    pub const fn on(&self, list: List) -> usize {
+        self.on[list.place()]
     }
 
     /// How many were listed by themselves.
@@ -199,6 +213,9 @@ mod tests {
         assert_eq!(decides("2001:db8::1"), Some(List::BlackHole));
         assert_eq!(decides("192.0.2.1"), None, "::/0 is of IPv6 alone");
         assert_eq!(book.families(), [2, 1]);
+        assert_eq!(List::ALL.map(|list| book.on(list)), [1, 1, 1]);
+        book.put(net("10.1.0.0/16"), listing(List::Deny, None));
+        assert_eq!(List::ALL.map(|list| book.on(list)), [0, 2, 1]);
     }
 
     #[test]

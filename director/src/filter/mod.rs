@@ -8,6 +8,7 @@ mod bogons;
 mod book;
 mod crowd;
 mod limit;
+mod networks;
 
 #[cfg(test)]
 pub(crate) use bans::testing;
@@ -16,6 +17,7 @@ pub use bogons::BOGONS;
 pub use book::{Book, End, List, Listing};
 pub use crowd::{Crowd, Crowds};
 pub use limit::{Limit, Of, Per};
+pub use networks::longest;
 
 use crate::region::Regions;
 

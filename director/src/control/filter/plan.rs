@@ -8,7 +8,7 @@ use adminapi::error::Result;
 use adminapi::model::{Configuration, FilterRules, Prefix, StandingListing};
 use tracing::{error, warn};
 
-use super::{Filters, bogons_of, compile};
+use super::{Filters, Revision, bogons_of, compile};
 use crate::config;
 use crate::control::publish::refused;
 use crate::control::regions::{self, Numbers, Plan, Regional};
@@ -130,18 +130,22 @@ impl Filters {
         self.wanted.limits == plan.wanted.limits && self.rules.limits == plan.rules.limits
     }
 
-    /// What is in force, as a plan.
-    fn as_planned(&self) -> FilterPlan {
-        let configured = self.book.behind(None);
-        let configured = configured.filter(|(_, listing)| listing.configured);
+    /// What is in force of that which a plan says.
+    fn present(&self, plan: &FilterPlan) -> FilterPlan {
+        let rules = || RulePlan {
+            wanted: self.wanted.clone(),
+            rules: self.rules.clone(),
+            regions: self.regional.as_planned(self.rules.regions),
+        };
+        let configured = || {
+            let all = self.book.behind(None);
+            let configured = all.filter(|(_, listing)| listing.configured);
+            configured.map(|(net, l)| (net, l.list)).collect()
+        };
         FilterPlan {
-            rules: Some(RulePlan {
-                wanted: self.wanted.clone(),
-                rules: self.rules.clone(),
-                regions: self.regional.as_planned(self.rules.regions),
-            }),
-            configured: Some(configured.map(|(net, l)| (net, l.list)).collect()),
-            listed: Some(self.listed_by_api()),
+            rules: plan.rules.is_some().then(rules),
+            configured: plan.configured.is_some().then(configured),
+            listed: plan.listed.is_some().then(|| self.listed_by_api()),
         }
     }
 
@@ -166,6 +170,17 @@ impl Filters {
     /// Grows with each change of the lists, and so with each offender: he comes on one.
     pub(in crate::control) const fn changes(&self) -> u64 {
         self.book.changes()
+    }
+}
+
+/// A listing of the configuration file.
+const fn configured(list: List) -> Listing {
+    Listing {
+        list,
+        until: None,
+        why: None,
+        configured: true,
+        automatic: false,
     }
 }
 
@@ -212,7 +227,7 @@ impl Director {
     /// Tells the gate all of a plan or nothing; what was in force. Where regions are is for the pool
     /// to hear next.
     pub(in crate::control) fn swap_filters(&self, plan: FilterPlan) -> Result<FilterPlan> {
-        let former = self.filters.lock().as_planned();
+        let former = self.filters.lock().present(&plan);
         match self.tell_filters(plan) {
             Ok(()) => Ok(former),
             Err(error) => {
@@ -275,9 +290,9 @@ impl Director {
     /// Makes the networks that the configuration file lists these. What the API has listed stays as
     /// it is.
     fn list_configured(&self, wanted: &BTreeMap<Net, List>) -> Result<()> {
+        let filters = &mut *self.filters.lock();
         let is_gone =
             |(net, listing): &(Net, &Listing)| listing.configured && !wanted.contains_key(net);
-        let filters = self.filters.lock();
         let gone: Vec<_> = filters.book.behind(None).filter(is_gone).collect();
         let gone: Vec<_> = gone.into_iter().map(|(net, _)| net).collect();
         let is_new = |net: &Net, list: &List| {
@@ -286,44 +301,43 @@ impl Director {
                 |there: &Listing| there.automatic || there.configured && there.list != *list;
             there.is_none_or(gives_way)
         };
-        let new: Vec<_> = wanted
-            .iter()
-            .filter(|(net, list)| is_new(net, list))
-            .collect();
-        drop(filters);
-        for net in gone {
-            self.unlist(net)?;
-        }
-        for (net, list) in new {
-            let listing = Listing {
-                list: *list,
-                until: None,
-                why: None,
-                configured: true,
-                automatic: false,
-            };
-            self.list(*net, listing)?;
-        }
-        Ok(())
+        let new = wanted.iter().filter(|(net, list)| is_new(net, list));
+        let new: Vec<_> = new.map(|(net, list)| (*net, *list)).collect();
+        self.revise(filters, |lists| {
+            for net in gone {
+                lists.remove(net)?;
+            }
+            for (net, list) in new {
+                lists.put(net, configured(list))?;
+            }
+            Ok(())
+        })
     }
 
     /// Makes what the API has listed this.
     fn list_by_api(&self, wanted: &[StandingListing]) -> Result<()> {
-        let present = self.filters.lock().listed_by_api();
+        let filters = &mut *self.filters.lock();
+        let present = filters.listed_by_api();
         let by_network = |listed: &[StandingListing]| -> BTreeMap<Prefix, StandingListing> {
             let named = listed.iter().map(|one| (one.network, one.clone()));
             named.collect()
         };
         let (present, wanted) = (by_network(&present), by_network(wanted));
-        for gone in present.keys().filter(|net| !wanted.contains_key(net)) {
-            self.take_off(*gone)?;
-        }
         let is_new = |listing: &&StandingListing| present.get(&listing.network) != Some(listing);
-        self.list_again(wanted.values().filter(is_new))
+        self.revise(filters, |lists| {
+            for gone in present.keys().filter(|net| !wanted.contains_key(net)) {
+                lists.remove(translate::net(*gone))?;
+            }
+            self.list_again(lists, wanted.values().filter(is_new))
+        })
     }
 
     /// Lists networks as far as their time has not come.
-    fn list_again<'l>(&self, listed: impl Iterator<Item = &'l StandingListing>) -> Result<()> {
+    fn list_again<'l>(
+        &self,
+        lists: &mut Revision<'_>,
+        listed: impl Iterator<Item = &'l StandingListing>,
+    ) -> Result<()> {
         let now = unix_now();
         for wanted in listed {
             let Some((net, mut listing)) = wanted.at(now).map(|left| self.listing(&left)) else {
@@ -333,19 +347,20 @@ impl Director {
             if let (Some(end), Some(unix)) = (&mut listing.until, wanted.until) {
                 end.unix = unix;
             }
-            self.list(net, listing)?;
+            lists.put(net, listing)?;
         }
         Ok(())
     }
 
     /// Lists the networks that a former director had listed, those that are not listed now.
     pub(in crate::control) fn list_as_before(&self, listed: &[StandingListing]) -> Result<()> {
+        let filters = &mut *self.filters.lock();
         let is_missing = |listing: &&StandingListing| {
-            let filters = self.filters.lock();
-            let net = translate::net(listing.network);
-            filters.book.get(net).is_none_or(|there| there.configured)
+            let there = filters.book.get(translate::net(listing.network));
+            there.is_none_or(|there| there.configured)
         };
-        self.list_again(listed.iter().filter(is_missing))
+        let missing: Vec<_> = listed.iter().filter(is_missing).collect();
+        self.revise(filters, |lists| self.list_again(lists, missing.into_iter()))
     }
 
     /// The atlas of these files, if it is another than the present one.
