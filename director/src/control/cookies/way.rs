@@ -36,7 +36,7 @@ pub(super) fn with_note(reason: String, note: Option<String>) -> String {
     }
 }
 
-/// What there is to tell when SYNs begin to be answered, or are answered no more.
+/// What there is to tell when SYNs begin to be answered, are answered in another way, or no more.
 pub(super) fn turned(
     before: &CookieStatus,
     reason: &Result<String, String>,
@@ -44,6 +44,9 @@ pub(super) fn turned(
 ) -> Option<String> {
     match (before.active, reason, way) {
         (false, Ok(why), Ok(way)) => Some(format!("SYNs are answered first ({way}): {why}")),
+        (true, Ok(why), Ok(way)) if before.way != Some(*way) => Some(format!(
+            "SYNs are answered in another way now ({way}): {why}"
+        )),
         (true, Err(why), _) => Some(format!("SYNs are answered no more: {why}")),
         _ => None,
     }
@@ -181,5 +184,50 @@ pub(super) fn decide(
         // Who has agents wants to know of one that is missing before they are called for.
         (CookiePolicy::Auto, _) if look.is_helped => Err(with_lack(UNCALLED)),
         (CookiePolicy::Auto, _) => Err(UNCALLED.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_when_syns_are_answered_or_not_or_in_another_way() {
+        let why = || Ok("under attack".to_owned());
+        let no = || Err("nothing calls for them".to_owned());
+        let (reset, agents) = (CookieWay::Reset, CookieWay::Agents);
+        for (active, was, reason, way, told) in [
+            (false, Some(reset), no(), Ok(reset), None),
+            (false, Some(reset), no(), Ok(agents), None),
+            (
+                false,
+                None,
+                why(),
+                Ok(reset),
+                Some("SYNs are answered first (reset): under attack"),
+            ),
+            (true, Some(reset), why(), Ok(reset), None),
+            (
+                true,
+                Some(agents),
+                why(),
+                Ok(reset),
+                Some("SYNs are answered in another way now (reset): under attack"),
+            ),
+            (
+                true,
+                Some(agents),
+                no(),
+                Ok(reset),
+                Some("SYNs are answered no more: nothing calls for them"),
+            ),
+        ] {
+            let before = CookieStatus {
+                active,
+                way: was,
+                ..CookieStatus::default()
+            };
+            assert_eq!(turned(&before, &reason, &way).as_deref(), told);
+        }
     }
 }
