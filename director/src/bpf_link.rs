@@ -89,7 +89,7 @@ pub(crate) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }).map(drop)
 }
 
-/// The interface that a link of XDP is on; 0 when that is gone.
+/// The interface that a link of XDP or tcx is on; 0 when that is gone.
 ///
 /// # Errors
 /// What `BPF_OBJ_GET_INFO_BY_FD` says; `InvalidData` when it is no such link.
@@ -101,11 +101,14 @@ pub(crate) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
     checked(unsafe {
         libbpf_sys::bpf_link_get_info_by_fd(link.as_raw_fd(), &raw mut info, &raw mut size)
     })?;
-    if info.type_ != libbpf_sys::BPF_LINK_TYPE_XDP {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
     // SAFETY: the kernel has filled in this member of the union for a link of this type.
-    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+    unsafe {
+        match info.type_ {
+            libbpf_sys::BPF_LINK_TYPE_XDP => Ok(info.__bindgen_anon_1.xdp.ifindex),
+            libbpf_sys::BPF_LINK_TYPE_TCX => Ok(info.__bindgen_anon_1.tcx.ifindex),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
 }
 
 /// The number of the program of XDP on an interface, if there is one.

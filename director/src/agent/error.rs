@@ -32,6 +32,19 @@ pub enum AgentError {
         /// What the kernel said.
         why: String,
     },
+    /// The kernel does not take a filter off.
+    #[error(
+        "the filter at tc ingress of `{name}` stays: {why}; `tc filter del dev {name} ingress pref 2817` removes it"
+    )]
+    Detach {
+        /// Interface.
+        name: String,
+        /// What the kernel said.
+        why: String,
+    },
+    /// Another agent has the interface.
+    #[error("an agent runs on `{0}` already; end that one first (`systemctl stop bulwark-agent`)")]
+    Taken(String),
     /// The kernel refused the program.
     #[error("the kernel does not load the agent: {0}; Linux 5.13 or newer is needed")]
     Load(String),

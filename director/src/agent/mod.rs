@@ -8,7 +8,9 @@
 //!                              '- outer header off        answer to the client, past the director
 //! ```
 //!
-//! * `program`: the BPF program, its maps, and where it is attached.
+//! * `program`: the BPF program and its maps.
+//! * `attachment`: where it is attached.
+//! * `claim`: one agent an interface.
 //! * `keyring`: the keys for cookies that the program holds.
 //! * `kernel`: what the kernel has for cookies.
 //! * `listeners`: who listens on this host.
@@ -16,6 +18,8 @@
 //! * `outcomes`: what became of the packets.
 //! * `role`: the process: start, signals, end.
 
+mod attachment;
+mod claim;
 mod error;
 mod kernel;
 mod keyring;
@@ -25,9 +29,10 @@ mod program;
 mod reporter;
 mod role;
 
+pub use attachment::Hook;
 pub use error::AgentError;
 pub use outcomes::{Outcomes, Welcomes};
-pub use program::{Decapsulator, Hook};
+pub use program::Decapsulator;
 pub use role::{Args, main};
 
 #[allow(

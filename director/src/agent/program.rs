@@ -1,50 +1,20 @@
-//! The program in the kernel: loaded, told, attached.
+//! The program in the kernel: loaded, told, asked.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, MapHandle, TC_INGRESS, TcHook, TcHookBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
+use super::attachment::Attachment;
 use super::keyring::Keyring;
-use super::skel::{AgentSkel, AgentSkelBuilder};
-use super::{AgentError, Outcomes, Welcomes};
+use super::skel::AgentSkelBuilder;
+use super::{AgentError, Hook, Outcomes, Welcomes};
 use crate::bpf_link;
 use crate::config::{AgentConfig, HookChoice, Tunnel};
 use crate::neighbour::{Link, Prefix};
 use crate::wire::Addr;
-
-/// How the program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// By a link: any end of the agent detaches it.
-    Tcx,
-    /// As a filter of the clsact qdisc: it stays when the agent is killed, and the next agent
-    /// takes its place.
-    Clsact,
-}
-
-impl fmt::Display for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
-        })
-    }
-}
-
-/// Of our filter: any will do, as long as the next agent has the same.
-const FILTER_PRIORITY: u32 = 0xb01;
-const FILTER_HANDLE: u32 = 1;
-
-#[derive(Debug)]
-enum Attachment {
-    Link(#[allow(dead_code, reason = "held open: closing it detaches")] OwnedFd),
-    Filter(TcHook),
-}
 
 /// Who may send, and to whom: each a map and what it holds.
 #[derive(Debug)]
@@ -102,6 +72,8 @@ impl Decapsulator {
             vips: (vips, BTreeSet::new()),
         };
         lists.replace(config)?;
+        let program = skel.progs.agent.as_fd().try_clone_to_owned();
+        let program = program.map_err(|error| refused(error.into()))?;
         Ok(Self {
             lists,
             outcomes: MapHandle::try_from(&skel.maps.outcomes).map_err(refused)?,
@@ -109,7 +81,7 @@ impl Decapsulator {
             guests: MapHandle::try_from(&skel.maps.guests).map_err(refused)?,
             declined: MapHandle::try_from(&skel.maps.declined).map_err(refused)?,
             locals: MapHandle::try_from(&skel.maps.locals).map_err(refused)?,
-            attachment: attach(&skel, hook_of(config), link)?,
+            attachment: Attachment::new(program, hook_of(config), link)?,
         })
     }
 
@@ -122,11 +94,16 @@ impl Decapsulator {
     }
 
     /// How it is attached.
-    pub fn hook(&self) -> Hook {
-        match self.attachment {
-            Attachment::Link(_) => Hook::Tcx,
-            Attachment::Filter(_) => Hook::Clsact,
-        }
+    pub const fn hook(&self) -> Hook {
+        self.attachment.hook()
+    }
+
+    /// Attaches it again if somebody has taken it off; true when that was so.
+    ///
+    /// # Errors
+    /// Why the kernel does not attach it.
+    pub fn keep(&mut self) -> Result<bool, AgentError> {
+        self.attachment.keep()
     }
 
     /// Says whether `addr` is an address of this host.
@@ -175,17 +152,6 @@ impl Decapsulator {
         let guests = MapHandle::try_from(&self.guests).map_err(refused)?;
         let declined = MapHandle::try_from(&self.declined).map_err(refused)?;
         Ok(Keyring::new(guests, declined))
-    }
-}
-
-impl Drop for Decapsulator {
-    fn drop(&mut self) {
-        let Attachment::Filter(filter) = &mut self.attachment else {
-            return;
-        };
-        if let Err(error) = filter.detach() {
-            tracing::warn!(%error, "the filter stays at tc ingress; the next agent replaces it");
-        }
     }
 }
 
@@ -264,55 +230,6 @@ fn refused(error: libbpf_rs::Error) -> AgentError {
     match bpf_link::lacks_privilege(&error) {
         true => AgentError::Permission,
         false => AgentError::Load(format!("{error:#}")),
-    }
-}
-
-fn attach(skel: &AgentSkel<'_>, choice: HookChoice, link: &Link) -> Result<Attachment, AgentError> {
-    if choice == HookChoice::Clsact {
-        return attach_filter(skel, link);
-    }
-    let program = skel.progs.agent.as_fd();
-    match bpf_link::attach(program, link.ifindex, bpf_link::Hook::TcxIngress) {
-        Ok(fd) => Ok(Attachment::Link(fd)),
-        // The attach type is not known: older than Linux 6.6.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => match choice {
-            HookChoice::Auto => attach_filter(skel, link),
-            _ => Err(AgentError::NoTcx),
-        },
-        Err(error) => Err(explain(link, error)),
-    }
-}
-
-fn attach_filter(skel: &AgentSkel<'_>, link: &Link) -> Result<Attachment, AgentError> {
-    let mut hook = TcHookBuilder::new(skel.progs.agent.as_fd())
-        .ifindex(link.ifindex as i32)
-        .replace(true)
-        .handle(FILTER_HANDLE)
-        .priority(FILTER_PRIORITY)
-        .hook(TC_INGRESS);
-    // The qdisc stays when we go: others may have put filters there. That it is there already, libbpf
-    // would print, although it takes that for success.
-    let printer = libbpf_rs::set_print(None);
-    let created = hook.create();
-    libbpf_rs::set_print(printer);
-    let attached = created.and_then(|mut hook| hook.attach());
-    let attached = attached.map_err(|error| match bpf_link::lacks_privilege(&error) {
-        true => AgentError::Permission,
-        false => AgentError::Attach {
-            name: link.name.to_string(),
-            why: format!("{error:#}"),
-        },
-    })?;
-    Ok(Attachment::Filter(attached))
-}
-
-fn explain(link: &Link, source: io::Error) -> AgentError {
-    match source.raw_os_error() {
-        Some(libc::EPERM) => AgentError::Permission,
-        _ => AgentError::Attach {
-            name: link.name.to_string(),
-            why: source.to_string(),
-        },
     }
 }
 

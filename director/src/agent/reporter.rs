@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::keyring::Keyring;
 use super::{kernel, listeners};
-use crate::channel::{self, Listening, Order, Report, Standing, VERSION};
+use crate::channel::{self, Lack, Listening, Order, Report, Standing, VERSION};
 use crate::config::Source;
 
 /// Between two reports; four of them are a lease.
@@ -51,10 +51,12 @@ pub(super) struct Reporter {
     /// Of each endpoint how often it has declined, and until when that counts.
     declined: HashMap<SocketAddr, (u64, Option<Instant>)>,
     leaving: watch::Receiver<bool>,
+    attached: watch::Receiver<bool>,
 }
 
 impl Reporter {
     /// For the director of `source`, which has this number, until `leaving` says that it is time to go.
+    /// `attached` says whether packets come by the program.
     ///
     /// # Errors
     /// What is wrong with the certificates.
@@ -63,6 +65,7 @@ impl Reporter {
         director: usize,
         keyring: Arc<Mutex<Keyring>>,
         leaving: watch::Receiver<bool>,
+        attached: watch::Receiver<bool>,
     ) -> io::Result<Self> {
         Ok(Self {
             source: source.clone(),
@@ -73,6 +76,7 @@ impl Reporter {
             lease: 0,
             declined: HashMap::new(),
             leaving,
+            attached,
         })
     }
 
@@ -170,7 +174,8 @@ impl Reporter {
     }
 
     fn report(&mut self) -> io::Result<Report> {
-        let able = listeners::able(kernel::lack());
+        let off = (!*self.attached.borrow()).then_some(Lack::Program);
+        let able = listeners::able(kernel::lack().or(off));
         let told = self.keyring.lock().set_able(able);
         told.map_err(io::Error::other)?;
         let listeners = listeners::all()?;

@@ -9,8 +9,10 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use super::claim::Claim;
 use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
 use crate::channel;
@@ -21,6 +23,9 @@ use crate::logging;
 use crate::neighbour::{Link, Neighbourhood};
 use crate::privilege;
 use crate::wire::Addr;
+
+/// Between two looks whether the program is where it was put.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long the director may take to let this real server go.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -132,13 +137,16 @@ async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
     host::check(privilege::AGENT)?;
     let mut host = Host::follow().await?;
     let link = host.interface(config.interface.as_str())?;
+    let _claim = Claim::of(&link)?;
     let program = Decapsulator::attach(&config, &link)?;
     let known = tell_addresses(&program, &[], &host.addresses.borrow_and_update())?;
     let (leave, leaving) = watch::channel(false);
+    let attached = watch::Sender::new(true);
     let keyring = Arc::new(Mutex::new(program.keyring()?));
     let mut reporting = Vec::new();
     for (number, source) in config.sources.iter().enumerate() {
-        let reporter = Reporter::new(source, number, Arc::clone(&keyring), leaving.clone());
+        let (keyring, leaving) = (Arc::clone(&keyring), leaving.clone());
+        let reporter = Reporter::new(source, number, keyring, leaving, attached.subscribe());
         let reporter = reporter.context("cannot ask a director for keys")?;
         reporting.push(tokio::spawn(reporter.run()));
     }
@@ -146,6 +154,7 @@ async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
         args,
         config,
         program,
+        attached,
         known,
     };
     info!(interface = %link.name, hook = %agent.program.hook(), "decapsulating");
@@ -169,6 +178,8 @@ struct Agent<'a> {
     args: &'a Args,
     config: AgentConfig,
     program: Decapsulator,
+    /// Whether packets come by it.
+    attached: watch::Sender<bool>,
     /// The addresses of the host that the program holds.
     known: Arc<[Addr]>,
 }
@@ -180,12 +191,15 @@ impl Agent<'_> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut user = signal(SignalKind::user_defined1())?;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.reload(),
                 _ = user.recv() => self.tell_outcomes(),
+                _ = look.tick() => self.keep_attached(),
                 Ok(()) = host.addresses.changed() => {
                     let now = host.addresses.borrow_and_update();
                     self.known = tell_addresses(&self.program, &self.known, &now)?;
@@ -222,6 +236,24 @@ impl Agent<'_> {
         self.config = lists;
         info!("configuration reloaded: directors and vips");
         self.warn_of_anybody();
+    }
+
+    /// Others may take a filter off, or the qdisc that it is in.
+    fn keep_attached(&mut self) {
+        let attached = match self.program.keep() {
+            Ok(false) => true,
+            Ok(true) => {
+                warn!("somebody had taken the program off the interface; it is attached again");
+                true
+            }
+            Err(error) => {
+                if *self.attached.borrow() {
+                    warn!(%error, "somebody has taken the program off the interface");
+                }
+                false
+            }
+        };
+        self.attached.send_replace(attached);
     }
 
     fn warn_of_anybody(&self) {

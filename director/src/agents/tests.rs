@@ -149,6 +149,7 @@ fn who_is_not_able_says_why_and_a_former_version_need_not() {
     };
     assert_eq!(hear(None), "its tcp_syncookies is 0");
     assert!(hear(Some(Lack::Kernel)).contains("Linux 6.9"));
+    assert!(hear(Some(Lack::Program)).contains("taken off"));
     let former = r#"{"cookies":true,"sack":true,"scale":true,"timestamps":true,"ecn":true}"#;
     let able: Able = serde_json::from_str(former).unwrap();
     assert!(able.cookies && able.lack.is_none());

@@ -133,6 +133,8 @@ impl From<Able> for Abilities {
 pub(crate) enum Lack {
     /// `bpf_sk_assign_tcp_reqsk()` in its kernel.
     Kernel,
+    /// The agent's program on its interface.
+    Program,
 }
 
 impl Lack {
@@ -142,6 +144,7 @@ impl Lack {
             Self::Kernel => {
                 "its kernel takes none: that needs Linux 6.9 or newer with CONFIG_SYN_COOKIES"
             }
+            Self::Program => "its agent's program has been taken off its interface",
         }
     }
 }

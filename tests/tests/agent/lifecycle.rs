@@ -91,6 +91,45 @@ fn as_a_filter_it_is_replaced_after_a_kill_and_goes_with_an_orderly_end() -> Res
     Ok(())
 }
 
+/// Whoever sets an interface up anew takes the qdisc of others with him.
+#[test]
+fn who_takes_the_program_off_does_not_keep_it_off() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let agent = bed.agent(&format!("{PLAIN}hook = \"clsact\"\n"))?;
+    assert!(bed.decapsulates()?);
+    for round in 1..=2 {
+        let qdisc = ["qdisc", "del", "dev", HOST_SIDE, "clsact"];
+        bed.real().namespace.run("tc", &qdisc)?;
+        wait::until_true("the program to be back", PATIENCE, || {
+            agent.log().matches("attached again").count() == round
+        })?;
+        assert!(bed.decapsulates()?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_second_agent_is_not_let_beside_one_that_runs() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let mut agent = bed.agent(PLAIN)?;
+    for hook in ["tcx", "clsact"] {
+        let text = format!("{PLAIN}hook = \"{hook}\"\n");
+        let said = bed.agent(&text).map(drop).expect_err(hook).to_string();
+        assert!(said.contains("runs on `eth0` already"), "{said}");
+        assert!(bed.decapsulates()?);
+    }
+    agent.end_by(Signal::Kill)?;
+    let _agent = bed.agent(PLAIN)?;
+    assert!(bed.decapsulates()?);
+    Ok(())
+}
+
 #[test]
 fn what_cannot_start_says_why_and_a_lost_interface_ends_it() -> Result<()> {
     if !require::machine() {
