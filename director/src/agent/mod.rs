@@ -13,6 +13,7 @@
 //! * `claim`: one agent an interface.
 //! * `keyring`: the keys for cookies that the program holds.
 //! * `kernel`: what the kernel has for cookies.
+//! * `leftover`: what agents that were killed have left.
 //! * `listeners`: who listens on this host.
 //! * `reporter`: talks to the director.
 //! * `outcomes`: what became of the packets.
@@ -23,6 +24,7 @@ mod claim;
 mod error;
 mod kernel;
 mod keyring;
+mod leftover;
 mod listeners;
 mod outcomes;
 mod program;

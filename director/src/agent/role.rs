@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::claim::Claim;
+use super::leftover;
 use super::reporter::Reporter;
 use super::{AgentError, Decapsulator};
 use crate::channel;
@@ -41,10 +43,17 @@ pub struct Args {
     /// Only check the configuration: print what is wrong with it, and exit 1 if anything is.
     #[arg(long)]
     check: bool,
+
+    /// Only take off what agents that were killed have left on any interface.
+    #[arg(long, conflicts_with = "check")]
+    detach: bool,
 }
 
 /// The whole life of an agent. Problems go to standard error.
 pub fn main(args: &Args) -> ExitCode {
+    if args.detach {
+        return detach();
+    }
     let config = match AgentConfig::load(&args.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -67,12 +76,7 @@ pub fn main(args: &Args) -> ExitCode {
         };
     }
     logging::start(&config.log);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let served = runtime
-        .context("cannot start")
-        .and_then(|runtime| runtime.block_on(serve(args, config)));
+    let served = runtime().and_then(|runtime| runtime.block_on(serve(args, config)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -80,6 +84,28 @@ pub fn main(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn runtime() -> Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("cannot start")
+}
+
+fn detach() -> ExitCode {
+    let host = runtime().and_then(|runtime| runtime.block_on(Host::follow()));
+    let removed = host.and_then(|host| {
+        let links = Arc::clone(&host.links.borrow());
+        Ok(leftover::remove(&links)?)
+    });
+    match removed.as_deref() {
+        Ok([]) => println!("there was nothing"),
+        Ok(names) => println!("the filter is removed from {}", names.join(", ")),
+        Err(problem) => {
+            eprintln!("bulwarkd agent: {problem:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 /// Judges the files that a configuration names: what is worth a word is no fault.
@@ -159,6 +185,7 @@ async fn serve(args: &Args, config: AgentConfig) -> Result<()> {
     };
     info!(interface = %link.name, hook = %agent.program.hook(), "decapsulating");
     agent.warn_of_anybody();
+    leftover::warn_of_any(&host.links.borrow(), &link);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let outcome = agent.follow(&mut host, &link).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);

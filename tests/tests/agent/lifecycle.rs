@@ -1,6 +1,7 @@
 //! Start, reload and end.
 
 use anyhow::{Context, Result, ensure};
+use testbed::director::binary;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
@@ -67,11 +68,7 @@ fn as_a_filter_it_is_replaced_after_a_kill_and_goes_with_an_orderly_end() -> Res
         return Ok(());
     }
     let bed = Bed::build()?;
-    let filters = || {
-        let list = &["filter", "show", "dev", HOST_SIDE, "ingress"];
-        let text = bed.real().namespace.run("tc", list)?;
-        Ok::<_, anyhow::Error>(text.matches("direct-action").count())
-    };
+    let filters = || filters(&bed);
     let text = format!("{PLAIN}hook = \"clsact\"\n");
     let mut agent = bed.agent(&text)?;
     assert!(agent.log().contains("clsact"));
@@ -88,6 +85,48 @@ fn as_a_filter_it_is_replaced_after_a_kill_and_goes_with_an_orderly_end() -> Res
     assert_eq!(outcomes.context("no counters")?["ipip"], 1);
     assert_eq!(filters()?, 0);
     assert!(!bed.decapsulates()?);
+    Ok(())
+}
+
+fn filters(bed: &Bed) -> Result<usize> {
+    let list = &["filter", "show", "dev", HOST_SIDE, "ingress"];
+    let text = bed.real().namespace.run("tc", list)?;
+    Ok(text.matches("direct-action").count())
+}
+
+#[test]
+fn a_filter_that_a_killed_agent_has_left_goes_with_the_next_by_any_hook_or_by_a_command()
+-> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build()?;
+    let host = &bed.real().namespace;
+    let killed = || -> Result<()> {
+        let mut agent = bed.agent(&format!("{PLAIN}hook = \"clsact\"\n"))?;
+        agent.end_by(Signal::Kill)?;
+        ensure!(filters(&bed)? == 1);
+        Ok(())
+    };
+    killed()?;
+    let mut agent = bed.agent(&format!("{PLAIN}hook = \"tcx\"\n"))?;
+    ensure!(filters(&bed)? == 0);
+    assert!(bed.decapsulates()?);
+    agent.end_by(Signal::Term)?;
+    assert!(!bed.decapsulates()?);
+
+    killed()?;
+    let bulwarkd = binary("bulwarkd")?.display().to_string();
+    let detach = || host.run(&bulwarkd, &["agent", "--detach"]);
+    let said = detach()?;
+    ensure!(said.contains("removed from eth0"), "{said}");
+    ensure!(filters(&bed)? == 0);
+    ensure!(detach()?.contains("nothing"));
+
+    let _agent = bed.agent(&format!("{PLAIN}hook = \"clsact\"\n"))?;
+    let said = detach().expect_err("an agent runs").to_string();
+    ensure!(said.contains("runs on `eth0` already"), "{said}");
+    assert!(bed.decapsulates()?);
     Ok(())
 }
 
