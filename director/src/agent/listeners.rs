@@ -175,6 +175,18 @@ pub(super) fn standing(listeners: &[Listener], endpoint: SocketAddr) -> Listenin
         },
         waiting,
         limit,
+        elsewhere: false,
+    }
+}
+
+/// How an endpoint stands whose address is none of this host's: what comes for it is not taken in.
+pub(super) const fn elsewhere(endpoint: SocketAddr) -> Listening {
+    Listening {
+        endpoint,
+        standing: Standing::Closed,
+        waiting: 0,
+        limit: 0,
+        elsewhere: true,
     }
 }
 

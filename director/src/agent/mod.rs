@@ -12,6 +12,7 @@
 //! * `attachment`: where it is attached.
 //! * `claim`: one agent an interface.
 //! * `keyring`: the keys for cookies that the program holds.
+//! * `here`: which addresses are the host's.
 //! * `kernel`: what the kernel has for cookies.
 //! * `leftover`: what agents that were killed have left.
 //! * `listeners`: who listens on this host.
@@ -22,6 +23,7 @@
 mod attachment;
 mod claim;
 mod error;
+mod here;
 mod kernel;
 mod keyring;
 mod leftover;

@@ -1,6 +1,6 @@
 //! Talks to the director: takes keys from it, and tells how this real server stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::{info, warn};
 
+use super::here::Routes;
 use super::keyring::Keyring;
 use super::{kernel, listeners};
 use crate::channel::{self, Lack, Listening, Order, Report, Standing, VERSION};
@@ -178,11 +179,20 @@ impl Reporter {
         let able = listeners::able(kernel::lack().or(off));
         let told = self.keyring.lock().set_able(able);
         told.map_err(io::Error::other)?;
-        let listeners = listeners::all()?;
+        let (listeners, routes) = (listeners::all()?, Routes::open()?);
         let endpoints: Vec<_> = self.keyring.lock().endpoints().collect();
+        let addresses: HashSet<_> = endpoints.iter().map(SocketAddr::ip).collect();
+        let here = addresses.into_iter().filter_map(|addr| {
+            let here = routes.end_here(addr);
+            here.map(|here| here.then_some(addr)).transpose()
+        });
+        let here = here.collect::<io::Result<HashSet<_>>>()?;
         let now = Instant::now();
         let listening = endpoints.into_iter().map(|endpoint| {
-            let found = listeners::standing(&listeners, endpoint);
+            let found = match here.contains(&endpoint.ip()) {
+                true => listeners::standing(&listeners, endpoint),
+                false => listeners::elsewhere(endpoint),
+            };
             self.quarantined(found, now)
         });
         Ok(Report {

@@ -255,6 +255,7 @@ fn lack(session: &Session, service: u16, endpoint: SocketAddr, key: &Key) -> Opt
     match listening.find(|listening| listening.endpoint == endpoint) {
         None => Some("its agent has not looked yet"),
         Some(found) if found.standing == Standing::Ready => None,
+        Some(found) if found.elsewhere => Some("its address is none of its host's"),
         Some(found) => Some(found.standing.name()),
     }
 }

@@ -87,6 +87,7 @@ fn report(number: u64, standing: Standing) -> Report {
             standing,
             waiting: 0,
             limit: 10,
+            elsewhere: false,
         }],
         ..Report::default()
     }
@@ -150,6 +151,10 @@ fn who_is_not_able_says_why_and_a_former_version_need_not() {
     assert_eq!(hear(None), "its tcp_syncookies is 0");
     assert!(hear(Some(Lack::Kernel)).contains("Linux 6.9"));
     assert!(hear(Some(Lack::Program)).contains("taken off"));
+    let mut report = report(1, Standing::Closed);
+    report.listening[0].elsewhere = true;
+    bed.agents.hear(1, report, Tick(0));
+    assert_eq!(bed.stand(0), Err("its address is none of its host's"));
     let former = r#"{"cookies":true,"sack":true,"scale":true,"timestamps":true,"ecn":true}"#;
     let able: Able = serde_json::from_str(former).unwrap();
     assert!(able.cookies && able.lack.is_none());

@@ -160,6 +160,9 @@ pub(crate) struct Listening {
     pub(crate) waiting: u32,
     /// How many may.
     pub(crate) limit: u32,
+    /// That the address is none of the host's: it is closed, whoever listens at all of them.
+    #[serde(default)]
+    pub(crate) elsewhere: bool,
 }
 
 /// Whether connections can be taken there.

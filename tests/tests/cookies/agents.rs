@@ -11,7 +11,7 @@ use testbed::accounts::balanced;
 use testbed::process::{Process, Signal};
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{CLIENT_V4, REAL_SIDE};
+use testbed::topology::{CLIENT_V4, REAL_SIDE, VIP_V4};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
@@ -216,6 +216,32 @@ fn begin_with_every_change(bed: &Bed) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Although nginx listens at every address.
+#[test]
+fn who_has_lost_the_virtual_address_gets_no_cookies_until_it_is_back() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build(Shape {
+        method: ForwardingMethod::Dr,
+        ..Shape::NAT
+    })?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let host = &bed.topology.reals[0].namespace;
+    host.ip(&format!("addr del {VIP_V4}/32 dev lo\n"))?;
+    bed.await_cookies(HTTP, 2, true)?;
+    let told = bed.status(HTTP)?.reason;
+    ensure!(
+        told.ends_with("its address is none of its host's"),
+        "{told}"
+    );
+    let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 4)?);
+    ensure!(!names.contains_key("rs1"), "{names:?}");
+    // Any way in which the kernel takes it for its own.
+    host.ip(&format!("route add local {VIP_V4}/32 dev lo\n"))?;
+    bed.await_cookies(HTTP, 3, true)
 }
 
 /// A listener of MPTCP takes no connection without its SYN: by NAT the director sends it one.
