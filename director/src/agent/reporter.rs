@@ -157,11 +157,18 @@ impl Reporter {
     fn obey(&mut self, order: Order) -> io::Result<bool> {
         match order {
             Order::Keys(keys) => {
-                let mut keyring = self.keyring.lock();
-                keyring
-                    .install(self.director, &keys)
-                    .map_err(io::Error::other)?;
-                (self.number, self.lease) = (keys.number, keys.lease);
+                let installed = self.keyring.lock().install(self.director, &keys);
+                let all = installed.map_err(io::Error::other)?;
+                self.lease = keys.lease;
+                if !all {
+                    warn!(
+                        director = %self.source.address,
+                        "no room for its keys: an endpoint takes connections of four services; directors with \
+                         the same `secret_file` under [cookies] share a place"
+                    );
+                    return Ok(false);
+                }
+                self.number = keys.number;
                 Ok(true)
             }
             Order::Stay => {
