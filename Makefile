@@ -62,6 +62,9 @@ FUZZ_SECONDS ?= 60
 # all of them there.
 SLOW_PATH := methods dr tun http udp drain strays splice
 
+# Forwarding by one load after the other, of few peers and in short rounds: a minute each.
+SWEEP := forwarding --carry tcp --flows 4096 --peers redirect,nft,nat,nat-slow --rounds 3 --milliseconds 300
+
 .PHONY: help deps build-deps demo-deps test-deps bench-deps cargo-deb rust build release release-all test demo bench fuzz fmt lint msrv install uninstall deb generated stage clean
 
 help: ## This list
@@ -166,9 +169,13 @@ bench: deps bench-deps release-all ## Measure against the kernel and against the
 	target/release/bench denying
 	target/release/bench memory
 	target/release/bench forwarding
+	target/release/bench --into target/bench/frames $(SWEEP) --frames 64,512,1500
+	target/release/bench --into target/bench/services $(SWEEP) --services 1,100,1000
+	target/release/bench --into target/bench/reals $(SWEEP) --reals 30,1000
 	target/release/bench web
 	target/release/bench command-line
 	target/release/bench flood
+	target/release/bench flood --mixtures ack,udp,mix --seconds 10 --flooded nat,nftables
 	target/release/bench restart
 
 fuzz: build-deps ## Fuzz the frame parser for FUZZ_SECONDS (60)

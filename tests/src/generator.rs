@@ -39,10 +39,19 @@ pub enum Kind {
     /// The same from nobody: address, port and sequence number of each at random, the address
     /// from the /8 (IPv6: /104) of the first source. `count` means nothing.
     SpoofedSyn,
+    /// An acknowledgement of nothing that was ever sent, as little anybody's as that.
+    SpoofedAck,
     /// A segment with data in the window of a connection that the responder has answered.
     TcpData,
     /// The segment after that one.
     TcpMore,
+}
+
+impl Kind {
+    /// Whether each frame is of a connection of its own.
+    const fn is_spoofed(self) -> bool {
+        matches!(self, Self::SpoofedSyn | Self::SpoofedAck)
+    }
 }
 
 /// The flows of a generator: they differ in source address and source port.
@@ -282,6 +291,12 @@ fn packet_with(flows: &Flows, payload: usize) -> Vec<u8> {
             sequence: 0,
             ..Segment::default()
         },
+        Kind::SpoofedAck => Segment {
+            flags: flag::ACK,
+            sequence: 0,
+            acknowledgement: SERVER_ISN,
+            ..Segment::default()
+        },
         Kind::TcpData | Kind::TcpMore => Segment {
             flags: flag::PSH | flag::ACK,
             sequence: match flows.kind {
@@ -301,7 +316,7 @@ pub(crate) fn settings(flows: &Flows, frame: &[u8], some: &Range<u32>, stride: u
         IpAddr::V4(v4) => (u32::from(v4), false),
         IpAddr::V6(v6) => (u128::from(v6) as u32, true),
     };
-    let is_spoofed = flows.kind == Kind::SpoofedSyn;
+    let is_spoofed = flows.kind.is_spoofed();
     let (address_bits, port_bits) = bits(flows);
     let count = if is_spoofed { 0 } else { some.len() as u32 };
     let port = u32::from(flows.source.port());
@@ -344,7 +359,7 @@ pub(crate) fn source_of(flows: &Flows, flow: u32) -> SocketAddr {
 /// How many bits of a flow's number go to its address, and to its port.
 fn bits(flows: &Flows) -> (u32, u32) {
     match flows.count {
-        _ if flows.kind == Kind::SpoofedSyn => SPOOFED_BITS,
+        _ if flows.kind.is_spoofed() => SPOOFED_BITS,
         0 => RANDOM_BITS,
         MANY.. => (MANY_ADDRESS_BITS, PORT_BITS),
         _ => (ADDRESS_BITS, PORT_BITS),

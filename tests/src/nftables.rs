@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use adminapi::model::{Service, ServiceId};
+use adminapi::model::{Protocol, Service, ServiceId};
 use anyhow::Result;
 
 use crate::namespace::Namespace;
@@ -21,16 +21,19 @@ impl<'a> Rules<'a> {
     /// # Errors
     /// When nft is missing or refuses.
     pub fn load(director: &'a Namespace, services: &[Service]) -> Result<Self> {
-        Self::load_text(director, &ruleset(services, "prerouting"))
+        Self::load_text(director, &ruleset(services.iter(), "prerouting"))
     }
 
     /// The same behind the kernel's SYN proxy (`nft_synproxy`). What it proxies, it sends itself,
-    /// so that DNAT is done on output; what opens no connection is left to it (`tcp_loose`).
+    /// so that DNAT is done on output; what opens no connection is left to it (`tcp_loose`). It has
+    /// nothing to do with services of UDP.
     ///
     /// # Errors
     /// When nft is missing or refuses.
     pub fn load_behind_synproxy(director: &'a Namespace, services: &[Service]) -> Result<Self> {
-        let rules = ruleset(services, "output") + &guard(services);
+        let (proxied, others): (Vec<_>, Vec<_>) = services.iter().partition(|one| is_tcp(one));
+        let others = ruleset(others.into_iter(), "prerouting");
+        let rules = ruleset(proxied.iter().copied(), "output") + &others + &guard(&proxied);
         let rules = Self::load_text(director, &rules)?;
         director.sysctl(&["net.netfilter.nf_conntrack_tcp_loose=0"])?;
         Ok(rules)
@@ -53,9 +56,19 @@ impl Drop for Rules<'_> {
     }
 }
 
-fn ruleset(services: &[Service], hook: &str) -> String {
+fn is_tcp(service: &Service) -> bool {
+    matches!(
+        service.id,
+        ServiceId::Address {
+            protocol: Protocol::Tcp,
+            ..
+        }
+    )
+}
+
+fn ruleset<'s>(services: impl Iterator<Item = &'s Service>, hook: &str) -> String {
     let mut text = format!(
-        "table inet director {{\n  chain services {{\n    type nat hook {hook} priority -100;\n",
+        "table inet director {{\n  chain {hook} {{\n    type nat hook {hook} priority -100;\n",
     );
     for service in services {
         let ServiceId::Address { protocol, vip } = service.id else {
@@ -82,7 +95,7 @@ fn ruleset(services: &[Service], hook: &str) -> String {
 }
 
 /// No SYN is tracked; cookies are sent for them, and what answers none is dropped.
-fn guard(services: &[Service]) -> String {
+fn guard(services: &[&Service]) -> String {
     let mut untracked = String::new();
     let mut proxied = String::new();
     for service in services {

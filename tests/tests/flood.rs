@@ -2,19 +2,23 @@
 //! figures are no business of a test.
 
 use anyhow::Result;
-use testbed::flood::{Outcome, Peer, Trial, Way, measure};
+use testbed::flood::{Mixture, Outcome, Peer, Trial, Way, measure};
 use testbed::require;
 
-/// Floods `peer` for seconds; none: not on this machine.
+/// Floods `peer` with SYNs for seconds; none: not on this machine.
 fn flood(peer: Peer, way: Way) -> Result<Option<Outcome>> {
-    if !require::programs(&["ip", "ethtool", "nginx", "sysctl", "ping", "nft"]) {
-        return Ok(None);
-    }
     let trial = Trial {
         way,
         ..Trial::QUICK
     };
-    let outcome = measure(peer, &trial)?;
+    try_out(peer, &trial)
+}
+
+fn try_out(peer: Peer, trial: &Trial) -> Result<Option<Outcome>> {
+    if !require::programs(&["ip", "ethtool", "nginx", "sysctl", "ping", "nft"]) {
+        return Ok(None);
+    }
+    let outcome = measure(peer, trial)?;
     assert!(outcome.rate > 0.0, "no flood");
     assert!(outcome.flooded.visits.attempts > 0, "no visits");
     let served = outcome.calm.visits.served();
@@ -55,6 +59,18 @@ fn tunnels_are_flooded() -> Result<()> {
 #[test]
 fn the_kernels_nat_is_flooded() -> Result<()> {
     flood(Peer::Nftables, Way::Shared).map(drop)
+}
+
+#[test]
+fn a_flood_may_be_of_several_kinds() -> Result<()> {
+    let trial = Trial {
+        mixture: Mixture::Mix,
+        ..Trial::QUICK
+    };
+    for peer in [Peer::Nat, Peer::Synproxy] {
+        try_out(peer, &trial)?;
+    }
+    Ok(())
 }
 
 /// A proxy that does not proxy would track every SYN.

@@ -118,7 +118,7 @@ impl Opening<'_> {
 const fn steps(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Udp | Kind::UdpQuestion => &[Kind::UdpQuestion, Kind::Udp, Kind::Udp],
-        Kind::TcpSyn | Kind::SpoofedSyn | Kind::TcpData | Kind::TcpMore => {
+        Kind::TcpSyn | Kind::SpoofedSyn | Kind::SpoofedAck | Kind::TcpData | Kind::TcpMore => {
             &[Kind::TcpSyn, Kind::TcpData, Kind::TcpMore, Kind::TcpData]
         }
     }

@@ -12,7 +12,7 @@ use crate::flood::stage::Stage;
 use crate::flood::storm::Storm;
 use crate::flood::stream::Stream;
 use crate::flood::visitors::{self, Crowd};
-use crate::flood::{Peer, Visits, Way};
+use crate::flood::{Mixture, Peer, Visits, Way};
 use crate::haven::Haven;
 use crate::process::Signal;
 
@@ -140,14 +140,15 @@ impl Options {
     /// What was noticed of each event, round by round.
     fn suffer(&self, peer: Peer, rate: u64) -> Result<[Vec<Notice>; 3]> {
         let haven = Haven::new()?;
-        let mut stage = Stage::set_with(peer, Way::Shared, |bare| haven.shelter(bare))?;
+        let mut stage =
+            Stage::set_with(peer, Way::Shared, Mixture::Syn, |bare| haven.shelter(bare))?;
         stage.count_strangers()?;
         let whole = (BEFORE + AFTER) * 2 * self.rounds * Event::ALL.len() as u32 + RISE;
         let stream = Stream::open(stage.client(), stage.vip(), STREAM, whole)?;
-        let generator = stage.generator()?;
+        let generators = stage.generators(Mixture::Syn)?;
         let storm = match rate {
             0 => None,
-            rate => Some(Storm::start(generator, stage.client(), Some(rate))?),
+            rate => Some(Storm::start(generators, stage.client(), Some(rate))?),
         };
         if storm.is_some() {
             sleep(RISE);

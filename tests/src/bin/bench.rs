@@ -36,7 +36,7 @@ enum What {
     Forwarding(forwarding::Options),
     /// New connections a second, how long they take, and throughput.
     Web(web::Options),
-    /// What a flood of spoofed SYNs does to users.
+    /// What a flood of spoofed SYNs, or of other frames, does to users.
     Flood(flood::Options),
     /// What users notice of a director that ends and is started again.
     Restart(restart::Options),

@@ -1,7 +1,8 @@
-//! A flood of spoofed SYNs against a director, and what its users notice: who still gets in and how
+//! A flood of spoofed frames against a director, and what its users notice: who still gets in and how
 //! fast, and what becomes of a stream that was there before. The same against the kernel's own NAT,
 //! with and without its SYN proxy, on the same machine in the same run.
 
+mod mixture;
 mod options;
 mod report;
 pub(crate) mod stage;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum;
 
+pub use mixture::Mixture;
 pub use options::Options;
 pub use report::print;
 pub use stage::Held;
@@ -89,7 +91,9 @@ pub struct Trial {
     pub flood: Duration,
     /// Length of the same without the flood.
     pub calm: Duration,
-    /// SYNs a second; none: as many as one core makes.
+    /// What the flood is made of.
+    pub mixture: Mixture,
+    /// Frames a second; none: as many as one core makes.
     pub rate: Option<u64>,
     /// How they come.
     pub way: Way,
@@ -104,6 +108,7 @@ impl Trial {
     pub const QUICK: Self = Self {
         flood: Duration::from_secs(4),
         calm: Duration::from_secs(1),
+        mixture: Mixture::Syn,
         rate: Some(10_000),
         way: Way::Shared,
         stream: 1 << 20,
@@ -136,13 +141,13 @@ pub struct Outcome {
     pub calm: Service,
     /// During the flood.
     pub flooded: Service,
-    /// SYNs a second that the generator sent.
+    /// Frames a second that the generator sent.
     pub rate: f64,
     /// The most that was held at once.
     pub most: Held,
-    /// From the first SYN until level 1.
+    /// From the first frame until level 1.
     pub raised: Option<Duration>,
-    /// From the last SYN until level 0.
+    /// From the last frame until level 0.
     pub lowered: Option<Duration>,
 }
 
@@ -151,16 +156,16 @@ pub struct Outcome {
 /// # Errors
 /// When a part does not come up; not when users are refused, which is a result.
 pub fn measure(peer: Peer, trial: &Trial) -> Result<Outcome> {
-    let stage = Stage::set(peer, trial.way, trial.pace)?;
+    let stage = Stage::set(peer, trial)?;
     let whole = trial.calm + trial.flood + Duration::from_secs(10);
     let stream = Stream::open(stage.client(), stage.vip(), trial.stream, whole)?;
-    // Before the calm: its program on the client's interface is there in both.
-    let generator = stage.generator()?;
+    // Before the calm: their program on the client's interface is there in both.
+    let generators = stage.generators(trial.mixture)?;
     let mut outcome = Outcome {
         calm: serve(&stage, &stream, trial.calm, || Ok(()))?,
         ..Outcome::default()
     };
-    let storm = Storm::start(generator, stage.flooder(), trial.rate)?;
+    let storm = Storm::start(generators, stage.flooder(), trial.rate)?;
     let began = Instant::now();
     outcome.flooded = serve(&stage, &stream, trial.flood, || {
         let held = stage.held()?;

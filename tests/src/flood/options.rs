@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::floor;
 
-use super::{Pace, Peer, Trial, Way, measure, print};
+use super::{Mixture, Pace, Peer, Trial, Way, measure, print};
 
 /// The longest time without the flood that it is compared with.
 const CALM: Duration = Duration::from_secs(20);
@@ -18,7 +18,10 @@ pub struct Options {
     /// Length of each flood.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// SYNs a second, or max: generator and director share cores.
+    /// What is sent, one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "syn")]
+    mixtures: Vec<Mixture>,
+    /// Frames a second, or max: generator and director share cores.
     #[arg(long, default_value = "50000", value_parser = rate)]
     rate: Rate,
     /// How they come.
@@ -36,7 +39,7 @@ pub struct Options {
     flooded: Vec<Peer>,
 }
 
-/// SYNs a second; none: no limit.
+/// Frames a second; none: no limit.
 #[derive(Clone, Copy, Debug)]
 struct Rate(Option<u64>);
 
@@ -47,20 +50,23 @@ impl Options {
     /// When a part of the testbed does not come up.
     pub fn run(&self) -> Result<()> {
         leave_last_cpu()?;
-        let trial = self.trial();
-        let mut outcomes = Vec::new();
-        for &peer in &self.flooded {
-            eprintln!("flooding {}", peer.name());
-            outcomes.push((peer, measure(peer, &trial).with_context(|| peer.name())?));
+        for &mixture in &self.mixtures {
+            let trial = self.trial(mixture);
+            let mut outcomes = Vec::new();
+            for &peer in &self.flooded {
+                eprintln!("flooding {}: {}", peer.name(), mixture.name());
+                outcomes.push((peer, measure(peer, &trial).with_context(|| peer.name())?));
+            }
+            print(&trial, &outcomes);
         }
-        print(&trial, &outcomes);
         Ok(())
     }
 
-    fn trial(&self) -> Trial {
+    fn trial(&self, mixture: Mixture) -> Trial {
         let stream = self.stream * 1_000_000 / 8;
         if self.quick {
             return Trial {
+                mixture,
                 way: self.way,
                 stream,
                 ..Trial::QUICK
@@ -70,6 +76,7 @@ impl Options {
         Trial {
             flood,
             calm: flood.min(CALM),
+            mixture,
             rate: self.rate.0,
             way: self.way,
             stream,

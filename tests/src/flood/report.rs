@@ -13,9 +13,10 @@ pub fn print(trial: &Trial, outcomes: &[(Peer, Outcome)]) {
             format!("{rate} a second")
         });
     println!(
-        "spoofed SYNs, {rate}, {}, for {} s against 3 nginx (syncookies {}); beside it {} s without; \
+        "\n{}, {rate}, {}, for {} s against 3 nginx (syncookies {}); beside it {} s without; \
          a download of {:.0} Mbit/s; {} CPUs for generator, director, servers and users; \
          conntrack holds {}",
+        trial.mixture.name(),
         trial.way.name(),
         trial.flood.as_secs(),
         kernel("net/ipv4/tcp_syncookies"),
@@ -77,7 +78,7 @@ fn ratio(one: f64, other: f64) -> f64 {
 fn print_directors(outcomes: &[(Peer, Outcome)]) {
     println!(
         "\n{:26} | {:>9} | {:>12} {:>10} | {:>9} {:>9} {:>10}",
-        "directors", "kSYN/s", "most entries", "MiB", "level 1 s", "level 0 s", "drop most"
+        "directors", "kpps", "most entries", "MiB", "level 1 s", "level 0 s", "drop most"
     );
     for (peer, outcome) in outcomes {
         let drop_most = match peer {

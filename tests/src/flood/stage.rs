@@ -7,10 +7,10 @@ use std::time::Instant;
 use adminapi::model::{ForwardingMethod, Protocol, Scheduler, Service, Tunnel, TunnelType};
 use anyhow::{Context, Result, bail};
 
-use super::{Pace, Peer, Way};
+use super::{Mixture, Pace, Peer, Trial, Way};
 use crate::agent::Agent;
 use crate::director::{Configuration, Director, by, service};
-use crate::generator::{Flows, Generator, Kind, Sink};
+use crate::generator::{Generator, Sink};
 use crate::namespace::Namespace;
 use crate::nftables::Rules;
 use crate::process::{Signal, output_with_input, resident};
@@ -89,8 +89,8 @@ impl Bulwark {
 }
 
 impl Stage {
-    pub(crate) fn set(peer: Peer, way: Way, pace: Pace) -> Result<Self> {
-        Self::set_with(peer, way, |bare| match pace {
+    pub(crate) fn set(peer: Peer, trial: &Trial) -> Result<Self> {
+        Self::set_with(peer, trial.way, trial.mixture, |bare| match trial.pace {
             Pace::Default => bare,
             Pace::Brisk => brisk(bare),
         })
@@ -100,6 +100,7 @@ impl Stage {
     pub(crate) fn set_with(
         peer: Peer,
         way: Way,
+        mixture: Mixture,
         shape: impl FnOnce(Configuration) -> Configuration,
     ) -> Result<Self> {
         let mut topology = Topology::build(Plan::default())?;
@@ -135,7 +136,7 @@ impl Stage {
         };
         topology.meet_neighbours()?;
         Ok(Self {
-            forwarder: forwarder(peer, shape, &topology)?,
+            forwarder: forwarder(peer, mixture, shape, &topology)?,
             _agents: agents,
             _web: web,
             _sink: sink(&topology)?,
@@ -156,19 +157,17 @@ impl Stage {
         Family::V4.http()
     }
 
-    /// A source of spoofed SYNs to the service.
-    pub(crate) fn generator(&self) -> Result<Generator> {
-        let flows = Flows {
-            kind: Kind::SpoofedSyn,
-            source: FIRST_SPOOFED.parse()?,
-            destination: self.vip(),
-            count: 0,
-            frame: FRAME,
-        };
-        match &self.topology.stranger {
-            Some(stranger) => Generator::in_network(STRANGERS_NETWORK, stranger, &flows),
-            None => Generator::new(self.client(), &flows),
+    /// Sources of a flood to the service.
+    pub(crate) fn generators(&self, mixture: Mixture) -> Result<Vec<Generator>> {
+        let mut generators = Vec::new();
+        for flows in mixture.flows(FIRST_SPOOFED.parse()?, self.vip(), FRAME) {
+            generators.push(match &self.topology.stranger {
+                Some(stranger) => Generator::in_network(STRANGERS_NETWORK, stranger, &flows)?,
+                None if generators.is_empty() => Generator::new(self.client(), &flows)?,
+                None => Generator::beside(self.client(), &flows)?,
+            });
         }
+        Ok(generators)
     }
 
     /// Segments of TCP that the real servers have sent again.
@@ -245,22 +244,30 @@ fn sink(topology: &Topology) -> Result<Option<Sink>> {
 
 fn forwarder(
     peer: Peer,
+    mixture: Mixture,
     shape: impl FnOnce(Configuration) -> Configuration,
     topology: &Topology,
 ) -> Result<Forwarder> {
-    let service = with_method(peer, nat_service(topology));
+    let protocols: &[Protocol] = match mixture.has_datagrams() {
+        true => &[Protocol::Tcp, Protocol::Udp],
+        false => &[Protocol::Tcp],
+    };
+    let services = protocols
+        .iter()
+        .map(|&protocol| nat_service(topology, protocol));
+    let services: Vec<_> = services.map(|service| with_method(peer, service)).collect();
     match peer {
         Peer::Nat | Peer::Dr | Peer::Ipip => {
             let configuration = shape(Configuration::new(topology.interfaces()));
-            let bulwark = Bulwark::start(&topology.director, configuration.service(service))?;
+            let bulwark = Bulwark::start(&topology.director, configuration.services(services))?;
             Ok(Forwarder::Bulwark(Box::new(bulwark)))
         }
         Peer::Nftables => {
-            Rules::load(&topology.director, &[service])?.keep();
+            Rules::load(&topology.director, &services)?.keep();
             Ok(Forwarder::Kernel)
         }
         Peer::Synproxy => {
-            Rules::load_behind_synproxy(&topology.director, &[service])?.keep();
+            Rules::load_behind_synproxy(&topology.director, &services)?.keep();
             Ok(Forwarder::Kernel)
         }
     }
@@ -275,10 +282,10 @@ fn brisk(configuration: Configuration) -> Configuration {
         .defense("syn_ack", 2)
 }
 
-fn nat_service(topology: &Topology) -> Service {
+fn nat_service(topology: &Topology, protocol: Protocol) -> Service {
     let rip = |address: IpAddr| (SocketAddr::new(address, HTTP_PORT), 1);
     let reals = topology.reals.iter().map(|real| rip(real.v4.into()));
-    service(Protocol::Tcp, Family::V4.http(), Scheduler::Rr, reals)
+    service(protocol, Family::V4.http(), Scheduler::Rr, reals)
 }
 
 fn with_method(peer: Peer, service: Service) -> Service {

@@ -20,7 +20,7 @@ const UNBOUNDED: u64 = 1 << 16;
 /// The most that is caught up at once: a stalled machine must not be followed by a wave.
 const MOST_TURNS: u64 = 4;
 
-/// SYNs from nobody, until it is ended or dropped.
+/// Frames from nobody, until it is ended or dropped.
 pub(crate) struct Storm {
     callers: Vec<JoinHandle<Result<()>>>,
     shared: Arc<Shared>,
@@ -28,21 +28,26 @@ pub(crate) struct Storm {
 }
 
 struct Shared {
-    generator: Generator,
+    generators: Vec<Generator>,
     sent: AtomicU64,
     over: AtomicBool,
 }
 
 impl Storm {
-    /// Begins to send from the last CPU, from the only interface of `host`.
+    /// Begins to send from the last CPU, from the only interface of `host`: as much of each of at most
+    /// `CALLERS` generators, whose number divides that.
     ///
     /// # Errors
     /// When the namespace of `host` is gone.
-    pub(crate) fn start(generator: Generator, host: &Namespace, rate: Option<u64>) -> Result<Self> {
+    pub(crate) fn start(
+        generators: Vec<Generator>,
+        host: &Namespace,
+        rate: Option<u64>,
+    ) -> Result<Self> {
         let mut storm = Self {
             callers: Vec::new(),
             shared: Arc::new(Shared {
-                generator,
+                generators,
                 sent: AtomicU64::new(0),
                 over: AtomicBool::new(false),
             }),
@@ -54,16 +59,17 @@ impl Storm {
             let began = storm.began + TURN * number / CALLERS;
             storm.callers.push(host.spawn(move || {
                 floor::pin_to_cpu(cpu)?;
+                let generator = &shared.generators[number as usize % shared.generators.len()];
                 match rate {
-                    Some(rate) => shared.send_at(rate / u64::from(CALLERS), began),
-                    None => shared.send_all(),
+                    Some(rate) => shared.send_at(generator, rate / u64::from(CALLERS), began),
+                    None => shared.send_all(generator),
                 }
             })?);
         }
         Ok(storm)
     }
 
-    /// Ends it; gives the SYNs sent, and how long it took.
+    /// Ends it; gives the frames sent, and how long it took.
     ///
     /// # Errors
     /// When the kernel did not send them.
@@ -83,7 +89,7 @@ impl Drop for Storm {
 }
 
 impl Shared {
-    fn send_at(&self, rate: u64, began: Instant) -> Result<()> {
+    fn send_at(&self, generator: &Generator, rate: u64, began: Instant) -> Result<()> {
         let a_turn = (rate * TURN.as_millis() as u64 / 1000).max(1);
         let (mut done, mut turn) = (0, began);
         while !self.over.load(Relaxed) {
@@ -91,23 +97,23 @@ impl Shared {
             sleep(turn.saturating_duration_since(Instant::now()));
             let due = rate * began.elapsed().as_millis() as u64 / 1000;
             let owed = due.saturating_sub(done).min(MOST_TURNS * a_turn);
-            self.send(owed)?;
+            self.send(generator, owed)?;
             done = due;
         }
         Ok(())
     }
 
-    fn send_all(&self) -> Result<()> {
+    fn send_all(&self, generator: &Generator) -> Result<()> {
         while !self.over.load(Relaxed) {
-            self.send(UNBOUNDED)?;
+            self.send(generator, UNBOUNDED)?;
         }
         Ok(())
     }
 
     /// A single frame is not enough for the kernel to send it.
-    fn send(&self, count: u64) -> Result<()> {
+    fn send(&self, generator: &Generator, count: u64) -> Result<()> {
         if count > 1 {
-            self.generator.send_here(count as u32)?;
+            generator.send_here(count as u32)?;
             self.sent.fetch_add(count, Relaxed);
         }
         Ok(())
