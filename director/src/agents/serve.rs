@@ -9,6 +9,7 @@ use std::time::Duration;
 use adminapi::certificate::Shown;
 use adminapi::kept::Kept;
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Door {
     listener: TcpListener,
     shown: Arc<Kept<Shown<ServerConfig>>>,
+    identity: Identity,
     room: Arc<Semaphore>,
 }
 
@@ -50,6 +52,7 @@ impl Door {
     pub async fn open(address: SocketAddr, identity: &Identity) -> Result<Self, io::Error> {
         Ok(Self {
             shown: shown(identity).map_err(io::Error::other)?,
+            identity: identity.clone(),
             listener: TcpListener::bind(address).await?,
             room: Arc::new(Semaphore::new(CONNECTIONS)),
         })
@@ -58,6 +61,38 @@ impl Door {
     /// By what it shows who this director is.
     pub fn shown(&self) -> &Arc<Kept<Shown<ServerConfig>>> {
         &self.shown
+    }
+}
+
+/// By what an agent was let in.
+struct Admission {
+    kept: Arc<Kept<Shown<ServerConfig>>>,
+    identity: Identity,
+    /// What the files said when its certificates were judged last.
+    shown: Arc<Shown<ServerConfig>>,
+    /// Its own certificate first.
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl Admission {
+    fn new(door: &Door) -> Self {
+        Self {
+            kept: Arc::clone(&door.shown),
+            identity: door.identity.clone(),
+            shown: door.shown.get(),
+            chain: Vec::new(),
+        }
+    }
+
+    /// Judges it again if the files have changed.
+    fn renew(&mut self) -> io::Result<()> {
+        let now = self.kept.get();
+        if Arc::ptr_eq(&now, &self.shown) {
+            return Ok(());
+        }
+        self.shown = now;
+        let judged = channel::judge_again(&self.identity, &self.chain);
+        judged.map_err(|why| io::Error::other(format!("its certificate is good no more: {why}")))
     }
 }
 
@@ -75,11 +110,11 @@ pub async fn serve(door: Door, agents: Arc<Agents>, clock: Clock) {
                 continue;
             }
         };
-        let acceptor = TlsAcceptor::from(Arc::clone(&door.shown.get().config));
+        let admission = Admission::new(&door);
         let agents = Arc::clone(&agents);
         tokio::spawn(async move {
             let id = NUMBER.fetch_add(1, Relaxed);
-            let ended = attend(id, stream, peer, &acceptor, &agents, clock).await;
+            let ended = attend(id, stream, peer, admission, &agents, clock).await;
             let had_said_so = agents.part(id);
             match ended {
                 Err(_) if had_said_so => info!(%peer, "an agent has gone"),
@@ -95,22 +130,27 @@ async fn attend(
     id: u64,
     stream: TcpStream,
     peer: SocketAddr,
-    acceptor: &TlsAcceptor,
+    mut admission: Admission,
     agents: &Agents,
     clock: Clock,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let acceptor = TlsAcceptor::from(Arc::clone(&admission.shown.config));
     let stream = timeout(PATIENCE, acceptor.accept(stream)).await??;
-    let certificates = stream.get_ref().1.peer_certificates();
-    let certificate = certificates.and_then(<[_]>::first);
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    admission.chain = certificates
+        .iter()
+        .map(|one| one.clone().into_owned())
+        .collect();
+    let certificate = admission.chain.first().cloned();
     let certificate = certificate.ok_or_else(|| io::Error::other("it has no certificate"))?;
     let (orders, inbox) = mpsc::unbounded_channel();
-    let who = (peer.ip(), certificate.clone().into_owned());
+    let who = (peer.ip(), certificate);
     if !agents.join(id, who, orders, clock.now()) {
         return Err(io::Error::other("there are too many agents"));
     }
     info!(%peer, "an agent has come");
-    converse(id, stream, inbox, agents, clock).await
+    converse(id, stream, inbox, admission, agents, clock).await
 }
 
 /// Hears reports and gives orders, until one side has had enough.
@@ -118,6 +158,7 @@ async fn converse(
     id: u64,
     stream: TlsStream<TcpStream>,
     mut inbox: mpsc::UnboundedReceiver<channel::Order>,
+    mut admission: Admission,
     agents: &Agents,
     clock: Clock,
 ) -> io::Result<()> {
@@ -129,6 +170,7 @@ async fn converse(
             let Some(line) = line else {
                 return Ok(());
             };
+            admission.renew()?;
             let report = Report::read(&line)?;
             debug!(id, ?report, "an agent reports");
             agents.hear(id, report, clock.now());

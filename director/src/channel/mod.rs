@@ -13,4 +13,4 @@ pub(crate) use message::{
     Able, Keys, KeysOf, Lack, Listening, Order, Report, SecretKey, Standing, VERSION,
 };
 pub use tls::Identity;
-pub(crate) use tls::{is_for, keep_client, keep_server};
+pub(crate) use tls::{is_for, judge_again, keep_client, keep_server};

@@ -10,9 +10,10 @@ use adminapi::kept::Kept;
 use adminapi::serve::bad_pem;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 
 /// What of a side is in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,17 +107,37 @@ pub(crate) fn keep_client(identity: &Identity) -> Result<Arc<Kept<Shown<ClientCo
     keep(identity, client)
 }
 
+fn verifier(identity: &Identity) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(identity.roots()?, provider);
+    let verifier = verifier.build();
+    verifier.map_err(|error| file(&identity.authority, error))
+}
+
+/// Judges the certificates of an agent that was let in, its own first, by the authority that the file has
+/// now. One that has merely expired since keeps nobody out before he comes again.
+///
+/// # Errors
+/// Why it would not be let in.
+pub(crate) fn judge_again(identity: &Identity, chain: &[CertificateDer<'_>]) -> Result<(), String> {
+    let verifier = verifier(identity).map_err(|error| error.to_string())?;
+    let (own, between) = chain.split_first().ok_or("it has no certificate")?;
+    match verifier.verify_client_cert(own, between, UnixTime::now()) {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The director's side.
 fn server(identity: &Identity) -> Result<Shown<ServerConfig>, TlsError> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(identity.roots()?, provider.clone());
-    let verifier = verifier.build();
-    let verifier = verifier.map_err(|error| file(&identity.authority, error))?;
     let (certificates, key) = identity.own()?;
-    let config = ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Mismatch)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(verifier(identity)?)
         .with_single_cert(certificates.clone(), key)
         .map_err(TlsError::Mismatch)?;
     let file = identity.certificate.clone();

@@ -1,6 +1,9 @@
 //! Certificates between director and agents that expire, and are renewed while both run.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
+use testbed::certificates::Authority;
 use testbed::director::Director;
 use testbed::process::Signal;
 use testbed::require;
@@ -41,6 +44,22 @@ fn the_director_takes_a_new_one_while_it_runs() -> Result<()> {
 
     bed.certify_director(FUTURE)?;
     await_expiry(&bed, |expires| expires > END)?;
+    bed.await_able(HTTP, ALL)
+}
+
+#[test]
+fn who_is_connected_goes_when_his_authority_is_another_one() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let bed = Bed::build(Shape::NAT)?;
+    bed.await_able(HTTP, ALL)?;
+    let trusted = bed.certify_director(FUTURE)?.authority;
+    let before = fs::read(&trusted)?;
+    fs::copy(Authority::new()?.file(), &trusted)?;
+    await_word(|| bed.director.log(), "its certificate is good no more")?;
+    bed.await_able(HTTP, 0)?;
+    fs::write(&trusted, before)?;
     bed.await_able(HTTP, ALL)
 }
 
