@@ -21,10 +21,6 @@ enum meeting {
 	HEARD,   // the client has shown that it is there
 };
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
 #define TCP_ECN 0xc0 // ECE and CWR
 
 // A segment whose headers stand where they mostly do.

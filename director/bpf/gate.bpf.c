@@ -283,6 +283,9 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 	}
 	if (!ours)
 		return pass(counts);
+	if (reading == TRANSPORT && packet.fault && !is_real(&packet.from))
+		return refuse(ctx, counts, &packet, filter,
+			      packet.fault == BAD_FLAGS ? TCP_FLAGS : BAD_TCP_OFFSET);
 	if ((filter->limits | filter->closed | filter->sealed) && !allowed &&
 	    !is_real(&packet.from)) {
 		refused = restricted(&packet, filter);

@@ -14,7 +14,7 @@
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 8
+#define PINNED_LAYOUT 9
 
 // Who has pinned these maps.
 struct record {
@@ -47,6 +47,8 @@ enum counter {
 	BAD_COOKIE, // neither of a connection nor with a cookie
 	RESET_HEARD, // by which a client shows that it is there
 	FIRST_DATAGRAM, // of a client that has to come twice
+	TCP_FLAGS, // together in a way that no TCP sends
+	BAD_TCP_OFFSET,
 	COUNTERS,
 	ADMITTED = COUNTERS, // nothing that is counted
 };
@@ -136,7 +138,7 @@ struct {
 } stations SEC(".maps");
 
 // What was counted on a port, in one entry: a packet looks it up once.
-#define COUNTS 16 // COUNTERS, up to a power of two
+#define COUNTS 32 // COUNTERS, up to a power of two
 
 _Static_assert(COUNTERS <= COUNTS, "a counter has no room");
 

@@ -11,8 +11,11 @@
 
 #include "maps.h"
 
+#define TCP_FIN 0x01
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define TCP_URG 0x20
 
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET 0x1fff
@@ -28,11 +31,15 @@ enum reading {
 	QUOTE,     // an ICMP error; src and dst are those of the quoted packet
 };
 
+#define BAD_OFFSET 1 // it ends within itself, or behind the packet
+#define BAD_FLAGS 2  // no TCP sends them together
+
 struct packet {
 	struct address from; // source of the packet itself, also when it quotes another
 	struct endpoint src;
 	struct endpoint dst;
 	__u8 flags; // of TCP, when they are there
+	__u8 fault; // of a TCP header that no TCP sends
 };
 
 // Follows the ports of TCP (RFC 9293 3.1).
@@ -83,6 +90,24 @@ static __always_inline bool has_ports(__u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
 }
 
+// The sets of control bits that a TCP sends, a bit for each. `Flags::is_nonsense` says the same in Rust.
+#define SET(flags) (1ULL << (flags))
+#define SENSIBLE                                                                                   \
+	(SET(TCP_SYN) | SET(TCP_SYN | TCP_URG) | SET(TCP_SYN | TCP_ACK) | SET(TCP_RST) |           \
+	 SET(TCP_RST | TCP_ACK) | SET(TCP_FIN | TCP_ACK) | SET(TCP_FIN | TCP_ACK | TCP_URG) |      \
+	 SET(TCP_ACK) | SET(TCP_ACK | TCP_URG))
+#define CONTROL (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG)
+
+static __always_inline __u8 fault_of(struct tcp_rest *rest, void *end)
+{
+	__u32 length = (rest->offset >> 4) * 4;
+	void *header = (void *)rest - 4;
+
+	if (length < 20 || header + length > end)
+		return BAD_OFFSET;
+	return SENSIBLE >> (rest->flags & CONTROL) & 1 ? 0 : BAD_FLAGS;
+}
+
 static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, struct packet *p)
 {
 	__be16 *port;
@@ -98,8 +123,10 @@ static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, 
 	if (protocol == IPPROTO_TCP) {
 		struct tcp_rest *rest = c->at;
 
-		if ((void *)(rest + 1) <= c->end)
+		if ((void *)(rest + 1) <= c->end) {
 			p->flags = rest->flags;
+			p->fault = fault_of(rest, c->end);
+		}
 	}
 	return TRANSPORT;
 }
@@ -298,5 +325,6 @@ static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 	p->src.protocol = IPPROTO_TCP;
 	p->dst.protocol = IPPROTO_TCP;
 	p->flags = rest->flags;
+	p->fault = fault_of(rest, end);
 	return true;
 }

@@ -26,7 +26,14 @@ use crate::time::{Tick, Ticks};
 use crate::wire::{Addr, Net};
 
 /// Drops of the gate that are no rule's.
-const NO_RULES: [&str; 4] = ["no_socket", "bad_cookie", "reset_heard", "first_datagram"];
+const NO_RULES: [&str; 6] = [
+    "no_socket",
+    "bad_cookie",
+    "reset_heard",
+    "first_datagram",
+    "tcp_flags",
+    "bad_tcp_offset",
+];
 
 /// How much longer the gate goes on with a listing that has come to its end. The director takes it off;
 /// only when there is none is it for the gate to do, which does not look for a wider network then.

@@ -29,12 +29,13 @@ use crate::wire::Protocol;
 /// How often the watch looks, in ticks.
 pub const PERIOD: Ticks = Ticks(1);
 
-/// What a client's ACK is dropped for when it belongs to nothing.
-const REJECTED: [Cause; 4] = [
+/// What TCP is dropped for that belongs to nothing, and opens nothing.
+const REJECTED: [Cause; 5] = [
     Cause::NoConnection,
     Cause::NoConnectionYet,
     Cause::TcpHandshake,
     Cause::TcpAckAboveSent,
+    Cause::TcpFlags,
 ];
 
 /// What is counted, and watched as a rate.

@@ -49,7 +49,7 @@ impl GateCounters {
 }
 
 /// Why the gate drops packets, in the order of `enum counter` in `bpf/maps.h`.
-pub const GATE_DROPS: [&str; 11] = [
+pub const GATE_DROPS: [&str; 13] = [
     "no_socket",
     "denied",
     "black_hole",
@@ -61,6 +61,8 @@ pub const GATE_DROPS: [&str; 11] = [
     "bad_cookie",
     "reset_heard",
     "first_datagram",
+    "tcp_flags",
+    "bad_tcp_offset",
 ];
 
 /// Counters of one port before those of the drops.

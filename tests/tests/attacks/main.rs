@@ -7,6 +7,7 @@ mod datagrams;
 mod flapping;
 mod fragments;
 mod half_open;
+mod headers;
 mod ports;
 mod slow;
 mod stranger;
