@@ -10,6 +10,7 @@
 #pragma once
 
 #include "region.h"
+#include "roll.h"
 
 #define LIMITS 16
 #define BUCKETS (1 << 17)
@@ -151,12 +152,18 @@ static __always_inline bool overflows(const struct limit *limit, const struct bu
 	return false;
 }
 
+// Established connections come first, also those that the gate does not forward by itself.
+static __always_inline bool is_established(const struct packet *p)
+{
+	return may_be_known(p) && is_on_roll(place_of(&p->src, &p->dst));
+}
+
 // Why a packet for a service is too many, or ADMITTED.
 __noinline enum counter over_limit(const struct packet *p, __u32 count, __u32 regions)
 {
 	__u64 now, *over;
 
-	if (!p)
+	if (!p || is_established(p))
 		return ADMITTED;
 	now = bpf_ktime_get_ns();
 	for (__u32 i = 0; i < LIMITS; i++) {

@@ -9,9 +9,10 @@ use adminapi::model::{
     Listed, NetworkQuery, Prefix, Protocol, RateLimit, Scheduler,
 };
 use anyhow::{Context, Result, ensure};
-use director::filter::{List, Rules};
+use director::filter::{Limit, List, Of, Per, Rules};
 use director::gate::{Known, Roles, Trial, Verdict};
-use director::wire::{Addr, Mac, Net};
+use director::region::Regions;
+use director::wire::{self, Addr, Mac, Net, Tuple};
 use testbed::accounts::assert_accounts;
 use testbed::director::{Configuration, Director};
 use testbed::packet::{self, ethernet, udp};
@@ -492,6 +493,62 @@ fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
         region: None,
         ban: None,
     }
+}
+
+#[test]
+fn a_limit_of_packets_lets_established_connections_by() -> Result<()> {
+    if !require::programs(&[]) {
+        return Ok(());
+    }
+    let own = packet::Mac::of_host(1, 254);
+    let rules = Rules {
+        limits: vec![Limit {
+            of: Of::Packets,
+            per: Per::Service,
+            rate: 1,
+            burst: 1,
+            bits_v4: 32,
+            bits_v6: 64,
+            service: None,
+            region: Regions::default(),
+            ban: None,
+        }],
+        ..Rules::default()
+    };
+    for family in Family::BOTH {
+        let (from, to) = (SocketAddr::new(client(family), 4000), family.http());
+        let trial = Trial::new(1000)?;
+        trial.set_station(Mac(own.0))?;
+        trial
+            .endpoints()
+            .set_roles(wire::Protocol::Tcp, to.into(), Roles::SERVICE)?;
+        trial.filters().set_rules(&rules, Known::default())?;
+        let verdict = |flags| {
+            let segment = packet::Segment {
+                flags,
+                ..packet::Segment::default()
+            };
+            let frame = packet::tcp(from, to, segment);
+            let frame = ethernet(packet::Mac::of_host(1, 1), own, &frame);
+            Ok::<_, anyhow::Error>(trial.put(&frame)?.0)
+        };
+        let (ack, syn) = (packet::flag::ACK, packet::flag::SYN);
+        // A token a second comes meanwhile.
+        let dropped = |flags| {
+            let all = (0..20).map(|_| verdict(flags)).collect::<Result<Vec<_>>>();
+            Ok::<_, anyhow::Error>(all?.iter().filter(|one| **one == Verdict::Drop).count())
+        };
+        ensure!(dropped(ack)? > 0, "they are of no connection");
+        let tuple = Tuple {
+            protocol: wire::Protocol::Tcp,
+            src: from.into(),
+            dst: to.into(),
+        };
+        trial.roll().enter(&tuple);
+        assert_eq!(dropped(ack)?, 0, "they are of an established one");
+        ensure!(dropped(syn)? > 0, "they open another");
+    }
+    Ok(())
 }
 
 #[test]
