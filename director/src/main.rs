@@ -115,6 +115,10 @@ fn check(file: &Path) -> Result<()> {
             "{file}: the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
         );
     }
+    for name in config.filter.rules.idle_limits() {
+        let file = file.display();
+        println!("{file}: the limit {name:?} counts nothing, since only TCP has SYNs: use packets");
+    }
     println!("{}: ok", file.display());
     Ok(())
 }

@@ -283,8 +283,9 @@ fn read(path: &Path) -> Result<Option<Configuration>, String> {
         }
         Unread::Invalid(problems) => told(path, &problems),
     })?;
-    // Former versions took such widths, which did nothing.
-    state.filter = state.filter.map(FilterRules::without_idle_widths);
+    // Former versions took such widths and limits, which did nothing.
+    let filter = state.filter.map(FilterRules::without_idle_widths);
+    state.filter = filter.map(FilterRules::without_idle_limits);
     let problems = validate_whole(&state);
     match problems.is_empty() {
         true => Ok(Some(state)),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{AtlasFile, BadPrefix, Drops, Prefix, Region, RegionUse, ServiceId};
+use super::{AtlasFile, BadPrefix, Drops, Prefix, Protocol, Region, RegionUse, ServiceId};
 
 /// A list that a network can be on.
 #[derive(
@@ -314,6 +314,14 @@ impl RateLimit {
         let widths = (self.prefix_v4, self.prefix_v6);
         self.per == LimitPer::Service && widths != (Self::all_v4(), Self::link_v6())
     }
+
+    /// Whether it counts the SYNs of a service that gets none.
+    pub fn counts_nothing(&self) -> bool {
+        let Some(ServiceId::Address { protocol, .. }) = self.service else {
+            return false;
+        };
+        self.of == LimitOf::Syns && protocol != Protocol::Tcp
+    }
 }
 
 /// What is filtered besides the lists. Interfaces are those of the director.
@@ -361,6 +369,19 @@ impl FilterRules {
             limit.prefix_v4 = RateLimit::all_v4();
             limit.prefix_v6 = RateLimit::link_v6();
         }
+        self
+    }
+
+    /// The names of limits that count nothing.
+    pub fn idle_limits(&self) -> impl Iterator<Item = &str> {
+        let limits = self.limits.iter().filter(|limit| limit.counts_nothing());
+        limits.map(|limit| limit.name.as_str())
+    }
+
+    /// The same without those, which did nothing where they were taken once.
+    #[must_use]
+    pub fn without_idle_limits(mut self) -> Self {
+        self.limits.retain(|limit| !limit.counts_nothing());
         self
     }
 }

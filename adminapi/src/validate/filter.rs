@@ -231,6 +231,7 @@ fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
         limit.service,
     ));
     problems.extend(validate_widths(limit));
+    problems.extend(validate_kind(limit));
     if let Some(ban) = &limit.ban {
         let of_ban = validate_ban(ban, limit.per).into_iter();
         problems.extend(of_ban.map(|problem| problem.below("/ban")));
@@ -248,6 +249,13 @@ fn validate_widths(limit: &RateLimit) -> Option<Problem> {
     let mend = "leave it out, or set the limit per source";
     let problem = || Problem::new(pointer, message, mend);
     limit.is_idly_wide().then(problem)
+}
+
+fn validate_kind(limit: &RateLimit) -> Option<Problem> {
+    let message = "counts nothing: only TCP has SYNs";
+    let mend = "use packets, or name a TCP service";
+    let problem = || Problem::new("/of", message, mend);
+    limit.counts_nothing().then(problem)
 }
 
 fn validate_sources(v4: u8, v6: u8, service: Option<ServiceId>) -> Vec<Problem> {
@@ -381,6 +389,34 @@ mod tests {
                 "/connections/0/name",
             ]
         );
+    }
+
+    #[test]
+    fn only_tcp_has_syns_to_count() {
+        let of_service = |of, service: &str| RateLimit {
+            of,
+            name: service.to_owned(),
+            service: Some(service.parse().unwrap()),
+            ..limit()
+        };
+        let rules = FilterRules {
+            limits: vec![
+                of_service(LimitOf::Syns, "udp:192.0.2.1:53"),
+                of_service(LimitOf::Syns, "tcp:192.0.2.1:53"),
+                of_service(LimitOf::Packets, "udp:192.0.2.2:53"),
+                of_service(LimitOf::Syns, "sctp:192.0.2.1:53"),
+            ],
+            ..FilterRules::default()
+        };
+        assert_eq!(
+            pointers(&validate_filter_rules(&rules)),
+            ["/limits/0/of", "/limits/3/of"]
+        );
+        let idle = rules.idle_limits().collect::<Vec<_>>();
+        assert_eq!(idle, ["udp:192.0.2.1:53", "sctp:192.0.2.1:53"]);
+        let mended = rules.without_idle_limits();
+        assert_eq!(mended.limits.len(), 2);
+        assert_eq!(validate_filter_rules(&mended), []);
     }
 
     #[test]

@@ -79,7 +79,17 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
         let found = lists.find_map(|(list, places)| Some((places, pointer.strip_prefix(list)?)));
         found.map_or(pointer.clone(), |(places, rest)| places.in_file(rest))
     };
-    for mut problem in validate_filter_rules(&rules.clone().without_idle_widths()) {
+    let is_idle = |pointer: &str| {
+        let mut limits = rules.limits.iter().enumerate();
+        limits.any(|(index, limit)| {
+            limit.counts_nothing() && pointer == format!("/limits/{index}/of")
+        })
+    };
+    let problems = validate_filter_rules(&rules.clone().without_idle_widths());
+    let problems = problems
+        .into_iter()
+        .filter(|problem| !is_idle(&problem.pointer));
+    for mut problem in problems {
         problem.pointer = in_file(problem.pointer);
         problem.other = problem.other.map(in_file);
         section.report(problem);
@@ -274,6 +284,14 @@ mod tests {
                      prefix_v4 = 24\n";
         let filter = parse(limit).unwrap().filter.clone();
         assert_eq!(filter.rules.idly_wide().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn a_limit_that_counts_nothing_is_no_reason_not_to_start() {
+        let limit = "[[filter.limit]]\nname = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 5\n\
+                     service = \"udp:192.0.2.1:53\"\n";
+        let filter = parse(limit).unwrap().filter.clone();
+        assert_eq!(filter.rules.idle_limits().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

@@ -76,6 +76,10 @@ impl Filtering {
                 "the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
             );
         }
+        for name in rules.iter().flat_map(FilterRules::idle_limits) {
+            warn!("the limit {name:?} counts nothing, since only TCP has SYNs: use packets");
+        }
+        let rules = rules.map(FilterRules::without_idle_limits);
         Self {
             rules: rules.map(FilterRules::without_idle_widths),
             ..self
