@@ -393,18 +393,18 @@ mod tests {
 
     #[test]
     fn only_tcp_has_syns_to_count() {
-        let of_service = |of, service: &str| RateLimit {
+        let limit = |name: &str, of, service: &str| RateLimit {
             of,
-            name: service.to_owned(),
+            name: name.to_owned(),
             service: Some(service.parse().unwrap()),
-            ..limit()
+            ..self::limit()
         };
         let rules = FilterRules {
             limits: vec![
-                of_service(LimitOf::Syns, "udp:192.0.2.1:53"),
-                of_service(LimitOf::Syns, "tcp:192.0.2.1:53"),
-                of_service(LimitOf::Packets, "udp:192.0.2.2:53"),
-                of_service(LimitOf::Syns, "sctp:192.0.2.1:53"),
+                limit("a", LimitOf::Syns, "udp:192.0.2.1:53"),
+                limit("b", LimitOf::Syns, "tcp:192.0.2.1:53"),
+                limit("c", LimitOf::Packets, "udp:192.0.2.2:53"),
+                limit("d", LimitOf::Syns, "sctp:192.0.2.1:53"),
             ],
             ..FilterRules::default()
         };
@@ -413,7 +413,7 @@ mod tests {
             ["/limits/0/of", "/limits/3/of"]
         );
         let idle = rules.idle_limits().collect::<Vec<_>>();
-        assert_eq!(idle, ["udp:192.0.2.1:53", "sctp:192.0.2.1:53"]);
+        assert_eq!(idle, ["a", "d"]);
         let mended = rules.without_idle_limits();
         assert_eq!(mended.limits.len(), 2);
         assert_eq!(validate_filter_rules(&mended), []);
