@@ -106,11 +106,24 @@ impl Pool {
         Ok(())
     }
 
-    /// The real servers whose drain is over at `now`.
+    /// The real servers whose drain is over at `now`. Connections that go on in the way in which one was
+    /// reached before are its own.
     pub fn drained(&self, now: Tick) -> impl Iterator<Item = &Arc<Real>> {
-        let over =
-            move |real: &&Arc<Real>| real.standing == Standing::Listed && real.is_drained(now);
+        let over = move |real: &&Arc<Real>| {
+            real.standing == Standing::Listed
+                && real.is_drained(now)
+                && (real.is_overdue(now) || !self.was_reached_otherwise(real))
+        };
         self.reals().filter(over)
+    }
+
+    /// Whether there are connections to a real server from when it was reached in another way.
+    fn was_reached_otherwise(&self, real: &Real) -> bool {
+        self.reals().any(|other| {
+            other.standing == Standing::Replaced
+                && (other.service, other.endpoint) == (real.service, real.endpoint)
+                && other.load.connections() > 0
+        })
     }
 
     /// A listed real server with these settings: one that was there before and can go on, or a

@@ -4,7 +4,8 @@ use adminapi::model;
 
 use super::*;
 use crate::ftp;
-use crate::service::{Choice, Handling, Method, Newcomer, Phase, Settings, Standing};
+use crate::service::{Choice, Drain, Handling, Method, Newcomer, Phase, Settings, Standing};
+use crate::time::Tick;
 use crate::wire::Protocol;
 
 const NO_FLAGS: model::SchedulerFlags = model::SchedulerFlags::NONE;
@@ -420,4 +421,27 @@ fn a_helper_has_ports_of_data_and_real_servers_that_open_some() {
         pool.remove_service(&key(port)).unwrap();
         assert!(!pool.is_control(vip(port)) && !pool.takes_data(vip(first)));
     }
+}
+
+#[test]
+fn a_drain_waits_for_connections_of_when_its_real_server_was_reached_in_another_way() {
+    let mut pool = pool(1);
+    let at = endpoint(1, 8080);
+    let first = Arc::clone(pool.reals().next().unwrap());
+    first.load.enter(Phase::Active);
+    let by_dr = Settings {
+        method: Method::Dr,
+        ..Settings::weight(1)
+    };
+    pool.set_real(&key(80), at, by_dr).unwrap();
+    let drain = Drain {
+        since: 0,
+        seconds: 60,
+        until: Tick(600),
+    };
+    pool.drain_real(&key(80), at, drain).unwrap();
+    assert_eq!(pool.drained(Tick(599)).count(), 0);
+    assert_eq!(pool.drained(Tick(600)).count(), 1);
+    first.load.leave(Phase::Active);
+    assert_eq!(pool.drained(Tick(599)).count(), 1);
 }

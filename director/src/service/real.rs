@@ -255,8 +255,12 @@ impl Real {
 
     /// Whether it is to go as soon as its connections have, or at `now` with those that it has.
     pub fn is_drained(&self, now: Tick) -> bool {
-        let over = |drain: Drain| drain.until <= now || self.load.connections() == 0;
-        self.drain.is_some_and(over)
+        self.is_overdue(now) || self.drain.is_some() && self.load.connections() == 0
+    }
+
+    /// Whether the time that its connections had to end is over at `now`.
+    pub fn is_overdue(&self, now: Tick) -> bool {
+        self.drain.is_some_and(|drain| drain.until <= now)
     }
 
     /// The same, to be drained.
