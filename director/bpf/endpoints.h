@@ -64,7 +64,7 @@ static __always_inline __u64 hash_of_endpoint(const struct endpoint *e)
 }
 
 // The number that stands in a row with a hash, or 0. No jumps but for the most common: a row that has
-// nothing.
+// nothing, or begins with it.
 static __always_inline __u32 number_in(__u32 row, __u64 hash)
 {
 	const struct row *r = bpf_map_lookup_elem(&places, &row);
@@ -72,7 +72,9 @@ static __always_inline __u32 number_in(__u32 row, __u64 hash)
 
 	if (!r || !r->place[0])
 		return 0;
-	for (int i = 0; i < ROW; i++) {
+	if (!((r->place[0] ^ hash) >> NUMBER_BITS))
+		return r->place[0] & ((1 << NUMBER_BITS) - 1);
+	for (int i = 1; i < ROW; i++) {
 		__u64 place = r->place[i];
 		__s64 difference = (place ^ hash) >> NUMBER_BITS;
 

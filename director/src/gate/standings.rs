@@ -123,8 +123,8 @@ impl Standings {
         })
     }
 
-    /// A place for an endpoint that is not there, in the row that has more of them. None beside one that
-    /// has the same hash, as the gate looks at one of each only.
+    /// A place for an endpoint that is not there, in the row that has more of them, or else in that which
+    /// the gate looks at first. None beside one that has the same hash, as it looks at one of each only.
     fn free_place(&self, name: &Name) -> Result<usize, Full> {
         if self.count == MOST {
             return Err(Full);
@@ -141,7 +141,11 @@ impl Standings {
         }
         let is_free = |place: &usize| matches!(load(*place), 0 | VACANT);
         let free = rows.map(|row| row.filter(is_free).collect::<Vec<_>>());
-        let roomier = free.into_iter().max_by_key(Vec::len).unwrap_or_default();
+        let roomier = free
+            .into_iter()
+            .rev()
+            .max_by_key(Vec::len)
+            .unwrap_or_default();
         roomier.first().copied().ok_or(Full)
     }
 
@@ -304,6 +308,20 @@ mod tests {
         table.remove(&name(1, 1));
         table.put(&name(2000, 1), &says(2)).unwrap();
         assert_eq!(table.get(&name(2000, 1)), Some(says(2)));
+    }
+
+    #[test]
+    fn who_is_alone_stands_where_the_gate_looks_first() {
+        for port in 1..100 {
+            let mut table = table();
+            let name = name(1, port);
+            table.put(&name, &says(1)).unwrap();
+            let found = table.find(&name);
+            assert_eq!(
+                found.map(|(place, _)| place),
+                Some(rows_of(hash_of(&name))[0])
+            );
+        }
     }
 
     #[test]
