@@ -15,7 +15,7 @@ fn main() {
         let source = format!("bpf/{name}.bpf.c");
         let built = SkeletonBuilder::new()
             .source(&source)
-            .clang_args(["-Wall", "-Werror", "-O2", "-I", asm.as_str()])
+            .clang_args(["-Wall", "-Werror", "-O2", "-mcpu=v3", "-I", asm.as_str()])
             .build_and_generate(out.join(format!("{name}.skel.rs")));
         if let Err(error) = built {
             panic!(

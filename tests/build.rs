@@ -16,7 +16,7 @@ fn main() {
         let built = SkeletonBuilder::new()
             .source(&source)
             .obj(out.join(format!("{name}.bpf.o")))
-            .clang_args(["-Wall", "-Werror", "-O2", "-I", asm.as_str()])
+            .clang_args(["-Wall", "-Werror", "-O2", "-mcpu=v3", "-I", asm.as_str()])
             .build();
         if let Err(error) = built {
             panic!(

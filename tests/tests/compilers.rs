@@ -46,7 +46,7 @@ fn compile(clang: &Path, name: &str, object: &Path) -> Result<()> {
     };
     let output = Command::new(clang)
         .args([
-            "-g", "-O2", "-Wall", "-Werror", "-target", "bpf", "-I", &asm,
+            "-g", "-O2", "-mcpu=v3", "-Wall", "-Werror", "-target", "bpf", "-I", &asm,
         ])
         .arg(format!("-D__TARGET_ARCH_{arch}"))
         .arg("-c")
