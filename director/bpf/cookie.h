@@ -45,7 +45,7 @@ static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
 
 	if (data + ETH_HLEN + sizeof(*v4) + sizeof(*s->tcp) > end)
 		return false;
-	s->v4 = eth->h_proto == bpf_htons(ETH_P_IP);
+	s->v4 = type_of(eth) == bpf_htons(ETH_P_IP);
 	if (s->v4) {
 		if (v4->ihl != 5)
 			return false;
@@ -109,7 +109,7 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 					 const struct cookie_service *service,
 					 const struct segment *s)
 {
-	struct visitor visitor = { p->src.addr, p->src.port, service->service, s->tcp->seq };
+	struct visitor visitor = { &p->src.addr, p->src.port, service->service, s->tcp->seq };
 	__u32 parity = service->parity & 1;
 	struct offer offer = {};
 	struct reply reply = {};
@@ -145,7 +145,7 @@ static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
 				    const struct segment *s, __u32 isn)
 {
 	__u32 cookie = bpf_ntohl(s->tcp->ack_seq) - 1;
-	struct visitor visitor = { p->src.addr, p->src.port, service->service, bpf_htonl(isn) };
+	struct visitor visitor = { &p->src.addr, p->src.port, service->service, bpf_htonl(isn) };
 	__u32 parity = cookie >> KEY_BIT & 1;
 	struct options said;
 	struct offer offer;

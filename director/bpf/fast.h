@@ -14,6 +14,7 @@
 #include "fast/window.h"
 #include "fast/wrap.h"
 #include "parse.h"
+#include "sum.h"
 
 #define MISS -1
 
@@ -105,13 +106,8 @@ static __always_inline __u32 length_of(__be16 field)
 static __always_inline bool is_sound(const struct iphdr *ip)
 {
 	const __u32 *word = (const __u32 *)ip;
-	__u64 sum = (__u64)word[0] + word[1] + word[2] + word[3] + word[4];
 
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
+	return folded((__u64)word[0] + word[1] + word[2] + word[3] + word[4]) == 0xffff;
 }
 
 static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *ip, void *end,
@@ -199,8 +195,8 @@ static __always_inline int forward(struct xdp_md *ctx)
 
 	if (!head || ip > end)
 		return MISS;
-	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
-	if (!v4 && eth->h_proto != bpf_htons(ETH_P_IPV6))
+	v4 = type_of(eth) == bpf_htons(ETH_P_IP);
+	if (!v4 && type_of(eth) != bpf_htons(ETH_P_IPV6))
 		return MISS;
 	if (v4 ? !read_v4_flow(head, ip, end, &t) : !read_v6_flow(head, ip, end, &t))
 		return MISS;

@@ -103,7 +103,7 @@ static __always_inline struct listing *listing_v4(struct xdp_md *ctx, const stru
 	struct network_v4 network = { 32 };
 
 	if (!(filter->listed & V4) || (void *)(ip + 1) > end ||
-	    eth->h_proto != bpf_htons(ETH_P_IP))
+	    type_of(eth) != bpf_htons(ETH_P_IP))
 		return 0;
 	network.addr = ip->saddr;
 	return in_force(bpf_map_lookup_elem(&listed_v4, &network));

@@ -50,6 +50,12 @@ struct tcp_rest {
 	__u8 flags;
 };
 
+// The type of a frame. (struct ethhdr is packed: clang would read it byte by byte.)
+static __always_inline __be16 type_of(const struct ethhdr *eth)
+{
+	return *((const __be16 *)eth + ETH_ALEN);
+}
+
 struct cursor {
 	void *at;
 	void *end;
@@ -295,7 +301,7 @@ __noinline enum reading parse(struct xdp_md *ctx, struct packet *p)
 		return OTHER;
 
 	TAKE(eth, &c);
-	switch (eth->h_proto) {
+	switch (type_of(eth)) {
 	case bpf_htons(ETH_P_IP):
 		return parse_v4(&c, p);
 	case bpf_htons(ETH_P_IPV6):
@@ -315,7 +321,7 @@ static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 	__be16 *port = (void *)(ip + 1);
 	struct tcp_rest *rest = (void *)(port + 2);
 
-	if ((void *)(rest + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || !is_plain(ip))
+	if ((void *)(rest + 1) > end || type_of(eth) != bpf_htons(ETH_P_IP) || !is_plain(ip))
 		return false;
 	set_v4(&p->from, ip->saddr);
 	set_v4(&p->src.addr, ip->saddr);

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 
 #include "../address.h"
+#include "../sum.h"
 
 #define CHUNK 256 // even, and a multiple of 4 as bpf_csum_diff() wants it
 #define LONGEST_PACKET 65536
@@ -22,13 +23,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct chunk);
 } scratch SEC(".maps");
-
-static __always_inline __u16 fold(__u32 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
 
 // The sum of the bytes from `at` to `end`, folded; 0 when they cannot be read. A part that
 // includes a correct checksum has the sum 0xffff.
@@ -49,9 +43,9 @@ static __noinline __u16 sum(struct __sk_buff *skb, __u32 at, __u32 end)
 	rest = (end - at) % CHUNK;
 	barrier_var(rest); // or clang hides its bounds from the verifier
 	if (rest == 0)
-		return fold(sum);
+		return folded((__u32)sum);
 	__builtin_memset(chunk, 0, CHUNK);
 	if (bpf_skb_load_bytes(skb, at, chunk, rest))
 		return 0;
-	return fold(bpf_csum_diff(0, 0, (void *)chunk, CHUNK, sum));
+	return folded((__u32)bpf_csum_diff(0, 0, (void *)chunk, CHUNK, sum));
 }

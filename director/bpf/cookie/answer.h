@@ -11,6 +11,7 @@
 #include <linux/tcp.h>
 
 #include "../maps.h"
+#include "../sum.h"
 #include "options.h"
 #include "service.h"
 
@@ -56,15 +57,6 @@ static __always_inline void add_options(struct reply *r, __u16 mss, const struct
 	}
 	if (offer->scale != NO_SCALE)
 		add_word(r, OPTION_NOP << 24 | OPTION_SCALE << 16 | 3 << 8 | OUR_SCALE);
-}
-
-static __always_inline __u16 folded(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
 }
 
 // The addresses of both stations. (struct ethhdr is packed: clang would go byte by byte.)

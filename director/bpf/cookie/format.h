@@ -29,7 +29,7 @@ struct offer {
 
 // Whom a cookie is for.
 struct visitor {
-	struct address addr;
+	const struct address *addr;
 	__be16 port;
 	__u16 service;
 	__be32 isn;
@@ -41,12 +41,12 @@ static __always_inline __u64 mac(const struct siphash_key *key, const struct vis
 	struct sip s = siphash_of(key);
 	__u64 whom = (__u32)v->service << 16 | v->port;
 
-	if (is_v4(&v->addr)) {
-		absorb(&s, whom << 32 | v->addr.word[3]);
+	if (is_v4(v->addr)) {
+		absorb(&s, whom << 32 | v->addr->word[3]);
 		return finish(&s, 12, v->isn);
 	}
-	absorb(&s, (__u64)v->addr.word[1] << 32 | v->addr.word[0]);
-	absorb(&s, (__u64)v->addr.word[3] << 32 | v->addr.word[2]);
+	absorb(&s, (__u64)v->addr->word[1] << 32 | v->addr->word[0]);
+	absorb(&s, (__u64)v->addr->word[3] << 32 | v->addr->word[2]);
 	absorb(&s, (__u64)v->isn << 32 | whom);
 	return finish(&s, 24, 0);
 }

@@ -41,7 +41,7 @@ static __always_inline __u64 word_of(__u64 place, __u32 number)
 static __always_inline __u16 ending(const struct cookie_service *service,
 				    const struct endpoint *client, __u32 parity)
 {
-	struct visitor visitor = { client->addr, client->port, service->service };
+	struct visitor visitor = { &client->addr, client->port, service->service };
 
 	return (mac(&service->keys[parity], &visitor) & 0xfffe) | parity;
 }

@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include "../sum.h"
 #include "rewrite.h"
 
 #define GRE_LENGTH 4
@@ -102,10 +103,7 @@ static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct f
 	ip->daddr = flow->addr[REAL_SERVER];
 	for (int i = 0; i < 5; i++)
 		sum += word[i];
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	ip->check = ~((sum & 0xffff) + (sum >> 16));
+	ip->check = ~folded(sum);
 	return true;
 }
 
