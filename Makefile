@@ -25,6 +25,8 @@ BUILD := $(strip $(AS_OWNER) cargo)
 # Apart from the director: linked with what only that needs, it would have a library more to load.
 BUILD_COMMAND_LINE := $(BUILD) build --release --package bulwark-ctl
 TEST ?= cargo test
+# Most tests wait for packets and timers: two at a time leave half of two cores idle.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 
 # The oldest rustc that builds this, as in Cargo.toml.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
