@@ -76,6 +76,10 @@ causes! {
     DefenceRate = "defense_rate",
     /// It would have opened a connection, and its source has as many as it may have.
     SourceConnections = "source_connections",
+    /// It would have opened a connection, and its source has opened too many lately.
+    SourceLimit = "source_limit",
+    /// It would have opened a connection, and all sources together have opened too many to its service.
+    ServiceLimit = "service_limit",
     /// No real server is left that could tell this client's connections apart.
     TupleTaken = "tuple_taken",
     /// The director has no address and port left to speak from to the real server.

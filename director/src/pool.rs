@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 
 use crate::cookie::Roll;
-use crate::filter::Crowds;
+use crate::filter::{Crowds, Paces};
 use crate::flow::Entry;
 use crate::marks;
 use crate::region::Geography;
@@ -80,6 +80,8 @@ pub struct Pool {
     roll: Arc<Roll>,
     /// How many connections sources have.
     crowds: Arc<Crowds>,
+    /// How fast connections are opened.
+    paces: Arc<Paces>,
     added: u64,
     /// Where the listed real servers are.
     listed: imbl::OrdSet<(Endpoint, RealId)>,
@@ -150,6 +152,12 @@ impl Pool {
     #[inline]
     pub fn crowds(&self) -> &Crowds {
         &self.crowds
+    }
+
+    /// How fast connections are opened.
+    #[inline]
+    pub fn paces(&self) -> &Paces {
+        &self.paces
     }
 
     /// Writes a connection that has come on the roll, and counts it for its source. Its shard is

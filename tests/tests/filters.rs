@@ -9,7 +9,7 @@ use adminapi::model::{
     Listed, NetworkQuery, Prefix, Protocol, RateLimit, Scheduler,
 };
 use anyhow::{Context, Result, ensure};
-use director::filter::{Limit, List, Of, Per, Rules};
+use director::filter::{Limit, List, Of, Per, Rules, Scope};
 use director::gate::{Known, Roles, Trial, Verdict};
 use director::region::Regions;
 use director::wire::{self, Addr, Mac, Net, Tuple};
@@ -504,12 +504,14 @@ fn a_limit_of_packets_lets_established_connections_by() -> Result<()> {
     let rules = Rules {
         limits: vec![Limit {
             of: Of::Packets,
-            per: Per::Service,
             rate: 1,
             burst: 1,
-            bits_v4: 32,
-            bits_v6: 64,
-            service: None,
+            scope: Scope {
+                per: Per::Service,
+                bits_v4: 32,
+                bits_v6: 64,
+                service: None,
+            },
             region: Regions::default(),
             ban: None,
         }],

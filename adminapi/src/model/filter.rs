@@ -14,7 +14,7 @@ use super::{AtlasFile, BadPrefix, Drops, Prefix, Protocol, Region, RegionUse, Se
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum FilterList {
-    /// Its packets pass all filters and limits.
+    /// Its packets pass all filters and limits but those of connections.
     Allow,
     /// It opens no connections; those that it has go on.
     Deny,
@@ -190,6 +190,8 @@ pub enum LimitOf {
     Packets,
     /// SYNs.
     Syns,
+    /// Connections that are opened, half-open ones among them.
+    Connections,
 }
 
 /// What has a share of its own.

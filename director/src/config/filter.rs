@@ -210,8 +210,8 @@ fn read_ban(mut section: Section<'_>) -> Option<BanPolicy> {
 fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
     let number = Expected::Number(1..=i64::from(RateLimit::MAX_RATE));
     let name = section.required("name", &NAME, "name it, to find its counter");
-    let of = Expected::Word(&["packets", "syns"]);
-    let of = section.required("of", &of, "write packets or syns");
+    let of = Expected::Word(&["packets", "syns", "connections"]);
+    let of = section.required("of", &of, "write packets, syns or connections");
     let per = Expected::Word(&["source", "service"]);
     let per = section.required("per", &per, "write source or service");
     let rate = section.required("rate", &number, "set so many a second");
@@ -240,6 +240,8 @@ fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use adminapi::model::LimitOf;
 
     use super::super::Config;
     use super::*;
@@ -276,6 +278,16 @@ mod tests {
         let ban = limit.ban.unwrap();
         assert_eq!((ban.over, ban.first, ban.longest), (9, 60, 86_400));
         assert_eq!(filter.rules.connections[0].most, 7);
+    }
+
+    #[test]
+    fn connections_in_a_second_are_limited_as_packets_are() {
+        let limit = "[[filter.limit]]\nname = \"a\"\nof = \"connections\"\nper = \"service\"\n\
+                     rate = 5\nburst = 9\nservice = \"udp:192.0.2.1:53\"\n";
+        let filter = parse(limit).unwrap().filter.clone();
+        let limit = &filter.rules.limits[0];
+        assert_eq!((limit.of, limit.burst), (LimitOf::Connections, Some(9)));
+        assert_eq!(filter.rules.idle_limits().count(), 0);
     }
 
     #[test]
@@ -316,6 +328,19 @@ mod tests {
             (
                 "[[filter.limit]]\nname = \"a\"\nof = \"syn\"\nper = \"source\"\nrate = 1",
                 "did you mean syns?",
+            ),
+            (
+                "[[filter.limit]]\nname = \"a\"\nof = \"connection\"\nper = \"source\"\nrate = 1",
+                "f:6: filter.limit.of: must be one of packets, syns, connections, not \"connection\"; did you mean connections?",
+            ),
+            (
+                "[[filter.limit]]\nname = \"a\"\nper = \"source\"\nrate = 1",
+                "write packets, syns or connections",
+            ),
+            (
+                "[[filter.limit]]\nname = \"a\"\nof = \"connections\"\nper = \"service\"\nrate = 1\n\
+                 ban = { over = 9, within = 10, for = 60 }",
+                "f:9: filter.limit.ban: bans sources, which the limit does not know",
             ),
             (
                 "[[filter.limit]]\nname = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 0\n\

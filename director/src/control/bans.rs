@@ -8,8 +8,9 @@ use super::events::EventKind;
 use super::filter::{Filters, Revision};
 use super::unix::unix_now;
 use super::{Director, translate};
-use crate::filter::{BanPolicy, End, Limit, Listing, MOST_BANS, Offence, Offenders};
-use crate::gate::Accused;
+use crate::filter::{
+    Accused, BanPolicy, End, Limit, Listing, MOST_BANS, Offence, Offenders, Rules,
+};
 use crate::keep::Offender;
 use crate::time::{Tick, Ticks};
 use crate::wire::Net;
@@ -25,19 +26,20 @@ struct Case<'r> {
 }
 
 impl Director {
-    /// Bans those of whom the gate has told. To be called a few times a second.
+    /// Bans those of whom the gate and the workers have told. To be called a few times a second.
     pub fn tend_bans(&self) {
-        let accused = match self.gate.filters().accused() {
-            Ok(accused) if accused.is_empty() => return,
-            Ok(accused) => accused,
-            Err(error) => {
-                warn!(%error, "nobody is banned by itself");
-                return;
-            }
-        };
+        let by_gate = self.gate.filters().accused().unwrap_or_else(|error| {
+            warn!(%error, "nobody is banned by itself for what the gate counts");
+            Vec::new()
+        });
+        let by_workers = self.shared.pool.load().paces().accused();
+        if by_gate.is_empty() && by_workers.is_empty() {
+            return;
+        }
         let mut told = Vec::new();
         let banned = self.revise(&mut self.filters.lock(), |lists| {
-            for accused in &accused {
+            let by_gate = numbered(&lists.filters.rules, by_gate);
+            for accused in by_gate.iter().chain(&by_workers) {
                 match self.ban(lists, accused) {
                     Ok(message) => told.extend(message),
                     Err(error) => warn!(%error, "a source is not banned"),
@@ -171,6 +173,18 @@ impl Present {
             }
         }
     }
+}
+
+/// Those whom the gate accuses, with the numbers that limits have among all.
+fn numbered(rules: &Rules, accused: Vec<Accused>) -> Vec<Accused> {
+    let numbers: Vec<_> = rules.limits_of_gate().map(|(number, _)| number).collect();
+    let numbered = accused.into_iter().filter_map(|accused| {
+        Some(Accused {
+            limit: *numbers.get(accused.limit)?,
+            ..accused
+        })
+    });
+    numbered.collect()
 }
 
 /// Who it is, and by which policy, if he is to be banned at all.

@@ -238,11 +238,15 @@ impl Director {
             List::ALL.map(|list| (translate::api_list(list), filters.book.on(list) as u64));
         let listed = listed.into_iter().filter(|(_, networks)| *networks > 0);
         let mut over = BTreeMap::new();
-        for (number, limit) in filters.wanted.limits.iter().enumerate() {
-            let packets = self.gate.filters().over(number).map_err(refused)?;
-            over.insert(limit.name.clone(), packets);
-        }
         let pool = self.shared.pool.load();
+        let wanted = &filters.wanted.limits;
+        for (place, (number, _)) in filters.rules.limits_of_gate().enumerate() {
+            let packets = self.gate.filters().over(place).map_err(refused)?;
+            over.insert(wanted[number].name.clone(), packets);
+        }
+        for (number, _) in filters.rules.limits_of_workers() {
+            over.insert(wanted[number].name.clone(), pool.paces().over(number));
+        }
         for (number, limit) in filters.wanted.connections.iter().enumerate() {
             over.insert(limit.name.clone(), pool.crowds().refused(number));
         }

@@ -3,7 +3,7 @@
 use adminapi::model::{BanPolicy, ConnectionLimit, LimitOf, LimitPer, RateLimit, ServiceId};
 
 use super::translate;
-use crate::filter::{self, Crowd, Limit, Of, Per};
+use crate::filter::{self, Crowd, Limit, Of, Per, Scope};
 use crate::region::Regions;
 use crate::wire::{Endpoint, Protocol};
 
@@ -12,16 +12,16 @@ pub(super) fn limit(wanted: &RateLimit, region: Regions) -> Limit {
         of: match wanted.of {
             LimitOf::Packets => Of::Packets,
             LimitOf::Syns => Of::Syns,
-        },
-        per: match wanted.per {
-            LimitPer::Source => Per::Source,
-            LimitPer::Service => Per::Service,
+            LimitOf::Connections => Of::Connections,
         },
         rate: wanted.rate,
         burst: wanted.burst.unwrap_or(wanted.rate),
-        bits_v4: wanted.prefix_v4,
-        bits_v6: wanted.prefix_v6,
-        service: address(wanted.service),
+        scope: Scope {
+            per: per(wanted.per),
+            bits_v4: wanted.prefix_v4,
+            bits_v6: wanted.prefix_v6,
+            service: address(wanted.service),
+        },
         region,
         ban: wanted.ban.as_ref().map(ban),
     }
@@ -40,9 +40,19 @@ fn ban(wanted: &BanPolicy) -> filter::BanPolicy {
 pub(super) fn crowd(wanted: &ConnectionLimit) -> Crowd {
     Crowd {
         most: wanted.most,
-        bits_v4: wanted.prefix_v4,
-        bits_v6: wanted.prefix_v6,
-        service: address(wanted.service),
+        scope: Scope {
+            per: Per::Source,
+            bits_v4: wanted.prefix_v4,
+            bits_v6: wanted.prefix_v6,
+            service: address(wanted.service),
+        },
+    }
+}
+
+const fn per(wanted: LimitPer) -> Per {
+    match wanted {
+        LimitPer::Source => Per::Source,
+        LimitPer::Service => Per::Service,
     }
 }
 

@@ -434,6 +434,8 @@ fn new_udp_of(service: &Service) -> u64 {
         Cause::DefenceRate,
         Cause::TableFull,
         Cause::SourceConnections,
+        Cause::SourceLimit,
+        Cause::ServiceLimit,
     ];
     let refused = refused.map(|cause| service.traffic.dropped(cause.into()));
     opened + refused.iter().sum::<u64>()

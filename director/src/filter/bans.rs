@@ -4,7 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::List;
 use crate::time::{Tick, Ticks};
-use crate::wire::Net;
+use crate::wire::{Addr, Net};
+
+/// Sources that wait to be judged, at most.
+pub const MOST_ACCUSED: usize = 4096;
 
 /// Networks that are banned by themselves at one time.
 pub const MOST_BANS: usize = 1 << 16;
@@ -15,6 +18,15 @@ const MOST_OFFENDERS: usize = 1 << 16;
 /// Of them so many are written down for the next director, those who are remembered longest. They are
 /// written anew with each ban, so it has to stay little: some 80 bytes each, a third of a megabyte.
 const MOST_KEPT: usize = 1 << 12;
+
+/// A source that was over a limit too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accused {
+    /// The number of the limit, among those of who accuses.
+    pub limit: usize,
+    /// The first address of the source.
+    pub source: Addr,
+}
 
 /// What a limit does about those who are over it too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +146,6 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Addr;
 
     const POLICY: BanPolicy = BanPolicy {
         longest: 200,

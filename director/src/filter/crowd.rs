@@ -13,42 +13,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
+use super::{Scope, Sharer};
 use crate::flow::{Entry, Locator, Table};
-use crate::wire::{Addr, Endpoint, Net, Protocol, Tuple};
+use crate::wire::Tuple;
 
 /// How many connections one source may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowd {
     /// So many.
     pub most: u32,
-    /// How many bits of 32 make a source.
-    pub bits_v4: u8,
-    /// How many bits of 128 make one.
-    pub bits_v6: u8,
-    /// The service that it is for; with port 0 every port of the address, every service if none.
-    pub service: Option<(Protocol, Endpoint)>,
-}
-
-impl Crowd {
-    fn concerns(&self, tuple: &Tuple) -> bool {
-        self.service.is_none_or(|(protocol, end)| {
-            protocol == tuple.protocol
-                && end.addr == tuple.dst.addr
-                && (end.port == 0 || end.port == tuple.dst.port)
-        })
-    }
-
-    fn source(&self, client: Addr) -> Addr {
-        let bits = match client.is_v4() {
-            true => Net::V4_BITS + self.bits_v4,
-            false => self.bits_v6,
-        };
-        client.masked(bits)
-    }
+    /// Whom it is for, and what it takes for one source.
+    pub scope: Scope,
 }
 
 /// A source, under a limit of this number.
-type Source = (usize, Addr);
+type Source = (usize, Sharer);
 
 /// Locks of the counts: workers seldom meet at one.
 const STRIPES: usize = 64;
@@ -82,8 +61,8 @@ impl Census {
 
     fn sources<'c>(&'c self, tuple: &'c Tuple) -> impl Iterator<Item = Source> + 'c {
         let limits = self.limits.iter().enumerate();
-        let concerned = limits.filter(|(_, limit)| limit.concerns(tuple));
-        concerned.map(|(number, limit)| (number, limit.source(tuple.src.addr)))
+        let concerned = limits.filter(|(_, limit)| limit.scope.concerns(tuple));
+        concerned.map(|(number, limit)| (number, limit.scope.sharer(tuple)))
     }
 
     fn add(&self, tuple: &Tuple) {
@@ -203,9 +182,11 @@ impl Crowds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Per;
     use crate::flow::{Class, Limits};
     use crate::service::RealId;
     use crate::time::Tick;
+    use crate::wire::{Addr, Endpoint, Protocol};
 
     fn tuple(client: [u8; 4], port: u16, vip: u8) -> Tuple {
         Tuple {
@@ -230,9 +211,12 @@ mod tests {
 
     const BY_NETWORK: Crowd = Crowd {
         most: 2,
-        bits_v4: 24,
-        bits_v6: 64,
-        service: None,
+        scope: Scope {
+            per: Per::Source,
+            bits_v4: 24,
+            bits_v6: 64,
+            service: None,
+        },
     };
 
     #[test]
@@ -271,8 +255,10 @@ mod tests {
         let service = Some((Protocol::Tcp, Endpoint::new(Addr::v4([192, 0, 2, 1]), 80)));
         let limit = Crowd {
             most: 1,
-            service,
-            ..BY_NETWORK
+            scope: Scope {
+                service,
+                ..BY_NETWORK.scope
+            },
         };
         crowds.set(vec![limit], &table);
         crowds.enter(&entry(&tuple([10, 0, 0, 1], 1, 1)));

@@ -1,23 +1,29 @@
 //! The filters: whose packets are taken at all, and how many of them.
 //!
 //! The gate does the filtering (`bpf/filter.h`, `bpf/limit.h`); here is what it is told, and what
-//! is remembered beyond that: until when a network is listed, and why.
+//! is remembered beyond that: until when a network is listed, and why. Connections are limited by the
+//! workers, by what is here: `crowd` how many there are, `paces` how many are opened in a second.
 
 mod bans;
 mod bogons;
 mod book;
+mod bucket;
 mod crowd;
 mod limit;
 mod networks;
+mod paces;
+mod scope;
 
 #[cfg(test)]
 pub(crate) use bans::testing;
-pub use bans::{BanPolicy, Bans, MOST_BANS, Offence, Offenders, Sentence};
+pub use bans::{Accused, BanPolicy, Bans, MOST_ACCUSED, MOST_BANS, Offence, Offenders, Sentence};
 pub use bogons::BOGONS;
 pub use book::{Book, End, List, Listing};
 pub use crowd::{Crowd, Crowds};
-pub use limit::{Limit, Of, Per};
+pub use limit::{Limit, Of, Pace};
 pub use networks::longest;
+pub use paces::Paces;
+pub use scope::{Per, Scope, Sharer};
 
 use crate::region::Regions;
 
@@ -48,4 +54,18 @@ pub struct Rules {
     pub limits: Vec<Limit>,
     /// What is done with regions.
     pub regions: RegionRules,
+}
+
+impl Rules {
+    /// The limits that the gate holds, in the order in which it has them, with their numbers among all.
+    pub fn limits_of_gate(&self) -> impl Iterator<Item = (usize, &Limit)> {
+        let all = self.limits.iter().enumerate();
+        all.filter(|(_, limit)| limit.is_of_gate())
+    }
+
+    /// Those that the workers hold, with theirs.
+    pub fn limits_of_workers(&self) -> impl Iterator<Item = (usize, &Limit)> {
+        let all = self.limits.iter().enumerate();
+        all.filter(|(_, limit)| !limit.is_of_gate())
+    }
 }

@@ -8,7 +8,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use super::GateError;
 use super::map::{put, sum_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
-use crate::filter::{List, MAX_LIMITS, Rules};
+use crate::filter::{Accused, List, MAX_LIMITS, MOST_ACCUSED, Rules};
 use crate::region::Regions;
 use crate::wire::{Addr, Net};
 
@@ -32,18 +32,6 @@ pub struct Filters {
     /// Between packets that are shown.
     gap: AtomicU32,
 }
-
-/// A source that was over a limit too often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accused {
-    /// The number of the limit.
-    pub limit: usize,
-    /// The first address of the source.
-    pub source: Addr,
-}
-
-/// Those who are taken from the gate at once.
-const MOST_ACCUSED: usize = 4096;
 
 /// Of which families, IPv4 and IPv6, there is something to look up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,7 +211,11 @@ impl Filters {
     /// # Errors
     /// The kernel's.
     pub fn set_known(&self, rules: &Rules, known: Known) -> Result<(), GateError> {
-        self.enforce(rules, known, rules.limits.len().min(MAX_LIMITS) as u32)
+        self.enforce(
+            rules,
+            known,
+            rules.limits_of_gate().take(MAX_LIMITS).count() as u32,
+        )
     }
 
     fn enforce(&self, rules: &Rules, known: Known, limits: u32) -> Result<(), GateError> {
@@ -250,7 +242,8 @@ impl Filters {
         for name in names {
             put::<0>(&self.buckets, &name, None).map_err(map("buckets"))?;
         }
-        for (number, limit) in rules.limits.iter().take(MAX_LIMITS).enumerate() {
+        let limits = rules.limits_of_gate().map(|(_, limit)| limit);
+        for (number, limit) in limits.take(MAX_LIMITS).enumerate() {
             let number = number as u32;
             zero(&self.over_limits, number).map_err(map("over_limits"))?;
             let number = number.to_ne_bytes();
@@ -261,7 +254,7 @@ impl Filters {
         Ok(())
     }
 
-    /// Sources that were over a limit too often since this was asked last.
+    /// Sources that were over a limit of the gate too often since this was asked last.
     ///
     /// # Errors
     /// The kernel's.
@@ -281,7 +274,7 @@ impl Filters {
         Ok(all)
     }
 
-    /// Packets over a limit.
+    /// Packets over a limit of the gate.
     ///
     /// # Errors
     /// The kernel's.

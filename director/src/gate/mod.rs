@@ -35,7 +35,7 @@ pub use bearer::bears_gate;
 pub use cookies::{CookieCounts, MAX_COOKIE_SERVICES};
 pub use endpoints::{Endpoints, Roles};
 pub use error::GateError;
-pub use filters::{Accused, Filters, Known};
+pub use filters::{Filters, Known};
 pub use interface::Interface;
 pub use lanes::Lanes;
 pub use maps::{GATE_DROPS, GateCounters, Scope};

@@ -12,6 +12,7 @@ use super::visitor::Guest;
 use super::voice::Lead;
 use crate::defence::{Posture, Share, Strays};
 use crate::drops::Cause;
+use crate::filter::Per;
 use crate::flow::{Class, Departed, Direction, Entry, Place, Refused, Shard, Tracked};
 use crate::neighbour::Hop;
 use crate::service::{Choice, Newcomer, Real, Service};
@@ -41,6 +42,9 @@ impl<'s> View<'s> {
             return Err(refused(Cause::SourceConnections.into()));
         }
         let handling = &service.handling;
+        if !handling.is_once(packet.tuple.protocol) {
+            self.keep_pace(packet).map_err(refused)?;
+        }
         if let Some(persistence) = &handling.persistence {
             return self.sticky(shard, frame, packet, place, service, persistence, &guest);
         }
@@ -61,6 +65,16 @@ impl<'s> View<'s> {
         drop(shard);
         let (real, (to, hop)) = taken?;
         Ok(self.forward(frame, packet, real, &guest, (&to, &hop)))
+    }
+
+    /// Whether the limits of their rate let `packet` open one more connection.
+    #[inline]
+    fn keep_pace(&self, packet: &Transport) -> Result<(), Refusal<'s>> {
+        let taken = (self.pool.paces()).take(&packet.tuple, self.pool.geography());
+        taken.map_err(|per| match per {
+            Per::Source => Cause::SourceLimit.into(),
+            Per::Service => Cause::ServiceLimit.into(),
+        })
     }
 
     /// Asks the real server that the scheduler has picked to take a connection, or else the one that

@@ -60,8 +60,12 @@ pub(super) struct Limit {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Counted {
+    /// All that does not take the fast path.
     Packets,
+    /// SYNs.
     Syns,
+    /// Connections that are opened.
+    Connections,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -77,6 +81,7 @@ impl Limit {
             of: match self.of {
                 Counted::Packets => LimitOf::Packets,
                 Counted::Syns => LimitOf::Syns,
+                Counted::Connections => LimitOf::Connections,
             },
             per: match self.per {
                 Sharing::Source => LimitPer::Source,

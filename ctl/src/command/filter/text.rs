@@ -78,6 +78,7 @@ fn described(limit: &RateLimit) -> String {
     let of = match limit.of {
         LimitOf::Packets => "packets",
         LimitOf::Syns => "syns",
+        LimitOf::Connections => "connections",
     };
     let per = match limit.per {
         LimitPer::Source => format!("source /{} /{}", limit.prefix_v4, limit.prefix_v6),
@@ -146,7 +147,16 @@ mod tests {
             banned: 1,
             rules: FilterRules {
                 bogons: vec!["eth0".to_owned()],
-                limits: vec![limit("a")],
+                limits: vec![
+                    limit("a"),
+                    RateLimit {
+                        of: LimitOf::Connections,
+                        per: LimitPer::Service,
+                        region: None,
+                        ban: None,
+                        ..limit("b")
+                    },
+                ],
                 connections: vec![ConnectionLimit {
                     name: "c".to_owned(),
                     most: 5,
@@ -188,6 +198,7 @@ mod tests {
              banned       1 of them by themselves\n\
              bogons       eth0\n\
              limit        a: 100 syns/s per source /24 /64 from home to tcp:192.0.2.10:80, 100 at once; 9 over in 10 s: deny for 60 to 600 s (7 over)\n\
+             limit        b: 100 connections/s per service to tcp:192.0.2.10:80, 100 at once (0 over)\n\
              limit        c: 5 connections per source /32 /64 (0 refused)\n\
              region       home: deny all but DE AS64500 (9 networks, 2 dropped)\n\
              networks of  /c.mmdb (Country, 1970-01-01 00:00:00Z)\n\

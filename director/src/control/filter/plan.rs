@@ -278,6 +278,11 @@ impl Director {
             }
         }
         .map_err(refused)?;
+        if !are_limits_there {
+            let limits = plan.rules.limits_of_workers();
+            let limits = limits.map(|(number, limit)| (number, *limit));
+            self.shared.pool.load().paces().set(limits);
+        }
         if filters.wanted.connections != plan.wanted.connections {
             let crowds = plan.wanted.connections.iter().map(limits::crowd);
             let pool = self.shared.pool.load();

@@ -1,10 +1,11 @@
 //! What is said of a tuple that opens a connection, held against what then becomes of it.
 
 use super::*;
-use crate::filter::{Crowd, Crowds};
+use crate::filter::{Crowd, Crowds, Limit, Of, Per, Scope};
 use crate::path::bystander::Bystander;
 use crate::path::explain::probe;
-use crate::service::{Persistence, RealId};
+use crate::region::Regions;
+use crate::service::{Handling, Persistence, RealId};
 use crate::templates::Templates;
 
 /// A client of the service at `10.9.9.<vip>`.
@@ -46,18 +47,23 @@ fn told(shared: &Shared, tuple: &Tuple) -> Fate {
     }
 }
 
-/// Has a connection opened.
-fn opened(shared: &Shared, tuple: &Tuple) -> Fate {
+/// Has a packet forwarded.
+fn send(shared: &Shared, tuple: &Tuple) -> Result<(), DropReason> {
     let bystander = Bystander::of(shared);
     let view = bystander.view(0, NOW);
     let mut frame = probe::frame(tuple, None);
-    let Reading::Packet { packet, place, .. } = view.read(&frame) else {
+    let Reading::Packet { packet, way, place } = view.read(&frame) else {
         panic!("no packet");
     };
-    let opened = view.fresh(shared.table.lock(&place), &mut frame, &packet, &place);
-    opened.map_err(|refusal| refusal.reason)?;
+    let sent = view.packet(&mut frame, &packet, way, &place);
+    sent.map(drop).map_err(|refusal| refusal.reason)
+}
+
+/// Has a connection opened.
+fn opened(shared: &Shared, tuple: &Tuple) -> Fate {
+    send(shared, tuple)?;
     let entry = entry(shared, tuple).expect("a connection");
-    Ok(bystander.pool().real(entry.real()).unwrap().endpoint)
+    Ok(shared.pool.load().real(entry.real()).unwrap().endpoint)
 }
 
 fn entry(shared: &Shared, tuple: &Tuple) -> Option<Entry> {
@@ -126,15 +132,69 @@ fn who_may_open_none_is_told_so_whether_or_not_there_is_a_real_server() {
         let crowds = Crowds::of(shared.table.locator());
         let limit = Crowd {
             most: 1,
-            bits_v4: 32,
-            bits_v6: 128,
-            service: None,
+            scope: Scope {
+                per: Per::Source,
+                bits_v4: 32,
+                bits_v6: 128,
+                service: None,
+            },
         };
         crowds.set(vec![limit], &shared.table);
         let pool = Pool::clone(&shared.pool.load()).counting(Arc::new(crowds));
         shared.pool.store(Arc::new(pool));
         let refused = Err(Cause::SourceConnections.into());
         assert_eq!(fate(&shared, &client(7000, 9)), refused);
+    }
+}
+
+/// Limits of rates are not foreseen. What leaves no connection behind takes nothing of them.
+#[test]
+fn who_opens_connections_too_fast_is_refused() {
+    let mut pool = pool(&[1]);
+    let datagram = |port| Tuple {
+        protocol: Protocol::Udp,
+        ..client(port, 9)
+    };
+    let key = ServiceKey::at(Protocol::Udp, datagram(0).dst);
+    pool.add_service(key, Scheduler::Fo).unwrap();
+    pool.add_real(&key, rip(1), Settings::weight(1)).unwrap();
+    let handling = Handling {
+        one_packet: true,
+        ..Handling::default()
+    };
+    pool.set_handling(&key, handling).unwrap();
+    for (per, refused) in [
+        (Per::Source, Cause::SourceLimit),
+        (Per::Service, Cause::ServiceLimit),
+    ] {
+        let shared = testing::shared(pool.clone(), routes());
+        let limit = Limit {
+            of: Of::Connections,
+            rate: 1,
+            burst: 2,
+            scope: Scope {
+                per,
+                bits_v4: 32,
+                bits_v6: 128,
+                service: None,
+            },
+            region: Regions::default(),
+            ban: None,
+        };
+        shared.pool.load().paces().set(std::iter::once((0, limit)));
+        for port in 0..10 {
+            send(&shared, &datagram(port)).unwrap();
+        }
+        assert_eq!(fate(&shared, &client(7000, 9)), Ok(rip(1)));
+        assert_eq!(fate(&shared, &client(7001, 9)), Ok(rip(1)));
+        assert_eq!(told(&shared, &client(7002, 9)), Ok(rip(1)));
+        assert_eq!(send(&shared, &client(7002, 9)), Err(refused.into()));
+        assert_eq!(
+            send(&shared, &client(7001, 9)),
+            Ok(()),
+            "the same once more"
+        );
+        assert_eq!(shared.pool.load().paces().over(0), 1);
     }
 }
 

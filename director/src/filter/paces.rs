@@ -1,0 +1,252 @@
+//! Limits of the connections that are opened in a second. The workers hold them, since only they know
+//! what opens one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use super::bucket::{Buckets, Name};
+use super::{Accused, Limit, MOST_ACCUSED, Pace, Per};
+use crate::region::Geography;
+use crate::wire::Tuple;
+
+/// A limit that holds.
+#[derive(Debug)]
+struct Held {
+    /// Its number among all limits.
+    number: usize,
+    limit: Limit,
+    pace: Pace,
+    /// Packets over it.
+    over: AtomicU64,
+}
+
+impl Held {
+    fn of((number, limit): (usize, Limit)) -> Self {
+        Self {
+            number,
+            pace: limit.pace(),
+            limit,
+            over: AtomicU64::new(0),
+        }
+    }
+
+    fn concerns(&self, tuple: &Tuple, geography: &Geography) -> bool {
+        let Limit { scope, region, .. } = &self.limit;
+        let is_there = || region.meets(geography.regions_of(tuple.src.addr));
+        scope.concerns(tuple) && (region.is_none() || is_there())
+    }
+
+    /// Whose tokens `tuple` takes.
+    fn name(&self, tuple: &Tuple) -> Name {
+        Name {
+            limit: self.number as u8,
+            sharer: self.limit.scope.sharer(tuple),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Holding {
+    limits: Vec<Held>,
+    buckets: Buckets,
+    /// Sources that were over a limit too often.
+    accused: Mutex<Vec<Accused>>,
+    began: Instant,
+}
+
+impl Holding {
+    fn new(limits: Vec<Held>) -> Self {
+        Self {
+            limits,
+            buckets: Buckets::new(),
+            accused: Mutex::default(),
+            began: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    /// Takes a token from all that concern `tuple`, or else from none. Only when two workers take the
+    /// last one at once others may lose one.
+    fn take(&self, tuple: &Tuple, geography: &Geography, now: u64) -> Result<(), Per> {
+        let limits = || {
+            let all = self.limits.iter();
+            all.filter(|held| held.concerns(tuple, geography))
+        };
+        let buckets = &self.buckets;
+        let is_empty = |held: &&Held| buckets.is_empty(&held.name(tuple), &held.pace, now);
+        let gives_none = |held: &&Held| !buckets.take(&held.name(tuple), &held.pace, now);
+        match limits()
+            .find(is_empty)
+            .or_else(|| limits().find(gives_none))
+        {
+            Some(held) => {
+                self.refuse(held, tuple, now);
+                Err(held.limit.scope.per)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn refuse(&self, held: &Held, tuple: &Tuple, now: u64) {
+        held.over.fetch_add(1, Relaxed);
+        if !self.buckets.accuse(&held.name(tuple), &held.pace, now) {
+            return;
+        }
+        let mut accused = self.accused.lock();
+        // When there is no room, it is heard of the next time.
+        if accused.len() < MOST_ACCUSED {
+            accused.push(Accused {
+                limit: held.number,
+                source: held.limit.source(tuple.src.addr).addr,
+            });
+        }
+    }
+}
+
+/// The limits of connections in a second, and what of them is used up.
+#[derive(Debug, Default)]
+pub struct Paces(ArcSwapOption<Holding>);
+
+impl Paces {
+    /// Makes the limits these, with their numbers. They begin with full buckets, and nothing counted.
+    pub fn set(&self, limits: impl Iterator<Item = (usize, Limit)>) {
+        let limits: Vec<_> = limits.map(Held::of).collect();
+        let holding = (!limits.is_empty()).then(|| Arc::new(Holding::new(limits)));
+        self.0.store(holding);
+    }
+
+    /// Takes a token for the connection that `tuple` opens, or says what has none left.
+    ///
+    /// # Errors
+    /// What shares the limit that refuses it.
+    #[inline]
+    pub fn take(&self, tuple: &Tuple, geography: &Geography) -> Result<(), Per> {
+        match &*self.0.load() {
+            Some(holding) => holding.take(tuple, geography, holding.now()),
+            None => Ok(()),
+        }
+    }
+
+    /// Packets over the limit of this number.
+    pub fn over(&self, number: usize) -> u64 {
+        let holding = self.0.load();
+        let mut limits = holding.iter().flat_map(|holding| &holding.limits);
+        let found = limits.find(|held| held.number == number);
+        found.map_or(0, |held| held.over.load(Relaxed))
+    }
+
+    /// Sources that were over a limit too often since this was asked last.
+    pub fn accused(&self) -> Vec<Accused> {
+        let holding = self.0.load();
+        let accused = holding.as_ref().map(|holding| &holding.accused);
+        accused.map_or_else(Vec::new, |accused| std::mem::take(&mut *accused.lock()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::testing::POLICY;
+    use crate::filter::{BanPolicy, Of, Scope};
+    use crate::region::Regions;
+    use crate::wire::{Addr, Endpoint, Protocol};
+
+    fn tuple(client: [u8; 4], port: u16) -> Tuple {
+        Tuple {
+            protocol: Protocol::Udp,
+            src: Endpoint::new(Addr::v4(client), port),
+            dst: Endpoint::new(Addr::v4([192, 0, 2, 1]), 53),
+        }
+    }
+
+    /// A connection a second, and so many at once.
+    fn limit(per: Per, burst: u32) -> Limit {
+        Limit {
+            of: Of::Connections,
+            rate: 1,
+            burst,
+            scope: Scope {
+                per,
+                bits_v4: 24,
+                bits_v6: 64,
+                service: None,
+            },
+            region: Regions::default(),
+            ban: None,
+        }
+    }
+
+    fn paces(limits: &[Limit]) -> Paces {
+        let paces = Paces::default();
+        paces.set(limits.iter().copied().enumerate());
+        paces
+    }
+
+    /// Who gets how many of ten at one moment.
+    fn given(paces: &Paces, client: [u8; 4]) -> usize {
+        let holding = paces.0.load();
+        let holding = holding.as_ref().unwrap();
+        let take = |port: &u16| {
+            let taken = holding.take(&tuple(client, *port), &Geography::default(), 5);
+            taken.is_ok()
+        };
+        (0..10).filter(take).count()
+    }
+
+    #[test]
+    fn each_source_has_a_bucket_and_each_service() {
+        let sources = paces(&[limit(Per::Source, 3)]);
+        assert_eq!(given(&sources, [10, 0, 0, 1]), 3);
+        assert_eq!(given(&sources, [10, 0, 0, 2]), 0, "it is of that network");
+        assert_eq!(given(&sources, [10, 0, 1, 1]), 3);
+        assert_eq!((sources.over(0), sources.over(1)), (24, 0));
+        let services = paces(&[limit(Per::Service, 3)]);
+        assert_eq!(given(&services, [10, 0, 0, 1]), 3);
+        assert_eq!(given(&services, [10, 0, 1, 1]), 0);
+        assert_eq!(
+            paces(&[]).take(&tuple([10, 0, 0, 1], 1), &Geography::default()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_one_limit_refuses_takes_nothing_from_another() {
+        for order in [[Per::Source, Per::Service], [Per::Service, Per::Source]] {
+            let limits = order.map(|per| match per {
+                Per::Source => limit(per, 2),
+                Per::Service => limit(per, 5),
+            });
+            let paces = paces(&limits);
+            assert_eq!(given(&paces, [10, 0, 0, 1]), 2, "{order:?}");
+            assert_eq!(given(&paces, [10, 0, 1, 1]), 2, "{order:?}");
+            assert_eq!(given(&paces, [10, 0, 2, 1]), 1, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_over_it_too_often_is_accused_once_for_each_time() {
+        let ban = BanPolicy { over: 4, ..POLICY };
+        let limits = [
+            limit(Per::Service, 1000),
+            Limit {
+                ban: Some(ban),
+                ..limit(Per::Source, 2)
+            },
+        ];
+        let paces = paces(&limits);
+        given(&paces, [10, 0, 0, 7]);
+        let accused = Accused {
+            limit: 1,
+            source: Addr::v4([10, 0, 0, 0]),
+        };
+        assert_eq!(paces.accused(), [accused, accused]);
+        assert_eq!(paces.accused(), []);
+    }
+}
