@@ -3,7 +3,7 @@
 
 use super::allowance::Allowance;
 use super::reading::Reading;
-use super::view::{Owner, Refusal};
+use super::refusal::{Owner, Refusal};
 use crate::drops::{Cause, DropReason};
 use crate::forward::reply::{Problem, error, reset};
 use crate::time::Tick;

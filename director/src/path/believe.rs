@@ -7,7 +7,8 @@
 //! | IPv4: an address of this host, or a VIP | `__fib_validate_source`, whatever `rp_filter` is |
 //! | an address that only the director speaks from | has none |
 
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use crate::drops::Cause;
 use crate::neighbour::Fib;
 use crate::pool::Pool;

@@ -4,7 +4,8 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use super::visitor::Guest;
 use crate::drops::Cause;
 use crate::flow::{Place, Shard};

@@ -5,31 +5,12 @@
 
 use std::sync::Arc;
 
+use super::refusal::Refusal;
 use super::sticky::once;
-use super::view::{Refusal, View};
+use super::view::View;
 use super::visitor::Guest;
-use crate::drops::{Cause, DropReason};
 use crate::service::{Choice, Newcomer, Real, Service};
 use crate::wire::{Transport, Tuple};
-
-impl Refusal<'_> {
-    /// Whether it says that its real server cannot be reached, whatever the packet is like.
-    pub(super) fn cuts_off(&self) -> bool {
-        let DropReason::Path(cause) = self.reason else {
-            return false;
-        };
-        matches!(
-            cause,
-            Cause::NoRoute
-                | Cause::Unreachable
-                | Cause::LocalDestination
-                | Cause::OtherInterface
-                | Cause::InterfaceDown
-                | Cause::NeighbourSilent
-                | Cause::NoSource
-        )
-    }
-}
 
 impl<'s> View<'s> {
     /// Whether no way leads to `real` for a packet that would open a connection.

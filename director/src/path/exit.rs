@@ -1,7 +1,8 @@
 //! How a packet leaves: what is done to it on its way, and through which port.
 
 use super::course::Sent;
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use super::ways::flow_of;
 use crate::drops::Cause;
 use crate::forward::{self, Cuts, Outer, Speech, Tunnel, Word};

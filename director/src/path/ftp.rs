@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::exit::Departure;
 use super::judge::segment_of;
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use super::voice::Lead;
 use crate::drops::Cause;
 use crate::flow::{Class, Direction, Entry, Handle, Place, Shard, Tracked};

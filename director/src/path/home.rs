@@ -9,7 +9,8 @@
 use std::net::IpAddr;
 
 use super::Path;
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use crate::door::Door;
 use crate::drops::Cause;
 use crate::neighbour::{Hop, NoHop};

@@ -5,8 +5,9 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
 use super::known::method_of;
+use super::refusal::Refusal;
 use super::splice::splice_of;
-use super::view::{Refusal, View};
+use super::view::View;
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Place, Tracked};
 use crate::forward;

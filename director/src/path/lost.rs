@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::view::Refusal;
+use super::refusal::Refusal;
 use crate::neighbour::{Fib, NoHop};
 use crate::service::{Real, RealId, Service};
 

@@ -6,7 +6,8 @@
 use adminapi::sysctl::Sysctl;
 
 use super::exit::Departure;
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use crate::defence::Strays;
 use crate::drops::Cause;
 use crate::neighbour::Hop;

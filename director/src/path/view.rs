@@ -12,23 +12,24 @@ use super::errand::Errands;
 use super::farewell::Farewells;
 use super::openings::Opening;
 use super::policy::Policy;
+use super::refusal::Refusal;
 use super::waiting::Waiting;
 use super::ways::Ways;
 use super::young::Young;
 use crate::cookie::Resets;
 use crate::defence::{Lottery, Orders};
 use crate::door::Door;
-use crate::drops::{Cause, DropReason};
+use crate::drops::Cause;
 use crate::fast::{Fast, Moment};
 use crate::flow::{Entry, Table};
 use crate::forward;
 use crate::fragment::Fragments;
 use crate::ftp::{Expectations, Shifts};
-use crate::neighbour::{Ask, Fib, Hop, NoHop};
+use crate::neighbour::{Fib, Hop, NoHop};
 use crate::path_mtu::PathMtus;
 use crate::pool::Pool;
 use crate::returned::Returns;
-use crate::service::{Real, Service};
+use crate::service::Service;
 use crate::stats::WorkerStats;
 use crate::tcp::Timeouts;
 use crate::templates::Templates;
@@ -74,77 +75,6 @@ pub(super) struct View<'s> {
     pub(super) resets: &'s Resets,
     /// The next identification of a tunnelled datagram.
     pub(super) ident: &'s Cell<u16>,
-}
-
-/// Whose drop it is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Owner<'a> {
-    Nobody,
-    Service(&'a Service),
-    Real(&'a Real),
-}
-
-/// A packet that goes no further.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal<'a> {
-    pub(super) reason: DropReason,
-    pub(super) owner: Owner<'a>,
-    /// The neighbour whose Ethernet address is missing.
-    pub(super) ask: Option<Ask>,
-    /// With [`Cause::TooBig`]: what would have gone, bytes.
-    pub(super) mtu: u32,
-    /// The address to answer from, when it is not the packet's destination.
-    pub(super) vip: Option<Addr>,
-    /// Whether its sender takes the connection for open: then only a RST ends it.
-    pub(super) is_open: bool,
-}
-
-impl<T: Into<DropReason>> From<T> for Refusal<'_> {
-    fn from(reason: T) -> Self {
-        Self {
-            reason: reason.into(),
-            owner: Owner::Nobody,
-            ask: None,
-            mtu: 0,
-            vip: None,
-            is_open: false,
-        }
-    }
-}
-
-impl From<NoHop> for Refusal<'_> {
-    fn from(no_hop: NoHop) -> Self {
-        Self {
-            ask: Ask::to_mend(no_hop),
-            ..Cause::from(no_hop).into()
-        }
-    }
-}
-
-impl<'a> Refusal<'a> {
-    /// The same, counted for a real server.
-    pub(super) fn of_real(self, real: &'a Real) -> Self {
-        Self {
-            owner: Owner::Real(real),
-            ..self
-        }
-    }
-
-    /// The same, counted for a service if it is nobody's.
-    pub(super) fn within(self, service: &'a Service) -> Self {
-        match self.owner {
-            Owner::Nobody => self.of_service(service),
-            Owner::Service(_) | Owner::Real(_) => self,
-        }
-    }
-
-    /// The same, counted for a service.
-    pub(super) fn of_service(self, service: &'a Service) -> Self {
-        Self {
-            owner: Owner::Service(service),
-            ..self
-        }
-    }
 }
 
 impl<'s> View<'s> {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use adminapi::sysctl::Sysctl;
 
 use super::judge::segment_of;
-use super::view::{Refusal, View};
+use super::refusal::Refusal;
+use super::view::View;
 use crate::cookie::{self, Proof, Recipe};
 use crate::direction::Direction;
 use crate::drops::Cause;

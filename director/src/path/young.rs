@@ -4,11 +4,8 @@
 //! says less, when it has lived for a moment: both ways at once, without a packet, for which there may be no
 //! director any more.
 
-use super::handover::is_settled;
-use super::view::View;
 use super::waiting::Patient;
-use crate::fast::Fast;
-use crate::flow::{Direction, Entry};
+use crate::flow::Entry;
 use crate::time::Ticks;
 use crate::wire::{Protocol, Tuple};
 
@@ -16,16 +13,13 @@ use crate::wire::{Protocol, Tuple};
 /// of what it gets.
 const FEW: u32 = 4;
 
-/// Connections that are looked at in one round.
-const BUDGET: usize = 64;
-
 /// One that is to be told of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Young {
     /// The tuple of its client's packets.
-    original: Tuple,
+    pub(super) original: Tuple,
     /// Where they come in.
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Patient for Young {
@@ -39,53 +33,6 @@ impl Patient for Young {
 #[inline]
 pub(super) fn is_young(entry: &Entry) -> bool {
     entry.protocol() == Protocol::Tcp && !entry.is_spliced() && entry.packets <= FEW
-}
-
-impl View<'_> {
-    /// Has the gate told of a connection later that has just been agreed on, if it has.
-    pub(super) fn watch(&self, entry: &Entry) {
-        if self.fast.is_some() && is_settled(entry) && is_young(entry) && !self.is_from_here() {
-            let young = Young {
-                original: entry.original(),
-                port: self.port,
-            };
-            self.young.put(young, self.now);
-        }
-    }
-
-    /// Tells the gate of those that have been young.
-    pub(super) fn tend_young(&self) {
-        let Some(fast) = self.fast else {
-            return;
-        };
-        for _ in 0..BUDGET {
-            match self.young.take(self.now) {
-                Some(young) => self.tell(fast, &young),
-                None => return,
-            }
-        }
-    }
-
-    /// Tells the gate of one, both ways or none.
-    fn tell(&self, fast: &Fast, young: &Young) {
-        let place = self.table.locate(Direction::Original, &young.original);
-        let mut shard = self.table.lock(&place);
-        let found = shard.find(&place, |entry| entry.matches_original(&young.original));
-        let Some(entry) = found.map(|handle| shard.entry_mut(handle)) else {
-            return;
-        };
-        if entry.is_cached() || !is_settled(entry) {
-            return;
-        }
-        let Some(legs) = self.legs(entry, young.port..young.port + 1) else {
-            return;
-        };
-        let told = || legs.iter().flatten();
-        let are_all = entry.is_one_way() || told().count() == legs.len();
-        if are_all && told().all(|(_, leg)| fast.delivers(leg.hop.port)) {
-            told().for_each(|(shape, leg)| fast.enter(entry, shape, leg));
-        }
-    }
 }
 
 #[cfg(test)]
