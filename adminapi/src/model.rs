@@ -66,7 +66,7 @@ pub use filter::{
 };
 pub use health::{
     AgentCheck, CheckCounts, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure,
-    PassiveCheck, RealState, ServiceCondition,
+    PassiveCheck, QueueCondition, RealState, ServiceCondition,
 };
 pub use helper::{BadHelper, Helper};
 pub use id::{BadServiceId, Family, Protocol, ServiceId};

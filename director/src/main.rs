@@ -119,6 +119,9 @@ fn check(file: &Path) -> Result<()> {
         let file = file.display();
         println!("{file}: the limit {name:?} counts nothing, since only TCP has SYNs: use packets");
     }
+    for idle in config.idle_queues(&config.services) {
+        println!("{}: {idle}", file.display());
+    }
     println!("{}: ok", file.display());
     Ok(())
 }

@@ -163,6 +163,9 @@ pub(super) const METRICS: &[Metric] = metrics! {
         Real(real) real.condition.as_ref().map(|condition| condition.state.is_well());
     Gauge bulwark_real_health_weight "What its health leaves of its weight."
         Real(real) real.condition.as_ref().map(|condition| condition.weight);
+    Gauge bulwark_real_listen_queue_ratio
+        "How full its listen queue is, of 1, where weights go by that and its agent tells."
+        Real(real) queue(real);
     Gauge bulwark_real_health_change_timestamp_seconds
         "Since when it is in its state, in seconds of Unix time."
         Real(real) real.condition.as_ref().map(|condition| condition.since);
@@ -239,6 +242,11 @@ fn takers(service: &ServiceView) -> usize {
 
 fn last(real: &RealView) -> Option<&LastCheck> {
     real.condition.as_ref()?.last.as_ref()
+}
+
+fn queue(real: &RealView) -> Option<f64> {
+    let full = real.condition.as_ref()?.queue.as_ref()?.full?;
+    Some(f64::from(full) / 100.0)
 }
 
 fn seconds(millis: u64) -> f64 {

@@ -2,7 +2,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::fake::Fake;
-use crate::model::{CheckCounts, Condition, HealthSource, LastCheck, RealState, ServiceCondition};
+use crate::model::{
+    CheckCounts, Condition, HealthSource, LastCheck, QueueCondition, RealState, ServiceCondition,
+};
 
 fn service(port: usize, reals: usize) -> crate::model::Service {
     let real =
@@ -97,6 +99,12 @@ fn the_health_of_what_is_watched_has_series() {
         // Its agent is asked, and nothing else.
         service.reals[0].condition = Some(Condition {
             weight: 1,
+            queue: Some(QueueCondition {
+                full: Some(80),
+                leaves: 25,
+                of: 4,
+                ..QueueCondition::default()
+            }),
             ..Condition::default()
         });
     }
@@ -117,6 +125,7 @@ fn the_health_of_what_is_watched_has_series() {
     for (name, count) in [
         ("bulwark_real_checks_total", 2),
         ("bulwark_real_check_seconds_total", 1),
+        ("bulwark_real_listen_queue_ratio", 1),
         ("bulwark_real_up", 2),
     ] {
         assert_eq!(samples[name].len(), count, "{name}");

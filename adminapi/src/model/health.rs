@@ -149,6 +149,10 @@ pub struct HealthPolicy {
     /// What the clients' connections say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive: Option<PassiveCheck>,
+    /// Whether weights go by listen queues: one whose queue fills, as the agent of Bulwark on it tells,
+    /// gets fewer new connections until it has caught up. Of TCP at one port only.
+    #[serde(default, skip_serializing_if = "super::is_off")]
+    pub queues: bool,
     /// What becomes of one that is down.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -174,6 +178,7 @@ impl Default for HealthPolicy {
             check: None,
             agent: None,
             passive: None,
+            queues: false,
             on_failure: OnFailure::default(),
             quorum: quorum(),
             slow_start: Millis::default(),
@@ -265,6 +270,9 @@ pub struct Condition {
     pub weight: u32,
     /// The same in percent, as weights are whole numbers.
     pub percent: u32,
+    /// What its listen queue does to that, where weights go by queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueCondition>,
     /// Whether it is out of the service (`on_failure = "remove"`).
     #[serde(default, skip_serializing_if = "super::is_off")]
     pub removed: bool,
@@ -277,6 +285,38 @@ pub struct Condition {
     /// How often it has gone down.
     #[serde(default)]
     pub downs: u64,
+}
+
+/// How full the listen queue of a real server is, and what that leaves of its weight.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"full": 80, "leaves": 25, "of": 8}))]
+pub struct QueueCondition {
+    /// How full it is, in percent, as its agent has told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<u32>,
+    /// Why nobody tells; it counts as empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lack: Option<String>,
+    /// What it leaves, in percent: 100, 75, 50, 25 or 5.
+    pub leaves: u32,
+    /// Of which weight: what the real server would have without, and what ipvsadm lists.
+    pub of: u32,
+}
+
+impl QueueCondition {
+    /// Whether it takes anything.
+    pub const fn is_felt(&self) -> bool {
+        self.leaves < 100
+    }
+
+    /// How it is, in words.
+    pub fn said(&self) -> String {
+        match (self.full, &self.lack) {
+            (Some(full), _) => format!("listen queue {full} % full"),
+            (None, Some(lack)) => format!("listen queue not known: {lack}"),
+            (None, None) => "listen queue not known".to_owned(),
+        }
+    }
 }
 
 /// Checks of a real server since it is watched, or since the director started.

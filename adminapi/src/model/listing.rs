@@ -342,7 +342,7 @@ impl RealRow {
             address: view.address,
             port: view.port,
             weight: match query.side {
-                Side::Present => view.effective_weight(),
+                Side::Present => view.listed_weight(),
                 Side::Configured => view.weight,
             },
             method: view.method,

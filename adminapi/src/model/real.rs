@@ -304,11 +304,20 @@ impl RealView {
         SocketAddr::new(self.address, self.port)
     }
 
-    /// Its share of the new connections: the weight that the kernel would have, told by a tool
-    /// that watches its health.
+    /// Its share of the new connections.
     pub fn effective_weight(&self) -> u32 {
         let condition = self.condition.as_ref();
         condition.map_or(self.weight, |condition| condition.weight)
+    }
+
+    /// The weight that ipvsadm lists: without what its listen queue takes, which comes and goes with
+    /// each burst.
+    pub fn listed_weight(&self) -> u32 {
+        let queue = self
+            .condition
+            .as_ref()
+            .and_then(|known| known.queue.as_ref());
+        queue.map_or_else(|| self.effective_weight(), |queue| queue.of)
     }
 
     /// Whether its health has put it out of the service.

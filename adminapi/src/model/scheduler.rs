@@ -77,6 +77,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether it goes by weights above 0.
+    pub const fn weighs(self) -> bool {
+        !matches!(self, Self::Rr | Self::Lc | Self::Dh)
+    }
+
     /// What it does, in a few words.
     pub const fn description(self) -> &'static str {
         match self {

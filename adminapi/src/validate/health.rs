@@ -9,7 +9,8 @@ use super::address::{Role, unusable};
 use super::{validate_real, zero_port};
 use crate::error::Problem;
 use crate::model::{
-    AgentCheck, Check, CheckKind, HealthPolicy, Millis, Octets, Pace, PassiveCheck, Real, ServiceId,
+    AgentCheck, Check, CheckKind, HealthPolicy, Millis, Octets, Pace, PassiveCheck, Protocol, Real,
+    ServiceId,
 };
 
 /// The bounds of an interval and of a timeout.
@@ -52,6 +53,7 @@ pub fn bad_health(
     if let Some(passive) = &policy.passive {
         problems.extend(below("/passive", bad_passive(service, passive)));
     }
+    problems.extend(bad_queues(service, policy.queues));
     problems.extend(out_of("/quorum", policy.quorum, COUNTS));
     if policy.slow_start > LONGEST {
         problems.push(too_long("/slow_start"));
@@ -285,6 +287,15 @@ fn bad_passive(service: ServiceId, passive: &PassiveCheck) -> Vec<Problem> {
     problems
 }
 
+/// An agent is asked about the listener at one place.
+fn bad_queues(service: ServiceId, queues: bool) -> Option<Problem> {
+    let listens = service.protocol() == Some(Protocol::Tcp) && service.port() > 0;
+    (queues && !listens).then(|| {
+        let message = "a service has listen queues when it is of TCP, at one port";
+        Problem::new("/queues", message, "leave it out")
+    })
+}
+
 fn bad_sorry(
     service: ServiceId,
     sorry: &Real,
@@ -336,6 +347,7 @@ mod tests {
             r#"{"check":{"type":"udp","send":"\\x00ping","expect":"pong","port":53,"address":"127.0.0.1"}}"#,
             r#"{"check":{"type":"grpcs","service":"a.B","ca":"/etc/ca.pem"}}"#,
             r#"{"check":{"type":"exec","command":["/bin/true"]}}"#,
+            r#"{"queues":true}"#,
             r#"{"agent":{"port":5555},"passive":{},"on_failure":"remove","quorum":2,"slow_start":"30s",
                 "sorry":{"address":"10.0.2.99"}}"#,
         ] {
@@ -435,5 +447,15 @@ mod tests {
             judge(0, r#"{"check":{"type":"tcp"},"passive":{}}"#),
             ["/health/check/port", "/health/passive"]
         );
+        assert_eq!(judge(0, r#"{"queues":true}"#), ["/health/queues"]);
+        for id in ["udp:192.0.2.10:53", "sctp:192.0.2.10:80", "fwm:7"] {
+            let policy = HealthPolicy {
+                queues: true,
+                ..HealthPolicy::default()
+            };
+            let problems = bad_health(id.parse().unwrap(), Some(&policy), []);
+            assert_eq!(problems.len(), 1, "{id}");
+            assert_eq!(problems[0].pointer, "/health/queues", "{id}");
+        }
     }
 }

@@ -139,8 +139,17 @@ fn row(real: &ShownReal<'_>) -> [String; TITLES.len()] {
         failed.to_string(),
         mean(&condition.checks),
         condition.downs.to_string(),
-        condition.reason.clone(),
+        reason(condition),
     ]
+}
+
+/// Why it is as it is, and why it has not its whole weight, if its listen queue is why.
+fn reason(condition: &Condition) -> String {
+    let queue = condition.queue.as_ref();
+    match queue.filter(|queue| queue.is_felt()) {
+        Some(queue) => format!("{}; {}", condition.reason, queue.said()),
+        None => condition.reason.clone(),
+    }
 }
 
 /// How long a check takes, in milliseconds.
@@ -153,7 +162,7 @@ fn mean(checks: &CheckCounts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::RealState;
+    use adminapi::model::{QueueCondition, RealState};
 
     use super::*;
 
@@ -175,6 +184,15 @@ mod tests {
         };
         let up = condition(RealState::Up, 3, "HTTP 200 OK", false);
         let down = condition(RealState::Down, 0, "connection refused", true);
+        let relieved = Condition {
+            queue: Some(QueueCondition {
+                full: Some(80),
+                leaves: 25,
+                of: 3,
+                ..QueueCondition::default()
+            }),
+            ..condition(RealState::Up, 1, "HTTP 200 OK", false)
+        };
         let real = |real: &str, condition| ShownReal {
             real: real.to_owned(),
             weight: 3,
@@ -192,16 +210,18 @@ mod tests {
                 real("10.0.2.1:8080", Some(&up)),
                 real("10.0.2.2:8080", Some(&down)),
                 real("10.0.2.3:8080", None),
+                real("10.0.2.4:8080", Some(&relieved)),
             ],
         };
         assert_eq!(
             text(&[shown]),
             "\
-tcp:192.0.2.10:80: down, 1 of 3 well, quorum 2, sorry server 10.0.2.99:80
-real server    state  weight  of                 since  checks  failed   ms  downs              reason
-10.0.2.1:8080     up       3   3  2026-11-21 09:56:19Z    1234      34  1.8      2         HTTP 200 OK
-10.0.2.2:8080   down     out   3  2026-11-21 09:56:19Z    1234      34  1.8      2  connection refused
-10.0.2.3:8080      -       3   3                     -       -       -    -      -         not watched
+tcp:192.0.2.10:80: down, 1 of 4 well, quorum 2, sorry server 10.0.2.99:80
+real server    state  weight  of                 since  checks  failed   ms  downs                               reason
+10.0.2.1:8080     up       3   3  2026-11-21 09:56:19Z    1234      34  1.8      2                          HTTP 200 OK
+10.0.2.2:8080   down     out   3  2026-11-21 09:56:19Z    1234      34  1.8      2                   connection refused
+10.0.2.3:8080      -       3   3                     -       -       -    -      -                          not watched
+10.0.2.4:8080     up       1   3  2026-11-21 09:56:19Z    1234      34  1.8      2  HTTP 200 OK; listen queue 80 % full
 "
         );
         assert_eq!(text(&[]), "no service is watched\n");

@@ -1,6 +1,6 @@
 //! Talks to the director: takes keys from it, and tells how this real server stands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub(super) struct Reporter {
     /// The order that is in force, and how long keys live.
     number: u64,
     lease: u32,
+    /// The endpoints that the director asks about, whoever has keys for them.
+    asked: Vec<SocketAddr>,
     /// Of each endpoint how often it has declined, and until when that counts.
     declined: HashMap<SocketAddr, (u64, Option<Instant>)>,
     leaving: watch::Receiver<bool>,
@@ -75,6 +77,7 @@ impl Reporter {
             keyring,
             number: 0,
             lease: 0,
+            asked: Vec::new(),
             declined: HashMap::new(),
             leaving,
             attached,
@@ -114,6 +117,7 @@ impl Reporter {
         info!(director = %self.source.address, "connected to the director");
         // What another connection has told is not known to this one.
         self.number = 0;
+        self.asked.clear();
         let (read, mut write) = tokio::io::split(stream);
         let mut read = BufReader::new(read);
         let mut leaving = self.leaving.clone();
@@ -159,7 +163,7 @@ impl Reporter {
             Order::Keys(keys) => {
                 let installed = self.keyring.lock().install(self.director, &keys);
                 let all = installed.map_err(io::Error::other)?;
-                self.lease = keys.lease;
+                (self.lease, self.asked) = (keys.lease, keys.queues);
                 if !all {
                     warn!(
                         director = %self.source.address,
@@ -187,7 +191,8 @@ impl Reporter {
         let told = self.keyring.lock().set_able(able);
         told.map_err(io::Error::other)?;
         let (listeners, routes) = (listeners::all()?, Routes::open()?);
-        let endpoints: Vec<_> = self.keyring.lock().endpoints().collect();
+        let mut endpoints: BTreeSet<_> = self.keyring.lock().endpoints().collect();
+        endpoints.extend(&self.asked);
         let addresses: HashSet<_> = endpoints.iter().map(SocketAddr::ip).collect();
         let here = addresses.into_iter().filter_map(|addr| {
             let here = routes.end_here(addr);

@@ -7,7 +7,7 @@
 mod serve;
 mod speakers;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::Mutex;
@@ -29,6 +29,10 @@ const MOST: usize = 4096;
 
 /// Services whose connections may come to one endpoint (`SERVICES` in `bpf/agent/cookie.h`).
 const SERVICES: usize = 4;
+
+/// Endpoints at most of whose queues one agent is asked beside those that it has keys for: a report is
+/// a line of bounded length.
+const QUEUES: usize = 4096;
 
 /// One agent that is connected.
 struct Session {
@@ -54,6 +58,13 @@ impl Session {
         all.filter(move |queue| entrusted.contains(&queue.endpoint))
     }
 
+    /// What it tells of an endpoint.
+    fn look(&self, endpoint: SocketAddr) -> Result<&Listening, Inability> {
+        let mut listening = self.report.listening.iter();
+        let found = listening.find(|listening| listening.endpoint == endpoint);
+        found.ok_or("its agent has not looked yet")
+    }
+
     fn holds(&self, service: u16, endpoint: SocketAddr, key: &Key) -> bool {
         let key = Some(SecretKey::from(*key));
         let of = |keys: &&KeysOf| keys.service == service && keys.endpoint == endpoint;
@@ -61,17 +72,22 @@ impl Session {
         found.is_some_and(|found| found.keys.contains(&key))
     }
 
-    /// Tells it all its keys, where they have changed.
-    fn tell(&mut self, services: Vec<KeysOf>, lease: u32) {
+    /// Tells it all its keys, and whose queues are asked for, where that has changed.
+    fn tell(&mut self, services: Vec<KeysOf>, queues: Vec<SocketAddr>, lease: u32) {
+        let next = Keys {
+            number: self.told.number,
+            lease,
+            scale: cookie::SCALE,
+            services,
+            queues,
+        };
         let fresh = self.told.number == 0;
-        if !fresh && self.told.services == services && self.told.lease == lease {
+        if !fresh && self.told == next {
             return;
         }
         self.told = Keys {
             number: self.told.number + 1,
-            lease,
-            scale: cookie::SCALE,
-            services,
+            ..next
         };
         let _ = self.orders.send(Order::Keys(self.told.clone()));
     }
@@ -153,8 +169,14 @@ impl Agents {
         self.connected.lock().sessions.len()
     }
 
-    /// Tells each agent the keys of the real servers that it speaks for, where they have changed.
-    pub(crate) fn tell(&self, all: &[(IpAddr, KeysOf)], lease: u32) {
+    /// Tells each agent the keys of the real servers that it speaks for, and of which `queues` of theirs
+    /// it is to tell, where that has changed.
+    pub(crate) fn tell(
+        &self,
+        all: &[(IpAddr, KeysOf)],
+        queues: &[(IpAddr, SocketAddr)],
+        lease: u32,
+    ) {
         let Connected {
             sessions, speakers, ..
         } = &mut *self.connected.lock();
@@ -164,9 +186,17 @@ impl Agents {
                 own.entry(*id).or_default().push(keys);
             }
         }
+        let mut asked: HashMap<u64, BTreeSet<SocketAddr>> = HashMap::new();
+        for (addr, endpoint) in queues {
+            for id in speakers.of(*addr) {
+                asked.entry(*id).or_default().insert(*endpoint);
+            }
+        }
         for (id, session) in sessions {
             let own = own.remove(id).unwrap_or_default();
-            session.tell(as_many_as_fit(own.into_iter()), lease);
+            let asked = asked.remove(id).unwrap_or_default();
+            let asked = asked.into_iter().take(QUEUES).collect();
+            session.tell(as_many_as_fit(own.into_iter()), asked, lease);
         }
     }
 
@@ -182,13 +212,25 @@ impl Agents {
             .sessions
             .values()
             .filter(|session| session.is_alive(now));
-        let queues = alive.flat_map(Session::queues);
-        let open = queues.filter(|queue| queue.limit > 0);
-        let full = open.map(|queue| match queue.standing {
-            Standing::Full => 100.0,
-            _ => 100.0 * f64::from(queue.waiting.min(queue.limit)) / f64::from(queue.limit),
-        });
+        let full = alive.flat_map(Session::queues).filter_map(fill);
         full.reduce(f64::max)
+    }
+
+    /// How full the listen queue at an endpoint of the real server at `addr` is, in whole percent.
+    ///
+    /// # Errors
+    /// Why nobody tells.
+    pub(crate) fn filled(
+        &self,
+        addr: IpAddr,
+        endpoint: SocketAddr,
+        now: Tick,
+    ) -> Result<u32, Inability> {
+        self.ask(addr, now, |session| {
+            let queue = session.look(endpoint)?;
+            let full = fill(queue).ok_or_else(|| shut(queue))?;
+            Ok(full as u32)
+        })
     }
 
     /// What the real server at `addr` can do with connections to `endpoint` that were proved with
@@ -204,6 +246,19 @@ impl Agents {
         key: &Key,
         now: Tick,
     ) -> Result<Abilities, Inability> {
+        self.ask(addr, now, |session| {
+            stands(session, service, endpoint, key)?;
+            Ok(session.report.able.into())
+        })
+    }
+
+    /// The first answer that one of the agents gives who speak for the real server at `addr`.
+    fn ask<T>(
+        &self,
+        addr: IpAddr,
+        now: Tick,
+        question: impl Fn(&Session) -> Result<T, Inability>,
+    ) -> Result<T, Inability> {
         let Connected {
             sessions,
             hosts,
@@ -218,9 +273,9 @@ impl Agents {
                 });
                 continue;
             }
-            match lack(session, service, endpoint, key) {
-                None => return Ok(session.report.able.into()),
-                lack => lacking = lack,
+            match question(session) {
+                Ok(answer) => return Ok(answer),
+                Err(lack) => lacking = Some(lack),
             }
         }
         Err(lacking.or(idle).unwrap_or(match hosts.contains_key(&addr) {
@@ -242,22 +297,41 @@ fn as_many_as_fit<'k>(all: impl Iterator<Item = &'k KeysOf>) -> Vec<KeysOf> {
     all.filter(fits).cloned().collect()
 }
 
-/// What keeps a real server from taking such connections.
-fn lack(session: &Session, service: u16, endpoint: SocketAddr, key: &Key) -> Option<Inability> {
+/// That a real server takes such connections, or what keeps it from that.
+fn stands(
+    session: &Session,
+    service: u16,
+    endpoint: SocketAddr,
+    key: &Key,
+) -> Result<(), Inability> {
     if !session.holds(service, endpoint, key) {
-        return Some("its agent does not hold the key yet");
+        return Err("its agent does not hold the key yet");
     }
     if !session.report.able.cookies {
         let lack = session.report.able.lack;
-        return Some(lack.map_or("its tcp_syncookies is 0", Lack::name));
+        return Err(lack.map_or("its tcp_syncookies is 0", Lack::name));
     }
-    let mut listening = session.report.listening.iter();
-    match listening.find(|listening| listening.endpoint == endpoint) {
-        None => Some("its agent has not looked yet"),
-        Some(found) if found.standing == Standing::Ready => None,
-        Some(found) if found.elsewhere => Some("its address is none of its host's"),
-        Some(found) => Some(found.standing.name()),
+    let found = session.look(endpoint)?;
+    match found.standing {
+        Standing::Ready => Ok(()),
+        _ => Err(shut(found)),
     }
+}
+
+/// Why an endpoint is not ready.
+const fn shut(found: &Listening) -> Inability {
+    match found.elsewhere {
+        true => "its address is none of its host's",
+        false => found.standing.name(),
+    }
+}
+
+/// How full a listen queue is, in percent; none where nobody listens.
+fn fill(queue: &Listening) -> Option<f64> {
+    (queue.limit > 0).then(|| match queue.standing {
+        Standing::Full => 100.0,
+        _ => 100.0 * f64::from(queue.waiting.min(queue.limit)) / f64::from(queue.limit),
+    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(super) fn certificate(addr: &str) -> CertificateDer<'static> {
 struct Bed {
     agents: Agents,
     key: Key,
+    /// Whose queues it is asked for beside that.
+    asked: Vec<(IpAddr, SocketAddr)>,
     orders: UnboundedReceiver<Order>,
 }
 
@@ -33,6 +35,7 @@ impl Bed {
         let bed = Self {
             agents,
             key: Key([7; 16]),
+            asked: Vec::new(),
             orders,
         };
         bed.tell(&[Some(bed.key), None]);
@@ -53,7 +56,7 @@ impl Bed {
             (REAL.parse().unwrap(), keys),
             ("10.0.2.2".parse().unwrap(), other),
         ];
-        self.agents.tell(&all, 60);
+        self.agents.tell(&all, &self.asked, 60);
     }
 
     fn keys(&mut self) -> Option<Keys> {
@@ -173,6 +176,64 @@ fn the_fullest_queue_is_one_that_there_are_keys_for() {
     assert_eq!(hear("10.0.2.1:8080", 4), Some(40.0));
     assert_eq!(hear("10.0.2.1:8080", u32::MAX), Some(100.0));
     assert_eq!(hear("10.0.2.9:8080", 9), None);
+}
+
+#[test]
+fn an_agent_is_asked_for_the_queues_of_its_own_real_server_each_once() {
+    let mut bed = Bed::new();
+    assert!(bed.keys().unwrap().queues.is_empty());
+    let place = |addr: &str, port: u16| {
+        let addr: IpAddr = addr.parse().unwrap();
+        (addr, SocketAddr::new(addr, port))
+    };
+    let (own, other) = (place(REAL, 9090), place("10.0.2.2", 9090));
+    bed.asked = vec![own, other, own, place(REAL, 81)];
+    bed.tell(&[Some(bed.key), None]);
+    let keys = bed.keys().unwrap();
+    assert_eq!((keys.number, keys.queues.len()), (2, 2));
+    assert_eq!(keys.queues, [place(REAL, 81).1, own.1]);
+    bed.tell(&[Some(bed.key), None]);
+    assert_eq!(bed.keys(), None);
+    bed.asked.clear();
+    bed.tell(&[Some(bed.key), None]);
+    assert!(bed.keys().unwrap().queues.is_empty());
+}
+
+#[test]
+fn how_full_a_queue_is_is_known_while_its_agent_lives_and_tells() {
+    let bed = Bed::new();
+    let at: SocketAddr = "10.0.2.1:9090".parse().unwrap();
+    let filled = |now| bed.agents.filled(at.ip(), at, Tick(now));
+    let hear = |standing, (waiting, limit), elsewhere| {
+        let mut report = report(1, standing);
+        report.listening[0] = Listening {
+            endpoint: at,
+            standing,
+            waiting,
+            limit,
+            elsewhere,
+        };
+        bed.agents.hear(1, report, Tick(0));
+        filled(0)
+    };
+    assert_eq!(filled(0), Err("its agent has not looked yet"));
+    for (standing, queue, percent) in [
+        (Standing::Ready, (0, 128), 0),
+        (Standing::Ready, (127, 128), 99),
+        (Standing::Ready, (1, 3), 33),
+        (Standing::Refused, (3, 4), 75),
+        (Standing::Full, (129, 128), 100),
+        (Standing::Full, (1, 1), 100),
+    ] {
+        assert_eq!(hear(standing, queue, false), Ok(percent), "{queue:?}");
+    }
+    assert_eq!(bed.agents.fullest(Tick(0)), None, "there is no key for it");
+    assert_eq!(hear(Standing::Closed, (0, 0), false), Err("nobody listens"));
+    let strange = Err("its address is none of its host's");
+    assert_eq!(hear(Standing::Closed, (0, 0), true), strange);
+    assert_eq!(filled(20), Err("its agent is silent"));
+    bed.agents.part(1);
+    assert_eq!(filled(0), Err("no agent speaks for it"));
 }
 
 #[test]

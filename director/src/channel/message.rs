@@ -32,6 +32,9 @@ pub(crate) struct Keys {
     pub(crate) scale: u8,
     /// What for.
     pub(crate) services: Vec<KeysOf>,
+    /// Endpoints of whose listen queues it is to tell as well, keys or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) queues: Vec<SocketAddr>,
 }
 
 /// The keys of one service.
@@ -73,7 +76,7 @@ pub(crate) struct Report {
     pub(crate) leaving: bool,
     /// What its kernel can do.
     pub(crate) able: Able,
-    /// How each endpoint stands that it has keys for.
+    /// How each endpoint stands that it has keys for, or is to tell of.
     pub(crate) listening: Vec<Listening>,
 }
 
@@ -197,6 +200,19 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_names_no_queues_is_read_as_before_they_were_asked_for() {
+        let keys = Keys {
+            number: 7,
+            ..Keys::default()
+        };
+        let line = serde_json::to_string(&Order::Keys(keys.clone())).unwrap();
+        let former = r#"{"keys":{"number":7,"lease":0,"scale":0,"services":[]}}"#;
+        assert_eq!(line, former);
+        let read: Order = serde_json::from_str(former).unwrap();
+        assert_eq!(read, Order::Keys(keys));
+    }
 
     #[test]
     fn a_report_of_another_version_is_refused_by_that_whatever_it_says() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use adminapi::model::{
     AgentCheck, Check, CheckKind, HealthPolicy, Millis, OnFailure, Pace, PassiveCheck, Real,
+    Service,
 };
 
 use super::read::{Expected, Section};
@@ -67,6 +68,7 @@ pub(super) fn read_policy(
             .has("passive")
             .then(|| section.section("passive"))
             .map(read_passive),
+        queues: section.or("queues", &Expected::BOOLEAN, false),
         on_failure: section.or("on_failure", &consequence, OnFailure::default()),
         quorum: section.or("quorum", &NUMBER, 1),
         slow_start: section.or("slow_start", &SPAN, Millis::default()),
@@ -74,6 +76,26 @@ pub(super) fn read_policy(
     };
     section.finish();
     Some(policy)
+}
+
+/// What there is to say of each of `services` whose weights would go by listen queues and do not, by
+/// their schedulers or since nobody tells of queues.
+pub(super) fn idle_queues(services: &[Service], has_agents: bool) -> impl Iterator<Item = String> {
+    let wants = |service: &&Service| service.health.as_ref().is_some_and(|health| health.queues);
+    services.iter().filter(wants).filter_map(move |service| {
+        let Service { id, scheduler, .. } = service;
+        let scheduler = scheduler.name();
+        match (service.scheduler.weighs(), has_agents) {
+            (false, _) => Some(format!(
+                "{id}: queues under health does nothing, since {scheduler} goes by no weights: leave it out, \
+                 or use wrr, wlc or another that does"
+            )),
+            (true, false) => Some(format!(
+                "{id}: queues under health does nothing without agents: add [agents], or leave it out"
+            )),
+            (true, true) => None,
+        }
+    })
 }
 
 /// The `check` of a service's health or of a real server, if it has one.
@@ -158,8 +180,6 @@ fn read_passive(mut section: Section<'_>) -> PassiveCheck {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::Service;
-
     use super::*;
     use crate::config::Config;
 
@@ -181,6 +201,7 @@ mod tests {
             on_failure = "remove"
             quorum = 2
             slow_start = "30s"
+            queues = true
             check = {{ type = "https", method = "GET", path = "/up", host = "a.example", status = "2xx",
                 body = "ok", body_regex = "^o", verify = true, ca = "/ca.pem", interval = "500ms",
                 timeout = 1, rise = 4, fall = 5, jitter = 6, address = "10.0.2.9", port = 81 }}
@@ -200,7 +221,7 @@ mod tests {
         );
         let config = Config::parse(&text, "test").unwrap();
         let json = r#"{"protocol":"tcp","address":"192.0.2.10","port":80,
-            "health":{"on_failure":"remove","quorum":2,"slow_start":"30s",
+            "health":{"on_failure":"remove","quorum":2,"slow_start":"30s","queues":true,
                 "check":{"type":"https","method":"GET","path":"/up","host":"a.example","status":"2xx",
                     "body":"ok","body_regex":"^o","verify":true,"ca":"/ca.pem","interval":"500ms",
                     "timeout":1,"rise":4,"fall":5,"jitter":6,"address":"10.0.2.9","port":81},
@@ -213,6 +234,36 @@ mod tests {
                 {"address":"10.0.2.3","check":{"type":"grpc","service":"a.B"}}]}"#;
         let service: Service = serde_json::from_str(json).unwrap();
         assert_eq!(config.services, [service]);
+    }
+
+    #[test]
+    fn queues_that_nothing_goes_by_are_told_of() {
+        let agents = "[agents]\nlisten = \"10.0.2.254:7071\"\ncertificate = \"/c\"\nkey = \"/k\"\nclient_ca = \"/a\"\n";
+        let said = |agents: &str, lines: &str| {
+            let config =
+                Config::parse(&format!("{HEAD}{agents}{SERVICE}{lines}\n"), "test").unwrap();
+            config.idle_queues(&config.services).collect::<Vec<_>>()
+        };
+        let on = "health.queues = true";
+        for (agents, lines, expected) in [
+            (agents, on.to_owned(), None),
+            (
+                agents,
+                format!("scheduler = \"rr\"\n{on}"),
+                Some("rr goes by no weights"),
+            ),
+            ("", on.to_owned(), Some("add [agents]")),
+            ("", "health.queues = false".to_owned(), None),
+            ("", String::new(), None),
+        ] {
+            let said = said(agents, &lines);
+            assert_eq!(said.len(), usize::from(expected.is_some()), "{said:?}");
+            let told = said.iter().all(|said| {
+                said.starts_with("tcp:192.0.2.10:80: ")
+                    && said.contains(expected.unwrap_or_default())
+            });
+            assert!(told, "{said:?}");
+        }
     }
 
     #[test]

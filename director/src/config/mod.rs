@@ -105,6 +105,12 @@ impl Config {
         load(path, read).map(Self)
     }
 
+    /// What there is to say of those of `services`, of this configuration or of what is kept in its place,
+    /// whose weights would go by listen queues and do not.
+    pub fn idle_queues(&self, services: &[Service]) -> impl Iterator<Item = String> {
+        health::idle_queues(services, self.agents.is_some())
+    }
+
     /// Reads `text`, which errors call `name`.
     ///
     /// # Errors

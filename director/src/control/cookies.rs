@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::events::EventKind;
+use super::health::queues_asked;
 use super::unix::unix_now;
 use super::{Director, translate};
 use crate::agents::Agents;
@@ -172,7 +173,7 @@ impl Director {
             }
         }
         let lease = 2 * mint.period().as_seconds_ceil() + 2;
-        self.agents.tell(&orders, lease);
+        self.agents.tell(&orders, &queues_asked(&pool), lease);
     }
 
     /// Takes from the gate what belongs to services that are no more.

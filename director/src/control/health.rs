@@ -3,9 +3,11 @@
 //!
 //! ```text
 //!  health: checks, agents -> visit: what they call for -> orders: done to the pool
+//!  queues: their agents tell of --'
 //! ```
 
 mod orders;
+mod queues;
 mod shown;
 mod visit;
 
@@ -21,13 +23,16 @@ use tracing::{info, warn};
 
 use super::unix::unix_now;
 use super::{Director, translate};
+use crate::agents::Agents;
 use crate::config::Health;
 use crate::health::{Bed, Chart, Patient, Place, Regimen, Rounds, Switchboard, Target};
 use crate::keep::Watched;
 use crate::pool::Pool;
 use crate::service::{Fitness, Real, Service, ServiceKey};
+use crate::time::Tick;
 
 use orders::carry_out;
+pub(super) use queues::asked as queues_asked;
 use visit::News;
 
 /// How often time alone is let work: holds end, weights are brought up.
@@ -54,6 +59,14 @@ struct Books {
     charts: HashMap<Place, Chart>,
     /// Where the programs are that the API may have run.
     scripts: PathBuf,
+}
+
+/// A look at all of them.
+struct Round<'a> {
+    now: Instant,
+    /// The same, by the director's clock.
+    tick: Tick,
+    agents: &'a Agents,
 }
 
 impl Ward {
@@ -162,11 +175,16 @@ impl Director {
     /// Draws the conclusions of what is known at `now`.
     fn treat(&self, now: Instant) {
         let (mut orders, mut news) = (Vec::new(), Vec::new());
+        let round = Round {
+            now,
+            tick: self.facts.clock.tick_of(now),
+            agents: &self.agents,
+        };
         {
             let pool = self.shared.pool.load();
             let mut books = self.ward.books.lock();
             for service in pool.iter() {
-                let wanted = books.visit(service, now, &mut news);
+                let wanted = books.visit(service, &round, &mut news);
                 orders.extend(wanted.into_iter().map(|order| (service.key, order)));
             }
         }
@@ -209,8 +227,8 @@ fn regimen(service: &Service, real: &Real) -> Option<Regimen> {
     let policy = service.health.as_deref();
     let check = real.check.as_deref().or_else(|| policy?.check.as_ref());
     let agent = policy.and_then(|policy| policy.agent);
-    let is_met = policy.is_some_and(|policy| policy.passive.is_some());
-    (check.is_some() || agent.is_some() || is_met).then(|| Regimen {
+    let is_seen = policy.is_some_and(|policy| policy.passive.is_some() || policy.queues);
+    (check.is_some() || agent.is_some() || is_seen).then(|| Regimen {
         target: Target {
             service: translate::id(&service.key),
             real: real.endpoint.into(),

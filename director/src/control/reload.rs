@@ -66,6 +66,9 @@ impl Director {
             filter: Filtering::of(&config.filter, self)?.with_rules(wishes.filter.clone()),
             grace: config.datapath.drain,
         })?;
+        for idle in config.idle_queues(&wishes.services) {
+            warn!("{idle}");
+        }
         self.set_grace(config.datapath.drain);
         self.set_brief(config.defense.brief);
         self.adopt_health(&config.health);

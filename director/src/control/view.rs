@@ -155,7 +155,7 @@ fn real_row(real: &Real, side: model::Side) -> RealRow {
         address: real.endpoint.addr.into(),
         port: real.endpoint.port,
         weight: match side {
-            model::Side::Present => real.fitness.shown_of(real.configured),
+            model::Side::Present => real.fitness.listed_of(real.configured),
             model::Side::Configured => real.configured,
         },
         method,

@@ -5,6 +5,7 @@
 //!    |        `cadence` says when
 //!  machine    so many in a row make an opinion           report   what its agent says
 //!    |                                                      |     passive  what clients meet
+//!    |                                                      |     strain   how full its listen queue is
 //!  patient    state, reason, and what it leaves of the weight: `service::Fitness`
 //! ```
 //!
@@ -18,7 +19,9 @@ mod patient;
 mod probe;
 mod report;
 mod rounds;
+mod strain;
 
 pub use patient::{Change, Chart, Finding, History, Patient, Words};
 pub use probe::{Switchboard, Target};
 pub use rounds::{Bed, Place, Regimen, Rounds};
+pub use strain::{Filled, Strain, Turn};

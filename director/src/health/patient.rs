@@ -12,6 +12,7 @@ use adminapi::model::{HealthSource, Pace, PassiveCheck, RealState};
 use super::machine::{Machine, Opinion};
 use super::passive::Window;
 use super::report::{Report, Share, Will};
+use super::strain::{Filled, Strain, Turn};
 use crate::service::{Bulletin, Fitness, Part};
 use crate::stats::Handshakes;
 
@@ -65,6 +66,7 @@ pub struct Patient {
     hold: Option<Hold>,
     /// Since when it is brought up to its weight.
     warming: Option<Instant>,
+    strain: Strain,
     bulletin: Arc<Bulletin>,
     last: Option<Finding>,
     history: History,
@@ -103,6 +105,7 @@ impl Patient {
             window: Window::default(),
             hold: None,
             warming: None,
+            strain: Strain::default(),
             bulletin: Arc::new(Bulletin {
                 state: RealState::Unknown,
                 since: now,
@@ -209,6 +212,17 @@ impl Patient {
         }
     }
 
+    /// Takes in how its listen queue stands, if its weight goes by that, and says whether that relieves
+    /// it now, or no more.
+    pub fn pressed(&mut self, filled: Option<Filled>, now: Instant) -> Option<Turn> {
+        self.strain.take(filled, now)
+    }
+
+    /// What its listen queue does to its weight.
+    pub const fn strain(&self) -> &Strain {
+        &self.strain
+    }
+
     /// Draws the conclusion of it all. To be called when something was taken in, and once a second
     /// as time alone ends holds and warming.
     pub fn settle(&mut self, slow_start: Duration, now: Instant) -> Option<Change> {
@@ -281,15 +295,19 @@ impl Patient {
             RealState::Drain => Fitness::Drained,
             RealState::Unknown | RealState::Up | RealState::Warming => {
                 let thousandths = self.warmth(slow_start, now);
+                let part = Part {
+                    thousandths: thousandths as u16,
+                    queue: self.strain.leaves(),
+                    ..Part::WHOLE
+                };
                 Fitness::Fit(match self.report.share {
                     Share::Percent(percent) => Part {
                         thousandths: (thousandths * u32::from(percent)).div_ceil(100) as u16,
-                        ..Part::WHOLE
+                        ..part
                     },
                     Share::Weight(weight) => Part {
                         weight: Some(weight),
-                        thousandths: thousandths as u16,
-                        ..Part::WHOLE
+                        ..part
                     },
                 })
             }

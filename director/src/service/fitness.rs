@@ -21,6 +21,8 @@ pub struct Part {
     pub weight: Option<u32>,
     /// How much of that.
     pub thousandths: u16,
+    /// How much of that its listen queue leaves, in thousandths.
+    pub queue: u16,
     /// What all weights of the service are multiplied with, so that parts of small ones differ.
     pub scale: u16,
 }
@@ -30,6 +32,7 @@ impl Part {
     pub const WHOLE: Self = Self {
         weight: None,
         thousandths: 1000,
+        queue: 1000,
         scale: 1,
     };
 }
@@ -50,8 +53,9 @@ impl Fitness {
             return 0;
         }
         let weight = u64::from(part.weight.unwrap_or(weight));
-        let scaled = weight * u64::from(part.scale) * u64::from(part.thousandths);
-        scaled.div_ceil(1000).min(HEAVIEST) as u32
+        let thousandths = u64::from(part.thousandths) * u64::from(part.queue);
+        let scaled = weight * u64::from(part.scale) * thousandths;
+        scaled.div_ceil(1_000_000).min(HEAVIEST) as u32
     }
 
     /// What people see of it: without the scale.
@@ -59,6 +63,27 @@ impl Fitness {
         match self {
             Self::Fit(part) => Self::Fit(Part { scale: 1, ..part }).of(weight),
             other => other.of(weight),
+        }
+    }
+
+    /// What listings of ipvsadm show of it: without what its listen queue takes, which comes and goes
+    /// with each burst.
+    pub fn listed_of(self, weight: u32) -> u32 {
+        match self {
+            Self::Fit(part) => Self::Fit(Part {
+                queue: Part::WHOLE.queue,
+                ..part
+            })
+            .shown_of(weight),
+            other => other.of(weight),
+        }
+    }
+
+    /// What is left of the weight, in thousandths.
+    pub const fn thousandths(self) -> u32 {
+        match self {
+            Self::Fit(part) => (part.thousandths as u32 * part.queue as u32).div_ceil(1000),
+            Self::Drained | Self::Failed => 0,
         }
     }
 }
@@ -74,6 +99,7 @@ mod tests {
                 weight,
                 thousandths,
                 scale,
+                ..Part::WHOLE
             })
         };
         for (fitness, configured, effective, shown) in [
@@ -96,6 +122,33 @@ mod tests {
         ] {
             assert_eq!(fitness.of(configured), effective, "{fitness:?}");
             assert_eq!(fitness.shown_of(configured), shown, "{fitness:?}");
+        }
+    }
+
+    #[test]
+    fn a_listen_queue_takes_its_part_of_that_and_is_not_listed() {
+        let part = |thousandths, queue, scale| {
+            Fitness::Fit(Part {
+                thousandths,
+                queue,
+                scale,
+                ..Part::WHOLE
+            })
+        };
+        for (fitness, configured, effective, shown, listed, thousandths) in [
+            (part(1000, 250, 1), 8, 2, 2, 8, 250),
+            (part(500, 500, 1), 8, 2, 2, 4, 250),
+            (part(1000, 50, 20), 1, 1, 1, 1, 50),
+            (part(1000, 750, 20), 1, 15, 1, 1, 750),
+            (part(50, 50, 1), 3, 1, 1, 1, 3),
+            (part(1000, 50, 1), 0, 0, 0, 0, 50),
+            (part(0, 50, 1), 7, 0, 0, 0, 0),
+            (Fitness::Failed, 7, 0, 0, 0, 0),
+        ] {
+            assert_eq!(fitness.of(configured), effective, "{fitness:?}");
+            assert_eq!(fitness.shown_of(configured), shown, "{fitness:?}");
+            assert_eq!(fitness.listed_of(configured), listed, "{fitness:?}");
+            assert_eq!(fitness.thousandths(), thousandths, "{fitness:?}");
         }
     }
 }

@@ -198,6 +198,14 @@ impl Real {
         Endpoint::new(addr, port)
     }
 
+    /// Where it hears what is for `vip`: there itself, unless its address is put in.
+    pub const fn hears_at(&self, vip: Endpoint) -> Endpoint {
+        match self.method.is_one_way() {
+            true => vip,
+            false => self.destination(vip),
+        }
+    }
+
     /// Whether a scheduler may choose it.
     #[inline]
     pub fn is_willing(&self) -> bool {

@@ -4,4 +4,5 @@
 mod bed;
 mod checks;
 mod consequences;
+mod queues;
 mod signals;

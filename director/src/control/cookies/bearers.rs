@@ -1,6 +1,6 @@
 //! What agents of real servers are asked, and told: who has the keys, who is to have which.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::way::{Stands, candidates, is_heard};
 use super::{Dies, Look};
@@ -15,7 +15,7 @@ pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Lo
         if real.method == Method::FullNat {
             return Err("by FullNAT it does not see the client");
         }
-        let (addr, to) = (real.endpoint.addr.into(), endpoint_of(real, vip));
+        let (addr, to) = (real.endpoint.addr.into(), real.hears_at(vip).into());
         look.agents.stand(addr, dies.number, to, key, look.now)
     };
     let candidates: Vec<_> = candidates(service, look.sysctls).collect();
@@ -67,18 +67,9 @@ pub(super) fn orders_of<'a>(
     candidates(service, look.sysctls).map(move |real| {
         let keys = KeysOf {
             service: dies.number,
-            endpoint: endpoint_of(real, vip),
+            endpoint: real.hears_at(vip).into(),
             keys: dies.keys.installed().map(|key| key.map(Into::into)),
         };
         (real.endpoint.addr.into(), keys)
     })
-}
-
-/// To where a real server gets the connections of `vip`.
-fn endpoint_of(real: &Real, vip: Endpoint) -> SocketAddr {
-    let to = real.destination(vip);
-    match real.method.is_one_way() {
-        true => vip.into(),
-        false => to.into(),
-    }
 }

@@ -2,13 +2,16 @@
 
 use std::time::{Instant, SystemTime};
 
-use adminapi::model::{CheckCounts, Condition, LastCheck, RealView, ServiceCondition, ServiceView};
+use adminapi::model::{
+    CheckCounts, Condition, LastCheck, QueueCondition, RealView, ServiceCondition, ServiceView,
+};
 
 use super::super::unix::unix;
 use super::super::{Director, view};
 use super::{Books, is_watched, policy, well};
+use crate::health::Patient;
 use crate::pool::Pool;
-use crate::service::{Fitness, Real, Service, ServiceKey};
+use crate::service::{Real, Service, ServiceKey};
 
 impl Director {
     /// Adds to what is shown of a service how it and its real servers are.
@@ -57,6 +60,7 @@ impl Books {
         let bed = self.beds.get(&(service.key, real.endpoint));
         let known = bed.map(|bed| bed.patient.lock());
         let last = known.as_ref().and_then(|patient| patient.last().cloned());
+        let queue = known.as_ref().and_then(|patient| queue(patient, real));
         let history = known.map(|patient| patient.history()).unwrap_or_default();
         // A moment is to be the same second whenever it is asked for.
         let (now, today) = (Instant::now(), SystemTime::now());
@@ -67,10 +71,8 @@ impl Books {
             reason: bulletin.reason.to_string(),
             source: bulletin.source,
             weight: real.fitness.shown_of(real.configured),
-            percent: match real.fitness {
-                Fitness::Fit(part) => u32::from(part.thousandths).div_ceil(10),
-                Fitness::Drained | Fitness::Failed => 0,
-            },
+            percent: real.fitness.thousandths().div_ceil(10),
+            queue,
             removed: service.aside.find(real.endpoint).is_some(),
             last: last.map(|last| LastCheck {
                 at: unix(last.at),
@@ -86,4 +88,15 @@ impl Books {
             downs: history.downs,
         })
     }
+}
+
+/// What its listen queue does to the weight of a real server, where weights go by queues.
+fn queue(patient: &Patient, real: &Real) -> Option<QueueCondition> {
+    let filled = patient.strain().filled()?;
+    Some(QueueCondition {
+        full: filled.ok(),
+        lack: filled.err().map(str::to_owned),
+        leaves: u32::from(patient.strain().leaves()) / 10,
+        of: real.fitness.listed_of(real.configured),
+    })
 }

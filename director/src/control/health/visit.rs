@@ -8,11 +8,12 @@ use adminapi::model::{HealthPolicy, OnFailure, RealState, Scheduler};
 use super::super::events::EventKind;
 use super::super::translate;
 use super::orders::Order;
-use super::{Books, is_watched, policy, well};
-use crate::health::Change;
+use super::{Books, Round, is_watched, policy, queues, well};
+use crate::health::{Change, Filled, Turn};
 use crate::service::{Fitness, Part, Real, Service, ServiceKey};
 
-/// What the weights of a service are multiplied with while one is brought up and some are small.
+/// What the weights of a service are multiplied with while one is brought up or relieved and some are
+/// small.
 const SCALE: u16 = 20;
 
 /// What has happened to a real server, or to the service.
@@ -28,14 +29,15 @@ impl Books {
     pub(super) fn visit(
         &mut self,
         service: &Service,
-        now: Instant,
+        round: &Round<'_>,
         news: &mut Vec<News>,
     ) -> Vec<Order> {
-        let policy = policy(service);
+        let (policy, now) = (policy(service), round.now);
         for real in service.configured() {
             if let Some(change) = self.settle(service, real, &policy, now) {
                 news.push(tidings(service, real, &change));
             }
+            news.extend(self.press(service, real, round));
         }
         let scale = self.scale(service);
         let mut orders: Vec<_> = service
@@ -76,6 +78,13 @@ impl Books {
         patient.settle(policy.slow_start.into(), now)
     }
 
+    fn press(&self, service: &Service, real: &Real, round: &Round<'_>) -> Option<News> {
+        let bed = self.beds.get(&(service.key, real.endpoint))?;
+        let filled = queues::filled(service, real, round);
+        let turn = bed.patient.lock().pressed(filled, round.now)?;
+        Some(relief(service, real, turn, filled))
+    }
+
     /// Parts of small weights would not differ.
     fn scale(&self, service: &Service) -> u16 {
         let takes_weights_as_counts = matches!(
@@ -83,17 +92,21 @@ impl Books {
             Scheduler::Ovf | Scheduler::Lblc | Scheduler::Lblcr
         );
         let is_small = |real: &Arc<Real>| (1..SCALE.into()).contains(&real.configured);
-        let warming = |real: &Arc<Real>| self.state(service, real) == Some(RealState::Warming);
         let differs = !takes_weights_as_counts && service.configured().any(is_small);
-        match differs && service.configured().any(warming) {
+        let has_part = |real: &Arc<Real>| self.has_part(service, real);
+        match differs && service.configured().any(has_part) {
             true => SCALE,
             false => 1,
         }
     }
 
-    fn state(&self, service: &Service, real: &Real) -> Option<RealState> {
-        let bed = self.beds.get(&(service.key, real.endpoint))?;
-        Some(bed.patient.lock().state())
+    /// Whether a real server has a part of its weight for now.
+    fn has_part(&self, service: &Service, real: &Real) -> bool {
+        let bed = self.beds.get(&(service.key, real.endpoint));
+        bed.is_some_and(|bed| {
+            let patient = bed.patient.lock();
+            patient.state() == RealState::Warming || patient.strain().is_felt()
+        })
     }
 
     /// What its health leaves of a real server's weight.
@@ -172,5 +185,24 @@ fn tidings(service: &Service, real: &Real, change: &Change) -> News {
         kind: EventKind::RealHealth,
         is_bad: !change.to.is_well(),
         message: format!("real server {} {from} -> {to}: {reason}", real.endpoint),
+    }
+}
+
+/// What there is to tell when a listen queue begins to take of a weight, or takes nothing any more.
+fn relief(service: &Service, real: &Real, turn: Turn, filled: Option<Filled>) -> News {
+    let why = match filled {
+        Some(Ok(percent)) => format!("its listen queue is {percent} % full"),
+        Some(Err(lack)) => lack.to_owned(),
+        None => "weights do not go by queues".to_owned(),
+    };
+    let what = match turn {
+        Turn::Relieved => "is relieved",
+        Turn::Recovered => "has its whole weight again",
+    };
+    News {
+        service: service.key,
+        kind: EventKind::RealHealth,
+        is_bad: turn == Turn::Relieved,
+        message: format!("real server {} {what}: {why}", real.endpoint),
     }
 }

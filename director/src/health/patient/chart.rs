@@ -9,11 +9,12 @@ use super::{History, Hold, Patient, Words};
 use crate::health::machine::{Machine, Opinion};
 use crate::health::passive::Window;
 use crate::health::report::Report;
+use crate::health::strain::Strain;
 use crate::service::Bulletin;
 use crate::time::{Clock, Tick};
 
 /// A patient on paper, moments as ticks. A row of checks that has not changed an opinion yet is not
-/// on it, nor what clients have met so far.
+/// on it, nor what clients have met so far, nor its listen queue, of which its agent tells anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chart {
     opinion: Opinion,
@@ -62,6 +63,7 @@ impl Patient {
             window: Window::default(),
             hold: chart.hold.map(hold),
             warming: chart.warming.map(moment),
+            strain: Strain::default(),
             bulletin: Arc::new(Bulletin {
                 state: chart.state,
                 since: moment(chart.since),

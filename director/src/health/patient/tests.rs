@@ -232,3 +232,20 @@ fn other_checks_begin_with_what_is_thought() {
     case.patient = case.patient.anew(false, false);
     assert_eq!(case.then(2, ""), "up", "who is checked no more is not down");
 }
+
+#[test]
+fn a_full_queue_relieves_who_is_well_beside_all_else_and_changes_no_state() {
+    let mut case = Case::new(0);
+    case.then(1, "+");
+    let now = case.at(2);
+    assert_eq!(
+        case.patient.pressed(Some(Ok(80)), now),
+        Some(Turn::Relieved)
+    );
+    assert_eq!((case.then(2, ""), case.weight(2)), ("up", 25));
+    assert_eq!((case.then(3, "50%"), case.weight(3)), ("up", 13));
+    assert_eq!((case.then(4, "drain"), case.weight(4)), ("drain", 0));
+    case.then(5, "ready");
+    assert_eq!(case.patient.pressed(None, now), Some(Turn::Recovered));
+    assert_eq!(case.weight(5), 50);
+}
