@@ -299,7 +299,7 @@ impl Control for Fake {
 
     fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
         self.with(|state| {
-            state.rules = rules;
+            state.rules = rules.with_files_of(&state.rules);
             Ok(())
         })?;
         self.filter()

@@ -478,3 +478,109 @@ fn a_limit_of_a_region_holds_for_those_who_are_there() -> Result<()> {
     assert_accounts(&scene.director);
     Ok(())
 }
+
+fn place(scene: &Scene) -> Result<adminapi::model::Place> {
+    Ok(explain(scene, Family::V4)?.place.unwrap_or_default())
+}
+
+/// Files that the configuration names none of, and a director that keeps what the API has set.
+#[test]
+fn the_api_names_files_of_one_folder() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let atlas = Atlas::new("DE", 64_500)?;
+    let at = |name: &str| atlas.directory.path().join(name).display().to_string();
+    let mut scene = Scene::start_shaped(Plan::default(), Scheduler::Rr, &[1, 1, 1], |begun| {
+        begun
+            .filter("databases", at(""))
+            .api("persist", at("state.json"))
+    })?;
+    let denied = Region {
+        list: Some(FilterList::Deny),
+        ..region("country", &["DE"])
+    };
+    let named = |file: &str| FilterRules {
+        country_file: Some(file.to_owned()),
+        regions: vec![denied.clone()],
+        ..FilterRules::default()
+    };
+    let put = |scene: &Scene, rules: &FilterRules| {
+        let api = scene.director.api();
+        api.call(async |client| client.put_filter(rules).await)
+    };
+    let config = |scene: &Scene| scene.director.api().call(async |api| api.config().await);
+    let before = config(&scene)?;
+    std::fs::write(at("junk.mmdb"), "secret")?;
+    for (file, told) in [
+        ("", "no file says where they are; set country_file"),
+        ("/etc/passwd", "/etc/passwd is not in"),
+        ("country.mmdb", "country.mmdb is not in"),
+        (at("none.mmdb").as_str(), "none.mmdb: No such file"),
+        (
+            at("junk.mmdb").as_str(),
+            "name a file in the MaxMind DB format",
+        ),
+    ] {
+        let refused = put(&scene, &named(file)).unwrap_err().to_string();
+        assert!(refused.contains(told), "{file}: {refused}");
+        assert!(!refused.contains("secret"), "{refused}");
+        let whole = adminapi::model::Configuration {
+            filter: Some(named(file)),
+            ..before.clone()
+        };
+        let api = scene.director.api();
+        let refused = api.call(async |api| api.put_config(&whole).await);
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(told), "{file}: {refused}");
+    }
+    assert_eq!(config(&scene)?, before);
+    assert!(connects(&scene, Family::V4));
+
+    let (country, asn) = (at("country.mmdb"), at("asn.mmdb"));
+    put(&scene, &named(&country))?;
+    is_refused(&scene, Family::V4)?;
+    let bulwark = |scene: &Scene, line: &str| {
+        let mut command = Command::new(testbed::director::binary("bulwark")?);
+        let socket = format!("unix:{}", scene.director.socket().display());
+        command.env("BULWARK_API", socket).args(line.split(' '));
+        testbed::process::output(&mut command)
+    };
+    bulwark(&scene, &format!("filter asn-file {asn}"))?;
+    bulwark(&scene, "filter bogon-networks 198.18.0.0/15 2001:db8::/32")?;
+    let shown = bulwark(&scene, "filter")?;
+    for line in [
+        "bogons are   198.18.0.0/15 2001:db8::/32\n".to_owned(),
+        format!("networks of  {country} (Test-Country, "),
+        format!("networks of  {asn} (Test-ASN, "),
+    ] {
+        assert!(shown.contains(&line), "{shown}");
+    }
+    // Who knows of no files leaves them.
+    set(&scene, vec![denied.clone()])?;
+    assert_eq!(place(&scene)?.asn, Some(64_500));
+
+    let there = config(&scene)?;
+    scene.director.end_by(testbed::process::Signal::Kill)?;
+    scene.start_next()?;
+    assert_eq!(config(&scene)?, there);
+    let known = place(&scene)?;
+    assert_eq!(
+        (known.country.as_deref(), known.asn),
+        (Some("DE"), Some(64_500))
+    );
+    is_refused(&scene, Family::V4)?;
+
+    let refused = bulwark(&scene, "filter country-file --none").unwrap_err();
+    let refused = format!("{refused:#}");
+    assert!(refused.contains("no file says where they are"), "{refused}");
+    bulwark(&scene, "filter unregion country")?;
+    bulwark(&scene, "filter country-file --none")?;
+    bulwark(&scene, "filter bogon-networks --built-in")?;
+    let known = place(&scene)?;
+    assert_eq!((known.country, known.asn), (None, Some(64_500)));
+    let rules = config(&scene)?.filter.unwrap_or_default();
+    assert_eq!(rules.bogon_networks, None);
+    assert_accounts(&scene.director);
+    Ok(())
+}

@@ -49,8 +49,10 @@ impl Difference {
         if let Some(daemons) = &wanted.daemons {
             difference.note(path::DAEMONS, now.daemons.as_ref(), Some(daemons));
         }
-        if let Some(filter) = &wanted.filter {
-            difference.note(path::FILTER, now.filter.as_ref(), Some(filter));
+        if let Some(filter) = wanted.filter.clone() {
+            let before = now.filter.as_ref();
+            let filter = before.map_or(filter.clone(), |before| filter.with_files_of(before));
+            difference.note(path::FILTER, before, Some(&filter));
         }
         if let Some(listed) = &wanted.listed {
             difference.listed(now.listed.as_deref().unwrap_or_default(), listed);

@@ -329,7 +329,7 @@ impl RateLimit {
 /// What is filtered besides the lists. Interfaces are those of the director.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"bogons": [], "limits": [{"name": "syns", "of": "syns", "per": "source", "rate": 100}]}))]
+#[schema(example = json!({"bogons": [], "bogon_networks": ["10.0.0.0/8", "fc00::/7"], "limits": [{"name": "syns", "of": "syns", "per": "source", "rate": 100}]}))]
 pub struct FilterRules {
     /// Interfaces through which nothing comes from bogons: networks that are not on the internet.
     #[serde(default)]
@@ -349,6 +349,16 @@ pub struct FilterRules {
     /// How many connections sources may have; all that concern one hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connections: Vec<ConnectionLimit>,
+    /// The file in the MaxMind DB format that says in which countries networks are. That of before
+    /// when left out; `""`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/var/lib/GeoIP/GeoLite2-Country.mmdb")]
+    pub country_file: Option<String>,
+    /// The one that says of which autonomous systems they are. That of before when left out; `""`:
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/var/lib/GeoIP/GeoLite2-ASN.mmdb")]
+    pub asn_file: Option<String>,
     /// Regions, for themselves and for limits and marks to name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
@@ -357,6 +367,47 @@ pub struct FilterRules {
 impl FilterRules {
     /// Bogons at most.
     pub const MAX_BOGONS: usize = 1024;
+
+    const fn files(&self) -> [&Option<String>; 2] {
+        [&self.country_file, &self.asn_file]
+    }
+
+    const fn files_mut(&mut self) -> [&mut Option<String>; 2] {
+        [&mut self.country_file, &mut self.asn_file]
+    }
+
+    /// The same with the files of `before` where it says nothing of them.
+    #[must_use]
+    pub fn with_files_of(mut self, before: &Self) -> Self {
+        for (own, before) in self.files_mut().into_iter().zip(before.files()) {
+            if own.is_none() {
+                own.clone_from(before);
+            }
+        }
+        self
+    }
+
+    /// The same, which says nothing of files that `other` says the same of.
+    #[must_use]
+    pub fn without_files_of(mut self, other: &Self) -> Self {
+        for (own, other) in self.files_mut().into_iter().zip(other.files()) {
+            if own == other {
+                *own = None;
+            }
+        }
+        self
+    }
+
+    /// The same with no file in the place of each that `before` has and this does not name.
+    #[must_use]
+    pub fn without_files_gone(mut self, before: &Self) -> Self {
+        for (own, before) in self.files_mut().into_iter().zip(before.files()) {
+            if own.is_none() && before.is_some() {
+                *own = Some(String::new());
+            }
+        }
+        self
+    }
 
     /// The names of limits that say how wide sources are, and know none.
     pub fn idly_wide(&self) -> impl Iterator<Item = &str> {

@@ -144,3 +144,37 @@ fn flags_are_a_set_in_a_fixed_order() {
     assert_eq!(read, set);
     assert!(!set.has(SchedulerFlag::Third) && set.has(SchedulerFlag::Port));
 }
+
+#[test]
+fn files_of_filters_are_told_apart_by_what_others_name() {
+    let named = |country: Option<&str>, asn: Option<&str>| FilterRules {
+        country_file: country.map(str::to_owned),
+        asn_file: asn.map(str::to_owned),
+        ..FilterRules::default()
+    };
+    let other = named(Some("/c"), None);
+    for (rules, with, without, gone) in [
+        (
+            named(None, None),
+            named(Some("/c"), None),
+            named(None, None),
+            named(Some(""), None),
+        ),
+        (
+            named(Some("/c"), Some("/a")),
+            named(Some("/c"), Some("/a")),
+            named(None, Some("/a")),
+            named(Some("/c"), Some("/a")),
+        ),
+        (
+            named(Some(""), None),
+            named(Some(""), None),
+            named(Some(""), None),
+            named(Some(""), None),
+        ),
+    ] {
+        assert_eq!(rules.clone().with_files_of(&other), with);
+        assert_eq!(rules.clone().without_files_of(&other), without);
+        assert_eq!(rules.without_files_gone(&other), gone);
+    }
+}

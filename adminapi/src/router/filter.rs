@@ -55,6 +55,7 @@ pub(super) async fn change(
     let change = move |control: &dyn Control| {
         let now = present(control)?.rules;
         let rules = patch.applied_to(&now).map_err(ControlError::Invalid)?;
+        let rules = rules.without_files_gone(&now);
         ControlError::unless_valid(validate_filter_rules(&rules))?;
         control.put_filter(rules)
     };

@@ -1,6 +1,7 @@
 //! `[filter]`: the lists of networks, and what is filtered besides them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use adminapi::model::{BanPolicy, ConnectionLimit, FilterRules, Prefix, RateLimit};
@@ -10,7 +11,6 @@ use super::places::Places;
 use super::read::{Expected, Section};
 use super::region;
 use crate::filter::List;
-use crate::region::Files;
 use crate::wire::{Addr, Net};
 
 const NETWORK: Expected = Expected::Text("an address or a network, as in \"10.0.0.0/8\"");
@@ -19,16 +19,30 @@ const SERVICE: Expected = Expected::Text("a service, as in \"tcp:192.0.2.10:80\"
 const V4: Expected = Expected::Number(8..=32);
 const V6: Expected = Expected::Number(16..=128);
 const INTERFACE: Expected = Expected::Text("the name of an interface");
+const FOLDER: Expected = Expected::Text("a directory");
+
+/// Where the files are that say where networks are, unless the file says otherwise.
+const DATABASES: &str = "/var/lib/GeoIP";
 
 /// What is filtered from the start.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     /// Networks, each on one list.
     pub listed: BTreeMap<Net, List>,
-    /// The files that say where networks are.
-    pub files: Files,
+    /// Where the files are that the API may name in its rules.
+    pub databases: PathBuf,
     /// All the rest.
     pub rules: FilterRules,
+}
+
+impl Filter {
+    /// The rules that hold when those of `held`, if there are any, go before these. Where they say
+    /// nothing of files, as former versions did, this does.
+    pub fn with_held(&self, held: Option<&FilterRules>) -> FilterRules {
+        let held = held.cloned();
+        let held = held.map(|held| held.with_files_of(&self.rules));
+        held.unwrap_or_else(|| self.rules.clone())
+    }
 }
 
 pub(super) fn read(mut section: Section<'_>) -> Filter {
@@ -62,12 +76,14 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
         loose: names(&mut section, "loose"),
         limits,
         connections,
+        country_file: file(&mut section, "country_file"),
+        asn_file: file(&mut section, "asn_file"),
         regions,
     };
-    let files = Files {
-        country: file(&mut section, "country_file"),
-        asn: file(&mut section, "asn_file"),
-    };
+    let databases = section.or("databases", &FOLDER, PathBuf::from(DATABASES));
+    if !databases.is_absolute() {
+        section.refuse("databases", "is no absolute path", "begin it with /");
+    }
     // Such a file has been good once: what does nothing is told, and keeps nobody from starting.
     let lists = [
         ("/limits", limit_places),
@@ -97,7 +113,7 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
     section.finish();
     Filter {
         listed,
-        files,
+        databases,
         rules,
     }
 }
@@ -152,11 +168,11 @@ fn read_file(
     }
 }
 
-fn file(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+fn file(section: &mut Section<'_>, key: &'static str) -> Option<String> {
     let path = Expected::Text("the path of a file in the MaxMind DB format");
-    let path: PathBuf = section.optional::<String>(key, &path)?.into();
-    if let Err(error) = std::fs::File::open(&path) {
-        section.refuse(key, format!("{}: {error}", path.display()), "");
+    let path = section.optional::<String>(key, &path)?;
+    if let Err(error) = File::open(&path) {
+        section.refuse(key, format!("{path}: {error}"), "");
     }
     Some(path)
 }
@@ -320,6 +336,14 @@ mod tests {
             (
                 "deny_file = \"/nowhere\"",
                 "f:4: filter.deny_file: /nowhere",
+            ),
+            (
+                "country_file = \"/nowhere\"",
+                "f:4: filter.country_file: /nowhere: No such file",
+            ),
+            (
+                "databases = \"here\"",
+                "f:4: filter.databases: is no absolute path; begin it with /",
             ),
             (
                 "strict = [\"a\"]\nloose = [\"a\"]",

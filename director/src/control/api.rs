@@ -201,6 +201,7 @@ impl Control for Director {
     }
 
     fn put_filter(&self, rules: FilterRules) -> Result<Filter> {
+        self.refuse_files(&rules)?;
         self.change_filter(rules)?;
         self.show_filter()
     }
@@ -338,11 +339,13 @@ impl Control for Director {
 
     fn put_config(&self, wanted: &Configuration) -> Result<()> {
         self.refuse_commands_of(&wanted.services)?;
+        self.refuse_files_of(wanted)?;
         self.put_whole(wanted)
     }
 
     fn check_config(&self, wanted: &Configuration) -> Result<()> {
         self.refuse_commands_of(&wanted.services)?;
+        self.refuse_files_of(wanted)?;
         self.check_whole(wanted)
     }
 

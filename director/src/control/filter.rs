@@ -4,6 +4,7 @@ mod plan;
 mod revision;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use adminapi::error::Result;
@@ -51,6 +52,8 @@ pub(super) struct Filters {
     pub(super) rules: Rules,
     pub(super) bogons: Vec<Net>,
     pub(super) regional: Regional,
+    /// Where the files are that the API may name.
+    pub(super) databases: PathBuf,
     pub(super) bans: Bans,
     pub(super) doubts: Doubts,
     /// How often the rules have changed.

@@ -1,20 +1,16 @@
 //! What is wished for, judged by a configuration file before there is a director: by its interfaces,
 //! addresses and files, in the way of [`Director::adopt`](super::Director::adopt).
 
-use std::sync::Arc;
-
 use adminapi::error::Result;
 
-use super::edit;
 use super::filter::RulePlan;
-use super::marks;
-use super::regions::{Numbers, unfit};
+use super::regions::Numbers;
 use super::roles::Touched;
 use super::settings::with_timeouts;
+use super::{atlases, edit, marks};
 use crate::config::{Config, InterfaceName};
 use crate::keep::Wishes;
 use crate::pool::Pool;
-use crate::region::Atlas;
 use crate::tcp::Timeouts;
 
 /// Whether a director that starts with `config` can do what `wishes` say, as far as that can be told
@@ -25,10 +21,10 @@ use crate::tcp::Timeouts;
 pub fn judge(config: &Config, wishes: &Wishes) -> Result<()> {
     let interfaces = config.datapath.interfaces.iter();
     let interfaces: Vec<_> = interfaces.map(InterfaceName::as_str).collect();
-    let rules = wishes.filter.as_ref().unwrap_or(&config.filter.rules);
-    let rules = rules.clone().without_idle_widths();
-    let atlas = Arc::new(Atlas::open(&config.filter.files).map_err(unfit)?);
-    let filter = RulePlan::of(rules, &interfaces, &Numbers::new(), atlas);
+    let rules = config.filter.with_held(wishes.filter.as_ref());
+    let rules = rules.without_idle_widths();
+    let filter = atlases::open(&rules);
+    let filter = filter.and_then(|atlas| RulePlan::of(rules, &interfaces, &Numbers::new(), atlas));
     let filter = filter.map_err(|error| error.below("/filter"))?;
     let marks = marks::compile(&wishes.marks, &interfaces, filter.numbers());
     let marks = marks.map_err(|error| error.below("/marks"))?;

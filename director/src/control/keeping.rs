@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-use adminapi::model;
+use adminapi::model::{self, FilterRules};
 use parking_lot::Mutex;
 use tracing::warn;
 
@@ -74,6 +74,11 @@ impl Director {
     /// Says what the configuration file asks for.
     pub fn note_file(&self, wishes: Wishes) {
         *self.keeping.file.lock() = wishes;
+    }
+
+    /// What the configuration file says of filters besides the lists.
+    pub(super) fn configured_filter(&self) -> Option<FilterRules> {
+        self.keeping.file.lock().filter.clone()
     }
 
     /// Notes who is being drained: what is configured does not say that.

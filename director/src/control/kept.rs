@@ -63,7 +63,7 @@ impl Director {
     /// As [`Director::configuration`].
     pub fn assume(&self) -> Result<()> {
         match self.store.get() {
-            Some(store) if !store.is_written() => store.assume(self.configuration()?),
+            Some(store) if !store.is_written() => store.assume(self.to_keep()?),
             _ => {}
         }
         self.note_leaving();
@@ -75,7 +75,7 @@ impl Director {
         let Some(store) = self.store.get() else {
             return Ok(());
         };
-        let Err(error) = store.write(&self.configuration()?) else {
+        let Err(error) = store.write(&self.to_keep()?) else {
             self.note_leaving();
             return Ok(());
         };
@@ -88,8 +88,21 @@ impl Director {
         Err(ControlError::Limit(text))
     }
 
+    /// What is configured. Files that the configuration file names are left to it, which may name
+    /// others when it is read next.
+    fn to_keep(&self) -> Result<Configuration> {
+        let mut now = self.configuration()?;
+        if let Some(file) = self.configured_filter() {
+            now.filter = now.filter.map(|rules| rules.without_files_of(&file));
+        }
+        Ok(now)
+    }
+
     /// Makes everything what it was `before`, and whoever was being drained be drained on.
-    fn put_back(&self, before: Configuration) -> Result<()> {
+    fn put_back(&self, mut before: Configuration) -> Result<()> {
+        if let Some(file) = self.configured_filter() {
+            before.filter = before.filter.map(|rules| rules.with_files_of(&file));
+        }
         let mut before = instead(before, &self.configuration()?);
         let leaving = self.keeping.leaving.lock().clone();
         before.services = leaving.with_leaving(before.services);
@@ -105,6 +118,9 @@ fn instead(mut before: Configuration, now: &Configuration) -> Configuration {
         if let (false, Ok(sysctl)) = (before.sysctls.contains_key(name), name.parse::<Sysctl>()) {
             before.sysctls.insert(name.clone(), sysctl.default_value());
         }
+    }
+    if let Some(now) = &now.filter {
+        before.filter = before.filter.map(|rules| rules.without_files_gone(now));
     }
     before.defense.level.get_or_insert_default();
     for id in now.defense.services.keys() {

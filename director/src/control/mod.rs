@@ -4,6 +4,7 @@
 //! gate's map follows it, so that no packet is taken for a service that is not there.
 
 mod api;
+mod atlases;
 mod bans;
 mod certificates;
 mod commands;

@@ -191,7 +191,7 @@ fn unknowable(wanted: &FilterRules, atlas: &Atlas) -> Vec<Problem> {
             problems.push(Problem::new(
                 format!("/regions/{index}/{field}"),
                 "no file says where they are",
-                format!("set {key} under [filter]"),
+                format!("set {key}"),
             ));
         };
         if files.country.is_none() && !region.countries.is_empty() {
@@ -207,7 +207,7 @@ fn unknowable(wanted: &FilterRules, atlas: &Atlas) -> Vec<Problem> {
     problems
 }
 
-pub(super) fn unfit(error: AtlasError) -> ControlError {
+fn unfit(error: AtlasError) -> ControlError {
     ControlError::Limit(error.to_string())
 }
 
@@ -235,9 +235,11 @@ fn remove(gate: &Filters, old: &Chart, new: &Chart) -> std::result::Result<(), G
 }
 
 impl Director {
-    /// Makes the filters besides the lists what `wanted` says.
+    /// Makes the filters besides the lists what `wanted` says. Files that it names are read first.
     pub(super) fn change_filter(&self, wanted: FilterRules) -> Result<()> {
-        self.set_filter(|_, atlas| (wanted, Arc::clone(atlas)))
+        let wanted = self.with_present_files(wanted);
+        let named = self.other_atlas(&wanted)?;
+        self.set_filter(|_, atlas| (wanted, named.unwrap_or_else(|| Arc::clone(atlas))))
     }
 
     /// Makes the filters besides the lists, and the atlas, what `change` makes of the present ones.
@@ -452,6 +454,6 @@ mod tests {
         wanted.regions[0].asns = vec![64_500];
         let problems = unknowable(&wanted, &Atlas::default());
         assert_eq!(problems[0].pointer, "/regions/0/asns");
-        assert_eq!(problems[0].mend, "set asn_file under [filter]");
+        assert_eq!(problems[0].mend, "set asn_file");
     }
 }

@@ -56,6 +56,7 @@ impl Director {
                 "restart it",
             )));
         }
+        let filter = Filtering::of(&config.filter, wishes.filter.as_ref(), self);
         self.bring_about(&Desired {
             services: &wishes.services,
             speakers: Some(local.addresses.iter().map(|addr| (*addr).into()).collect()),
@@ -63,7 +64,7 @@ impl Director {
             timeouts: wishes.timeouts,
             sysctls: wishes.sysctls(),
             daemons: None,
-            filter: Filtering::of(&config.filter, self)?.with_rules(wishes.filter.clone()),
+            filter: filter.map_err(|error| error.below("/filter"))?,
             grace: config.datapath.drain,
         })?;
         for idle in config.idle_queues(&wishes.services) {
@@ -72,6 +73,7 @@ impl Director {
         self.set_grace(config.datapath.drain);
         self.set_brief(config.defense.brief);
         self.adopt_health(&config.health);
+        self.set_databases(config.filter.databases.clone());
         self.set_cookie_period(config.cookies.rotation);
         self.set_cookie_secret(config.cookies.secret.clone());
         self.follow_cookies();

@@ -82,6 +82,7 @@ impl Director {
                 sysctls.set(sysctl, value)?;
             }
         }
+        let filter = Filtering::named(wanted, self);
         Ok(Desired {
             services: &wanted.services,
             speakers: None,
@@ -89,7 +90,7 @@ impl Director {
             timeouts: wanted.timeouts,
             sysctls,
             daemons: wanted.daemons.as_deref(),
-            filter: Filtering::named(wanted),
+            filter: filter.map_err(|error| error.below("/filter"))?,
             grace: self.grace_seconds(),
         })
     }

@@ -211,7 +211,7 @@ impl Running {
             timeouts: pick(&old.timeouts, &file.timeouts, &now.timeouts),
             sysctls: pick(&old.sysctls, &file.sysctls, &now.sysctls),
             level: pick(&old.level, &file.level, &now.level),
-            filter: pick(&old.filter, &file.filter, &now.filter),
+            filter: pick_filter(&old.filter, &file.filter, &now.filter),
         }
     }
 
@@ -241,6 +241,30 @@ fn pick<T: Clone + PartialEq>(old: &T, new: &T, held: &T) -> T {
     }
 }
 
+/// Each file by itself: former versions have not written down here which ones the file named.
+fn pick_filter(
+    old: &Option<FilterRules>,
+    new: &Option<FilterRules>,
+    held: &Option<FilterRules>,
+) -> Option<FilterRules> {
+    let [bare_old, bare_new, bare_held] = [old, new, held].map(|rules| rules.clone().map(bare));
+    let picked = pick(&bare_old, &bare_new, &bare_held)?;
+    let [old, new, held] = [old, new, held].map(|rules| rules.clone().unwrap_or_default());
+    Some(FilterRules {
+        country_file: pick(&old.country_file, &new.country_file, &held.country_file),
+        asn_file: pick(&old.asn_file, &new.asn_file, &held.asn_file),
+        ..picked
+    })
+}
+
+fn bare(rules: FilterRules) -> FilterRules {
+    FilterRules {
+        country_file: None,
+        asn_file: None,
+        ..rules
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +288,43 @@ mod tests {
         assert_eq!(running.resume(&wishes(100, 0)), wishes(7, 2));
         assert_eq!(running.resume(&wishes(200, 0)), wishes(200, 2));
         assert_eq!(running.resume(&wishes(100, 1)), wishes(7, 1));
+    }
+
+    #[test]
+    fn files_that_say_where_networks_are_are_picked_one_by_one() {
+        let wishes = |country: Option<&str>, asn: Option<&str>, strict: &str| Wishes {
+            filter: Some(FilterRules {
+                strict: vec![strict.to_owned()],
+                country_file: country.map(str::to_owned),
+                asn_file: asn.map(str::to_owned),
+                ..FilterRules::default()
+            }),
+            ..Wishes::default()
+        };
+        let file = wishes(Some("c"), Some("a"), "eth0");
+        let running = |old: Wishes| Running {
+            file: old,
+            now: wishes(Some("api"), Some(""), "eth1"),
+            ..Running::default()
+        };
+        for (old, want) in [
+            (file.clone(), wishes(Some("api"), Some(""), "eth1")),
+            (
+                wishes(Some("other"), Some("a"), "eth0"),
+                wishes(Some("c"), Some(""), "eth1"),
+            ),
+            // By a version that did not know.
+            (
+                wishes(None, None, "eth0"),
+                wishes(Some("c"), Some("a"), "eth1"),
+            ),
+            (
+                wishes(Some("c"), Some("a"), "eth2"),
+                wishes(Some("api"), Some(""), "eth0"),
+            ),
+        ] {
+            assert_eq!(running(old).resume(&file).filter, want.filter);
+        }
     }
 
     #[test]

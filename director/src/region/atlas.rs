@@ -67,6 +67,16 @@ pub enum AtlasError {
     },
 }
 
+impl AtlasError {
+    /// The file that is wrong, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unread { path, .. } | Self::Broken { path, .. } => Some(path),
+            Self::TooMany { .. } => None,
+        }
+    }
+}
+
 /// Where an address is, as far as the files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {

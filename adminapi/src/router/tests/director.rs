@@ -51,6 +51,37 @@ async fn timeouts_are_shown_and_changed() {
 }
 
 #[tokio::test]
+async fn files_of_the_filter_stay_unless_they_are_named() {
+    let api = empty();
+    let set = json!({"country_file": "/c", "asn_file": "/a"});
+    for (line, body, country, asn) in [
+        ("PUT", set, json!("/c"), json!("/a")),
+        ("PUT", json!({"strict": ["a"]}), json!("/c"), json!("/a")),
+        ("PATCH", json!({"strict": ["b"]}), json!("/c"), json!("/a")),
+        (
+            "PATCH",
+            json!({"country_file": null}),
+            json!(""),
+            json!("/a"),
+        ),
+        ("PUT", json!({"asn_file": ""}), json!(""), json!("")),
+        (
+            "PATCH",
+            json!({"country_file": "/d"}),
+            json!("/d"),
+            json!(""),
+        ),
+    ] {
+        let shown = ok(&api, &format!("{line} /v1/filter"), body, 200).await;
+        let rules = &shown["rules"];
+        assert_eq!(
+            (&rules["country_file"], &rules["asn_file"]),
+            (&country, &asn)
+        );
+    }
+}
+
+#[tokio::test]
 async fn connections_come_by_page_and_filter() {
     let connection = |client: &str, real: &str| crate::model::Connection {
         service: "tcp:10.0.0.1:80".parse().unwrap(),

@@ -1,5 +1,6 @@
 //! `bulwark filter`, `bulwark ban` and `bulwark unban`: whose packets are taken.
 
+mod file;
 mod limit;
 mod network;
 mod region;
@@ -46,6 +47,8 @@ enum What {
         #[arg(value_enum)]
         switch: Switch,
     },
+    /// Says which networks are bogons.
+    BogonNetworks(network::Bogons),
     /// Drops what comes through an interface from where no answer would go.
     ReversePath {
         /// The director's interface.
@@ -63,6 +66,10 @@ enum What {
         /// Its name.
         name: String,
     },
+    /// Says in which file of the director's host it stands in which countries networks are.
+    CountryFile(file::Line),
+    /// Says in which one it stands of which autonomous systems they are.
+    AsnFile(file::Line),
     /// Sets a region, or changes the one of this name: countries and autonomous systems.
     Region(region::Line),
     /// Takes a region away.
@@ -137,6 +144,7 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
         What::Bogons { interface, switch } => {
             set(&mut rules.bogons, interface, *switch == Switch::On);
         }
+        What::BogonNetworks(line) => rules.bogon_networks = line.to_model(),
         What::ReversePath { interface, check } => {
             set(&mut rules.strict, interface, *check == Check::Strict);
             set(&mut rules.loose, interface, *check == Check::Loose);
@@ -158,6 +166,8 @@ fn changed(rules: &mut FilterRules, change: &What) -> Result<(), String> {
             rules.connections.retain(|other| other.name != limit.name);
             rules.connections.push(limit);
         }
+        What::CountryFile(line) => rules.country_file = Some(line.to_model()),
+        What::AsnFile(line) => rules.asn_file = Some(line.to_model()),
         What::Region(region) => {
             rules.regions.retain(|other| other.name != region.name);
             rules.regions.push(region.to_model());
@@ -223,8 +233,35 @@ fn set(names: &mut Vec<String>, name: &str, wanted: bool) {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::limit::testing::limit;
     use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Words {
+        #[command(subcommand)]
+        what: What,
+    }
+
+    fn what(word: &str, rest: &str) -> What {
+        let words = ["filter", word].into_iter().chain(rest.split(' '));
+        Words::try_parse_from(words).unwrap().what
+    }
+
+    #[test]
+    fn either_values_or_the_word_for_none() {
+        for line in [
+            "bogon-networks",
+            "bogon-networks 10.0.0.0/8 --built-in",
+            "country-file",
+            "country-file /a --none",
+            "asn-file /a /b",
+        ] {
+            let words = std::iter::once("filter").chain(line.split(' '));
+            assert!(Words::try_parse_from(words).is_err(), "{line}");
+        }
+    }
 
     #[test]
     fn a_change_touches_what_it_names() {
@@ -241,6 +278,15 @@ mod tests {
         assert_eq!((rules.strict.len(), rules.loose.len()), (1, 1));
         changed(&mut rules, &check("eth1", Check::Off)).unwrap();
         assert!(rules.strict.is_empty());
+        for (line, networks) in [("10.0.0.0/8 fc00::/7", Some(2)), ("--built-in", None)] {
+            changed(&mut rules, &what("bogon-networks", line)).unwrap();
+            let bogons = rules.bogon_networks.as_ref();
+            assert_eq!(bogons.map(Vec::len), networks, "{line}");
+        }
+        changed(&mut rules, &what("country-file", "/c.mmdb")).unwrap();
+        changed(&mut rules, &what("asn-file", "--none")).unwrap();
+        assert_eq!(rules.country_file.as_deref(), Some("/c.mmdb"));
+        assert_eq!(rules.asn_file.as_deref(), Some(""));
         let unlimit = |name: &str| What::Unlimit {
             name: name.to_owned(),
         };

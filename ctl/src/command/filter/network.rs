@@ -50,6 +50,23 @@ pub(super) struct Entry {
     network: Network,
 }
 
+/// The networks that are not on the internet.
+#[derive(Debug, Args)]
+pub(super) struct Bogons {
+    /// They, all of them: 10.0.0.0/8 fc00::/7.
+    #[arg(required_unless_present = "built_in", conflicts_with = "built_in")]
+    networks: Vec<Prefix>,
+    /// Those of RFC 6890 and its registries.
+    #[arg(long)]
+    built_in: bool,
+}
+
+impl Bogons {
+    pub(super) fn to_model(&self) -> Option<Vec<Prefix>> {
+        (!self.built_in).then(|| self.networks.clone())
+    }
+}
+
 /// A network that is listed for a while.
 #[derive(Debug, Args)]
 pub(crate) struct Network {

@@ -1,8 +1,8 @@
 //! What the filters look like.
 
 use adminapi::model::{
-    BanPolicy, ConnectionLimit, Filter, FilterList, LimitOf, LimitPer, ListedView, RateLimit,
-    Region,
+    BanPolicy, ConnectionLimit, Filter, FilterList, LimitOf, LimitPer, ListedView, Prefix,
+    RateLimit, Region,
 };
 
 use crate::command::defense::utc;
@@ -50,6 +50,9 @@ pub(super) fn whole(filter: &Filter) -> String {
             text += &format!("{name:<13}{}\n", interfaces.join(" "));
         }
     }
+    if let Some(networks) = &rules.bogon_networks {
+        text += &format!("bogons are   {}\n", some_of(networks));
+    }
     for limit in &rules.limits {
         let over = over.get(&limit.name).copied().unwrap_or(0);
         text += &format!("limit        {} ({over} over)\n", described(limit));
@@ -72,6 +75,18 @@ pub(super) fn whole(filter: &Filter) -> String {
         text += &format!("dropped      {packets} {reason}\n");
     }
     text
+}
+
+/// The first of networks, and how many more there are.
+fn some_of(networks: &[Prefix]) -> String {
+    const SHOWN: usize = 8;
+    let mut words: Vec<String> = networks.iter().take(SHOWN).map(Prefix::to_string).collect();
+    match networks.len().saturating_sub(SHOWN) {
+        0 if words.is_empty() => words.push("none".to_owned()),
+        0 => {}
+        more => words.push(format!("and {more} more")),
+    }
+    words.join(" ")
 }
 
 fn described(limit: &RateLimit) -> String {
@@ -147,6 +162,7 @@ mod tests {
             banned: 1,
             rules: FilterRules {
                 bogons: vec!["eth0".to_owned()],
+                bogon_networks: Some(vec!["10.0.0.0/8".parse().unwrap(); 10]),
                 limits: vec![
                     limit("a"),
                     RateLimit {
@@ -197,6 +213,8 @@ mod tests {
              black-hole   0 networks\n\
              banned       1 of them by themselves\n\
              bogons       eth0\n\
+             bogons are   10.0.0.0/8 10.0.0.0/8 10.0.0.0/8 10.0.0.0/8 10.0.0.0/8 10.0.0.0/8 \
+             10.0.0.0/8 10.0.0.0/8 and 2 more\n\
              limit        a: 100 syns/s per source /24 /64 from home to tcp:192.0.2.10:80, 100 at once; 9 over in 10 s: deny for 60 to 600 s (7 over)\n\
              limit        b: 100 connections/s per service to tcp:192.0.2.10:80, 100 at once (0 over)\n\
              limit        c: 5 connections per source /32 /64 (0 refused)\n\

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model::{Configuration, FilterRules, Prefix, StandingListing};
 use tracing::{error, warn};
@@ -48,42 +47,48 @@ pub(in crate::control) struct FilterPlan {
 }
 
 impl Filtering {
-    /// Those of a configuration file.
-    pub(in crate::control) fn of(wanted: &config::Filter, director: &Director) -> Result<Self> {
+    /// Those of a configuration file, with the rules of `held`, if there are any, which somebody has
+    /// taken before.
+    ///
+    /// # Errors
+    /// A file that says where networks are and cannot be used.
+    pub(in crate::control) fn of(
+        wanted: &config::Filter,
+        held: Option<&FilterRules>,
+        director: &Director,
+    ) -> Result<Self> {
+        let rules = wanted.with_held(held);
+        for name in rules.idly_wide() {
+            warn!(
+                "the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
+            );
+        }
+        for name in rules.idle_limits() {
+            warn!("the limit {name:?} counts nothing, since only TCP has SYNs: use packets");
+        }
+        let rules = rules.without_idle_limits().without_idle_widths();
         Ok(Self {
-            rules: Some(wanted.rules.clone()),
-            atlas: director.newer_atlas(&wanted.files)?,
+            atlas: director.newer_atlas(&rules)?,
+            rules: Some(rules),
             configured: Some(wanted.listed.clone()),
             listed: None,
         })
     }
 
     /// Those of a configuration over the API.
-    pub(in crate::control) fn named(wanted: &Configuration) -> Self {
-        Self {
-            rules: wanted.filter.clone(),
+    ///
+    /// # Errors
+    /// A file that says where networks are and cannot be used.
+    pub(in crate::control) fn named(wanted: &Configuration, director: &Director) -> Result<Self> {
+        let rules = wanted.filter.clone();
+        let rules = rules.map(|rules| director.with_present_files(rules));
+        let atlas = rules.as_ref().map(|rules| director.other_atlas(rules));
+        Ok(Self {
+            atlas: atlas.transpose()?.flatten(),
+            rules,
             listed: wanted.listed.clone(),
             ..Self::default()
-        }
-    }
-
-    /// The same with these rules, if there are any, which somebody has taken before.
-    #[must_use]
-    pub(in crate::control) fn with_rules(self, rules: Option<FilterRules>) -> Self {
-        let rules = rules.or(self.rules);
-        for name in rules.iter().flat_map(FilterRules::idly_wide) {
-            warn!(
-                "the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
-            );
-        }
-        for name in rules.iter().flat_map(FilterRules::idle_limits) {
-            warn!("the limit {name:?} counts nothing, since only TCP has SYNs: use packets");
-        }
-        let rules = rules.map(FilterRules::without_idle_limits);
-        Self {
-            rules: rules.map(FilterRules::without_idle_widths),
-            ..self
-        }
+        })
     }
 }
 
@@ -370,15 +375,5 @@ impl Director {
         };
         let missing: Vec<_> = listed.iter().filter(is_missing).collect();
         self.revise(filters, |lists| self.list_again(lists, missing.into_iter()))
-    }
-
-    /// The atlas of these files, if it is another than the present one.
-    fn newer_atlas(&self, files: &crate::region::Files) -> Result<Option<Arc<Atlas>>> {
-        let present = Arc::clone(&self.filters.lock().regional.atlas);
-        if present.files() == files && !present.is_outdated() {
-            return Ok(None);
-        }
-        let atlas = Atlas::open(files).map_err(|error| ControlError::Limit(error.to_string()))?;
-        Ok(Some(Arc::new(atlas)))
     }
 }
