@@ -292,7 +292,7 @@ impl Control for Fake {
         self.with(|state| {
             Ok(Filter {
                 rules: state.rules.clone(),
-                ..Filter::default()
+                ..state.filtered.clone()
             })
         })
     }
@@ -375,7 +375,7 @@ impl Control for Fake {
             Ok(Defense {
                 level,
                 automatic: level < DefenseLevel::MAX,
-                ..Defense::default()
+                ..state.defense.clone()
             })
         })
     }

@@ -1,15 +1,18 @@
 //! What a director counts, for Prometheus.
 //!
 //! Series are bounded: one set for each interface, worker, service and real server, of those only
-//! the first so many, and never one for a client.
+//! the first so many, one for each limit and region, which have names, and never one for a client or a
+//! network.
 
+mod filter;
+mod ladder;
 mod metric;
 mod table;
 mod text;
 
 use crate::control::Control;
 use crate::error::Result;
-use crate::model::{Defense, ServiceId, ServiceView, Stats, Status};
+use crate::model::{Defense, Filter, ServiceId, ServiceView, Stats, Status};
 
 pub use text::MEDIA_TYPE;
 
@@ -24,9 +27,11 @@ struct Seen {
     status: Status,
     stats: Stats,
     defense: Defense,
+    filter: Filter,
     events: u64,
     services: Vec<ServiceView>,
-    levels: Vec<(ServiceId, u8)>,
+    /// The defence of each service that has series.
+    defended: Vec<(ServiceId, Defense)>,
     /// Services and real servers there are, and not only those that have series.
     counts: (usize, usize),
 }
@@ -40,16 +45,17 @@ impl Seen {
         );
         bound(&mut services);
         // A service may go while this looks at it.
-        let level = |service: &ServiceView| {
+        let defended = |service: &ServiceView| {
             let defense = control.defense(Some(service.id)).ok()?;
-            Some((service.id, defense.level))
+            Some((service.id, defense))
         };
         Ok(Self {
             status: control.status()?,
             stats: control.stats()?,
             defense: control.defense(None)?,
+            filter: control.filter()?,
             events: control.events(u64::MAX)?.last,
-            levels: services.iter().filter_map(level).collect(),
+            defended: services.iter().filter_map(defended).collect(),
             services,
             counts,
         })

@@ -16,6 +16,9 @@ pub(crate) struct State {
     pub(super) sysctls: Sysctls,
     pub(super) marks: Vec<MarkRule>,
     pub(super) rules: FilterRules,
+    /// What the filters have done, and the defence, where nobody has changed it.
+    pub(crate) filtered: Filter,
+    pub(crate) defense: Defense,
     pub(super) listings: Vec<Listed>,
     pub(super) levels: HashMap<Option<ServiceId>, u8>,
     pub(crate) changes: Vec<AuditEntry>,

@@ -1,8 +1,8 @@
 //! Which metrics there are, and what they mean.
 
-use super::Seen;
 use super::metric::{Metric, Source};
 use super::text::{Family, Kind};
+use super::{Seen, filter, ladder};
 use crate::model::{Condition, HealthSource, LastCheck, RealView, ServiceView, Traffic};
 
 /// Rows of: kind, name, meaning; what has samples, and the value of one.
@@ -60,9 +60,50 @@ pub(super) const METRICS: &[Metric] = metrics! {
             family.sample(&[("signal", &signal.name)], signal.value);
         };
     Gauge bulwark_service_defense_level "The level of defence of a service."
-        Labelled(seen, family) for (service, level) in &seen.levels {
-            family.sample(&[("service", &service.to_string())], level);
+        Labelled(seen, family) for (service, defense) in &seen.defended {
+            family.sample(&[("service", &service.to_string())], defense.level);
         };
+    Gauge bulwark_defense_info "The highest step of defence that is taken for any service; always 1."
+        Labelled(seen, family) family.sample(&[("rung", &seen.defense.rung)], 1);
+    Gauge bulwark_service_defense_info
+        "The step of defence that is taken for a service, and the way of its cookies, if it can have them; always 1."
+        Labelled(seen, family) ladder::rungs(seen, family);
+    Gauge bulwark_defense_resource_used_ratio
+        "How much is used of a resource that a flood uses up, of those that are known."
+        Labelled(seen, family) ladder::resources(seen, family, |of| of.used / 100.0);
+    Gauge bulwark_defense_resource_mark_ratio "From where on it is short."
+        Labelled(seen, family) ladder::resources(seen, family, |of| of.mark / 100.0);
+    Gauge bulwark_defense_resource_short "Whether it is short: 0 or 1."
+        Labelled(seen, family) ladder::resources(seen, family, |of| f64::from(u8::from(of.used >= of.mark)));
+
+    // Cookies, of TCP services.
+    Gauge bulwark_service_cookies_active
+        "Whether SYNs of a service are answered before there is a connection: 0 or 1."
+        Labelled(seen, family) ladder::cookies(seen, family, |cookies| cookies.active.into());
+    Counter bulwark_service_cookies_sent_total "SYNs of a service that were answered so."
+        Labelled(seen, family) ladder::cookies(seen, family, |cookies| cookies.sent);
+    Counter bulwark_service_cookies_accepted_total
+        "Connections that a cookie has opened, or SYNs of clients that have reset the answer to the first."
+        Labelled(seen, family) ladder::cookies(seen, family, |cookies| cookies.accepted);
+    Counter bulwark_service_cookies_refused_total "Segments that were dropped, as they belong to nothing."
+        Labelled(seen, family) ladder::cookies(seen, family, |cookies| cookies.refused);
+
+    // The filters.
+    Gauge bulwark_filter_listed_networks "Networks on a list."
+        Labelled(seen, family) filter::listed(&seen.filter, family);
+    Gauge bulwark_filter_banned_networks "Networks of them that are banned by themselves."
+        Director(seen) seen.filter.banned;
+    Counter bulwark_filter_list_dropped_packets_total "Packets dropped because of a list."
+        Labelled(seen, family) filter::dropped_by_list(&seen.filter, family);
+    Counter bulwark_filter_limit_dropped_packets_total "Packets dropped that were above a limit of a rate."
+        Labelled(seen, family) filter::over_limits(&seen.filter, family);
+    Counter bulwark_filter_connection_limit_dropped_packets_total
+        "Packets dropped that would have opened more connections than a limit allows."
+        Labelled(seen, family) filter::over_connection_limits(&seen.filter, family);
+    Gauge bulwark_filter_region_networks "Networks that a region names."
+        Labelled(seen, family) filter::regions(&seen.filter, family, |region| region.networks);
+    Counter bulwark_filter_region_dropped_packets_total "Packets dropped because of where they are from."
+        Labelled(seen, family) filter::regions(&seen.filter, family, |region| region.dropped);
 
     // The gates.
     Counter bulwark_interface_received_packets_total "Packets seen by the gate of an interface."

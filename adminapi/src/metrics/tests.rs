@@ -144,6 +144,94 @@ fn the_health_of_what_is_watched_has_series() {
 }
 
 #[test]
+fn filters_and_defence_have_series() {
+    let fake = Fake::default();
+    fake.add_service(service(80, 1)).unwrap();
+    let rules = serde_json::json!({
+        "limits": [{"name": "syns", "of": "syns", "per": "source", "rate": 5},
+                   {"name": "idle", "of": "packets", "per": "source", "rate": 5}],
+        "connections": [{"name": "web", "most": 5}],
+    });
+    fake.put_filter(serde_json::from_value(rules).unwrap())
+        .unwrap();
+    let filtered = serde_json::json!({
+        "listed": {"deny": 3}, "rules": {}, "banned": 2, "over": {"syns": 7, "web": 9},
+        "dropped": {"denied": 11, "bogon": 1}, "regions": {"home": {"networks": 4, "dropped": 6}},
+    });
+    let defense = serde_json::json!({
+        "level": 0, "automatic": true, "reason": "", "since": 0, "drop_rate": 0.0, "half_open": 0,
+        "half_open_limit": 0, "signals": [], "next": "", "rung": "cookies", "short": "ring",
+        "resources": [{"name": "ring", "used": 50.0, "mark": 25.0},
+                      {"name": "core", "used": 25.0, "mark": 50.0}],
+        "cookies": {"policy": "auto", "active": true, "reason": "", "way": "splice", "able": 0,
+                    "reals": 1, "sent": 5, "accepted": 4, "refused": 3},
+    });
+    {
+        let mut state = fake.state.lock().unwrap();
+        state.filtered = serde_json::from_value(filtered).unwrap();
+        state.defense = serde_json::from_value(defense).unwrap();
+    }
+    let samples = samples(&expose(&fake).unwrap());
+    for (name, want) in [
+        (
+            "filter_listed_networks",
+            &[
+                "{list=\"allow\"} 0",
+                "{list=\"deny\"} 3",
+                "{list=\"black-hole\"} 0",
+            ][..],
+        ),
+        ("filter_banned_networks", &[" 2"]),
+        (
+            "filter_list_dropped_packets_total",
+            &["{list=\"deny\"} 11", "{list=\"black-hole\"} 0"],
+        ),
+        (
+            "filter_limit_dropped_packets_total",
+            &["{limit=\"syns\"} 7", "{limit=\"idle\"} 0"],
+        ),
+        (
+            "filter_connection_limit_dropped_packets_total",
+            &["{limit=\"web\"} 9"],
+        ),
+        ("filter_region_networks", &["{region=\"home\"} 4"]),
+        (
+            "filter_region_dropped_packets_total",
+            &["{region=\"home\"} 6"],
+        ),
+        ("defense_info", &["{rung=\"cookies\"} 1"]),
+        (
+            "service_defense_info",
+            &["{SERVICE,rung=\"cookies\",way=\"splice\"} 1"],
+        ),
+        (
+            "defense_resource_used_ratio",
+            &["{resource=\"ring\"} 0.5", "{resource=\"core\"} 0.25"],
+        ),
+        (
+            "defense_resource_mark_ratio",
+            &["{resource=\"ring\"} 0.25", "{resource=\"core\"} 0.5"],
+        ),
+        (
+            "defense_resource_short",
+            &["{resource=\"ring\"} 1", "{resource=\"core\"} 0"],
+        ),
+        ("service_cookies_active", &["{SERVICE} 1"]),
+        ("service_cookies_sent_total", &["{SERVICE} 5"]),
+        ("service_cookies_accepted_total", &["{SERVICE} 4"]),
+        ("service_cookies_refused_total", &["{SERVICE} 3"]),
+    ] {
+        let name = format!("bulwark_{name}");
+        let sample = |rest: &&str| {
+            let rest = rest.replace("SERVICE", "service=\"tcp:10.0.0.1:80\"");
+            format!("{name}{rest}")
+        };
+        let want: Vec<_> = want.iter().map(sample).collect();
+        assert_eq!(samples[&name], want);
+    }
+}
+
+#[test]
 fn series_are_bounded() {
     let fake = Fake::default();
     for port in 1..=SERVICES + 1 {
