@@ -9,6 +9,7 @@
 
 mod bearers;
 mod held;
+mod lacks;
 mod segment;
 mod way;
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::lacks::Lacks;
 use super::way::{Stands, candidates, is_heard};
 use super::{Dies, Look};
 use crate::channel::KeysOf;
@@ -37,6 +38,7 @@ pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Lo
         abilities: Abilities::ALL,
         lack: None,
     };
+    let mut lacks = Lacks::default();
     for real in candidates {
         let stand = dies.keys.key().ok_or("there is no key");
         let stand = stand.and_then(|key| holds(real, key));
@@ -48,12 +50,10 @@ pub(super) fn stand(dies: &mut Dies, service: &Service, vip: Endpoint, look: &Lo
                 stands.able += 1;
                 stands.abilities = stands.abilities.and(abilities);
             }
-            Err(why) => {
-                let lack = || format!("real server {}: {why}", real.endpoint);
-                stands.lack.get_or_insert_with(lack);
-            }
+            Err(why) => lacks.add(real.endpoint, why),
         }
     }
+    stands.lack = lacks.told();
     stands
 }
 

@@ -126,7 +126,7 @@ pub(super) struct Stands {
     /// Whether the director hears both ends, whoever it is.
     pub(super) heard: bool,
     pub(super) abilities: Abilities,
-    /// Why the first one that is not able is not.
+    /// Why those that are not able are not.
     pub(super) lack: Option<String>,
 }
 
