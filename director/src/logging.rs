@@ -2,13 +2,14 @@
 //! bounded number of times in an interval; then it is said how many more there were.
 
 use std::collections::HashMap;
+use std::env::VarError;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing::callsite::Identifier;
-use tracing::{Event, Level, Subscriber, warn};
+use tracing::{Event, Level, Subscriber, error, warn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -34,15 +35,22 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 static LIMITER: OnceLock<Limiter> = OnceLock::new();
 
-/// Starts logging to standard error. `RUST_LOG` goes before what is configured.
+/// Starts logging to standard error. `RUST_LOG` goes before what is configured, if it can be read.
 pub fn start(log: &Log) {
-    let said = std::env::var(EnvFilter::DEFAULT_ENV);
-    let filter = filter(said.as_deref().unwrap_or_default(), log);
+    let (filter, unread) = match said().and_then(|said| filter(&said, log)) {
+        Ok(filter) => (filter, None),
+        Err(why) => (configured(log), Some(why)),
+    };
     tracing_subscriber::registry()
         .with(filter)
         .with(Bounded(LIMITER.get_or_init(Limiter::default)))
         .with(lines(log.format, std::io::stderr))
         .init();
+    if let Some(why) = unread {
+        let level = Level::from(log.level);
+        // Whatever the level is, it goes out.
+        error!(target: SELF, "RUST_LOG is passed over, and the configured level {level} holds: {why}");
+    }
 }
 
 /// What goes out, as lines; in colours where somebody looks.
@@ -58,14 +66,36 @@ where
     }
 }
 
-/// What goes out: what is `said` in the environment, if that can be read, else what is configured; and
-/// in either case the audit.
-fn filter(said: &str, log: &Log) -> EnvFilter {
-    // Of two levels for one target the last holds.
-    let audited = |levels: &str| format!("{levels},{AUDIT}=info");
-    let said = Some(said.trim()).filter(|said| !said.is_empty());
-    let said = said.and_then(|said| EnvFilter::try_new(audited(said)).ok());
-    said.unwrap_or_else(|| EnvFilter::new(audited(Level::from(log.level).as_str())))
+/// What the environment says; nothing when it says nothing.
+fn said() -> Result<String, String> {
+    match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(said) => Ok(said),
+        Err(VarError::NotPresent) => Ok(String::new()),
+        Err(VarError::NotUnicode(said)) => {
+            Err(format!("{:?} is not UTF-8", said.to_string_lossy()))
+        }
+    }
+}
+
+/// What goes out: what is `said` in the environment, else what is configured; and in either case the
+/// audit.
+///
+/// # Errors
+/// What is said cannot be read.
+fn filter(said: &str, log: &Log) -> Result<EnvFilter, String> {
+    match said.trim() {
+        "" => Ok(configured(log)),
+        said => EnvFilter::try_new(audited(said)).map_err(|error| format!("{said:?}: {error}")),
+    }
+}
+
+fn configured(log: &Log) -> EnvFilter {
+    EnvFilter::new(audited(Level::from(log.level).as_str()))
+}
+
+/// `levels`, and the audit: of two levels for one target the last holds.
+fn audited(levels: &str) -> String {
+    format!("{levels},{AUDIT}=info")
 }
 
 /// Says which messages were held back in intervals that have ended. To be called about once a
@@ -193,8 +223,10 @@ mod tests {
             ("no=level", LogLevel::Warn, 2 + 2),
         ] {
             let lines = Lines::default();
+            let filter = filter(said, &with(level));
+            assert_eq!(filter.is_err(), said == "no=level", "{said:?}");
             let subscriber = tracing_subscriber::registry()
-                .with(filter(said, &with(level)))
+                .with(filter.unwrap_or_else(|_| configured(&with(level))))
                 .with(lines.clone());
             tracing::subscriber::with_default(subscriber, || {
                 tracing::info!(target: AUDIT, "a change");
