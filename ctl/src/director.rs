@@ -52,6 +52,9 @@ pub(crate) enum DirectorError {
     /// The director failed or its answer made no sense.
     #[error("{0}")]
     Fault(String),
+    /// A value of the line does not go with what it names.
+    #[error("{0}")]
+    BadValue(String),
     /// The address of the director can't be read or leads to no socket, or a file that says whom
     /// to believe is no use.
     #[error("{0}")]
@@ -90,7 +93,7 @@ impl DirectorError {
             | Self::BadValues(_)
             | Self::Full(_)
             | Self::Changed => REFUSED,
-            Self::BadAddress(_) => 2,
+            Self::BadValue(_) | Self::BadAddress(_) => 2,
             Self::NotRunning(_) => 3,
             Self::NoPermission(_) => 4,
             Self::TimedOut(_) => 5,

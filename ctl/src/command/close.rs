@@ -20,14 +20,14 @@ pub(super) struct Line {
 }
 
 /// Whether a connection of the client is one of those that are meant.
-fn is_meant(from: End, connection: &Connection) -> bool {
-    from.port
-        .is_none_or(|port| port == connection.client.port())
+fn is_meant(port: Option<u16>, connection: &Connection) -> bool {
+    port.is_none_or(|port| port == connection.client.port())
 }
 
 /// Closes them, and says which.
 pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.there(director).await?;
+    let port = line.from.port_of(service)?;
     let mut query = ConnectionQuery {
         service: Some(service),
         client: Some(line.from.address),
@@ -38,7 +38,7 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
     let mut closed = Vec::new();
     loop {
         let page = director.connections(&query).await?;
-        let meant = page.connections.iter().filter(|c| is_meant(line.from, c));
+        let meant = page.connections.iter().filter(|c| is_meant(port, c));
         for id in meant.filter_map(id) {
             match director
                 .close_connection(id)

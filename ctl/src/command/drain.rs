@@ -51,7 +51,7 @@ enum Outcome {
 /// Begins the drain and tells of its progress on standard error. To end this ends no drain.
 pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.id()?;
-    let at = line.real_server.or_port(port(service));
+    let at = line.real_server.or_port(service, port(service))?;
     let patch = RealPatch::drain(line.deadline);
     let mut real = director.change_real(service, at, patch).await?;
     if line.no_wait {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use adminapi::model::{CookieWay, DecidingRule, ExplainQuery, Explanation, Fate, Place, Protocol};
 use clap::Args;
 
-use super::value::endpoint;
+use super::value::{endpoint, sctp, tcp, udp};
 
 /// A packet.
 #[derive(Debug, Args)]
@@ -27,13 +27,13 @@ pub(super) struct Line {
 #[group(required = true, multiple = false)]
 struct To {
     /// A TCP segment to VIP:PORT.
-    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = endpoint)]
+    #[arg(short = 't', long, value_name = "VIP:PORT", value_parser = tcp)]
     tcp_service: Option<SocketAddr>,
     /// A UDP datagram to VIP:PORT.
-    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = endpoint)]
+    #[arg(short = 'u', long, value_name = "VIP:PORT", value_parser = udp)]
     udp_service: Option<SocketAddr>,
     /// An SCTP packet to VIP:PORT.
-    #[arg(long, value_name = "VIP:PORT", value_parser = endpoint)]
+    #[arg(long, value_name = "VIP:PORT", value_parser = sctp)]
     sctp_service: Option<SocketAddr>,
 }
 

@@ -27,9 +27,10 @@ pub(super) struct Line {
 /// Forgets them, and says how many.
 pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Said, DirectorError> {
     let service = line.service.there(director).await?;
+    let real = (line.real_server).map(|real| real.or_port(service, port(service)));
     let query = TemplateQuery {
         service: Some(service),
-        real: line.real_server.map(|real| real.or_port(port(service))),
+        real: real.transpose()?,
         client: line.from,
     };
     let forgotten = director.forget_templates(&query).await?;

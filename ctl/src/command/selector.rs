@@ -6,7 +6,7 @@ use adminapi::Client;
 use adminapi::model::{Family, Protocol, ServiceId};
 use clap::{ArgGroup, Args};
 
-use super::value::endpoint;
+use super::value;
 use crate::director::DirectorError;
 
 /// A service.
@@ -93,19 +93,15 @@ fn mark(text: &str) -> Result<NonZeroU32, String> {
 }
 
 fn tcp(address: &str) -> Result<ServiceId, String> {
-    service(Protocol::Tcp, address)
+    value::tcp(address).map(|vip| ServiceId::at(Protocol::Tcp, vip))
 }
 
 fn udp(address: &str) -> Result<ServiceId, String> {
-    service(Protocol::Udp, address)
+    value::udp(address).map(|vip| ServiceId::at(Protocol::Udp, vip))
 }
 
 fn sctp(address: &str) -> Result<ServiceId, String> {
-    service(Protocol::Sctp, address)
-}
-
-fn service(protocol: Protocol, address: &str) -> Result<ServiceId, String> {
-    endpoint(address).map(|vip| ServiceId::at(protocol, vip))
+    value::sctp(address).map(|vip| ServiceId::at(Protocol::Sctp, vip))
 }
 
 #[cfg(test)]
@@ -140,7 +136,7 @@ mod tests {
         }
         for bad in [
             "-t 10.0.0.1",
-            "-t web:80",
+            "-t web.invalid:80",
             "-t 10.0.0.1:80:1",
             "-f 0",
             "-6",

@@ -44,6 +44,9 @@ use switches::{OWN_SWITCHES, SWITCHES, Takes};
 
 use request::Request;
 
+pub(crate) use address::parse as read_address;
+#[cfg(test)]
+pub(crate) use names::Names;
 pub(crate) use names::SystemNames;
 pub(crate) use parse::{Context, Dialect};
 

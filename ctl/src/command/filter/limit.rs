@@ -4,7 +4,7 @@ use adminapi::model::{BanPolicy, ConnectionLimit, LimitOf, LimitPer, RateLimit, 
 use clap::{Args, ValueEnum};
 
 use super::network::Refusal;
-use crate::command::value::{number, seconds};
+use crate::command::value::{number, seconds, service};
 
 /// What a limit takes for one source, and for whose packets it is.
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ struct Scope {
     #[arg(long, value_name = "BITS", default_value_t = RateLimit::link_v6(), value_parser = number::<u8>)]
     prefix_v6: u8,
     /// To this service only: tcp:192.0.2.10:80.
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", value_parser = service)]
     service: Option<ServiceId>,
 }
 
