@@ -340,10 +340,11 @@ fn option(
         }
         Opt::Netmask => {
             let ipv6 = line.service.as_ref().is_some_and(Selector::is_ipv6);
-            (line.persistence.prefix, line.holes) = match value::client_mask(value, ipv6) {
-                Err(refusal @ Failure::Operation(_)) => (None, Some(refusal)),
-                mask => (mask?, None),
-            };
+            (line.persistence.prefix, line.holes) =
+                match value::client_mask(value, ipv6, context.dialect) {
+                    Err(refusal @ Failure::Operation(_)) => (None, Some(refusal)),
+                    mask => (mask?, None),
+                };
         }
         Opt::RealServer => line.real = Some(real(value, line, context)?),
         Opt::Weight => line.weight = value::bounded(value, COUNT, "illegal weight specified")?,

@@ -8,6 +8,7 @@ use adminapi::model::{BadHelper, Helper, Persistence};
 use super::failure::Failure;
 use super::grammar::TunnelType;
 use super::inet::loose_ipv4;
+use super::parse::Dialect;
 
 /// Seconds in 31 days, the longest timeout.
 pub(crate) const MAX_TIMEOUT: i64 = 31 * 24 * 60 * 60;
@@ -54,8 +55,11 @@ pub(crate) fn fwmark(text: &str) -> Result<u32, Failure> {
 }
 
 /// The mask of clients that count as one: dotted for IPv4, a length for IPv6, whatever is behind it.
-/// None when that is each by itself.
-pub(crate) fn client_mask(text: &str, ipv6: bool) -> Result<Option<u8>, Failure> {
+/// None when that is each by itself. ipvsadm has no IPv6 mask of length 0.
+pub(crate) fn client_mask(text: &str, ipv6: bool, dialect: Dialect) -> Result<Option<u8>, Failure> {
+    if ipv6 && text == "0" && dialect == Dialect::Bulwark {
+        return Ok(Some(0));
+    }
     if ipv6 {
         let prefix = u8::try_from(leading_number(text)).ok();
         let prefix = prefix.filter(|prefix| (1..=128).contains(prefix));
@@ -150,7 +154,10 @@ mod tests {
             ("", None),
             ("99999999999999999999999", None),
         ] {
-            assert_eq!(client_mask(text, true).ok(), mask, "{text:?}");
+            let read = |dialect| client_mask(text, true, dialect).ok();
+            assert_eq!(read(Dialect::Ipvsadm), mask, "{text:?}");
+            let own = mask.or_else(|| (text == "0").then_some(Some(0)));
+            assert_eq!(read(Dialect::Bulwark), own, "{text:?}");
         }
     }
 }

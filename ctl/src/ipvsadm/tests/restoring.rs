@@ -42,6 +42,20 @@ fn all_that_is_saved_comes_back() {
     }
 }
 
+/// ipvsadm itself has no such mask.
+#[test]
+fn an_ipv6_mask_of_no_bits_comes_back() {
+    const SIP: &str = "-A -u [2001:db8::1]:5060 -s rr -p 60 -M 0 --pe sip\n";
+    for line in ["-R", "-R --atomic"] {
+        let director = MemoryDirector::default();
+        let restored = restore(&director, line, SIP);
+        assert_eq!((restored.err.as_str(), restored.status), ("", 0), "{line}");
+        assert_eq!(bulwark(&director, "-Sn").out, SIP, "{line}");
+    }
+    let refused = ipvsadm(&MemoryDirector::default(), SIP.trim_end());
+    assert_eq!(refused.err, "illegal ipv6 netmask specified\n");
+}
+
 #[test]
 fn a_second_restoring_changes_nothing() {
     let director = MemoryDirector::default();
