@@ -76,6 +76,8 @@ causes! {
     DefenceRate = "defense_rate",
     /// It would have opened a connection, and its source has as many as it may have.
     SourceConnections = "source_connections",
+    /// It would have opened a connection, and its service has as many as it may have.
+    ServiceConnections = "service_connections",
     /// It would have opened a connection, and its source has opened too many lately.
     SourceLimit = "source_limit",
     /// It would have opened a connection, and all sources together have opened too many to its service.

@@ -78,7 +78,7 @@ pub struct Pool {
     speakers: Arc<Speakers>,
     /// Who has a connection, for the gate to see.
     roll: Arc<Roll>,
-    /// How many connections sources have.
+    /// How many connections sources and services have.
     crowds: Arc<Crowds>,
     /// How fast connections are opened.
     paces: Arc<Paces>,
@@ -148,7 +148,7 @@ impl Pool {
         Self { crowds, ..self }
     }
 
-    /// How many connections sources have.
+    /// How many connections sources and services have.
     #[inline]
     pub fn crowds(&self) -> &Crowds {
         &self.crowds

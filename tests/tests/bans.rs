@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, FilterList, FilterRules, Listed,
-    ListedView, NetworkQuery, Prefix, Protocol, ServicePatch, SourceQuery,
+    ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, FilterList, FilterRules, LimitPer,
+    Listed, ListedView, NetworkQuery, Prefix, Protocol, ServicePatch, SourceQuery,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -51,6 +51,7 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
         let limit = ConnectionLimit {
             name: "few".to_owned(),
             most: 3,
+            per: LimitPer::Source,
             prefix_v4: 24,
             prefix_v6: 48,
             service: Some(family.http_service()),
@@ -85,13 +86,13 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
             call_id: None,
         };
         let told = api.call(async |client| client.explain(&query).await)?;
+        let network = match family {
+            Family::V4 => "10.0.1.0/24",
+            Family::V6 => "fd00:1::/48",
+        };
         let rule = DecidingRule::ConnectionLimit {
             name: "few".to_owned(),
-            source: match family {
-                Family::V4 => "10.0.1.0/24",
-                Family::V6 => "fd00:1::/48",
-            }
-            .parse()?,
+            source: Some(network.parse()?),
             most: 3,
         };
         assert_eq!(told.rule, Some(rule));

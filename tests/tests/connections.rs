@@ -1,11 +1,12 @@
-//! Limits of connections: how many are opened in a second.
+//! Limits of connections: how many are opened in a second, and how many a service has at one time.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use adminapi::model::{
-    BanPolicy, CookiePolicy, FilterList, FilterRules, LimitOf, LimitPer, ListedView, NetworkQuery,
-    RateLimit, ServiceId, ServicePatch, ServiceView,
+    BanPolicy, ConnectionId, ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, FilterList,
+    FilterRules, LimitOf, LimitPer, ListedView, NetworkQuery, Protocol, RateLimit, ServiceId,
+    ServicePatch, ServiceView, TimeoutsPatch,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -326,6 +327,115 @@ fn who_opens_too_many_connections_is_banned() -> Result<()> {
     let over = api.call(async |client| client.filter().await)?.over;
     ensure!(over["syns"] == 0 && over["opened"] >= 20, "{over:?}");
     HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+/// Lets a service have so many connections at one time.
+fn set_most(scene: &Scene, service: ServiceId, most: u32) -> Result<()> {
+    let limit = ConnectionLimit {
+        name: "full".to_owned(),
+        most,
+        per: LimitPer::Service,
+        prefix_v4: RateLimit::all_v4(),
+        prefix_v6: RateLimit::link_v6(),
+        service: Some(service),
+    };
+    let rules = FilterRules {
+        connections: vec![limit],
+        ..FilterRules::default()
+    };
+    let api = scene.director.api();
+    api.call(async |client| client.put_filter(&rules).await)?;
+    Ok(())
+}
+
+#[test]
+fn a_service_has_so_many_connections_of_all_sources_together() -> Result<()> {
+    const SENT: u16 = 5;
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene()?;
+    let api = scene.director.api();
+    for family in Family::BOTH {
+        let (id, to) = (family.http_service(), family.http());
+        let open = || HttpConnection::open(&scene.topology.client, to);
+        let mut held = vec![open()?, open()?];
+        set_most(&scene, id, 3)?;
+        held.push(open()?);
+        let before = dropped(&scene, "service_connections")?;
+        let from = stranger(family, 77)?;
+        syns::send(&scene.topology.client, from, to, 40_000..40_000 + SENT)?;
+        wait::until("all to be refused", PATIENCE, || {
+            let refused = dropped(&scene, "service_connections")? - before;
+            ensure!(refused == u64::from(SENT), "{refused}");
+            let shown = api.call(async |client| client.filter().await)?;
+            ensure!(shown.over["full"] == refused, "{:?}", shown.over);
+            Ok(())
+        })?;
+        UdpClient::open(&scene.topology.client, family.echo())?.echo(b"another service")?;
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from: SocketAddr::new(from, 40_009),
+            to,
+            interface: None,
+            call_id: None,
+        };
+        let told = api.call(async |client| client.explain(&query).await)?;
+        assert_eq!(told.reason.as_deref(), Some("service_connections"));
+        let rule = DecidingRule::ConnectionLimit {
+            name: "full".to_owned(),
+            source: None,
+            most: 3,
+        };
+        assert_eq!(told.rule, Some(rule));
+        for held in &mut held {
+            held.ask_name()?;
+        }
+        let close = ConnectionId {
+            protocol: Protocol::Tcp,
+            client: held[0].client()?,
+            vip: to,
+        };
+        api.call(async |client| client.close_connection(close).await)?;
+        open()?.ask_name().context("there is a place again")?;
+    }
+    assert_accounts(&scene.director);
+    Ok(())
+}
+
+#[test]
+fn what_expires_leaves_a_place() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = scene()?;
+    let api = scene.director.api();
+    let hasty = TimeoutsPatch {
+        udp: Some(2),
+        ..TimeoutsPatch::default()
+    };
+    api.call(async |client| client.change_timeouts(hasty).await)?;
+    for family in Family::BOTH {
+        let id = family.echo_service();
+        set_most(&scene, id, 2)?;
+        let open = || UdpClient::open(&scene.topology.client, family.echo());
+        let clients = [open()?, open()?];
+        for client in &clients {
+            client.echo(b"first")?;
+        }
+        let before = dropped(&scene, "service_connections")?;
+        let third = open()?;
+        third.socket().send(b"too many")?;
+        wait::until("it to be refused", PATIENCE, || {
+            ensure!(dropped(&scene, "service_connections")? > before);
+            Ok(())
+        })?;
+        wait::until("both to expire", PATIENCE, || {
+            third.echo(b"a place").map(drop)
+        })?;
+    }
     assert_accounts(&scene.director);
     Ok(())
 }

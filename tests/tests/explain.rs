@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adminapi::model::{
     ConnectionLimit, CookiePolicy, ExplainQuery, Explanation, Fate, FilterList, FilterRules,
-    Listed, Protocol, ServiceId, ServicePatch, Stats,
+    LimitPer, Listed, Protocol, ServiceId, ServicePatch, Stats,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::director::Director;
@@ -25,13 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(500);
 
 /// Reasons of the gate and of openings: none of the rest of the scene's packets is dropped so.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 8] = [
     "denied",
     "black_hole",
     "bogon",
     "reverse_path",
     "region",
     "source_connections",
+    "service_connections",
     "bad_cookie",
 ];
 
@@ -386,6 +387,7 @@ fn limit_to_one(scene: &Scene, service: Option<ServiceId>) -> Result<()> {
     let one = ConnectionLimit {
         name: "one".to_owned(),
         most: 1,
+        per: LimitPer::Source,
         prefix_v4: 32,
         prefix_v6: 128,
         service,

@@ -61,12 +61,13 @@ pub struct NextHop {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[schema(example = json!({"kind": "connection_limit", "name": "web", "source": "10.0.1.0/24", "most": 200}))]
 pub enum DecidingRule {
-    /// A limit of connections: the source has as many as it may have.
+    /// A limit of connections: the source has as many as it may have, or all sources together have.
     ConnectionLimit {
         /// Its name.
         name: String,
-        /// What it takes for one source.
-        source: Prefix,
+        /// What it takes for one source; none where a service shares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Prefix>,
         /// So many.
         most: u32,
     },

@@ -273,7 +273,24 @@ impl BanPolicy {
     }
 }
 
-/// How many connections one source may have. Those that are there stay.
+impl LimitPer {
+    const fn source() -> Self {
+        Self::Source
+    }
+
+    const fn is_source(&self) -> bool {
+        matches!(self, Self::Source)
+    }
+
+    /// Whether sources are so wide where no source has a share.
+    fn is_idly_wide(self, prefix_v4: u8, prefix_v6: u8) -> bool {
+        let widths = (RateLimit::all_v4(), RateLimit::link_v6());
+        self == Self::Service && (prefix_v4, prefix_v6) != widths
+    }
+}
+
+/// How many connections one source may have, or all sources together to one service. Those that are
+/// there stay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "web", "most": 200, "prefix_v4": 24}))]
@@ -282,15 +299,29 @@ pub struct ConnectionLimit {
     pub name: String,
     /// So many, half-open ones among them.
     pub most: u32,
-    /// Bits that make one IPv4 source, 8 to 32.
+    /// What has a share of its own; a source when left out.
+    #[serde(
+        default = "LimitPer::source",
+        skip_serializing_if = "LimitPer::is_source"
+    )]
+    pub per: LimitPer,
+    /// Bits that make one IPv4 source, 8 to 32. Left out where a service shares.
     #[serde(default = "RateLimit::all_v4")]
     pub prefix_v4: u8,
-    /// Bits that make one IPv6 source, 16 to 128.
+    /// Bits that make one IPv6 source, 16 to 128. Left out where a service shares.
     #[serde(default = "RateLimit::link_v6")]
     pub prefix_v6: u8,
-    /// To this service only; all services together when left out.
+    /// To this service only; when left out a source has its share of all services together, and each
+    /// service its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
+}
+
+impl ConnectionLimit {
+    /// Whether it says how wide sources are, and knows none.
+    pub fn is_idly_wide(&self) -> bool {
+        self.per.is_idly_wide(self.prefix_v4, self.prefix_v6)
+    }
 }
 
 impl RateLimit {
@@ -313,8 +344,7 @@ impl RateLimit {
 
     /// Whether it says how wide sources are, and knows none.
     pub fn is_idly_wide(&self) -> bool {
-        let widths = (self.prefix_v4, self.prefix_v6);
-        self.per == LimitPer::Service && widths != (Self::all_v4(), Self::link_v6())
+        self.per.is_idly_wide(self.prefix_v4, self.prefix_v6)
     }
 
     /// Whether it counts the SYNs of a service that gets none.

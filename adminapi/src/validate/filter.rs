@@ -230,7 +230,7 @@ fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
         limit.prefix_v6,
         limit.service,
     ));
-    problems.extend(validate_widths(limit));
+    problems.extend(validate_widths(limit.is_idly_wide(), limit.prefix_v4));
     problems.extend(validate_kind(limit));
     if let Some(ban) = &limit.ban {
         let of_ban = validate_ban(ban, limit.per).into_iter();
@@ -239,16 +239,16 @@ fn validate_limit(limit: &RateLimit) -> Vec<Problem> {
     problems
 }
 
-/// All sources of a service share its limit, however wide they are.
-fn validate_widths(limit: &RateLimit) -> Option<Problem> {
-    let pointer = match limit.prefix_v4 == RateLimit::all_v4() {
+/// All sources of a service share its limit, however wide they are: idly so.
+fn validate_widths(are_idle: bool, v4: u8) -> Option<Problem> {
+    let pointer = match v4 == RateLimit::all_v4() {
         true => "/prefix_v6",
         false => "/prefix_v4",
     };
     let message = "does nothing where all sources share the limit";
     let mend = "leave it out, or set the limit per source";
     let problem = || Problem::new(pointer, message, mend);
-    limit.is_idly_wide().then(problem)
+    are_idle.then(problem)
 }
 
 fn validate_kind(limit: &RateLimit) -> Option<Problem> {
@@ -288,6 +288,7 @@ fn validate_crowd(limit: &ConnectionLimit) -> Vec<Problem> {
         limit.prefix_v6,
         limit.service,
     ));
+    problems.extend(validate_widths(limit.is_idly_wide(), limit.prefix_v4));
     problems
 }
 
@@ -370,6 +371,7 @@ mod tests {
             connections: vec![ConnectionLimit {
                 name: "a".to_owned(),
                 most: 0,
+                per: LimitPer::Source,
                 prefix_v4: 7,
                 prefix_v6: 48,
                 service: None,
@@ -442,6 +444,22 @@ mod tests {
         assert_eq!(
             pointers(&validate_filter_rules(&rules)),
             ["/limits/1/prefix_v4", "/limits/2/prefix_v6"]
+        );
+        let connections = |name: &str, prefix_v6| ConnectionLimit {
+            name: name.to_owned(),
+            most: 1,
+            per: LimitPer::Service,
+            prefix_v4: 32,
+            prefix_v6,
+            service: None,
+        };
+        let of_connections = FilterRules {
+            connections: vec![connections("d", 64), connections("e", 48)],
+            ..FilterRules::default()
+        };
+        assert_eq!(
+            pointers(&validate_filter_rules(&of_connections)),
+            ["/connections/1/prefix_v6"]
         );
         assert_eq!(rules.idly_wide().collect::<Vec<_>>(), ["b", "c"]);
         let mended = rules.without_idle_widths();

@@ -161,9 +161,14 @@ fn repeated() -> String {
 /// The rule by which a packet is dropped.
 fn rule(rule: &DecidingRule) -> String {
     match rule {
-        DecidingRule::ConnectionLimit { name, source, most } => {
-            format!("limit {name}: {source} has the {most} connections that it may have")
-        }
+        DecidingRule::ConnectionLimit { name, source, most } => match source {
+            Some(source) => {
+                format!("limit {name}: {source} has the {most} connections that it may have")
+            }
+            None => {
+                format!("limit {name}: the service has the {most} connections that it may have")
+            }
+        },
         DecidingRule::Bogon { network, interface } => format!("bogon {network} on {interface}"),
         DecidingRule::Strict { interface } => {
             format!("strict on {interface}: an answer would not leave there")
@@ -283,10 +288,18 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
             (
                 DecidingRule::ConnectionLimit {
                     name: "web".to_owned(),
-                    source: "203.0.113.0/24".parse().unwrap(),
+                    source: Some("203.0.113.0/24".parse().unwrap()),
                     most: 5,
                 },
                 "limit web: 203.0.113.0/24 has the 5 connections that it may have",
+            ),
+            (
+                DecidingRule::ConnectionLimit {
+                    name: "web".to_owned(),
+                    source: None,
+                    most: 5,
+                },
+                "limit web: the service has the 5 connections that it may have",
             ),
             (
                 DecidingRule::Bogon {

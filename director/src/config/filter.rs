@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use adminapi::model::{BanPolicy, ConnectionLimit, FilterRules, Prefix, RateLimit};
+use adminapi::model::{BanPolicy, ConnectionLimit, FilterRules, LimitPer, Prefix, RateLimit};
 use adminapi::validate::validate_filter_rules;
 
 use super::places::Places;
@@ -18,6 +18,7 @@ const NAME: Expected = Expected::Text("a name");
 const SERVICE: Expected = Expected::Text("a service, as in \"tcp:192.0.2.10:80\"");
 const V4: Expected = Expected::Number(8..=32);
 const V6: Expected = Expected::Number(16..=128);
+const PER: Expected = Expected::Word(&["source", "service"]);
 const INTERFACE: Expected = Expected::Text("the name of an interface");
 const FOLDER: Expected = Expected::Text("a directory");
 
@@ -192,6 +193,7 @@ fn read_crowd(mut section: Section<'_>) -> Option<ConnectionLimit> {
     let name = section.required("name", &NAME, "name it, to find its counter");
     let most = Expected::Number(1..=i64::from(u32::MAX));
     let most = section.required("most", &most, "set so many connections");
+    let per = section.or("per", &PER, LimitPer::Source);
     let prefix_v4 = section.or("prefix_v4", &V4, RateLimit::all_v4());
     let prefix_v6 = section.or("prefix_v6", &V6, RateLimit::link_v6());
     let service = section.optional("service", &SERVICE);
@@ -199,6 +201,7 @@ fn read_crowd(mut section: Section<'_>) -> Option<ConnectionLimit> {
     Some(ConnectionLimit {
         name: name?,
         most: most?,
+        per,
         prefix_v4,
         prefix_v6,
         service,
@@ -228,8 +231,7 @@ fn read_limit(mut section: Section<'_>) -> Option<RateLimit> {
     let name = section.required("name", &NAME, "name it, to find its counter");
     let of = Expected::Word(&["packets", "syns", "connections"]);
     let of = section.required("of", &of, "write packets, syns or connections");
-    let per = Expected::Word(&["source", "service"]);
-    let per = section.required("per", &per, "write source or service");
+    let per = section.required("per", &PER, "write source or service");
     let rate = section.required("rate", &number, "set so many a second");
     let burst = section.optional("burst", &number);
     let prefix_v4 = section.or("prefix_v4", &V4, RateLimit::all_v4());
@@ -280,7 +282,8 @@ mod tests {
             "allow = [\"192.0.2.1\"]\nbogons = [\"eth0\"]\ndeny_file = {:?}\n[[filter.limit]]\n\
              name = \"a\"\nof = \"syns\"\nper = \"source\"\nrate = 5\n\
              ban = {{ over = 9, within = 10, for = 60 }}\n\
-             [[filter.connection_limit]]\nname = \"b\"\nmost = 7\n",
+             [[filter.connection_limit]]\nname = \"b\"\nmost = 7\n\
+             [[filter.connection_limit]]\nname = \"c\"\nmost = 9\nper = \"service\"\n",
             file.path()
         );
         let filter = parse(&text).unwrap().filter.clone();
@@ -293,7 +296,9 @@ mod tests {
         assert_eq!((limit.rate, limit.prefix_v4, limit.burst), (5, 32, None));
         let ban = limit.ban.unwrap();
         assert_eq!((ban.over, ban.first, ban.longest), (9, 60, 86_400));
-        assert_eq!(filter.rules.connections[0].most, 7);
+        let connections = filter.rules.connections.iter();
+        let connections: Vec<_> = connections.map(|limit| (limit.most, limit.per)).collect();
+        assert_eq!(connections, [(7, LimitPer::Source), (9, LimitPer::Service)]);
     }
 
     #[test]
@@ -376,6 +381,15 @@ mod tests {
                  [[filter.connection_limit]]\nname = \"b\"\nmost = 1\n\
                  [[filter.connection_limit]]\nname = \"b\"\nmost = 1",
                 "f:11: filter.connection_limit.name: ",
+            ),
+            (
+                "[[filter.connection_limit]]\nname = \"a\"\nmost = 1\nper = \"servise\"",
+                "f:7: filter.connection_limit.per: must be one of source, service, not \"servise\"; did you mean service?",
+            ),
+            (
+                "[[filter.connection_limit]]\nname = \"a\"\nmost = 1\nper = \"service\"\nprefix_v4 = 24",
+                "f:8: filter.connection_limit.prefix_v4: does nothing where all sources share the limit; \
+                 leave it out, or set the limit per source",
             ),
             (
                 "[[filter.limit]]\nname = \"a b\"\nof = \"syns\"\nper = \"source\"\nrate = 1",

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use adminapi::error::Result;
 use adminapi::model::{
-    DecidingRule, Filter, FilterRules, Listed, ListedView, NetworkPage, NetworkQuery, Prefix,
+    DecidingRule, Filter, FilterRules, LimitPer, Listed, ListedView, NetworkPage, NetworkQuery,
+    Prefix,
 };
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
@@ -220,17 +221,15 @@ impl Director {
         })
     }
 
-    /// The limit of connections of this number, and what it takes for the source `addr`.
+    /// The limit of connections of this number, and what it takes for the source `addr` if sources have
+    /// shares.
     pub(super) fn crowd_of(&self, number: usize, addr: Addr) -> Option<DecidingRule> {
         let filters = self.filters.lock();
         let limit = filters.wanted.connections.get(number)?;
-        let bits = match addr.is_v4() {
-            true => Net::V4_BITS + limit.prefix_v4,
-            false => limit.prefix_v6,
-        };
+        let source = || translate::prefix(limits::crowd(limit).scope.source(addr));
         Some(DecidingRule::ConnectionLimit {
             name: limit.name.clone(),
-            source: translate::prefix(Net::new(addr.masked(bits), bits)),
+            source: (limit.per == LimitPer::Source).then(source),
             most: limit.most,
         })
     }

@@ -41,7 +41,7 @@ pub(super) fn crowd(wanted: &ConnectionLimit) -> Crowd {
     Crowd {
         most: wanted.most,
         scope: Scope {
-            per: Per::Source,
+            per: per(wanted.per),
             bits_v4: wanted.prefix_v4,
             bits_v6: wanted.prefix_v6,
             service: address(wanted.service),

@@ -62,7 +62,10 @@ impl Origin {
                 DecidingRule::Bogon { .. } => "bogon",
                 DecidingRule::Region { .. } => "region",
                 DecidingRule::Strict { .. } | DecidingRule::Loose { .. } => "reverse_path",
-                DecidingRule::ConnectionLimit { .. } => "source_connections",
+                DecidingRule::ConnectionLimit {
+                    source: Some(_), ..
+                } => "source_connections",
+                DecidingRule::ConnectionLimit { source: None, .. } => "service_connections",
             }),
             rule: Some(rule),
         }

@@ -418,7 +418,7 @@ impl Director {
             .or(found.refused.map(DropReason::name));
         let crowd = || found.crowded.and_then(|n| self.crowd_of(n, tuple.src.addr));
         let rule = origin.rule.or_else(|| match refused {
-            Some("source_connections") => crowd(),
+            Some("source_connections" | "service_connections") => crowd(),
             _ => None,
         });
         let sorry = is_sorry(&found);

@@ -434,6 +434,7 @@ fn new_udp_of(service: &Service) -> u64 {
         Cause::DefenceRate,
         Cause::TableFull,
         Cause::SourceConnections,
+        Cause::ServiceConnections,
         Cause::SourceLimit,
         Cause::ServiceLimit,
     ];

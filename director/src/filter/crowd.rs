@@ -1,4 +1,4 @@
-//! How many connections each source has, for limits of them.
+//! How many connections each source has, and each service, for limits of them.
 //!
 //! A census counts from the moment when it is set up. Shard by shard of the connection table, under
 //! that shard's lock, it first counts what is there; what comes to a shard, or goes, is counted from
@@ -13,21 +13,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use super::{Scope, Sharer};
+use super::{Per, Scope, Sharer};
 use crate::flow::{Entry, Locator, Table};
 use crate::wire::Tuple;
 
-/// How many connections one source may have.
+/// How many connections one source may have, or one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowd {
     /// So many.
     pub most: u32,
-    /// Whom it is for, and what it takes for one source.
+    /// Whom it is for, and what it takes for one.
     pub scope: Scope,
 }
 
-/// A source, under a limit of this number.
-type Source = (usize, Sharer);
+/// Who has a count, under a limit of this number.
+type Counted = (usize, Sharer);
 
 /// Locks of the counts: workers seldom meet at one.
 const STRIPES: usize = 64;
@@ -37,9 +37,9 @@ struct Census {
     limits: Vec<Crowd>,
     refused: Vec<AtomicU64>,
     /// The shards whose connections are counted.
-    counted: Vec<AtomicBool>,
+    shards: Vec<AtomicBool>,
     hasher: RandomState,
-    counts: Vec<Mutex<HashMap<Source, u32>>>,
+    counts: Vec<Mutex<HashMap<Counted, u32>>>,
 }
 
 impl Census {
@@ -47,52 +47,60 @@ impl Census {
         Self {
             refused: limits.iter().map(|_| AtomicU64::new(0)).collect(),
             limits,
-            counted: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+            shards: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             hasher: RandomState::new(),
             counts: (0..STRIPES).map(|_| Mutex::default()).collect(),
         }
     }
 
-    /// The counts that a source's is among.
-    fn stripe(&self, source: &Source) -> &Mutex<HashMap<Source, u32>> {
-        let place = self.hasher.hash_one(source) as usize % STRIPES;
+    /// The counts that this one is among.
+    fn stripe(&self, counted: &Counted) -> &Mutex<HashMap<Counted, u32>> {
+        let place = self.hasher.hash_one(counted) as usize % STRIPES;
         &self.counts[place]
     }
 
-    fn sources<'c>(&'c self, tuple: &'c Tuple) -> impl Iterator<Item = Source> + 'c {
+    fn counted<'c>(&'c self, tuple: &'c Tuple) -> impl Iterator<Item = Counted> + 'c {
         let limits = self.limits.iter().enumerate();
         let concerned = limits.filter(|(_, limit)| limit.scope.concerns(tuple));
         concerned.map(|(number, limit)| (number, limit.scope.sharer(tuple)))
     }
 
     fn add(&self, tuple: &Tuple) {
-        for source in self.sources(tuple) {
-            *self.stripe(&source).lock().entry(source).or_default() += 1;
+        for counted in self.counted(tuple) {
+            *self.stripe(&counted).lock().entry(counted).or_default() += 1;
         }
     }
 
     fn take(&self, tuple: &Tuple) {
-        for source in self.sources(tuple) {
-            let mut counts = self.stripe(&source).lock();
-            match counts.get_mut(&source) {
+        for counted in self.counted(tuple) {
+            let mut counts = self.stripe(&counted).lock();
+            match counts.get_mut(&counted) {
                 Some(count) if *count > 1 => *count -= 1,
-                _ => drop(counts.remove(&source)),
+                _ => drop(counts.remove(&counted)),
             }
         }
     }
 
-    fn full(&self, tuple: &Tuple, left: u32) -> Option<usize> {
-        let is_full = |source: &Source| {
-            let counts = self.stripe(source).lock();
-            counts
-                .get(source)
-                .is_some_and(|count| count.saturating_sub(left) >= self.limits[source.0].most)
+    fn admit(&self, tuple: &Tuple) -> Result<(), Per> {
+        let Some(number) = self.full(tuple, 0) else {
+            return Ok(());
         };
-        self.sources(tuple).find(is_full).map(|(number, _)| number)
+        self.refused[number].fetch_add(1, Relaxed);
+        Err(self.limits[number].scope.per)
+    }
+
+    fn full(&self, tuple: &Tuple, left: u32) -> Option<usize> {
+        let is_full = |counted: &Counted| {
+            let counts = self.stripe(counted).lock();
+            counts
+                .get(counted)
+                .is_some_and(|count| count.saturating_sub(left) >= self.limits[counted.0].most)
+        };
+        self.counted(tuple).find(is_full).map(|(number, _)| number)
     }
 }
 
-/// The limits of connections, and who has how many.
+/// The limits of connections at one time, and who has how many.
 #[derive(Debug, Default)]
 pub struct Crowds {
     census: ArcSwapOption<Census>,
@@ -116,10 +124,10 @@ impl Crowds {
         }
         let census = Arc::new(Census::new(limits, table.shards()));
         self.census.store(Some(Arc::clone(&census)));
-        for (shard, counted) in census.counted.iter().enumerate() {
+        for (shard, is_counted) in census.shards.iter().enumerate() {
             table.visit(shard, |entries| {
                 entries.for_each(|entry| census.add(&entry.original()));
-                counted.store(true, Relaxed);
+                is_counted.store(true, Relaxed);
             });
         }
     }
@@ -142,31 +150,31 @@ impl Crowds {
 
     #[inline(never)]
     fn count(&self, census: &Census, tuple: &Tuple, change: fn(&Census, &Tuple)) {
-        if census.counted[self.locator.shard(tuple)].load(Relaxed) {
+        if census.shards[self.locator.shard(tuple)].load(Relaxed) {
             change(census, tuple);
         }
     }
 
-    /// The number of the limit by which the source of `tuple` may have no more connections, when
-    /// it leaves `left` of these ends behind.
-    pub fn full(&self, tuple: &Tuple, left: u32) -> Option<usize> {
+    /// The limit by which `tuple` may open no more connections, when it leaves `left` of these ends
+    /// behind: its number, and what has as many as it may have.
+    pub fn full(&self, tuple: &Tuple, left: u32) -> Option<(usize, Per)> {
         let census = self.census.load();
-        census.as_ref()?.full(tuple, left)
+        let census = census.as_ref()?;
+        let number = census.full(tuple, left)?;
+        Some((number, census.limits[number].scope.per))
     }
 
-    /// Whether it may have none, of a packet that goes no further then. Two workers that ask at
-    /// once may both be told that there is room for one.
+    /// Whether it may open one, of a packet that goes no further else. Two workers that ask at once may
+    /// both be told that there is room for one.
+    ///
+    /// # Errors
+    /// What has as many as it may have.
     #[inline]
-    pub fn refuses(&self, tuple: &Tuple) -> bool {
-        let census = self.census.load();
-        let Some(census) = &*census else {
-            return false;
-        };
-        let full = census.full(tuple, 0);
-        if let Some(number) = full {
-            census.refused[number].fetch_add(1, Relaxed);
+    pub fn admit(&self, tuple: &Tuple) -> Result<(), Per> {
+        match &*self.census.load() {
+            Some(census) => census.admit(tuple),
+            None => Ok(()),
         }
-        full.is_some()
     }
 
     /// Packets that a limit has refused.
@@ -182,7 +190,6 @@ impl Crowds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::Per;
     use crate::flow::{Class, Limits};
     use crate::service::RealId;
     use crate::time::Tick;
@@ -231,21 +238,66 @@ mod tests {
         let crowds = Crowds::of(table.locator());
         crowds.enter(&entry(&first));
         crowds.set(vec![BY_NETWORK], &table);
-        assert!(!crowds.refuses(&tuple([10, 0, 0, 9], 2, 1)));
+        assert_eq!(crowds.admit(&tuple([10, 0, 0, 9], 2, 1)), Ok(()));
 
         let second = tuple([10, 0, 0, 9], 2, 1);
         crowds.enter(&entry(&second));
-        assert!(crowds.refuses(&tuple([10, 0, 0, 200], 3, 1)));
-        assert!(!crowds.refuses(&tuple([10, 0, 1, 1], 3, 1)));
+        let third = tuple([10, 0, 0, 200], 3, 1);
+        assert_eq!(crowds.admit(&third), Err(Per::Source));
+        assert_eq!(crowds.admit(&tuple([10, 0, 1, 1], 3, 1)), Ok(()));
         assert_eq!(crowds.refused(0), 1);
 
         crowds.leave(&entry(&first));
-        assert!(!crowds.refuses(&tuple([10, 0, 0, 200], 3, 1)));
+        assert_eq!(crowds.admit(&third), Ok(()));
         crowds.leave(&entry(&second));
-        let left: usize = crowds.census.load().as_ref().map_or(0, |census| {
-            census.counts.iter().map(|counts| counts.lock().len()).sum()
+        assert_eq!(remembered(&crowds), 0, "nobody is who has none");
+    }
+
+    /// How many have a count.
+    fn remembered(crowds: &Crowds) -> usize {
+        let census = crowds.census.load();
+        let counts = census.as_ref().map(|census| &census.counts);
+        let counts = counts.into_iter().flatten();
+        counts.map(|counts| counts.lock().len()).sum()
+    }
+
+    #[test]
+    fn all_sources_share_the_connections_of_a_service() {
+        let table = table();
+        let crowds = Crowds::of(table.locator());
+        let limit = Crowd {
+            most: 40,
+            scope: Scope {
+                per: Per::Service,
+                ..BY_NETWORK.scope
+            },
+        };
+        crowds.set(vec![limit], &table);
+        let [here, there] = [1, 2].map(|vip| move |n: u8| tuple([10, 0, n, 1], n.into(), vip));
+        // Workers open and end connections at once.
+        std::thread::scope(|scope| {
+            for worker in 0..4u8 {
+                let crowds = &crowds;
+                scope.spawn(move || {
+                    for round in 0..1000u16 {
+                        let n = worker * 10 + (round % 10) as u8;
+                        match round / 10 % 2 {
+                            0 => crowds.enter(&entry(&here(n))),
+                            _ => crowds.leave(&entry(&here(n))),
+                        }
+                    }
+                    (0..10).for_each(|n| crowds.enter(&entry(&here(worker * 10 + n))));
+                });
+            }
         });
-        assert_eq!(left, 0, "nobody is remembered who has none");
+        assert_eq!(crowds.admit(&here(99)), Err(Per::Service));
+        assert_eq!(crowds.full(&here(0), 1), None);
+        assert_eq!(crowds.admit(&there(99)), Ok(()));
+        for n in 0..40 {
+            crowds.leave(&entry(&here(n)));
+            assert_eq!(crowds.admit(&here(99)), Ok(()));
+        }
+        assert_eq!(remembered(&crowds), 0);
     }
 
     #[test]
@@ -262,7 +314,10 @@ mod tests {
         };
         crowds.set(vec![limit], &table);
         crowds.enter(&entry(&tuple([10, 0, 0, 1], 1, 1)));
-        assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 1), 0), Some(0));
+        assert_eq!(
+            crowds.full(&tuple([10, 0, 0, 1], 2, 1), 0),
+            Some((0, Per::Source))
+        );
         assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 1, 1), 1), None);
         assert_eq!(crowds.full(&tuple([10, 0, 0, 1], 2, 2), 0), None);
         crowds.set(Vec::new(), &table);

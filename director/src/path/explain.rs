@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::bystander::Bystander;
-use super::fresh::Taken;
+use super::fresh::{Taken, crowded};
 use super::ftp::{Data, is_taken};
 use super::reading::Reading;
 use super::refusal::{Owner, Refusal};
@@ -161,8 +161,9 @@ impl<'s> View<'s> {
             return Some(Cause::DefenceRate);
         }
         let left = found.left.is_some().into();
-        found.crowded = self.pool.crowds().full(&packet.tuple, left);
-        found.crowded.map(|_| Cause::SourceConnections)
+        let (number, per) = self.pool.crowds().full(&packet.tuple, left)?;
+        found.crowded = Some(number);
+        Some(crowded(per))
     }
 
     /// Where a connection to `service` is led, if the one that it leaves behind has gone.

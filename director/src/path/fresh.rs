@@ -39,9 +39,8 @@ impl<'s> View<'s> {
         if self.is_drawn(service, packet, &guest) {
             return Err(refused(Cause::DefenceRate.into()));
         }
-        if self.pool.crowds().refuses(&packet.tuple) {
-            return Err(refused(Cause::SourceConnections.into()));
-        }
+        let admitted = self.pool.crowds().admit(&packet.tuple);
+        admitted.map_err(|per| refused(crowded(per).into()))?;
         let handling = &service.handling;
         if !handling.is_once(packet.tuple.protocol) {
             self.keep_pace(packet).map_err(refused)?;
@@ -362,6 +361,14 @@ impl<'s> View<'s> {
         for traffic in [&real.traffic, &real.service_traffic] {
             traffic.of(self.worker).connections.add(1);
         }
+    }
+}
+
+/// Why what has as many connections as it may have gets no more.
+pub(super) const fn crowded(per: Per) -> Cause {
+    match per {
+        Per::Source => Cause::SourceConnections,
+        Per::Service => Cause::ServiceConnections,
     }
 }
 

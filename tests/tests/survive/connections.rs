@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use adminapi::model::ForwardingMethod;
+use adminapi::model::{
+    ConnectionId, ConnectionLimit, FilterRules, ForwardingMethod, LimitPer, Protocol, RateLimit,
+};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::process::Signal;
@@ -39,6 +41,67 @@ fn what_is_connected_outlives_a_killed_director() -> Result<()> {
         talk.go_on()?;
         assert_accounts(&bench.director);
     }
+    Ok(())
+}
+
+/// Whether a service has as many connections as it may have.
+fn is_full(bench: &Bench) -> Result<()> {
+    const SENT: u16 = 3;
+    let refused = || -> Result<u64> {
+        let drops = bench.director.api().stats()?.drops;
+        Ok(drops.get("service_connections").copied().unwrap_or(0))
+    };
+    let before = refused()?;
+    bench.send_syns(SENT)?;
+    wait::until("SYNs to be refused", PATIENCE, || {
+        let refused = refused()? - before;
+        ensure!(refused == u64::from(SENT), "{refused}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_connected_counts_for_a_limit_of_the_next_director() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start(ForwardingMethod::Nat)?;
+    let vip = Family::V4.http();
+    let limit = ConnectionLimit {
+        name: "full".to_owned(),
+        most: 2,
+        per: LimitPer::Service,
+        prefix_v4: RateLimit::all_v4(),
+        prefix_v6: RateLimit::link_v6(),
+        service: Some(Family::V4.http_service()),
+    };
+    let rules = FilterRules {
+        connections: vec![limit],
+        ..FilterRules::default()
+    };
+    let api = bench.director.api();
+    api.call(async |client| client.put_filter(&rules).await)?;
+    bench.wait_kept("\"full\"")?;
+    let open = |bench: &Bench| HttpConnection::open(&bench.topology.client, vip);
+    let mut held = [open(&bench)?, open(&bench)?];
+    is_full(&bench)?;
+    for signal in [Signal::Term, Signal::Kill] {
+        bench.restart(signal)?;
+        is_full(&bench)?;
+        held.iter_mut()
+            .try_for_each(|held| held.ask_name().map(drop))?;
+    }
+    let gone = ConnectionId {
+        protocol: Protocol::Tcp,
+        client: held[0].client()?,
+        vip,
+    };
+    let api = bench.director.api();
+    api.call(async |client| client.close_connection(gone).await)?;
+    held[0] = open(&bench)?;
+    held[0].ask_name()?;
+    is_full(&bench)?;
+    assert_accounts(&bench.director);
     Ok(())
 }
 

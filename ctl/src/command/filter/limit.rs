@@ -70,8 +70,19 @@ enum Counted {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Sharing {
+    /// Each source.
     Source,
+    /// Each service, all sources together.
     Service,
+}
+
+impl From<Sharing> for LimitPer {
+    fn from(sharing: Sharing) -> Self {
+        match sharing {
+            Sharing::Source => Self::Source,
+            Sharing::Service => Self::Service,
+        }
+    }
 }
 
 impl Limit {
@@ -83,10 +94,7 @@ impl Limit {
                 Counted::Syns => LimitOf::Syns,
                 Counted::Connections => LimitOf::Connections,
             },
-            per: match self.per {
-                Sharing::Source => LimitPer::Source,
-                Sharing::Service => LimitPer::Service,
-            },
+            per: self.per.into(),
             rate: self.rate,
             burst: self.burst,
             prefix_v4: self.scope.prefix_v4,
@@ -115,6 +123,9 @@ pub(super) struct Connections {
     /// So many.
     #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     most: u32,
+    /// What has a share of its own.
+    #[arg(long, value_enum, default_value = "source")]
+    per: Sharing,
     #[command(flatten)]
     scope: Scope,
 }
@@ -124,6 +135,7 @@ impl Connections {
         ConnectionLimit {
             name: self.name.clone(),
             most: self.most,
+            per: self.per.into(),
             prefix_v4: self.scope.prefix_v4,
             prefix_v6: self.scope.prefix_v6,
             service: self.scope.service,

@@ -59,7 +59,8 @@ enum What {
     },
     /// Sets a limit, or changes the one of this name.
     Limit(limit::Limit),
-    /// Sets how many connections a source may have, or changes the limit of this name.
+    /// Sets how many connections a source may have, or all together to a service, or changes the limit
+    /// of this name.
     Connections(limit::Connections),
     /// Takes a limit away.
     Unlimit {

@@ -95,10 +95,7 @@ fn described(limit: &RateLimit) -> String {
         LimitOf::Syns => "syns",
         LimitOf::Connections => "connections",
     };
-    let per = match limit.per {
-        LimitPer::Source => format!("source /{} /{}", limit.prefix_v4, limit.prefix_v6),
-        LimitPer::Service => "service".to_owned(),
-    };
+    let per = sharing(limit.per, limit.prefix_v4, limit.prefix_v6);
     let burst = limit.burst.unwrap_or(limit.rate);
     let service = limit.service.map(|id| format!(" to {id}"));
     let region = limit.region.as_ref().map(|name| format!(" from {name}"));
@@ -122,16 +119,25 @@ fn described(limit: &RateLimit) -> String {
     )
 }
 
+fn sharing(per: LimitPer, prefix_v4: u8, prefix_v6: u8) -> String {
+    match per {
+        LimitPer::Source => format!("source /{prefix_v4} /{prefix_v6}"),
+        LimitPer::Service => "service".to_owned(),
+    }
+}
+
 fn crowd(limit: &ConnectionLimit) -> String {
     let ConnectionLimit {
         name,
         most,
+        per,
         prefix_v4,
         prefix_v6,
         service,
     } = limit;
+    let per = sharing(*per, *prefix_v4, *prefix_v6);
     let service = service.map(|id| format!(" to {id}")).unwrap_or_default();
-    format!("{name}: {most} connections per source /{prefix_v4} /{prefix_v6}{service}")
+    format!("{name}: {most} connections per {per}{service}")
 }
 
 fn region(region: &Region) -> String {
@@ -173,13 +179,16 @@ mod tests {
                         ..limit("b")
                     },
                 ],
-                connections: vec![ConnectionLimit {
-                    name: "c".to_owned(),
-                    most: 5,
-                    prefix_v4: 32,
-                    prefix_v6: 64,
-                    service: None,
-                }],
+                connections: [("c", LimitPer::Source), ("d", LimitPer::Service)]
+                    .map(|(name, per)| ConnectionLimit {
+                        name: name.to_owned(),
+                        most: 5,
+                        per,
+                        prefix_v4: 32,
+                        prefix_v6: 64,
+                        service: None,
+                    })
+                    .into(),
                 regions: vec![Region {
                     name: "home".to_owned(),
                     countries: vec!["DE".to_owned()],
@@ -218,6 +227,7 @@ mod tests {
              limit        a: 100 syns/s per source /24 /64 from home to tcp:192.0.2.10:80, 100 at once; 9 over in 10 s: deny for 60 to 600 s (7 over)\n\
              limit        b: 100 connections/s per service to tcp:192.0.2.10:80, 100 at once (0 over)\n\
              limit        c: 5 connections per source /32 /64 (0 refused)\n\
+             limit        d: 5 connections per service (0 refused)\n\
              region       home: deny all but DE AS64500 (9 networks, 2 dropped)\n\
              networks of  /c.mmdb (Country, 1970-01-01 00:00:00Z)\n\
              dropped      3 bogon\n"

@@ -129,21 +129,25 @@ fn who_may_open_none_is_told_so_whether_or_not_there_is_a_real_server() {
             .locate(Direction::Original, &another.original());
         let taken = shared.table.take_in(another, &place, None, &mut |_, _| ());
         taken.unwrap();
-        let crowds = Crowds::of(shared.table.locator());
-        let limit = Crowd {
+        let limit = |per| Crowd {
             most: 1,
             scope: Scope {
-                per: Per::Source,
+                per,
                 bits_v4: 32,
                 bits_v6: 128,
                 service: None,
             },
         };
-        crowds.set(vec![limit], &shared.table);
-        let pool = Pool::clone(&shared.pool.load()).counting(Arc::new(crowds));
-        shared.pool.store(Arc::new(pool));
-        let refused = Err(Cause::SourceConnections.into());
-        assert_eq!(fate(&shared, &client(7000, 9)), refused);
+        for (per, cause) in [
+            (Per::Source, Cause::SourceConnections),
+            (Per::Service, Cause::ServiceConnections),
+        ] {
+            let crowds = Crowds::of(shared.table.locator());
+            crowds.set(vec![limit(per)], &shared.table);
+            let pool = Pool::clone(&shared.pool.load()).counting(Arc::new(crowds));
+            shared.pool.store(Arc::new(pool));
+            assert_eq!(fate(&shared, &client(7000, 9)), Err(cause.into()));
+        }
     }
 }
 
