@@ -134,7 +134,10 @@ fn to_add_it_again_ends_the_drain() -> Result<()> {
         .into_iter()
         .find(|service| service.id == FAMILY.http_service());
     let listed = listed.context("no service")?;
-    let real = listed.reals.iter().find(|real| real.endpoint(80) == at);
+    let real = listed
+        .reals
+        .iter()
+        .find(|real| real.endpoint(Some(80)) == at);
     api.add_real(FAMILY.http_service(), real.context("no real")?)?;
     let back = find(api, at)?.context("gone")?;
     assert_eq!((back.weight, back.draining), (1, None));

@@ -324,7 +324,7 @@ impl From<&Service> for ServiceRow {
 
 impl RealRow {
     /// How a real server is configured whose service has this port.
-    fn configured(real: &Real, port: u16) -> Self {
+    fn configured(real: &Real, port: Option<u16>) -> Self {
         Self {
             address: real.address,
             port: real.endpoint(port).port(),

@@ -94,11 +94,12 @@ fn is_zero(value: &u32) -> bool {
 
 impl Real {
     /// RIP and port; `service_port` when the real server names none of its own, or cannot have
-    /// one since it gets packets for the VIP.
-    pub fn endpoint(&self, service_port: u16) -> SocketAddr {
-        let free = !self.method.keeps_destination() || service_port == 0;
+    /// one since it gets packets for the VIP. Port 0 is the one that packets come to. A mark has
+    /// no port: its real servers keep theirs, as ipvsadm has it.
+    pub fn endpoint(&self, service_port: Option<u16>) -> SocketAddr {
+        let free = !self.method.keeps_destination() || service_port.is_none();
         let own = self.port.filter(|_| free);
-        SocketAddr::new(self.address, own.unwrap_or(service_port))
+        SocketAddr::new(self.address, own.or(service_port).unwrap_or(0))
     }
 
     /// How a tunnel to it wraps packets; none when there is no tunnel to it.

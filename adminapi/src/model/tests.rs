@@ -25,6 +25,28 @@ fn a_service_fills_in_its_defaults() {
 }
 
 #[test]
+fn what_gets_packets_for_the_vip_has_its_port() {
+    let (every, none) = (Some(0), None);
+    for (method, own, service, port) in [
+        (ForwardingMethod::Nat, Some(8080), Some(80), 8080),
+        (ForwardingMethod::Nat, Some(8080), every, 8080),
+        (ForwardingMethod::FullNat, Some(8080), every, 8080),
+        (ForwardingMethod::Nat, None, Some(80), 80),
+        (ForwardingMethod::Dr, Some(8080), Some(80), 80),
+        (ForwardingMethod::Dr, Some(8080), every, 0),
+        (ForwardingMethod::Tun, Some(8080), every, 0),
+        (ForwardingMethod::Dr, None, every, 0),
+        (ForwardingMethod::Dr, Some(8080), none, 8080),
+        (ForwardingMethod::Tun, None, none, 0),
+    ] {
+        let real = json!({"address": "10.0.2.1", "port": own, "method": method});
+        let real: Real = serde_json::from_value(real).unwrap();
+        let what = format!("{method:?} {own:?} {service:?}");
+        assert_eq!(real.endpoint(service).port(), port, "{what}");
+    }
+}
+
+#[test]
 fn reals_is_another_name_of_real() {
     reads_as::<Service>(
         json!({"protocol": "udp", "address": "2001:db8::1", "port": 53, "scheduler": "rr",

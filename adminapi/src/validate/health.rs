@@ -126,7 +126,7 @@ fn bad_port(service: ServiceId, check: &Check) -> Option<Problem> {
     let asks_nowhere = matches!(check.kind, CheckKind::None | CheckKind::Exec);
     match check.port {
         Some(0) => Some(zero_port("/port")),
-        None if service.port() == 0 && !asks_nowhere && service.vip().is_some() => {
+        None if service.port() == Some(0) && !asks_nowhere => {
             let message = "a service for every port has none to be checked at";
             Some(Problem::new("/port", message, "set one"))
         }
@@ -289,7 +289,8 @@ fn bad_passive(service: ServiceId, passive: &PassiveCheck) -> Vec<Problem> {
 
 /// An agent is asked about the listener at one place.
 fn bad_queues(service: ServiceId, queues: bool) -> Option<Problem> {
-    let listens = service.protocol() == Some(Protocol::Tcp) && service.port() > 0;
+    let listens =
+        service.protocol() == Some(Protocol::Tcp) && service.port().is_some_and(|port| port > 0);
     (queues && !listens).then(|| {
         let message = "a service has listen queues when it is of TCP, at one port";
         Problem::new("/queues", message, "leave it out")

@@ -19,7 +19,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     if real.method != ForwardingMethod::Tun {
         problems.extend(other_family(service, real.address));
     }
-    if real.port == Some(0) && service.port() != 0 {
+    if real.port == Some(0) && service.port().is_some_and(|port| port != 0) {
         problems.push(zero_port("/port"));
     }
     problems.extend(bad_weight(real.weight));
@@ -32,7 +32,7 @@ pub fn validate_real(service: ServiceId, real: &Real) -> Vec<Problem> {
     problems.extend(check.map(|problem| problem.below("/check")));
     if let Some(vip) = service
         .vip()
-        .filter(|vip| *vip == real.endpoint(vip.port()))
+        .filter(|vip| *vip == real.endpoint(Some(vip.port())))
         .filter(|_| real.method != ForwardingMethod::Dr)
     {
         problems.push(Problem::new(

@@ -331,7 +331,7 @@ impl<'s> View<'s> {
         let port = real.destination(original.dst).port;
         let mut entry = Entry::new(original, real.id, port, class, expires);
         entry.tracked = guest.tracked;
-        if real.follows_ftp() && original.dst.port == real.service.port() {
+        if real.follows_ftp() && real.service.port() == Some(original.dst.port) {
             entry.set_ftp();
         }
         entry.count_packet();

@@ -41,11 +41,11 @@ impl ServiceKey {
         }
     }
 
-    /// Its port; 0 for a mark, as for every port.
-    pub const fn port(&self) -> u16 {
+    /// Its port, 0 for every port; a mark has none.
+    pub const fn port(&self) -> Option<u16> {
         match self {
-            Self::Address { vip, .. } => vip.port,
-            Self::Mark { .. } => 0,
+            Self::Address { vip, .. } => Some(vip.port),
+            Self::Mark { .. } => None,
         }
     }
 

@@ -187,19 +187,19 @@ impl Real {
     /// is that of control connections: one of data keeps the port that it is for
     /// (`ip_vs_sched_persist`).
     #[inline]
-    pub const fn destination(&self, vip: Endpoint) -> Endpoint {
+    pub fn destination(&self, vip: Endpoint) -> Endpoint {
         let Endpoint { addr, port } = self.endpoint;
         let port = match self.method {
             Method::Bypass => port,
             method if port == 0 || method.is_one_way() => vip.port,
-            _ if self.ftp.takes_data && vip.port != self.service.port() => vip.port,
+            _ if self.ftp.takes_data && self.service.port() != Some(vip.port) => vip.port,
             _ => port,
         };
         Endpoint::new(addr, port)
     }
 
     /// Where it hears what is for `vip`: there itself, unless its address is put in.
-    pub const fn hears_at(&self, vip: Endpoint) -> Endpoint {
+    pub fn hears_at(&self, vip: Endpoint) -> Endpoint {
         match self.method.is_one_way() {
             true => vip,
             false => self.destination(vip),
