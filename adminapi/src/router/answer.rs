@@ -26,10 +26,27 @@ pub(super) struct Created<T> {
 
 impl<T: Serialize + Tagged> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
-        let tag = self.body.tag();
-        let location: [(HeaderName, String); 1] = [(header::LOCATION, self.location)];
-        tagged(&tag, (StatusCode::CREATED, location, Json(self.body)))
+        created(&self.body.tag(), self.location, Json(self.body))
     }
+}
+
+/// 201 with the place of what was added to a list, by whose entity tag all that it has is changed.
+pub(super) struct Added<L, T> {
+    pub(super) location: String,
+    /// The list as it is now.
+    pub(super) list: L,
+    pub(super) body: T,
+}
+
+impl<L: Tagged, T: Serialize> IntoResponse for Added<L, T> {
+    fn into_response(self) -> Response {
+        created(&self.list.tag(), self.location, Json(self.body))
+    }
+}
+
+fn created(tag: &Tag, location: String, body: impl IntoResponse) -> Response {
+    let location: [(HeaderName, String); 1] = [(header::LOCATION, location)];
+    tagged(tag, (StatusCode::CREATED, location, body))
 }
 
 /// 201 or 200, as it was new or not.

@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::answer::{Created, Shown};
+use super::answer::{Added, Shown};
 use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::Body;
@@ -29,21 +29,32 @@ pub(super) async fn list(ask: Ask) -> Result<Response, Failure> {
 }
 
 /// Starts a synchronisation daemon
+///
+/// The entity tag is that of the list of daemons.
 #[utoipa::path(post, path = "/v1/sync/daemons", tag = "ipvs", request_body = SyncDaemon,
     responses((status = 201, body = SyncDaemon), Refusals))]
 pub(super) async fn start(
     ask: Ask,
     condition: Condition,
     Body(daemon): Body<SyncDaemon>,
-) -> Result<Created<SyncDaemon>, Failure> {
+) -> Result<Added<Vec<SyncDaemon>, SyncDaemon>, Failure> {
     ControlError::unless_valid(validate_daemon(&daemon))?;
     let location = path::daemon(daemon.role);
-    let start = move |control: &dyn Control| control.start_daemon(daemon);
-    let body = ask.change(condition, present, start).await?;
-    Ok(Created { location, body })
+    let start = move |control: &dyn Control| {
+        let started = control.start_daemon(daemon)?;
+        Ok((started, present(control)?))
+    };
+    let (body, list) = ask.change(condition, present, start).await?;
+    Ok(Added {
+        location,
+        list,
+        body,
+    })
 }
 
 /// Stops a synchronisation daemon
+///
+/// The entity tag is that of the list of daemons.
 #[utoipa::path(delete, path = "/v1/sync/daemons/{role}", tag = "ipvs",
     params(("role" = SyncRole, Path, description = "Which one")),
     responses((status = 204), Refusals))]

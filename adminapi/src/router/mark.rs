@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::answer::{Created, Shown};
+use super::answer::{Added, Shown};
 use super::ask::Ask;
 use super::condition::Condition;
 use super::extract::Body;
@@ -44,27 +44,29 @@ pub(super) async fn put(
 }
 
 /// Adds a rule behind the others
+///
+/// The entity tag is that of all rules.
 #[utoipa::path(post, path = "/v1/marks", tag = "ipvs", request_body = MarkRule,
     responses((status = 201, body = MarkRule), Refusals))]
 pub(super) async fn add(
     ask: Ask,
     condition: Condition,
     Body(rule): Body<MarkRule>,
-) -> Result<Created<MarkRule>, Failure> {
+) -> Result<Added<Vec<MarkRule>, MarkRule>, Failure> {
     ControlError::unless_valid(validate_mark(&rule))?;
     let new = rule.clone();
-    let add = move |control: &dyn Control| control.add_mark(new);
-    let place = ask.change(condition, present, add).await?;
-    let location = path::mark(place);
-    Ok(Created {
-        location,
+    let add = move |control: &dyn Control| Ok((control.add_mark(new)?, present(control)?));
+    let (place, list) = ask.change(condition, present, add).await?;
+    Ok(Added {
+        location: path::mark(place),
+        list,
         body: rule,
     })
 }
 
 /// Removes a rule
 ///
-/// Those behind it move up.
+/// Those behind it move up. The entity tag is that of all rules.
 #[utoipa::path(delete, path = "/v1/marks/{place}", tag = "ipvs",
     params(("place" = usize, Path, description = "Its place, from 0")),
     responses((status = 204), Refusals))]

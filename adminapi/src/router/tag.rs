@@ -132,4 +132,4 @@ macro_rules! all_of_it {
     };
 }
 
-all_of_it! { MarkRule Vec<MarkRule> SyncDaemon Vec<SyncDaemon> Timeouts }
+all_of_it! { Vec<MarkRule> Vec<SyncDaemon> Timeouts }

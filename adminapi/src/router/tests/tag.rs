@@ -80,6 +80,32 @@ async fn a_change_is_done_once_for_each_tag() {
 }
 
 #[tokio::test]
+async fn what_was_added_is_removed_by_the_tag_of_its_answer() {
+    let api = with_web().await;
+    for (path, body) in [
+        ("/v1/services", dns()),
+        (&format!("{WEB}/reals"), json!({"address": "10.0.2.9"})),
+        ("/v1/marks", json!({"mark": 7})),
+        (
+            "/v1/sync/daemons",
+            json!({"role": "backup", "interface": "cl0"}),
+        ),
+        (
+            "/v1/filter/networks",
+            json!({"network": "203.0.113.0/24", "list": "deny"}),
+        ),
+    ] {
+        let added = ask(&api, &format!("POST {path}"), body).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{path}: {}", added.body);
+        let header = |name| added.headers[name].to_str().unwrap();
+        let line = format!("DELETE {}", header(header::LOCATION));
+        let tag = ("if-match", header(header::ETAG));
+        let removed = on(&api, &line, tag, Value::Null).await;
+        assert_eq!(removed.status, StatusCode::NO_CONTENT, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_tag_stays_while_only_counters_change() {
     let api = with_web().await;
     let before = tag_of(&api, WEB).await;
