@@ -30,9 +30,10 @@ const CHECKSUMS: &[&str] = &["none", "csum", "remcsum"];
 const ADDRESS: Expected = Expected::Text("an IPv4 or IPv6 address");
 const TIMEOUT: Expected = Expected::Number(1..=Persistence::MAX_TIMEOUT as i64);
 const PREFIX: Expected = Expected::Number(0..=128);
-const VIP_PORT: Expected = Expected::Number(0..=u16::MAX as i64);
+/// 0 is every port; what takes none is for the judgement of the whole.
+const PORT: Expected = Expected::Number(0..=u16::MAX as i64);
 const MARK: Expected = Expected::Number(1..=u32::MAX as i64);
-const PORT: Expected = Expected::Number(1..=u16::MAX as i64);
+const TUNNEL_PORT: Expected = Expected::Number(1..=u16::MAX as i64);
 const THRESHOLD: Expected = Expected::Number(0..=MAX_THRESHOLD as i64);
 const WEIGHT: Expected = Expected::Number(0..=MAX_WEIGHT as i64);
 
@@ -122,7 +123,7 @@ fn read_persistence(mut section: Section<'_>) -> Persistence {
 fn read_address(section: &mut Section<'_>) -> Option<ServiceId> {
     let protocol = section.required("protocol", &Expected::Word(PROTOCOLS), "set tcp or udp");
     let address = section.required("address", &ADDRESS, "set the VIP");
-    let port = section.required("port", &VIP_PORT, "set the port of the VIP");
+    let port = section.required("port", &PORT, "set the port of the VIP");
     Some(ServiceId::at(protocol?, SocketAddr::new(address?, port?)))
 }
 
@@ -164,7 +165,7 @@ fn read_tunnel(mut section: Section<'_>) -> Tunnel {
     let default = Tunnel::default();
     let tunnel = Tunnel {
         kind: section.or("type", &Expected::Word(TUNNELS), default.kind),
-        port: section.optional("port", &PORT),
+        port: section.optional("port", &TUNNEL_PORT),
         checksum: section.or("checksum", &Expected::Word(CHECKSUMS), default.checksum),
     };
     section.finish();

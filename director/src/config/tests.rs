@@ -171,6 +171,24 @@ format = "json"
     assert_eq!(config.log.format, LogFormat::Json);
 }
 
+/// Port 0 is the one that packets come to, as the API has it.
+#[test]
+fn real_servers_of_every_port_may_say_so() {
+    let real = "{ address = \"10.0.2.1\", port = 0 }";
+    for service in [
+        "fwmark = 7",
+        "protocol = \"tcp\"\naddress = \"10.0.0.1\"\nport = 0\npersistence = {}",
+    ] {
+        let text = format!("{MINIMAL}\n[[service]]\n{service}\nreal = [{real}]\n");
+        let config = Config::parse(&text, "f").unwrap();
+        assert_eq!(config.services[0].reals[0].port, Some(0), "{service}");
+    }
+    let service = "protocol = \"tcp\"\naddress = \"10.0.0.1\"\nport = 80";
+    let text = format!("{MINIMAL}\n[[service]]\n{service}\nreal = [{real}]\n");
+    let said = Config::parse(&text, "f").unwrap_err().to_string();
+    assert!(said.contains("port 0 is no port"), "{said}");
+}
+
 #[test]
 fn memory_of_any_size_holds_its_own_parts() {
     for size in 128..400 {
