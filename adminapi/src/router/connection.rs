@@ -1,12 +1,11 @@
 //! Connections over HTTP, and what would become of one.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::ask::Ask;
-use super::extract::Parameters;
+use super::extract::{Parameters, Path};
 use super::openapi::Refusals;
 use crate::error::{ControlError, Subject};
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
@@ -80,6 +80,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
+/// What a path leaves open.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|extract::Path(open)| Self(open))
+            .map_err(|rejection| Failure::new(ProblemKind::BadRequest, rejection.body_text()))
+    }
+}
+
 /// What a path to a service says.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -113,13 +127,6 @@ struct Segments {
     real: Option<String>,
 }
 
-async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Segments, Failure> {
-    Path::from_request_parts(parts, state)
-        .await
-        .map(|Path(segments)| segments)
-        .map_err(|rejection| Failure::new(ProblemKind::BadRequest, rejection.body_text()))
-}
-
 fn service_id(text: &str) -> Result<ServiceId, Failure> {
     text.parse().map_err(|bad: crate::model::BadServiceId| {
         Failure::new(ProblemKind::BadRequest, bad.to_string())
@@ -138,7 +145,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ServicePath {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let segments = segments(parts, state).await?;
+        let Path(segments) = Path::<Segments>::from_request_parts(parts, state).await?;
         service_id(&segments.service).map(Self)
     }
 }
@@ -147,7 +154,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RealPath {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let segments = segments(parts, state).await?;
+        let Path(segments) = Path::<Segments>::from_request_parts(parts, state).await?;
         let real = segments.real.as_deref().unwrap_or_default();
         Ok(Self(service_id(&segments.service)?, real_address(real)?))
     }

@@ -1,23 +1,23 @@
 //! The filters over HTTP.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer::{self, Shown};
 use super::ask::Ask;
 use super::condition::Condition;
-use super::extract::{Body, Parameters};
+use super::extract::{Body, Parameters, Path};
 use super::openapi::Refusals;
 use crate::control::Control;
-use crate::error::{ControlError, Problem, Subject};
+use crate::error::{ControlError, Subject};
 use crate::failure::Failure;
 use crate::model::{
     Filter, FilterRules, FilterRulesMerge, Listed, ListedView, ListedWish, NetworkPage,
     NetworkQuery, Prefix,
 };
 use crate::path;
+use crate::problem::ProblemKind;
 use crate::validate::{validate_filter_rules, validate_listed, validate_network_query};
 
 fn present(control: &dyn Control) -> Result<Filter, ControlError> {
@@ -146,7 +146,7 @@ fn known(control: &dyn Control, network: Prefix) -> Result<ListedView, ControlEr
 
 fn named(text: &str) -> Result<Prefix, Failure> {
     text.parse().map_err(|bad: crate::model::BadPrefix| {
-        ControlError::Invalid(vec![Problem::new("/network", bad.to_string(), "")]).into()
+        Failure::new(ProblemKind::BadRequest, bad.to_string())
     })
 }
 

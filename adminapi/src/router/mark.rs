@@ -1,13 +1,12 @@
 //! The rules that mark packets over HTTP.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer::{Added, Shown};
 use super::ask::Ask;
 use super::condition::Condition;
-use super::extract::Body;
+use super::extract::{Body, Path};
 use super::openapi::Refusals;
 use crate::control::Control;
 use crate::error::ControlError;

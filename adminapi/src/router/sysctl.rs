@@ -1,13 +1,12 @@
 //! The sysctls of IPVS over HTTP.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::response::Response;
 
 use super::answer::Shown;
 use super::ask::Ask;
 use super::condition::Condition;
-use super::extract::Body;
+use super::extract::{Body, Path};
 use super::openapi::Refusals;
 use crate::failure::Failure;
 use crate::problem::ProblemKind;

@@ -43,6 +43,26 @@ async fn a_path_that_cannot_be_read_is_a_bad_request() {
         let line = format!("GET {path}");
         no(&api, &line, Value::Null, ProblemKind::BadRequest).await;
     }
+    for line in [
+        "GET /v1/sysctls/%ff",
+        "PUT /v1/sysctls/%ff",
+        "PATCH /v1/sysctls/%ff",
+        "DELETE /v1/connections/%ff",
+        "DELETE /v1/templates/%ff",
+        "DELETE /v1/marks/%ff",
+        "DELETE /v1/marks/x",
+        "DELETE /v1/sync/daemons/%ff",
+        "DELETE /v1/sync/daemons/x",
+        "GET /v1/filter/networks/%ff",
+        "PUT /v1/filter/networks/%ff",
+        "DELETE /v1/filter/networks/%ff",
+        "GET /v1/filter/networks/x",
+        "PUT /v1/filter/networks/x",
+        "DELETE /v1/filter/networks/x",
+    ] {
+        let wish = json!({"list": "deny"});
+        no(&api, line, wish, ProblemKind::BadRequest).await;
+    }
 }
 
 #[tokio::test]
