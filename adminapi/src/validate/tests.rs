@@ -276,3 +276,15 @@ fn a_name_in_a_pointer_is_escaped() {
     let pointers: Vec<_> = problems.iter().map(|problem| &*problem.pointer).collect();
     assert_eq!(pointers, ["/sysctls/net~1ipv4~0vs"]);
 }
+
+#[test]
+fn a_sysctl_has_one_value_whatever_it_is_called() {
+    let config = json!({"sysctls": {"drop_entry": 1, "drop_packet": 0,
+        "net.ipv4.vs.drop_packet": 1, "net/ipv4/vs/drop_packet": 2}});
+    let problems = validate_whole(&serde_json::from_value(config).unwrap());
+    let twice =
+        "net.ipv4.vs.drop_packet is there already (see /sysctls/drop_packet); leave one out";
+    let want = ["net.ipv4.vs.drop_packet", "net~1ipv4~1vs~1drop_packet"]
+        .map(|name| format!("/sysctls/{name}: {twice}"));
+    assert_eq!(told(&problems), want);
+}

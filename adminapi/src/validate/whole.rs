@@ -35,6 +35,7 @@ pub fn validate_whole(config: &Configuration) -> Vec<Problem> {
     let timeouts = validate_timeouts(config.timeouts.into());
     problems.extend(timeouts.into_iter().map(|p| p.below("/timeouts")));
     problems.extend(bad_sysctls(&config.sysctls));
+    problems.extend(repeated_sysctls(&config.sysctls));
     problems.extend(bad_levels(config));
     let marks = validate_marks(config.marks.as_deref().unwrap_or_default());
     problems.extend(marks.into_iter().map(|p| p.below("/marks")));
@@ -81,6 +82,27 @@ fn bad_sysctls(sysctls: &BTreeMap<String, Value>) -> Vec<Problem> {
         }
     };
     sysctls.iter().filter_map(judge).collect()
+}
+
+/// A sysctl has several names: with and without what all begin with, and with slashes.
+fn repeated_sysctls(sysctls: &BTreeMap<String, Value>) -> Vec<Problem> {
+    let pointer = |name: &str| format!("/sysctls/{}", escaped(name));
+    let mut first = HashMap::new();
+    let mut problems = Vec::new();
+    for name in sysctls.keys() {
+        let Ok(sysctl) = name.parse::<Sysctl>() else {
+            continue;
+        };
+        match first.entry(sysctl) {
+            Entry::Vacant(free) => drop(free.insert(name)),
+            Entry::Occupied(taken) => {
+                let message = format!("{sysctl} is there already");
+                let problem = Problem::new(pointer(name), message, "leave one out");
+                problems.push(problem.with_other(pointer(taken.get())));
+            }
+        }
+    }
+    problems
 }
 
 fn bad_levels(config: &Configuration) -> Vec<Problem> {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use adminapi::model::{Change, Configuration, Service, ServiceId};
+use adminapi::sysctl::Sysctl;
 use adminapi::validate::{validate_real, validate_service};
 use adminapi::{Problem, ProblemDocument};
 
@@ -156,7 +157,11 @@ impl Edit for Draft<'_> {
         let mut config = self.config.borrow_mut();
         match setting {
             Setting::Timeouts(patch) => config.timeouts = config.timeouts.changed(patch),
-            Setting::Sysctl(name, value) => drop(config.sysctls.insert(name, value)),
+            Setting::Sysctl(name, value) => {
+                // It has several names. One that has none is for the director to refuse.
+                let name = name.parse().map_or(name, |known: Sysctl| known.to_string());
+                config.sysctls.insert(name, value);
+            }
             Setting::Level(None, level) => config.defense.level = Some(level.level),
             Setting::Level(Some(id), level) => {
                 config.defense.services.insert(id, level.level);

@@ -105,6 +105,23 @@ fn when_clients_come_twice_stays_until_a_line_says_otherwise() {
     assert!(!bulwark(&director, "-Sn --full").out.contains("repeats"));
 }
 
+#[test]
+fn the_last_line_decides_by_whatever_name() {
+    let lines = "\
+sysctl -w net.ipv4.vs.drop_packet=3
+sysctl -w drop_packet=0
+sysctl -w net/ipv4/vs/drop_entry=1
+sysctl -w drop_entry=2
+";
+    let director = MemoryDirector::default();
+    let restored = restore(&director, "-R --atomic", lines);
+    let want = "\
++ sysctl -w net.ipv4.vs.drop_entry=2
++ sysctl -w net.ipv4.vs.drop_packet=0
+";
+    assert_eq!((restored.out.as_str(), restored.status), (want, 0));
+}
+
 /// In one request, too, a line is told of what held when it was made.
 #[test]
 fn a_refused_line_is_explained_by_what_was_there_then() {
