@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::grammar::{Command, Method, Opt, OptSet, Own, TunnelType};
 use super::names::Names;
 use super::popt::{Given, Reader};
-use super::switches::{Means, OWN_SWITCHES, SWITCHES, Switch, Whereabouts};
+use super::switches::{Means, OWN_SWITCHES, SAVED_SWITCHES, SWITCHES, Switch, Whereabouts};
 use super::value;
 use crate::director::Setting;
 
@@ -36,6 +36,14 @@ impl Dialect {
         match self {
             Self::Bulwark => &[SWITCHES, OWN_SWITCHES],
             Self::Ipvsadm => &[SWITCHES],
+        }
+    }
+
+    /// Those that a line of `-R` may have.
+    const fn restored(self) -> &'static [&'static [Switch]] {
+        match self {
+            Self::Bulwark => self.switches(),
+            Self::Ipvsadm => &[SWITCHES, SAVED_SWITCHES],
         }
     }
 }
@@ -196,7 +204,20 @@ impl Line {
 
 /// Reads `args` (without the program's name). No arguments at all ask for the list.
 pub(crate) fn parse(args: &[String], context: &Context<'_>) -> Result<Line, Failure> {
-    let mut reader = Reader::new(args, context.dialect.switches());
+    parse_with(context.dialect.switches(), args, context)
+}
+
+/// Reads the words of a line of `-R`.
+pub(super) fn parse_restored(words: &[String], context: &Context<'_>) -> Result<Line, Failure> {
+    parse_with(context.dialect.restored(), words, context)
+}
+
+fn parse_with(
+    switches: &'static [&'static [Switch]],
+    args: &[String],
+    context: &Context<'_>,
+) -> Result<Line, Failure> {
+    let mut reader = Reader::new(args, switches);
     let mut line = Line::new(Command::List);
     let (command, value) = loop {
         match reader.read() {

@@ -9,7 +9,7 @@ use super::difference::difference;
 use super::draft::Draft;
 use super::failure::Failure;
 use super::grammar::{Command, Own};
-use super::parse::{Context, Dialect, Line, parse};
+use super::parse::{Context, Dialect, Line, parse_restored};
 use super::pointed::About;
 use super::request::Request;
 use super::{Streams, check, execute, inform, report, request};
@@ -224,7 +224,7 @@ fn read(words: &[String], context: Context<'_>) -> Result<Vec<Doing>, Failure> {
         let set = |setting| Doing::Request(Request::Set(setting));
         return Ok(settings.into_iter().map(set).collect());
     }
-    let line = parse(words, &context)?;
+    let line = parse_restored(words, &context)?;
     unless_own(&line)?;
     check::check(&line)?;
     Ok(vec![match line.command {

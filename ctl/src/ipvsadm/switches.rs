@@ -140,6 +140,13 @@ pub(crate) const SWITCHES: &[Switch] = switches![
     ("sync-maxlen", None, Takes::Value, Means::Option(SyncMaxlen)),
 ];
 
+/// The spellings that `ipvsadm -S` writes though ipvsadm has none like them: `-R` reads them, by
+/// whatever name.
+#[rustfmt::skip]
+pub(crate) const SAVED_SWITCHES: &[Switch] = switches![
+    ("fullnat", None, Takes::Nothing, Means::Forward(Method::FullNat)),
+];
+
 /// The spellings that only `bulwark` has. `--json`, `--api` and `--ca` may stand before the
 /// command.
 #[rustfmt::skip]

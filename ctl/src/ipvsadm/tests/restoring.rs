@@ -105,6 +105,25 @@ fn when_clients_come_twice_stays_until_a_line_says_otherwise() {
     assert!(!bulwark(&director, "-Sn --full").out.contains("repeats"));
 }
 
+/// ipvsadm has no FullNAT, and yet saves it.
+#[test]
+fn ipvsadm_restores_what_it_has_saved() {
+    let director = MemoryDirector::default();
+    let service = "-A -t 192.0.2.10:80 -s wlc\n";
+    let real = "-a -t 192.0.2.10:80 -r 10.0.0.2:8080 --fullnat -w 1\n";
+    assert_eq!(bulwark(&director, service.trim_end()), DONE);
+    assert_eq!(bulwark(&director, real.trim_end()), DONE);
+    let saved = ipvsadm(&director, "-Sn").out;
+    assert_eq!(saved, format!("{service}{real}"));
+
+    let anew = MemoryDirector::default();
+    let lines = saved.as_bytes();
+    assert_eq!(say(&anew, Dialect::Ipvsadm, &words("-R"), lines), DONE);
+    assert_eq!(ipvsadm(&anew, "-Sn").out, saved);
+    let typed = ipvsadm(&anew, real.trim_end());
+    assert_eq!(typed.err, "--fullnat: unknown option\n");
+}
+
 #[test]
 fn the_last_line_decides_by_whatever_name() {
     let lines = "\
