@@ -1,5 +1,6 @@
 //! Finds the director: `--api`, else `BULWARK_API`, else the default socket.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use adminapi::Client;
@@ -32,27 +33,32 @@ impl Place {
 /// A client of the director that `place` or the environment names, with the token of
 /// `BULWARK_TOKEN` and the patience of `BULWARK_TIMEOUT`. Sends nothing yet.
 pub(crate) fn find(place: &Place) -> Result<Client> {
-    let variable = |name| std::env::var(name).ok();
-    let address = address(place.api.as_deref(), variable("BULWARK_API").as_deref());
-    let mut client = Client::connect(&address)?.with_trust(trust(place, variable));
-    if let Some(seconds) = given(variable("BULWARK_TIMEOUT").as_deref()) {
-        client = client.with_patience(patience(seconds)?);
+    let variable = |name| given(name, std::env::var_os(name));
+    let address = address(place.api.as_deref(), variable)?;
+    let mut client = Client::connect(&address)?.with_trust(trust(place, variable)?);
+    if let Some(seconds) = variable("BULWARK_TIMEOUT")? {
+        client = client.with_patience(patience(&seconds)?);
     }
-    Ok(match given(variable("BULWARK_TOKEN").as_deref()) {
-        Some(token) => client.with_token(token),
+    Ok(match variable("BULWARK_TOKEN")? {
+        Some(token) => client.with_token(&line(token)?),
         None => client,
     })
 }
 
 /// Whom to believe, and the client's own certificate if there is one.
-fn trust(place: &Place, variable: impl Fn(&'static str) -> Option<String>) -> Trust {
-    let set = |name| variable(name).filter(|text| !text.is_empty());
-    let ca = place.ca.clone().or_else(|| set("BULWARK_CA"));
-    let identity = set("BULWARK_CERTIFICATE").zip(set("BULWARK_KEY"));
-    Trust {
+fn trust(
+    place: &Place,
+    variable: impl Fn(&'static str) -> Result<Option<String>>,
+) -> Result<Trust> {
+    let ca = match &place.ca {
+        Some(ca) => Some(ca.clone()),
+        None => variable("BULWARK_CA")?,
+    };
+    let identity = variable("BULWARK_CERTIFICATE")?.zip(variable("BULWARK_KEY")?);
+    Ok(Trust {
         ca: ca.map(Into::into),
         identity: identity.map(|(certificate, key)| (certificate.into(), key.into())),
-    }
+    })
 }
 
 /// Seconds that a call may take.
@@ -66,20 +72,43 @@ fn patience(text: &str) -> Result<Duration> {
     seconds.map(Duration::from_secs).ok_or_else(bad)
 }
 
-/// An empty variable is as good as none.
-fn given(variable: Option<&str>) -> Option<&str> {
-    variable.filter(|text| !text.is_empty())
+/// A token that a header can carry.
+fn line(token: String) -> Result<String> {
+    match token.contains(char::is_control) {
+        false => Ok(token),
+        true => Err(DirectorError::BadAddress(
+            "BULWARK_TOKEN: there is a line end or another control character in it; \
+             write the token and nothing else"
+                .to_owned(),
+        )),
+    }
 }
 
-fn address(flag: Option<&str>, variable: Option<&str>) -> String {
-    match flag.or(given(variable)) {
-        Some(address) => address.to_owned(),
-        None => format!("unix:{}", adminapi::DEFAULT_SOCKET),
-    }
+/// The text of a variable. An empty one is as good as none.
+fn given(name: &str, value: Option<OsString>) -> Result<Option<String>> {
+    let text = value.map(OsString::into_string).transpose();
+    let text = text.map_err(|value| {
+        let value = value.to_string_lossy();
+        DirectorError::BadAddress(format!("{name}={value}: write it in UTF-8"))
+    });
+    Ok(text?.filter(|text| !text.is_empty()))
+}
+
+fn address(
+    flag: Option<&str>,
+    variable: impl Fn(&'static str) -> Result<Option<String>>,
+) -> Result<String> {
+    let address = match flag {
+        Some(address) => Some(address.to_owned()),
+        None => variable("BULWARK_API")?,
+    };
+    Ok(address.unwrap_or_else(|| format!("unix:{}", adminapi::DEFAULT_SOCKET)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -91,27 +120,51 @@ mod tests {
             (None, None, "unix:/run/bulwark/api.sock"),
             (Some(""), Some("unix:/b"), ""),
         ] {
-            assert_eq!(address(flag, variable), want);
+            let found = address(flag, |name| given(name, variable.map(OsString::from)));
+            assert_eq!(found.unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_passed_over() {
+        let variable = |name| given(name, Some(OsString::from_vec(b"unix:/\xff".to_vec())));
+        let error = address(None, variable).unwrap_err();
+        assert!(error.to_string().starts_with("BULWARK_API="), "{error}");
+        assert_eq!(error.status(), 2);
+        assert_eq!(address(Some("unix:/a"), variable).unwrap(), "unix:/a");
+    }
+
+    #[test]
+    fn a_token_is_one_line() {
+        assert_eq!(line("bulwark_0".to_owned()).unwrap(), "bulwark_0");
+        for token in ["bulwark_0\n", "\rbulwark_0", "bulwark\0_0"] {
+            let error = line(token.to_owned()).unwrap_err();
+            assert!(error.to_string().starts_with("BULWARK_TOKEN: "), "{error}");
+            assert_eq!(error.status(), 2);
         }
     }
 
     #[test]
     fn the_environment_says_whom_to_believe_and_who_asks() {
-        let variable = |name| match name {
-            "BULWARK_CA" => Some("/ca".to_owned()),
-            "BULWARK_CERTIFICATE" => Some("/crt".to_owned()),
-            "BULWARK_KEY" => Some("/key".to_owned()),
-            _ => None,
+        let variable = |name| {
+            Ok(match name {
+                "BULWARK_CA" => Some("/ca".to_owned()),
+                "BULWARK_CERTIFICATE" => Some("/crt".to_owned()),
+                "BULWARK_KEY" => Some("/key".to_owned()),
+                _ => None,
+            })
         };
         let place = |ca: Option<&str>| Place {
             api: None,
             ca: ca.map(str::to_owned),
         };
-        let found = trust(&place(None), variable);
+        let found = trust(&place(None), variable).unwrap();
         assert_eq!(found.ca, Some("/ca".into()));
         assert_eq!(found.identity, Some(("/crt".into(), "/key".into())));
-        assert_eq!(trust(&place(Some("/x")), variable).ca, Some("/x".into()));
-        let nothing = trust(&place(None), |_| Some(String::new()));
+        let told = trust(&place(Some("/x")), variable).unwrap();
+        assert_eq!(told.ca, Some("/x".into()));
+        let empty = |name| given(name, Some(OsString::new()));
+        let nothing = trust(&place(None), empty).unwrap();
         assert!(nothing.ca.is_none() && nothing.identity.is_none());
     }
 

@@ -266,7 +266,7 @@ fn what_others_change_meanwhile_is_kept() -> Result<()> {
 
 #[test]
 fn what_cannot_be_written_is_told() -> Result<()> {
-    for line in ["-h", "completions bash"] {
+    for line in ["-h", "completions bash", "help", "status -h"] {
         let mut command = Command::new(binary("bulwark")?);
         command
             .args(line.split(' '))

@@ -191,11 +191,7 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = line.collect();
     let line = match Line::read(&args) {
         Ok(line) => line,
-        Err(error) => {
-            // If the terminal is gone there is nobody left to tell.
-            let _ = error.print();
-            return error.exit_code().try_into().unwrap_or(2);
-        }
+        Err(error) => return tell(&error),
     };
     match answer(&line).await {
         Ok(said) => {
@@ -211,6 +207,15 @@ pub(crate) async fn run(line: impl Iterator<Item = OsString>) -> u8 {
             let _ = writeln!(io::stderr(), "{error}");
             error.status()
         }
+    }
+}
+
+/// Prints help, or what is wrong with a line; the exit status.
+fn tell(error: &clap::Error) -> u8 {
+    match error.print() {
+        Err(failed) if !error.use_stderr() => ipvsadm::unwritten(failed, &mut io::stderr()),
+        // If standard error is gone there is nobody left to tell.
+        _ => error.exit_code().try_into().unwrap_or(2),
     }
 }
 
