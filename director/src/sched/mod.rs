@@ -30,6 +30,8 @@ mod twos;
 mod wlc;
 mod wrr;
 
+pub(crate) use sh::BUCKETS as SOURCE_BUCKETS;
+
 /// A new scheduler of this algorithm for a service that has `reals`.
 pub fn build(algorithm: Algorithm, reals: &Reals) -> Arc<dyn Scheduler> {
     match algorithm {

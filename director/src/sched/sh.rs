@@ -8,7 +8,8 @@ use super::hashing::{client, multiplicative};
 use crate::service::{Newcomer, Real, Reals, Scheduler};
 
 const BITS: u32 = 8;
-const BUCKETS: u32 = 1 << BITS;
+/// Of all real servers together.
+pub(crate) const BUCKETS: u32 = 1 << BITS;
 
 /// A client's address always has the same of 256 buckets. The real servers own the buckets in
 /// turn, as many in a row as they have weight (one with weight 0). When the owner takes no

@@ -10,6 +10,7 @@ use super::super::translate;
 use super::orders::Order;
 use super::{Books, Round, is_watched, policy, queues, well};
 use crate::health::{Change, Filled, Turn};
+use crate::sched::SOURCE_BUCKETS;
 use crate::service::{Fitness, Part, Real, Service, ServiceKey};
 
 /// What the weights of a service are multiplied with while one is brought up or relieved and some are
@@ -87,15 +88,10 @@ impl Books {
 
     /// Parts of small weights would not differ.
     fn scale(&self, service: &Service) -> u16 {
-        let takes_weights_as_counts = matches!(
-            service.algorithm,
-            Scheduler::Ovf | Scheduler::Lblc | Scheduler::Lblcr
-        );
         let is_small = |real: &Arc<Real>| (1..SCALE.into()).contains(&real.configured);
-        let differs = !takes_weights_as_counts && service.configured().any(is_small);
         let has_part = |real: &Arc<Real>| self.has_part(service, real);
-        match differs && service.configured().any(has_part) {
-            true => SCALE,
+        match service.configured().any(is_small) && service.configured().any(has_part) {
+            true => room(service),
             false => 1,
         }
     }
@@ -177,6 +173,20 @@ impl Books {
     }
 }
 
+/// What its scheduler lets the weights of a service be multiplied with: to some they are numbers of
+/// connections, and `sh` has so many buckets for all of them, of which each real server is to keep one.
+fn room(service: &Service) -> u16 {
+    match service.algorithm {
+        Scheduler::Ovf | Scheduler::Lblc | Scheduler::Lblcr => 1,
+        Scheduler::Sh => {
+            let weights = service.configured().map(|real| real.configured.max(1));
+            let all = weights.fold(0, u32::saturating_add).max(1);
+            (SOURCE_BUCKETS / all).clamp(1, SCALE.into()) as u16
+        }
+        _ => SCALE,
+    }
+}
+
 fn tidings(service: &Service, real: &Real, change: &Change) -> News {
     let Change { from, to, reason } = change;
     let (from, to) = (from.name(), to.name());
@@ -204,5 +214,43 @@ fn relief(service: &Service, real: &Real, turn: Turn, filled: Option<Filled>) ->
         kind: EventKind::RealHealth,
         is_bad: turn == Turn::Relieved,
         message: format!("real server {} {what}: {why}", real.endpoint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model;
+    use serde_json::json;
+
+    use super::super::super::edit;
+    use super::super::super::roles::Touched;
+    use super::*;
+    use crate::pool::Pool;
+
+    #[test]
+    fn weights_are_multiplied_as_far_as_there_is_room() {
+        for (scheduler, reals, weight, expected) in [
+            ("wrr", 100, 1, 20),
+            ("mh", 100, 1, 20),
+            ("ovf", 2, 1, 1),
+            ("lblc", 2, 1, 1),
+            ("lblcr", 2, 1, 1),
+            ("sh", 2, 1, 20),
+            ("sh", 13, 1, 19),
+            ("sh", 100, 1, 2),
+            ("sh", 100, 0, 2),
+            ("sh", 100, 3, 1),
+            ("sh", 0, 1, 20),
+        ] {
+            let real = |n: i32| json!({"address": format!("10.0.0.{}", n + 1), "weight": weight});
+            let reals: Vec<_> = (0..reals).map(real).collect();
+            let service = json!({"protocol": "tcp", "address": "192.0.2.1", "port": 80,
+                "scheduler": scheduler, "reals": reals});
+            let service: model::Service = serde_json::from_value(service).unwrap();
+            let mut pool = Pool::new(1);
+            edit::put_services(&mut pool, &mut Touched::default(), &[service], None).unwrap();
+            let found = room(&pool.services()[0]);
+            assert_eq!(found, expected, "{scheduler} {} {weight}", reals.len());
+        }
     }
 }
