@@ -79,6 +79,14 @@ impl Fitness {
         }
     }
 
+    /// What its listen queue leaves of that, in thousandths; all of it where there is nothing to take of.
+    pub const fn queue(self) -> u16 {
+        match self {
+            Self::Fit(part) => part.queue,
+            Self::Drained | Self::Failed => Part::WHOLE.queue,
+        }
+    }
+
     /// What is left of the weight, in thousandths.
     pub const fn thousandths(self) -> u32 {
         match self {

@@ -96,7 +96,8 @@ fn queue(patient: &Patient, real: &Real) -> Option<QueueCondition> {
     Some(QueueCondition {
         full: filled.ok(),
         lack: filled.err().map(str::to_owned),
-        leaves: u32::from(patient.strain().leaves()) / 10,
+        // As of the weight that is shown beside it.
+        leaves: u32::from(real.fitness.queue()) / 10,
         of: real.fitness.listed_of(real.configured),
     })
 }
