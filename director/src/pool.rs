@@ -87,6 +87,9 @@ pub struct Pool {
     listed: imbl::OrdSet<(Endpoint, RealId)>,
     /// Where those are that are out of service for their health.
     aside: imbl::OrdSet<(Endpoint, ServiceKey)>,
+    /// Whose the sorry servers are that policies name, by where those are and the serial number of
+    /// their service.
+    sorries: imbl::OrdMap<(Endpoint, u64), ServiceKey>,
     /// Whose the real servers are that are listed no more and still have a slot.
     unlisted: imbl::OrdSet<(ServiceKey, Endpoint, RealId)>,
     /// Services whose scheduler has not seen their list yet.

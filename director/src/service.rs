@@ -116,10 +116,13 @@ impl Service {
 
     /// Whether it is configured to have this one: among its real servers, or while they are down.
     pub fn knows(&self, endpoint: Endpoint) -> bool {
-        let policy = self.health.as_ref();
-        let sorry = policy.and_then(|policy| policy.sorry.as_ref());
-        let is_sorry = |real: &model::Real| endpoint == real.endpoint(self.key.port()).into();
-        self.find(endpoint).is_some() || sorry.is_some_and(is_sorry)
+        self.find(endpoint).is_some() || self.named_sorry() == Some(endpoint)
+    }
+
+    /// Where the sorry server is that its policy names.
+    pub fn named_sorry(&self) -> Option<Endpoint> {
+        let sorry = self.health.as_ref()?.sorry.as_ref()?;
+        Some(sorry.endpoint(self.key.port()).into())
     }
 
     /// Whether its connections are those that FTP is controlled by.

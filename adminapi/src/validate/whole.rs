@@ -149,7 +149,8 @@ fn repeated_services(services: &[Service]) -> Vec<Problem> {
     problems
 }
 
-/// Real servers that are another service of the same director: it does not forward to itself.
+/// Real servers that are another service of the same director: it does not forward to itself. A
+/// service that is its own real server is served by the host, whatever takes its other ports.
 fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
     let mut by_address: HashMap<IpAddr, Vec<usize>> = HashMap::new();
     for (index, service) in services.iter().enumerate() {
@@ -168,6 +169,9 @@ fn reals_that_are_vips(services: &[Service]) -> Vec<Problem> {
         let sorry = sorry.map(|real| ("health/sorry".to_owned(), real));
         for (place, real) in reals.chain(sorry) {
             let endpoint = real.endpoint(service.id.port());
+            if service.id.vip() == Some(endpoint) {
+                continue;
+            }
             let there = by_address
                 .get(&endpoint.ip())
                 .map_or(&[][..], Vec::as_slice);

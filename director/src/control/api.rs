@@ -132,14 +132,14 @@ impl Control for Director {
     fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
         self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
-        self.change(|pool, touched| edit::add_real(pool, touched, &key, &real))?;
+        self.change(|pool, touched| edit::add_one(pool, touched, &key, &real))?;
         self.real(service, real.endpoint(key.port()))
     }
 
     fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
         self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
-        let created = self.change(|pool, touched| edit::put_real(pool, touched, &key, &real))?;
+        let created = self.change(|pool, touched| edit::put_one(pool, touched, &key, &real))?;
         Ok(put(created, self.real(service, real.endpoint(key.port()))?))
     }
 

@@ -1,19 +1,15 @@
 //! Changes of services and real servers: of the pool that is to be, with a note of what the gate has
 //! to hear of.
 
+mod patched;
 mod refuse;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use adminapi::Control;
 use adminapi::error::Result;
-use adminapi::model::{Change, Real, RealPatch, RealView, Service, ServiceId, ServicePatch};
-use adminapi::validate::{
-    bad_cookies, bad_handling, bad_health, bad_helper, bad_repeats, twofold_engine,
-    validate_changed_real,
-};
-use adminapi::{Control, ControlError};
+use adminapi::model::{Change, HealthPolicy, Real, RealView, Service, ServiceId};
 
 use super::commands::{command_of_policy, commands_of};
 use super::roles::Touched;
@@ -22,10 +18,12 @@ use crate::pool::{Pool, PoolError};
 use crate::service::{Drain, ServiceKey};
 use crate::wire::Endpoint;
 
-pub(super) use refuse::refuse_sorry;
+use patched::{changed_real, changed_service};
 use refuse::{
-    refuse_answerless, refuse_circle, refuse_odd_sorry, refuse_speaker, refuse_voiceless,
+    refuse_answerless, refuse_circle, refuse_odd_sorry, refuse_served, refuse_speaker,
+    refuse_voiceless,
 };
+pub(super) use refuse::{refuse_sorry, refuse_stand_in};
 
 impl Director {
     /// Makes all of `changes` in one step, those that can be made; what came of each.
@@ -61,17 +59,13 @@ impl Director {
             Change::ChangeService { service, patch } => {
                 let wanted = changed_service(pool, *service, patch.clone())?;
                 self.refuse_commands(command_of_policy(wanted.health.as_ref()))?;
-                touched.service(translate::key(*service));
-                let key = translate::key(*service);
-                configure(pool, touched, &key, &wanted)?;
-                let mut reals = wanted.reals.iter();
-                reals.try_for_each(|real| refuse_answerless(pool, &key, "/one_packet", real.method))
+                change_service(pool, touched, &wanted)
             }
             Change::RemoveService { service } => {
                 remove_service(pool, touched, translate::key(*service))
             }
             Change::AddReal { service, real } => {
-                add_real(pool, touched, &translate::key(*service), real)
+                add_one(pool, touched, &translate::key(*service), real)
             }
             Change::ChangeReal {
                 service,
@@ -130,19 +124,20 @@ fn at_real(place: usize) -> String {
     format!("/real/{place}")
 }
 
-pub(super) fn add_real(
+/// Adds a real server by itself; those of a whole service have been judged with its sorry server.
+pub(super) fn add_one(
     pool: &mut Pool,
     touched: &mut Touched,
     key: &ServiceKey,
     real: &Real,
 ) -> Result<()> {
+    refuse_stand_in(pool, key, real.endpoint(key.port()).into())?;
+    add_real(pool, touched, key, real)
+}
+
+fn add_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
-    // A service may be its own real server: `Touched::locals` sees to it that this host serves it.
-    let itself = matches!(key, ServiceKey::Address { vip, .. } if *vip == endpoint);
-    let serves = |protocol| pool.serves_within(protocol, endpoint);
-    if !itself && key.protocols().any(serves) {
-        return Err(refuse_circle(endpoint));
-    }
+    refuse_served(pool, key, endpoint)?;
     refuse_speaker(pool, endpoint)?;
     refuse_voiceless(pool, endpoint, real.method)?;
     refuse_answerless(pool, key, "/method", real.method)?;
@@ -176,14 +171,30 @@ fn configure(
     Ok(())
 }
 
-/// True when the real server is new.
-pub(super) fn put_real(
+/// Makes a service that is there what a change of it says.
+fn change_service(pool: &mut Pool, touched: &mut Touched, wanted: &Service) -> Result<()> {
+    let key = translate::key(wanted.id);
+    touched.service(key);
+    configure(pool, touched, &key, wanted)?;
+    let mut reals = wanted.reals.iter();
+    reals.try_for_each(|real| refuse_answerless(pool, &key, "/one_packet", real.method))
+}
+
+/// Makes a real server by itself what `real` says, as [`add_one`]. True when it is new.
+pub(super) fn put_one(
     pool: &mut Pool,
     touched: &mut Touched,
     key: &ServiceKey,
     real: &Real,
 ) -> Result<bool> {
+    refuse_stand_in(pool, key, real.endpoint(key.port()).into())?;
+    put_real(pool, touched, key, real)
+}
+
+/// True when the real server is new.
+fn put_real(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<bool> {
     let endpoint = Endpoint::from(real.endpoint(key.port()));
+    refuse_speaker(pool, endpoint)?;
     refuse_voiceless(pool, endpoint, real.method)?;
     refuse_answerless(pool, key, "/method", real.method)?;
     match set_real(pool, touched, key, endpoint, real) {
@@ -243,6 +254,7 @@ pub(super) fn put_service(
     if pool.service(&key).is_none() {
         return add_service(pool, touched, wanted).map(|()| true);
     }
+    key.vip().map_or(Ok(()), |vip| refuse_speaker(pool, vip))?;
     configure(pool, touched, &key, wanted)?;
     touched.service(key);
     remove_unwanted(pool, touched, wanted, grace)?;
@@ -278,6 +290,21 @@ fn remove_unwanted(
         })
 }
 
+/// Has the policy of a service, if it is there, name no sorry server that `wanted` does not.
+fn unname_sorry(pool: &mut Pool, wanted: &Service) -> Result<()> {
+    let key = translate::key(wanted.id);
+    let Some(present) = pool.service(&key) else {
+        return Ok(());
+    };
+    let named = |policy: &HealthPolicy| policy.sorry.clone();
+    let now = present.health.as_deref().and_then(named);
+    if now == wanted.health.as_ref().and_then(named) {
+        return Ok(());
+    }
+    let unnamed = pool.set_health(&key, None);
+    unnamed.map_err(|e| translate::error(e, &key, None))
+}
+
 fn drain_of(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Option<Drain> {
     pool.service(key)?.find(endpoint)?.drain
 }
@@ -311,36 +338,13 @@ pub(super) fn put_services(
     }
     for service in desired {
         remove_unwanted(pool, touched, service, grace)?;
+        unname_sorry(pool, service)?;
     }
     for (place, service) in desired.iter().enumerate() {
         let put = put_service(pool, touched, service, grace);
         put.map_err(|error| error.below(&format!("/service/{place}")))?;
     }
     Ok(())
-}
-
-/// A service as `patch` makes it.
-fn changed_service(pool: &Pool, id: ServiceId, patch: ServicePatch) -> Result<Service> {
-    let now = Service::from(&view::service(pool, known(pool, &translate::key(id))?));
-    let wanted = patch.applied(&now).map_err(ControlError::Invalid)?;
-    let mut problems = bad_handling(id, wanted.persistence, wanted.one_packet);
-    problems.extend(bad_cookies(id, wanted.cookies));
-    problems.extend(bad_repeats(id, wanted.udp_repeats));
-    problems.extend(bad_helper(id, wanted.helper));
-    problems.extend(twofold_engine(&wanted));
-    let reals = now.reals.iter().map(|real| real.endpoint(id.port()));
-    problems.extend(bad_health(id, wanted.health.as_ref(), reals));
-    ControlError::unless_valid(problems)?;
-    Ok(wanted)
-}
-
-/// A real server as `patch` makes it.
-fn changed_real(pool: &Pool, service: ServiceId, at: SocketAddr, patch: RealPatch) -> Result<Real> {
-    let now = known_real(pool, &translate::key(service), at.into())?;
-    let wanted = patch.applied(&Real::from(&now));
-    let wanted = wanted.map_err(ControlError::Invalid)?;
-    ControlError::unless_valid(validate_changed_real(service, &now, &wanted))?;
-    Ok(wanted)
 }
 
 /// Makes a real server that is there look like `wanted`; `drain` is how it is to be drained, if it
@@ -355,14 +359,18 @@ fn change_real(
     let key = translate::key(service);
     let at = Endpoint::from(wanted.endpoint(key.port()));
     refuse_voiceless(pool, at, wanted.method)?;
+    refuse_answerless(pool, &key, "/method", wanted.method)?;
     let goes_on = drain_of(pool, &key, at).filter(|_| wanted.weight == 0);
     let changed = set_real(pool, touched, &key, at, wanted);
     changed.map_err(|e| translate::error(e, &key, Some(at)))?;
     match drain.or(goes_on) {
         Some(drain) => drain_real(pool, &key, at, drain),
-        None => Ok(()),
+        // One that was being drained may have become the sorry server meanwhile.
+        None => refuse_stand_in(pool, &key, at),
     }
 }
 
+#[cfg(test)]
+mod sequences;
 #[cfg(test)]
 mod tests;

@@ -149,7 +149,7 @@ pub(super) fn with_timeouts(
 }
 
 /// A service without the real servers that are being drained: they are not wanted any more.
-fn wanted(mut configured: model::Service, service: &Service) -> model::Service {
+pub(super) fn wanted(mut configured: model::Service, service: &Service) -> model::Service {
     let is_leaving = |real: &model::Real| {
         let found = service.reals.find(real.endpoint(service.key.port()).into());
         found.is_some_and(|real| real.drain.is_some())

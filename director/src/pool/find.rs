@@ -138,24 +138,25 @@ impl Pool {
             .filter(move |real| real.service.has(protocol))
     }
 
-    /// Whether a configured real server gets packets at `endpoint`; with port 0, at any port.
+    /// Whether a configured real server, or a sorry server, gets packets at `endpoint`; with port 0, at
+    /// any port. One that is its service itself does not count: this host serves it.
     pub fn has_real_within(&self, protocol: Protocol, endpoint: Endpoint) -> bool {
-        let anywhere = Endpoint::new(endpoint.addr, 0);
-        let mut within: Box<dyn Iterator<Item = _>> = match endpoint.port {
-            0 => Box::new(self.listed(anywhere, Endpoint::new(endpoint.addr, u16::MAX))),
-            _ => Box::new(
-                self.listed(anywhere, anywhere)
-                    .chain(self.listed(endpoint, endpoint)),
-            ),
+        let at = |port| Endpoint::new(endpoint.addr, port);
+        let (first, last) = match endpoint.port {
+            0 => (at(0), at(u16::MAX)),
+            _ => (endpoint, endpoint),
         };
-        let [first, last] = match endpoint.port {
-            0 => [0, u16::MAX],
-            port => [port, port],
-        }
-        .map(|port| Endpoint::new(endpoint.addr, port));
-        within.any(|real| real.service.has(protocol))
-            || self.is_aside(protocol, first, last)
-            || self.is_aside(protocol, anywhere, anywhere)
+        self.is_sent_to(protocol, first, last) || self.is_sent_to(protocol, at(0), at(0))
+    }
+
+    /// Whether a service sends packets to another place from one of these endpoints to another.
+    fn is_sent_to(&self, protocol: Protocol, first: Endpoint, last: Endpoint) -> bool {
+        let listed = self.listed(first, last);
+        let mut sent = listed
+            .map(|real| (real.endpoint, real.service))
+            .chain(self.aside(first, last))
+            .chain(self.sorries(first, last));
+        sent.any(|(endpoint, key)| key.has(protocol) && key.vip() != Some(endpoint))
     }
 
     /// The listed real servers from one endpoint to another.

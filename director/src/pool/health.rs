@@ -6,8 +6,8 @@ use std::sync::Arc;
 use adminapi::model::{Check, HealthPolicy};
 
 use super::{Pool, PoolError};
-use crate::service::{Bulletin, Fitness, Real, ServiceKey, Settings, Standing};
-use crate::wire::{Endpoint, Protocol};
+use crate::service::{Bulletin, Fitness, Real, Service, ServiceKey, Settings, Standing};
+use crate::wire::Endpoint;
 
 impl Pool {
     /// Says how the health of a service's real servers is watched from now on.
@@ -21,10 +21,21 @@ impl Pool {
     ) -> Result<(), PoolError> {
         let mut service = self.edit(key)?;
         if service.health.as_deref() != policy {
+            self.forget_sorry(&service);
             service.health = policy.cloned().map(Arc::new);
+            if let Some(sorry) = service.named_sorry() {
+                self.sorries.insert((sorry, service.serial), *key);
+            }
             self.services.insert(*key, Arc::new(service));
         }
         Ok(())
+    }
+
+    /// The policy of a service goes, and the sorry server with it that it names.
+    pub(super) fn forget_sorry(&mut self, service: &Service) {
+        if let Some(sorry) = service.named_sorry() {
+            self.sorries.remove(&(sorry, service.serial));
+        }
     }
 
     /// Says how the health of a real server is checked, if not as its service says.
@@ -131,10 +142,24 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether a real server at one of these endpoints is out of service for its health.
-    pub(super) fn is_aside(&self, protocol: Protocol, first: Endpoint, last: Endpoint) -> bool {
-        let mut aside = self.aside.iter();
-        aside.any(|(endpoint, key)| (first..=last).contains(endpoint) && key.has(protocol))
+    /// Whose real servers at one of these endpoints are out of service for their health.
+    pub(super) fn aside(
+        &self,
+        first: Endpoint,
+        last: Endpoint,
+    ) -> impl Iterator<Item = (Endpoint, ServiceKey)> {
+        let aside = self.aside.iter().copied();
+        aside.filter(move |(endpoint, _)| (first..=last).contains(endpoint))
+    }
+
+    /// Whose policies name a sorry server at one of these endpoints.
+    pub(super) fn sorries(
+        &self,
+        first: Endpoint,
+        last: Endpoint,
+    ) -> impl Iterator<Item = (Endpoint, ServiceKey)> {
+        let sorries = self.sorries.range((first, 0)..=(last, u64::MAX));
+        sorries.map(|((endpoint, _), key)| (*endpoint, *key))
     }
 
     /// Puts what `change` makes of a real server in its place, if that is another one.
@@ -169,7 +194,7 @@ mod tests {
     use super::*;
     use crate::service::Part;
     use crate::service::Phase;
-    use crate::wire::Addr;
+    use crate::wire::{Addr, Protocol};
 
     fn endpoint(host: u8) -> Endpoint {
         Endpoint::new(Addr::v4([10, 0, 2, host]), 80)

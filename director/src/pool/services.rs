@@ -104,6 +104,7 @@ impl Pool {
         let service = self.services.remove(key).ok_or(PoolError::NoService)?;
         self.behind.remove(key);
         self.close_data_ports(&service);
+        self.forget_sorry(&service);
         if let Some(vip) = key.vip() {
             leave(&mut self.vips, vip.addr);
             self.catch_alls -= u32::from(vip.port == 0);

@@ -54,16 +54,38 @@ pub(super) fn refuse_answerless(
     ControlError::unless_valid(problem.into_iter().collect())
 }
 
+/// What a service sends its packets to is no service, but for itself: `Touched::locals` sees to it that
+/// this host serves that.
+pub(super) fn refuse_served(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> Result<()> {
+    let mut protocols = key.protocols();
+    let itself = key.vip() == Some(endpoint);
+    match !itself && protocols.any(|protocol| pool.serves_within(protocol, endpoint)) {
+        true => Err(refuse_circle(endpoint)),
+        false => Ok(()),
+    }
+}
+
+/// A service has its sorry server when it has no real servers: it cannot be one of them.
+pub(in crate::control) fn refuse_stand_in(
+    pool: &Pool,
+    key: &ServiceKey,
+    endpoint: Endpoint,
+) -> Result<()> {
+    let is_sorry = known(pool, key)?.named_sorry() == Some(endpoint);
+    let problem = || {
+        let message = format!("{endpoint} is the sorry server of this service");
+        Problem::new("/address", message, "name another one")
+    };
+    ControlError::unless_valid(is_sorry.then(problem).into_iter().collect())
+}
+
 /// A sorry server that is a service would send its packets round in a circle, too.
 pub(in crate::control) fn refuse_sorry(
     pool: &Pool,
     key: &ServiceKey,
     endpoint: Endpoint,
 ) -> Result<()> {
-    let mut protocols = key.protocols();
-    if protocols.any(|protocol| pool.serves_within(protocol, endpoint)) {
-        return Err(refuse_circle(endpoint));
-    }
+    refuse_served(pool, key, endpoint)?;
     refuse_speaker(pool, endpoint)
 }
 
@@ -77,7 +99,7 @@ pub(super) fn refuse_odd_sorry(
         return Ok(());
     };
     let endpoint = Endpoint::from(sorry.endpoint(key.port()));
-    refuse_speaker(pool, endpoint)
+    refuse_sorry(pool, key, endpoint)
         .and_then(|()| refuse_voiceless(pool, endpoint, sorry.method))
         .and_then(|()| refuse_answerless(pool, key, "/method", sorry.method))
         .map_err(|error| error.below("/health/sorry"))

@@ -1,5 +1,8 @@
 //! What a change of many services promises.
 
+use std::net::SocketAddr;
+
+use adminapi::ControlError;
 use adminapi::model::{ForwardingMethod, HealthPolicy, Protocol, Scheduler};
 
 use super::*;
