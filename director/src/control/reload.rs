@@ -37,7 +37,10 @@ impl Director {
         let file = Wishes::of(config);
         let stored = self.stored().as_ref().map(Wishes::stored);
         self.adopt(config, stored.as_ref().unwrap_or(&file))?;
-        self.adopt_defense(&config.defense);
+        match stored {
+            Some(_) => drop(self.adopt_policy(&config.defense)),
+            None => self.adopt_defense(&config.defense),
+        }
         self.note_file(file);
         self.assume()
     }

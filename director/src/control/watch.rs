@@ -330,17 +330,23 @@ impl Director {
 
     /// Takes other marks; a level that the file sets anew is set.
     pub fn adopt_defense(&self, defense: &Defense) {
-        let orders = &self.shared.orders;
-        orders.set_tell_reals(defense.tell_reals);
-        orders.set_strays(defense.strays);
-        let mut watch = self.watch.lock();
-        let old = std::mem::replace(&mut watch.defense, defense.clone());
-        if old.level != defense.level {
+        let former = self.adopt_policy(defense);
+        if former != defense.level {
             let now = self.facts.clock.now();
+            let mut watch = self.watch.lock();
             if let Some(change) = watch.all.controller.set(defense.level, now) {
                 watch.tell(None, &change);
             }
         }
+    }
+
+    /// Takes other marks; the level stays. The one that the file said before.
+    pub fn adopt_policy(&self, defense: &Defense) -> Level {
+        let orders = &self.shared.orders;
+        orders.set_tell_reals(defense.tell_reals);
+        orders.set_strays(defense.strays);
+        let mut watch = self.watch.lock();
+        std::mem::replace(&mut watch.defense, defense.clone()).level
     }
 
     /// Sets the level of a service, or of all.

@@ -103,7 +103,8 @@ fn restore(
         Some(running) => adopt_leaving(director, config, &wishes, running)?,
         None => director.adopt(config, &wishes)?,
     }
-    director.adopt_defense(&config.defense);
+    // The level is that of `state`; without one it is to change by itself.
+    director.adopt_policy(&config.defense);
     if let Some(former) = former {
         director.take_over(former, wishes.level);
     }

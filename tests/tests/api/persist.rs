@@ -141,18 +141,42 @@ fn what_the_api_has_made_is_there_after_a_kill() -> Result<()> {
     // The file of the director has the weight 1; it is the beginning only.
     let pinned = kept.configuration.clone().defense("level", 2);
     director.reload(&pinned.text(&director.socket())?)?;
+    let told = format!("stay those of {}", kept.file.display());
     wait::until("the reload", PATIENCE, || {
-        ensure!(director.api().defense(None)?.level == 2);
+        ensure!(director.log().contains(&told), "{}", director.log());
         Ok(())
     })?;
+    ensure!(director.api().defense(None)?.level == 0);
     ensure!(weight(&director, id)? == 7);
-    let told = format!("stay those of {}", kept.file.display());
-    ensure!(director.log().contains(&told), "{}", director.log());
     let notes = director.api().call(async |api| api.reload().await)?.notes;
     ensure!(
         notes.len() == 1 && notes[0].contains(&told),
         "the answer of a reload: {notes:?}"
     );
+    Ok(())
+}
+
+/// To let the level change by itself is a change as any other.
+#[test]
+fn a_level_that_the_api_has_set_stands_above_that_of_the_file() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut kept = Kept::starting_soon()?;
+    kept.configuration = kept.configuration.defense("level", 2);
+    let mut director = kept.start()?;
+    ensure!(director.api().defense(None)?.level == 2);
+    director.api().set_level(None, 0)?;
+    director.end_by(Signal::Kill)?;
+
+    let director = kept.start()?;
+    ensure!(director.api().defense(None)?.level == 0);
+    for level in [0, 2] {
+        let other = kept.configuration.clone().defense("level", level);
+        fs::write(director.file(), other.text(&director.socket())?)?;
+        director.api().call(async |api| api.reload().await)?;
+        ensure!(director.api().defense(None)?.level == 0, "{level}");
+    }
     Ok(())
 }
 
