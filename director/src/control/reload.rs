@@ -148,6 +148,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("[api]", started.api != now.api),
         ("[limits]", started.limits != now.limits),
         ("[log]", started.log != now.log),
+        ("[agents]", started.agents != now.agents),
     ]
     .into_iter()
     .filter_map(|(table, changed)| changed.then_some(table))
@@ -160,6 +161,19 @@ mod tests {
 
     fn config(text: &str) -> Config {
         Config::parse(text, "f").unwrap()
+    }
+
+    const AGENTS: &str = "[agents]\nlisten = \"10.0.2.254:7071\"\ncertificate = \"/c\"\n\
+                          key = \"/k\"\nclient_ca = \"/a\"\n";
+
+    #[test]
+    fn other_agents_need_a_restart() {
+        let with = |agents: &str| config(&format!("[datapath]\ninterfaces = [\"a\"]\n{agents}"));
+        let elsewhere = AGENTS.replace("7071", "7099");
+        for (started, now) in [("", AGENTS), (AGENTS, &elsewhere), (AGENTS, "")] {
+            assert_eq!(needs_restart(&with(started), &with(now)), ["[agents]"]);
+        }
+        assert!(needs_restart(&with(AGENTS), &with(AGENTS)).is_empty());
     }
 
     #[test]
