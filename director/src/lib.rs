@@ -68,6 +68,7 @@ pub mod privilege;
 pub mod region;
 pub mod returned;
 pub mod run;
+pub mod say;
 pub mod sched;
 pub mod sctp;
 pub mod service;

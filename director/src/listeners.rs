@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::agents::{self, Door};
-use crate::config::{Config, Listen};
+use crate::config::{Api, Config, Listen};
 use crate::control::{Certificate, Director};
 
 /// Sockets that are bound, so that nobody else can have them, and are not served yet.
@@ -34,7 +34,7 @@ impl Listeners {
     /// What is wrong with an address or a file, and what to do.
     pub async fn bind(config: &Config) -> Result<Self> {
         let api = &config.api;
-        let group = api.unix_group.as_deref().map(group_id).transpose()?;
+        let group = group(api)?;
         Ok(Self {
             unix: bind_unix(&api.unix, group).await?,
             tcp: match &api.listen {
@@ -165,6 +165,14 @@ async fn bind_tcp(listen: &Listen) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
     listener
         .with_context(|| format!("cannot listen on {address}; set another `listen` under [api]"))
+}
+
+/// The number of the group that may use the socket, if the file names one.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn group(api: &Api) -> Result<Option<u32>> {
+    api.unix_group.as_deref().map(group_id).transpose()
 }
 
 fn group_id(name: &str) -> Result<u32> {

@@ -18,6 +18,7 @@ use director::datapath;
 use director::host;
 use director::listeners::{self, Listeners, Serving};
 use director::run::{self, Running};
+use director::say::say;
 use director::signals::{Order, Signals};
 use director::{keep, logging, persist, privilege, supervisor};
 use tokio::runtime::{Handle, Runtime};
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
         None => {}
     }
     let done = match args.check {
-        true => check(&args.config),
+        true => check(&args.config).and_then(|told| say(&told)),
         false => direct(&args.config),
     };
     match done {
@@ -90,10 +91,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Judges the files that the configuration names, too, and whether what a director has left can be read.
-fn check(file: &Path) -> Result<()> {
+/// Judges what of the host the configuration names, too, its files and a group, and whether what a director has
+/// left can be read. What there is to say of one that holds.
+fn check(file: &Path) -> Result<String> {
     let config = Config::load(file)?;
     let mut remarks = Vec::new();
+    listeners::group(&config.api)?;
     if let Some(listen) = &config.api.listen {
         let access = listeners::access(listen)?;
         remarks.extend(access.tls.and_then(|shown| shown.get().remark()));
@@ -108,22 +111,20 @@ fn check(file: &Path) -> Result<()> {
         let shown = agents::shown(&agents.identity).map_err(Error::msg);
         remarks.extend(shown.context("[agents]")?.get().remark());
     }
-    remarks.iter().for_each(|remark| println!("{remark}"));
-    for name in config.filter.rules.idly_wide() {
-        let file = file.display();
-        println!(
+    let rules = &config.filter.rules;
+    let file = file.display();
+    remarks.extend(rules.idly_wide().map(|name| {
+        format!(
             "{file}: the limit {name:?} is per service, where prefix_v4 and prefix_v6 do nothing: leave them out"
-        );
-    }
-    for name in config.filter.rules.idle_limits() {
-        let file = file.display();
-        println!("{file}: the limit {name:?} counts nothing, since only TCP has SYNs: use packets");
-    }
-    for idle in config.idle_queues(&config.services) {
-        println!("{}: {idle}", file.display());
-    }
-    println!("{}: ok", file.display());
-    Ok(())
+        )
+    }));
+    remarks.extend(rules.idle_limits().map(|name| {
+        format!("{file}: the limit {name:?} counts nothing, since only TCP has SYNs: use packets")
+    }));
+    let idle = config.idle_queues(&config.services);
+    remarks.extend(idle.map(|idle| format!("{file}: {idle}")));
+    remarks.push(format!("{file}: ok"));
+    Ok(remarks.join("\n"))
 }
 
 /// Is a director until a signal ends it.
@@ -160,11 +161,8 @@ fn detach(args: &Detach) -> ExitCode {
             loaded.and_then(|config| run::detach(&config))
         }
     };
-    match removed {
-        Ok(done) => {
-            println!("{done}");
-            ExitCode::SUCCESS
-        }
+    match removed.and_then(|done| say(&done)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("bulwarkd: {problem:#}");
             ExitCode::FAILURE

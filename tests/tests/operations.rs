@@ -1,6 +1,6 @@
 //! What those who run a director rely on: what systemd is told, reloads, and whom it runs as.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -291,12 +291,30 @@ fn the_check_refuses_what_no_start_takes_of_the_file_itself() -> Result<()> {
     let configuration = Configuration::new(topology.interfaces());
     let director = Director::start(&topology.director, &configuration)?;
     let file = director.file();
-    let bad = configuration.filter("loose", ["eth9"].to_vec());
-    fs::write(&file, bad.text(&director.socket())?)?;
-    let (status, told) = director.ask(&topology.director, "--check")?;
-    ensure!(!status.success(), "{told}");
-    let wanted = format!("{}: /filter/loose/0: \"eth9\"", file.display());
-    ensure!(told.starts_with(&wanted), "{told}");
+    let loose = configuration.clone().filter("loose", ["eth9"].to_vec());
+    let group = configuration.clone().api("unix_group", "nosuchgrp");
+    let place = format!("{}: /filter/loose/0: \"eth9\"", file.display());
+    for (bad, wanted) in [
+        (loose, place.as_str()),
+        (group, "there is no group nosuchgrp"),
+    ] {
+        fs::write(&file, bad.text(&director.socket())?)?;
+        let (status, told) = director.ask(&topology.director, "--check")?;
+        ensure!(!status.success(), "{told}");
+        ensure!(told.starts_with(wanted), "{told}");
+    }
+    fs::write(&file, configuration.text(&director.socket())?)?;
+    let said = Command::new(binary("bulwarkd")?)
+        .args(["--check", "--config"])
+        .arg(&file)
+        .stdout(File::options().write(true).open("/dev/full")?)
+        .output()?;
+    let told = String::from_utf8_lossy(&said.stderr);
+    ensure!(said.status.code() == Some(1), "{told}");
+    ensure!(
+        told.starts_with("cannot write to standard output"),
+        "{told}"
+    );
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,9 +21,9 @@ use crate::channel;
 use crate::config::AgentConfig;
 use crate::host;
 use crate::logging;
-
 use crate::neighbour::{Link, Neighbourhood};
 use crate::privilege;
+use crate::say::say;
 use crate::wire::Addr;
 
 /// Between two looks whether the program is where it was put.
@@ -63,14 +63,14 @@ pub fn main(args: &Args) -> ExitCode {
     };
     if args.check {
         let file = args.config.display();
-        return match judge(&config) {
-            Ok(remarks) => {
-                remarks.iter().for_each(|remark| println!("{remark}"));
-                println!("{file}: ok");
-                ExitCode::SUCCESS
-            }
+        let told = judge(&config).and_then(|mut remarks| {
+            remarks.push(format!("{file}: ok"));
+            say(&remarks.join("\n"))
+        });
+        return match told {
+            Ok(()) => ExitCode::SUCCESS,
             Err(problem) => {
-                eprintln!("{file}: {problem}");
+                eprintln!("{file}: {problem:#}");
                 ExitCode::FAILURE
             }
         };
@@ -97,24 +97,26 @@ fn detach() -> ExitCode {
         let links = Arc::clone(&host.links.borrow());
         Ok(leftover::remove(&links)?)
     });
-    match removed.as_deref() {
-        Ok([]) => println!("there was nothing"),
-        Ok(names) => println!("the filter is removed from {}", names.join(", ")),
+    let told = removed.and_then(|names| match names.as_slice() {
+        [] => say("there was nothing"),
+        names => say(&format!("the filter is removed from {}", names.join(", "))),
+    });
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("bulwarkd agent: {problem:#}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
 
 /// Judges the files that a configuration names: what is worth a word is no fault.
-fn judge(config: &AgentConfig) -> Result<Vec<String>, String> {
+fn judge(config: &AgentConfig) -> Result<Vec<String>> {
     let mut remarks = Vec::new();
     for source in &config.sources {
         let shown = channel::keep_client(&source.identity);
         let shown =
-            shown.map_err(|problem| format!("for the director {}: {problem}", source.address))?;
+            shown.map_err(|problem| anyhow!("for the director {}: {problem}", source.address))?;
         remarks.extend(shown.get().remark());
     }
     Ok(remarks)
@@ -337,7 +339,7 @@ mod tests {
                 "[agent]\ninterface = \"eth0\"\n[agent.director]\naddress = \"10.0.2.254:7071\"\n\
                  certificate = {cert:?}\nkey = {key:?}\nca = {cert:?}\n"
             );
-            judge(&AgentConfig::parse(&text, "f").unwrap())
+            judge(&AgentConfig::parse(&text, "f").unwrap()).map_err(|error| error.to_string())
         };
         assert_eq!(with_key("key"), Ok(Vec::new()));
         let told = with_key("nowhere").unwrap_err();
