@@ -18,6 +18,7 @@ use crate::speakers::Speakers;
 use crate::wire::{Addr, Endpoint, Protocol};
 
 mod census;
+mod counted;
 mod data;
 mod find;
 mod health;

@@ -25,6 +25,8 @@ pub(super) struct Keeping {
     written: Mutex<Written>,
     /// Who was being drained when changes of the API were kept last, and nothing else.
     pub(super) leaving: Mutex<Running>,
+    /// The services then, whose counters are those to go back to.
+    pub(super) kept: Mutex<Pool>,
     /// Whether the last attempt to write failed, and that was told.
     troubled: AtomicBool,
 }
@@ -81,7 +83,7 @@ impl Director {
         self.keeping.file.lock().filter.clone()
     }
 
-    /// Notes who is being drained: what is configured does not say that.
+    /// Notes who is being drained, and where is counted: what is configured does not say that.
     pub(super) fn note_leaving(&self) {
         let pool = self.shared.pool.load();
         let leaves = |service: &Arc<Service>| service.configured().any(|real| real.drain.is_some());
@@ -90,6 +92,7 @@ impl Director {
         leaving.now.services = services.map(|service| view::configured(&service)).collect();
         leaving.drains = drains(&pool);
         *self.keeping.leaving.lock() = leaving;
+        *self.keeping.kept.lock() = Pool::clone(&pool);
     }
 
     /// Writes down what is in force, if that has changed; again when it could not be written. To be

@@ -98,7 +98,8 @@ impl Director {
         Ok(now)
     }
 
-    /// Makes everything what it was `before`, and whoever was being drained be drained on.
+    /// Makes everything what it was `before`, and whoever was being drained be drained on. What was removed
+    /// counts on.
     fn put_back(&self, mut before: Configuration) -> Result<()> {
         if let Some(file) = self.configured_filter() {
             before.filter = before.filter.map(|rules| rules.with_files_of(&file));
@@ -107,6 +108,11 @@ impl Director {
         let leaving = self.keeping.leaving.lock().clone();
         before.services = leaving.with_leaving(before.services);
         self.put_whole(&before)?;
+        let counted = self.keeping.kept.lock().clone();
+        self.change(|pool, _| {
+            pool.count_on(&counted);
+            Ok(())
+        })?;
         let mut drains = leaving.drains.iter();
         drains.try_for_each(|drained| self.drain_on(drained))
     }

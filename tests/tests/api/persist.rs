@@ -331,6 +331,35 @@ fn who_was_drained_is_drained_on_when_that_cannot_be_written() -> Result<()> {
     Ok(())
 }
 
+/// What was removed for a moment has its counters still.
+#[test]
+fn what_is_put_back_counts_on() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (kept, id) = (Kept::new()?, Family::V4.http_service());
+    let director = kept.start()?;
+    let (api, host) = (director.api(), &kept.topology.reals[0]);
+    let vip = Family::V4.http();
+    let at = (host.v4, OTHER_HTTP_PORT).into();
+    api.put_service(&service(Protocol::Tcp, vip, Scheduler::Rr, [(at, 1)]))?;
+    let _server = Nginx::start(host)?;
+    let mut open = HttpConnection::open(&kept.topology.client, vip)?;
+    open.ask_name()?;
+    let counted = || {
+        let now = api.service(id)?;
+        let real = now.reals.first().map(|real| real.stats.connections);
+        anyhow::Ok((now.stats.connections, real))
+    };
+    ensure!(counted()? == (1, Some(1)));
+    fs::create_dir(kept.file.with_extension("json.new"))?;
+    let told = api.call(async |api| api.flush().await);
+    let told = told.expect_err("it was written").to_string();
+    ensure!(told.contains("taken back"), "{told}");
+    ensure!(counted()? == (1, Some(1)), "{:?}", counted()?);
+    Ok(())
+}
+
 #[test]
 fn a_change_that_cannot_be_written_is_taken_back() -> Result<()> {
     if !require::machine() {
