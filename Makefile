@@ -157,7 +157,10 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 	$(TEST) --workspace --no-fail-fast
 	BULWARK_FAST_PATH=off $(TEST) --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
 
-demo: demo-deps release-all ## Serve HTTP through a director in namespaces, show the distribution, flood it
+# Only what it runs: each program that is linked takes a minute or two.
+demo: build-deps demo-deps ## Serve HTTP through a director in namespaces, show the distribution, flood it
+	$(BUILD) build --release --package bulwark-director --package bulwark-tests --bin bulwarkd --bin demo
+	$(BUILD_COMMAND_LINE)
 	target/release/demo
 
 bench-deps:
