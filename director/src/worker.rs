@@ -111,11 +111,6 @@ impl Outbox {
         self.free.len()
     }
 
-    /// A frame that holds nothing, for a packet of the director's own making.
-    pub fn take_spare(&mut self) -> Option<Frame> {
-        self.free.pop()
-    }
-
     /// Takes all frames out, wherever they were to go.
     pub fn empty(&mut self, into: &mut Vec<Frame>) {
         for list in self.forwards.iter_mut().chain(&mut self.answers) {

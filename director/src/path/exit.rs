@@ -215,7 +215,7 @@ impl<'s> View<'s> {
             return Err(Cause::FragmentNoRoom);
         }
         for n in 1..cuts.count() {
-            let mut piece = out.take_spare().ok_or(Cause::FragmentNoRoom)?;
+            let mut piece = out.blank().ok_or(Cause::FragmentNoRoom)?;
             let layout = cuts.write(n, umem.packet(whole), umem.room_mut(&mut piece));
             piece.set_len(layout.end.into());
             if let Some(outer) = remake.outer {
