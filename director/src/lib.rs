@@ -45,6 +45,7 @@ pub mod defence;
 pub mod direction;
 pub mod door;
 pub mod drops;
+pub mod exits;
 pub mod fast;
 pub mod filter;
 pub mod flow;

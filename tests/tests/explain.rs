@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adminapi::model::{
     ConnectionLimit, CookiePolicy, ExplainQuery, Explanation, Fate, FilterList, FilterRules,
-    LimitPer, Listed, Protocol, ServiceId, ServicePatch, Stats,
+    LimitPer, Listed, Protocol, Scheduler, ServiceId, ServicePatch, Stats,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::director::Director;
@@ -15,7 +15,7 @@ use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
@@ -344,7 +344,9 @@ fn a_client_that_is_denied_is_heard_as_long_as_the_gate_knows_its_way() -> Resul
     if !require::machine() {
         return Ok(());
     }
-    let scene = Scene::start()?;
+    let scene = Scene::start_shaped(Plan::default(), Scheduler::Rr, &[1, 1, 1], |it| {
+        it.fast_path(true)
+    })?;
     let api = scene.director.api();
     for family in Family::BOTH {
         let echo = UdpClient::open(&scene.topology.client, family.echo())?;

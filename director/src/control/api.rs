@@ -90,29 +90,30 @@ impl Control for Director {
     }
 
     fn add_service(&self, service: Service) -> Result<ServiceView> {
-        let id = service.id;
-        self.edit_one(&Change::AddService(service))?;
-        self.service(id)
+        self.refuse_commands(commands_of_service(&service))?;
+        self.change(|pool, touched| edit::add_service(pool, touched, &service))?;
+        self.service(service.id)
     }
 
     fn put_service(&self, service: Service) -> Result<Put<ServiceView>> {
-        self.commands().refuse(commands_of_service(&service))?;
+        self.refuse_commands(commands_of_service(&service))?;
         let created =
             self.change(|pool, touched| edit::put_service(pool, touched, &service, self.grace()))?;
         Ok(put(created, self.service(service.id)?))
     }
 
     fn change_service(&self, id: ServiceId, patch: ServicePatch) -> Result<ServiceView> {
-        self.edit_one(&Change::ChangeService { service: id, patch })?;
+        let change = Change::ChangeService { service: id, patch };
+        self.change(|pool, touched| self.edit(pool, touched, &change))?;
         self.service(id)
     }
 
     fn remove_service(&self, id: ServiceId) -> Result<()> {
-        self.edit_one(&Change::RemoveService { service: id })
+        self.change(|pool, touched| edit::remove_service(pool, touched, translate::key(id)))
     }
 
     fn flush(&self) -> Result<()> {
-        self.edit_one(&Change::RemoveServices {})
+        self.change(|pool, touched| edit::put_services(pool, touched, &[], self.grace()))
     }
 
     fn reals(&self, service: ServiceId) -> Result<Vec<RealView>> {
@@ -129,13 +130,14 @@ impl Control for Director {
     }
 
     fn add_real(&self, service: ServiceId, real: Real) -> Result<RealView> {
-        let at = real.endpoint(service.port());
-        self.edit_one(&Change::AddReal { service, real })?;
-        self.real(service, at)
+        self.refuse_command(real.check.as_ref())?;
+        let key = translate::key(service);
+        self.change(|pool, touched| edit::add_one(pool, touched, &key, &real))?;
+        self.real(service, real.endpoint(key.port()))
     }
 
     fn put_real(&self, service: ServiceId, real: Real) -> Result<Put<RealView>> {
-        self.commands().refuse_of_real(real.check.as_ref())?;
+        self.refuse_command(real.check.as_ref())?;
         let key = translate::key(service);
         let created = self.change(|pool, touched| edit::put_one(pool, touched, &key, &real))?;
         Ok(put(created, self.real(service, real.endpoint(key.port()))?))
@@ -147,16 +149,18 @@ impl Control for Director {
         real: SocketAddr,
         patch: RealPatch,
     ) -> Result<RealView> {
-        self.edit_one(&Change::ChangeReal {
+        let change = Change::ChangeReal {
             service,
             real,
             patch,
-        })?;
+        };
+        self.change(|pool, touched| self.edit(pool, touched, &change))?;
         self.real(service, real)
     }
 
     fn remove_real(&self, service: ServiceId, real: SocketAddr) -> Result<()> {
-        self.edit_one(&Change::RemoveReal { service, real })
+        let key = translate::key(service);
+        self.change(|pool, touched| edit::remove_real(pool, touched, &key, real.into()))
     }
 
     fn make_all(&self, changes: Vec<Change>) -> Vec<Result<()>> {

@@ -1,7 +1,6 @@
 //! Which commands checks may run: whoever may change services may not run what he likes as root.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use adminapi::error::Result;
 use adminapi::model::{Change, Check, HealthPolicy, Service};
@@ -10,26 +9,19 @@ use adminapi::{ControlError, Problem};
 use super::Director;
 use crate::pool::Pool;
 
-/// The commands that checks may run.
-pub(super) struct Commands {
-    /// Those that its checks have are known.
-    pub(super) pool: Arc<Pool>,
-    /// The folder of the scripts.
-    pub(super) scripts: PathBuf,
-}
-
-impl Commands {
+impl Director {
     /// Refuses a command that the configuration file has not named and that is not among the
     /// scripts.
-    pub(super) fn refuse<'c>(
+    pub(super) fn refuse_commands<'c>(
         &self,
         checks: impl IntoIterator<Item = (String, &'c Check)>,
     ) -> Result<()> {
-        let Self { pool, scripts } = self;
+        let pool = self.shared.pool.load();
+        let scripts = self.ward.scripts();
         let problem = |(pointer, check): (String, &Check)| {
             let program = Path::new(check.command.first()?);
-            let is_script = program.parent() == Some(scripts) && program.file_name().is_some();
-            (!is_script && !is_known(pool, &check.command)).then(|| {
+            let is_script = program.parent() == Some(&scripts) && program.file_name().is_some();
+            (!is_script && !is_known(&pool, &check.command)).then(|| {
                 let message = format!("{} is not in {}", program.display(), scripts.display());
                 let mend = "put it there, or name it in the configuration file";
                 Problem::new(format!("{pointer}/command/0"), message, mend)
@@ -38,30 +30,15 @@ impl Commands {
         ControlError::unless_valid(checks.into_iter().filter_map(problem).collect())
     }
 
-    /// [`Commands::refuse`] for that of a real server.
-    pub(super) fn refuse_of_real(&self, check: Option<&Check>) -> Result<()> {
-        self.refuse(check.map(of_real))
-    }
-}
-
-impl Director {
-    /// The commands that checks may run now.
-    pub(super) fn commands(&self) -> Commands {
-        Commands {
-            pool: self.shared.pool.load_full(),
-            scripts: self.ward.scripts(),
-        }
-    }
-
-    /// Refuses such commands of services as [`Commands::refuse`] does.
+    /// [`Director::refuse_commands`] for those of services.
     pub(super) fn refuse_commands_of(&self, services: &[Service]) -> Result<()> {
-        self.commands().refuse(checks_of(services))
+        self.refuse_commands(checks_of(services))
     }
-}
 
-/// The check of a real server, with a pointer to it.
-fn of_real(check: &Check) -> (String, &Check) {
-    ("/check".to_owned(), check)
+    /// [`Director::refuse_commands`] for that of a real server.
+    pub(super) fn refuse_command(&self, check: Option<&Check>) -> Result<()> {
+        self.refuse_commands(check.map(|check| ("/check".to_owned(), check)))
+    }
 }
 
 /// The check of a policy, with a pointer to it.
@@ -77,6 +54,7 @@ pub(super) fn command_of_policy(
 /// The checks that one of many changes brings, with pointers to them. What a patch makes of those that
 /// there are is seen when it is applied.
 pub(super) fn commands_of(change: &Change) -> Vec<(String, &Check)> {
+    let of_real = |check| ("/check".to_owned(), check);
     match change {
         Change::AddService(service) => commands_of_service(service),
         Change::AddReal { real, .. } => real.check.iter().map(of_real).collect(),

@@ -10,27 +10,7 @@ use adminapi::error::Result;
 use super::unix::unix_now;
 use super::{Director, edit};
 use crate::service::{Drain, Real, RealId, Standing};
-use crate::time::{Tick, Ticks};
-
-/// When drains begin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    /// In Unix time.
-    pub(super) unix: u64,
-    /// By the director's clock.
-    pub(super) tick: Tick,
-}
-
-impl Moment {
-    /// A drain that begins now.
-    pub(super) const fn drain_for(self, seconds: u32) -> Drain {
-        Drain {
-            since: self.unix,
-            seconds,
-            until: self.tick.after(Ticks::seconds(seconds)),
-        }
-    }
-}
+use crate::time::Ticks;
 
 impl Director {
     /// Says for how long real servers are drained, in seconds, that a reload or a PUT of their
@@ -47,17 +27,13 @@ impl Director {
         Some(self.grace.load(Relaxed)).filter(|seconds| *seconds > 0)
     }
 
-    /// This moment.
-    pub(super) fn moment(&self) -> Moment {
-        Moment {
-            unix: unix_now(),
-            tick: self.facts.clock.now(),
-        }
-    }
-
     /// A drain that begins now.
     pub(super) fn drain_for(&self, seconds: u32) -> Drain {
-        self.moment().drain_for(seconds)
+        Drain {
+            since: unix_now(),
+            seconds,
+            until: self.facts.clock.now().after(Ticks::seconds(seconds)),
+        }
     }
 
     /// Removes the real servers whose drain is over, and what connections they have left: a client

@@ -11,8 +11,7 @@ use adminapi::Control;
 use adminapi::error::Result;
 use adminapi::model::{Change, HealthPolicy, Real, RealView, Service, ServiceId};
 
-use super::commands::{Commands, command_of_policy, commands_of};
-use super::drain::Moment;
+use super::commands::{command_of_policy, commands_of};
 use super::roles::Touched;
 use super::{Director, translate, view};
 use crate::pool::{Pool, PoolError};
@@ -40,65 +39,49 @@ impl Director {
     /// Makes one change of `pool`, or none.
     fn attempt(&self, pool: &mut Pool, touched: &mut Touched, change: &Change) -> Result<()> {
         let before = pool.clone();
-        let made = edit(pool, touched, change, &self.terms());
+        let made = self.edit(pool, touched, change);
         if made.is_err() {
             *pool = before;
         }
         made
     }
 
-    /// Makes one change by itself.
-    pub(super) fn edit_one(&self, change: &Change) -> Result<()> {
-        self.change(|pool, touched| edit(pool, touched, change, &self.terms()))
-    }
-
-    /// What a change goes by that is made now.
-    fn terms(&self) -> Terms {
-        Terms {
-            commands: self.commands(),
-            now: self.moment(),
+    /// Makes one change of `pool`; when that fails it may be half made.
+    pub(super) fn edit(
+        &self,
+        pool: &mut Pool,
+        touched: &mut Touched,
+        change: &Change,
+    ) -> Result<()> {
+        self.refuse_commands(commands_of(change))?;
+        match change {
+            Change::AddService(service) => add_service(pool, touched, service),
+            Change::ChangeService { service, patch } => {
+                let wanted = changed_service(pool, *service, patch.clone())?;
+                self.refuse_commands(command_of_policy(wanted.health.as_ref()))?;
+                change_service(pool, touched, &wanted)
+            }
+            Change::RemoveService { service } => {
+                remove_service(pool, touched, translate::key(*service))
+            }
+            Change::AddReal { service, real } => {
+                add_one(pool, touched, &translate::key(*service), real)
+            }
+            Change::ChangeReal {
+                service,
+                real,
+                patch,
+            } => {
+                let drain = patch.drain.map(|seconds| self.drain_for(seconds));
+                let wanted = changed_real(pool, *service, *real, patch.clone())?;
+                self.refuse_command(wanted.check.as_ref())?;
+                change_real(pool, touched, *service, &wanted, drain)
+            }
+            Change::RemoveReal { service, real } => {
+                remove_real(pool, touched, &translate::key(*service), (*real).into())
+            }
+            Change::RemoveServices {} => put_services(pool, touched, &[], self.grace()),
         }
-    }
-}
-
-/// What a change goes by besides the pool.
-struct Terms {
-    commands: Commands,
-    now: Moment,
-}
-
-/// Makes one change of `pool`; when that fails it may be half made.
-fn edit(pool: &mut Pool, touched: &mut Touched, change: &Change, terms: &Terms) -> Result<()> {
-    let Terms { commands, now } = terms;
-    commands.refuse(commands_of(change))?;
-    match change {
-        Change::AddService(service) => add_service(pool, touched, service),
-        Change::ChangeService { service, patch } => {
-            let wanted = changed_service(pool, *service, patch.clone())?;
-            commands.refuse(command_of_policy(wanted.health.as_ref()))?;
-            change_service(pool, touched, &wanted)
-        }
-        Change::RemoveService { service } => {
-            remove_service(pool, touched, translate::key(*service))
-        }
-        Change::AddReal { service, real } => {
-            add_one(pool, touched, &translate::key(*service), real)
-        }
-        Change::ChangeReal {
-            service,
-            real,
-            patch,
-        } => {
-            let drain = patch.drain.map(|seconds| now.drain_for(seconds));
-            let wanted = changed_real(pool, *service, *real, patch.clone())?;
-            commands.refuse_of_real(wanted.check.as_ref())?;
-            change_real(pool, touched, *service, &wanted, drain)
-        }
-        Change::RemoveReal { service, real } => {
-            remove_real(pool, touched, &translate::key(*service), (*real).into())
-        }
-        // Real servers go with their services: none is drained.
-        Change::RemoveServices {} => put_services(pool, touched, &[], None),
     }
 }
 
@@ -118,7 +101,7 @@ pub(super) fn known_real(pool: &Pool, key: &ServiceKey, endpoint: Endpoint) -> R
     found.map(|real| view::real(pool, real)).ok_or_else(missing)
 }
 
-fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
+pub(super) fn add_service(pool: &mut Pool, touched: &mut Touched, service: &Service) -> Result<()> {
     let key = translate::key(service.id);
     if let ServiceKey::Address { protocol, vip } = key {
         if pool.has_real_within(protocol, vip) {
@@ -142,7 +125,12 @@ fn at_real(place: usize) -> String {
 }
 
 /// Adds a real server by itself; those of a whole service have been judged with its sorry server.
-fn add_one(pool: &mut Pool, touched: &mut Touched, key: &ServiceKey, real: &Real) -> Result<()> {
+pub(super) fn add_one(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: &ServiceKey,
+    real: &Real,
+) -> Result<()> {
     refuse_stand_in(pool, key, real.endpoint(key.port()).into())?;
     add_real(pool, touched, key, real)
 }
@@ -241,7 +229,11 @@ pub(super) fn remove_real(
     Ok(())
 }
 
-fn remove_service(pool: &mut Pool, touched: &mut Touched, key: ServiceKey) -> Result<()> {
+pub(super) fn remove_service(
+    pool: &mut Pool,
+    touched: &mut Touched,
+    key: ServiceKey,
+) -> Result<()> {
     let service = Arc::clone(known(pool, &key)?);
     pool.remove_service(&key)
         .map_err(|e| translate::error(e, &key, None))?;

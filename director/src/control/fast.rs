@@ -1,30 +1,21 @@
-//! The fast path from above: what has to be looked at anew when routes and neighbours change, which
-//! interfaces deliver, and what the gate has forwarded.
+//! The fast path from above: what has to be looked at anew when routes and neighbours change, and
+//! what the gate has forwarded.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use adminapi::model;
-use tracing::{info, warn};
 
-use super::{Director, Facts};
+use super::Director;
 use crate::direction::Direction;
-use crate::fast::{Fast, Lane, Moment, Station};
+use crate::fast::{Fast, Moment};
 use crate::flow::{Cursor, Entry};
 use crate::gate::flows::Flows;
-use crate::gate::{Gate, Lanes};
-use crate::neighbour::{FarEnds, Fib, Neighbourhood};
+use crate::neighbour::{Fib, Neighbourhood};
 use crate::time::{Tick, Ticks};
-use crate::wire::Mac;
 
 /// What is watched for the fast path.
 pub(super) struct FastWatch {
-    /// Whether packets arrive, or why nobody can tell.
-    lanes: Result<Lanes, String>,
-    /// Of each port.
-    states: Vec<Lane>,
-    /// None when the kernel cannot be asked.
-    far_ends: Option<FarEnds>,
     fib: Arc<Fib>,
     /// Of connections that the gate forwards, after a change of the timeouts.
     shortening: Option<Shortening>,
@@ -95,96 +86,16 @@ impl Renewal {
 }
 
 impl FastWatch {
-    /// Opens the exits of all ports that have one.
-    pub(super) fn new(
-        facts: &Facts,
-        gate: &Gate,
-        fast: Option<&Fast>,
-        neighbourhood: &Neighbourhood,
-    ) -> Self {
-        let lanes = gate.watch_lanes().map_err(|error| error.to_string());
-        let ports = facts.interfaces.iter().enumerate();
-        let states = ports.map(|(port, (interface, mode))| {
-            let Some(fast) = fast else {
-                return Lane::Unwanted;
-            };
-            if *mode == model::XdpMode::Generic {
-                return Lane::Generic;
-            }
-            if gate.open_exit(port, interface.index).is_err() {
-                return Lane::NoExit;
-            }
-            fast.name_lane(port, interface.index);
-            match &lanes {
-                Ok(_) => Lane::Silent,
-                Err(why) => Lane::Unwatched(why.clone()),
-            }
-        });
+    pub(super) fn new(neighbourhood: &Neighbourhood) -> Self {
         Self {
-            states: states.collect(),
-            far_ends: FarEnds::open().ok(),
             fib: neighbourhood.fib().load_full(),
             shortening: None,
             renewal: Renewal::default(),
-            lanes,
-        }
-    }
-
-    /// Why packets that leave through a port take the slow path.
-    pub(super) fn lane(&self, port: usize) -> &Lane {
-        &self.states[port]
-    }
-
-    fn look(&mut self, fast: &Fast, port: usize, station: Station) -> Option<&Lane> {
-        let Ok(lanes) = &self.lanes else {
-            return None;
-        };
-        let state = self.states.get_mut(port)?;
-        if matches!(state, Lane::Unwanted | Lane::Generic | Lane::NoExit) {
-            return None;
-        }
-        let now = fast.look(lanes, port, station);
-        let is_other = now != *state;
-        *state = now;
-        is_other.then_some(state)
-    }
-
-    /// Has the gate answer by what XDP sends back, which is quicker than a redirect, through a veth that
-    /// is known to deliver it. A device always does.
-    fn choose_way(&self, fast: &Fast, port: usize, ifindex: u32) {
-        let runs_program = |all: &FarEnds| all.runs_program(ifindex).ok().flatten();
-        if let Some(runs) = self.far_ends.as_ref().and_then(runs_program) {
-            fast.set_direct(port, runs && self.states[port] == Lane::On);
         }
     }
 }
 
 impl Director {
-    /// Looks whether the interfaces deliver what the gate sends through them. To be called about
-    /// once a second, and when links change.
-    pub fn look_at_lanes(&self) {
-        let Some(fast) = &self.shared.fast else {
-            return;
-        };
-        let links = self.neighbourhood.links().borrow().clone();
-        let mut watch = self.fast.lock();
-        for link in links.iter() {
-            let Some(port) = link.port else {
-                continue;
-            };
-            let station = Station {
-                mac: link.mac.map(Mac),
-                up: link.up,
-            };
-            match watch.look(fast, port.into(), station) {
-                Some(Lane::On) => info!(interface = %link.name, "fast path on"),
-                Some(why) => warn!(interface = %link.name, %why, "fast path off"),
-                None => {}
-            }
-            watch.choose_way(fast, port.into(), link.ifindex);
-        }
-    }
-
     /// Keeps of the flows of a former director those whose connections were taken over.
     pub fn adopt_flows(&self) {
         let Some(fast) = &self.shared.fast else {

@@ -15,6 +15,7 @@ mod desired;
 mod drain;
 mod edit;
 mod events;
+mod exits;
 mod fast;
 mod filter;
 mod forwarding;
@@ -61,6 +62,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::agents::Agents;
+use crate::exits::Exits;
 use crate::gate::{Gate, GateError, Interface};
 use crate::keep::Keep;
 use crate::neighbour::{Link, Neighbourhood};
@@ -128,6 +130,7 @@ pub struct Director {
     daemons: Daemons,
     watch: Mutex<Watch>,
     fast: Mutex<FastWatch>,
+    exits: Mutex<Exits>,
     /// By port.
     misfits: Mutex<FxHashMap<u16, Misfit>>,
     mint: cookies::Minting,
@@ -162,7 +165,10 @@ impl Director {
     ) -> Self {
         let watch = Mutex::new(Watch::new(facts.clock.now()));
         let sights = SightWatch::new(&gate);
-        let fast = FastWatch::new(&facts, &gate, shared.fast.as_deref(), &neighbourhood);
+        let ports = facts.interfaces.iter().enumerate();
+        let ports = ports.map(|(port, (interface, _))| (interface.index, gate.mode(port)));
+        let exits = Mutex::new(Exits::open(&gate, ports));
+        let fast = Mutex::new(FastWatch::new(&neighbourhood));
         Self {
             facts,
             shared,
@@ -174,7 +180,8 @@ impl Director {
             rules: Mutex::default(),
             daemons: Daemons::default(),
             watch,
-            fast: Mutex::new(fast),
+            fast,
+            exits,
             misfits: Mutex::default(),
             mint: Mutex::default(),
             asking: Mutex::default(),

@@ -11,7 +11,6 @@ use super::publish::refused;
 use super::queues::Misfit;
 use super::{Director, translate};
 use crate::drops::{Cause, DropReason};
-use crate::fast::Lane;
 use crate::flow::{Direction, Entry};
 use crate::neighbour::Hop;
 use crate::path;
@@ -281,11 +280,11 @@ impl Director {
     }
 
     pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
-        let (watch, misfits) = (self.fast.lock(), self.misfits.lock());
+        let (exits, misfits) = (self.exits.lock(), self.misfits.lock());
         let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
             let interface: &crate::gate::Interface = interface;
             let counters = self.gate.counters(port).map_err(refused)?;
-            let lane = watch.lane(port);
+            let slow_because = self.slow_because(exits.lane(port));
             Ok(model::InterfaceStatus {
                 name: interface.name.clone(),
                 ifindex: interface.index,
@@ -296,8 +295,8 @@ impl Director {
                 passed: counters.passed,
                 redirected: counters.redirected,
                 forwarded: counters.forwarded,
-                fast_path: *lane == Lane::On,
-                slow_because: (*lane != Lane::On).then(|| lane.to_string()),
+                fast_path: slow_because.is_none(),
+                slow_because,
                 answered: counters.answered,
                 dropped: counters.drops.iter().sum(),
                 drops: named(counters.dropped()),

@@ -23,14 +23,12 @@
 //! * `shape`: what is written of a flow.
 //! * `hops`: next hops by number, and their eras; numbers rest as places do.
 //! * `tallies`: what the gate has forwarded for each real server.
-//! * `lanes`: whether interfaces deliver.
 //! * `pause`: when nobody has told the gate the time.
 
 mod bounds;
 mod hash;
 mod hops;
 mod index;
-mod lanes;
 mod pause;
 mod place;
 mod room;
@@ -60,7 +58,6 @@ use place::Place;
 use room::Room;
 
 pub use bounds::Count;
-pub use lanes::{Lane, Station};
 pub use shape::{Manner, Shape, Shim, Wrapping};
 pub use tallies::{Carried, Tallies};
 
@@ -190,6 +187,13 @@ impl Fast {
     /// How often there was no place for a flow.
     pub fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
+    }
+
+    /// Whether the gate may send through `port` at this moment.
+    #[inline]
+    pub fn delivers(&self, port: u16) -> bool {
+        let lane = self.shared.lanes.get(usize::from(port));
+        lane.is_some_and(|lane| lane.on.load(Relaxed) != 0)
     }
 
     /// Bytes that it takes.

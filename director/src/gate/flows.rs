@@ -455,6 +455,10 @@ impl FlowMaps {
         })
     }
 
+    pub(super) fn map_lanes(&self) -> io::Result<Array<Lane>> {
+        Array::map(&self.lanes)
+    }
+
     pub(super) fn lanes_fd(&self) -> BorrowedFd<'_> {
         self.lanes.as_fd()
     }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, libbpf_sys};
 
-use super::flows::FlowMaps;
+use super::flows::{Array, FlowMaps, Lane};
 use crate::wire::Mac;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
@@ -27,6 +27,8 @@ const SHORTEST_FRAME: usize = 60;
 /// Watches the deliveries of all ports, for as long as it lives.
 #[derive(Debug)]
 pub struct Lanes {
+    /// By port, as the gate reads them.
+    states: Array<Lane>,
     probe: OwnedFd,
     /// The variables of the programs: `probing` alone.
     variables: MapHandle,
@@ -37,6 +39,7 @@ impl Lanes {
     /// # Errors
     /// A kernel without the tracepoints, or without its own types (`CONFIG_DEBUG_INFO_BTF`).
     pub(super) fn watch(maps: &FlowMaps) -> libbpf_rs::Result<Self> {
+        let states = maps.map_lanes()?;
         let mut storage = MaybeUninit::uninit();
         let mut open = skel::LanesSkelBuilder::default().open(&mut storage)?;
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -57,6 +60,7 @@ impl Lanes {
         }
         let skel = open.load()?;
         Ok(Self {
+            states,
             _links: [
                 skel.progs.redirected.attach()?,
                 skel.progs.refused.attach()?,
@@ -64,6 +68,11 @@ impl Lanes {
             probe: skel.progs.probe.as_fd().try_clone_to_owned()?,
             variables: MapHandle::try_from(&skel.maps.bss)?,
         })
+    }
+
+    /// What gate and director tell each other of a port.
+    pub fn state(&self, port: usize) -> &Lane {
+        &self.states[port]
     }
 
     /// Sends a frame through `port`, whose station is `mac`, to itself: no station takes it. Whether

@@ -79,7 +79,7 @@ fn the_examples_of_the_documentation_work() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let bed = Bed::start(|configuration| configuration)?;
+    let bed = Bed::start(|configuration| configuration.fast_path(true))?;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md");
     let examples = examples(&fs::read_to_string(path)?);
     ensure!(examples.len() > 20, "only {} examples", examples.len());

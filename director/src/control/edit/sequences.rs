@@ -118,24 +118,42 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A moment that does not pass: those that are drained are drained for ever.
-const NOW: Moment = Moment {
-    unix: 0,
-    tick: Tick(0),
+/// Those that are drained are drained for ever.
+const DRAIN: Drain = Drain {
+    since: 0,
+    seconds: 60,
+    until: Tick(0),
 };
 
-const DRAIN: Drain = NOW.drain_for(60);
-
 fn make(pool: &mut Pool, change: &Change) -> Result<()> {
+    let touched = &mut Touched::default();
     ControlError::unless_valid(validate_change(change))?;
-    let terms = Terms {
-        commands: Commands {
-            pool: Arc::new(Pool::new(1)),
-            scripts: "/usr/lib/bulwark".into(),
-        },
-        now: NOW,
-    };
-    edit(pool, &mut Touched::default(), change, &terms)
+    match change {
+        Change::AddService(service) => add_service(pool, touched, service),
+        Change::ChangeService { service, patch } => {
+            let wanted = changed_service(pool, *service, patch.clone())?;
+            change_service(pool, touched, &wanted)
+        }
+        Change::RemoveService { service } => {
+            remove_service(pool, touched, translate::key(*service))
+        }
+        Change::AddReal { service, real } => {
+            add_one(pool, touched, &translate::key(*service), real)
+        }
+        Change::ChangeReal {
+            service,
+            real,
+            patch,
+        } => {
+            let wanted = changed_real(pool, *service, *real, patch.clone())?;
+            let drain = patch.drain.map(|_| DRAIN);
+            change_real(pool, touched, *service, &wanted, drain)
+        }
+        Change::RemoveReal { service, real } => {
+            remove_real(pool, touched, &translate::key(*service), (*real).into())
+        }
+        Change::RemoveServices {} => put_services(pool, touched, &[], None),
+    }
 }
 
 /// Takes a step as the API does.
