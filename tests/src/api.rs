@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
-    Connection, ConnectionQuery, Defense, DefenseLevel, ExplainQuery, Protocol, Real, RealPatch,
-    Service, ServiceId, ServiceView, Stats, Status,
+    Connection, ConnectionQuery, Defense, DefenseLevel, ExplainQuery, Explanation, Filter,
+    FilterList, FilterRules, Listed, Prefix, Protocol, Real, RealPatch, Service, ServiceId,
+    ServiceView, Stats, Status,
 };
 use adminapi::sysctl::Value;
 use anyhow::{Context, Result};
@@ -83,12 +84,40 @@ impl Api {
         self.call(async |api| api.stats().await)
     }
 
+    /// How many packets were dropped because of `reason`.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn dropped(&self, reason: &str) -> Result<u64> {
+        Ok(dropped(&self.stats()?, reason))
+    }
+
     /// A service as it is now.
     ///
     /// # Errors
     /// When there is no such service.
     pub fn service(&self, id: ServiceId) -> Result<ServiceView> {
         self.call(async |api| api.service(id).await)
+    }
+
+    /// What would become of a packet that comes in through the first interface.
+    ///
+    /// # Errors
+    /// When the director refuses.
+    pub fn explain(
+        &self,
+        protocol: Protocol,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Explanation> {
+        let query = ExplainQuery {
+            protocol,
+            from,
+            to,
+            interface: None,
+            call_id: None,
+        };
+        self.call(async |api| api.explain(&query).await)
     }
 
     /// The real server that each of 200 clients of a TCP service would get.
@@ -178,6 +207,29 @@ impl Api {
         self.call(async |api| api.remove_real(id, real).await)
     }
 
+    /// Makes what is filtered besides the lists this.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn put_filter(&self, rules: &FilterRules) -> Result<Filter> {
+        self.call(async |api| api.put_filter(rules).await)
+    }
+
+    /// Lists a network, for ever.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn list(&self, network: Prefix, list: FilterList) -> Result<()> {
+        let listing = Listed {
+            network,
+            list,
+            seconds: None,
+            why: None,
+        };
+        self.call(async |api| api.put_network(&listing).await)
+            .map(drop)
+    }
+
     /// Writes a sysctl, by its name without `net.ipv4.vs.`.
     ///
     /// # Errors
@@ -199,4 +251,9 @@ impl Api {
         let page = self.call(async |api| api.connections(&query).await)?;
         Ok(page.connections)
     }
+}
+
+/// How many packets `stats` say were dropped because of `reason`.
+pub fn dropped(stats: &Stats, reason: &str) -> u64 {
+    stats.drops.get(reason).copied().unwrap_or(0)
 }

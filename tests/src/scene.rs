@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::director::{Configuration, Director, service};
 use crate::servers::{ECHO_PORT, HTTP_PORT, Nginx, OTHER_HTTP_PORT, UdpEcho};
-use crate::topology::{Plan, Topology, VIP_V4, VIP_V6};
+use crate::topology::{CLIENT_V4, CLIENT_V6, Plan, Topology, VIP_V4, VIP_V6};
 
 /// An IP family, to run one test for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ impl Family {
         match self {
             Self::V4 => VIP_V4.into(),
             Self::V6 => VIP_V6.into(),
+        }
+    }
+
+    /// The client.
+    pub fn client(self) -> IpAddr {
+        match self {
+            Self::V4 => CLIENT_V4.into(),
+            Self::V6 => CLIENT_V6.into(),
         }
     }
 

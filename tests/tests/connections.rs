@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use adminapi::model::{
-    BanPolicy, ConnectionId, ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, FilterList,
-    FilterRules, LimitOf, LimitPer, ListedView, NetworkQuery, Protocol, RateLimit, ServiceId,
-    ServicePatch, ServiceView, TimeoutsPatch,
+    BanPolicy, ConnectionId, ConnectionLimit, CookiePolicy, DecidingRule, FilterList, FilterRules,
+    LimitOf, LimitPer, ListedView, NetworkQuery, Protocol, RateLimit, ServiceId, ServicePatch,
+    ServiceView, TimeoutsPatch,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -62,9 +62,7 @@ fn set(scene: &Scene, limit: RateLimit) -> Result<()> {
         limits: vec![limit],
         ..FilterRules::default()
     };
-    let api = scene.director.api();
-    api.call(async |client| client.put_filter(&rules).await)?;
-    Ok(())
+    scene.director.api().put_filter(&rules).map(drop)
 }
 
 /// What came since somebody began to look.
@@ -85,7 +83,7 @@ impl<'s> Count<'s> {
             service,
             reason,
             began: Instant::now(),
-            dropped: dropped(scene, reason)?,
+            dropped: scene.director.api().dropped(reason)?,
             over: over(scene)?,
             before: scene.director.api().service(service)?,
         })
@@ -99,7 +97,7 @@ impl<'s> Count<'s> {
             let (now, before) = (api.service(self.service)?.stats, &self.before.stats);
             let opened = now.connections - before.connections;
             let forwarded = now.in_packets - before.in_packets;
-            let refused = dropped(self.scene, self.reason)? - self.dropped;
+            let refused = api.dropped(self.reason)? - self.dropped;
             ensure!(opened + refused == new, "{opened}, and {refused} refused");
             ensure!(forwarded >= opened + again, "{forwarded} forwarded");
             let over = over(self.scene)? - self.over;
@@ -126,11 +124,6 @@ fn over(scene: &Scene) -> Result<u64> {
     let api = scene.director.api();
     let shown = api.call(async |client| client.filter().await)?;
     Ok(shown.over["opened"])
-}
-
-fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
-    let drops = scene.director.api().stats()?.drops;
-    Ok(drops.get(reason).copied().unwrap_or(0))
 }
 
 #[test]
@@ -223,7 +216,7 @@ fn datagrams_that_open_connections_are_counted_and_others_are_not() -> Result<()
         api.call(async |client| client.change_service(id, patch).await)?;
         let before = (
             api.service(id)?.stats.in_packets,
-            dropped(&scene, "source_limit")?,
+            api.dropped("source_limit")?,
         );
         for client in &all {
             client.socket().send(b"alone")?;
@@ -233,7 +226,7 @@ fn datagrams_that_open_connections_are_counted_and_others_are_not() -> Result<()
             ensure!(now >= CLIENTS, "{now}");
             Ok(())
         })?;
-        assert_eq!(dropped(&scene, "source_limit")?, before.1);
+        assert_eq!(api.dropped("source_limit")?, before.1);
     }
     assert_accounts(&scene.director);
     Ok(())
@@ -312,7 +305,7 @@ fn who_opens_too_many_connections_is_banned() -> Result<()> {
         limits: vec![syns, limit],
         ..FilterRules::default()
     };
-    api.call(async |client| client.put_filter(&rules).await)?;
+    api.put_filter(&rules)?;
     let to: SocketAddr = Family::V4.http();
     let attack = || syns::send(&scene.topology.client, attacker, to, 30_000..30_040);
     let ban = wait::until_repeated("the ban", PATIENCE, attack, || -> Result<ListedView> {
@@ -345,9 +338,7 @@ fn set_most(scene: &Scene, service: ServiceId, most: u32) -> Result<()> {
         connections: vec![limit],
         ..FilterRules::default()
     };
-    let api = scene.director.api();
-    api.call(async |client| client.put_filter(&rules).await)?;
-    Ok(())
+    scene.director.api().put_filter(&rules).map(drop)
 }
 
 #[test]
@@ -364,25 +355,18 @@ fn a_service_has_so_many_connections_of_all_sources_together() -> Result<()> {
         let mut held = vec![open()?, open()?];
         set_most(&scene, id, 3)?;
         held.push(open()?);
-        let before = dropped(&scene, "service_connections")?;
+        let before = api.dropped("service_connections")?;
         let from = stranger(family, 77)?;
         syns::send(&scene.topology.client, from, to, 40_000..40_000 + SENT)?;
         wait::until("all to be refused", PATIENCE, || {
-            let refused = dropped(&scene, "service_connections")? - before;
+            let refused = api.dropped("service_connections")? - before;
             ensure!(refused == u64::from(SENT), "{refused}");
             let shown = api.call(async |client| client.filter().await)?;
             ensure!(shown.over["full"] == refused, "{:?}", shown.over);
             Ok(())
         })?;
         UdpClient::open(&scene.topology.client, family.echo())?.echo(b"another service")?;
-        let query = ExplainQuery {
-            protocol: Protocol::Tcp,
-            from: SocketAddr::new(from, 40_009),
-            to,
-            interface: None,
-            call_id: None,
-        };
-        let told = api.call(async |client| client.explain(&query).await)?;
+        let told = api.explain(Protocol::Tcp, SocketAddr::new(from, 40_009), to)?;
         assert_eq!(told.reason.as_deref(), Some("service_connections"));
         let rule = DecidingRule::ConnectionLimit {
             name: "full".to_owned(),
@@ -425,11 +409,11 @@ fn what_expires_leaves_a_place() -> Result<()> {
         for client in &clients {
             client.echo(b"first")?;
         }
-        let before = dropped(&scene, "service_connections")?;
+        let before = api.dropped("service_connections")?;
         let third = open()?;
         third.socket().send(b"too many")?;
         wait::until("it to be refused", PATIENCE, || {
-            ensure!(dropped(&scene, "service_connections")? > before);
+            ensure!(api.dropped("service_connections")? > before);
             Ok(())
         })?;
         wait::until("both to expire", PATIENCE, || {

@@ -5,17 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, CookiePolicy, ExplainQuery, Explanation, Fate, FilterList, FilterRules,
-    LimitPer, Listed, Protocol, Scheduler, ServiceId, ServicePatch, Stats,
+    ConnectionLimit, CookiePolicy, Explanation, Fate, FilterList, FilterRules, LimitPer, Prefix,
+    Protocol, Scheduler, ServiceId, ServicePatch, Stats,
 };
 use anyhow::{Context, Result, ensure};
+use testbed::api::dropped;
 use testbed::director::Director;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
+use testbed::topology::{HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
@@ -36,24 +37,20 @@ const REASONS: [&str; 8] = [
     "bad_cookie",
 ];
 
-fn dropped(stats: &Stats, reason: &str) -> u64 {
-    stats.drops.get(reason).copied().unwrap_or(0)
-}
-
 /// Senders on the clients' link: a client, a neighbour that nobody has spoken with, a real server
 /// by its address, one who has no address, and one who can have none.
 fn senders(scene: &Scene, family: Family) -> Result<[IpAddr; 5]> {
     let real = scene.topology.reals[0].address(family.vip());
     Ok(match family {
         Family::V4 => [
-            CLIENT_V4.into(),
+            family.client(),
             "10.0.1.77".parse()?,
             real,
             "0.0.0.0".parse()?,
             "224.0.0.5".parse()?,
         ],
         Family::V6 => [
-            CLIENT_V6.into(),
+            family.client(),
             "fd00:1::77".parse()?,
             real,
             "::".parse()?,
@@ -65,14 +62,7 @@ fn senders(scene: &Scene, family: Family) -> Result<[IpAddr; 5]> {
 /// Asks about a SYN, sends it, and compares. Nobody else sends any.
 fn try_one(scene: &Scene, from: SocketAddr, to: SocketAddr, what: &str) -> Result<Explanation> {
     let api = scene.director.api();
-    let query = ExplainQuery {
-        protocol: Protocol::Tcp,
-        from,
-        to,
-        interface: None,
-        call_id: None,
-    };
-    let told = api.call(async |client| client.explain(&query).await)?;
+    let told = api.explain(Protocol::Tcp, from, to)?;
     let before = api.stats()?;
     let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
     let syn = Segment {
@@ -121,14 +111,7 @@ fn try_all(scene: &Scene, what: &str, port: u16) -> Result<()> {
 fn list(scene: &Scene, list: FilterList) -> Result<()> {
     let networks = ["10.0.0.0/8", "0.0.0.0/8", "224.0.0.0/4", "::/3", "f000::/4"];
     for network in networks {
-        let listing = Listed {
-            network: network.parse()?,
-            list,
-            seconds: None,
-            why: None,
-        };
-        let api = scene.director.api();
-        api.call(async |client| client.put_network(&listing).await)?;
+        scene.director.api().list(network.parse()?, list)?;
     }
     Ok(())
 }
@@ -140,10 +123,7 @@ fn what_is_explained_is_what_happens() -> Result<()> {
     }
     let scene = Scene::start()?;
     let api = scene.director.api();
-    let set = |rules: FilterRules| {
-        let put = api.call(async |client| client.put_filter(&rules).await);
-        put.map(drop)
-    };
+    let set = |rules: FilterRules| api.put_filter(&rules).map(drop);
     let clients = scene.topology.interfaces()[0].clone();
     try_all(&scene, "without rules", 20_000)?;
     let rules = FilterRules::default;
@@ -208,46 +188,21 @@ fn what_real_servers_send_by_themselves_is_explained() -> Result<()> {
             scene.topology.reals[0].address(family.vip()),
             OTHER_HTTP_PORT,
         );
-        let ask = |to: IpAddr| {
-            let query = ExplainQuery {
-                protocol: Protocol::Tcp,
-                from: real,
-                to: SocketAddr::new(to, 5000),
-                interface: None,
-                call_id: None,
-            };
+        let ask = |to| {
             let api = scene.director.api();
-            api.call(async |client| client.explain(&query).await)
+            api.explain(Protocol::Tcp, real, SocketAddr::new(to, 5000))
         };
-        let (client, here): (IpAddr, IpAddr) = match family {
-            Family::V4 => (CLIENT_V4.into(), "10.0.2.254".parse()?),
-            Family::V6 => (CLIENT_V6.into(), "fd00:2::fe".parse()?),
+        let here: IpAddr = match family {
+            Family::V4 => "10.0.2.254".parse()?,
+            Family::V6 => "fd00:2::fe".parse()?,
         };
-        let routed = ask(client)?;
+        let routed = ask(family.client())?;
         assert_eq!(routed.fate, Fate::Forward, "{routed:?}");
         assert!(routed.next_hop.is_some(), "{routed:?}");
         let own = ask(here)?;
         assert_eq!(own.fate, Fate::Pass, "{own:?}");
     }
     Ok(())
-}
-
-/// Asks about a packet of a client.
-fn ask(
-    director: &Director,
-    protocol: Protocol,
-    from: SocketAddr,
-    to: SocketAddr,
-) -> Result<Explanation> {
-    let query = ExplainQuery {
-        protocol,
-        from,
-        to,
-        interface: None,
-        call_id: None,
-    };
-    let api = director.api();
-    api.call(async |client| client.explain(&query).await)
 }
 
 /// The real server of a client's only connection.
@@ -270,19 +225,18 @@ fn who_has_a_removed_real_server_is_told_so() -> Result<()> {
         open.ask_name()?;
         let (service, client) = (family.http_service(), open.client()?);
         let real = real_of(director, service, client)?;
-        let told = ask(director, Protocol::Tcp, client, family.http())?;
+        let told = api.explain(Protocol::Tcp, client, family.http())?;
         assert_eq!((told.fate, told.real), (Fate::Forward, Some(real)));
         api.remove_real(service, real)?;
         for _ in 0..2 {
-            let told = ask(director, Protocol::Tcp, client, family.http())?;
+            let told = api.explain(Protocol::Tcp, client, family.http())?;
             assert_eq!(told.reason.as_deref(), Some("real_removed"), "{told:?}");
             assert_eq!((told.fate, told.real), (Fate::Drop, Some(real)));
             assert!(told.connection.is_some() && told.next_hop.is_none());
-            let before = dropped(&api.stats()?, "real_removed");
+            let before = api.dropped("real_removed")?;
             open.send_request()?;
             wait::until_true("the drop", PATIENCE, || {
-                api.stats()
-                    .is_ok_and(|now| dropped(&now, "real_removed") > before)
+                api.dropped("real_removed").is_ok_and(|now| now > before)
             })?;
         }
         api.set_sysctl("expire_nodest_conn", 1)?;
@@ -298,13 +252,12 @@ fn who_has_a_removed_real_server_is_told_so() -> Result<()> {
         let real = real_of(director, service, client)?;
         limit_to_one(&scene, Some(service))?;
         api.remove_real(service, real)?;
-        let told = ask(director, Protocol::Udp, client, family.echo())?;
+        let told = api.explain(Protocol::Udp, client, family.echo())?;
         assert_eq!((told.fate, told.connection), (Fate::Forward, None));
         ensure!(told.scheduler.is_some() && told.real != Some(real));
         open.echo(b"again")?;
         assert_eq!(told.real, Some(real_of(director, service, client)?));
-        let rules = FilterRules::default();
-        api.call(async |client| client.put_filter(&rules).await)?;
+        api.put_filter(&FilterRules::default())?;
     }
     Ok(())
 }
@@ -316,13 +269,13 @@ fn who_has_a_removed_service_is_left_to_the_host() -> Result<()> {
         return Ok(());
     }
     let scene = Scene::start()?;
-    let (director, api) = (&scene.director, scene.director.api());
+    let api = scene.director.api();
     for family in Family::BOTH {
         let mut open = HttpConnection::open(&scene.topology.client, family.http())?;
         open.ask_name()?;
         let (service, client) = (family.http_service(), open.client()?);
         api.remove_service(service)?;
-        let told = ask(director, Protocol::Tcp, client, family.http())?;
+        let told = api.explain(Protocol::Tcp, client, family.http())?;
         assert_eq!(told.reason.as_deref(), Some("no_service"), "{told:?}");
         assert_eq!(told.fate, Fate::Pass, "{told:?}");
         let passed = || Ok::<_, anyhow::Error>(api.stats()?.interfaces[0].passed);
@@ -351,18 +304,14 @@ fn a_client_that_is_denied_is_heard_as_long_as_the_gate_knows_its_way() -> Resul
     for family in Family::BOTH {
         let echo = UdpClient::open(&scene.topology.client, family.echo())?;
         let from = echo.socket().local_addr()?;
-        let denied = Listed {
-            network: from.ip().to_string().parse()?,
-            list: FilterList::Deny,
-            seconds: None,
-            why: None,
-        };
+        let network: Prefix = from.ip().to_string().parse()?;
+        let deny = || api.list(network, FilterList::Deny);
         let heard = || {
-            let told = ask(&scene.director, Protocol::Udp, from, family.echo())?;
-            let before = dropped(&api.stats()?, "denied");
+            let told = api.explain(Protocol::Udp, from, family.echo())?;
+            let before = api.dropped("denied")?;
             echo.socket().send(b"again")?;
             wait::until("what is explained", PATIENCE, || {
-                let is_denied = dropped(&api.stats()?, "denied") > before;
+                let is_denied = api.dropped("denied")? > before;
                 let is_answered = echo.socket().recv(&mut [0; 64]).is_ok();
                 ensure!(is_denied != is_answered, "neither");
                 ensure!(is_answered == (told.fate == Fate::Forward), "{told:?}");
@@ -370,16 +319,16 @@ fn a_client_that_is_denied_is_heard_as_long_as_the_gate_knows_its_way() -> Resul
             })
         };
         echo.echo(b"you")?;
-        api.call(async |client| client.put_network(&denied).await)?;
+        deny()?;
         echo.socket().set_read_timeout(Some(GLANCE))?;
         assert!(!heard()?, "{family:?}");
-        api.call(async |client| client.remove_network(denied.network).await)?;
+        api.call(async |client| client.remove_network(network).await)?;
         for _ in 0..3 {
             echo.echo(b"you")?;
         }
-        api.call(async |client| client.put_network(&denied).await)?;
+        deny()?;
         assert!(heard()?, "{family:?}");
-        api.call(async |client| client.remove_network(denied.network).await)?;
+        api.call(async |client| client.remove_network(network).await)?;
     }
     Ok(())
 }
@@ -398,7 +347,5 @@ fn limit_to_one(scene: &Scene, service: Option<ServiceId>) -> Result<()> {
         connections: vec![one],
         ..FilterRules::default()
     };
-    let api = scene.director.api();
-    api.call(async |client| client.put_filter(&rules).await)?;
-    Ok(())
+    scene.director.api().put_filter(&rules).map(drop)
 }

@@ -11,7 +11,7 @@ use testbed::topology::CLIENT_V4;
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-use crate::bed::{PATIENCE, alone, ask, client, is_dropped, list, unlist};
+use crate::bed::{PATIENCE, alone, ask, is_dropped, list, unlist};
 
 #[test]
 fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()> {
@@ -28,9 +28,9 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
             bogons: vec![clients.clone()],
             ..FilterRules::default()
         };
-        api.call(async |client| client.put_filter(&rules).await)?;
-        is_dropped(&scene, client(family), to, "bogon")?;
-        let told = ask(&scene, client(family), to)?;
+        api.put_filter(&rules)?;
+        is_dropped(&scene, family.client(), to, "bogon")?;
+        let told = ask(&scene, family.client(), to)?;
         let bogon = match family {
             Family::V4 => "10.0.0.0/8",
             Family::V6 => "fc00::/7",
@@ -40,7 +40,7 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
             interface: clients.clone(),
         };
         assert_eq!(told.rule, Some(rule));
-        let network = alone(client(family))?;
+        let network = alone(family.client())?;
         list(&scene, network, FilterList::Allow, None)?;
         HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
         unlist(&scene, network)?;
@@ -49,7 +49,7 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
             strict: vec![clients.clone()],
             ..FilterRules::default()
         };
-        api.call(async |client| client.put_filter(&rules).await)?;
+        api.put_filter(&rules)?;
         let behind = scene.topology.reals[0].address(family.vip());
         is_dropped(&scene, behind, to, "reverse_path")?;
         let rule = DecidingRule::Strict {
@@ -62,7 +62,7 @@ fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()>
         loose: vec!["eth9".to_owned()],
         ..FilterRules::default()
     };
-    let refused = api.call(async |client| client.put_filter(&nowhere).await);
+    let refused = api.put_filter(&nowhere);
     let told = refused.unwrap_err().to_string();
     assert!(told.contains("no interface of the director"), "{told}");
     assert_accounts(&scene.director);
@@ -83,7 +83,7 @@ fn a_strict_interface_that_is_one_of_several_ways_back_is_told_of_once() -> Resu
         ..FilterRules::default()
     };
     let api = scene.director.api();
-    api.call(async |client| client.put_filter(&rules).await)?;
+    api.put_filter(&rules)?;
     let told = || {
         let log = scene.director.log();
         log.matches("one of several ways back").count()

@@ -15,7 +15,7 @@ use testbed::scene::{Family, Scene};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-use crate::bed::{PATIENCE, SHORT, client, dropped, send_syns};
+use crate::bed::{PATIENCE, SHORT, send_syns};
 
 fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
     RateLimit {
@@ -58,7 +58,7 @@ fn a_limit_of_packets_lets_established_connections_by() -> Result<()> {
         ..Rules::default()
     };
     for family in Family::BOTH {
-        let (from, to) = (SocketAddr::new(client(family), 4000), family.http());
+        let (from, to) = (SocketAddr::new(family.client(), 4000), family.http());
         let trial = Trial::new(1000)?;
         trial.set_station(Mac(own.0))?;
         trial
@@ -114,27 +114,27 @@ fn limits_hold_for_each_source_and_each_service() -> Result<()> {
                 limits: vec![limit(per, 1, BURST)],
                 ..FilterRules::default()
             };
-            api.call(async |client| client.put_filter(&rules).await)?;
-            let before = dropped(&scene, reason)?;
+            api.put_filter(&rules)?;
+            let before = api.dropped(reason)?;
             let started = std::time::Instant::now();
-            send_syns(&scene, client(family), to, SENT)?;
+            send_syns(&scene, family.client(), to, SENT)?;
             let most = u64::from(SENT) - u64::from(BURST);
             // A token a second may have come while they were sent.
             let least = || most.saturating_sub(started.elapsed().as_secs() + 1);
             wait::until("the limit to hold", SHORT, || {
-                let now = dropped(&scene, reason)? - before;
+                let now = api.dropped(reason)? - before;
                 ensure!((least()..=most).contains(&now), "{now} of {most}");
                 Ok(())
             })?;
             wait::until("both to be told of alike", PATIENCE, || {
                 let over = api.call(async |client| client.filter().await)?.over["syns"];
-                let now = dropped(&scene, reason)? - before;
+                let now = api.dropped(reason)? - before;
                 ensure!(over == now, "{over} over the limit, {now} {reason}");
                 Ok(())
             })?;
             live.ask_name()?;
         }
-        api.call(async |client| client.put_filter(&FilterRules::default()).await)?;
+        api.put_filter(&FilterRules::default())?;
         HttpConnection::open(&scene.topology.client, to)?.ask_name()?;
     }
     assert_accounts(&scene.director);

@@ -10,7 +10,7 @@ use testbed::topology::Plan;
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
-use crate::bed::{PATIENCE, SHORT, alone, ask, client, dropped, is_dropped, list, unlist};
+use crate::bed::{PATIENCE, SHORT, alone, ask, is_dropped, list, unlist};
 
 #[test]
 fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<()> {
@@ -20,7 +20,7 @@ fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<
     let scene = Scene::start()?;
     let api = scene.director.api();
     for family in Family::BOTH {
-        let (from, to) = (client(family), family.http());
+        let (from, to) = (family.client(), family.http());
         let network = alone(from)?;
         let mut live = HttpConnection::open(&scene.topology.client, to)?;
         live.ask_name()?;
@@ -98,8 +98,9 @@ fn datagrams_of_who_is_denied_are_dropped_on_both_paths() -> Result<()> {
         let scene = Scene::start_shaped(plan, Scheduler::Rr, &[1], |configuration| {
             configuration.fast_path(fast_path)
         })?;
+        let api = scene.director.api();
         for family in Family::BOTH {
-            let network = alone(client(family))?;
+            let network = alone(family.client())?;
             let mut live = HttpConnection::open(&scene.topology.client, family.http())?;
             let echo = UdpClient::open(&scene.topology.client, family.echo())?;
             for _ in 0..4 {
@@ -110,9 +111,9 @@ fn datagrams_of_who_is_denied_are_dropped_on_both_paths() -> Result<()> {
             ensure!(known.len() == 1 && known[0].forwarded.is_some() == fast_path);
             list(&scene, network, FilterList::Deny, None)?;
             let send = || Ok(echo.socket().send(b"denied").map(drop)?);
-            let before = dropped(&scene, "denied")?;
+            let before = api.dropped("denied")?;
             wait::until_repeated("a datagram to be dropped", PATIENCE, send, || {
-                ensure!(dropped(&scene, "denied")? > before, "{fast_path}");
+                ensure!(api.dropped("denied")? > before, "{fast_path}");
                 Ok(())
             })?;
             live.ask_name()?;
@@ -133,7 +134,7 @@ fn a_ban_ends_by_itself() -> Result<()> {
         return Ok(());
     }
     let scene = Scene::start()?;
-    let network = alone(client(Family::V4))?;
+    let network = alone(Family::V4.client())?;
     list(&scene, network, FilterList::BlackHole, Some(1))?;
     let api = scene.director.api();
     wait::until("the ban to end", PATIENCE, || {
@@ -154,7 +155,7 @@ fn a_wider_black_hole_takes_over_from_a_ban_that_ends() -> Result<()> {
         return Ok(());
     }
     let scene = Scene::start()?;
-    let (client, to) = (client(Family::V4), Family::V4.http());
+    let (client, to) = (Family::V4.client(), Family::V4.http());
     let api = scene.director.api();
     let mut live = HttpConnection::open(&scene.topology.client, to)?;
     live.ask_name()?;
