@@ -46,8 +46,7 @@ fn scene(weights: &[u32]) -> Result<(Scene, Tap)> {
 }
 
 fn drops(scene: &Scene, reason: &str) -> Result<u64> {
-    let stats = scene.director.api().stats()?;
-    Ok(stats.drops.get(reason).copied().unwrap_or(0))
+    scene.director.api().dropped(reason)
 }
 
 /// An error with this type and code about a packet that `sent` sent.

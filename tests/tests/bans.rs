@@ -5,36 +5,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, FilterList, FilterRules, LimitPer,
-    Listed, ListedView, NetworkQuery, Prefix, Protocol, ServicePatch, SourceQuery,
+    ConnectionLimit, CookiePolicy, DecidingRule, FilterList, FilterRules, LimitPer, ListedView,
+    NetworkQuery, Prefix, Protocol, ServicePatch, SourceQuery,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::syns::{self, banning};
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::topology::HOST_SIDE;
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn client(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => CLIENT_V4.into(),
-        Family::V6 => CLIENT_V6.into(),
-    }
-}
-
-fn set(scene: &Scene, rules: &FilterRules) -> Result<adminapi::model::Filter> {
-    let api = scene.director.api();
-    api.call(async |client| client.put_filter(rules).await)
-}
-
-fn dropped(scene: &Scene, reason: &str) -> Result<u64> {
-    let drops = scene.director.api().stats()?.drops;
-    Ok(drops.get(reason).copied().unwrap_or(0))
-}
 
 #[test]
 fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<()> {
@@ -42,6 +25,7 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
         return Ok(());
     }
     let scene = Scene::start()?;
+    let api = scene.director.api();
     for family in Family::BOTH {
         let to = family.http();
         let open = || HttpConnection::open(&scene.topology.client, to);
@@ -60,32 +44,24 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
             connections: vec![limit],
             ..FilterRules::default()
         };
-        set(&scene, &rules)?;
+        api.put_filter(&rules)?;
         for _ in 0..2 {
             held.push(open()?);
         }
-        let before = dropped(&scene, "source_connections")?;
+        let before = api.dropped("source_connections")?;
         let other: IpAddr = match family {
             Family::V4 => "10.0.1.77".parse()?,
             Family::V6 => "fd00:1::77".parse()?,
         };
-        let api = scene.director.api();
         let send = || syns::send(&scene.topology.client, other, to, 40_000..40_005);
         wait::until_repeated("the fourth to be refused", PATIENCE, send, || {
             let shown = api.call(async |client| client.filter().await)?;
             let over = shown.over.get("few").copied().unwrap_or(0);
-            let now = dropped(&scene, "source_connections")? - before;
+            let now = api.dropped("source_connections")? - before;
             ensure!(now >= 5 && over == now, "{now} of 5, {over} told of");
             Ok(())
         })?;
-        let query = ExplainQuery {
-            protocol: Protocol::Tcp,
-            from: SocketAddr::new(other, 40_009),
-            to,
-            interface: None,
-            call_id: None,
-        };
-        let told = api.call(async |client| client.explain(&query).await)?;
+        let told = api.explain(Protocol::Tcp, SocketAddr::new(other, 40_009), to)?;
         let network = match family {
             Family::V4 => "10.0.1.0/24",
             Family::V6 => "fd00:1::/48",
@@ -107,7 +83,7 @@ fn a_source_has_so_many_connections_and_gets_more_when_it_ends_some() -> Result<
         };
         api.call(async |client| client.close_connection(close).await)?;
         open()?.ask_name().context("there is a place again")?;
-        set(&scene, &FilterRules::default())?;
+        api.put_filter(&FilterRules::default())?;
         open()?.ask_name()?;
     }
     assert_accounts(&scene.director);
@@ -136,11 +112,14 @@ fn is_banned(
     let ban = wait::until_repeated("the ban", PATIENCE, attack, || {
         ban_of(scene, network)?.context("it is not banned")
     })?;
-    let before = dropped(scene, "denied")?;
+    let before = scene.director.api().dropped("denied")?;
     // Not again: after the ban there would be another one.
     send(31_000..31_003)?;
     wait::until("what it sends to be denied", PATIENCE, || {
-        ensure!(dropped(scene, "denied")? > before, "it is not");
+        ensure!(
+            scene.director.api().dropped("denied")? > before,
+            "it is not"
+        );
         Ok(())
     })?;
     Ok(ban)
@@ -158,7 +137,7 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
         "addr add 10.0.1.66/24 dev {HOST_SIDE}\naddr add 10.0.1.67/24 dev {HOST_SIDE}\n"
     ))?;
     // A ban has to be seen, and to be felt, before it ends.
-    set(&scene, &banning(4, 60))?;
+    api.put_filter(&banning(4, 60))?;
     let attackers = [
         (Family::V4, "10.0.1.66", "10.0.1.66"),
         (Family::V6, "fd00:77::66", "fd00:77::/64"),
@@ -189,25 +168,19 @@ fn who_is_over_a_limit_too_often_is_banned_longer_each_time_and_the_allowed_neve
         assert_eq!(events.iter().filter(told).count(), 2, "{events:?}");
     }
     // What is said by hand counts more.
-    let listing = Listed {
-        network: "10.0.1.0/24".parse()?,
-        list: FilterList::Allow,
-        seconds: None,
-        why: None,
-    };
     let network = "10.0.1.67".parse()?;
     is_banned(&scene, ("10.0.1.67".parse()?, Family::V4.http()), network)?;
-    api.call(async |client| client.put_network(&listing).await)?;
+    api.list("10.0.1.0/24".parse()?, FilterList::Allow)?;
     assert_eq!(ban_of(&scene, network)?, None);
-    let limited = dropped(&scene, "source_limit")?;
+    let limited = api.dropped("source_limit")?;
     syns::send(
         &scene.topology.client,
-        client(Family::V4),
+        Family::V4.client(),
         Family::V4.http(),
         30_000..30_100,
     )?;
     HttpConnection::open(&scene.topology.client, Family::V4.http())?.ask_name()?;
-    assert_eq!(dropped(&scene, "source_limit")?, limited);
+    assert_eq!(api.dropped("source_limit")?, limited);
     assert_eq!(api.call(async |client| client.filter().await)?.banned, 0);
     assert_accounts(&scene.director);
     Ok(())
@@ -241,15 +214,9 @@ fn top_sources_are_seen_though_the_gate_drops_what_they_send() -> Result<()> {
     }
     let scene = Scene::start()?;
     let api = scene.director.api();
-    let listing = Listed {
-        network: "203.0.113.0/24".parse()?,
-        list: FilterList::BlackHole,
-        seconds: None,
-        why: None,
-    };
-    api.call(async |client| client.put_network(&listing).await)?;
+    api.list("203.0.113.0/24".parse()?, FilterList::BlackHole)?;
     until_the_attacker_is_seen(&scene)?;
-    assert!(dropped(&scene, "black_hole")? > 0);
+    assert!(api.dropped("black_hole")? > 0);
     assert_accounts(&scene.director);
     Ok(())
 }

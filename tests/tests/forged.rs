@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use adminapi::model::{ExplainQuery, Fate, Protocol, Scheduler, ServiceId, ServicePatch};
+use adminapi::model::{Fate, Protocol, Scheduler, ServiceId, ServicePatch};
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::service;
@@ -21,8 +21,7 @@ const OTHER_VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 8);
 const PORT: u16 = 40_000;
 
 fn forged(scene: &Scene) -> Result<u64> {
-    let stats = scene.director.api().stats()?;
-    Ok(stats.drops.get("forged_source").copied().unwrap_or(0))
+    scene.director.api().dropped("forged_source")
 }
 
 fn connections(scene: &Scene) -> Result<u64> {
@@ -50,15 +49,7 @@ fn expect_drop(scene: &Scene, id: ServiceId, from: SocketAddr, to: SocketAddr) -
         ServiceId::Address { protocol, .. } => protocol,
         ServiceId::Mark { .. } => Protocol::Udp,
     };
-    let query = ExplainQuery {
-        protocol,
-        from,
-        to,
-        interface: None,
-        call_id: None,
-    };
-    let api = scene.director.api();
-    let told = api.call(async |client| client.explain(&query).await)?;
+    let told = scene.director.api().explain(protocol, from, to)?;
     ensure!(told.fate == Fate::Drop && told.reason.as_deref() == Some("forged_source"));
     ensure!(told.service == Some(id), "{told:?}");
     let (drops, opened) = (forged(scene)?, connections(scene)?);

@@ -11,7 +11,7 @@ use testbed::packet::{Mac, Packet, ethernet, icmp, ip, protocol};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::{Family, Scene};
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan};
+use testbed::topology::{HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
@@ -51,20 +51,13 @@ impl Bench {
         })
     }
 
-    fn client(family: Family) -> IpAddr {
-        match family {
-            Family::V4 => CLIENT_V4.into(),
-            Family::V6 => CLIENT_V6.into(),
-        }
-    }
-
     fn real(&self, family: Family) -> IpAddr {
         self.scene.topology.reals[0].address(family.vip())
     }
 
     /// The last packet of a flow as the real server got it, and as the client got the answer.
     fn last_packets(&self, family: Family, kind: u8) -> Result<(Packet, Packet)> {
-        let (client, vip) = (Self::client(family), family.vip());
+        let (client, vip) = (family.client(), family.vip());
         let to_real = |p: &Packet| p.protocol == kind && p.source == client;
         let to_client = |p: &Packet| p.protocol == kind && p.source == vip;
         let request = self
@@ -98,7 +91,7 @@ impl Bench {
         request: &Packet,
         answer: &Packet,
     ) -> Result<()> {
-        let (real, client) = (self.real(family), Self::client(family));
+        let (real, client) = (self.real(family), family.client());
         let message = icmp(real, client, error, &whole(request));
         self.at_real.send(&ethernet(
             Mac::of_host(2, 1),
@@ -125,7 +118,7 @@ impl Bench {
         request: &Packet,
         answer: &Packet,
     ) -> Result<()> {
-        let (real, client) = (self.real(family), Self::client(family));
+        let (real, client) = (self.real(family), family.client());
         let message = icmp(client, family.vip(), error, &whole(answer));
         self.at_client.send(&ethernet(
             Mac::of_host(1, 1),
@@ -216,7 +209,7 @@ fn an_error_about_no_connection_reaches_no_real() -> Result<()> {
     }
     let bench = Bench::start()?;
     for family in Family::BOTH {
-        let (client, vip) = (Bench::client(family), family.vip());
+        let (client, vip) = (family.client(), family.vip());
         let stranger = testbed::packet::udp(family.echo(), (client, 9).into(), b"never sent");
         let message = icmp(client, vip, errors(family)[0], &stranger);
         let frame = ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &message);
@@ -261,7 +254,7 @@ fn an_error_that_quotes_what_was_never_sent_goes_nowhere() -> Result<()> {
         let mut forged = answer.clone();
         forged.payload[4] ^= 0x40;
         let error = errors(family)[0];
-        let message = icmp(Bench::client(family), family.vip(), error, &whole(&forged));
+        let message = icmp(family.client(), family.vip(), error, &whole(&forged));
         let (from, to) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
         bench.at_client.send(&ethernet(from, to, &message))?;
         wait::until("the forged error to be counted", PATIENCE, || {

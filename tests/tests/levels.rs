@@ -211,8 +211,7 @@ fn a_rate_drops_new_connections_only() -> Result<()> {
     assert_eq!(api.defense(None)?.rung, "share");
     let before = bench.opened()?;
     let counted = || -> Result<(u64, u64)> {
-        let drops = api.stats()?.drops;
-        let dropped = drops.get("defense_rate").copied().unwrap_or(0);
+        let dropped = api.dropped("defense_rate")?;
         Ok((bench.opened()? - before, dropped))
     };
     let flood = || bench.flood(500);

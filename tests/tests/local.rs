@@ -191,6 +191,5 @@ fn what_the_host_cannot_serve_is_dropped_and_told() -> Result<()> {
 }
 
 fn dropped_here(bench: &Bench) -> Result<u64> {
-    let drops = bench.director.api().stats()?.drops;
-    Ok(drops.get("local_destination").copied().unwrap_or(0))
+    bench.director.api().dropped("local_destination")
 }

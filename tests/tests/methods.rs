@@ -237,10 +237,7 @@ impl Bed {
         let client = &self.topology.client;
         client.run("ip", &["route", "flush", "cache"])?;
         client.run("ip", &["-6", "route", "flush", "cache"])?;
-        let too_big = || -> Result<u64> {
-            let drops = director.api().stats()?.drops;
-            Ok(drops.get("too_big").copied().unwrap_or(0))
-        };
+        let too_big = || director.api().dropped("too_big");
         let before = too_big()?;
         upload(client, family.http(), self.body.path())?;
         let uploads = self.web.iter().map(Nginx::take_uploads);

@@ -253,7 +253,7 @@ fn what_is_kept_and_does_not_fit_is_refused_by_the_check_and_by_the_start() -> R
         ..FilterRules::default()
     };
     let api = director.api();
-    api.call(async |api| api.put_filter(&rules).await)?;
+    api.put_filter(&rules)?;
     ensure!(director.stop()?.success());
     let narrow = text(&kept(&interfaces[..interfaces.len() - 1]), &director)?;
     let place = format!("/filter/strict/0: {last:?} is no interface");

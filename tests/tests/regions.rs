@@ -1,14 +1,14 @@
 //! Countries and autonomous systems: what is not taken from them, and pools of their own.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use adminapi::model::{
-    DecidingRule, ExplainQuery, Family as Of, Fate, FilterList, FilterRules, LimitOf, LimitPer,
-    Listed, MarkRule, Protocol, RateLimit, Region, Scheduler, Service, ServiceId,
+    DecidingRule, Family as Of, Fate, FilterList, FilterRules, LimitOf, LimitPer, MarkRule,
+    Protocol, RateLimit, Region, Scheduler, Service, ServiceId,
 };
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
@@ -17,18 +17,11 @@ use testbed::mmdb::Mmdb;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, Plan};
+use testbed::topology::Plan;
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::{syns, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn client(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => CLIENT_V4.into(),
-        Family::V6 => CLIENT_V6.into(),
-    }
-}
 
 /// Where the client is in the files.
 const NETWORKS: [&str; 2] = ["10.0.1.0/24", "fd00:1::/64"];
@@ -96,20 +89,15 @@ fn set(scene: &Scene, regions: Vec<Region>) -> Result<adminapi::model::Filter> {
         regions,
         ..FilterRules::default()
     };
-    let api = scene.director.api();
-    api.call(async |client| client.put_filter(&rules).await)
+    scene.director.api().put_filter(&rules)
 }
 
 fn explain(scene: &Scene, family: Family) -> Result<adminapi::model::Explanation> {
-    let query = ExplainQuery {
-        protocol: Protocol::Tcp,
-        from: SocketAddr::new(client(family), 20_000),
-        to: family.http(),
-        interface: None,
-        call_id: None,
-    };
-    let api = scene.director.api();
-    api.call(async |client| client.explain(&query).await)
+    let from = SocketAddr::new(family.client(), 20_000);
+    scene
+        .director
+        .api()
+        .explain(Protocol::Tcp, from, family.http())
 }
 
 fn connects(scene: &Scene, family: Family) -> bool {
@@ -118,13 +106,17 @@ fn connects(scene: &Scene, family: Family) -> bool {
 }
 
 fn dropped(scene: &Scene) -> Result<u64> {
-    let drops = scene.director.api().stats()?.drops;
-    Ok(drops.get("region").copied().unwrap_or(0))
+    scene.director.api().dropped("region")
 }
 
 fn send_syns(scene: &Scene, family: Family, count: u16) -> Result<()> {
     let ports = 20_000..20_000 + count;
-    syns::send(&scene.topology.client, client(family), family.http(), ports)
+    syns::send(
+        &scene.topology.client,
+        family.client(),
+        family.http(),
+        ports,
+    )
 }
 
 /// A SYN of the client's is not taken because of where it comes from.
@@ -192,14 +184,8 @@ fn a_country_opens_no_connections_and_keeps_those_that_it_has() -> Result<()> {
             let dropped = shown.regions[&denied.name].dropped;
             assert!(dropped > 0 && shown.dropped["region"] >= dropped);
         }
-        let allowed = Listed {
-            network: client(family).to_string().parse()?,
-            list: FilterList::Allow,
-            seconds: None,
-            why: None,
-        };
-        let api = scene.director.api();
-        api.call(async |client| client.put_network(&allowed).await)?;
+        let network = family.client().to_string().parse()?;
+        scene.director.api().list(network, FilterList::Allow)?;
         assert!(connects(&scene, family), "the allow list does not win");
     }
     assert_accounts(&scene.director);
@@ -250,13 +236,8 @@ fn a_country_in_a_black_hole_loses_its_connections() -> Result<()> {
         allowed.ask_name()?;
         lost.ask_name()?;
     }
-    let listed = Listed {
-        network: client(Family::V4).to_string().parse()?,
-        list: FilterList::Allow,
-        seconds: None,
-        why: None,
-    };
-    api.call(async |client| client.put_network(&listed).await)?;
+    let network = Family::V4.client().to_string().parse()?;
+    api.list(network, FilterList::Allow)?;
     let country = Region {
         list: Some(FilterList::BlackHole),
         ..region("country", &["DE"])
@@ -453,7 +434,7 @@ fn a_limit_of_a_region_holds_for_those_who_are_there() -> Result<()> {
         limits: vec![limited("germany"), limited("brazil")],
         ..FilterRules::default()
     };
-    api.call(async |client| client.put_filter(&rules).await)?;
+    api.put_filter(&rules)?;
     let over = || api.call(async |client| Ok(client.filter().await?.over));
     let count = |name: &str| Ok::<_, anyhow::Error>(over()?.get(name).copied().unwrap_or(0));
     for family in Family::BOTH {
@@ -505,10 +486,7 @@ fn the_api_names_files_of_one_folder() -> Result<()> {
         regions: vec![denied.clone()],
         ..FilterRules::default()
     };
-    let put = |scene: &Scene, rules: &FilterRules| {
-        let api = scene.director.api();
-        api.call(async |client| client.put_filter(rules).await)
-    };
+    let put = |scene: &Scene, rules: &FilterRules| scene.director.api().put_filter(rules);
     let config = |scene: &Scene| scene.director.api().call(async |api| api.config().await);
     let before = config(&scene)?;
     std::fs::write(at("junk.mmdb"), "secret")?;

@@ -1,7 +1,7 @@
 //! SCTP through the director. Kernels without SCTP are enough: both ends are sent and read by
 //! hand.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::model::{ForwardingMethod, Protocol, Scheduler, ServiceId, Tunnel};
@@ -12,7 +12,7 @@ use testbed::packet::{Mac, Packet, ethernet, icmp, init, protocol, sctp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology};
+use testbed::topology::{HOST_SIDE, Plan, Topology};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -72,11 +72,7 @@ impl Bench {
     }
 
     fn client(family: Family) -> SocketAddr {
-        let address: IpAddr = match family {
-            Family::V4 => CLIENT_V4.into(),
-            Family::V6 => CLIENT_V6.into(),
-        };
-        (address, CLIENT_PORT).into()
+        (family.client(), CLIENT_PORT).into()
     }
 
     fn vip(family: Family) -> SocketAddr {
@@ -143,8 +139,7 @@ impl Bench {
 
     fn counted(&self, reason: &str, expected: u64) -> Result<()> {
         wait::until(reason, PATIENCE, || {
-            let drops = self.director.api().stats()?.drops;
-            let seen = drops.get(reason).copied().unwrap_or(0);
+            let seen = self.director.api().dropped(reason)?;
             ensure!(seen == expected, "{seen} counted");
             Ok(())
         })

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use adminapi::model::{
-    ExplainQuery, Explanation, Persistence, Protocol, Scheduler, Service, ServiceId,
-};
+use adminapi::model::{Explanation, Persistence, Protocol, Scheduler, Service, ServiceId};
 use anyhow::{Context, Result};
 use testbed::accounts::assert_accounts;
 use testbed::director::service;
@@ -96,15 +94,8 @@ fn client(to: SocketAddr) -> IpAddr {
 }
 
 fn explain(scene: &Scene, protocol: Protocol, to: SocketAddr, port: u16) -> Result<Explanation> {
-    let query = ExplainQuery {
-        protocol,
-        from: SocketAddr::new(client(to), port),
-        to,
-        interface: None,
-        call_id: None,
-    };
-    let api = scene.director.api();
-    api.call(async |client| client.explain(&query).await)
+    let from = SocketAddr::new(client(to), port);
+    scene.director.api().explain(protocol, from, to)
 }
 
 /// Waits until the kernel has given the address of nobody up.

@@ -5,9 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
-use adminapi::model::{
-    Defense, ExplainQuery, Protocol as Of, RepeatPolicy, Scheduler, ServicePatch,
-};
+use adminapi::model::{Defense, Protocol as Of, RepeatPolicy, Scheduler, ServicePatch};
 use anyhow::{Context, Result, ensure};
 use director::gate::{Repeating, Roles, Trial, Verdict};
 use director::wire::{Endpoint, Mac, Protocol, Tuple};
@@ -67,8 +65,7 @@ fn await_step(scene: &Scene, level: u8, rung: &str) -> Result<Defense> {
 }
 
 fn dropped_first(scene: &Scene) -> Result<u64> {
-    let drops = scene.director.api().stats()?.drops;
-    Ok(drops.get("first_datagram").copied().unwrap_or(0))
+    scene.director.api().dropped("first_datagram")
 }
 
 #[test]
@@ -146,17 +143,8 @@ fn a_service_says_itself_whether_its_clients_come_twice() -> Result<()> {
     let _flood = flood(&scene)?;
     await_step(&scene, 1, "repeats")?;
     let explained = || {
-        let query = ExplainQuery {
-            protocol: Of::Udp,
-            from: "172.16.0.1:1000".parse()?,
-            to: HIT.echo(),
-            interface: None,
-            call_id: None,
-        };
-        anyhow::Ok(
-            api.call(async |client| client.explain(&query).await)?
-                .repeats,
-        )
+        let told = api.explain(Of::Udp, "172.16.0.1:1000".parse()?, HIT.echo())?;
+        anyhow::Ok(told.repeats)
     };
     assert!(explained()?);
     let (own, director) = (Some(RepeatPolicy::Off), None);

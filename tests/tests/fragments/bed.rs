@@ -55,13 +55,7 @@ pub(crate) fn is_echo(family: Family) -> impl Fn(&Packet) -> bool {
 }
 
 pub(crate) fn dropped(director: &Director, reason: &str) -> Result<u64> {
-    Ok(director
-        .api()
-        .stats()?
-        .drops
-        .get(reason)
-        .copied()
-        .unwrap_or(0))
+    director.api().dropped(reason)
 }
 
 /// Frames of the client's own making.

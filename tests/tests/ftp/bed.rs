@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use adminapi::model::{
-    ExplainQuery, Explanation, ForwardingMethod, Persistence, Protocol, Real, Scheduler, Service,
-    ServiceId, ServicePatch,
+    Explanation, ForwardingMethod, Persistence, Protocol, Real, Scheduler, Service, ServiceId,
+    ServicePatch,
 };
 use anyhow::{Context, Result};
 use testbed::director::{Configuration, Director, by, service};
@@ -79,15 +79,7 @@ impl Bed {
 
     /// What would become of a packet.
     pub(crate) fn explain(&self, from: SocketAddr, to: SocketAddr) -> Result<Explanation> {
-        let query = ExplainQuery {
-            protocol: Protocol::Tcp,
-            from,
-            to,
-            interface: None,
-            call_id: None,
-        };
-        let api = self.director.api();
-        api.call(async |client| client.explain(&query).await)
+        self.director.api().explain(Protocol::Tcp, from, to)
     }
 
     /// The real server of a client's connection.

@@ -42,7 +42,7 @@ fn a_region_is_refused_data_connections_as_explained() -> Result<()> {
             regions: vec![region],
             ..FilterRules::default()
         };
-        api.call(async |client| client.put_filter(&rules).await)
+        api.put_filter(&rules)
     };
     bed.topology.client.enter(|| {
         let mut control = Control::log_in()?;
@@ -58,7 +58,7 @@ fn a_region_is_refused_data_connections_as_explained() -> Result<()> {
         let beside = (VIP_V4, to.port() ^ 1).into();
         assert_eq!(why(beside)?, (Fate::Drop, "region".to_owned(), false));
         for to in [to, beside] {
-            let dropped = || anyhow::Ok(api.stats()?.drops.get("region").copied());
+            let dropped = || api.dropped("region");
             let before = dropped()?;
             let opened = TcpStream::connect_timeout(&to, Duration::from_millis(500));
             ensure!(opened.is_err(), "{to} was taken");

@@ -2,7 +2,7 @@
 //! sent and read by hand.
 
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use adminapi::model::{Protocol, Scheduler, ServiceId};
@@ -14,7 +14,7 @@ use testbed::packet::{Mac, Packet, ethernet, init, ip, protocol, sctp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE};
+use testbed::topology::HOST_SIDE;
 use testbed::wait;
 
 use crate::bed::{Bed, PATIENCE, at, own};
@@ -71,11 +71,7 @@ impl<'a> Pair<'a> {
     }
 
     fn client(&self) -> SocketAddr {
-        let address: IpAddr = match self.family {
-            Family::V4 => CLIENT_V4.into(),
-            Family::V6 => CLIENT_V6.into(),
-        };
-        (address, CLIENT_PORT).into()
+        (self.family.client(), CLIENT_PORT).into()
     }
 
     /// Sends it from the client; it reaches the program at its own port, with its checksum right.

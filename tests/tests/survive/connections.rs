@@ -47,10 +47,7 @@ fn what_is_connected_outlives_a_killed_director() -> Result<()> {
 /// Whether a service has as many connections as it may have.
 fn is_full(bench: &Bench) -> Result<()> {
     const SENT: u16 = 3;
-    let refused = || -> Result<u64> {
-        let drops = bench.director.api().stats()?.drops;
-        Ok(drops.get("service_connections").copied().unwrap_or(0))
-    };
+    let refused = || bench.director.api().dropped("service_connections");
     let before = refused()?;
     bench.send_syns(SENT)?;
     wait::until("SYNs to be refused", PATIENCE, || {
@@ -80,7 +77,7 @@ fn what_is_connected_counts_for_a_limit_of_the_next_director() -> Result<()> {
         ..FilterRules::default()
     };
     let api = bench.director.api();
-    api.call(async |client| client.put_filter(&rules).await)?;
+    api.put_filter(&rules)?;
     bench.wait_kept("\"full\"")?;
     let open = |bench: &Bench| HttpConnection::open(&bench.topology.client, vip);
     let mut held = [open(&bench)?, open(&bench)?];

@@ -3,9 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use adminapi::model::{
-    Connection, ExplainQuery, Explanation, Protocol, RealPatch, Scheduler, ServiceId,
-};
+use adminapi::model::{Connection, Explanation, Protocol, RealPatch, Scheduler, ServiceId};
 use anyhow::{Context, Result, ensure};
 use testbed::director::Director;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
@@ -92,15 +90,8 @@ impl Bench {
 
     /// What would become of a packet of `client`.
     pub(crate) fn explain(&self, client: SocketAddr) -> Result<Explanation> {
-        let query = ExplainQuery {
-            protocol: Protocol::Tcp,
-            from: client,
-            to: HTTP.http(),
-            interface: None,
-            call_id: None,
-        };
         let api = self.scene.director.api();
-        api.call(async |client| client.explain(&query).await)
+        api.explain(Protocol::Tcp, client, HTTP.http())
     }
 
     pub(crate) fn connection(&self, client: SocketAddr) -> Result<Connection> {

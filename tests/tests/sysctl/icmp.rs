@@ -21,6 +21,7 @@ fn schedule_icmp_gives_an_error_about_no_connection_to_a_real_server() -> Result
         return Ok(());
     }
     let bench = Bench::start(&[1])?;
+    let api = bench.scene.director.api();
     let at_real = Tap::open(&bench.scene.topology.reals[0].namespace, HOST_SIDE)?;
     let (vip, client) = (HTTP.http(), nobody(5000));
     let real = SocketAddr::new(
@@ -35,9 +36,8 @@ fn schedule_icmp_gives_an_error_about_no_connection_to_a_real_server() -> Result
         let is_error = |p: &Packet| p.icmp() == Some((3, 4));
         if value == 0 {
             wait::until_repeated("the drop", PATIENCE, send, || {
-                let drops = bench.scene.director.api().stats()?.drops;
-                let dropped = drops.get("error_without_connection");
-                ensure!(dropped.is_some_and(|dropped| *dropped > 0), "{drops:?}");
+                let dropped = api.dropped("error_without_connection")?;
+                ensure!(dropped > 0);
                 Ok(())
             })?;
             assert_eq!(at_real.drain(is_error)?, []);
@@ -69,13 +69,7 @@ fn nat_icmp_send_tells_a_real_server_that_nobody_waits_for_its_packet() -> Resul
     let send =
         |packet: &[u8]| at_real.send(&ethernet(Mac::of_host(2, 1), Mac::of_host(2, 0xfe), packet));
     for (family, kind) in [(Family::V4, (3, 3)), (Family::V6, (1, 4))] {
-        let client = SocketAddr::new(
-            match family {
-                Family::V4 => CLIENT_V4.into(),
-                Family::V6 => testbed::topology::CLIENT_V6.into(),
-            },
-            6000,
-        );
+        let client = SocketAddr::new(family.client(), 6000);
         let real = |port| SocketAddr::new(host.address(family.vip()), port);
         let stray = udp(real(ECHO_PORT), client, b"anyone?");
         let is_told = |p: &Packet| p.icmp() == Some(kind);
