@@ -1,19 +1,17 @@
 //! What the API shows.
 
+mod explained;
+
 use std::sync::Arc;
 
-use adminapi::ControlError;
 use adminapi::error::Result;
 use adminapi::model::{self, Live, RealRow, RealView, ServiceRow, ServiceView};
 
-use super::origin::Sender;
 use super::publish::refused;
 use super::queues::Misfit;
 use super::{Director, translate};
-use crate::drops::{Cause, DropReason};
-use crate::flow::{Direction, Entry};
-use crate::neighbour::Hop;
-use crate::path;
+use crate::drops::DropReason;
+use crate::flow::Entry;
 use crate::pool::Pool;
 use crate::service::{Load, Method, Real, Service};
 use crate::sources::{self, Heavy, Network};
@@ -21,7 +19,6 @@ use crate::stats::PerWorker;
 use crate::templates::{self, Templates};
 use crate::time::Tick;
 use crate::wire::Addr;
-use crate::wire::Tuple;
 
 pub(super) fn service(pool: &Pool, service: &Service) -> ServiceView {
     let id = translate::id(&service.key);
@@ -216,14 +213,6 @@ fn drops_of(traffic: &PerWorker) -> model::Drops {
         .collect()
 }
 
-/// Whether a packet goes to the sorry server of its service.
-fn is_sorry(found: &path::Explanation) -> bool {
-    let service = found.service.and_then(|key| found.pool.service(&key));
-    let sorry = service.and_then(|service| service.sorry.as_ref());
-    let real = found.real.as_ref();
-    sorry.is_some_and(|sorry| real.is_some_and(|real| real.id == sorry.id))
-}
-
 /// A connection, if its real server is known still.
 /// It dies at `expires` unless another packet comes; what the gate knows of it is not in it.
 fn connection(pool: &Pool, entry: &Entry, expires: Tick, now: Tick) -> Option<model::Connection> {
@@ -372,110 +361,5 @@ impl Director {
         let gate = interfaces.iter().flat_map(|interface| &interface.drops);
         gate.for_each(|(name, n)| add(name, *n));
         drops
-    }
-
-    /// What would become of a packet.
-    pub(super) fn explained(&self, query: &model::ExplainQuery) -> Result<model::Explanation> {
-        let tuple = Tuple {
-            protocol: translate::protocol(query.protocol),
-            src: query.from.into(),
-            dst: query.to.into(),
-        };
-        let now = self.facts.clock.now();
-        let port = match &query.interface {
-            Some(name) => self.port_of(name)?,
-            None => 0,
-        };
-        let found = self
-            .shared
-            .explain(&tuple, query.call_id.as_deref(), port, now);
-        let sender = Sender {
-            addr: tuple.src.addr,
-            port,
-            pool: &found.pool,
-            connection: found.connection.as_ref().map(|entry| {
-                let is_clients = entry.matches_original(&tuple);
-                let way = match is_clients {
-                    true => Direction::Original,
-                    false => Direction::Reply,
-                };
-                (entry, way)
-            }),
-        };
-        let is_taken = found.pool.takes(&tuple, port);
-        let origin = self.origin(&sender, is_taken)?;
-        let is_known = found.connection.is_some() || found.expected;
-        let answering = found
-            .service
-            .filter(|_| !is_known && origin.refused.is_none());
-        let answering = answering.and_then(|key| self.answering_way(found.pool.service(&key)?));
-        // Nobody would hear what is said to what is no host.
-        let deaf = (answering.is_some() && !tuple.src.addr.is_host()).then_some(Cause::BadCookie);
-        let refused = origin
-            .refused
-            .or(deaf.map(Cause::name))
-            .or(found.refused.map(DropReason::name));
-        let crowd = || found.crowded.and_then(|n| self.crowd_of(n, tuple.src.addr));
-        let rule = origin.rule.or_else(|| match refused {
-            Some("source_connections" | "service_connections") => crowd(),
-            _ => None,
-        });
-        let sorry = is_sorry(&found);
-        let chosen = !is_known && found.template.is_none() && !sorry;
-        let scheduler = || found.pool.service(&found.service?).map(|s| s.algorithm);
-        let listed = |entry| self.listed(&found.pool, entry, now);
-        let connection = found.connection.as_ref();
-        let (template, templates) = (found.template.as_ref(), &self.shared.templates);
-        Ok(model::Explanation {
-            fate: match refused {
-                None => model::Fate::Forward,
-                Some("no_service") if !is_taken => model::Fate::Pass,
-                Some(_) => model::Fate::Drop,
-            },
-            reason: refused.map(str::to_owned),
-            listed: origin.listed,
-            rule,
-            cookies: answering.filter(|_| deaf.is_none()),
-            repeats: refused.is_none()
-                && !is_known
-                && found
-                    .service
-                    .is_some_and(|key| self.repeating().contains(&key)),
-            place: self.place_of(tuple.src.addr),
-            service: found.service.as_ref().map(translate::id),
-            connection: connection.and_then(listed),
-            left_behind: found.left.as_ref().and_then(listed),
-            template: template.and_then(|entry| self::template(templates, &found.pool, entry, now)),
-            one_packet: found.one_packet,
-            expected: found.expected,
-            scheduler: chosen.then(scheduler).flatten(),
-            real: found.real.as_ref().map(|real| {
-                let port = found.port.unwrap_or(real.endpoint.port);
-                std::net::SocketAddr::new(real.endpoint.addr.into(), port)
-            }),
-            sorry,
-            method: found
-                .real
-                .as_ref()
-                .map(|real| translate::api_method(real.method).0),
-            next_hop: found.hop.and_then(|hop| self.next_hop(&hop)),
-        })
-    }
-
-    /// The number of the interface `name`.
-    fn port_of(&self, name: &str) -> Result<u16> {
-        let mut interfaces = self.facts.interfaces.iter();
-        let port = interfaces.position(|(interface, _)| interface.name == name);
-        let unknown = || ControlError::NoInterface(name.to_owned());
-        port.map(|port| port as u16).ok_or_else(unknown)
-    }
-
-    fn next_hop(&self, hop: &Hop) -> Option<model::NextHop> {
-        let (interface, _) = self.facts.interfaces.get(usize::from(hop.port))?;
-        Some(model::NextHop {
-            interface: interface.name.clone(),
-            station: hop.dst_mac.map(|byte| format!("{byte:02x}")).join(":"),
-            mtu: hop.mtu,
-        })
     }
 }
