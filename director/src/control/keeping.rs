@@ -136,7 +136,7 @@ impl Director {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         let (levels, events) = {
             let watch = self.watch.lock();
-            (watch.held(), watch.events.last())
+            (watch.held(self.facts.clock.now()), watch.events.last())
         };
         let all = levels.iter().find(|held| held.service.is_none());
         let mut now = Wishes::default().with_sysctls(&self.shared.sysctls.load());
@@ -177,6 +177,7 @@ impl Director {
                 .map(|worker| WorkerTally::of(&worker.stats))
                 .collect(),
             forwarded: forwarded.unwrap_or_default(),
+            levels: self.watch.lock().level_tallies(self.facts.clock.now()),
         };
         self.keeping.told(keep.save_tally(&tally));
     }

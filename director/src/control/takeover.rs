@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{Director, translate};
 use crate::fast;
 use crate::flow::{Departed, Direction, Entry, Found, Place, Reader};
-use crate::keep::{Drained, Former, KeepError, Running, Spread, Tally};
+use crate::keep::{Drained, Former, Held, KeepError, Running, Spread, Tally};
 use crate::path;
 use crate::pool::Pool;
 use crate::service::{Drain, Real};
@@ -60,14 +60,15 @@ struct Arrival<'p> {
 }
 
 impl Director {
-    /// Goes on where `former` ended; the services are already there. `level` is the one that the whole
-    /// director is to have.
-    pub fn take_over(&self, former: &Former, level: u8) {
+    /// Goes on where `former` ended; the services are already there. Of the levels that it has held
+    /// those are kept for which `goes_on` holds.
+    pub fn take_over(&self, former: &Former, goes_on: impl Fn(&Held) -> bool) {
         if let Err(error) = self.admit_remembered() {
             warn!(%error, "connections of real servers that are configured no more are lost");
         }
         if let Some(running) = &former.running {
-            self.resume(running, level);
+            self.hold(running, former.tally.as_ref(), goes_on);
+            self.resume(running);
             self.spread_on(&running.spread);
         }
         if let (Some(fast), Some(tally)) = (&self.shared.fast, &former.tally) {
@@ -138,9 +139,8 @@ impl Director {
         })
     }
 
-    fn resume(&self, running: &Running, level: u8) {
+    fn resume(&self, running: &Running) {
         self.watch.lock().events.go_on(running.events);
-        self.hold(&running.levels, level);
         self.start_again(&running.daemons);
         for drained in &running.drains {
             if let Err(error) = self.drain_on(drained) {

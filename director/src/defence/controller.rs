@@ -80,8 +80,11 @@ pub struct Change {
 /// slowly. At level 0 nothing is dropped.
 const STRIDE: f64 = 0.2;
 
+/// How long a director measures before it knows a rate: none says sooner that an attack is over.
+const MEASURED: Ticks = Ticks::seconds(1);
+
 /// What one director's controller leaves to the next one's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Legacy {
     /// The level.
     pub level: Level,
@@ -89,6 +92,10 @@ pub struct Legacy {
     pub since: Tick,
     /// Whether cookies are the answer.
     pub cookies: bool,
+    /// For how long nothing has called for it.
+    pub calm: Ticks,
+    /// The share of the SYNs that is dropped.
+    pub dropped: f64,
 }
 
 /// Decides on a level, step by step.
@@ -99,6 +106,8 @@ pub struct Controller {
     since: Tick,
     /// Since when all signals are below their leave marks.
     calm_since: Option<Tick>,
+    /// For how long they were before another director ended. What came while there was none, nobody knows.
+    calm_before: Ticks,
     dropped: f64,
     /// Whether cookies are the answer: until the attack is over.
     cookies: bool,
@@ -113,6 +122,7 @@ impl Controller {
             cause: Grounds::Start,
             since: now,
             calm_since: None,
+            calm_before: Ticks(0),
             dropped: 0.0,
             cookies: false,
             stepped: now,
@@ -145,8 +155,9 @@ impl Controller {
     }
 
     /// How long all signals have been below their leave marks, at level 1.
-    pub fn calm(&self, now: Tick) -> Option<Ticks> {
-        self.calm_since.map(|since| since.until(now))
+    pub fn calm(&self, now: Tick) -> Ticks {
+        let here = self.calm_since.map_or(Ticks(0), |since| since.until(now));
+        Ticks(self.calm_before.0.saturating_add(here.0))
     }
 
     /// Takes in what was measured; to be called a few times a second.
@@ -178,34 +189,48 @@ impl Controller {
         };
         self.turn(legacy.level, cause, now);
         self.since = legacy.since;
-        self.cookies = legacy.cookies && legacy.level != Level::Calm;
+        self.stepped = now;
+        self.calm_before = legacy.calm;
+        let is_calm = legacy.level == Level::Calm;
+        self.cookies = legacy.cookies && !is_calm;
+        self.dropped = match is_calm {
+            true => 0.0,
+            false => legacy.dropped.clamp(0.0, 1.0),
+        };
     }
 
     /// What the next director's is to go on with.
-    pub const fn legacy(&self) -> Legacy {
+    pub fn legacy(&self, now: Tick) -> Legacy {
         Legacy {
             level: self.level,
             since: self.since,
             cookies: self.cookies,
+            calm: self.calm(now),
+            dropped: self.dropped,
         }
     }
 
     fn outlast(&mut self, signals: &Signals, policy: &Policy, now: Tick) -> Option<Change> {
         if policy.unrest(signals).is_some() {
-            self.calm_since = None;
+            self.begin_unrest();
             return None;
         }
-        let since = *self.calm_since.get_or_insert(now);
-        match since.until(now) >= policy.dwell {
+        let here = self.calm_since.get_or_insert(now).until(now);
+        match here >= MEASURED && self.calm(now) >= policy.dwell {
             true => self.turn(Level::Calm, Grounds::Over(policy.dwell), now),
             false => None,
         }
     }
 
+    const fn begin_unrest(&mut self) {
+        self.calm_since = None;
+        self.calm_before = Ticks(0);
+    }
+
     fn turn(&mut self, to: Level, cause: Grounds, now: Tick) -> Option<Change> {
         let from = std::mem::replace(&mut self.level, to);
         self.cause = cause;
-        self.calm_since = None;
+        self.begin_unrest();
         if from == to {
             return None;
         }
@@ -345,7 +370,7 @@ mod tests {
         let mut first = Controller::new(Tick(0));
         first.step(&full(60), &policy, Tick(1));
         let mut next = Controller::new(Tick(5));
-        next.go_on(&first.legacy(), Tick(5));
+        next.go_on(&first.legacy(Tick(5)), Tick(5));
         next.step(&full(20), &policy, Tick(6));
         assert_eq!((next.level(), next.cookies()), (Level::Attacked, true));
         next.set(Level::Calm, Tick(7));
@@ -353,10 +378,77 @@ mod tests {
         assert!(!next.cookies());
         let calm = Legacy {
             level: Level::Calm,
-            ..first.legacy()
+            ..first.legacy(Tick(9))
         };
         next.go_on(&calm, Tick(9));
         assert!(!next.cookies(), "there is no attack");
+    }
+
+    #[test]
+    fn the_next_director_waits_for_the_rest_of_the_dwell_and_begins_anew_when_the_attack_goes_on() {
+        let policy = Policy::default();
+        let seconds = |seconds| Tick(0).after(Ticks::seconds(seconds));
+        let mut first = Controller::new(Tick(0));
+        first.step(&full(60), &policy, seconds(1));
+        for second in 2..=22 {
+            first.step(&full(0), &policy, seconds(second));
+        }
+        // Nobody knows what came for 978 seconds.
+        let next = || {
+            let mut next = Controller::new(seconds(1000));
+            next.go_on(&first.legacy(seconds(22)), seconds(1000));
+            next
+        };
+        let levels_of = |mut next: Controller, loads: &[(u64, u32)]| {
+            let levels = loads.iter().map(|&(percent, second)| {
+                next.step(&full(percent), &policy, seconds(second));
+                next.level().number()
+            });
+            levels.collect::<Vec<_>>()
+        };
+        let calm = [(0, 1001), (0, 1010), (0, 1011)];
+        assert_eq!(levels_of(next(), &calm), [1, 1, 0]);
+        let attacked = [(0, 1001), (20, 1002), (0, 1003), (0, 1032), (0, 1033)];
+        assert_eq!(levels_of(next(), &attacked), [1, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn no_director_says_before_it_has_measured_that_an_attack_is_over() {
+        let policy = Policy::default();
+        let legacy = Legacy {
+            level: Level::Attacked,
+            since: Tick(0),
+            cookies: false,
+            calm: policy.dwell,
+            dropped: 0.0,
+        };
+        let mut next = Controller::new(Tick(500));
+        next.go_on(&legacy, Tick(500));
+        let levels = [501, 510, 511].map(|tick| {
+            next.step(&full(0), &policy, Tick(tick));
+            next.level().number()
+        });
+        assert_eq!(levels, [1, 1, 0]);
+    }
+
+    #[test]
+    fn the_next_director_drops_the_same_share() {
+        let policy = Policy::default();
+        let mut first = Controller::new(Tick(0));
+        for tick in 1..=30 {
+            first.step(&full(100), &policy, Tick(tick));
+        }
+        let dropped = |level| {
+            let mut next = Controller::new(Tick(0));
+            let legacy = Legacy {
+                level,
+                ..first.legacy(Tick(30))
+            };
+            next.go_on(&legacy, Tick(90));
+            next.step(&full(0), &policy, Tick(91));
+            (next.dropped() * 100.0).round() as u32
+        };
+        assert_eq!((dropped(Level::Attacked), dropped(Level::Calm)), (48, 0));
     }
 
     proptest! {

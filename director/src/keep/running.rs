@@ -1,14 +1,15 @@
 //! What is in force, as it was asked for: by the configuration file, and by whom since then.
 
 use adminapi::model::{
-    Configuration, FilterRules, MarkRule, Prefix, Real, Service, ServiceId, StandingListing,
-    SyncDaemon, Timeouts,
+    Configuration, FilterRules, Levels, MarkRule, Prefix, Real, Service, ServiceId,
+    StandingListing, SyncDaemon, Timeouts,
 };
 use adminapi::sysctl::{Sysctl, Sysctls, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::cookie::Written;
+use crate::defence::Level;
 use crate::health::Chart;
 
 /// What can be asked for both ways.
@@ -94,6 +95,23 @@ pub struct Held {
     /// Whether cookies are its answer.
     #[serde(default)]
     pub cookies: bool,
+}
+
+impl Held {
+    /// Whether it goes on where the whole director is to have the level `all`.
+    pub fn goes_on_at(&self, all: u8) -> bool {
+        self.service.is_some() || self.level == all
+    }
+
+    /// Whether it goes on where `kept` is what the API has set: what came by itself does, and what is
+    /// pinned as long as that says so.
+    pub fn goes_on_under(&self, kept: &Levels) -> bool {
+        let set = match &self.service {
+            None => kept.level,
+            Some(id) => kept.services.get(id).copied(),
+        };
+        self.level != Level::Pinned.number() || set == Some(self.level)
+    }
 }
 
 /// What the cookies of a service are made with, where no secret says it.
@@ -288,6 +306,37 @@ mod tests {
         assert_eq!(running.resume(&wishes(100, 0)), wishes(7, 2));
         assert_eq!(running.resume(&wishes(200, 0)), wishes(200, 2));
         assert_eq!(running.resume(&wishes(100, 1)), wishes(7, 1));
+    }
+
+    #[test]
+    fn what_is_pinned_goes_on_as_long_as_what_is_kept_says_so() {
+        let service: ServiceId = "tcp:192.0.2.10:80".parse().unwrap();
+        let held = |service, level| Held {
+            service,
+            level,
+            since: 0,
+            cookies: false,
+        };
+        let kept = |level, of_service| Levels {
+            level,
+            services: [service].into_iter().zip(of_service).collect(),
+        };
+        for (of, level, kept, goes_on) in [
+            (None, 1, kept(None, None), true),
+            (None, 1, kept(Some(0), None), true),
+            (None, 2, kept(None, Some(2)), false),
+            (None, 2, kept(Some(1), None), false),
+            (None, 2, kept(Some(2), None), true),
+            (Some(service), 1, kept(None, None), true),
+            (Some(service), 2, kept(Some(2), None), false),
+            (Some(service), 2, kept(None, Some(2)), true),
+        ] {
+            let held = held(of, level);
+            assert_eq!(held.goes_on_under(&kept), goes_on, "{held:?} {kept:?}");
+        }
+        let pinned = held(None, 2);
+        assert!(pinned.goes_on_at(2) && !pinned.goes_on_at(0));
+        assert!(held(Some(service), 2).goes_on_at(0));
     }
 
     #[test]

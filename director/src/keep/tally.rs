@@ -11,7 +11,7 @@ use crate::fast::Carried;
 use crate::stats::{TrafficSum, WorkerStats};
 
 /// The file `tally`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Of each service.
     pub services: Vec<ServiceTally>,
@@ -21,6 +21,9 @@ pub struct Tally {
     /// have it.
     #[serde(default)]
     pub forwarded: Vec<(u32, Carried)>,
+    /// Of each level of defence above 0.
+    #[serde(default)]
+    pub levels: Vec<LevelTally>,
 }
 
 /// What a service has carried, and each of its real servers.
@@ -44,6 +47,19 @@ pub struct RealTally {
     pub real: SocketAddr,
     /// What it has carried.
     pub traffic: TrafficSum,
+}
+
+/// How far a level of defence has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelTally {
+    /// Of a service; of the whole director without.
+    pub service: Option<ServiceId>,
+    /// The tick since which it is held, which says of which one this is.
+    pub since: u32,
+    /// For how many ticks nothing has called for it.
+    pub calm: u32,
+    /// The share of the SYNs that is dropped.
+    pub dropped: f64,
 }
 
 /// What a worker has counted.
@@ -107,6 +123,12 @@ fn lose(stats: &WorkerStats, count: u64) {
 }
 
 impl Tally {
+    /// How far a level of `service`, or of the whole director, had come that is held since a tick.
+    pub fn level(&self, service: Option<ServiceId>, since: u32) -> Option<&LevelTally> {
+        let mut levels = self.levels.iter();
+        levels.find(|level| (level.service, level.since) == (service, since))
+    }
+
     /// Has the workers count on, of which there may be more or fewer now. The gate had given
     /// `redirected` packets to those of before.
     pub fn carry<'a>(&self, redirected: u64, workers: impl Iterator<Item = &'a WorkerStats>) {
@@ -135,9 +157,8 @@ mod tests {
         dead.ring_full.set(5);
         dead.drops.of(Cause::NoRoute.into()).add(30);
         let tally = Tally {
-            services: Vec::new(),
-            forwarded: Vec::new(),
             workers: vec![WorkerTally::of(&dead), WorkerTally::of(&dead)],
+            ..Tally::default()
         };
         let heir = WorkerStats::default();
         tally.carry(220, std::iter::once(&heir));
@@ -146,5 +167,36 @@ mod tests {
         assert_eq!(heir.drops.of(Cause::Restart.into()).get(), 30);
         assert_eq!(heir.received.get(), heir.sent.get() + heir.drops.sum());
         assert_eq!(heir.received.get() + heir.ring_full.get(), 220);
+    }
+
+    #[test]
+    fn what_an_older_daemon_has_counted_has_no_levels() {
+        let written = r#"{"services": [], "workers": [], "forwarded": []}"#;
+        let tally: Tally = serde_json::from_str(written).unwrap();
+        assert_eq!(tally, Tally::default());
+    }
+
+    #[test]
+    fn what_is_said_of_another_level_is_said_of_none() {
+        let level = |service, since| LevelTally {
+            service,
+            since,
+            calm: 7,
+            dropped: 0.25,
+        };
+        let service: ServiceId = "tcp:192.0.2.10:80".parse().unwrap();
+        let tally = Tally {
+            levels: vec![level(None, 100), level(Some(service), 90)],
+            ..Tally::default()
+        };
+        let text = serde_json::to_vec(&tally).unwrap();
+        let tally: Tally = serde_json::from_slice(&text).unwrap();
+        assert_eq!(tally.level(None, 100), Some(&level(None, 100)));
+        assert_eq!(
+            tally.level(Some(service), 90),
+            Some(&level(Some(service), 90))
+        );
+        assert_eq!(tally.level(None, 90), None);
+        assert_eq!(tally.level(Some(service), 100), None);
     }
 }

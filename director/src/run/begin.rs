@@ -103,10 +103,10 @@ fn restore(
         Some(running) => adopt_leaving(director, config, &wishes, running)?,
         None => director.adopt(config, &wishes)?,
     }
-    // The level is that of `state`; without one it is to change by itself.
+    // What is pinned is so by `state`; all else changes by itself, from where it was.
     director.adopt_policy(&config.defense);
     if let Some(former) = former {
-        director.take_over(former, wishes.level);
+        director.take_over(former, |held| held.goes_on_under(&state.defense));
     }
     let mut state = state.clone();
     let daemons = state.daemons.take().unwrap_or_default();
@@ -149,7 +149,7 @@ fn resume(director: &Director, config: &Config, former: Option<&Former>) -> Resu
     });
     adopted?;
     director.adopt_defense(&config.defense);
-    director.take_over(former, wishes.level);
+    director.take_over(former, |held| held.goes_on_at(wishes.level));
     director.note_file(file);
     Ok(())
 }

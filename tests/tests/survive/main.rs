@@ -7,6 +7,7 @@ mod crowd;
 mod drains;
 mod knowledge;
 mod leftovers;
+mod levels;
 mod modes;
 mod ports;
 mod room;

@@ -141,7 +141,7 @@ fn next(controller: &Controller, signals: &Signals, policy: &Policy, now: Tick) 
         (Level::Calm, _) => "1 when a signal reaches its enter mark".to_owned(),
         (Level::Attacked, Some(reason)) => format!("0 waits for {reason}"),
         (Level::Attacked, None) => {
-            let calm = controller.calm(now).unwrap_or_default();
+            let calm = controller.calm(now);
             let rest = Ticks(policy.dwell.0.saturating_sub(calm.0)).as_seconds_ceil();
             format!("0 in {rest} s")
         }
