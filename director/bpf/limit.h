@@ -35,7 +35,7 @@ struct limit {
 	__u32 of;
 	__u32 per;
 	__u32 region; // a bit; 0: wherever the source is
-	__u32 zero;
+	__u32 series; // of its buckets; other limits have others
 };
 
 struct {
@@ -50,6 +50,7 @@ struct bucket_name {
 	__be16 port;	     // of the service
 	__u8 protocol;
 	__u8 limit;
+	__u32 series;
 };
 
 struct tokens {
@@ -58,7 +59,8 @@ struct tokens {
 	__u64 over;  // packets over the limit since then
 };
 
-// The sources that are heard of least give way.
+// The sources that are heard of least give way. A later director goes on with them, while the gate of the
+// former one still does.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, BUCKETS);
@@ -100,7 +102,7 @@ static __always_inline struct bucket_name bucket_of(const struct limit *limit, _
 						    const struct packet *p)
 {
 	const struct address *mask = is_v4(&p->from) ? &limit->mask_v4 : &limit->mask_v6;
-	struct bucket_name name = { .limit = number };
+	struct bucket_name name = { .limit = number, .series = limit->series };
 
 	if (limit->per == PER_SERVICE) {
 		name.addr = p->dst.addr;

@@ -2,8 +2,8 @@
 //
 // What the director tells the gate, and what the gate counts.
 //
-// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters` and, of flows.h, all but
-// lanes and exits; all others it fills anew.
+// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters`, `buckets` of limit.h and, of
+// flows.h, all but lanes and exits; all others it fills anew. It reads `limits` and `filters`, too.
 
 #pragma once
 
@@ -13,8 +13,8 @@
 // Queues of one interface at most; the director refuses more.
 #define QUEUES 64
 
-// Goes up with each change of a map that a later director goes on with.
-#define PINNED_LAYOUT 9
+// Goes up with each change of a map that a later director goes on with or reads.
+#define PINNED_LAYOUT 10
 
 // Who has pinned these maps.
 struct record {

@@ -74,8 +74,8 @@ impl Limit {
         }
     }
 
-    /// As `bpf/limit.h` has it.
-    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+    /// As `bpf/limit.h` has it, with the buckets of a `series`.
+    pub fn to_bytes(&self, series: u32) -> [u8; Self::BYTES] {
         let Pace {
             share,
             ahead,
@@ -99,6 +99,7 @@ impl Limit {
         bytes[80..84].copy_from_slice(&(self.of as u32).to_ne_bytes());
         bytes[84..88].copy_from_slice(&(scope.per as u32).to_ne_bytes());
         bytes[88..92].copy_from_slice(&self.region.0.to_ne_bytes());
+        bytes[92..].copy_from_slice(&series.to_ne_bytes());
         bytes
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Most of it are the maps themselves, which both gates have as long as the old one is there. What is by
 //! port cannot be shared when the ports are others now: the old gate goes on by its own numbers, and the
-//! new one has a map of its own, with what was in the old one at the new numbers.
+//! new one has a map of its own, with what was in the old one at the new numbers. What says which limits
+//! the old gate has is only read.
 
 use std::ffi::OsStr;
 
@@ -10,6 +11,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
 use super::flows::HOPS_MAP;
+use super::limits::READ_MAPS;
 use super::maps::Maps;
 use super::ports::Origins;
 
@@ -46,10 +48,12 @@ impl Carried {
 
     /// Whether a map of this name can be both gates'.
     pub(super) fn shares(&self, name: &OsStr) -> bool {
-        self.moved.is_none() || ![COUNTERS, HOPS_MAP].iter().any(|moved| name == *moved)
+        let is_one_of = |names: &[&str]| names.iter().any(|one| name == *one);
+        let is_moved = self.moved.is_some() && is_one_of(&[COUNTERS, HOPS_MAP]);
+        !is_moved && !is_one_of(&READ_MAPS)
     }
 
-    fn map(&self, name: &str) -> Option<&MapHandle> {
+    pub(super) fn map(&self, name: &str) -> Option<&MapHandle> {
         self.maps.iter().find(|map| map.name() == name)
     }
 

@@ -1,4 +1,4 @@
-//! The maps of the filters, as `bpf/filter.h` and `bpf/limit.h` lay them out.
+//! The maps of the filters, as `bpf/filter.h` lays them out; those of limits are in `limits`.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
-use super::map::{put, sum_percpu};
+use super::carried::Carried;
+use super::limits::{Limits, limits_of};
+use super::map::{put, sum_percpu, zero_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
-use crate::filter::{Accused, List, MAX_LIMITS, MOST_ACCUSED, Rules};
+use crate::filter::{Accused, List, Rules};
 use crate::region::Regions;
-use crate::wire::{Addr, Net};
+use crate::wire::Net;
 
 /// Size of `struct listing`.
 const LISTING_BYTES: usize = 24;
+
+/// Where in `struct filter` the number of limits is.
+pub(super) const LIMITS_AT: usize = 16;
 
 /// What the gate filters.
 #[derive(Debug)]
@@ -22,13 +27,10 @@ pub struct Filters {
     listed_v6: MapHandle,
     bogons: MapHandle,
     filters: MapHandle,
-    limits: MapHandle,
-    buckets: MapHandle,
-    over_limits: MapHandle,
+    limits: Limits,
     regions_v4: MapHandle,
     regions_v6: MapHandle,
     region_drops: MapHandle,
-    accused: MapHandle,
     /// Between packets that are shown.
     gap: AtomicU32,
 }
@@ -56,12 +58,6 @@ fn v4_key(net: Net) -> Option<Vec<u8>> {
     Some([bits, v4].concat())
 }
 
-fn zero(counters: &MapHandle, number: u32) -> libbpf_rs::Result<()> {
-    let cpus = libbpf_rs::num_possible_cpus()?;
-    let zeroes = vec![0u64.to_ne_bytes().to_vec(); cpus];
-    counters.update_percpu(&number.to_ne_bytes(), &zeroes, MapFlags::ANY)
-}
-
 fn v6_key(net: Net) -> Vec<u8> {
     let bits = u32::from(net.bits).to_ne_bytes();
     [&bits[..], net.addr.octets()].concat()
@@ -74,13 +70,10 @@ impl Filters {
             listed_v6: MapHandle::try_from(&skel.maps.listed_v6)?,
             bogons: MapHandle::try_from(&skel.maps.bogons)?,
             filters: MapHandle::try_from(&skel.maps.filters)?,
-            limits: MapHandle::try_from(&skel.maps.limits)?,
-            buckets: MapHandle::try_from(&skel.maps.buckets)?,
-            over_limits: MapHandle::try_from(&skel.maps.over_limits)?,
+            limits: Limits::of(skel)?,
             regions_v4: MapHandle::try_from(&skel.maps.regions_v4)?,
             regions_v6: MapHandle::try_from(&skel.maps.regions_v6)?,
             region_drops: MapHandle::try_from(&skel.maps.region_drops)?,
-            accused: MapHandle::try_from(&skel.maps.accused)?,
             gap: AtomicU32::new(1),
         })
     }
@@ -90,13 +83,15 @@ impl Filters {
         open.maps.listed_v6.reuse_fd(self.listed_v6.as_fd())?;
         open.maps.bogons.reuse_fd(self.bogons.as_fd())?;
         open.maps.filters.reuse_fd(self.filters.as_fd())?;
-        open.maps.limits.reuse_fd(self.limits.as_fd())?;
-        open.maps.buckets.reuse_fd(self.buckets.as_fd())?;
-        open.maps.accused.reuse_fd(self.accused.as_fd())?;
         open.maps.regions_v4.reuse_fd(self.regions_v4.as_fd())?;
         open.maps.regions_v6.reuse_fd(self.regions_v6.as_fd())?;
         open.maps.region_drops.reuse_fd(self.region_drops.as_fd())?;
-        open.maps.over_limits.reuse_fd(self.over_limits.as_fd())
+        self.limits.lend(open)
+    }
+
+    /// Has limits that are those of another director go on with their buckets.
+    pub(super) fn remember_limits(&self, carried: &Carried) {
+        self.limits.remember(carried);
     }
 
     /// The map that has a network on a list, and its key there.
@@ -132,7 +127,7 @@ impl Filters {
     /// # Errors
     /// The kernel's.
     pub fn zero_region(&self, number: u8) -> Result<(), GateError> {
-        zero(&self.region_drops, number.into()).map_err(map("region_drops"))
+        zero_percpu(&self.region_drops, number.into()).map_err(map("region_drops"))
     }
 
     /// Lists a network until a time of the monotonic clock, in nanoseconds; 0 = for ever. What it has
@@ -187,13 +182,14 @@ impl Filters {
         Ok(())
     }
 
-    /// Sets all but the networks: limits begin with full buckets, and nothing counted.
+    /// Sets all but the networks: limits begin with nothing counted, and full buckets unless they are those
+    /// of the director before this one.
     ///
     /// # Errors
     /// The kernel's.
     pub fn set_rules(&self, rules: &Rules, known: Known) -> Result<(), GateError> {
         self.enforce(rules, known, 0)?;
-        self.write_limits(rules)?;
+        self.limits.write(rules)?;
         self.set_known(rules, known)
     }
 
@@ -211,11 +207,8 @@ impl Filters {
     /// # Errors
     /// The kernel's.
     pub fn set_known(&self, rules: &Rules, known: Known) -> Result<(), GateError> {
-        self.enforce(
-            rules,
-            known,
-            rules.limits_of_gate().take(MAX_LIMITS).count() as u32,
-        )
+        let limits = limits_of(rules).count();
+        self.enforce(rules, known, limits as u32)
     }
 
     fn enforce(&self, rules: &Rules, known: Known, limits: u32) -> Result<(), GateError> {
@@ -237,41 +230,12 @@ impl Filters {
             .map_err(map("filters"))
     }
 
-    fn write_limits(&self, rules: &Rules) -> Result<(), GateError> {
-        let names: Vec<_> = self.buckets.keys().collect();
-        for name in names {
-            put::<0>(&self.buckets, &name, None).map_err(map("buckets"))?;
-        }
-        let limits = rules.limits_of_gate().map(|(_, limit)| limit);
-        for (number, limit) in limits.take(MAX_LIMITS).enumerate() {
-            let number = number as u32;
-            zero(&self.over_limits, number).map_err(map("over_limits"))?;
-            let number = number.to_ne_bytes();
-            self.limits
-                .update(&number, &limit.to_bytes(), MapFlags::ANY)
-                .map_err(map("limits"))?;
-        }
-        Ok(())
-    }
-
     /// Sources that were over a limit of the gate too often since this was asked last.
     ///
     /// # Errors
     /// The kernel's.
     pub fn accused(&self) -> Result<Vec<Accused>, GateError> {
-        let mut all = Vec::new();
-        while all.len() < MOST_ACCUSED {
-            let next = self.accused.lookup_and_delete(&[]);
-            let Some(name) = next.map_err(map("accused"))? else {
-                break;
-            };
-            let (addr, rest) = name.split_at(16);
-            all.push(Accused {
-                limit: rest[3].into(),
-                source: Addr::v6(addr.try_into().unwrap_or_default()),
-            });
-        }
-        Ok(all)
+        self.limits.accused()
     }
 
     /// Packets over a limit of the gate.
@@ -279,6 +243,6 @@ impl Filters {
     /// # Errors
     /// The kernel's.
     pub fn over(&self, limit: usize) -> Result<u64, GateError> {
-        sum_percpu(&self.over_limits, limit as u32).map_err(map("over_limits"))
+        self.limits.over(limit)
     }
 }

@@ -35,6 +35,13 @@ pub(super) fn sums_percpu<const N: usize>(
     Ok(sums)
 }
 
+/// Has the counter at `slot` count from 0 again.
+pub(super) fn zero_percpu(map: &MapHandle, slot: u32) -> libbpf_rs::Result<()> {
+    let cpus = libbpf_rs::num_possible_cpus()?;
+    let zeroes = vec![0u64.to_ne_bytes().to_vec(); cpus];
+    map.update_percpu(&slot.to_ne_bytes(), &zeroes, MapFlags::ANY)
+}
+
 /// Sets what `key` has in a map; nothing takes it out.
 pub(super) fn put<const N: usize>(
     map: &MapHandle,

@@ -16,6 +16,7 @@ pub mod flows;
 mod hold;
 mod interface;
 mod lanes;
+mod limits;
 mod map;
 mod maps;
 mod pins;
@@ -188,6 +189,7 @@ impl Gate {
         let plan = RollPlan::of(room.connections);
         let mut maps = program::make_maps(room.flows, &plan, &carried)?;
         maps.name_ports(interfaces)?;
+        maps.filters.remember_limits(&carried);
         let former = FlowMaps::among(carried.maps(), &maps.flows);
         let former = former.filter(|former| !former.is(&maps.flows));
         let elsewhere = carried.move_into(&maps)?;

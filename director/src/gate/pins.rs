@@ -27,12 +27,13 @@ use tracing::warn;
 
 use super::carried::{COUNTERS, Carried};
 use super::flows::{ARRAYS, LAYOUT as FLOWS_LAYOUT};
+use super::limits::LIMIT_MAPS;
 use super::ports::{self, Origins, PORTS};
 use super::{GateError, Interface, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 9;
+const LAYOUT: u32 = 10;
 const RECORD: &str = "record";
 const MAPS: &str = "maps";
 const NEXT: &str = "maps-next";
@@ -44,7 +45,7 @@ const ONLY: [u8; 4] = [0; 4];
 
 /// The maps that a later director goes on with. Those of the flow cache go together, or not at all.
 fn carried_names() -> impl Iterator<Item = &'static str> {
-    std::iter::once(COUNTERS).chain(ARRAYS)
+    std::iter::once(COUNTERS).chain(LIMIT_MAPS).chain(ARRAYS)
 }
 
 /// The names of one director's gate, for as long as it runs.

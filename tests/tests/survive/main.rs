@@ -8,6 +8,7 @@ mod drains;
 mod knowledge;
 mod leftovers;
 mod levels;
+mod limits;
 mod modes;
 mod ports;
 mod room;

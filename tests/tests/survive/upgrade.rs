@@ -15,7 +15,7 @@ use testbed::traffic::file_sha256;
 use crate::bed::{Bench, Talk};
 
 /// Says in the first word of a pinned map, which is the number of a layout, that it is another one.
-fn misdate(pin: &Path, map: &str) -> Result<()> {
+pub(super) fn misdate(pin: &Path, map: &str) -> Result<()> {
     let only = 0u32.to_ne_bytes();
     let map = MapHandle::from_pinned_path(pin.join("maps").join(map))?;
     let mut value = map.lookup(&only, MapFlags::ANY)?.context("it is empty")?;
