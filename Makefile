@@ -62,7 +62,7 @@ SHELLS := bash zsh fish
 FUZZ_SECONDS ?= 60
 # Tests that are run once more with everything on the slow path; `BULWARK_FAST_PATH=off make test` runs
 # all of them there.
-SLOW_PATH := methods dr tun http udp drain strays splice
+SLOW_PATH := forwarding splice
 
 # Forwarding by one load after the other, of few peers and in short rounds: a minute each.
 SWEEP := forwarding --carry tcp --flows 4096 --peers redirect,nft,nat,nat-slow --rounds 3 --milliseconds 300

@@ -57,7 +57,7 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     (
         "203",
         Apart(
-            "it quotes what nobody has sent, and the director believes no such error: tests/tests/icmp.rs",
+            "it quotes what nobody has sent, and the director believes no such error: tests/tests/packets/icmp.rs",
         ),
     ),
     ("204", Replayed),
@@ -82,12 +82,12 @@ pub(crate) const CAPTURES: [(&str, Standing); 55] = [
     (
         "220",
         Apart(
-            "it shows which SYNs a counter picks; here they are picked by lot: tests/tests/levels.rs",
+            "it shows which SYNs a counter picks; here they are picked by lot: tests/tests/defence/levels.rs",
         ),
     ),
     (
         "221",
-        Apart("it shows the counts of one run: tests/tests/levels.rs shows drop_entry"),
+        Apart("it shows the counts of one run: tests/tests/defence/levels.rs shows drop_entry"),
     ),
     (
         "222",

@@ -11,7 +11,7 @@ use testbed::topology::CLIENT_V4;
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-use crate::bed::{PATIENCE, alone, ask, is_dropped, list, unlist};
+use crate::filters::bed::{PATIENCE, alone, ask, is_dropped, list, unlist};
 
 #[test]
 fn forged_sources_are_told_by_their_networks_and_by_the_way_back() -> Result<()> {

@@ -13,7 +13,7 @@ use testbed::topology::{CLIENT_V4, HOST_SIDE};
 use testbed::traffic::UdpClient;
 use testbed::wait;
 
-use crate::bed::{Bench, HTTP, PATIENCE, RST, nobody};
+use crate::sysctl::bed::{Bench, HTTP, PATIENCE, RST, nobody};
 
 #[test]
 fn schedule_icmp_gives_an_error_about_no_connection_to_a_real_server() -> Result<()> {

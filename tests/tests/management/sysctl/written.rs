@@ -5,7 +5,7 @@ use testbed::director::{Configuration, binary};
 use testbed::require;
 use testbed::wait;
 
-use crate::bed::{Bench, PATIENCE};
+use crate::sysctl::bed::{Bench, PATIENCE};
 
 /// As `sysctl` writes and shows; a reload goes back to the file.
 #[test]

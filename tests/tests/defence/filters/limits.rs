@@ -15,7 +15,7 @@ use testbed::scene::{Family, Scene};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-use crate::bed::{PATIENCE, SHORT, send_syns};
+use crate::filters::bed::{PATIENCE, SHORT, send_syns};
 
 fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
     RateLimit {

@@ -11,7 +11,7 @@ use testbed::scene::services;
 use testbed::topology::{HOST_SIDE, Plan, Topology};
 use testbed::wait;
 
-use crate::bed::{ACK, Bench, FIN, HTTP, PATIENCE, RST, SYN, connection, nobody};
+use crate::sysctl::bed::{ACK, Bench, FIN, HTTP, PATIENCE, RST, SYN, connection, nobody};
 
 /// A port that comes again after a RST: whether it stays with its real server.
 #[test]

@@ -7,7 +7,7 @@ use testbed::scene::{Family, Scene};
 use testbed::traffic::{HttpConnection, UdpClient, fetch_names};
 use testbed::wait;
 
-use crate::bed::{Bench, HTTP, PATIENCE, SYN, connection, nobody};
+use crate::sysctl::bed::{Bench, HTTP, PATIENCE, SYN, connection, nobody};
 
 #[test]
 fn expire_nodest_conn_ends_the_connections_of_a_removed_real_server() -> Result<()> {

@@ -10,7 +10,7 @@ use testbed::topology::Plan;
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
-use crate::bed::{PATIENCE, SHORT, alone, ask, is_dropped, list, unlist};
+use crate::filters::bed::{PATIENCE, SHORT, alone, ask, is_dropped, list, unlist};
 
 #[test]
 fn lists_decide_who_comes_in_and_established_connections_come_first() -> Result<()> {

@@ -6,7 +6,7 @@ use testbed::require;
 use testbed::traffic::fetch_names;
 use testbed::wait;
 
-use crate::bed::{Bench, HTTP, PATIENCE};
+use crate::sysctl::bed::{Bench, HTTP, PATIENCE};
 
 #[test]
 fn run_estimation_0_leaves_the_rates_as_they_are() -> Result<()> {

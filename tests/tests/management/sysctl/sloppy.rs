@@ -12,7 +12,7 @@ use testbed::topology::{Plan, Topology};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-use crate::bed::{ACK, Bench, PATIENCE, connection, nobody};
+use crate::sysctl::bed::{ACK, Bench, PATIENCE, connection, nobody};
 
 /// A connection outlives its director.
 #[test]

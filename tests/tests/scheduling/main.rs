@@ -1,0 +1,5 @@
+//! Which real server a client gets, and keeps.
+
+mod marks;
+mod persistence;
+mod schedulers;
