@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use adminapi::client::{self, Client};
 use adminapi::model::{
-    Connection, ConnectionQuery, Defense, DefenseLevel, ExplainQuery, Explanation, Filter,
-    FilterList, FilterRules, Listed, Prefix, Protocol, Real, RealPatch, Service, ServiceId,
+    Connection, ConnectionQuery, CookieStatus, Defense, DefenseLevel, ExplainQuery, Explanation,
+    Filter, FilterList, FilterRules, Listed, Prefix, Protocol, Real, RealPatch, Service, ServiceId,
     ServiceView, Stats, Status,
 };
 use adminapi::sysctl::Value;
@@ -145,6 +145,14 @@ impl Api {
     /// When the director refuses.
     pub fn defense(&self, service: Option<ServiceId>) -> Result<Defense> {
         self.call(async |api| api.defense(service).await)
+    }
+
+    /// How a service does with cookies.
+    ///
+    /// # Errors
+    /// When the director refuses, or the service has none.
+    pub fn cookies(&self, service: ServiceId) -> Result<CookieStatus> {
+        self.defense(Some(service))?.cookies.context("no cookies")
     }
 
     /// Sets the level of a service, or of the whole director.

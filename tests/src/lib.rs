@@ -17,6 +17,7 @@ pub mod bench;
 pub mod bpf;
 pub mod certificates;
 pub mod checks;
+pub mod comeback;
 pub mod command_line;
 pub mod director;
 pub mod flood;

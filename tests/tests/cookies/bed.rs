@@ -9,6 +9,7 @@ use adminapi::model::{
 use anyhow::{Context, Result, ensure};
 use testbed::agent::Agent;
 use testbed::certificates::{Authority, Files};
+use testbed::comeback::Comeback;
 use testbed::director::{Configuration, Director, by, service};
 use testbed::generator::Pass;
 use testbed::namespace::Namespace;
@@ -185,6 +186,14 @@ impl Bed {
     /// Segments of a flood that have come to real servers.
     pub(crate) fn strangers(&self) -> Result<u64> {
         strangers(&self.topology)
+    }
+
+    /// A client that comes again.
+    pub(crate) fn comeback(&self) -> Comeback<'_> {
+        Comeback {
+            topology: &self.topology,
+            director: &self.director,
+        }
     }
 
     pub(crate) fn half_open(&self) -> Result<u64> {

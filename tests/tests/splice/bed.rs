@@ -7,6 +7,7 @@ use adminapi::model::{
     CookiePolicy, CookieStatus, CookieWay, ForwardingMethod, Protocol, Scheduler, Service,
 };
 use anyhow::{Context, Result, ensure};
+use testbed::comeback::Comeback;
 use testbed::director::{Configuration, Director, by, service};
 use testbed::namespace::Namespace;
 use testbed::process::{Signal, output_with_input};
@@ -168,6 +169,14 @@ impl Bed {
     fn counted(&self, table: &str) -> Result<u64> {
         let counts = self.topology.reals.iter();
         counts.map(|real| packets(&real.namespace, table)).sum()
+    }
+
+    /// A client that comes again.
+    pub(crate) fn comeback(&self) -> Comeback<'_> {
+        Comeback {
+            topology: &self.topology,
+            director: &self.director,
+        }
     }
 
     pub(crate) fn half_open(&self) -> Result<u64> {
