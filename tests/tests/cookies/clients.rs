@@ -24,9 +24,6 @@ use crate::bed::{Agents, Bed, PATIENCE, Shape};
 
 const HTTP: Family = Family::V4;
 
-/// Cookies that a flood has to be sent.
-const FLOOD: u64 = 50_000;
-
 /// SYNs at once.
 const ROUND: u32 = 20_000;
 
@@ -38,26 +35,6 @@ const ROUND_TRIP: Duration = Duration::from_secs(2);
 
 /// Connections of a client that stays.
 const STAYS: usize = 20;
-
-#[test]
-fn clients_connect_while_nobody_sends_syns_from_everywhere() -> Result<()> {
-    if !require::machine() {
-        return Ok(());
-    }
-    let bed = Bed::build(Shape::NAT)?;
-    bed.await_cookies(HTTP, 3, true)?;
-    let client = &bed.topology.client;
-    let generator = Generator::beside(client, &Flows::spoofed_syns(HTTP.http()))?;
-    let work = || fetch_names(client, HTTP.http(), 50);
-    let names = generator.flood_beside(client, ROUND, work, || {
-        let status = bed.status(HTTP)?;
-        ensure!(status.sent > FLOOD, "{status:?}");
-        Ok(())
-    })?;
-    ensure!(names.len() == 50);
-    ensure!(bed.syns()? == 0 && bed.half_open()? == 0);
-    balanced(&bed.director)
-}
 
 #[test]
 fn under_attack_cookies_come_by_themselves_and_go_when_it_is_over() -> Result<()> {

@@ -6,6 +6,7 @@ mod altered;
 mod bed;
 mod certificates;
 mod clients;
+mod floods;
 mod forged;
 mod methods;
 mod nat;

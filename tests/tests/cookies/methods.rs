@@ -14,6 +14,7 @@ use testbed::servers::{Nginx, serve_alike};
 use testbed::traffic::{HttpConnection, fetch_names};
 
 use crate::bed::{Bed, Shape};
+use crate::floods::beside_a_flood;
 
 #[test]
 fn by_nat() -> Result<()> {
@@ -55,6 +56,8 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
         agreed_on_options(&bed, family)?;
         let status = bed.status(family)?;
         ensure!(status.sent >= 12 && status.accepted >= 12, "{status:?}");
+        let names = beside_a_flood(&bed, family, || fetch_names(client, family.http(), 12))?;
+        ensure!(names.len() == 12);
     }
     ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
     ensure!(bed.half_open()? == 0);

@@ -8,9 +8,7 @@ use adminapi::model::{CookieWay, ForwardingMethod, Tunnel, TunnelChecksum, Tunne
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
 use testbed::director::Director;
-use testbed::generator::{Flows, Generator};
 use testbed::haven::Haven;
-use testbed::namespace::Namespace;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
 use testbed::process::Signal;
 use testbed::raw::Tap;
@@ -22,12 +20,7 @@ use testbed::traffic::{download_sha256, fetch_names, file_sha256, tally};
 use testbed::wait;
 
 use crate::bed::{Agents, Bed, PATIENCE, Shape, endure};
-
-/// SYNs of a flood that have to be answered.
-const FLOOD: u64 = 5000;
-
-/// SYNs at once.
-const ROUND: u32 = 20_000;
+use crate::floods::{FLOOD, ROUND, beside_a_flood, flood};
 
 pub(crate) const DR: Shape = Shape {
     method: ForwardingMethod::Dr,
@@ -126,25 +119,6 @@ fn who_does_not_reset_gets_nowhere(bed: &Bed, family: Family) -> Result<()> {
         ensure!(now.accepted == before.accepted, "{now:?}");
         Ok(())
     })
-}
-
-fn beside_a_flood<T: Send>(
-    bed: &Bed,
-    family: Family,
-    work: impl FnOnce() -> Result<T> + Send,
-) -> Result<T> {
-    let client = &bed.topology.client;
-    let generator = flood(client, family)?;
-    generator.flood_beside(client, ROUND, work, || {
-        let status = bed.status(family)?;
-        ensure!(status.sent > FLOOD, "{status:?}");
-        Ok(())
-    })
-}
-
-/// SYNs from all over the world to the service of a family.
-fn flood(client: &Namespace, family: Family) -> Result<Generator> {
-    Generator::beside(client, &Flows::spoofed_syns(family.http()))
 }
 
 /// Who has shown that he is there has to show it once more, to the next director.

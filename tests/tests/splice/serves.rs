@@ -148,6 +148,7 @@ fn by_fullnat_too() -> Result<()> {
     body.write_all(&vec![b'x'; 1 << 20])?;
     for family in Family::BOTH {
         serves_by_fullnat(&bed, family.http(), &body)?;
+        asks_for_clients_alone(&bed, family)?;
     }
     ensure!(bed.half_open()? == 0);
     comes_again(&mut bed)?;
@@ -160,4 +161,14 @@ fn serves_by_fullnat(bed: &Bed, vip: SocketAddr, body: &NamedTempFile) -> Result
     let expected = file_sha256(&big_file()?)?;
     ensure!(download_sha256(bed.client(), vip, "/big")? == expected);
     upload(bed.client(), vip, body.path())
+}
+
+/// Real servers see no client's address, but how often they are asked: at most three of them twice for
+/// each client.
+fn asks_for_clients_alone(bed: &Bed, family: Family) -> Result<()> {
+    let before = bed.syns()?;
+    let names = beside_a_flood(bed, family, || fetch_names(bed.client(), family.http(), 12))?;
+    let syns = bed.syns()? - before;
+    ensure!(names.len() == 12 && syns <= 6 * 12, "{syns} SYNs");
+    Ok(())
 }
