@@ -38,6 +38,7 @@ pub mod oracle;
 pub mod packet;
 pub mod process;
 pub mod raw;
+pub mod rekeying;
 pub mod require;
 pub mod scene;
 pub mod servers;

@@ -196,6 +196,15 @@ impl Bed {
         }
     }
 
+    /// Has each key make cookies for so many seconds from now on.
+    pub(crate) fn rotate(&self, seconds: i64) -> Result<()> {
+        let configuration = self.configuration.clone().cookies("rotation", seconds);
+        let text = configuration.text(&self.director.socket())?;
+        std::fs::write(self.director.file(), text)?;
+        let api = self.director.api();
+        api.call(async |api| api.reload().await.map(drop))
+    }
+
     pub(crate) fn half_open(&self) -> Result<u64> {
         Ok(self.director.api().status()?.connections.half_open)
     }
@@ -257,8 +266,7 @@ impl Twin {
 }
 
 pub(crate) fn status(director: &Director, family: Family) -> Result<CookieStatus> {
-    let defense = director.api().defense(Some(family.http_service()))?;
-    defense.cookies.context("no cookies")
+    director.api().cookies(family.http_service())
 }
 
 fn await_cookies(director: &Director, family: Family, able: u32, active: bool) -> Result<()> {

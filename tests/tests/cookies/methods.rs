@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 use testbed::accounts::balanced;
 use testbed::greeter::{self, Greeter};
 use testbed::process::output_with_input;
+use testbed::rekeying;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{Nginx, serve_alike};
@@ -59,6 +60,7 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
         let names = beside_a_flood(&bed, family, || fetch_names(client, family.http(), 12))?;
         ensure!(names.len() == 12);
     }
+    keys_change_while_clients_connect(&bed)?;
     ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
     ensure!(bed.half_open()? == 0);
     for family in Family::BOTH {
@@ -66,6 +68,13 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
         bed.comeback().is_known(family)?;
     }
     servers_may_speak_first(bed, shape)
+}
+
+fn keys_change_while_clients_connect(bed: &Bed) -> Result<()> {
+    // An agent that is stalled for a second falls behind.
+    bed.rotate(2)?;
+    rekeying::hinders_nobody(&bed.topology.client, &bed.director)?;
+    bed.rotate(30)
 }
 
 /// The client's first ACK is lost, and it speaks: its first data bring the cookie.

@@ -143,8 +143,7 @@ impl Bed {
     }
 
     pub(crate) fn status(&self, family: Family) -> Result<CookieStatus> {
-        let defense = self.director.api().defense(Some(family.http_service()))?;
-        defense.cookies.context("no cookies")
+        self.director.api().cookies(family.http_service())
     }
 
     fn await_cookies(&self, family: Family) -> Result<()> {

@@ -10,6 +10,7 @@ use testbed::accounts::balanced;
 use testbed::generator::{Flows, Generator};
 use testbed::greeter::{self, Greeter};
 use testbed::process::Signal;
+use testbed::rekeying;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{OTHER_HTTP_PORT, big_file, serve_alike};
@@ -38,6 +39,7 @@ fn what_is_loaded_up_and_down_is_whole_and_the_options_are_those_that_were_offer
         ensure!(syns >= 12, "{syns} SYNs: who has opened the connections?");
     }
     ensure!(bed.half_open()? == 0);
+    keys_change_while_clients_connect(&mut bed)?;
     let forwarded = bed.forwarded()?;
     ensure!(
         (forwarded > 10_000) == bed.is_fast,
@@ -69,6 +71,11 @@ fn agreed_on_options(bed: &Bed, family: Family) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn keys_change_while_clients_connect(bed: &mut Bed) -> Result<()> {
+    bed.reload(|configuration| configuration.cookies("rotation", 1))?;
+    rekeying::hinders_nobody(bed.client(), &bed.director)
 }
 
 /// From the port of a connection that the director still knows, or of which only a real server does.
@@ -151,6 +158,7 @@ fn by_fullnat_too() -> Result<()> {
         asks_for_clients_alone(&bed, family)?;
     }
     ensure!(bed.half_open()? == 0);
+    keys_change_while_clients_connect(&mut bed)?;
     comes_again(&mut bed)?;
     balanced(&bed.director)
 }
