@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    CookiePolicy, CookieStatus, ForwardingMethod, Protocol, Scheduler, Service, Tunnel,
+    CookiePolicy, CookieStatus, ForwardingMethod, Protocol, RealPatch, Scheduler, Service, Tunnel,
+    TunnelChecksum, TunnelType,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::agent::Agent;
@@ -47,11 +48,35 @@ pub(crate) enum Agents {
     Keyless,
 }
 
+/// The tunnels to the real servers, each by another one.
+pub(crate) type Tunnels = [Tunnel; 3];
+
+pub(crate) const TUNNELS: Tunnels = [
+    tunnel(TunnelType::Ipip, TunnelChecksum::None),
+    tunnel(TunnelType::Gre, TunnelChecksum::None),
+    tunnel(TunnelType::Gue, TunnelChecksum::None),
+];
+
+/// All that have a checksum.
+pub(crate) const SUMMED: Tunnels = [
+    tunnel(TunnelType::Gre, TunnelChecksum::Csum),
+    tunnel(TunnelType::Gue, TunnelChecksum::Csum),
+    tunnel(TunnelType::Gue, TunnelChecksum::Remcsum),
+];
+
+const fn tunnel(kind: TunnelType, checksum: TunnelChecksum) -> Tunnel {
+    Tunnel {
+        kind,
+        port: None,
+        checksum,
+    }
+}
+
 /// How a bed differs from the others.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) method: ForwardingMethod,
-    pub(crate) tun: Option<Tunnel>,
+    pub(crate) tunnels: Option<Tunnels>,
     pub(crate) policy: CookiePolicy,
     pub(crate) rotation: i64,
     pub(crate) agents: Agents,
@@ -60,10 +85,16 @@ pub(crate) struct Shape {
 impl Shape {
     pub(crate) const NAT: Self = Self {
         method: ForwardingMethod::Nat,
-        tun: None,
+        tunnels: None,
         policy: CookiePolicy::Always,
         rotation: 30,
         agents: Agents::Trusted,
+    };
+
+    pub(crate) const TUN: Self = Self {
+        method: ForwardingMethod::Tun,
+        tunnels: Some(TUNNELS),
+        ..Self::NAT
     };
 
     /// NAT rewrites ports; the others do not.
@@ -196,6 +227,20 @@ impl Bed {
         }
     }
 
+    /// Has the packets for the real servers of a family wrapped otherwise.
+    pub(crate) fn wrap(&self, family: Family, tunnels: Tunnels) -> Result<()> {
+        let (api, service) = (self.director.api(), family.http_service());
+        for (host, tunnel) in self.topology.reals.iter().zip(tunnels) {
+            let at = SocketAddr::new(host.address(family.vip()), self.shape.port());
+            let patch = RealPatch {
+                tun: Some(Some(tunnel).into()),
+                ..RealPatch::default()
+            };
+            api.change_real(service, at, patch)?;
+        }
+        Ok(())
+    }
+
     /// Has each key make cookies for so many seconds from now on.
     pub(crate) fn rotate(&self, seconds: i64) -> Result<()> {
         let configuration = self.configuration.clone().cookies("rotation", seconds);
@@ -286,10 +331,13 @@ fn service_of(topology: &Topology, family: Family, shape: Shape) -> Service {
     let reals = topology.reals.iter();
     let reals = reals.map(|host| (SocketAddr::new(host.address(family.vip()), shape.port()), 1));
     let one = service(Protocol::Tcp, family.http(), Scheduler::Rr, reals);
+    let mut one = by(one, shape.method, None);
+    for (real, tunnel) in one.reals.iter_mut().zip(shape.tunnels.iter().flatten()) {
+        real.tun = Some(*tunnel);
+    }
     Service {
         cookies: shape.policy,
-        helper: Default::default(),
-        ..by(one, shape.method, shape.tun)
+        ..one
     }
 }
 

@@ -1,8 +1,9 @@
 //! Each way to the real servers, with both families.
 
 use std::io::Write;
+use std::path::Path;
 
-use adminapi::model::{ForwardingMethod, Tunnel, TunnelChecksum, TunnelType};
+use adminapi::model::{ForwardingMethod, TunnelType};
 use anyhow::{Result, ensure};
 use tempfile::NamedTempFile;
 use testbed::accounts::balanced;
@@ -12,9 +13,9 @@ use testbed::rekeying;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{Nginx, serve_alike};
-use testbed::traffic::{HttpConnection, fetch_names};
+use testbed::traffic::{HttpConnection, fetch_names, upload};
 
-use crate::bed::{Bed, Shape};
+use crate::bed::{Bed, SUMMED, Shape, TUNNELS};
 use crate::floods::beside_a_flood;
 
 #[test]
@@ -31,16 +32,8 @@ fn by_dr() -> Result<()> {
 }
 
 #[test]
-fn by_ipip() -> Result<()> {
-    serves_without_a_syn(Shape {
-        method: ForwardingMethod::Tun,
-        tun: Some(Tunnel {
-            kind: TunnelType::Ipip,
-            port: None,
-            checksum: TunnelChecksum::None,
-        }),
-        ..Shape::NAT
-    })
+fn in_tunnels() -> Result<()> {
+    serves_without_a_syn(Shape::TUN)
 }
 
 fn serves_without_a_syn(shape: Shape) -> Result<()> {
@@ -57,6 +50,9 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
         agreed_on_options(&bed, family)?;
         let status = bed.status(family)?;
         ensure!(status.sent >= 12 && status.accepted >= 12, "{status:?}");
+        if shape.tunnels.is_some() {
+            serves_in_tunnels_with_checksums(&bed, family, body.path())?;
+        }
         let names = beside_a_flood(&bed, family, || fetch_names(client, family.http(), 12))?;
         ensure!(names.len() == 12);
     }
@@ -67,7 +63,40 @@ fn serves_without_a_syn(shape: Shape) -> Result<()> {
         data_stand_for_an_ack_that_was_lost(&bed, family)?;
         bed.comeback().is_known(family)?;
     }
+    if shape.tunnels.is_some() {
+        each_has_come(&bed)?;
+    }
     servers_may_speak_first(bed, shape)
+}
+
+/// What is loaded up fits into each of them.
+fn serves_in_tunnels_with_checksums(bed: &Bed, family: Family, body: &Path) -> Result<()> {
+    bed.wrap(family, SUMMED)?;
+    bed.await_cookies(family, 3, true)?;
+    for _ in SUMMED {
+        upload(&bed.topology.client, family.http(), body)?;
+    }
+    for web in &bed.web {
+        let uploads = web.take_uploads()?;
+        ensure!(uploads.len() == 1, "{}: {uploads:?}", web.name());
+    }
+    bed.wrap(family, TUNNELS)
+}
+
+/// Each real server's agent has taken off what it was to get.
+fn each_has_come(bed: &Bed) -> Result<()> {
+    for (agent, (plain, summed)) in bed.agents.iter().zip(TUNNELS.into_iter().zip(SUMMED)) {
+        let outcomes = agent.outcomes()?;
+        for tunnel in [plain, summed] {
+            let name = match tunnel.kind {
+                TunnelType::Ipip => "ipip",
+                TunnelType::Gre => "gre",
+                TunnelType::Gue => "gue",
+            };
+            ensure!(outcomes[name] > 0, "no {name}: {outcomes:?}");
+        }
+    }
+    Ok(())
 }
 
 fn keys_change_while_clients_connect(bed: &Bed) -> Result<()> {

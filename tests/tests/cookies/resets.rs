@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::thread;
 
-use adminapi::model::{CookieWay, ForwardingMethod, Tunnel, TunnelChecksum, TunnelType};
+use adminapi::model::{CookieWay, ForwardingMethod};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
 use testbed::director::Director;
@@ -34,15 +34,10 @@ fn by_dr() -> Result<()> {
 }
 
 #[test]
-fn by_ipip() -> Result<()> {
+fn in_tunnels() -> Result<()> {
     serves_who_resets(Shape {
-        method: ForwardingMethod::Tun,
-        tun: Some(Tunnel {
-            kind: TunnelType::Ipip,
-            port: None,
-            checksum: TunnelChecksum::None,
-        }),
-        ..DR
+        agents: Agents::Keyless,
+        ..Shape::TUN
     })
 }
 
