@@ -1,4 +1,6 @@
-//! Agents that come, go, die and cannot, and keys that change.
+//! Agents that come, go, die and cannot.
+
+use std::ops::Range;
 
 use adminapi::model::{
     Change, CookiePolicy, CookieWay, ExplainQuery, Explanation, ForwardingMethod, Protocol,
@@ -9,7 +11,8 @@ use testbed::accounts::balanced;
 use testbed::process::{Process, Signal};
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{CLIENT_V4, REAL_SIDE, VIP_V4};
+use testbed::servers::Nginx;
+use testbed::topology::{CLIENT_V4, REAL_SIDE, RealHost, VIP_V4};
 use testbed::traffic::{HttpConnection, fetch_names, tally};
 use testbed::wait;
 
@@ -223,35 +226,69 @@ fn who_has_lost_the_virtual_address_gets_no_cookies_until_it_is_back() -> Result
 /// A listener of MPTCP takes no connection without its SYN: by NAT the director sends it one.
 #[test]
 fn a_listener_of_mptcp_is_asked_by_the_director() -> Result<()> {
-    const LISTENER: &str = "import socket\n\
-        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n\
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
-        s.bind(('0.0.0.0', 8080)); s.listen(64)\n\
-        while True:\n    c, _ = s.accept(); c.recv(4096)\n    \
-        c.sendall(b'HTTP/1.1 200 OK\\r\\ncontent-length: 6\\r\\n\\r\\nmptcp\\n'); c.close()\n";
     if !require::machine() || !require::programs(&["python3"]) {
         return Ok(());
     }
     let mut bed = Bed::build(Shape::NAT)?;
     bed.await_cookies(HTTP, 3, true)?;
-    for web in &mut bed.web {
-        web.kill()?;
+    let _listeners = listen_by_mptcp(&mut bed, 0..3)?;
+    are_served_by_mptcp(&bed, CookieWay::Splice)
+}
+
+/// By direct routing it gets none while there is another one, and then the SYN of who is there.
+#[test]
+fn a_listener_of_mptcp_takes_its_real_server_out_of_use_and_all_of_them_cookies() -> Result<()> {
+    if !require::machine() || !require::programs(&["python3"]) {
+        return Ok(());
     }
-    bed.await_cookies(HTTP, 0, true)?;
-    let listeners = bed.topology.reals.iter().map(|real| {
-        let mut python = real.namespace.command("python3");
-        Process::spawn(python.args(["-c", LISTENER]))
-    });
-    let _listeners = listeners.collect::<Result<Vec<_>>>()?;
-    wait::until("the agents to see MPTCP", PATIENCE, || {
-        let status = bed.status(HTTP)?;
-        let spliced = status.way == Some(CookieWay::Splice);
-        ensure!(spliced && status.reason.contains("MPTCP"), "{status:?}");
-        Ok(())
+    let mut bed = Bed::build(Shape {
+        method: ForwardingMethod::Dr,
+        ..Shape::NAT
     })?;
+    bed.await_cookies(HTTP, 3, true)?;
+    let _first = listen_by_mptcp(&mut bed, 0..1)?;
+    await_way(&bed, CookieWay::Agents, 2)?;
+    let names = tally(fetch_names(&bed.topology.client, HTTP.http(), 4)?);
+    ensure!(names.keys().eq(["rs2", "rs3"]), "{names:?}");
+    ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
+    let _others = listen_by_mptcp(&mut bed, 1..3)?;
+    are_served_by_mptcp(&bed, CookieWay::Reset)
+}
+
+fn are_served_by_mptcp(bed: &Bed, way: CookieWay) -> Result<()> {
+    await_way(bed, way, 0)?;
     let before = bed.syns()?;
     let names = fetch_names(&bed.topology.client, HTTP.http(), 3)?;
     ensure!(names == ["mptcp", "mptcp", "mptcp"], "{names:?}");
     ensure!(bed.syns()? - before >= 3);
-    Ok(())
+    balanced(&bed.director)
+}
+
+/// Waits until agents see MPTCP, and this is the way.
+fn await_way(bed: &Bed, way: CookieWay, able: u32) -> Result<()> {
+    wait::until("the agents to see MPTCP", PATIENCE, || {
+        let status = bed.status(HTTP)?;
+        let is_it = status.active && status.way == Some(way) && status.able == able;
+        let seen = status.reason.matches("MPTCP").count();
+        ensure!(is_it && seen == 3 - able as usize, "{status:?}");
+        Ok(())
+    })
+}
+
+/// Listeners in the place of web servers.
+fn listen_by_mptcp(bed: &mut Bed, numbers: Range<usize>) -> Result<Vec<Process>> {
+    const LISTENER: &str = "import socket, sys\n\
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n\
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
+        s.bind(('0.0.0.0', int(sys.argv[1]))); s.listen(64)\n\
+        while True:\n    c, _ = s.accept(); c.recv(4096)\n    \
+        c.sendall(b'HTTP/1.1 200 OK\\r\\ncontent-length: 6\\r\\n\\r\\nmptcp\\n'); c.close()\n";
+    let port = bed.port().to_string();
+    let reals = &bed.topology.reals[numbers.clone()];
+    bed.web[numbers].iter_mut().try_for_each(Nginx::kill)?;
+    let listen = |real: &RealHost| {
+        let mut python = real.namespace.command("python3");
+        Process::spawn(python.args(["-c", LISTENER, &port]))
+    };
+    reals.iter().map(listen).collect()
 }

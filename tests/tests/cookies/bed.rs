@@ -227,6 +227,11 @@ impl Bed {
         }
     }
 
+    /// Where real servers listen.
+    pub(crate) const fn port(&self) -> u16 {
+        self.shape.port()
+    }
+
     /// Has the packets for the real servers of a family wrapped otherwise.
     pub(crate) fn wrap(&self, family: Family, tunnels: Tunnels) -> Result<()> {
         let (api, service) = (self.director.api(), family.http_service());
