@@ -155,7 +155,7 @@ test: deps ## Run every test (as root: the end-to-end tests make network namespa
 	$(BUILD) build --workspace
 	$(BUILD) test --workspace --no-run
 	$(TEST) --workspace --no-fail-fast
-	BULWARK_FAST_PATH=off $(TEST) --no-fail-fast -p bulwark-tests $(SLOW_PATH:%=--test %)
+	BULWARK_FAST_PATH=off $(TEST) --workspace --no-fail-fast $(SLOW_PATH:%=--test %)
 
 # Only what it runs: each program that is linked takes a minute or two.
 demo: build-deps demo-deps ## Serve HTTP through a director in namespaces, show the distribution, flood it
