@@ -1,6 +1,7 @@
 //! What those who run a director rely on: what systemd is told, reloads, and whom it runs as.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -34,8 +35,11 @@ impl Systemd {
             self.socket
                 .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             let mut buffer = [0; 4096];
-            let Ok(length) = self.socket.recv(&mut buffer) else {
-                break;
+            let length = match self.socket.recv(&mut buffer) {
+                Ok(length) => length,
+                // A process that is stopped meanwhile and goes on hears so (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => bail!("{error}: no {wanted} in {passed:?}"),
             };
             let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if said.lines().any(|line| line.starts_with(wanted)) {
