@@ -44,6 +44,9 @@ fn takes_up_in_its_midst(family: Family) -> Result<()> {
         let mut first = Director::start(&topology.director, &configuration)?;
         let mut open = HttpConnection::open(&topology.client, family.http())?;
         assert_eq!(open.ask_name()?, "rs1");
+        wait::until("the client's last ACK", PATIENCE, || {
+            all_is_acked(&topology)
+        })?;
         first.end_by(Signal::Kill)?;
         let configuration = configuration.clone().sysctl("sloppy_tcp", sloppy);
         let second = Director::start(&topology.director, &configuration)?;
@@ -57,6 +60,15 @@ fn takes_up_in_its_midst(family: Family) -> Result<()> {
         }
         assert_accounts(&second);
     }
+    Ok(())
+}
+
+/// What the real server repeated while no director runs, the host would forward as it is, and the client
+/// answer with a RST.
+fn all_is_acked(topology: &Topology) -> Result<()> {
+    let real = &topology.reals[0].namespace;
+    let told = real.run("ss", &["-Htin", "state", "established"])?;
+    ensure!(!told.contains("unacked:"), "{told}");
     Ok(())
 }
 
