@@ -17,7 +17,7 @@ use crate::namespace::Namespace;
 use crate::process::{Process, Signal};
 use crate::wait;
 
-pub use configuration::{Configuration, by, is_fast, service};
+pub use configuration::{Configuration, by, service};
 
 /// Enough for an emulated machine, where the kernel checks programs slowly.
 const PATIENCE: Duration = Duration::from_secs(60);

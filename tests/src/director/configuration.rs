@@ -213,7 +213,7 @@ impl Configuration {
 
 /// Whether directors have their fast path unless a test says otherwise: `BULWARK_FAST_PATH=off` runs
 /// all tests without.
-pub fn is_fast() -> bool {
+fn is_fast() -> bool {
     std::env::var_os("BULWARK_FAST_PATH").is_none_or(|word| word != "off")
 }
 
