@@ -59,6 +59,10 @@ impl View<'_> {
                 if from == tcp::State::SynRecv && verdict.is_ok() {
                     self.note_handshake(&segment, side, real, expires, tracking);
                 }
+                if tracking.state.is_half_open() && !from.is_half_open() {
+                    // The next connection of the same ends. What stood there of a spliced one was a clock.
+                    entry.packets = 0;
+                }
                 verdict
             }
             Tracked::Sctp(tracking) => self.judge_sctp(tracking, segment, way, class, real),
@@ -262,5 +266,97 @@ const fn class_of(is_established: bool) -> Class {
     match is_established {
         true => Class::Established,
         false => Class::Closing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adminapi::model::Scheduler;
+    use adminapi::sysctl::{Sysctl, Sysctls, Value};
+
+    use super::*;
+    use crate::flow::Entry;
+    use crate::neighbour::Fib;
+    use crate::path::bystander::Bystander;
+    use crate::path::{Shared, testing};
+    use crate::pool::Pool;
+    use crate::service::{ServiceKey, Settings};
+    use crate::time::Tick;
+    use crate::wire::sample::Sample;
+    use crate::wire::{self, Addr, Endpoint, Packet, Protocol, Tuple};
+
+    const NOW: Tick = Tick(1000);
+
+    fn tuple() -> Tuple {
+        Tuple {
+            protocol: Protocol::Tcp,
+            src: Endpoint::new(Addr::v4([10, 0, 1, 1]), 4000),
+            dst: Endpoint::new(Addr::v4([10, 9, 9, 9]), 80),
+        }
+    }
+
+    fn syn() -> Segment {
+        Segment {
+            flags: Flags(Flags::SYN),
+            ..Segment::default()
+        }
+    }
+
+    /// A connection that is over, whose clients come again from their ports to the same real server.
+    fn scene(mut tracking: tcp::Tracking) -> Shared {
+        let key = ServiceKey::at(Protocol::Tcp, tuple().dst);
+        let rip = Endpoint::new(Addr::v4([10, 0, 2, 11]), 80);
+        let mut pool = Pool::new(1);
+        pool.add_service(key, Scheduler::Rr).unwrap();
+        pool.add_real(&key, rip, Settings::weight(1)).unwrap();
+        let id = pool.reals().next().unwrap().id;
+        let shared = testing::shared(pool, Fib::default());
+        let mut sysctls = Sysctls::default();
+        let stays = Value::Number(0);
+        sysctls.set(Sysctl::ConnReuseMode, &stays).unwrap();
+        shared.sysctls.store(sysctls.into());
+        tracking.state = tcp::State::TimeWait;
+        let mut entry = Entry::new(&tuple(), id, 80, Class::Closing, Tick(9000));
+        entry.tracked = Tracked::Tcp(tracking);
+        entry.packets = 4_000_000;
+        let place = shared.table.locate(Direction::Original, &tuple());
+        let taken = shared.table.take_in(entry, &place, None, &mut |_, _| ());
+        taken.unwrap();
+        shared
+    }
+
+    /// How many packets its client has sent after one more SYN.
+    fn after_a_syn(tracking: tcp::Tracking) -> u32 {
+        let shared = scene(tracking);
+        let bystander = Bystander::of(&shared);
+        let view = bystander.view(0, NOW);
+        let syn = Sample {
+            flags: Flags::SYN,
+            payload: Vec::new(),
+            ..Sample::of(tuple())
+        };
+        let frame = syn.frame();
+        let Ok(Packet::Transport(packet)) = wire::parse(&frame) else {
+            panic!("no segment");
+        };
+        let place = shared.table.locate(Direction::Original, &tuple());
+        let mut shard = shared.table.lock(&place);
+        let handle = shard.find(&place, |entry| entry.matches_original(&tuple()));
+        let (handle, way) = (handle.unwrap(), Direction::Original);
+        let real = bystander.pool().reals().next().unwrap();
+        let verdict = view.judge(&mut shard, handle, &frame, &packet, way, real);
+        let Ok(Verdict::Moves(step)) = verdict else {
+            panic!("the SYN opens nothing");
+        };
+        let handle = view.take(&step, &mut shard, handle, way, real);
+        shard.entry(handle).packets
+    }
+
+    #[test]
+    fn packets_of_the_next_connection_are_counted_from_its_syn() {
+        let spliced = tcp::Tracking::spliced(&syn(), 77);
+        assert!(spliced.is_spliced());
+        assert_eq!(after_a_syn(spliced), 1);
+        assert_eq!(after_a_syn(tcp::Tracking::opening(&syn())), 1);
     }
 }
