@@ -350,7 +350,7 @@ impl Control for Director {
     }
 
     fn keep(&self) -> Result<()> {
-        self.keep_state()
+        self.keep_change()
     }
 
     fn reload(&self) -> Result<Reloaded> {

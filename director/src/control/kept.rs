@@ -1,7 +1,7 @@
 //! What is configured over the API outlives the director, when `[api] persist` says where.
 
 use adminapi::error::{ControlError, Result};
-use adminapi::model::Configuration;
+use adminapi::model::{Configuration, Levels};
 use adminapi::sysctl::Sysctl;
 use tracing::{error, info, warn};
 
@@ -67,11 +67,19 @@ impl Director {
             _ => {}
         }
         self.note_leaving();
+        self.watch.lock().confirm();
+        Ok(())
+    }
+
+    /// [`adminapi::Control::keep`].
+    pub(super) fn keep_change(&self) -> Result<()> {
+        self.keep_state()?;
+        self.watch.lock().confirm();
         Ok(())
     }
 
     /// Writes down what is configured. What cannot be written down is taken back.
-    pub(super) fn keep_state(&self) -> Result<()> {
+    fn keep_state(&self) -> Result<()> {
         let Some(store) = self.store.get() else {
             return Ok(());
         };
@@ -107,7 +115,9 @@ impl Director {
         let mut before = instead(before, &self.configuration()?);
         let leaving = self.keeping.leaving.lock().clone();
         before.services = leaving.with_leaving(before.services);
-        self.put_whole(&before)?;
+        let put = self.put_whole(&before);
+        self.take_levels_back();
+        put?;
         let counted = self.keeping.kept.lock().clone();
         self.change(|pool, _| {
             pool.count_on(&counted);
@@ -128,12 +138,7 @@ fn instead(mut before: Configuration, now: &Configuration) -> Configuration {
     if let Some(now) = &now.filter {
         before.filter = before.filter.map(|rules| rules.without_files_gone(now));
     }
-    before.defense.level.get_or_insert_default();
-    for id in now.defense.services.keys() {
-        let is_there = before.services.iter().any(|service| service.id == *id);
-        if is_there {
-            before.defense.services.entry(*id).or_default();
-        }
-    }
+    // Nobody sets levels: they are taken back.
+    before.defense = Levels::default();
     before
 }

@@ -2,6 +2,7 @@
 
 mod held;
 mod shown;
+mod taken_back;
 
 use std::collections::HashMap;
 
@@ -25,6 +26,7 @@ use crate::service::{Service, ServiceKey};
 use crate::stats::Drops;
 use crate::time::{Tick, Ticks};
 use crate::wire::Protocol;
+use taken_back::Former;
 
 /// How often the watch looks, in ticks.
 pub const PERIOD: Ticks = Ticks(1);
@@ -119,6 +121,7 @@ pub(super) struct Watch {
     defense: Defense,
     all: Watched,
     services: FxHashMap<ServiceKey, Watched>,
+    former: Former,
     displaced: Meter,
     strategies: Strategies,
     stocks: Stocks,
@@ -131,6 +134,7 @@ impl Watch {
             defense: Defense::default(),
             all: Watched::new(now),
             services: FxHashMap::default(),
+            former: Former::default(),
             displaced: Meter::new(),
             strategies: Strategies::default(),
             stocks: Stocks::new(now),
@@ -159,9 +163,15 @@ impl Watch {
     }
 
     fn service(&mut self, key: ServiceKey, now: Tick) -> &mut Watched {
-        self.services
-            .entry(key)
-            .or_insert_with(|| Watched::new(now))
+        Self::service_of(&mut self.services, key, now)
+    }
+
+    fn service_of(
+        services: &mut FxHashMap<ServiceKey, Watched>,
+        key: ServiceKey,
+        now: Tick,
+    ) -> &mut Watched {
+        services.entry(key).or_insert_with(|| Watched::new(now))
     }
 
     fn tell(&mut self, service: Option<&ServiceKey>, change: &Change) {
@@ -353,9 +363,9 @@ impl Director {
     pub(super) fn set_level(&self, service: Option<&Service>, level: Level) {
         let now = self.facts.clock.now();
         let mut watch = self.watch.lock();
-        let change = watch.watched(service, now).controller.set(level, now);
-        if let Some(change) = change {
-            watch.tell(service.map(|service| &service.key), &change);
+        let service = service.map(|service| service.key);
+        if let Some(change) = watch.set(service, level, now) {
+            watch.tell(service.as_ref(), &change);
         }
         drop(watch);
         self.watch();
@@ -397,7 +407,7 @@ fn watch_services(
         }
     }
     if watch.services.len() > pool.service_count() {
-        (watch.services).retain(|key, _| pool.service(key).is_some());
+        watch.forget_gone(pool);
     }
 }
 

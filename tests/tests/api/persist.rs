@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use adminapi::model::{
-    FilterList, FilterRules, Listed, MarkRule, Protocol, RealPatch, Scheduler, Service, ServiceId,
-    SyncDaemon,
+    Defense, FilterList, FilterRules, Listed, MarkRule, Protocol, RealPatch, Scheduler, Service,
+    ServiceId, SyncDaemon,
 };
 use anyhow::{Result, ensure};
 use testbed::director::{Configuration, Director, run_to_end, service};
@@ -378,6 +378,56 @@ fn a_change_that_cannot_be_written_is_taken_back() -> Result<()> {
     let told = refused.expect_err("it was written").to_string();
     ensure!(told.contains("taken back"), "{told}");
     ensure!(weight(&director, id)? == 1);
+    Ok(())
+}
+
+/// Neither what was to be set nor what has come by itself is another level by that.
+#[test]
+fn levels_are_as_they_were_when_a_change_cannot_be_written() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut kept = Kept::new()?;
+    let long = 600;
+    kept.configuration = kept.configuration.defense("dwell", long);
+    let director = kept.start()?;
+    let (api, id) = (director.api(), web(1).id);
+    let levels = || {
+        let levels = [None, Some(id)].map(|scope| {
+            let Defense {
+                level,
+                automatic,
+                reason,
+                since,
+                ..
+            } = api.defense(scope)?;
+            anyhow::Ok((level, automatic, reason, since))
+        });
+        levels.into_iter().collect::<Result<Vec<_>>>()
+    };
+    let refused = |told: Result<()>| {
+        let told = told.expect_err("it was written").to_string();
+        ensure!(told.contains("taken back"), "{told}");
+        Ok(())
+    };
+    for before in [[1, 0], [1, 1], [2, 1], [0, 2]] {
+        api.set_level(None, before[0])?;
+        api.set_level(Some(id), before[1])?;
+        let held = levels()?;
+        let obstacle = kept.file.with_extension("json.new");
+        fs::create_dir(&obstacle)?;
+        refused(api.put_service(&web(9)).map(drop))?;
+        ensure!(levels()? == held, "{held:?}, now {:?}", levels()?);
+        refused(api.call(async |api| api.flush().await).map(drop))?;
+        ensure!(levels()? == held, "{held:?}, now {:?}", levels()?);
+        for (scope, level) in [None, Some(id)].into_iter().zip(before) {
+            // To pin one is written, and to pin it no more.
+            let other = if level == 2 { 0 } else { 2 };
+            refused(api.set_level(scope, other).map(drop))?;
+            ensure!(levels()? == held, "{held:?}, now {:?}", levels()?);
+        }
+        fs::remove_dir(&obstacle)?;
+    }
     Ok(())
 }
 
