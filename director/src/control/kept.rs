@@ -71,10 +71,13 @@ impl Director {
         Ok(())
     }
 
-    /// [`adminapi::Control::keep`].
+    /// [`adminapi::Control::keep`]. A level that was set is written down for the next daemon, too: by an answer
+    /// it is known to hold.
     pub(super) fn keep_change(&self) -> Result<()> {
         self.keep_state()?;
-        self.watch.lock().confirm();
+        if self.watch.lock().confirm() {
+            self.keep_running();
+        }
         Ok(())
     }
 

@@ -125,3 +125,25 @@ fn a_level_that_came_by_itself_goes_on_and_goes_by_itself() -> Result<()> {
     assert_accounts(&bench.director);
     Ok(())
 }
+
+/// However soon after that the director is killed.
+#[test]
+fn a_level_that_was_set_goes_on_from_the_answer_on() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bench = Bench::start_shaped(ForwardingMethod::Nat, shaped)?;
+    let service = Some(HTTP.http_service());
+    for level in [1, 0, 2, 0] {
+        for scope in [None, service] {
+            bench.director.api().set_level(scope, level)?;
+        }
+        bench.restart(Signal::Kill)?;
+        for scope in [None, service] {
+            let now = bench.director.api().defense(scope)?;
+            assert_eq!((now.level, now.automatic), (level, level < 2), "{scope:?}");
+        }
+    }
+    assert_accounts(&bench.director);
+    Ok(())
+}
