@@ -141,7 +141,11 @@ impl Director {
         let all = levels.iter().find(|held| held.service.is_none());
         let mut now = Wishes::default().with_sysctls(&self.shared.sysctls.load());
         now.marks = self.rules.lock().clone();
-        now.filter = Some(self.filters.lock().wanted.clone());
+        let (filter, regions) = {
+            let filters = self.filters.lock();
+            (filters.wanted.clone(), filters.regional.numbers.clone())
+        };
+        now.filter = Some(filter);
         now.timeouts = model::Timeouts { tcp, tcpfin, udp };
         now.level = all.map_or(0, |held| held.level);
         Running {
@@ -157,6 +161,7 @@ impl Director {
             listed: Vec::new(),
             banned: Vec::new(),
             offenders: Vec::new(),
+            regions,
             events,
         }
     }

@@ -27,7 +27,9 @@ pub(super) struct Regional {
     /// The networks that the gate has.
     chart: Arc<Chart>,
     /// The number of each region, which it keeps as long as it is there.
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
+    /// Those that they had in another director, until this one has given some.
+    former: Numbers,
     /// Whether it was told that a file is not taken.
     complained: bool,
 }
@@ -127,6 +129,14 @@ impl Regional {
             chart: Arc::clone(&self.chart),
             numbers: self.numbers.clone(),
             rules,
+        }
+    }
+
+    /// The numbers that regions are to keep.
+    pub(super) fn numbers_to_keep(&self) -> &Numbers {
+        match self.numbers.is_empty() {
+            true => &self.former,
+            false => &self.numbers,
         }
     }
 
@@ -269,6 +279,14 @@ impl Director {
         self.filters.lock().regional.numbers.clone()
     }
 
+    /// Has regions keep the numbers that they had in another director: by these the buckets of its limits
+    /// are told apart, with which this one goes on.
+    pub fn number_regions(&self, former: &Numbers) {
+        let numbers = former.iter().filter(|(_, number)| **number < MAX_REGIONS);
+        let numbers = numbers.map(|(name, number)| (name.clone(), *number));
+        self.filters.lock().regional.former = numbers.collect();
+    }
+
     /// Whether a file that says where networks are has changed since it was read.
     pub fn has_old_atlas(&self) -> bool {
         let atlas = Arc::clone(&self.filters.lock().regional.atlas);
@@ -382,6 +400,7 @@ pub(super) fn enter(gate: &Filters, regional: &mut Regional, plan: Plan) -> Resu
         atlas: plan.atlas,
         chart: plan.chart,
         numbers: plan.numbers,
+        former: Numbers::new(),
         complained: false,
     };
     Ok(old)

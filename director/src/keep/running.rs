@@ -1,5 +1,7 @@
 //! What is in force, as it was asked for: by the configuration file, and by whom since then.
 
+use std::collections::BTreeMap;
+
 use adminapi::model::{
     Configuration, FilterRules, Levels, MarkRule, Prefix, Real, Service, ServiceId,
     StandingListing, SyncDaemon, Timeouts,
@@ -214,6 +216,9 @@ pub struct Running {
     /// Networks that were so before, and are not forgiven.
     #[serde(default)]
     pub offenders: Vec<Offender>,
+    /// The numbers of regions.
+    #[serde(default)]
+    pub regions: BTreeMap<String, u8>,
     /// The number of the latest event.
     #[serde(default)]
     pub events: u64,

@@ -69,6 +69,9 @@ fn unfit(path: &Path, error: &ControlError) -> Error {
 /// Configures a director that has just started. Where the API's changes are kept, as it was left;
 /// else as a former one, or the file, has it.
 pub(super) fn begin(director: &Director, config: &Config, former: Option<&Former>) -> Result<()> {
+    if let Some(running) = former.and_then(|former| former.running.as_ref()) {
+        director.number_regions(&running.regions);
+    }
     let stored = match &config.api.persist {
         Some(path) => {
             let state = director.open_store(Store::at(path))?;

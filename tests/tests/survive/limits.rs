@@ -1,12 +1,14 @@
 //! What is used up of a limit stays so, as long as it is the same one.
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::Instant;
 
 use adminapi::model::ForwardingMethod;
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
 use testbed::director::Configuration;
+use testbed::mmdb::Mmdb;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
@@ -25,18 +27,41 @@ const BURST: u16 = 300;
 /// SYNs at once.
 const ROUND: u16 = 100;
 
-/// With this limit of SYNs.
-fn limited(configuration: Configuration, burst: u16) -> Configuration {
-    let limit = [
+fn table<const KEYS: usize>(keys: [(&str, toml::Value); KEYS]) -> toml::Table {
+    let named = |(key, value): (&str, toml::Value)| (key.to_owned(), value);
+    keys.into_iter().map(named).collect()
+}
+
+/// This limit of SYNs.
+fn syn_limit(burst: u16) -> toml::Table {
+    table([
         ("name", "syns".into()),
         ("of", "syns".into()),
         ("per", "source".into()),
         ("rate", 1.into()),
         ("burst", i64::from(burst).into()),
-    ];
-    let limit = limit.map(|(key, value): (&str, toml::Value)| (key.to_owned(), value));
-    let limit: toml::Table = limit.into_iter().collect();
-    configuration.filter("limit", vec![toml::Value::Table(limit)])
+    ])
+}
+
+/// With this limit of SYNs.
+fn limited(configuration: Configuration, burst: u16) -> Configuration {
+    configuration.filter("limit", vec![toml::Value::Table(syn_limit(burst))])
+}
+
+/// With the limit for the second one of these regions, where the client is.
+fn limited_in(configuration: Configuration, file: &Path, regions: [&str; 2]) -> Configuration {
+    let tables = regions.into_iter().zip(["BR", "DE"]);
+    let tables = tables.map(|(name, country)| -> toml::Value {
+        let countries = vec![country];
+        table([("name", name.into()), ("countries", countries.into())]).into()
+    });
+    let mut limit = syn_limit(BURST);
+    limit.insert("region".to_owned(), regions[1].into());
+    configuration
+        .filter("country_file", file.display().to_string())
+        .filter("region", tables.collect::<Vec<_>>())
+        .filter("limit", vec![toml::Value::Table(limit)])
+        .without_cookies()
 }
 
 /// A stranger, who sends SYNs from one port after the other.
@@ -90,6 +115,27 @@ fn assert_full(bench: &Bench, stranger: &mut Stranger) -> Result<()> {
     })
 }
 
+/// Who answers for the stranger, so that nothing waits for it at the end.
+fn answer_for_stranger(bench: &Bench) -> Result<Stranger> {
+    let address = format!("addr add {STRANGER}/24 dev {HOST_SIDE}\n");
+    bench.topology.client.ip(&address)?;
+    Ok(Stranger {
+        ports: 20_000..60_000,
+    })
+}
+
+/// Of what he sends next no more is let in than has come back since nothing was left.
+fn assert_used_up(bench: &Bench, stranger: &mut Stranger, since: Instant) -> Result<()> {
+    let before = dropped(bench)?;
+    stranger.send(bench)?;
+    wait::until("the limit to hold", PATIENCE, || {
+        let come_back = since.elapsed().as_secs() + 1;
+        let now = dropped(bench)? - before;
+        ensure!(now + come_back >= ROUND.into(), "{now} dropped");
+        Ok(())
+    })
+}
+
 #[test]
 fn who_has_used_up_a_limit_gets_no_other_burst_from_the_next_director() -> Result<()> {
     if !require::machine() {
@@ -97,23 +143,11 @@ fn who_has_used_up_a_limit_gets_no_other_burst_from_the_next_director() -> Resul
     }
     let shape = |configuration| limited(configuration, BURST).without_cookies();
     let mut bench = Bench::start_shaped(ForwardingMethod::Nat, shape)?;
-    // Who answers for it, so that nothing waits for it at the end.
-    let address = format!("addr add {STRANGER}/24 dev {HOST_SIDE}\n");
-    bench.topology.client.ip(&address)?;
-    let mut stranger = Stranger {
-        ports: 20_000..60_000,
-    };
+    let mut stranger = answer_for_stranger(&bench)?;
     for signal in [Signal::Kill, Signal::Term] {
         let since = stranger.use_up(&bench)?;
         bench.restart(signal)?;
-        let before = dropped(&bench)?;
-        stranger.send(&bench)?;
-        wait::until("the limit to hold", PATIENCE, || {
-            let come_back = since.elapsed().as_secs() + 1;
-            let now = dropped(&bench)? - before;
-            ensure!(now + come_back >= ROUND.into(), "{now} dropped");
-            Ok(())
-        })?;
+        assert_used_up(&bench, &mut stranger, since)?;
     }
 
     stranger.use_up(&bench)?;
@@ -125,6 +159,58 @@ fn who_has_used_up_a_limit_gets_no_other_burst_from_the_next_director() -> Resul
     bench.director.end_by(Signal::Kill)?;
     misdate(&bench.haven.pin(), "record")?;
     bench.start_next()?;
+    assert_full(&bench, &mut stranger)?;
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// A director with a limit for the region `near`, after `far`, whom the stranger has used that up; since
+/// when.
+fn used_up_near(file: &Path) -> Result<(Bench, Stranger, Instant)> {
+    let countries = Mmdb::new("Test-Country");
+    let countries = countries.country("10.0.1.0/24".parse()?, "DE", "EU");
+    let countries = countries.country("198.51.100.0/24".parse()?, "BR", "SA");
+    countries.write(file)?;
+    let bench = Bench::start_shaped(ForwardingMethod::Nat, |configuration| {
+        limited_in(configuration, file, ["far", "near"])
+    })?;
+    let mut stranger = answer_for_stranger(&bench)?;
+    let since = stranger.use_up(&bench)?;
+    bench.wait_kept("\"regions\":{\"far\":0,\"near\":1}")?;
+    Ok((bench, stranger, since))
+}
+
+/// The gate knows regions by numbers. The next one would be given another when one before it has gone.
+#[test]
+fn the_limit_of_a_region_is_the_same_when_others_have_gone() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("country.mmdb");
+    let (mut bench, mut stranger, since) = used_up_near(&file)?;
+    let api = bench.director.api();
+    let mut rules = api.call(async |api| api.filter().await)?.rules;
+    rules.regions.retain(|region| region.name == "near");
+    api.put_filter(&rules)?;
+    bench.wait_kept("\"regions\":{\"near\":1}")?;
+    bench.restart(Signal::Kill)?;
+    assert_used_up(&bench, &mut stranger, since)?;
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Nor is it taken for that of one that comes in its place.
+#[test]
+fn the_limit_of_another_region_begins_with_full_buckets() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("country.mmdb");
+    let (mut bench, mut stranger, _) = used_up_near(&file)?;
+    bench.configuration = limited_in(bench.configuration.clone(), &file, ["far", "here"]);
+    bench.restart(Signal::Kill)?;
     assert_full(&bench, &mut stranger)?;
     assert_accounts(&bench.director);
     Ok(())

@@ -229,7 +229,7 @@ impl Director {
         wanted: FilterRules,
         atlas: Arc<Atlas>,
     ) -> Result<RulePlan> {
-        let numbers = self.region_numbers();
+        let numbers = self.filters.lock().regional.numbers_to_keep().clone();
         RulePlan::of(wanted, &self.interface_names(), &numbers, atlas)
     }
 
