@@ -16,8 +16,12 @@ use crate::wait;
 /// As long as a director may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Packets by what became of them, as `docs/agent.md` names it.
+/// Packets, or segments with cookies, by what became of them, as `docs/agent.md` names it.
 pub type Outcomes = BTreeMap<String, u64>;
+
+/// Where its lines of counters begin.
+const PACKETS: &str = "packets: ";
+const COOKIES: &str = "cookies: ";
 
 /// A running agent, killed when dropped.
 #[derive(Debug)]
@@ -62,10 +66,22 @@ impl Agent {
     /// # Errors
     /// When it does not.
     pub fn outcomes(&self) -> Result<Outcomes> {
-        let before = self.reports().len();
+        self.ask(PACKETS)
+    }
+
+    /// Those of segments that find a listener.
+    ///
+    /// # Errors
+    /// When it takes no keys from anybody.
+    pub fn welcomes(&self) -> Result<Outcomes> {
+        self.ask(COOKIES)
+    }
+
+    fn ask(&self, what: &str) -> Result<Outcomes> {
+        let before = self.reports(what).len();
         self.process.signal(Signal::Usr1)?;
         wait::until("the agent's counters", PATIENCE, || {
-            let mut reports = self.reports();
+            let mut reports = self.reports(what);
             if reports.len() == before {
                 bail!("no report")
             }
@@ -92,7 +108,7 @@ impl Agent {
     pub fn end_by(&mut self, signal: Signal) -> Result<(ExitStatus, Option<Outcomes>)> {
         self.process.signal(signal)?;
         let status = self.process.wait(PATIENCE).with_context(|| self.log())?;
-        Ok((status, self.reports().pop()))
+        Ok((status, self.reports(PACKETS).pop()))
     }
 
     /// Waits until it ends by itself.
@@ -115,12 +131,10 @@ impl Agent {
     }
 
     /// The whole lines with counters in its log.
-    fn reports(&self) -> Vec<Outcomes> {
+    fn reports(&self, what: &str) -> Vec<Outcomes> {
         let log = self.log();
         let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let reports = whole
-            .lines()
-            .filter_map(|line| line.split_once("packets: "));
+        let reports = whole.lines().filter_map(|line| line.split_once(what));
         reports
             .map(|(_, pairs)| {
                 let pairs = pairs.split(' ').filter_map(|pair| pair.split_once('='));

@@ -14,7 +14,7 @@ use crate::wait;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The client's port.
-const PORT: u16 = 25_000;
+pub const PORT: u16 = 25_000;
 
 /// Asks often enough for the gate to forward what it says, and prints the last answer of each connection. The
 /// kernel has the port for the next one when the last one is over.
@@ -106,12 +106,34 @@ impl Comeback<'_> {
     /// When it is otherwise.
     pub fn is_taken_for_new(&self, waiting: &Waiting) -> Result<()> {
         for (family, name) in Family::BOTH.into_iter().zip(&waiting.0) {
-            self.leave_alone(family, name)?;
+            self.lead_back(family, waiting)?;
             let before = self.challenged(family)?;
             let [again] = self.visit(family, Ending::Server)?;
             ensure!(again == *name, "{family:?}: {again} instead of {name}");
             let challenged = self.challenged(family)? - before;
             ensure!(challenged > 0, "{family:?}: its SYN was not answered");
+        }
+        Ok(())
+    }
+
+    /// Has clients of a family led to the real server that waits: takes their weight from all others.
+    ///
+    /// # Errors
+    /// When the API refuses it.
+    pub fn lead_back(&self, family: Family, waiting: &Waiting) -> Result<()> {
+        let name = &waiting.0[family as usize];
+        let (api, service) = (self.director.api(), family.http_service());
+        let others = self.topology.reals.iter().filter(|real| real.name != *name);
+        let others: Vec<_> = others.map(|real| real.address(family.vip())).collect();
+        for real in api.service(service)?.reals {
+            if others.contains(&real.address) {
+                let at = SocketAddr::new(real.address, real.port);
+                let quiesced = RealPatch {
+                    weight: Some(0),
+                    ..RealPatch::default()
+                };
+                api.change_real(service, at, quiesced)?;
+            }
         }
         Ok(())
     }
@@ -144,23 +166,5 @@ impl Comeback<'_> {
     /// SYNs that were answered.
     fn challenged(&self, family: Family) -> Result<u64> {
         Ok(self.director.api().cookies(family.http_service())?.sent)
-    }
-
-    /// Takes their weight from all other real servers.
-    fn leave_alone(&self, family: Family, name: &str) -> Result<()> {
-        let (api, service) = (self.director.api(), family.http_service());
-        let others = self.topology.reals.iter().filter(|real| real.name != name);
-        let others: Vec<_> = others.map(|real| real.address(family.vip())).collect();
-        for real in api.service(service)?.reals {
-            if others.contains(&real.address) {
-                let at = SocketAddr::new(real.address, real.port);
-                let quiesced = RealPatch {
-                    weight: Some(0),
-                    ..RealPatch::default()
-                };
-                api.change_real(service, at, quiesced)?;
-            }
-        }
-        Ok(())
     }
 }

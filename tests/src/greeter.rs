@@ -24,7 +24,7 @@ const GREETER: &str = "import socket, sys, threading\n\
 
 /// Says nothing before it is greeted.
 const GUEST: &str = "import socket, sys\n\
-    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 30)\n\
+    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 30, ('', int(sys.argv[3])))\n\
     heard = s.recv(100); s.sendall(b'QUIT')\n\
     print(heard.decode().strip(), b''.join(iter(lambda: s.recv(100), b'')).decode())\n";
 
@@ -56,7 +56,17 @@ impl Greeter {
 /// # Errors
 /// When it hears nothing in time.
 pub fn visit(client: &Namespace, server: SocketAddr) -> Result<String> {
-    let (ip, port) = (server.ip().to_string(), server.port().to_string());
-    let said = client.run("python3", &["-c", GUEST, &ip, &port])?;
+    visit_from(0, client, server)
+}
+
+/// The same from a port of the client's own.
+///
+/// # Errors
+/// When it hears nothing in time, or the port is taken.
+pub fn visit_from(port: u16, client: &Namespace, server: SocketAddr) -> Result<String> {
+    let (ip, to, from) = (server.ip(), server.port(), port);
+    let arguments = [ip.to_string(), to.to_string(), from.to_string()];
+    let [ip, to, from] = arguments.each_ref().map(String::as_str);
+    let said = client.run("python3", &["-c", GUEST, ip, to, from])?;
     Ok(said.trim().to_owned())
 }

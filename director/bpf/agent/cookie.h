@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Takes in the connections of clients that the director has gone through the handshake with: who
-// brings a cookie to a listening socket gets what his SYN would have got him.
+// brings a cookie to a listening socket gets what his SYN would have got him, and so does who brings
+// one to the connection that his last one from this port has left behind.
 
 #pragma once
 
@@ -12,12 +13,15 @@
 #include "../cookie/format.h"
 #include "packet.h"
 #include "segment.h"
+#include "timewait.h"
 
-// What becomes of the segments that find a listener where there are keys.
+// What becomes of the segments that find a listener where there are keys, or bring a cookie to a
+// connection in TIME_WAIT.
 enum welcome {
 	WELCOMED, // a cookie: the kernel has the connection
 	STRAY,    // none, or one that was not made so: the kernel answers it as it likes
 	DECLINED, // a cookie, and the kernel does not take it
+	RECYCLED, // a cookie: the old connection ends, and the segment comes again
 	WELCOMES,
 };
 
@@ -68,7 +72,9 @@ struct {
 	__type(value, __u64);
 } welcomes SEC(".maps");
 
-#define LISTENING 10 // TCP_LISTEN of include/net/tcp_states.h
+// TCP_TIME_WAIT and TCP_LISTEN of include/net/tcp_states.h.
+#define WAITING 6
+#define LISTENING 10
 
 // include/linux/btf.h and net/core/filter.c, since Linux 6.9.
 struct bpf_tcp_req_attrs {
@@ -153,30 +159,61 @@ static __always_inline bool is_able(const struct guests *all, const struct offer
 	       (!offer->ecn || all->able & ABLE_ECN);
 }
 
+static __always_inline bool brings_cookie(const struct guests *all, const struct segment *s,
+					  struct offer *offer)
+{
+	return is_invited(all, s, offer) && is_able(all, offer);
+}
+
 static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock *listener,
-					 const struct guests *all, const struct segment *s)
+					 const struct guests *all, const struct segment *s,
+					 const struct offer *offer)
 {
 	struct bpf_tcp_req_attrs agreed = {};
-	struct offer offer = {};
-	struct sock *sk;
+	struct sock *sk = (struct sock *)bpf_skc_to_tcp_sock(listener);
 
-	if (!is_invited(all, s, &offer) || !is_able(all, &offer))
-		return STRAY;
-	sk = (struct sock *)bpf_skc_to_tcp_sock(listener);
 	if (!sk)
 		return DECLINED;
 	agreed.rcv_tsval = s->options.value;
 	agreed.rcv_tsecr = s->options.echo;
-	agreed.mss = mss_of(s->v4, offer.mss);
-	agreed.ecn_ok = offer.ecn;
-	agreed.sack_ok = offer.sack;
-	agreed.tstamp_ok = offer.timestamps;
-	if (offer.scale != NO_SCALE) {
+	agreed.mss = mss_of(s->v4, offer->mss);
+	agreed.ecn_ok = offer->ecn;
+	agreed.sack_ok = offer->sack;
+	agreed.tstamp_ok = offer->timestamps;
+	if (offer->scale != NO_SCALE) {
 		agreed.wscale_ok = 1;
-		agreed.snd_wscale = offer.scale;
+		agreed.snd_wscale = offer->scale;
 		agreed.rcv_wscale = all->scale;
 	}
 	return bpf_sk_assign_tcp_reqsk(skb, sk, &agreed, sizeof(agreed)) ? DECLINED : WELCOMED;
+}
+
+static __always_inline void meet_listener(struct __sk_buff *skb, struct bpf_sock *listener,
+					  const struct guests *all, struct segment *s)
+{
+	struct offer offer = {};
+	enum welcome what = STRAY;
+
+	read_segment_options(skb, s);
+	if (brings_cookie(all, s, &offer))
+		what = seat(skb, listener, all, s, &offer);
+	count_welcome(what);
+	if (what == DECLINED)
+		note_declined(&s->place);
+}
+
+static __always_inline void meet_waiting(struct __sk_buff *skb, struct bpf_sock *waiting,
+					 const struct guests *all, struct segment *s)
+{
+	struct offer offer = {};
+	struct remains old;
+
+	read_segment_options(skb, s);
+	if (is_again(skb) || !read_remains(waiting, &old) || !is_after(s, &old) ||
+	    !brings_cookie(all, s, &offer))
+		return;
+	if (recycle(skb, s, &old))
+		count_welcome(RECYCLED);
 }
 
 // A packet that is about to go to the stack.
@@ -185,7 +222,6 @@ static __always_inline void welcome(struct __sk_buff *skb)
 	struct segment segment = {};
 	struct bpf_sock *found;
 	struct guests *all;
-	enum welcome what;
 
 	if (!bpf_sk_assign_tcp_reqsk) // before Linux 6.9
 		return;
@@ -198,12 +234,9 @@ static __always_inline void welcome(struct __sk_buff *skb)
 				   sizeof(segment.tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	if (!found)
 		return;
-	if (found->state == LISTENING) {
-		read_segment_options(skb, &segment);
-		what = seat(skb, found, all, &segment);
-		count_welcome(what);
-		if (what == DECLINED)
-			note_declined(&segment.place);
-	}
+	if (found->state == LISTENING)
+		meet_listener(skb, found, all, &segment);
+	else if (found->state == WAITING)
+		meet_waiting(skb, found, all, &segment);
 	bpf_sk_release(found);
 }

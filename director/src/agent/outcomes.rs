@@ -46,8 +46,8 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// What became of segments that found a listener where there are keys: `enum welcome` of
-/// `bpf/agent/cookie.h`.
+/// What became of segments that found a listener, or a connection in TIME_WAIT, where there are keys:
+/// `enum welcome` of `bpf/agent/cookie.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Welcomes {
     /// With a cookie: connections of the kernel's now.
@@ -56,17 +56,23 @@ pub struct Welcomes {
     pub stray: u64,
     /// With a cookie, but the kernel took none.
     pub declined: u64,
+    /// With a cookie, to a connection in TIME_WAIT, which has ended for it.
+    pub recycled: u64,
 }
 
-/// `welcomed=7 stray=0 declined=0`
+/// `welcomed=7 stray=0 declined=0 recycled=0`
 impl fmt::Display for Welcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             welcomed,
             stray,
             declined,
+            recycled,
         } = self;
-        write!(f, "welcomed={welcomed} stray={stray} declined={declined}")
+        write!(
+            f,
+            "welcomed={welcomed} stray={stray} declined={declined} recycled={recycled}"
+        )
     }
 }
 

@@ -131,16 +131,17 @@ impl Decapsulator {
         counts(&self.outcomes, "outcomes").map(Outcomes::new)
     }
 
-    /// What became of the segments that found a listener where there are keys.
+    /// What became of the segments that clients may have brought cookies by.
     ///
     /// # Errors
     /// The kernel's.
     pub fn welcomes(&self) -> Result<Welcomes, AgentError> {
-        let [welcomed, stray, declined] = counts(&self.welcomes, "welcomes")?;
+        let [welcomed, stray, declined, recycled] = counts(&self.welcomes, "welcomes")?;
         Ok(Welcomes {
             welcomed,
             stray,
             declined,
+            recycled,
         })
     }
 

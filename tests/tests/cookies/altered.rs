@@ -37,12 +37,9 @@ fn who_asks_for_what_its_real_server_does_not_do_takes_none_out_of_use() -> Resu
     }
     let mut strays = 0;
     for agent in &bed.agents {
-        agent.outcomes()?;
-        let log = agent.log();
-        let (_, counts) = log.rsplit_once("cookies: ").context("no counts")?;
-        ensure!(counts.contains("declined=0"), "{counts}");
-        let (_, stray) = counts.split_once("stray=").context("no strays")?;
-        strays += stray.split(' ').next().context("none")?.parse::<u32>()?;
+        let welcomes = agent.welcomes()?;
+        ensure!(welcomes["declined"] == 0, "{welcomes:?}");
+        strays += welcomes["stray"];
     }
     ensure!(strays >= 3, "{strays}");
     bed.await_cookies(HTTP, 3, true)

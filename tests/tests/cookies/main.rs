@@ -1,6 +1,7 @@
 //! SYN cookies, end to end: the gate answers SYNs, agents on the real servers take in who comes
 //! back, and no SYN ever gets there.
 
+mod again;
 mod agents;
 mod altered;
 mod bed;
